@@ -1,0 +1,1 @@
+//! The prober inside a node: its protocol, how it gets there, and its clock.

@@ -1,0 +1,1 @@
+//! Pure: a timeline in, findings out.

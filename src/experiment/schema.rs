@@ -1,0 +1,376 @@
+//! What an experiment can say. These types are the schema: every field says its default.
+//!
+//! They are plain data and can be written as JSON (the timeline's header holds one) and read again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::timeline::NodeRole;
+
+/// The `apiVersion` of every experiment.
+pub const API_VERSION: &str = "outage/v1alpha1";
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Experiment {
+    /// `metadata.name`: a DNS label.
+    pub name: String,
+    /// What it asks, in a sentence. Default: none.
+    pub question: Option<String>,
+    /// What it runs on.
+    pub cluster: Cluster,
+    /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of the run's own. Default: none.
+    pub workload: Vec<PathBuf>,
+    /// How long the workload may take to become ready. Default: 120 s.
+    pub workload_timeout: Duration,
+    /// What is asked, and how often.
+    pub probes: Vec<Probe>,
+    /// What must hold before any harm, and again afterwards.
+    pub steady_state: Vec<Condition>,
+    /// How long the steady state may take to be reached. Default: 120 s.
+    pub steady_state_timeout: Duration,
+    /// What is done, in this order.
+    pub method: Vec<Step>,
+    /// What must be so. Default: nothing (the run measures only).
+    pub expect: Vec<Expectation>,
+    /// How much may be harmed at once.
+    pub blast_radius: BlastRadius,
+}
+
+/// What an experiment runs on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cluster {
+    /// A kind cluster, made when it is absent.
+    Kind {
+        /// The kind config, relative to the experiment's file; it must have a `name:`.
+        config: PathBuf,
+        /// Settings of failure detection that replace the config's. The cluster's name then ends in them.
+        tuning: Option<TuningRequest>,
+    },
+    /// The context that the command line names, or the current one.
+    Context,
+}
+
+/// Settings of failure detection that are asked for. What is absent stays as the kind config has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TuningRequest {
+    /// The kubelet's `nodeStatusUpdateFrequency`.
+    pub node_status_update_frequency: Option<Duration>,
+    /// The controller manager's `--node-monitor-period`.
+    pub node_monitor_period: Option<Duration>,
+    /// The controller manager's `--node-monitor-grace-period`.
+    pub node_monitor_grace_period: Option<Duration>,
+}
+
+/// A question asked at a fixed rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Its name: a DNS label, unique in the experiment.
+    pub name: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// From where. Default: a control-plane node.
+    pub from: From,
+    /// Whether each attempt has a connection of its own. Default: new.
+    pub connection: Connection,
+    /// Attempts a second, 1 to 1000 (`50/s`). Default: 10.
+    pub rate: f64,
+    /// The time that the whole of an attempt may take. Default: 1 s.
+    pub timeout: Duration,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ask {
+    /// An HTTP GET. Success: 2xx and 3xx (redirects are not followed).
+    Http {
+        /// Whom.
+        target: Target,
+        /// The path and query. Default: `/`. Of a `url`, its own.
+        path: String,
+        /// Statuses that are success. Default: 200 to 399.
+        success: StatusRange,
+        /// Headers to send besides Host. Default: none.
+        headers: BTreeMap<String, String>,
+        /// The response header that names the back end. Default: `x-backend`. Where the answer has none, the back end is unknown.
+        backend_header: String,
+        /// For an `https` URL: accept any certificate. Default: no.
+        insecure: bool,
+    },
+    /// A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to be still open.
+    Tcp {
+        /// Whom.
+        target: Target,
+    },
+}
+
+impl Ask {
+    /// Whom it asks.
+    pub fn target(&self) -> &Target {
+        match self {
+            Ask::Http { target, .. } | Ask::Tcp { target } => target,
+        }
+    }
+}
+
+/// Whom a probe asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// A Service of the run's namespace, by its ClusterIP (from a pod: by its DNS name).
+    Service {
+        /// Its name.
+        name: String,
+        /// Its port. Default: its only one.
+        port: Option<u16>,
+    },
+    /// A pod, directly.
+    Pod {
+        /// Labels that choose it; the first by name.
+        labels: BTreeMap<String, String>,
+        /// The port.
+        port: u16,
+    },
+    /// A host and port (for `http`, of an `http://` or `https://` URL).
+    Address {
+        /// The host: a name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Whether TLS is spoken.
+        tls: bool,
+    },
+}
+
+/// Statuses that count as success, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusRange {
+    /// The lowest.
+    pub from: u16,
+    /// The highest.
+    pub to: u16,
+}
+
+impl Default for StatusRange {
+    fn default() -> Self {
+        Self { from: 200, to: 399 }
+    }
+}
+
+/// Where a probe asks from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum From {
+    /// A node's own network.
+    Node(NodeSelector),
+    /// A pod's network and its DNS.
+    Pod {
+        /// Labels that choose it; the first by name, in the run's namespace.
+        labels: BTreeMap<String, String>,
+    },
+    /// The machine on which this program runs.
+    Host,
+}
+
+/// Whether attempts share connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Connection {
+    /// Each attempt opens its own.
+    #[default]
+    New,
+    /// Attempts use one that is open and idle; only where there is none a new one.
+    Reused,
+}
+
+/// Which nodes. All that is given must agree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSelector {
+    /// By name.
+    pub name: Option<String>,
+    /// By role.
+    pub role: Option<NodeRole>,
+    /// By labels.
+    pub labels: BTreeMap<String, String>,
+    /// Those with the most ready endpoints of this Service.
+    pub most_endpoints_of: Option<String>,
+}
+
+/// Something that must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Condition {
+    /// Nodes are Ready: `all`, or at least so many.
+    NodesReady(Quantity),
+    /// A Service has at least so many ready endpoints.
+    EndpointsReady {
+        /// The Service.
+        service: String,
+        /// How many.
+        at_least: u32,
+    },
+    /// A probe succeeds.
+    Probe {
+        /// The probe.
+        name: String,
+        /// The least share of attempts that succeed, 0 to 1.
+        success_ratio: f64,
+        /// For how long.
+        hold: Duration,
+    },
+}
+
+/// All, or at least a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Quantity {
+    /// All of them.
+    All,
+    /// At least so many.
+    AtLeast(u32),
+}
+
+/// One step of a method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Harm is done, held, and undone.
+    Fault {
+        /// What is done.
+        fault: Fault,
+        /// How long it lasts, from its confirmation.
+        hold: Duration,
+    },
+    /// Nothing is done for a while.
+    Pause {
+        /// For how long.
+        hold: Duration,
+    },
+}
+
+/// Ways to harm. Each has a file of its own in `fault/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fault {
+    /// An orderly shutdown (`docker stop`).
+    NodeStop {
+        /// Which node.
+        target: NodeSelector,
+        /// How long the node may take to shut down before it is killed. Default: 10 s, as Docker has it.
+        grace: Duration,
+    },
+    /// Power loss (`docker kill`).
+    NodeKill {
+        /// Which node.
+        target: NodeSelector,
+    },
+    /// A freeze (`docker pause`).
+    NodePause {
+        /// Which node.
+        target: NodeSelector,
+    },
+    /// The network cable is cut, by a packet filter inside the node; its address stays.
+    NodeDisconnect {
+        /// Which node.
+        target: NodeSelector,
+    },
+    /// Only the kubelet stops: the node's pods go on answering.
+    KubeletStop {
+        /// Which node.
+        target: NodeSelector,
+    },
+}
+
+impl Fault {
+    /// Which node it hits.
+    pub fn target(&self) -> &NodeSelector {
+        match self {
+            Fault::NodeStop { target, .. }
+            | Fault::NodeKill { target }
+            | Fault::NodePause { target }
+            | Fault::NodeDisconnect { target }
+            | Fault::KubeletStop { target } => target,
+        }
+    }
+
+    /// Its name in an experiment.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::NodeStop { .. } => "nodeStop",
+            Fault::NodeKill { .. } => "nodeKill",
+            Fault::NodePause { .. } => "nodePause",
+            Fault::NodeDisconnect { .. } => "nodeDisconnect",
+            Fault::KubeletStop { .. } => "kubeletStop",
+        }
+    }
+}
+
+/// What must be so for the run to pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Expectation {
+    /// The node is noticed: from the fault until its Ready condition is no longer True.
+    Detection {
+        /// At most so long after the fault was requested.
+        within: Duration,
+    },
+    /// The endpoints on the node left their Service: from the fault until the last is not ready.
+    EndpointRemoval {
+        /// Which Service. Default: that of the first probe that asks one.
+        service: Option<String>,
+        /// At most so long after the fault was requested.
+        within: Duration,
+    },
+    /// The errors that a probe's clients saw between the fault and its undo, from the first to the last.
+    ErrorWindow {
+        /// The probe.
+        probe: String,
+        /// At most so long (judged on the window's upper end).
+        at_most: Duration,
+    },
+    /// The share of a probe's attempts that failed, over the whole of fault and recovery.
+    FailedShare {
+        /// The probe.
+        probe: String,
+        /// At most this share, 0 to 1.
+        at_most: f64,
+    },
+    /// No attempt failed.
+    NoErrors {
+        /// The probe.
+        probe: String,
+    },
+    /// The steady state is back.
+    Recovery {
+        /// At most so long after the confirmed undo.
+        within: Duration,
+    },
+}
+
+/// How much may be harmed at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlastRadius {
+    /// Workers that may be down at once. Default: 1.
+    pub max_workers: u32,
+    /// Control-plane nodes that may be down at once. Default: 0. More than the quorum allows also needs `quorum_loss`.
+    pub max_control_planes: u32,
+    /// Whether etcd may lose its quorum. Default: no.
+    pub quorum_loss: bool,
+}
+
+impl Default for BlastRadius {
+    fn default() -> Self {
+        Self { max_workers: 1, max_control_planes: 0, quorum_loss: false }
+    }
+}

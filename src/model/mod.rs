@@ -1,0 +1,1 @@
+//! Pure: how Kubernetes notices a dead node, over given time.

@@ -1,0 +1,1 @@
+//! Questions asked at a fixed rate: the pacer, HTTP, TCP and DNS.

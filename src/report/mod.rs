@@ -1,0 +1,1 @@
+//! Pure: one view of a run, and its forms: terminal, JSON, JUnit, log.

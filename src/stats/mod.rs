@@ -1,0 +1,1 @@
+//! Quantiles and intervals: every statistic names its method and source.

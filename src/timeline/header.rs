@@ -1,0 +1,140 @@
+//! The timeline's first line: what was run, on what, with which settings and clock.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Anchor;
+use super::record::NodeRole;
+
+/// The first line of a timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// The format, `outage.timeline/v1`.
+    pub format: String,
+    /// The version of the program that wrote it.
+    pub program: String,
+    /// The run's id, also the folder's name.
+    pub run: String,
+    /// The clock.
+    pub anchor: Anchor,
+    /// The experiment's name.
+    pub name: String,
+    /// The experiment as it was understood (`experiment::Experiment` as JSON).
+    pub experiment: serde_json::Value,
+    /// The experiment's file as it was written.
+    pub source: String,
+    /// The seed of every random choice in this run.
+    pub seed: u64,
+    /// Which of how many runs this is, from 1; `None` for a single one.
+    pub repetition: Option<(u32, u32)>,
+    /// What it ran on.
+    pub cluster: ClusterFacts,
+}
+
+impl Header {
+    /// The version of the format that this program writes.
+    pub const FORMAT: &'static str = "outage.timeline/v1";
+}
+
+/// The three kinds of cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClusterKind {
+    /// A kind cluster: nodes are containers.
+    Kind,
+    /// Any other cluster, through its API alone.
+    Context,
+    /// The model inside this program.
+    Embedded,
+}
+
+/// What a run ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFacts {
+    /// The kind of cluster.
+    pub kind: ClusterKind,
+    /// Its name (kind's cluster name, or the context's).
+    pub name: String,
+    /// The API server's version, such as `v1.34.4`.
+    pub kubernetes: String,
+    /// The container engine and its version, such as `Docker 28.2.2 (API 1.50)`.
+    pub engine: Option<String>,
+    /// All nodes, by name.
+    pub nodes: Vec<NodeFacts>,
+    /// The effective settings of failure detection.
+    pub tuning: Tuning,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeFacts {
+    /// Its name in Kubernetes.
+    pub name: String,
+    /// Its role.
+    pub role: NodeRole,
+    /// Its internal address.
+    pub address: Option<String>,
+    /// Its kubelet's version.
+    pub kubelet: String,
+    /// Its container's id, where it is one.
+    pub container: Option<String>,
+}
+
+/// The settings that decide when a dead node is noticed, as the cluster really has them. `None`: could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tuning {
+    /// The kubelet's `nodeStatusUpdateFrequency`.
+    pub node_status_update_frequency: Option<Duration>,
+    /// The kubelet's `nodeStatusReportFrequency`: the longest time between two status posts of an unchanged node.
+    pub node_status_report_frequency: Option<Duration>,
+    /// The kubelet's `nodeLeaseDurationSeconds`; the lease is renewed every quarter of it.
+    pub node_lease_duration: Option<Duration>,
+    /// The controller manager's `--node-monitor-period`.
+    pub node_monitor_period: Option<Duration>,
+    /// The controller manager's `--node-monitor-grace-period`.
+    pub node_monitor_grace_period: Option<Duration>,
+    /// Where the numbers come from.
+    pub source: TuningSource,
+}
+
+/// Where the settings of failure detection come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TuningSource {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// Read from the running kubelets and the controller manager's pod.
+    Cluster,
+    /// The defaults of the cluster's version.
+    Defaults,
+    /// Read from a kind config: asked for, not observed.
+    Config,
+}
+
+/// A probe as a report names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeHeader {
+    /// Its name.
+    pub name: String,
+    /// What it asks: `http` or `tcp`.
+    pub protocol: String,
+    /// What it asks, for people: `http://web.ns.svc:80/ (10.96.3.4:80)`.
+    pub target: String,
+    /// The Service that it asks, if it is one.
+    pub service: Option<String>,
+    /// Where it asks from, for people: `fast-detection-control-plane`, `pod client on ...`, `host`.
+    pub from: String,
+    /// The node on which it runs; `None` on the host.
+    pub from_node: Option<String>,
+    /// Whether connections are kept and used again.
+    pub reused: bool,
+    /// A control probe asks something that no fault can touch: where it fails, the prober's machine is sick.
+    pub control: bool,
+}

@@ -1,0 +1,146 @@
+//! How an attempt ended, as a class: never only a string.
+
+use serde::{Deserialize, Serialize};
+
+/// The part of an attempt in which something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Phase {
+    /// Resolving the name.
+    Dns,
+    /// Opening the TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Send,
+    /// Waiting for the answer's first byte.
+    FirstByte,
+    /// Reading the rest of the answer.
+    Body,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// Answered as the probe counts success.
+    Ok,
+    /// Answered with an HTTP status that the probe does not count as success.
+    Status(u16),
+    /// Not finished by the deadline.
+    Timeout(Phase),
+    /// The connection was refused (RST in answer to SYN).
+    Refused,
+    /// The connection was reset or closed early.
+    Reset(Phase),
+    /// No route, host or network unreachable.
+    Unreachable,
+    /// The name could not be resolved (an answer that says so; no answer is `Timeout(Dns)`).
+    Dns,
+    /// The TLS handshake failed.
+    Tls,
+    /// The answer is no HTTP.
+    Protocol,
+    /// The prober itself could not carry it out (no ports, no descriptors): says nothing of the cluster.
+    Prober,
+    /// Due, and never sent: the prober fell behind. Says nothing of the cluster.
+    NotSent,
+    /// Still in flight when the probe was stopped.
+    Cut,
+}
+
+impl Outcome {
+    /// Whether the attempt succeeded.
+    pub fn is_ok(self) -> bool {
+        self == Outcome::Ok
+    }
+
+    /// Whether the attempt says that the service failed its client. Neither this nor [`Self::is_ok`]: the attempt says nothing.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Outcome::Ok | Outcome::Prober | Outcome::NotSent | Outcome::Cut)
+    }
+
+    /// The class in one word, as reports list it: `timeout`, `refused`, `status 503`.
+    pub fn label(self) -> String {
+        match self {
+            Outcome::Ok => "ok".into(),
+            Outcome::Status(code) => format!("status {code}"),
+            Outcome::Timeout(Phase::Dns) => "DNS timeout".into(),
+            Outcome::Timeout(_) => "timeout".into(),
+            Outcome::Refused => "refused".into(),
+            Outcome::Reset(_) => "reset".into(),
+            Outcome::Unreachable => "unreachable".into(),
+            Outcome::Dns => "DNS".into(),
+            Outcome::Tls => "TLS".into(),
+            Outcome::Protocol => "protocol".into(),
+            Outcome::Prober => "prober".into(),
+            Outcome::NotSent => "not sent".into(),
+            Outcome::Cut => "cut".into(),
+        }
+    }
+
+    /// The outcome as a small number for the attempts file; the inverse of [`Self::from_code`].
+    pub fn code(self) -> u16 {
+        match self {
+            Outcome::Ok => 0,
+            Outcome::Refused => 1,
+            Outcome::Unreachable => 2,
+            Outcome::Dns => 3,
+            Outcome::Tls => 4,
+            Outcome::Protocol => 5,
+            Outcome::Prober => 6,
+            Outcome::NotSent => 7,
+            Outcome::Cut => 8,
+            Outcome::Timeout(phase) => 16 + phase as u16,
+            Outcome::Reset(phase) => 32 + phase as u16,
+            Outcome::Status(status) => 64 + status,
+        }
+    }
+
+    /// The outcome of a code; `None` for a code that this version does not know.
+    pub fn from_code(code: u16) -> Option<Self> {
+        const PHASES: [Phase; 6] = [Phase::Dns, Phase::Connect, Phase::Tls, Phase::Send, Phase::FirstByte, Phase::Body];
+        const PLAIN: [Outcome; 9] = [
+            Outcome::Ok,
+            Outcome::Refused,
+            Outcome::Unreachable,
+            Outcome::Dns,
+            Outcome::Tls,
+            Outcome::Protocol,
+            Outcome::Prober,
+            Outcome::NotSent,
+            Outcome::Cut,
+        ];
+        match code {
+            0..=8 => PLAIN.get(code as usize).copied(),
+            16..=21 => Some(Outcome::Timeout(PHASES[code as usize - 16])),
+            32..=37 => Some(Outcome::Reset(PHASES[code as usize - 32])),
+            64.. => Some(Outcome::Status(code - 64)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_inverse() {
+        for code in 0..2000 {
+            if let Some(outcome) = Outcome::from_code(code) {
+                assert_eq!(outcome.code(), code, "{outcome:?}");
+            }
+        }
+        for outcome in [Outcome::Ok, Outcome::Status(599), Outcome::Timeout(Phase::Body), Outcome::Reset(Phase::Send)] {
+            assert_eq!(Outcome::from_code(outcome.code()), Some(outcome));
+        }
+    }
+
+    #[test]
+    fn an_attempt_of_the_prober_proves_nothing() {
+        assert!(!Outcome::NotSent.is_failure() && !Outcome::NotSent.is_ok());
+        assert!(Outcome::Timeout(Phase::Connect).is_failure());
+    }
+}

@@ -1,0 +1,272 @@
+//! One line of a timeline: something that happened, at a moment.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::{Bracket, Moment};
+
+/// Something that happened, stamped with the moment at which this program learned of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// When this program learned of it.
+    pub at: Moment,
+    /// Set when it happened at an unknown time after this moment and by `at` (a watch was blind in between).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Moment>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    /// An event learned of now.
+    pub fn now(event: Event) -> Self {
+        Self::at(Moment::now(), event)
+    }
+
+    /// An event learned of at `at`.
+    pub fn at(at: Moment, event: Event) -> Self {
+        Self { at, since: None, event }
+    }
+
+    /// When it happened, as far as is known.
+    pub fn bracket(&self) -> Bracket {
+        Bracket { earliest: self.since.unwrap_or(self.at), latest: self.at }
+    }
+}
+
+/// A node's role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeRole {
+    /// Runs the control plane.
+    ControlPlane,
+    /// Runs workloads only.
+    Worker,
+    /// kind's load balancer before several control planes; no node of Kubernetes.
+    ExternalLoadBalancer,
+}
+
+/// The status of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ready {
+    /// Ready.
+    True,
+    /// Reports trouble itself.
+    False,
+    /// Has not been heard of.
+    Unknown,
+}
+
+/// Whether a watch delivered something as it happened, or as part of its first list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// Was so already when the watch began.
+    Baseline,
+    /// Appeared or changed.
+    Changed,
+    /// Is gone.
+    Deleted,
+}
+
+/// What one fault, or its undo, has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultPhase {
+    /// The undo record is on disk and the harming call begins.
+    Requested,
+    /// The call came back.
+    Returned,
+    /// The effect was seen to be there.
+    Confirmed,
+    /// The call that takes it back begins.
+    UndoRequested,
+    /// The effect was seen to be gone.
+    Undone,
+    /// Could not be undone.
+    NotUndone,
+}
+
+/// One endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Its first address.
+    pub address: String,
+    /// The pod behind it.
+    pub pod: Option<String>,
+    /// The node that it is on.
+    pub node: Option<String>,
+    /// Whether traffic is sent to it (absent means so, as in Kubernetes).
+    pub ready: bool,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A stage of the run began: `workload`, `steady state`, `fault`, ...
+    Stage {
+        /// Its name.
+        name: String,
+    },
+    /// Something to know, said by the engine; `warning` when it weakens a number.
+    Note {
+        /// Whether it weakens a number.
+        warning: bool,
+        /// What it is.
+        text: String,
+    },
+    /// The workload is in place.
+    WorkloadReady {
+        /// The namespace of the run.
+        namespace: String,
+    },
+    /// A probe began. Its attempts are in a file of their own.
+    ProbeStarted {
+        /// Its name.
+        probe: String,
+    },
+    /// A probe ended; with the reason when it did so by itself.
+    ProbeStopped {
+        /// Its name.
+        probe: String,
+        /// Why it ended by itself.
+        error: Option<String>,
+    },
+    /// The steady state held for as long as was asked.
+    SteadyState {
+        /// Before the fault, or after its undo.
+        before: bool,
+        /// Since when it has held: the last moment at which a condition of it came true.
+        held_since: Moment,
+        /// Each condition and what was seen.
+        conditions: Vec<String>,
+    },
+    /// The steady state was not reached in time.
+    SteadyStateMissed {
+        /// Before the fault, or after its undo.
+        before: bool,
+        /// Each condition that did not hold and what was seen.
+        conditions: Vec<String>,
+    },
+    /// A fault, or its undo, went on.
+    Fault {
+        /// The fault's number in the method, from 0.
+        step: u32,
+        /// Its kind, as in the experiment: `nodeStop`.
+        fault: String,
+        /// The node, or other target, that it hits.
+        target: String,
+        /// How far it has come.
+        phase: FaultPhase,
+        /// What was seen: `container exited`, the error, ...
+        detail: String,
+    },
+    /// Docker's own word on a node's container.
+    Docker {
+        /// The container's name.
+        container: String,
+        /// The action: `die`, `stop`, `start`, `pause`, ...
+        action: String,
+        /// Docker's own time of it.
+        engine_time: Option<jiff::Timestamp>,
+    },
+    /// A watch began to follow, or did so again after a gap.
+    WatchStarted {
+        /// What it follows: `nodes`, `leases`, ...
+        watch: String,
+    },
+    /// A watch was blind for the bracket's time.
+    WatchGap {
+        /// What it follows.
+        watch: String,
+        /// Blind from and until; `None` while it lasts.
+        until: Option<Moment>,
+        /// Why.
+        reason: String,
+    },
+    /// A node's Ready condition.
+    Node {
+        /// The node.
+        node: String,
+        /// Baseline or change.
+        change: Change,
+        /// The condition's status.
+        ready: Ready,
+        /// The condition's reason: `KubeletReady`, `NodeStatusUnknown`.
+        reason: String,
+        /// The object's own time of the change (whole seconds).
+        transition: Option<jiff::Timestamp>,
+        /// The object's own time of the last heartbeat (whole seconds).
+        heartbeat: Option<jiff::Timestamp>,
+        /// Taints, as `key:effect`.
+        taints: Vec<String>,
+    },
+    /// A Lease was renewed or changed hands: a node's heartbeat, or a leader.
+    Lease {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+        /// Baseline or change.
+        change: Change,
+        /// Who holds it.
+        holder: Option<String>,
+        /// The object's own time of the renewal (microseconds).
+        renewed: Option<jiff::Timestamp>,
+        /// How often it has changed hands.
+        transitions: Option<i32>,
+    },
+    /// An endpoint of a Service appeared, changed or left.
+    Endpoint {
+        /// The Service.
+        service: String,
+        /// Baseline or change.
+        change: Change,
+        /// The endpoint, as it is now (as it was, when it left).
+        #[serde(flatten)]
+        endpoint: Endpoint,
+    },
+    /// A pod of the run's namespace.
+    Pod {
+        /// The pod.
+        pod: String,
+        /// Baseline or change.
+        change: Change,
+        /// The node that it is bound to.
+        node: Option<String>,
+        /// Its phase.
+        phase: String,
+        /// Its Ready condition.
+        ready: bool,
+    },
+    /// An event of Kubernetes.
+    KubeEvent {
+        /// `Normal` or `Warning`.
+        kind: String,
+        /// The reason: `NodeNotReady`.
+        reason: String,
+        /// What it is about: `Node/fast-detection-worker`.
+        regarding: String,
+        /// The message.
+        message: String,
+        /// The object's own time (often whole seconds).
+        time: Option<jiff::Timestamp>,
+        /// Baseline or change.
+        change: Change,
+    },
+    /// The run was interrupted.
+    Interrupted {
+        /// By what: `SIGINT`.
+        signal: String,
+    },
+    /// The run failed; what had been done was undone as the fault records say.
+    Failed {
+        /// What failed, with its causes.
+        error: String,
+    },
+    /// The run's last record. A timeline without it is of a run that died.
+    Ended,
+}

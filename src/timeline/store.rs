@@ -1,0 +1,253 @@
+//! The folder of a run: written while the run goes on, readable after a crash.
+//!
+//! `events.jsonl` has the [`Header`] as its first line and a [`Record`] a line after it; `<probe>.attempts` has a probe's attempts;
+//! `latest` in the runs directory links to the newest run.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::attempts::{AttemptReader, AttemptWriter, ProbeSpan};
+use super::header::Header;
+use super::record::{Event, Record};
+
+const EVENTS: &str = "events.jsonl";
+const ATTEMPTS: &str = "attempts";
+const LATEST: &str = "latest";
+
+/// Why a run's folder can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{} can't be read: {why}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no such run.
+    #[error("no run {name} in {}", dir.display())]
+    NoSuchRun {
+        /// The run that was asked for.
+        name: String,
+        /// The runs directory.
+        dir: PathBuf,
+    },
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { what, path, source }
+}
+
+/// A run's folder, being written. Every record is handed to the system at once, so that a crash of this program loses none.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    events: File,
+}
+
+impl RunFolder {
+    /// Makes the folder `runs_dir/<run>` and points `latest` to it. Errors when it exists or the directory can't be written.
+    pub fn create(runs_dir: &Path, header: &Header) -> Result<Self, StoreError> {
+        fs::create_dir_all(runs_dir).map_err(io_error("cannot make", runs_dir))?;
+        let path = runs_dir.join(&header.run);
+        fs::create_dir(&path).map_err(io_error("cannot make", &path))?;
+        let file = path.join(EVENTS);
+        let events = OpenOptions::new().create_new(true).append(true).open(&file).map_err(io_error("cannot make", &file))?;
+        let mut folder = Self { path, events };
+        folder.line(header)?;
+        point_latest(runs_dir, &header.run);
+        Ok(folder)
+    }
+
+    /// Appends one record.
+    pub fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.line(record)
+    }
+
+    /// Makes the file of a probe's attempts.
+    pub fn probe(&self, span: &ProbeSpan) -> Result<AttemptWriter<BufWriter<File>>, StoreError> {
+        let path = self.path.join(&span.probe.name).with_extension(ATTEMPTS);
+        let file = File::create(&path).map_err(io_error("cannot make", &path))?;
+        AttemptWriter::new(BufWriter::new(file), span).map_err(io_error("cannot write", &path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the events are on the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.events.sync_data().map_err(io_error("cannot sync", &self.path))
+    }
+
+    fn line(&mut self, value: &impl serde::Serialize) -> Result<(), StoreError> {
+        let mut line = serde_json::to_vec(value).expect("records are plain data");
+        line.push(b'\n');
+        self.events.write_all(&line).map_err(io_error("cannot write", &self.path.join(EVENTS)))
+    }
+}
+
+/// A convenience only: a file system without links has no `latest`.
+fn point_latest(runs_dir: &Path, run: &str) {
+    #[cfg(unix)]
+    {
+        let fresh = runs_dir.join(format!(".{LATEST}-{run}"));
+        if std::os::unix::fs::symlink(run, &fresh).is_ok() && fs::rename(&fresh, runs_dir.join(LATEST)).is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+    }
+}
+
+/// A run as it was read: all that analysis, verdict and report know of it.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// The first line.
+    pub header: Header,
+    /// All records, in the order in which they were learned of.
+    pub records: Vec<Record>,
+    /// Each probe's attempts.
+    pub probes: Vec<ProbeFile>,
+    /// What could not be read, for people: lines cut by a crash, unknown records.
+    pub damage: Vec<String>,
+}
+
+/// A probe's file of attempts, read but not decoded.
+#[derive(Clone, Debug)]
+pub struct ProbeFile {
+    /// What it is about.
+    pub span: ProbeSpan,
+    /// The file.
+    bytes: Vec<u8>,
+}
+
+impl ProbeFile {
+    /// Takes a whole file.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
+        let (span, _) = AttemptReader::open(&bytes)?;
+        Ok(Self { span, bytes })
+    }
+
+    /// The attempts, in the order in which they ended.
+    pub fn attempts(&self) -> AttemptReader<'_> {
+        AttemptReader::open(&self.bytes).expect("was opened before").1
+    }
+}
+
+impl Timeline {
+    /// Reads a run's folder. What a crash cut off is left out and named in `damage`; only a missing or foreign header is an error.
+    pub fn read(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(EVENTS);
+        let text = fs::read(&path).map_err(io_error("cannot read", &path))?;
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.split_inclusive('\n').enumerate();
+        let header = lines.next().map_or("", |(_, line)| line);
+        let header = read_header(header).map_err(|why| StoreError::Format { path: path.clone(), why })?;
+        let (mut records, mut damage) = (Vec::new(), Vec::new());
+        for (number, line) in lines {
+            match serde_json::from_str(line) {
+                Ok(record) => records.push(record),
+                Err(_) if !line.ends_with('\n') => damage.push(format!("{EVENTS} ends in the middle of line {}", number + 1)),
+                Err(error) => damage.push(format!("{EVENTS} line {} is not understood: {error}", number + 1)),
+            }
+        }
+        // A record made in one task may be written after a later one of another.
+        records.sort_by_key(|record: &Record| record.at);
+        let probes = read_probes(folder, &mut damage)?;
+        Ok(Self { header, records, probes, damage })
+    }
+
+    /// Finds a run by its id, an unambiguous beginning of it, `latest`, or its folder's path.
+    pub fn find(runs_dir: &Path, name: &str) -> Result<PathBuf, StoreError> {
+        let missing = || StoreError::NoSuchRun { name: name.to_owned(), dir: runs_dir.to_owned() };
+        let direct = Path::new(name);
+        if direct.join(EVENTS).is_file() {
+            return Ok(direct.to_owned());
+        }
+        let exact = runs_dir.join(name);
+        if exact.join(EVENTS).is_file() {
+            return Ok(exact);
+        }
+        let mut found =
+            list(runs_dir)?.into_iter().filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name)));
+        match (found.next(), found.next()) {
+            (Some(path), None) if !name.is_empty() => Ok(path),
+            _ => Err(missing()),
+        }
+    }
+
+    /// Whether the run came to its own end.
+    pub fn ended(&self) -> bool {
+        self.records.iter().any(|record| record.event == Event::Ended)
+    }
+
+    /// A probe's file, by name.
+    pub fn probe(&self, name: &str) -> Option<&ProbeFile> {
+        self.probes.iter().find(|probe| probe.span.probe.name == name)
+    }
+}
+
+/// The folders of all runs, oldest first by name (ids begin with their time). A directory that is not there has none.
+pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = match fs::read_dir(runs_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(io_error("cannot read", runs_dir))?,
+    };
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name != LATEST) && path.join(EVENTS).is_file())
+        .collect();
+    folders.sort();
+    Ok(folders)
+}
+
+/// The header of a run's folder alone, for listings.
+pub fn header_of(folder: &Path) -> Result<Header, StoreError> {
+    use io::BufRead;
+    let path = folder.join(EVENTS);
+    let mut line = String::new();
+    io::BufReader::new(File::open(&path).map_err(io_error("cannot read", &path))?)
+        .read_line(&mut line)
+        .map_err(io_error("cannot read", &path))?;
+    read_header(&line).map_err(|why| StoreError::Format { path, why })
+}
+
+fn read_header(line: &str) -> Result<Header, String> {
+    let value: serde_json::Value = serde_json::from_str(line).map_err(|e| format!("its first line is no header: {e}"))?;
+    match value.get("format").and_then(|f| f.as_str()) {
+        Some(Header::FORMAT) => serde_json::from_value(value).map_err(|e| format!("its header is not understood: {e}")),
+        Some(other) => Err(format!("it has the format {other}, this program reads {}", Header::FORMAT)),
+        None => Err("its first line names no format".into()),
+    }
+}
+
+fn read_probes(folder: &Path, damage: &mut Vec<String>) -> Result<Vec<ProbeFile>, StoreError> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(io_error("cannot read", folder))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == ATTEMPTS))
+        .collect();
+    paths.sort();
+    let mut probes = Vec::new();
+    for path in paths {
+        let bytes = fs::read(&path).map_err(io_error("cannot read", &path))?;
+        match ProbeFile::new(bytes) {
+            Ok(probe) => probes.push(probe),
+            Err(why) => damage.push(format!("{}: {why}", path.file_name().unwrap_or_default().to_string_lossy())),
+        }
+    }
+    Ok(probes)
+}

@@ -1,0 +1,1 @@
+//! Pure: findings and expectations in; pass, fail or inconclusive out.

@@ -1,0 +1,1 @@
+//! What Kubernetes says, as records: nodes, leases, endpoint slices, pods, events, and the gaps.

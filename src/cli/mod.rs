@@ -1,1 +1,78 @@
 //! What a person types: one file a command; diagnostics, progress, exit codes.
+
+mod agent;
+mod args;
+mod completion;
+mod describe;
+pub mod diagnostics;
+mod dry_run;
+mod env;
+mod exit;
+mod failure;
+mod get;
+mod judge;
+mod load;
+mod progress;
+mod recover;
+mod report;
+mod run;
+mod schema;
+mod validate;
+mod watchdog;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use env::Env;
+use failure::Failure;
+
+/// The program: reads what was typed, does it, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::PASS });
+        }
+    };
+    let env = Env::read(&cli.global);
+    match dispatch(cli.command, &env) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                eprintln!("{}", failure.text);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, env: &Env) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args, env),
+        Command::Validate(args) => validate::validate(&args, env),
+        Command::Get(args) => get::get(&args, env),
+        Command::Describe(args) => describe::describe(&args, env),
+        Command::Report(args) => report::report(&args, env),
+        Command::Recover(args) => recover::recover(&args, env),
+        Command::Schema => schema::schema(),
+        Command::Completion(args) => completion::completion(&args),
+        Command::Agent(args) => agent::agent(&args),
+        Command::Watchdog(args) => watchdog::watchdog(&args),
+    }
+}
+
+/// Prints to standard output. A reader that has gone (`| head`) is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let ended = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(out, "{text}{ended}").and_then(|()| out.flush());
+}
+
+/// Runs async work on this thread.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system gives a runtime its descriptors").block_on(work)
+}

@@ -1,1 +1,32 @@
 //! Carries an experiment out: preflight, targets, steady state, faults, the undo ledger, abort.
+//!
+//! ```text
+//! run.rs (the order of things) -> world.rs (what may be done to the world) -> kind_world.rs (the real one)
+//!    |-> ledger.rs, rollback.rs (what is owed, and taking it back)
+//!    '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
+//! ```
+
+pub mod abort;
+pub mod blast_radius;
+pub mod clock;
+#[cfg(test)]
+mod fake_world;
+pub mod kind_world;
+pub mod ledger;
+pub mod live;
+pub mod placement;
+pub mod provision;
+pub mod recorder;
+pub mod recover;
+pub mod rollback;
+pub mod run;
+pub mod seed;
+pub mod session;
+#[cfg(test)]
+mod simulation;
+pub mod state_dir;
+pub mod steady_state;
+pub mod target;
+pub mod trouble;
+pub mod watchdog;
+pub mod world;

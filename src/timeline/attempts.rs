@@ -229,6 +229,11 @@ impl<'a> AttemptReader<'a> {
         Self { bytes, previous_slot: 0, backends: Vec::new(), truncated: false }
     }
 
+    /// Reads records that follow an attempt of `previous_slot` in the same file: slots are written as steps.
+    pub fn records_after(bytes: &'a [u8], previous_slot: u64) -> Self {
+        Self { previous_slot, ..Self::records(bytes) }
+    }
+
     /// The back ends named so far, by index.
     pub fn backends(&self) -> &[&'a str] {
         &self.backends

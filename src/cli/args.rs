@@ -1,0 +1,261 @@
+//! What can be typed: the flags, once, from which help and completions come.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+
+/// Makes a real Kubernetes cluster fail in a chosen way, and measures what its users would have noticed.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl outage", bin_name = "kubectl outage", version, after_help = exit::HELP, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Where runs are kept; by default below the XDG state directory
+    #[arg(long, global = true, env = "OUTAGE_RUNS_DIR", value_name = "DIR")]
+    pub runs_dir: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run experiments: make the cluster fail, measure, undo, judge
+    Run(Run),
+    /// Check experiments without touching any cluster
+    Validate(Validate),
+    /// List runs or the built-in experiments
+    Get(Get),
+    /// Show what a run recorded
+    Describe(Describe),
+    /// Judge a recorded run again and print its report, offline
+    Report(Report),
+    /// Undo what a run that died has left behind
+    Recover(Recover),
+    /// Print the JSON schema of what `-o json` prints
+    Schema,
+    /// Print a shell's completions
+    Completion(Completion),
+    /// The prober inside a node
+    #[command(hide = true)]
+    Agent(Agent),
+    /// The process that undoes faults when a run has died
+    #[command(hide = true)]
+    Watchdog(Watchdog),
+}
+
+/// How the cluster and the engine are reached.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cluster options")]
+pub struct Access {
+    /// Run in this context of the kubeconfig instead of the experiment's own kind cluster
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig that has the context
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Allow harm in this context although it is not one of kind's
+    #[arg(long, value_name = "NAME")]
+    pub allow_context: Option<String>,
+    /// The container engine: unix:///path or tcp://host:port; by default Docker's usual places, then Podman's
+    #[arg(long, value_name = "ADDRESS")]
+    pub docker_host: Option<String>,
+}
+
+/// `run`.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Experiment files, or directories of them
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// Built-in experiments by name (`get experiments` lists them)
+    #[arg(value_name = "EXPERIMENT")]
+    pub names: Vec<String>,
+    /// Print what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run each experiment so many times, each at a random phase, and report the spread
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// The seed of every random choice; by default a new one, which the report names
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The node image for a kind cluster that is made
+    #[arg(long, env = "OUTAGE_NODE_IMAGE", value_name = "IMAGE")]
+    pub node_image: Option<String>,
+    /// Delete the kind cluster at the end, if this command made it
+    #[arg(long)]
+    pub delete_cluster: bool,
+    /// A Linux build of this program for the nodes, where this machine is of another kind
+    #[arg(long, value_name = "FILE")]
+    pub agent_binary: Option<PathBuf>,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
+    pub output: Form,
+    /// How the cluster is reached.
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// The forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    Text,
+    /// For people, with more of it
+    Wide,
+    /// JSON (`schema` prints its schema)
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// JUnit XML: a case an assertion
+    Junit,
+    /// A log: wall clock, status, endpoints by node
+    Log,
+    /// Every attempt, as JSON lines
+    Jsonl,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Experiment files, or directories of them
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// Built-in experiments by name
+    #[arg(value_name = "EXPERIMENT")]
+    pub names: Vec<String>,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// What to list
+    #[arg(value_enum)]
+    pub what: Listing,
+    /// The form: `wide`, `json` or `yaml`; by default a table
+    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
+    pub output: Form,
+}
+
+/// What `get` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    /// Recorded runs
+    #[value(alias = "run")]
+    Runs,
+    /// The experiments inside this program
+    #[value(alias = "experiment")]
+    Experiments,
+}
+
+/// `describe`.
+#[derive(Debug, Args)]
+pub struct Describe {
+    /// What to describe
+    #[arg(value_enum)]
+    pub what: Described,
+    /// The run: its id, the beginning of it, `latest`, or its folder
+    #[arg(default_value = "latest")]
+    pub run: String,
+}
+
+/// What `describe` describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// A recorded run
+    Run,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Runs: ids, beginnings of them, `latest`, or folders
+    #[arg(default_value = "latest")]
+    pub runs: Vec<String>,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
+    pub output: Form,
+}
+
+/// `recover`.
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// Only list what is owed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The container engine: unix:///path or tcp://host:port
+    #[arg(long, value_name = "ADDRESS")]
+    pub docker_host: Option<String>,
+}
+
+/// `completion`.
+#[derive(Debug, Args)]
+pub struct Completion {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `agent`.
+#[derive(Debug, Args)]
+pub struct Agent {
+    /// The executable to unlink at the start.
+    #[arg(long)]
+    pub unlink: Option<PathBuf>,
+}
+
+/// `watchdog`.
+#[derive(Debug, Args)]
+pub struct Watchdog {
+    /// The cluster whose ledger is watched.
+    #[arg(long)]
+    pub cluster: String,
+    /// The run whose faults are watched.
+    #[arg(long)]
+    pub run: String,
+    /// The state directory.
+    #[arg(long)]
+    pub state_dir: PathBuf,
+    /// Seconds until a dead run's faults are undone.
+    #[arg(long)]
+    pub deadline_secs: u64,
+    /// The container engine.
+    #[arg(long)]
+    pub docker_host: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,100 @@
+//! `run --dry-run`: what would be done, to what, and how each step would be undone. Changes nothing.
+
+use std::time::Duration;
+
+use super::args::Run;
+use super::load;
+use super::{exit, failure::Failure, print};
+use crate::engine::provision::{self, Found, Ground, Site, Wanted};
+use crate::engine::run::{duration_at_least, faults};
+use crate::engine::target::{self, Endpoints, Node};
+use crate::engine::trouble::Trouble;
+use crate::engine::{blast_radius, session};
+use crate::experiment::{Fault, From, Parsed};
+use crate::fault::{self, NodeTarget};
+use crate::model;
+use crate::timeline::{Ready, Tuning};
+
+/// Prints the plan of one experiment.
+pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
+    let mut lines = vec![format!("{} ({}), dry run: nothing is changed", parsed.experiment.name, parsed.source.display)];
+    match provision::find(wanted, site, &mut |_| {}).await? {
+        Found::Ground(ground) => in_ground(parsed, &ground, &mut lines).await?,
+        Found::Absent(name) => absent(parsed, &name, args.node_image.as_deref(), &mut lines),
+    }
+    let times = format!(" {} times", args.repeat);
+    let at_least = duration_at_least(&parsed.experiment) * args.repeat;
+    lines.push(format!("takes at least {} s{}", at_least.as_secs(), if args.repeat > 1 { times.as_str() } else { "" }));
+    print(&lines.join("\n"));
+    Ok(exit::PASS)
+}
+
+fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<String>) {
+    let image = image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
+    lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
+    for (step, fault, hold) in faults(&parsed.experiment) {
+        lines.push(format!("step {step}    {} on {}, for {} s, then undone", fault.kind(), target::describe(fault.target()), hold.as_secs_f64()));
+        lines.extend(load::asked_tuning(parsed).and_then(|tuning| predicted(&tuning, fault)));
+    }
+}
+
+fn predicted(tuning: &Tuning, fault: &Fault) -> Option<String> {
+    let latest = model::detection_by(tuning, fault.kind())?;
+    Some(format!("          detection is predicted within {:.1} s", latest.as_secs_f64()))
+}
+
+async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) -> Result<(), Failure> {
+    let facts = &ground.facts;
+    lines.push(format!("cluster   {} (Kubernetes {}, {} nodes), {}", facts.name, facts.kubernetes, facts.nodes.len(), facts.engine.as_deref().unwrap_or("")));
+    let workload = session::workload(ground, parsed).await?.summary();
+    if !workload.is_empty() {
+        lines.push(format!("workload  {} in a namespace of the run's own", workload.join(", ")));
+    }
+    let nodes = nodes(ground).await?;
+    for probe in &parsed.experiment.probes {
+        lines.push(format!("probe     {}: {} attempts a second from {}", probe.name, probe.rate, place(&probe.from, &nodes)?));
+    }
+    for (step, fault, hold) in faults(&parsed.experiment) {
+        lines.extend(step_lines(parsed, ground, &nodes, step, fault, hold)?);
+    }
+    Ok(())
+}
+
+async fn nodes(ground: &Ground) -> Result<Vec<Node>, Trouble> {
+    let nodes = ground.cluster.nodes().await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let node = |n: crate::cluster::Node| Node {
+        address: n.addresses.first().cloned(),
+        ready: n.ready == Ready::True,
+        name: n.name,
+        role: n.role,
+        labels: n.labels,
+    };
+    Ok(nodes.into_iter().map(node).collect())
+}
+
+fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
+    match from {
+        From::Host => Ok("this machine".into()),
+        From::Node(selector) => Ok(target::probe_host(nodes, selector, &Endpoints::new(), &[])?.name.clone()),
+        From::Pod { labels } => Ok(format!("the pod with {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","))),
+    }
+}
+
+fn step_lines(parsed: &Parsed, ground: &Ground, nodes: &[Node], step: u32, fault: &Fault, hold: Duration) -> Result<Vec<String>, Failure> {
+    let candidates = target::candidates(nodes, fault.target(), &Endpoints::new());
+    let any = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut crate::engine::seed::Seed::new(0))?;
+    blast_radius::check(&parsed.experiment.blast_radius, nodes, &[any])?;
+    let names: Vec<&str> = candidates.iter().map(|node| node.name.as_str()).collect();
+    let how = match (&fault.target().most_endpoints_of, names.len()) {
+        (_, 1) => names[0].to_owned(),
+        (Some(service), _) => format!("one of {}: with the most endpoints of {service} then, among equals by the seed", names.join(", ")),
+        (None, _) => format!("one of {}, by the seed", names.join(", ")),
+    };
+    let mut lines = vec![format!("step {step}    {} on {how}, for {} s", fault.kind(), hold.as_secs_f64())];
+    for container in ground.containers.iter().filter(|c| names.contains(&c.name.as_str())) {
+        let undo = fault::plan(fault, &NodeTarget::new(&container.name, container), "dry-run", step, hold);
+        lines.push(format!("          undo: {}", fault::describe(&undo)));
+    }
+    lines.extend(predicted(&ground.facts.tuning, fault));
+    Ok(lines)
+}

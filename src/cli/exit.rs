@@ -1,0 +1,56 @@
+//! The exit codes: one table, documented in the README and in `--help`.
+
+/// Pass: every assertion held.
+pub const PASS: u8 = 0;
+/// Fail: an assertion did not hold.
+pub const FAIL: u8 = 1;
+/// Bad usage, or an experiment that is wrong.
+pub const USAGE: u8 = 2;
+/// Inconclusive, or an error during the run that was undone.
+pub const INCONCLUSIVE: u8 = 3;
+/// Refused before any harm: safety, lock, precondition.
+pub const REFUSED: u8 = 4;
+/// Something could not be undone: `kubectl outage recover`.
+pub const NOT_UNDONE: u8 = 5;
+/// Interrupted (SIGINT, SIGTERM, SIGHUP), and undone.
+pub const INTERRUPTED: u8 = 130;
+
+/// The code of several runs: the gravest of 5 > 130 > 1 > 2 > 3 > 4 > 0.
+pub fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const ORDER: [u8; 7] = [NOT_UNDONE, INTERRUPTED, FAIL, USAGE, INCONCLUSIVE, REFUSED, PASS];
+    let rank = |code: &u8| ORDER.iter().position(|other| other == code).unwrap_or(0);
+    codes.into_iter().min_by_key(rank).unwrap_or(PASS)
+}
+
+/// The table as help shows it.
+pub const HELP: &str = "\
+Exit codes:
+  0    pass
+  1    fail
+  2    bad usage, or an experiment that is wrong
+  3    inconclusive, or an error during the run that was undone
+  4    refused before any harm (safety, lock, precondition)
+  5    something could not be undone: run `kubectl outage recover`
+  130  interrupted (SIGINT, SIGTERM, SIGHUP), and undone
+Over several runs the gravest counts: 5, 130, 1, 2, 3, 4, 0.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_counts() {
+        assert_eq!(gravest([]), PASS);
+        assert_eq!(gravest([PASS, INCONCLUSIVE, FAIL]), FAIL);
+        assert_eq!(gravest([FAIL, INTERRUPTED]), INTERRUPTED);
+        assert_eq!(gravest([INTERRUPTED, NOT_UNDONE, PASS]), NOT_UNDONE);
+        assert_eq!(gravest([REFUSED, PASS]), REFUSED);
+    }
+
+    #[test]
+    fn help_names_every_code() {
+        for code in [PASS, FAIL, USAGE, INCONCLUSIVE, REFUSED, NOT_UNDONE, INTERRUPTED] {
+            assert!(HELP.lines().any(|line| line.trim_start().starts_with(&format!("{code} "))), "{code}");
+        }
+    }
+}

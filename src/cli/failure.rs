@@ -1,0 +1,68 @@
+//! How a command ends that did not work: what failed, its causes, an empty line, `hint:` with what to do.
+
+use super::exit;
+use crate::engine::trouble::{Trouble, TroubleKind};
+
+/// Why a command failed, and its exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What a person is told; empty when they were told already.
+    pub text: String,
+}
+
+impl Failure {
+    /// Bad usage.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self { code: exit::USAGE, text: text.into() }
+    }
+
+    /// All was said already.
+    pub fn told(code: u8) -> Self {
+        Self { code, text: String::new() }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        let code = match trouble.kind {
+            TroubleKind::Refused => exit::REFUSED,
+            TroubleKind::Failed => exit::INCONCLUSIVE,
+        };
+        Self { code, text: text_of(&trouble) }
+    }
+}
+
+impl From<crate::timeline::StoreError> for Failure {
+    fn from(error: crate::timeline::StoreError) -> Self {
+        let hint = matches!(error, crate::timeline::StoreError::NoSuchRun { .. })
+            .then_some("`kubectl outage get runs` lists the runs; --runs-dir names another directory");
+        Trouble::refused("cannot read the run").because(&error).maybe_hint(hint).into()
+    }
+}
+
+/// A trouble as it is printed.
+pub fn text_of(trouble: &Trouble) -> String {
+    let mut text = format!("error: {}", trouble.message);
+    for cause in &trouble.causes {
+        text += &format!("\n  caused by: {cause}");
+    }
+    if let Some(hint) = &trouble.hint {
+        text += &format!("\n\nhint: {hint}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_what_failed_its_causes_and_a_hint() {
+        let trouble = Trouble::refused("cannot stop").because(&std::io::Error::other("no such thing")).hint("look again");
+        let failure = Failure::from(trouble);
+        assert_eq!(failure.text, "error: cannot stop\n  caused by: no such thing\n\nhint: look again");
+        assert_eq!(failure.code, exit::REFUSED);
+    }
+}

@@ -1,0 +1,40 @@
+//! `get`: lists runs, or the experiments inside this program.
+
+use super::args::{Form, Get, Listing};
+use super::env::Env;
+use super::{exit, failure::Failure, judge, print};
+use crate::experiment;
+use crate::report;
+use crate::timeline::store;
+
+/// Prints the list.
+pub fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
+    match args.what {
+        Listing::Runs => runs(args.output, env),
+        Listing::Experiments => {
+            print(&report::experiments(&experiment::builtin()));
+            Ok(exit::PASS)
+        }
+    }
+}
+
+fn runs(form: Form, env: &Env) -> Result<u8, Failure> {
+    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+    for folder in store::list(&env.runs_dir)? {
+        match judge::judge(&folder) {
+            Ok(run) => runs.push(run),
+            Err(failure) => unreadable.push(failure.text),
+        }
+    }
+    if runs.is_empty() && unreadable.is_empty() && matches!(form, Form::Text | Form::Wide) {
+        eprintln!("no runs in {}", env.runs_dir.display());
+        return Ok(exit::PASS);
+    }
+    let views: Vec<_> = runs.iter().map(|run| &run.view).collect();
+    match form {
+        Form::Text | Form::Wide => print(&report::runs(&views, form == Form::Wide)),
+        other => judge::print(&runs, other, env),
+    }
+    unreadable.iter().for_each(|text| eprintln!("{text}"));
+    Ok(exit::PASS)
+}

@@ -1,0 +1,156 @@
+//! What is shown while a run goes on: a spinner a step on a terminal, plain lines elsewhere. All of it on standard error.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::env::Terminal;
+use crate::engine::recorder::Sight;
+use crate::timeline::{Change, Event, FaultPhase, Moment, Ready, Record};
+
+/// Shows progress.
+pub struct Progress {
+    terminal: Terminal,
+    step: Option<(ProgressBar, String)>,
+    /// The first fault's request: the zero of the chain.
+    zero: Option<Moment>,
+    /// Nodes that a fault hit: their conditions and endpoints are shown.
+    hit: Vec<String>,
+}
+
+impl Progress {
+    /// For this terminal.
+    pub fn new(terminal: Terminal) -> Self {
+        Self { terminal, step: None, zero: None, hit: Vec::new() }
+    }
+
+    /// A step began; the one before it is done.
+    pub fn step(&mut self, text: impl Into<String>) {
+        self.done();
+        let text = text.into();
+        if !self.terminal.live {
+            eprintln!(" - {text}");
+            self.step = Some((ProgressBar::hidden(), text));
+            return;
+        }
+        let template = if self.terminal.colour { " {spinner:.cyan} {msg} {elapsed:.dim}" } else { " {spinner} {msg} {elapsed}" };
+        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(template).expect("is well formed")).with_message(text.clone());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.step = Some((bar, text));
+    }
+
+    /// The present step is done.
+    pub fn done(&mut self) {
+        self.end(if self.terminal.colour { "\x1b[32m✓\x1b[0m" } else { "✓" });
+    }
+
+    /// The present step failed.
+    pub fn failed(&mut self) {
+        self.end(if self.terminal.colour { "\x1b[31m✗\x1b[0m" } else { "✗" });
+    }
+
+    fn end(&mut self, mark: &str) {
+        if let Some((bar, text)) = self.step.take() {
+            bar.finish_and_clear();
+            if self.terminal.live {
+                eprintln!(" {mark} {text}");
+            }
+        }
+    }
+
+    /// A line above the present step.
+    pub fn line(&self, text: &str) {
+        match &self.step {
+            Some((bar, _)) if self.terminal.live => bar.suspend(|| eprintln!("{text}")),
+            _ => eprintln!("{text}"),
+        }
+    }
+
+    /// Something happened in a run.
+    pub fn show(&mut self, sight: &Sight) {
+        match sight {
+            Sight::Record(record) => self.record(record),
+            Sight::Failing { probe, sent, class } => self.chain(*sent, &format!("errors: {probe} fails ({class})")),
+            Sight::Answering { probe, sent } => self.chain(*sent, &format!("healed: last failed request of {probe} sent")),
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        match &record.event {
+            Event::Stage { name } => self.step(stage_text(name)),
+            Event::Note { warning: true, text } => self.line(&format!("   warning: {text}")),
+            Event::Fault { phase, fault, target, detail, .. } => self.fault(record.at, *phase, fault, target, detail),
+            Event::Node { node, change: Change::Changed, ready, .. } if self.hit.contains(node) => {
+                let status = match ready {
+                    Ready::True => "Ready",
+                    Ready::False => "NotReady",
+                    Ready::Unknown => "NotReady (Unknown)",
+                };
+                self.chain(record.at, &format!("node {node} is {status}"));
+            }
+            Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => self.endpoint(record.at, service, *change, endpoint),
+            Event::SteadyState { before: true, .. } => self.line("   steady state holds"),
+            Event::SteadyState { before: false, held_since, .. } => self.chain(*held_since, "steady state is back"),
+            Event::SteadyStateMissed { conditions, .. } => self.line(&format!("   steady state not reached: {}", conditions.join("; "))),
+            Event::Interrupted { signal } => self.line(&format!("   {signal}: undoing what was done (this can't be cut short)")),
+            _ => {}
+        }
+    }
+
+    fn fault(&mut self, at: Moment, phase: FaultPhase, fault: &str, target: &str, detail: &str) {
+        if phase == FaultPhase::Requested {
+            self.zero.get_or_insert(at);
+            self.hit.push(target.to_owned());
+        }
+        let what = match phase {
+            FaultPhase::Requested => format!("{fault} requested: {target} {}", in_brackets(detail)),
+            FaultPhase::Confirmed => format!("{fault} confirmed {}", in_brackets(detail)),
+            FaultPhase::UndoRequested => format!("undo requested {}", in_brackets(detail)),
+            FaultPhase::Undone => format!("undone {}", in_brackets(detail)),
+            FaultPhase::NotUndone => format!("NOT UNDONE {}", in_brackets(detail)),
+            FaultPhase::Returned => return,
+        };
+        self.chain(at, what.trim_end());
+    }
+
+    fn endpoint(&mut self, at: Moment, service: &str, change: Change, endpoint: &crate::timeline::Endpoint) {
+        let name = endpoint.pod.as_deref().unwrap_or(&endpoint.address);
+        if self.zero.is_some() && endpoint.node.as_ref().is_some_and(|node| self.hit.contains(node)) {
+            let became = if change == Change::Deleted || !endpoint.ready { "left" } else { "is back in" };
+            self.chain(at, &format!("endpoint {name} {became} {service}"));
+        }
+    }
+
+    fn chain(&self, at: Moment, text: &str) {
+        match self.zero {
+            Some(zero) => self.line(&format!("   {:+9.3}s  {text}", at.seconds_since(zero))),
+            None => self.line(&format!("   {text}")),
+        }
+    }
+}
+
+fn in_brackets(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!("({detail})") }
+}
+
+fn stage_text(stage: &str) -> &str {
+    match stage {
+        "watch" => "watching the cluster",
+        "workload" => "waiting for the workload",
+        "probes" => "starting the probes",
+        "steady state" => "waiting for the steady state",
+        "fault" => "making the fault, and observing",
+        "undo" => "undoing the fault",
+        "recovery" => "waiting for the steady state to come back",
+        "clean up" => "cleaning up",
+        other => other,
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((bar, _)) = &self.step {
+            bar.finish_and_clear();
+        }
+    }
+}

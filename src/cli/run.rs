@@ -1,0 +1,191 @@
+//! `run`: carries experiments out, one after the other, and reports.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::args::{Form, Run};
+use super::env::Env;
+use super::failure::{self, Failure};
+use super::judge::{self, Judged};
+use super::progress::Progress;
+use super::{block_on, dry_run, exit, load};
+use crate::agent::AgentBinary;
+use crate::cluster::{Kind, kubeconfig_paths};
+use crate::docker::Endpoint;
+use crate::engine::abort::Abort;
+use crate::engine::provision::{self, Ground, Site, Wanted};
+use crate::engine::run::Stop;
+use crate::engine::seed::Seed;
+use crate::engine::session::{Ended, Session};
+use crate::engine::trouble::{Trouble, TroubleKind};
+use crate::experiment::{Cluster, Parsed};
+
+/// Runs; exits with the gravest code.
+pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
+    let experiments = load::experiments(&args.filename, &args.names, env)?;
+    block_on(async {
+        let abort = Abort::listen(|signal| eprintln!("   {signal} again: still undoing, please wait")).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+        let mut codes = Vec::new();
+        let mut runs = Vec::new();
+        for parsed in &experiments {
+            let command = Command { args, env, parsed, abort: &abort };
+            match command.carry_out(&mut runs).await {
+                Ok(code) => codes.push(code),
+                // One that can't be run does not keep the others from it.
+                Err(failure) => {
+                    eprintln!("{}", failure.text);
+                    codes.push(failure.code);
+                }
+            }
+            if abort.signal().is_some() {
+                break;
+            }
+        }
+        if !matches!(args.output, Form::Text | Form::Wide) && !args.dry_run {
+            judge::print(&runs, args.output, env);
+        }
+        Ok(exit::gravest(codes))
+    })
+}
+
+/// One experiment of the command.
+struct Command<'a> {
+    args: &'a Run,
+    env: &'a Env,
+    parsed: &'a Parsed,
+    abort: &'a Abort,
+}
+
+impl Command<'_> {
+    async fn carry_out(&self, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
+        let engine = Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine).map_err(|e| Trouble::refused_to(&e).hint(e.hint()))?;
+        let site = Site {
+            engine,
+            path: &self.env.path,
+            state_dir: &self.env.state_dir,
+            node_image: self.args.node_image.as_deref(),
+            allow_context: self.args.access.allow_context.as_deref(),
+        };
+        let wanted = self.wanted()?;
+        if self.args.dry_run {
+            return dry_run::dry_run(self.parsed, &wanted, &site, self.args).await;
+        }
+        let mut ground = self.prepare(&wanted, &site).await?;
+        let code = self.repeat(&mut ground, &site, runs).await;
+        self.delete_cluster(&ground, &site).await?;
+        code
+    }
+
+    fn wanted(&self) -> Result<Wanted, Trouble> {
+        let access = &self.args.access;
+        match (&self.parsed.experiment.cluster, &self.parsed.kind_config, &access.context) {
+            (Cluster::Kind { tuning, .. }, Some((path, config)), None) => Wanted::kind(path, config, *tuning),
+            (_, _, context) => {
+                let kubeconfig = kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
+                Ok(Wanted::Context { kubeconfig, context: context.clone() })
+            }
+        }
+    }
+
+    async fn prepare(&self, wanted: &Wanted, site: &Site<'_>) -> Result<Ground, Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let prepared = provision::prepare(wanted, site, self.abort, &mut |text| progress.step(text)).await;
+        match &prepared {
+            Ok(_) => progress.done(),
+            Err(_) => progress.failed(),
+        }
+        match self.abort.signal() {
+            Some(_) if prepared.is_err() => Err(Failure { code: exit::INTERRUPTED, text: failure::text_of(&prepared.err().expect("is one")) }),
+            _ => Ok(prepared?),
+        }
+    }
+
+    async fn repeat(&self, ground: &mut Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
+        let first_seed = self.args.seed.unwrap_or_else(|| Seed::fresh() >> 32);
+        let session = self.session(site)?;
+        let mut codes = Vec::new();
+        let first = runs.len();
+        for number in 1..=self.args.repeat {
+            let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
+            let seed = first_seed + u64::from(number - 1);
+            let (code, judged) = self.once(&session, ground, seed, repetition).await?;
+            codes.push(code);
+            runs.extend(judged);
+            if matches!(code, exit::INTERRUPTED | exit::NOT_UNDONE) {
+                break;
+            }
+        }
+        if matches!(self.args.output, Form::Text | Form::Wide) {
+            judge::print(&runs[first..], self.args.output, self.env);
+        }
+        Ok(exit::gravest(codes))
+    }
+
+    fn session<'a>(&'a self, site: &'a Site<'_>) -> Result<Session<'a>, Trouble> {
+        let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
+        let program: &'a PathBuf = Box::leak(Box::new(std::env::current_exe().map_err(cannot)?));
+        let binary = self.args.agent_binary.as_ref().unwrap_or(program);
+        let binary = AgentBinary::read(binary).map_err(|e| Trouble::refused("cannot use the program for the nodes").because(&e).maybe_hint(e.hint()))?;
+        let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned()));
+        Ok(Session {
+            parsed: self.parsed,
+            runs_dir: &self.env.runs_dir,
+            state_dir: &self.env.state_dir,
+            binary: Arc::new(binary),
+            program,
+            kind: kind.map_err(|e| Trouble::refused(e.to_string()).maybe_hint(e.hint())),
+            docker_host: site.engine.docker_host(),
+        })
+    }
+
+    /// One run, shown while it goes on, and judged.
+    async fn once(&self, session: &Session<'_>, ground: &mut Ground, seed: u64, repetition: Option<(u32, u32)>) -> Result<(u8, Option<Judged>), Failure> {
+        if let Some((number, of)) = repetition {
+            eprintln!("run {number} of {of} (seed {seed})");
+        }
+        let (observer, mut sights) = mpsc::unbounded_channel();
+        let mut progress = Progress::new(self.env.stderr);
+        let shown = tokio::spawn(async move {
+            while let Some(sight) = sights.recv().await {
+                progress.show(&sight);
+            }
+            progress.done();
+        });
+        let ended = session.run(ground, seed, repetition, observer, self.abort).await;
+        let _ = shown.await;
+        let ended = ended?;
+        let judged = judge::judge(&ended.folder);
+        let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code));
+        Ok((code, judged.map_err(|failure| eprintln!("{}", failure.text)).ok()))
+    }
+
+    /// The exit code of one run, and what went wrong in it, said.
+    fn code(&self, ended: &Ended, verdict: u8) -> u8 {
+        if let Some(Stop::Trouble(trouble)) = &ended.end.stop {
+            eprintln!("{}", failure::text_of(trouble));
+        }
+        for not_undone in &ended.end.not_undone {
+            eprintln!("NOT UNDONE: {}\n{}\n\nhint: `kubectl outage recover` tries again", not_undone.what, failure::text_of(&not_undone.why));
+        }
+        match &ended.end.stop {
+            _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
+            Some(Stop::Interrupted(_)) => exit::INTERRUPTED,
+            Some(Stop::Trouble(trouble)) if trouble.kind == TroubleKind::Refused => exit::REFUSED,
+            Some(Stop::Trouble(_)) => exit::INCONCLUSIVE,
+            None => verdict,
+        }
+    }
+
+    async fn delete_cluster(&self, ground: &Ground, site: &Site<'_>) -> Result<(), Failure> {
+        if !(self.args.delete_cluster && ground.made) {
+            return Ok(());
+        }
+        let name = ground.state.cluster();
+        let failed = |e: crate::cluster::KindError| Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint());
+        let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(failed)?;
+        kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
+        Ok(())
+    }
+}

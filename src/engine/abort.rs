@@ -1,0 +1,90 @@
+//! Interruptions: Ctrl-C, SIGTERM, SIGHUP. The first ends the run, which then undoes its faults; later ones don't cut that short.
+
+use tokio::sync::watch;
+
+/// Whether the run was interrupted, and by what.
+#[derive(Clone, Debug)]
+pub struct Abort {
+    signal: watch::Receiver<Option<&'static str>>,
+}
+
+impl Abort {
+    /// Listens for signals from now on; `again` is called for every one after the first. Errors when the system refuses a handler.
+    pub fn listen(again: impl Fn(&'static str) + Send + 'static) -> std::io::Result<Self> {
+        let (sender, signal) = watch::channel(None);
+        let mut signals = Signals::new()?;
+        tokio::spawn(async move {
+            loop {
+                let name = signals.next().await;
+                let first = sender.send_if_modified(|seen| seen.is_none() && seen.replace(name).is_none());
+                if !first {
+                    again(name);
+                }
+            }
+        });
+        Ok(Self { signal })
+    }
+
+    /// One that is triggered by hand.
+    pub fn by_hand() -> (watch::Sender<Option<&'static str>>, Self) {
+        let (sender, signal) = watch::channel(None);
+        (sender, Self { signal })
+    }
+
+    /// Waits for an interruption; for ever when none comes.
+    pub async fn interrupted(&self) -> &'static str {
+        let mut signal = self.signal.clone();
+        let interrupted = signal.wait_for(Option::is_some).await.ok().and_then(|signal| *signal);
+        match interrupted {
+            Some(name) => name,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether it was interrupted.
+    pub fn signal(&self) -> Option<&'static str> {
+        *self.signal.borrow()
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_is_kept() {
+        let (sender, abort) = Abort::by_hand();
+        assert_eq!(abort.signal(), None);
+        sender.send(Some("SIGTERM")).unwrap();
+        assert_eq!(abort.interrupted().await, "SIGTERM");
+        drop(sender);
+        assert_eq!(abort.signal(), Some("SIGTERM"));
+    }
+}

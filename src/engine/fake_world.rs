@@ -1,0 +1,201 @@
+//! A world for tests: a cluster in memory, that fails where a seed says so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+use super::ledger::{Access, Obligation};
+use super::target::Node;
+use super::trouble::Trouble;
+use super::world::{Progress, Readiness, World};
+use crate::agent::AgentMessage;
+use crate::experiment::Fault;
+use crate::fault::Undo;
+use crate::timeline::attempts::{AttemptEncoder, Phases};
+use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, Outcome, Ready, Record};
+
+/// What a call of the world does instead of succeeding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mishap {
+    /// It fails.
+    Fails,
+    /// It panics.
+    Panics,
+    /// It never comes back.
+    Hangs,
+}
+
+/// What is true in the fake cluster.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// Nodes that are down.
+    pub down: BTreeMap<String, ()>,
+    /// Whether the namespace is there.
+    pub namespace: bool,
+    /// Calls so far, by name.
+    pub calls: Vec<&'static str>,
+}
+
+/// The fake.
+pub struct FakeWorld {
+    /// What is true.
+    pub truth: Arc<Mutex<Truth>>,
+    /// Which call, counted from 0, goes wrong and how.
+    pub mishap: Option<(usize, Mishap)>,
+    /// Whether undoing fails, too.
+    pub undo_fails: bool,
+    out: Option<UnboundedSender<Record>>,
+    prober: Option<JoinHandle<()>>,
+}
+
+impl FakeWorld {
+    /// A healthy cluster: `cp`, `w1`, `w2`.
+    pub fn new(mishap: Option<(usize, Mishap)>) -> Self {
+        Self { truth: Default::default(), mishap, undo_fails: false, out: None, prober: None }
+    }
+
+    /// Counts a call and lets it go wrong if it is its turn.
+    async fn call(&self, name: &'static str) -> Result<(), Trouble> {
+        let number = {
+            let mut truth = self.truth.lock().unwrap();
+            truth.calls.push(name);
+            truth.calls.len() - 1
+        };
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        match self.mishap {
+            Some((turn, mishap)) if turn == number => match mishap {
+                Mishap::Fails => Err(Trouble::failed(format!("{name} was told to fail"))),
+                Mishap::Panics => panic!("{name} was told to panic"),
+                Mishap::Hangs => std::future::pending().await,
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(out) = &self.out {
+            let _ = out.send(super::clock::record(event));
+        }
+    }
+
+    fn tell_node(&self, node: &str, change: Change, ready: Ready) {
+        let (reason, transition, heartbeat, taints) = (String::new(), None, None, Vec::new());
+        self.tell(Event::Node { node: node.into(), change, ready, reason, transition, heartbeat, taints });
+    }
+
+    fn tell_endpoint(&self, node: &str, change: Change, ready: bool) {
+        let endpoint =
+            Endpoint { address: format!("10.0.0.{node}"), pod: Some(format!("web-{node}")), node: Some(node.into()), ready };
+        self.tell(Event::Endpoint { service: "web".into(), change, endpoint });
+    }
+}
+
+impl World for FakeWorld {
+    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+        self.call("nodes").await?;
+        let node = |name: &str, role| Node { name: name.into(), role, labels: Default::default(), ready: true, address: None };
+        Ok(vec![node("cp", NodeRole::ControlPlane), node("w1", NodeRole::Worker), node("w2", NodeRole::Worker)])
+    }
+
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+        self.out = Some(out);
+        self.call("watch").await?;
+        for node in ["cp", "w1", "w2"] {
+            self.tell_node(node, Change::Baseline, Ready::True);
+        }
+        Ok(())
+    }
+
+    fn workload_obligation(&self) -> Option<Obligation> {
+        Some(Obligation::Namespace { name: "outage-test".into(), access: Access::Kind { cluster: "fake".into() } })
+    }
+
+    async fn create_workload(&self) -> Result<(), Trouble> {
+        self.truth.lock().unwrap().namespace = true;
+        self.call("create_workload").await?;
+        self.tell_endpoint("w1", Change::Baseline, true);
+        self.tell_endpoint("w2", Change::Baseline, true);
+        Ok(())
+    }
+
+    async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
+        self.call("workload_readiness").await?;
+        Ok(Readiness { ready: true, ..Readiness::default() })
+    }
+
+    async fn start_probes(&mut self, _at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+        self.call("start_probes").await?;
+        let mut span = super::live::tests::span("web", 50);
+        span.start = super::clock::now();
+        let _ = out.send(AgentMessage::Started(span.clone()));
+        let truth = self.truth.clone();
+        self.prober = Some(tokio::spawn(async move {
+            let mut encoder = AttemptEncoder::default();
+            for slot in 0.. {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let down = !truth.lock().unwrap().down.is_empty();
+                let outcome = if down && slot % 2 == 0 { Outcome::Refused } else { Outcome::Ok };
+                let mut records = Vec::new();
+                encoder.attempt(
+                    &Attempt { slot, late_us: 1, outcome, phases: Phases::default(), backend: None, reused: false },
+                    &mut records,
+                );
+                if out.send(AgentMessage::Attempts { probe: "web".into(), records }).is_err() {
+                    break;
+                }
+            }
+        }));
+        Ok(vec!["cp".into()])
+    }
+
+    async fn stop_probes(&mut self) {
+        if let Some(prober) = self.prober.take() {
+            prober.abort();
+        }
+    }
+
+    async fn stop_watching(&mut self) {
+        self.out = None;
+    }
+
+    fn plan_fault(&self, fault: &Fault, node: &Node, _step: u32, dead_man: Duration) -> Result<Undo, Trouble> {
+        Ok(undo_of(fault, &node.name, dead_man))
+    }
+
+    async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble> {
+        // Half of the harm is done when the call goes wrong: the hardest case for the undo.
+        let node = undo.node.clone();
+        self.truth.lock().unwrap().down.insert(node.clone(), ());
+        self.call("inject").await?;
+        progress(FaultPhase::Returned, String::new());
+        progress(FaultPhase::Confirmed, String::new());
+        self.tell_node(&node, Change::Changed, Ready::Unknown);
+        self.tell_endpoint(&node, Change::Changed, false);
+        Ok(())
+    }
+
+    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if self.undo_fails {
+            return Err(Trouble::failed("undo was told to fail"));
+        }
+        match obligation {
+            Obligation::Fault { node, .. } => {
+                progress(FaultPhase::UndoRequested, String::new());
+                self.truth.lock().unwrap().down.remove(node);
+                progress(FaultPhase::Undone, String::new());
+                self.tell_node(node, Change::Changed, Ready::True);
+                self.tell_endpoint(node, Change::Changed, true);
+            }
+            _ => self.truth.lock().unwrap().namespace = false,
+        }
+        Ok(())
+    }
+}
+
+fn undo_of(_fault: &Fault, node: &str, _dead_man: Duration) -> Undo {
+    Undo { node: node.into() }
+}

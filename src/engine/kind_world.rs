@@ -1,0 +1,176 @@
+//! The real world of a run: a kind cluster, its containers, and probers inside its nodes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+use super::ledger::{Access, Obligation};
+use super::placement::{Place, Placement};
+use super::recover::Tools;
+use super::target::{self, Node};
+use super::trouble::Trouble;
+use super::world::{Progress, Readiness, World};
+use crate::agent::{self, AgentBinary, AgentHandle, AgentMessage};
+use crate::cluster::{Cluster, ClusterError, Workload};
+use crate::docker::{Container, Docker};
+use crate::experiment::{Experiment, Fault};
+use crate::fault::{self, NodeTarget, Undo};
+use crate::probe::ProbeSpec;
+use crate::timeline::Record;
+use crate::watch::{self, Watches};
+
+/// A kind cluster.
+pub struct KindWorld<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// The run's id.
+    pub run: &'a str,
+    /// The run's namespace.
+    pub namespace: String,
+    /// How a later process reaches the cluster.
+    pub access: Access,
+    /// The container engine.
+    pub docker: Docker,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The cluster's containers.
+    pub containers: Vec<Container>,
+    /// The workload, checked.
+    pub workload: Workload,
+    /// This program for the nodes.
+    pub binary: Arc<AgentBinary>,
+    /// What undoing needs.
+    pub tools: Tools,
+    /// What is running.
+    pub running: Running,
+}
+
+/// What a run has started.
+#[derive(Default)]
+pub struct Running {
+    watches: Option<Watches>,
+    engine_events: Option<JoinHandle<()>>,
+    agents: Vec<AgentHandle>,
+}
+
+fn cluster_trouble(error: ClusterError) -> Trouble {
+    let hint = error.hint();
+    Trouble::failed_to(&error).maybe_hint(hint)
+}
+
+impl KindWorld<'_> {
+    fn container(&self, node: &str) -> Result<&Container, Trouble> {
+        self.containers.iter().find(|c| c.name == node).ok_or_else(|| Trouble::refused(format!("node {node} is no container of this cluster")))
+    }
+
+    /// Probes that share a place share a prober.
+    async fn placed(&self, at_risk: &[String]) -> Result<BTreeMap<Place, Vec<ProbeSpec>>, Trouble> {
+        let nodes = self.nodes().await?;
+        let placement = Placement { cluster: &self.cluster, namespace: &self.namespace, nodes: &nodes, at_risk };
+        let mut placed: BTreeMap<Place, Vec<ProbeSpec>> = BTreeMap::new();
+        for probe in &self.experiment.probes {
+            let (place, spec) = placement.resolve(probe).await?;
+            placed.entry(place).or_default().push(spec);
+        }
+        Ok(placed)
+    }
+}
+
+impl World for KindWorld<'_> {
+    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+        let nodes = self.cluster.nodes().await.map_err(cluster_trouble)?;
+        Ok(nodes.into_iter().map(node_of).collect())
+    }
+
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+        use futures_util::StreamExt;
+        let mut events = self.docker.events(&self.containers[0].cluster);
+        let forward = out.clone();
+        self.running.engine_events = Some(tokio::spawn(async move {
+            while let Some(record) = events.next().await {
+                if forward.send(record).is_err() {
+                    break;
+                }
+            }
+        }));
+        self.running.watches = Some(watch::start(&self.cluster, &self.namespace, out));
+        Ok(())
+    }
+
+    fn workload_obligation(&self) -> Option<Obligation> {
+        (!self.workload.is_empty()).then(|| Obligation::Namespace { name: self.namespace.clone(), access: self.access.clone() })
+    }
+
+    async fn create_workload(&self) -> Result<(), Trouble> {
+        let id = self.namespace.strip_prefix("outage-").unwrap_or(&self.namespace);
+        self.cluster.create_namespace(id).await.map_err(cluster_trouble)?;
+        self.cluster.apply(&self.workload, &self.namespace).await.map_err(cluster_trouble)
+    }
+
+    async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
+        let readiness = self.cluster.readiness(&self.namespace).await.map_err(cluster_trouble)?;
+        Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+    }
+
+    async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+        let mut hosts = Vec::new();
+        for (place, specs) in self.placed(at_risk).await? {
+            hosts.extend(place.node().map(str::to_owned));
+            let started = match &place {
+                Place::Host => agent::local(specs, out.clone()),
+                Place::Node { node } => agent::deploy(&self.docker, self.container(node)?, None, specs, &self.binary, out.clone()).await,
+                Place::Pod { node, uid, .. } => {
+                    agent::deploy(&self.docker, self.container(node)?, Some(uid.clone()), specs, &self.binary, out.clone()).await
+                }
+            };
+            let cannot = |e: agent::AgentError| Trouble::failed(format!("cannot start the prober on {}", place.describe())).because(&e).maybe_hint(e.hint());
+            self.running.agents.push(started.map_err(cannot)?);
+        }
+        Ok(hosts)
+    }
+
+    async fn stop_probes(&mut self) {
+        for agent in std::mem::take(&mut self.running.agents) {
+            // One that is gone already has said so in its last message.
+            let _ = agent.stop().await;
+        }
+    }
+
+    async fn stop_watching(&mut self) {
+        if let Some(events) = self.running.engine_events.take() {
+            events.abort();
+        }
+        if let Some(watches) = self.running.watches.take() {
+            watches.stop().await;
+        }
+    }
+
+    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Undo, Trouble> {
+        let container = self.container(&node.name)?;
+        let target = NodeTarget {
+            node: node.name.clone(),
+            container_id: container.id.clone(),
+            container_name: container.name.clone(),
+            role: node.role,
+            addresses: container.addresses.clone(),
+            cluster: container.cluster.clone(),
+        };
+        Ok(fault::plan(fault, &target, &format!("{}-{step}", self.run), dead_man))
+    }
+
+    async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble> {
+        fault::inject(undo, &self.docker, progress).await.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))
+    }
+
+    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        self.tools.fulfil(obligation, progress).await
+    }
+}
+
+fn node_of(node: crate::cluster::Node) -> target::Node {
+    let ready = node.ready == crate::timeline::Ready::True;
+    Node { address: node.addresses.first().cloned(), name: node.name, role: node.role, labels: node.labels, ready }
+}

@@ -1,0 +1,249 @@
+//! The undo ledger: what this program owes a cluster, on disk and synced before the debt is made.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::trouble::Trouble;
+use crate::fault;
+
+/// Something that must be taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Obligation {
+    /// A fault.
+    Fault {
+        /// The step of the method, from 0.
+        step: u32,
+        /// Its name in an experiment.
+        kind: String,
+        /// The node that it hits.
+        node: String,
+        /// How it is undone.
+        undo: fault::Undo,
+    },
+    /// The namespace of a run.
+    Namespace {
+        /// Its name.
+        name: String,
+        /// How its cluster is reached.
+        access: Access,
+    },
+    /// A kind cluster that is being made: half of one is of no use.
+    KindCluster {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How a later process reaches a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Access {
+    /// Through the kubeconfig that kind gives.
+    Kind {
+        /// The kind cluster.
+        cluster: String,
+    },
+    /// Through a context of the user's kubeconfig.
+    Context {
+        /// The kubeconfig's files; empty for the usual ones.
+        kubeconfig: Vec<PathBuf>,
+        /// The context.
+        context: String,
+    },
+}
+
+impl Obligation {
+    /// What is done to take it back, for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Obligation::Fault { undo, .. } => fault::describe(undo),
+            Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),
+            Obligation::KindCluster { name } => format!("delete the half-made kind cluster {name}"),
+        }
+    }
+}
+
+/// An obligation in the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Its number, unique in the ledger.
+    pub id: u64,
+    /// The run that made it.
+    pub run: String,
+    /// When it was written.
+    pub at: jiff::Timestamp,
+    /// What must be taken back.
+    pub obligation: Obligation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Line {
+    Owed(Entry),
+    Settled(u64),
+}
+
+/// The ledger of one cluster. Each change is on the disk when the call returns.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    file: Option<File>,
+    open: Vec<Entry>,
+    next: u64,
+}
+
+impl Ledger {
+    /// Reads the ledger; a file that is not there is an empty one. Errors when it can't be read or holds what this version does not know.
+    pub fn open(path: &Path) -> Result<Self, Trouble> {
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            other => other.map_err(|e| Trouble::refused(format!("cannot read the undo ledger {}", path.display())).because(&e))?,
+        };
+        let mut ledger = Self { path: path.to_owned(), file: None, open: Vec::new(), next: 0 };
+        for line in text.split_inclusive('\n') {
+            // Only the last line can be cut, and then nothing was done on its account yet.
+            if line.ends_with('\n') {
+                ledger.replay(line)?;
+            }
+        }
+        Ok(ledger)
+    }
+
+    fn replay(&mut self, line: &str) -> Result<(), Trouble> {
+        let unknown = |e: serde_json::Error| {
+            Trouble::refused(format!("the undo ledger {} has a line that is not understood", self.path.display()))
+                .because(&e)
+                .hint("it was written by another version of this program: run `kubectl outage recover` with that one")
+        };
+        match serde_json::from_str(line).map_err(unknown)? {
+            Line::Owed(entry) => {
+                self.next = self.next.max(entry.id + 1);
+                self.open.push(entry);
+            }
+            Line::Settled(id) => self.open.retain(|entry| entry.id != id),
+        }
+        Ok(())
+    }
+
+    /// What is still owed, in the order in which it was made.
+    pub fn owed(&self) -> &[Entry] {
+        &self.open
+    }
+
+    /// Writes an obligation, synced; only then may it be made. Returns its number.
+    pub fn owe(&mut self, run: &str, obligation: Obligation) -> Result<u64, Trouble> {
+        let entry = Entry { id: self.next, run: run.to_owned(), at: jiff::Timestamp::now(), obligation };
+        self.append(&Line::Owed(entry.clone())).map_err(|e| self.cannot_write(&e))?;
+        self.next += 1;
+        self.open.push(entry);
+        Ok(self.next - 1)
+    }
+
+    /// Strikes an obligation that was seen to be taken back. When none is left, the file goes.
+    pub fn settle(&mut self, id: u64) -> Result<(), Trouble> {
+        self.open.retain(|entry| entry.id != id);
+        if self.open.is_empty() {
+            self.file = None;
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.cannot_write(&error)),
+                _ => Ok(()),
+            };
+        }
+        self.append(&Line::Settled(id)).map_err(|e| self.cannot_write(&e))
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        let fresh = self.file.is_none();
+        if fresh {
+            self.file = Some(self.reopen()?);
+        }
+        let file = self.file.as_mut().expect("was just opened");
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        if fresh {
+            sync_directory(&self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the file for appending, less a last line that a crash cut: what follows must not run into it.
+    fn reopen(&self) -> io::Result<File> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        let mut text = Vec::new();
+        io::Read::read_to_end(&mut file, &mut text)?;
+        let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        if whole < text.len() {
+            file.set_len(whole as u64)?;
+        }
+        Ok(file)
+    }
+
+    fn cannot_write(&self, error: &io::Error) -> Trouble {
+        Trouble::failed(format!("cannot write the undo ledger {}", self.path.display())).because(error)
+    }
+}
+
+/// A new file is only there after a power loss when its directory was synced, too.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(name: &str) -> Obligation {
+        Obligation::Namespace { name: name.into(), access: Access::Kind { cluster: "a".into() } }
+    }
+
+    #[test]
+    fn what_was_owed_is_owed_after_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        let mut ledger = Ledger::open(&path).unwrap();
+        let first = ledger.owe("r", namespace("one")).unwrap();
+        ledger.owe("r", namespace("two")).unwrap();
+        ledger.settle(first).unwrap();
+        drop(ledger);
+        let mut again = Ledger::open(&path).unwrap();
+        assert_eq!(again.owed().len(), 1);
+        assert_eq!(again.owed()[0].obligation, namespace("two"));
+        again.settle(again.owed()[0].id).unwrap();
+        assert!(!path.exists(), "nothing is owed, nothing is left");
+    }
+
+    #[test]
+    fn a_cut_last_line_was_never_acted_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        Ledger::open(&path).unwrap().owe("r", namespace("one")).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"owed\":{\"id\":1,\"ru").unwrap();
+        let mut ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.owed().len(), 1);
+        ledger.owe("r", namespace("two")).unwrap();
+        assert_eq!(Ledger::open(&path).unwrap().owed().len(), 2);
+    }
+
+    #[test]
+    fn a_foreign_ledger_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        fs::write(&path, "{\"owed\":{\"id\":1,\"what\":\"else\"}}\n").unwrap();
+        assert!(Ledger::open(&path).unwrap_err().hint.unwrap().contains("another version"));
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_written_refuses_the_debt() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("missing").join("ledger.jsonl");
+        assert!(Ledger::open(&path).unwrap().owe("r", namespace("one")).is_err());
+    }
+}

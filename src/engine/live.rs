@@ -1,0 +1,221 @@
+//! What is known of the cluster and of the probes at this moment, from the records that have come in.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::timeline::{Change, Endpoint, Event, Moment, ProbeSpan, Ready, Record};
+
+/// How far back attempts are kept for the steady state: no condition may ask for longer.
+pub const HORIZON: Duration = Duration::from_secs(120);
+
+/// The state of the world as the records tell it.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Each node's Ready condition, and since when (known to us, or by the object's own time).
+    pub nodes: BTreeMap<String, NodeState>,
+    /// Each Service's endpoints, by pod or address.
+    pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
+    /// When a Service's endpoints last changed.
+    pub endpoints_changed: BTreeMap<String, Moment>,
+    /// Each probe's recent attempts.
+    pub probes: BTreeMap<String, ProbeState>,
+    /// Watches that are blind now.
+    pub blind: BTreeMap<String, String>,
+    /// Why the timeline can't be written any more.
+    pub broken: Option<String>,
+    /// Probes that ended by themselves, and why.
+    pub dead_probes: BTreeMap<String, String>,
+}
+
+/// A node's Ready condition.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeState {
+    /// Its status.
+    pub ready: Ready,
+    /// Since when it has been so; `None`: since before the run.
+    pub since: Option<Moment>,
+}
+
+/// A probe's recent attempts, by the time they were sent.
+#[derive(Debug)]
+pub struct ProbeState {
+    /// The probe.
+    pub span: ProbeSpan,
+    recent: VecDeque<(Moment, bool)>,
+}
+
+impl Live {
+    /// Takes in a record.
+    pub fn observe(&mut self, record: &Record) {
+        match &record.event {
+            Event::Node { node, change, ready, .. } => self.node(node, *change, *ready, record.at),
+            Event::Endpoint { service, change, endpoint } => self.endpoint(service, *change, endpoint, record.at),
+            Event::WatchGap { watch, until: None, reason } => {
+                self.blind.insert(watch.clone(), reason.clone());
+            }
+            Event::WatchGap { watch, until: Some(_), .. } => {
+                self.blind.remove(watch);
+            }
+            Event::ProbeStopped { probe, error: Some(error) } => {
+                self.dead_probes.insert(probe.clone(), error.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn node(&mut self, node: &str, change: Change, ready: Ready, at: Moment) {
+        if change == Change::Deleted {
+            self.nodes.remove(node);
+            return;
+        }
+        let since = match self.nodes.get(node) {
+            Some(known) if known.ready == ready => known.since,
+            _ => (change == Change::Changed).then_some(at),
+        };
+        self.nodes.insert(node.to_owned(), NodeState { ready, since });
+    }
+
+    fn endpoint(&mut self, service: &str, change: Change, endpoint: &Endpoint, at: Moment) {
+        let endpoints = self.endpoints.entry(service.to_owned()).or_default();
+        let key = endpoint.pod.clone().unwrap_or_else(|| endpoint.address.clone());
+        let before = endpoints.get(&key).map(|known| known.ready);
+        let after = (change != Change::Deleted).then_some(endpoint.ready);
+        match change {
+            Change::Deleted => endpoints.remove(&key),
+            _ => endpoints.insert(key, endpoint.clone()),
+        };
+        if before != after {
+            self.endpoints_changed.insert(service.to_owned(), at);
+        }
+    }
+
+    /// A probe began.
+    pub fn probe_started(&mut self, span: ProbeSpan) {
+        self.probes.insert(span.probe.name.clone(), ProbeState { span, recent: VecDeque::new() });
+    }
+
+    /// The endpoints of a Service.
+    pub fn endpoints_of(&self, service: &str) -> Vec<Endpoint> {
+        self.endpoints.get(service).into_iter().flat_map(|endpoints| endpoints.values().cloned()).collect()
+    }
+}
+
+impl ProbeState {
+    /// Takes in an attempt; those that say nothing of the service are left out.
+    pub fn attempt(&mut self, sent: Moment, ok: bool) {
+        // Attempts end out of order: a hanging one comes in after later ones that did not hang.
+        let place = self.recent.iter().rposition(|(other, _)| *other <= sent).map_or(0, |i| i + 1);
+        self.recent.insert(place, (sent, ok));
+        let horizon = sent.minus(HORIZON);
+        while self.recent.front().is_some_and(|(other, _)| *other < horizon) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Attempts and successes among those sent in the last `hold`, and whether they cover all of it: an attempt in flight may still fail,
+    /// so what was sent less than a timeout ago doesn't count yet.
+    pub fn share(&self, hold: Duration, now: Moment) -> Share {
+        let until = now.minus(Duration::from_nanos(self.span.timeout_ns));
+        let from = until.minus(hold);
+        let within = self.recent.iter().filter(|(sent, _)| *sent >= from && *sent <= until);
+        let (total, ok) = within.fold((0, 0), |(total, good), (_, ok)| (total + 1, good + u32::from(*ok)));
+        let due = (hold.as_nanos() as u64 / self.span.interval_ns) as u32;
+        let covered = self.span.start <= from && total + total / 10 + 1 >= due;
+        Share { total, ok, covered }
+    }
+
+    /// When the first success after the last failure was sent; without a failure, the first success that is known.
+    pub fn ok_since(&self) -> Option<Moment> {
+        let after_failure = self.recent.iter().rposition(|(_, ok)| !ok).map_or(0, |i| i + 1);
+        self.recent.get(after_failure).map(|(sent, _)| *sent)
+    }
+}
+
+/// How many of a probe's attempts succeeded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// Attempts.
+    pub total: u32,
+    /// Successes.
+    pub ok: u32,
+    /// Whether the attempts cover all of the time that was asked for.
+    pub covered: bool,
+}
+
+impl Share {
+    /// The share of successes; 0 of none.
+    pub fn ratio(self) -> f64 {
+        if self.total == 0 { 0.0 } else { f64::from(self.ok) / f64::from(self.total) }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::timeline::ProbeHeader;
+
+    pub fn span(name: &str, rate: u64) -> ProbeSpan {
+        let probe = ProbeHeader {
+            name: name.into(),
+            protocol: "http".into(),
+            target: "web".into(),
+            service: Some("web".into()),
+            from: "cp".into(),
+            from_node: Some("cp".into()),
+            reused: false,
+            control: false,
+        };
+        let format = ProbeSpan::FORMAT.into();
+        ProbeSpan {
+            format,
+            probe,
+            start: Moment(0),
+            interval_ns: 1_000_000_000 / rate,
+            timeout_ns: 200_000_000,
+            clock_uncertainty_ns: 0,
+        }
+    }
+
+    fn at(ms: u64) -> Moment {
+        Moment(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_probe_is_steady_only_when_its_attempts_cover_the_time() {
+        let mut probe = ProbeState { span: span("web", 10), recent: VecDeque::new() };
+        for slot in 0..40 {
+            probe.attempt(at(slot * 100), slot != 5);
+        }
+        let hold = Duration::from_secs(1);
+        assert_eq!(probe.share(hold, at(4000)).ratio(), 1.0);
+        assert!(probe.share(hold, at(4000)).covered);
+        assert!(!probe.share(hold, at(900)).covered, "it had not begun");
+        assert!(!probe.share(hold, at(8000)).covered, "nothing came in");
+        assert!(probe.share(Duration::from_secs(4), at(4200)).ratio() < 1.0);
+        assert_eq!(probe.ok_since(), Some(at(600)));
+    }
+
+    #[test]
+    fn a_late_failure_takes_its_place_by_when_it_was_sent() {
+        let mut probe = ProbeState { span: span("web", 10), recent: VecDeque::new() };
+        for (sent, ok) in [(0, true), (200, true), (300, true), (100, false)] {
+            probe.attempt(at(sent), ok);
+        }
+        assert_eq!(probe.ok_since(), Some(at(200)));
+    }
+
+    #[test]
+    fn a_node_is_ready_since_it_changed() {
+        let mut live = Live::default();
+        let node = |change, ready, ms| {
+            let (reason, transition, heartbeat, taints) = (String::new(), None, None, Vec::new());
+            Record::at(at(ms), Event::Node { node: "w".into(), change, ready, reason, transition, heartbeat, taints })
+        };
+        live.observe(&node(Change::Baseline, Ready::True, 1));
+        assert_eq!(live.nodes["w"].since, None);
+        live.observe(&node(Change::Changed, Ready::True, 2));
+        assert_eq!(live.nodes["w"].since, None, "a heartbeat is no change");
+        live.observe(&node(Change::Changed, Ready::Unknown, 3));
+        assert_eq!(live.nodes["w"].since, Some(at(3)));
+    }
+}

@@ -1,0 +1,260 @@
+//! Where a probe runs and whom exactly it asks: from the experiment's words to addresses.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::target::{self, Endpoints};
+use super::trouble::Trouble;
+use crate::cluster::{Cluster, Pod, Service};
+use crate::experiment::{Ask, Connection, From, Probe, Target};
+use crate::probe::{Destination, HttpQuestion, ProbeSpec, Question, TlsQuestion};
+use crate::timeline::ProbeHeader;
+
+/// Where a probe runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In a node's own network.
+    Node {
+        /// The node.
+        node: String,
+    },
+    /// In a pod's network, with its DNS.
+    Pod {
+        /// The node that the pod is on.
+        node: String,
+        /// The pod.
+        pod: String,
+        /// The pod's uid.
+        uid: String,
+    },
+    /// On the machine on which this program runs.
+    Host,
+}
+
+impl Place {
+    /// The node that hosts it; `None` on the host.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Place::Node { node } | Place::Pod { node, .. } => Some(node),
+            Place::Host => None,
+        }
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        match self {
+            Place::Node { node } => node.clone(),
+            Place::Pod { node, pod, .. } => format!("pod {pod} on {node}"),
+            Place::Host => "this machine".into(),
+        }
+    }
+}
+
+/// Resolves probes in the run's namespace.
+pub struct Placement<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The run's namespace.
+    pub namespace: &'a str,
+    /// The nodes.
+    pub nodes: &'a [target::Node],
+    /// Nodes that a fault may hit.
+    pub at_risk: &'a [String],
+}
+
+impl Placement<'_> {
+    /// Where a probe runs, and what it asks.
+    pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), Trouble> {
+        let place = self.place(probe).await?;
+        let destination = self.destination(probe, &place).await?;
+        let header = ProbeHeader {
+            name: probe.name.clone(),
+            protocol: protocol(&probe.ask).into(),
+            target: describe(&probe.ask, &destination),
+            service: service_of(&probe.ask),
+            from: place.describe(),
+            from_node: place.node().map(str::to_owned),
+            reused: probe.connection == Connection::Reused,
+            control: false,
+        };
+        let question = question(&probe.ask, &destination);
+        let spec = ProbeSpec { header, destination, question, interval_ns: ProbeSpec::interval_of(probe.rate), timeout_ns: probe.timeout.as_nanos() as u64 };
+        Ok((place, spec))
+    }
+
+    async fn place(&self, probe: &Probe) -> Result<Place, Trouble> {
+        match &probe.from {
+            From::Host => Ok(Place::Host),
+            From::Node(selector) => {
+                let at_risk: Vec<&str> = self.at_risk.iter().map(String::as_str).collect();
+                let node = target::probe_host(self.nodes, selector, &Endpoints::new(), &at_risk)?;
+                Ok(Place::Node { node: node.name.clone() })
+            }
+            From::Pod { labels } => {
+                let pod = self.pod(probe, labels).await?;
+                let node = pod.node.clone().ok_or_else(|| Trouble::failed(format!("pod {} is on no node", pod.name)))?;
+                Ok(Place::Pod { node, pod: pod.name, uid: pod.uid })
+            }
+        }
+    }
+
+    /// The first ready pod by name that has the labels.
+    async fn pod(&self, probe: &Probe, labels: &BTreeMap<String, String>) -> Result<Pod, Trouble> {
+        let mut pods = self.cluster.pods(self.namespace, labels).await.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))?;
+        pods.retain(|pod| pod.ready);
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        pods.into_iter().next().ok_or_else(|| {
+            Trouble::failed(format!("probe {} finds no ready pod with {} in the run's namespace", probe.name, wanted.join(",")))
+                .hint("the workload must make it")
+        })
+    }
+
+    async fn destination(&self, probe: &Probe, place: &Place) -> Result<Destination, Trouble> {
+        match probe.ask.target() {
+            Target::Address { host, port, .. } => Ok(address(host, *port)),
+            Target::Service { name, port } => self.service(probe, place, name, *port).await,
+            Target::Pod { labels, port } => {
+                let pod = self.pod(probe, labels).await?;
+                let ip = pod.ip.ok_or_else(|| Trouble::failed(format!("pod {} has no address", pod.name)))?;
+                Ok(address(&ip, *port))
+            }
+        }
+    }
+
+    async fn service(&self, probe: &Probe, place: &Place, name: &str, port: Option<u16>) -> Result<Destination, Trouble> {
+        let service = self.cluster.service(self.namespace, name).await.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))?;
+        let port = service_port(probe, &service, port)?;
+        match (place, &service.cluster_ip) {
+            // A pod asks as pods do: by name, of the cluster's DNS.
+            (Place::Pod { .. }, _) => Ok(Destination::Name { host: name.to_owned(), port }),
+            (Place::Host, _) => Err(Trouble::failed(format!("probe {} asks Service {name} from the host, where no ClusterIP is reachable", probe.name))
+                .hint("let it ask `from: {node: {role: control-plane}}`, or ask a `url`")),
+            (Place::Node { .. }, Some(ip)) => Ok(address(ip, port)),
+            (Place::Node { .. }, None) => Err(Trouble::failed(format!("Service {name} is headless: it has no ClusterIP"))
+                .hint("ask it from a pod, by name, or ask a pod directly")),
+        }
+    }
+}
+
+fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<u16, Trouble> {
+    let ports: Vec<u16> = service.ports.iter().map(|port| port.port).collect();
+    let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    match (asked, ports.as_slice()) {
+        (Some(port), ports) if ports.contains(&port) => Ok(port),
+        (Some(port), _) => Err(Trouble::failed(format!("probe {} asks port {port}, Service {} has {listed}", probe.name, service.name))),
+        (None, [only]) => Ok(*only),
+        (None, _) => Err(Trouble::failed(format!("probe {} names no port, and Service {} has {listed}", probe.name, service.name)).hint("say `port:`")),
+    }
+}
+
+/// An address, or a name to be resolved.
+fn address(host: &str, port: u16) -> Destination {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => Destination::Address(SocketAddr::new(ip, port)),
+        Err(_) => Destination::Name { host: host.to_owned(), port },
+    }
+}
+
+fn protocol(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Http { .. } => "http",
+        Ask::Tcp { .. } => "tcp",
+    }
+}
+
+fn service_of(ask: &Ask) -> Option<String> {
+    match ask.target() {
+        Target::Service { name, .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// The port as a URL or Host header shows it: not where it is the scheme's own.
+fn with_port(host: &str, port: u16, tls: bool) -> String {
+    let own = if tls { 443 } else { 80 };
+    if port == own { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bool) {
+    let port = match destination {
+        Destination::Address(address) => address.port(),
+        Destination::Name { port, .. } => *port,
+    };
+    match target {
+        Target::Service { name, .. } => (name.clone(), port, false),
+        Target::Address { host, tls, .. } => (host.clone(), port, *tls),
+        Target::Pod { .. } => match destination {
+            Destination::Address(address) => (address.ip().to_string(), port, false),
+            Destination::Name { host, .. } => (host.clone(), port, false),
+        },
+    }
+}
+
+fn describe(ask: &Ask, destination: &Destination) -> String {
+    let (host, port, tls) = host_and_port(ask.target(), destination);
+    let asked = match ask {
+        Ask::Http { path, .. } => format!("{}://{}{path}", if tls { "https" } else { "http" }, with_port(&host, port, tls)),
+        Ask::Tcp { .. } => format!("tcp {host}:{port}"),
+    };
+    match destination {
+        Destination::Address(address) if !asked.contains(&address.ip().to_string()) => format!("{asked} ({address})"),
+        _ => asked,
+    }
+}
+
+fn question(ask: &Ask, destination: &Destination) -> Question {
+    let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else { return Question::Tcp };
+    let (host, port, tls) = host_and_port(target, destination);
+    Question::Http(HttpQuestion {
+        host: with_port(&host, port, tls),
+        path: path.clone(),
+        headers: headers.clone().into_iter().collect(),
+        success: (success.from, success.to),
+        backend_header: backend_header.clone(),
+        tls: tls.then(|| TlsQuestion { insecure: *insecure, server_name: host.trim_matches(['[', ']']).to_owned() }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::StatusRange;
+
+    fn http(target: Target) -> Ask {
+        Ask::Http {
+            target,
+            path: "/x".into(),
+            success: StatusRange::default(),
+            headers: BTreeMap::new(),
+            backend_header: "x-backend".into(),
+            insecure: false,
+        }
+    }
+
+    #[test]
+    fn a_service_is_shown_with_its_name_and_address() {
+        let destination = address("10.96.3.4", 80);
+        let ask = http(Target::Service { name: "web".into(), port: None });
+        assert_eq!(describe(&ask, &destination), "http://web/x (10.96.3.4:80)");
+        let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
+        assert_eq!(question.host, "web");
+        assert_eq!(question.tls, None);
+    }
+
+    #[test]
+    fn a_url_keeps_its_name_port_and_certificate() {
+        let destination = address("example.test", 8443);
+        let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
+        assert_eq!(describe(&ask, &destination), "https://example.test:8443/x");
+        let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
+        assert_eq!(question.host, "example.test:8443");
+        assert_eq!(question.tls.unwrap().server_name, "example.test");
+    }
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        assert_eq!(address("::1", 1), Destination::Address("[::1]:1".parse().unwrap()));
+        assert_eq!(address("web", 1), Destination::Name { host: "web".into(), port: 1 });
+    }
+}

@@ -1,0 +1,268 @@
+//! The ground that a run stands on: the container engine, the cluster (made when absent), its lock and its ledger. All refusals that need no
+//! look at the experiment's method are here.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::abort::Abort;
+use super::ledger::{Access, Ledger, Obligation};
+use super::state_dir::{Lock, StateDir};
+use super::trouble::Trouble;
+use crate::cluster::{Cluster, ClusterError, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences, with_tuning};
+use crate::docker::{Container, Docker, Endpoint};
+use crate::experiment::TuningRequest;
+use crate::timeline::{ClusterFacts, ClusterKind, Tuning};
+
+/// What the command line and the environment say about the ground.
+#[derive(Clone, Debug)]
+pub struct Site<'a> {
+    /// The container engine.
+    pub engine: Endpoint,
+    /// Where programs are looked for.
+    pub path: &'a OsStr,
+    /// The directory of all state.
+    pub state_dir: &'a Path,
+    /// The node image for a cluster that is made.
+    pub node_image: Option<&'a str>,
+    /// The context whose cluster may be harmed although it is not kind's.
+    pub allow_context: Option<&'a str>,
+}
+
+/// The cluster that is wanted.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// A kind cluster.
+    Kind {
+        /// Its name.
+        name: String,
+        /// The kind config to make it from.
+        config: String,
+    },
+    /// The cluster of a context.
+    Context {
+        /// The kubeconfig's files.
+        kubeconfig: Vec<PathBuf>,
+        /// The context; `None`: the current one.
+        context: Option<String>,
+    },
+}
+
+impl Wanted {
+    /// The kind cluster of a config, with other settings where they are asked for; its name then ends in them.
+    pub fn kind(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, Trouble> {
+        let cannot = |e: &dyn std::error::Error| Trouble::refused(format!("cannot use the kind config {path}")).because(e);
+        let tuning = tuning.unwrap_or_default();
+        let tuning = Tuning {
+            node_status_update_frequency: tuning.node_status_update_frequency,
+            node_monitor_period: tuning.node_monitor_period,
+            node_monitor_grace_period: tuning.node_monitor_grace_period,
+            ..Tuning::default()
+        };
+        let (name, config) = with_tuning(config, &tuning).map_err(|e| cannot(&e))?;
+        Ok(Wanted::Kind { name, config })
+    }
+}
+
+/// The ground, ready: the lock is held as long as this lives.
+pub struct Ground {
+    /// The container engine.
+    pub docker: Docker,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// How a later process reaches it.
+    pub access: Access,
+    /// Its containers; none where it is not kind's.
+    pub containers: Vec<Container>,
+    /// What it is.
+    pub facts: ClusterFacts,
+    /// What a reader should know of its settings.
+    pub warnings: Vec<String>,
+    /// Where its ledger is.
+    pub state: StateDir,
+    /// Whether this program has just made it.
+    pub made: bool,
+    _lock: Lock,
+}
+
+/// What a dry run finds.
+pub enum Found {
+    /// The cluster is there.
+    Ground(Box<Ground>),
+    /// It would be made, with this name.
+    Absent(String),
+}
+
+/// Tells how far the making of a cluster has come.
+pub type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
+
+/// Finds the cluster, or makes it. Refuses what must be refused; nothing of the cluster is changed.
+pub async fn prepare(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
+    match find(wanted, site, say).await? {
+        Found::Ground(ground) => Ok(*ground),
+        Found::Absent(_) => make(wanted, site, abort, say).await,
+    }
+}
+
+/// Finds the cluster and makes nothing.
+pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
+    match wanted {
+        Wanted::Kind { name, config } => find_kind(name, config, site, say).await,
+        Wanted::Context { kubeconfig, context } => context_ground(kubeconfig, context.as_deref(), site).await.map(|g| Found::Ground(Box::new(g))),
+    }
+}
+
+async fn find_kind(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
+    let docker = connect(&site.engine).await?;
+    let kind = kind_program(site)?;
+    let (state, lock) = claim(site.state_dir, name)?;
+    if !kind.clusters().await.map_err(kind_trouble)?.iter().any(|other| other == name) {
+        return Ok(Found::Absent(name.to_owned()));
+    }
+    say(&format!("kind cluster {name} is there"));
+    let ground = kind_ground(name, docker, &kind, state, lock).await?;
+    refuse_other_settings(name, config, &ground)?;
+    Ok(Found::Ground(Box::new(ground)))
+}
+
+async fn connect(engine: &Endpoint) -> Result<Docker, Trouble> {
+    Docker::connect(engine).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))
+}
+
+fn kind_program(site: &Site<'_>) -> Result<Kind, Trouble> {
+    Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(kind_trouble)
+}
+
+fn kind_trouble(error: KindError) -> Trouble {
+    let hint = error.hint();
+    Trouble::refused(error.to_string()).maybe_hint(hint)
+}
+
+fn cluster_trouble(error: ClusterError) -> Trouble {
+    let hint = error.hint();
+    Trouble::refused_to(&error).maybe_hint(hint)
+}
+
+/// Takes a cluster's lock and refuses while a dead run's faults are not undone.
+fn claim(state_dir: &Path, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
+    let state = StateDir::open(state_dir, cluster)?;
+    let lock = state.lock()?;
+    let ledger = Ledger::open(&state.ledger())?;
+    let owed: Vec<String> = ledger.owed().iter().map(|entry| entry.obligation.describe()).collect();
+    if owed.is_empty() {
+        return Ok((state, lock));
+    }
+    Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {}", owed.join("; ")))
+        .hint("run `kubectl outage recover` first"))
+}
+
+async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
+    let Wanted::Kind { name, config } = wanted else { unreachable!("only a kind cluster can be absent") };
+    let docker = connect(&site.engine).await?;
+    let kind = kind_program(site)?;
+    let (state, lock) = claim(site.state_dir, name)?;
+    let mut ledger = Ledger::open(&state.ledger())?;
+    say(&format!("making the kind cluster {name}"));
+    // kind wants a file for the kubeconfig; the user's own would have its context switched.
+    let kubeconfig = state.scratch("kubeconfig");
+    let debt = ledger.owe("cluster", Obligation::KindCluster { name: name.clone() })?;
+    let create = KindCreate { name, config_text: config, image: site.node_image, kubeconfig: &kubeconfig, progress: say };
+    let made = tokio::select! {
+        made = kind.create(create) => made.map_err(kind_trouble),
+        signal = abort.interrupted() => Err(Trouble::failed(format!("interrupted by {signal} while the kind cluster was made"))),
+    };
+    if let Err(trouble) = made {
+        kind.delete(name, &kubeconfig).await.map_err(kind_trouble)?;
+        ledger.settle(debt)?;
+        return Err(trouble);
+    }
+    ledger.settle(debt)?;
+    let mut ground = kind_ground(name, docker, &kind, state, lock).await?;
+    ground.made = true;
+    Ok(ground)
+}
+
+async fn kind_ground(name: &str, docker: Docker, kind: &Kind, state: StateDir, lock: Lock) -> Result<Ground, Trouble> {
+    let containers = docker.kind_nodes(name).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    refuse_stopped(name, &docker, &containers).await?;
+    let text = kind.kubeconfig(name).await.map_err(kind_trouble)?;
+    let cluster = Cluster::from_kubeconfig(&text).await.map_err(cluster_trouble)?;
+    let access = Access::Kind { cluster: name.to_owned() };
+    ground(ClusterKind::Kind, name, docker, cluster, access, containers, (state, lock)).await
+}
+
+/// A stopped node is told as such, before the API that may be on it is asked.
+async fn refuse_stopped(name: &str, docker: &Docker, containers: &[Container]) -> Result<(), Trouble> {
+    for container in containers {
+        let state = docker.inspect(&container.id).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+        let (what, command) = match (state.running, state.paused) {
+            (true, false) => continue,
+            (_, true) => ("paused", "unpause"),
+            (false, _) => ("not running", "start"),
+        };
+        return Err(Trouble::refused(format!("{} of cluster {name} is {what}, and not by a run of ours", container.name))
+            .hint(format!("`docker {command} {}`, or `kind delete cluster --name {name}` for a fresh one", container.name)));
+    }
+    Ok(())
+}
+
+async fn ground(
+    kind: ClusterKind,
+    name: &str,
+    docker: Docker,
+    cluster: Cluster,
+    access: Access,
+    containers: Vec<Container>,
+    (state, lock): (StateDir, Lock),
+) -> Result<Ground, Trouble> {
+    let engine = Some(docker.describe().to_owned());
+    let (facts, warnings) = cluster.facts(kind, name, engine, &node_containers(&containers)).await.map_err(cluster_trouble)?;
+    Ok(Ground { docker, cluster, access, containers, facts, warnings, state, made: false, _lock: lock })
+}
+
+/// Docker's containers as the cluster adapter compares them with nodes.
+pub fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
+    let convert = |c: &Container| NodeContainer {
+        cluster: c.cluster.clone(),
+        id: c.id.clone(),
+        name: c.name.clone(),
+        role: c.role,
+        addresses: c.addresses.clone(),
+    };
+    containers.iter().map(convert).collect()
+}
+
+fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<(), Trouble> {
+    let config = KindConfig::parse(config).map_err(|e| Trouble::refused("cannot use the kind config").because(&e))?;
+    let differences = differences(&config, &node_containers(&ground.containers), &ground.facts.tuning, &ground.facts.kubernetes);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::refused(format!("the kind cluster {name} is not what the experiment asks for: {}", differences.join("; "))).hint(format!(
+        "`kind delete cluster --name {name}` lets the next run make it anew; --context kind-{name} runs in it as it is"
+    )))
+}
+
+async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Site<'_>) -> Result<Ground, Trouble> {
+    let cluster = Cluster::from_files(kubeconfig, context).await.map_err(cluster_trouble)?;
+    let docker = connect(&site.engine).await?;
+    let access = Access::Context { kubeconfig: kubeconfig.to_vec(), context: cluster.context().to_owned() };
+    let mut all = Vec::new();
+    for name in docker.kind_clusters().await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))? {
+        all.extend(docker.kind_nodes(&name).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?);
+    }
+    let kind_cluster = cluster.is_kind_context(&node_containers(&all)).await.map_err(cluster_trouble)?;
+    let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
+    let containers = all.into_iter().filter(|container| container.cluster == name).collect();
+    // The same lock as a run that reaches the cluster by its name.
+    let claimed = claim(site.state_dir, &name)?;
+    ground(ClusterKind::Kind, &name, docker, cluster, access, containers, claimed).await
+}
+
+fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> Trouble {
+    let context = cluster.context();
+    let refused = Trouble::refused(format!("context {context} ({}) is not a kind cluster of this machine's container engine", cluster.server()));
+    if allowed == Some(context) {
+        return refused.hint("its nodes are no containers here, and faults on nodes are made through the container engine: nothing can be harmed there yet");
+    }
+    refused.hint(format!("if it is meant to be harmed, say --allow-context {context}"))
+}

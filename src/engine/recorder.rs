@@ -1,0 +1,236 @@
+//! The one task that owns a run's timeline and the order of its events. All others send to it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
+
+use super::clock;
+use super::live::Live;
+use crate::agent::AgentMessage;
+use crate::timeline::attempts::{AttemptReader, AttemptWriter};
+use crate::timeline::{Event, Moment, ProbeSpan, Record, RunFolder};
+
+/// What someone who follows a run sees, as it happens.
+#[derive(Clone, Debug)]
+pub enum Sight {
+    /// A record.
+    Record(Record),
+    /// A probe began to fail.
+    Failing {
+        /// The probe.
+        probe: String,
+        /// When the first failure was sent.
+        sent: Moment,
+        /// Its class.
+        class: String,
+    },
+    /// A probe has not failed for a second.
+    Answering {
+        /// The probe.
+        probe: String,
+        /// When the last failure was sent.
+        sent: Moment,
+    },
+}
+
+/// The way to the recorder.
+#[derive(Clone)]
+pub struct Recorder {
+    records: UnboundedSender<Record>,
+    attempts: UnboundedSender<AgentMessage>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    live: Mutex<Live>,
+    changed: Notify,
+}
+
+/// The recorder's task: ends when all senders are gone.
+pub struct Recording {
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Starts to record into `folder`; `observer` is shown what happens.
+    pub fn start(folder: RunFolder, observer: UnboundedSender<Sight>) -> (Self, Recording) {
+        let (records, records_in) = mpsc::unbounded_channel();
+        let (attempts, attempts_in) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::default());
+        let scribe = Scribe { folder, observer, shared: shared.clone(), files: BTreeMap::new(), moods: BTreeMap::new() };
+        let task = tokio::spawn(scribe.work(records_in, attempts_in));
+        (Self { records, attempts, shared }, Recording { task })
+    }
+
+    /// Records something that happened now.
+    pub fn event(&self, event: Event) {
+        self.record(clock::record(event));
+    }
+
+    /// Records something.
+    pub fn record(&self, record: Record) {
+        // The recorder outlives all who send to it.
+        let _ = self.records.send(record);
+    }
+
+    /// Where records are sent.
+    pub fn records(&self) -> UnboundedSender<Record> {
+        self.records.clone()
+    }
+
+    /// Where agents send their messages.
+    pub fn attempts(&self) -> UnboundedSender<AgentMessage> {
+        self.attempts.clone()
+    }
+
+    /// What is known at this moment.
+    pub fn live(&self) -> MutexGuard<'_, Live> {
+        self.shared.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Waits until something has come in, or for a tenth of a second: conditions also come true by time alone.
+    pub async fn changed(&self) {
+        let _ = tokio::time::timeout(Duration::from_millis(100), self.shared.changed.notified()).await;
+    }
+
+    /// Waits until `find` finds something in what is known.
+    pub async fn until<T>(&self, mut find: impl FnMut(&Live) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = find(&self.live()) {
+                return found;
+            }
+            self.changed().await;
+        }
+    }
+}
+
+impl Recording {
+    /// Waits until all is written. All [`Recorder`]s must be gone.
+    pub async fn finish(self) {
+        let _ = self.task.await;
+    }
+}
+
+struct Scribe {
+    folder: RunFolder,
+    observer: UnboundedSender<Sight>,
+    shared: Arc<Shared>,
+    files: BTreeMap<String, ProbeFile>,
+    moods: BTreeMap<String, Mood>,
+}
+
+struct ProbeFile {
+    span: ProbeSpan,
+    writer: AttemptWriter<BufWriter<File>>,
+    previous_slot: u64,
+}
+
+/// Whether a probe is failing now, for those who follow.
+#[derive(Default)]
+struct Mood {
+    last_failure: Option<Moment>,
+    failing: bool,
+}
+
+impl Scribe {
+    async fn work(mut self, mut records: UnboundedReceiver<Record>, mut attempts: UnboundedReceiver<AgentMessage>) {
+        loop {
+            tokio::select! {
+                Some(record) = records.recv() => self.record(record),
+                Some(message) = attempts.recv() => self.message(message),
+                else => break,
+            }
+            self.shared.changed.notify_waiters();
+        }
+        let synced = self.folder.sync().map_err(|e| e.to_string());
+        self.kept(synced);
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.shared.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A timeline that can't be written ends the run; it never keeps anything from being undone.
+    fn kept<T>(&self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|error| self.live().broken.get_or_insert(error).len()).ok()
+    }
+
+    fn record(&mut self, record: Record) {
+        let written = self.folder.record(&record).map_err(|e| e.to_string());
+        self.kept(written);
+        self.live().observe(&record);
+        let _ = self.observer.send(Sight::Record(record));
+    }
+
+    fn message(&mut self, message: AgentMessage) {
+        match message {
+            AgentMessage::Started(span) => self.started(span),
+            AgentMessage::Attempts { probe, records } => self.attempts(&probe, &records),
+            AgentMessage::Note { text } => self.record(clock::record(Event::Note { warning: true, text })),
+            AgentMessage::Ended { error } => self.ended(error),
+        }
+    }
+
+    fn started(&mut self, span: ProbeSpan) {
+        let probe = span.probe.name.clone();
+        let made = self.folder.probe(&span).map_err(|e| e.to_string());
+        if let Some(writer) = self.kept(made) {
+            self.files.insert(probe.clone(), ProbeFile { span: span.clone(), writer, previous_slot: 0 });
+        }
+        self.live().probe_started(span);
+        self.record(clock::record(Event::ProbeStarted { probe }));
+    }
+
+    fn attempts(&mut self, probe: &str, bytes: &[u8]) {
+        let Some(file) = self.files.get_mut(probe) else { return };
+        let written =
+            file.writer.append(bytes).and_then(|()| file.writer.flush()).map_err(|e| format!("cannot write attempts: {e}"));
+        let mut reader = AttemptReader::records_after(bytes, file.previous_slot);
+        let mut sights = Vec::new();
+        let mut live = self.shared.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some(state) = live.probes.get_mut(probe) else { return };
+        let mood = self.moods.entry(probe.to_owned()).or_default();
+        for attempt in reader.by_ref() {
+            file.previous_slot = attempt.slot;
+            let sent = file.span.sent(&attempt);
+            if attempt.outcome.is_ok() || attempt.outcome.is_failure() {
+                state.attempt(sent, attempt.outcome.is_ok());
+                sights.extend(mood.feel(probe, sent, attempt.outcome));
+            }
+        }
+        drop(live);
+        self.kept(written);
+        for sight in sights {
+            let _ = self.observer.send(sight);
+        }
+    }
+
+    fn ended(&mut self, error: Option<String>) {
+        let probes: Vec<String> = self.files.keys().cloned().collect();
+        for probe in probes {
+            self.record(clock::record(Event::ProbeStopped { probe, error: error.clone() }));
+        }
+    }
+}
+
+impl Mood {
+    fn feel(&mut self, probe: &str, sent: Moment, outcome: crate::timeline::Outcome) -> Option<Sight> {
+        let probe = probe.to_owned();
+        if outcome.is_failure() {
+            self.last_failure = self.last_failure.max(Some(sent));
+            let first = !std::mem::replace(&mut self.failing, true);
+            return first.then(|| Sight::Failing { probe, sent, class: outcome.label() });
+        }
+        let last = self.last_failure?;
+        let over = self.failing && sent.since(last) >= Duration::from_secs(1);
+        self.failing &= !over;
+        over.then_some(Sight::Answering { probe, sent: last })
+    }
+}

@@ -1,0 +1,80 @@
+//! Taking back what is owed: at the end of every run, however it ends.
+
+use super::ledger::{Entry, Ledger, Obligation};
+use super::recorder::Recorder;
+use super::run::Voice;
+use super::trouble::Trouble;
+use super::world::World;
+use crate::timeline::{Event, FaultPhase};
+
+/// Something that could not be taken back. It stays in the ledger.
+#[derive(Clone, Debug)]
+pub struct NotUndone {
+    /// What it is, and how it would be undone.
+    pub what: String,
+    /// Why not.
+    pub why: Trouble,
+}
+
+/// Undoes a run's faults, the last one first.
+pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
+    let owed = owed(run, ledger, |obligation| matches!(obligation, Obligation::Fault { .. }));
+    all(owed, world, recorder, ledger).await
+}
+
+/// Takes back all else that a run owes, the last first.
+pub async fn rest(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
+    let owed = owed(run, ledger, |obligation| !matches!(obligation, Obligation::Fault { .. }));
+    all(owed, world, recorder, ledger).await
+}
+
+fn owed(run: &str, ledger: &Ledger, which: impl Fn(&Obligation) -> bool) -> Vec<Entry> {
+    ledger.owed().iter().rev().filter(|entry| entry.run == run && which(&entry.obligation)).cloned().collect()
+}
+
+async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
+    let mut not_undone = Vec::new();
+    for entry in owed {
+        let voice = voice(&entry.obligation, recorder);
+        if let Err(why) = settle(entry.id, &entry.obligation, &voice, world, ledger).await {
+            not_undone.push(NotUndone { what: entry.obligation.describe(), why });
+        }
+    }
+    not_undone
+}
+
+fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
+    match obligation {
+        Obligation::Fault { step, kind, node, .. } => Voice { step: *step, kind, target: node, recorder },
+        _ => Voice { step: 0, kind: "", target: "", recorder },
+    }
+}
+
+/// Takes one obligation back and strikes it from the ledger.
+pub async fn settle(
+    id: u64,
+    obligation: &Obligation,
+    voice: &Voice<'_>,
+    world: &impl World,
+    ledger: &mut Ledger,
+) -> Result<(), Trouble> {
+    let is_fault = matches!(obligation, Obligation::Fault { .. });
+    let mut progress = |phase: FaultPhase, detail: String| {
+        if is_fault {
+            voice.say(phase, detail);
+        }
+    };
+    match world.fulfil(obligation, &mut progress).await {
+        Ok(()) => ledger.settle(id),
+        Err(trouble) if is_fault => {
+            voice.say(FaultPhase::NotUndone, trouble.line());
+            Err(trouble)
+        }
+        Err(trouble) => {
+            voice
+                .recorder
+                .event(Event::Note { warning: false, text: format!("not undone: {}: {}", obligation.describe(), trouble.line()) });
+            Err(trouble)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The engine against a fake world on a paused clock, with something going wrong at every step in turn.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::abort::Abort;
+use super::fake_world::{FakeWorld, Mishap};
+use super::ledger::Ledger;
+use super::recorder::Recorder;
+use super::run::{self, Job, RunEnd, Stop};
+use crate::experiment::*;
+use crate::timeline::*;
+
+fn experiment() -> Experiment {
+    let target = NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
+    let service = Target::Service { name: "web".into(), port: None };
+    Experiment {
+        name: "simulated".into(),
+        question: None,
+        cluster: Cluster::Context,
+        workload: Vec::new(),
+        workload_timeout: Duration::from_secs(60),
+        probes: vec![Probe {
+            name: "web".into(),
+            ask: Ask::Tcp { target: service },
+            from: From::Host,
+            connection: Connection::New,
+            rate: 50.0,
+            timeout: Duration::from_millis(200),
+        }],
+        steady_state: vec![
+            Condition::NodesReady(Quantity::All),
+            Condition::Probe { name: "web".into(), success_ratio: 1.0, hold: Duration::from_secs(2) },
+        ],
+        steady_state_timeout: Duration::from_secs(60),
+        method: vec![
+            Step::Fault { fault: Fault::NodeKill { target: target.clone() }, hold: Duration::from_secs(5) },
+            Step::Pause { hold: Duration::from_secs(3) },
+            Step::Fault { fault: Fault::NodePause { target }, hold: Duration::from_secs(5) },
+        ],
+        expect: Vec::new(),
+        blast_radius: BlastRadius::default(),
+    }
+}
+
+fn header() -> Header {
+    let cluster = ClusterFacts {
+        kind: ClusterKind::Context,
+        name: "fake".into(),
+        kubernetes: "v1.34.4".into(),
+        engine: None,
+        nodes: Vec::new(),
+        tuning: Tuning::default(),
+    };
+    Header {
+        format: Header::FORMAT.into(),
+        program: "test".into(),
+        run: "r".into(),
+        anchor: Anchor::take(),
+        name: "simulated".into(),
+        experiment: serde_json::Value::Null,
+        source: String::new(),
+        seed: 1,
+        repetition: None,
+        cluster,
+    }
+}
+
+struct Simulated {
+    end: RunEnd,
+    world: FakeWorld,
+    owed: usize,
+    timeline: Timeline,
+}
+
+/// Runs the engine once; `interrupt` after so much (virtual) time.
+async fn simulate(mut world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> Simulated {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(&dir.path().join("runs"), &header()).unwrap();
+    let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
+    let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
+    let (signal, abort) = Abort::by_hand();
+    if let Some(after) = interrupt {
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let _ = signal.send(Some("SIGINT"));
+            std::future::pending::<()>().await;
+        });
+    }
+    let (experiment, tuning) = (experiment(), Tuning::default());
+    let job = Job { run: "r", experiment: &experiment, tuning: &tuning, seed, arm: &|_| Ok(()) };
+    let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
+    drop(recorder);
+    recording.finish().await;
+    Simulated { end, world, owed: owed(&dir.path().join("ledger")), timeline: Timeline::read(&dir.path().join("runs/r")).unwrap() }
+}
+
+fn owed(ledger: &Path) -> usize {
+    Ledger::open(ledger).unwrap().owed().len()
+}
+
+impl Simulated {
+    /// Whatever was done was undone, or is listed as not undone and still owed.
+    fn assert_nothing_is_lost(&self, what: &str) {
+        let truth = self.world.truth.lock().unwrap();
+        let harmed = truth.down.len() + usize::from(truth.namespace);
+        assert_eq!(harmed, self.end.not_undone.len(), "{what}: {:?} {:?}", truth, self.end);
+        assert_eq!(harmed, self.owed, "{what}: what is left must stay in the ledger");
+        assert!(self.timeline.ended(), "{what}: the timeline must end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_mishap_does_things_in_order() {
+    let run = simulate(FakeWorld::new(None), None, 1).await;
+    assert!(run.end.stop.is_none(), "{:?}", run.end);
+    run.assert_nothing_is_lost("no mishap");
+    let phases: Vec<FaultPhase> = run
+        .timeline
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Fault { step: 0, phase, .. } => Some(*phase),
+            _ => None,
+        })
+        .collect();
+    use FaultPhase::*;
+    assert_eq!(phases, [Requested, Returned, Confirmed, UndoRequested, Undone]);
+    let steady: Vec<bool> = run
+        .timeline
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::SteadyState { before, .. } => Some(*before),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steady, [true, false]);
+    let attempts = run.timeline.probe("web").unwrap().attempts().count();
+    assert!(attempts > 500, "{attempts} attempts in at least 13 s at 50/s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_goes_wrong_is_undone() {
+    let calls = simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
+    assert!(calls == 7, "every call of the world goes wrong once");
+    for turn in 0..calls {
+        for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
+            let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
+            let run = simulate(FakeWorld::new(Some((turn, mishap))), interrupt, turn as u64).await;
+            let call = run.world.truth.lock().unwrap().calls[turn];
+            assert!(run.end.stop.is_some(), "{call} {mishap:?}");
+            assert!(run.end.not_undone.is_empty(), "{call} {mishap:?}: {:?}", run.end);
+            run.assert_nothing_is_lost(&format!("{call} {mishap:?}"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_at_any_time_is_undone() {
+    for tenths in 0..200u64 {
+        let run = simulate(FakeWorld::new(None), Some(Duration::from_millis(tenths * 100 + 7)), tenths).await;
+        run.assert_nothing_is_lost(&format!("interrupted after {tenths} tenths of a second"));
+        assert!(run.end.not_undone.is_empty());
+        let interrupted = run.end.stop == Some(Stop::Interrupted("SIGINT"));
+        assert!(interrupted || run.end.stop.is_none(), "{:?}", run.end);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_undone_is_named_and_stays_owed() {
+    let mut world = FakeWorld::new(None);
+    world.undo_fails = true;
+    let run = simulate(world, None, 3).await;
+    assert_eq!(run.end.not_undone.len(), 2, "the fault and the namespace: {:?}", run.end);
+    run.assert_nothing_is_lost("undo fails");
+    let named = run.timeline.records.iter().any(|r| matches!(&r.event, Event::Fault { phase: FaultPhase::NotUndone, .. }));
+    assert!(named);
+}

@@ -1,0 +1,97 @@
+//! The state directory of a cluster: its lock and its undo ledger, in one place whatever the runs directory is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::trouble::Trouble;
+
+/// Where lock and ledger of one cluster lie.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    cluster: String,
+}
+
+impl StateDir {
+    /// The directory of a cluster below the program's state directory; made when absent.
+    pub fn open(root: &Path, cluster: &str) -> Result<Self, Trouble> {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let path = root.join("clusters").join(cluster.chars().map(safe).collect::<String>());
+        fs::create_dir_all(&path).map_err(|e| {
+            Trouble::refused(format!("cannot make the state directory {}", path.display()))
+                .because(&e)
+                .hint("the undo ledger must be on disk before anything is harmed: free the disk, or set XDG_STATE_HOME to a writable directory")
+        })?;
+        Ok(Self { path, cluster: cluster.to_owned() })
+    }
+
+    /// The clusters that have a directory here, by their directory's name.
+    pub fn clusters(root: &Path) -> Vec<String> {
+        let entries = fs::read_dir(root.join("clusters")).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The ledger's file.
+    pub fn ledger(&self) -> PathBuf {
+        self.path.join("ledger.jsonl")
+    }
+
+    /// A file for passing use in this directory.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Takes the lock. It ends with the process, however that ends. Refused when another run has it.
+    pub fn lock(&self) -> Result<Lock, Trouble> {
+        let path = self.path.join("lock");
+        let cannot = |e: std::io::Error| Trouble::refused(format!("cannot lock {}", path.display())).because(&e);
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(self.taken(&mut file)),
+            Err(errno) => return Err(cannot(errno.into())),
+        }
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Lock { _file: file })
+    }
+
+    fn taken(&self, file: &mut File) -> Trouble {
+        let mut holder = String::new();
+        let _ = file.read_to_string(&mut holder);
+        let by = if holder.is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
+        Trouble::refused(format!("another run is going on in cluster {}{by}", self.cluster))
+            .hint("wait for it, or end it with Ctrl-C: it then undoes its faults")
+    }
+}
+
+/// The lock of a cluster, held as long as this lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_refused_until_the_first_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::open(root.path(), "kind-a").unwrap();
+        let first = state.lock().unwrap();
+        let refused = state.lock().unwrap_err();
+        assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
+        StateDir::open(root.path(), "kind-b").unwrap().lock().expect("another cluster is free");
+        drop(first);
+        state.lock().expect("free again");
+        assert_eq!(StateDir::clusters(root.path()), ["kind-a", "kind-b"]);
+    }
+}

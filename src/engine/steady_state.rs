@@ -1,0 +1,184 @@
+//! The steady state: what must hold before any harm, and come back afterwards.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::live::Live;
+use crate::experiment::{Condition, Quantity};
+use crate::timeline::{Moment, Ready};
+
+/// A condition, judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// What was asked and what was seen, for people.
+    pub text: String,
+    /// Since when it holds; `None`: it does not.
+    pub since: Option<Moment>,
+}
+
+/// The steady state of an experiment, and what else a run adds to it.
+#[derive(Clone, Debug)]
+pub struct SteadyState {
+    conditions: Vec<Condition>,
+    /// A node counts only when it has been Ready for so long: its kubelet's beat is then regular.
+    settle: Duration,
+    /// Nodes that must be there, whatever the watch has told so far.
+    nodes: Vec<String>,
+    /// When the run began: what has held since before then has held since then.
+    began: Moment,
+}
+
+impl SteadyState {
+    /// The conditions of an experiment in a cluster of these nodes.
+    pub fn new(conditions: Vec<Condition>, nodes: Vec<String>, settle: Duration, began: Moment) -> Self {
+        Self { conditions, settle, nodes, began }
+    }
+
+    /// With as many ready endpoints as there are now: what a recovery must reach.
+    pub fn with_endpoints(mut self, live: &Live, services: &[String], from: Moment) -> Self {
+        for service in services {
+            let at_least = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
+            self.conditions.push(Condition::EndpointsReady { service: service.clone(), at_least });
+        }
+        // A restarted kubelet's phase no longer matters, and nothing held before the undo counts.
+        self.settle = Duration::ZERO;
+        self.began = from;
+        self
+    }
+
+    /// Judges every condition.
+    pub fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
+        let blind =
+            live.blind.iter().map(|(watch, why)| Judged { text: format!("the watch of {watch} is blind ({why})"), since: None });
+        self.conditions.iter().map(|condition| self.condition(condition, live, now)).chain(blind).collect()
+    }
+
+    /// Since when all of it holds; `None`: it does not.
+    pub fn since(judged: &[Judged]) -> Option<Moment> {
+        judged.iter().map(|condition| condition.since).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    fn condition(&self, condition: &Condition, live: &Live, now: Moment) -> Judged {
+        match condition {
+            Condition::NodesReady(quantity) => self.nodes_ready(*quantity, live, now),
+            Condition::EndpointsReady { service, at_least } => self.endpoints_ready(service, *at_least, live),
+            Condition::Probe { name, success_ratio, hold } => self.probe(name, *success_ratio, *hold, live, now),
+        }
+    }
+
+    fn nodes_ready(&self, quantity: Quantity, live: &Live, now: Moment) -> Judged {
+        let ready: BTreeMap<&String, Moment> = self
+            .nodes
+            .iter()
+            .filter_map(|name| Some((name, live.nodes.get(name)?)))
+            .filter(|(_, node)| node.ready == Ready::True)
+            .map(|(name, node)| (name, node.since))
+            .filter(|(_, since)| since.is_none_or(|since| now.since(since) >= self.settle))
+            .map(|(name, since)| (name, since.unwrap_or(self.began).max(self.began)))
+            .collect();
+        let wanted = match quantity {
+            Quantity::All => self.nodes.len(),
+            Quantity::AtLeast(count) => count as usize,
+        };
+        let missing: Vec<&str> = self.nodes.iter().filter(|name| !ready.contains_key(name)).map(String::as_str).collect();
+        let mut text = format!("{} of {} nodes ready", ready.len(), self.nodes.len());
+        if !missing.is_empty() {
+            text += &format!(" (not yet: {})", missing.join(", "));
+        }
+        let mut since: Vec<Moment> = ready.into_values().collect();
+        since.sort();
+        Judged { text, since: if wanted == 0 { Some(self.began) } else { since.get(wanted - 1).copied() } }
+    }
+
+    fn endpoints_ready(&self, service: &str, at_least: u32, live: &Live) -> Judged {
+        let ready = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
+        let changed = live.endpoints_changed.get(service).copied().unwrap_or(self.began);
+        let since = (ready >= at_least).then_some(changed.max(self.began));
+        Judged { text: format!("{ready} ready endpoints of {service}, {at_least} wanted"), since }
+    }
+
+    fn probe(&self, name: &str, ratio: f64, hold: Duration, live: &Live, now: Moment) -> Judged {
+        let Some(probe) = live.probes.get(name) else {
+            return Judged { text: format!("probe {name} has not begun"), since: None };
+        };
+        let share = probe.share(hold, now);
+        let holds = share.covered && share.ratio() >= ratio;
+        let all_ok = share.ok == share.total;
+        let since = if all_ok { probe.ok_since() } else { Some(now.minus(hold)) };
+        let text = format!("probe {name}: {} of {} answered in {hold:?}", share.ok, share.total);
+        Judged { text, since: if holds { since.map(|s| s.max(self.began)) } else { None } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::live::NodeState;
+    use super::super::live::tests::span;
+    use super::*;
+    use crate::timeline::Endpoint;
+
+    fn secs(s: f64) -> Moment {
+        Moment((s * 1e9) as u64)
+    }
+
+    fn live(ready: Ready, since: Option<Moment>) -> Live {
+        let mut live = Live::default();
+        live.nodes.insert("w".into(), NodeState { ready, since });
+        live
+    }
+
+    fn all_nodes(settle: u64) -> SteadyState {
+        SteadyState::new(vec![Condition::NodesReady(Quantity::All)], vec!["w".into()], Duration::from_secs(settle), secs(1.0))
+    }
+
+    #[test]
+    fn a_node_counts_only_when_its_beat_is_regular() {
+        let live = live(Ready::True, Some(secs(10.0)));
+        let judge = |settle, now| SteadyState::since(&all_nodes(settle).judge(&live, secs(now)));
+        assert_eq!(judge(3, 12.0), None);
+        assert_eq!(judge(3, 13.0), Some(secs(10.0)));
+        assert_eq!(judge(0, 10.1), Some(secs(10.0)));
+    }
+
+    #[test]
+    fn an_unknown_or_missing_node_is_not_ready() {
+        assert_eq!(SteadyState::since(&all_nodes(0).judge(&live(Ready::Unknown, None), secs(9.0))), None);
+        let judged = all_nodes(0).judge(&Live::default(), secs(9.0));
+        assert_eq!(judged[0].text, "0 of 1 nodes ready (not yet: w)");
+        assert_eq!(SteadyState::since(&judged), None);
+    }
+
+    #[test]
+    fn a_blind_watch_is_no_steady_state() {
+        let mut live = live(Ready::True, None);
+        assert_eq!(SteadyState::since(&all_nodes(0).judge(&live, secs(9.0))), Some(secs(1.0)));
+        live.blind.insert("nodes".into(), "cut".into());
+        assert_eq!(SteadyState::since(&all_nodes(0).judge(&live, secs(9.0))), None);
+    }
+
+    #[test]
+    fn recovery_wants_as_many_endpoints_as_before() {
+        let mut live = live(Ready::True, None);
+        let endpoint = |ready| Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready };
+        live.endpoints.entry("web".into()).or_default().insert("p".into(), endpoint(true));
+        let recovery = all_nodes(3).with_endpoints(&live, &["web".into()], secs(20.0));
+        live.endpoints.get_mut("web").unwrap().insert("p".into(), endpoint(false));
+        assert_eq!(SteadyState::since(&recovery.judge(&live, secs(21.0))), None);
+        live.endpoints.get_mut("web").unwrap().insert("p".into(), endpoint(true));
+        live.endpoints_changed.insert("web".into(), secs(25.0));
+        assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), Some(secs(25.0)));
+    }
+
+    #[test]
+    fn a_probe_must_have_been_asked_for_all_of_the_time() {
+        let mut live = Live::default();
+        live.probe_started(span("web", 10));
+        let condition = Condition::Probe { name: "web".into(), success_ratio: 1.0, hold: Duration::from_secs(1) };
+        let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
+        for slot in 0..30 {
+            live.probes.get_mut("web").unwrap().attempt(secs(f64::from(slot) / 10.0), true);
+        }
+        assert_eq!(SteadyState::since(&steady.judge(&live, secs(0.5))), None);
+        assert_eq!(SteadyState::since(&steady.judge(&live, secs(3.0))), Some(secs(0.0)));
+    }
+}

@@ -1,0 +1,87 @@
+//! What goes wrong in a run, as a person is told: what failed, its causes, and what can be done.
+
+use std::error::Error;
+
+/// Whether anything had been harmed when it went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// Refused before any harm: a precondition, the lock, the blast radius.
+    Refused,
+    /// Failed on the way.
+    Failed,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Refused or failed.
+    pub kind: TroubleKind,
+    /// What failed: a lowercase fragment.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+impl Trouble {
+    /// Refused before any harm.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { kind: TroubleKind::Refused, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// Failed on the way.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { kind: TroubleKind::Failed, ..Self::refused(message) }
+    }
+
+    /// Refused before any harm, by an error whose text fits after "failed to".
+    pub fn refused_to(error: &dyn Error) -> Self {
+        let refused = Self::refused(format!("failed to {error}"));
+        error.source().map_or(refused.clone(), |source| refused.because(source))
+    }
+
+    /// Failed on the way, by an error whose text fits after "failed to".
+    pub fn failed_to(error: &dyn Error) -> Self {
+        Self { kind: TroubleKind::Failed, ..Self::refused_to(error) }
+    }
+
+    /// With the causes of an error.
+    pub fn because(mut self, error: &dyn Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Many errors repeat their source's text in their own.
+            if !self.causes.last().is_some_and(|last| last.contains(&text)) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// With something that a person can do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With a hint, where there is one.
+    pub fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into).or(self.hint);
+        self
+    }
+
+    /// The message and its causes in one line.
+    pub fn line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl Error for Trouble {}

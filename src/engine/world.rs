@@ -1,0 +1,54 @@
+//! All that a run may do to the world. The real one is in `kind_world.rs`; tests run the engine against a fake one.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ledger::Obligation;
+use super::target::Node;
+use super::trouble::Trouble;
+use crate::agent::AgentMessage;
+use crate::experiment::Fault;
+use crate::fault::Undo;
+use crate::timeline::{FaultPhase, Record};
+
+/// What becomes known while a fault is made or undone: how far it is, and what was seen.
+pub type Progress<'a> = &'a mut (dyn FnMut(FaultPhase, String) + Send);
+
+/// How ready a workload is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Readiness {
+    /// Whether all of it is ready.
+    pub ready: bool,
+    /// What is waited for.
+    pub waiting: Vec<String>,
+    /// Why it can never become ready, with the hint: there is no use in waiting.
+    pub stuck: Option<String>,
+}
+
+/// A cluster, its containers, and the probers in it. Every future may be dropped at any await.
+#[allow(async_fn_in_trait)] // one runtime, one thread: no bound is needed
+pub trait World {
+    /// The nodes as they are now.
+    async fn nodes(&self) -> Result<Vec<Node>, Trouble>;
+    /// Begins to follow the cluster.
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble>;
+    /// What removes the workload again; asked for before it is made.
+    fn workload_obligation(&self) -> Option<Obligation>;
+    /// Makes the workload.
+    async fn create_workload(&self) -> Result<(), Trouble>;
+    /// How ready the workload is.
+    async fn workload_readiness(&self) -> Result<Readiness, Trouble>;
+    /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host one.
+    async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble>;
+    /// Ends all probes.
+    async fn stop_probes(&mut self);
+    /// Ends what `watch` began.
+    async fn stop_watching(&mut self);
+    /// What a fault will do and how it is undone. Does nothing yet.
+    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Undo, Trouble>;
+    /// Makes a fault; ends when it is confirmed.
+    async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble>;
+    /// Takes an obligation back; ends when that is verified. Idempotent.
+    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
+}

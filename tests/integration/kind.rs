@@ -1,0 +1,274 @@
+//! The real thing: one kind cluster, shared by all tests, and the program against it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+use super::program::{Home, Output};
+
+const CLUSTER: &str = "outage-test";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// All tests of this rung. Where they can't run they are listed as ignored, and it is said why; where they must run, that fails.
+pub fn tests() -> Vec<Trial> {
+    let tests: &[(&str, fn())] = &[
+        ("worker_stop_shows_its_chain", worker_stop_shows_its_chain),
+        ("node_kill", || one_fault("node-kill")),
+        ("node_pause", || one_fault("node-pause")),
+        ("node_disconnect", || one_fault("node-disconnect")),
+        ("kubelet_stop", || one_fault("kubelet-stop")),
+        ("from_pod_by_name", from_pod_by_name),
+        ("a_second_run_is_refused", a_second_run_is_refused),
+        ("sigint_during_the_stop", || interrupted("INT", "nodeStop requested")),
+        ("sigterm_during_the_outage", || interrupted("TERM", "nodeStop confirmed")),
+        ("sigkill_during_the_stop", || killed("nodeStop requested")),
+        ("sigkill_during_the_outage", || killed("nodeStop confirmed")),
+        ("an_image_that_is_not_there", an_image_that_is_not_there),
+        ("a_workload_that_never_becomes_ready", a_workload_that_never_becomes_ready),
+        ("dry_run_changes_nothing", dry_run_changes_nothing),
+        ("other_settings_are_refused", other_settings_are_refused),
+        ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
+        ("through_the_users_context", through_the_users_context),
+    ];
+    let missing = missing();
+    let required = std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some();
+    if let Some(why) = &missing {
+        eprintln!("tests on a real cluster are {}: {why}", if required { "impossible" } else { "skipped" });
+    }
+    let trial = |(name, body): &(&str, fn())| {
+        let (body, missing) = (*body, missing.clone());
+        let run = move || match missing {
+            Some(why) => Err(Failed::from(format!("must run here, but {why}"))),
+            None => {
+                body();
+                Ok(())
+            }
+        };
+        Trial::test(format!("kind::{name}"), run).with_ignored_flag(!required && self::missing().is_some())
+    };
+    tests.iter().map(trial).collect()
+}
+
+/// Why these tests can't run here.
+fn missing() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    let works = |program: &str, argument: &str| Command::new(program).arg(argument).output().is_ok_and(|o| o.status.success());
+    MISSING
+        .get_or_init(|| match (works("docker", "info"), works("kind", "version")) {
+            (false, _) => Some("`docker info` does not work".into()),
+            (_, false) => Some("there is no kind".into()),
+            _ => None,
+        })
+        .clone()
+}
+
+/// The experiments, with their kind config's cluster renamed to the tests' own.
+struct Lab {
+    home: Home,
+    experiments: PathBuf,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let home = Home::new();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["experiments", "experiments/workloads", "kind-configs"] {
+            for entry in std::fs::read_dir(source.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
+                let text = std::fs::read_to_string(&entry).unwrap().replace("name: fast-detection", &format!("name: {CLUSTER}"));
+                home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
+            }
+        }
+        let experiments = home.path().join("experiments");
+        Self { home, experiments }
+    }
+
+    fn experiment(&self, name: &str) -> String {
+        self.experiments.join(name).with_extension("yaml").to_string_lossy().into_owned()
+    }
+
+    /// An experiment with some of its text replaced; each replacement must be there.
+    fn altered(&self, name: &str, changes: &[(&str, &str)]) -> String {
+        let mut text = std::fs::read_to_string(self.experiment(name)).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{name} has no {from:?}");
+            text = text.replace(from, to);
+        }
+        self.home.file("experiments/altered.yaml", &text).to_string_lossy().into_owned()
+    }
+
+    fn report(&self, run: &str) -> Value {
+        let output = self.home.run(&["report", run, "-o", "json"]);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
+    }
+
+    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober.
+    fn assert_clean(&self) {
+        for node in containers() {
+            assert_eq!(docker(&["inspect", "-f", "{{.State.Running}} {{.State.Paused}}", &node]), "true false", "{node}");
+            let left = docker(&["exec", &node, "sh", "-c", "ls /usr/local/bin -A | grep outage; iptables -w -S | grep -i outage; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[.]outage-agent' || true"]);
+            assert_eq!(left, "", "left in {node}");
+        }
+        let namespaces = kubectl(&["get", "namespaces", "-o", "name"]);
+        assert!(!namespaces.contains("namespace/outage-"), "{namespaces}");
+        self.home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
+    }
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn containers() -> Vec<String> {
+    docker(&["ps", "-a", "--filter", &format!("label=io.x-k8s.kind.cluster={CLUSTER}"), "--format", "{{.Names}}"]).lines().map(str::to_owned).collect()
+}
+
+fn kubeconfig() -> String {
+    let output = Command::new("kind").args(["get", "kubeconfig", "--name", CLUSTER]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn kubectl(arguments: &[&str]) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), kubeconfig()).unwrap();
+    let output = Command::new("kubectl").arg("--kubeconfig").arg(file.path()).args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The moments of a report's chain, by name, in seconds after the fault.
+fn seconds(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn passed(output: &Output) {
+    assert!([0, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+}
+
+fn worker_stop_shows_its_chain() {
+    let lab = Lab::new();
+    lab.home.file(".kube/config", "a user's own: must not be touched");
+    let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
+    passed(&output);
+    for moment in ["stop requested", "errors", "down", "detected", "unready", "undone", "steady"] {
+        output.prints(moment);
+    }
+    assert_eq!(std::fs::read_to_string(lab.home.path().join(".kube/config")).unwrap(), "a user's own: must not be touched");
+    super::chain::assert_order(&lab.report("latest"));
+    lab.assert_clean();
+}
+
+fn one_fault(name: &str) {
+    let lab = Lab::new();
+    let output = lab.home.run(&["run", "-f", &lab.experiment(name)]);
+    passed(&output);
+    super::chain::assert_order(&lab.report("latest"));
+    lab.assert_clean();
+}
+
+fn from_pod_by_name() {
+    one_fault("worker-stop-from-pod");
+}
+
+fn a_second_run_is_refused() {
+    let lab = Lab::new();
+    let experiment = lab.experiment("node-pause");
+    let mut first = lab.home.start(&["run", "-f", &experiment]);
+    first.wait_for("watching the cluster", 3 * MINUTE);
+    lab.home.run(&["run", "-f", &experiment]).exits(4).says("another run is going on");
+    first.signal("INT");
+    first.finish().exits(130);
+    lab.assert_clean();
+}
+
+fn interrupted(signal: &str, moment: &str) {
+    let lab = Lab::new();
+    let mut run = lab.home.start(&["run", "-f", &lab.experiment("worker-stop-fast")]);
+    run.wait_for(moment, 4 * MINUTE);
+    run.signal(signal);
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal(signal); // a second one does not cut it short
+    let output = run.finish();
+    output.exits(130).says("undoing");
+    lab.assert_clean();
+    // The timeline can be read, and says what became of it.
+    let report = lab.home.run(&["report", "latest"]);
+    report.exits(3).prints("INCONCLUSIVE");
+}
+
+fn killed(moment: &str) {
+    let lab = Lab::new();
+    let experiment = lab.experiment("worker-stop-fast");
+    let mut run = lab.home.start(&["run", "-f", &experiment]);
+    run.wait_for(moment, 4 * MINUTE);
+    run.signal("KILL");
+    run.finish();
+    lab.home.run(&["run", "-f", &experiment]).exits(4).says("recover");
+    lab.home.run(&["report", "latest"]).exits(3);
+    lab.home.run(&["recover"]).exits(0);
+    lab.assert_clean();
+    lab.home.run(&["recover"]).exits(0).prints("nothing");
+}
+
+fn an_image_that_is_not_there() {
+    let lab = Lab::new();
+    let workload = std::fs::read_to_string(lab.experiments.join("workloads/web.yaml")).unwrap();
+    lab.home.file("experiments/workloads/web.yaml", &workload.replace("nginx:1.22", "registry.invalid/no/such:1"));
+    let began = std::time::Instant::now();
+    let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
+    output.exits(3).says("registry.invalid/no/such:1");
+    assert!(began.elapsed() < 2 * MINUTE, "must be told at once, not after the timeout");
+    lab.assert_clean();
+}
+
+fn a_workload_that_never_becomes_ready() {
+    let lab = Lab::new();
+    let workload = std::fs::read_to_string(lab.experiments.join("workloads/web.yaml")).unwrap();
+    lab.home.file("experiments/workloads/web.yaml", &workload.replace("replicas: 2", "replicas: 2\n  minReadySeconds: 3600"));
+    let experiment = lab.altered("worker-stop-fast", &[("spec:\n", "spec:\n  workloadTimeout: 5s\n")]);
+    lab.home.run(&["run", "-f", &experiment]).exits(3).says("was not ready within 5 s");
+    lab.assert_clean();
+}
+
+fn dry_run_changes_nothing() {
+    let lab = Lab::new();
+    let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast"), "--dry-run"]);
+    output.exits(0).prints(&format!("{CLUSTER}-worker")).prints("start");
+    assert!(!lab.home.runs().exists(), "a dry run leaves no run");
+    lab.assert_clean();
+}
+
+fn other_settings_are_refused() {
+    let lab = Lab::new();
+    let config = std::fs::read_to_string(lab.home.path().join("kind-configs/fast-detection.yaml")).unwrap();
+    lab.home.file("kind-configs/fast-detection.yaml", &config.replace("4s", "9s"));
+    let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
+    output.exits(4).says("kind delete cluster --name outage-test");
+}
+
+fn a_probe_on_the_target_is_refused() {
+    let lab = Lab::new();
+    let node = format!("{CLUSTER}-worker");
+    let experiment = lab.altered(
+        "worker-stop-fast",
+        &[("from: {node: {role: control-plane}}", &format!("from: {{node: {{name: {node}}}}}")), ("{role: worker, mostEndpointsOf: web}", &format!("{{name: {node}}}"))],
+    );
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    assert!([2, 4].contains(&output.code), "{}", output.stderr);
+    output.says("probe");
+}
+
+fn through_the_users_context() {
+    let lab = Lab::new();
+    let config = lab.home.file("user.kubeconfig", &kubeconfig());
+    let before = std::fs::read_to_string(&config).unwrap();
+    let context = format!("kind-{CLUSTER}");
+    let arguments = ["run", "-f", &lab.experiment("node-pause"), "--context", &context, "--kubeconfig", &config.to_string_lossy()];
+    passed(&lab.home.run(&arguments));
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
+    lab.home.run(&["run", "-f", &lab.experiment("node-pause"), "--context", "nowhere", "--kubeconfig", &config.to_string_lossy()]).exits(4).says("nowhere");
+    lab.assert_clean();
+}

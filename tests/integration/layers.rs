@@ -1,0 +1,128 @@
+//! The table of who may import whom (CONTRIBUTING.md explains it).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const EVERYTHING: &[&str] = &[
+    "agent", "analysis", "cli", "cluster", "docker", "engine", "experiment", "fault", "model", "probe", "report", "stats",
+    "timeline", "verdict", "watch",
+];
+
+/// A module, and what of ours it may name.
+fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
+    BTreeMap::from([
+        ("stats", &[] as &[&str]),
+        ("timeline", &[]),
+        ("experiment", &["stats", "timeline"]),
+        ("model", &["stats", "timeline"]),
+        ("analysis", &["stats", "timeline"]),
+        ("verdict", &["experiment", "model", "analysis", "stats", "timeline"]),
+        ("report", &["verdict", "experiment", "model", "analysis", "stats", "timeline"]),
+        ("docker", &["timeline"]),
+        ("cluster", &["docker", "timeline"]),
+        ("fault", &["docker", "experiment", "timeline"]),
+        ("probe", &["timeline"]),
+        ("watch", &["cluster", "timeline"]),
+        ("agent", &["probe", "docker", "timeline"]),
+        ("engine", &["agent", "cluster", "docker", "experiment", "fault", "probe", "timeline", "watch"]),
+        ("cli", EVERYTHING),
+    ])
+}
+
+/// Crates that only these modules may name.
+const CRATES: &[(&str, &[&str])] = &[
+    ("bollard", &["docker"]),
+    ("kube", &["cluster", "watch"]),
+    ("k8s_openapi", &["cluster", "watch"]),
+    ("clap", &["cli"]),
+    ("anyhow", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("annotate_snippets", &["cli"]),
+];
+
+/// What only `cli` may do: read the environment, print, exit.
+const ONLY_CLI: &[&str] = &["std::env::var", "env::args", "println!(", "eprintln!(", "print!(", "process::exit"];
+
+/// Every file of `src`, with the module that it belongs to and its text without tests and comments.
+fn sources() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                let module = name.split(['/', '.']).next().unwrap().to_owned();
+                files.push((name, module, code_of(&std::fs::read_to_string(&path).unwrap())));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn code_of(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// The modules that a text names as `crate::module`, also inside braces.
+fn named(code: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let names = match rest.strip_prefix('{') {
+            Some(group) => group.split('}').next().unwrap().split(',').map(str::to_owned).collect(),
+            None => vec![rest.to_owned()],
+        };
+        named.extend(names.iter().map(|n| n.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()));
+    }
+    named
+}
+
+/// Every import stands in the table.
+pub fn imports_follow_the_table() {
+    let table = table();
+    let mut broken = Vec::new();
+    for (file, module, code) in sources() {
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let allowed = table.get(module.as_str()).unwrap_or_else(|| panic!("src/{module} is not in the table of layers"));
+        for name in named(&code) {
+            if name != module && EVERYTHING.contains(&name.as_str()) && !allowed.contains(&name.as_str()) {
+                broken.push(format!("src/{file}: {module} must not name {name}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Crates stay behind their adapters, and only `cli` talks to the world.
+pub fn adapters_keep_their_crates() {
+    let mut broken = Vec::new();
+    for (file, module, code) in sources() {
+        for (name, owners) in CRATES {
+            let named = code.contains(&format!("{name}::")) || code.contains(&format!("use {name};"));
+            if named && !owners.contains(&module.as_str()) {
+                broken.push(format!("src/{file}: only {owners:?} may name {name}"));
+            }
+        }
+        let prints = ONLY_CLI.iter().filter(|what| code.contains(**what));
+        if module != "cli" && module != "main" {
+            broken.extend(prints.map(|what| format!("src/{file}: only cli may use {what}")));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The checks themselves see what they must see.
+pub fn the_checks_can_fail() {
+    assert_eq!(named("use crate::{docker::Docker, timeline}; crate::fault::x()").into_iter().collect::<Vec<_>>(), ["docker", "fault", "timeline"]);
+    assert_eq!(code_of("a\n// crate::x\nb\n#[cfg(test)]\nmod tests { crate::y }"), "a\nb");
+    assert!(table().values().all(|allowed| allowed.iter().all(|name| EVERYTHING.contains(name))));
+}

@@ -1,0 +1,156 @@
+//! The program as a user starts it, in a home of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The program's file.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-outage");
+
+/// A home directory of its own: state, runs, nothing of the user's.
+pub struct Home {
+    dir: TempDir,
+}
+
+/// What a finished program left.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Home {
+    /// A fresh home.
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The runs directory.
+    pub fn runs(&self) -> PathBuf {
+        self.path().join("state/outage/runs")
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The program with these arguments, in the project's folder, with this home.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("HOME", self.path())
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env_remove("KUBECONFIG")
+            .env_remove("OUTAGE_RUNS_DIR")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        finish(self.command(arguments).spawn().unwrap())
+    }
+
+    /// Starts the program, its standard error in a file.
+    pub fn start(&self, arguments: &[&str]) -> Started {
+        let stderr = self.path().join(format!("stderr-{}", Instant::now().elapsed().as_nanos()));
+        let file = std::fs::File::create(&stderr).unwrap();
+        let child = self.command(arguments).stderr(file).spawn().unwrap();
+        Started { child, stderr }
+    }
+}
+
+/// A program that is running.
+pub struct Started {
+    child: Child,
+    stderr: PathBuf,
+}
+
+impl Started {
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    /// Waits until it says something.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) {
+        let began = Instant::now();
+        while !self.said().contains(text) {
+            assert!(began.elapsed() < limit, "never said {text:?}, but:\n{}", self.said());
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended with {status} and never said {text:?}, but:\n{}", self.said());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends it a signal: `INT`, `TERM`, `HUP`, `KILL`.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub fn finish(self) -> Output {
+        let stderr = self.stderr.clone();
+        let mut output = finish(self.child);
+        output.stderr = std::fs::read_to_string(stderr).unwrap_or_default();
+        output
+    }
+}
+
+fn finish(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Output { code: code(output.status), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or(-1)
+}
+
+impl Output {
+    /// Asserts the exit code, showing what was said.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that standard error says something, and says it for people.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(self.stderr.contains(text), "standard error does not say {text:?}:\n{}", self.stderr);
+        for noise in ["panicked", "RUST_BACKTRACE", "Some(", "Err(", "Error {"] {
+            assert!(!self.stderr.contains(noise), "{noise:?} is not for people:\n{}", self.stderr);
+        }
+        self
+    }
+
+    /// Asserts that standard output prints something.
+    #[track_caller]
+    pub fn prints(&self, text: &str) -> &Self {
+        assert!(self.stdout.contains(text), "standard output does not print {text:?}:\n{}", self.stdout);
+        self
+    }
+}

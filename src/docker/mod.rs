@@ -1,1 +1,22 @@
-//! The Docker adapter: the only place that names bollard.
+//! The Docker adapter: the only place that names bollard. Podman's socket speaks the same API.
+//!
+//! ```text
+//! endpoint (which engine) -> client (connect, bounds on time) -> container | power | exec | upload | events
+//! ```
+
+mod client;
+mod container;
+mod endpoint;
+mod error;
+mod events;
+mod exec;
+#[cfg(test)]
+pub(crate) mod fake;
+mod power;
+mod upload;
+
+pub use client::{Docker, EngineClock};
+pub use container::{Addresses, Container, ContainerState};
+pub use endpoint::{Endpoint, EndpointError, EngineEnv};
+pub use error::{DockerError, Unreachable};
+pub use exec::{ExecChunk, ExecHandle, ExecOutput, ExecStream};

@@ -1,1 +1,127 @@
 //! Ways to harm, and the undo of each: siblings of one shape, one file each.
+//!
+//! ```text
+//! plan -> Undo (the engine writes it to disk) -> inject -> ... -> undo
+//! ```
+//!
+//! An [`Undo`] is all that a later process needs in order to take a fault back without the cluster's API. `inject` may be dropped at
+//! any await, and `undo` may follow at once: what was still on its way then is waited for, or refused when it arrives.
+
+mod error;
+mod inside;
+mod kubelet_stop;
+mod node_disconnect;
+mod node_kill;
+mod node_pause;
+mod node_stop;
+#[cfg(test)]
+mod real_tests;
+mod record;
+mod revive;
+mod scene;
+mod switch_off;
+
+use std::time::Duration;
+
+pub use error::FaultError;
+pub use record::{Harm, NodeTarget, Undo, UndoFormat};
+
+use crate::docker::Docker;
+use crate::experiment::Fault;
+use crate::timeline::FaultPhase;
+use scene::Scene;
+
+/// How long an engine that does not answer is waited for in an undo.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What is told of a fault's progress: a phase, and what was seen.
+pub type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
+
+/// Works out what will take a fault back, before any harm. Nothing is called.
+///
+/// `run` and `step` (its number in the method) make the marks that the fault leaves in the node, so that no two faults meet.
+/// `dead_man` is the time after which a fault inside the node ends by itself if nobody undoes it; choose it well above the fault's
+/// own time.
+pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Undo {
+    let harm = match fault {
+        Fault::NodeStop { grace, .. } => Harm::NodeStop { grace: *grace },
+        Fault::NodeKill { .. } => Harm::NodeKill,
+        Fault::NodePause { .. } => Harm::NodePause,
+        Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: record::mark(run, step), dead_man },
+        Fault::KubeletStop { .. } => Harm::KubeletStop { mark: record::mark(run, step), dead_man },
+    };
+    Undo { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), harm }
+}
+
+/// Does the harm of a plan, and ends when its effect was seen to be there.
+///
+/// Reports `Requested` right before the harming call (what is needed first is done by then), `Returned` when it comes back, and
+/// `Confirmed` when its effect was seen, the last two in either order. On an error, or when the future is dropped, the harm may have
+/// been done or be on its way: call [`undo`].
+pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+    let mut scene = Scene { docker, undo, progress };
+    match &undo.harm {
+        Harm::NodeStop { grace } => node_stop::inject(&mut scene, *grace).await,
+        Harm::NodeKill => node_kill::inject(&mut scene).await,
+        Harm::NodePause => node_pause::inject(&mut scene).await,
+        Harm::NodeDisconnect { mark, dead_man } => node_disconnect::inject(&mut scene, mark, *dead_man).await,
+        Harm::KubeletStop { mark, dead_man } => kubelet_stop::inject(&mut scene, mark, *dead_man).await,
+    }
+}
+
+/// Takes a fault back, and ends when its effect was seen to be gone. May be called any number of times, also for a fault that was never
+/// injected, and by another process.
+///
+/// Reports `UndoRequested` when it begins, and `Undone` or `NotUndone` when it ends. An engine that is away is waited for, for 60 s.
+/// [`FaultError::Gone`] says that the container no longer exists: then nothing is left to be undone.
+pub async fn undo(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+    let mut scene = Scene { docker, undo, progress };
+    scene.say(FaultPhase::UndoRequested, describe(undo));
+    let until = tokio::time::Instant::now() + PATIENCE;
+    let result = loop {
+        match undo_once(&mut scene).await {
+            Err(FaultError::Docker(error)) if error.is_engine_away() && tokio::time::Instant::now() < until => {
+                tokio::time::sleep(RETRY).await;
+            }
+            other => break other,
+        }
+    };
+    match &result {
+        Ok(seen) => scene.say(FaultPhase::Undone, seen.clone()),
+        Err(error) => scene.say(FaultPhase::NotUndone, error.to_string()),
+    }
+    result.map(drop)
+}
+
+/// One attempt; says what was seen at its end.
+async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
+    match &scene.undo.harm {
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodePause => revive::revive(scene).await,
+        Harm::NodeDisconnect { mark, .. } => node_disconnect::undo(scene, mark).await,
+        Harm::KubeletStop { mark, .. } => kubelet_stop::undo(scene, mark).await,
+    }
+}
+
+/// What the undo does, for people: `start container kind-worker (docker start)`.
+pub fn describe(undo: &Undo) -> String {
+    let container = &undo.target.container_name;
+    match &undo.harm {
+        Harm::NodeStop { .. } | Harm::NodeKill => format!("start container {container} (docker start)"),
+        Harm::NodePause => format!("thaw container {container} (docker unpause)"),
+        Harm::NodeDisconnect { mark, .. } => format!("take the packet filter {mark} out of container {container}"),
+        Harm::KubeletStop { .. } => format!("start the kubelet in container {container}"),
+    }
+}
+
+/// The command that does the same by hand.
+pub fn by_hand(undo: &Undo) -> String {
+    let container = &undo.target.container_name;
+    match &undo.harm {
+        Harm::NodeStop { .. } | Harm::NodeKill => format!("docker start {container}"),
+        Harm::NodePause => format!("docker unpause {container}"),
+        // The dead man's switch is a unit of the node's; starting it is what it would do by itself.
+        Harm::NodeDisconnect { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),
+        Harm::KubeletStop { .. } => format!("docker exec {container} systemctl start kubelet"),
+    }
+}

@@ -1,0 +1,186 @@
+//! kind's node containers, and the state of one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
+use bollard::query_parameters::ListContainersOptions;
+
+use super::client::{ASK, Docker, bounded};
+use super::error::DockerError;
+use crate::timeline::NodeRole;
+
+const CLUSTER: &str = "io.x-k8s.kind.cluster";
+const ROLE: &str = "io.x-k8s.kind.role";
+
+/// A container's addresses by network, IPv4 before IPv6. A container that is not running has none.
+pub type Addresses = BTreeMap<String, Vec<IpAddr>>;
+
+/// A node of a kind cluster, running or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The container's full id.
+    pub id: String,
+    /// The container's name, which is the node's.
+    pub name: String,
+    /// The kind cluster that it belongs to.
+    pub cluster: String,
+    /// Its role, from kind's label.
+    pub role: NodeRole,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// The image that it was made from, as it was named then.
+    pub image: String,
+    /// Whether it is running (a paused one is).
+    pub running: bool,
+}
+
+/// The state of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerState {
+    /// The container's full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it has a process. A paused container is running, too.
+    pub running: bool,
+    /// Whether it is frozen.
+    pub paused: bool,
+    /// Whether the engine is about to start it again by its restart policy.
+    pub restarting: bool,
+    /// Whether it is being removed.
+    pub dead: bool,
+    /// Its last exit code; `None` while it runs.
+    pub exit_code: Option<i64>,
+    /// When it was started last, by the engine's clock.
+    pub started_at: Option<jiff::Timestamp>,
+    /// When it ended last, by the engine's clock; `None` when it never did.
+    pub finished_at: Option<jiff::Timestamp>,
+    /// How often the engine restarted it by its policy.
+    pub restart_count: i64,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Its first process, as the engine's machine numbers it; `None` while it does not run.
+    pub pid: Option<i64>,
+}
+
+impl Docker {
+    /// The containers of a kind cluster, by kind's labels, in the order of their names; empty when there is no such cluster.
+    /// kind's load balancer is among them.
+    pub async fn kind_nodes(&self, cluster: &str) -> Result<Vec<Container>, DockerError> {
+        let what = format!("list the containers of kind cluster {cluster}");
+        let mut nodes: Vec<_> =
+            self.labelled(&what, format!("{CLUSTER}={cluster}")).await?.into_iter().filter_map(container).collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
+    }
+
+    /// The names of all kind clusters that this engine has containers of, running or not.
+    pub async fn kind_clusters(&self) -> Result<BTreeSet<String>, DockerError> {
+        let found = self.labelled("list the kind clusters", CLUSTER.into()).await?;
+        Ok(found.into_iter().filter_map(|summary| summary.labels?.remove(CLUSTER)).collect())
+    }
+
+    /// The state of a container, by its id or name. Errors with `NoSuchContainer` when it does not exist.
+    pub async fn inspect(&self, container: &str) -> Result<ContainerState, DockerError> {
+        let what = format!("inspect container {container}");
+        bounded(&what, ASK, self.bollard.inspect_container(container, None)).await.map(state)
+    }
+
+    async fn labelled(&self, what: &str, label: String) -> Result<Vec<ContainerSummary>, DockerError> {
+        let filters = HashMap::from([("label".to_owned(), vec![label])]);
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        bounded(what, ASK, self.bollard.list_containers(Some(options))).await
+    }
+}
+
+/// Docker writes `/name`, Podman `name`.
+fn plain(name: &str) -> String {
+    name.trim_start_matches('/').to_owned()
+}
+
+fn container(summary: ContainerSummary) -> Option<Container> {
+    let labels = summary.labels?;
+    let role = match labels.get(ROLE)?.as_str() {
+        "control-plane" => NodeRole::ControlPlane,
+        "worker" => NodeRole::Worker,
+        "external-load-balancer" => NodeRole::ExternalLoadBalancer,
+        _ => return None,
+    };
+    Some(Container {
+        id: summary.id?,
+        name: plain(summary.names?.first()?),
+        cluster: labels.get(CLUSTER)?.clone(),
+        role,
+        addresses: addresses(summary.network_settings.and_then(|n| n.networks)),
+        image: summary.image.unwrap_or_default(),
+        running: summary.state.is_some_and(|s| matches!(s.as_ref(), "running" | "paused" | "stopping")),
+    })
+}
+
+fn state(found: ContainerInspectResponse) -> ContainerState {
+    let state = found.state.unwrap_or_default();
+    let running = state.running.unwrap_or(false);
+    ContainerState {
+        id: found.id.unwrap_or_default(),
+        name: plain(&found.name.unwrap_or_default()),
+        running,
+        paused: state.paused.unwrap_or(false),
+        restarting: state.restarting.unwrap_or(false),
+        dead: state.dead.unwrap_or(false),
+        exit_code: state.exit_code.filter(|_| !running),
+        started_at: stamp(state.started_at),
+        finished_at: stamp(state.finished_at),
+        restart_count: found.restart_count.unwrap_or(0),
+        addresses: addresses(found.network_settings.and_then(|n| n.networks)),
+        pid: state.pid.filter(|&pid| pid > 0),
+    }
+}
+
+/// The engine's zero time means never.
+fn stamp(text: Option<String>) -> Option<jiff::Timestamp> {
+    text?.parse().ok().filter(|t: &jiff::Timestamp| t.as_second() > 0)
+}
+
+fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> Addresses {
+    let parse = |text: Option<String>| text.and_then(|t| t.parse().ok());
+    networks
+        .into_iter()
+        .flatten()
+        .map(|(network, end)| {
+            (network, parse(end.ip_address).into_iter().chain(parse(end.global_ipv6_address)).collect::<Vec<_>>())
+        })
+        .filter(|(_, found)| !found.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+
+    #[tokio::test]
+    async fn nodes_are_read_by_their_labels() {
+        let engine = FakeEngine::start();
+        let docker = engine.connect().await;
+        let nodes = docker.kind_nodes("c").await.unwrap();
+        let seen: Vec<_> = nodes.iter().map(|n| (n.name.as_str(), n.role, n.running)).collect();
+        assert_eq!(seen, [("c-control-plane", NodeRole::ControlPlane, true), ("c-worker", NodeRole::Worker, true)]);
+        assert_eq!(nodes[1].addresses["kind"], ["172.18.0.3".parse::<IpAddr>().unwrap(), "fc00::3".parse().unwrap()]);
+        assert_eq!(docker.kind_clusters().await.unwrap(), BTreeSet::from(["c".to_owned()]));
+        assert_eq!(docker.kind_nodes("other").await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_state_is_read() {
+        let engine = FakeEngine::start();
+        let docker = engine.connect().await;
+        let state = docker.inspect("c-worker").await.unwrap();
+        assert!(state.running && !state.paused && state.exit_code.is_none() && state.finished_at.is_none());
+        docker.kill("c-worker").await.unwrap();
+        let state = docker.inspect("c-worker").await.unwrap();
+        assert_eq!((state.running, state.exit_code, state.addresses.len()), (false, Some(137), 0));
+        let error = docker.inspect("nobody").await.unwrap_err();
+        assert_eq!(error.to_string(), "inspect container nobody: there is no such container");
+    }
+}

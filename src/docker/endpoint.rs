@@ -1,0 +1,271 @@
+//! Which engine: the same answer that the docker CLI would give, worked out once, so that kind can be handed the same.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What of the environment decides which engine is used. The caller fills it in; nothing here reads the environment.
+#[derive(Clone, Debug)]
+pub struct EngineEnv {
+    /// `DOCKER_HOST`.
+    pub docker_host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub docker_context: Option<String>,
+    /// `DOCKER_CONFIG`: the directory of docker's settings. Default: `~/.docker`.
+    pub docker_config: Option<PathBuf>,
+    /// Whether `DOCKER_TLS_VERIFY` is set to anything.
+    pub docker_tls_verify: bool,
+    /// `XDG_RUNTIME_DIR`.
+    pub xdg_runtime_dir: Option<PathBuf>,
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+    /// The system's own socket. Default: `/var/run/docker.sock`.
+    pub system_socket: PathBuf,
+}
+
+impl Default for EngineEnv {
+    fn default() -> Self {
+        Self {
+            docker_host: None,
+            docker_context: None,
+            docker_config: None,
+            docker_tls_verify: false,
+            xdg_runtime_dir: None,
+            home: None,
+            system_socket: "/var/run/docker.sock".into(),
+        }
+    }
+}
+
+/// An engine's address, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `unix:///path` or `tcp://host:port`.
+    pub address: String,
+    /// Where it comes from, for people: `DOCKER_HOST`, `docker context colima`, `found at this path`.
+    pub origin: String,
+}
+
+/// Why no engine could be chosen. Fits after "failed to".
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Nothing names an engine and no socket is where one is expected.
+    #[error("find a container engine: no socket at {}", .looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
+    NotFound {
+        /// Where was looked.
+        looked: Vec<PathBuf>,
+    },
+    /// The docker context that is in use does not exist.
+    #[error("find docker context {name}, named by {origin}")]
+    NoSuchContext {
+        /// Its name.
+        name: String,
+        /// What names it.
+        origin: String,
+    },
+    /// The address can't be used.
+    #[error("use the container engine at {address} ({origin}): {why}")]
+    Unsupported {
+        /// The address.
+        address: String,
+        /// Where it comes from.
+        origin: String,
+        /// Why not.
+        why: String,
+        /// What helps.
+        hint: String,
+    },
+}
+
+impl EndpointError {
+    /// What a person can do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotFound { .. } => {
+                "install Docker and start it, or name a running engine with DOCKER_HOST=unix:///path/to.sock".into()
+            }
+            Self::NoSuchContext { .. } => {
+                "`docker context ls` lists those that exist; `docker context use default` goes back".into()
+            }
+            Self::Unsupported { hint, .. } => hint.clone(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Chooses the engine: `explicit`, then `DOCKER_HOST`, then docker's context, then the first socket that exists of the system's,
+    /// the rootless ones, Podman's and those of Docker Desktop, Colima, OrbStack and Rancher Desktop. Looks at files, calls nobody.
+    pub fn resolve(explicit: Option<&str>, env: &EngineEnv) -> Result<Self, EndpointError> {
+        let named = explicit
+            .map(|address| (address.to_owned(), "given on the command line".to_owned()))
+            .or_else(|| env.docker_host.clone().filter(|h| !h.is_empty()).map(|h| (h, "DOCKER_HOST".to_owned())));
+        let (address, origin) = match named {
+            Some(named) => named,
+            None => match context_in_use(env) {
+                Some((name, origin)) => context_host(env, &name, origin)?,
+                None => first_socket(env)?,
+            },
+        };
+        check(&address, &origin, env)?;
+        Ok(Self { address: normal(&address), origin })
+    }
+
+    /// What to give to other programs (kind, docker) as `DOCKER_HOST`.
+    pub fn docker_host(&self) -> &str {
+        &self.address
+    }
+
+    /// The socket's path, where it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix("unix://").map(Path::new)
+    }
+}
+
+/// A bare path is a socket: docker does not take it, people type it.
+fn normal(address: &str) -> String {
+    if address.starts_with('/') { format!("unix://{address}") } else { address.to_owned() }
+}
+
+fn check(address: &str, origin: &str, env: &EngineEnv) -> Result<(), EndpointError> {
+    let unsupported = |why: &str, hint: String| {
+        Err(EndpointError::Unsupported { address: address.into(), origin: origin.into(), why: why.into(), hint })
+    };
+    match address.split_once("://") {
+        None if address.starts_with('/') => Ok(()),
+        Some(("unix", path)) if path.starts_with('/') => Ok(()),
+        Some(("tcp" | "http", _)) if env.docker_tls_verify => {
+            unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host"))
+        }
+        Some(("tcp" | "http", rest)) if !rest.is_empty() => Ok(()),
+        Some(("https", _)) => unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host")),
+        Some(("ssh", host)) => unsupported("ssh is not supported", tunnel_hint(host)),
+        _ => {
+            unsupported("it is neither unix:///path nor tcp://host:port", "DOCKER_HOST=unix:///var/run/docker.sock is usual".into())
+        }
+    }
+}
+
+fn tunnel_hint(host: &str) -> String {
+    format!(
+        "forward the socket and name the near end: `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock {host}` and \
+         DOCKER_HOST=unix:///tmp/docker.sock"
+    )
+}
+
+fn config_dir(env: &EngineEnv) -> Option<PathBuf> {
+    env.docker_config.clone().or_else(|| Some(env.home.as_ref()?.join(".docker")))
+}
+
+/// The context's name and what names it; `None` for the default context, which is the system's socket.
+fn context_in_use(env: &EngineEnv) -> Option<(String, String)> {
+    let (name, origin) = match env.docker_context.clone().filter(|c| !c.is_empty()) {
+        Some(name) => (name, "DOCKER_CONTEXT".to_owned()),
+        None => {
+            let file = config_dir(env)?.join("config.json");
+            let config = json(&file)?;
+            (config.get("currentContext")?.as_str()?.to_owned(), file.display().to_string())
+        }
+    };
+    (!name.is_empty() && name != "default").then_some((name, origin))
+}
+
+/// Contexts lie in directories named by a hash of their name; each says its name itself, so that no hash is needed.
+fn context_host(env: &EngineEnv, name: &str, origin: String) -> Result<(String, String), EndpointError> {
+    let entries = config_dir(env).and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
+    entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| json(&entry.ok()?.path().join("meta.json")))
+        .find(|meta| meta["Name"] == name)
+        .and_then(|meta| Some((meta["Endpoints"]["docker"]["Host"].as_str()?.to_owned(), format!("docker context {name}"))))
+        .ok_or_else(|| EndpointError::NoSuchContext { name: name.into(), origin })
+}
+
+fn json(file: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+fn first_socket(env: &EngineEnv) -> Result<(String, String), EndpointError> {
+    let under = |base: &Option<PathBuf>, paths: &[&str]| -> Vec<PathBuf> {
+        base.iter().flat_map(|base| paths.iter().map(|path| base.join(path))).collect()
+    };
+    let mut looked = vec![env.system_socket.clone()];
+    looked.extend(under(&env.xdg_runtime_dir, &["docker.sock", "podman/podman.sock"]));
+    let of_desktops = [
+        ".docker/run/docker.sock",
+        ".docker/desktop/docker.sock",
+        ".colima/default/docker.sock",
+        ".orbstack/run/docker.sock",
+        ".rd/docker.sock",
+    ];
+    looked.extend(under(&env.home, &of_desktops));
+    match looked.iter().find(|path| path.exists()) {
+        Some(path) => Ok((format!("unix://{}", path.display()), "found there".into())),
+        None => Err(EndpointError::NotFound { looked }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world() -> (tempfile::TempDir, EngineEnv) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir_all(home.join(".docker/contexts/meta/abc123")).unwrap();
+        fs::write(
+            home.join(".docker/contexts/meta/abc123/meta.json"),
+            r#"{"Name":"colima","Metadata":{},"Endpoints":{"docker":{"Host":"unix:///c.sock","SkipTLSVerify":false}}}"#,
+        )
+        .unwrap();
+        let env = EngineEnv {
+            home: Some(home),
+            xdg_runtime_dir: Some(dir.path().join("xdg")),
+            system_socket: dir.path().join("docker.sock"),
+            ..EngineEnv::default()
+        };
+        (dir, env)
+    }
+
+    fn address(explicit: Option<&str>, env: &EngineEnv) -> String {
+        Endpoint::resolve(explicit, env).unwrap().address
+    }
+
+    #[test]
+    fn each_source_wins_over_the_next() {
+        let (dir, mut env) = world();
+        assert!(matches!(Endpoint::resolve(None, &env), Err(EndpointError::NotFound { looked }) if looked.len() == 8));
+        fs::create_dir_all(dir.path().join("xdg/podman")).unwrap();
+        fs::write(dir.path().join("xdg/podman/podman.sock"), "").unwrap();
+        assert!(address(None, &env).ends_with("xdg/podman/podman.sock"));
+        fs::write(&env.system_socket, "").unwrap();
+        assert_eq!(address(None, &env), format!("unix://{}", env.system_socket.display()));
+        fs::write(env.home.as_ref().unwrap().join(".docker/config.json"), r#"{"currentContext":"colima"}"#).unwrap();
+        let endpoint = Endpoint::resolve(None, &env).unwrap();
+        assert_eq!((endpoint.docker_host(), endpoint.origin.as_str()), ("unix:///c.sock", "docker context colima"));
+        env.docker_host = Some("tcp://10.0.0.1:2375".into());
+        assert_eq!(address(None, &env), "tcp://10.0.0.1:2375");
+        assert_eq!(address(Some("/x.sock"), &env), "unix:///x.sock");
+    }
+
+    #[test]
+    fn the_default_context_is_the_systems_socket() {
+        let (_dir, mut env) = world();
+        fs::write(&env.system_socket, "").unwrap();
+        env.docker_context = Some("default".into());
+        assert_eq!(address(None, &env), format!("unix://{}", env.system_socket.display()));
+    }
+
+    #[test]
+    fn what_can_not_be_used_says_why_and_what_helps() {
+        let (_dir, mut env) = world();
+        env.docker_context = Some("gone".into());
+        let error = Endpoint::resolve(None, &env).unwrap_err();
+        assert_eq!(error.to_string(), "find docker context gone, named by DOCKER_CONTEXT");
+        let error = Endpoint::resolve(Some("ssh://me@far"), &env).unwrap_err();
+        assert_eq!(error.to_string(), "use the container engine at ssh://me@far (given on the command line): ssh is not supported");
+        assert!(error.hint().contains("ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock me@far"));
+        env.docker_tls_verify = true;
+        assert!(Endpoint::resolve(Some("tcp://far:2376"), &env).unwrap_err().to_string().contains("TLS"));
+        assert!(Endpoint::resolve(Some("npipe:////./pipe/docker_engine"), &env).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! What can go wrong with an engine, in words for people.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use bollard::errors::Error as Bollard;
+
+/// Why an engine can't be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// There is no such socket, or no such host.
+    NotThere,
+    /// The socket is there and nobody listens.
+    NotRunning,
+    /// The system forbids it.
+    Forbidden,
+    /// It listens and speaks something else, or broke off.
+    Broken,
+}
+
+/// Why a call to the engine failed. Fits after "failed to".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DockerError {
+    /// The engine can't be reached.
+    #[error("{what}: {}", unreachable_text(*.why, .detail))]
+    Unreachable {
+        /// What was tried, with the address.
+        what: String,
+        /// Why it failed.
+        why: Unreachable,
+        /// The system's words.
+        detail: String,
+    },
+    /// No answer in time.
+    #[error("{what}: the container engine did not answer within {}s", .after.as_secs_f64())]
+    Timeout {
+        /// What was tried.
+        what: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The container does not exist.
+    #[error("{what}: there is no such container")]
+    NoSuchContainer {
+        /// What was tried.
+        what: String,
+    },
+    /// The container is paused: nothing can be run in it.
+    #[error("{what}: the container is paused")]
+    Paused {
+        /// What was tried.
+        what: String,
+    },
+    /// The container is not running.
+    #[error("{what}: the container is not running")]
+    NotRunning {
+        /// What was tried.
+        what: String,
+    },
+    /// The engine refused.
+    #[error("{what}: {message}")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// The HTTP status; 0 where there was none.
+        status: u16,
+        /// The engine's words.
+        message: String,
+    },
+    /// The engine is older than what is supported.
+    #[error("use {engine}: it is older than Docker 20.10 (API 1.41), the oldest that is supported")]
+    TooOld {
+        /// The engine and its version.
+        engine: String,
+    },
+}
+
+fn unreachable_text(why: Unreachable, detail: &str) -> String {
+    match why {
+        Unreachable::NotThere => "nothing is there".into(),
+        Unreachable::NotRunning => "nobody listens there".into(),
+        Unreachable::Forbidden => "permission denied".into(),
+        Unreachable::Broken => detail.to_owned(),
+    }
+}
+
+impl DockerError {
+    /// Whether the engine itself is the trouble, so that the same call may work a little later.
+    pub fn is_engine_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
+    }
+
+    /// What a person can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreachable { why: Unreachable::NotThere, .. } => {
+                "is Docker installed and started? `docker version` tells; DOCKER_HOST or `docker context use` names another engine"
+            }
+            Self::Unreachable { why: Unreachable::NotRunning, .. } => {
+                "start the engine: `sudo systemctl start docker`, or Docker Desktop, or `colima start`"
+            }
+            Self::Unreachable { why: Unreachable::Forbidden, .. } => {
+                "add yourself to the socket's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker"
+            }
+            Self::Unreachable { why: Unreachable::Broken, .. } => "does a container engine listen there? `docker version` tells",
+            Self::Timeout { .. } => "the engine hangs or is overloaded: `docker ps` should answer at once",
+            Self::Paused { .. } => "`docker unpause` thaws it",
+            Self::TooOld { .. } => "update the container engine",
+            Self::NoSuchContainer { .. } | Self::NotRunning { .. } | Self::Refused { .. } => return None,
+        })
+    }
+
+    pub(super) fn of(what: &str, error: Bollard) -> Self {
+        match error {
+            Bollard::DockerResponseServerError { status_code, message } => Self::of_answer(what, status_code, message),
+            Bollard::RequestTimeoutError => Self::Timeout { what: what.into(), after: super::client::NEVER },
+            Bollard::SocketNotFoundError(path) => {
+                Self::Unreachable { what: what.into(), why: Unreachable::NotThere, detail: format!("no socket at {path}") }
+            }
+            Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. } | Bollard::APIVersionParseError {} => Self::Refused {
+                what: what.into(),
+                status: 0,
+                message: format!("its answer is not understood: {}", deepest(&error)),
+            },
+            other => Self::Unreachable { what: what.into(), why: why_unreachable(&other), detail: deepest(&other) },
+        }
+    }
+
+    fn of_answer(what: &str, status: u16, message: String) -> Self {
+        let what = what.to_owned();
+        let lower = message.to_lowercase();
+        let says = |words: &str| lower.contains(words);
+        match status {
+            404 if says("no such container") || says("no container with") => Self::NoSuchContainer { what },
+            409 | 500 if says("is paused") => Self::Paused { what },
+            409 | 500 if says("is not running") && !says("is not paused") => Self::NotRunning { what },
+            _ => Self::Refused { what, status, message: message.trim().to_owned() },
+        }
+    }
+}
+
+/// bollard wraps hyper, which wraps the system's error: the innermost says what happened.
+fn why_unreachable(error: &Bollard) -> Unreachable {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            match error.kind() {
+                io::ErrorKind::NotFound => return Unreachable::NotThere,
+                io::ErrorKind::PermissionDenied => return Unreachable::Forbidden,
+                io::ErrorKind::ConnectionRefused => return Unreachable::NotRunning,
+                _ => {}
+            }
+        }
+        cause = error.source();
+    }
+    Unreachable::Broken
+}
+
+fn deepest(error: &Bollard) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_become_typed() {
+        let of = |status, message: &str| DockerError::of_answer("pause x", status, message.into());
+        assert!(matches!(of(404, "No such container: x"), DockerError::NoSuchContainer { .. }));
+        assert!(matches!(of(404, "no container with name or ID \"x\" found"), DockerError::NoSuchContainer { .. }));
+        assert!(matches!(of(409, "Container x is paused, unpause the container before exec"), DockerError::Paused { .. }));
+        assert!(matches!(of(409, "Cannot kill container: x: Container y is not running"), DockerError::NotRunning { .. }));
+        assert!(matches!(of(500, "Container x is not paused"), DockerError::Refused { status: 500, .. }));
+        assert!(matches!(of(404, "No such exec instance"), DockerError::Refused { .. }));
+        assert_eq!(of(500, "disk full\n").to_string(), "pause x: disk full");
+    }
+}

@@ -1,0 +1,74 @@
+//! Faults inside a node: scripts run through the engine (which needs no network), and the dead man's switch, a timer of the node's
+//! own systemd that takes the fault back when nobody else does.
+//!
+//! The switch is also the ticket: a harming script does nothing unless its switch is armed, and an undo disarms it, both under one lock.
+//! So a script that arrives late, after the undo, does no harm; and a switch that is armed late finds nothing and goes.
+
+use std::time::Duration;
+
+use super::error::FaultError;
+use super::scene::Scene;
+
+/// What a script says when the tools that it needs are not in the node.
+const NO_TOOL: i64 = 71;
+/// What a harming script says when its switch is not armed.
+const NO_TICKET: i64 = 75;
+
+/// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
+const LOCK: &str = "exec 9</run && flock -w 20 9 || { echo 'the lock on /run is held by another'; exit 1; }";
+
+/// Arms the switch: `undo` will run in the node after `dead_man`, unless it is disarmed. Says which of `tools` is missing.
+pub(super) async fn arm(
+    scene: &Scene<'_, '_>,
+    mark: &str,
+    dead_man: Duration,
+    tools: &[&str],
+    undo: &str,
+) -> Result<(), FaultError> {
+    let script = format!(
+        "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || {{ echo $tool; exit {NO_TOOL}; }}; done\n\
+         exec systemd-run --quiet --collect --unit={mark} --description='outage: dead man switch' --on-active={after}ms \
+         --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
+        tools = tools.join(" "),
+        after = dead_man.as_millis().max(1),
+    );
+    let output = scene.run(&["sh", "-c", &script, "sh", undo]).await?;
+    match output.code {
+        0 => Ok(()),
+        NO_TOOL => Err(scene.not_fit(format!("it has no {}", output.text()))),
+        _ => Err(FaultError::Inside { node: scene.node(), what: "arm the dead man's switch", output: output.complaint() }),
+    }
+}
+
+/// Runs a harming script, if its switch is armed.
+pub(super) async fn harm(scene: &Scene<'_, '_>, mark: &str, what: &'static str, script: &str) -> Result<(), FaultError> {
+    let script = format!("{LOCK}\nsystemctl is-active --quiet {mark}.timer || exit {NO_TICKET}\n{script}");
+    let output = scene.run(&["sh", "-c", &script]).await?;
+    match output.code {
+        0 => Ok(()),
+        NO_TICKET => Err(FaultError::Inside { node: scene.node(), what, output: "it was undone meanwhile".into() }),
+        _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+    }
+}
+
+/// The script that takes harm back and disarms the switch, for the undo and for the switch itself.
+pub(super) fn healing(mark: &str, script: &str) -> String {
+    // Its own service must not stop itself before it is done: only the timer is stopped.
+    format!("{LOCK}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0")
+}
+
+/// Runs the healing script. `None`: the node does not run, so that there is nothing inside it.
+pub(super) async fn heal(scene: &Scene<'_, '_>, what: &'static str, script: &str) -> Result<Option<String>, FaultError> {
+    let state = scene.state().await?;
+    if !state.running {
+        return Ok(None);
+    }
+    if state.paused {
+        return Err(scene.frozen());
+    }
+    let output = scene.run(&["sh", "-c", script]).await?;
+    match output.code {
+        0 => Ok(Some(output.text())),
+        _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+    }
+}

@@ -1,0 +1,2 @@
+//! The prober and its peers, in turn.
+fn main() {}

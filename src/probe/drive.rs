@@ -1,0 +1,209 @@
+//! Carries one attempt on as far as it goes without waiting.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::http::{self, Progress};
+use super::line::{Line, Link, Task};
+use super::lookup::Step;
+use super::names::NameService;
+use super::spec::Question;
+use super::tls::Tls;
+use super::wire::{Wire, outcome_of};
+use crate::timeline::{Outcome, Phase};
+
+/// An endless body must not keep the others waiting.
+const READS_PER_TURN: usize = 16;
+
+/// What a probe asks, prepared.
+#[derive(Debug)]
+pub enum Ask {
+    /// A connection.
+    Tcp,
+    /// An HTTP GET.
+    Http {
+        /// The request's bytes.
+        request: Vec<u8>,
+        /// The response header that names the back end.
+        backend_header: String,
+        /// The lowest and the highest status that counts as success.
+        success: (u16, u16),
+        /// Present when TLS is spoken.
+        tls: Option<Tls>,
+    },
+}
+
+impl Ask {
+    /// Prepares a question. Errors when it can't be asked.
+    pub fn new(question: &Question, reused: bool) -> Result<Self, String> {
+        let Question::Http(question) = question else { return Ok(Ask::Tcp) };
+        Ok(Ask::Http {
+            request: http::request(question, reused),
+            backend_header: question.backend_header.clone(),
+            success: question.success,
+            tls: question.tls.as_ref().map(Tls::new).transpose()?,
+        })
+    }
+}
+
+/// Why an attempt stopped for now, or for good.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The next phase has begun.
+    Next,
+    /// It waits for its socket.
+    Wait,
+    /// It could go on, after the others.
+    Again,
+    /// It has ended.
+    Done(Outcome),
+}
+
+/// What is needed to carry attempts of one probe on.
+#[derive(Debug)]
+pub struct Driver<'a> {
+    /// What is asked.
+    pub ask: &'a Ask,
+    /// The port, for names.
+    pub port: u16,
+    /// How names are resolved.
+    pub names: &'a NameService,
+    /// Where answers are read to.
+    pub buffer: &'a mut [u8],
+}
+
+impl Driver<'_> {
+    /// Carries the line's attempt on until it waits or ends. A line without one waits.
+    pub fn drive(&mut self, line: &mut Line) -> Turn {
+        let Line { link, task: Some(task), registered, .. } = line else { return Turn::Wait };
+        loop {
+            let turn = match link {
+                Link::Lookup(lookup) => {
+                    let step = lookup.ready(self.names);
+                    self.resolved(step, link, task, registered)
+                }
+                Link::Wire(wire) => self.wire(wire, task, *registered).unwrap_or_else(|error| blocked(&error, task.phase)),
+            };
+            if turn != Turn::Next {
+                return turn;
+            }
+        }
+    }
+
+    /// Looks whether a name server has taken too long.
+    pub fn tick(&mut self, line: &mut Line, now: crate::timeline::Moment) -> Turn {
+        let Line { link, task: Some(task), registered, .. } = &mut *line else { return Turn::Wait };
+        let Link::Lookup(lookup) = link else { return Turn::Wait };
+        let step = lookup.tick(self.names, now);
+        match self.resolved(step, link, task, registered) {
+            Turn::Next => self.drive(line),
+            turn => turn,
+        }
+    }
+
+    fn resolved(&mut self, step: Step, link: &mut Link, task: &mut Task, registered: &mut bool) -> Turn {
+        match step {
+            Step::Wait => return Turn::Wait,
+            Step::Failed(outcome) => return Turn::Done(outcome),
+            Step::Renewed => {
+                *registered = false;
+                return Turn::Wait;
+            }
+            Step::Found(address) => match self.connect(address) {
+                Ok(wire) => *link = Link::Wire(wire),
+                Err(error) => {
+                    task.enter(Phase::Connect);
+                    return Turn::Done(outcome_of(&error, Phase::Connect));
+                }
+            },
+        }
+        *registered = false;
+        task.enter(Phase::Connect);
+        Turn::Next
+    }
+
+    fn connect(&self, address: IpAddr) -> io::Result<Wire> {
+        let address = SocketAddr::new(address, self.port);
+        let mut wire = Wire::socket(address)?;
+        wire.connect(address)?;
+        Ok(wire)
+    }
+
+    fn wire(&mut self, wire: &mut Wire, task: &mut Task, registered: bool) -> io::Result<Turn> {
+        match task.phase {
+            Phase::Dns | Phase::Connect => self.connecting(wire, task),
+            Phase::Tls => {
+                wire.handshake()?;
+                task.enter(Phase::Send);
+                Ok(Turn::Next)
+            }
+            Phase::Send => self.send(wire, task, registered),
+            Phase::FirstByte | Phase::Body => self.receive(wire, task),
+        }
+    }
+
+    fn connecting(&mut self, wire: &mut Wire, task: &mut Task) -> io::Result<Turn> {
+        match self.ask {
+            // On a near network the connection is open by now. To send is the cheapest way to find out.
+            Ask::Http { request, tls: None, .. } => {
+                task.written = wire.write(request)?;
+                task.enter(Phase::Send);
+            }
+            Ask::Http { tls: Some(tls), .. } if wire.connected()? => {
+                task.enter(Phase::Tls);
+                wire.start_tls(tls)?;
+            }
+            Ask::Tcp if wire.connected()? => return Ok(Turn::Done(Outcome::Ok)),
+            _ => return Ok(Turn::Wait),
+        }
+        Ok(Turn::Next)
+    }
+
+    fn send(&mut self, wire: &mut Wire, task: &mut Task, registered: bool) -> io::Result<Turn> {
+        let Ask::Http { request, .. } = self.ask else {
+            wire.check()?;
+            return Ok(Turn::Done(Outcome::Ok));
+        };
+        while task.written < request.len() {
+            task.written += wire.write(&request[task.written..])?;
+        }
+        wire.flush()?;
+        task.enter(Phase::FirstByte);
+        // What has been sent just now is not answered yet. But what a known socket had to tell before may have been told already.
+        Ok(if registered { Turn::Next } else { Turn::Wait })
+    }
+
+    fn receive(&mut self, wire: &mut Wire, task: &mut Task) -> io::Result<Turn> {
+        let Ask::Http { backend_header, success, .. } = self.ask else { return Ok(Turn::Done(Outcome::Prober)) };
+        for _ in 0..READS_PER_TURN {
+            let length = wire.read(self.buffer)?;
+            if task.phase == Phase::FirstByte && length > 0 {
+                task.enter(Phase::Body);
+            }
+            let progress = match length {
+                0 => task.answer.close(),
+                _ => task.answer.push(backend_header, &self.buffer[..length]).map_err(|_| io::ErrorKind::InvalidData)?,
+            };
+            match (progress, task.answer.status) {
+                (Progress::Done, Some(status)) => return Ok(Turn::Done(class(status, *success))),
+                _ if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+        }
+        Ok(Turn::Again)
+    }
+}
+
+fn class(status: u16, (from, to): (u16, u16)) -> Outcome {
+    if (from..=to).contains(&status) { Outcome::Ok } else { Outcome::Status(status) }
+}
+
+fn blocked(error: &io::Error, phase: Phase) -> Turn {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Turn::Wait,
+        io::ErrorKind::Interrupted => Turn::Again,
+        // macOS says this of a connection that is not open yet.
+        io::ErrorKind::NotConnected if phase == Phase::Connect => Turn::Wait,
+        _ => Turn::Done(outcome_of(error, phase)),
+    }
+}

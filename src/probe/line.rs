@@ -1,0 +1,155 @@
+//! What an attempt runs on: a look-up or a connection, with the attempt that is using it.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::http::AnswerReader;
+use super::lookup::Lookup;
+use super::wire::Wire;
+use crate::timeline::attempts::Phases;
+use crate::timeline::{Attempt, Moment, Outcome, Phase};
+
+/// A look-up or connection. Without a task it is idle, waiting to be used again.
+#[derive(Debug)]
+pub struct Line {
+    /// The probe that it belongs to.
+    pub lane: usize,
+    /// What it is.
+    pub link: Link,
+    /// The attempt that is using it.
+    pub task: Option<Task>,
+    /// Whether the poller knows its socket.
+    pub registered: bool,
+}
+
+/// What there is to wait on.
+#[derive(Debug)]
+pub enum Link {
+    /// A name is being resolved.
+    Lookup(Lookup),
+    /// A connection, opening or open.
+    Wire(Wire),
+}
+
+impl Line {
+    /// The socket to wait on.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        match &self.link {
+            Link::Lookup(lookup) => lookup.socket.as_fd(),
+            Link::Wire(wire) => wire.as_fd(),
+        }
+    }
+
+    /// Whether it waits to write, or for the connection to open.
+    pub fn writes(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| matches!(task.phase, Phase::Connect | Phase::Send))
+    }
+}
+
+/// An attempt in progress.
+#[derive(Debug)]
+pub struct Task {
+    /// The slot.
+    pub slot: u64,
+    /// How late it was sent.
+    pub late_us: u64,
+    /// When it was sent.
+    pub sent: Moment,
+    /// When its time is up.
+    pub deadline: Moment,
+    /// What is going on.
+    pub phase: Phase,
+    /// How much of the request has been sent.
+    pub written: usize,
+    /// The answer so far.
+    pub answer: AnswerReader,
+    /// Whether the connection was there before.
+    pub reused: bool,
+    phases: Phases,
+    marked_us: u64,
+}
+
+impl Task {
+    /// An attempt that is sent at `sent`.
+    pub fn new(slot: super::pacer::Slot, sent: Moment, timeout_ns: u64, phase: Phase) -> Self {
+        Self {
+            slot: slot.number,
+            late_us: sent.0.saturating_sub(slot.due.0) / 1000,
+            sent,
+            deadline: Moment(sent.0.saturating_add(timeout_ns)),
+            phase,
+            written: 0,
+            answer: AnswerReader::default(),
+            reused: false,
+            phases: Phases::default(),
+            marked_us: 0,
+        }
+    }
+
+    /// The phase ends now, and the next one begins.
+    pub fn enter(&mut self, next: Phase) {
+        self.mark(Moment::now());
+        self.phase = next;
+    }
+
+    /// The attempt has ended.
+    pub fn end(mut self, now: Moment, outcome: Outcome) -> (Attempt, AnswerReader) {
+        self.mark(now);
+        let Self { slot, late_us, phases, reused, answer, .. } = self;
+        (Attempt { slot, late_us, outcome, phases, backend: None, reused }, answer)
+    }
+
+    /// Whole microseconds since the attempt was sent are shared out, so that the phases' sum is the whole.
+    fn mark(&mut self, now: Moment) {
+        let us = now.0.saturating_sub(self.sent.0) / 1000;
+        *self.phases.of_mut(self.phase) += us - self.marked_us.min(us);
+        self.marked_us = us;
+    }
+}
+
+/// All lines, by key. A key is never used twice: an event of a closed line finds nothing.
+#[derive(Debug, Default)]
+pub struct Lines {
+    entries: Vec<(u32, Option<Line>)>,
+    free: Vec<u32>,
+}
+
+impl Lines {
+    /// Adds one, and gives its key.
+    pub fn insert(&mut self, line: Line) -> u64 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push((0, None));
+            (self.entries.len() - 1) as u32
+        });
+        let (generation, entry) = &mut self.entries[index as usize];
+        *entry = Some(line);
+        u64::from(*generation) << 32 | u64::from(index)
+    }
+
+    /// The line of a key.
+    pub fn get(&mut self, key: u64) -> Option<&mut Line> {
+        let (generation, line) = self.entries.get_mut(key as u32 as usize)?;
+        line.as_mut().filter(|_| u64::from(*generation) == key >> 32)
+    }
+
+    /// Closes a line.
+    pub fn remove(&mut self, key: u64) -> Option<Line> {
+        self.get(key)?;
+        let (generation, line) = &mut self.entries[key as u32 as usize];
+        *generation = generation.wrapping_add(1);
+        self.free.push(key as u32);
+        line.take()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// All of them, with their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Line)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (generation, line))| Some((u64::from(*generation) << 32 | index as u64, line.as_ref()?)))
+    }
+}

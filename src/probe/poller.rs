@@ -1,0 +1,170 @@
+//! Waiting for sockets, to the nanosecond: epoll on Linux, poll elsewhere.
+
+#[cfg(target_os = "linux")]
+pub use self::epoll::Poller;
+#[cfg(not(target_os = "linux"))]
+pub use self::poll::Poller;
+
+/// Something to wait for: the socket, its key, and whether it waits to write.
+pub type Source<'a> = (std::os::fd::BorrowedFd<'a>, u64, bool);
+
+/// Shorter waits are not worth going to sleep for.
+const MIN_WAIT_NS: u64 = 3_000;
+/// The kernel may stretch a wait by a thousandth; one this long is ended that much earlier, and the rest waited for.
+const LONG_WAIT_NS: u64 = 20_000_000;
+
+/// How long to sleep when `ns` are left.
+fn sleep_ns(ns: u64) -> u64 {
+    match ns {
+        0..=MIN_WAIT_NS => 0,
+        LONG_WAIT_NS.. => ns - ns / 1000,
+        _ => ns,
+    }
+}
+
+fn timespec(ns: u64) -> rustix::time::Timespec {
+    rustix::time::Timespec { tv_sec: (ns / 1_000_000_000) as _, tv_nsec: (ns % 1_000_000_000) as _ }
+}
+
+#[cfg(target_os = "linux")]
+mod epoll {
+    use std::io;
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use rustix::buffer::spare_capacity;
+    use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+    use rustix::event::{PollFd, PollFlags};
+    use rustix::io::Errno;
+
+    use super::{Source, sleep_ns, timespec};
+
+    const BATCH: usize = 256;
+
+    /// Waits with epoll, edge-triggered: a socket is told of once for each thing that happens to it.
+    pub struct Poller {
+        epoll: OwnedFd,
+        events: Vec<Event>,
+        /// `epoll_pwait2` came with Linux 5.11; before it, ppoll waits on the epoll itself.
+        old_kernel: bool,
+    }
+
+    impl Poller {
+        /// Makes one. Errors when descriptors run out.
+        pub fn new() -> io::Result<Self> {
+            Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(BATCH), old_kernel: false })
+        }
+
+        /// Waits for a socket from now until it is closed.
+        pub fn add(&self, socket: impl AsFd, key: u64, write: bool) -> io::Result<()> {
+            let write = if write { EventFlags::OUT } else { EventFlags::empty() };
+            let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET | write;
+            Ok(epoll::add(&self.epoll, socket, EventData::new_u64(key), flags)?)
+        }
+
+        /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready sockets.
+        pub fn wait<'a>(&mut self, ns: u64, _: impl Iterator<Item = Source<'a>>, ready: &mut Vec<u64>) -> io::Result<()> {
+            let timeout = timespec(sleep_ns(ns));
+            self.events.clear();
+            if self.old_kernel {
+                let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+                again(rustix::event::poll(&mut fds, Some(&timeout)))?;
+                again(epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(0))))?;
+            } else {
+                match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+                    Err(Errno::NOSYS) => self.old_kernel = true,
+                    other => again(other)?,
+                }
+            }
+            ready.extend(self.events.iter().map(|event| event.data.u64()));
+            Ok(())
+        }
+    }
+
+    fn again<T>(result: Result<T, Errno>) -> io::Result<()> {
+        match result {
+            Err(Errno::INTR) | Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(any(test, not(target_os = "linux")))]
+mod poll {
+    #![cfg_attr(target_os = "linux", allow(dead_code))]
+    use std::io;
+    use std::os::fd::AsFd;
+
+    use rustix::event::{PollFd, PollFlags};
+    use rustix::io::Errno;
+
+    use super::{Source, sleep_ns, timespec};
+
+    /// Waits with poll, which is given all sockets every time.
+    #[derive(Debug)]
+    pub struct Poller;
+
+    impl Poller {
+        /// Makes one.
+        pub fn new() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Nothing to do: every wait is given all sockets.
+        pub fn add(&self, _: impl AsFd, _: u64, _: bool) -> io::Result<()> {
+            Ok(())
+        }
+
+        /// Waits for at most `ns`; appends the keys of ready sockets.
+        pub fn wait<'a>(&mut self, ns: u64, sources: impl Iterator<Item = Source<'a>>, ready: &mut Vec<u64>) -> io::Result<()> {
+            let (mut fds, mut keys) = (Vec::new(), Vec::new());
+            for (fd, key, write) in sources {
+                fds.push(PollFd::from_borrowed_fd(fd, if write { PollFlags::OUT } else { PollFlags::IN }));
+                keys.push(key);
+            }
+            match rustix::event::poll(&mut fds, Some(&timespec(sleep_ns(ns)))) {
+                Err(Errno::INTR) => return Ok(()),
+                other => other?,
+            };
+            ready.extend(fds.iter().zip(keys).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, key)| key));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::Moment;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn both_ways_of_waiting_find_the_ready_socket() {
+        let (mut a, b) = UnixStream::pair().unwrap();
+        a.write_all(b"x").unwrap();
+        let (_c, d) = UnixStream::pair().unwrap();
+        let sources = || [(b.as_fd(), 7, false), (d.as_fd(), 8, false)].into_iter();
+        let mut epoll = Poller::new().unwrap();
+        let mut poll = poll::Poller::new().unwrap();
+        for (fd, key, write) in sources() {
+            epoll.add(fd, key, write).unwrap();
+            poll.add(fd, key, write).unwrap();
+        }
+        let mut ready = Vec::new();
+        epoll.wait(1_000_000_000, sources(), &mut ready).unwrap();
+        poll.wait(1_000_000_000, sources(), &mut ready).unwrap();
+        assert_eq!(ready, [7, 7]);
+    }
+
+    #[test]
+    fn a_wait_lasts_as_long_as_was_asked() {
+        let mut poller = Poller::new().unwrap();
+        for ns in [0, 2_000, 50_000, 1_300_000] {
+            let before = Moment::now();
+            poller.wait(ns, std::iter::empty(), &mut Vec::new()).unwrap();
+            assert!(Moment::now().0 - before.0 >= sleep_ns(ns));
+        }
+        assert_eq!((sleep_ns(1_000_000), sleep_ns(100_000_000)), (1_000_000, 99_900_000));
+    }
+}

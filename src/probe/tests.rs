@@ -1,0 +1,348 @@
+//! The prober against servers that do as they are told.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::testing::{Closed, Found, GatedServer, http_probe, probe_while};
+use super::*;
+use crate::timeline::{Moment, Outcome, Phase};
+
+fn names() -> NameService {
+    NameService::parse("", "")
+}
+
+fn sleep(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+/// A server that does `script` with every connection; the number counts connections from 0.
+fn scripted(script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Arc::new(script);
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let script = Arc::clone(&script);
+            std::thread::spawn(move || script(stream.unwrap(), number));
+        }
+    });
+    address
+}
+
+fn read_request(stream: &mut TcpStream) -> bool {
+    let mut request = [0; 4096];
+    stream.read(&mut request).is_ok_and(|length| length > 0)
+}
+
+/// A server that answers every request with these pieces, 5 ms apart, and closes.
+fn answers(pieces: &'static [&'static str]) -> SocketAddr {
+    scripted(move |mut stream, _| {
+        if read_request(&mut stream) {
+            for piece in pieces {
+                let _ = stream.write_all(piece.as_bytes());
+                sleep(5);
+            }
+        }
+    })
+}
+
+/// Runs one probe for some time.
+fn run(spec: ProbeSpec, ms: u64) -> Found {
+    probe_while(vec![spec], names(), || sleep(ms)).remove(0)
+}
+
+/// What attempts end as, those that were cut when the probe ended left out.
+fn outcomes(found: &Found) -> Vec<Outcome> {
+    found.attempts.iter().map(|attempt| attempt.outcome).filter(|&outcome| outcome != Outcome::Cut).collect()
+}
+
+/// All attempts at this server end alike.
+fn all_end(address: SocketAddr, timeout_ms: u64, expected: Outcome) -> Found {
+    let found = run(http_probe("p", address, 50.0, Duration::from_millis(timeout_ms)), 300);
+    let seen = outcomes(&found);
+    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == expected), "{seen:?} instead of {expected:?}");
+    found
+}
+
+/// A listener that takes no more connections: SYNs are dropped.
+fn full_backlog() -> (TcpListener, SocketAddr, Vec<socket2::Socket>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let fill = (0..8).map(|_| {
+        let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let _ = client.connect(&address.into());
+        client
+    });
+    let clients = fill.collect();
+    sleep(50);
+    (listener, address, clients)
+}
+
+#[test]
+fn every_slot_is_sent_once_and_never_early() {
+    let server = GatedServer::start(1).unwrap();
+    let found = run(http_probe("p", server.address(), 500.0, Duration::from_secs(1)), 500);
+    let mut slots: Vec<u64> = found.attempts.iter().map(|attempt| attempt.slot).collect();
+    slots.sort_unstable();
+    assert!(slots.iter().copied().eq(0..slots.len() as u64), "{slots:?}");
+    assert!((150..=300).contains(&slots.len()), "{} slots in half a second", slots.len());
+    assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+    assert_eq!(found.backends, ["backend-0"]);
+    let ok = &found.attempts[0];
+    assert!(ok.phases.connect_us > 0 && ok.phases.first_byte_us > 0 && ok.phases.dns_us == 0 && ok.backend == Some(0), "{ok:?}");
+}
+
+#[test]
+fn an_open_loop_does_not_wait_for_answers() {
+    let server = GatedServer::start(1).unwrap();
+    server.close(0, Closed::Hang);
+    let found = run(http_probe("p", server.address(), 200.0, Duration::from_millis(200)), 700);
+    let seen = outcomes(&found);
+    assert!(seen.len() > 70, "{} attempts ended", seen.len());
+    assert!(seen.iter().all(|&outcome| outcome == Outcome::Timeout(Phase::FirstByte)), "{seen:?}");
+    for attempt in found.attempts.iter().filter(|attempt| attempt.outcome != Outcome::Cut) {
+        assert!(attempt.duration_us() >= 200_000, "{attempt:?}");
+    }
+    assert!(found.attempts.iter().any(|attempt| attempt.outcome == Outcome::Cut));
+}
+
+#[test]
+fn whole_answers_of_every_form_are_ok() {
+    for pieces in [
+        &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"][..],
+        &["HTTP/1.1 200", " OK\r\nContent-Le", "ngth: 2\r\n\r\no", "k"],
+        &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r", "\nok\r\n0\r\n", "\r\n"],
+        &["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"],
+        &["HTTP/1.0 200 OK\r\n\r\n", "until", "the end"],
+        &["HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"],
+    ] {
+        all_end(answers(pieces), 1000, Outcome::Ok);
+    }
+}
+
+#[test]
+fn failures_have_their_class() {
+    all_end(answers(&["HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]), 1000, Outcome::Status(503));
+    all_end(answers(&["HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort"]), 1000, Outcome::Reset(Phase::Body));
+    all_end(answers(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"]), 1000, Outcome::Reset(Phase::Body));
+    all_end(answers(&[]), 1000, Outcome::Reset(Phase::FirstByte));
+    all_end(answers(&["SSH-2.0-OpenSSH\r\n"]), 1000, Outcome::Protocol);
+    let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    all_end(gone, 1000, Outcome::Refused);
+    let stuck = scripted(|mut stream, _| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort");
+        sleep(2000);
+    });
+    all_end(stuck, 100, Outcome::Timeout(Phase::Body));
+}
+
+#[test]
+fn a_server_that_speaks_first_is_no_http_server() {
+    let banner = scripted(|mut stream, _| {
+        let _ = stream.write_all(b"220 smtp\r\n");
+        sleep(2000);
+    });
+    all_end(banner, 500, Outcome::Protocol);
+}
+
+#[test]
+fn heads_and_bodies_without_end_are_bounded() {
+    let head = scripted(|mut stream, _| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+        while stream.write_all(b"X: 0123456789012345678901234567890123456789\r\n").is_ok() {}
+    });
+    all_end(head, 2000, Outcome::Protocol);
+    let body = scripted(|mut stream, _| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+    });
+    let found = run(http_probe("p", body, 5.0, Duration::from_millis(100)), 500);
+    assert!(outcomes(&found).iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Body)), "{found:?}");
+}
+
+#[test]
+fn a_full_backlog_is_a_timeout_of_connecting_and_leaves_no_socket() {
+    let (_listener, address, _clients) = full_backlog();
+    let found = all_end(address, 100, Outcome::Timeout(Phase::Connect));
+    assert!(found.attempts.iter().all(|attempt| attempt.phases.first_byte_us == 0));
+    let mut tcp = http_probe("tcp", address, 50.0, Duration::from_millis(100));
+    tcp.question = Question::Tcp;
+    assert!(outcomes(&run(tcp, 300)).iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Connect)));
+    assert_eq!(in_state(address.port(), SYN_SENT), 8 - established(address.port()), "only the test's own are left");
+}
+
+const SYN_SENT: &str = "02";
+
+/// How many sockets towards a port the kernel has in a state.
+fn in_state(port: u16, state: &str) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!("0100007F:{port:04X}");
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[2] == remote && row[3] == state).count()
+}
+
+fn established(port: u16) -> usize {
+    in_state(port, "01")
+}
+
+#[test]
+fn kept_connections_are_used_again_and_replaced_when_closed() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    let server = scripted(move |mut stream, _| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        for _ in 0..5 {
+            if !read_request(&mut stream) {
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Backend: a\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let mut spec = http_probe("p", server, 100.0, Duration::from_millis(500));
+    spec.header.reused = true;
+    let found = run(spec, 400);
+    let seen = outcomes(&found);
+    assert!(seen.iter().all(|outcome| outcome.is_ok()), "{seen:?}");
+    let fresh = found.attempts.iter().filter(|attempt| !attempt.reused).count();
+    assert_eq!(fresh, connections.load(Ordering::Relaxed));
+    assert!(fresh * 4 <= seen.len() && fresh * 6 >= seen.len(), "{fresh} connections for {} attempts", seen.len());
+    assert!(found.attempts.iter().all(|attempt| attempt.reused == (attempt.phases.connect_us == 0)), "{found:?}");
+}
+
+#[test]
+fn a_kept_connection_that_dies_in_flight_is_the_outcome() {
+    let server = scripted(|mut stream, number| {
+        read_request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        // The second request on the first connection is read, and never answered.
+        if read_request(&mut stream) && number > 0 {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    let mut spec = http_probe("p", server, 50.0, Duration::from_millis(500));
+    spec.header.reused = true;
+    let found = run(spec, 400);
+    let seen = outcomes(&found);
+    assert_eq!(seen[..2], [Outcome::Ok, Outcome::Reset(Phase::FirstByte)], "{seen:?}");
+    assert!(seen[2..].iter().all(|outcome| outcome.is_ok()) && seen.len() > 5, "{seen:?}");
+}
+
+#[test]
+fn tcp_probes_connect_and_kept_ones_notice_the_end() {
+    let server = scripted(|mut stream, number| {
+        stream.set_read_timeout(Some(Duration::from_millis(if number == 0 { 150 } else { 5000 }))).unwrap();
+        let _ = stream.read(&mut [0; 16]);
+    });
+    let mut spec = http_probe("p", server, 50.0, Duration::from_millis(500));
+    spec.question = Question::Tcp;
+    spec.header.reused = true;
+    let found = run(spec.clone(), 400);
+    let seen = outcomes(&found);
+    assert_eq!(seen.iter().filter(|&&outcome| outcome == Outcome::Reset(Phase::Send)).count(), 1, "{seen:?}");
+    assert_eq!(seen.iter().filter(|outcome| outcome.is_ok()).count(), seen.len() - 1, "{seen:?}");
+    assert_eq!(found.attempts.iter().filter(|attempt| !attempt.reused).count(), 2);
+    spec.header.reused = false;
+    let found = run(spec, 200);
+    assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()) && found.attempts.iter().all(|attempt| !attempt.reused));
+}
+
+#[test]
+fn names_are_resolved_anew_for_each_connection() {
+    let server = GatedServer::start(1).unwrap();
+    let dns = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let queries = Arc::new(AtomicUsize::new(0));
+    let (counter, at) = (Arc::clone(&queries), dns.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = dns.recv_from(&mut packet) {
+            counter.fetch_add(1, Ordering::Relaxed);
+            sleep(2);
+            let answer = super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
+            dns.send_to(&answer, from).unwrap();
+        }
+    });
+    let mut names = names();
+    names.servers = vec![at];
+    let mut spec = http_probe("p", server.address(), 50.0, Duration::from_millis(500));
+    spec.destination = Destination::Name { host: "web.test".into(), port: server.address().port() };
+    let found = probe_while(vec![spec], names, || sleep(300)).remove(0);
+    let ok = found.attempts.iter().filter(|attempt| attempt.outcome.is_ok());
+    assert!(ok.clone().count() > 5 && ok.clone().all(|attempt| attempt.phases.dns_us >= 2000), "{found:?}");
+    assert!(ok.count() <= queries.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_silent_name_server_is_a_timeout_of_dns() {
+    let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut names = names();
+    names.servers = vec![silent.local_addr().unwrap()];
+    let mut spec = http_probe("p", silent.local_addr().unwrap(), 50.0, Duration::from_millis(100));
+    spec.destination = Destination::Name { host: "web".into(), port: 80 };
+    let found = probe_while(vec![spec.clone()], names.clone(), || sleep(300)).remove(0);
+    let seen = outcomes(&found);
+    assert!(seen.len() > 3 && seen.iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Dns)), "{seen:?}");
+    spec.destination = Destination::Name { host: "no..name".into(), port: 80 };
+    let seen = outcomes(&probe_while(vec![spec], names, || sleep(400)).remove(0));
+    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Dns), "{seen:?}");
+}
+
+#[test]
+fn a_thing_that_is_no_tls_server_fails_the_handshake() {
+    let plain = answers(&["HTTP/1.1 400 Bad Request\r\n\r\n"]);
+    let mut spec = http_probe("p", plain, 50.0, Duration::from_millis(500));
+    if let Question::Http(question) = &mut spec.question {
+        question.tls = Some(TlsQuestion { insecure: true, server_name: "localhost".into() });
+    }
+    let found = run(spec.clone(), 300);
+    let seen = outcomes(&found);
+    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls), "{seen:?}");
+    if let Question::Http(question) = &mut spec.question {
+        question.tls = Some(TlsQuestion { insecure: true, server_name: "not a name".into() });
+    }
+    let error = Prober::new(vec![spec], names()).err().unwrap().to_string();
+    assert_eq!(error, "ask as probe p: \"not a name\" can't be a server's name");
+}
+
+#[test]
+fn the_control_probe_is_answered() {
+    let responder = control::Responder::start().unwrap();
+    let mut spec = responder.probe(control::header(control::NAME, "host", None));
+    spec.interval_ns /= 10;
+    let found = run(spec, 300);
+    assert!(found.span.probe.control);
+    assert!(outcomes(&found).len() > 5 && outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+}
+
+#[test]
+fn many_probes_share_one_loop() {
+    let servers: Vec<GatedServer> = (0..4).map(|_| GatedServer::start(1).unwrap()).collect();
+    let probes = (0..12).map(|n| http_probe(&format!("p{n}"), servers[n % 4].address(), 50.0, Duration::from_millis(500)));
+    let all = probe_while(probes.collect(), names(), || sleep(500));
+    assert_eq!(all.len(), 12);
+    for found in all {
+        assert!(outcomes(&found).len() > 10 && outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+    }
+}
+
+#[test]
+fn moments_of_records_lie_within_the_run() {
+    let server = GatedServer::start(1).unwrap();
+    let before = Moment::now();
+    let found = run(http_probe("p", server.address(), 100.0, Duration::from_secs(1)), 200);
+    let after = Moment::now();
+    for attempt in &found.attempts {
+        let (sent, done) = (found.span.sent(attempt), found.span.done(attempt));
+        assert!(before <= sent && sent <= done && done <= after, "{attempt:?}");
+        assert!(found.span.due(attempt.slot) <= sent);
+    }
+}

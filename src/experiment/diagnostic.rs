@@ -182,9 +182,9 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
-impl From<Vec<Diagnostic>> for Diagnostics {
-    fn from(all: Vec<Diagnostic>) -> Self {
-        Self(all)
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(all: I) -> Self {
+        Self(all.into_iter().collect())
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
     fn problems_are_sorted_by_place_within_their_file() {
         let (a, b) = (file("a"), file("b"));
         let at = |file, start| Diagnostic::error(format!("{start}")).at(file, Span { start, ..Span::default() });
-        let mut all = Diagnostics::from(vec![at(&a, 7), at(&b, 1), at(&a, 3), Diagnostic::error("whole")]);
+        let mut all: Diagnostics = [at(&a, 7), at(&b, 1), at(&a, 3), Diagnostic::error("whole")].into_iter().collect();
         all.sort();
         assert_eq!(all.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), ["whole", "3", "7", "1"]);
     }

@@ -11,6 +11,8 @@ pub struct Node {
     pub span: Span,
     /// The key that it stands under. `None` for a document and for an item of a list.
     pub key: Option<Span>,
+    /// Whether it is short enough to be drawn as a whole: on one line, and not a block of keys or items.
+    pub short: bool,
 }
 
 /// What a node is.
@@ -33,16 +35,12 @@ impl Node {
     /// Where a problem with this node is drawn: a short node as a whole, of a long one its key or its beginning.
     pub fn focus(&self) -> Span {
         match (&self.value, self.key) {
-            (Value::Scalar { .. }, _) if self.span.end > self.span.start && !self.is_long() => self.span,
+            _ if self.short => self.span,
             (_, Some(key)) => key,
             (Value::Map(entries), None) => entries.first().and_then(|(_, node)| node.key).unwrap_or(self.first_char()),
             (Value::List(items), None) => items.first().map_or(self.first_char(), Node::focus),
             _ => self.first_char(),
         }
-    }
-
-    fn is_long(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, .. } if text.contains('\n'))
     }
 
     fn first_char(&self) -> Span {
@@ -142,7 +140,7 @@ mod tests {
         let tree = tree("spec:\n  method: []\n");
         let (node, whole) = tree.find("spec.method[0].for");
         assert!(!whole);
-        assert_eq!(node.focus().line, 2);
+        assert_eq!((node.focus().line, node.focus().column), (2, 11));
     }
 
     #[test]
@@ -154,12 +152,13 @@ mod tests {
 
     #[test]
     fn focus_is_the_value_where_it_is_short_and_the_key_where_it_is_long() {
-        let tree = tree("a: b\nlist:\n- {x: 1}\ntext: |\n  one\n  two\nempty:\n");
+        let tree = tree("a: b\nlist:\n- x: 1\ntext: |\n  one\n  two\nempty:\nflow: [1]\n");
         let column = |path: &str| (tree.find(path).0.focus().line, tree.find(path).0.focus().column);
         assert_eq!(column("a"), (1, 4));
         assert_eq!(column("list"), (2, 1));
-        assert_eq!(column("list[0]"), (3, 4));
+        assert_eq!(column("list[0]"), (3, 3));
         assert_eq!(column("text"), (4, 1));
         assert_eq!(column("empty"), (7, 1));
+        assert_eq!(column("flow"), (8, 7));
     }
 }

@@ -15,20 +15,23 @@ const MAX_DEPTH: usize = 64;
 /// How many nodes there may be, those that aliases repeat included.
 const MAX_NODES: usize = 100_000;
 
-/// The documents of a text. Empty documents are left out. After a syntax error the documents before it are returned.
-pub fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Vec<Node> {
+/// The documents of a text; empty ones are left out. `None` after an error behind which nothing can be understood.
+pub fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
     if file.text.len() > MAX_BYTES {
-        let whole = Span::of_bytes(&file.text, 0, 1);
-        problems.push(Diagnostic::error(format!("the file is longer than {} MiB", MAX_BYTES >> 20)).at(file, whole));
-        return Vec::new();
+        let start = Span::of_bytes(&file.text, 0, 0);
+        problems.push(Diagnostic::error(format!("the file is longer than {} MiB", MAX_BYTES >> 20)).at(file, start));
+        return None;
     }
     let mut builder = Builder::new(file);
     let outcome = builder.run();
-    if let Err(problem) = outcome {
-        builder.problems.push(*problem);
-    }
     problems.extend(builder.problems);
-    builder.documents
+    match outcome {
+        Ok(()) => Some(builder.documents),
+        Err(problem) => {
+            problems.push(*problem);
+            None
+        }
+    }
 }
 
 /// A collection that is not closed yet.
@@ -78,7 +81,7 @@ impl<'t> Builder<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
                 self.refuse_tag(tag.as_deref(), span);
-                self.add(Value::Scalar { text: text.into_owned(), plain }, span, anchor, 1)
+                self.add(Value::Scalar { text: text.into_owned(), plain }, span, self.on_one_line(span), anchor, 1)
             }
             Event::SequenceStart(_, anchor, tag) => self.begin(Collection::List(Vec::new()), span, anchor, tag.as_deref()),
             Event::MappingStart(_, anchor, tag) => {
@@ -120,8 +123,9 @@ impl<'t> Builder<'t> {
             }
         };
         // The end of a block is seen only at the next token, far below; a flow's is its bracket.
-        let end = if end.end > end.start { end.end } else { last };
-        self.add(value, Span { end, ..start }, anchor, 1)
+        let flow = end.end > end.start;
+        let span = Span { end: if flow { end.end } else { last }, ..start };
+        self.add(value, span, flow && self.on_one_line(span), anchor, 1)
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Fatal> {
@@ -129,16 +133,16 @@ impl<'t> Builder<'t> {
             return Err(self.fatal("an alias stands inside of what it repeats".into(), span));
         };
         let (value, size) = (node.value.clone(), count(node));
-        self.add(value, span, 0, size)
+        self.add(value, span, true, 0, size)
     }
 
     /// Puts a finished node where it belongs: as a key, a value, an item, or a document.
-    fn add(&mut self, value: Value, span: Span, anchor: usize, size: usize) -> Result<(), Fatal> {
+    fn add(&mut self, value: Value, span: Span, short: bool, anchor: usize, size: usize) -> Result<(), Fatal> {
         self.nodes += size;
         if self.nodes > MAX_NODES {
             return Err(self.fatal(format!("the file has more than {MAX_NODES} values"), span));
         }
-        let mut node = Node { value, span, key: None };
+        let mut node = Node { value, span, key: None, short };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -162,6 +166,10 @@ impl<'t> Builder<'t> {
             }
         }
         Ok(())
+    }
+
+    fn on_one_line(&self, span: Span) -> bool {
+        self.file.text.get(span.start..span.end).is_some_and(|text| !text.is_empty() && !text.contains('\n'))
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, span: Span) {
@@ -241,7 +249,7 @@ pub(crate) mod tests {
     /// The only document of a text that has no problem.
     pub(crate) fn tree(text: &str) -> Node {
         let mut problems = Diagnostics::default();
-        let mut documents = parse(&file(text), &mut problems);
+        let mut documents = parse(&file(text), &mut problems).unwrap();
         assert_eq!(problems.to_string(), "");
         assert_eq!(documents.len(), 1);
         documents.remove(0)
@@ -283,8 +291,8 @@ pub(crate) mod tests {
     #[test]
     fn several_documents_are_several_trees_and_empty_ones_none() {
         let mut found = Diagnostics::default();
-        assert_eq!(parse(&file("---\n# only a comment\n---\na: 1\n---\nb: 1\n"), &mut found).len(), 2);
-        assert_eq!(parse(&file(""), &mut found).len(), 0);
+        assert_eq!(parse(&file("---\n# only a comment\n---\na: 1\n---\nb: 1\n"), &mut found).unwrap().len(), 2);
+        assert_eq!(parse(&file(""), &mut found), Some(vec![]));
         assert!(found.is_empty());
     }
 
@@ -325,10 +333,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_error_at_the_end_is_drawn_at_the_last_text() {
+    fn a_bracket_that_is_never_closed_is_drawn_where_it_opens() {
         assert_eq!(
             problems("a: [1,\n\n\n"),
-            "x.yaml:1:7: error: a bracket is opened and never closed (every `{` needs a `}`, every `[` a `]`)"
+            "x.yaml:1:4: error: a bracket is opened and never closed (every `{` needs a `}`, every `[` a `]`)"
         );
     }
 }

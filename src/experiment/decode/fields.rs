@@ -210,7 +210,7 @@ pub mod tests {
         assert_eq!(found, None);
         assert_eq!(
             problems,
-            "1:2: error: a pair needs `left`\n1:2: error: expected a text, found a list\n\
+            "1:1: error: a pair needs `left`\n1:9: error: expected a text, found a list\n\
              1:13: error: unknown field `top` in a pair (a pair has `left` and `right`)"
         );
     }
@@ -233,6 +233,6 @@ pub mod tests {
 
     #[test]
     fn something_else_than_a_mapping_is_told() {
-        assert_eq!(decoded("[a]", pair).1, "1:2: error: expected a pair (a mapping), found a list");
+        assert_eq!(decoded("[a]", pair).1, "1:1: error: expected a pair (a mapping), found a list");
     }
 }

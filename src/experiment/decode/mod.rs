@@ -80,10 +80,8 @@ pub fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)> {
 /// Reads an experiment, as far as it can be. A draft of another kind of file is empty.
 pub fn experiment(cx: &Cx, node: &Node) -> Draft {
     let mut draft = Draft::default();
-    if let Some(()) = envelope(cx, node, &mut draft) {
-        return draft;
-    }
-    Draft::default()
+    envelope(cx, node, &mut draft);
+    draft
 }
 
 fn envelope(cx: &Cx, node: &Node, draft: &mut Draft) -> Option<()> {

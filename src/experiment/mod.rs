@@ -1,9 +1,26 @@
 //! An experiment: from the text of a file to a validated, typed [`Experiment`], with all problems at once.
 //!
 //! ```text
-//! text -> located tree (tree.rs) -> typed experiment (decode.rs) -> checks across fields (check.rs)
+//! where it lies (source.rs) -> text -> located tree (yaml.rs, tree.rs) -> typed draft (decode/)
+//!                           -> the files that it names (files.rs) -> checks across fields (check/) -> Parsed
 //! ```
 
-pub mod schema;
+mod builtin;
+mod check;
+mod decode;
+mod files;
+mod parsed;
+mod suggest;
+mod tree;
+mod yaml;
 
+pub mod diagnostic;
+pub mod schema;
+pub mod source;
+
+pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
+pub use parsed::{KindConfigFile, Parsed, WorkloadFile, parse};
 pub use schema::*;
+pub use source::{Source, built_in_names, load, load_all};
+pub use suggest::closest;

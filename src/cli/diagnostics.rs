@@ -1,0 +1,103 @@
+//! Draws what is wrong with an experiment: the line of the file with a caret, and what to do about it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::experiment::{Diagnostic, Location, Severity, SourceFile};
+
+/// How many problems are drawn; the others are counted.
+const MOST: usize = 30;
+/// The narrowest that is drawn, whatever the terminal says.
+const NARROWEST: usize = 40;
+
+/// Draws problems in their order, each with its place, and counts them in one line at the end. No problems: an empty text.
+///
+/// `colour` writes ANSI colours, `width` is the terminal's in columns. The text ends with a line break.
+pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
+    if problems.is_empty() {
+        return String::new();
+    }
+    let width = width.max(NARROWEST);
+    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() }.term_width(width);
+    let mut text = String::new();
+    for problem in problems.iter().take(MOST) {
+        text += &renderer.render(&[group(problem, width)]);
+        text += "\n\n";
+    }
+    if problems.len() > MOST {
+        text += &format!("... and {} more\n\n", problems.len() - MOST);
+    }
+    text + &summary(problems) + "\n"
+}
+
+/// "3 errors, 1 warning in x.yaml".
+pub fn summary(problems: &[Diagnostic]) -> String {
+    let count = |severity: Severity| match problems.iter().filter(|problem| problem.severity == severity).count() {
+        0 => None,
+        1 => Some(format!("1 {}", severity.name())),
+        many => Some(format!("{many} {}s", severity.name())),
+    };
+    let counts: Vec<String> = [count(Severity::Error), count(Severity::Warning)].into_iter().flatten().collect();
+    let files: BTreeSet<&str> = problems.iter().filter_map(|problem| Some(problem.at.as_ref()?.file.name.as_str())).collect();
+    match files.len() {
+        0 => counts.join(", "),
+        1 => format!("{} in {}", counts.join(", "), files.into_iter().collect::<String>()),
+        several => format!("{} in {several} files", counts.join(", ")),
+    }
+}
+
+fn group(problem: &Diagnostic, width: usize) -> Group<'_> {
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = wrapped(&problem.message, width - "warning: ".len());
+    let mut group = Group::with_title(level.primary_title(title));
+    for snippet in snippets(problem) {
+        group = group.element(snippet);
+    }
+    // A hint stands right of the line numbers and of "= hint: ".
+    let hint = problem.hint.as_ref().map(|hint| wrapped(hint, width - 16));
+    group.elements(hint.map(|hint| Level::HELP.with_name("hint").message(hint)))
+}
+
+/// One snippet a file: the problem's own first.
+fn snippets(problem: &Diagnostic) -> Vec<Snippet<'_, Annotation<'_>>> {
+    let Some(at) = &problem.at else { return Vec::new() };
+    let mut files: Vec<&Arc<SourceFile>> = vec![&at.file];
+    for related in &problem.related {
+        if !files.iter().any(|file| Arc::ptr_eq(file, &related.at.file)) {
+            files.push(&related.at.file);
+        }
+    }
+    let own = std::iter::once((at, AnnotationKind::Primary, None));
+    let others = problem.related.iter().map(|related| (&related.at, AnnotationKind::Context, Some(related.label.as_str())));
+    let marks: Vec<_> = own.chain(others).collect();
+    files.into_iter().map(|file| snippet(file, &marks)).collect()
+}
+
+fn snippet<'p>(file: &'p Arc<SourceFile>, marks: &[(&'p Location, AnnotationKind, Option<&'p str>)]) -> Snippet<'p, Annotation<'p>> {
+    let mine = marks.iter().filter(|(at, ..)| Arc::ptr_eq(&at.file, file));
+    let annotations = mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(*label));
+    Snippet::source(&file.text).path(&file.name).annotations(annotations.collect::<Vec<_>>())
+}
+
+/// Breaks a text between words, so that no line is longer than `width` characters where that can be had.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests;

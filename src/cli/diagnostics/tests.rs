@@ -1,0 +1,191 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::experiment::{Diagnostics, Source, parse};
+
+const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
+const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
+const KIND: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
+
+/// All problems of an experiment beside a workload and a kind config.
+fn problems(experiment: &str, workload: &str, config: &str) -> (Diagnostics, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.yaml"), workload).unwrap();
+    std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
+    let problems = match parse(Source::from_text("x.yaml", experiment, folder.path())) {
+        Ok(parsed) => parsed.warnings,
+        Err(problems) => problems,
+    };
+    (problems, format!("{}/", folder.path().display()))
+}
+
+/// What is drawn after `from` became `to` in an experiment that is right.
+fn drawn(from: &str, to: &str) -> String {
+    assert_eq!(GOOD.matches(from).count(), 1, "{from:?} is there once");
+    drawn_whole(&GOOD.replace(from, to), WEB, KIND)
+}
+
+fn drawn_whole(experiment: &str, workload: &str, config: &str) -> String {
+    let (problems, folder) = problems(experiment, workload, config);
+    render(&problems, false, 100).replace(&folder, "")
+}
+
+macro_rules! mistakes {
+    ($($name:ident: $from:expr => $to:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            insta::assert_snapshot!(drawn($from, $to));
+        })*
+    };
+}
+
+mistakes! {
+    unknown_field: "rate: 50/s" => "rat: 50/s";
+    unknown_fault: "nodeStop:" => "nodeStpo:";
+    unknown_role: "role: worker" => "role: wroker";
+    unknown_probe: "errorWindow: {probe: web" => "errorWindow: {probe: wbe";
+    unknown_service: "mostEndpointsOf: web" => "mostEndpointsOf: backend";
+    missing_field: "    for: 15s\n" => "";
+    two_members: "http: {service: web, path: /}" => "http: {service: web, path: /}\n    tcp: {service: web}";
+    wrong_type: "workload: [web.yaml]" => "workload: web.yaml";
+    duration_without_unit: "timeout: 200ms" => "timeout: 200";
+    duration_misread: "for: 15s" => "for: soon";
+    rate_of_nothing: "rate: 50/s" => "rate: 0/s";
+    rate_of_a_thousand_million: "rate: 50/s" => "rate: 1000000000";
+    name_that_is_none: "metadata: {name: good}" => "metadata: {name: Not_Good}";
+    url_that_is_none: "http: {service: web, path: /}" => "http: {url: \"ftp://example.com\"}";
+    path_that_is_none: "path: /" => "path: index.html";
+    duplicate_key: "    rate: 50/s\n" => "    rate: 50/s\n    rate: 60/s\n";
+    duplicate_probe: "  steadyState:" => "  - {name: web, tcp: {service: web}}\n  steadyState:";
+    tab: "    rate: 50/s" => "\trate: 50/s";
+    bracket_never_closed: "role: control-plane}}" => "role: control-plane}";
+    quote_never_closed: "question: Is" => "question: \"Is";
+    indentation: "    rate: 50/s" => "   rate: 50/s";
+    unknown_alias: "timeout: 200ms" => "timeout: *short";
+    two_documents: "  expect:" => "---\n  expect:";
+    other_kind: "kind: Experiment" => "kind: Deployment";
+    other_version: "outage/v1alpha1" => "outage/v2";
+    missing_workload: "[web.yaml]" => "[webb.yaml]";
+    control_plane_not_allowed: "role: worker, mostEndpointsOf: web" => "role: control-plane";
+    empty_selector: "target: {role: worker, mostEndpointsOf: web}" => "target: {}";
+    predicted: "within: 7s" => "within: predicted";
+    warning_about_timing: "atMost: 8s" => "atMost: 20s";
+    context_named: "kind: {config: kind.yaml}" => "context: production";
+}
+
+#[test]
+fn probe_on_the_target() {
+    let text = GOOD.replace("{role: control-plane}", "{name: n2}").replace("role: worker, mostEndpointsOf: web", "name: n2");
+    insta::assert_snapshot!(drawn_whole(&text, WEB, KIND));
+}
+
+#[test]
+fn no_steady_state() {
+    let state = "  steadyState:\n  - nodesReady: all\n  - probe: {name: web, successRatio: 1.0, for: 5s}\n";
+    insta::assert_snapshot!(drawn(state, ""));
+}
+
+#[test]
+fn empty_file() {
+    insta::assert_snapshot!(drawn_whole("# nothing yet\n", WEB, KIND));
+}
+
+#[test]
+fn object_with_a_namespace() {
+    let workload = WEB.replace("kind: Service\nmetadata: {name: web}", "kind: Service\nmetadata: {name: web, namespace: prod}");
+    insta::assert_snapshot!(drawn_whole(GOOD, &workload, KIND));
+}
+
+#[test]
+fn cluster_scoped_object() {
+    insta::assert_snapshot!(drawn_whole(GOOD, &WEB.replace("kind: Deployment", "kind: ClusterRole"), KIND));
+}
+
+#[test]
+fn kind_config_without_a_name() {
+    insta::assert_snapshot!(drawn_whole(GOOD, WEB, &KIND.replace("name: test\n", "")));
+}
+
+#[test]
+fn several_at_once() {
+    let text = GOOD.replace("rate: 50/s", "rat: 50/s").replace("for: 15s", "for: 15").replace("atMost: 8s", "atMost: 8");
+    insta::assert_snapshot!(drawn_whole(&text, WEB, KIND));
+}
+
+#[test]
+fn without_a_place() {
+    let problems = crate::experiment::load("worker-stop-fats").unwrap_err();
+    insta::assert_snapshot!(render(&problems, false, 100));
+}
+
+#[test]
+fn colour_is_only_there_when_it_is_asked_for() {
+    let (problems, _) = problems(&GOOD.replace("rate: 50/s", "rat: 50/s"), WEB, KIND);
+    assert!(!render(&problems, false, 80).contains('\u{1b}'));
+    let coloured = render(&problems, true, 80);
+    assert!(coloured.contains('\u{1b}') && !coloured.contains("\u{1b}]8"), "colours, but no links");
+}
+
+#[test]
+fn no_problem_draws_nothing() {
+    assert_eq!(render(&[], true, 80), "");
+}
+
+#[test]
+fn a_flood_is_cut() {
+    let flood: Vec<Diagnostic> = (0..100).map(|n| Diagnostic::error(format!("number {n}"))).collect();
+    let text = render(&flood, false, 80);
+    assert!(text.contains("... and 70 more") && text.ends_with("100 errors\n"), "{text}");
+}
+
+#[test]
+fn the_width_is_kept() {
+    let long = format!("question: {}", "why and how ".repeat(40));
+    let text = GOOD.replace("question: Is this right?", &format!("{long}\n  question: again"));
+    let (problems, folder) = problems(&text.replace("rate: 50/s", "color: red"), WEB, KIND);
+    for width in [40, 60, 80, 132] {
+        let text = render(&problems, false, width).replace(&folder, "");
+        let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+        assert!(longest.chars().count() <= width, "{width}: {longest}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}", start in 0usize..400, end in 0usize..400) {
+        let (problems, _) = problems(&text, &text, &text);
+        render(&problems, true, 80);
+        let mutated = replaced(start, end, &text);
+        let (problems, _) = super::tests::problems(&mutated, &text, KIND);
+        render(&problems, false, 40);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let text = String::from_utf8_lossy(&bytes);
+        let (problems, _) = problems(&text, WEB, KIND);
+        prop_assert!(problems.has_errors());
+        render(&problems, false, 80);
+    }
+
+    #[test]
+    fn no_mutation_panics(edits in proptest::collection::vec((0usize..700, 0usize..12, "[-:{}\\[\\]&*!|>'\"%@`, \\n\\t\\r#a-z0-9é]{0,4}"), 1..6)) {
+        let mut text = GOOD.to_owned();
+        for (start, length, with) in edits {
+            text = splice(&text, start, start + length, &with);
+        }
+        let (problems, _) = problems(&text, WEB, KIND);
+        let drawing = render(&problems, false, 80);
+        prop_assert_eq!(drawing.is_empty(), problems.is_empty());
+    }
+}
+
+fn replaced(start: usize, end: usize, with: &str) -> String {
+    splice(GOOD, start.min(end), end.max(start), with)
+}
+
+fn splice(text: &str, start: usize, end: usize, with: &str) -> String {
+    let border = |at: usize| (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    let (start, end) = (border(start), border(end));
+    format!("{}{with}{}", &text[..start], &text[end.max(start)..])
+}

@@ -1,0 +1,153 @@
+//! Whether the method harms what it may, and what the probes ask.
+
+use super::Check;
+use crate::experiment::decode::known;
+use crate::experiment::schema::{Expectation, Fault, From, Step, Target};
+use crate::timeline::NodeRole;
+
+pub fn check(check: &Check) {
+    something_happens(check);
+    something_is_measured(check);
+    for (index, step) in known(&check.draft.method) {
+        if let Step::Fault { fault, .. } = step {
+            let place = format!("spec.method[{index}].fault.{}", fault.kind());
+            blast_radius(check, &place, fault);
+            probes_live_on(check, &place, fault);
+        }
+    }
+    probes_are_hit(check);
+}
+
+fn something_happens(check: &Check) {
+    if check.draft.method.is_empty() {
+        check.tell(check.error("spec.method", "a method without steps").hint("`- fault: {nodeStop: …}` and `for: 15s` are one"));
+    } else if !check.draft.method.iter().any(|step| matches!(step, None | Some(Step::Fault { .. }))) {
+        check.tell(check.warning("spec.method", "nothing is harmed: the method only pauses"));
+    }
+}
+
+fn something_is_measured(check: &Check) {
+    if check.draft.probes.is_empty() {
+        let hint = "`- {name: web, http: {service: web}}` is one";
+        check.tell(check.error("spec.probes", "no probe, so nothing that users notice would be measured").hint(hint));
+    }
+    if !check.draft.steady_state.is_empty() {
+        return;
+    }
+    let message = "no steady state: nothing shows that all was well before the fault, and is again afterwards";
+    check.tell(check.warning("spec.steadyState", message).hint("`steadyState: [{nodesReady: all}]` is the least"));
+    for (index, expectation) in known(&check.draft.expect) {
+        if matches!(expectation, Expectation::Recovery { .. }) {
+            let place = format!("spec.expect[{index}].recovery");
+            check.tell(check.error(&place, "there is no steady state that could recover"));
+        }
+    }
+}
+
+fn blast_radius(check: &Check, place: &str, fault: &Fault) {
+    let Some(radius) = &check.draft.blast_radius else { return };
+    let place = format!("{place}.target.role");
+    let (allowed, what, field) = match fault.target().role {
+        Some(NodeRole::ControlPlane) => (radius.max_control_planes, "a control plane", "maxControlPlanes"),
+        Some(NodeRole::Worker) => (radius.max_workers, "a worker", "maxWorkers"),
+        Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::KubeletStop { .. }) => {
+            check.tell(check.error(&place, "the load balancer has no kubelet"));
+            return;
+        }
+        _ => return,
+    };
+    if allowed == 0 {
+        let problem = check.error(&place, format!("this harms {what}, and the blast radius allows none"));
+        check.tell(problem.hint(format!("`blastRadius: {{{field}: 1}}` allows one")));
+    }
+}
+
+/// A probe on the node that is to be harmed would die with it. By role or labels only the run can know; by name the file does.
+fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
+    let Some(target) = &fault.target().name else { return };
+    for (index, probe) in known(&check.draft.probes) {
+        if matches!(&probe.from, From::Node(from) if from.name.as_ref() == Some(target)) {
+            let at = check.at(&format!("spec.probes[{index}].from.node.name"));
+            let message = format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
+            let hint = "ask from another node, from a pod elsewhere, or from the host";
+            check.tell(check.error(&format!("{place}.target.name"), message).related(check.cx.file(), at, "asked from here").hint(hint));
+        }
+    }
+}
+
+/// An expectation on a probe of one Service says nothing where all faults are aimed at the back ends of others.
+fn probes_are_hit(check: &Check) {
+    let aimed: Option<Vec<&str>> = check
+        .draft
+        .method
+        .iter()
+        .filter_map(|step| match step {
+            Some(Step::Fault { fault, .. }) => Some(fault.target().most_endpoints_of.as_deref()),
+            Some(Step::Pause { .. }) => None,
+            None => Some(None),
+        })
+        .collect();
+    let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
+    for (index, expectation) in known(&check.draft.expect) {
+        let (kind, name) = match expectation {
+            Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
+            Expectation::FailedShare { probe, .. } => ("failedShare", probe),
+            _ => continue,
+        };
+        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).map(|(_, probe)| probe.ask.target());
+        if let Some(Target::Service { name: service, .. }) = asked
+            && !aimed.contains(&service.as_str())
+        {
+            let message = format!("the probe `{name}` asks the Service `{service}`, and the faults are aimed at `{}`", aimed[0]);
+            check.tell(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{GOOD, beside, changed, of};
+
+    const API: &str = "---\napiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec: {ports: [{port: 80}]}\n";
+    const FAULT: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
+
+    #[test]
+    fn a_method_harms_something() {
+        let told = changed(&format!("  method:\n{FAULT}"), "  method: []\n");
+        assert!(told.contains("18:11: error: a method without steps"), "{told}");
+        assert!(changed(FAULT, "  - pause: 10s\n").contains("warning: nothing is harmed"));
+    }
+
+    #[test]
+    fn a_steady_state_is_needed_for_recovery() {
+        let state = "  steadyState:\n  - nodesReady: all\n  - probe: {name: web, successRatio: 1.0, for: 5s}\n";
+        let told = changed(state, "");
+        assert!(told.contains("warning: no steady state"), "{told}");
+        assert!(told.contains("error: there is no steady state that could recover"), "{told}");
+    }
+
+    #[test]
+    fn the_blast_radius_holds() {
+        let told = changed("role: worker, most", "role: control-plane, most");
+        assert_eq!(
+            told,
+            "20:33: error: this harms a control plane, and the blast radius allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"
+        );
+        let told = changed("  method:\n", "  blastRadius: {maxWorkers: 0}\n  method:\n");
+        assert!(told.contains("this harms a worker"), "{told}");
+        assert!(changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer").contains("has no kubelet"));
+    }
+
+    #[test]
+    fn a_probe_is_not_hosted_on_the_target() {
+        let both = GOOD.replace("{role: control-plane}", "{name: n2}").replace("role: worker, mostEndpointsOf: web", "name: n2");
+        let told = of(&both);
+        assert!(told.contains("20:33: error: this harms `n2`, from which the probe `web` asks"), "{told}");
+    }
+
+    #[test]
+    fn a_probe_that_no_fault_is_aimed_at_is_odd() {
+        let told = beside(&GOOD.replace("mostEndpointsOf: web", "mostEndpointsOf: api"), API);
+        assert!(told.contains("warning: the probe `web` asks the Service `web`, and the faults are aimed at `api`"), "{told}");
+    }
+}

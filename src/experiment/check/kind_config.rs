@@ -1,0 +1,80 @@
+//! The kind config: what a run needs of it.
+
+use super::Check;
+use crate::experiment::decode::{known, scalar::is_dns_label};
+use crate::experiment::diagnostic::{Diagnostic, Span};
+use crate::experiment::files::ReadFile;
+use crate::experiment::schema::Step;
+use crate::experiment::tree::quoted;
+use crate::timeline::NodeRole;
+
+pub fn check(check: &Check, config: &ReadFile) {
+    let error = |span: Span, message: String| Diagnostic::error(message).at(&config.file, span);
+    let [root] = config.documents.as_slice() else {
+        let message = format!("a kind config is one document, this file has {}", config.documents.len());
+        check.tell(error(Span::of_bytes(&config.file.text, 0, 0), message));
+        return;
+    };
+    if root.text_at("kind") != Some("Cluster") || !root.text_at("apiVersion").is_some_and(|v| v.starts_with("kind.x-k8s.io/")) {
+        let hint = "it begins with `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`";
+        check.tell(error(root.focus(), "this is no kind config".into()).hint(hint));
+        return;
+    }
+    match root.text_at("name") {
+        Some(name) if is_dns_label(name) => {}
+        Some(name) => check.tell(error(root.find("name").0.focus(), format!("{} can't be a cluster's name", quoted(name)))),
+        None => {
+            let message = "the kind config has no `name:`, so kind would call its cluster `kind`, as it does any other";
+            check.tell(error(root.focus(), message.into()).hint("add `name: my-experiments`"));
+        }
+    }
+    let roles = root.find("nodes").0.items().iter().map(|node| node.text_at("role").unwrap_or("control-plane"));
+    targets_are_there(check, config, &roles.collect::<Vec<_>>());
+}
+
+/// kind makes one control plane where the config names no node.
+fn targets_are_there(check: &Check, config: &ReadFile, roles: &[&str]) {
+    for (index, step) in known(&check.draft.method) {
+        let Step::Fault { fault, .. } = step else { continue };
+        let (missing, what) = match fault.target().role {
+            Some(NodeRole::Worker) => (!roles.contains(&"worker"), "worker"),
+            Some(NodeRole::ExternalLoadBalancer) => {
+                (roles.iter().filter(|role| **role == "control-plane").count() < 2, "load balancer (kind makes one before several control planes)")
+            }
+            _ => (false, ""),
+        };
+        if missing {
+            let place = format!("spec.method[{index}].fault.{}.target.role", fault.kind());
+            check.tell(check.error(&place, format!("the cluster of {} has no {what}", config.file.name)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{changed, with_config};
+
+    const HEAD: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
+
+    #[test]
+    fn a_config_needs_a_name() {
+        let told = with_config(&format!("{HEAD}nodes: [{{role: worker}}]\n"));
+        assert!(told.contains("kind.yaml:1:1: error: the kind config has no `name:`"), "{told}");
+        assert!(with_config(&format!("{HEAD}name: A_b\nnodes: [{{role: worker}}]\n")).contains("kind.yaml:3:7: error: `A_b` can't be"));
+    }
+
+    #[test]
+    fn something_else_is_no_config() {
+        assert!(with_config("kind: Pod\napiVersion: v1\n").contains("this is no kind config"));
+        assert!(with_config("").contains("this file has 0"));
+        assert!(with_config("a: [\n").contains("never closed"));
+    }
+
+    #[test]
+    fn the_nodes_that_are_harmed_are_in_it() {
+        let told = with_config(&format!("{HEAD}name: test\n"));
+        assert_eq!(told, "20:33: error: the cluster of kind.yaml has no worker");
+        let told = changed("role: worker, mostEndpointsOf: web", "role: external-load-balancer");
+        assert!(told.contains("has no load balancer"), "{told}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Checks across fields and files: what each field alone can't know. One file for each concern.
+
+mod harm;
+mod kind_config;
+mod objects;
+mod references;
+mod timing;
+
+use super::decode::{Draft, fields::Cx};
+use super::diagnostic::{Diagnostic, Span};
+use super::files::Files;
+use super::tree::Node;
+
+/// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not told twice.
+pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
+    let check = Check { cx, root, draft };
+    let objects = objects::read(cx, &files.workload);
+    references::check(&check, files, &objects);
+    harm::check(&check);
+    timing::check(&check);
+    if let Some(config) = &files.kind_config {
+        kind_config::check(&check, config);
+    }
+}
+
+/// What every check needs.
+struct Check<'a, 'f> {
+    cx: &'a Cx<'f>,
+    root: &'a Node,
+    draft: &'a Draft,
+}
+
+impl Check<'_, '_> {
+    fn at(&self, path: &str) -> Span {
+        self.root.find(path).0.focus()
+    }
+
+    fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(message).at(self.cx.file(), self.at(path))
+    }
+
+    fn warning(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::warning(message).at(self.cx.file(), self.at(path))
+    }
+
+    fn tell(&self, diagnostic: Diagnostic) {
+        self.cx.tell(diagnostic);
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use crate::experiment::parsed::parse;
+    use crate::experiment::source::Source;
+
+    /// An experiment that is right, as a text to be changed.
+    pub const GOOD: &str = include_str!("../testdata/good.yaml");
+    const WORKLOAD: &str = include_str!("../testdata/web.yaml");
+    const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
+
+    /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one a line, without the file's name.
+    pub fn changed(from: &str, to: &str) -> String {
+        assert_eq!(GOOD.matches(from).count(), 1, "{from:?} is there once");
+        problems(&GOOD.replace(from, to), WORKLOAD, CONFIG)
+    }
+
+    /// The same with another workload.
+    pub fn with_workload(from: &str, to: &str) -> String {
+        assert_eq!(WORKLOAD.matches(from).count(), 1, "{from:?} is there once");
+        problems(GOOD, &WORKLOAD.replace(from, to), CONFIG)
+    }
+
+    /// The problems of another experiment.
+    pub fn of(experiment: &str) -> String {
+        problems(experiment, WORKLOAD, CONFIG)
+    }
+
+    /// The problems of another experiment whose workload has further objects.
+    pub fn beside(experiment: &str, more: &str) -> String {
+        problems(experiment, &format!("{WORKLOAD}{more}"), CONFIG)
+    }
+
+    /// The same with another kind config.
+    pub fn with_config(config: &str) -> String {
+        problems(GOOD, WORKLOAD, config)
+    }
+
+    fn problems(experiment: &str, workload: &str, config: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("web.yaml"), workload).unwrap();
+        std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
+        let told = match parse(Source::from_text("x.yaml", experiment, folder.path())) {
+            Ok(parsed) => parsed.warnings.to_string(),
+            Err(problems) => problems.to_string(),
+        };
+        told.replace(&format!("{}/", folder.path().display()), "").replace("x.yaml:", "")
+    }
+
+    #[test]
+    fn what_is_right_has_no_problem() {
+        assert_eq!(problems(GOOD, WORKLOAD, CONFIG), "");
+    }
+
+    #[test]
+    fn mistakes_of_all_layers_are_told_at_once() {
+        let bad = GOOD.replace("rate: 50/s", "rat: 50/s").replace("timeout: 200ms", "timeout: 200").replace("atMost: 8s", "atMost: 8");
+        let bad = bad.replace("mostEndpointsOf: web", "mostEndpointsOf: wbe").replace("name: web, successRatio", "name: wbe, successRatio");
+        let told = problems(&bad, WORKLOAD, CONFIG);
+        for part in ["unknown field `rat`", "`200`, which has no unit", "`8`, which has no unit", "Service `wbe`", "no probe `wbe`"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert_eq!(told.lines().count(), 5, "{told}");
+    }
+}

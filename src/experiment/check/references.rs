@@ -1,0 +1,219 @@
+//! Names that one part of an experiment uses and another defines: probes, Services, pods.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Check;
+use super::objects::Objects;
+use crate::experiment::decode::known;
+use crate::experiment::files::Files;
+use crate::experiment::schema::{Condition, Expectation, From, Probe, Step, Target};
+use crate::experiment::suggest;
+
+pub fn check(check: &Check, files: &Files, objects: &Objects) {
+    duplicate_probes(check);
+    probe_references(check);
+    let world = World { files, objects };
+    for (index, probe) in known(&check.draft.probes) {
+        world.probe(check, index, probe);
+    }
+    for (index, condition) in known(&check.draft.steady_state) {
+        if let Condition::EndpointsReady { service, .. } = condition {
+            world.service(check, &format!("spec.steadyState[{index}].endpointsReady.service"), service);
+        }
+    }
+    for (index, step) in known(&check.draft.method) {
+        if let Step::Fault { fault, .. } = step {
+            let place = format!("spec.method[{index}].fault.{}.target.mostEndpointsOf", fault.kind());
+            fault.target().most_endpoints_of.iter().for_each(|service| world.service(check, &place, service));
+        }
+    }
+    for (index, expectation) in known(&check.draft.expect) {
+        match expectation {
+            Expectation::EndpointRemoval { service: Some(service), .. } => {
+                world.service(check, &format!("spec.expect[{index}].endpointRemoval.service"), service);
+            }
+            Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
+                let place = format!("spec.expect[{index}].endpointRemoval");
+                let message = "`endpointRemoval` needs `service`, as no probe asks one";
+                check.tell(check.error(&place, message));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Probes that could not be read may ask one, too.
+fn asks_a_service(check: &Check) -> bool {
+    check.draft.probes.iter().any(|probe| probe.as_ref().is_none_or(|probe| matches!(probe.ask.target(), Target::Service { .. })))
+}
+
+/// The names as the file has them: a probe that has another mistake is there all the same.
+fn probe_names<'a>(check: &Check<'a, '_>) -> Vec<(usize, &'a str)> {
+    let probes = check.root.find("spec.probes").0.items();
+    probes.iter().enumerate().filter_map(|(index, probe)| Some((index, probe.text_at("name")?))).collect()
+}
+
+fn duplicate_probes(check: &Check) {
+    let mut first = HashMap::new();
+    for (index, name) in probe_names(check) {
+        let place = format!("spec.probes[{index}].name");
+        if let Some(earlier) = first.insert(name, place.clone()) {
+            let message = format!("there are two probes `{name}`");
+            check.tell(check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here"));
+        }
+    }
+}
+
+fn probe_references(check: &Check) {
+    let names: Vec<&str> = probe_names(check).into_iter().map(|(_, name)| name).collect();
+    let reference = |place: String, name: &str| {
+        if !names.contains(&name) {
+            let problem = check.error(&place, format!("no probe `{name}` in this experiment"));
+            let hint = suggest::hint(name, &names, "its probes are");
+            check.tell(hint.into_iter().fold(problem, |problem, hint| problem.hint(hint)));
+        }
+    };
+    for (index, condition) in known(&check.draft.steady_state) {
+        if let Condition::Probe { name, .. } = condition {
+            reference(format!("spec.steadyState[{index}].probe.name"), name);
+        }
+    }
+    for (index, expectation) in known(&check.draft.expect) {
+        let (kind, name) = match expectation {
+            Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
+            Expectation::FailedShare { probe, .. } => ("failedShare", probe),
+            Expectation::NoErrors { probe } => ("noErrors", probe),
+            _ => continue,
+        };
+        reference(format!("spec.expect[{index}].{kind}.probe"), name);
+    }
+}
+
+/// What the run's namespace will hold, as far as it is known.
+struct World<'a> {
+    files: &'a Files,
+    objects: &'a Objects,
+}
+
+impl World<'_> {
+    fn probe(&self, check: &Check, index: usize, probe: &Probe) {
+        let protocol = if matches!(probe.ask, crate::experiment::schema::Ask::Http { .. }) { "http" } else { "tcp" };
+        let place = format!("spec.probes[{index}].{protocol}");
+        match probe.ask.target() {
+            Target::Service { name, port } => {
+                self.service(check, &format!("{place}.service"), name);
+                self.port(check, &place, name, *port);
+            }
+            Target::Pod { labels, .. } => self.pods(check, &format!("{place}.pod.labels"), labels),
+            Target::Address { .. } => {}
+        }
+        if let From::Pod { labels } = &probe.from {
+            self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
+        }
+    }
+
+    fn service(&self, check: &Check, place: &str, name: &str) {
+        if !self.files.complete || self.objects.services.contains_key(name) {
+            return;
+        }
+        if check.draft.workload.is_empty() {
+            let message = format!("nothing in this experiment makes the Service `{name}`");
+            check.tell(check.warning(place, message).hint("it must be there already; `workload` names files that make it"));
+            return;
+        }
+        let names: Vec<&String> = self.objects.services.keys().collect();
+        let problem = check.error(place, format!("no workload file defines a Service `{name}`"));
+        let hint = suggest::hint(name, &names, "the workload's Services are");
+        check.tell(hint.into_iter().fold(problem, |problem, hint| problem.hint(hint)));
+    }
+
+    fn port(&self, check: &Check, place: &str, name: &str, port: Option<u16>) {
+        let Some(ports) = self.objects.services.get(name) else { return };
+        let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
+        match port {
+            Some(port) if !ports.contains(&port) => {
+                let problem = check.error(&format!("{place}.port"), format!("the Service `{name}` has no port {port}"));
+                check.tell(problem.hint(format!("it has {}", suggest::listed(&list, "and"))));
+            }
+            None if ports.len() > 1 => {
+                let problem = check.error(&format!("{place}.service"), format!("the Service `{name}` has several ports"));
+                check.tell(problem.hint(format!("choose one with `port`: {}", suggest::listed(&list, "or"))));
+            }
+            _ => {}
+        }
+    }
+
+    fn pods(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>) {
+        let has_all = |pod: &BTreeMap<String, String>| labels.iter().all(|(key, value)| pod.get(key) == Some(value));
+        if !self.files.complete || self.objects.pods.iter().any(has_all) {
+            return;
+        }
+        if check.draft.workload.is_empty() {
+            let message = "nothing in this experiment makes a pod with these labels";
+            check.tell(check.warning(place, message).hint("it must be there already; `workload` names files that make it"));
+            return;
+        }
+        check.tell(check.error(place, "no workload file defines a pod with these labels"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{changed, with_workload};
+
+    #[test]
+    fn probes_are_found_by_name() {
+        let told = changed("errorWindow: {probe: web", "errorWindow: {probe: wbe");
+        assert_eq!(told, "24:26: error: no probe `wbe` in this experiment (did you mean `web`?)");
+        let told = changed("probe: {name: web", "probe: {name: api");
+        assert_eq!(told, "17:19: error: no probe `api` in this experiment (its probes are `web`)");
+    }
+
+    #[test]
+    fn a_probe_with_another_mistake_is_there_all_the_same() {
+        assert_eq!(changed("rate: 50/s", "rate: 0/s").lines().count(), 1);
+    }
+
+    #[test]
+    fn two_probes_of_one_name_are_refused() {
+        let told = changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
+        assert_eq!(told, "15:12: error: there are two probes `web`");
+    }
+
+    #[test]
+    fn services_are_found_in_the_workload() {
+        let told = changed("mostEndpointsOf: web", "mostEndpointsOf: wb");
+        assert_eq!(told.lines().next(), Some("20:58: error: no workload file defines a Service `wb` (did you mean `web`?)"));
+        let told = changed("http: {service: web", "http: {service: api");
+        assert!(told.contains("no workload file defines a Service `api` (the workload's Services are `web`)"), "{told}");
+    }
+
+    #[test]
+    fn without_a_workload_a_service_may_be_there_already() {
+        let told = changed("  workload: [web.yaml]\n", "");
+        assert!(told.lines().all(|line| line.contains("warning: nothing in this experiment makes the Service `web`")), "{told}");
+    }
+
+    #[test]
+    fn ports_are_found_in_the_service() {
+        assert!(changed("service: web, path", "service: web, port: 81, path").contains("has no port 81 (it has `80`)"));
+        let told = with_workload("{name: http, port: 80}", "{name: http, port: 80}, {name: admin, port: 81}");
+        assert!(told.contains("has several ports (choose one with `port`: `80` or `81`)"), "{told}");
+    }
+
+    #[test]
+    fn pods_are_found_by_their_labels() {
+        assert_eq!(changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: web, tier: front}}}"), "");
+        let told = changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: client}}}");
+        assert!(told.contains("no workload file defines a pod with these labels"), "{told}");
+    }
+
+    #[test]
+    fn endpoint_removal_needs_a_service_from_somewhere() {
+        let told = changed("detection: {within: 7s}", "endpointRemoval: {within: 7s}");
+        assert_eq!(told, "");
+        let no_service = "tcp: {address: \"db:5432\"}\n";
+        let told = changed("http: {service: web, path: /}\n", no_service);
+        assert!(!told.contains("endpointRemoval"), "{told}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Durations that make no sense together.
+
+use std::time::Duration;
+
+use super::Check;
+use crate::experiment::decode::duration::written;
+use crate::experiment::decode::known;
+use crate::experiment::schema::{Cluster, Condition, Expectation, Step};
+
+/// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
+const MAX_IN_FLIGHT: f64 = 20_000.0;
+
+pub fn check(check: &Check) {
+    probes(check);
+    steady_state(check);
+    expectations(check);
+    tuning(check);
+}
+
+fn probes(check: &Check) {
+    for (index, probe) in known(&check.draft.probes) {
+        let place = format!("spec.probes[{index}].timeout");
+        let in_flight = probe.rate * probe.timeout.as_secs_f64();
+        if in_flight > MAX_IN_FLIGHT {
+            let message = format!("up to {in_flight:.0} attempts would be under way at once, more than a machine has ports for");
+            check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
+            continue;
+        }
+        for (step, hold) in faults(check).filter(|(_, hold)| *hold <= probe.timeout) {
+            let message = format!("the timeout is not shorter than a fault ({}): attempts outlive it", written(hold));
+            let at = check.at(&format!("spec.method[{step}].for"));
+            let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
+            check.tell(problem.hint("a timeout well below a second shows when errors begin and end"));
+        }
+    }
+}
+
+fn faults<'a>(check: &Check<'a, '_>) -> impl Iterator<Item = (usize, Duration)> + use<'a> {
+    known(&check.draft.method).filter_map(|(index, step)| match step {
+        Step::Fault { hold, .. } => Some((index, *hold)),
+        Step::Pause { .. } => None,
+    })
+}
+
+fn steady_state(check: &Check) {
+    let Some(timeout) = check.draft.steady_state_timeout else { return };
+    for (index, condition) in known(&check.draft.steady_state) {
+        if let Condition::Probe { hold, .. } = condition
+            && *hold >= timeout
+        {
+            let message = format!("this takes {}, and the steady state may take only {}", written(*hold), written(timeout));
+            check.tell(check.error(&format!("spec.steadyState[{index}].probe.for"), message).hint("raise `steadyStateTimeout`"));
+        }
+    }
+}
+
+/// A bound that lies behind the end of the longest fault can't be broken while the fault lasts.
+fn expectations(check: &Check) {
+    if check.draft.method.iter().any(Option::is_none) {
+        return;
+    }
+    let Some((step, longest)) = faults(check).max_by_key(|(_, hold)| *hold) else { return };
+    for (index, expectation) in known(&check.draft.expect) {
+        let (field, bound) = match expectation {
+            Expectation::Detection { within } => ("detection.within", within),
+            Expectation::EndpointRemoval { within, .. } => ("endpointRemoval.within", within),
+            Expectation::ErrorWindow { at_most, .. } => ("errorWindow.atMost", at_most),
+            _ => continue,
+        };
+        if *bound > longest {
+            let message = format!("the fault is undone after {}, before this bound is reached", written(longest));
+            let at = check.at(&format!("spec.method[{step}].for"));
+            let problem = check.warning(&format!("spec.expect[{index}].{field}"), message);
+            check.tell(problem.related(check.cx.file(), at, "it lasts so long").hint("let the fault last longer"));
+        }
+    }
+}
+
+fn tuning(check: &Check) {
+    let Some(Cluster::Kind { tuning: Some(tuning), .. }) = &check.draft.cluster else { return };
+    let Some(grace) = tuning.node_monitor_grace_period else { return };
+    let place = "spec.cluster.kind.tuning.nodeMonitorGracePeriod";
+    let pairs = [
+        ("the time between two heartbeats", tuning.node_status_update_frequency),
+        ("the time between two looks at them", tuning.node_monitor_period),
+    ];
+    for (what, period) in pairs.into_iter().filter_map(|(what, period)| Some((what, period.filter(|p| grace <= *p)?))) {
+        let message = format!("the grace period is not longer than {what} ({})", written(period));
+        check.tell(check.warning(place, message).hint("healthy nodes would be taken for dead ones"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::changed;
+
+    #[test]
+    fn attempts_under_way_are_bounded() {
+        let told = changed("rate: 50/s\n    timeout: 200ms", "rate: 1000/s\n    timeout: 30s");
+        assert!(told.contains("14:14: error: up to 30000 attempts would be under way at once"), "{told}");
+    }
+
+    #[test]
+    fn a_timeout_as_long_as_the_fault_is_odd() {
+        let told = changed("timeout: 200ms", "timeout: 20s");
+        assert!(told.contains("14:14: warning: the timeout is not shorter than a fault (15s)"), "{told}");
+    }
+
+    #[test]
+    fn a_steady_state_must_fit_its_timeout() {
+        let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2m");
+        assert!(told.contains("17:48: error: this takes 2m, and the steady state may take only 2m"), "{told}");
+    }
+
+    #[test]
+    fn a_bound_behind_the_end_of_the_fault_is_odd() {
+        let told = changed("errorWindow: {probe: web, atMost: 8s}", "errorWindow: {probe: web, atMost: 16s}");
+        assert!(told.contains("warning: the fault is undone after 15s, before this bound is reached"), "{told}");
+        assert_eq!(changed("atMost: 8s", "atMost: 15s"), "");
+    }
+
+    #[test]
+    fn a_grace_period_shorter_than_the_heartbeat_is_odd() {
+        let tuning = "{config: kind.yaml, tuning: {nodeStatusUpdateFrequency: 5s, nodeMonitorGracePeriod: 4s}}";
+        let told = changed("{config: kind.yaml}", tuning);
+        assert!(told.contains("warning: the grace period is not longer than the time between two heartbeats (5s)"), "{told}");
+    }
+}

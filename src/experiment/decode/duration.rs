@@ -1,0 +1,148 @@
+//! Durations (`200ms`, `1.5s`, `1m30s`) and rates (`50/s`) as people write them.
+
+use std::time::Duration;
+
+/// The longest duration that an experiment may name.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The lowest and highest rate, in attempts a second.
+pub const RATES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
+
+/// Why a text is no duration or rate, and what would have been one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Misread {
+    /// What is wrong: a lowercase fragment.
+    pub message: String,
+    /// What to write.
+    pub hint: String,
+}
+
+fn misread<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Misread> {
+    Err(Misread { message: message.into(), hint: hint.into() })
+}
+
+/// Reads a duration: numbers with a unit (`ms`, `s`, `m`, `h`), the larger unit first. Errors: no unit, another unit, nothing, below
+/// 1 ms (but 0) or above 24 h.
+pub fn duration(text: &str) -> Result<Duration, Misread> {
+    const FORMS: &str = "write it as `200ms`, `1.5s`, `2m`, `1m30s` or `1h`";
+    if text.parse::<f64>().is_ok_and(f64::is_finite) && !text.starts_with('-') {
+        return misread(format!("expected a duration, found `{text}`, which has no unit"), format!("did you mean `{text}s`?"));
+    }
+    let no_duration = || misread(format!("expected a duration, found {}", super::super::tree::quoted(text)), FORMS);
+    let (mut rest, mut millis, mut last_unit) = (text, 0.0, f64::INFINITY);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let (Ok(number), Some(unit)) = (number.parse::<f64>(), unit_in_millis(unit)) else { return no_duration() };
+        if unit >= last_unit {
+            return no_duration();
+        }
+        millis += number * unit;
+        (rest, last_unit) = (tail, unit);
+    }
+    match millis {
+        _ if text.is_empty() => no_duration(),
+        m if m > LONGEST.as_millis() as f64 => misread(format!("`{text}` is longer than a day"), "24h is the longest"),
+        m if m > 0.0 && m < 1.0 => misread(format!("`{text}` is shorter than a millisecond"), "1ms is the shortest"),
+        m => Ok(Duration::from_micros((m * 1000.0).round() as u64)),
+    }
+}
+
+fn unit_in_millis(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ms" => 1.0,
+        "s" => 1e3,
+        "m" => 60e3,
+        "h" => 3600e3,
+        _ => return None,
+    })
+}
+
+/// Reads a rate, `50/s` or `3000/m`, as attempts a second. Errors: no unit, another unit, outside of [`RATES`].
+pub fn rate(text: &str) -> Result<f64, Misread> {
+    const BOUNDS: &str = "1/s to 1000/s are possible";
+    let Some((number, unit)) = text.split_once('/') else {
+        return match text.parse::<f64>() {
+            Ok(bare) if RATES.contains(&bare) => {
+                misread(format!("expected a rate, found `{text}`, which has no unit"), format!("did you mean `{text}/s`?"))
+            }
+            Ok(bare) if bare.is_finite() => misread(format!("the rate `{text}` has no unit and is out of range"), BOUNDS),
+            _ => misread(format!("expected a rate, found {}", super::super::tree::quoted(text)), "write it as `50/s`"),
+        };
+    };
+    let per_second = match (number.trim().parse::<f64>(), unit.trim()) {
+        (Ok(number), "s") => number,
+        (Ok(number), "m") => number / 60.0,
+        _ => return misread(format!("expected a rate, found {}", super::super::tree::quoted(text)), "write it as `50/s` or `3000/m`"),
+    };
+    if !RATES.contains(&per_second) {
+        return misread(format!("the rate `{text}` is out of range"), BOUNDS);
+    }
+    Ok(per_second)
+}
+
+/// Writes a duration as an experiment would have it: `1m30s`, `1.5s`, `200ms`.
+pub fn written(duration: Duration) -> String {
+    let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
+    let fraction = f64::from(duration.subsec_nanos()) / 1e9;
+    match (minutes, seconds as f64 + fraction) {
+        (0, s) if s < 1.0 => format!("{}ms", duration.as_micros() as f64 / 1000.0),
+        (0, s) => format!("{s}s"),
+        (m, 0.0) if m % 60 == 0 => format!("{}h", m / 60),
+        (m, 0.0) => format!("{m}m"),
+        (m, s) => format!("{m}m{s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_usual_forms_are_durations() {
+        let cases = [("200ms", 200), ("1.5s", 1500), ("2m", 120_000), ("1m30s", 90_000), ("1h", 3_600_000), ("0s", 0), (".5s", 500)];
+        for (text, millis) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "s", "15x", "1s1m", "1s1s", "-5s", "1 s", "1.2.3s", "ms200", "25h", "0.1ms", "1e3s", "infs", "1d", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_unit_gets_the_unit_as_a_hint() {
+        assert_eq!(duration("15").unwrap_err().hint, "did you mean `15s`?");
+        assert_eq!(rate("50").unwrap_err().hint, "did you mean `50/s`?");
+    }
+
+    #[test]
+    fn rates_are_a_second() {
+        assert_eq!(rate("50/s"), Ok(50.0));
+        assert_eq!(rate("3000/m"), Ok(50.0));
+        assert_eq!(rate("2.5/s"), Ok(2.5));
+        for text in ["0/s", "0", "1000000000/s", "1000000000", "1001/s", "30/m", "-1/s", "NaN/s", "inf/s", "50/h", "/s", "fast", "50 s"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_duration_is_read_again(millis in 0u64..86_400_000) {
+            let exact = Duration::from_millis(millis);
+            prop_assert_eq!(duration(&written(exact)), Ok(exact));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            let _ = duration(&text);
+            let _ = rate(&text);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Expectations: what must be so for the run to pass.
+
+use std::time::Duration;
+
+use super::fields::{Cx, Decode, Fields};
+use super::scalar::{dns_label, positive, share};
+use crate::experiment::schema::Expectation;
+use crate::experiment::tree::Node;
+
+const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
+    ("detection", |cx, node| Some(Expectation::Detection { within: only_within(cx, node, "`detection`")? })),
+    ("endpointRemoval", endpoint_removal),
+    ("errorWindow", error_window),
+    ("failedShare", failed_share),
+    ("noErrors", no_errors),
+    ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
+];
+
+/// One item of `expect`.
+pub fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
+    cx.union(node, "an expectation", EXPECTATIONS)
+}
+
+fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Duration> {
+    let mut fields = Fields::of(cx, node, what)?;
+    let within = fields.required("within", limit);
+    fields.finish();
+    within
+}
+
+/// A bound: a duration, for now never the prediction's.
+fn limit(cx: &Cx, node: &Node) -> Option<Duration> {
+    match node.text() {
+        Some("predicted") => {
+            let hint = "`kubectl outage predict` shows what is to be expected; write its upper end here";
+            cx.error_hint(node.focus(), "`predicted` is not supported as a bound", hint)
+        }
+        _ => positive(cx, node),
+    }
+}
+
+fn endpoint_removal(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`endpointRemoval`")?;
+    let service = fields.optional("service", dns_label);
+    let within = fields.required("within", limit);
+    fields.finish();
+    Some(Expectation::EndpointRemoval { service: service?, within: within? })
+}
+
+fn error_window(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`errorWindow`")?;
+    let probe = fields.required("probe", dns_label);
+    let at_most = fields.required("atMost", limit);
+    fields.finish();
+    Some(Expectation::ErrorWindow { probe: probe?, at_most: at_most? })
+}
+
+fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`failedShare`")?;
+    let probe = fields.required("probe", dns_label);
+    let at_most = fields.required("atMost", share);
+    fields.finish();
+    Some(Expectation::FailedShare { probe: probe?, at_most: at_most? })
+}
+
+fn no_errors(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`noErrors`")?;
+    let probe = fields.required("probe", dns_label);
+    fields.finish();
+    Some(Expectation::NoErrors { probe: probe? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::decoded;
+    use super::*;
+
+    #[test]
+    fn each_expectation_is_understood() {
+        let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
+        let (probe, seven) = (|| "web".to_owned(), Duration::from_secs(7));
+        assert_eq!(expectation("detection: {within: 7s}"), Expectation::Detection { within: seven });
+        assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
+        assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
+        assert_eq!(
+            expectation("endpointRemoval: {service: web, within: 7s}"),
+            Expectation::EndpointRemoval { service: Some(probe()), within: seven }
+        );
+        assert_eq!(expectation("errorWindow: {probe: web, atMost: 7s}"), Expectation::ErrorWindow { probe: probe(), at_most: seven });
+        assert_eq!(expectation("failedShare: {probe: web, atMost: 0.1}"), Expectation::FailedShare { probe: probe(), at_most: 0.1 });
+        assert_eq!(expectation("noErrors: {probe: web}"), Expectation::NoErrors { probe: probe() });
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let wrong = |yaml: &str| decoded(yaml, expectation).1;
+        assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
+        assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
+        assert!(wrong("detection: {within: predicted}").contains("not supported as a bound"));
+        assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
+        assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));
+    }
+}

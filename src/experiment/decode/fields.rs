@@ -1,0 +1,238 @@
+//! The combinators of which every decoder is made, so that each reads as its schema.
+//!
+//! A decoder is `fn(&Cx, &Node) -> Option<T>`: `None` says that a problem was told. Decoders ask for all their fields before they give
+//! up on any, so that one pass finds every mistake.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::experiment::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use crate::experiment::suggest;
+use crate::experiment::tree::{Node, Value};
+
+/// The file that is decoded, and the problems so far.
+pub struct Cx<'f> {
+    file: &'f Arc<SourceFile>,
+    problems: RefCell<Diagnostics>,
+}
+
+/// A decoder as a plain function.
+pub type Decode<T> = fn(&Cx, &Node) -> Option<T>;
+
+impl<'f> Cx<'f> {
+    /// No problem yet.
+    pub fn new(file: &'f Arc<SourceFile>) -> Self {
+        Self { file, problems: RefCell::default() }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &'f Arc<SourceFile> {
+        self.file
+    }
+
+    /// The problems that were told.
+    pub fn into_problems(self) -> Diagnostics {
+        self.problems.into_inner()
+    }
+
+    /// Tells a problem.
+    pub fn tell(&self, diagnostic: Diagnostic) {
+        self.problems.borrow_mut().push(diagnostic);
+    }
+
+    /// Tells an error; always `None`, so that a decoder can end with it.
+    pub fn error<T>(&self, at: Span, message: impl Into<String>) -> Option<T> {
+        self.tell(Diagnostic::error(message).at(self.file, at));
+        None
+    }
+
+    /// Tells an error with a hint; always `None`.
+    pub fn error_hint<T>(&self, at: Span, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
+        self.tell(Diagnostic::error(message).at(self.file, at).hint(hint));
+        None
+    }
+
+    /// Tells that something else was wanted; always `None`.
+    pub fn expected<T>(&self, node: &Node, wanted: &str) -> Option<T> {
+        self.error(node.focus(), format!("expected {wanted}, found {}", node.described()))
+    }
+
+    /// A list, each item on its own: a bad item is `None` and takes no other with it.
+    pub fn items<T>(&self, node: &Node, decode: Decode<T>) -> Option<Vec<Option<T>>> {
+        match &node.value {
+            Value::List(items) => Some(items.iter().map(|item| decode(self, item)).collect()),
+            _ => self.expected(node, "a list"),
+        }
+    }
+
+    /// A union in Kubernetes' form: a mapping with exactly one of these members.
+    pub fn union<T>(&self, node: &Node, what: &'static str, members: &[(&'static str, Decode<T>)]) -> Option<T> {
+        let mut fields = Fields::of(self, node, what)?;
+        let found = fields.one_of(members);
+        fields.finish();
+        found
+    }
+}
+
+/// The fields of a mapping, taken one by one; `finish` tells those that nobody took.
+pub struct Fields<'t, 'f> {
+    cx: &'t Cx<'f>,
+    node: &'t Node,
+    /// The mapping, for people: "a probe".
+    what: &'static str,
+    known: Vec<&'static str>,
+    /// What is missing: each entry one field, or several of which one is wanted.
+    missing: Vec<Vec<&'static str>>,
+}
+
+impl<'t, 'f> Fields<'t, 'f> {
+    /// The fields of a node, which must be a mapping.
+    pub fn of(cx: &'t Cx<'f>, node: &'t Node, what: &'static str) -> Option<Self> {
+        match node.value {
+            Value::Map(_) => Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() }),
+            _ => cx.expected(node, &format!("{what} (a mapping)")),
+        }
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(&mut self, key: &'static str, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> Option<T> {
+        match self.present(key) {
+            Some(node) => decode(self.cx, node),
+            None => {
+                self.missing.push(vec![key]);
+                None
+            }
+        }
+    }
+
+    /// A field that may be absent (or empty).
+    pub fn optional<T>(&mut self, key: &'static str, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> Option<Option<T>> {
+        match self.present(key) {
+            Some(node) => decode(self.cx, node).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A field with a default.
+    pub fn or<T>(&mut self, key: &'static str, default: T, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> Option<T> {
+        self.optional(key, decode).map(|found| found.unwrap_or(default))
+    }
+
+    /// Exactly one of several fields.
+    pub fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
+        let names: Vec<&'static str> = members.iter().map(|(name, _)| *name).collect();
+        self.known.extend(&names);
+        let present: Vec<_> = members.iter().filter_map(|(name, decode)| Some((self.node.get(name)?, decode))).collect();
+        match present[..] {
+            [(node, decode)] => decode(self.cx, node),
+            [] => {
+                self.missing.push(names);
+                None
+            }
+            [(first, _), (second, _), ..] => {
+                let (first, second) = (first.key.unwrap_or(first.span), second.key.unwrap_or(second.span));
+                let message = format!("{} takes only one of {}", self.what, suggest::listed(&names, "and"));
+                self.cx.tell(Diagnostic::error(message).at(self.cx.file, second).related(self.cx.file, first, "the other one"));
+                None
+            }
+        }
+    }
+
+    /// The key of a field that is there, for an error about the field as such.
+    pub fn key(&self, name: &str) -> Option<Span> {
+        self.node.get(name)?.key
+    }
+
+    /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown one nearly names is told once.
+    pub fn finish(self) {
+        let entries: &[(String, Node)] = if let Value::Map(entries) = &self.node.value { entries } else { &[] };
+        let absent: Vec<&'static str> = self.known.iter().copied().filter(|name| self.node.get(name).is_none()).collect();
+        let mut missing = self.missing;
+        for (name, node) in entries.iter().filter(|(name, _)| !self.known.contains(&name.as_str())) {
+            let meant = suggest::closest(name, absent.iter().copied());
+            missing.retain(|names| !meant.is_some_and(|meant| names.contains(&meant)));
+            let hint = match meant {
+                Some(meant) => Some(format!("did you mean `{meant}`?")),
+                None => suggest::hint(name, &self.known, &format!("{} has", self.what)),
+            };
+            let message = format!("unknown field `{}` in {}", name.escape_debug(), self.what);
+            let diagnostic = Diagnostic::error(message).at(self.cx.file, node.key.unwrap_or(node.span));
+            self.cx.tell(Diagnostic { hint, ..diagnostic });
+        }
+        for names in missing {
+            let message = match names.as_slice() {
+                [one] => format!("{} needs `{one}`", self.what),
+                several => format!("{} needs one of {}", self.what, suggest::listed(several, "and")),
+            };
+            self.cx.error::<()>(self.node.focus(), message);
+        }
+    }
+
+    fn present(&mut self, key: &'static str) -> Option<&'t Node> {
+        self.known.push(key);
+        self.node.get(key).filter(|node| !node.is_null())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::experiment::decode::scalar::text;
+    use crate::experiment::yaml::tests::{file, tree};
+
+    /// What a decoder makes of a text, and the problems that it tells, one a line.
+    pub fn decoded<T>(yaml: &str, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> (Option<T>, String) {
+        let file = file(yaml);
+        let cx = Cx::new(&file);
+        let found = decode(&cx, &tree(yaml));
+        let mut problems = cx.into_problems();
+        problems.sort();
+        (found, problems.to_string().replace("x.yaml:", ""))
+    }
+
+    fn pair(cx: &Cx, node: &Node) -> Option<(String, Option<String>)> {
+        let mut fields = Fields::of(cx, node, "a pair")?;
+        let left = fields.required("left", text);
+        let right = fields.optional("right", text);
+        fields.finish();
+        Some((left?, right?))
+    }
+
+    #[test]
+    fn fields_are_taken_by_name() {
+        assert_eq!(decoded("{right: b, left: a}", pair), (Some(("a".into(), Some("b".into()))), String::new()));
+        assert_eq!(decoded("{left: a, right: }", pair), (Some(("a".into(), None)), String::new()));
+    }
+
+    #[test]
+    fn all_mistakes_of_a_mapping_are_told() {
+        let (found, problems) = decoded("{right: [], top: 1}", pair);
+        assert_eq!(found, None);
+        assert_eq!(
+            problems,
+            "1:1: error: a pair needs `left`\n1:9: error: expected a text, found a list\n\
+             1:13: error: unknown field `top` in a pair (a pair has `left` and `right`)"
+        );
+    }
+
+    #[test]
+    fn a_slip_is_told_once_not_also_as_missing() {
+        let (_, problems) = decoded("{lfet: a}", pair);
+        assert_eq!(problems, "1:2: error: unknown field `lfet` in a pair (did you mean `left`?)");
+    }
+
+    #[test]
+    fn a_union_has_one_member() {
+        let members: &[(&'static str, Decode<String>)] = &[("a", text), ("b", text)];
+        assert_eq!(decoded("{b: x}", |cx, node| cx.union(node, "a thing", members)).0.as_deref(), Some("x"));
+        let (_, none) = decoded("{}", |cx, node| cx.union(node, "a thing", members));
+        assert_eq!(none, "1:1: error: a thing needs one of `a` and `b`");
+        let (_, both) = decoded("{a: x, b: y}", |cx, node| cx.union(node, "a thing", members));
+        assert_eq!(both, "1:8: error: a thing takes only one of `a` and `b`");
+    }
+
+    #[test]
+    fn something_else_than_a_mapping_is_told() {
+        assert_eq!(decoded("[a]", pair).1, "1:1: error: expected a pair (a mapping), found a list");
+    }
+}

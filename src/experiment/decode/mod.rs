@@ -1,0 +1,144 @@
+//! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
+
+pub mod cluster;
+pub mod duration;
+pub mod expect;
+pub mod fields;
+pub mod method;
+pub mod node;
+pub mod probe;
+pub mod scalar;
+pub mod steady;
+pub mod url;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::schema::{API_VERSION, BlastRadius, Cluster, Condition, Expectation, Experiment, Probe, Step};
+use super::tree::{Node, quoted};
+use fields::{Cx, Decode, Fields};
+
+const DEFAULT_WORKLOAD_TIMEOUT: Duration = Duration::from_secs(120);
+const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What could be understood of an experiment. The items keep their numbers: one that could not be read is `None`, so that the checks
+/// across fields can go on with the others.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// `metadata.name`.
+    pub name: Option<String>,
+    /// `spec.question`.
+    pub question: Option<String>,
+    /// `spec.cluster`.
+    pub cluster: Option<Cluster>,
+    /// `spec.workload`.
+    pub workload: Vec<Option<PathBuf>>,
+    /// `spec.workloadTimeout`.
+    pub workload_timeout: Option<Duration>,
+    /// `spec.probes`.
+    pub probes: Vec<Option<Probe>>,
+    /// `spec.steadyState`.
+    pub steady_state: Vec<Option<Condition>>,
+    /// `spec.steadyStateTimeout`.
+    pub steady_state_timeout: Option<Duration>,
+    /// `spec.method`.
+    pub method: Vec<Option<Step>>,
+    /// `spec.expect`.
+    pub expect: Vec<Option<Expectation>>,
+    /// `spec.blastRadius`.
+    pub blast_radius: Option<BlastRadius>,
+}
+
+impl Draft {
+    /// The experiment, if nothing is missing.
+    pub fn complete(self) -> Option<Experiment> {
+        Some(Experiment {
+            name: self.name?,
+            question: self.question,
+            cluster: self.cluster?,
+            workload: whole(self.workload)?,
+            workload_timeout: self.workload_timeout?,
+            probes: whole(self.probes)?,
+            steady_state: whole(self.steady_state)?,
+            steady_state_timeout: self.steady_state_timeout?,
+            method: whole(self.method)?,
+            expect: whole(self.expect)?,
+            blast_radius: self.blast_radius?,
+        })
+    }
+}
+
+fn whole<T>(items: Vec<Option<T>>) -> Option<Vec<T>> {
+    items.into_iter().collect()
+}
+
+/// Those items that could be read, with their numbers.
+pub fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)> {
+    items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
+}
+
+/// Reads an experiment, as far as it can be. A draft of another kind of file is empty.
+pub fn experiment(cx: &Cx, node: &Node) -> Draft {
+    let mut draft = Draft::default();
+    envelope(cx, node, &mut draft);
+    draft
+}
+
+fn envelope(cx: &Cx, node: &Node, draft: &mut Draft) -> Option<()> {
+    another_kind(cx, node)?;
+    let mut fields = Fields::of(cx, node, "an experiment")?;
+    fields.required("apiVersion", api_version);
+    fields.required("kind", |_, _| Some(()));
+    draft.name = fields.required("metadata", metadata);
+    fields.required("spec", |cx, node| spec(cx, node, draft));
+    fields.finish();
+    Some(())
+}
+
+/// A file of something else gets one clear error, not one for each of its fields.
+fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
+    match node.get("kind") {
+        Some(kind) if kind.text() != Some("Experiment") => {
+            let message = format!("expected the kind `Experiment`, found {}", kind.described());
+            cx.error_hint(kind.focus(), message, format!("an experiment begins with `apiVersion: {API_VERSION}` and `kind: Experiment`"))
+        }
+        _ => Some(()),
+    }
+}
+
+fn api_version(cx: &Cx, node: &Node) -> Option<()> {
+    match node.text() {
+        Some(API_VERSION) => Some(()),
+        other => {
+            let found = other.map_or_else(|| node.described(), quoted);
+            cx.error_hint(node.focus(), format!("unknown apiVersion {found}"), format!("this program reads `{API_VERSION}`"))
+        }
+    }
+}
+
+fn metadata(cx: &Cx, node: &Node) -> Option<String> {
+    let mut fields = Fields::of(cx, node, "metadata")?;
+    let name = fields.required("name", scalar::dns_label);
+    fields.finish();
+    name
+}
+
+fn spec(cx: &Cx, node: &Node, draft: &mut Draft) -> Option<()> {
+    let mut fields = Fields::of(cx, node, "the spec")?;
+    draft.question = fields.optional("question", scalar::sentence).flatten();
+    draft.cluster = fields.or("cluster", Cluster::Context, cluster::cluster);
+    draft.workload = fields.or("workload", Vec::new(), list(scalar::path)).unwrap_or(vec![None]);
+    draft.workload_timeout = fields.or("workloadTimeout", DEFAULT_WORKLOAD_TIMEOUT, scalar::positive);
+    draft.probes = fields.required("probes", list(probe::probe)).unwrap_or(vec![None]);
+    draft.steady_state = fields.or("steadyState", Vec::new(), list(steady::condition)).unwrap_or(vec![None]);
+    draft.steady_state_timeout = fields.or("steadyStateTimeout", DEFAULT_STEADY_STATE_TIMEOUT, scalar::positive);
+    draft.method = fields.required("method", list(method::step)).unwrap_or(vec![None]);
+    draft.expect = fields.or("expect", Vec::new(), list(expect::expectation)).unwrap_or(vec![None]);
+    draft.blast_radius = fields.or("blastRadius", BlastRadius::default(), cluster::blast_radius);
+    fields.finish();
+    Some(())
+}
+
+fn list<T>(decode: Decode<T>) -> impl Fn(&Cx, &Node) -> Option<Vec<Option<T>>> {
+    move |cx, node| cx.items(node, decode)
+}

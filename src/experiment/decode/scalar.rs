@@ -1,0 +1,246 @@
+//! Decoders of single values.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration;
+use super::fields::Cx;
+use crate::experiment::suggest;
+use crate::experiment::tree::{Node, Value, quoted};
+
+/// A text. What looks like a number or a boolean must be in quotes.
+pub fn text(cx: &Cx, node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => {
+            cx.error_hint(node.focus(), format!("expected a text, found {}", node.described()), format!("put it in quotes: \"{text}\""))
+        }
+        Value::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
+        _ => cx.expected(node, "a text"),
+    }
+}
+
+fn looks_otherwise(text: &str) -> bool {
+    text.parse::<f64>().is_ok() || boolean(text).is_some()
+}
+
+/// A text that is not empty.
+pub fn sentence(cx: &Cx, node: &Node) -> Option<String> {
+    match text(cx, node)? {
+        empty if empty.trim().is_empty() => cx.error(node.focus(), "expected a text, found an empty one"),
+        text => Some(text),
+    }
+}
+
+/// A DNS label, as Kubernetes wants names: at most 63 of `a-z`, `0-9` and `-`, none of them `-` at either end.
+pub fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
+    name(cx, node, 63, is_dns_label)
+}
+
+/// The name of a node: a DNS name.
+pub fn node_name(cx: &Cx, node: &Node) -> Option<String> {
+    name(cx, node, 253, |name| name.split('.').all(is_dns_label))
+}
+
+fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option<String> {
+    let Some(text) = node.text() else { return cx.expected(node, "a name") };
+    if valid(text) && text.len() <= longest {
+        return Some(text.to_owned());
+    }
+    let hint = format!("a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at most {longest} long");
+    cx.error_hint(node.focus(), format!("{} can't be a name", quoted(text)), hint)
+}
+
+/// Whether a text is a DNS label.
+pub fn is_dns_label(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// A duration; 0 is one.
+pub fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
+    let Some(text) = node.text() else { return cx.expected(node, "a duration such as `15s`") };
+    duration::duration(text).or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(())).ok()
+}
+
+/// A duration above 0.
+pub fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
+    match duration(cx, node)? {
+        Duration::ZERO => cx.error(node.focus(), "a duration of nothing"),
+        some => Some(some),
+    }
+}
+
+/// A rate, in attempts a second.
+pub fn rate(cx: &Cx, node: &Node) -> Option<f64> {
+    let Some(text) = node.text() else { return cx.expected(node, "a rate such as `50/s`") };
+    duration::rate(text).or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(())).ok()
+}
+
+/// A share, 0 to 1.
+pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
+    let Some(text) = node.text() else { return cx.expected(node, "a share from 0 to 1") };
+    if let Some(percent) = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok()) {
+        let message = format!("expected a share from 0 to 1, found {}", quoted(text));
+        return cx.error_hint(node.focus(), message, format!("did you mean `{}`?", percent / 100.0));
+    }
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Some(share),
+        _ => cx.expected(node, "a share from 0 to 1"),
+    }
+}
+
+/// A whole number, 0 or more.
+pub fn count(cx: &Cx, node: &Node) -> Option<u32> {
+    node.text().and_then(|text| text.parse().ok()).or_else(|| cx.expected(node, "a whole number"))
+}
+
+/// A whole number, 1 or more.
+pub fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
+    match count(cx, node)? {
+        0 => cx.error(node.focus(), "expected 1 or more: at least 0 always holds"),
+        some => Some(some),
+    }
+}
+
+/// A port, 1 to 65535.
+pub fn port(cx: &Cx, node: &Node) -> Option<u16> {
+    let found = node.text().and_then(|text| text.parse().ok()).filter(|port| *port > 0);
+    found.or_else(|| cx.expected(node, "a port from 1 to 65535"))
+}
+
+/// `true` or `false`.
+pub fn flag(cx: &Cx, node: &Node) -> Option<bool> {
+    match (&node.value, node.text().and_then(boolean)) {
+        (Value::Scalar { text, plain: true }, Some(flag)) if matches!(text.as_str(), "true" | "false") => Some(flag),
+        (_, Some(flag)) => {
+            let message = format!("expected `true` or `false`, found {}", node.described());
+            cx.error_hint(node.focus(), message, format!("write `{flag}`, without quotes"))
+        }
+        _ => cx.expected(node, "`true` or `false`"),
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// One of several words.
+pub fn choice<T: Copy>(cx: &Cx, node: &Node, what: &str, choices: &[(&str, T)]) -> Option<T> {
+    let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    let Some(text) = node.text() else { return cx.expected(node, &suggest::listed(&words, "or")) };
+    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+        return Some(*value);
+    }
+    let hint = suggest::hint(text, &words, &format!("{what} is one of")).unwrap_or_default();
+    cx.error_hint(node.focus(), format!("{} is no {what}", quoted(text)), hint)
+}
+
+/// The path of a file.
+pub fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
+    match sentence(cx, node)? {
+        url if url.contains("://") => {
+            cx.error_hint(node.focus(), "expected a file, found a URL", "download it first, and look at what it does")
+        }
+        path => Some(PathBuf::from(path)),
+    }
+}
+
+/// Texts by key, at least one: labels.
+pub fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
+    match texts(cx, node)? {
+        empty if empty.is_empty() => cx.error(node.focus(), "expected labels, found none, which would choose anything"),
+        labels => Some(labels),
+    }
+}
+
+/// Texts by key.
+pub fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
+    match &node.value {
+        Value::Map(entries) => {
+            let all: Vec<_> = entries.iter().map(|(key, value)| Some((key.clone(), text(cx, value)?))).collect();
+            all.into_iter().collect()
+        }
+        _ => cx.expected(node, "a mapping of texts"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::decoded;
+    use super::*;
+
+    /// The value that a decoder makes of a scalar, or its problem without the place.
+    fn one<T>(yaml: &str, decode: fn(&Cx, &Node) -> Option<T>) -> Result<T, String> {
+        let (found, problems) = decoded(&format!("a: {yaml}"), |cx, node| decode(cx, node.get("a").unwrap()));
+        found.ok_or(problems.replace("1:4: error: ", ""))
+    }
+
+    #[test]
+    fn a_text_that_looks_like_something_else_needs_quotes() {
+        assert_eq!(one("abc", text), Ok("abc".into()));
+        assert_eq!(one("\"5\"", text), Ok("5".into()));
+        assert_eq!(one("\"\"", text), Ok(String::new()));
+        assert_eq!(one("5", text), Err("expected a text, found `5` (put it in quotes: \"5\")".into()));
+        assert_eq!(one("yes", text), Err("expected a text, found `yes` (put it in quotes: \"yes\")".into()));
+        assert_eq!(one("[a]", text), Err("expected a text, found a list".into()));
+    }
+
+    #[test]
+    fn names_are_dns_labels() {
+        assert_eq!(one("web-2", dns_label), Ok("web-2".into()));
+        for bad in ["Web", "-web", "web-", "we_b", "a.b", &"a".repeat(64)] {
+            assert!(one(bad, dns_label).is_err(), "{bad}");
+        }
+        assert!(one("node.example.com", node_name).is_ok());
+    }
+
+    #[test]
+    fn shares_lie_between_0_and_1() {
+        assert_eq!(one("0.25", share), Ok(0.25));
+        assert_eq!(one("99%", share), Err("expected a share from 0 to 1, found `99%` (did you mean `0.99`?)".into()));
+        assert!(one("1.5", share).is_err() && one("nan", share).is_err());
+    }
+
+    #[test]
+    fn flags_are_true_or_false_only() {
+        assert_eq!(one("true", flag), Ok(true));
+        assert_eq!(one("no", flag), Err("expected `true` or `false`, found `no` (write `false`, without quotes)".into()));
+        assert_eq!(one("7", flag), Err("expected `true` or `false`, found `7`".into()));
+    }
+
+    #[test]
+    fn ports_and_counts_are_whole_numbers() {
+        assert_eq!(one("80", port), Ok(80));
+        assert_eq!(one("2", count), Ok(2));
+        for bad in ["0", "65536", "http", "-1", "8.5"] {
+            assert!(one(bad, port).is_err(), "{bad}");
+        }
+        assert!(one("-1", count).is_err() && one("0", at_least_one).is_err());
+    }
+
+    #[test]
+    fn nothing_is_no_duration() {
+        assert_eq!(one("0s", positive), Err("a duration of nothing".into()));
+        assert_eq!(one("0s", duration), Ok(Duration::ZERO));
+        assert_eq!(one("15", duration), Err("expected a duration, found `15`, which has no unit (did you mean `15s`?)".into()));
+    }
+
+    #[test]
+    fn a_choice_helps_with_slips() {
+        let decode: fn(&Cx, &Node) -> Option<u8> = |cx, node| choice(cx, node, "role", &[("worker", 1), ("control-plane", 2)]);
+        assert_eq!(one("worker", decode), Ok(1));
+        assert_eq!(one("controlplane", decode), Err("`controlplane` is no role (did you mean `control-plane`?)".into()));
+        assert_eq!(one("boss", decode), Err("`boss` is no role (role is one of `worker` and `control-plane`)".into()));
+    }
+
+    #[test]
+    fn labels_must_choose_something() {
+        assert!(one("{app: web}", labels).is_ok());
+        assert!(one("{}", labels).unwrap_err().contains("would choose anything"));
+    }
+}

@@ -1,0 +1,73 @@
+//! The steady state: what must hold before any harm, and come back.
+
+use super::fields::{Cx, Decode, Fields};
+use super::scalar::{at_least_one, dns_label, positive, share};
+use crate::experiment::schema::{Condition, Quantity};
+use crate::experiment::tree::Node;
+
+const CONDITIONS: &[(&str, Decode<Condition>)] =
+    &[("nodesReady", nodes_ready), ("endpointsReady", endpoints_ready), ("probe", probe_succeeds)];
+
+/// One item of `steadyState`.
+pub fn condition(cx: &Cx, node: &Node) -> Option<Condition> {
+    cx.union(node, "a condition", CONDITIONS)
+}
+
+fn nodes_ready(cx: &Cx, node: &Node) -> Option<Condition> {
+    let quantity = match node.text() {
+        Some("all") => Quantity::All,
+        Some(number) if number.parse::<u32>().is_ok() => Quantity::AtLeast(at_least_one(cx, node)?),
+        _ => return cx.expected(node, "`all` or a number of nodes"),
+    };
+    Some(Condition::NodesReady(quantity))
+}
+
+fn endpoints_ready(cx: &Cx, node: &Node) -> Option<Condition> {
+    let mut fields = Fields::of(cx, node, "`endpointsReady`")?;
+    let service = fields.required("service", dns_label);
+    let at_least = fields.required("atLeast", at_least_one);
+    fields.finish();
+    Some(Condition::EndpointsReady { service: service?, at_least: at_least? })
+}
+
+fn probe_succeeds(cx: &Cx, node: &Node) -> Option<Condition> {
+    let mut fields = Fields::of(cx, node, "a condition on a probe")?;
+    let name = fields.required("name", dns_label);
+    let success_ratio = fields.required("successRatio", share);
+    let hold = fields.required("for", positive);
+    fields.finish();
+    Some(Condition::Probe { name: name?, success_ratio: success_ratio?, hold: hold? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fields::tests::decoded;
+    use super::*;
+
+    #[test]
+    fn each_condition_is_understood() {
+        let condition = |yaml: &str| decoded(yaml, condition).0.unwrap();
+        assert_eq!(condition("nodesReady: all"), Condition::NodesReady(Quantity::All));
+        assert_eq!(condition("nodesReady: 3"), Condition::NodesReady(Quantity::AtLeast(3)));
+        assert_eq!(
+            condition("endpointsReady: {service: web, atLeast: 2}"),
+            Condition::EndpointsReady { service: "web".into(), at_least: 2 }
+        );
+        let hold = Duration::from_secs(5);
+        assert_eq!(
+            condition("probe: {name: web, successRatio: 1.0, for: 5s}"),
+            Condition::Probe { name: "web".into(), success_ratio: 1.0, hold }
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let wrong = |yaml: &str| decoded(yaml, condition).1;
+        assert!(wrong("nodesReady: some").contains("expected `all` or a number of nodes, found `some`"));
+        assert!(wrong("nodesReady: 0").contains("at least 0 always holds"));
+        assert!(wrong("nodeReady: all").contains("did you mean `nodesReady`?"));
+        assert!(wrong("probe: {name: web}").contains("a condition on a probe needs `successRatio`"));
+    }
+}

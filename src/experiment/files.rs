@@ -1,0 +1,60 @@
+//! The files that an experiment names, read before any harm is done.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::decode::{Draft, fields::Cx, known};
+use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use super::schema::Cluster;
+use super::source::Source;
+use super::tree::Node;
+use super::yaml;
+
+/// A file of Kubernetes objects, or a kind config.
+#[derive(Clone, Debug)]
+pub struct ReadFile {
+    /// Name and text.
+    pub file: Arc<SourceFile>,
+    /// Its documents.
+    pub documents: Vec<Node>,
+}
+
+/// All that an experiment names.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// The workload's files that could be read.
+    pub workload: Vec<ReadFile>,
+    /// Whether each of the workload's files could be read, so that what none of them has is really not there.
+    pub complete: bool,
+    /// The kind config.
+    pub kind_config: Option<ReadFile>,
+}
+
+/// Reads them; what can't be read is told where it is named.
+pub fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> Files {
+    let workload: Vec<_> =
+        known(&draft.workload).map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path)).collect();
+    let complete = workload.iter().all(Option::is_some) && draft.workload.iter().all(Option::is_some);
+    let kind_config = match &draft.cluster {
+        Some(Cluster::Kind { config, .. }) => one(cx, root, source, "spec.cluster.kind.config", config),
+        _ => None,
+    };
+    Files { workload: workload.into_iter().flatten().collect(), complete, kind_config }
+}
+
+fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Option<ReadFile> {
+    let file = match source.read_beside(path) {
+        Ok(file) => file,
+        Err(why) => {
+            let at = root.find(place).0.focus();
+            let message = format!("cannot read {}: {why}", path.display());
+            let relative = "paths are relative to the experiment's own file";
+            cx.tell(Diagnostic::error(message).at(cx.file(), at).hint(relative));
+            return None;
+        }
+    };
+    let mut problems = Diagnostics::default();
+    let documents = yaml::parse(&file, &mut problems);
+    problems.into_iter().for_each(|problem| cx.tell(problem));
+    Some(ReadFile { documents: documents?, file })
+}

@@ -1,0 +1,225 @@
+//! Where an experiment comes from: a file, or the binary; and how the files beside it are found.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use super::{builtin, suggest, yaml};
+
+/// An experiment's text, and where the files that it names are looked for.
+#[derive(Clone, Debug)]
+pub struct Source {
+    file: Arc<SourceFile>,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// Beside a file in this directory.
+    Directory(PathBuf),
+    /// In the binary.
+    BuiltIn,
+}
+
+impl Source {
+    /// A text that did not come from a file (standard input, a test). The files that it names are looked for in `directory`.
+    pub fn from_text(name: impl Into<String>, text: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+        let file = Arc::new(SourceFile { name: name.into(), text: text.into() });
+        Self { file, place: Place::Directory(directory.into()) }
+    }
+
+    /// A built-in experiment by its name.
+    pub fn built_in(name: &str) -> Option<Self> {
+        let (path, text) = builtin::experiment(name)?;
+        Some(Self { file: built_in_file(path, text), place: Place::BuiltIn })
+    }
+
+    fn from_file(path: &Path) -> Result<Self, Diagnostics> {
+        let text = read(path).map_err(|why| Diagnostic::error(format!("cannot read {}: {why}", path.display())))?;
+        Ok(Self::from_text(path.display().to_string(), text, path.parent().unwrap_or(Path::new(""))))
+    }
+
+    /// The file under which a person knows it.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The text as it was written.
+    pub fn text(&self) -> &str {
+        &self.file.text
+    }
+
+    /// Name and text, for diagnostics.
+    pub fn file(&self) -> &Arc<SourceFile> {
+        &self.file
+    }
+
+    /// Reads a file that the experiment names, by its path from the experiment's own. Errors: why it can't be read, a fragment.
+    pub fn read_beside(&self, path: &Path) -> Result<Arc<SourceFile>, String> {
+        match &self.place {
+            Place::Directory(directory) => {
+                let whole = directory.join(path);
+                let name = builtin::tidy(&whole).display().to_string();
+                Ok(Arc::new(SourceFile { text: read(&whole)?, name }))
+            }
+            Place::BuiltIn => {
+                let found = builtin::file(&Path::new(builtin::EXPERIMENTS).join(path));
+                found.map(|(path, text)| built_in_file(path, text)).ok_or_else(|| "no such file in the binary".to_owned())
+            }
+        }
+    }
+}
+
+fn built_in_file(path: &str, text: &str) -> Arc<SourceFile> {
+    Arc::new(SourceFile { name: format!("built-in:{path}"), text: text.to_owned() })
+}
+
+/// Reads a text file, bounded. Errors: why not, a fragment.
+fn read(path: &Path) -> Result<String, String> {
+    if path.is_dir() {
+        return Err("it is a directory".into());
+    }
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| explain(&error))?;
+    String::from_utf8(bytes).map_err(|error| format!("it is no text (UTF-8) from byte {} on", error.utf8_error().valid_up_to()))
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// The names of the built-in experiments.
+pub fn built_in_names() -> Vec<&'static str> {
+    builtin::names().collect()
+}
+
+/// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), or the name of a built-in one.
+///
+/// Errors: no such file, not readable, an unknown name; the hint lists the built-in ones.
+pub fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
+    let path = Path::new(path_or_name);
+    if !is_path(path_or_name) {
+        match Source::built_in(path_or_name) {
+            Some(source) => return Ok(source),
+            None if !path.is_file() => return Err(unknown_name(path_or_name)),
+            None => {}
+        }
+    }
+    Source::from_file(path).map_err(|mut problems| {
+        let built_in = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| builtin::experiment(stem).is_some());
+        if let (Some(name), false) = (built_in, path.exists()) {
+            problems = problems.into_iter().map(|d| d.hint(format!("`{name}` is built in: give its name alone"))).collect();
+        }
+        problems
+    })
+}
+
+/// Loads one experiment, or all files `*.yaml` and `*.yml` of a directory, by name.
+///
+/// Errors: as `load`; and a directory without any.
+pub fn load_all(path_or_name: &str) -> Result<Vec<Source>, Diagnostics> {
+    let path = Path::new(path_or_name);
+    if !path.is_dir() || (!is_path(path_or_name) && builtin::experiment(path_or_name).is_some()) {
+        return Ok(vec![load(path_or_name)?]);
+    }
+    let cannot = |error: io::Error| Diagnostic::error(format!("cannot read {}: {}", path.display(), explain(&error)));
+    let mut paths = Vec::new();
+    for entry in path.read_dir().map_err(cannot)? {
+        paths.push(entry.map_err(cannot)?.path());
+    }
+    paths.retain(|path| path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Diagnostic::error(format!("no *.yaml file in {}", path.display())).into());
+    }
+    let mut problems = Diagnostics::default();
+    let loaded: Vec<Source> = paths.iter().filter_map(|path| Source::from_file(path).map_err(|e| problems.extend(e)).ok()).collect();
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+fn is_path(text: &str) -> bool {
+    text.contains(['/', '\\']) || [".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending))
+}
+
+fn unknown_name(name: &str) -> Diagnostics {
+    let names = built_in_names();
+    let all = format!("built in are {}; a file is given by its path", suggest::listed(&names, "and"));
+    let hint = match suggest::closest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? {all}"),
+        None => all,
+    };
+    Diagnostic::error(format!("unknown experiment {}", super::tree::quoted(name))).hint(hint).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_built_in_experiment_finds_its_files() {
+        let source = load("worker-stop-fast").unwrap();
+        assert_eq!(source.name(), "built-in:experiments/worker-stop-fast.yaml");
+        assert!(source.read_beside(Path::new("workloads/web.yaml")).unwrap().text.contains("nginx"));
+        let config = source.read_beside(Path::new("../kind-configs/fast-detection.yaml")).unwrap();
+        assert_eq!(config.name, "built-in:kind-configs/fast-detection.yaml");
+        assert!(source.read_beside(Path::new("/etc/hostname")).is_err());
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_there_is() {
+        let problem = load("worker-stop-fats").unwrap_err().to_string();
+        assert!(problem.contains("unknown experiment `worker-stop-fats` (did you mean `worker-stop-fast`? built in are"), "{problem}");
+    }
+
+    #[test]
+    fn a_missing_file_whose_name_is_built_in_says_so() {
+        let problem = load("nowhere/node-kill.yaml").unwrap_err().to_string();
+        assert_eq!(
+            problem,
+            "error: cannot read nowhere/node-kill.yaml: there is no such file (`node-kill` is built in: give its name alone)"
+        );
+    }
+
+    #[test]
+    fn a_file_finds_its_neighbours() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("sub/a.yaml"), "x: 1").unwrap();
+        std::fs::write(folder.path().join("b.yaml"), "y: 1").unwrap();
+        let source = load(folder.path().join("sub/a.yaml").to_str().unwrap()).unwrap();
+        let beside = source.read_beside(Path::new("../b.yaml")).unwrap();
+        assert_eq!(beside.text, "y: 1");
+        assert_eq!(beside.name, folder.path().join("b.yaml").display().to_string());
+        assert_eq!(source.read_beside(Path::new("c.yaml")).unwrap_err(), "there is no such file");
+        assert_eq!(source.read_beside(Path::new("..")).unwrap_err(), "it is a directory");
+    }
+
+    #[test]
+    fn a_directory_is_all_of_its_yaml_files_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.yml", "c.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let all = load_all(folder.path().to_str().unwrap()).unwrap();
+        let names: Vec<_> = all.iter().map(|source| Path::new(source.name()).file_name().unwrap().to_owned()).collect();
+        assert_eq!(names, ["a.yml", "b.yaml"]);
+        let empty = tempfile::tempdir().unwrap();
+        assert!(load_all(empty.path().to_str().unwrap()).unwrap_err().to_string().contains("no *.yaml file"));
+        assert!(load(folder.path().to_str().unwrap()).unwrap_err().to_string().contains("it is a directory"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        std::fs::write(&path, b"a: \xff").unwrap();
+        assert!(load(path.to_str().unwrap()).unwrap_err().to_string().contains("no text (UTF-8) from byte 3 on"));
+    }
+}

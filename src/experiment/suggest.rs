@@ -1,0 +1,63 @@
+//! `did you mean`: the nearest of the words that would have been right.
+
+/// The candidate that was probably meant, if one is near enough.
+pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let fold = |text: &str| text.to_lowercase().replace(['-', '_'], "");
+    let wanted = fold(word);
+    let allowed = 1 + wanted.chars().count() / 4;
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&wanted, &fold(candidate)), candidate))
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Words for people: "`a`, `b` and `c`".
+pub fn listed<S: AsRef<str>>(words: &[S], last: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
+    match quoted.split_last() {
+        Some((end, start)) if !start.is_empty() => format!("{} {last} {end}", start.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// The hint after an unknown word: what was probably meant, else all that there is.
+pub fn hint<S: AsRef<str>>(word: &str, known: &[S], noun: &str) -> Option<String> {
+    match closest(word, known.iter().map(AsRef::as_ref)) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if known.is_empty() => None,
+        None => Some(format!("{noun} {}", listed(known, "and"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_word() {
+        let words = ["nodeStop", "nodeKill", "nodePause"];
+        assert_eq!(closest("nodeStpo", words), Some("nodeStop"));
+        assert_eq!(closest("node-kill", words), Some("nodeKill"));
+        assert_eq!(closest("NODEPAUSE", words), Some("nodePause"));
+    }
+
+    #[test]
+    fn another_word_finds_none() {
+        assert_eq!(closest("color", ["nodeStop", "for", "rate"]), None);
+        assert_eq!(closest("x", ["y"]), None);
+    }
+
+    #[test]
+    fn a_list_reads_as_a_sentence() {
+        assert_eq!(listed(&["a"], "or"), "`a`");
+        assert_eq!(listed(&["a", "b", "c"], "or"), "`a`, `b` or `c`");
+    }
+
+    #[test]
+    fn without_a_near_word_the_hint_lists_all() {
+        assert_eq!(hint("color", &["for", "rate"], "the fields are").as_deref(), Some("the fields are `for` and `rate`"));
+        assert_eq!(hint("color", &[] as &[&str], "the fields are"), None);
+    }
+}

@@ -1,0 +1,342 @@
+//! YAML text -> located trees, one for each document; syntax errors are diagnostics like any other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
+
+use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use super::tree::{Node, Value};
+
+/// The longest text that is read, in bytes. Kubernetes takes no object beyond 1.5 MiB.
+pub const MAX_BYTES: usize = 4 << 20;
+/// How deep maps and lists may nest.
+const MAX_DEPTH: usize = 64;
+/// How many nodes there may be, those that aliases repeat included.
+const MAX_NODES: usize = 100_000;
+
+/// The documents of a text; empty ones are left out. `None` after an error behind which nothing can be understood.
+pub fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
+    if file.text.len() > MAX_BYTES {
+        let start = Span::of_bytes(&file.text, 0, 0);
+        problems.push(Diagnostic::error(format!("the file is longer than {} MiB", MAX_BYTES >> 20)).at(file, start));
+        return None;
+    }
+    let mut builder = Builder::new(file);
+    let outcome = builder.run();
+    problems.extend(builder.problems);
+    match outcome {
+        Ok(()) => Some(builder.documents),
+        Err(problem) => {
+            problems.push(*problem);
+            None
+        }
+    }
+}
+
+/// A collection that is not closed yet.
+struct Open {
+    start: Span,
+    anchor: usize,
+    kind: Collection,
+}
+
+enum Collection {
+    List(Vec<Node>),
+    Map { entries: Vec<(String, Node)>, seen: HashMap<String, Span>, key: Option<(String, Span)> },
+}
+
+struct Builder<'t> {
+    file: &'t Arc<SourceFile>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    documents: Vec<Node>,
+    problems: Vec<Diagnostic>,
+}
+
+type Fatal = Box<Diagnostic>;
+
+impl<'t> Builder<'t> {
+    fn new(file: &'t Arc<SourceFile>) -> Self {
+        Self { file, open: Vec::new(), anchors: HashMap::new(), nodes: 0, documents: Vec::new(), problems: Vec::new() }
+    }
+
+    fn run(&mut self) -> Result<(), Fatal> {
+        let options = granit_parser::options! {
+            emit_comments: false,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
+        };
+        for event in Parser::new_from_str_with_options(&self.file.text, options) {
+            let (event, span) = event.map_err(|error| self.syntax_error(&error))?;
+            let span = self.span(&span);
+            self.take(event, span)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                self.refuse_tag(tag.as_deref(), span);
+                self.add(Value::Scalar { text: text.into_owned(), plain }, span, self.on_one_line(span), anchor, 1)
+            }
+            Event::SequenceStart(_, anchor, tag) => self.begin(Collection::List(Vec::new()), span, anchor, tag.as_deref()),
+            Event::MappingStart(_, anchor, tag) => {
+                let map = Collection::Map { entries: Vec::new(), seen: HashMap::new(), key: None };
+                self.begin(map, span, anchor, tag.as_deref())
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(span),
+            Event::Alias(id) => self.alias(id, span),
+            Event::DocumentStart(..) => {
+                self.anchors.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, kind: Collection, start: Span, anchor: usize, tag: Option<&Tag>) -> Result<(), Fatal> {
+        self.refuse_tag(tag, start);
+        if self.open.len() >= MAX_DEPTH {
+            return Err(self.fatal(format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), start));
+        }
+        if let Some(Open { kind: Collection::Map { key: None, .. }, .. }) = self.open.last() {
+            return Err(self.fatal("a list or a mapping can't be a key here".into(), start));
+        }
+        self.open.push(Open { start, anchor, kind });
+        Ok(())
+    }
+
+    fn end(&mut self, end: Span) -> Result<(), Fatal> {
+        let Some(Open { start, anchor, kind }) = self.open.pop() else { return Ok(()) };
+        let (value, last) = match kind {
+            Collection::List(items) => {
+                let last = items.last().map_or(start.end, |node| node.span.end);
+                (Value::List(items), last)
+            }
+            Collection::Map { entries, .. } => {
+                let last = entries.last().map_or(start.end, |(_, node)| node.span.end);
+                (Value::Map(entries), last)
+            }
+        };
+        // The end of a block is seen only at the next token, far below; a flow's is its bracket.
+        let flow = end.end > end.start;
+        let span = Span { end: if flow { end.end } else { last }, ..start };
+        self.add(value, span, flow && self.on_one_line(span), anchor, 1)
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Fatal> {
+        let Some(node) = self.anchors.get(&id) else {
+            return Err(self.fatal("an alias stands inside of what it repeats".into(), span));
+        };
+        let (value, size) = (node.value.clone(), count(node));
+        self.add(value, span, true, 0, size)
+    }
+
+    /// Puts a finished node where it belongs: as a key, a value, an item, or a document.
+    fn add(&mut self, value: Value, span: Span, short: bool, anchor: usize, size: usize) -> Result<(), Fatal> {
+        self.nodes += size;
+        if self.nodes > MAX_NODES {
+            return Err(self.fatal(format!("the file has more than {MAX_NODES} values"), span));
+        }
+        let mut node = Node { value, span, key: None, short };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None if node.is_null() => {}
+            None => self.documents.push(node),
+            Some(Collection::List(items)) => items.push(node),
+            Some(Collection::Map { key: slot @ None, .. }) => {
+                let Value::Scalar { text, .. } = node.value else {
+                    return Err(self.fatal("a list or a mapping can't be a key here".into(), span));
+                };
+                *slot = Some((text, span));
+            }
+            Some(Collection::Map { entries, seen, key }) => {
+                let Some((name, at)) = key.take() else { return Ok(()) };
+                node.key = Some(at);
+                match seen.insert(name.clone(), at) {
+                    Some(first) => self.problems.push(duplicate(self.file, &name, at, first)),
+                    None => entries.push((name, node)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_one_line(&self, span: Span) -> bool {
+        self.file.text.get(span.start..span.end).is_some_and(|text| !text.is_empty() && !text.contains('\n'))
+    }
+
+    fn refuse_tag(&mut self, tag: Option<&Tag>, span: Span) {
+        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() && tag.original() != "!") {
+            let message = format!("the tag `{}` means nothing here", tag.original());
+            self.problems.push(Diagnostic::error(message).at(self.file, span).hint("leave it out"));
+        }
+    }
+
+    fn fatal(&self, message: String, span: Span) -> Fatal {
+        Box::new(Diagnostic::error(message).at(self.file, span))
+    }
+
+    fn span(&self, span: &granit_parser::Span) -> Span {
+        let range = span.byte_range().unwrap_or_default();
+        Span { start: range.start, end: range.end, line: span.start.line(), column: span.start.col() + 1 }
+    }
+
+    fn syntax_error(&self, error: &ScanError) -> Fatal {
+        let at = error.marker().byte_offset().unwrap_or(0);
+        // An error at the very end is drawn after the last character: an empty line below shows nothing.
+        let at = if at >= self.file.text.len() { self.file.text.trim_end().len() } else { at };
+        let width = self.file.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let (message, hint) = explain(error.kind());
+        let diagnostic = Diagnostic::error(message).at(self.file, Span::of_bytes(&self.file.text, at, at + width));
+        Box::new(Diagnostic { hint: hint.map(str::to_owned), ..diagnostic })
+    }
+}
+
+fn count(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::Scalar { .. } => 0,
+        Value::List(items) => items.iter().map(count).sum(),
+        Value::Map(entries) => entries.iter().map(|(_, node)| count(node)).sum(),
+    }
+}
+
+fn duplicate(file: &Arc<SourceFile>, name: &str, at: Span, first: Span) -> Diagnostic {
+    Diagnostic::error(format!("`{name}` is there twice")).at(file, at).related(file, first, "first here")
+}
+
+/// The syntax errors that people make, in words that say what to do; for the others the parser's own.
+fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
+    use ErrorKind::*;
+    let (message, hint) = match kind {
+        TabNotAllowed | TabInBlockIndentation | TabInIndentation | TabInPlainScalar | TabAtBlockScalarStart => {
+            ("a tab can't indent in YAML", "use spaces")
+        }
+        UnclosedQuotedScalar => ("a quote is opened and never closed", "close it on the same line"),
+        UnclosedFlowCollection { .. } | UnexpectedEofFlowMapping | UnexpectedEofFlowSequence | UnexpectedEofImplicitFlowMapping => {
+            ("a bracket is opened and never closed", "every `{` needs a `}`, every `[` a `]`")
+        }
+        MappingValueNotAllowed => {
+            ("a `key: value` can't stand here", "check the indentation above; put a text that has `: ` in it in quotes")
+        }
+        SimpleKeyExpected | InvalidSimpleKey => ("a key without `:`", "write `key: value`; list items begin with `- `"),
+        ExpectedBlockMappingKey | InvalidIndentation | ExpectedBlockSequenceEntry => {
+            ("the indentation fits nothing above", "keys of one mapping, and items of one list, begin in the same column")
+        }
+        ExpectedFlowMappingSeparator => ("expected `,` or `}`", "inside of braces, entries are separated by commas"),
+        ExpectedFlowSequenceSeparator => ("expected `,` or `]`", "inside of brackets, items are separated by commas"),
+        UnknownAnchor => ("an alias to an anchor that is not there", "put a text that begins with `*` in quotes"),
+        RecursionLimitExceeded => return (format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), None),
+        other => return (format!("not valid YAML: {other}"), None),
+    };
+    (message.into(), Some(hint))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn file(text: &str) -> Arc<SourceFile> {
+        Arc::new(SourceFile { name: "x.yaml".into(), text: text.into() })
+    }
+
+    /// The only document of a text that has no problem.
+    pub(crate) fn tree(text: &str) -> Node {
+        let mut problems = Diagnostics::default();
+        let mut documents = parse(&file(text), &mut problems).unwrap();
+        assert_eq!(problems.to_string(), "");
+        assert_eq!(documents.len(), 1);
+        documents.remove(0)
+    }
+
+    fn problems(text: &str) -> String {
+        let mut problems = Diagnostics::default();
+        parse(&file(text), &mut problems);
+        problems.to_string()
+    }
+
+    fn slices(text: &str, path: &str) -> (String, String) {
+        let tree = tree(text);
+        let (node, whole) = tree.find(path);
+        assert!(whole, "{path}");
+        let slice = |span: Span| text[span.start..span.end].to_owned();
+        (slice(node.key.unwrap_or_default()), slice(node.span))
+    }
+
+    #[test]
+    fn every_node_knows_its_bytes() {
+        let text = "a: {b: [1, \"zwei\"]}\nc:\n  d: ü x\n  e: |\n    lines\nf: &x {g: 1}\nh: *x\n";
+        assert_eq!(slices(text, "a"), ("a".into(), "{b: [1, \"zwei\"]}".into()));
+        assert_eq!(slices(text, "a.b[1]"), (String::new(), "\"zwei\"".into()));
+        assert_eq!(slices(text, "c.d"), ("d".into(), "ü x".into()));
+        assert_eq!(slices(text, "h"), ("h".into(), "*x".into()));
+        assert_eq!(tree(text).text_at("h.g"), Some("1"));
+        let at = tree(text).find("c.d").0.span;
+        assert_eq!((at.line, at.column), (3, 6));
+    }
+
+    #[test]
+    fn quotes_and_the_tag_str_make_a_text() {
+        let tree = tree("a: 1\nb: \"1\"\nc: !!str 1\n");
+        let plain = |path: &str| matches!(tree.find(path).0.value, Value::Scalar { plain: true, .. });
+        assert_eq!((plain("a"), plain("b"), plain("c")), (true, false, false));
+    }
+
+    #[test]
+    fn several_documents_are_several_trees_and_empty_ones_none() {
+        let mut found = Diagnostics::default();
+        assert_eq!(parse(&file("---\n# only a comment\n---\na: 1\n---\nb: 1\n"), &mut found).unwrap().len(), 2);
+        assert_eq!(parse(&file(""), &mut found), Some(vec![]));
+        assert!(found.is_empty());
+    }
+
+    #[test]
+    fn all_duplicate_keys_are_told() {
+        assert_eq!(
+            problems("a: 1\na: 2\nb: {c: 1, c: 2}\n"),
+            "x.yaml:2:1: error: `a` is there twice\nx.yaml:3:11: error: `c` is there twice"
+        );
+    }
+
+    #[test]
+    fn aliases_can_neither_loop_nor_explode() {
+        assert!(problems("a: &a [*a]\n").contains("inside of what it repeats"));
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..9 {
+            let previous = format!("*a{}, ", level - 1).repeat(9);
+            bomb.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+        }
+        assert!(problems(&bomb).contains("more than 100000 values"));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(problems(&"[".repeat(1000)).contains("nest deeper than 64 levels"));
+        assert!(problems(&"- ".repeat(1000)).contains("nest deeper than 64 levels"));
+    }
+
+    #[test]
+    fn size_is_bounded() {
+        assert!(problems(&" ".repeat(MAX_BYTES + 1)).contains("longer than 4 MiB"));
+    }
+
+    #[test]
+    fn tags_and_keys_that_mean_nothing_are_refused() {
+        assert_eq!(problems("a: !secret x\n"), "x.yaml:1:12: error: the tag `!secret` means nothing here (leave it out)");
+        assert!(problems("? [a, b]\n: 1\n").contains("can't be a key"));
+    }
+
+    #[test]
+    fn a_bracket_that_is_never_closed_is_drawn_where_it_opens() {
+        assert_eq!(
+            problems("a: [1,\n\n\n"),
+            "x.yaml:1:4: error: a bracket is opened and never closed (every `{` needs a `}`, every `[` a `]`)"
+        );
+    }
+}

@@ -1,1 +1,36 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
+
+mod configz;
+mod connect;
+mod error;
+mod facts;
+mod go_duration;
+mod kind;
+mod kind_config;
+mod kind_nodes;
+mod kind_tuning;
+mod kubeconfig;
+mod manifest;
+mod names;
+mod namespace;
+mod query;
+mod readiness;
+mod workload;
+
+pub use connect::Cluster;
+pub use error::ClusterError;
+pub use facts::default_tuning;
+pub use go_duration::{format_duration, parse_duration};
+pub use kind::{Kind, KindCreate, KindError};
+pub use kind_config::{KindConfig, KindConfigError, differences};
+pub use kind_nodes::{NodeContainer, find_kind_cluster};
+pub use kind_tuning::with_tuning;
+pub use kubeconfig::kubeconfig_paths;
+pub use manifest::{Manifest, ManifestError, ManifestObject};
+pub use namespace::{Leftover, RUN_LABEL};
+pub use query::{ClusterDns, Node, Pod, Service, ServicePort};
+pub use readiness::Readiness;
+pub use workload::Workload;
+
+#[cfg(test)]
+mod real_tests;

@@ -1,0 +1,161 @@
+//! A connection to one cluster.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ConfigExt};
+use kube::config::Kubeconfig;
+use tower::{BoxError, ServiceBuilder};
+
+use super::error::{ClusterError, chain};
+use super::kind_nodes::{NodeContainer, find_kind_cluster};
+use super::kubeconfig::{choose, read_files};
+use super::names::Names;
+
+/// From the first packet to the end of the TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest silence of an answer that has begun. Watches have a shorter limit of their own.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The whole of an ordinary question.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was idle for longer is not used again: its server may have died unseen.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One cluster, connected. Cheap to clone. Nothing is retried inside: an outage is as long as it is.
+#[derive(Clone)]
+pub struct Cluster {
+    client: kube::Client,
+    context: String,
+    server: String,
+    version: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("context", &self.context).field("server", &self.server).finish()
+    }
+}
+
+impl Cluster {
+    /// Connects by the text of a kubeconfig (kind's), with its current context. Errors when the server does not answer.
+    pub async fn from_kubeconfig(text: &str) -> Result<Self, ClusterError> {
+        let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
+        Self::connect(kubeconfig, None).await
+    }
+
+    /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)), which are only read. Default
+    /// context: the current one. Errors when none of the files is there, the context is not, or the server does not answer.
+    pub async fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Self, ClusterError> {
+        Self::connect(read_files(paths)?, context).await
+    }
+
+    async fn connect(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, ClusterError> {
+        let chosen = choose(kubeconfig, context).await?;
+        let server = chosen.config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = client(&chosen.config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
+        let mut cluster = Self { client, context: chosen.context, server, version: String::new() };
+        cluster.version = cluster.call("ask for the version", cluster.client.apiserver_version()).await?.git_version;
+        Ok(cluster)
+    }
+
+    /// The kubeconfig's context.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
+    /// The API server's URL.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The API server's version as it was when we connected, such as `v1.34.4`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// kube's client, for watches.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Whether the API server answers now. Needs no etcd.
+    pub async fn ping(&self) -> Result<(), ClusterError> {
+        self.call("ask for the version", self.client.apiserver_version()).await.map(drop)
+    }
+
+    /// The kind cluster that this is, among those of the Docker engine: the context is named `kind-...` and every node's address
+    /// is that of a container with kind's labels. `None` when it is not kind's (or another engine's).
+    pub async fn is_kind_context(&self, containers: &[NodeContainer]) -> Result<Option<String>, ClusterError> {
+        if !self.context.starts_with("kind-") {
+            return Ok(None);
+        }
+        Ok(find_kind_cluster(&self.nodes().await?, containers).map(str::to_owned))
+    }
+
+    /// Asks, with an end to the waiting, and puts errors into words.
+    pub(super) async fn call<T>(
+        &self,
+        what: impl Into<String>,
+        question: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
+        match tokio::time::timeout(CALL_TIMEOUT, question).await {
+            Ok(answer) => answer.map_err(|error| ClusterError::from_kube(what, &self.server, error)),
+            Err(_) => Err(ClusterError::Timeout { what: what.into(), server: self.server.clone(), within: CALL_TIMEOUT }),
+        }
+    }
+}
+
+/// kube's own stack without its retries, with our resolver at the bottom.
+fn client(config: &kube::Config) -> kube::Result<kube::Client> {
+    // A provider that is installed already is this one: there is no other in the tree.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut tcp = HttpConnector::new_with_resolver(Names::from_system());
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_read_timeout(Some(READ_TIMEOUT));
+    connector.set_write_timeout(Some(READ_TIMEOUT));
+    connector.set_reset_reader_on_write(true);
+    let http: hyper_util::client::legacy::Client<_, Body> = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build(connector);
+    let stack = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(kube::Client::new(stack, config.default_namespace.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubeconfig(server: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\n\
+             clusters:\n- name: c\n  cluster: {{server: '{server}', insecure-skip-tls-verify: true}}\nusers:\n- name: u\n  user: {{token: t}}\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_named() {
+        let error = Cluster::from_kubeconfig(&kubeconfig("https://localhost:9")).await.unwrap_err();
+        assert!(matches!(&error, ClusterError::Unreachable { server, .. } if server == "https://localhost:9"), "{error:?}");
+        assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_speak_is_given_up() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let text = kubeconfig(&format!("https://{}", silent.local_addr().unwrap()));
+        let error = Cluster::from_kubeconfig(&text).await.unwrap_err();
+        assert!(error.is_unreachable(), "{error:?}");
+    }
+}

@@ -1,0 +1,269 @@
+//! What can go wrong with a cluster, in words for people.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::core::Status;
+
+/// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No connection to the API server.
+    #[error("the API server {server} can't be reached: {why}")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// What the system said.
+        why: String,
+    },
+    /// It did not answer in time.
+    #[error("{what}: no answer from the API server {server} within {} s", within.as_secs())]
+    Timeout {
+        /// What was asked.
+        what: String,
+        /// Its URL.
+        server: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// It has not the certificate that the kubeconfig wants, or does not take ours.
+    #[error("the certificate of the API server {server} or of this user is not accepted: {why}")]
+    Certificate {
+        /// Its URL.
+        server: String,
+        /// What TLS said.
+        why: String,
+    },
+    /// The user's credentials are not accepted, or can't be had.
+    #[error("the API server {server} does not accept this user's credentials: {why}")]
+    Unauthorized {
+        /// Its URL.
+        server: String,
+        /// What was said.
+        why: String,
+    },
+    /// The user may not do this.
+    #[error("{what}: not allowed: {why}")]
+    Forbidden {
+        /// What was asked.
+        what: String,
+        /// What the server said.
+        why: String,
+    },
+    /// Such an object is there already.
+    #[error("{what}: {why}")]
+    AlreadyExists {
+        /// What was asked.
+        what: String,
+        /// What the server said.
+        why: String,
+    },
+    /// No such object, or the server has no such kind.
+    #[error("{what}: {why}")]
+    NotFound {
+        /// What was asked.
+        what: String,
+        /// What the server said.
+        why: String,
+    },
+    /// The server answered with another error.
+    #[error("{what}: {why} (status {code})")]
+    Api {
+        /// What was asked.
+        what: String,
+        /// The HTTP status.
+        code: u16,
+        /// What the server said.
+        why: String,
+    },
+    /// The server's answer was not understood.
+    #[error("{what}: the answer of the API server is not understood: {why}")]
+    Answer {
+        /// What was asked.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// A kubeconfig can't be used.
+    #[error("the kubeconfig can't be used: {why}")]
+    Kubeconfig {
+        /// Why.
+        why: String,
+    },
+    /// None of the kubeconfig files is there.
+    #[error("no kubeconfig: {} not found", list_paths(.paths))]
+    NoKubeconfig {
+        /// Where was looked.
+        paths: Vec<PathBuf>,
+    },
+    /// The kubeconfig has no context of that name.
+    #[error("no context {name} in the kubeconfig")]
+    NoSuchContext {
+        /// The name.
+        name: String,
+        /// Those that are there, most similar first.
+        available: Vec<String>,
+    },
+    /// Neither the command line nor the kubeconfig names a context.
+    #[error("the kubeconfig has no current context")]
+    NoCurrentContext {
+        /// Those that are there.
+        available: Vec<String>,
+    },
+    /// Something that is not ours would have been touched.
+    #[error("namespace {namespace} is not one of this program's: it lacks the label {label}")]
+    NotOurs {
+        /// The namespace.
+        namespace: String,
+        /// The label that ours carry.
+        label: &'static str,
+    },
+    /// It did not come to pass in time.
+    #[error("{what} within {} s: {why}", within.as_secs())]
+    TooSlow {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        within: Duration,
+        /// What was seen last.
+        why: String,
+    },
+}
+
+fn list_paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl ClusterError {
+    /// What a person can do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } => {
+                "is the cluster running? `kubectl cluster-info` asks it the same way".into()
+            }
+            Self::Certificate { .. } => {
+                "a kind cluster that was made anew has a new certificate: `kind export kubeconfig --name NAME`".into()
+            }
+            Self::Unauthorized { .. } => {
+                "`kubectl auth whoami` with the same context shows whether the credentials still hold".into()
+            }
+            Self::NoKubeconfig { .. } => "name one with --kubeconfig or KUBECONFIG".into(),
+            Self::NoSuchContext { available, .. } | Self::NoCurrentContext { available } if available.is_empty() => {
+                "the kubeconfig has no contexts at all".into()
+            }
+            Self::NoSuchContext { name, available } => match available.first().filter(|first| similar(name, first)) {
+                Some(first) => format!("did you mean {first}? there are: {}", available.join(", ")),
+                None => format!("there are: {}", available.join(", ")),
+            },
+            Self::NoCurrentContext { available } => format!("name one with --context; there are: {}", available.join(", ")),
+            _ => return None,
+        })
+    }
+
+    /// Whether the server said that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether the server could not be asked at all (as opposed to: answered with an error).
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
+    }
+
+    /// Sorts out what kube says.
+    pub(super) fn from_kube(what: impl Into<String>, server: &str, error: kube::Error) -> Self {
+        let (what, server) = (what.into(), server.to_owned());
+        match error {
+            kube::Error::Api(status) => Self::from_status(what, server, &status),
+            kube::Error::SerdeError(error) => Self::Answer { what, why: error.to_string() },
+            kube::Error::Auth(error) => Self::Unauthorized { server, why: chain(&error) },
+            kube::Error::RustlsTls(error) => Self::Certificate { server, why: chain(&error) },
+            kube::Error::Discovery(error) => Self::NotFound { what, why: error.to_string() },
+            kube::Error::InferKubeconfig(error) => Self::Kubeconfig { why: chain(&error) },
+            other => Self::from_transport(server, &other),
+        }
+    }
+
+    fn from_status(what: String, server: String, status: &Status) -> Self {
+        let why = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
+        match status.code {
+            401 => Self::Unauthorized { server, why },
+            403 => Self::Forbidden { what, why },
+            404 => Self::NotFound { what, why },
+            409 if status.is_already_exists() => Self::AlreadyExists { what, why },
+            code => Self::Api { what, code, why },
+        }
+    }
+
+    fn from_transport(server: String, error: &kube::Error) -> Self {
+        let why = chain(error);
+        match find_tls(error) {
+            true => Self::Certificate { server, why },
+            false => Self::Unreachable { server, why },
+        }
+    }
+}
+
+/// Whether two names are so near that one is a likely slip of the other.
+fn similar(name: &str, other: &str) -> bool {
+    strsim::jaro_winkler(name, other) > 0.8
+}
+
+/// The innermost words of an error: its outer layers only say that something failed.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        texts.push(error.to_string());
+        next = error.source();
+    }
+    // An outer text that repeats its cause says nothing more.
+    let last = texts.pop().unwrap_or_default();
+    let names_more =
+        |text: &&String| !text.contains(&last) && !text.starts_with("client error") && !text.starts_with("ServiceError");
+    match texts.iter().rev().find(names_more) {
+        Some(outer) if outer.len() < 60 => format!("{outer}: {last}"),
+        _ => last,
+    }
+}
+
+/// rustls' own error may be wrapped in an `io::Error`, whose `source` skips it.
+fn find_tls(error: &kube::Error) -> bool {
+    let mut next = error.source();
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_in_a_context_is_answered_with_the_likely_name() {
+        let error = ClusterError::NoSuchContext { name: "knd-a".into(), available: vec!["kind-a".into(), "prod".into()] };
+        assert_eq!(error.hint().unwrap(), "did you mean kind-a? there are: kind-a, prod");
+        let error = ClusterError::NoSuchContext { name: "staging".into(), available: vec!["kind-a".into()] };
+        assert_eq!(error.hint().unwrap(), "there are: kind-a");
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        let of = |code: u16, reason: &str| {
+            let status = Status::failure("words", reason).with_code(code);
+            ClusterError::from_kube("list nodes", "https://x", kube::Error::Api(status.boxed()))
+        };
+        assert!(matches!(of(401, "Unauthorized"), ClusterError::Unauthorized { .. }));
+        assert!(matches!(of(403, "Forbidden"), ClusterError::Forbidden { .. }));
+        assert!(of(404, "NotFound").is_not_found());
+        assert!(matches!(of(409, "AlreadyExists"), ClusterError::AlreadyExists { .. }));
+        assert!(matches!(of(409, "Conflict"), ClusterError::Api { code: 409, .. }));
+        assert_eq!(of(500, "InternalError").to_string(), "list nodes: words (status 500)");
+    }
+}

@@ -1,0 +1,255 @@
+//! What a cluster is, and which settings of failure detection it really has.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+
+use super::configz::KubeletSettings;
+use super::connect::Cluster;
+use super::error::ClusterError;
+use super::go_duration::{format_duration, parse_duration};
+use super::kind_nodes::{NodeContainer, container_of};
+use super::query::Node;
+use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tuning, TuningSource};
+
+impl Cluster {
+    /// What this cluster is, and what a reader should know of it (settings that could not be read or differ between nodes).
+    /// `name` and `engine` are the caller's; `containers` are those of the kind cluster (none elsewhere).
+    pub async fn facts(
+        &self,
+        kind: ClusterKind,
+        name: &str,
+        engine: Option<String>,
+        containers: &[NodeContainer],
+    ) -> Result<(ClusterFacts, Vec<String>), ClusterError> {
+        let nodes = self.nodes().await?;
+        let mut warnings = Vec::new();
+        let tuning = self.tuning(&nodes, &mut warnings).await?;
+        let nodes = nodes.into_iter().map(|node| node_facts(node, containers)).collect();
+        let facts = ClusterFacts { kind, name: name.to_owned(), kubernetes: self.version().to_owned(), engine, nodes, tuning };
+        Ok((facts, warnings))
+    }
+
+    /// The settings of failure detection as the running components have them; the version's defaults where they can't be read.
+    async fn tuning(&self, nodes: &[Node], warnings: &mut Vec<String>) -> Result<Tuning, ClusterError> {
+        let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+        let kubelets = slowest(self.kubelet_settings(&names).await, warnings);
+        let managers = Api::<Pod>::namespaced(self.client(), "kube-system");
+        let managers = self
+            .list_all(
+                "look for the controller manager",
+                managers,
+                ListParams::default().labels("component=kube-controller-manager"),
+            )
+            .await;
+        let managers = managers.unwrap_or_else(|error| {
+            warnings.push(error.to_string());
+            Vec::new()
+        });
+        Ok(combine(kubelets, monitor_of(&managers, warnings), &default_tuning(self.version()), warnings))
+    }
+}
+
+fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
+    let container = container_of(&node, containers).map(|container| container.id.clone());
+    NodeFacts { address: node.addresses.into_iter().next(), name: node.name, role: node.role, kubelet: node.kubelet, container }
+}
+
+/// What Kubernetes of this version (`v1.34.4`) has when nothing is set.
+pub fn default_tuning(version: &str) -> Tuning {
+    // The kubelet's report frequency is 5 min by default, and the lease (a quarter of 40 s) is what beats.
+    Tuning {
+        node_status_update_frequency: Some(Duration::from_secs(10)),
+        node_status_report_frequency: Some(Duration::from_secs(300)),
+        node_lease_duration: Some(Duration::from_secs(40)),
+        node_monitor_period: Some(Duration::from_secs(5)),
+        node_monitor_grace_period: Some(Duration::from_secs(if minor(version).is_some_and(|minor| minor < 32) { 40 } else { 50 })),
+        source: TuningSource::Defaults,
+    }
+}
+
+/// The minor version of `v1.34.4`: 34.
+fn minor(version: &str) -> Option<u32> {
+    let minor = version.trim_start_matches('v').split('.').nth(1)?;
+    minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+}
+
+/// The slowest of each setting over all kubelets that answered; `None` when none did.
+fn slowest(answers: Vec<(String, Result<KubeletSettings, ClusterError>)>, warnings: &mut Vec<String>) -> Option<KubeletSettings> {
+    let mut by_settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut slowest: Option<KubeletSettings> = None;
+    for (node, answer) in answers {
+        match answer {
+            Err(error) => warnings.push(error.to_string()),
+            Ok(settings) => {
+                by_settings.entry(say(&settings)).or_default().push(node);
+                slowest = Some(slower(slowest.unwrap_or(settings), settings));
+            }
+        }
+    }
+    if by_settings.len() > 1 {
+        let groups: Vec<String> =
+            by_settings.into_iter().map(|(settings, nodes)| format!("{}: {settings}", nodes.join(", "))).collect();
+        warnings.push(format!("the kubelets differ, the slowest counts: {}", groups.join("; ")));
+    }
+    slowest
+}
+
+fn slower(a: KubeletSettings, b: KubeletSettings) -> KubeletSettings {
+    KubeletSettings {
+        status_update: a.status_update.max(b.status_update),
+        status_report: a.status_report.max(b.status_report),
+        lease_duration: a.lease_duration.max(b.lease_duration),
+    }
+}
+
+fn say(settings: &KubeletSettings) -> String {
+    let duration = |value: Option<Duration>| value.map_or("?".to_owned(), format_duration);
+    format!(
+        "status every {}, report every {}, lease {}",
+        duration(settings.status_update),
+        duration(settings.status_report),
+        duration(settings.lease_duration)
+    )
+}
+
+/// The controller manager's two settings; a flag that is absent is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Monitor {
+    period: Option<Duration>,
+    grace: Option<Duration>,
+}
+
+/// By the controller managers' pods; `None` when there are none to be seen. With several, they should agree.
+fn monitor_of(managers: &[Pod], warnings: &mut Vec<String>) -> Option<Monitor> {
+    let mut all: Vec<(String, Monitor)> = managers.iter().map(|pod| (pod.name_any(), pod_monitor(pod))).collect();
+    all.sort_by_key(|(_, monitor)| monitor.grace);
+    let (_, slowest) = all.last()?;
+    if all.iter().any(|(_, monitor)| monitor != slowest) {
+        warnings.push("the controller managers have different settings; the longest grace period counts".to_owned());
+    }
+    Some(*slowest)
+}
+
+fn pod_monitor(pod: &Pod) -> Monitor {
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let flag =
+        |name: &str| containers.iter().find_map(|container| flag_of(container, name)).and_then(|value| parse_duration(&value));
+    Monitor { period: flag("node-monitor-period"), grace: flag("node-monitor-grace-period") }
+}
+
+/// A flag's value in a container's command line; the last one counts, as it does for Kubernetes.
+fn flag_of(container: &Container, name: &str) -> Option<String> {
+    let words: Vec<&String> = container.command.iter().chain(&container.args).flatten().collect();
+    let mut value = None;
+    for (index, word) in words.iter().enumerate() {
+        match word.trim_start_matches('-').split_once('=') {
+            Some((flag, given)) if flag == name => value = Some(given.to_owned()),
+            None if word.starts_with('-') && word.trim_start_matches('-') == name => {
+                value = words.get(index + 1).map(|next| (*next).clone())
+            }
+            _ => {}
+        }
+    }
+    value
+}
+
+fn combine(kubelets: Option<KubeletSettings>, monitor: Option<Monitor>, defaults: &Tuning, warnings: &mut Vec<String>) -> Tuning {
+    let mut tuning = *defaults;
+    match kubelets {
+        Some(read) => {
+            tuning.node_status_update_frequency = read.status_update;
+            tuning.node_status_report_frequency = read.status_report;
+            tuning.node_lease_duration = read.lease_duration;
+        }
+        None => warnings.push("no kubelet's settings could be read; the version's defaults are assumed".to_owned()),
+    }
+    match monitor {
+        Some(read) => {
+            tuning.node_monitor_period = read.period.or(defaults.node_monitor_period);
+            tuning.node_monitor_grace_period = read.grace.or(defaults.node_monitor_grace_period);
+        }
+        None => warnings.push("the controller manager can't be seen; the version's defaults are assumed".to_owned()),
+    }
+    if kubelets.is_some() && monitor.is_some() {
+        tuning.source = TuningSource::Cluster;
+    }
+    tuning
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn kubelet(update: u64) -> KubeletSettings {
+        KubeletSettings { status_update: seconds(update), status_report: seconds(update), lease_duration: seconds(40) }
+    }
+
+    fn manager(words: &[&str]) -> Pod {
+        serde_json::from_value(
+            serde_json::json!({"metadata": {"name": "m"}, "spec": {"containers": [{"name": "c", "command": words}]}}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_grace_period_is_the_versions() {
+        for (version, grace) in [("v1.31.9", 40), ("v1.32.0", 50), ("v1.34.4", 50), ("v1.29+", 40), ("1.27.3-eks", 40)] {
+            assert_eq!(default_tuning(version).node_monitor_grace_period, seconds(grace), "{version}");
+        }
+    }
+
+    #[test]
+    fn flags_are_read_in_both_forms_and_the_last_counts() {
+        let mut warnings = Vec::new();
+        let of = |words: &[&str], warnings: &mut Vec<String>| monitor_of(&[manager(words)], warnings).unwrap();
+        let words = [
+            "kube-controller-manager",
+            "--node-monitor-period=5s",
+            "--node-monitor-period=1s",
+            "--node-monitor-grace-period",
+            "4s",
+        ];
+        assert_eq!(of(&words, &mut warnings), Monitor { period: seconds(1), grace: seconds(4) });
+        assert_eq!(of(&["x", "--node-monitor-periods=1s"], &mut warnings), Monitor { period: None, grace: None });
+        assert_eq!(monitor_of(&[], &mut warnings), None);
+        assert!(warnings.is_empty());
+        monitor_of(&[manager(&["--node-monitor-grace-period=4s"]), manager(&["x"])], &mut warnings);
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_slowest_kubelet_counts_and_the_difference_is_told() {
+        let mut warnings = Vec::new();
+        let slow = slowest(vec![("a".into(), Ok(kubelet(1))), ("b".into(), Ok(kubelet(10)))], &mut warnings);
+        assert_eq!(slow, Some(kubelet(10)));
+        assert_eq!(
+            warnings,
+            [
+                "the kubelets differ, the slowest counts: b: status every 10s, report every 10s, lease 40s; a: status every 1s, report every 1s, lease 40s"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_the_versions_default_and_said_so() {
+        let mut warnings = Vec::new();
+        let defaults = default_tuning("v1.34.4");
+        let read = combine(Some(kubelet(1)), Some(Monitor { period: None, grace: seconds(4) }), &defaults, &mut warnings);
+        assert_eq!(
+            (read.node_monitor_period, read.node_monitor_grace_period, read.source),
+            (seconds(5), seconds(4), TuningSource::Cluster)
+        );
+        assert!(warnings.is_empty());
+        let managed = combine(Some(kubelet(10)), None, &defaults, &mut warnings);
+        assert_eq!((managed.node_monitor_grace_period, managed.source), (seconds(50), TuningSource::Defaults));
+        assert_eq!(warnings.len(), 1);
+    }
+}

@@ -1,0 +1,442 @@
+//! The `kind` program: the life cycle of clusters whose nodes are containers.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// For questions that need no more than the engine's answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(30);
+/// A cluster of many nodes on a slow disk.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(180);
+/// How much of kind's words an error keeps.
+const LAST_LINES: usize = 12;
+
+/// Why kind did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KindError {
+    /// There is no such program.
+    #[error("the program kind is not installed")]
+    NotInstalled,
+    /// It could not be started, or talked to.
+    #[error("{} can't be run: {source}", path.display())]
+    NotRun {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The container engine does not answer kind.
+    #[error("kind can't reach the container engine: {why}")]
+    Engine {
+        /// What kind said.
+        why: String,
+    },
+    /// A cluster of that name exists.
+    #[error("a kind cluster named {name} exists already")]
+    Exists {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such cluster.
+    #[error("there is no kind cluster named {name}")]
+    NoSuchCluster {
+        /// The name.
+        name: String,
+    },
+    /// The node image is not here and can't be pulled.
+    #[error("the node image {image} is not here and can't be pulled: {why}")]
+    Image {
+        /// The image.
+        image: String,
+        /// What kind said.
+        why: String,
+    },
+    /// A port that the cluster wants is in use.
+    #[error("a port that the cluster wants is in use: {why}")]
+    Port {
+        /// What the engine said.
+        why: String,
+    },
+    /// It ended with an error.
+    #[error("kind said: {}", lines.join("\n"))]
+    Failed {
+        /// Its last lines.
+        lines: Vec<String>,
+    },
+    /// It did not end.
+    #[error("kind did not end within {} s", within.as_secs())]
+    TooSlow {
+        /// How long was waited.
+        within: Duration,
+    },
+}
+
+impl KindError {
+    /// What a person can do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotInstalled => {
+                "install it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation, or run on a cluster of your own \
+                 with --context"
+                    .into()
+            }
+            Self::Exists { name } => format!("delete it with `kind delete cluster --name {name}`"),
+            Self::Image { .. } => {
+                "name one that is here with --node-image or OUTAGE_NODE_IMAGE (`docker images kindest/node`)".into()
+            }
+            Self::NoSuchCluster { .. } => "`kind get clusters` lists those that are there".into(),
+            _ => return None,
+        })
+    }
+}
+
+/// The `kind` program.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    path: PathBuf,
+    docker_host: Option<String>,
+}
+
+/// A cluster to be made.
+pub struct KindCreate<'a> {
+    /// Its name. It overrides the config's.
+    pub name: &'a str,
+    /// The kind config.
+    pub config_text: &'a str,
+    /// The node image. Default: the config's, else kind's own.
+    pub image: Option<&'a str>,
+    /// Where kind writes the cluster's kubeconfig: a file of ours, for kind would switch the current context of the user's.
+    pub kubeconfig: &'a Path,
+    /// Takes the lines with which kind says how far it has come.
+    pub progress: &'a mut (dyn FnMut(&str) + Send),
+}
+
+impl Kind {
+    /// Finds the program in a `PATH`. `docker_host` is handed to it, so that it speaks to the engine that we speak to. Errors
+    /// when it is in none of the directories.
+    pub fn find(path_env: &OsStr, docker_host: Option<String>) -> Result<Self, KindError> {
+        let name = format!("kind{}", std::env::consts::EXE_SUFFIX);
+        let found = std::env::split_paths(path_env).map(|folder| folder.join(&name)).find(|path| is_program(path));
+        found.map(|path| Self { path, docker_host }).ok_or(KindError::NotInstalled)
+    }
+
+    /// Its version, such as `v0.30.0`.
+    pub async fn version(&self) -> Result<String, KindError> {
+        let text = self.ask(&["version"]).await?;
+        Ok(text.split_whitespace().nth(1).unwrap_or_default().to_owned())
+    }
+
+    /// The names of all its clusters.
+    pub async fn clusters(&self) -> Result<Vec<String>, KindError> {
+        Ok(self
+            .ask(&["get", "clusters"])
+            .await?
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect())
+    }
+
+    /// The text of a kubeconfig for a cluster. Touches no file.
+    pub async fn kubeconfig(&self, name: &str) -> Result<String, KindError> {
+        self.ask(&["get", "kubeconfig", "--name", name]).await.map_err(|error| match error {
+            KindError::Failed { lines } if lines.iter().any(|line| line.contains("could not locate any control plane nodes")) => {
+                KindError::NoSuchCluster { name: name.to_owned() }
+            }
+            other => other,
+        })
+    }
+
+    /// Deletes a cluster; one that is not there is no error. `kubeconfig` is the file that `create` was given: without it kind
+    /// would edit the user's.
+    pub async fn delete(&self, name: &str, kubeconfig: &Path) -> Result<(), KindError> {
+        let mut command = self.command(&["delete", "cluster", "--name", name, "--kubeconfig"]);
+        command.arg(kubeconfig);
+        self.output(command, DELETE_TIMEOUT).await.map(drop)
+    }
+
+    /// Makes a cluster, which takes half a minute to several minutes, and has no time limit of its own.
+    ///
+    /// kind runs in a process group of its own, so that the terminal's Ctrl-C does not reach it. When this future is dropped,
+    /// the group is killed, and what it had made so far stays: note the cluster's name before the call, and call
+    /// [`delete`](Self::delete) after it was dropped or failed with anything but [`KindError::Exists`].
+    pub async fn create(&self, create: KindCreate<'_>) -> Result<(), KindError> {
+        let mut command = self.command(&["create", "cluster", "--name", create.name, "--config", "-", "-v", "1", "--kubeconfig"]);
+        command.arg(create.kubeconfig);
+        if let Some(image) = create.image {
+            command.args(["--image", image]);
+        }
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(self.not_run())?;
+        let mut group = Group::of(&child);
+        let mut stdin = child.stdin.take().expect("is piped");
+        // A kind that ends before it has read everything says why itself.
+        let _ = stdin.write_all(create.config_text.as_bytes()).await;
+        drop(stdin);
+        let mut words = Words::default();
+        let mut lines = BufReader::new(child.stderr.take().expect("is piped")).lines();
+        while let Some(line) = lines.next_line().await.map_err(self.not_run())? {
+            if let Some(progress) = words.hear(&line) {
+                (create.progress)(progress);
+            }
+            if let Some(error) = words.hopeless() {
+                return Err(error);
+            }
+        }
+        let status = child.wait().await.map_err(self.not_run())?;
+        group.ended();
+        if status.success() { Ok(()) } else { Err(words.error(create.name)) }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(host) = &self.docker_host {
+            command.env("DOCKER_HOST", host);
+        }
+        #[cfg(unix)]
+        command.process_group(0);
+        command
+    }
+
+    async fn ask(&self, args: &[&str]) -> Result<String, KindError> {
+        self.output(self.command(args), ASK_TIMEOUT).await
+    }
+
+    async fn output(&self, mut command: Command, within: Duration) -> Result<String, KindError> {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(self.not_run())?;
+        let mut group = Group::of(&child);
+        let output = tokio::time::timeout(within, child.wait_with_output()).await.map_err(|_| KindError::TooSlow { within })?;
+        let output = output.map_err(self.not_run())?;
+        group.ended();
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let mut words = Words::default();
+        for line in String::from_utf8_lossy(&output.stderr).lines() {
+            words.hear(line);
+        }
+        Err(words.error(""))
+    }
+
+    fn not_run(&self) -> impl Fn(std::io::Error) -> KindError + use<> {
+        let path = self.path.clone();
+        move |source| KindError::NotRun { path: path.clone(), source }
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    }
+    #[cfg(not(unix))]
+    path.is_file()
+}
+
+/// The processes that kind starts (docker, ...): they end with it when it is given up.
+struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
+
+impl Group {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)))
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Child) -> Self {
+        Self()
+    }
+
+    /// kind has ended and was waited for: its id may soon be another's.
+    fn ended(&mut self) {
+        #[cfg(unix)]
+        self.0.take();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = self.0 {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// What kind has said so far.
+#[derive(Debug, Default)]
+struct Words {
+    lines: Vec<String>,
+    image: String,
+    pulling: bool,
+    pull_failed: Option<String>,
+    in_trace: bool,
+}
+
+impl Words {
+    /// Takes a line; gives it back, trimmed, when it is one that people want to see.
+    fn hear<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+        let line = line.trim();
+        if line == "Stack Trace:" {
+            self.in_trace = true;
+        }
+        // The trace is for kind's developers; `Command Output:` after it is for people.
+        if self.in_trace && !line.starts_with("Command Output:") {
+            return None;
+        }
+        self.in_trace = false;
+        if let Some(image) = line.strip_prefix("• Ensuring node image (").and_then(|rest| rest.split(')').next()) {
+            self.image = image.to_owned();
+        }
+        self.pulling |= line.starts_with("Pulling image:");
+        if line.starts_with("Trying again to pull image:") {
+            self.pull_failed = Some(line.split(" ... ").nth(1).unwrap_or(line).to_owned());
+        }
+        if line.is_empty() {
+            return None;
+        }
+        self.lines.push(line.to_owned());
+        (line.starts_with(['•', '✓', '✗']) || line.starts_with("Pulling image:")).then_some(line)
+    }
+
+    /// kind tries to pull five times; the first failure is as good as the last.
+    fn hopeless(&self) -> Option<KindError> {
+        let why = self.pull_failed.clone()?;
+        Some(KindError::Image { image: self.image.clone(), why })
+    }
+
+    fn error(&self, name: &str) -> KindError {
+        let find = |texts: &[&str]| self.lines.iter().find(|line| texts.iter().any(|text| line.contains(text))).cloned();
+        if find(&["already exist for a cluster with the name"]).is_some() {
+            return KindError::Exists { name: name.to_owned() };
+        }
+        if let Some(why) = find(&["port is already allocated", "address already in use", "failed to bind host port"]) {
+            return KindError::Port { why };
+        }
+        let engine =
+            ["Cannot connect to the Docker daemon", "permission denied while trying to connect", "Is the docker daemon running"];
+        if let Some(why) = find(&engine) {
+            return KindError::Engine { why };
+        }
+        if let Some(why) = find(&["failed to pull image"]).filter(|_| self.pulling) {
+            return KindError::Image { image: self.image.clone(), why };
+        }
+        let from = self.lines.iter().position(|line| line.starts_with("ERROR:")).unwrap_or(0);
+        let said = &self.lines[from..];
+        KindError::Failed { lines: said[said.len().saturating_sub(LAST_LINES)..].to_vec() }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A kind that is a shell script, in a folder that serves as the PATH.
+    fn script(text: &str) -> (tempfile::TempDir, Kind) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kind");
+        // Written by a child, so that no other test's fork holds the file open for writing while it is run.
+        let quoted = format!("#!/bin/sh\n{text}\n");
+        let status = std::process::Command::new("sh").arg("-c").arg("printf %s \"$1\" > \"$0\"").arg(&path).arg(quoted).status();
+        assert!(status.unwrap().success());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let kind = Kind::find(folder.path().as_os_str(), Some("unix:///x.sock".into())).unwrap();
+        (folder, kind)
+    }
+
+    async fn create(kind: &Kind) -> (Result<(), KindError>, Vec<String>) {
+        let mut seen = Vec::new();
+        let mut progress = |line: &str| seen.push(line.to_owned());
+        let kubeconfig = Path::new("ours");
+        let wanted =
+            KindCreate { name: "a", config_text: "kind: Cluster", image: Some("img"), kubeconfig, progress: &mut progress };
+        let result = kind.create(wanted).await;
+        (result, seen)
+    }
+
+    #[test]
+    fn a_machine_without_kind_is_told_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("kind"), "not executable").unwrap();
+        let error = Kind::find(folder.path().as_os_str(), None).unwrap_err();
+        assert!(matches!(error, KindError::NotInstalled));
+        assert!(error.hint().unwrap().contains("https://kind.sigs.k8s.io"));
+    }
+
+    #[tokio::test]
+    async fn answers_are_read() {
+        let (_folder, kind) = script("case $1 in version) echo 'kind v0.30.0 go1 linux';; get) printf 'a\\nb\\n';; esac");
+        assert_eq!(kind.version().await.unwrap(), "v0.30.0");
+        assert_eq!(kind.clusters().await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn create_hands_over_what_it_was_given_and_shows_kinds_steps() {
+        let (folder, kind) =
+            script("echo \"$@\" $DOCKER_HOST $(cat) > $(dirname $0)/seen; echo ' • Preparing nodes' >&2; echo noise >&2");
+        let (result, seen) = create(&kind).await;
+        result.unwrap();
+        assert_eq!(seen, ["• Preparing nodes"]);
+        let given = std::fs::read_to_string(folder.path().join("seen")).unwrap();
+        let expected = "create cluster --name a --config - -v 1 --kubeconfig ours --image img unix:///x.sock kind: Cluster";
+        assert_eq!(given.trim(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_pull_that_fails_is_not_tried_again() {
+        let text = "echo ' • Ensuring node image (kindest/node:v9) x' >&2; echo 'Pulling image: kindest/node:v9 ...' >&2; \
+                    echo 'Trying again to pull image: \"kindest/node:v9\" ... exit status 1' >&2; sleep 60";
+        let (_folder, kind) = script(text);
+        let began = std::time::Instant::now();
+        let error = create(&kind).await.0.unwrap_err();
+        assert_eq!(error.to_string(), "the node image kindest/node:v9 is not here and can't be pulled: exit status 1");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn a_create_that_is_dropped_ends_all_that_kind_started() {
+        let (folder, kind) = script("sleep 60 & echo $! > $(dirname $0)/pid; wait");
+        let pid_file = folder.path().join("pid");
+        tokio::select! {
+            _ = create(&kind) => panic!("ended"),
+            () = async { while std::fs::read_to_string(&pid_file).map_or(0, |text| text.len()) < 2 { tokio::time::sleep(Duration::from_millis(10)).await } } => {}
+        }
+        let pid = std::fs::read_to_string(&pid_file).unwrap().trim().to_owned();
+        for _ in 0..200 {
+            // A zombie that nobody waits for is dead, too.
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if stat.is_empty() || stat.contains(") Z ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the child of kind still lives");
+    }
+
+    #[test]
+    fn errors_are_recognised() {
+        let of = |text: &str| {
+            let mut words = Words::default();
+            for line in text.lines() {
+                words.hear(line);
+            }
+            words.error("a")
+        };
+        assert!(matches!(
+            of("ERROR: failed to create cluster: node(s) already exist for a cluster with the name \"a\""),
+            KindError::Exists { .. }
+        ));
+        assert!(matches!(of("ERROR: x\ndocker: Bind for 0.0.0.0:80 failed: port is already allocated."), KindError::Port { .. }));
+        assert!(matches!(of("ERROR: failed to list: Cannot connect to the Docker daemon at unix:///x"), KindError::Engine { .. }));
+        let failed = of("Creating\nERROR: failed to init\nStack Trace:\n a.go:1\n\nCommand Output: timed out waiting\nlast");
+        assert_eq!(failed.to_string(), "kind said: ERROR: failed to init\nCommand Output: timed out waiting\nlast");
+    }
+}

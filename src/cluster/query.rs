@@ -1,0 +1,317 @@
+//! Questions about nodes, pods, Services and their endpoints, answered in small types.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointSlice};
+use kube::api::{Api, ListParams, ObjectList};
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::connect::Cluster;
+use super::error::ClusterError;
+use crate::timeline::{Endpoint, NodeRole, Ready};
+
+/// The label of a control-plane node (its value is empty).
+const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+/// Objects a page.
+const PAGE: u32 = 500;
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its role, by label.
+    pub role: NodeRole,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its Ready condition; Unknown where it has none yet.
+    pub ready: Ready,
+    /// Its internal addresses, in the node's own order.
+    pub addresses: Vec<String>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Its kubelet's version.
+    pub kubelet: String,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The node that it is bound to.
+    pub node: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// Its Ready condition.
+    pub ready: bool,
+    /// Whether it shares its node's network.
+    pub host_network: bool,
+    /// Its containers' ids, as `containerd://...`.
+    pub containers: Vec<String>,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its ClusterIP; `None` for a headless one or an ExternalName.
+    pub cluster_ip: Option<String>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// The number.
+    pub port: u16,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+}
+
+/// The cluster's own DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterDns {
+    /// The ClusterIP of its Service.
+    pub address: IpAddr,
+    /// The cluster's domain as the kubelets have it. Default: `cluster.local`.
+    pub domain: String,
+}
+
+impl Cluster {
+    /// All nodes, by name.
+    pub async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
+        let nodes = self.list_all::<core::Node>("list the nodes", Api::all(self.client()), ListParams::default()).await?;
+        let mut nodes: Vec<Node> = nodes.into_iter().map(read_node).collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
+    }
+
+    /// The pods of a namespace that carry all of these labels, by name. Those that are being deleted are left out.
+    pub async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Pod>, ClusterError> {
+        let params = ListParams::default().labels(&selector(labels));
+        let pods = self.list_all::<core::Pod>("list the pods", Api::namespaced(self.client(), namespace), params).await?;
+        let mut pods: Vec<Pod> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(read_pod).collect();
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(pods)
+    }
+
+    /// A Service. Errors when there is none of that name.
+    pub async fn service(&self, namespace: &str, name: &str) -> Result<Service, ClusterError> {
+        let api: Api<core::Service> = Api::namespaced(self.client(), namespace);
+        Ok(read_service(self.call(format!("read the Service {name}"), api.get(name)).await?))
+    }
+
+    /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the server has none, from its Endpoints.
+    pub async fn endpoints(&self, namespace: &str, service: &str) -> Result<Vec<Endpoint>, ClusterError> {
+        let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client(), namespace);
+        match self.list_all("list the EndpointSlices", slices, params).await {
+            Ok(slices) => Ok(merge(slices.iter().flat_map(slice_endpoints))),
+            Err(error) if error.is_not_found() => self.old_endpoints(namespace, service).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn old_endpoints(&self, namespace: &str, service: &str) -> Result<Vec<Endpoint>, ClusterError> {
+        let api: Api<core::Endpoints> = Api::namespaced(self.client(), namespace);
+        let object = self.call(format!("read the Endpoints {service}"), api.get_opt(service)).await?;
+        Ok(merge(object.iter().flat_map(endpoints_endpoints)))
+    }
+
+    /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None` where there is none.
+    pub async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
+        let api: Api<core::Service> = Api::namespaced(self.client(), "kube-system");
+        let found = self.list_all("look for the cluster's DNS", api, ListParams::default().labels("k8s-app=kube-dns")).await?;
+        let address = found.into_iter().find_map(|service| read_service(service).cluster_ip?.parse().ok());
+        let Some(address) = address else { return Ok(None) };
+        let domain = self.cluster_domain().await.unwrap_or_else(|| "cluster.local".to_owned());
+        Ok(Some(ClusterDns { address, domain }))
+    }
+
+    /// A whole list, page by page.
+    pub(super) async fn list_all<K>(&self, what: &str, api: Api<K>, params: ListParams) -> Result<Vec<K>, ClusterError>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let mut params = params.limit(PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page: ObjectList<K> = self.call(what, api.list(&params)).await?;
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
+/// Labels as a selector: `a=b,c=d`.
+pub(super) fn selector(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+fn read_node(node: core::Node) -> Node {
+    let ready = node_ready(&node);
+    let labels = node.metadata.labels.unwrap_or_default();
+    let status = node.status.unwrap_or_default();
+    let control_plane = CONTROL_PLANE_LABELS.iter().any(|label| labels.contains_key(*label));
+    let addresses = status.addresses.unwrap_or_default();
+    Node {
+        name: node.metadata.name.unwrap_or_default(),
+        role: if control_plane { NodeRole::ControlPlane } else { NodeRole::Worker },
+        labels,
+        ready,
+        addresses: addresses.into_iter().filter(|entry| entry.type_ == "InternalIP").map(|entry| entry.address).collect(),
+        unschedulable: node.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+        kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+    }
+}
+
+/// A node's Ready condition; Unknown where it has none yet.
+pub fn node_ready(node: &core::Node) -> Ready {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
+    match ready.map(|condition| condition.status.as_str()) {
+        Some("True") => Ready::True,
+        Some("False") => Ready::False,
+        _ => Ready::Unknown,
+    }
+}
+
+/// Whether a pod's Ready condition is True.
+pub fn pod_ready(pod: &core::Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
+fn read_pod(pod: core::Pod) -> Pod {
+    let ready = pod_ready(&pod);
+    let spec = pod.spec.unwrap_or_default();
+    let status = pod.status.unwrap_or_default();
+    let containers = status.container_statuses.unwrap_or_default();
+    Pod {
+        name: pod.metadata.name.unwrap_or_default(),
+        uid: pod.metadata.uid.unwrap_or_default(),
+        node: spec.node_name,
+        ip: status.pod_ip.filter(|ip| !ip.is_empty()),
+        ready,
+        host_network: spec.host_network.unwrap_or(false),
+        containers: containers.into_iter().filter_map(|container| container.container_id).collect(),
+    }
+}
+
+fn read_service(service: core::Service) -> Service {
+    let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
+    let spec = service.spec.unwrap_or_default();
+    let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePort {
+        name: port.name,
+        port: u16::try_from(port.port).unwrap_or_default(),
+        protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()),
+    });
+    let cluster_ip = spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None");
+    Service { name, namespace, cluster_ip, ports: ports.collect() }
+}
+
+/// The endpoints of one slice.
+pub fn slice_endpoints(slice: &EndpointSlice) -> impl Iterator<Item = Endpoint> {
+    slice.endpoints.iter().filter_map(slice_endpoint)
+}
+
+fn slice_endpoint(endpoint: &SliceEndpoint) -> Option<Endpoint> {
+    let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+    Some(Endpoint {
+        address: endpoint.addresses.first()?.clone(),
+        pod: pod.and_then(|target| target.name.clone()),
+        node: endpoint.node_name.clone(),
+        // Nil means ready, in Kubernetes.
+        ready: endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true),
+    })
+}
+
+/// The endpoints of an Endpoints object.
+pub fn endpoints_endpoints(object: &core::Endpoints) -> impl Iterator<Item = Endpoint> {
+    object.subsets.iter().flatten().flat_map(|subset| {
+        let of = |addresses: &Option<Vec<core::EndpointAddress>>, ready| {
+            addresses.clone().unwrap_or_default().into_iter().map(move |address| old_endpoint(address, ready))
+        };
+        of(&subset.addresses, true).chain(of(&subset.not_ready_addresses, false))
+    })
+}
+
+fn old_endpoint(address: core::EndpointAddress, ready: bool) -> Endpoint {
+    let pod = address.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
+    Endpoint { address: address.ip, pod: pod.and_then(|target| target.name), node: address.node_name, ready }
+}
+
+/// One entry a pod (or address): with two address families, or while it moves between slices, an endpoint is listed twice.
+fn merge(endpoints: impl Iterator<Item = Endpoint>) -> Vec<Endpoint> {
+    let mut merged: BTreeMap<String, Endpoint> = BTreeMap::new();
+    for endpoint in endpoints {
+        let key = endpoint.pod.clone().unwrap_or_else(|| endpoint.address.clone());
+        merged.entry(key).and_modify(|have| have.ready |= endpoint.ready).or_insert(endpoint);
+    }
+    merged.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_is_read_by_its_labels_and_conditions() {
+        let node = read_node(
+            serde_json::from_value(json!({
+                "metadata": {"name": "a", "labels": {"node-role.kubernetes.io/control-plane": ""}},
+                "spec": {"unschedulable": true},
+                "status": {
+                    "conditions": [{"type": "MemoryPressure", "status": "True"}, {"type": "Ready", "status": "False"}],
+                    "addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "172.18.0.2"}],
+                },
+            }))
+            .unwrap(),
+        );
+        assert_eq!((node.role, node.ready, node.unschedulable), (NodeRole::ControlPlane, Ready::False, true));
+        assert_eq!(node.addresses, ["172.18.0.2"]);
+    }
+
+    #[test]
+    fn a_nil_ready_is_ready_and_an_endpoint_counts_once() {
+        let slice =
+            |endpoints| serde_json::from_value::<EndpointSlice>(json!({"addressType": "IPv4", "endpoints": endpoints})).unwrap();
+        let pod = |name: &str| json!({"kind": "Pod", "name": name});
+        let first = slice(json!([
+            {"addresses": ["10.0.0.1"], "targetRef": pod("a"), "nodeName": "n1"},
+            {"addresses": ["10.0.0.2"], "targetRef": pod("b"), "conditions": {"ready": false}},
+        ]));
+        let second = slice(json!([{"addresses": ["fd00::2"], "targetRef": pod("b"), "conditions": {"ready": true}}]));
+        let merged = merge(slice_endpoints(&first).chain(slice_endpoints(&second)));
+        let seen: Vec<_> = merged.iter().map(|endpoint| (endpoint.pod.as_deref().unwrap(), endpoint.ready)).collect();
+        assert_eq!(seen, [("a", true), ("b", true)]);
+        assert_eq!(merged[0].node.as_deref(), Some("n1"));
+    }
+
+    #[test]
+    fn a_headless_service_has_no_address() {
+        let service = read_service(
+            serde_json::from_value(json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "None", "ports": [{"port": 80}]}}))
+                .unwrap(),
+        );
+        assert_eq!(service.cluster_ip, None);
+        assert_eq!(service.ports, [ServicePort { name: None, port: 80, protocol: "TCP".into() }]);
+    }
+}

@@ -18,6 +18,8 @@ pub mod quality;
 mod series;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tracker;
 pub mod window;
 

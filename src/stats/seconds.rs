@@ -79,7 +79,8 @@ impl std::ops::Sub for Seconds {
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(decimals) = f.precision() {
-            return write!(f, "{:.decimals$}s", self.as_f64());
+            let seconds = self.as_f64();
+            return if f.sign_plus() { write!(f, "{seconds:+.decimals$}s") } else { write!(f, "{seconds:.decimals$}s") };
         }
         let (value, unit, decimals) = match self.as_f64().abs() {
             0.0 => return f.write_str("0s"),
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!([shown(7.0), shown(4.756), shown(0.02), shown(0.0004), shown(-1.5)], ["7s", "4.76s", "20ms", "0.4ms", "-1.5s"]);
         assert_eq!([shown(0.0), shown(0.0015), shown(120.0), shown(40.0)], ["0s", "1.5ms", "120s", "40s"]);
         assert_eq!(format!("{:.3}", Seconds::from_f64(4.781)), "4.781s");
+        assert_eq!(format!("{:+.3}", Seconds::from_f64(4.781)), "+4.781s");
     }
 
     #[test]

@@ -1,1 +1,103 @@
 //! Pure: findings and expectations in; pass, fail or inconclusive out.
+//!
+//! One rule of dominance: fail, then inconclusive, then pass. Inconclusive is never a pass: a bound that lies inside a measured
+//! interval, a fault that was not confirmed or hit nothing that the probe asks, a probe that was blind or late, a steady state that
+//! never held, a run that was cut short.
+
+mod doubt;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::Findings;
+use crate::experiment::Expectation;
+
+/// The three verdicts, by dominance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// What was expected was measured.
+    Pass,
+    /// What was measured proves neither.
+    Inconclusive,
+    /// What was measured contradicts what was expected.
+    Fail,
+}
+
+impl Outcome {
+    /// As reports print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Pass => "PASS",
+            Outcome::Inconclusive => "INCONCLUSIVE",
+            Outcome::Fail => "FAIL",
+        }
+    }
+}
+
+/// A run, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// The whole: the gravest of the assertions.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    pub summary: String,
+    /// Each expectation, in the experiment's order. None: nothing was asserted.
+    pub assertions: Vec<Assertion>,
+}
+
+/// An expectation, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Assertion {
+    /// The expectation: `detection within 7s`.
+    pub text: String,
+    /// What it is about: `detection`.
+    pub subject: String,
+    /// Its bound: `within 7s`.
+    pub bound: String,
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// What was measured: `4.781s`. `None`: nothing.
+    pub measured: Option<String>,
+    /// Why it is no pass.
+    pub why: Option<String>,
+}
+
+impl Assertion {
+    /// What was measured beside its bound: `detection 4.781s, within 7s`.
+    pub fn said(&self) -> String {
+        match &self.measured {
+            Some(measured) => format!("{} {measured}, {}", self.subject, self.bound),
+            None => format!("{} {}", self.subject, self.bound),
+        }
+    }
+}
+
+/// Judges what was found by what was expected.
+pub fn judge(found: &Findings, expect: &[Expectation]) -> Verdict {
+    let doubt = doubt::of_run(found);
+    let assertions: Vec<Assertion> =
+        expect.iter().map(|expectation| rules::assertion(found, expectation, doubt.as_deref())).collect();
+    let outcome = match &doubt {
+        Some(_) => Outcome::Inconclusive,
+        None => assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass),
+    };
+    let summary = doubt.unwrap_or_else(|| summary(outcome, &assertions));
+    Verdict { outcome, summary, assertions }
+}
+
+fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {
+    let count = |wanted| assertions.iter().filter(|a| a.outcome == wanted).count();
+    let all = assertions.len();
+    match outcome {
+        Outcome::Pass if all == 0 => "measured; nothing was asserted".into(),
+        Outcome::Pass => format!("{all} of {all} expectations hold"),
+        Outcome::Fail => format!("{} of {all} expectations do not hold", count(Outcome::Fail)),
+        Outcome::Inconclusive => format!("{} of {all} expectations could not be decided", count(Outcome::Inconclusive)),
+    }
+}

@@ -1,0 +1,104 @@
+//! Collects the warnings of a timeline.
+
+use std::time::Duration;
+
+use super::clock::Zero;
+use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding};
+use super::quality::Warning;
+use crate::stats::Seconds;
+use crate::timeline::{Event, Timeline, Tuning};
+
+/// An attempt sent later than this is late at any rate.
+const LATE: Seconds = Seconds::from_nanos(5_000_000);
+/// A clock that is off by less than this is as good as shared.
+const CLOCK: Seconds = Seconds::from_nanos(5_000_000);
+
+/// Everything that weakens a number, gravest first.
+pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if found.completion == Completion::Died {
+        warnings.push(Warning::RunDied);
+    }
+    warnings.extend(timeline.damage.iter().map(|what| Warning::Damaged { what: what.clone() }));
+    warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes)));
+    warnings.extend(found.probes.iter().flat_map(of_probe));
+    warnings.extend(gaps(timeline, found, zero));
+    warnings.extend(slow_heartbeats(found, &timeline.header.cluster.tuning));
+    warnings.extend(timeline.records.iter().filter_map(|record| match &record.event {
+        Event::Note { warning: true, text } => Some(Warning::Note { text: text.clone() }),
+        _ => None,
+    }));
+    warnings
+}
+
+fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding]) -> Vec<Warning> {
+    let (target, mut warnings) = (&fault.target, Vec::new());
+    if fault.confirmed.is_none() {
+        warnings.push(Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: target.clone() });
+    }
+    if fault.node.ready_before == Some(false) {
+        warnings.push(Warning::NodeNotReadyBefore { node: target.clone() });
+    }
+    for probe in probes.iter().filter(|probe| !probe.control) {
+        let asked = probe.service.as_ref().and_then(|name| fault.services.iter().find(|s| &s.service == name));
+        if let Some(service) = asked.filter(|service| service.hit.is_empty()) {
+            let (probe, service) = (probe.name.clone(), service.service.clone());
+            warnings.push(Warning::HitNoEndpoint { probe, service, target: target.clone() });
+        }
+    }
+    warnings
+}
+
+fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
+    let (probe, since, before) = (found.name.clone(), found.since_fault(), found.tally(Period::Before));
+    let mut warnings = Vec::new();
+    if found.control && since.failed > 0 {
+        warnings.push(Warning::ControlFailed { probe: probe.clone(), failed: since.failed, of: since.judged() });
+    }
+    if before.failed > 0 {
+        warnings.push(Warning::BackgroundErrors { probe: probe.clone(), failed: before.failed, of: before.judged() });
+    }
+    if since.blind_share() > 0.001 {
+        warnings.push(Warning::BlindProber { probe: probe.clone(), blind: since.blind, of: since.judged() + since.blind });
+    }
+    if found.lateness.p99 > found.interval.max(LATE) {
+        let (p99, interval) = (found.lateness.p99, found.interval);
+        warnings.push(Warning::LateProber { probe: probe.clone(), p99, interval });
+    }
+    if found.clock_uncertainty > CLOCK {
+        warnings.push(Warning::ClockUncertain { probe: probe.clone(), uncertainty: found.clock_uncertainty });
+    }
+    if found.truncated {
+        warnings.push(Warning::AttemptsCut { probe });
+    }
+    warnings
+}
+
+/// Gaps between the first fault's request and the end of the run.
+fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
+    let Some(first) = found.faults.first() else { return Vec::new() };
+    let gap = |record: &crate::timeline::Record| match &record.event {
+        Event::WatchGap { watch, until, reason } => {
+            let (from, until) = (zero.at(record.since.unwrap_or(record.at)), until.map(|until| zero.at(until)));
+            until.is_none_or(|until| until > first.requested).then(|| Warning::WatchGap {
+                watch: watch.clone(),
+                from,
+                until,
+                reason: reason.clone(),
+            })
+        }
+        _ => None,
+    };
+    timeline.records.iter().filter_map(gap).collect()
+}
+
+/// The status counts as known when it was seen to beat, or when its frequency is: a watch need not show every post.
+fn slow_heartbeats(found: &Findings, tuning: &Tuning) -> Vec<Warning> {
+    let Some(grace) = tuning.node_monitor_grace_period.map(Seconds::from) else { return Vec::new() };
+    let report = tuning.node_status_report_frequency.map(|f: Duration| Seconds::from(f));
+    let slow = |beats: &super::findings::HeartbeatFinding| {
+        let interval = beats.status.or(report)?.min(beats.lease?);
+        (interval > grace).then(|| Warning::SlowHeartbeats { node: beats.node.clone(), interval, grace })
+    };
+    found.heartbeats.iter().filter_map(slow).collect()
+}

@@ -1,0 +1,115 @@
+//! Which endpoints a Service had, which of them a fault hit, and when those left and came back.
+
+use std::collections::BTreeMap;
+
+use super::clock::Zero;
+use super::findings::{EndpointFinding, NodeCount, ServiceFinding, When};
+use crate::timeline::{Change, Endpoint, Event, Moment, Record};
+
+/// The ready endpoints of every Service at a moment, by Service and address.
+pub fn ready_at(records: &[Record], moment: Moment) -> BTreeMap<&str, BTreeMap<&str, &Endpoint>> {
+    let mut services: BTreeMap<&str, BTreeMap<&str, &Endpoint>> = BTreeMap::new();
+    for record in records.iter().take_while(|record| record.at < moment) {
+        if let Event::Endpoint { service, change, endpoint } = &record.event {
+            let endpoints = services.entry(service).or_default();
+            match endpoint.ready && *change != Change::Deleted {
+                true => endpoints.insert(&endpoint.address, endpoint),
+                false => endpoints.remove(endpoint.address.as_str()),
+            };
+        }
+    }
+    services
+}
+
+/// Every Service at the request of a fault on `node`, and what became of its endpoints there up to `until`.
+pub fn services(records: &[Record], node: &str, requested: Moment, until: Moment, zero: Zero) -> Vec<ServiceFinding> {
+    let after = records.partition_point(|record| record.at < requested);
+    let end = records.partition_point(|record| record.at < until);
+    let found = ready_at(records, requested);
+    let scope = Scope { after: &records[after..end], node, requested, zero };
+    found.into_iter().map(|(name, endpoints)| scope.service(name, &endpoints)).collect()
+}
+
+struct Scope<'a> {
+    after: &'a [Record],
+    node: &'a str,
+    requested: Moment,
+    zero: Zero,
+}
+
+impl Scope<'_> {
+    fn service(&self, name: &str, endpoints: &BTreeMap<&str, &Endpoint>) -> ServiceFinding {
+        let changes: Vec<Seen<'_>> = self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
+        let on_node = endpoints.values().filter(|endpoint| endpoint.node.as_deref() == Some(self.node));
+        let hit: Vec<EndpointFinding> = on_node.map(|endpoint| self.fate(endpoint, &changes)).collect();
+        ServiceFinding {
+            service: name.to_owned(),
+            endpoints: endpoints.len() as u32,
+            by_node: by_node(endpoints),
+            removed: last_of(hit.iter().map(|e| e.left)),
+            back: last_of(hit.iter().map(|e| e.back)),
+            hit,
+        }
+    }
+
+    fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
+        let left = changes.iter().position(|seen| seen.endpoint.address == endpoint.address && !seen.ready());
+        let back = left.and_then(|left| changes[left + 1..].iter().find(|seen| seen.ready() && same(seen.endpoint, endpoint)));
+        EndpointFinding {
+            address: endpoint.address.clone(),
+            pod: endpoint.pod.clone(),
+            left: left.map(|left| self.when(changes[left].record)),
+            deleted: left.is_some_and(|left| changes[left].deleted),
+            back: back.map(|seen| self.when(seen.record)),
+        }
+    }
+
+    /// No earlier than the fault, however long the watch was blind.
+    fn when(&self, record: &Record) -> When {
+        let when = self.zero.when(record.bracket());
+        When { earliest: when.earliest.max(self.zero.at(self.requested)), latest: when.latest }
+    }
+}
+
+fn by_node(endpoints: &BTreeMap<&str, &Endpoint>) -> Vec<NodeCount> {
+    let mut counts: BTreeMap<Option<&str>, u32> = BTreeMap::new();
+    for endpoint in endpoints.values() {
+        *counts.entry(endpoint.node.as_deref()).or_default() += 1;
+    }
+    counts.into_iter().map(|(node, count)| NodeCount { node: node.map(str::to_owned), count }).collect()
+}
+
+/// The last of some moments; `None` without any, or when one is missing.
+fn last_of(mut moments: impl Iterator<Item = Option<When>>) -> Option<When> {
+    let first = moments.next()??;
+    moments.try_fold(first, |last, when| {
+        let when = when?;
+        Some(When { earliest: last.earliest.max(when.earliest), latest: last.latest.max(when.latest) })
+    })
+}
+
+struct Seen<'a> {
+    record: &'a Record,
+    endpoint: &'a Endpoint,
+    deleted: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn of(record: &'a Record, wanted: &str) -> Option<Self> {
+        match &record.event {
+            Event::Endpoint { service, change, endpoint } if service == wanted && *change != Change::Baseline => {
+                Some(Self { record, endpoint, deleted: *change == Change::Deleted })
+            }
+            _ => None,
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.endpoint.ready && !self.deleted
+    }
+}
+
+/// The same pod (its address may be another after a restart), or another one on the same node.
+fn same(a: &Endpoint, b: &Endpoint) -> bool {
+    a.address == b.address || (a.pod.is_some() && a.pod == b.pod) || (a.node.is_some() && a.node == b.node)
+}

@@ -1,0 +1,166 @@
+//! What each fault came to: its own phases, and what the engine, the node, its endpoints and Kubernetes' events show of it.
+
+use super::clock::Zero;
+use super::endpoints;
+use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
+use crate::stats::Seconds;
+use crate::timeline::{Anchor, Change, Event, FaultPhase, Moment, Ready, Record, Timeline};
+
+/// Every fault of a run, in the order of their requests.
+pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
+    let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
+    let until = |i: usize| requests.get(i + 1).map_or(Moment(u64::MAX), |next| next.at);
+    let finding = |(i, request): (usize, &Request<'_>)| {
+        let scope = Scope { records: &timeline.records, anchor: &timeline.header.anchor, zero, request: *request, until: until(i) };
+        scope.fault()
+    };
+    requests.iter().enumerate().map(finding).collect()
+}
+
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    step: u32,
+    kind: &'a str,
+    target: &'a str,
+    at: Moment,
+}
+
+impl<'a> Request<'a> {
+    fn of(record: &'a Record) -> Option<Self> {
+        match &record.event {
+            Event::Fault { step, fault, target, phase: FaultPhase::Requested, .. } => {
+                Some(Self { step: *step, kind: fault, target, at: record.at })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One fault, and the records up to the next one's request.
+struct Scope<'a> {
+    records: &'a [Record],
+    anchor: &'a Anchor,
+    zero: Zero,
+    request: Request<'a>,
+    until: Moment,
+}
+
+impl Scope<'_> {
+    fn fault(&self) -> FaultFinding {
+        let at = |phase| self.phase(phase).map(|(at, _)| self.zero.at(at));
+        let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
+        let services = endpoints::services(self.records, self.request.target, self.request.at, self.until, self.zero);
+        FaultFinding {
+            step: self.request.step,
+            kind: self.request.kind.to_owned(),
+            target: self.request.target.to_owned(),
+            requested: self.zero.at(self.request.at),
+            returned: at(FaultPhase::Returned),
+            confirmed: self.phase(FaultPhase::Confirmed).map(|(at, detail)| Seen {
+                at: self.zero.at(at),
+                own_time: None,
+                what: detail.to_owned(),
+            }),
+            engine: self.engine(),
+            undo_requested: undo_requested.map(|at| self.zero.at(at)),
+            undone: at(FaultPhase::Undone),
+            not_undone: self.phase(FaultPhase::NotUndone).map(|(_, detail)| detail.to_owned()),
+            node: self.node(undo_requested.unwrap_or(Moment(u64::MAX))),
+            services,
+            notices: self.notices(),
+        }
+    }
+
+    /// The records from the request up to the next one.
+    fn after(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| record.at >= self.request.at && record.at < self.until)
+    }
+
+    /// A phase's first record. Phases of this step may come after the next request too (an undo that was retried).
+    fn phase(&self, wanted: FaultPhase) -> Option<(Moment, &str)> {
+        self.records.iter().filter(|record| record.at >= self.request.at).find_map(|record| match &record.event {
+            Event::Fault { step, phase, detail, target, .. }
+                if *step == self.request.step && *phase == wanted && target == self.request.target =>
+            {
+                Some((record.at, detail.as_str()))
+            }
+            _ => None,
+        })
+    }
+
+    fn own(&self, time: &Option<jiff::Timestamp>) -> Option<Seconds> {
+        self.anchor.moment_of((*time)?).map(|at| self.zero.at(at))
+    }
+
+    fn engine(&self) -> Vec<Seen> {
+        let seen = |record: &Record| match &record.event {
+            Event::Docker { container, action, engine_time } if container == self.request.target => {
+                Some(Seen { at: self.zero.at(record.at), own_time: self.own(engine_time), what: action.clone() })
+            }
+            _ => None,
+        };
+        self.after().filter_map(seen).collect()
+    }
+
+    fn notices(&self) -> Vec<Seen> {
+        let about = format!("Node/{}", self.request.target);
+        let seen = |record: &Record| match &record.event {
+            Event::KubeEvent { reason, regarding, time, change: Change::Changed, .. } if *regarding == about => {
+                Some(Seen { at: self.zero.at(record.at), own_time: self.own(time), what: reason.clone() })
+            }
+            _ => None,
+        };
+        self.after().filter_map(seen).collect()
+    }
+
+    fn states(&self) -> impl Iterator<Item = State<'_>> {
+        self.records.iter().filter(|r| r.at < self.until).filter_map(|record| State::of(record, self.request.target))
+    }
+
+    fn node(&self, undo: Moment) -> NodeFinding {
+        let before = self.states().take_while(|s| s.record.at < self.request.at).last();
+        let detected = self.states().filter(|s| s.changed && s.record.at >= self.request.at).find(|s| s.is_detection(undo));
+        let after = detected.as_ref().map(|s| s.record.at);
+        let again = after.and_then(|after| self.states().find(|s| s.record.at > after && s.ready == Ready::True));
+        NodeFinding {
+            ready_before: before.map(|s| s.ready == Ready::True),
+            detected: detected.map(|s| self.detected(&s)),
+            ready_again: again.map(|s| self.zero.when(s.record.bracket())),
+        }
+    }
+
+    fn detected(&self, state: &State<'_>) -> Detected {
+        let when = self.zero.when(state.record.bracket());
+        Detected {
+            // It can't have been noticed before it happened, however long the watch was blind.
+            at: When { earliest: when.earliest.max(self.zero.at(self.request.at)), latest: when.latest },
+            status: format!("{:?}", state.ready),
+            reason: state.reason.to_owned(),
+            transition: self.own(&state.transition),
+        }
+    }
+}
+
+struct State<'a> {
+    record: &'a Record,
+    changed: bool,
+    ready: Ready,
+    reason: &'a str,
+    transition: Option<jiff::Timestamp>,
+}
+
+impl<'a> State<'a> {
+    fn of(record: &'a Record, wanted: &str) -> Option<Self> {
+        match &record.event {
+            Event::Node { node, change, ready, reason, transition, .. } if node == wanted && *change != Change::Deleted => {
+                Some(Self { record, changed: *change == Change::Changed, ready: *ready, reason, transition: *transition })
+            }
+            _ => None,
+        }
+    }
+
+    /// A node that starts again says False of itself for a moment: after the undo only the controller's Unknown counts.
+    fn is_detection(&self, undo: Moment) -> bool {
+        self.ready == Ready::Unknown || (self.ready == Ready::False && self.record.at < undo)
+    }
+}

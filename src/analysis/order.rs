@@ -1,0 +1,133 @@
+//! Attempts in the order of their slots. They are stored in the order in which they ended, so those that failed late come late.
+
+use std::collections::VecDeque;
+
+use crate::timeline::{Attempt, AttemptReader, ProbeSpan};
+
+/// More slots than this are never waited for.
+const MOST_WAITING: u64 = 1 << 16;
+/// Slots that may be overtaken beyond those of a timeout.
+const SLACK: u64 = 256;
+
+/// Yields attempts by slot, in one pass, keeping only those that have to wait for an earlier one. A slot that never comes is given up
+/// when more successors wait than two timeouts have slots.
+#[derive(Debug)]
+pub struct InOrder<'a> {
+    reader: AttemptReader<'a>,
+    next: u64,
+    waiting: VecDeque<Option<Attempt>>,
+    leaper: Option<Attempt>,
+    limit: u64,
+    ended: bool,
+}
+
+impl<'a> InOrder<'a> {
+    /// Attempts of a probe, by slot.
+    pub fn new(span: &ProbeSpan, reader: AttemptReader<'a>) -> Self {
+        let limit = (span.timeout_ns / span.interval_ns.max(1)).saturating_mul(2).saturating_add(SLACK).min(MOST_WAITING);
+        Self { reader, next: 0, waiting: VecDeque::new(), leaper: None, limit, ended: false }
+    }
+
+    /// The reader below: its back ends, and whether its file was cut.
+    pub fn reader(&self) -> &AttemptReader<'a> {
+        &self.reader
+    }
+
+    /// Whether the first that waits need not wait any longer.
+    #[inline]
+    fn release(&self) -> bool {
+        match self.waiting.front() {
+            None => false,
+            Some(first) => first.is_some() || self.ended || self.leaper.is_some() || self.waiting.len() as u64 > self.limit,
+        }
+    }
+
+    /// The first that waits; slots before it are given up.
+    fn first_waiting(&mut self) -> Option<Attempt> {
+        while let Some(first) = self.waiting.pop_front() {
+            self.next += 1;
+            if first.is_some() {
+                return first;
+            }
+        }
+        None
+    }
+
+    fn keep(&mut self, attempt: Attempt) {
+        let place = (attempt.slot - self.next) as usize;
+        if place >= self.waiting.len() {
+            self.waiting.resize_with(place + 1, || None);
+        }
+        self.waiting[place] = Some(attempt);
+    }
+}
+
+impl Iterator for InOrder<'_> {
+    type Item = Attempt;
+
+    #[inline]
+    fn next(&mut self) -> Option<Attempt> {
+        loop {
+            if self.release()
+                && let Some(attempt) = self.first_waiting()
+            {
+                return Some(attempt);
+            }
+            if let Some(attempt) = self.leaper.take() {
+                self.next = attempt.slot.saturating_add(1);
+                return Some(attempt);
+            }
+            if self.ended {
+                return None;
+            }
+            match self.reader.next() {
+                None => self.ended = true,
+                // One that was given up, or is there twice: better late than never.
+                Some(attempt) if attempt.slot < self.next => return Some(attempt),
+                Some(attempt) if attempt.slot == self.next && self.waiting.is_empty() => {
+                    self.next = self.next.saturating_add(1);
+                    return Some(attempt);
+                }
+                // Nothing that waits has anything to wait for behind such a leap.
+                Some(attempt) if attempt.slot - self.next > 2 * self.limit => self.leaper = Some(attempt),
+                Some(attempt) => self.keep(attempt),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing;
+    use crate::timeline::Outcome;
+    use crate::timeline::attempts::AttemptEncoder;
+
+    fn ordered(slots: &[u64]) -> Vec<u64> {
+        let (mut encoder, mut bytes) = (AttemptEncoder::default(), Vec::new());
+        for &slot in slots {
+            encoder.attempt(&testing::attempt(slot, Outcome::Ok, 100), &mut bytes);
+        }
+        let span = testing::span("web", 10, 200);
+        InOrder::new(&span, AttemptReader::records(&bytes)).map(|a| a.slot).collect()
+    }
+
+    #[test]
+    fn late_ones_are_put_in_their_place() {
+        assert_eq!(ordered(&[0, 1, 4, 2, 5, 6, 3, 7]), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(ordered(&[2, 1, 0]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_missing_slot_does_not_stop_the_rest() {
+        assert_eq!(ordered(&[0, 2, 3]), [0, 2, 3]);
+        let slots: Vec<u64> = (0..3000).filter(|s| s % 1000 != 500).collect();
+        assert_eq!(ordered(&slots), slots);
+    }
+
+    #[test]
+    fn a_leap_loses_nothing_and_takes_no_memory() {
+        assert_eq!(ordered(&[0, 2, 1 << 50, (1 << 50) + 1, 1]), [0, 2, 1 << 50, (1 << 50) + 1, 1]);
+        assert_eq!(ordered(&[u64::MAX - 1, u64::MAX]), [u64::MAX - 1, u64::MAX]);
+    }
+}

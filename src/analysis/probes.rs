@@ -1,0 +1,184 @@
+//! A probe's attempts, in one pass: counts, windows, lateness, and the columns of its sparkline.
+
+use hdrhistogram::Histogram;
+
+use super::classes::Classes;
+use super::clock::Zero;
+use super::findings::{FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
+use super::order::InOrder;
+use super::series::SeriesBuilder;
+use super::tracker::{Observation, Segment, Tracker};
+use crate::stats::{Seconds, draws_to_exclude};
+use crate::timeline::store::ProbeFile;
+use crate::timeline::{Attempt, ProbeSpan};
+
+/// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
+const MOST_LATE_US: u64 = 600_000_000;
+
+/// What a probe's clients noticed. `end` is the run's last moment.
+pub fn probe(file: &ProbeFile, faults: &[FaultFinding], zero: Zero, end: Seconds) -> ProbeFinding {
+    let mut pass = Pass::new(&file.span, faults, zero, end);
+    let mut attempts = InOrder::new(&file.span, file.attempts());
+    while let Some(attempt) = attempts.next() {
+        let named = attempts.reader().backends();
+        if named.len() > pass.named {
+            pass.name_backends(named, faults);
+        }
+        pass.take(&attempt);
+    }
+    pass.finish(faults, attempts.reader().truncated())
+}
+
+struct Pass<'a> {
+    span: &'a ProbeSpan,
+    start: i64,
+    reusable: bool,
+    tallies: Vec<Tally>,
+    segments: Vec<Segment>,
+    tracker: Tracker,
+    classes: Classes,
+    late: Histogram<u64>,
+    series: SeriesBuilder,
+    asked: Option<When>,
+    named: usize,
+}
+
+impl<'a> Pass<'a> {
+    fn new(span: &'a ProbeSpan, faults: &[FaultFinding], zero: Zero, end: Seconds) -> Self {
+        let segments = segments(span, faults);
+        let start = zero.at(span.start);
+        Self {
+            span,
+            start: start.as_nanos(),
+            // A kept TCP connection to a dead peer looks open: only opening one proves anything.
+            reusable: span.probe.protocol != "tcp",
+            tallies: vec![Tally::default(); segments.len()],
+            tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns))),
+            segments,
+            classes: Classes::default(),
+            late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
+            series: SeriesBuilder::new(start, end),
+            asked: None,
+            named: 0,
+        }
+    }
+
+    fn name_backends(&mut self, names: &[&str], faults: &[FaultFinding]) {
+        for name in &names[self.named..] {
+            let hit = |segment: &Segment| {
+                let fault = fault_of(segment.period, faults);
+                fault.and_then(|fault| asked_service(self.span, fault)).is_some_and(|service| is_hit(service, name))
+            };
+            self.tracker.back_end(self.segments.iter().map(hit).collect());
+        }
+        self.named = names.len();
+    }
+
+    #[inline]
+    fn take(&mut self, attempt: &Attempt) {
+        let micros = |us: u64| clamp(us).saturating_mul(1000);
+        let due = clamp(attempt.slot).saturating_mul(clamp(self.span.interval_ns)).saturating_add(self.start);
+        let sent = Seconds::from_nanos(due.saturating_add(micros(attempt.late_us)));
+        let done = Seconds::from_nanos(sent.as_nanos().saturating_add(micros(attempt.duration_us())));
+        let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
+        let tally = &mut self.tallies[self.tracker.enter(sent, done, failed)];
+        if !ok {
+            self.classes.count(attempt.outcome);
+        }
+        if !ok && !failed {
+            tally.blind += 1;
+            return;
+        }
+        *if failed { &mut tally.failed } else { &mut tally.ok } += 1;
+        self.late.saturating_record(attempt.late_us);
+        self.series.count(sent, failed);
+        let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
+        asked.latest = asked.latest.max(sent);
+        self.tracker.take(Observation {
+            sent,
+            done,
+            outcome: attempt.outcome,
+            draw: !attempt.reused,
+            proves: self.reusable || !attempt.reused,
+            backend: attempt.backend,
+        });
+    }
+
+    fn finish(self, faults: &[FaultFinding], truncated: bool) -> ProbeFinding {
+        let span = self.span;
+        let periods = self.segments.iter().zip(&self.tallies).map(|(s, t)| PeriodTally { period: s.period, tally: *t }).collect();
+        let late = |p: f64| Seconds::from_nanos(clamp(self.late.value_at_quantile(p)).saturating_mul(1000));
+        let interval = Seconds::from_nanos(clamp(span.interval_ns));
+        ProbeFinding {
+            name: span.probe.name.clone(),
+            protocol: span.probe.protocol.clone(),
+            target: span.probe.target.clone(),
+            service: span.probe.service.clone(),
+            from: span.probe.from.clone(),
+            reused: span.probe.reused,
+            control: span.probe.control,
+            interval,
+            timeout: Seconds::from_nanos(clamp(span.timeout_ns)),
+            asked: self.asked,
+            total: self.tallies.iter().fold(Tally::default(), |sum, t| sum.plus(*t)),
+            classes: self.classes.counts(),
+            periods,
+            windows: self.tracker.finish(),
+            blind_below: faults.first().and_then(|fault| blind_below(span, fault, interval)),
+            lateness: Lateness { p50: late(0.5), p99: late(0.99), max: late(1.0) },
+            clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
+            truncated,
+            series: self.series.finish(),
+        }
+    }
+}
+
+fn clamp(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The parts of the run, by each fault's request and its undo's.
+fn segments(span: &ProbeSpan, faults: &[FaultFinding]) -> Vec<Segment> {
+    let mut segments = vec![Segment { period: Period::Before, from: Seconds::from_nanos(i64::MIN), miss: None }];
+    for fault in faults {
+        let (miss, step) = (miss(span, fault), fault.step);
+        segments.push(Segment { period: Period::Fault { step }, from: fault.requested, miss });
+        if let Some(from) = fault.undo_requested {
+            segments.push(Segment { period: Period::AfterUndo { step }, from, miss });
+        }
+    }
+    segments
+}
+
+fn fault_of(period: Period, faults: &[FaultFinding]) -> Option<&FaultFinding> {
+    match period {
+        Period::Before => None,
+        Period::Fault { step } | Period::AfterUndo { step } => faults.iter().find(|fault| fault.step == step),
+    }
+}
+
+/// The Service that a probe asks, as the fault found it.
+pub fn asked_service<'a>(span: &ProbeSpan, fault: &'a FaultFinding) -> Option<&'a ServiceFinding> {
+    let name = span.probe.service.as_ref()?;
+    fault.services.iter().find(|service| &service.service == name)
+}
+
+fn is_hit(service: &ServiceFinding, name: &str) -> bool {
+    service.hit.iter().any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
+}
+
+/// The share of attempts that go to back ends that a fault did not hit. What is no Service is taken for one back end; `None` where the
+/// endpoints are not known, or none of them was hit.
+fn miss(span: &ProbeSpan, fault: &FaultFinding) -> Option<f64> {
+    if span.probe.service.is_none() {
+        return Some(0.0);
+    }
+    let service = asked_service(span, fault)?;
+    let (all, hit) = (f64::from(service.endpoints), service.hit.len() as f64);
+    (hit > 0.0 && all >= hit).then(|| 1.0 - hit / all)
+}
+
+fn blind_below(span: &ProbeSpan, fault: &FaultFinding, interval: Seconds) -> Option<Seconds> {
+    let draws = draws_to_exclude(miss(span, fault)?)?;
+    Some(Seconds::from_nanos(interval.as_nanos().saturating_mul(clamp(draws))))
+}

@@ -1,0 +1,96 @@
+//! A window of errors, as a report tells it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::findings::{Period, When};
+use crate::stats::{Between, Seconds};
+
+/// The errors that a probe's clients saw in one period. Moments are those of *sending*.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// The period. A failure sent before a fault's request and failed after it belongs to the fault.
+    pub period: Period,
+    /// When the first request that failed was sent.
+    pub first_failure: Seconds,
+    /// When the last request that failed was sent.
+    pub last_failure: Seconds,
+    /// When the client of the last failure to end knew of it.
+    pub waited_until: Seconds,
+    /// When errors began.
+    pub start: Edge,
+    /// When errors ended.
+    pub end: Edge,
+    /// How long they lasted: at least from the first to the last failure, at most from edge to edge.
+    pub length: Between,
+    /// Nothing shows that they ended before the undo, or before the end of the data: the end's `latest` is only that.
+    pub open: bool,
+    /// How many attempts failed.
+    pub failed: u64,
+    /// How many attempts, from the first failure to the last, say something.
+    pub attempts: u64,
+    /// The failures by class, most first.
+    pub classes: Vec<ClassCount>,
+    /// Of the failures, how many were in flight when the fault was requested: sent before it, failed after it.
+    pub in_flight: u64,
+    /// The longest run of successes between two failures.
+    pub longest_gap: Option<Gap>,
+    /// The longest run of failures without a success between them.
+    pub longest_streak: u64,
+}
+
+/// An edge of a window of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Edge {
+    /// Where it lies.
+    pub when: When,
+    /// What bounds it on the outer side.
+    pub proof: Proof,
+}
+
+/// What bounds a window on its outer side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Proof {
+    /// A success of a back end that was hit.
+    BackEnd,
+    /// The neighbouring success: all back ends were hit, so any answer proves that they answer.
+    Neighbour,
+    /// So many successes in a row, which all would have missed the dead back ends with a chance of at most 5 %.
+    Draws {
+        /// How many.
+        attempts: u64,
+    },
+    /// Nothing but the request of a fault.
+    FaultRequest,
+    /// Nothing but the request of an undo.
+    UndoRequest,
+    /// Nothing but the beginning of the data.
+    StartOfData,
+    /// Nothing but the end of the data.
+    EndOfData,
+}
+
+/// How many attempts ended in a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassCount {
+    /// The class: `timeout`, `refused`, `status 503`.
+    pub class: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A run of successes inside a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    /// When the failure before it was sent.
+    pub from: Seconds,
+    /// When the failure after it was sent.
+    pub to: Seconds,
+    /// How many successes.
+    pub successes: u64,
+}

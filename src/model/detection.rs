@@ -1,0 +1,314 @@
+//! When a dead node is noticed: the closed form of the kubelet's heartbeats and the controller's passes.
+//!
+//! The controller stamps a heartbeat with its own clock at its own pass, and finds the node dead at the first pass at which more than
+//! the grace period has gone by. Its loop sleeps the monitor period after each pass, so n = ceil(grace / period) passes always
+//! suffice. With a heartbeat every h, NotReady comes between `n p - h` and `n p + p` after the kubelet's last breath where the lease
+//! is the heartbeat, and up to `n p + 2 p` where the node's status is: a changed status makes the controller forget the lease that it
+//! knew, so that its next pass takes the old lease for a renewal (`tryUpdateNodeHealth`).
+//!
+//! Only settings go in, never a measurement of the run.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{Between, Seconds};
+use crate::timeline::Tuning;
+
+/// How a fault ends the heartbeats of the node that it hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KubeletEnd {
+    /// At once: power loss, a freeze, a cut cable, the kubelet stopped.
+    AtOnce,
+    /// By an orderly shutdown, which may take so long.
+    Orderly {
+        /// The longest that the shutdown may take.
+        grace: Duration,
+    },
+    /// Not at all: the node goes on reporting.
+    Never,
+}
+
+impl KubeletEnd {
+    /// How a kind of fault (`nodeStop`, ...) ends the kubelet. Faults that this program does not know end none.
+    pub fn of_fault(kind: &str, grace: Option<Duration>) -> Self {
+        match kind {
+            "nodeStop" => KubeletEnd::Orderly { grace: grace.unwrap_or(Duration::from_secs(10)) },
+            "nodeKill" | "nodePause" | "nodeDisconnect" | "kubeletStop" => KubeletEnd::AtOnce,
+            _ => KubeletEnd::Never,
+        }
+    }
+
+    /// The longest time from the call to the last heartbeat.
+    fn delay(self) -> Duration {
+        match self {
+            KubeletEnd::Orderly { grace } => grace.min(ORDERLY_EXIT),
+            KubeletEnd::AtOnce | KubeletEnd::Never => Duration::ZERO,
+        }
+    }
+}
+
+/// systemd ends the kubelet among the first; what takes the rest of the ten seconds are containers that ignore SIGTERM.
+const ORDERLY_EXIT: Duration = Duration::from_millis(600);
+/// The kubelet waits between 1 and 1.04 times its setting from one heartbeat to the next.
+const JITTER: f64 = 1.04;
+/// The controller's loop sleeps the period *after* each pass: measured 1.0007 to 1.0011 s for 1 s.
+const PASS: f64 = 1.0011;
+
+const UPDATE: Duration = Duration::from_secs(10);
+const REPORT: Duration = Duration::from_secs(300);
+const LEASE: Duration = Duration::from_secs(40);
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// What the controller counts as the node's sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Heartbeat {
+    /// The renewal of the node's Lease.
+    Lease,
+    /// The post of the node's status.
+    Status,
+}
+
+/// A number that a prediction rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Constant {
+    /// What it is, as Kubernetes names it.
+    pub name: String,
+    /// Its value.
+    pub value: Seconds,
+    /// Where it comes from.
+    pub source: String,
+}
+
+/// When a dead node will be noticed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Prediction {
+    /// From the request of the fault until Ready is no longer True.
+    pub detection: Between,
+    /// The heartbeat that really beats.
+    pub heartbeat: Heartbeat,
+    /// How often, as configured.
+    pub heartbeat_interval: Seconds,
+    /// The controller's passes within which the grace period has certainly gone by.
+    pub passes: u32,
+    /// The controller's grace period.
+    pub grace: Seconds,
+    /// The controller's monitor period.
+    pub period: Seconds,
+    /// What it rests on, with sources.
+    pub constants: Vec<Constant>,
+}
+
+/// Why nothing can be predicted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unpredictable {
+    /// The fault leaves the heartbeats alone.
+    #[error("this fault does not end the node's heartbeats")]
+    StillBeating,
+    /// The version is needed for a default and not understood.
+    #[error("the grace period is not known, and its default depends on the version, which `{0}` does not tell")]
+    Version(String),
+    /// Healthy nodes lose their heartbeat.
+    #[error("heartbeats come every {interval}, later than the grace period of {grace}: healthy nodes are taken for dead")]
+    Flapping {
+        /// The heartbeat's interval.
+        interval: Seconds,
+        /// The grace period.
+        grace: Seconds,
+    },
+    /// A period of nothing.
+    #[error("the monitor period is zero")]
+    NoPeriod,
+}
+
+/// The heartbeat that really beats, and its interval: the status or the lease, whichever is sooner.
+///
+/// The kubelet looks every `nodeStatusUpdateFrequency` but posts an unchanged status only every `nodeStatusReportFrequency` (five
+/// minutes, or equal to the former where that one is set in the config *file*; the flag of the same name leaves it at five minutes).
+pub fn heartbeat(tuning: &Tuning) -> (Heartbeat, Duration) {
+    let (lease, status) = (lease_interval(tuning), status_interval(tuning));
+    if status <= lease { (Heartbeat::Status, status) } else { (Heartbeat::Lease, lease) }
+}
+
+fn lease_interval(tuning: &Tuning) -> Duration {
+    tuning.node_lease_duration.unwrap_or(LEASE) / 4
+}
+
+fn status_interval(tuning: &Tuning) -> Duration {
+    let update = tuning.node_status_update_frequency.unwrap_or(UPDATE);
+    let report = tuning.node_status_report_frequency.or(tuning.node_status_update_frequency).unwrap_or(REPORT);
+    report.max(update)
+}
+
+/// When a node that fails in this way will be noticed. `kubernetes` is the API server's version, for the defaults of what is not
+/// known. Errors say why nothing can be predicted.
+pub fn predict(tuning: &Tuning, kubernetes: &str, end: KubeletEnd) -> Result<Prediction, Unpredictable> {
+    if end == KubeletEnd::Never {
+        return Err(Unpredictable::StillBeating);
+    }
+    let mut constants = Vec::new();
+    let grace = grace_period(tuning, kubernetes, &mut constants)?;
+    let period = named("--node-monitor-period", tuning.node_monitor_period, PERIOD, &mut constants);
+    let (beat, interval) = heartbeat(tuning);
+    constants.push(heartbeat_constant(tuning, beat, interval));
+    if period.is_zero() {
+        return Err(Unpredictable::NoPeriod);
+    }
+    if interval >= grace {
+        return Err(Unpredictable::Flapping { interval: interval.into(), grace: grace.into() });
+    }
+    let passes = grace.as_nanos().div_ceil(period.as_nanos()) as u32;
+    // A status that is posted at all within a grace period can make the controller forget the lease.
+    let extra = if status_interval(tuning) < grace { 2 } else { 1 };
+    let delay = end.delay();
+    if !delay.is_zero() {
+        let source = "an orderly shutdown of a node ended its kubelet within this, measured on kind with Kubernetes 1.34.4";
+        constants.push(Constant { name: "kubelet's exit".into(), value: delay.into(), source: source.into() });
+    }
+    let pass = period.as_secs_f64();
+    let earliest = f64::from(passes) * pass - JITTER * interval.as_secs_f64();
+    let latest = f64::from(passes + extra) * pass * PASS + delay.as_secs_f64();
+    Ok(Prediction {
+        detection: Between::new(earliest.into(), latest.into()),
+        heartbeat: beat,
+        heartbeat_interval: interval.into(),
+        passes,
+        grace: grace.into(),
+        period: period.into(),
+        constants,
+    })
+}
+
+fn named(name: &str, set: Option<Duration>, default: Duration, constants: &mut Vec<Constant>) -> Duration {
+    let source = if set.is_some() { "the cluster's setting" } else { "Kubernetes' default" };
+    let value = set.unwrap_or(default);
+    constants.push(Constant { name: name.into(), value: value.into(), source: source.into() });
+    value
+}
+
+/// 40 s up to 1.31, 50 s since 1.32.
+fn grace_period(tuning: &Tuning, kubernetes: &str, constants: &mut Vec<Constant>) -> Result<Duration, Unpredictable> {
+    let name = "--node-monitor-grace-period";
+    if tuning.node_monitor_grace_period.is_some() {
+        return Ok(named(name, tuning.node_monitor_grace_period, Duration::ZERO, constants));
+    }
+    let minor = minor_version(kubernetes).ok_or_else(|| Unpredictable::Version(kubernetes.to_owned()))?;
+    let (seconds, since) = if minor >= 32 { (50, "since 1.32") } else { (40, "up to 1.31") };
+    let value = Duration::from_secs(seconds);
+    constants.push(Constant { name: name.into(), value: value.into(), source: format!("Kubernetes' default {since}") });
+    Ok(value)
+}
+
+fn minor_version(kubernetes: &str) -> Option<u32> {
+    let minor = kubernetes.trim_start_matches('v').strip_prefix("1.")?;
+    minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn heartbeat_constant(tuning: &Tuning, beat: Heartbeat, interval: Duration) -> Constant {
+    let (name, known) = match beat {
+        Heartbeat::Status => ("nodeStatusReportFrequency", tuning.node_status_report_frequency.is_some()),
+        Heartbeat::Lease => ("nodeLeaseDurationSeconds / 4", tuning.node_lease_duration.is_some()),
+    };
+    let source = match (known, beat) {
+        (true, _) => "the kubelet's setting",
+        (false, Heartbeat::Lease) => "Kubernetes' default",
+        (false, Heartbeat::Status) => "nodeStatusUpdateFrequency, which sets it in the kubelet's config file",
+    };
+    Constant { name: name.into(), value: interval.into(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(n: u64) -> Option<Duration> {
+        Some(Duration::from_secs(n))
+    }
+
+    fn tuned() -> Tuning {
+        Tuning {
+            node_status_update_frequency: seconds(1),
+            node_status_report_frequency: seconds(1),
+            node_lease_duration: seconds(40),
+            node_monitor_period: seconds(1),
+            node_monitor_grace_period: seconds(4),
+            ..Tuning::default()
+        }
+    }
+
+    fn range(tuning: &Tuning, version: &str, end: KubeletEnd) -> (f64, f64) {
+        let prediction = predict(tuning, version, end).unwrap();
+        (prediction.detection.least.as_f64(), prediction.detection.most.as_f64())
+    }
+
+    /// Pauses of a worker, measured on kind with 1.34.4 and 1.36.3: all lie inside.
+    #[test]
+    fn tuned_holds_what_was_measured() {
+        let (least, most) = range(&tuned(), "v1.34.4", KubeletEnd::AtOnce);
+        assert!((least - 2.96).abs() < 0.01 && (most - 6.0).abs() < 0.02, "{least} {most}");
+        for measured in [3.22, 3.89, 4.05, 4.64, 5.27, 5.76, 3.62, 5.79] {
+            assert!(least <= measured && measured <= most, "{measured}");
+        }
+    }
+
+    #[test]
+    fn defaults_follow_the_version() {
+        let (least, most) = range(&Tuning::default(), "v1.34.4", KubeletEnd::AtOnce);
+        for measured in [44.3, 45.9, 47.3, 53.0] {
+            assert!(least <= measured && measured <= most, "{measured}");
+        }
+        assert!((most - 55.0).abs() < 0.1 && (least - 39.6).abs() < 0.1);
+        let (least, most) = range(&Tuning::default(), "v1.31.9", KubeletEnd::AtOnce);
+        assert!((most - 45.0).abs() < 0.1 && (least - 29.6).abs() < 0.1);
+    }
+
+    #[test]
+    fn an_orderly_stop_takes_longer_but_no_longer_than_its_grace() {
+        let at_once = range(&tuned(), "v1.34.4", KubeletEnd::AtOnce);
+        let orderly = range(&tuned(), "v1.34.4", KubeletEnd::of_fault("nodeStop", None));
+        assert_eq!(at_once.0, orderly.0);
+        assert!((orderly.1 - at_once.1 - 0.6).abs() < 1e-6);
+        let grace = Duration::from_millis(100);
+        assert!((range(&tuned(), "v1.34.4", KubeletEnd::Orderly { grace }).1 - at_once.1 - 0.1).abs() < 1e-6);
+    }
+
+    /// The flag leaves the report frequency at five minutes: only the lease beats, and 4 s of grace are less than its 10 s.
+    #[test]
+    fn the_flag_makes_nodes_flap() {
+        let flag = Tuning { node_status_report_frequency: seconds(300), ..tuned() };
+        assert_eq!(heartbeat(&flag), (Heartbeat::Lease, Duration::from_secs(10)));
+        assert!(matches!(predict(&flag, "v1.34.4", KubeletEnd::AtOnce), Err(Unpredictable::Flapping { .. })));
+    }
+
+    #[test]
+    fn the_article_s_defaults_beat_by_status_too() {
+        let article = Tuning {
+            node_status_update_frequency: seconds(10),
+            node_monitor_period: seconds(5),
+            node_monitor_grace_period: seconds(40),
+            ..Tuning::default()
+        };
+        assert_eq!(heartbeat(&article), (Heartbeat::Status, Duration::from_secs(10)));
+        let (least, most) = range(&article, "v1.34.4", KubeletEnd::AtOnce);
+        assert!((least - 29.6).abs() < 0.01 && (most - 50.0).abs() < 0.1, "{least} {most}");
+    }
+
+    #[test]
+    fn what_can_t_be_said_has_a_reason() {
+        assert_eq!(predict(&tuned(), "v1.34.4", KubeletEnd::Never), Err(Unpredictable::StillBeating));
+        assert_eq!(predict(&Tuning::default(), "?", KubeletEnd::AtOnce), Err(Unpredictable::Version("?".into())));
+        let zero = Tuning { node_monitor_period: seconds(0), ..tuned() };
+        assert_eq!(predict(&zero, "v1.34.4", KubeletEnd::AtOnce), Err(Unpredictable::NoPeriod));
+    }
+
+    #[test]
+    fn every_constant_says_its_source() {
+        let prediction = predict(&Tuning::default(), "v1.34.4-gke.100", KubeletEnd::AtOnce).unwrap();
+        assert!(prediction.constants.iter().all(|c| !c.source.is_empty()));
+        assert_eq!(prediction.constants[0].source, "Kubernetes' default since 1.32");
+    }
+}

@@ -1,0 +1,163 @@
+//! Seconds, as findings and reports carry them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A signed number of seconds: a moment after a run's +0, or a length of time. Nanoseconds inside; a number of seconds, with six
+/// decimals at most, in JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
+pub struct Seconds(i64);
+
+impl Seconds {
+    /// No time.
+    pub const ZERO: Seconds = Seconds(0);
+
+    /// From nanoseconds.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// From seconds, to the nearest nanosecond.
+    pub fn from_f64(seconds: f64) -> Self {
+        Self((seconds * 1e9).round() as i64)
+    }
+
+    /// As nanoseconds.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// As seconds.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// No less than nothing.
+    pub fn or_zero(self) -> Self {
+        self.max(Self::ZERO)
+    }
+}
+
+impl From<f64> for Seconds {
+    fn from(seconds: f64) -> Self {
+        Self::from_f64(seconds)
+    }
+}
+
+impl From<Seconds> for f64 {
+    fn from(seconds: Seconds) -> f64 {
+        (seconds.0 as f64 / 1e3).round() / 1e6
+    }
+}
+
+impl From<Duration> for Seconds {
+    fn from(length: Duration) -> Self {
+        Self(i64::try_from(length.as_nanos()).unwrap_or(i64::MAX))
+    }
+}
+
+impl std::ops::Add for Seconds {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl std::ops::Sub for Seconds {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+/// For people: `7s`, `4.76s`, `20ms`, `0.3ms`. With a precision, always seconds with so many decimals.
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(decimals) = f.precision() {
+            let seconds = self.as_f64();
+            return if f.sign_plus() { write!(f, "{seconds:+.decimals$}s") } else { write!(f, "{seconds:.decimals$}s") };
+        }
+        let (value, unit, decimals) = match self.as_f64().abs() {
+            0.0 => return f.write_str("0s"),
+            s if s < 0.000_95 => (self.as_f64() * 1e3, "ms", 2),
+            s if s < 0.009_95 => (self.as_f64() * 1e3, "ms", 1),
+            s if s < 0.999_5 => (self.as_f64() * 1e3, "ms", 0),
+            s if s < 99.95 => (self.as_f64(), "s", 2),
+            _ => (self.as_f64(), "s", 1),
+        };
+        let number = format!("{value:.decimals$}");
+        let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+        write!(f, "{number}{unit}")
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn schema_name() -> Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "description": "Seconds: a moment after the run's +0, or a length of time." })
+    }
+}
+
+/// A length of time that is known to lie between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Between {
+    /// At least so long.
+    pub least: Seconds,
+    /// At most so long.
+    pub most: Seconds,
+}
+
+impl Between {
+    /// A length between two, neither less than nothing.
+    pub fn new(least: Seconds, most: Seconds) -> Self {
+        let least = least.or_zero();
+        Self { least, most: most.max(least) }
+    }
+}
+
+/// `4.76s to 4.8s`; one number where both read the same.
+impl fmt::Display for Between {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, most) = match f.precision() {
+            Some(p) => (format!("{:.p$}", self.least), format!("{:.p$}", self.most)),
+            None => (self.least.to_string(), self.most.to_string()),
+        };
+        if least == most { f.write_str(&least) } else { write!(f, "{least} to {most}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_them() {
+        let shown = |s: f64| Seconds::from_f64(s).to_string();
+        assert_eq!([shown(7.0), shown(4.756), shown(0.02), shown(0.0004), shown(-1.5)], ["7s", "4.76s", "20ms", "0.4ms", "-1.5s"]);
+        assert_eq!([shown(0.0), shown(0.0015), shown(120.0), shown(40.0)], ["0s", "1.5ms", "120s", "40s"]);
+        assert_eq!(format!("{:.3}", Seconds::from_f64(4.781)), "4.781s");
+        assert_eq!(format!("{:+.3}", Seconds::from_f64(4.781)), "+4.781s");
+    }
+
+    #[test]
+    fn json_has_microseconds() {
+        assert_eq!(serde_json::to_string(&Seconds::from_nanos(1_234_567_891)).unwrap(), "1.234568");
+        assert_eq!(serde_json::from_str::<Seconds>("1.5").unwrap(), Seconds::from_nanos(1_500_000_000));
+    }
+
+    #[test]
+    fn one_number_is_said_once() {
+        assert_eq!(Between::new(4.76.into(), 4.8.into()).to_string(), "4.76s to 4.8s");
+        assert_eq!(Between::new(1.0.into(), 1.0.into()).to_string(), "1s");
+        assert_eq!(Between::new((-1.0).into(), (-2.0).into()), Between { least: Seconds::ZERO, most: Seconds::ZERO });
+    }
+}

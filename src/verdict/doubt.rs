@@ -1,0 +1,61 @@
+//! What keeps a run, or a probe, from deciding anything.
+
+use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
+use crate::stats::Seconds;
+
+/// A prober that could not make more than this share of its attempts was blind.
+const MOST_BLIND: f64 = 0.05;
+/// A control probe that failed more often than this was on a sick machine.
+const MOST_SICK: f64 = 0.01;
+
+/// Why nothing that this run measured decides anything.
+pub fn of_run(found: &Findings) -> Option<String> {
+    match &found.completion {
+        Completion::Complete => {}
+        Completion::Interrupted { signal } => return Some(format!("the run was interrupted ({signal})")),
+        Completion::Failed { error } => return Some(format!("the run failed: {error}")),
+        Completion::Died => return Some("the run has no end: it died, or still goes on".into()),
+    }
+    if found.steady_before.as_ref().is_some_and(|steady| steady.held_since.is_none()) {
+        return Some("the steady state never held before the fault".into());
+    }
+    let unconfirmed = found.faults.iter().find(|fault| fault.confirmed.is_none());
+    unconfirmed.map(|fault| format!("{} of {} was not confirmed", fault.kind, fault.target))
+}
+
+/// Why the failures of a probe may be the prober's own.
+pub fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+    let sick = |p: &&ProbeFinding| p.control && p.since_fault().failed_share().is_some_and(|share| share > MOST_SICK);
+    if let Some(control) = found.probes.iter().find(sick) {
+        return Some(format!("the control probe {} failed too: the prober's machine was sick", control.name));
+    }
+    let half = Seconds::from_nanos(probe.timeout.as_nanos() / 2);
+    let late = probe.lateness.p99 > half;
+    late.then(|| format!("the prober was late: one attempt in a hundred by more than {}", probe.lateness.p99))
+}
+
+/// Why a probe's successes prove nothing.
+pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+    let since = probe.since_fault();
+    if since.judged() == 0 {
+        return Some(format!("no attempt of {} says anything after the fault", probe.name));
+    }
+    if since.blind_share() > MOST_BLIND {
+        return Some(format!("the prober was blind: {} of {} attempts not made", since.blind, since.judged() + since.blind));
+    }
+    if probe.truncated {
+        return Some(format!("the attempts of {} are cut off", probe.name));
+    }
+    let reach = probe.asked.map(|asked| asked.latest);
+    let last_undo = found.faults.last().and_then(|fault| fault.undo_requested);
+    let short = matches!((reach, last_undo), (Some(reach), Some(undo)) if reach + probe.timeout + probe.interval < undo);
+    short.then(|| format!("{} stopped asking before the undo", probe.name))
+}
+
+/// Why a fault can't have been noticed by a probe's clients.
+pub fn of_hit(fault: &FaultFinding, probe: &ProbeFinding) -> Option<String> {
+    let name = probe.service.as_ref()?;
+    let service = fault.services.iter().find(|service| &service.service == name);
+    let missed = service.is_none_or(|service| service.hit.is_empty());
+    missed.then(|| format!("the fault hit no endpoint of {name} that is known"))
+}

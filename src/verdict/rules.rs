@@ -1,0 +1,200 @@
+//! One rule for each kind of expectation.
+
+use super::{Assertion, Outcome, doubt};
+use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
+use crate::experiment::Expectation;
+use crate::stats::{Between, Seconds};
+
+/// What a rule finds.
+struct Finding {
+    outcome: Outcome,
+    measured: Option<String>,
+    why: Option<String>,
+}
+
+impl Finding {
+    fn unknown(why: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()) }
+    }
+
+    fn failed(why: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()) }
+    }
+
+    /// A measured length against its bound.
+    fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
+        let (outcome, why) = if length.most <= bound {
+            (Outcome::Pass, None)
+        } else if length.least > bound {
+            (Outcome::Fail, Some("longer than expected".into()))
+        } else {
+            (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {length:.3}")))
+        };
+        Self { outcome, measured: Some(measured), why }
+    }
+
+    /// The same, no longer decided.
+    fn doubted(self, why: Option<String>) -> Self {
+        match why {
+            Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
+            None => self,
+        }
+    }
+
+    fn doubted_pass(self, why: Option<String>) -> Self {
+        if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
+    }
+}
+
+/// Judges one expectation. `doubt`: why the whole run decides nothing.
+pub fn assertion(found: &Findings, expectation: &Expectation, doubt: Option<&str>) -> Assertion {
+    let (subject, bound) = words(expectation);
+    let finding = if found.faults.is_empty() { Finding::unknown("no fault was carried out") } else { rule(found, expectation) };
+    let Finding { outcome, measured, why } = finding.doubted(doubt.map(str::to_owned));
+    Assertion { text: format!("{subject} {bound}"), subject, bound, outcome, measured, why }
+}
+
+fn words(expectation: &Expectation) -> (String, String) {
+    let within = |length: &std::time::Duration| format!("within {}", Seconds::from(*length));
+    match expectation {
+        Expectation::Detection { within: bound } => ("detection".into(), within(bound)),
+        Expectation::EndpointRemoval { service: Some(service), within: bound } => {
+            (format!("endpoints of {service} removed"), within(bound))
+        }
+        Expectation::EndpointRemoval { service: None, within: bound } => ("endpoints removed".into(), within(bound)),
+        Expectation::ErrorWindow { probe, at_most } => {
+            (format!("errors of {probe}"), format!("at most {}", Seconds::from(*at_most)))
+        }
+        Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
+        Expectation::NoErrors { probe } => (format!("errors of {probe}"), "none".into()),
+        Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
+    }
+}
+
+fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn rule(found: &Findings, expectation: &Expectation) -> Finding {
+    match expectation {
+        Expectation::Detection { within } => each_fault(found, |fault| detection(found, fault, Seconds::from(*within))),
+        Expectation::EndpointRemoval { service, within } => {
+            let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
+            match service.clone().or_else(first) {
+                Some(service) => each_fault(found, |fault| removal(found, fault, &service, Seconds::from(*within))),
+                None => Finding::unknown("no probe asks a Service"),
+            }
+        }
+        Expectation::ErrorWindow { probe, at_most } => {
+            with_probe(found, probe, |probe| each_fault(found, |fault| error_window(found, fault, probe, Seconds::from(*at_most))))
+        }
+        Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
+        Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
+        Expectation::Recovery { within } => recovery(found, Seconds::from(*within)),
+    }
+}
+
+/// The gravest of all faults; the last among equals.
+fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Finding {
+    found.faults.iter().map(judge).max_by_key(|finding| finding.outcome).expect("there is a fault")
+}
+
+fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
+    match found.probes.iter().find(|probe| probe.name == name) {
+        Some(probe) => judge(probe).doubted(doubt::of_failures(found, probe)),
+        None => Finding::unknown(format!("the run has no attempts of {name}")),
+    }
+}
+
+fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
+    let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
+    Finding::bounded(length, bound, format!("{length:.3}"))
+}
+
+/// What did not happen: judged only when there was time for it, and someone looked.
+fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &[&str], what: &str) -> Finding {
+    let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
+    let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watched.iter().any(|name| watch.contains(name)));
+    match lasted {
+        None => Finding::unknown(format!("{what}, and the fault has no undo")),
+        Some(_) if found.warnings.iter().any(is_gap) => Finding::unknown(format!("{what} seen, but the watch was blind")),
+        Some(lasted) if lasted < bound => Finding::unknown(format!("{what} in the {lasted} that the fault lasted")),
+        Some(lasted) => Finding::failed(format!("{what} in the {lasted} that the fault lasted")),
+    }
+}
+
+fn detection(found: &Findings, fault: &FaultFinding, bound: Seconds) -> Finding {
+    match &fault.node.detected {
+        _ if fault.node.ready_before == Some(false) => Finding::unknown(format!("{} was not Ready before the fault", fault.target)),
+        Some(detected) => moment(fault, detected.at, bound),
+        None if fault.node.ready_before.is_none() => Finding::unknown(format!("no watch said how {} was", fault.target)),
+        None => missing(found, fault, bound, &["node"], "not noticed"),
+    }
+}
+
+fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
+    let service: Option<&ServiceFinding> = fault.services.iter().find(|service| service.service == name);
+    match service {
+        None => Finding::unknown(format!("no endpoint of {name} was known")),
+        Some(service) if service.hit.is_empty() => Finding::unknown(format!("no endpoint of {name} was on {}", fault.target)),
+        Some(service) => match service.removed {
+            Some(when) => moment(fault, when, bound),
+            None => missing(found, fault, bound, &["endpoint", "slice"], "an endpoint was not removed"),
+        },
+    }
+}
+
+fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bound: Seconds) -> Finding {
+    let Some(window) = probe.window(Period::Fault { step: fault.step }) else {
+        let none = Finding { outcome: Outcome::Pass, measured: Some("none seen".into()), why: None };
+        return none.doubted_pass(doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)));
+    };
+    if !window.open {
+        let measured = format!("for {}", window.length);
+        return Finding::bounded(window.length, bound, measured).doubted_pass(doubt::of_successes(found, probe));
+    }
+    let measured = Some(format!("for {} at least", window.length.least));
+    let why = Some("nothing shows that they ended before the undo".into());
+    let outcome = if window.length.least > bound { Outcome::Fail } else { Outcome::Inconclusive };
+    Finding { outcome, measured, why }
+}
+
+fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
+    let since = probe.since_fault();
+    let Some(share) = since.failed_share() else {
+        return Finding::unknown(format!("no attempt of {} says anything after the fault", probe.name));
+    };
+    let measured = Some(format!("{} ({} of {})", percent(share), since.failed, since.judged()));
+    if share > bound {
+        return Finding { outcome: Outcome::Fail, measured, why: Some("more than expected".into()) };
+    }
+    let unharmed = if since.failed == 0 { found.faults.iter().find_map(|fault| doubt::of_hit(fault, probe)) } else { None };
+    let pass = Finding { outcome: Outcome::Pass, measured, why: None };
+    pass.doubted_pass(doubt::of_successes(found, probe).or(unharmed))
+}
+
+/// A probe whose back ends no fault hit may well be expected to see no error: that is the claim, and no doubt.
+fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
+    let since = probe.since_fault();
+    let measured = Some(format!("{} of {}", since.failed, since.judged()));
+    if since.failed > 0 {
+        return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()) };
+    }
+    Finding { outcome: Outcome::Pass, measured, why: None }.doubted_pass(doubt::of_successes(found, probe))
+}
+
+fn recovery(found: &Findings, bound: Seconds) -> Finding {
+    if let Some(took) = found.recovery {
+        return Finding::bounded(Between::new(took, took), bound, took.to_string());
+    }
+    let undone = found.faults.last().and_then(|fault| fault.undone);
+    match (undone, &found.steady_after) {
+        (None, _) => Finding::unknown("the undo was not confirmed"),
+        (_, None) => Finding::unknown("the run did not wait for the steady state"),
+        (Some(undone), Some(missed)) if missed.confirmed - undone >= bound => {
+            Finding::failed(format!("the steady state was not back after {}", missed.confirmed - undone))
+        }
+        (Some(undone), Some(missed)) => Finding::unknown(format!("the run waited only {} for it", missed.confirmed - undone)),
+    }
+}

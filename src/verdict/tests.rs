@@ -1,0 +1,203 @@
+//! Each rule at its edges.
+
+use std::time::Duration;
+
+use super::*;
+use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
+use crate::analysis::{Findings, analyse};
+use crate::timeline::{Change, Event, Outcome as Answer, Ready};
+use Outcome::{Fail, Inconclusive, Pass};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn detection(within: u64) -> Expectation {
+    Expectation::Detection { within: ms(within) }
+}
+
+fn window(at_most: u64) -> Expectation {
+    Expectation::ErrorWindow { probe: "web".into(), at_most: ms(at_most) }
+}
+
+fn removal(within: u64) -> Expectation {
+    Expectation::EndpointRemoval { service: None, within: ms(within) }
+}
+
+fn recovery(within: u64) -> Expectation {
+    Expectation::Recovery { within: ms(within) }
+}
+
+fn share(at_most: f64) -> Expectation {
+    Expectation::FailedShare { probe: "web".into(), at_most }
+}
+
+fn no_errors() -> Expectation {
+    Expectation::NoErrors { probe: "web".into() }
+}
+
+fn one(found: &Findings, expectation: Expectation) -> (Outcome, String) {
+    let verdict = judge(found, std::slice::from_ref(&expectation));
+    (verdict.outcome, verdict.assertions[0].why.clone().unwrap_or_default())
+}
+
+fn outcome(found: &Findings, expectation: Expectation) -> Outcome {
+    one(found, expectation).0
+}
+
+/// A kill of the only back end at +0, undone at 15 s; errors from 1 s to 4 s.
+fn harmed() -> Run {
+    let run = Run::new().endpoints(1, 1).kill(15_000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+    run.probe(Prober::new(20, 1, 1, (1000, 4000)).file())
+}
+
+fn found(run: Run) -> Findings {
+    analyse(&run.ended(27_000).build())
+}
+
+fn refused(from: i64, to: i64) -> crate::timeline::store::ProbeFile {
+    let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };
+    let attempts = (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
+    file(&span("web", 20, 200), &[], attempts)
+}
+
+#[test]
+fn the_article_passes_as_a_whole() {
+    let found = analyse(&article().build());
+    let verdict = judge(&found, &[detection(7000), window(8000), removal(7000), recovery(60_000), share(0.5)]);
+    assert_eq!(verdict.outcome, Pass, "{verdict:#?}");
+    assert_eq!(verdict.assertions[0].said(), "detection 4.781s, within 7s");
+    assert_eq!(verdict.summary, "5 of 5 expectations hold");
+}
+
+#[test]
+fn a_window_is_judged_on_its_upper_end() {
+    let found = found(harmed());
+    assert_eq!([outcome(&found, window(3100)), outcome(&found, window(2900))], [Pass, Fail]);
+    let (outcome, why) = one(&found, window(3000));
+    assert_eq!(outcome, Inconclusive);
+    assert!(why.starts_with("the bound lies inside"), "{why}");
+}
+
+#[test]
+fn a_window_that_stays_open_can_only_fail() {
+    let run = || Run::new().endpoints(1, 1).kill(15_000).probe(refused(1000, 20_000));
+    assert_eq!([outcome(&found(run()), window(20_000)), outcome(&found(run()), window(5000))], [Inconclusive, Fail]);
+}
+
+#[test]
+fn no_errors_count_only_when_the_fault_could_cause_them() {
+    let unharmed = |hit| found(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
+    assert_eq!([outcome(&unharmed(1), window(1000)), outcome(&unharmed(0), window(1000))], [Pass, Inconclusive]);
+    assert_eq!([outcome(&unharmed(1), share(0.0)), outcome(&unharmed(0), share(0.0))], [Pass, Inconclusive]);
+    assert_eq!([outcome(&unharmed(1), no_errors()), outcome(&unharmed(0), no_errors())], [Pass, Pass]);
+    assert_eq!(outcome(&found(harmed()), no_errors()), Fail);
+}
+
+#[test]
+fn a_share_is_exact() {
+    let found = found(harmed());
+    let since = found.probes[0].since_fault();
+    let exact = since.failed as f64 / since.judged() as f64;
+    assert_eq!([outcome(&found, share(exact)), outcome(&found, share(exact * 0.999))], [Pass, Fail]);
+}
+
+#[test]
+fn what_was_not_noticed_fails_only_when_there_was_time() {
+    let found = found(harmed());
+    assert_eq!([outcome(&found, detection(15_000)), outcome(&found, detection(15_001))], [Fail, Inconclusive]);
+    assert_eq!([outcome(&found, removal(7000)), outcome(&found, removal(20_000))], [Fail, Inconclusive]);
+}
+
+#[test]
+fn a_blind_watch_leaves_it_open() {
+    let run = harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000);
+    let seen = found(run);
+    let bounds = [2999, 5000, 6000].map(|bound| outcome(&seen, detection(bound)));
+    assert_eq!(bounds, [Fail, Inconclusive, Pass]);
+    let gap = Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
+    assert_eq!(outcome(&found(harmed().event(2000, gap)), detection(7000)), Inconclusive);
+}
+
+#[test]
+fn a_steady_state_that_did_not_come_back_fails_when_it_was_waited_for() {
+    let missed = |run: Run| run.event(26_000, Event::SteadyStateMissed { before: false, conditions: vec!["1 of 3 nodes".into()] });
+    let missed = found(missed(harmed()));
+    assert_eq!([outcome(&missed, recovery(10_000)), outcome(&missed, recovery(11_000))], [Fail, Inconclusive]);
+    let back = found(harmed().steady(26_000, false, 21_400));
+    assert_eq!([outcome(&back, recovery(6000)), outcome(&back, recovery(5999))], [Pass, Fail]);
+    assert_eq!(outcome(&found(harmed()), recovery(6000)), Inconclusive);
+}
+
+#[test]
+fn a_run_that_was_cut_short_decides_nothing() {
+    let died = analyse(&harmed().build());
+    let interrupted = found(harmed().event(3000, Event::Interrupted { signal: "SIGTERM".into() }));
+    let failed = found(harmed().event(3000, Event::Failed { error: "the API server is gone".into() }));
+    let never_steady =
+        found(harmed().event(-100, Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] }));
+    for found in [died, interrupted, failed, never_steady] {
+        let verdict = judge(&found, &[window(2900), detection(100)]);
+        assert!(verdict.assertions.iter().all(|a| a.outcome == Inconclusive && a.why.is_some()), "{verdict:#?}");
+        assert_eq!((verdict.outcome, judge(&found, &[]).outcome), (Inconclusive, Inconclusive));
+    }
+}
+
+#[test]
+fn a_fault_that_was_not_confirmed_decides_nothing() {
+    use crate::timeline::FaultPhase::{Requested, UndoRequested};
+    let run =
+        Run::new().endpoints(1, 1).fault_phase(0, "nodeKill", Requested, "").fault_phase(15_000, "nodeKill", UndoRequested, "");
+    let found = found(run.probe(refused(1000, 4000)));
+    assert_eq!([outcome(&found, window(8000)), outcome(&found, window(1000))], [Inconclusive, Inconclusive]);
+}
+
+#[test]
+fn a_sick_prober_decides_nothing() {
+    let control = |share: bool| {
+        let mut span = span("control", 20, 200);
+        (span.probe.control, span.probe.service) = (true, None);
+        let answer = |slot: u64| if share && slot > 250 && slot.is_multiple_of(20) { Answer::Refused } else { Answer::Ok };
+        file(&span, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect())
+    };
+    assert_eq!(outcome(&found(harmed().probe(control(false))), window(8000)), Pass);
+    assert_eq!(outcome(&found(harmed().probe(control(true))), window(8000)), Inconclusive);
+    let late = |slot| crate::timeline::Attempt { late_us: 150_000, ..attempt(slot, Answer::Ok, 1000) };
+    let late = file(&span("web", 20, 200), &[], (0..1500).map(late).collect());
+    assert_eq!(outcome(&found(Run::new().endpoints(1, 1).kill(15_000).probe(late)), no_errors()), Inconclusive);
+}
+
+#[test]
+fn a_blind_prober_can_prove_failures_but_no_success() {
+    let blind = |failures: bool| {
+        let answer = |slot: u64| match slot {
+            300 | 800 if failures => Answer::Refused,
+            _ if slot.is_multiple_of(4) => Answer::NotSent,
+            _ => Answer::Ok,
+        };
+        let file = file(&span("web", 20, 200), &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect());
+        found(Run::new().endpoints(1, 1).kill(15_000).probe(file))
+    };
+    assert_eq!([outcome(&blind(false), window(8000)), outcome(&blind(true), window(8000))], [Inconclusive, Fail]);
+}
+
+#[test]
+fn fail_dominates_inconclusive_dominates_pass() {
+    let found = found(harmed());
+    let judged = |expect: &[Expectation]| judge(&found, expect).outcome;
+    assert_eq!(judged(&[window(8000), window(3000)]), Inconclusive);
+    assert_eq!(judged(&[window(8000), window(3000), window(100)]), Fail);
+    assert_eq!(judged(&[window(8000)]), Pass);
+}
+
+#[test]
+fn nothing_asserted_passes_when_it_was_measured() {
+    let verdict = judge(&found(harmed()), &[]);
+    assert_eq!((verdict.outcome, verdict.summary.as_str()), (Pass, "measured; nothing was asserted"));
+}
+
+#[test]
+fn an_unknown_probe_is_no_pass() {
+    let expectation = Expectation::NoErrors { probe: "other".into() };
+    assert_eq!(outcome(&found(harmed()), expectation), Inconclusive);
+}

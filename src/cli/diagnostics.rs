@@ -78,7 +78,10 @@ fn snippets(problem: &Diagnostic) -> Vec<Snippet<'_, Annotation<'_>>> {
     files.into_iter().map(|file| snippet(file, &marks)).collect()
 }
 
-fn snippet<'p>(file: &'p Arc<SourceFile>, marks: &[(&'p Location, AnnotationKind, Option<&'p str>)]) -> Snippet<'p, Annotation<'p>> {
+fn snippet<'p>(
+    file: &'p Arc<SourceFile>,
+    marks: &[(&'p Location, AnnotationKind, Option<&'p str>)],
+) -> Snippet<'p, Annotation<'p>> {
     let mine = marks.iter().filter(|(at, ..)| Arc::ptr_eq(&at.file, file));
     let annotations = mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(*label));
     Snippet::source(&file.text).path(&file.name).annotations(annotations.collect::<Vec<_>>())

@@ -17,7 +17,7 @@ use crate::timeline::{Ready, Tuning};
 
 /// Prints the plan of one experiment.
 pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
-    let mut lines = vec![format!("{} ({}), dry run: nothing is changed", parsed.experiment.name, parsed.source.display)];
+    let mut lines = vec![format!("{} ({}), dry run: nothing is changed", parsed.experiment.name, parsed.source.name())];
     match provision::find(wanted, site, &mut |_| {}).await? {
         Found::Ground(ground) => in_ground(parsed, &ground, &mut lines).await?,
         Found::Absent(name) => absent(parsed, &name, args.node_image.as_deref(), &mut lines),
@@ -33,19 +33,30 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
     let image = image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
     lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
     for (step, fault, hold) in faults(&parsed.experiment) {
-        lines.push(format!("step {step}    {} on {}, for {} s, then undone", fault.kind(), target::describe(fault.target()), hold.as_secs_f64()));
+        lines.push(format!(
+            "step {step}    {} on {}, for {} s, then undone",
+            fault.kind(),
+            target::describe(fault.target()),
+            hold.as_secs_f64()
+        ));
         lines.extend(load::asked_tuning(parsed).and_then(|tuning| predicted(&tuning, fault)));
     }
 }
 
 fn predicted(tuning: &Tuning, fault: &Fault) -> Option<String> {
-    let latest = model::detection_by(tuning, fault.kind())?;
+    let latest = load::detection_by(tuning, fault)?;
     Some(format!("          detection is predicted within {:.1} s", latest.as_secs_f64()))
 }
 
 async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) -> Result<(), Failure> {
     let facts = &ground.facts;
-    lines.push(format!("cluster   {} (Kubernetes {}, {} nodes), {}", facts.name, facts.kubernetes, facts.nodes.len(), facts.engine.as_deref().unwrap_or("")));
+    lines.push(format!(
+        "cluster   {} (Kubernetes {}, {} nodes), {}",
+        facts.name,
+        facts.kubernetes,
+        facts.nodes.len(),
+        facts.engine.as_deref().unwrap_or("")
+    ));
     let workload = session::workload(ground, parsed).await?.summary();
     if !workload.is_empty() {
         lines.push(format!("workload  {} in a namespace of the run's own", workload.join(", ")));
@@ -76,18 +87,29 @@ fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
     match from {
         From::Host => Ok("this machine".into()),
         From::Node(selector) => Ok(target::probe_host(nodes, selector, &Endpoints::new(), &[])?.name.clone()),
-        From::Pod { labels } => Ok(format!("the pod with {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","))),
+        From::Pod { labels } => {
+            Ok(format!("the pod with {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")))
+        }
     }
 }
 
-fn step_lines(parsed: &Parsed, ground: &Ground, nodes: &[Node], step: u32, fault: &Fault, hold: Duration) -> Result<Vec<String>, Failure> {
+fn step_lines(
+    parsed: &Parsed,
+    ground: &Ground,
+    nodes: &[Node],
+    step: u32,
+    fault: &Fault,
+    hold: Duration,
+) -> Result<Vec<String>, Failure> {
     let candidates = target::candidates(nodes, fault.target(), &Endpoints::new());
     let any = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut crate::engine::seed::Seed::new(0))?;
     blast_radius::check(&parsed.experiment.blast_radius, nodes, &[any])?;
     let names: Vec<&str> = candidates.iter().map(|node| node.name.as_str()).collect();
     let how = match (&fault.target().most_endpoints_of, names.len()) {
         (_, 1) => names[0].to_owned(),
-        (Some(service), _) => format!("one of {}: with the most endpoints of {service} then, among equals by the seed", names.join(", ")),
+        (Some(service), _) => {
+            format!("one of {}: with the most endpoints of {service} then, among equals by the seed", names.join(", "))
+        }
         (None, _) => format!("one of {}, by the seed", names.join(", ")),
     };
     let mut lines = vec![format!("step {step}    {} on {how}, for {} s", fault.kind(), hold.as_secs_f64())];

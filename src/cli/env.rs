@@ -62,7 +62,11 @@ impl Env {
             engine: engine_env(home.clone()),
             home,
             colour: coloured(out),
-            stderr: Terminal { live: err && !ci && var("TERM").is_none_or(|term| term != "dumb"), colour: coloured(err), width: width(err) },
+            stderr: Terminal {
+                live: err && !ci && var("TERM").is_none_or(|term| term != "dumb"),
+                colour: coloured(err),
+                width: width(err),
+            },
             width: width(out),
         }
     }

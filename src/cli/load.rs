@@ -1,14 +1,15 @@
 //! The experiments that were named: loaded and checked, all problems at once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::diagnostics;
 use super::env::Env;
 use super::{exit, failure::Failure};
 use crate::cluster::KindConfig;
 use crate::engine::run::faults;
-use crate::experiment::{self, Diagnostic, Parsed};
-use crate::model;
+use crate::experiment::{self, Diagnostic, Fault, Parsed, Source};
+use crate::model::{self, KubeletEnd};
 use crate::timeline::Tuning;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
@@ -24,20 +25,31 @@ pub fn experiments(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec
     }
     let (mut parsed, mut broken) = (Vec::new(), false);
     for name in &named {
-        for source in experiment::load_all(name).map_err(|e| Failure::usage(diagnostics::plain(&e)))? {
-            match experiment::parse(source) {
-                Ok(one) => {
-                    show(&[one.warnings.clone(), expected(&one)].concat(), env);
-                    parsed.push(one);
-                }
-                Err(problems) => {
-                    show(&problems.0, env);
-                    broken = true;
-                }
+        match experiment::load_all(name) {
+            Ok(sources) => sources.into_iter().for_each(|source| broken |= !check(source, &mut parsed, env)),
+            Err(problems) => {
+                show(&problems, env);
+                broken = true;
             }
         }
     }
     if broken { Err(Failure::told(exit::USAGE)) } else { Ok(parsed) }
+}
+
+/// Whether an experiment is good; if so it is kept.
+fn check(source: Source, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
+    match experiment::parse(source) {
+        Ok(one) => {
+            let warnings: Vec<Diagnostic> = one.warnings.iter().cloned().chain(expected(&one)).collect();
+            show(&warnings, env);
+            parsed.push(one);
+            true
+        }
+        Err(problems) => {
+            show(&problems, env);
+            false
+        }
+    }
 }
 
 fn show(problems: &[Diagnostic], env: &Env) {
@@ -48,8 +60,8 @@ fn show(problems: &[Diagnostic], env: &Env) {
 
 /// The settings that the experiment's own kind cluster will have.
 pub fn asked_tuning(parsed: &Parsed) -> Option<Tuning> {
-    let (_, text) = parsed.kind_config.as_ref()?;
-    let mut tuning = KindConfig::parse(text).ok()?.expected(TODAY);
+    let config = parsed.kind_config.as_ref()?;
+    let mut tuning = KindConfig::parse(&config.text).ok()?.expected(TODAY);
     if let experiment::Cluster::Kind { tuning: Some(asked), .. } = &parsed.experiment.cluster {
         if let Some(update) = asked.node_status_update_frequency {
             tuning.node_status_update_frequency = Some(update);
@@ -66,12 +78,23 @@ fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
     let Some(tuning) = asked_tuning(parsed) else { return Vec::new() };
     let mut warnings = Vec::new();
     for (step, fault, hold) in faults(&parsed.experiment) {
-        let Some(latest) = model::detection_by(&tuning, fault.kind()) else { continue };
+        let Some(latest) = detection_by(&tuning, fault) else { continue };
         if hold < latest {
-            let text = format!("the fault may be undone before it is detected: detection takes up to {:.1} s here", latest.as_secs_f64());
+            let text =
+                format!("the fault may be undone before it is detected: detection takes up to {:.1} s here", latest.as_secs_f64());
             let hint = format!("`for: {}s` or longer", latest.as_secs() + 5);
-            warnings.extend(parsed.warn(&format!("spec.method[{step}].for"), text, Some(hint)));
+            warnings.push(parsed.warning(&format!("spec.method[{step}].for"), text).hint(hint));
         }
     }
     warnings
+}
+
+/// The latest time at which a fault will be detected; `None` when it can't be said.
+pub fn detection_by(tuning: &Tuning, fault: &Fault) -> Option<Duration> {
+    let grace = match fault {
+        Fault::NodeStop { grace, .. } => Some(*grace),
+        _ => None,
+    };
+    let prediction = model::predict(tuning, TODAY, KubeletEnd::of_fault(fault.kind(), grace)).ok()?;
+    Some(Duration::from_secs_f64(prediction.detection.most.as_f64()))
 }

@@ -74,5 +74,9 @@ fn print(text: &str) {
 
 /// Runs async work on this thread.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system gives a runtime its descriptors").block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system gives a runtime its descriptors")
+        .block_on(work)
 }

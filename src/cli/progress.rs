@@ -34,7 +34,9 @@ impl Progress {
             return;
         }
         let template = if self.terminal.colour { " {spinner:.cyan} {msg} {elapsed:.dim}" } else { " {spinner} {msg} {elapsed}" };
-        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(template).expect("is well formed")).with_message(text.clone());
+        let bar = ProgressBar::new_spinner()
+            .with_style(ProgressStyle::with_template(template).expect("is well formed"))
+            .with_message(text.clone());
         bar.enable_steady_tick(Duration::from_millis(120));
         self.step = Some((bar, text));
     }
@@ -88,10 +90,14 @@ impl Progress {
                 };
                 self.chain(record.at, &format!("node {node} is {status}"));
             }
-            Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => self.endpoint(record.at, service, *change, endpoint),
+            Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
+                self.endpoint(record.at, service, *change, endpoint)
+            }
             Event::SteadyState { before: true, .. } => self.line("   steady state holds"),
             Event::SteadyState { before: false, held_since, .. } => self.chain(*held_since, "steady state is back"),
-            Event::SteadyStateMissed { conditions, .. } => self.line(&format!("   steady state not reached: {}", conditions.join("; "))),
+            Event::SteadyStateMissed { conditions, .. } => {
+                self.line(&format!("   steady state not reached: {}", conditions.join("; ")))
+            }
             Event::Interrupted { signal } => self.line(&format!("   {signal}: undoing what was done (this can't be cut short)")),
             _ => {}
         }

@@ -1,6 +1,5 @@
 //! `run`: carries experiments out, one after the other, and reports.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -26,7 +25,8 @@ use crate::experiment::{Cluster, Parsed};
 pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let experiments = load::experiments(&args.filename, &args.names, env)?;
     block_on(async {
-        let abort = Abort::listen(|signal| eprintln!("   {signal} again: still undoing, please wait")).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+        let abort = Abort::listen(|signal| eprintln!("   {signal} again: still undoing, please wait"))
+            .map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
         let mut codes = Vec::new();
         let mut runs = Vec::new();
         for parsed in &experiments {
@@ -60,7 +60,8 @@ struct Command<'a> {
 
 impl Command<'_> {
     async fn carry_out(&self, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let engine = Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine).map_err(|e| Trouble::refused_to(&e).hint(e.hint()))?;
+        let engine = Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine)
+            .map_err(|e| Trouble::refused_to(&e).hint(e.hint()))?;
         let site = Site {
             engine,
             path: &self.env.path,
@@ -81,9 +82,10 @@ impl Command<'_> {
     fn wanted(&self) -> Result<Wanted, Trouble> {
         let access = &self.args.access;
         match (&self.parsed.experiment.cluster, &self.parsed.kind_config, &access.context) {
-            (Cluster::Kind { tuning, .. }, Some((path, config)), None) => Wanted::kind(path, config, *tuning),
+            (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
             (_, _, context) => {
-                let kubeconfig = kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
+                let kubeconfig =
+                    kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
                 Ok(Wanted::Context { kubeconfig, context: context.clone() })
             }
         }
@@ -97,7 +99,9 @@ impl Command<'_> {
             Err(_) => progress.failed(),
         }
         match self.abort.signal() {
-            Some(_) if prepared.is_err() => Err(Failure { code: exit::INTERRUPTED, text: failure::text_of(&prepared.err().expect("is one")) }),
+            Some(_) if prepared.is_err() => {
+                Err(Failure { code: exit::INTERRUPTED, text: failure::text_of(&prepared.err().expect("is one")) })
+            }
             _ => Ok(prepared?),
         }
     }
@@ -125,9 +129,9 @@ impl Command<'_> {
 
     fn session<'a>(&'a self, site: &'a Site<'_>) -> Result<Session<'a>, Trouble> {
         let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
-        let program: &'a PathBuf = Box::leak(Box::new(std::env::current_exe().map_err(cannot)?));
-        let binary = self.args.agent_binary.as_ref().unwrap_or(program);
-        let binary = AgentBinary::read(binary).map_err(|e| Trouble::refused("cannot use the program for the nodes").because(&e).maybe_hint(e.hint()))?;
+        let program = std::env::current_exe().map_err(cannot)?;
+        let binary = AgentBinary::read(self.args.agent_binary.as_ref().unwrap_or(&program))
+            .map_err(|e| Trouble::refused("cannot use the program for the nodes").because(&e).maybe_hint(e.hint()))?;
         let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned()));
         Ok(Session {
             parsed: self.parsed,
@@ -141,7 +145,13 @@ impl Command<'_> {
     }
 
     /// One run, shown while it goes on, and judged.
-    async fn once(&self, session: &Session<'_>, ground: &mut Ground, seed: u64, repetition: Option<(u32, u32)>) -> Result<(u8, Option<Judged>), Failure> {
+    async fn once(
+        &self,
+        session: &Session<'_>,
+        ground: &mut Ground,
+        seed: u64,
+        repetition: Option<(u32, u32)>,
+    ) -> Result<(u8, Option<Judged>), Failure> {
         if let Some((number, of)) = repetition {
             eprintln!("run {number} of {of} (seed {seed})");
         }
@@ -167,7 +177,11 @@ impl Command<'_> {
             eprintln!("{}", failure::text_of(trouble));
         }
         for not_undone in &ended.end.not_undone {
-            eprintln!("NOT UNDONE: {}\n{}\n\nhint: `kubectl outage recover` tries again", not_undone.what, failure::text_of(&not_undone.why));
+            eprintln!(
+                "NOT UNDONE: {}\n{}\n\nhint: `kubectl outage recover` tries again",
+                not_undone.what,
+                failure::text_of(&not_undone.why)
+            );
         }
         match &ended.end.stop {
             _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
@@ -183,7 +197,9 @@ impl Command<'_> {
             return Ok(());
         }
         let name = ground.state.cluster();
-        let failed = |e: crate::cluster::KindError| Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint());
+        let failed = |e: crate::cluster::KindError| {
+            Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint())
+        };
         let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(failed)?;
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
         Ok(())

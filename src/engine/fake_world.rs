@@ -13,7 +13,7 @@ use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::AgentMessage;
 use crate::experiment::Fault;
-use crate::fault::Undo;
+use crate::fault::{self, NodeTarget, Undo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, Outcome, Ready, Record};
 
@@ -161,13 +161,14 @@ impl World for FakeWorld {
         self.out = None;
     }
 
-    fn plan_fault(&self, fault: &Fault, node: &Node, _step: u32, dead_man: Duration) -> Result<Undo, Trouble> {
-        Ok(undo_of(fault, &node.name, dead_man))
+    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Undo, Trouble> {
+        Ok(fault::plan(fault, &target_of(node), "r", step, dead_man))
     }
 
     async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble> {
         // Half of the harm is done when the call goes wrong: the hardest case for the undo.
-        let node = undo.node.clone();
+        let node = undo.target.node.clone();
+        progress(FaultPhase::Requested, String::new());
         self.truth.lock().unwrap().down.insert(node.clone(), ());
         self.call("inject").await?;
         progress(FaultPhase::Returned, String::new());
@@ -183,7 +184,8 @@ impl World for FakeWorld {
             return Err(Trouble::failed("undo was told to fail"));
         }
         match obligation {
-            Obligation::Fault { node, .. } => {
+            Obligation::Fault(undo) => {
+                let node = &undo.target.node;
                 progress(FaultPhase::UndoRequested, String::new());
                 self.truth.lock().unwrap().down.remove(node);
                 progress(FaultPhase::Undone, String::new());
@@ -196,6 +198,13 @@ impl World for FakeWorld {
     }
 }
 
-fn undo_of(_fault: &Fault, node: &str, _dead_man: Duration) -> Undo {
-    Undo { node: node.into() }
+fn target_of(node: &Node) -> NodeTarget {
+    NodeTarget {
+        node: node.name.clone(),
+        container_id: format!("id-{}", node.name),
+        container_name: node.name.clone(),
+        role: node.role,
+        addresses: Default::default(),
+        cluster: "fake".into(),
+    }
 }

@@ -63,7 +63,10 @@ fn cluster_trouble(error: ClusterError) -> Trouble {
 
 impl KindWorld<'_> {
     fn container(&self, node: &str) -> Result<&Container, Trouble> {
-        self.containers.iter().find(|c| c.name == node).ok_or_else(|| Trouble::refused(format!("node {node} is no container of this cluster")))
+        self.containers
+            .iter()
+            .find(|c| c.name == node)
+            .ok_or_else(|| Trouble::refused(format!("node {node} is no container of this cluster")))
     }
 
     /// Probes that share a place share a prober.
@@ -121,12 +124,16 @@ impl World for KindWorld<'_> {
             hosts.extend(place.node().map(str::to_owned));
             let started = match &place {
                 Place::Host => agent::local(specs, out.clone()),
-                Place::Node { node } => agent::deploy(&self.docker, self.container(node)?, None, specs, &self.binary, out.clone()).await,
+                Place::Node { node } => {
+                    agent::deploy(&self.docker, self.container(node)?, None, specs, &self.binary, out.clone()).await
+                }
                 Place::Pod { node, uid, .. } => {
                     agent::deploy(&self.docker, self.container(node)?, Some(uid.clone()), specs, &self.binary, out.clone()).await
                 }
             };
-            let cannot = |e: agent::AgentError| Trouble::failed(format!("cannot start the prober on {}", place.describe())).because(&e).maybe_hint(e.hint());
+            let cannot = |e: agent::AgentError| {
+                Trouble::failed(format!("cannot start the prober on {}", place.describe())).because(&e).maybe_hint(e.hint())
+            };
             self.running.agents.push(started.map_err(cannot)?);
         }
         Ok(hosts)
@@ -150,15 +157,7 @@ impl World for KindWorld<'_> {
 
     fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Undo, Trouble> {
         let container = self.container(&node.name)?;
-        let target = NodeTarget {
-            node: node.name.clone(),
-            container_id: container.id.clone(),
-            container_name: container.name.clone(),
-            role: node.role,
-            addresses: container.addresses.clone(),
-            cluster: container.cluster.clone(),
-        };
-        Ok(fault::plan(fault, &target, &format!("{}-{step}", self.run), dead_man))
+        Ok(fault::plan(fault, &NodeTarget::new(&node.name, container), self.run, step, dead_man))
     }
 
     async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble> {

@@ -14,16 +14,7 @@ use crate::fault;
 #[serde(rename_all = "camelCase")]
 pub enum Obligation {
     /// A fault.
-    Fault {
-        /// The step of the method, from 0.
-        step: u32,
-        /// Its name in an experiment.
-        kind: String,
-        /// The node that it hits.
-        node: String,
-        /// How it is undone.
-        undo: fault::Undo,
-    },
+    Fault(fault::Undo),
     /// The namespace of a run.
     Namespace {
         /// Its name.
@@ -60,7 +51,7 @@ impl Obligation {
     /// What is done to take it back, for people.
     pub fn describe(&self) -> String {
         match self {
-            Obligation::Fault { undo, .. } => fault::describe(undo),
+            Obligation::Fault(undo) => fault::describe(undo),
             Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),
             Obligation::KindCluster { name } => format!("delete the half-made kind cluster {name}"),
         }

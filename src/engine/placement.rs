@@ -78,7 +78,13 @@ impl Placement<'_> {
             control: false,
         };
         let question = question(&probe.ask, &destination);
-        let spec = ProbeSpec { header, destination, question, interval_ns: ProbeSpec::interval_of(probe.rate), timeout_ns: probe.timeout.as_nanos() as u64 };
+        let spec = ProbeSpec {
+            header,
+            destination,
+            question,
+            interval_ns: ProbeSpec::interval_of(probe.rate),
+            timeout_ns: probe.timeout.as_nanos() as u64,
+        };
         Ok((place, spec))
     }
 
@@ -128,8 +134,11 @@ impl Placement<'_> {
         match (place, &service.cluster_ip) {
             // A pod asks as pods do: by name, of the cluster's DNS.
             (Place::Pod { .. }, _) => Ok(Destination::Name { host: name.to_owned(), port }),
-            (Place::Host, _) => Err(Trouble::failed(format!("probe {} asks Service {name} from the host, where no ClusterIP is reachable", probe.name))
-                .hint("let it ask `from: {node: {role: control-plane}}`, or ask a `url`")),
+            (Place::Host, _) => Err(Trouble::failed(format!(
+                "probe {} asks Service {name} from the host, where no ClusterIP is reachable",
+                probe.name
+            ))
+            .hint("let it ask `from: {node: {role: control-plane}}`, or ask a `url`")),
             (Place::Node { .. }, Some(ip)) => Ok(address(ip, port)),
             (Place::Node { .. }, None) => Err(Trouble::failed(format!("Service {name} is headless: it has no ClusterIP"))
                 .hint("ask it from a pod, by name, or ask a pod directly")),
@@ -142,9 +151,12 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     match (asked, ports.as_slice()) {
         (Some(port), ports) if ports.contains(&port) => Ok(port),
-        (Some(port), _) => Err(Trouble::failed(format!("probe {} asks port {port}, Service {} has {listed}", probe.name, service.name))),
+        (Some(port), _) => {
+            Err(Trouble::failed(format!("probe {} asks port {port}, Service {} has {listed}", probe.name, service.name)))
+        }
         (None, [only]) => Ok(*only),
-        (None, _) => Err(Trouble::failed(format!("probe {} names no port, and Service {} has {listed}", probe.name, service.name)).hint("say `port:`")),
+        (None, _) => Err(Trouble::failed(format!("probe {} names no port, and Service {} has {listed}", probe.name, service.name))
+            .hint("say `port:`")),
     }
 }
 

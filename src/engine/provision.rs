@@ -107,7 +107,9 @@ pub async fn prepare(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'
 pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
     match wanted {
         Wanted::Kind { name, config } => find_kind(name, config, site, say).await,
-        Wanted::Context { kubeconfig, context } => context_ground(kubeconfig, context.as_deref(), site).await.map(|g| Found::Ground(Box::new(g))),
+        Wanted::Context { kubeconfig, context } => {
+            context_ground(kubeconfig, context.as_deref(), site).await.map(|g| Found::Ground(Box::new(g)))
+        }
     }
 }
 
@@ -237,9 +239,9 @@ fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<()
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Trouble::refused(format!("the kind cluster {name} is not what the experiment asks for: {}", differences.join("; "))).hint(format!(
-        "`kind delete cluster --name {name}` lets the next run make it anew; --context kind-{name} runs in it as it is"
-    )))
+    Err(Trouble::refused(format!("the kind cluster {name} is not what the experiment asks for: {}", differences.join("; "))).hint(
+        format!("`kind delete cluster --name {name}` lets the next run make it anew; --context kind-{name} runs in it as it is"),
+    ))
 }
 
 async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Site<'_>) -> Result<Ground, Trouble> {
@@ -260,7 +262,10 @@ async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Si
 
 fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> Trouble {
     let context = cluster.context();
-    let refused = Trouble::refused(format!("context {context} ({}) is not a kind cluster of this machine's container engine", cluster.server()));
+    let refused = Trouble::refused(format!(
+        "context {context} ({}) is not a kind cluster of this machine's container engine",
+        cluster.server()
+    ));
     if allowed == Some(context) {
         return refused.hint("its nodes are no containers here, and faults on nodes are made through the container engine: nothing can be harmed there yet");
     }

@@ -29,7 +29,7 @@ impl Tools {
     /// Takes one obligation back; ends when that is verified.
     pub async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
-            Obligation::Fault { undo, .. } => self.fault(undo, progress).await,
+            Obligation::Fault(undo) => self.fault(undo, progress).await,
             Obligation::Namespace { name, access } => self.namespace(name, access).await,
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
         }

@@ -18,13 +18,13 @@ pub struct NotUndone {
 
 /// Undoes a run's faults, the last one first.
 pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
-    let owed = owed(run, ledger, |obligation| matches!(obligation, Obligation::Fault { .. }));
+    let owed = owed(run, ledger, |obligation| matches!(obligation, Obligation::Fault(_)));
     all(owed, world, recorder, ledger).await
 }
 
 /// Takes back all else that a run owes, the last first.
 pub async fn rest(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
-    let owed = owed(run, ledger, |obligation| !matches!(obligation, Obligation::Fault { .. }));
+    let owed = owed(run, ledger, |obligation| !matches!(obligation, Obligation::Fault(_)));
     all(owed, world, recorder, ledger).await
 }
 
@@ -45,7 +45,7 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
 
 fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
     match obligation {
-        Obligation::Fault { step, kind, node, .. } => Voice { step: *step, kind, target: node, recorder },
+        Obligation::Fault(undo) => Voice { step: undo.step, kind: undo.harm.kind(), target: &undo.target.node, recorder },
         _ => Voice { step: 0, kind: "", target: "", recorder },
     }
 }
@@ -58,7 +58,7 @@ pub async fn settle(
     world: &impl World,
     ledger: &mut Ledger,
 ) -> Result<(), Trouble> {
-    let is_fault = matches!(obligation, Obligation::Fault { .. });
+    let is_fault = matches!(obligation, Obligation::Fault(_));
     let mut progress = |phase: FaultPhase, detail: String| {
         if is_fault {
             voice.say(phase, detail);

@@ -306,7 +306,7 @@ impl<W: World> Method<'_, W> {
         blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &[node])?;
         let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
         let undo = self.world.plan_fault(fault, node, step, dead_man)?;
-        let obligation = Obligation::Fault { step, kind: fault.kind().into(), node: node.name.clone(), undo: undo.clone() };
+        let obligation = Obligation::Fault(undo.clone());
         let id = ledger.owe(self.job.run, obligation.clone())?;
         (self.job.arm)(dead_man)?;
         stage(self.recorder, "fault");
@@ -328,14 +328,12 @@ impl<W: World> Method<'_, W> {
     /// Makes the fault and returns when it was confirmed.
     async fn inject(&self, undo: &Undo, voice: &Voice<'_>) -> Result<Moment, Trouble> {
         let mut confirmed = None;
-        voice.say(FaultPhase::Requested, self.reach_of(voice.target));
+        let reach = self.reach_of(voice.target);
         let mut progress = |phase: FaultPhase, detail: String| {
             if phase == FaultPhase::Confirmed {
                 confirmed = Some(clock::now());
             }
-            if phase != FaultPhase::Requested {
-                voice.say(phase, detail);
-            }
+            voice.say(phase, if phase == FaultPhase::Requested { reach.clone() } else { detail });
         };
         self.world.inject(undo, &mut progress).await?;
         confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))

@@ -30,7 +30,7 @@ pub struct Session<'a> {
     /// This program for the nodes.
     pub binary: Arc<AgentBinary>,
     /// This program's own file: the watchdog is started from it.
-    pub program: &'a Path,
+    pub program: PathBuf,
     /// The kind program, where there is one.
     pub kind: Result<Kind, Trouble>,
     /// The container engine's address, for the watchdog.
@@ -99,7 +99,7 @@ impl Session<'_> {
             anchor,
             name: self.parsed.experiment.name.clone(),
             experiment: serde_json::to_value(&self.parsed.experiment).expect("is plain data"),
-            source: self.parsed.source.text.clone(),
+            source: self.parsed.source.text().to_owned(),
             seed,
             repetition,
             cluster: ground.facts.clone(),
@@ -131,7 +131,7 @@ impl Session<'_> {
             ("--deadline-secs", dead_man.as_secs().to_string()),
             ("--docker-host", self.docker_host.to_owned()),
         ];
-        watchdog::start(self.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
+        watchdog::start(&self.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
     }
 }
 

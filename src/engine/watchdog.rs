@@ -45,5 +45,5 @@ pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> bool {
 fn owes_fault(state: &StateDir, run: &str) -> bool {
     // A ledger that can't be read now may be readable at the next look.
     let Ok(ledger) = Ledger::open(&state.ledger()) else { return true };
-    ledger.owed().iter().any(|entry| entry.run == run && matches!(entry.obligation, Obligation::Fault { .. }))
+    ledger.owed().iter().any(|entry| entry.run == run && matches!(entry.obligation, Obligation::Fault(_)))
 }

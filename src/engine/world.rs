@@ -13,7 +13,7 @@ use crate::fault::Undo;
 use crate::timeline::{FaultPhase, Record};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
-pub type Progress<'a> = &'a mut (dyn FnMut(FaultPhase, String) + Send);
+pub type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
 
 /// How ready a workload is.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,8 @@ use crate::experiment::{Diagnostics, Source, parse};
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
-const KIND: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
+const KIND: &str =
+    "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
 
 /// All problems of an experiment beside a workload and a kind config.
 fn problems(experiment: &str, workload: &str, config: &str) -> (Diagnostics, String) {

@@ -100,7 +100,11 @@ fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
     match node.get("kind") {
         Some(kind) if kind.text() != Some("Experiment") => {
             let message = format!("expected the kind `Experiment`, found {}", kind.described());
-            cx.error_hint(kind.focus(), message, format!("an experiment begins with `apiVersion: {API_VERSION}` and `kind: Experiment`"))
+            cx.error_hint(
+                kind.focus(),
+                message,
+                format!("an experiment begins with `apiVersion: {API_VERSION}` and `kind: Experiment`"),
+            )
         }
         _ => Some(()),
     }

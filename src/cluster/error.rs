@@ -211,7 +211,7 @@ fn similar(name: &str, other: &str) -> bool {
 }
 
 /// The innermost words of an error: its outer layers only say that something failed.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {

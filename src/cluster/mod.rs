@@ -19,6 +19,7 @@ mod workload;
 
 pub use connect::Cluster;
 pub use error::ClusterError;
+pub(crate) use error::chain as innermost;
 pub use facts::default_tuning;
 pub use go_duration::{format_duration, parse_duration};
 pub use kind::{Kind, KindCreate, KindError};
@@ -29,6 +30,7 @@ pub use kubeconfig::kubeconfig_paths;
 pub use manifest::{Manifest, ManifestError, ManifestObject};
 pub use namespace::{Leftover, RUN_LABEL};
 pub use query::{ClusterDns, Node, Pod, Service, ServicePort};
+pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoints};
 pub use readiness::Readiness;
 pub use workload::Workload;
 

@@ -1,1 +1,90 @@
 //! What Kubernetes says, as records: nodes, leases, endpoint slices, pods, events, and the gaps.
+//!
+//! Each watch is a task of its own that lists once and then follows. Everything is stamped when it is received, with the object's
+//! own time beside it. A watch that can't follow says so at once, and what it finds afterwards happened inside the gap.
+
+mod book;
+mod endpoint_slice;
+mod endpoints;
+mod event;
+mod follow;
+mod gap;
+mod lease;
+mod node;
+mod pod;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kube::api::Api;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cluster::Cluster;
+use crate::timeline::{Event, Record};
+use follow::{Ended, Follow};
+
+/// The watches of a run. Dropping them ends them all.
+#[derive(Debug)]
+pub struct Watches {
+    tasks: JoinSet<()>,
+    started: watch::Receiver<BTreeSet<&'static str>>,
+    names: BTreeSet<&'static str>,
+}
+
+impl Watches {
+    /// Waits until every watch has delivered its first list. Errors with the names of those that have not within that time: they
+    /// go on trying.
+    pub async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
+        let mut started = self.started.clone();
+        let all = started.wait_for(|started| started.is_superset(&self.names));
+        match tokio::time::timeout(within, all).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(self.names.difference(&self.started.borrow()).copied().collect()),
+        }
+    }
+
+    /// Ends all watches; when this returns, no record is sent any more.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and events of the run's namespace.
+/// They go on, whatever happens to the API server, until they are stopped or nobody receives.
+pub fn start(cluster: &Cluster, namespace: &str, out: UnboundedSender<Record>) -> Watches {
+    let client = cluster.client();
+    let (report, started) = watch::channel(BTreeSet::new());
+    let follow = |name: &'static str| Follow::new(name, out.clone(), report.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run::<node::Nodes>(follow("nodes"), Api::all(client.clone())));
+    tasks.spawn(run::<lease::Leases>(follow("node leases"), Api::namespaced(client.clone(), "kube-node-lease")));
+    tasks.spawn(run::<lease::Leases>(follow("leader leases"), Api::namespaced(client.clone(), "kube-system")));
+    tasks.spawn(endpoints_of(follow("endpoints"), cluster.clone(), namespace.to_owned()));
+    tasks.spawn(run::<pod::Pods>(follow("pods"), Api::namespaced(client.clone(), namespace)));
+    tasks.spawn(run::<event::Events>(follow("events"), Api::namespaced(client.clone(), namespace)));
+    let of_nodes = follow("node events").fields("involvedObject.kind=Node");
+    tasks.spawn(run::<event::Events>(of_nodes, Api::namespaced(client, "default")));
+    let names = ["nodes", "node leases", "leader leases", "endpoints", "pods", "events", "node events"].into();
+    Watches { tasks, started, names }
+}
+
+async fn run<W: book::Watched>(follow: Follow, api: Api<W::Object>) {
+    follow.run::<W>(api).await;
+}
+
+/// EndpointSlices; where the server has none, the old Endpoints, and says so.
+async fn endpoints_of(follow: Follow, cluster: Cluster, namespace: String) {
+    let client = cluster.client();
+    if let (Ended::NotServed, follow) = follow.run::<endpoint_slice::Slices>(Api::namespaced(client.clone(), &namespace)).await {
+        let text = "the server has no discovery.k8s.io/v1 EndpointSlices; its Endpoints are watched".to_owned();
+        follow.send(Record::now(Event::Note { warning: false, text }));
+        follow.run::<endpoints::OldEndpoints>(Api::namespaced(client, &namespace)).await;
+    }
+}
+
+#[cfg(test)]
+mod fake_tests;
+#[cfg(test)]
+mod real_tests;

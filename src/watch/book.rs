@@ -1,0 +1,172 @@
+//! What a watch has said last, so that only what is new is said.
+
+use std::collections::HashMap;
+
+use kube::Resource;
+use serde::de::DeserializeOwned;
+
+use crate::timeline::{Change, Event};
+
+/// One kind of object, and the rows that a timeline keeps of it.
+pub(super) trait Watched: Send + Sync + 'static {
+    /// The object.
+    type Object: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
+    /// What is kept of it.
+    type Row: Clone + PartialEq + Send + Sync + 'static;
+
+    /// An object's rows, each with a key that is its own over all objects of the watch. A key in two objects is one row (an
+    /// endpoint may be in two slices).
+    fn rows(object: &Self::Object) -> Vec<(String, Self::Row)>;
+
+    /// The record of a row; `None` when this change is none that a timeline keeps.
+    fn event(row: &Self::Row, change: Change) -> Option<Event>;
+
+    /// Which row counts when two objects have the key: the greater.
+    fn rank(_row: &Self::Row) -> u8 {
+        0
+    }
+}
+
+/// The rows that were said last.
+pub(super) struct Book<W: Watched> {
+    /// By key, each with the objects that have it.
+    rows: HashMap<String, Vec<(String, W::Row)>>,
+    /// By object, its keys.
+    keys: HashMap<String, Vec<String>>,
+}
+
+impl<W: Watched> Book<W> {
+    pub(super) fn new() -> Self {
+        Self { rows: HashMap::new(), keys: HashMap::new() }
+    }
+
+    /// Takes an object as it is now and gives what that changes.
+    pub(super) fn put(&mut self, object: &W::Object, change: Change) -> Vec<Event> {
+        let id = id_of(object);
+        let rows = W::rows(object);
+        self.update(&id, rows, change)
+    }
+
+    /// Takes away an object.
+    pub(super) fn remove(&mut self, object: &W::Object) -> Vec<Event> {
+        self.update(&id_of(object), Vec::new(), Change::Deleted)
+    }
+
+    /// Takes a whole list and gives what that changes: what the book has and the list has not is deleted.
+    pub(super) fn replace(&mut self, objects: &[W::Object], change: Change) -> Vec<Event> {
+        let ids: std::collections::HashSet<String> = objects.iter().map(id_of).collect();
+        let gone: Vec<String> = self.keys.keys().filter(|id| !ids.contains(*id)).cloned().collect();
+        // New objects first: an endpoint that moved from one slice to another never left.
+        let mut events: Vec<Event> = objects.iter().flat_map(|object| self.put(object, change)).collect();
+        events.extend(gone.iter().flat_map(|id| self.update(id, Vec::new(), Change::Deleted)));
+        events
+    }
+
+    fn update(&mut self, id: &str, rows: Vec<(String, W::Row)>, change: Change) -> Vec<Event> {
+        let old = self.keys.remove(id).unwrap_or_default();
+        let mut touched = old.clone();
+        touched.extend(rows.iter().map(|(key, _)| key.clone()));
+        touched.sort();
+        touched.dedup();
+        let before: Vec<Option<W::Row>> = touched.iter().map(|key| self.current(key)).collect();
+        for key in &old {
+            let holders = self.rows.get_mut(key).into_iter();
+            holders.for_each(|holders| holders.retain(|(holder, _)| holder != id));
+        }
+        if !rows.is_empty() {
+            self.keys.insert(id.to_owned(), rows.iter().map(|(key, _)| key.clone()).collect());
+        }
+        for (key, row) in rows {
+            self.rows.entry(key).or_default().push((id.to_owned(), row));
+        }
+        let events = touched.iter().zip(before).filter_map(|(key, before)| self.said(key, before, change)).collect();
+        for key in old {
+            if self.rows.get(&key).is_some_and(Vec::is_empty) {
+                self.rows.remove(&key);
+            }
+        }
+        events
+    }
+
+    fn said(&self, key: &str, before: Option<W::Row>, change: Change) -> Option<Event> {
+        match (before, self.current(key)) {
+            (Some(gone), None) => W::event(&gone, Change::Deleted),
+            (before, Some(now)) if before.as_ref() != Some(&now) => {
+                W::event(&now, if change == Change::Baseline { change } else { Change::Changed })
+            }
+            _ => None,
+        }
+    }
+
+    fn current(&self, key: &str) -> Option<W::Row> {
+        let holders = self.rows.get(key)?;
+        holders.iter().max_by_key(|(_, row)| W::rank(row)).map(|(_, row)| row.clone())
+    }
+}
+
+/// An object's place: namespace and name.
+fn id_of(object: &impl Resource) -> String {
+    let meta = object.meta();
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::watch::endpoint_slice::Slices;
+
+    fn slice(name: &str, endpoints: Value) -> EndpointSlice {
+        let labels = json!({"kubernetes.io/service-name": "web"});
+        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "addressType": "IPv4", "endpoints": endpoints}))
+            .unwrap()
+    }
+
+    fn endpoint(pod: &str, ready: bool) -> Value {
+        json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": pod}, "nodeName": "n", "conditions": {"ready": ready}})
+    }
+
+    fn said(events: Vec<Event>) -> Vec<(String, Change, bool)> {
+        let read = |event| match event {
+            Event::Endpoint { change, endpoint, .. } => (endpoint.pod.unwrap(), change, endpoint.ready),
+            other => panic!("{other:?}"),
+        };
+        events.into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn only_what_is_new_is_said() {
+        let mut book = Book::<Slices>::new();
+        let one = |ready| slice("s", json!([endpoint("a", ready), endpoint("b", true)]));
+        let first = said(book.put(&one(true), Change::Baseline));
+        assert_eq!(first, [("a".into(), Change::Baseline, true), ("b".into(), Change::Baseline, true)]);
+        assert!(book.put(&one(true), Change::Changed).is_empty());
+        assert_eq!(said(book.put(&one(false), Change::Changed)), [("a".into(), Change::Changed, false)]);
+        let left = book.put(&slice("s", json!([endpoint("a", false)])), Change::Changed);
+        assert_eq!(said(left), [("b".into(), Change::Deleted, true)]);
+        assert_eq!(said(book.remove(&one(false))), [("a".into(), Change::Deleted, false)]);
+        assert!(book.rows.is_empty() && book.keys.is_empty());
+    }
+
+    #[test]
+    fn an_endpoint_in_two_slices_is_one_and_ready_when_one_says_so() {
+        let mut book = Book::<Slices>::new();
+        book.put(&slice("s", json!([endpoint("a", true)])), Change::Baseline);
+        assert!(book.put(&slice("t", json!([endpoint("a", false)])), Change::Changed).is_empty());
+        // It moves to the other slice, which then counts alone.
+        assert_eq!(said(book.remove(&slice("s", json!([])))), [("a".into(), Change::Changed, false)]);
+    }
+
+    #[test]
+    fn a_list_after_a_gap_says_what_came_changed_and_went() {
+        let mut book = Book::<Slices>::new();
+        book.put(&slice("s", json!([endpoint("a", true), endpoint("b", true)])), Change::Baseline);
+        let again = book.replace(&[slice("t", json!([endpoint("a", false), endpoint("c", true)]))], Change::Changed);
+        // `a` is in both until the old slice goes: it changes once, to what the new one says.
+        let expected =
+            [("c".into(), Change::Changed, true), ("a".into(), Change::Changed, false), ("b".into(), Change::Deleted, true)];
+        assert_eq!(said(again), expected);
+    }
+}

@@ -1,0 +1,55 @@
+//! The endpoints of Services, from EndpointSlices: which became ready or not, and which left.
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt;
+
+use super::book::Watched;
+use crate::cluster::slice_endpoints;
+use crate::timeline::{Change, Endpoint, Event};
+
+pub(super) struct Slices;
+
+/// The label that names a slice's Service.
+const SERVICE: &str = "kubernetes.io/service-name";
+
+/// One endpoint of one Service.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    service: String,
+    endpoint: Endpoint,
+}
+
+impl Row {
+    /// A row and its key: Service and pod, or address where there is no pod.
+    pub(super) fn of(service: &str, endpoint: Endpoint) -> (String, Self) {
+        let key = format!("{service}/{}", endpoint.pod.as_deref().unwrap_or(&endpoint.address));
+        (key, Self { service: service.to_owned(), endpoint })
+    }
+
+    pub(super) fn event(&self, change: Change) -> Event {
+        Event::Endpoint { service: self.service.clone(), change, endpoint: self.endpoint.clone() }
+    }
+
+    /// One that is ready counts before one that is not.
+    pub(super) fn rank(&self) -> u8 {
+        u8::from(self.endpoint.ready)
+    }
+}
+
+impl Watched for Slices {
+    type Object = EndpointSlice;
+    type Row = Row;
+
+    fn rows(object: &EndpointSlice) -> Vec<(String, Row)> {
+        let Some(service) = object.labels().get(SERVICE) else { return Vec::new() };
+        slice_endpoints(object).map(|endpoint| Row::of(service, endpoint)).collect()
+    }
+
+    fn event(row: &Row, change: Change) -> Option<Event> {
+        Some(row.event(change))
+    }
+
+    fn rank(row: &Row) -> u8 {
+        row.rank()
+    }
+}

@@ -1,0 +1,48 @@
+//! The endpoints of Services, from the old Endpoints objects: for servers that have no EndpointSlices (before 1.21).
+
+use k8s_openapi::api::core::v1::Endpoints;
+use kube::ResourceExt;
+
+use super::book::Watched;
+use super::endpoint_slice::Row;
+use crate::cluster::endpoints_endpoints;
+use crate::timeline::{Change, Event};
+
+pub(super) struct OldEndpoints;
+
+impl Watched for OldEndpoints {
+    type Object = Endpoints;
+    type Row = Row;
+
+    fn rows(object: &Endpoints) -> Vec<(String, Row)> {
+        endpoints_endpoints(object).map(|endpoint| Row::of(&object.name_any(), endpoint)).collect()
+    }
+
+    fn event(row: &Row, change: Change) -> Option<Event> {
+        Some(row.event(change))
+    }
+
+    fn rank(row: &Row) -> u8 {
+        row.rank()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::watch::book::Book;
+
+    #[test]
+    fn an_address_that_moves_to_the_not_ready_ones_is_not_ready() {
+        let address = json!([{"ip": "10.0.0.1", "nodeName": "n", "targetRef": {"kind": "Pod", "name": "a"}}]);
+        let object =
+            |field: &str| serde_json::from_value(json!({"metadata": {"name": "web"}, "subsets": [{field: address}]})).unwrap();
+        let mut book = Book::<OldEndpoints>::new();
+        book.put(&object("addresses"), Change::Baseline);
+        let events = book.put(&object("notReadyAddresses"), Change::Changed);
+        let [Event::Endpoint { service, change: Change::Changed, endpoint }] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((service.as_str(), endpoint.ready, endpoint.node.as_deref()), ("web", false, Some("n")));
+    }
+}

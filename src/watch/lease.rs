@@ -1,0 +1,69 @@
+//! Leases: a node's heartbeat, or who leads.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+
+use super::book::Watched;
+use crate::timeline::{Change, Event};
+
+pub(super) struct Leases;
+
+/// Each API server renews one in kube-system, to say that it exists. It leads nothing.
+const API_SERVER: &str = "apiserver-";
+
+/// What is kept of a Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    namespace: String,
+    name: String,
+    holder: Option<String>,
+    renewed: Option<jiff::Timestamp>,
+    transitions: Option<i32>,
+}
+
+impl Watched for Leases {
+    type Object = Lease;
+    type Row = Row;
+
+    fn rows(object: &Lease) -> Vec<(String, Row)> {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        if name.starts_with(API_SERVER) {
+            return Vec::new();
+        }
+        let spec = object.spec.clone().unwrap_or_default();
+        let row = Row {
+            namespace,
+            name,
+            // A leader that gives its lease back leaves an empty name.
+            holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
+            renewed: spec.renew_time.map(|time| time.0),
+            transitions: spec.lease_transitions,
+        };
+        vec![(format!("{}/{}", row.namespace, row.name), row)]
+    }
+
+    fn event(row: &Row, change: Change) -> Option<Event> {
+        let Row { namespace, name, holder, renewed, transitions } = row.clone();
+        Some(Event::Lease { namespace, name, change, holder, renewed, transitions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_renewal_keeps_its_microseconds() {
+        let lease = |name: &str| {
+            let meta = json!({"namespace": "kube-system", "name": name});
+            let spec = json!({"holderIdentity": "a", "renewTime": "2026-11-22T06:23:41.123456Z", "leaseTransitions": 2});
+            serde_json::from_value::<Lease>(json!({"metadata": meta, "spec": spec})).unwrap()
+        };
+        let (_, row) = Leases::rows(&lease("kube-scheduler")).remove(0);
+        assert_eq!(row.renewed.unwrap().subsec_microsecond(), 123_456);
+        assert_eq!((row.holder.as_deref(), row.transitions), (Some("a"), Some(2)));
+        assert!(Leases::rows(&lease("apiserver-abc")).is_empty());
+    }
+}

@@ -1,0 +1,69 @@
+//! Nodes: the Ready condition, its heartbeat, and the taints.
+
+use k8s_openapi::api::core::v1 as core;
+use kube::ResourceExt;
+
+use super::book::Watched;
+use crate::cluster::node_ready;
+use crate::timeline::{Change, Event, Ready};
+
+pub(super) struct Nodes;
+
+/// What is kept of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    node: String,
+    ready: Ready,
+    reason: String,
+    transition: Option<jiff::Timestamp>,
+    heartbeat: Option<jiff::Timestamp>,
+    taints: Vec<String>,
+}
+
+impl Watched for Nodes {
+    type Object = core::Node;
+    type Row = Row;
+
+    fn rows(object: &core::Node) -> Vec<(String, Row)> {
+        let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+        let taints = object.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        let row = Row {
+            node: object.name_any(),
+            ready: node_ready(object),
+            reason: condition.and_then(|condition| condition.reason.clone()).unwrap_or_default(),
+            transition: condition.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+            heartbeat: condition.and_then(|condition| condition.last_heartbeat_time.as_ref()).map(|time| time.0),
+            taints: taints.map(|taint| format!("{}:{}", taint.key, taint.effect)).collect(),
+        };
+        vec![(row.node.clone(), row)]
+    }
+
+    fn event(row: &Row, change: Change) -> Option<Event> {
+        let Row { node, ready, reason, transition, heartbeat, taints } = row.clone();
+        Some(Event::Node { node, change, ready, reason, transition, heartbeat, taints })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_not_heard_of_is_unknown() {
+        let node = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "w"},
+            "spec": {"taints": [{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown",
+                "lastHeartbeatTime": "2026-11-22T06:23:41Z", "lastTransitionTime": "2026-11-22T06:23:46Z"}]}}))
+        .unwrap();
+        let (key, row) = Nodes::rows(&node).remove(0);
+        assert_eq!(key, "w");
+        let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) = Nodes::event(&row, Change::Changed) else {
+            panic!()
+        };
+        assert_eq!((ready, reason.as_str()), (Ready::Unknown, "NodeStatusUnknown"));
+        assert_eq!(transition.unwrap().duration_since(heartbeat.unwrap()).as_secs(), 5);
+        assert_eq!(taints, ["node.kubernetes.io/unreachable:NoSchedule"]);
+    }
+}

@@ -5,11 +5,7 @@ use super::{exit, failure::Failure};
 
 /// Serves until its parent's stream ends.
 pub fn agent(args: &Agent) -> Result<u8, Failure> {
-    if let Some(path) = &args.unlink {
-        // What is running needs no name any more: nothing is left behind, however this ends.
-        let _ = std::fs::remove_file(path);
-    }
-    crate::agent::serve(std::io::stdin(), std::io::stdout())
+    crate::agent::serve(std::io::stdin(), std::io::stdout(), args.unlink.as_deref())
         .map(|()| exit::PASS)
-        .map_err(|e| Failure { code: exit::INCONCLUSIVE, text: format!("error: {e}") })
+        .map_err(|e| Failure { code: exit::INCONCLUSIVE, text: format!("error: failed to {e}") })
 }

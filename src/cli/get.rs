@@ -12,7 +12,7 @@ pub fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
         Listing::Runs => runs(args.output, env),
         Listing::Experiments => {
-            print(&report::experiments(&experiment::builtin()));
+            print(&experiments());
             Ok(exit::PASS)
         }
     }
@@ -37,4 +37,13 @@ fn runs(form: Form, env: &Env) -> Result<u8, Failure> {
     }
     unreadable.iter().for_each(|text| eprintln!("{text}"));
     Ok(exit::PASS)
+}
+
+/// The built-in experiments and what each asks.
+fn experiments() -> String {
+    let parsed = experiment::built_in_names().into_iter().filter_map(|name| experiment::parse(experiment::load(name).ok()?).ok());
+    let rows: Vec<(String, String)> = parsed.map(|p| (p.experiment.name, p.experiment.question.unwrap_or_default())).collect();
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("NAME".len());
+    let line = |name: &str, question: &str| format!("{name:width$}   {question}\n");
+    std::iter::once(line("NAME", "QUESTION")).chain(rows.iter().map(|(name, question)| line(name, question))).collect()
 }

@@ -1,7 +1,5 @@
 //! `run`: carries experiments out, one after the other, and reports.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 
 use super::args::{Form, Run};
@@ -10,7 +8,6 @@ use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::{block_on, dry_run, exit, load};
-use crate::agent::AgentBinary;
 use crate::cluster::{Kind, kubeconfig_paths};
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
@@ -130,14 +127,17 @@ impl Command<'_> {
     fn session<'a>(&'a self, site: &'a Site<'_>) -> Result<Session<'a>, Trouble> {
         let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
         let program = std::env::current_exe().map_err(cannot)?;
-        let binary = AgentBinary::read(self.args.agent_binary.as_ref().unwrap_or(&program))
-            .map_err(|e| Trouble::refused("cannot use the program for the nodes").because(&e).maybe_hint(e.hint()))?;
+        let binary = self.args.agent_binary.as_ref().unwrap_or(&program);
+        let unreadable = |e: std::io::Error| {
+            Trouble::refused(format!("cannot read the program for the nodes, {}", binary.display())).because(&e)
+        };
+        let binary = std::fs::read(binary).map_err(unreadable)?;
         let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned()));
         Ok(Session {
             parsed: self.parsed,
             runs_dir: &self.env.runs_dir,
             state_dir: &self.env.state_dir,
-            binary: Arc::new(binary),
+            binary: binary.into(),
             program,
             kind: kind.map_err(|e| Trouble::refused(e.to_string()).maybe_hint(e.hint())),
             docker_host: site.engine.docker_host(),

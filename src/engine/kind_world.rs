@@ -13,13 +13,13 @@ use super::recover::Tools;
 use super::target::{self, Node};
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
-use crate::agent::{self, AgentBinary, AgentHandle, AgentMessage};
+use crate::agent::{self, AgentError, AgentHandle, AgentMessage};
 use crate::cluster::{Cluster, ClusterError, Workload};
 use crate::docker::{Container, Docker};
 use crate::experiment::{Experiment, Fault};
 use crate::fault::{self, NodeTarget, Undo};
-use crate::probe::ProbeSpec;
-use crate::timeline::Record;
+use crate::probe::{ProbeSpec, control};
+use crate::timeline::{ProbeHeader, Record};
 use crate::watch::{self, Watches};
 
 /// A kind cluster.
@@ -38,10 +38,12 @@ pub struct KindWorld<'a> {
     pub cluster: Cluster,
     /// The cluster's containers.
     pub containers: Vec<Container>,
+    /// Each node's processor, as Kubernetes names it.
+    pub processors: BTreeMap<String, String>,
     /// The workload, checked.
     pub workload: Workload,
     /// This program for the nodes.
-    pub binary: Arc<AgentBinary>,
+    pub binary: Arc<[u8]>,
     /// What undoing needs.
     pub tools: Tools,
     /// What is running.
@@ -79,6 +81,26 @@ impl KindWorld<'_> {
             placed.entry(place).or_default().push(spec);
         }
         Ok(placed)
+    }
+}
+
+impl KindWorld<'_> {
+    async fn start_agent(
+        &self,
+        place: &Place,
+        probes: Vec<ProbeSpec>,
+        control: Option<ProbeHeader>,
+        out: UnboundedSender<AgentMessage>,
+    ) -> Result<Result<AgentHandle, AgentError>, Trouble> {
+        let (node, pod_uid) = match place {
+            Place::Host => return Ok(agent::local::start(probes, control, out)),
+            Place::Node { node } => (node, None),
+            Place::Pod { node, uid, .. } => (node, Some(uid.clone())),
+        };
+        let container = self.container(node)?.id.clone();
+        let processor = self.processors.get(node).cloned().unwrap_or_default();
+        let placement = agent::Placement { node: node.clone(), container, processor, pod_uid, probes, control };
+        Ok(agent::deploy(&self.docker, placement, &self.binary, out).await)
     }
 }
 
@@ -120,21 +142,13 @@ impl World for KindWorld<'_> {
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
         let mut hosts = Vec::new();
-        for (place, specs) in self.placed(at_risk).await? {
+        for (number, (place, specs)) in self.placed(at_risk).await?.into_iter().enumerate() {
             hosts.extend(place.node().map(str::to_owned));
-            let started = match &place {
-                Place::Host => agent::local(specs, out.clone()),
-                Place::Node { node } => {
-                    agent::deploy(&self.docker, self.container(node)?, None, specs, &self.binary, out.clone()).await
-                }
-                Place::Pod { node, uid, .. } => {
-                    agent::deploy(&self.docker, self.container(node)?, Some(uid.clone()), specs, &self.binary, out.clone()).await
-                }
-            };
-            let cannot = |e: agent::AgentError| {
-                Trouble::failed(format!("cannot start the prober on {}", place.describe())).because(&e).maybe_hint(e.hint())
-            };
-            self.running.agents.push(started.map_err(cannot)?);
+            // Each place has a control probe; its name must be its own.
+            let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
+            let control = Some(control::header(&name, &place.describe(), place.node()));
+            let started = self.start_agent(&place, specs, control, out.clone()).await?;
+            self.running.agents.push(started.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))?);
         }
         Ok(hosts)
     }

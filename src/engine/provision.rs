@@ -228,7 +228,7 @@ pub fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
         id: c.id.clone(),
         name: c.name.clone(),
         role: c.role,
-        addresses: c.addresses.clone(),
+        addresses: c.addresses.values().flatten().map(ToString::to_string).collect(),
     };
     containers.iter().map(convert).collect()
 }

@@ -173,7 +173,7 @@ impl Scribe {
         match message {
             AgentMessage::Started(span) => self.started(span),
             AgentMessage::Attempts { probe, records } => self.attempts(&probe, &records),
-            AgentMessage::Note { text } => self.record(clock::record(Event::Note { warning: true, text })),
+            AgentMessage::Note { warning, text } => self.record(clock::record(Event::Note { warning, text })),
             AgentMessage::Ended { error } => self.ended(error),
         }
     }

@@ -1,5 +1,6 @@
 //! One run on a prepared ground: its id, its folder, its world.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use super::recover::Tools;
 use super::run::{self, Job, RunEnd};
 use super::trouble::Trouble;
 use super::{seed::Seed, watchdog};
-use crate::agent::AgentBinary;
 use crate::cluster::{Kind, Manifest, ManifestError, Workload};
 use crate::experiment::Parsed;
 use crate::timeline::{Anchor, Event, Header, RunFolder};
@@ -28,7 +28,7 @@ pub struct Session<'a> {
     /// The directory of all state.
     pub state_dir: &'a Path,
     /// This program for the nodes.
-    pub binary: Arc<AgentBinary>,
+    pub binary: Arc<[u8]>,
     /// This program's own file: the watchdog is started from it.
     pub program: PathBuf,
     /// The kind program, where there is one.
@@ -51,6 +51,12 @@ pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trou
     let manifest = Manifest::parse(files).map_err(|problems| refused(&problems))?;
     let checked = ground.cluster.check_workload(&manifest).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
     checked.map_err(|problems| refused(&problems))
+}
+
+/// Each node's processor, by the label that every kubelet sets.
+async fn processors(ground: &Ground) -> Result<BTreeMap<String, String>, Trouble> {
+    let nodes = ground.cluster.nodes().await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    Ok(nodes.into_iter().filter_map(|mut node| Some((node.name, node.labels.remove("kubernetes.io/arch")?))).collect())
 }
 
 fn refused(problems: &[ManifestError]) -> Trouble {
@@ -81,7 +87,8 @@ impl Session<'_> {
         for text in &ground.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
-        let mut world = self.world(ground, &id, format!("outage-{short}"), workload);
+        let processors = processors(ground).await?;
+        let mut world = self.world(ground, &id, format!("outage-{short}"), workload, processors);
         let arm = |dead_man: Duration| self.arm(ground, &id, dead_man);
         let job = Job { run: &id, experiment: &self.parsed.experiment, tuning: &ground.facts.tuning, seed, arm: &arm };
         let mut ledger = super::ledger::Ledger::open(&ground.state.ledger())?;
@@ -106,7 +113,14 @@ impl Session<'_> {
         }
     }
 
-    fn world<'a>(&'a self, ground: &Ground, id: &'a str, namespace: String, workload: Workload) -> KindWorld<'a> {
+    fn world<'a>(
+        &'a self,
+        ground: &Ground,
+        id: &'a str,
+        namespace: String,
+        workload: Workload,
+        processors: BTreeMap<String, String>,
+    ) -> KindWorld<'a> {
         let tools = Tools { docker: ground.docker.clone(), kind: self.kind.clone(), cluster: Some(ground.cluster.clone()) };
         KindWorld {
             experiment: &self.parsed.experiment,
@@ -116,6 +130,7 @@ impl Session<'_> {
             docker: ground.docker.clone(),
             cluster: ground.cluster.clone(),
             containers: ground.containers.clone(),
+            processors,
             workload,
             binary: self.binary.clone(),
             tools,

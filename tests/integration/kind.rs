@@ -109,7 +109,13 @@ impl Lab {
     fn assert_clean(&self) {
         for node in containers() {
             assert_eq!(docker(&["inspect", "-f", "{{.State.Running}} {{.State.Paused}}", &node]), "true false", "{node}");
-            let left = docker(&["exec", &node, "sh", "-c", "ls /usr/local/bin -A | grep outage; iptables -w -S | grep -i outage; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[.]outage-agent' || true"]);
+            let left = docker(&[
+                "exec",
+                &node,
+                "sh",
+                "-c",
+                "ls /usr/local/bin -A | grep outage; iptables -w -S | grep -i outage; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[.]outage-agent' || true",
+            ]);
             assert_eq!(left, "", "left in {node}");
         }
         let namespaces = kubectl(&["get", "namespaces", "-o", "name"]);
@@ -124,7 +130,10 @@ fn docker(arguments: &[&str]) -> String {
 }
 
 fn containers() -> Vec<String> {
-    docker(&["ps", "-a", "--filter", &format!("label=io.x-k8s.kind.cluster={CLUSTER}"), "--format", "{{.Names}}"]).lines().map(str::to_owned).collect()
+    docker(&["ps", "-a", "--filter", &format!("label=io.x-k8s.kind.cluster={CLUSTER}"), "--format", "{{.Names}}"])
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn kubeconfig() -> String {
@@ -254,7 +263,10 @@ fn a_probe_on_the_target_is_refused() {
     let node = format!("{CLUSTER}-worker");
     let experiment = lab.altered(
         "worker-stop-fast",
-        &[("from: {node: {role: control-plane}}", &format!("from: {{node: {{name: {node}}}}}")), ("{role: worker, mostEndpointsOf: web}", &format!("{{name: {node}}}"))],
+        &[
+            ("from: {node: {role: control-plane}}", &format!("from: {{node: {{name: {node}}}}}")),
+            ("{role: worker, mostEndpointsOf: web}", &format!("{{name: {node}}}")),
+        ],
     );
     let output = lab.home.run(&["run", "-f", &experiment]);
     assert!([2, 4].contains(&output.code), "{}", output.stderr);
@@ -269,6 +281,9 @@ fn through_the_users_context() {
     let arguments = ["run", "-f", &lab.experiment("node-pause"), "--context", &context, "--kubeconfig", &config.to_string_lossy()];
     passed(&lab.home.run(&arguments));
     assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
-    lab.home.run(&["run", "-f", &lab.experiment("node-pause"), "--context", "nowhere", "--kubeconfig", &config.to_string_lossy()]).exits(4).says("nowhere");
+    lab.home
+        .run(&["run", "-f", &lab.experiment("node-pause"), "--context", "nowhere", "--kubeconfig", &config.to_string_lossy()])
+        .exits(4)
+        .says("nowhere");
     lab.assert_clean();
 }

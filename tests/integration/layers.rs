@@ -4,8 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const EVERYTHING: &[&str] = &[
-    "agent", "analysis", "cli", "cluster", "docker", "engine", "experiment", "fault", "model", "probe", "report", "stats",
-    "timeline", "verdict", "watch",
+    "agent",
+    "analysis",
+    "cli",
+    "cluster",
+    "docker",
+    "engine",
+    "experiment",
+    "fault",
+    "model",
+    "probe",
+    "report",
+    "stats",
+    "timeline",
+    "verdict",
+    "watch",
 ];
 
 /// A module, and what of ours it may name.
@@ -122,7 +135,10 @@ pub fn adapters_keep_their_crates() {
 
 /// The checks themselves see what they must see.
 pub fn the_checks_can_fail() {
-    assert_eq!(named("use crate::{docker::Docker, timeline}; crate::fault::x()").into_iter().collect::<Vec<_>>(), ["docker", "fault", "timeline"]);
+    assert_eq!(
+        named("use crate::{docker::Docker, timeline}; crate::fault::x()").into_iter().collect::<Vec<_>>(),
+        ["docker", "fault", "timeline"]
+    );
     assert_eq!(code_of("a\n// crate::x\nb\n#[cfg(test)]\nmod tests { crate::y }"), "a\nb");
     assert!(table().values().all(|allowed| allowed.iter().all(|name| EVERYTHING.contains(name))));
 }

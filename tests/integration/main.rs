@@ -1,5 +1,7 @@
 //! The program as a whole: the table of layers, the command line without a cluster, recorded timelines, and the real thing on kind.
 
+mod chain;
+mod kind;
 mod layers;
 mod offline;
 mod program;
@@ -10,7 +12,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests share one cluster and measure time: one after the other.
     arguments.test_threads = Some(1);
-    let tests = [layers(), offline::tests()].into_iter().flatten().collect();
+    let tests = [layers(), offline::tests(), kind::tests()].into_iter().flatten().collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
 

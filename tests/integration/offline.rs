@@ -1,0 +1,166 @@
+//! What the program does without any cluster: usage, mistakes, reports of recorded runs.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+
+use super::program::Home;
+use super::test;
+
+/// All tests of this rung.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("offline::help_names_commands_and_exit_codes", help_names_commands_and_exit_codes),
+        test("offline::bad_usage_is_2", bad_usage_is_2),
+        test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
+        test("offline::all_mistakes_are_told_at_once", all_mistakes_are_told_at_once),
+        test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
+        test("offline::no_engine_is_refused_with_a_hint", no_engine_is_refused_with_a_hint),
+        test("offline::no_such_context", no_such_context),
+        test("offline::an_unreachable_cluster_is_told_soon", an_unreachable_cluster_is_told_soon),
+        test("offline::nothing_recorded_nothing_owed", nothing_recorded_nothing_owed),
+        test("offline::a_ledger_that_is_not_understood_is_refused", a_ledger_that_is_not_understood_is_refused),
+        test("offline::completions_and_schema", completions_and_schema),
+        test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
+        test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
+        test("offline::no_colour_when_piped", no_colour_when_piped),
+    ]
+}
+
+fn help_names_commands_and_exit_codes() {
+    let output = Home::new().run(&["--help"]);
+    output.exits(0);
+    for word in ["run", "validate", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
+        output.prints(word);
+    }
+}
+
+fn bad_usage_is_2() {
+    let home = Home::new();
+    home.run(&[]).exits(2);
+    home.run(&["run"]).exits(2).says("get experiments");
+    home.run(&["run", "--repaet", "3"]).exits(2).says("--repeat");
+    home.run(&["run", "-f", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
+    home.run(&["run", "worker-stop-fast", "--repeat", "0"]).exits(2);
+}
+
+fn every_built_in_experiment_is_valid() {
+    let home = Home::new();
+    let listed = home.run(&["get", "experiments"]);
+    let names: Vec<&str> = listed.stdout.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() >= 8, "{}", listed.stdout);
+    for name in names {
+        home.run(&["validate", name]).exits(0).prints("valid");
+    }
+    home.run(&["validate", "-f", "experiments"]).exits(0).prints("worker-stop-fast");
+}
+
+fn all_mistakes_are_told_at_once() {
+    let home = Home::new();
+    let good = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments/node-kill.yaml")).unwrap();
+    let bad = good.replace("rate: 50/s", "rate: 0/s").replace("timeout: 200ms", "timeout: 200").replace("nodeKill", "nodeKil");
+    let file = home.file("bad.yaml", &bad);
+    let output = home.run(&["validate", "-f", &file.to_string_lossy()]);
+    output.exits(2).says("nodeKill").says("200ms").says("rate").says("bad.yaml:");
+    let run = home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
+    run.exits(2).says("nodeKill");
+}
+
+fn a_misspelt_name_is_guessed() {
+    Home::new().run(&["run", "worker-stop-fats"]).exits(2).says("worker-stop-fast");
+}
+
+fn no_engine_is_refused_with_a_hint() {
+    let home = Home::new();
+    let output = home.run(&["run", "worker-stop-fast", "--docker-host", "unix:///nowhere.sock"]);
+    output.exits(4).says("hint:").says("nowhere.sock");
+    assert!(!home.runs().exists(), "nothing was recorded, for nothing was begun");
+}
+
+fn no_such_context() {
+    let home = Home::new();
+    home.run(&["run", "worker-stop-fast", "--context", "nowhere"]).exits(4).says("hint:");
+}
+
+fn an_unreachable_cluster_is_told_soon() {
+    let home = Home::new();
+    let config = r#"{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
+        clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}], users: [{name: a, user: {}}]}"#;
+    let config = home.file("kubeconfig", config);
+    let began = Instant::now();
+    let output = home.run(&["run", "worker-stop-fast", "--context", "a", "--kubeconfig", &config.to_string_lossy()]);
+    output.exits(4).says("127.0.0.1:1");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+fn nothing_recorded_nothing_owed() {
+    let home = Home::new();
+    home.run(&["get", "runs"]).exits(0).says("no runs");
+    home.run(&["report"]).exits(4).says("get runs");
+    home.run(&["describe", "run", "x"]).exits(4);
+    home.run(&["recover"]).exits(0).prints("nothing to undo");
+}
+
+fn a_ledger_that_is_not_understood_is_refused() {
+    let home = Home::new();
+    home.file("state/outage/clusters/a/ledger.jsonl", "{\"owed\": \"what?\"}\n");
+    home.run(&["recover"]).exits(4).says("another version");
+}
+
+fn completions_and_schema() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish"] {
+        home.run(&["completion", shell]).exits(0).prints("validate");
+    }
+    let schema = home.run(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema.exits(0).stdout).unwrap();
+    assert!(schema["properties"].is_object(), "{schema:#}");
+}
+
+/// Real runs, recorded on kind (tests/recorded/README.md says where and how).
+fn recorded() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
+    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    runs.sort();
+    assert!(runs.len() >= 3, "recorded runs are missing");
+    runs
+}
+
+fn recorded_runs_are_judged_again() {
+    let home = Home::new();
+    for run in recorded() {
+        let path = run.to_string_lossy().into_owned();
+        let expected = std::fs::read_to_string(run.join("expected-exit-code")).unwrap().trim().parse().unwrap();
+        for form in ["text", "wide", "json", "yaml", "junit", "log", "jsonl"] {
+            let output = home.run(&["report", &path, "-o", form]);
+            output.exits(expected);
+            assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{form} of {path}: {}", output.stderr);
+        }
+        home.run(&["describe", "run", &path]).exits(0).prints("Folder");
+        let report = home.run(&["report", &path, "-o", "json"]);
+        super::chain::assert_order(&serde_json::from_str(&report.stdout).unwrap());
+    }
+}
+
+fn a_cut_timeline_is_read() {
+    let home = Home::new();
+    let run = &recorded()[0];
+    let copy = home.path().join("cut");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(run).unwrap().map(|e| e.unwrap()).filter(|e| e.path().is_file()) {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        std::fs::write(copy.join(entry.file_name()), &bytes[..bytes.len() * 9 / 10 - 1]).unwrap();
+    }
+    let output = home.run(&["report", &copy.to_string_lossy()]);
+    assert!([1, 3].contains(&output.code), "a run without an end is no pass: {}", output.stdout);
+    output.prints("middle");
+}
+
+fn no_colour_when_piped() {
+    let path = recorded()[0].to_string_lossy().into_owned();
+    let output = Home::new().run(&["report", &path]);
+    assert!(!output.stdout.contains('\x1b'), "{}", output.stdout);
+    let longest = output.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= 100, "{longest} columns where there is no terminal");
+}

@@ -1,0 +1,74 @@
+//! Another machine's clock, measured by asking it.
+
+use crate::timeline::{Moment, ProbeSpan};
+
+/// How far an agent's clock is ahead of the runner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// Agent minus runner, in nanoseconds.
+    pub ahead_ns: i128,
+    /// How far off that may be, either way.
+    pub uncertainty_ns: u64,
+}
+
+impl Offset {
+    /// Both read one clock.
+    pub const SAME: Self = Self { ahead_ns: 0, uncertainty_ns: 0 };
+
+    /// What one exchange tells: the agent read its clock at some moment between the ping and the pong.
+    pub fn of_exchange(ping: Moment, agent: Moment, pong: Moment) -> Self {
+        let half = pong.0.saturating_sub(ping.0).div_ceil(2);
+        Self { ahead_ns: i128::from(agent.0) - i128::from(ping.0) - i128::from(half), uncertainty_ns: half }
+    }
+
+    /// Whether the true offset may be `other`'s.
+    pub fn allows(&self, other: Offset) -> bool {
+        self.ahead_ns.abs_diff(other.ahead_ns) <= u128::from(self.uncertainty_ns) + u128::from(other.uncertainty_ns)
+    }
+
+    /// A moment of the agent on the runner's clock.
+    pub fn to_runner(&self, agent: Moment) -> Moment {
+        Moment((i128::from(agent.0) - self.ahead_ns).clamp(0, i128::from(u64::MAX)) as u64)
+    }
+
+    /// A span with its start on the runner's clock.
+    pub fn convert(&self, span: ProbeSpan) -> ProbeSpan {
+        ProbeSpan { start: self.to_runner(span.start), clock_uncertainty_ns: self.uncertainty_ns, ..span }
+    }
+}
+
+/// The offset that several exchanges tell. Where the boot ids agree and no exchange speaks against it, both clocks are one.
+pub fn settle(same_boot: bool, exchanges: &[Offset]) -> Offset {
+    if same_boot && exchanges.iter().all(|exchange| exchange.allows(Offset::SAME)) {
+        return Offset::SAME;
+    }
+    exchanges.iter().copied().min_by_key(|exchange| exchange.uncertainty_ns).unwrap_or(Offset::SAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_truth_lies_within_the_bound(ahead in -1_000_000_000i64..1_000_000_000, there in 0u64..5_000_000, back in 0u64..5_000_000) {
+            let ping = 10_000_000_000u64;
+            let agent = (ping + there).checked_add_signed(ahead).unwrap();
+            let offset = Offset::of_exchange(Moment(ping), Moment(agent), Moment(ping + there + back));
+            prop_assert!(offset.ahead_ns.abs_diff(ahead.into()) <= u128::from(offset.uncertainty_ns));
+            let truth = Moment(ping + there);
+            let converted = offset.to_runner(Moment(agent));
+            prop_assert!(converted.0.abs_diff(truth.0) <= offset.uncertainty_ns);
+        }
+    }
+
+    #[test]
+    fn one_boot_is_one_clock_unless_an_exchange_denies_it() {
+        let near = Offset { ahead_ns: 300, uncertainty_ns: 500 };
+        let far = Offset { ahead_ns: 10_000, uncertainty_ns: 400 };
+        assert_eq!(settle(true, &[near]), Offset::SAME);
+        assert_eq!(settle(false, &[near]), near);
+        assert_eq!(settle(true, &[near, far]), far);
+    }
+}

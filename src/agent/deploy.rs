@@ -1,0 +1,297 @@
+//! The runner's side: brings an agent into a node, and turns what it says into messages.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::clock::{Offset, settle};
+use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent, VERSION};
+use super::{AgentError, AgentHandle, AgentMessage, StopSignal, check_binary};
+use crate::probe::ProbeSpec;
+use crate::timeline::clock::boot_id;
+use crate::timeline::{Moment, ProbeHeader};
+
+/// Where it is put. kind's nodes have memory file systems on /tmp and /run, which hide what is uploaded.
+const DIRECTORY: &str = "/usr/local/bin";
+/// From the start of the program until its probes have begun.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// An agent that hears nothing for so long ends by itself.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A write that takes longer goes to a node that stands still.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Exchanges that measure the agent's clock.
+const EXCHANGES: usize = 8;
+
+/// Why a transport failed, with its causes.
+pub type TransportError = Box<dyn Error + Send + Sync>;
+
+/// How to get a file and a process into a node's container.
+pub trait AgentTransport: Sync {
+    /// The process's input; closed when it is dropped.
+    type Input: AsyncWrite + Send + Unpin + 'static;
+    /// The process's output, without its error output.
+    type Output: Stream<Item = io::Result<Vec<u8>>> + Send + Unpin + 'static;
+
+    /// Writes a file with these contents and this mode.
+    fn upload(
+        &self,
+        container: &str,
+        path: &str,
+        mode: u32,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<(), TransportError>> + Send;
+
+    /// Starts a process (privileged, without a terminal).
+    fn exec_stream(
+        &self,
+        container: &str,
+        argv: &[String],
+    ) -> impl Future<Output = Result<(Self::Input, Self::Output), TransportError>> + Send;
+}
+
+/// Where an agent is to work, and at what.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The node, for messages.
+    pub node: String,
+    /// Its container.
+    pub container: String,
+    /// The node's processor, as Kubernetes or its kernel calls it. Empty: not known.
+    pub processor: String,
+    /// The pod whose network and DNS are used, by its uid; `None`: the node's own.
+    pub pod_uid: Option<String>,
+    /// What to ask.
+    pub probes: Vec<ProbeSpec>,
+    /// How the control probe is called (see `probe::control::header`); `None`: there is none.
+    pub control: Option<ProbeHeader>,
+}
+
+/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file at once. Messages come until
+/// [`AgentMessage::Ended`]; none comes when this is an error.
+pub async fn deploy<T: AgentTransport>(
+    transport: &T,
+    placement: Placement,
+    program: &[u8],
+    messages: UnboundedSender<AgentMessage>,
+) -> Result<AgentHandle, AgentError> {
+    let node = placement.node.clone();
+    let Placement { container, processor, .. } = &placement;
+    check_binary(program, processor).map_err(|why| AgentError::Binary { node: node.clone(), why })?;
+    let path = format!("{DIRECTORY}/.outage-agent-{:016x}", random());
+    let refused = |what| {
+        let node = node.clone();
+        move |source| AgentError::Transport { what, node, source }
+    };
+    transport.upload(container, &path, 0o755, program).await.map_err(refused("upload"))?;
+    let argv = ["agent", "--unlink", &path].map(str::to_owned);
+    let argv: Vec<String> = std::iter::once(path.clone()).chain(argv).collect();
+    let begun = async {
+        let (input, output) = transport.exec_stream(container, &argv).await.map_err(refused("start"))?;
+        begin(Link { input, output, frames: Frames::default() }, placement.clone(), messages).await
+    };
+    let begun = begun.await;
+    if begun.is_err() {
+        // It may not have come to removing itself.
+        let remove = ["rm", "-f", &path].map(str::to_owned);
+        let _ = timeout(WRITE_TIMEOUT, transport.exec_stream(container, &remove)).await;
+    }
+    begun
+}
+
+/// Shakes hands with a program that was started, and returns when its probes have begun.
+async fn begin<I, O>(
+    mut link: Link<I, O>,
+    placement: Placement,
+    messages: UnboundedSender<AgentMessage>,
+) -> Result<AgentHandle, AgentError>
+where
+    I: AsyncWrite + Send + Unpin + 'static,
+    O: Stream<Item = io::Result<Vec<u8>>> + Send + Unpin + 'static,
+{
+    let node = placement.node.clone();
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    let silent = |_| AgentError::Silent { what: "start", node: node.clone(), within: HANDSHAKE_TIMEOUT };
+    let failed = |why| AgentError::Agent { node: node.clone(), why };
+    let shaken = timeout_at(deadline, shake_hands(&mut link, placement)).await;
+    let (offset, first) = shaken.map_err(silent)?.map_err(failed)?;
+    let token = CancellationToken::new();
+    let (done, ended) = oneshot::channel();
+    let mut pump = Pump { link, offset, messages, stop: token.clone(), drift_told: false };
+    let task = tokio::spawn(async move {
+        let result = pump.run(first).await;
+        let _ = pump.messages.send(AgentMessage::Ended { error: result.as_ref().err().cloned() });
+        let _ = done.send(result);
+    });
+    Ok(AgentHandle { node, stop: StopSignal::Task(token), ended, _task: Some(AbortOnDropHandle::new(task)) })
+}
+
+/// Both directions of an agent's stream.
+struct Link<I, O> {
+    input: I,
+    output: O,
+    frames: Frames,
+}
+
+impl<I, O> Link<I, O>
+where
+    I: AsyncWrite + Unpin,
+    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
+{
+    async fn send(&mut self, message: &ToAgent) -> Result<(), String> {
+        let bytes = message.encode();
+        let write = async {
+            self.input.write_all(&bytes).await?;
+            self.input.flush().await
+        };
+        match timeout(WRITE_TIMEOUT, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("its input is closed: {error}")),
+            Err(_) => Err("it does not read its input".into()),
+        }
+    }
+
+    /// The next message; cancel-safe. The end of the stream is an error, which tells what was said instead of a frame.
+    async fn receive(&mut self) -> Result<FromAgent, String> {
+        loop {
+            if let Some(message) = self.frames.next().map_err(|error| error.to_string())? {
+                return Ok(message);
+            }
+            match self.output.next().await {
+                Some(Ok(bytes)) => self.frames.push(&bytes),
+                Some(Err(error)) => return Err(format!("its output is cut: {error}")),
+                None => match self.frames.text() {
+                    text if text.is_empty() => return Err("its output has ended".into()),
+                    text => return Err(format!("its output has ended with {text:?}")),
+                },
+            }
+        }
+    }
+}
+
+/// From hello until the first probe has begun: the clock's offset, and the first message.
+async fn shake_hands<I, O>(link: &mut Link<I, O>, placement: Placement) -> Result<(Offset, FromAgent), String>
+where
+    I: AsyncWrite + Unpin,
+    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
+{
+    let hello = match link.receive().await? {
+        FromAgent::Hello(hello) => hello,
+        _ => return Err("it did not say hello".into()),
+    };
+    check_version(&hello)?;
+    let mut exchanges = Vec::new();
+    for _ in 0..EXCHANGES {
+        exchanges.push(exchange(link).await?);
+    }
+    let own = boot_id();
+    let offset = settle(!own.is_empty() && own == hello.boot_id, &exchanges);
+    let Placement { probes, control, pod_uid, .. } = placement;
+    let heartbeat_timeout_ms = HEARTBEAT_TIMEOUT.as_millis() as u64;
+    link.send(&ToAgent::Start(Box::new(Start { probes, control, heartbeat_timeout_ms, pod_uid }))).await?;
+    match link.receive().await? {
+        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it ended at once".into())),
+        first => Ok((offset, first)),
+    }
+}
+
+fn check_version(hello: &Hello) -> Result<(), String> {
+    let own = env!("CARGO_PKG_VERSION");
+    if (hello.protocol, hello.program.as_str()) == (VERSION, own) {
+        return Ok(());
+    }
+    Err(format!("it is version {} of this program, and this is {own}", hello.program))
+}
+
+async fn exchange<I, O>(link: &mut Link<I, O>) -> Result<Offset, String>
+where
+    I: AsyncWrite + Unpin,
+    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
+{
+    link.send(&ToAgent::Ping(Moment::now())).await?;
+    match link.receive().await? {
+        FromAgent::Pong { ping, agent } => Ok(Offset::of_exchange(ping, agent, Moment::now())),
+        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it ended at once".into())),
+        _ => Err("it did not answer a ping".into()),
+    }
+}
+
+/// Turns frames into messages, and keeps the agent alive.
+struct Pump<I, O> {
+    link: Link<I, O>,
+    offset: Offset,
+    messages: UnboundedSender<AgentMessage>,
+    stop: CancellationToken,
+    drift_told: bool,
+}
+
+impl<I, O> Pump<I, O>
+where
+    I: AsyncWrite + Unpin,
+    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
+{
+    /// Until bye. Errors when it was not told to end.
+    async fn run(&mut self, first: FromAgent) -> Result<(), String> {
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = false;
+        let mut next = Some(first);
+        loop {
+            if let Some(message) = next.take()
+                && let Some(ended) = self.take(message, stopping)
+            {
+                return ended;
+            }
+            let stop = self.stop.clone();
+            tokio::select! {
+                message = self.link.receive() => next = Some(message?),
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    self.link.send(&ToAgent::Stop).await?;
+                }
+                _ = heartbeat.tick(), if !stopping => self.link.send(&ToAgent::Ping(Moment::now())).await?,
+            }
+        }
+    }
+
+    /// Passes one on; the result, when it was the last.
+    fn take(&mut self, message: FromAgent, stopping: bool) -> Option<Result<(), String>> {
+        let message = match message {
+            FromAgent::Span(span) => AgentMessage::Started(self.offset.convert(span)),
+            FromAgent::Attempts { probe, records } => AgentMessage::Attempts { probe, records },
+            FromAgent::Note { warning, text } => AgentMessage::Note { warning, text },
+            FromAgent::Pong { ping, agent } => self.drift(Offset::of_exchange(ping, agent, Moment::now()))?,
+            FromAgent::Hello(_) => return Some(Err("it said hello twice".into())),
+            FromAgent::Bye { error: Some(error) } => return Some(Err(error)),
+            FromAgent::Bye { error: None } if stopping => return Some(Ok(())),
+            FromAgent::Bye { error: None } => return Some(Err("it ended by itself".into())),
+        };
+        let _ = self.messages.send(message);
+        None
+    }
+
+    /// Two machines' clocks drift apart while a run goes on. Said once, when it is more than the bound allows.
+    fn drift(&mut self, seen: Offset) -> Option<AgentMessage> {
+        if self.drift_told || seen.allows(self.offset) {
+            return None;
+        }
+        self.drift_told = true;
+        let off_us = seen.ahead_ns.abs_diff(self.offset.ahead_ns) / 1000;
+        let text = format!("the prober's clock has drifted by {off_us} us since it began: its moments are off by as much");
+        Some(AgentMessage::Note { warning: true, text })
+    }
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}

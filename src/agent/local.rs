@@ -1,0 +1,47 @@
+//! Probes from the runner's own machine: the same handle and messages, without a stream.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use super::protocol::Start;
+use super::{AgentError, AgentHandle, AgentMessage, StopSignal, netns, serve};
+use crate::probe::{ProbeSpec, Sink};
+use crate::timeline::{ProbeHeader, ProbeSpan};
+
+const HERE: &str = "host";
+
+/// Begins to ask, on a thread of its own. Errors when the system has none; what is wrong with a probe comes as
+/// [`AgentMessage::Ended`].
+pub fn start(
+    probes: Vec<ProbeSpec>,
+    control: Option<ProbeHeader>,
+    messages: UnboundedSender<AgentMessage>,
+) -> Result<AgentHandle, AgentError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&flag);
+    let (done, ended) = oneshot::channel();
+    let work = move || {
+        let start = Start { probes, control, heartbeat_timeout_ms: 0, pod_uid: None };
+        let result = serve::ask(start, netns::own_names(), &stop, &mut Messages(messages.clone()));
+        let _ = messages.send(AgentMessage::Ended { error: result.as_ref().err().cloned() });
+        let _ = done.send(result);
+    };
+    let thread = std::thread::Builder::new().name("probes".into()).spawn(work);
+    thread.map_err(|error| AgentError::Agent { node: HERE.into(), why: error.to_string() })?;
+    Ok(AgentHandle { node: HERE.into(), stop: StopSignal::Flag(flag), ended, _task: None })
+}
+
+struct Messages(UnboundedSender<AgentMessage>);
+
+impl Sink for Messages {
+    fn started(&mut self, span: &ProbeSpan) {
+        let _ = self.0.send(AgentMessage::Started(span.clone()));
+    }
+
+    fn attempts(&mut self, probe: &str, records: Vec<u8>) {
+        let _ = self.0.send(AgentMessage::Attempts { probe: probe.into(), records });
+    }
+}

@@ -94,13 +94,14 @@ impl Docker {
     }
 }
 
-/// Awaits a call for at most `limit`, and puts its error into our words.
+/// Awaits a call for at most `limit`, and puts its error into our words. bollard's futures are large, and ours would hold many: a box
+/// costs nothing beside a call.
 pub(super) async fn bounded<T>(
     what: &str,
     limit: Duration,
     call: impl Future<Output = Result<T, bollard::errors::Error>>,
 ) -> Result<T, DockerError> {
-    match tokio::time::timeout(limit, call).await {
+    match tokio::time::timeout(limit, Box::pin(call)).await {
         Ok(result) => result.map_err(|error| DockerError::of(what, error)),
         Err(_) => Err(DockerError::Timeout { what: what.into(), after: limit }),
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
-use bollard::query_parameters::ListContainersOptions;
+use bollard::query_parameters::{ListContainersOptions, LogsOptions};
+use futures_util::TryStreamExt;
 
 use super::client::{ASK, Docker, bounded};
 use super::error::DockerError;
@@ -87,11 +88,34 @@ impl Docker {
         bounded(&what, ASK, self.bollard.inspect_container(container, None)).await.map(state)
     }
 
+    /// The last lines that a container wrote, without colours and empty ones: why it ended, often.
+    pub async fn last_words(&self, container: &str, lines: usize) -> Result<Vec<String>, DockerError> {
+        let what = format!("read the log of container {container}");
+        let options = LogsOptions { stdout: true, stderr: true, tail: (lines * 2).to_string(), ..Default::default() };
+        let read = self.bollard.logs(container, Some(options)).try_fold(Vec::new(), async |mut all, piece| {
+            all.extend_from_slice(piece.as_ref());
+            Ok(all)
+        });
+        let all = bounded(&what, ASK, read).await?;
+        let text = plain_text(&String::from_utf8_lossy(&all));
+        let said: Vec<String> = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+        Ok(said[said.len().saturating_sub(lines)..].to_vec())
+    }
+
     async fn labelled(&self, what: &str, label: String) -> Result<Vec<ContainerSummary>, DockerError> {
         let filters = HashMap::from([("label".to_owned(), vec![label])]);
         let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         bounded(what, ASK, self.bollard.list_containers(Some(options))).await
     }
+}
+
+/// Leaves out the terminal's colours (`ESC [ ... m`).
+fn plain_text(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| {
+        plain + piece.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default()
+    })
 }
 
 /// Docker writes `/name`, Podman `name`.
@@ -169,6 +193,12 @@ mod tests {
         assert_eq!(nodes[1].addresses["kind"], ["172.18.0.3".parse::<IpAddr>().unwrap(), "fc00::3".parse().unwrap()]);
         assert_eq!(docker.kind_clusters().await.unwrap(), BTreeSet::from(["c".to_owned()]));
         assert_eq!(docker.kind_nodes("other").await.unwrap(), []);
+    }
+
+    #[test]
+    fn colours_are_left_out() {
+        assert_eq!(plain_text("a [\x1b[0;1;31mFAILED\x1b[0m] b\n"), "a [FAILED] b\n");
+        assert_eq!(plain_text("\x1b[0;1;3"), "");
     }
 
     #[tokio::test]

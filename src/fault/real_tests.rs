@@ -174,6 +174,10 @@ async fn the_adapter_does_what_it_says() {
     let image = docker.kind_nodes(&world.target.cluster).await.unwrap().remove(0).image;
     assert!(docker.image_exists(&image).await.unwrap());
 
+    let words = docker.last_words(id, 3).await.unwrap();
+    println!("{words:?}");
+    assert!(words.len() == 3 && words.iter().all(|line| !line.contains('\x1b')));
+
     let file: Vec<u8> = (0..12_000_000u32).map(|i| (i % 251) as u8).collect();
     let began = Instant::now();
     docker.upload(id, "/usr/local/bin/outage-upload-test", 0o755, &file).await.unwrap();

@@ -20,7 +20,7 @@ const WATCH_FOUND: Duration = Duration::from_millis(1000);
 /// How long one that we started or thawed is watched: what was on its way has arrived by then, so it need only be seen to stay.
 const WATCH_SWITCHED: Duration = Duration::from_millis(200);
 /// How long a node that is shutting down may go on before it is killed (CI gives 7 s for the whole of an undo).
-const SHUTDOWN: Duration = Duration::from_millis(1000);
+const SHUTDOWN: Duration = Duration::from_millis(500);
 /// The same for one in which nothing answers: the end of a shutdown, or the beginning of a boot.
 const SILENCE: Duration = Duration::from_millis(3000);
 /// How long systemd may take to answer: a node that is frozen meanwhile never does.
@@ -63,20 +63,23 @@ pub(super) async fn revive(scene: &Scene<'_, '_>) -> Result<String, FaultError> 
             }
         }
         if Instant::now() > end {
-            return Err(FaultError::NotUndone { node: scene.node(), seen: text(seen).into(), after: PATIENCE });
+            return Err(FaultError::NotUndone { node: scene.node(), seen: text(scene, seen).await, after: PATIENCE });
         }
     }
     same_address(scene).await?;
     Ok(done.into())
 }
 
-fn text(seen: Seen) -> &'static str {
+async fn text(scene: &Scene<'_, '_>, seen: Seen) -> String {
     match seen {
-        Seen::Up => "its container is up",
-        Seen::ShuttingDown => "its container is still shutting down",
-        Seen::Silent => "its systemd does not answer",
-        Seen::Paused => "its container is still paused",
-        Seen::Down => "its container still ends after each start",
+        Seen::Up => "its container is up".into(),
+        Seen::ShuttingDown => "its container is still shutting down".into(),
+        Seen::Silent => "its systemd does not answer".into(),
+        Seen::Paused => "its container is still paused".into(),
+        Seen::Down => {
+            let words = scene.docker.last_words(scene.container(), 3).await.unwrap_or_default();
+            format!("its container ends after each start, with the last words: {};", words.join(" / "))
+        }
     }
 }
 
@@ -212,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_injection_that_was_cut_is_undone_for_good() {
-        let cases = plans().into_iter().flat_map(|plan| [0, 1, 5, 60, 300].map(|cut_ms| cut_after(plan.clone(), cut_ms)));
+        let cases = plans().into_iter().flat_map(|plan| [0, 1, 5, 60, 300].map(|cut_ms| Box::pin(cut_after(plan.clone(), cut_ms))));
         futures_util::future::join_all(cases).await;
     }
 

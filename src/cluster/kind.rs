@@ -274,7 +274,6 @@ impl Drop for Group {
 struct Words {
     lines: Vec<String>,
     image: String,
-    pulling: bool,
     pull_failed: Option<String>,
     in_trace: bool,
 }
@@ -283,6 +282,10 @@ impl Words {
     /// Takes a line; gives it back, trimmed, when it is one that people want to see.
     fn hear<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let line = line.trim();
+        // `-v 1` puts the place in kind's source before what it adds; only the pull is worth knowing of that.
+        if let Some((_, debug)) = line.strip_prefix("DEBUG: ").and_then(|rest| rest.split_once("] ")) {
+            return self.hear_debug(debug);
+        }
         if line == "Stack Trace:" {
             self.in_trace = true;
         }
@@ -294,15 +297,18 @@ impl Words {
         if let Some(image) = line.strip_prefix("• Ensuring node image (").and_then(|rest| rest.split(')').next()) {
             self.image = image.to_owned();
         }
-        self.pulling |= line.starts_with("Pulling image:");
-        if line.starts_with("Trying again to pull image:") {
-            self.pull_failed = Some(line.split(" ... ").nth(1).unwrap_or(line).to_owned());
-        }
         if line.is_empty() {
             return None;
         }
         self.lines.push(line.to_owned());
-        (line.starts_with(['•', '✓', '✗']) || line.starts_with("Pulling image:")).then_some(line)
+        line.starts_with(['•', '✓', '✗']).then_some(line)
+    }
+
+    fn hear_debug<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+        if line.starts_with("Trying again to pull image:") {
+            self.pull_failed = Some(line.split(" ... ").nth(1).unwrap_or(line).to_owned());
+        }
+        line.starts_with("Pulling image:").then_some(line)
     }
 
     /// kind tries to pull five times; the first failure is as good as the last.
@@ -324,7 +330,7 @@ impl Words {
         if let Some(why) = find(&engine) {
             return KindError::Engine { why };
         }
-        if let Some(why) = find(&["failed to pull image"]).filter(|_| self.pulling) {
+        if let Some(why) = find(&["failed to pull image"]) {
             return KindError::Image { image: self.image.clone(), why };
         }
         let from = self.lines.iter().position(|line| line.starts_with("ERROR:")).unwrap_or(0);
@@ -392,8 +398,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_pull_that_fails_is_not_tried_again() {
-        let text = "echo ' • Ensuring node image (kindest/node:v9) x' >&2; echo 'Pulling image: kindest/node:v9 ...' >&2; \
-                    echo 'Trying again to pull image: \"kindest/node:v9\" ... exit status 1' >&2; sleep 60";
+        let text = "echo ' • Ensuring node image (kindest/node:v9) x' >&2; echo 'DEBUG: docker/images.go:67] Pulling image: kindest/node:v9 ...' >&2; \
+                    echo 'DEBUG: docker/images.go:73] Trying again to pull image: \"kindest/node:v9\" ... exit status 1' >&2; sleep 60";
         let (_folder, kind) = script(text);
         let began = std::time::Instant::now();
         let error = create(&kind).await.0.unwrap_err();

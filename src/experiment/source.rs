@@ -140,7 +140,8 @@ pub fn load_all(path_or_name: &str) -> Result<Vec<Source>, Diagnostics> {
         return Err(Diagnostic::error(format!("no *.yaml file in {}", path.display())).into());
     }
     let mut problems = Diagnostics::default();
-    let loaded: Vec<Source> = paths.iter().filter_map(|path| Source::from_file(path).map_err(|e| problems.extend(e)).ok()).collect();
+    let loaded: Vec<Source> =
+        paths.iter().filter_map(|path| Source::from_file(path).map_err(|e| problems.extend(e)).ok()).collect();
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }
 }
 
@@ -175,7 +176,10 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_what_there_is() {
         let problem = load("worker-stop-fats").unwrap_err().to_string();
-        assert!(problem.contains("unknown experiment `worker-stop-fats` (did you mean `worker-stop-fast`? built in are"), "{problem}");
+        assert!(
+            problem.contains("unknown experiment `worker-stop-fats` (did you mean `worker-stop-fast`? built in are"),
+            "{problem}"
+        );
     }
 
     #[test]

@@ -5,7 +5,8 @@ use crate::experiment::{Diagnostics, Source, parse};
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
-const KIND: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
+const KIND: &str =
+    "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
 
 /// All problems of an experiment beside a workload and a kind config.
 fn problems(experiment: &str, workload: &str, config: &str) -> (Diagnostics, String) {
@@ -124,6 +125,15 @@ fn colour_is_only_there_when_it_is_asked_for() {
     assert!(!render(&problems, false, 80).contains('\u{1b}'));
     let coloured = render(&problems, true, 80);
     assert!(coloured.contains('\u{1b}') && !coloured.contains("\u{1b}]8"), "colours, but no links");
+}
+
+#[test]
+fn a_file_cannot_write_to_the_terminal() {
+    let text = GOOD.replace("role: worker", "role: \"\\e[31mred\"").replace("rate:", "\"r\\ea\":");
+    let (problems, _) = problems(&text, WEB, KIND);
+    assert_eq!(problems.len(), 2);
+    assert!(!render(&problems, false, 80).contains('\u{1b}'));
+    assert!(!problems.to_string().contains('\u{1b}'));
 }
 
 #[test]

@@ -15,7 +15,10 @@ pub fn check(check: &Check) {
             probes_live_on(check, &place, fault);
         }
     }
-    probes_are_hit(check);
+    // Beside an unknown Service it would only repeat that error.
+    if !check.cx.has_errors() {
+        probes_are_hit(check);
+    }
 }
 
 fn something_happens(check: &Check) {
@@ -70,7 +73,9 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
             let message = format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
             let hint = "ask from another node, from a pod elsewhere, or from the host";
-            check.tell(check.error(&format!("{place}.target.name"), message).related(check.cx.file(), at, "asked from here").hint(hint));
+            check.tell(
+                check.error(&format!("{place}.target.name"), message).related(check.cx.file(), at, "asked from here").hint(hint),
+            );
         }
     }
 }
@@ -135,7 +140,10 @@ mod tests {
         );
         let told = changed("  method:\n", "  blastRadius: {maxWorkers: 0}\n  method:\n");
         assert!(told.contains("this harms a worker"), "{told}");
-        assert!(changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer").contains("has no kubelet"));
+        assert!(
+            changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer")
+                .contains("has no kubelet")
+        );
     }
 
     #[test]

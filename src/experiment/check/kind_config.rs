@@ -38,9 +38,10 @@ fn targets_are_there(check: &Check, config: &ReadFile, roles: &[&str]) {
         let Step::Fault { fault, .. } = step else { continue };
         let (missing, what) = match fault.target().role {
             Some(NodeRole::Worker) => (!roles.contains(&"worker"), "worker"),
-            Some(NodeRole::ExternalLoadBalancer) => {
-                (roles.iter().filter(|role| **role == "control-plane").count() < 2, "load balancer (kind makes one before several control planes)")
-            }
+            Some(NodeRole::ExternalLoadBalancer) => (
+                roles.iter().filter(|role| **role == "control-plane").count() < 2,
+                "load balancer (kind makes one before several control planes)",
+            ),
             _ => (false, ""),
         };
         if missing {
@@ -60,7 +61,9 @@ mod tests {
     fn a_config_needs_a_name() {
         let told = with_config(&format!("{HEAD}nodes: [{{role: worker}}]\n"));
         assert!(told.contains("kind.yaml:1:1: error: the kind config has no `name:`"), "{told}");
-        assert!(with_config(&format!("{HEAD}name: A_b\nnodes: [{{role: worker}}]\n")).contains("kind.yaml:3:7: error: `A_b` can't be"));
+        assert!(
+            with_config(&format!("{HEAD}name: A_b\nnodes: [{{role: worker}}]\n")).contains("kind.yaml:3:7: error: `A_b` can't be")
+        );
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub mod tests {
     /// An experiment that is right, as a text to be changed.
     pub const GOOD: &str = include_str!("../testdata/good.yaml");
     const WORKLOAD: &str = include_str!("../testdata/web.yaml");
-    const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
+    const CONFIG: &str =
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
 
     /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one a line, without the file's name.
     pub fn changed(from: &str, to: &str) -> String {
@@ -103,10 +104,14 @@ pub mod tests {
 
     #[test]
     fn mistakes_of_all_layers_are_told_at_once() {
-        let bad = GOOD.replace("rate: 50/s", "rat: 50/s").replace("timeout: 200ms", "timeout: 200").replace("atMost: 8s", "atMost: 8");
-        let bad = bad.replace("mostEndpointsOf: web", "mostEndpointsOf: wbe").replace("name: web, successRatio", "name: wbe, successRatio");
+        let bad =
+            GOOD.replace("rate: 50/s", "rat: 50/s").replace("timeout: 200ms", "timeout: 200").replace("atMost: 8s", "atMost: 8");
+        let bad = bad
+            .replace("mostEndpointsOf: web", "mostEndpointsOf: wbe")
+            .replace("name: web, successRatio", "name: wbe, successRatio");
         let told = problems(&bad, WORKLOAD, CONFIG);
-        for part in ["unknown field `rat`", "`200`, which has no unit", "`8`, which has no unit", "Service `wbe`", "no probe `wbe`"] {
+        for part in ["unknown field `rat`", "`200`, which has no unit", "`8`, which has no unit", "Service `wbe`", "no probe `wbe`"]
+        {
             assert!(told.contains(part), "{part} in {told}");
         }
         assert_eq!(told.lines().count(), 5, "{told}");

@@ -126,7 +126,8 @@ mod tests {
     fn objects_that_a_run_cannot_own_are_refused() {
         let told = with_workload("kind: Deployment", "kind: ClusterRole");
         assert!(told.contains("web.yaml:2:7: error: a ClusterRole belongs to the whole cluster"), "{told}");
-        let told = with_workload("metadata: {name: web}\nspec: {selector", "metadata: {name: web, namespace: prod}\nspec: {selector");
+        let told =
+            with_workload("metadata: {name: web}\nspec: {selector", "metadata: {name: web, namespace: prod}\nspec: {selector");
         assert!(told.contains("web.yaml:12:34: error: an object with a namespace of its own"), "{told}");
     }
 
@@ -147,8 +148,10 @@ mod tests {
     #[test]
     fn the_items_of_a_list_count() {
         let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}";
-        let told =
-            with_workload("apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{name: http, port: 80}]}", list);
+        let told = with_workload(
+            "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{name: http, port: 80}]}",
+            list,
+        );
         assert_eq!(told, "");
     }
 }

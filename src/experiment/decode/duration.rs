@@ -25,8 +25,9 @@ fn misread<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, 
 /// 1 ms (but 0) or above 24 h.
 pub fn duration(text: &str) -> Result<Duration, Misread> {
     const FORMS: &str = "write it as `200ms`, `1.5s`, `2m`, `1m30s` or `1h`";
-    if text.parse::<f64>().is_ok_and(f64::is_finite) && !text.starts_with('-') {
-        return misread(format!("expected a duration, found `{text}`, which has no unit"), format!("did you mean `{text}s`?"));
+    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0) {
+        let meant = if number >= 100.0 { format!("`{text}ms` or `{text}s`") } else { format!("`{text}s`") };
+        return misread(format!("expected a duration, found `{text}`, which has no unit"), format!("did you mean {meant}?"));
     }
     let no_duration = || misread(format!("expected a duration, found {}", super::super::tree::quoted(text)), FORMS);
     let (mut rest, mut millis, mut last_unit) = (text, 0.0, f64::INFINITY);
@@ -75,7 +76,12 @@ pub fn rate(text: &str) -> Result<f64, Misread> {
     let per_second = match (number.trim().parse::<f64>(), unit.trim()) {
         (Ok(number), "s") => number,
         (Ok(number), "m") => number / 60.0,
-        _ => return misread(format!("expected a rate, found {}", super::super::tree::quoted(text)), "write it as `50/s` or `3000/m`"),
+        _ => {
+            return misread(
+                format!("expected a rate, found {}", super::super::tree::quoted(text)),
+                "write it as `50/s` or `3000/m`",
+            );
+        }
     };
     if !RATES.contains(&per_second) {
         return misread(format!("the rate `{text}` is out of range"), BOUNDS);
@@ -103,7 +109,8 @@ mod tests {
 
     #[test]
     fn the_usual_forms_are_durations() {
-        let cases = [("200ms", 200), ("1.5s", 1500), ("2m", 120_000), ("1m30s", 90_000), ("1h", 3_600_000), ("0s", 0), (".5s", 500)];
+        let cases =
+            [("200ms", 200), ("1.5s", 1500), ("2m", 120_000), ("1m30s", 90_000), ("1h", 3_600_000), ("0s", 0), (".5s", 500)];
         for (text, millis) in cases {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -111,7 +118,23 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "s", "15x", "1s1m", "1s1s", "-5s", "1 s", "1.2.3s", "ms200", "25h", "0.1ms", "1e3s", "infs", "1d", "99999999999999999999h"] {
+        for text in [
+            "",
+            "s",
+            "15x",
+            "1s1m",
+            "1s1s",
+            "-5s",
+            "1 s",
+            "1.2.3s",
+            "ms200",
+            "25h",
+            "0.1ms",
+            "1e3s",
+            "infs",
+            "1d",
+            "99999999999999999999h",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -127,7 +150,9 @@ mod tests {
         assert_eq!(rate("50/s"), Ok(50.0));
         assert_eq!(rate("3000/m"), Ok(50.0));
         assert_eq!(rate("2.5/s"), Ok(2.5));
-        for text in ["0/s", "0", "1000000000/s", "1000000000", "1001/s", "30/m", "-1/s", "NaN/s", "inf/s", "50/h", "/s", "fast", "50 s"] {
+        for text in
+            ["0/s", "0", "1000000000/s", "1000000000", "1001/s", "30/m", "-1/s", "NaN/s", "inf/s", "50/h", "/s", "fast", "50 s"]
+        {
             assert!(rate(text).is_err(), "{text}");
         }
     }

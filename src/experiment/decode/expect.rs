@@ -86,8 +86,14 @@ mod tests {
             expectation("endpointRemoval: {service: web, within: 7s}"),
             Expectation::EndpointRemoval { service: Some(probe()), within: seven }
         );
-        assert_eq!(expectation("errorWindow: {probe: web, atMost: 7s}"), Expectation::ErrorWindow { probe: probe(), at_most: seven });
-        assert_eq!(expectation("failedShare: {probe: web, atMost: 0.1}"), Expectation::FailedShare { probe: probe(), at_most: 0.1 });
+        assert_eq!(
+            expectation("errorWindow: {probe: web, atMost: 7s}"),
+            Expectation::ErrorWindow { probe: probe(), at_most: seven }
+        );
+        assert_eq!(
+            expectation("failedShare: {probe: web, atMost: 0.1}"),
+            Expectation::FailedShare { probe: probe(), at_most: 0.1 }
+        );
         assert_eq!(expectation("noErrors: {probe: web}"), Expectation::NoErrors { probe: probe() });
     }
 

@@ -14,9 +14,14 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let labels = fields.optional("labels", labels);
     let most_endpoints_of = fields.optional("mostEndpointsOf", dns_label);
     fields.finish();
-    let selector = NodeSelector { name: name?, role: role?, labels: labels?.unwrap_or_default(), most_endpoints_of: most_endpoints_of? };
+    let selector =
+        NodeSelector { name: name?, role: role?, labels: labels?.unwrap_or_default(), most_endpoints_of: most_endpoints_of? };
     if selector == NodeSelector::default() {
-        return cx.error_hint(node.focus(), "a choice of nodes that would take any node", "say `role: worker`, or a name or labels");
+        return cx.error_hint(
+            node.focus(),
+            "a choice of nodes that would take any node",
+            "say `role: worker`, or a name or labels",
+        );
     }
     Some(selector)
 }
@@ -40,12 +45,8 @@ mod tests {
         let (found, problems) = decoded("{name: n, role: worker, labels: {a: b}, mostEndpointsOf: web}", selector);
         assert_eq!(problems, "");
         let labels = [("a".to_owned(), "b".to_owned())].into();
-        let wanted = NodeSelector {
-            name: Some("n".into()),
-            role: Some(NodeRole::Worker),
-            labels,
-            most_endpoints_of: Some("web".into()),
-        };
+        let wanted =
+            NodeSelector { name: Some("n".into()), role: Some(NodeRole::Worker), labels, most_endpoints_of: Some("web".into()) };
         assert_eq!(found, Some(wanted));
     }
 

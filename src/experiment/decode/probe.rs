@@ -71,7 +71,11 @@ enum Whom {
 /// The target, and of a URL its path.
 fn target(cx: &Cx, whom: Whom, port: Option<u16>, key: Option<crate::experiment::Span>) -> Option<(Target, Option<String>)> {
     if let (false, Some(_), Some(key)) = (matches!(whom, Whom::Service(_)), port, key) {
-        return cx.error_hint(key, "`port` here is for a `service` only", "an address has its port, and a `pod` takes `port` inside");
+        return cx.error_hint(
+            key,
+            "`port` here is for a `service` only",
+            "an address has its port, and a `pod` takes `port` inside",
+        );
     }
     Some(match whom {
         Whom::Service(name) => (Target::Service { name, port }, None),

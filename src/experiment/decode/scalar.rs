@@ -12,9 +12,11 @@ use crate::experiment::tree::{Node, Value, quoted};
 /// A text. What looks like a number or a boolean must be in quotes.
 pub fn text(cx: &Cx, node: &Node) -> Option<String> {
     match &node.value {
-        Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => {
-            cx.error_hint(node.focus(), format!("expected a text, found {}", node.described()), format!("put it in quotes: \"{text}\""))
-        }
+        Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => cx.error_hint(
+            node.focus(),
+            format!("expected a text, found {}", node.described()),
+            format!("put it in quotes: \"{text}\""),
+        ),
         Value::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
         _ => cx.expected(node, "a text"),
     }

@@ -55,7 +55,8 @@ pub fn path_problem(path: &str) -> Option<&'static str> {
     if path.contains('#') {
         return Some("a fragment (`#…`) is never sent to a server");
     }
-    path.contains(|c: char| !c.is_ascii_graphic()).then_some("spaces and other than ASCII characters are written as `%20` and the like")
+    path.contains(|c: char| !c.is_ascii_graphic())
+        .then_some("spaces and other than ASCII characters are written as `%20` and the like")
 }
 
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
@@ -100,7 +101,17 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        for text in ["", "example.com", "ftp://x", "http://", "http://a b/", "http://u:p@x/", "http://x:0/", "http://x:99999/", "http://x/#a"] {
+        for text in [
+            "",
+            "example.com",
+            "ftp://x",
+            "http://",
+            "http://a b/",
+            "http://u:p@x/",
+            "http://x:0/",
+            "http://x:99999/",
+            "http://x/#a",
+        ] {
             assert!(url(text).is_err(), "{text}");
         }
         for text in ["http://[::1", "http://[zz]/", "http://[::1]80/", "http://x/a b"] {

@@ -23,8 +23,11 @@ pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
     let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() }.term_width(width);
     let mut text = String::new();
     for problem in problems.iter().take(MOST) {
-        text += &renderer.render(&[group(problem, width)]);
-        text += "\n\n";
+        for group in groups(problem, width) {
+            text += &renderer.render(&[group]);
+            text += "\n";
+        }
+        text += "\n";
     }
     if problems.len() > MOST {
         text += &format!("... and {} more\n\n", problems.len() - MOST);
@@ -48,19 +51,19 @@ pub fn summary(problems: &[Diagnostic]) -> String {
     }
 }
 
-fn group(problem: &Diagnostic, width: usize) -> Group<'_> {
+fn groups(problem: &Diagnostic, width: usize) -> Vec<Group<'_>> {
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = wrapped(&problem.message, width - "warning: ".len());
-    let mut group = Group::with_title(level.primary_title(title));
-    for snippet in snippets(problem) {
-        group = group.element(snippet);
+    let title = Group::with_title(level.primary_title(wrapped(&problem.message, width - "warning: ".len())));
+    let hint = Level::HELP.with_name("hint");
+    match (&problem.hint, &problem.at) {
+        (None, _) => vec![title.elements(snippets(problem))],
+        // Right of the line numbers and of "= hint: ".
+        (Some(text), Some(_)) => vec![title.elements(snippets(problem)).element(hint.message(wrapped(text, width - 16)))],
+        (Some(text), None) => vec![title, Group::with_title(hint.primary_title(wrapped(text, width - "hint: ".len())))],
     }
-    // A hint stands right of the line numbers and of "= hint: ".
-    let hint = problem.hint.as_ref().map(|hint| wrapped(hint, width - 16));
-    group.elements(hint.map(|hint| Level::HELP.with_name("hint").message(hint)))
 }
 
 /// One snippet a file: the problem's own first.

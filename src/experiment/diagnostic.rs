@@ -96,7 +96,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), at: None, hint: None, related: Vec::new() }
+        Self { severity: Severity::Error, message: printable(message.into()), at: None, hint: None, related: Vec::new() }
     }
 
     /// A warning without a place.
@@ -112,8 +112,16 @@ impl Diagnostic {
 
     /// The same, with a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(printable(hint.into()));
         self
+    }
+
+    /// The same, with a hint where there is one.
+    pub fn hint_if(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
     }
 
     /// The same, with another place.
@@ -126,6 +134,14 @@ impl Diagnostic {
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
+}
+
+/// Messages quote files, and a file must not be able to write to a terminal.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// `file:line:column: error: message (hint)`, for logs; a terminal gets the drawing of `cli::diagnostics`.

@@ -65,11 +65,17 @@ pub fn parse(source: Source) -> Result<Parsed, Diagnostics> {
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else { return Err(problems) };
     let cx = Cx::new(source.file());
     let draft = decode::experiment(&cx, &root);
-    let files = files::read(&cx, &root, &draft, &source);
-    check::check(&cx, &root, &draft, &files);
+    let files = draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
+    if let Some(draft) = &draft {
+        check::check(&cx, &root, draft, &files);
+    }
     problems.extend(cx.into_problems());
     problems.sort();
-    assemble(source, root, draft, files, problems)
+    let experiment = draft.and_then(Draft::complete);
+    match experiment {
+        Some(experiment) if !problems.has_errors() => Ok(assemble(experiment, source, root, &files, problems)),
+        _ => Err(problems),
+    }
 }
 
 fn only_document(source: &Source, documents: Vec<Node>, problems: &mut Diagnostics) -> Option<Node> {
@@ -88,18 +94,91 @@ fn only_document(source: &Source, documents: Vec<Node>, problems: &mut Diagnosti
     None
 }
 
-fn assemble(source: Source, root: Node, draft: Draft, files: Files, problems: Diagnostics) -> Result<Parsed, Diagnostics> {
-    if problems.has_errors() {
-        return Err(problems);
-    }
-    let Some(experiment) = draft.complete() else {
-        return Err(Diagnostic::error(format!("{} could not be understood", source.name())).into());
-    };
+fn assemble(experiment: Experiment, source: Source, root: Node, files: &Files, warnings: Diagnostics) -> Parsed {
     let workload = files.workload.iter().map(|read| WorkloadFile { path: read.file.name.clone(), text: read.file.text.clone() });
     let kind_config = files.kind_config.as_ref().map(|read| KindConfigFile {
         path: read.file.name.clone(),
         text: read.file.text.clone(),
         name: read.documents.first().and_then(|root| root.text_at("name")).unwrap_or_default().to_owned(),
     });
-    Ok(Parsed { experiment, warnings: problems, workload: workload.collect(), kind_config, source, root })
+    Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, root }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::experiment::schema::*;
+    use crate::experiment::source::{built_in_names, load};
+    use crate::timeline::NodeRole;
+
+    /// As the design has it, comments included.
+    const DESIGNED: &str = include_str!("testdata/designed.yaml");
+
+    fn designed() -> Parsed {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
+        parse(Source::from_text("x.yaml", DESIGNED, folder)).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[test]
+    fn the_designed_example_says_what_it_says() {
+        let experiment = designed().experiment;
+        let worker =
+            NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
+        let seconds = Duration::from_secs;
+        assert_eq!(experiment.name, "worker-stop-fast");
+        assert_eq!(experiment.cluster, Cluster::Kind { config: "../kind-configs/fast-detection.yaml".into(), tuning: None });
+        assert_eq!((experiment.probes[0].rate, experiment.probes[0].timeout), (50.0, Duration::from_millis(200)));
+        assert_eq!(
+            experiment.method,
+            [Step::Fault { fault: Fault::NodeStop { target: worker, grace: seconds(10) }, hold: seconds(15) }]
+        );
+        assert_eq!(
+            experiment.expect,
+            [
+                Expectation::Detection { within: seconds(7) },
+                Expectation::ErrorWindow { probe: "web".into(), at_most: seconds(8) },
+                Expectation::Recovery { within: seconds(60) },
+            ]
+        );
+        assert_eq!(experiment.blast_radius, BlastRadius { max_workers: 1, max_control_planes: 0, quorum_loss: false });
+        assert_eq!((experiment.workload_timeout, experiment.steady_state_timeout), (seconds(120), seconds(120)));
+    }
+
+    #[test]
+    fn everything_is_read_before_any_harm() {
+        let parsed = designed();
+        assert!(parsed.workload[0].path.ends_with("experiments/workloads/web.yaml") && parsed.workload[0].text.contains("nginx"));
+        assert_eq!(parsed.kind_config.unwrap().name, "fast-detection");
+    }
+
+    #[test]
+    fn a_caller_can_warn_at_a_field() {
+        let warning = designed().warning("spec.method[0].for", "too short").hint("make it longer");
+        assert_eq!(warning.to_string(), "x.yaml:22:10: warning: too short (make it longer)");
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_located_nearby() {
+        assert_eq!(designed().locate("spec.method[0].fault.nodeStop.grace").span.line, 21);
+        assert_eq!(designed().locate("spec.blastRadius").span.line, 4);
+    }
+
+    #[test]
+    fn every_built_in_experiment_is_right_and_named_as_its_file() {
+        for name in built_in_names() {
+            let parsed = parse(load(name).unwrap()).unwrap_or_else(|problems| panic!("{problems}"));
+            assert_eq!(parsed.warnings.to_string(), "", "{name}");
+            assert_eq!(parsed.experiment.name, name);
+            assert!(parsed.experiment.question.is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_experiment_survives_the_timeline() {
+        let experiment = designed().experiment;
+        let json = serde_json::to_value(&experiment).unwrap();
+        assert_eq!(serde_json::from_value::<Experiment>(json).unwrap(), experiment);
+    }
 }

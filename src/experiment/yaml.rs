@@ -194,8 +194,8 @@ impl<'t> Builder<'t> {
         let at = if at >= self.file.text.len() { self.file.text.trim_end().len() } else { at };
         let width = self.file.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
         let (message, hint) = explain(error.kind());
-        let diagnostic = Diagnostic::error(message).at(self.file, Span::of_bytes(&self.file.text, at, at + width));
-        Box::new(Diagnostic { hint: hint.map(str::to_owned), ..diagnostic })
+        let problem = Diagnostic::error(message).at(self.file, Span::of_bytes(&self.file.text, at, at + width));
+        Box::new(problem.hint_if(hint.map(str::to_owned)))
     }
 }
 
@@ -229,8 +229,11 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
         ExpectedBlockMappingKey | InvalidIndentation | ExpectedBlockSequenceEntry => {
             ("the indentation fits nothing above", "keys of one mapping, and items of one list, begin in the same column")
         }
-        ExpectedFlowMappingSeparator => ("expected `,` or `}`", "inside of braces, entries are separated by commas"),
-        ExpectedFlowSequenceSeparator => ("expected `,` or `]`", "inside of brackets, items are separated by commas"),
+        ExpectedFlowMappingSeparator => ("expected `,` or `}`", "is a `}` missing above, or a comma between two entries?"),
+        ExpectedFlowSequenceSeparator => ("expected `,` or `]`", "is a `]` missing above, or a comma between two items?"),
+        InvalidQuotedScalarIndent => {
+            ("a text in quotes goes on here, less indented than it began", "is a closing quote missing above?")
+        }
         UnknownAnchor => ("an alias to an anchor that is not there", "put a text that begins with `*` in quotes"),
         RecursionLimitExceeded => return (format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), None),
         other => return (format!("not valid YAML: {other}"), None),

@@ -128,6 +128,15 @@ fn colour_is_only_there_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_file_cannot_write_to_the_terminal() {
+    let text = GOOD.replace("role: worker", "role: \"\\e[31mred\"").replace("rate:", "\"r\\ea\":");
+    let (problems, _) = problems(&text, WEB, KIND);
+    assert_eq!(problems.len(), 2);
+    assert!(!render(&problems, false, 80).contains('\u{1b}'));
+    assert!(!problems.to_string().contains('\u{1b}'));
+}
+
+#[test]
 fn no_problem_draws_nothing() {
     assert_eq!(render(&[], true, 80), "");
 }

@@ -15,7 +15,10 @@ pub fn check(check: &Check) {
             probes_live_on(check, &place, fault);
         }
     }
-    probes_are_hit(check);
+    // Beside an unknown Service it would only repeat that error.
+    if !check.cx.has_errors() {
+        probes_are_hit(check);
+    }
 }
 
 fn something_happens(check: &Check) {

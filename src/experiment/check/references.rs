@@ -70,7 +70,7 @@ fn probe_references(check: &Check) {
         if !names.contains(&name) {
             let problem = check.error(&place, format!("no probe `{name}` in this experiment"));
             let hint = suggest::hint(name, &names, "its probes are");
-            check.tell(hint.into_iter().fold(problem, |problem, hint| problem.hint(hint)));
+            check.tell(problem.hint_if(hint));
         }
     };
     for (index, condition) in known(&check.draft.steady_state) {
@@ -124,7 +124,7 @@ impl World<'_> {
         let names: Vec<&String> = self.objects.services.keys().collect();
         let problem = check.error(place, format!("no workload file defines a Service `{name}`"));
         let hint = suggest::hint(name, &names, "the workload's Services are");
-        check.tell(hint.into_iter().fold(problem, |problem, hint| problem.hint(hint)));
+        check.tell(problem.hint_if(hint));
     }
 
     fn port(&self, check: &Check, place: &str, name: &str, port: Option<u16>) {

@@ -25,8 +25,9 @@ fn misread<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, 
 /// 1 ms (but 0) or above 24 h.
 pub fn duration(text: &str) -> Result<Duration, Misread> {
     const FORMS: &str = "write it as `200ms`, `1.5s`, `2m`, `1m30s` or `1h`";
-    if text.parse::<f64>().is_ok_and(f64::is_finite) && !text.starts_with('-') {
-        return misread(format!("expected a duration, found `{text}`, which has no unit"), format!("did you mean `{text}s`?"));
+    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0) {
+        let meant = if number >= 100.0 { format!("`{text}ms` or `{text}s`") } else { format!("`{text}s`") };
+        return misread(format!("expected a duration, found `{text}`, which has no unit"), format!("did you mean {meant}?"));
     }
     let no_duration = || misread(format!("expected a duration, found {}", super::super::tree::quoted(text)), FORMS);
     let (mut rest, mut millis, mut last_unit) = (text, 0.0, f64::INFINITY);

@@ -30,6 +30,11 @@ impl<'f> Cx<'f> {
         self.file
     }
 
+    /// Whether an error was told.
+    pub fn has_errors(&self) -> bool {
+        self.problems.borrow().has_errors()
+    }
+
     /// The problems that were told.
     pub fn into_problems(self) -> Diagnostics {
         self.problems.into_inner()
@@ -61,6 +66,10 @@ impl<'f> Cx<'f> {
     pub fn items<T>(&self, node: &Node, decode: Decode<T>) -> Option<Vec<Option<T>>> {
         match &node.value {
             Value::List(items) => Some(items.iter().map(|item| decode(self, item)).collect()),
+            Value::Scalar { text, .. } if node.text().is_some() => {
+                let message = format!("expected a list, found {}", node.described());
+                self.error_hint(node.focus(), message, format!("a list of one is `[{text}]`"))
+            }
             _ => self.expected(node, "a list"),
         }
     }
@@ -155,9 +164,9 @@ impl<'t, 'f> Fields<'t, 'f> {
                 Some(meant) => Some(format!("did you mean `{meant}`?")),
                 None => suggest::hint(name, &self.known, &format!("{} has", self.what)),
             };
-            let message = format!("unknown field `{}` in {}", name.escape_debug(), self.what);
-            let diagnostic = Diagnostic::error(message).at(self.cx.file, node.key.unwrap_or(node.span));
-            self.cx.tell(Diagnostic { hint, ..diagnostic });
+            let message = format!("unknown field `{name}` in {}", self.what);
+            let problem = Diagnostic::error(message).at(self.cx.file, node.key.unwrap_or(node.span));
+            self.cx.tell(problem.hint_if(hint));
         }
         for names in missing {
             let message = match names.as_slice() {

@@ -77,22 +77,16 @@ pub fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)> {
     items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
 }
 
-/// Reads an experiment, as far as it can be. A draft of another kind of file is empty.
-pub fn experiment(cx: &Cx, node: &Node) -> Draft {
-    let mut draft = Draft::default();
-    envelope(cx, node, &mut draft);
-    draft
-}
-
-fn envelope(cx: &Cx, node: &Node, draft: &mut Draft) -> Option<()> {
+/// Reads an experiment, as far as it can be. `None`: it is something else, or has no spec.
+pub fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
     another_kind(cx, node)?;
     let mut fields = Fields::of(cx, node, "an experiment")?;
     fields.required("apiVersion", api_version);
     fields.required("kind", |_, _| Some(()));
-    draft.name = fields.required("metadata", metadata);
-    fields.required("spec", |cx, node| spec(cx, node, draft));
+    let name = fields.required("metadata", metadata);
+    let spec = fields.required("spec", spec);
     fields.finish();
-    Some(())
+    Some(Draft { name, ..spec? })
 }
 
 /// A file of something else gets one clear error, not one for each of its fields.
@@ -127,7 +121,8 @@ fn metadata(cx: &Cx, node: &Node) -> Option<String> {
     name
 }
 
-fn spec(cx: &Cx, node: &Node, draft: &mut Draft) -> Option<()> {
+fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
+    let mut draft = Draft::default();
     let mut fields = Fields::of(cx, node, "the spec")?;
     draft.question = fields.optional("question", scalar::sentence).flatten();
     draft.cluster = fields.or("cluster", Cluster::Context, cluster::cluster);
@@ -140,7 +135,7 @@ fn spec(cx: &Cx, node: &Node, draft: &mut Draft) -> Option<()> {
     draft.expect = fields.or("expect", Vec::new(), list(expect::expectation)).unwrap_or(vec![None]);
     draft.blast_radius = fields.or("blastRadius", BlastRadius::default(), cluster::blast_radius);
     fields.finish();
-    Some(())
+    Some(draft)
 }
 
 fn list<T>(decode: Decode<T>) -> impl Fn(&Cx, &Node) -> Option<Vec<Option<T>>> {

@@ -13,10 +13,7 @@ pub mod clock;
 pub mod deploy;
 pub mod local;
 pub mod netns;
-<<<<<<< HEAD
 mod over_docker;
-=======
->>>>>>> bb7993ac5c81f230ca819deaf582c0473ffe4a96
 pub mod protocol;
 pub mod serve;
 #[cfg(test)]

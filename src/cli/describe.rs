@@ -3,7 +3,6 @@
 use super::args::{Describe, Described};
 use super::env::Env;
 use super::{exit, failure::Failure, judge, print};
-use crate::report;
 use crate::timeline::Timeline;
 
 /// Prints the description.
@@ -11,7 +10,7 @@ pub fn describe(args: &Describe, env: &Env) -> Result<u8, Failure> {
     let Described::Run = args.what;
     let folder = Timeline::find(&env.runs_dir, &args.run)?;
     let run = judge::judge(&folder)?;
-    print(&report::describe(&run.timeline, &run.view));
+    print(&run.describe());
     print(&format!("Folder: {}", folder.display()));
     Ok(exit::PASS)
 }

@@ -30,9 +30,11 @@ fn runs(form: Form, env: &Env) -> Result<u8, Failure> {
         eprintln!("no runs in {}", env.runs_dir.display());
         return Ok(exit::PASS);
     }
-    let views: Vec<_> = runs.iter().map(|run| &run.view).collect();
     match form {
-        Form::Text | Form::Wide => print(&report::runs(&views, form == Form::Wide)),
+        Form::Text | Form::Wide => {
+            let summaries: Vec<_> = runs.iter().map(judge::Judged::summary).collect();
+            print(&report::runs::render(&summaries, form == Form::Wide, jiff::Timestamp::now()));
+        }
         other => judge::print(&runs, other, env),
     }
     unreadable.iter().for_each(|text| eprintln!("{text}"));

@@ -1,5 +1,6 @@
 //! What is shown while a run goes on: a spinner a step on a terminal, plain lines elsewhere. All of it on standard error.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,14 +15,14 @@ pub struct Progress {
     step: Option<(ProgressBar, String)>,
     /// The first fault's request: the zero of the chain.
     zero: Option<Moment>,
-    /// Nodes that a fault hit: their conditions and endpoints are shown.
-    hit: Vec<String>,
+    /// Nodes that a fault hit, and their last known condition: changes of it and of their endpoints are shown.
+    hit: BTreeMap<String, Option<Ready>>,
 }
 
 impl Progress {
     /// For this terminal.
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, step: None, zero: None, hit: Vec::new() }
+        Self { terminal, step: None, zero: None, hit: BTreeMap::new() }
     }
 
     /// A step began; the one before it is done.
@@ -82,14 +83,7 @@ impl Progress {
             Event::Stage { name } => self.step(stage_text(name)),
             Event::Note { warning: true, text } => self.line(&format!("   warning: {text}")),
             Event::Fault { phase, fault, target, detail, .. } => self.fault(record.at, *phase, fault, target, detail),
-            Event::Node { node, change: Change::Changed, ready, .. } if self.hit.contains(node) => {
-                let status = match ready {
-                    Ready::True => "Ready",
-                    Ready::False => "NotReady",
-                    Ready::Unknown => "NotReady (Unknown)",
-                };
-                self.chain(record.at, &format!("node {node} is {status}"));
-            }
+            Event::Node { node, change: Change::Changed, ready, .. } => self.node(record.at, node, *ready),
             Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
                 self.endpoint(record.at, service, *change, endpoint)
             }
@@ -106,7 +100,7 @@ impl Progress {
     fn fault(&mut self, at: Moment, phase: FaultPhase, fault: &str, target: &str, detail: &str) {
         if phase == FaultPhase::Requested {
             self.zero.get_or_insert(at);
-            self.hit.push(target.to_owned());
+            self.hit.entry(target.to_owned()).or_default();
         }
         let what = match phase {
             FaultPhase::Requested => format!("{fault} requested: {target} {}", in_brackets(detail)),
@@ -119,9 +113,23 @@ impl Progress {
         self.chain(at, what.trim_end());
     }
 
+    /// Shown when the condition of a node that was hit has changed; it was Ready before.
+    fn node(&mut self, at: Moment, node: &str, ready: Ready) {
+        let Some(known) = self.hit.get_mut(node) else { return };
+        if known.replace(ready).unwrap_or(Ready::True) == ready {
+            return;
+        }
+        let status = match ready {
+            Ready::True => "Ready",
+            Ready::False => "NotReady",
+            Ready::Unknown => "NotReady (Unknown)",
+        };
+        self.chain(at, &format!("node {node} is {status}"));
+    }
+
     fn endpoint(&mut self, at: Moment, service: &str, change: Change, endpoint: &crate::timeline::Endpoint) {
         let name = endpoint.pod.as_deref().unwrap_or(&endpoint.address);
-        if self.zero.is_some() && endpoint.node.as_ref().is_some_and(|node| self.hit.contains(node)) {
+        if self.zero.is_some() && endpoint.node.as_ref().is_some_and(|node| self.hit.contains_key(node)) {
             let became = if change == Change::Deleted || !endpoint.ready { "left" } else { "is back in" };
             self.chain(at, &format!("endpoint {name} {became} {service}"));
         }

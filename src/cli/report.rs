@@ -12,5 +12,5 @@ pub fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
         runs.push(judge::judge(&Timeline::find(&env.runs_dir, name)?)?);
     }
     judge::print(&runs, args.output, env);
-    Ok(exit::gravest(runs.iter().map(|run| run.code)))
+    Ok(exit::gravest(runs.iter().map(|run| run.code())))
 }

@@ -90,7 +90,7 @@ impl Command<'_> {
 
     async fn prepare(&self, wanted: &Wanted, site: &Site<'_>) -> Result<Ground, Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared = provision::prepare(wanted, site, self.abort, &mut |text| progress.step(text)).await;
+        let prepared = provision::prepare(wanted, site, self.abort, &mut |text| said(text).into_iter().for_each(|text| progress.step(text))).await;
         match &prepared {
             Ok(_) => progress.done(),
             Err(_) => progress.failed(),
@@ -167,7 +167,7 @@ impl Command<'_> {
         let _ = shown.await;
         let ended = ended?;
         let judged = judge::judge(&ended.folder);
-        let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code));
+        let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
         Ok((code, judged.map_err(|failure| eprintln!("{}", failure.text)).ok()))
     }
 
@@ -203,5 +203,23 @@ impl Command<'_> {
         let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(failed)?;
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
         Ok(())
+    }
+}
+
+/// A line of kind's as a step of ours: it says a step twice, at its begin (a bullet) and at its end (a tick).
+fn said(line: &str) -> Option<&str> {
+    let text = line.trim_start_matches(['•', ' ']).trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')');
+    (!line.trim_start().starts_with('✓') && !text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_kind_is_said_once() {
+        assert_eq!(said(" • Preparing nodes 📦 📦   ..."), Some("Preparing nodes"));
+        assert_eq!(said(" ✓ Preparing nodes 📦 📦"), None);
+        assert_eq!(said("making the kind cluster a"), Some("making the kind cluster a"));
     }
 }

@@ -181,6 +181,7 @@ impl World for FakeWorld {
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         tokio::time::sleep(Duration::from_millis(10)).await;
         if self.undo_fails {
+            progress(FaultPhase::NotUndone, "was told to fail".into());
             return Err(Trouble::failed("undo was told to fail"));
         }
         match obligation {

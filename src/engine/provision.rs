@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::abort::Abort;
 use super::ledger::{Access, Ledger, Obligation};
@@ -11,7 +12,10 @@ use super::trouble::Trouble;
 use crate::cluster::{Cluster, ClusterError, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences, with_tuning};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::experiment::TuningRequest;
-use crate::timeline::{ClusterFacts, ClusterKind, Tuning};
+use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready, Tuning};
+
+/// How long the nodes of a new cluster may take to become ready.
+const JOINING: Duration = Duration::from_secs(300);
 
 /// What the command line and the environment say about the ground.
 #[derive(Clone, Debug)]
@@ -178,9 +182,31 @@ async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> 
         return Err(trouble);
     }
     ledger.settle(debt)?;
-    let mut ground = kind_ground(name, docker, &kind, state, lock).await?;
+    say("waiting for all nodes to be ready");
+    let mut ground = tokio::select! {
+        ground = joined(name, docker, &kind, state, lock) => ground?,
+        signal = abort.interrupted() => return Err(Trouble::failed(format!("interrupted by {signal} while the nodes joined the new cluster"))),
+    };
     ground.made = true;
     Ok(ground)
+}
+
+/// kind is done when the control plane is: workers join a while later.
+async fn joined(name: &str, docker: Docker, kind: &Kind, state: StateDir, lock: Lock) -> Result<Ground, Trouble> {
+    let containers = docker.kind_nodes(name).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let text = kind.kubeconfig(name).await.map_err(kind_trouble)?;
+    let cluster = Cluster::from_kubeconfig(&text).await.map_err(cluster_trouble)?;
+    let wanted = containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer).count();
+    let all_ready = async {
+        while !cluster.nodes().await.is_ok_and(|nodes| nodes.iter().filter(|node| node.ready == Ready::True).count() >= wanted) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(JOINING, all_ready).await.map_err(|_| {
+        Trouble::failed(format!("the nodes of the new cluster {name} were not all ready within {} s", JOINING.as_secs()))
+            .hint("`kubectl describe nodes` may say why; a common cause is fs.inotify.max_user_instances (kind's known issues)")
+    })?;
+    kind_ground(name, docker, kind, state, lock).await
 }
 
 async fn kind_ground(name: &str, docker: Docker, kind: &Kind, state: StateDir, lock: Lock) -> Result<Ground, Trouble> {

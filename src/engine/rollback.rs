@@ -66,10 +66,8 @@ pub async fn settle(
     };
     match world.fulfil(obligation, &mut progress).await {
         Ok(()) => ledger.settle(id),
-        Err(trouble) if is_fault => {
-            voice.say(FaultPhase::NotUndone, trouble.line());
-            Err(trouble)
-        }
+        // A fault's undo has said so itself.
+        Err(trouble) if is_fault => Err(trouble),
         Err(trouble) => {
             voice
                 .recorder

@@ -27,7 +27,7 @@ pub(super) async fn arm(
 ) -> Result<(), FaultError> {
     let script = format!(
         "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || {{ echo $tool; exit {NO_TOOL}; }}; done\n\
-         exec systemd-run --quiet --collect --unit={mark} --description='outage: dead man switch' --on-active={after}ms \
+         exec systemd-run --quiet --collect --unit={mark} --property=Type=oneshot --description='outage: dead man switch' --on-active={after}ms \
          --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
         tools = tools.join(" "),
         after = dead_man.as_millis().max(1),
@@ -35,7 +35,7 @@ pub(super) async fn arm(
     let output = scene.run(&["sh", "-c", &script, "sh", undo]).await?;
     match output.code {
         0 => Ok(()),
-        NO_TOOL => Err(scene.not_fit(format!("it has no {}", output.text()))),
+        NO_TOOL => Err(scene.not_fit(format!("it has no {}", output.complaint()))),
         _ => Err(FaultError::Inside { node: scene.node(), what: "arm the dead man's switch", output: output.complaint() }),
     }
 }
@@ -70,5 +70,79 @@ pub(super) async fn heal(scene: &Scene<'_, '_>, what: &'static str, script: &str
     match output.code {
         0 => Ok(Some(output.text())),
         _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::fault::record::tests::{every_fault, target};
+    use crate::fault::{Undo, inject, plan, undo};
+
+    fn plans() -> [Undo; 2] {
+        let [.., cut, kubelet] = every_fault();
+        [cut, kubelet].map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+    }
+
+    /// A node whose scripts end with these codes, by what they do.
+    fn node(arming: (i64, &'static str), harming: (i64, &'static str), healing: (i64, &'static str)) -> FakeEngine {
+        let engine = FakeEngine::start();
+        engine.with(|state| {
+            state.script = Box::new(move |_, argv| {
+                let text = argv.join(" ");
+                let (code, says) = match () {
+                    () if text.starts_with("ip -o addr") => (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64"),
+                    () if text == "systemctl is-active kubelet" => (0, "active"),
+                    () if text.contains("exec systemd-run") => arming,
+                    () if text.contains("systemctl is-active --quiet outage-r-0.timer || exit 75") => harming,
+                    () => healing,
+                };
+                (code, says.to_owned())
+            })
+        });
+        engine
+    }
+
+    async fn harmed(engine: &FakeEngine, plan: &Undo) -> String {
+        let (docker, mut said) = (engine.connect().await, Vec::new());
+        let error = inject(plan, &docker, &mut |phase, _| said.push(phase)).await.unwrap_err();
+        assert!(!said.contains(&crate::timeline::FaultPhase::Returned));
+        error.to_string()
+    }
+
+    #[tokio::test]
+    async fn harm_needs_its_tools_and_its_ticket() {
+        for plan in plans() {
+            assert_eq!(harmed(&node((71, "flock"), (0, ""), (0, "0")), &plan).await, "harm node c-worker: it has no flock");
+            let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
+            assert_eq!(error, "arm the dead man's switch in node c-worker: unit exists");
+            let error = harmed(&node((0, ""), (75, ""), (0, "0")), &plan).await;
+            assert!(error.ends_with("in node c-worker: it was undone meanwhile"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_off_the_cables_is_no_target() {
+        let engine = node((0, ""), (0, ""), (0, "0"));
+        let [mut cut, _] = plans();
+        cut.target.addresses.insert("other".into(), vec!["10.9.8.7".parse().unwrap()]);
+        let error = harmed(&engine, &cut).await;
+        assert_eq!(error, "harm node c-worker: its address 10.9.8.7 is on none of its interfaces eth+");
+    }
+
+    #[tokio::test]
+    async fn healing_says_what_it_found() {
+        let engine = node((0, ""), (0, ""), (1, "rule is left"));
+        let docker = engine.connect().await;
+        let mut quiet = |_, _| {};
+        for plan in plans() {
+            assert!(undo(&plan, &docker, &mut quiet).await.unwrap_err().to_string().ends_with("rule is left"));
+            engine.worker(|c| c.paused = true);
+            assert!(matches!(undo(&plan, &docker, &mut quiet).await, Err(FaultError::Frozen { .. })));
+            engine.worker(|c| (c.paused, c.running) = (false, false));
+            undo(&plan, &docker, &mut quiet).await.unwrap();
+            engine.worker(|c| c.running = true);
+        }
     }
 }

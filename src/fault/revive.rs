@@ -34,6 +34,8 @@ enum Seen {
     Up,
     ShuttingDown,
     Silent,
+    /// Nothing came back in time: a loaded machine, or a freeze. Proves nothing.
+    Slow,
     Paused,
     Down,
 }
@@ -56,7 +58,7 @@ pub(super) async fn revive(scene: &Scene<'_, '_>) -> Result<String, FaultError> 
             // Only a stop of ours is helped on: nobody else's node is killed.
             Seen::ShuttingDown if stopped_by_us && !started => bring_down(scene, SHUTDOWN).await?,
             Seen::Silent if stopped_by_us && !started => bring_down(scene, SILENCE).await?,
-            Seen::ShuttingDown | Seen::Silent => sleep(LOOK).await,
+            Seen::ShuttingDown | Seen::Silent | Seen::Slow => sleep(LOOK).await,
             Seen::Down => {
                 settle(scene, scene.docker.start(scene.container()).await)?;
                 (done, started, watch) = ("container started", true, WATCH_SWITCHED);
@@ -74,7 +76,7 @@ async fn text(scene: &Scene<'_, '_>, seen: Seen) -> String {
     match seen {
         Seen::Up => "its container is up".into(),
         Seen::ShuttingDown => "its container is still shutting down".into(),
-        Seen::Silent => "its systemd does not answer".into(),
+        Seen::Silent | Seen::Slow => "its systemd does not answer".into(),
         Seen::Paused => "its container is still paused".into(),
         Seen::Down => {
             let words = scene.docker.last_words(scene.container(), 3).await.unwrap_or_default();
@@ -115,9 +117,8 @@ async fn ask_systemd(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
         }),
         Err(FaultError::Frozen { .. }) => Ok(Seen::Paused),
         // It ended or froze between the two questions; the next look tells.
-        Err(FaultError::Docker(DockerError::NotRunning { .. } | DockerError::Refused { .. } | DockerError::Timeout { .. })) => {
-            Ok(Seen::Silent)
-        }
+        Err(FaultError::Docker(DockerError::NotRunning { .. } | DockerError::Refused { .. })) => Ok(Seen::Silent),
+        Err(FaultError::Docker(DockerError::Timeout { .. })) => Ok(Seen::Slow),
         Err(other) => Err(other),
     }
 }
@@ -126,7 +127,7 @@ async fn ask_systemd(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
 async fn bring_down(scene: &Scene<'_, '_>, patience: Duration) -> Result<(), FaultError> {
     let until = Instant::now() + patience;
     while Instant::now() < until {
-        if matches!(look(scene).await?, Seen::Down | Seen::Paused | Seen::Up) {
+        if !matches!(look(scene).await?, Seen::ShuttingDown | Seen::Silent) {
             return Ok(());
         }
         sleep(LOOK).await;

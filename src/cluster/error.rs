@@ -1,6 +1,5 @@
 //! What can go wrong with a cluster, in words for people.
 
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -228,17 +227,10 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// rustls' own error may be wrapped in an `io::Error`, whose `source` skips it.
-fn find_tls(error: &kube::Error) -> bool {
-    let mut next = error.source();
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// Whether TLS is among the causes. An `io::Error` leaves what it wraps out of its own causes, so those are looked into as well.
+fn find_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| find_tls(inner)) || error.source().is_some_and(find_tls)
 }
 
 #[cfg(test)]

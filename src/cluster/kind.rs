@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::kind_words::Words;
+
 /// For questions that need no more than the engine's answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 /// A cluster of many nodes on a slow disk.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(180);
-/// How much of kind's words an error keeps.
-const LAST_LINES: usize = 12;
 
 /// Why kind did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -269,76 +269,6 @@ impl Drop for Group {
     }
 }
 
-/// What kind has said so far.
-#[derive(Debug, Default)]
-struct Words {
-    lines: Vec<String>,
-    image: String,
-    pull_failed: Option<String>,
-    in_trace: bool,
-}
-
-impl Words {
-    /// Takes a line; gives it back, trimmed, when it is one that people want to see.
-    fn hear<'a>(&mut self, line: &'a str) -> Option<&'a str> {
-        let line = line.trim();
-        // `-v 1` puts the place in kind's source before what it adds; only the pull is worth knowing of that.
-        if let Some((_, debug)) = line.strip_prefix("DEBUG: ").and_then(|rest| rest.split_once("] ")) {
-            return self.hear_debug(debug);
-        }
-        if line == "Stack Trace:" {
-            self.in_trace = true;
-        }
-        // The trace is for kind's developers; `Command Output:` after it is for people.
-        if self.in_trace && !line.starts_with("Command Output:") {
-            return None;
-        }
-        self.in_trace = false;
-        if let Some(image) = line.strip_prefix("• Ensuring node image (").and_then(|rest| rest.split(')').next()) {
-            self.image = image.to_owned();
-        }
-        if line.is_empty() {
-            return None;
-        }
-        self.lines.push(line.to_owned());
-        line.starts_with(['•', '✓', '✗']).then_some(line)
-    }
-
-    fn hear_debug<'a>(&mut self, line: &'a str) -> Option<&'a str> {
-        if line.starts_with("Trying again to pull image:") {
-            self.pull_failed = Some(line.split(" ... ").nth(1).unwrap_or(line).to_owned());
-        }
-        line.starts_with("Pulling image:").then_some(line)
-    }
-
-    /// kind tries to pull five times; the first failure is as good as the last.
-    fn hopeless(&self) -> Option<KindError> {
-        let why = self.pull_failed.clone()?;
-        Some(KindError::Image { image: self.image.clone(), why })
-    }
-
-    fn error(&self, name: &str) -> KindError {
-        let find = |texts: &[&str]| self.lines.iter().find(|line| texts.iter().any(|text| line.contains(text))).cloned();
-        if find(&["already exist for a cluster with the name"]).is_some() {
-            return KindError::Exists { name: name.to_owned() };
-        }
-        if let Some(why) = find(&["port is already allocated", "address already in use", "failed to bind host port"]) {
-            return KindError::Port { why };
-        }
-        let engine =
-            ["Cannot connect to the Docker daemon", "permission denied while trying to connect", "Is the docker daemon running"];
-        if let Some(why) = find(&engine) {
-            return KindError::Engine { why };
-        }
-        if let Some(why) = find(&["failed to pull image"]) {
-            return KindError::Image { image: self.image.clone(), why };
-        }
-        let from = self.lines.iter().position(|line| line.starts_with("ERROR:")).unwrap_or(0);
-        let said = &self.lines[from..];
-        KindError::Failed { lines: said[said.len().saturating_sub(LAST_LINES)..].to_vec() }
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -425,24 +355,5 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the child of kind still lives");
-    }
-
-    #[test]
-    fn errors_are_recognised() {
-        let of = |text: &str| {
-            let mut words = Words::default();
-            for line in text.lines() {
-                words.hear(line);
-            }
-            words.error("a")
-        };
-        assert!(matches!(
-            of("ERROR: failed to create cluster: node(s) already exist for a cluster with the name \"a\""),
-            KindError::Exists { .. }
-        ));
-        assert!(matches!(of("ERROR: x\ndocker: Bind for 0.0.0.0:80 failed: port is already allocated."), KindError::Port { .. }));
-        assert!(matches!(of("ERROR: failed to list: Cannot connect to the Docker daemon at unix:///x"), KindError::Engine { .. }));
-        let failed = of("Creating\nERROR: failed to init\nStack Trace:\n a.go:1\n\nCommand Output: timed out waiting\nlast");
-        assert_eq!(failed.to_string(), "kind said: ERROR: failed to init\nCommand Output: timed out waiting\nlast");
     }
 }

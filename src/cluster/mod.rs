@@ -9,6 +9,7 @@ mod kind;
 mod kind_config;
 mod kind_nodes;
 mod kind_tuning;
+mod kind_words;
 mod kubeconfig;
 mod manifest;
 mod names;

@@ -68,38 +68,45 @@ impl Cluster {
     }
 
     /// Deletes a namespace of ours and waits until it is gone. One that is not there is no error; one without our label is never
-    /// touched. Pods on nodes that are not Ready are deleted by force. Errors when something is left after `within`.
+    /// touched. Pods on nodes that are not Ready are deleted by force. An API server that does not answer is asked again. Errors
+    /// when something is left after `within`.
     ///
     /// May be dropped and called again.
     pub async fn remove_namespace(&self, namespace: &str, within: Duration) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
-        let what = || format!("remove the namespace {namespace}");
-        let Some(found) = self.call(what(), api.get_opt(namespace)).await? else { return Ok(()) };
-        if found.labels().get(MANAGED_BY.0).map(String::as_str) != Some(MANAGED_BY.1) {
-            return Err(ClusterError::NotOurs { namespace: namespace.to_owned(), label: OURS });
-        }
         let began = Instant::now();
-        gone_is_fine(self.call(what(), api.delete(namespace, &DeleteParams::background())).await)?;
-        self.hurry_pods(namespace).await;
         loop {
-            // An API server that is away for a moment is asked again until the time is up.
-            let state = self.call(what(), api.get_opt(namespace)).await;
-            if matches!(state, Ok(None)) {
-                return Ok(());
-            }
+            let found = self.call(format!("remove the namespace {namespace}"), api.get_opt(namespace)).await;
+            let why = match found {
+                Ok(None) => return Ok(()),
+                Ok(Some(found)) if !is_ours(&found) => {
+                    return Err(ClusterError::NotOurs { namespace: namespace.to_owned(), label: OURS });
+                }
+                Ok(Some(found)) => {
+                    self.end_namespace(&api, &found, began.elapsed() >= FORCE_AFTER).await?;
+                    why_left(&found)
+                }
+                Err(error) if error.is_unreachable() => error.to_string(),
+                Err(error) => return Err(error),
+            };
             if began.elapsed() >= within {
-                let why = match state {
-                    Ok(Some(left)) => why_left(&left),
-                    Ok(None) => String::new(),
-                    Err(error) => error.to_string(),
-                };
                 return Err(ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why });
-            }
-            if began.elapsed() >= FORCE_AFTER {
-                self.force_pods(namespace).await;
             }
             sleep(POLL).await;
         }
+    }
+
+    /// One push towards a namespace's end.
+    async fn end_namespace(&self, api: &Api<Namespace>, found: &Namespace, force: bool) -> Result<(), ClusterError> {
+        let name = found.name_any();
+        if found.metadata.deletion_timestamp.is_none() {
+            gone_is_fine(self.call(format!("delete the namespace {name}"), api.delete(&name, &DeleteParams::background())).await)?;
+            self.hurry_pods(&name).await;
+        }
+        if force {
+            self.force_pods(&name).await;
+        }
+        Ok(())
     }
 
     /// The namespaces of runs, by label: leftovers, when those runs have ended.
@@ -139,10 +146,15 @@ impl Cluster {
     }
 }
 
+fn is_ours(namespace: &Namespace) -> bool {
+    namespace.labels().get(MANAGED_BY.0).map(String::as_str) == Some(MANAGED_BY.1)
+}
+
 fn gone_is_fine<T>(result: Result<T, ClusterError>) -> Result<(), ClusterError> {
     match result {
-        // A conflict says that it is being deleted already.
+        // A conflict says that it is being deleted already. One that can't be asked for is asked for again.
         Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(()),
+        Err(error) if error.is_unreachable() => Ok(()),
         other => other.map(drop),
     }
 }

@@ -156,6 +156,81 @@ async fn what_the_server_lacks_is_known_before_anything_is_made() {
     assert!(texts[1].contains("did you mean Deployment?") && texts[2].contains("no apiVersion no.such/v1"), "{texts:?}");
 }
 
+/// The test cluster's kubeconfig with one member of its cluster or user changed.
+fn changed(change: impl Fn(&mut serde_json::Value)) -> String {
+    let path = std::env::var_os("OUTAGE_TEST_KUBECONFIG").expect("OUTAGE_TEST_KUBECONFIG");
+    let mut value: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    change(&mut value);
+    value.to_string()
+}
+
+#[tokio::test]
+#[ignore = "needs OUTAGE_TEST_KUBECONFIG"]
+async fn what_is_wrong_with_a_connection_is_told_apart() {
+    let token = changed(|value| value["users"][0]["user"] = serde_json::json!({"token": "wrong"}));
+    let error = Cluster::from_kubeconfig(&token).await.unwrap_err();
+    println!("{error}");
+    assert!(matches!(error, ClusterError::Unauthorized { .. }), "{error:?}");
+    let nobody = changed(|value| {
+        value["users"][0]["user"] = serde_json::json!({});
+        value["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = true.into();
+    });
+    let error = Cluster::from_kubeconfig(&nobody).await.unwrap().nodes().await.unwrap_err();
+    println!("{error}");
+    assert!(matches!(error, ClusterError::Forbidden { .. }), "{error:?}");
+    let stranger =
+        changed(|value| drop(value["clusters"][0]["cluster"].as_object_mut().unwrap().remove("certificate-authority-data")));
+    let error = Cluster::from_kubeconfig(&stranger).await.unwrap_err();
+    println!("{error}");
+    assert!(matches!(error, ClusterError::Certificate { .. }), "{error:?}");
+    let by_name = changed(|value| {
+        let server = value["clusters"][0]["cluster"]["server"].as_str().unwrap().replace("127.0.0.1", "localhost");
+        value["clusters"][0]["cluster"]["server"] = server.into();
+    });
+    assert_eq!(Cluster::from_kubeconfig(&by_name).await.unwrap().nodes().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+#[ignore = "needs OUTAGE_TEST_KUBECONFIG"]
+async fn a_users_credential_plugin_is_run() {
+    let plugin = changed(|value| {
+        let user = value["users"][0]["user"].clone();
+        let pem = |field: &str| {
+            let data = user[field].as_str().unwrap().to_owned();
+            let output = std::process::Command::new("sh").args(["-c", "printf %s \"$0\" | base64 -d", &data]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let status =
+            serde_json::json!({"clientCertificateData": pem("client-certificate-data"), "clientKeyData": pem("client-key-data")});
+        let version = "client.authentication.k8s.io/v1";
+        let credential = serde_json::json!({"apiVersion": version, "kind": "ExecCredential", "status": status}).to_string();
+        value["users"][0]["user"] = serde_json::json!({"exec": {"apiVersion": version, "command": "printf", "args": ["%s", credential], "interactiveMode": "Never"}});
+    });
+    assert_eq!(Cluster::from_kubeconfig(&plugin).await.unwrap().nodes().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+#[ignore = "needs OUTAGE_TEST_KUBECONFIG and docker"]
+async fn pods_on_a_dead_node_do_not_hold_up_the_end() {
+    let cluster = cluster().await;
+    let namespace = make(&cluster, "t-dead", WEB).await;
+    while !cluster.readiness(&namespace).await.unwrap().ready {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let worker = cluster.pods(&namespace, &BTreeMap::new()).await.unwrap()[0].node.clone().unwrap();
+    let docker =
+        |action: &str| assert!(std::process::Command::new("docker").args([action, &worker]).output().unwrap().status.success());
+    docker("pause");
+    let began = Instant::now();
+    let removed = cluster.remove_namespace(&namespace, Duration::from_secs(60)).await;
+    docker("unpause");
+    println!("removed after {:?}", began.elapsed());
+    removed.unwrap();
+    while !cluster.nodes().await.unwrap().iter().all(|node| node.ready == crate::timeline::Ready::True) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "makes and deletes a kind cluster; needs OUTAGE_TEST_NODE_IMAGE"]
 async fn a_cluster_is_made_with_other_settings_and_deleted() {

@@ -59,6 +59,16 @@ struct Place {
     alive: Moment,
 }
 
+/// The pauses between attempts, each longer than the one before.
+struct Pauses(Duration);
+
+impl Pauses {
+    async fn pause(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
 /// How one stream ended.
 enum Stream {
     /// As asked.
@@ -85,44 +95,38 @@ impl Follow {
 
     /// Follows until nobody receives, or the server turns out not to have the kind (known at the first list only).
     pub(super) async fn run<W: Watched>(self, api: Api<W::Object>) -> (Ended, Self) {
-        let (mut book, mut gap) = (Book::<W>::new(), Gap::new(self.name));
+        let (mut book, mut gap, mut pauses) = (Book::<W>::new(), Gap::new(self.name), Pauses(FIRST_PAUSE));
         let mut change = Change::Baseline;
-        let mut pause = FIRST_PAUSE;
         let mut alive = Moment::now();
         loop {
-            match self.list(&api).await {
+            let (objects, version) = match self.list(&api).await {
+                Ok(listed) => listed,
                 Err(kube::Error::Api(status)) if status.is_not_found() && change == Change::Baseline => {
                     return (Ended::NotServed, self);
                 }
-                Err(error) => {
-                    if !self.blind(&mut gap, alive, say(&error)) {
-                        return (Ended::Unheard, self);
-                    }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                Err(error) if self.blind(&mut gap, alive, say(&error)) => {
+                    pauses.pause().await;
+                    continue;
                 }
-                Ok((objects, version)) => {
-                    if !self.listed(&mut book, &mut gap, &objects, change) {
-                        return (Ended::Unheard, self);
-                    }
-                    change = Change::Changed;
-                    let listed = Instant::now();
-                    let mut place = Place { version, alive: Moment::now() };
-                    let Stream::Broken(reason) = self.stream_on::<W>(&api, &mut book, &mut place).await else {
-                        return (Ended::Unheard, self);
-                    };
-                    alive = place.alive;
-                    if !self.blind(&mut gap, alive, reason) {
-                        return (Ended::Unheard, self);
-                    }
-                    // What was cut is mostly there again at once; what is cut again and again is given time.
-                    if listed.elapsed() < STREAM {
-                        sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    } else {
-                        pause = FIRST_PAUSE;
-                    }
-                }
+                Err(_) => return (Ended::Unheard, self),
+            };
+            let listed = Instant::now();
+            let mut place = Place { version, alive: Moment::now() };
+            if !self.listed(&mut book, &mut gap, &objects, change) {
+                return (Ended::Unheard, self);
+            }
+            change = Change::Changed;
+            let Stream::Broken(reason) = self.stream_on::<W>(&api, &mut book, &mut place).await else {
+                return (Ended::Unheard, self);
+            };
+            alive = place.alive;
+            if !self.blind(&mut gap, alive, reason) {
+                return (Ended::Unheard, self);
+            }
+            // What was cut is mostly there again at once; what is cut again and again is given time.
+            match listed.elapsed() < STREAM {
+                true => pauses.pause().await,
+                false => pauses = Pauses(FIRST_PAUSE),
             }
         }
     }
@@ -161,9 +165,7 @@ impl Follow {
             self.send(record);
             since = Some(from).filter(|_| change != Change::Baseline);
         }
-        for event in book.replace(objects, change) {
-            self.send(Record { at, since, event });
-        }
+        self.send_all(at, since, book.replace(objects, change));
         self.started.send_if_modified(|started| started.insert(self.name));
         self.send(Record { at, since: None, event: Event::WatchStarted { watch: self.name.to_owned() } })
     }
@@ -180,6 +182,7 @@ impl Follow {
         }
     }
 
+    /// One stream, from the place to where it ends.
     async fn stream<W: Watched>(
         &self,
         api: &Api<W::Object>,
@@ -187,48 +190,50 @@ impl Follow {
         book: &mut Book<W>,
         place: &mut Place,
     ) -> Stream {
-        let before = place.alive;
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), place.alive);
         let opened = timeout(OPEN_TIMEOUT, api.watch(params, &place.version)).await;
         let mut stream = match opened.unwrap_or_else(|_| Err(silent("watch", OPEN_TIMEOUT))) {
             Ok(stream) => std::pin::pin!(stream),
             Err(error) => return Stream::Broken(say(&error)),
         };
-        place.alive = Moment::now();
-        let backlog = place.alive.plus(BACKLOG);
+        // That it was opened is no sign of life yet: what happened since the last stream is not here before the first word.
+        let backlog = Moment::now().plus(BACKLOG);
         loop {
-            match timeout_at(began + STREAM + SLACK, stream.next()).await {
-                Err(_) => {
-                    return Stream::Broken(format!(
-                        "no sign of life from the API server for {:.1} s",
-                        Moment::now().seconds_since(place.alive)
-                    ));
-                }
-                Ok(None) if began.elapsed() + EARLY < STREAM => {
-                    return Stream::Broken("the API server closed the watch".to_owned());
-                }
-                Ok(None) => {
-                    place.alive = Moment::now();
-                    return Stream::Done;
-                }
+            let said = match timeout_at(began + STREAM + SLACK, stream.next()).await {
+                Ok(Some(Ok(said))) => said,
                 Ok(Some(Err(error))) => return Stream::Broken(say(&error)),
-                Ok(Some(Ok(event))) => {
-                    let at = Moment::now();
+                Ok(None) => return place.ended(began.elapsed()),
+                Err(_) => return Stream::Broken("no sign of life from the API server".to_owned()),
+            };
+            let at = Moment::now();
+            match take(said, book, place) {
+                Ok(events) => {
                     place.alive = at;
-                    let since = Some(before).filter(|_| at <= backlog);
-                    match take(event, book, place) {
-                        Err(reason) => return Stream::Broken(reason),
-                        Ok(events) => {
-                            for event in events {
-                                if !self.send(Record { at, since, event }) {
-                                    return Stream::Unheard;
-                                }
-                            }
-                        }
+                    if !self.send_all(at, Some(before).filter(|_| at <= backlog), events) {
+                        return Stream::Unheard;
                     }
+                }
+                Err(reason) => {
+                    place.alive = before;
+                    return Stream::Broken(reason);
                 }
             }
         }
+    }
+
+    fn send_all(&self, at: Moment, since: Option<Moment>, events: Vec<Event>) -> bool {
+        events.into_iter().all(|event| self.send(Record { at, since, event }))
+    }
+}
+
+impl Place {
+    /// A stream that lived as long as it was asked to ended because the server, living, said so.
+    fn ended(&mut self, lived: Duration) -> Stream {
+        if lived + EARLY < STREAM {
+            return Stream::Broken("the API server closed the watch".to_owned());
+        }
+        self.alive = Moment::now();
+        Stream::Done
     }
 }
 

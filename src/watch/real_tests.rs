@@ -166,3 +166,31 @@ async fn a_control_plane_without_power_is_a_gap_until_it_is_back() {
     seen.next("end of the gap", |event| is_gap(event, true)).await;
     watches.stop().await;
 }
+
+#[tokio::test]
+#[ignore = "needs OUTAGE_TEST_KUBECONFIG; the cluster's clock must be this machine's"]
+async fn renewals_are_seen_as_they_happen() {
+    let cluster = cluster().await;
+    let anchor = crate::timeline::Anchor::take();
+    let (out, mut records) = unbounded_channel();
+    let watches = start(&cluster, "default", out);
+    sleep(Duration::from_secs(30)).await;
+    watches.stop().await;
+    let (mut delays, mut bracketed) = (Vec::new(), Vec::new());
+    while let Some(record) = records.recv().await {
+        assert!(!matches!(record.event, Event::WatchGap { .. }), "{record:?}");
+        if let Event::Lease { change: Change::Changed, renewed: Some(renewed), .. } = record.event {
+            delays.push(record.at.seconds_since(anchor.moment_of(renewed).unwrap()) * 1e3);
+            bracketed.extend(record.since.map(|since| record.at.seconds_since(since) * 1e3));
+        }
+    }
+    delays.sort_by(f64::total_cmp);
+    println!(
+        "{} renewals, ms after their own time: p50 {:.1}, max {:.1}",
+        delays.len(),
+        delays[delays.len() / 2],
+        delays[delays.len() - 1]
+    );
+    println!("with a bracket (ms wide): {bracketed:.1?}");
+    assert!(delays.len() > 20 && delays[delays.len() / 2] < 100.0);
+}

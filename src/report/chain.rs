@@ -2,7 +2,7 @@
 
 use super::predict::StepPrediction;
 use super::text::count;
-use crate::analysis::{Completion, FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, When, Window};
+use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::stats::Seconds;
 use crate::timeline::{Event, Timeline};
 
@@ -44,7 +44,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &[StepPredictio
     let many = found.probes.iter().filter(|probe| !probe.control).count() > 1;
     for probe in found.probes.iter().filter(|probe| !probe.control) {
         let name = if many { format!("{}: ", probe.name) } else { String::new() };
-        probe.windows.iter().for_each(|window| of_window(probe, window, &name, &mut lines));
+        probe.windows.iter().for_each(|window| of_window(window, &name, &mut lines));
     }
     lines.extend(steady(found));
     lines.extend(cut_short(timeline, found));
@@ -98,7 +98,7 @@ fn target(fault: &FaultFinding) -> String {
 
 /// Kubernetes' own stamp, in whole seconds.
 fn stamped(own: Option<Seconds>) -> String {
-    own.map_or(String::new(), |own| format!(", stamped {own:+.0} to {:+.0}", own + Seconds::from_f64(1.0)))
+    own.map_or(String::new(), |own| format!(", stamped {own:+.1} to {:+.1}", own + Seconds::from_f64(1.0)))
 }
 
 /// The engine's own word where there is one, else what the fault itself saw.
@@ -134,7 +134,7 @@ fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
     lines.extend(service.back.map(|when| Line::of(when, "ready again", format!("{which} is back in {}", service.service))));
 }
 
-fn of_window(probe: &ProbeFinding, window: &Window, name: &str, lines: &mut Vec<Line>) {
+fn of_window(window: &Window, name: &str, lines: &mut Vec<Line>) {
     let again = if matches!(window.period, Period::AfterUndo { .. }) { " again" } else { "" };
     let in_flight = if window.in_flight > 0 { ", in flight at the request" } else { "" };
     let first = Line::new(window.first_failure, &format!("errors{again}"), format!("{name}first failed request sent{in_flight}"));
@@ -146,9 +146,8 @@ fn of_window(probe: &ProbeFinding, window: &Window, name: &str, lines: &mut Vec<
         return;
     }
     let waited = format!("its client waited until {:+.3}", window.waited_until);
-    let one = probe.total.failed == 1;
-    let text =
-        if one { format!("{name}no failure after it ({waited})") } else { format!("{name}last failed request sent ({waited})") };
+    let which = if window.failed == 1 { "it was the only one" } else { "last failed request sent" };
+    let text = format!("{name}{which} ({waited})");
     let last = Line::new(window.last_failure, &format!("healed{again}"), text);
     lines.push(last.within(window.end.when.latest - window.last_failure));
 }

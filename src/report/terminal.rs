@@ -65,9 +65,18 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
 fn title(view: &View<'_>, style: &Style, out: &mut String) {
     let word = view.verdict.outcome.word();
     let columns = style.width - word.len() - 2;
-    let lines = wrap(&view.title(), columns);
+    let lines = wrap_glued(&view.title(), columns);
     out.push_str(&format!("{}  {}\n", pad(&lines[0], columns), judged(word, view.verdict.outcome, style)));
     lines[1..].iter().for_each(|line| out.push_str(&format!("{line}\n")));
+}
+
+/// Wraps, but not inside parentheses.
+fn wrap_glued(text: &str, columns: usize) -> Vec<String> {
+    const GLUE: &str = "\u{a0}";
+    let (before, inside) = text.split_once('(').unwrap_or((text, ""));
+    let open = if inside.is_empty() { "" } else { "(" };
+    let glued = format!("{before}{open}{}", inside.replace(' ', GLUE));
+    wrap(&glued, columns).into_iter().map(|line| line.replace(GLUE, " ")).collect()
 }
 
 fn chain_line(line: &Line, style: &Style, out: &mut String) {
@@ -100,7 +109,7 @@ fn failures(found: &Findings, probe: &ProbeFinding, style: &Style, out: &mut Str
     let columns = style.width.saturating_sub(width(&lead) + 18).clamp(10, WIDEST_SPARK);
     let (from, to) = extent(found, probe);
     let spark = Spark::new(&probe.series, from, to, columns, style.ascii);
-    writeln!(out, "\n{lead}{}  {}", spark.row, dim(&format!("{} a column", spark.step), style))?;
+    writeln!(out, "\n{lead}{}  {}", spark.row, dim(&format!("{}s a column", spark.step.as_f64()), style))?;
     let counts = counts(probe);
     let marks = marks(found, &spark);
     let marks_lead = format!("{}{marks}", " ".repeat(width(&lead)));

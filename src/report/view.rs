@@ -83,7 +83,7 @@ impl<'a> View<'a> {
         let rate = if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
         let reused = if probe.reused { ", connections reused" } else { "" };
         let control = if probe.control { " (control: no fault touches it)" } else { "" };
-        format!("{}{control}: {asked}; asked from {}, {rate}, {} each{reused}", probe.name, probe.from, probe.timeout)
+        format!("{}{control}: {asked}; asked from {}, {rate}, timeout {}{reused}", probe.name, probe.from, probe.timeout)
     }
 }
 

@@ -126,15 +126,11 @@ fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn records(view: &View<'_>, out: &mut String) -> fmt::Result {
     let zero = Zero::of(view.timeline).0;
     writeln!(out, "Events:")?;
-    let mut said = String::new();
+    let mut sayer = super::log::Sayer::default();
     for record in &view.timeline.records {
-        let Some(text) = super::log::say(&record.event) else { continue };
-        // A node's heartbeats say the same again and again.
-        if said == text {
-            continue;
+        if let Some(text) = sayer.say(&record.event) {
+            writeln!(out, "  {:>10}  {text}", format!("{:+.3}", zero.at(record.at)))?;
         }
-        writeln!(out, "  {:>10}  {text}", format!("{:+.3}", zero.at(record.at)))?;
-        said = text;
     }
     Ok(())
 }

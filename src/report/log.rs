@@ -2,14 +2,14 @@
 //!
 //! An attempt has a line when its class or the endpoints changed, and once a second; more than ten changes a second are summed up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::text::pad;
 use crate::analysis::order::InOrder;
-use crate::analysis::{Findings, Zero};
+use crate::analysis::{Findings, Zero, endpoints};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, Change, Event, FaultPhase, Moment, Record, Timeline};
+use crate::timeline::{Attempt, Change, Event, FaultPhase, Moment, Ready, Record, Timeline};
 
 /// Changes of class that have a line of their own, in a second.
 const MOST_LINES: u32 = 10;
@@ -26,8 +26,16 @@ pub fn write(timeline: &Timeline, found: &Findings, out: &mut impl Write) -> fmt
         writeln!(out, "# attempts of {}: {} from {}", probe.name, probe.target, probe.from)?;
     }
     let service = probe.and_then(|probe| probe.span.probe.service.as_deref());
-    let mut log =
-        Log { timeline, zero, out, records: &timeline.records, service, endpoints: BTreeMap::new(), state: State::default() };
+    let mut log = Log {
+        timeline,
+        zero,
+        out,
+        records: &timeline.records,
+        service,
+        endpoints: BTreeSet::new(),
+        state: State::default(),
+        sayer: Sayer::default(),
+    };
     log.attempts(probe)
 }
 
@@ -37,8 +45,9 @@ struct Log<'a, W> {
     out: &'a mut W,
     records: &'a [Record],
     service: Option<&'a str>,
-    endpoints: BTreeMap<(&'a str, &'a str), &'a str>,
+    endpoints: BTreeSet<(&'a str, &'a str)>,
     state: State,
+    sayer: Sayer<'a>,
 }
 
 /// What was said last, and what is still to be said.
@@ -75,7 +84,7 @@ impl<'a, W: Write> Log<'a, W> {
         while let Some((record, rest)) = self.records.split_first().filter(|(record, _)| record.at <= moment) {
             self.records = rest;
             self.follow(&record.event);
-            if let Some(text) = say(&record.event) {
+            if let Some(text) = self.sayer.say(&record.event) {
                 self.sum_up()?;
                 writeln!(self.out, "{}  -- {text}", self.stamp(record.at))?;
             }
@@ -87,9 +96,9 @@ impl<'a, W: Write> Log<'a, W> {
         if let Event::Endpoint { service, change, endpoint } = event
             && Some(service.as_str()) == self.service
         {
-            let key = (endpoint.node.as_deref().unwrap_or("no node"), endpoint.address.as_str());
+            let key = (endpoint.node.as_deref().unwrap_or("no node"), endpoints::key(endpoint));
             match endpoint.ready && *change != Change::Deleted {
-                true => self.endpoints.insert(key, endpoint.pod.as_deref().unwrap_or(&endpoint.address)),
+                true => self.endpoints.insert(key),
                 false => self.endpoints.remove(&key),
             };
         }
@@ -97,7 +106,7 @@ impl<'a, W: Write> Log<'a, W> {
 
     fn endpoints(&self) -> String {
         let mut nodes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for ((node, _), pod) in &self.endpoints {
+        for (node, pod) in &self.endpoints {
             nodes.entry(node).or_default().push(pod);
         }
         let parts: Vec<String> = nodes.iter().map(|(node, pods)| format!("{node}: {}", pods.join(" "))).collect();
@@ -140,8 +149,25 @@ impl<'a, W: Write> Log<'a, W> {
     }
 }
 
-/// What happened, in a line; `None` for what is seen elsewhere.
-pub fn say(event: &Event) -> Option<String> {
+/// Says what happened, once: a node's heartbeats are no news.
+#[derive(Debug, Default)]
+pub struct Sayer<'a> {
+    nodes: BTreeMap<&'a str, (Ready, &'a str)>,
+}
+
+impl<'a> Sayer<'a> {
+    /// What happened, in a line; `None` for what is no news or seen elsewhere.
+    pub fn say(&mut self, event: &'a Event) -> Option<String> {
+        if let Event::Node { node, ready, reason, .. } = event
+            && self.nodes.insert(node, (*ready, reason)) == Some((*ready, reason))
+        {
+            return None;
+        }
+        say(event)
+    }
+}
+
+fn say(event: &Event) -> Option<String> {
     Some(match event {
         Event::Stage { name } => format!("stage: {name}"),
         Event::Note { warning, text } => format!("{}: {text}", if *warning { "warning" } else { "note" }),

@@ -1,12 +1,13 @@
 //! Collects the warnings of a timeline.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::clock::Zero;
 use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding};
 use super::quality::Warning;
 use crate::stats::Seconds;
-use crate::timeline::{Event, Timeline, Tuning};
+use crate::timeline::{Event, Record, Timeline, Tuning};
 
 /// An attempt sent later than this is late at any rate.
 const LATE: Seconds = Seconds::from_nanos(5_000_000);
@@ -74,12 +75,21 @@ fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
     warnings
 }
 
-/// Gaps between the first fault's request and the end of the run.
+/// Gaps between the first fault's request and the end of the run. A gap is told when it opens and when it closes: the latter counts.
 fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     let Some(first) = found.faults.first() else { return Vec::new() };
-    let gap = |record: &crate::timeline::Record| match &record.event {
+    let key = |record: &Record| match &record.event {
+        Event::WatchGap { watch, until, .. } => Some((watch.clone(), record.since.unwrap_or(record.at), until.is_some())),
+        _ => None,
+    };
+    let closed: BTreeSet<_> = timeline.records.iter().filter_map(key).filter(|(.., closed)| *closed).collect();
+    let gap = |record: &Record| match &record.event {
         Event::WatchGap { watch, until, reason } => {
-            let (from, until) = (zero.at(record.since.unwrap_or(record.at)), until.map(|until| zero.at(until)));
+            let from = record.since.unwrap_or(record.at);
+            if until.is_none() && closed.contains(&(watch.clone(), from, true)) {
+                return None;
+            }
+            let (from, until) = (zero.at(from), until.map(|until| zero.at(until)));
             until.is_none_or(|until| until > first.requested).then(|| Warning::WatchGap {
                 watch: watch.clone(),
                 from,

@@ -6,15 +6,20 @@ use super::clock::Zero;
 use super::findings::{EndpointFinding, NodeCount, ServiceFinding, When};
 use crate::timeline::{Change, Endpoint, Event, Moment, Record};
 
-/// The ready endpoints of every Service at a moment, by Service and address.
+/// What an endpoint is known by: its pod, whose address may change; its address where it has none.
+pub fn key(endpoint: &Endpoint) -> &str {
+    endpoint.pod.as_deref().unwrap_or(&endpoint.address)
+}
+
+/// The ready endpoints of every Service at a moment, by Service and [`key`].
 pub fn ready_at(records: &[Record], moment: Moment) -> BTreeMap<&str, BTreeMap<&str, &Endpoint>> {
     let mut services: BTreeMap<&str, BTreeMap<&str, &Endpoint>> = BTreeMap::new();
     for record in records.iter().take_while(|record| record.at < moment) {
         if let Event::Endpoint { service, change, endpoint } = &record.event {
             let endpoints = services.entry(service).or_default();
             match endpoint.ready && *change != Change::Deleted {
-                true => endpoints.insert(&endpoint.address, endpoint),
-                false => endpoints.remove(endpoint.address.as_str()),
+                true => endpoints.insert(key(endpoint), endpoint),
+                false => endpoints.remove(key(endpoint)),
             };
         }
     }
@@ -53,7 +58,7 @@ impl Scope<'_> {
     }
 
     fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
-        let left = changes.iter().position(|seen| seen.endpoint.address == endpoint.address && !seen.ready());
+        let left = changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
         let back = left.and_then(|left| changes[left + 1..].iter().find(|seen| seen.ready() && same(seen.endpoint, endpoint)));
         EndpointFinding {
             address: endpoint.address.clone(),
@@ -109,7 +114,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The same pod (its address may be another after a restart), or another one on the same node.
+/// The same one, or another on the same node.
 fn same(a: &Endpoint, b: &Endpoint) -> bool {
-    a.address == b.address || (a.pod.is_some() && a.pod == b.pod) || (a.node.is_some() && a.node == b.node)
+    key(a) == key(b) || (a.node.is_some() && a.node == b.node)
 }

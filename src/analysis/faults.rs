@@ -9,7 +9,11 @@ use crate::timeline::{Anchor, Change, Event, FaultPhase, Moment, Ready, Record, 
 /// Every fault of a run, in the order of their requests.
 pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
     let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
-    let until = |i: usize| requests.get(i + 1).map_or(Moment(u64::MAX), |next| next.at);
+    // A step may have several targets: it lasts until another step begins.
+    let until = |i: usize| {
+        let next = requests[i..].iter().find(|next| next.step != requests[i].step);
+        next.map_or(Moment(u64::MAX), |next| next.at)
+    };
     let finding = |(i, request): (usize, &Request<'_>)| {
         let scope = Scope { records: &timeline.records, anchor: &timeline.header.anchor, zero, request: *request, until: until(i) };
         scope.fault()

@@ -142,9 +142,12 @@ fn segments(span: &ProbeSpan, faults: &[FaultFinding]) -> Vec<Segment> {
     let mut segments = vec![Segment { period: Period::Before, from: Seconds::from_nanos(i64::MIN), miss: None }];
     for fault in faults {
         let (miss, step) = (miss(span, fault), fault.step);
-        segments.push(Segment { period: Period::Fault { step }, from: fault.requested, miss });
-        if let Some(from) = fault.undo_requested {
-            segments.push(Segment { period: Period::AfterUndo { step }, from, miss });
+        let parts = [(Period::Fault { step }, Some(fault.requested)), (Period::AfterUndo { step }, fault.undo_requested)];
+        for (period, from) in parts {
+            // Of several targets of a step, the first one's moments.
+            if let Some(from) = from.filter(|_| !segments.iter().any(|known: &Segment| known.period == period)) {
+                segments.push(Segment { period, from, miss });
+            }
         }
     }
     segments

@@ -189,6 +189,34 @@ fn all_endpoints_must_have_left() {
     assert_eq!((web.hit[0].deleted, web.hit[1].deleted), (false, true));
 }
 
+/// A pod that restarts may have another address: it is one endpoint, before and after.
+#[test]
+fn an_endpoint_is_its_pod() {
+    let moved = |ready| crate::timeline::Endpoint {
+        address: "10.244.1.77".into(),
+        pod: Some("web-0".into()),
+        node: Some("fast-detection-worker".into()),
+        ready,
+    };
+    let event = |ready| Event::Endpoint { service: "web".into(), change: Change::Changed, endpoint: moved(ready) };
+    let run =
+        Run::new().endpoints(2, 1).event(-3000, event(true)).kill(15_000).event(4000, event(false)).event(20_000, event(true));
+    let found = analyse(&run.ended(20_000).build());
+    let web = &found.faults[0].services[0];
+    assert_eq!((web.endpoints, web.hit.len()), (2, 1));
+    assert_eq!((web.removed.unwrap().latest, web.back.unwrap().latest), (s(4.0), s(20.0)));
+}
+
+#[test]
+fn a_gap_that_closed_is_told_once() {
+    let gap = |until| Event::WatchGap { watch: "nodes".into(), until, reason: "refused".into() };
+    let run = || Run::new().endpoints(1, 1).kill(15_000).event(3000, gap(None)).since(2000);
+    let warned = |run: Run| analyse(&run.ended(20_000).build()).warnings;
+    let told = |until| Warning::WatchGap { watch: "nodes".into(), from: s(2.0), until, reason: "refused".into() };
+    assert_eq!(warned(run()), [told(None)]);
+    assert_eq!(warned(run().event(5000, gap(Some(at(5000)))).since(2000)), [told(Some(s(5.0)))]);
+}
+
 #[test]
 fn a_run_that_was_cut_short_says_so() {
     let run = || Run::new().endpoints(1, 1).kill(15_000);
@@ -278,7 +306,7 @@ proptest! {
         prop_assert!(window.length.least <= length && length <= window.length.most);
     }
 
-    /// The same with two of two back ends shut, whose answers name them.
+    /// Where answers name their back end, a success of one that was hit bounds the start, whatever the share.
     #[test]
     fn a_named_back_end_s_success_bounds_the_start(seed in 1u64.., dead in 1u32..=3) {
         let found = kill(&Prober { named: true, seed, ..Prober::new(10, 3, dead, (1003, 7007)) });
@@ -294,8 +322,8 @@ fn coverage(backends: u32, dead: u32, named: bool) -> (f64, f64, f64) {
     let (mut start, mut end, mut width) = (0u32, 0u32, 0.0);
     for seed in 1..=RUNS {
         let from = 1_000_000_000 + (seed as i64 * 7_919_777) % 1_000_000_000;
-        let outage = (from, from + 6_000_000_000);
-        let prober = Prober { outage, named, seed, seconds: 25, ..Prober::new(10, backends, dead, (0, 0)) };
+        let outage = (from, from + 3_000_000_000);
+        let prober = Prober { outage, named, seed, seconds: 11, ..Prober::new(10, backends, dead, (0, 0)) };
         let found = kill(&prober);
         let window = window(&found, FAULT);
         start += u32::from(window.start.when.holds(Seconds::from_nanos(outage.0)));

@@ -288,7 +288,7 @@ impl Open {
         self.longest_streak = self.longest_streak.max(self.streak);
         self.classes.count(seen.outcome);
         self.last_sent = seen.sent;
-        self.waited_until = self.waited_until.max(seen.done);
+        self.waited_until = seen.done;
         if !in_flight {
             self.first_after_request = self.first_after_request.or(Some(seen.sent));
         }

@@ -16,7 +16,7 @@ pub struct Window {
     pub first_failure: Seconds,
     /// When the last request that failed was sent.
     pub last_failure: Seconds,
-    /// When the client of the last failure to end knew of it.
+    /// When the client of that request knew of its failure.
     pub waited_until: Seconds,
     /// When errors began.
     pub start: Edge,

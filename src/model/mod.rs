@@ -2,4 +2,4 @@
 
 pub mod detection;
 
-pub use detection::{Constant, KubeletEnd, Prediction, Unpredictable, heartbeat, predict};
+pub use detection::{Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict};

@@ -1,1 +1,30 @@
 //! Pure: one view of a run, and its forms: terminal, JSON, JUnit, log.
+//!
+//! ```text
+//! timeline, findings, verdict -> view.rs (with predict.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
+//! timeline, findings          -> log.rs | jsonl.rs
+//! several views               -> spread.rs | junit.rs | runs.rs (a row each)
+//! ```
+
+pub mod chain;
+pub mod describe;
+pub mod json;
+pub mod jsonl;
+pub mod junit;
+pub mod log;
+pub mod predict;
+pub mod runs;
+pub mod spark;
+pub mod spread;
+pub mod summary;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+pub mod view;
+
+pub use json::json_schema;
+pub use predict::{StepPrediction, predictions};
+pub use summary::Summary;
+pub use terminal::Style;
+pub use view::View;

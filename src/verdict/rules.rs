@@ -113,9 +113,9 @@ fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.
-fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &[&str], what: &str) -> Finding {
+fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
-    let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watched.iter().any(|name| watch.contains(name)));
+    let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watch == watched);
     match lasted {
         None => Finding::unknown(format!("{what}, and the fault has no undo")),
         Some(_) if found.warnings.iter().any(is_gap) => Finding::unknown(format!("{what} seen, but the watch was blind")),
@@ -129,7 +129,7 @@ fn detection(found: &Findings, fault: &FaultFinding, bound: Seconds) -> Finding 
         _ if fault.node.ready_before == Some(false) => Finding::unknown(format!("{} was not Ready before the fault", fault.target)),
         Some(detected) => moment(fault, detected.at, bound),
         None if fault.node.ready_before.is_none() => Finding::unknown(format!("no watch said how {} was", fault.target)),
-        None => missing(found, fault, bound, &["node"], "not noticed"),
+        None => missing(found, fault, bound, "nodes", "not noticed"),
     }
 }
 
@@ -140,7 +140,7 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
         Some(service) if service.hit.is_empty() => Finding::unknown(format!("no endpoint of {name} was on {}", fault.target)),
         Some(service) => match service.removed {
             Some(when) => moment(fault, when, bound),
-            None => missing(found, fault, bound, &["endpoint", "slice"], "an endpoint was not removed"),
+            None => missing(found, fault, bound, "endpoints", "an endpoint was not removed"),
         },
     }
 }

@@ -1,0 +1,174 @@
+//! What happened, by time: one line a moment, each with its uncertainty.
+
+use super::predict::StepPrediction;
+use super::text::count;
+use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
+use crate::stats::Seconds;
+use crate::timeline::{Event, Timeline};
+
+/// A moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// When, after +0.
+    pub at: Seconds,
+    /// It happened no more than this earlier (`healed`: later).
+    pub uncertainty: Option<Seconds>,
+    /// What it is, in a word or two.
+    pub label: String,
+    /// What was seen.
+    pub text: String,
+    /// What the model said of it.
+    pub predicted: Option<String>,
+}
+
+impl Line {
+    fn new(at: Seconds, label: &str, text: impl Into<String>) -> Self {
+        Self { at, uncertainty: None, label: label.into(), text: text.into(), predicted: None }
+    }
+
+    fn within(self, uncertainty: Seconds) -> Self {
+        Self { uncertainty: (uncertainty > Seconds::ZERO).then_some(uncertainty), ..self }
+    }
+
+    fn of(when: When, label: &str, text: impl Into<String>) -> Self {
+        Self::new(when.latest, label, text).within(when.width())
+    }
+}
+
+/// All moments of a run, sorted.
+pub fn lines(timeline: &Timeline, found: &Findings, predictions: &[StepPrediction]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for fault in &found.faults {
+        of_fault(fault, found, predictions, &mut lines);
+    }
+    let many = found.probes.iter().filter(|probe| !probe.control).count() > 1;
+    for probe in found.probes.iter().filter(|probe| !probe.control) {
+        let name = if many { format!("{}: ", probe.name) } else { String::new() };
+        probe.windows.iter().for_each(|window| of_window(window, &name, &mut lines));
+    }
+    lines.extend(steady(found));
+    lines.extend(cut_short(timeline, found));
+    lines.sort_by_key(|line| line.at);
+    lines
+}
+
+/// How a kind of fault is spoken of: its request, its effect, its undo.
+fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
+    match kind {
+        "nodeStop" => ("stop requested", "down", "node started"),
+        "nodeKill" => ("kill requested", "down", "node started"),
+        "nodePause" => ("freeze requested", "frozen", "node thawed"),
+        "nodeDisconnect" => ("cut requested", "cut off", "node connected"),
+        "kubeletStop" => ("stop requested", "kubelet down", "kubelet started"),
+        _ => ("fault requested", "in effect", "fault undone"),
+    }
+}
+
+fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &[StepPrediction], lines: &mut Vec<Line>) {
+    let (request, _, undo) = words(&fault.kind);
+    let hit = found.probes.iter().filter_map(|probe| super::view::asked_service(fault, probe)).fold(Vec::new(), distinct);
+    let hit: Vec<String> =
+        hit.iter().map(|s| format!(", {} of {} of {}", s.hit.len(), count(s.endpoints.into(), "endpoint"), s.service)).collect();
+    lines.push(Line::new(fault.requested, request, format!("{}{}", target(fault), hit.concat())));
+    lines.extend(effect(fault));
+    lines.extend(detected(fault, predictions));
+    let noticed = fault.notices.iter().find(|notice| notice.what == "NodeNotReady");
+    lines.extend(noticed.map(|notice| Line::new(notice.at, "event", format!("NodeNotReady{}", stamped(notice.own_time)))));
+    fault.services.iter().for_each(|service| of_service(service, lines));
+    if let Some(undone) = fault.undone {
+        let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
+        let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
+        lines.push(Line::new(undone, "undone", format!("{undo}{ready}")));
+    }
+    if let Some(why) = &fault.not_undone {
+        lines.push(Line::new(fault.undo_requested.unwrap_or(fault.requested), "NOT UNDONE", why.clone()));
+    }
+}
+
+fn distinct<'a>(mut list: Vec<&'a ServiceFinding>, service: &'a ServiceFinding) -> Vec<&'a ServiceFinding> {
+    if !list.iter().any(|known| known.service == service.service) {
+        list.push(service);
+    }
+    list
+}
+
+fn target(fault: &FaultFinding) -> String {
+    if fault.kind == "kubeletStop" { format!("the kubelet of {}", fault.target) } else { fault.target.clone() }
+}
+
+/// Kubernetes' own stamp, in whole seconds.
+fn stamped(own: Option<Seconds>) -> String {
+    own.map_or(String::new(), |own| format!(", stamped {own:+.1} to {:+.1}", own + Seconds::from_f64(1.0)))
+}
+
+/// The engine's own word where there is one, else what the fault itself saw.
+fn effect(fault: &FaultFinding) -> Option<Line> {
+    let (_, label, _) = words(&fault.kind);
+    let (action, said) = match fault.kind.as_str() {
+        "nodeStop" | "nodeKill" => ("die", "container died"),
+        "nodePause" => ("pause", "container paused"),
+        _ => ("", ""),
+    };
+    let engine = fault.engine.iter().find(|seen| seen.what == action);
+    match (engine, &fault.confirmed) {
+        (Some(seen), _) => Some(Line::new(seen.at, label, said)),
+        (None, Some(confirmed)) => Some(Line::new(confirmed.at, label, confirmed.what.clone())),
+        (None, None) => None,
+    }
+}
+
+fn detected(fault: &FaultFinding, predictions: &[StepPrediction]) -> Option<Line> {
+    let detected = fault.node.detected.as_ref()?;
+    let line = Line::of(detected.at, "detected", format!("Ready is {}, as a watch saw it", detected.status));
+    let prediction = predictions.iter().find(|p| p.fault == fault.kind)?.prediction.as_ref();
+    let predicted = prediction.map(|prediction| format!("predicted {:.1}", prediction.detection));
+    Some(Line { predicted, ..line })
+}
+
+fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
+    let which = match &service.hit[..] {
+        [one] => format!("endpoint {}", one.pod.as_ref().unwrap_or(&one.address)),
+        all => format!("the last of {} endpoints", all.len()),
+    };
+    lines.extend(service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service))));
+    lines.extend(service.back.map(|when| Line::of(when, "ready again", format!("{which} is back in {}", service.service))));
+}
+
+fn of_window(window: &Window, name: &str, lines: &mut Vec<Line>) {
+    let again = if matches!(window.period, Period::AfterUndo { .. }) { " again" } else { "" };
+    let in_flight = if window.in_flight > 0 { ", in flight at the request" } else { "" };
+    let first = Line::new(window.first_failure, &format!("errors{again}"), format!("{name}first failed request sent{in_flight}"));
+    lines.push(first.within(window.first_failure - window.start.when.earliest));
+    if window.open {
+        let until = if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
+        let text = format!("{name}last failed request sent; nothing shows an end before {until}");
+        lines.push(Line::new(window.last_failure, "still failing", text));
+        return;
+    }
+    let waited = format!("its client waited until {:+.3}", window.waited_until);
+    let which = if window.failed == 1 { "it was the only one" } else { "last failed request sent" };
+    let text = format!("{name}{which} ({waited})");
+    let last = Line::new(window.last_failure, &format!("healed{again}"), text);
+    lines.push(last.within(window.end.when.latest - window.last_failure));
+}
+
+fn steady(found: &Findings) -> Option<Line> {
+    let steady = found.steady_after.as_ref()?;
+    Some(match steady.held_since {
+        Some(since) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
+        None => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
+    })
+}
+
+fn cut_short(timeline: &Timeline, found: &Findings) -> Option<Line> {
+    let zero = crate::analysis::Zero::of(timeline).0;
+    let at = |wanted: fn(&Event) -> bool| timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at));
+    match &found.completion {
+        Completion::Complete => None,
+        Completion::Interrupted { signal } => {
+            Some(Line::new(at(|e| matches!(e, Event::Interrupted { .. }))?, "interrupted", signal.clone()))
+        }
+        Completion::Failed { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone())),
+        Completion::Died => Some(Line::new(zero.at(timeline.records.last()?.at), "no more", "the timeline ends here")),
+    }
+}

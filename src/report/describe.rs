@@ -1,0 +1,136 @@
+//! `describe run`: a run's header, settings and steps, and all records of note.
+
+use std::fmt::{self, Write};
+
+use super::text::pad;
+use super::view::{View, cluster, wall};
+use crate::analysis::Zero;
+use crate::analysis::findings::Tally;
+use crate::stats::Seconds;
+
+/// A run at length, as kubectl describes an object.
+pub fn render(view: &View<'_>) -> String {
+    let mut out = String::new();
+    write(view, &mut out).expect("a string takes all");
+    out
+}
+
+fn field(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result {
+    writeln!(out, "{}{value}", pad(&format!("{name}:"), 16))
+}
+
+fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let header = &view.timeline.header;
+    let experiment = super::predict::experiment(header);
+    field(out, "Run", &header.run)?;
+    field(out, "Experiment", &header.name)?;
+    if let Some(question) = experiment.as_ref().and_then(|experiment| experiment.question.as_ref()) {
+        field(out, "Question", question)?;
+    }
+    field(out, "Cluster", cluster(&header.cluster))?;
+    field(out, "Engine", header.cluster.engine.as_deref().unwrap_or("<none>"))?;
+    field(out, "Settings", view.settings())?;
+    field(out, "+0", wall(&view.findings.origin.wall))?;
+    field(out, "Program", &header.program)?;
+    field(out, "Seed", header.seed)?;
+    field(out, "Verdict", format!("{} ({})", view.verdict.outcome.word(), view.verdict.summary))?;
+    nodes(view, out)?;
+    predictions(view, out)?;
+    faults(view, out)?;
+    probes(view, out)?;
+    assertions(view, out)?;
+    warnings(view, out)?;
+    records(view, out)
+}
+
+fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "Nodes:")?;
+    for node in &view.timeline.header.cluster.nodes {
+        let address = node.address.as_deref().unwrap_or("<none>");
+        writeln!(out, "  {} {} {address} kubelet {}", node.name, super::json::role(node.role), node.kubelet)?;
+    }
+    Ok(())
+}
+
+fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "Predicted:")?;
+    for step in &view.predictions {
+        let Some(prediction) = &step.prediction else {
+            writeln!(out, "  {}: nothing, {}", step.fault, step.why_not.as_deref().unwrap_or_default())?;
+            continue;
+        };
+        writeln!(out, "  {}: noticed {:.1} after the request", step.fault, prediction.detection)?;
+        for constant in &prediction.constants {
+            writeln!(out, "    {} {} ({})", constant.name, constant.value, constant.source)?;
+        }
+    }
+    Ok(())
+}
+
+fn faults(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "Faults:")?;
+    let at = |moment: Option<Seconds>| moment.map_or("<none>".into(), |at| format!("{at:+.3}"));
+    for fault in &view.findings.faults {
+        writeln!(out, "  {} of {} (step {})", fault.kind, fault.target, fault.step)?;
+        let confirmed = fault.confirmed.as_ref().map(|seen| seen.at);
+        writeln!(out, "    requested {:+.3}, returned {}, confirmed {}", fault.requested, at(fault.returned), at(confirmed))?;
+        writeln!(out, "    undo requested {}, undone {}", at(fault.undo_requested), at(fault.undone))?;
+        for service in &fault.services {
+            writeln!(out, "    {}: {} of {} endpoints hit", service.service, service.hit.len(), service.endpoints)?;
+        }
+    }
+    Ok(())
+}
+
+fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "Probes:")?;
+    for probe in &view.findings.probes {
+        let late = probe.lateness;
+        let Tally { ok, failed, blind } = probe.total;
+        writeln!(out, "  {}", view.probe_line(probe))?;
+        writeln!(
+            out,
+            "    {ok} ok, {failed} failed, {blind} not made; late by {} (p50), {} (p99), {} (max)",
+            late.p50, late.p99, late.max
+        )?;
+        for window in &probe.windows {
+            let (start, end) = (window.start, window.end);
+            writeln!(out, "    errors {}, {} of {} failed", window.length, window.failed, window.attempts)?;
+            writeln!(out, "      began {:+.3} to {:+.3} ({:?})", start.when.earliest, start.when.latest, start.proof)?;
+            writeln!(out, "      ended {:+.3} to {:+.3} ({:?})", end.when.earliest, end.when.latest, end.proof)?;
+            if let Some(gap) = window.longest_gap {
+                writeln!(out, "      longest gap {} successes, {:+.3} to {:+.3}", gap.successes, gap.from, gap.to)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn assertions(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "Assertions:")?;
+    for assertion in &view.verdict.assertions {
+        let why = assertion.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+        writeln!(out, "  {} {}{why}", pad(assertion.outcome.word(), 12), assertion.said())?;
+    }
+    Ok(())
+}
+
+fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "Warnings:")?;
+    for warning in &view.findings.warnings {
+        writeln!(out, "  {}: {}. Try: {}", warning.seen(), warning.matters(), warning.advice())?;
+    }
+    Ok(())
+}
+
+fn records(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let zero = Zero::of(view.timeline).0;
+    writeln!(out, "Events:")?;
+    let mut sayer = super::log::Sayer::default();
+    for record in &view.timeline.records {
+        if let Some(text) = sayer.say(&record.event) {
+            writeln!(out, "  {:>10}  {text}", format!("{:+.3}", zero.at(record.at)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! A run as JSON (and as YAML, which is the same value), with a published schema.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::predict::StepPrediction;
+use super::view::View;
+use crate::analysis::Findings;
+use crate::stats::Seconds;
+use crate::timeline::{ClusterKind, NodeRole, TuningSource};
+use crate::verdict::Verdict;
+
+/// The version of the form.
+pub const FORMAT: &str = "outage.report/v1";
+
+/// A run, measured and judged. Times are seconds after the run's +0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The version of this form, `outage.report/v1`.
+    pub format: String,
+    /// The program that made the run.
+    pub program: String,
+    /// The run's id.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// What the experiment asks.
+    pub question: Option<String>,
+    /// Which of how many runs this is, from 1.
+    pub repetition: Option<(u32, u32)>,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// What it ran on.
+    pub cluster: Cluster,
+    /// How it was judged.
+    pub verdict: Verdict,
+    /// What the model says of each fault, from the settings alone.
+    pub predictions: Vec<StepPrediction>,
+    /// What was found.
+    pub findings: Findings,
+}
+
+/// What a run ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// `kind`, `context` or `embedded`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The API server's version.
+    pub kubernetes: String,
+    /// The container engine and its version.
+    pub engine: Option<String>,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    /// The effective settings of failure detection.
+    pub tuning: Tuning,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// `control-plane`, `worker` or `external-load-balancer`.
+    pub role: String,
+    /// Its kubelet's version.
+    pub kubelet: String,
+}
+
+/// Settings of failure detection; what is absent could not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tuning {
+    /// The kubelet's `nodeStatusUpdateFrequency`.
+    pub node_status_update_frequency: Option<Seconds>,
+    /// The kubelet's `nodeStatusReportFrequency`.
+    pub node_status_report_frequency: Option<Seconds>,
+    /// The kubelet's `nodeLeaseDurationSeconds`.
+    pub node_lease_duration: Option<Seconds>,
+    /// The controller manager's `--node-monitor-period`.
+    pub node_monitor_period: Option<Seconds>,
+    /// The controller manager's `--node-monitor-grace-period`.
+    pub node_monitor_grace_period: Option<Seconds>,
+    /// `cluster` (read from it), `config` (asked for), `defaults` or `unknown`.
+    pub source: String,
+}
+
+impl Report {
+    /// A run in this form.
+    pub fn new(view: &View<'_>) -> Self {
+        let header = &view.timeline.header;
+        Self {
+            format: FORMAT.into(),
+            program: header.program.clone(),
+            run: header.run.clone(),
+            experiment: header.name.clone(),
+            question: super::predict::experiment(header).and_then(|experiment| experiment.question),
+            repetition: header.repetition,
+            seed: header.seed,
+            cluster: Cluster::new(&header.cluster),
+            verdict: view.verdict.clone(),
+            predictions: view.predictions.clone(),
+            findings: view.findings.clone(),
+        }
+    }
+}
+
+impl Cluster {
+    fn new(facts: &crate::timeline::ClusterFacts) -> Self {
+        let kind = match facts.kind {
+            ClusterKind::Kind => "kind",
+            ClusterKind::Context => "context",
+            ClusterKind::Embedded => "embedded",
+        };
+        let node = |node: &crate::timeline::NodeFacts| Node {
+            name: node.name.clone(),
+            role: role(node.role).into(),
+            kubelet: node.kubelet.clone(),
+        };
+        Self {
+            kind: kind.into(),
+            name: facts.name.clone(),
+            kubernetes: facts.kubernetes.clone(),
+            engine: facts.engine.clone(),
+            nodes: facts.nodes.iter().map(node).collect(),
+            tuning: Tuning::new(&facts.tuning),
+        }
+    }
+}
+
+/// A role, as Kubernetes writes it.
+pub fn role(role: NodeRole) -> &'static str {
+    match role {
+        NodeRole::ControlPlane => "control-plane",
+        NodeRole::Worker => "worker",
+        NodeRole::ExternalLoadBalancer => "external-load-balancer",
+    }
+}
+
+impl Tuning {
+    fn new(tuning: &crate::timeline::Tuning) -> Self {
+        let source = match tuning.source {
+            TuningSource::Unknown => "unknown",
+            TuningSource::Cluster => "cluster",
+            TuningSource::Defaults => "defaults",
+            TuningSource::Config => "config",
+        };
+        Self {
+            node_status_update_frequency: tuning.node_status_update_frequency.map(Seconds::from),
+            node_status_report_frequency: tuning.node_status_report_frequency.map(Seconds::from),
+            node_lease_duration: tuning.node_lease_duration.map(Seconds::from),
+            node_monitor_period: tuning.node_monitor_period.map(Seconds::from),
+            node_monitor_grace_period: tuning.node_monitor_grace_period.map(Seconds::from),
+            source: source.into(),
+        }
+    }
+}
+
+/// A run as JSON, indented.
+pub fn render(view: &View<'_>) -> String {
+    pretty(&Report::new(view))
+}
+
+/// A run as YAML.
+pub fn render_yaml(view: &View<'_>) -> String {
+    yaml(&Report::new(view))
+}
+
+/// The JSON schema of [`Report`].
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Report).to_value()
+}
+
+/// Any of this module's siblings' values as indented JSON.
+pub fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("reports are plain data");
+    text.push('\n');
+    text
+}
+
+/// The same as YAML. It goes by way of JSON, so that both have the same names and numbers.
+pub fn yaml(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).expect("reports are plain data");
+    serde_saphyr::to_string(&value).expect("JSON values are YAML")
+}

@@ -1,0 +1,68 @@
+//! Attempts as JSON lines, for other tools.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::analysis::Zero;
+use crate::stats::Seconds;
+use crate::timeline::attempts::Phases;
+use crate::timeline::store::ProbeFile;
+use crate::timeline::{Attempt, Timeline};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    probe: &'a str,
+    slot: u64,
+    due: Seconds,
+    sent: Seconds,
+    done: Seconds,
+    wall: String,
+    outcome: String,
+    failed: bool,
+    backend: Option<&'a str>,
+    reused: bool,
+    dns_us: u64,
+    connect_us: u64,
+    tls_us: u64,
+    first_byte_us: u64,
+    body_us: u64,
+}
+
+/// Writes every attempt, a line each, in the order in which they ended: one probe after the other. `due`, `sent` and `done` are
+/// seconds after +0, `wall` the wall time of sending, the phases microseconds. Errors are the writer's.
+pub fn write(timeline: &Timeline, out: &mut impl Write) -> io::Result<()> {
+    let zero = Zero::of(timeline).0;
+    for file in &timeline.probes {
+        let mut attempts = file.attempts();
+        while let Some(attempt) = attempts.next() {
+            let backend = attempt.backend.and_then(|index| attempts.backends().get(index as usize).copied());
+            serde_json::to_writer(&mut *out, &line(timeline, file, &attempt, backend, zero))?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn line<'a>(timeline: &Timeline, file: &'a ProbeFile, attempt: &Attempt, backend: Option<&'a str>, zero: Zero) -> Line<'a> {
+    let span = &file.span;
+    let Phases { dns_us, connect_us, tls_us, first_byte_us, body_us } = attempt.phases;
+    Line {
+        probe: &span.probe.name,
+        slot: attempt.slot,
+        due: zero.at(span.due(attempt.slot)),
+        sent: zero.at(span.sent(attempt)),
+        done: zero.at(span.done(attempt)),
+        wall: timeline.header.anchor.wall_of(span.sent(attempt)).to_string(),
+        outcome: attempt.outcome.label(),
+        failed: attempt.outcome.is_failure(),
+        backend,
+        reused: attempt.reused,
+        dns_us,
+        connect_us,
+        tls_us,
+        first_byte_us,
+        body_us,
+    }
+}

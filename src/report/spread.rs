@@ -1,0 +1,111 @@
+//! Several runs of one experiment: each in a line, and how far they lie apart, beside what the model says.
+
+use std::fmt::Write;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::runs::table;
+use super::summary::Summary;
+use super::terminal::Style;
+use super::text::{hang, judged};
+use crate::stats::{Between, Seconds, Spread};
+use crate::verdict::Outcome;
+
+/// The version of the form.
+pub const FORMAT: &str = "outage.spread/v1";
+
+/// Several runs of one experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpreadReport {
+    /// The version of this form, `outage.spread/v1`.
+    pub format: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The gravest of the runs' outcomes.
+    pub outcome: Outcome,
+    /// Each run.
+    pub runs: Vec<Summary>,
+    /// Detection, where it was measured. Of an interval its end.
+    pub detection: Option<Spread>,
+    /// The error window's upper end, where it has one.
+    pub error_window: Option<Spread>,
+    /// The removal of the endpoints on the target.
+    pub removal: Option<Spread>,
+    /// The recovery of the steady state.
+    pub recovery: Option<Spread>,
+    /// What the model says of detection.
+    pub predicted: Option<Between>,
+    /// How many of the measured detections lie inside what was predicted.
+    pub inside: Option<u32>,
+}
+
+impl SpreadReport {
+    /// Puts runs together; they should be of one experiment on one cluster.
+    pub fn new(runs: Vec<Summary>) -> Self {
+        let most = |value: fn(&Summary) -> Option<Between>| Spread::of(runs.iter().filter_map(|run| Some(value(run)?.most)));
+        let predicted = runs.first().and_then(|run| run.predicted);
+        let within = |p: Between| {
+            runs.iter().filter_map(|run| run.detection).filter(|d| d.most >= p.least && d.least <= p.most).count() as u32
+        };
+        Self {
+            format: FORMAT.into(),
+            experiment: runs.first().map(|run| run.experiment.clone()).unwrap_or_default(),
+            outcome: runs.iter().map(|run| run.outcome).max().unwrap_or(Outcome::Inconclusive),
+            detection: most(|run| run.detection),
+            error_window: most(|run| run.error_window.filter(|_| !run.open)),
+            removal: most(|run| run.removal),
+            recovery: Spread::of(runs.iter().filter_map(|run| run.recovery)),
+            predicted,
+            inside: predicted.map(within),
+            runs,
+        }
+    }
+}
+
+/// The runs and their spread as lines.
+pub fn render(report: &SpreadReport, style: &Style) -> String {
+    let mut out = String::new();
+    let title = format!("{}: {} runs   ", report.experiment, report.runs.len());
+    let _ = writeln!(out, "{title}{}\n", judged(report.outcome.word(), report.outcome, style));
+    let cell = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+    let rows = report.runs.iter().map(|run| {
+        vec![
+            run.run.clone(),
+            cell(run.detection.map(|d| format!("{d:.3}"))),
+            cell(run.errors()),
+            cell(run.removal.map(|r| format!("{r:.3}"))),
+            cell(run.recovery.map(|r| r.to_string())),
+            format!("{}/{}", run.failed, run.attempts),
+            run.outcome.word().to_owned(),
+        ]
+    });
+    out.push_str(&table(vec!["RUN", "DETECTED", "ERRORS", "UNREADY", "RECOVERY", "FAILED", "VERDICT"], rows));
+    out.push('\n');
+    let spreads = [
+        ("detection", &report.detection),
+        ("error window", &report.error_window),
+        ("endpoint removal", &report.removal),
+        ("recovery", &report.recovery),
+    ];
+    let rows = spreads.into_iter().filter_map(|(name, spread)| Some(spread_row(name, spread.as_ref()?)));
+    out.push_str(&table(vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
+    out.push_str(&hang("", &compared(report), style.width.max(80)));
+    out
+}
+
+fn spread_row(name: &str, spread: &Spread) -> Vec<String> {
+    let cell = |value: Seconds| format!("{value:.3}");
+    vec![name.to_owned(), cell(spread.min), cell(spread.median), cell(spread.max), spread.n.to_string()]
+}
+
+fn compared(report: &SpreadReport) -> String {
+    match (report.predicted, report.inside, &report.detection) {
+        (Some(predicted), Some(inside), Some(seen)) => {
+            format!("Detection was predicted to take {predicted:.1}: {inside} of {} runs lie inside.", seen.n)
+        }
+        (Some(predicted), _, _) => format!("Detection was predicted to take {predicted:.1}; none was measured."),
+        _ => "Nothing was predicted.".into(),
+    }
+}

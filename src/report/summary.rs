@@ -1,0 +1,90 @@
+//! A run in a few numbers, for tables of many.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::view::View;
+use crate::analysis::Period;
+use crate::stats::{Between, Seconds};
+use crate::verdict::Outcome;
+
+/// A run in a few numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// The run's id.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// What it ran on, for people.
+    pub cluster: String,
+    /// The API server's version.
+    pub kubernetes: String,
+    /// When +0 was, UTC, RFC 3339.
+    pub started: String,
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    pub summary: String,
+    /// From the first fault's request until the node was noticed; an interval where the watch was blind.
+    pub detection: Option<Between>,
+    /// How long clients of the first probe that a fault may touch saw errors during the first fault. Zero: none were seen.
+    pub error_window: Option<Between>,
+    /// Whether these errors are not known to have ended before the undo.
+    pub open: bool,
+    /// From the first fault's request until the last endpoint on the target was not ready.
+    pub removal: Option<Between>,
+    /// From the last confirmed undo until the steady state held again.
+    pub recovery: Option<Seconds>,
+    /// Attempts of that probe that failed since the first fault's request.
+    pub failed: u64,
+    /// Of how many.
+    pub attempts: u64,
+    /// What the model says of detection.
+    pub predicted: Option<Between>,
+}
+
+impl Summary {
+    /// A run in a few numbers.
+    pub fn new(view: &View<'_>) -> Self {
+        let (header, found) = (&view.timeline.header, view.findings);
+        let fault = found.faults.first();
+        let probe = found.probes.iter().find(|probe| !probe.control);
+        let during = fault.map(|fault| Period::Fault { step: fault.step });
+        let window = probe.zip(during).and_then(|(probe, during)| probe.window(during));
+        let none = probe.zip(fault).map(|_| Between::new(Seconds::ZERO, Seconds::ZERO));
+        let since = probe.map(|probe| probe.since_fault()).unwrap_or_default();
+        let after = |when: crate::analysis::When| {
+            let requested = fault.map_or(Seconds::ZERO, |fault| fault.requested);
+            Between::new(when.earliest - requested, when.latest - requested)
+        };
+        let service = fault.zip(probe).and_then(|(fault, probe)| super::view::asked_service(fault, probe));
+        Self {
+            run: header.run.clone(),
+            experiment: header.name.clone(),
+            cluster: header.cluster.name.clone(),
+            kubernetes: header.cluster.kubernetes.clone(),
+            started: found.origin.wall.clone(),
+            outcome: view.verdict.outcome,
+            summary: view.verdict.summary.clone(),
+            detection: fault.and_then(|fault| fault.node.detected.as_ref()).map(|detected| after(detected.at)),
+            error_window: window.map(|window| window.length).or(none),
+            open: window.is_some_and(|window| window.open),
+            removal: service.and_then(|service| service.removed).map(after),
+            recovery: found.recovery,
+            failed: since.failed,
+            attempts: since.judged(),
+            predicted: view.prediction().map(|prediction| prediction.detection),
+        }
+    }
+
+    /// The error window for people: `4.76s to 4.8s`, `none`, `15s or more`.
+    pub fn errors(&self) -> Option<String> {
+        let window = self.error_window?;
+        Some(match (self.open, window.most > Seconds::ZERO) {
+            (true, _) => format!("{} or more", window.least),
+            (false, true) => window.to_string(),
+            (false, false) => "none".into(),
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! A run on a terminal: its chain with every moment's uncertainty, the failures over time, and the verdict.
+
+use std::fmt::{self, Write};
+
+use super::chain::Line;
+use super::spark::Spark;
+use super::text::{bold, dim, hang, judged, pad, width, wrap};
+use super::view::View;
+use crate::analysis::{Findings, Period, ProbeFinding, Window};
+use crate::stats::Seconds;
+use crate::verdict::{Assertion, Outcome};
+
+/// How a terminal is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Columns; 80 at least.
+    pub width: usize,
+    /// Whether colours are wanted.
+    pub colour: bool,
+    /// Whether only ASCII is wanted.
+    pub ascii: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { width: 80, colour: false, ascii: false }
+    }
+}
+
+/// Where a chain's text begins.
+const TEXT: usize = 38;
+/// The widest row of a sparkline.
+const WIDEST_SPARK: usize = 60;
+
+/// A run, as lines of no more than the style's width.
+pub fn render(view: &View<'_>, style: &Style) -> String {
+    let style = Style { width: style.width.max(80), ..*style };
+    let mut out = String::new();
+    write(view, &style, &mut out).expect("a string takes all");
+    if style.ascii { out.replace('≤', "<=") } else { out }
+}
+
+fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
+    title(view, style, out);
+    out.push_str(&hang("", &view.subtitle(), style.width));
+    for probe in &view.findings.probes {
+        out.push_str(&hang("", &view.probe_line(probe), style.width));
+    }
+    out.push('\n');
+    for line in &view.chain {
+        chain_line(line, style, out);
+    }
+    for probe in &view.findings.probes {
+        failures(view.findings, probe, style, out)?;
+    }
+    assertions(view, style, out)?;
+    for warning in &view.findings.warnings {
+        let text = format!("{}: {}. Try: {}", warning.seen(), warning.matters(), warning.advice());
+        out.push_str(&hang("  warning: ", &text, style.width));
+    }
+    out.push_str(&hang("  ", &closing(view), style.width));
+    Ok(())
+}
+
+fn title(view: &View<'_>, style: &Style, out: &mut String) {
+    let word = view.verdict.outcome.word();
+    let columns = style.width - word.len() - 2;
+    let lines = wrap_glued(&view.title(), columns);
+    out.push_str(&format!("{}  {}\n", pad(&lines[0], columns), judged(word, view.verdict.outcome, style)));
+    lines[1..].iter().for_each(|line| out.push_str(&format!("{line}\n")));
+}
+
+/// Wraps, but not inside parentheses.
+fn wrap_glued(text: &str, columns: usize) -> Vec<String> {
+    const GLUE: &str = "\u{a0}";
+    let (before, inside) = text.split_once('(').unwrap_or((text, ""));
+    let open = if inside.is_empty() { "" } else { "(" };
+    let glued = format!("{before}{open}{}", inside.replace(' ', GLUE));
+    wrap(&glued, columns).into_iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
+fn chain_line(line: &Line, style: &Style, out: &mut String) {
+    let uncertain = line.uncertainty.map_or(String::new(), |by| format!("≤ {by}"));
+    let at = format!("{:+.3}", line.at);
+    let lead = format!("{at:>10} {}{}", pad(&uncertain, 10), pad(&line.label, 16));
+    let lead = pad(&lead, TEXT);
+    let columns = style.width - TEXT;
+    let mut lines = wrap(&line.text, columns);
+    if let Some(predicted) = &line.predicted {
+        let last = lines.last_mut().expect("there is a line");
+        match width(last) + 6 + width(predicted) <= columns {
+            true => last.push_str(&format!("      {predicted}")),
+            false => lines.push(predicted.clone()),
+        }
+    }
+    for (number, text) in lines.iter().enumerate() {
+        let lead = if number == 0 { lead.replacen(&line.label, &bold(&line.label, style), 1) } else { " ".repeat(TEXT) };
+        out.push_str(format!("{lead}{text}").trim_end());
+        out.push('\n');
+    }
+}
+
+/// The failures of a probe over time, and in numbers. A control probe without a failure has nothing to show.
+fn failures(found: &Findings, probe: &ProbeFinding, style: &Style, out: &mut String) -> fmt::Result {
+    if probe.control && probe.total.failed == 0 {
+        return Ok(());
+    }
+    let lead = format!("  {} failed %   ", probe.name);
+    let columns = style.width.saturating_sub(width(&lead) + 18).clamp(10, WIDEST_SPARK);
+    let (from, to) = extent(found, probe);
+    let spark = Spark::new(&probe.series, from, to, columns, style.ascii);
+    writeln!(out, "\n{lead}{}  {}", spark.row, dim(&format!("{}s a column", spark.step.as_f64()), style))?;
+    let counts = counts(probe);
+    let marks = marks(found, &spark);
+    let marks_lead = format!("{}{marks}", " ".repeat(width(&lead)));
+    if width(&marks_lead) + 6 + width(&counts) <= style.width && !marks.is_empty() {
+        return writeln!(out, "{marks_lead}      {counts}");
+    }
+    if !marks.is_empty() {
+        writeln!(out, "{marks_lead}")?;
+    }
+    out.push_str(&hang("    ", &counts, style.width));
+    Ok(())
+}
+
+/// From a little before the fault to what came last.
+fn extent(found: &Findings, probe: &ProbeFinding) -> (Seconds, Seconds) {
+    let asked = probe.asked.map_or((Seconds::ZERO, Seconds::ZERO), |asked| (asked.earliest, asked.latest));
+    let Some(first) = found.faults.first() else { return asked };
+    let lead = (asked.1 - first.requested).or_zero().as_nanos() / 10;
+    (asked.0.max(first.requested - Seconds::from_nanos(lead)), asked.1)
+}
+
+/// `^fault` and `^undo` under their columns; of those that would overlap, only the mark.
+fn marks(found: &Findings, spark: &Spark) -> String {
+    let mut row = String::new();
+    let faults = found.faults.iter();
+    let marks = faults.flat_map(|f| [Some((f.requested, "^fault")), f.undo_requested.map(|at| (at, "^undo"))]).flatten();
+    let marks: Vec<(usize, &str)> = marks.map(|(at, mark)| (spark.column(at), mark)).collect();
+    for (number, (column, mark)) in marks.iter().enumerate() {
+        if *column < row.len() || *column >= spark.row.chars().count() {
+            continue;
+        }
+        let next = marks.get(number + 1).map_or(usize::MAX, |(column, _)| *column);
+        let mark = if column + mark.len() <= next { mark } else { "^" };
+        row = format!("{}{mark}", pad(&row, *column));
+    }
+    row
+}
+
+/// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside`.
+fn counts(probe: &ProbeFinding) -> String {
+    let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
+    let (inside, all) = probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
+    let outside = (probe.total.failed - inside.min(probe.total.failed), probe.total.judged() - all.min(probe.total.judged()));
+    let Some(first) = during.or(probe.windows.first()) else {
+        return format!("{} of {} failed", probe.total.failed, probe.total.judged());
+    };
+    let parts: Vec<String> = probe.windows.iter().map(|window| in_window(window, window == first)).collect();
+    format!("{}, {} of {} outside", parts.join(", "), outside.0, outside.1)
+}
+
+fn in_window(window: &Window, first: bool) -> String {
+    let classes: Vec<String> = window.classes.iter().map(|c| format!("{} {}", c.class, c.count)).collect();
+    let place = match (first, window.period) {
+        (_, Period::AfterUndo { .. }) => "after the undo",
+        (true, _) => "in the window",
+        (false, _) => "in the next window",
+    };
+    format!("{} of {} failed {place} ({})", window.failed, window.attempts, classes.join(", "))
+}
+
+fn assertions(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
+    let (said, unsaid): (Vec<_>, Vec<_>) = view.verdict.assertions.iter().partition(|assertion| assertion.why.is_none());
+    out.push('\n');
+    in_rows(&said, style, out);
+    for assertion in unsaid {
+        let word = assertion.outcome.word();
+        let text = format!("{}: {}", assertion.said(), assertion.why.as_deref().unwrap_or_default());
+        let lines = hang(&format!("  {word}  "), &text, style.width);
+        out.push_str(&lines.replacen(word, &judged(word, assertion.outcome, style), 1));
+    }
+    let said_already = view.verdict.assertions.iter().any(|a| a.why.as_ref() == Some(&view.verdict.summary));
+    if view.verdict.assertions.is_empty() || (view.verdict.outcome == Outcome::Inconclusive && !said_already) {
+        let mut summary = view.verdict.summary.clone();
+        summary[..1].make_ascii_uppercase();
+        writeln!(out, "{}", hang("  ", &format!("{summary}."), style.width).trim_end())?;
+    }
+    Ok(())
+}
+
+/// As many on a line as there is room for.
+fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
+    let mut used = 0;
+    for assertion in assertions {
+        let word = assertion.outcome.word();
+        let columns = 2 + word.len() + 2 + width(&assertion.said());
+        let gap = if used == 0 { "" } else { "   " };
+        if used > 0 && used + gap.len() + columns > style.width {
+            out.push('\n');
+            used = 0;
+        }
+        let gap = if used == 0 { "" } else { gap };
+        if columns > style.width {
+            out.push_str(hang(&format!("  {word}  "), &assertion.said(), style.width).trim_end());
+        } else {
+            out.push_str(&format!("{gap}  {}  {}", judged(word, assertion.outcome, style), assertion.said()));
+        }
+        used += gap.len() + columns;
+    }
+    if used > 0 {
+        out.push('\n');
+    }
+}
+
+fn closing(view: &View<'_>) -> String {
+    let repeat = "--repeat 20 measures it.";
+    match (view.prediction(), view.predictions.first().and_then(|p| p.why_not.as_ref())) {
+        (Some(prediction), _) => format!("One run out of a spread: predicted detection is {:.1}. {repeat}", prediction.detection),
+        (None, Some(why)) => format!("One run out of a spread, and nothing is predicted: {why}. {repeat}"),
+        (None, None) => format!("One run out of a spread. {repeat}"),
+    }
+}

@@ -1,0 +1,338 @@
+//! Every form of the article's run, and of runs that went otherwise, as snapshots.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::summary::Summary;
+use super::*;
+use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
+use crate::analysis::{Findings, analyse};
+use crate::experiment::*;
+use crate::timeline::{Change, Event, Outcome as Answer, Ready, Timeline};
+use crate::verdict::{Verdict, judge};
+
+/// The experiment of the article's run.
+fn experiment() -> Experiment {
+    let service = Target::Service { name: "web".into(), port: None };
+    let http = Ask::Http {
+        target: service,
+        path: "/".into(),
+        success: StatusRange::default(),
+        headers: Default::default(),
+        backend_header: "x-backend".into(),
+        insecure: false,
+    };
+    let probe = Probe {
+        name: "web".into(),
+        ask: http,
+        from: From::Node(NodeSelector::default()),
+        connection: Connection::New,
+        rate: 50.0,
+        timeout: Duration::from_millis(200),
+    };
+    let seconds = Duration::from_secs;
+    Experiment {
+        name: "worker-stop-fast".into(),
+        question: Some("How long do clients of a Service see errors after a worker dies?".into()),
+        cluster: Cluster::Kind { config: PathBuf::from("../kind-configs/fast-detection.yaml"), tuning: None },
+        workload: vec![PathBuf::from("workloads/web.yaml")],
+        workload_timeout: seconds(120),
+        probes: vec![probe],
+        steady_state: vec![Condition::NodesReady(Quantity::All)],
+        steady_state_timeout: seconds(120),
+        method: vec![Step::Fault {
+            fault: Fault::NodeStop { target: NodeSelector::default(), grace: seconds(10) },
+            hold: seconds(15),
+        }],
+        expect: vec![
+            Expectation::Detection { within: seconds(7) },
+            Expectation::ErrorWindow { probe: "web".into(), at_most: seconds(8) },
+            Expectation::Recovery { within: seconds(60) },
+        ],
+        blast_radius: BlastRadius::default(),
+    }
+}
+
+struct Judged {
+    timeline: Timeline,
+    findings: Findings,
+    verdict: Verdict,
+}
+
+impl Judged {
+    fn new(run: Run, experiment: Experiment) -> Self {
+        let mut timeline = run.build();
+        timeline.header.experiment = serde_json::to_value(&experiment).unwrap();
+        let findings = analyse(&timeline);
+        let verdict = judge(&findings, &experiment.expect);
+        Self { timeline, findings, verdict }
+    }
+
+    fn article() -> Self {
+        Self::new(article(), experiment())
+    }
+
+    fn view(&self) -> View<'_> {
+        View::new(&self.timeline, &self.findings, &self.verdict)
+    }
+}
+
+fn terminal(judged: &Judged, width: usize) -> String {
+    let text = terminal::render(&judged.view(), &Style { width, ..Style::default() });
+    for line in text.lines() {
+        assert!(text::width(line) <= width, "{} columns: {line}", text::width(line));
+        assert_eq!(line.trim_end(), line);
+    }
+    text
+}
+
+/// A run in which nearly everything goes wrong.
+fn gone_wrong() -> Judged {
+    let mut control = span("control", 20, 200);
+    (control.probe.control, control.probe.service, control.probe.target) = (true, None, "tcp://127.0.0.1:41234".into());
+    let answer = |slot: u64| if (400..420).contains(&slot) { Answer::Refused } else { Answer::Ok };
+    let control = file(&control, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect());
+    let gap = Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
+    let run = Run::new().endpoints(10, 1).kill(6000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+    let run = run.node(5000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(1000).event(1000, gap);
+    let run = run.event(20_000, Event::SteadyStateMissed { before: false, conditions: vec!["2 of 3 nodes are Ready".into()] });
+    let run = run.event(20_100, Event::Note { warning: true, text: "the wall clock was stepped by 1.2s".into() });
+    let mut experiment = experiment();
+    experiment.method =
+        vec![Step::Fault { fault: Fault::NodeKill { target: NodeSelector::default() }, hold: Duration::from_secs(6) }];
+    experiment.expect.push(Expectation::EndpointRemoval { service: None, within: Duration::from_secs(5) });
+    Judged::new(run.probe(Prober::new(20, 10, 1, (300, 7000)).file()).probe(control).ended(21_000), experiment)
+}
+
+#[test]
+fn terminal_at_80_columns() {
+    insta::assert_snapshot!(terminal(&Judged::article(), 80));
+}
+
+#[test]
+fn terminal_at_100_columns() {
+    insta::assert_snapshot!(terminal(&Judged::article(), 100));
+}
+
+#[test]
+fn terminal_at_140_columns() {
+    insta::assert_snapshot!(terminal(&Judged::article(), 140));
+}
+
+#[test]
+fn terminal_when_all_goes_wrong() {
+    insta::assert_snapshot!(terminal(&gone_wrong(), 100));
+}
+
+#[test]
+fn terminal_of_an_interrupted_run() {
+    let run = Run::new().endpoints(2, 1).kill(3000).event(2900, Event::Interrupted { signal: "SIGINT".into() });
+    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (100, 2_000_000)).file()).ended(5000), experiment());
+    insta::assert_snapshot!(terminal(&judged, 80));
+}
+
+#[test]
+fn terminal_of_a_run_that_asserts_nothing() {
+    let mut experiment = experiment();
+    experiment.expect.clear();
+    let text = terminal(&Judged::new(article(), experiment), 100);
+    assert!(text.contains("  Measured; nothing was asserted.\n") && text.lines().next().unwrap().ends_with("PASS"), "{text}");
+}
+
+#[test]
+fn a_timeline_of_nothing_has_a_report() {
+    for width in [20, 80, 200] {
+        let judged = Judged::new(Run::new(), experiment());
+        terminal(&judged, width.max(80));
+        assert!(terminal::render(&judged.view(), &Style { width, ..Style::default() }).contains("INCONCLUSIVE"));
+    }
+}
+
+#[test]
+fn ascii_is_ascii() {
+    let text = terminal::render(&gone_wrong().view(), &Style { ascii: true, ..Style::default() });
+    assert!(text.is_ascii(), "{text}");
+    let coloured = terminal::render(&Judged::article().view(), &Style { colour: true, ..Style::default() });
+    assert!(coloured.contains("\u{1b}[") && !terminal(&Judged::article(), 80).contains('\u{1b}'));
+}
+
+#[test]
+fn long_names_are_wrapped() {
+    let mut run = Judged::article();
+    run.timeline.header.name = "an-experiment-with-a-name-that-is-longer-than-any-terminal-is-wide-".repeat(3);
+    run.timeline.header.cluster.name = "узел".repeat(40);
+    run.findings.faults[0].target = "worker-".repeat(30);
+    terminal(&run, 80);
+    terminal(&run, 120);
+}
+
+#[test]
+fn json_of_the_article() {
+    let judged = Judged::article();
+    let mut value: serde_json::Value = serde_json::from_str(&json::render(&judged.view())).unwrap();
+    let series = value.pointer_mut("/findings/probes/0/series").unwrap();
+    for key in ["failed", "judged"] {
+        series[key] = serde_json::json!(series[key].as_array().unwrap().len());
+    }
+    insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let schema = json_schema();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&schema).unwrap());
+    for judged in [Judged::article(), gone_wrong(), Judged::new(Run::new(), experiment())] {
+        let value: serde_json::Value = serde_json::from_str(&json::render(&judged.view())).unwrap();
+        check(&value, &schema, &schema, "report");
+        let report: json::Report = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(serde_json::to_value(report).unwrap(), value);
+    }
+}
+
+/// The part of JSON schema that schemars uses here: references, types, properties, required, items, oneOf, anyOf, const and enum.
+fn check(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value, path: &str) {
+    if let Some(problem) = problem(value, schema, root, path) {
+        panic!("{problem}");
+    }
+}
+
+fn problem(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value, path: &str) -> Option<String> {
+    use serde_json::Value;
+    if let Some(Value::String(reference)) = schema.get("$ref") {
+        let target = root.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere");
+        return problem(value, target, root, path);
+    }
+    for key in ["oneOf", "anyOf"] {
+        if let Some(Value::Array(forms)) = schema.get(key)
+            && !forms.iter().any(|form| problem(value, form, root, path).is_none())
+        {
+            return Some(format!("{path} is none of its forms: {value}"));
+        }
+    }
+    if schema.get("const").is_some_and(|wanted| wanted != value) {
+        return Some(format!("{path} is not {schema}"));
+    }
+    if let Some(Value::Array(all)) = schema.get("enum")
+        && !all.contains(value)
+    {
+        return Some(format!("{path} is not of {all:?}"));
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(n) if n.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let fits = |wanted: &Value| wanted == kind || (wanted == "number" && kind == "integer");
+    let typed = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(fits),
+        Some(one) => fits(one),
+        None => true,
+    };
+    if !typed {
+        return Some(format!("{path} is {kind}, not {}", schema["type"]));
+    }
+    if let (Value::Array(items), Some(item)) = (value, schema.get("items")) {
+        return items.iter().enumerate().find_map(|(i, v)| problem(v, item, root, &format!("{path}[{i}]")));
+    }
+    let Value::Object(members) = value else { return None };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let missing = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    if let Some(name) = missing.filter_map(Value::as_str).find(|name| !members.contains_key(*name)) {
+        return Some(format!("{path} lacks {name}"));
+    }
+    members.iter().find_map(|(name, member)| match properties.map(|p| p.get(name)) {
+        Some(Some(schema)) => problem(member, schema, root, &format!("{path}.{name}")),
+        Some(None) if schema.get("oneOf").is_none() => Some(format!("{path}.{name} is in no schema")),
+        _ => None,
+    })
+}
+
+#[test]
+fn yaml_is_the_same_value() {
+    let judged = Judged::article();
+    let yaml = json::render_yaml(&judged.view());
+    let read: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+    assert_eq!(read, serde_json::from_str::<serde_json::Value>(&json::render(&judged.view())).unwrap());
+}
+
+#[test]
+fn junit_of_two_runs() {
+    let (good, bad) = (Judged::article(), gone_wrong());
+    insta::assert_snapshot!(junit::render(&[good.view(), bad.view()]));
+}
+
+#[test]
+fn log_of_the_article() {
+    let judged = Judged::article();
+    let mut text = String::new();
+    log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_log_stays_short_when_answers_alternate() {
+    let mut fast = Prober::new(1, 2, 1, (100, 10_100));
+    fast.seconds = 20;
+    let judged = Judged::new(Run::new().endpoints(2, 1).kill(12_000).probe(fast.file()).ended(16_000), experiment());
+    let mut text = String::new();
+    log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
+    assert!(text.lines().count() < 200, "{}", text.lines().count());
+    assert!(text.contains("more changes"));
+}
+
+#[test]
+fn attempts_are_exported() {
+    let judged = Judged::article();
+    let mut bytes = Vec::new();
+    jsonl::write(&judged.timeline, &mut bytes).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len() as u64, judged.findings.probes[0].total.judged());
+    let failed = lines.iter().filter(|line| line["failed"] == true).count() as u64;
+    assert_eq!(failed, judged.findings.probes[0].total.failed);
+    insta::assert_snapshot!(text.lines().take(2).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn table_of_runs() {
+    let judged = [Judged::article(), gone_wrong(), Judged::new(Run::new().endpoints(1, 1).kill(5000), experiment())];
+    let runs: Vec<Summary> = judged.iter().map(|judged| Summary::new(&judged.view())).collect();
+    let now = "2026-11-22T09:30:00Z".parse().unwrap();
+    insta::assert_snapshot!(format!("{}\n{}", runs::render(&runs, false, now), runs::render(&runs, true, now)));
+    assert!(runs::render(&[], false, now).starts_with("RUN"));
+}
+
+#[test]
+fn description_of_the_article() {
+    insta::assert_snapshot!(describe::render(&Judged::article().view()));
+}
+
+#[test]
+fn spread_of_three_runs() {
+    let at = |ms: i64| {
+        let mut run = Judged::article();
+        let detected = run.findings.faults[0].node.detected.as_mut().unwrap();
+        detected.at.latest = crate::stats::Seconds::from_nanos(ms * 1_000_000);
+        detected.at.earliest = detected.at.latest;
+        Summary::new(&run.view())
+    };
+    let report = spread::SpreadReport::new(vec![at(3300), at(4781), at(7100)]);
+    assert_eq!((report.inside, report.detection.as_ref().unwrap().n), (Some(2), 3));
+    insta::assert_snapshot!(spread::render(&report, &Style::default()));
+    let value = serde_json::to_value(&report).unwrap();
+    let schema = schemars::schema_for!(spread::SpreadReport).to_value();
+    check(&value, &schema, &schema, "spread");
+}
+
+/// What the model says comes from the header: another measurement leaves it alone.
+#[test]
+fn predictions_never_see_the_measurement() {
+    let (good, bad) = (Judged::article(), Judged::new(Run::new(), experiment()));
+    assert_eq!(good.view().predictions, bad.view().predictions);
+    let detection = good.view().prediction().unwrap().detection;
+    assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
+}

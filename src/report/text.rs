@@ -1,0 +1,131 @@
+//! Words on lines: widths, wrapping, colour, and short names.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::Style;
+use crate::verdict::Outcome;
+
+/// The columns that a text takes.
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// A text, filled up with blanks.
+pub fn pad(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// A text on lines of no more than `columns`, broken between words; a word that is longer is cut.
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(8);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ').flat_map(|word| pieces(word, columns)) {
+        let line = lines.last_mut().expect("there is a line");
+        let gap = usize::from(!line.is_empty());
+        if width(line) + gap + width(word) > columns {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(&" "[..gap]);
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+/// A word in pieces of no more than `columns`.
+fn pieces(mut word: &str, columns: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while width(word) > columns {
+        let fits = word.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| width(&word[..*end]) <= columns).last();
+        let (piece, rest) = word.split_at(fits.unwrap_or(word.len()));
+        pieces.push(piece);
+        word = rest;
+    }
+    pieces.push(word);
+    pieces
+}
+
+/// A text behind a lead, wrapped; lines after the first are indented to the lead's width.
+pub fn hang(lead: &str, text: &str, columns: usize) -> String {
+    let indent = width(lead);
+    let lines = wrap(text, columns.saturating_sub(indent));
+    let mut out = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let lead = if number == 0 { lead } else { &" ".repeat(indent) };
+        out.push_str(format!("{lead}{line}").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Colours a text as its outcome; as it is when no colour is wanted.
+pub fn judged(text: &str, outcome: Outcome, style: &Style) -> String {
+    let colour = match outcome {
+        Outcome::Pass => anstyle::AnsiColor::Green,
+        Outcome::Inconclusive => anstyle::AnsiColor::Yellow,
+        Outcome::Fail => anstyle::AnsiColor::Red,
+    };
+    paint(text, anstyle::Style::new().bold().fg_color(Some(colour.into())), style)
+}
+
+/// Sets a text off.
+pub fn bold(text: &str, style: &Style) -> String {
+    paint(text, anstyle::Style::new().bold(), style)
+}
+
+/// Takes a text back.
+pub fn dim(text: &str, style: &Style) -> String {
+    paint(text, anstyle::Style::new().dimmed(), style)
+}
+
+fn paint(text: &str, look: anstyle::Style, style: &Style) -> String {
+    if style.colour { format!("{look}{text}{look:#}") } else { text.to_owned() }
+}
+
+/// `a, b and c`.
+pub fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// Names with what all of them begin with said only once: `fast-detection-worker`, `-worker2`.
+pub fn short_names(names: &[String], prefix: &str) -> Vec<String> {
+    let short = |(number, name): (usize, &String)| match name.strip_prefix(prefix) {
+        Some(rest) if number > 0 && rest.starts_with('-') => rest.to_owned(),
+        _ => name.clone(),
+    };
+    names.iter().enumerate().map(short).collect()
+}
+
+/// `1 endpoint`, `2 endpoints`.
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("a-very-long-word b", 8), ["a-very-l", "ong-word", "b"]);
+        assert_eq!(hang("  - ", "one two three", 12), "  - one two\n    three\n");
+    }
+
+    #[test]
+    fn widths_are_columns_and_not_bytes() {
+        assert_eq!((width("≤ 20ms"), width("узел"), width("节点")), (6, 4, 4));
+        assert!(wrap("节点节点节点节点节点", 9).iter().all(|line| width(line) <= 9));
+        assert_eq!(pad("≤", 3), "≤  ");
+    }
+
+    #[test]
+    fn names_are_said_short() {
+        let names = ["kind-worker".to_owned(), "kind-worker2".to_owned()];
+        assert_eq!(list(&short_names(&names, "kind")), "kind-worker and -worker2");
+    }
+}

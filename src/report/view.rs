@@ -1,0 +1,113 @@
+//! One view of a run, from which all forms are made.
+
+use super::chain::{self, Line};
+use super::predict::{StepPrediction, predictions};
+use super::text::{count, list, short_names};
+use crate::analysis::{FaultFinding, Findings, ProbeFinding};
+use crate::model::{Heartbeat, Prediction, heartbeat};
+use crate::stats::Seconds;
+use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Timeline};
+use crate::verdict::Verdict;
+
+/// A run as reports tell it.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The run.
+    pub timeline: &'a Timeline,
+    /// What was found in it.
+    pub findings: &'a Findings,
+    /// How it was judged.
+    pub verdict: &'a Verdict,
+    /// What the model says, from the header alone.
+    pub predictions: Vec<StepPrediction>,
+    /// What happened, by time.
+    pub chain: Vec<Line>,
+}
+
+impl<'a> View<'a> {
+    /// Puts a run together.
+    pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict) -> Self {
+        let predictions = predictions(&timeline.header);
+        let chain = chain::lines(timeline, findings, &predictions);
+        Self { timeline, findings, verdict, predictions, chain }
+    }
+
+    /// The prediction for the first fault; `None` when there is none.
+    pub fn prediction(&self) -> Option<&Prediction> {
+        self.predictions.first()?.prediction.as_ref()
+    }
+
+    /// What it ran on: `worker-stop-fast on kind cluster fast-detection (Kubernetes v1.34.4, 3 nodes)`.
+    pub fn title(&self) -> String {
+        let header = &self.timeline.header;
+        format!("{} on {}", header.name, cluster(&header.cluster))
+    }
+
+    /// The run's id and zero, and the effective settings.
+    pub fn subtitle(&self) -> String {
+        let header = &self.timeline.header;
+        let of = header.repetition.map_or(String::new(), |(n, of)| format!(" ({n} of {of})"));
+        format!("run {}{of}, +0 is {}; {}", header.run, wall(&self.findings.origin.wall), self.settings())
+    }
+
+    /// `kubelet 1s (beats every 1.02s), monitor period 1s, grace 4s`.
+    pub fn settings(&self) -> String {
+        let tuning = &self.timeline.header.cluster.tuning;
+        let said = |value: Option<std::time::Duration>| value.map_or("not known".into(), |v| Seconds::from(v).to_string());
+        let (beat, _) = heartbeat(tuning);
+        let fault = self.findings.faults.first();
+        let node = |node: &str| fault.is_none_or(|fault| fault.target == node);
+        let seen = self.findings.heartbeats.iter().find(|beats| node(&beats.node));
+        let seen = seen.and_then(|beats| if beat == Heartbeat::Status { beats.status } else { beats.lease });
+        let beats = seen.map_or(String::new(), |every| format!(" (beats every {every})"));
+        format!(
+            "kubelet {}{beats}, monitor period {}, grace {}",
+            said(tuning.node_status_update_frequency),
+            said(tuning.node_monitor_period),
+            said(tuning.node_monitor_grace_period)
+        )
+    }
+
+    /// A probe in a line: `web: 2 endpoints, on a and b; asked from c, 50/s`.
+    pub fn probe_line(&self, probe: &ProbeFinding) -> String {
+        let cluster = &self.timeline.header.cluster.name;
+        let asked = match self.findings.faults.first().and_then(|fault| asked_service(fault, probe)) {
+            Some(service) => {
+                let nodes: Vec<String> = service.by_node.iter().filter_map(|n| n.node.clone()).collect();
+                let on = if nodes.is_empty() { String::new() } else { format!(", on {}", list(&short_names(&nodes, cluster))) };
+                format!("{}{on}", count(u64::from(service.endpoints), "endpoint"))
+            }
+            None => probe.target.clone(),
+        };
+        let rate = 1e9 / probe.interval.as_nanos().max(1) as f64;
+        let rate = if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
+        let reused = if probe.reused { ", connections reused" } else { "" };
+        let control = if probe.control { " (control: no fault touches it)" } else { "" };
+        format!("{}{control}: {asked}; asked from {}, {rate}, timeout {}{reused}", probe.name, probe.from, probe.timeout)
+    }
+}
+
+/// The Service that a probe asks, as a fault found it.
+pub fn asked_service<'a>(fault: &'a FaultFinding, probe: &ProbeFinding) -> Option<&'a crate::analysis::ServiceFinding> {
+    let name = probe.service.as_ref()?;
+    fault.services.iter().find(|service| &service.service == name)
+}
+
+/// A cluster for people.
+pub fn cluster(cluster: &ClusterFacts) -> String {
+    let kind = match cluster.kind {
+        ClusterKind::Kind => format!("kind cluster {}", cluster.name),
+        ClusterKind::Context => format!("context {}", cluster.name),
+        ClusterKind::Embedded => "the built-in model, no real cluster".into(),
+    };
+    let nodes = cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
+    format!("{kind} (Kubernetes {}, {})", cluster.kubernetes, count(nodes as u64, "node"))
+}
+
+/// A wall time for people: `2026-11-22 06:23:41.207 UTC`.
+pub fn wall(rfc3339: &str) -> String {
+    match rfc3339.parse::<jiff::Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string(),
+        Err(_) => rfc3339.to_owned(),
+    }
+}

@@ -63,12 +63,13 @@ pub fn serve(
     let replies = outbox.clone();
     let heard = events.clone();
     thread("agent-input", move || read_frames(input, &heard, &replies))?;
-    let _ = outbox.send(FromAgent::Hello(Hello::here()).encode());
+    let _ = outbox.send(Some(FromAgent::Hello(Hello::here()).encode()));
     let mut agent = Agent { events, outbox, stop: Arc::default(), probes: None, patience: FIRST_HEARTBEAT };
     let ended = agent.run(&inbox);
     agent.end();
-    let _ = agent.outbox.send(FromAgent::Bye { error: ended.as_ref().err().map(ToString::to_string) }.encode());
-    drop(agent);
+    let bye = FromAgent::Bye { error: ended.as_ref().err().map(ToString::to_string) };
+    let _ = agent.outbox.send(Some(bye.encode()));
+    let _ = agent.outbox.send(None);
     // A runner that does not read would hold us here; this process is about to end anyway.
     if matches!(ended, Ok(()) | Err(ServeError::Probes(_))) {
         let deadline = Instant::now() + Duration::from_secs(3);
@@ -84,7 +85,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHa
 }
 
 /// Ends with its input. Pings are answered here: their time is the clock's measure.
-fn read_frames(mut input: impl Read, events: &Sender<Event>, replies: &Sender<Vec<u8>>) {
+fn read_frames(mut input: impl Read, events: &Sender<Event>, replies: &Sender<Option<Vec<u8>>>) {
     let (mut frames, mut buffer) = (Frames::default(), [0; 4096]);
     loop {
         let ended = match input.read(&mut buffer) {
@@ -104,19 +105,19 @@ fn read_frames(mut input: impl Read, events: &Sender<Event>, replies: &Sender<Ve
     }
 }
 
-fn hand_on(frames: &mut Frames, now: Moment, events: &Sender<Event>, replies: &Sender<Vec<u8>>) -> Result<(), String> {
+fn hand_on(frames: &mut Frames, now: Moment, events: &Sender<Event>, replies: &Sender<Option<Vec<u8>>>) -> Result<(), String> {
     while let Some(message) = frames.next::<ToAgent>().map_err(|error| error.to_string())? {
         if let ToAgent::Ping(ping) = message {
-            let _ = replies.send(FromAgent::Pong { ping, agent: now }.encode());
+            let _ = replies.send(Some(FromAgent::Pong { ping, agent: now }.encode()));
         }
         let _ = events.send(Event::Frame(message));
     }
     Ok(())
 }
 
-/// Ends when nobody sends any more, or the runner's end is closed (which ends our input, too).
-fn write_frames(mut output: impl Write, frames: &Receiver<Vec<u8>>) {
-    while let Ok(frame) = frames.recv() {
+/// Ends after the last frame (`None`), or when the runner's end is closed (which ends our input, too).
+fn write_frames(mut output: impl Write, frames: &Receiver<Option<Vec<u8>>>) {
+    while let Ok(Some(frame)) = frames.recv() {
         if output.write_all(&frame).and_then(|()| output.flush()).is_err() {
             return;
         }
@@ -125,7 +126,7 @@ fn write_frames(mut output: impl Write, frames: &Receiver<Vec<u8>>) {
 
 struct Agent {
     events: Sender<Event>,
-    outbox: Sender<Vec<u8>>,
+    outbox: Sender<Option<Vec<u8>>>,
     stop: Arc<AtomicBool>,
     probes: Option<JoinHandle<()>>,
     patience: Duration,
@@ -190,14 +191,14 @@ pub(super) fn ask(
     prober.run(stop, sink).map_err(|error| error.to_string())
 }
 
-struct Outgoing(Sender<Vec<u8>>);
+struct Outgoing(Sender<Option<Vec<u8>>>);
 
 impl Sink for Outgoing {
     fn started(&mut self, span: &ProbeSpan) {
-        let _ = self.0.send(FromAgent::Span(span.clone()).encode());
+        let _ = self.0.send(Some(FromAgent::Span(span.clone()).encode()));
     }
 
     fn attempts(&mut self, probe: &str, records: Vec<u8>) {
-        let _ = self.0.send(FromAgent::Attempts { probe: probe.into(), records }.encode());
+        let _ = self.0.send(Some(FromAgent::Attempts { probe: probe.into(), records }.encode()));
     }
 }

@@ -33,12 +33,18 @@ pub struct GatedServer {
 
 #[derive(Debug)]
 struct Shared {
-    gates: Mutex<Vec<Option<Closed>>>,
+    gates: Mutex<Vec<Gate>>,
     stop: AtomicBool,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Gate {
+    closed: Option<Closed>,
+    first_unanswered: Option<Moment>,
+}
+
 impl Shared {
-    fn gates(&self) -> MutexGuard<'_, Vec<Option<Closed>>> {
+    fn gates(&self) -> MutexGuard<'_, Vec<Gate>> {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -48,7 +54,7 @@ impl GatedServer {
     pub fn start(backends: usize) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { gates: Mutex::new(vec![None; backends]), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { gates: Mutex::new(vec![Gate::default(); backends]), stop: AtomicBool::new(false) });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("gated".into()).spawn(move || serve(&listener, &theirs))?;
         Ok(Self { address, shared, thread: Some(thread) })
@@ -62,15 +68,21 @@ impl GatedServer {
     /// Closes a back end's gate: no request is answered from the returned moment on.
     pub fn close(&self, backend: usize, manner: Closed) -> Moment {
         let mut gates = self.shared.gates();
-        gates[backend] = Some(manner);
+        gates[backend] = Gate { closed: Some(manner), first_unanswered: None };
         Moment::now()
     }
 
     /// Opens a back end's gate: every request is answered from the returned moment on.
     pub fn open(&self, backend: usize) -> Moment {
         let mut gates = self.shared.gates();
-        gates[backend] = None;
+        gates[backend].closed = None;
         Moment::now()
+    }
+
+    /// When the first request since the last closing was left unanswered. A client can't see how long that request had been on its
+    /// way; where it is long after the request was sent, this machine is too busy to tell an edge that exactly.
+    pub fn first_unanswered(&self, backend: usize) -> Option<Moment> {
+        self.shared.gates()[backend].first_unanswered
     }
 }
 
@@ -107,11 +119,14 @@ fn serve_one(mut stream: TcpStream, shared: &Shared, random: u64) -> Option<TcpS
     stream.set_read_timeout(Some(Duration::from_millis(100))).ok()?;
     let mut request = [0; 2048];
     stream.read(&mut request).ok().filter(|&length| length > 0)?;
-    let gates = shared.gates();
+    let mut gates = shared.gates();
     let backend = (random >> 32) as usize % gates.len();
-    let gate = gates[backend];
+    let closed = gates[backend].closed;
+    if closed.is_some() {
+        gates[backend].first_unanswered.get_or_insert_with(Moment::now);
+    }
     drop(gates);
-    match gate {
+    match closed {
         Some(Closed::Hang) => return Some(stream),
         Some(Closed::Drop) => return None,
         None => {}

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
-        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path)))),*]
+        &[$(($path, include_str!(concat!("../../", $path)))),*]
     };
 }
 
@@ -76,7 +76,7 @@ mod tests {
         let on_disk: BTreeSet<String> = ["experiments", "experiments/workloads", "kind-configs"]
             .iter()
             .flat_map(|folder| std::fs::read_dir(top.join(folder)).unwrap().map(move |entry| (folder, entry.unwrap())))
-            .filter(|(_, entry)| entry.path().is_file())
+            .filter(|(_, entry)| entry.path().extension().is_some_and(|extension| extension == "yaml"))
             .map(|(folder, entry)| format!("{folder}/{}", entry.file_name().to_string_lossy()))
             .collect();
         assert_eq!(FILES.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>(), on_disk);

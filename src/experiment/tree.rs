@@ -37,14 +37,14 @@ impl Node {
         match (&self.value, self.key) {
             _ if self.short => self.span,
             (_, Some(key)) => key,
-            (Value::Map(entries), None) => entries.first().and_then(|(_, node)| node.key).unwrap_or(self.first_char()),
-            (Value::List(items), None) => items.first().map_or(self.first_char(), Node::focus),
-            _ => self.first_char(),
+            (Value::Map(entries), None) => entries.first().and_then(|(_, node)| node.key).unwrap_or(self.beginning()),
+            (Value::List(items), None) => items.first().map_or(self.beginning(), Node::focus),
+            _ => self.beginning(),
         }
     }
 
-    fn first_char(&self) -> Span {
-        Span { end: self.span.end.min(self.span.start + 1), ..self.span }
+    fn beginning(&self) -> Span {
+        Span { end: self.span.start, ..self.span }
     }
 
     /// Whether it is `null`, `~` or empty.

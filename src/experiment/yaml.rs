@@ -70,8 +70,10 @@ impl<'t> Builder<'t> {
         };
         for event in Parser::new_from_str_with_options(&self.file.text, options) {
             let (event, span) = event.map_err(|error| self.syntax_error(&error))?;
-            let span = self.span(&span);
-            self.take(event, span)?;
+            if let Some(tag) = event.tag() {
+                self.refuse_tag(tag, self.span(&span.tag_span().unwrap_or(span)));
+            }
+            self.take(event, self.span(&span))?;
         }
         Ok(())
     }
@@ -80,13 +82,12 @@ impl<'t> Builder<'t> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-                self.refuse_tag(tag.as_deref(), span);
                 self.add(Value::Scalar { text: text.into_owned(), plain }, span, self.on_one_line(span), anchor, 1)
             }
-            Event::SequenceStart(_, anchor, tag) => self.begin(Collection::List(Vec::new()), span, anchor, tag.as_deref()),
-            Event::MappingStart(_, anchor, tag) => {
+            Event::SequenceStart(_, anchor, _) => self.begin(Collection::List(Vec::new()), span, anchor),
+            Event::MappingStart(_, anchor, _) => {
                 let map = Collection::Map { entries: Vec::new(), seen: HashMap::new(), key: None };
-                self.begin(map, span, anchor, tag.as_deref())
+                self.begin(map, span, anchor)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(id) => self.alias(id, span),
@@ -98,8 +99,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn begin(&mut self, kind: Collection, start: Span, anchor: usize, tag: Option<&Tag>) -> Result<(), Fatal> {
-        self.refuse_tag(tag, start);
+    fn begin(&mut self, kind: Collection, start: Span, anchor: usize) -> Result<(), Fatal> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.fatal(format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), start));
         }
@@ -172,8 +172,8 @@ impl<'t> Builder<'t> {
         self.file.text.get(span.start..span.end).is_some_and(|text| !text.is_empty() && !text.contains('\n'))
     }
 
-    fn refuse_tag(&mut self, tag: Option<&Tag>, span: Span) {
-        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() && tag.original() != "!") {
+    fn refuse_tag(&mut self, tag: &Tag, span: Span) {
+        if !tag.is_yaml_core_schema() && tag.original() != "!" {
             let message = format!("the tag `{}` means nothing here", tag.original());
             self.problems.push(Diagnostic::error(message).at(self.file, span).hint("leave it out"));
         }
@@ -331,7 +331,7 @@ pub(crate) mod tests {
 
     #[test]
     fn tags_and_keys_that_mean_nothing_are_refused() {
-        assert_eq!(problems("a: !secret x\n"), "x.yaml:1:12: error: the tag `!secret` means nothing here (leave it out)");
+        assert_eq!(problems("a: !secret x\n"), "x.yaml:1:4: error: the tag `!secret` means nothing here (leave it out)");
         assert!(problems("? [a, b]\n: 1\n").contains("can't be a key"));
     }
 

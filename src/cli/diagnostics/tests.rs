@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::experiment::{Diagnostics, Source, parse};
+use crate::experiment::{Diagnostics, Source, Span, parse};
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
@@ -51,6 +51,7 @@ mistakes! {
     wrong_type: "workload: [web.yaml]" => "workload: web.yaml";
     duration_without_unit: "timeout: 200ms" => "timeout: 200";
     duration_misread: "for: 15s" => "for: soon";
+    rate_without_unit: "rate: 50/s" => "rate: 50";
     rate_of_nothing: "rate: 50/s" => "rate: 0/s";
     rate_of_a_thousand_million: "rate: 50/s" => "rate: 1000000000";
     name_that_is_none: "metadata: {name: good}" => "metadata: {name: Not_Good}";
@@ -71,6 +72,12 @@ mistakes! {
     empty_selector: "target: {role: worker, mostEndpointsOf: web}" => "target: {}";
     predicted: "within: 7s" => "within: predicted";
     warning_about_timing: "atMost: 8s" => "atMost: 20s";
+    missing_kind_config: "config: kind.yaml" => "config: fast.yaml";
+    port_that_the_service_lacks: "service: web, path: /" => "service: web, port: 8080";
+    percent_for_a_share: "successRatio: 1.0" => "successRatio: 99%";
+    header_that_is_ours: "path: /}" => "headers: {Host: example.com}}";
+    tag: "question: Is this right?" => "question: !vault Is this right?";
+    too_many_under_way: "timeout: 200ms" => "timeout: 10m";
     context_named: "kind: {config: kind.yaml}" => "context: production";
 }
 
@@ -95,6 +102,17 @@ fn empty_file() {
 fn object_with_a_namespace() {
     let workload = WEB.replace("kind: Service\nmetadata: {name: web}", "kind: Service\nmetadata: {name: web, namespace: prod}");
     insta::assert_snapshot!(drawn_whole(GOOD, &workload, KIND));
+}
+
+#[test]
+fn workload_that_is_no_yaml() {
+    insta::assert_snapshot!(drawn_whole(GOOD, &WEB.replace("spec: {selector: {app: web}", "spec: {selector: {app: web"), KIND));
+}
+
+#[test]
+fn object_twice() {
+    let again = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
+    insta::assert_snapshot!(drawn_whole(GOOD, &format!("{WEB}{again}"), KIND));
 }
 
 #[test]
@@ -160,39 +178,57 @@ fn the_width_is_kept() {
     }
 }
 
+#[test]
+fn a_file_from_windows_is_read_and_drawn_as_any_other() {
+    let text = GOOD.replace("rate: 50/s", "rat: 50/s");
+    let (unix, windows) = (drawn_whole(&text, WEB, KIND), drawn_whole(&text.replace('\n', "\r\n"), WEB, KIND));
+    assert_eq!(unix, windows);
+    let (none, _) = problems(&GOOD.replace('\n', "\r\n"), &WEB.replace('\n', "\r\n"), &KIND.replace('\n', "\r\n"));
+    assert_eq!(none.to_string(), "");
+}
+
+/// Draws all, and checks that each place lies in its file.
+fn drawn_and_sound(problems: &Diagnostics) -> Result<String, TestCaseError> {
+    for at in problems.iter().filter_map(|problem| problem.at.as_ref()) {
+        let (text, span) = (&at.file.text, at.span);
+        prop_assert!(text.get(span.start..span.end).is_some(), "{span:?} is no part of {text:?}");
+        if !text.contains(['\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{feff}']) {
+            prop_assert_eq!(Span::of_bytes(text, span.start, span.end), span);
+        }
+    }
+    let drawing = render(problems, true, 80);
+    prop_assert_eq!(drawing.is_empty(), problems.is_empty());
+    Ok(drawing)
+}
+
 proptest! {
     #[test]
-    fn no_text_panics(text in "\\PC{0,200}", start in 0usize..400, end in 0usize..400) {
-        let (problems, _) = problems(&text, &text, &text);
-        render(&problems, true, 80);
-        let mutated = replaced(start, end, &text);
-        let (problems, _) = super::tests::problems(&mutated, &text, KIND);
-        render(&problems, false, 40);
+    fn no_text_panics(text in "\\PC{0,200}") {
+        drawn_and_sound(&problems(&text, &text, &text).0)?;
     }
 
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let text = String::from_utf8_lossy(&bytes);
-        let (problems, _) = problems(&text, WEB, KIND);
+        let (problems, _) = problems(&String::from_utf8_lossy(&bytes), WEB, KIND);
         prop_assert!(problems.has_errors());
-        render(&problems, false, 80);
+        drawn_and_sound(&problems)?;
     }
 
     #[test]
-    fn no_mutation_panics(edits in proptest::collection::vec((0usize..700, 0usize..12, "[-:{}\\[\\]&*!|>'\"%@`, \\n\\t\\r#a-z0-9é]{0,4}"), 1..6)) {
-        let mut text = GOOD.to_owned();
-        for (start, length, with) in edits {
-            text = splice(&text, start, start + length, &with);
-        }
-        let (problems, _) = problems(&text, WEB, KIND);
-        let drawing = render(&problems, false, 80);
-        prop_assert_eq!(drawing.is_empty(), problems.is_empty());
+    fn no_mutation_panics(edits in proptest::collection::vec((0usize..700, 0usize..12, EDIT), 1..6)) {
+        let text = edits.into_iter().fold(GOOD.to_owned(), |text, (at, length, with)| splice(&text, at, at + length, &with));
+        drawn_and_sound(&problems(&text, WEB, KIND).0)?;
+    }
+
+    #[test]
+    fn no_mutation_of_a_workload_panics(edits in proptest::collection::vec((0usize..400, 0usize..12, EDIT), 1..6)) {
+        let text = edits.into_iter().fold(WEB.to_owned(), |text, (at, length, with)| splice(&text, at, at + length, &with));
+        drawn_and_sound(&problems(GOOD, &text, &text).0)?;
     }
 }
 
-fn replaced(start: usize, end: usize, with: &str) -> String {
-    splice(GOOD, start.min(end), end.max(start), with)
-}
+/// What YAML finds interesting.
+const EDIT: &str = "[-:{}\\[\\]&*!|>'\"%@`?~, \\n\\t\\ra-z0-9é]{0,4}";
 
 fn splice(text: &str, start: usize, end: usize, with: &str) -> String {
     let border = |at: usize| (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);

@@ -10,6 +10,9 @@ use crate::experiment::schema::{Cluster, Condition, Expectation, Step};
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
 
+/// With fewer attempts a steady state shows little.
+const FEWEST_ATTEMPTS: f64 = 10.0;
+
 pub fn check(check: &Check) {
     probes(check);
     steady_state(check);
@@ -45,11 +48,17 @@ fn faults<'a>(check: &Check<'a, '_>) -> impl Iterator<Item = (usize, Duration)> 
 fn steady_state(check: &Check) {
     let Some(timeout) = check.draft.steady_state_timeout else { return };
     for (index, condition) in known(&check.draft.steady_state) {
-        if let Condition::Probe { hold, .. } = condition
-            && *hold >= timeout
-        {
+        let Condition::Probe { name, hold, .. } = condition else { continue };
+        let place = format!("spec.steadyState[{index}].probe.for");
+        if *hold >= timeout {
             let message = format!("this takes {}, and the steady state may take only {}", written(*hold), written(timeout));
-            check.tell(check.error(&format!("spec.steadyState[{index}].probe.for"), message).hint("raise `steadyStateTimeout`"));
+            check.tell(check.error(&place, message).hint("raise `steadyStateTimeout`"));
+        }
+        let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
+        let attempts = probe.map(|(_, probe)| probe.rate * hold.as_secs_f64());
+        if attempts.is_some_and(|attempts| attempts < FEWEST_ATTEMPTS) {
+            let message = format!("fewer than {FEWEST_ATTEMPTS} attempts of `{name}` fall into {}", written(*hold));
+            check.tell(check.warning(&place, message).hint("hold it longer, or raise the probe's rate"));
         }
     }
 }
@@ -110,6 +119,12 @@ mod tests {
     fn a_steady_state_must_fit_its_timeout() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2m");
         assert!(told.contains("17:48: error: this takes 2m, and the steady state may take only 2m"), "{told}");
+    }
+
+    #[test]
+    fn a_steady_state_needs_some_attempts() {
+        let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
+        assert!(told.contains("17:48: warning: fewer than 10 attempts of `web` fall into 100ms"), "{told}");
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl Command<'_> {
 
     async fn prepare(&self, wanted: &Wanted, site: &Site<'_>) -> Result<Ground, Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared = provision::prepare(wanted, site, self.abort, &mut |text| said(text).into_iter().for_each(|text| progress.step(text))).await;
+        let prepared =
+            provision::prepare(wanted, site, self.abort, &mut |text| said(text).into_iter().for_each(|text| progress.step(text)))
+                .await;
         match &prepared {
             Ok(_) => progress.done(),
             Err(_) => progress.failed(),

@@ -9,7 +9,7 @@ use super::trouble::Trouble;
 use super::world::Progress;
 use crate::cluster::{Cluster, ClusterError, Kind, KindError};
 use crate::docker::Docker;
-use crate::fault::{self, FaultError};
+use crate::fault;
 use crate::timeline::FaultPhase;
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
@@ -36,14 +36,23 @@ impl Tools {
     }
 
     async fn fault(&self, undo: &fault::Undo, progress: Progress<'_>) -> Result<(), Trouble> {
-        match fault::undo(undo, &self.docker, progress).await {
+        let mut not_undone = None;
+        let mut heard = |phase: FaultPhase, detail: String| match phase {
+            FaultPhase::NotUndone => not_undone = Some(detail),
+            _ => progress(phase, detail),
+        };
+        let result = fault::undo(undo, &self.docker, &mut heard).await;
+        match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
-            Err(FaultError::Gone { .. }) => {
-                progress(FaultPhase::Undone, "the container is gone: nothing is left to undo".into());
+            (Err(error), _) if error.is_gone() => {
+                progress(FaultPhase::Undone, "its container is gone: nothing is left to undo".into());
                 Ok(())
             }
-            Err(error) => Err(Trouble::failed_to(&error).maybe_hint(error.hint())),
-            Ok(()) => Ok(()),
+            (Err(error), detail) => {
+                progress(FaultPhase::NotUndone, detail.unwrap_or_else(|| error.to_string()));
+                Err(Trouble::failed_to(&error).maybe_hint(error.hint()))
+            }
+            (Ok(()), _) => Ok(()),
         }
     }
 

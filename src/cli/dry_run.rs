@@ -12,7 +12,6 @@ use crate::engine::trouble::Trouble;
 use crate::engine::{blast_radius, session};
 use crate::experiment::{Fault, From, Parsed};
 use crate::fault::{self, NodeTarget};
-use crate::model;
 use crate::timeline::{Ready, Tuning};
 
 /// Prints the plan of one experiment.

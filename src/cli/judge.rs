@@ -62,8 +62,8 @@ pub fn print(runs: &[Judged], form: Form, env: &Env) {
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
     match form {
         Form::Text | Form::Wide => super::print(&text(&views, &style)),
-        Form::Json => super::print(&structured(&views, json::render, |all| json::pretty(all))),
-        Form::Yaml => super::print(&structured(&views, json::render_yaml, |all| json::yaml(all))),
+        Form::Json => super::print(&structured(&views, json::render, json::pretty)),
+        Form::Yaml => super::print(&structured(&views, json::render_yaml, json::yaml)),
         Form::Junit => super::print(&junit::render(&views)),
         Form::Log => runs.iter().for_each(|run| super::print(&log_of(run))),
         Form::Jsonl => attempts(runs),

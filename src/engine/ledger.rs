@@ -75,7 +75,7 @@ pub struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Line {
-    Owed(Entry),
+    Owed(Box<Entry>),
     Settled(u64),
 }
 
@@ -114,7 +114,7 @@ impl Ledger {
         match serde_json::from_str(line).map_err(unknown)? {
             Line::Owed(entry) => {
                 self.next = self.next.max(entry.id + 1);
-                self.open.push(entry);
+                self.open.push(*entry);
             }
             Line::Settled(id) => self.open.retain(|entry| entry.id != id),
         }
@@ -129,7 +129,7 @@ impl Ledger {
     /// Writes an obligation, synced; only then may it be made. Returns its number.
     pub fn owe(&mut self, run: &str, obligation: Obligation) -> Result<u64, Trouble> {
         let entry = Entry { id: self.next, run: run.to_owned(), at: jiff::Timestamp::now(), obligation };
-        self.append(&Line::Owed(entry.clone())).map_err(|e| self.cannot_write(&e))?;
+        self.append(&Line::Owed(Box::new(entry.clone()))).map_err(|e| self.cannot_write(&e))?;
         self.next += 1;
         self.open.push(entry);
         Ok(self.next - 1)

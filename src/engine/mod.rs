@@ -28,5 +28,6 @@ pub mod state_dir;
 pub mod steady_state;
 pub mod target;
 pub mod trouble;
+pub mod voice;
 pub mod watchdog;
 pub mod world;

@@ -115,7 +115,7 @@ pub async fn all(ledger: &mut Ledger, tools: &Tools, say: &mut dyn FnMut(&Entry,
             Ok(()) => ledger.settle(entry.id),
             Err(trouble) => Err(trouble),
         };
-        say(&entry, result.as_ref().map(|()| ()));
+        say(&entry, result.as_ref().copied());
         if let Err(why) = result {
             not_undone.push(NotUndone { what: entry.obligation.describe(), why });
         }

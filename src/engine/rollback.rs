@@ -2,8 +2,8 @@
 
 use super::ledger::{Entry, Ledger, Obligation};
 use super::recorder::Recorder;
-use super::run::Voice;
 use super::trouble::Trouble;
+use super::voice::Voice;
 use super::world::World;
 use crate::timeline::{Event, FaultPhase};
 

@@ -15,6 +15,7 @@ use super::seed::Seed;
 use super::steady_state::SteadyState;
 use super::target::{self, Endpoints, Node};
 use super::trouble::Trouble;
+use super::voice::Voice;
 use super::world::World;
 use crate::experiment::{Ask, Experiment, Fault, Step, Target};
 use crate::fault::Undo;
@@ -348,26 +349,6 @@ impl<W: World> Method<'_, W> {
             format!("{} of {ready} endpoints of {service}", target::count_on(&endpoints, node))
         };
         probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Records how far one fault has come.
-pub struct Voice<'a> {
-    /// The step.
-    pub step: u32,
-    /// The fault.
-    pub kind: &'a str,
-    /// The target.
-    pub target: &'a str,
-    /// Where it is recorded.
-    pub recorder: &'a Recorder,
-}
-
-impl Voice<'_> {
-    /// Records one phase.
-    pub fn say(&self, phase: FaultPhase, detail: String) {
-        let (step, fault, target) = (self.step, self.kind.to_owned(), self.target.to_owned());
-        self.recorder.record(clock::record(Event::Fault { step, fault, target, phase, detail }));
     }
 }
 

@@ -35,7 +35,7 @@ fn uneven(n: u64, limit_us: u64) -> Duration {
 fn outages(server: &GatedServer, number: u64) -> Vec<Outage> {
     std::thread::sleep(Duration::from_millis(150) + uneven(number + 77, 30_000));
     let one = |n: u64| {
-        let manner = if n % 2 == 0 { Closed::Hang } else { Closed::Drop };
+        let manner = if n.is_multiple_of(2) { Closed::Hang } else { Closed::Drop };
         let closed = server.close(0, manner);
         std::thread::sleep(Duration::from_millis(80) + uneven(number * 100 + n, 40_000));
         let opened = server.open(0);

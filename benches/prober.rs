@@ -100,8 +100,7 @@ fn ask(address: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     stream.write_all(REQUEST)?;
-    stream.read(&mut [0; 1024])?;
-    Ok(())
+    if stream.read(&mut [0; 1024])? == 0 { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
 #[cfg(target_os = "linux")]

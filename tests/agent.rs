@@ -41,7 +41,7 @@ fn start(heartbeat_timeout_ms: u64) -> ToAgent {
 fn hear(child: &mut Child, mut wanted: impl FnMut(&FromAgent) -> bool) {
     let (mut frames, mut buffer) = (Frames::default(), [0; 4096]);
     loop {
-        while let Some(message) = frames.next::<FromAgent>().unwrap() {
+        while let Some(message) = frames.message::<FromAgent>().unwrap() {
             if wanted(&message) {
                 return;
             }

@@ -32,12 +32,16 @@ fn uneven(n: u64, limit_us: u64) -> Duration {
 }
 
 /// Outages of back end 0 of each server, at moments of their own.
-fn outages(server: &GatedServer, number: u64) -> Vec<Outage> {
+fn outages(server: &GatedServer, back_ends: usize, number: u64) -> Vec<Outage> {
     std::thread::sleep(Duration::from_millis(150) + uneven(number + 77, 30_000));
     let one = |n: u64| {
-        let manner = if n % 2 == 0 { Closed::Hang } else { Closed::Drop };
+        let manner = if n.is_multiple_of(2) { Closed::Hang } else { Closed::Drop };
         let closed = server.close(0, manner);
         std::thread::sleep(Duration::from_millis(80) + uneven(number * 100 + n, 40_000));
+        // On a busy machine the prober may have been kept from asking: an outage lasts until somebody has noticed it.
+        while back_ends == 1 && server.first_unanswered(0).is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let opened = server.open(0);
         std::thread::sleep(Duration::from_millis(280) + uneven(number * 1000 + n, 40_000));
         Outage { closed, opened, first_unanswered: server.first_unanswered(0) }
@@ -53,7 +57,8 @@ fn run(back_ends: usize) -> Vec<(Found, Vec<Outage>)> {
     let mut truth = Vec::new();
     let found = probe_while(probes, NameService::parse("", ""), || {
         truth = std::thread::scope(|scope| {
-            let threads: Vec<_> = servers.iter().zip(0..).map(|(server, n)| scope.spawn(move || outages(server, n))).collect();
+            let threads: Vec<_> =
+                servers.iter().zip(0..).map(|(server, n)| scope.spawn(move || outages(server, back_ends, n))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
     });
@@ -115,7 +120,8 @@ fn one_of(back_ends: usize) {
         let attempts = by_slot(&found);
         let names: Vec<Option<&str>> =
             attempts.iter().map(|a| a.backend.map(|backend| &*found.backends[backend as usize])).collect();
-        assert!(attempts.iter().zip(&names).all(|(attempt, name)| attempt.outcome.is_ok() == name.is_some()));
+        // An answer that came too late has a name, too.
+        assert!(attempts.iter().zip(&names).all(|(attempt, name)| !attempt.outcome.is_ok() || name.is_some()));
         assert_eq!(found.backends.len(), back_ends);
         for outage in &truth {
             let during = |at: usize| {

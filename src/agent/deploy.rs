@@ -163,7 +163,7 @@ where
     /// The next message; cancel-safe. The end of the stream is an error, which tells what was said instead of a frame.
     async fn receive(&mut self) -> Result<FromAgent, String> {
         loop {
-            if let Some(message) = self.frames.next().map_err(|error| error.to_string())? {
+            if let Some(message) = self.frames.message().map_err(|error| error.to_string())? {
                 return Ok(message);
             }
             match self.output.next().await {

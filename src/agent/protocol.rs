@@ -197,7 +197,7 @@ impl Frames {
     }
 
     /// The next whole frame's message.
-    pub fn next<M: Message>(&mut self) -> Result<Option<M>, ProtocolError> {
+    pub fn message<M: Message>(&mut self) -> Result<Option<M>, ProtocolError> {
         let Some(head) = self.bytes.get(..5) else { return Ok(None) };
         let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let form = head[4];
@@ -240,7 +240,7 @@ mod tests {
             let (mut frames, mut read) = (Frames::default(), Vec::new());
             for piece in bytes.chunks(piece) {
                 frames.push(piece);
-                while let Some(message) = frames.next::<FromAgent>().unwrap() {
+                while let Some(message) = frames.message::<FromAgent>().unwrap() {
                     read.push(message);
                 }
             }
@@ -252,7 +252,7 @@ mod tests {
         fn garbage_never_panics(bytes in any::<Vec<u8>>(), form in prop_oneof![Just(JSON), Just(ATTEMPTS), any::<u8>()]) {
             let mut frames = Frames::default();
             frames.push(&frame(form, &[&bytes]));
-            let _ = frames.next::<FromAgent>();
+            let _ = frames.message::<FromAgent>();
             let _ = FromAgent::decode(form, &bytes);
         }
     }
@@ -261,7 +261,7 @@ mod tests {
     fn an_engines_complaint_is_shown() {
         let mut frames = Frames::default();
         frames.push(b"OCI runtime exec failed: exec format error\r\n");
-        let error = frames.next::<FromAgent>().unwrap_err().to_string();
+        let error = frames.message::<FromAgent>().unwrap_err().to_string();
         assert_eq!(error, "what it said is no frame: OCI runtime exec failed: exec format error");
     }
 }

@@ -106,7 +106,7 @@ fn read_frames(mut input: impl Read, events: &Sender<Event>, replies: &Sender<Op
 }
 
 fn hand_on(frames: &mut Frames, now: Moment, events: &Sender<Event>, replies: &Sender<Option<Vec<u8>>>) -> Result<(), String> {
-    while let Some(message) = frames.next::<ToAgent>().map_err(|error| error.to_string())? {
+    while let Some(message) = frames.message::<ToAgent>().map_err(|error| error.to_string())? {
         if let ToAgent::Ping(ping) = message {
             let _ = replies.send(Some(FromAgent::Pong { ping, agent: now }.encode()));
         }

@@ -256,7 +256,7 @@ fn nonsense_ends_an_agent_with_an_explanation() {
     let (mut frames, mut bytes) = (Frames::default(), Vec::new());
     io::Read::read_to_end(&mut stream, &mut bytes).unwrap();
     frames.push(&bytes);
-    assert!(matches!(frames.next().unwrap(), Some(FromAgent::Hello(_))));
-    let Some(FromAgent::Bye { error: Some(error) }) = frames.next().unwrap() else { panic!("no bye") };
+    assert!(matches!(frames.message().unwrap(), Some(FromAgent::Hello(_))));
+    let Some(FromAgent::Bye { error: Some(error) }) = frames.message().unwrap() else { panic!("no bye") };
     assert!(error.starts_with("understand the runner"), "{error}");
 }

@@ -153,3 +153,41 @@ impl Lines {
             .filter_map(|(index, (generation, line))| Some((u64::from(*generation) << 32 | index as u64, line.as_ref()?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pacer::Slot;
+    use super::*;
+
+    fn line(port: u16) -> Line {
+        let link = Link::Wire(Wire::socket(([127, 0, 0, 1], port).into()).unwrap());
+        Line { lane: 0, link, task: None, registered: false }
+    }
+
+    #[test]
+    fn a_closed_lines_key_finds_nothing_even_when_its_place_is_taken() {
+        let mut lines = Lines::default();
+        let (first, second) = (lines.insert(line(1)), lines.insert(line(2)));
+        assert!(lines.remove(first).is_some());
+        let third = lines.insert(line(3));
+        assert!(lines.get(first).is_none() && lines.remove(first).is_none());
+        assert!(lines.get(second).is_some() && lines.get(third).is_some());
+        assert_eq!(lines.len(), 2);
+        let keys: Vec<u64> = lines.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, [third, second]);
+    }
+
+    #[test]
+    fn phases_add_up_to_the_whole() {
+        let slot = Slot { number: 3, due: Moment(1_000_000) };
+        let mut task = Task::new(slot, Moment(1_002_999), 5_000_000, Phase::Connect);
+        assert_eq!((task.late_us, task.deadline), (2, Moment(6_002_999)));
+        for (at, next) in [(1_004_500, Phase::Send), (1_005_100, Phase::FirstByte), (1_009_700, Phase::Body)] {
+            task.mark(Moment(at));
+            task.phase = next;
+        }
+        let (attempt, _) = task.end(Moment(1_012_998), Outcome::Ok);
+        assert_eq!((attempt.phases.connect_us, attempt.phases.first_byte_us, attempt.phases.body_us), (1, 5, 3));
+        assert_eq!(attempt.duration_us(), 9);
+    }
+}

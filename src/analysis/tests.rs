@@ -290,7 +290,7 @@ fn findings_survive_json() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(50))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(50) })]
 
     /// With all back ends shut, both edges hold the truth, always, and are at most 1.2 periods wide.
     #[test]

@@ -153,9 +153,10 @@ fn marks(found: &Findings, spark: &Spark) -> String {
 fn counts(probe: &ProbeFinding) -> String {
     let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
     let (inside, all) = probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
-    let outside = (probe.total.failed - inside.min(probe.total.failed), probe.total.judged() - all.min(probe.total.judged()));
+    let settled = probe.settled();
+    let outside = (settled.failed.saturating_sub(inside), settled.judged().saturating_sub(all));
     let Some(first) = during.or(probe.windows.first()) else {
-        return format!("{} of {} failed", probe.total.failed, probe.total.judged());
+        return format!("{} of {} failed", settled.failed, settled.judged());
     };
     let parts: Vec<String> = probe.windows.iter().map(|window| in_window(window, window == first)).collect();
     format!("{}, {} of {} outside", parts.join(", "), outside.0, outside.1)

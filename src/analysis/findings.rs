@@ -278,7 +278,16 @@ impl ProbeFinding {
 
     /// How attempts ended from the first fault's request on.
     pub fn since_fault(&self) -> Tally {
-        self.periods.iter().filter(|p| p.period != Period::Before).fold(Tally::default(), |sum, p| sum.plus(p.tally))
+        self.sum(|period| !matches!(period, Period::Settling | Period::Before))
+    }
+
+    /// How attempts ended once the steady state held.
+    pub fn settled(&self) -> Tally {
+        self.sum(|period| period != Period::Settling)
+    }
+
+    fn sum(&self, wanted: impl Fn(Period) -> bool) -> Tally {
+        self.periods.iter().filter(|p| wanted(p.period)).fold(Tally::default(), |sum, p| sum.plus(p.tally))
     }
 }
 
@@ -286,7 +295,9 @@ impl ProbeFinding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Period {
-    /// Before the first fault was requested.
+    /// Before the steady state held: the workload comes up, and nothing is judged.
+    Settling,
+    /// From there, or from the beginning where no steady state was recorded, to the first fault's request.
     Before,
     /// From a fault's request to the request of its undo.
     Fault {

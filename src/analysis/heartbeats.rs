@@ -20,10 +20,10 @@ pub fn heartbeats(records: &[Record], until: Moment) -> Vec<HeartbeatFinding> {
     let mut nodes: BTreeMap<&str, Beats> = BTreeMap::new();
     for record in records.iter().take_while(|record| record.at < until) {
         match &record.event {
-            Event::Lease { namespace, name, renewed: Some(renewed), change, .. } if namespace == NODE_LEASES => {
-                if *change != Change::Deleted {
-                    nodes.entry(name).or_default().lease.push(renewed.as_nanosecond() as f64 / 1e9);
-                }
+            Event::Lease { namespace, name, renewed: Some(renewed), change, .. }
+                if namespace == NODE_LEASES && *change != Change::Deleted =>
+            {
+                nodes.entry(name).or_default().lease.push(renewed.as_nanosecond() as f64 / 1e9);
             }
             // The heartbeat's own time has whole seconds: what is received tells the interval.
             Event::Node { node, heartbeat: Some(heartbeat), change, .. } => {

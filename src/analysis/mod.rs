@@ -37,12 +37,18 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let faults = faults::faults(timeline, zero);
     let end = zero.at(timeline.records.last().map_or(timeline.header.anchor.monotonic, |record| record.at));
     let steady_after = steady(timeline, zero, false);
+    let steady_before = steady(timeline, zero, true);
+    let harmed = faults.first().map(|fault| fault.requested);
+    let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
+    let steady_since = steady_since.filter(|since| harmed.is_none_or(|harmed| *since <= harmed));
+    let run = probes::Run { zero, steady_since, faults: &faults, end };
+    let probes = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
     let mut found = Findings {
         completion: completion(timeline),
-        steady_before: steady(timeline, zero, true),
+        steady_before,
         recovery: recovery(&faults, steady_after.as_ref()),
-        probes: timeline.probes.iter().map(|file| probes::probe(file, &faults, zero, end)).collect(),
+        probes,
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,

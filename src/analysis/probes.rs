@@ -15,9 +15,22 @@ use crate::timeline::{Attempt, ProbeSpan};
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
 
-/// What a probe's clients noticed. `end` is the run's last moment.
-pub fn probe(file: &ProbeFile, faults: &[FaultFinding], zero: Zero, end: Seconds) -> ProbeFinding {
-    let mut pass = Pass::new(&file.span, faults, zero, end);
+/// What is known of the run around a probe's attempts.
+pub struct Run<'a> {
+    /// Its +0.
+    pub zero: Zero,
+    /// Since when the steady state held before any harm.
+    pub steady_since: Option<Seconds>,
+    /// Its faults.
+    pub faults: &'a [FaultFinding],
+    /// Its last moment.
+    pub end: Seconds,
+}
+
+/// What a probe's clients noticed.
+pub fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
+    let mut pass = Pass::new(&file.span, run);
+    let faults = run.faults;
     let mut attempts = InOrder::new(&file.span, file.attempts());
     while let Some(attempt) = attempts.next() {
         let named = attempts.reader().backends();
@@ -44,9 +57,9 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(span: &'a ProbeSpan, faults: &[FaultFinding], zero: Zero, end: Seconds) -> Self {
-        let segments = segments(span, faults);
-        let start = zero.at(span.start);
+    fn new(span: &'a ProbeSpan, run: &Run<'_>) -> Self {
+        let segments = segments(span, run);
+        let start = run.zero.at(span.start);
         Self {
             span,
             start: start.as_nanos(),
@@ -57,7 +70,7 @@ impl<'a> Pass<'a> {
             segments,
             classes: Classes::default(),
             late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
-            series: SeriesBuilder::new(start, end),
+            series: SeriesBuilder::new(start, run.end),
             asked: None,
             named: 0,
         }
@@ -137,10 +150,12 @@ fn clamp(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The parts of the run, by each fault's request and its undo's.
-fn segments(span: &ProbeSpan, faults: &[FaultFinding]) -> Vec<Segment> {
-    let mut segments = vec![Segment { period: Period::Before, from: Seconds::from_nanos(i64::MIN), miss: None }];
-    for fault in faults {
+/// The parts of the run, by the steady state, each fault's request and its undo's.
+fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
+    let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
+    let mut segments = vec![Segment { period: first, from: Seconds::from_nanos(i64::MIN), miss: None }];
+    segments.extend(run.steady_since.map(|from| Segment { period: Period::Before, from, miss: None }));
+    for fault in run.faults {
         let (miss, step) = (miss(span, fault), fault.step);
         let parts = [(Period::Fault { step }, Some(fault.requested)), (Period::AfterUndo { step }, fault.undo_requested)];
         for (period, from) in parts {
@@ -155,7 +170,7 @@ fn segments(span: &ProbeSpan, faults: &[FaultFinding]) -> Vec<Segment> {
 
 fn fault_of(period: Period, faults: &[FaultFinding]) -> Option<&FaultFinding> {
     match period {
-        Period::Before => None,
+        Period::Settling | Period::Before => None,
         Period::Fault { step } | Period::AfterUndo { step } => faults.iter().find(|fault| fault.step == step),
     }
 }

@@ -21,8 +21,8 @@ impl SeriesBuilder {
     /// column begins at 0.
     pub fn new(from: Seconds, to: Seconds) -> Self {
         let step = round_step((to - from).or_zero().as_nanos() / MOST_COLUMNS as i64);
-        let start = from.as_nanos().div_euclid(step) * step;
-        Self { start, step, column: 0, column_end: start + step, failed: vec![0], judged: vec![0] }
+        let start = from.as_nanos().div_euclid(step).saturating_mul(step);
+        Self { start, step, column: 0, column_end: start.saturating_add(step), failed: vec![0], judged: vec![0] }
     }
 
     /// Counts one attempt.

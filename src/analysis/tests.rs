@@ -116,6 +116,19 @@ fn background_errors_are_no_part_of_the_window() {
     assert!(found.warnings.contains(&Warning::BackgroundErrors { probe: "web".into(), failed: 6, of: 250 }));
 }
 
+/// While the workload comes up, failures are nobody's.
+#[test]
+fn failures_before_the_steady_state_are_not_judged() {
+    let outcome = |ms| if ms < -3000 || (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok };
+    let file = file(&span("web", 20, 200), &[], scripted(outcome));
+    let run = Run::new().endpoints(1, 1).steady(-100, true, -2900).kill(15_000);
+    let found = analyse(&run.probe(file).ended(26_000).build());
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+    let web = &found.probes[0];
+    assert_eq!((web.tally(Period::Settling).failed, web.tally(Period::Before).failed), (100, 0));
+    assert_eq!((web.settled().failed, web.since_fault().failed), (51, 51));
+}
+
 #[test]
 fn slots_that_were_not_sent_prove_nothing() {
     let found = scripted_kill(scripted(|ms| match ms {
@@ -290,7 +303,7 @@ fn findings_survive_json() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(50))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(50) })]
 
     /// With all back ends shut, both edges hold the truth, always, and are at most 1.2 periods wide.
     #[test]

@@ -32,7 +32,7 @@ pub struct Segment {
 impl Segment {
     fn limit(&self) -> Proof {
         match self.period {
-            Period::Before => Proof::StartOfData,
+            Period::Settling | Period::Before => Proof::StartOfData,
             Period::Fault { .. } => Proof::FaultRequest,
             Period::AfterUndo { .. } => Proof::UndoRequest,
         }
@@ -170,7 +170,7 @@ impl Tracker {
     }
 
     fn failure(&mut self, seen: Observation) {
-        if matches!(self.segments[self.current].period, Period::Before) {
+        if matches!(self.segments[self.current].period, Period::Settling | Period::Before) {
             return;
         }
         let in_flight = seen.sent < self.segments[self.current].from;

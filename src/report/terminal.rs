@@ -83,8 +83,9 @@ fn chain_line(line: &Line, style: &Style, out: &mut String) {
     let uncertain = line.uncertainty.map_or(String::new(), |by| format!("≤ {by}"));
     let at = format!("{:+.3}", line.at);
     let lead = format!("{at:>10} {}{}", pad(&uncertain, 10), pad(&line.label, 16));
-    let lead = pad(&lead, TEXT);
-    let columns = style.width - TEXT;
+    // A moment that lies far off, or a long label, moves its own text only.
+    let lead = if width(&lead) >= TEXT { format!("{lead} ") } else { pad(&lead, TEXT) };
+    let columns = style.width.saturating_sub(width(&lead));
     let mut lines = wrap(&line.text, columns);
     if let Some(predicted) = &line.predicted {
         let last = lines.last_mut().expect("there is a line");
@@ -94,7 +95,7 @@ fn chain_line(line: &Line, style: &Style, out: &mut String) {
         }
     }
     for (number, text) in lines.iter().enumerate() {
-        let lead = if number == 0 { lead.replacen(&line.label, &bold(&line.label, style), 1) } else { " ".repeat(TEXT) };
+        let lead = if number == 0 { lead.replacen(&line.label, &bold(&line.label, style), 1) } else { " ".repeat(width(&lead)) };
         out.push_str(format!("{lead}{text}").trim_end());
         out.push('\n');
     }
@@ -152,9 +153,10 @@ fn marks(found: &Findings, spark: &Spark) -> String {
 fn counts(probe: &ProbeFinding) -> String {
     let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
     let (inside, all) = probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
-    let outside = (probe.total.failed - inside.min(probe.total.failed), probe.total.judged() - all.min(probe.total.judged()));
+    let settled = probe.settled();
+    let outside = (settled.failed.saturating_sub(inside), settled.judged().saturating_sub(all));
     let Some(first) = during.or(probe.windows.first()) else {
-        return format!("{} of {} failed", probe.total.failed, probe.total.judged());
+        return format!("{} of {} failed", settled.failed, settled.judged());
     };
     let parts: Vec<String> = probe.windows.iter().map(|window| in_window(window, window == first)).collect();
     format!("{}, {} of {} outside", parts.join(", "), outside.0, outside.1)

@@ -336,3 +336,32 @@ fn predictions_never_see_the_measurement() {
     let detection = good.view().prediction().unwrap().detection;
     assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
 }
+
+/// A damaged or hostile file may say anything of its attempts.
+fn garbage() -> impl proptest::strategy::Strategy<Value = Vec<crate::timeline::Attempt>> {
+    use proptest::prelude::*;
+    let numbers = || prop_oneof![0u64..2000, any::<u64>()];
+    let attempt = (numbers(), numbers(), 0u16..600, numbers(), proptest::option::of(0u32..4), any::<bool>());
+    let attempt = attempt.prop_map(|(slot, late_us, code, first_byte_us, backend, reused)| {
+        let outcome = Answer::from_code(code).unwrap_or(Answer::Ok);
+        let phases = crate::timeline::attempts::Phases { first_byte_us, ..Default::default() };
+        crate::timeline::Attempt { slot, late_us, outcome, phases, backend, reused }
+    });
+    proptest::collection::vec(attempt, 0..200)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn garbage_has_a_report(attempts in garbage(), interval in 0u64..50) {
+        let file = file(&span("web", interval, 200), &["web-0", "web-1"], attempts);
+        let judged = Judged::new(Run::new().endpoints(2, 1).kill(3000).probe(file).ended(20_000), experiment());
+        terminal(&judged, 80);
+        let mut text = String::new();
+        log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
+        let mut bytes = Vec::new();
+        jsonl::write(&judged.timeline, &mut bytes).unwrap();
+        let _: json::Report = serde_json::from_str(&json::render(&judged.view())).unwrap();
+    }
+}

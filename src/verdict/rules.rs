@@ -66,7 +66,7 @@ fn words(expectation: &Expectation) -> (String, String) {
             (format!("errors of {probe}"), format!("at most {}", Seconds::from(*at_most)))
         }
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
-        Expectation::NoErrors { probe } => (format!("errors of {probe}"), "none".into()),
+        Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }

@@ -186,7 +186,8 @@ pub(super) fn ask(
 ) -> Result<(), String> {
     let responder = control.map(|header| Ok::<_, io::Error>((Responder::start()?, header))).transpose();
     let responder = responder.map_err(|error| format!("listen for the control probe: {error}"))?;
-    probes.extend(responder.as_ref().map(|(responder, header)| responder.probe(header.clone())));
+    let control = responder.as_ref().map(|(responder, header)| responder.probe(header.clone(), &probes));
+    probes.extend(control);
     let prober = Prober::new(probes, names).map_err(|error| error.to_string())?;
     prober.run(stop, sink).map_err(|error| error.to_string())
 }

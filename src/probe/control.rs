@@ -14,9 +14,9 @@ use crate::timeline::ProbeHeader;
 
 /// The control probe's name.
 pub const NAME: &str = "control";
-/// 10 attempts a second.
-const INTERVAL_NS: u64 = 100_000_000;
-const TIMEOUT_NS: u64 = 1_000_000_000;
+/// 20 attempts a second.
+const INTERVAL_NS: u64 = 50_000_000;
+const DEFAULT_TIMEOUT_NS: u64 = 1_000_000_000;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 /// How often the responder looks whether it is to end.
 const LOOK: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
@@ -55,8 +55,8 @@ impl Responder {
         Ok(Self { port, stop, thread: Some(thread) })
     }
 
-    /// The probe that asks it.
-    pub fn probe(&self, header: ProbeHeader) -> ProbeSpec {
+    /// The probe that asks it. It has the least time of `others` to do so: what keeps it from that keeps them, too.
+    pub fn probe(&self, header: ProbeHeader, others: &[ProbeSpec]) -> ProbeSpec {
         ProbeSpec {
             header,
             destination: Destination::Address((Ipv4Addr::LOCALHOST, self.port).into()),
@@ -69,7 +69,7 @@ impl Responder {
                 tls: None,
             }),
             interval_ns: INTERVAL_NS,
-            timeout_ns: TIMEOUT_NS,
+            timeout_ns: others.iter().map(|probe| probe.timeout_ns).min().unwrap_or(DEFAULT_TIMEOUT_NS),
         }
     }
 }

@@ -148,32 +148,33 @@ fn kubectl(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The moments of a report's chain, by name, in seconds after the fault.
-fn seconds(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
-}
-
-fn passed(output: &Output) {
-    assert!([0, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+/// The run came to its end and was judged. How it was judged is not asserted: bounds in seconds don't hold on every machine, the order
+/// of things does.
+fn judged(output: &Output) {
+    assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+    assert!(!output.stderr.contains("error:"), "{}", output.stderr);
+    output.prints("recovery");
 }
 
 fn worker_stop_shows_its_chain() {
     let lab = Lab::new();
     lab.home.file(".kube/config", "a user's own: must not be touched");
     let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
-    passed(&output);
+    judged(&output);
     for moment in ["stop requested", "errors", "down", "detected", "unready", "undone", "steady"] {
         output.prints(moment);
     }
     assert_eq!(std::fs::read_to_string(lab.home.path().join(".kube/config")).unwrap(), "a user's own: must not be touched");
-    super::chain::assert_order(&lab.report("latest"));
+    let report = lab.report("latest");
+    super::chain::assert_order(&report);
+    super::chain::assert_errors(&report, "web");
     lab.assert_clean();
 }
 
 fn one_fault(name: &str) {
     let lab = Lab::new();
     let output = lab.home.run(&["run", "-f", &lab.experiment(name)]);
-    passed(&output);
+    judged(&output);
     super::chain::assert_order(&lab.report("latest"));
     lab.assert_clean();
 }
@@ -279,7 +280,7 @@ fn through_the_users_context() {
     let before = std::fs::read_to_string(&config).unwrap();
     let context = format!("kind-{CLUSTER}");
     let arguments = ["run", "-f", &lab.experiment("node-pause"), "--context", &context, "--kubeconfig", &config.to_string_lossy()];
-    passed(&lab.home.run(&arguments));
+    judged(&lab.home.run(&arguments));
     assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
     lab.home
         .run(&["run", "-f", &lab.experiment("node-pause"), "--context", "nowhere", "--kubeconfig", &config.to_string_lossy()])

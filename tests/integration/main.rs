@@ -1,9 +1,11 @@
 //! The program as a whole: the table of layers, the command line without a cluster, recorded timelines, and the real thing on kind.
 
+mod agent;
 mod chain;
 mod kind;
 mod layers;
 mod offline;
+mod outages;
 mod program;
 
 use libtest_mimic::{Arguments, Trial};
@@ -12,7 +14,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests share one cluster and measure time: one after the other.
     arguments.test_threads = Some(1);
-    let tests = [layers(), offline::tests(), kind::tests()].into_iter().flatten().collect();
+    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), kind::tests()].into_iter().flatten().collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
 

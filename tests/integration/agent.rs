@@ -7,10 +7,23 @@ use std::time::{Duration, Instant};
 use outage::agent::protocol::{Frames, FromAgent, Message, Start, ToAgent};
 use outage::probe::control::header;
 
+use libtest_mimic::Trial;
+
+use super::test;
+
+/// All tests of the agent.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("agent::it_removes_its_own_file_and_probes", it_removes_its_own_file_and_probes),
+        test("agent::it_ends_with_its_input", it_ends_with_its_input),
+        test("agent::it_ends_when_its_runner_falls_silent", it_ends_when_its_runner_falls_silent),
+    ]
+}
+
 fn program() -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent");
-    std::fs::copy(env!("CARGO_BIN_EXE_kubectl-outage"), &path).unwrap();
+    std::fs::copy(super::program::PROGRAM, &path).unwrap();
     (dir, path)
 }
 
@@ -60,7 +73,6 @@ fn ends_within(child: &mut Child, limit: Duration) {
     }
 }
 
-#[test]
 fn it_removes_its_own_file_and_probes() {
     let (_dir, path) = program();
     let mut child = spawn(&path);
@@ -73,7 +85,6 @@ fn it_removes_its_own_file_and_probes() {
     assert!(child.wait().unwrap().success());
 }
 
-#[test]
 fn it_ends_with_its_input() {
     let (_dir, path) = program();
     let mut child = spawn(&path);
@@ -83,7 +94,6 @@ fn it_ends_with_its_input() {
     ends_within(&mut child, Duration::from_secs(2));
 }
 
-#[test]
 fn it_ends_when_its_runner_falls_silent() {
     let (_dir, path) = program();
     let mut child = spawn(&path);

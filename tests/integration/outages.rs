@@ -2,20 +2,33 @@
 //!
 //! Here only raw attempts are looked at: the truth lies between the neighbouring attempts on both edges.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use outage::probe::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use outage::probe::{NameService, ProbeSpec};
 use outage::timeline::{Attempt, Moment};
 
+use libtest_mimic::Trial;
+
+use super::test;
+
+/// All tests against known outages.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "outages::fifty_outages_lie_between_their_neighbouring_attempts",
+            fifty_outages_lie_between_their_neighbouring_attempts,
+        ),
+        test("outages::one_of_two_back_ends", one_of_two_back_ends),
+        test("outages::one_of_ten_back_ends", one_of_ten_back_ends),
+    ]
+}
+
 const RATE: f64 = 100.0;
 const PERIOD: Duration = Duration::from_millis(10);
 const TIMEOUT: Duration = Duration::from_millis(200);
 /// From sending a request until the server decides on it, on a machine that is not overloaded: a fifth of a period.
 const ON_THE_WAY: Duration = Duration::from_millis(2);
-/// Tests share two cores with each other, and each wants them for itself.
-static ALONE: Mutex<()> = Mutex::new(());
 const SERVERS: usize = 5;
 const OUTAGES: usize = 10;
 
@@ -50,7 +63,6 @@ fn outages(server: &GatedServer, back_ends: usize, number: u64) -> Vec<Outage> {
 }
 
 fn run(back_ends: usize) -> Vec<(Found, Vec<Outage>)> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let servers: Vec<GatedServer> = (0..SERVERS).map(|_| GatedServer::start(back_ends).unwrap()).collect();
     let probe = |(n, server): (usize, &GatedServer)| http_probe(&format!("p{n}"), server.address(), RATE, TIMEOUT);
     let probes: Vec<ProbeSpec> = servers.iter().enumerate().map(probe).collect();
@@ -83,7 +95,6 @@ fn failures(found: &Found, attempts: &[Attempt], outage: &Outage) -> Vec<usize> 
     (0..attempts.len()).filter(|&at| of_outage(&attempts[at])).collect()
 }
 
-#[test]
 fn fifty_outages_lie_between_their_neighbouring_attempts() {
     let (mut seen, mut overloaded) = (0, 0);
     for (found, truth) in run(1) {
@@ -144,12 +155,10 @@ fn one_of(back_ends: usize) {
     assert!((expected * 0.5..expected * 1.6).contains(&share), "{failed} of {asked} failed");
 }
 
-#[test]
 fn one_of_two_back_ends() {
     one_of(2);
 }
 
-#[test]
 fn one_of_ten_back_ends() {
     one_of(10);
 }

@@ -17,6 +17,16 @@ impl Classes {
         }
     }
 
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Classes) {
+        for (outcome, count) in &other.0 {
+            match self.0.iter_mut().find(|(seen, _)| seen == outcome) {
+                Some((_, sum)) => *sum += count,
+                None => self.0.push((*outcome, *count)),
+            }
+        }
+    }
+
     /// By label, most first, then by name.
     pub fn counts(&self) -> Vec<ClassCount> {
         let mut counts: Vec<ClassCount> = Vec::new();

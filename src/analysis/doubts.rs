@@ -62,7 +62,7 @@ fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
     if since.blind_share() > 0.001 {
         warnings.push(Warning::BlindProber { probe: probe.clone(), blind: since.blind, of: since.judged() + since.blind });
     }
-    if found.lateness.p99 > found.interval.max(LATE) {
+    if found.lateness.p99 > found.interval.max(LATE) && !found.control {
         let (p99, interval) = (found.lateness.p99, found.interval);
         warnings.push(Warning::LateProber { probe: probe.clone(), p99, interval });
     }

@@ -60,15 +60,11 @@ impl Scope<'_> {
             target: self.request.target.to_owned(),
             requested: self.zero.at(self.request.at),
             returned: at(FaultPhase::Returned),
-            confirmed: self.phase(FaultPhase::Confirmed).map(|(at, detail)| Seen {
-                at: self.zero.at(at),
-                own_time: None,
-                what: detail.to_owned(),
-            }),
+            confirmed: self.seen(FaultPhase::Confirmed),
             engine: self.engine(),
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
             undone: at(FaultPhase::Undone),
-            not_undone: self.phase(FaultPhase::NotUndone).map(|(_, detail)| detail.to_owned()),
+            not_undone: self.seen(FaultPhase::NotUndone).filter(|_| self.phase(FaultPhase::Undone).is_none()),
             node: self.node(undo_requested.unwrap_or(Moment(u64::MAX))),
             services,
             notices: self.notices(),
@@ -90,6 +86,11 @@ impl Scope<'_> {
             }
             _ => None,
         })
+    }
+
+    fn seen(&self, phase: FaultPhase) -> Option<Seen> {
+        let (at, detail) = self.phase(phase)?;
+        Some(Seen { at: self.zero.at(at), own_time: None, what: detail.to_owned() })
     }
 
     fn own(&self, time: &Option<jiff::Timestamp>) -> Option<Seconds> {

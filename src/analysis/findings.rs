@@ -23,7 +23,7 @@ pub struct Findings {
     pub steady_after: Option<Steady>,
     /// From the confirmed undo of the last fault until the steady state held again.
     pub recovery: Option<Seconds>,
-    /// Each probe.
+    /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
     /// The heartbeats that were seen before the first fault, by node.
     pub heartbeats: Vec<HeartbeatFinding>,
@@ -141,8 +141,8 @@ pub struct FaultFinding {
     pub undo_requested: Option<Seconds>,
     /// When the effect was seen to be gone.
     pub undone: Option<Seconds>,
-    /// Why it could not be undone.
-    pub not_undone: Option<String>,
+    /// When it was given up to undo it, and why; `None` when it was undone in the end.
+    pub not_undone: Option<Seen>,
     /// The node that it hit, as Kubernetes saw it.
     pub node: NodeFinding,
     /// The Services, and what became of their endpoints on the target.
@@ -356,7 +356,7 @@ pub struct PeriodTally {
     pub tally: Tally,
 }
 
-/// How late attempts were sent: bounds of a histogram's buckets (HdrHistogram, two significant digits).
+/// How late attempts were sent once the steady state held: bounds of a histogram's buckets (HdrHistogram, two significant digits).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lateness {

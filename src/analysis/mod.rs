@@ -5,6 +5,7 @@
 //! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ─┴-> findings.rs -> doubts.rs (warnings)
 //! ```
 
+mod burst;
 mod classes;
 mod clock;
 mod doubts;
@@ -42,7 +43,8 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
     let steady_since = steady_since.filter(|since| harmed.is_none_or(|harmed| *since <= harmed));
     let run = probes::Run { zero, steady_since, faults: &faults, end };
-    let probes = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
+    let mut probes: Vec<_> = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
+    probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
     let mut found = Findings {
         completion: completion(timeline),
@@ -57,6 +59,12 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     };
     found.warnings = doubts::warnings(timeline, &found, zero);
     found
+}
+
+/// The place of a probe among those that were started: the files come by name.
+fn started(timeline: &Timeline, name: &str) -> usize {
+    let started = |event: &Event| matches!(event, Event::ProbeStarted { probe } if probe == name);
+    timeline.records.iter().position(|record| started(&record.event)).unwrap_or(usize::MAX)
 }
 
 fn completion(timeline: &Timeline) -> Completion {

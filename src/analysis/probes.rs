@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
             // A kept TCP connection to a dead peer looks open: only opening one proves anything.
             reusable: span.probe.protocol != "tcp",
             tallies: vec![Tally::default(); segments.len()],
-            tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns))),
+            tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns)), span.probe.reused),
             segments,
             classes: Classes::default(),
             late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
@@ -94,7 +94,8 @@ impl<'a> Pass<'a> {
         let sent = Seconds::from_nanos(due.saturating_add(micros(attempt.late_us)));
         let done = Seconds::from_nanos(sent.as_nanos().saturating_add(micros(attempt.duration_us())));
         let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
-        let tally = &mut self.tallies[self.tracker.enter(sent, done, failed)];
+        let segment = self.tracker.enter(sent, done, failed);
+        let tally = &mut self.tallies[segment];
         if !ok {
             self.classes.count(attempt.outcome);
         }
@@ -103,7 +104,9 @@ impl<'a> Pass<'a> {
             return;
         }
         *if failed { &mut tally.failed } else { &mut tally.ok } += 1;
-        self.late.saturating_record(attempt.late_us);
+        if self.segments[segment].period != Period::Settling {
+            self.late.saturating_record(attempt.late_us);
+        }
         self.series.count(sent, failed);
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);

@@ -45,6 +45,7 @@ fn the_article_s_chain() {
     assert_eq!((fault.notices[0].at, fault.notices[0].own_time), (s(4.79), Some(s(3.793))));
     let window = window(&found, FAULT);
     assert!(window.start.when.holds(s(0.075)) && window.end.when.holds(s(4.845)), "{window:?}");
+    assert_eq!(window.bursts.len(), 1);
     assert!(!window.open && window.failed > 80 && window.longest_gap.is_some());
     assert!(found.probes[0].window(AFTER).is_none());
     assert!(found.warnings.is_empty(), "{:?}", found.warnings);
@@ -87,6 +88,9 @@ fn gaps_and_streaks_are_told() {
         _ => Outcome::Ok,
     }));
     let window = window(&found, FAULT);
+    let bursts: Vec<_> = window.bursts.iter().map(|b| (b.first_failure, b.last_failure, b.failed)).collect();
+    assert_eq!(bursts, [(s(1.0), s(1.1), 6), (s(2.0), s(2.04), 3)]);
+    assert_eq!((window.bursts[0].end.when.latest, window.bursts[1].start.when.earliest), (s(1.121), s(1.98)));
     let gap = window.longest_gap.unwrap();
     assert_eq!((gap.from, gap.to, gap.successes), (s(1.1), s(2.0), 44));
     assert_eq!((window.longest_streak, window.failed, window.attempts), (6, 9, 53));
@@ -141,20 +145,21 @@ fn slots_that_were_not_sent_prove_nothing() {
     assert!(found.warnings.iter().any(|w| matches!(w, Warning::BlindProber { blind: 10, .. })));
 }
 
-/// Connections that were kept go to one back end: only those that were opened are draws.
+/// Connections that were kept go to one back end: they are no draws, and a client that keeps them sees its own way only.
 #[test]
-fn reused_connections_are_no_draws() {
-    let reused = |reused_from: u64| {
+fn kept_connections_are_no_draws() {
+    let reused = |reused_from: u64, kept: bool| {
         let attempts = scripted(|ms| if (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
         let attempts = attempts.into_iter().map(|a| Attempt { reused: a.slot > reused_from && a.outcome.is_ok(), ..a }).collect();
-        let file = file(&span("web", 20, 200), &[], attempts);
-        analyse(&Run::new().endpoints(2, 1).kill(15_000).probe(file).ended(26_000).build())
+        let mut span = span("web", 20, 200);
+        span.probe.reused = kept;
+        analyse(&Run::new().endpoints(2, 1).kill(15_000).probe(file(&span, &[], attempts)).ended(26_000).build())
     };
-    let (fresh, kept) = (reused(u64::MAX), reused(0));
+    let (fresh, kept) = (reused(u64::MAX, false), reused(0, true));
     assert_eq!(window(&fresh, FAULT).end.proof, Proof::Draws { attempts: 5 });
     assert_eq!(window(&fresh, FAULT).start.when.earliest, s(0.9));
-    assert_eq!((window(&kept, FAULT).start.when.earliest, window(&kept, FAULT).start.proof), (s(0.0), Proof::FaultRequest));
-    assert!(window(&kept, FAULT).open);
+    assert_eq!((window(&kept, FAULT).start.when.earliest, window(&kept, FAULT).start.proof), (s(0.98), Proof::Neighbour));
+    assert_eq!((window(&kept, FAULT).end.proof, window(&kept, FAULT).end.when.latest), (Proof::Neighbour, s(2.021)));
 }
 
 /// A kept TCP connection to a dead peer looks open.

@@ -38,6 +38,28 @@ pub struct Window {
     pub longest_gap: Option<Gap>,
     /// The longest run of failures without a success between them.
     pub longest_streak: u64,
+    /// Where errors came, went and came again: parts with so many successes between them that chance is excluded. One at least.
+    pub bursts: Vec<Burst>,
+}
+
+/// A part of a window of errors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Burst {
+    /// When its first request that failed was sent.
+    pub first_failure: Seconds,
+    /// When its last request that failed was sent.
+    pub last_failure: Seconds,
+    /// When the client of that request knew of its failure.
+    pub waited_until: Seconds,
+    /// When it began.
+    pub start: Edge,
+    /// When it ended.
+    pub end: Edge,
+    /// How many attempts failed.
+    pub failed: u64,
+    /// How many attempts, from its first failure to its last, say something.
+    pub attempts: u64,
 }
 
 /// An edge of a window of errors.
@@ -69,6 +91,8 @@ pub enum Proof {
     UndoRequest,
     /// Nothing but the beginning of the data.
     StartOfData,
+    /// Nothing but the failure with which the next burst begins.
+    NextFailure,
     /// Nothing but the end of the data.
     EndOfData,
 }

@@ -19,8 +19,13 @@ use crate::timeline::Tuning;
 /// How a fault ends the heartbeats of the node that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KubeletEnd {
-    /// At once: power loss, a freeze, a cut cable, the kubelet stopped.
+    /// At once: a freeze.
     AtOnce,
+    /// So long after the request at the latest: a call that takes its time, such as one inside the node.
+    Within {
+        /// How long.
+        delay: Duration,
+    },
     /// By an orderly shutdown, which may take so long.
     Orderly {
         /// The longest that the shutdown may take.
@@ -35,7 +40,9 @@ impl KubeletEnd {
     pub fn of_fault(kind: &str, grace: Option<Duration>) -> Self {
         match kind {
             "nodeStop" => KubeletEnd::Orderly { grace: grace.unwrap_or(Duration::from_secs(10)) },
-            "nodeKill" | "nodePause" | "nodeDisconnect" | "kubeletStop" => KubeletEnd::AtOnce,
+            "nodePause" => KubeletEnd::AtOnce,
+            "nodeKill" => KubeletEnd::Within { delay: KILL },
+            "nodeDisconnect" | "kubeletStop" => KubeletEnd::Within { delay: INSIDE },
             _ => KubeletEnd::Never,
         }
     }
@@ -44,6 +51,7 @@ impl KubeletEnd {
     fn delay(self) -> Duration {
         match self {
             KubeletEnd::Orderly { grace } => grace.min(ORDERLY_EXIT),
+            KubeletEnd::Within { delay } => delay,
             KubeletEnd::AtOnce | KubeletEnd::Never => Duration::ZERO,
         }
     }
@@ -51,6 +59,10 @@ impl KubeletEnd {
 
 /// systemd ends the kubelet among the first; what takes the rest of the ten seconds are containers that ignore SIGTERM.
 const ORDERLY_EXIT: Duration = Duration::from_millis(600);
+/// `docker kill` came back after this.
+const KILL: Duration = Duration::from_millis(300);
+/// What is done inside a node (an exec through the engine) took effect within this, on two busy cores.
+const INSIDE: Duration = Duration::from_millis(1200);
 /// The kubelet waits between 1 and 1.04 times its setting from one heartbeat to the next.
 const JITTER: f64 = 1.04;
 /// The controller's loop sleeps the period *after* each pass: measured 1.0007 to 1.0011 s for 1 s.
@@ -166,8 +178,8 @@ pub fn predict(tuning: &Tuning, kubernetes: &str, end: KubeletEnd) -> Result<Pre
     let extra = if status_interval(tuning) < grace { 2 } else { 1 };
     let delay = end.delay();
     if !delay.is_zero() {
-        let source = "an orderly shutdown of a node ended its kubelet within this, measured on kind with Kubernetes 1.34.4";
-        constants.push(Constant { name: "kubelet's exit".into(), value: delay.into(), source: source.into() });
+        let source = "this kind of fault ended the heartbeats within this of its request, measured on kind with Kubernetes 1.34.4";
+        constants.push(Constant { name: "last heartbeat".into(), value: delay.into(), source: source.into() });
     }
     let pass = period.as_secs_f64();
     let earliest = f64::from(passes) * pass - JITTER * interval.as_secs_f64();

@@ -2,6 +2,7 @@
 
 use super::predict::StepPrediction;
 use super::text::count;
+use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::stats::Seconds;
 use crate::timeline::{Event, Timeline};
@@ -80,9 +81,7 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &[StepPredictio
         let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
         lines.push(Line::new(undone, "undone", format!("{undo}{ready}")));
     }
-    if let Some(why) = &fault.not_undone {
-        lines.push(Line::new(fault.undo_requested.unwrap_or(fault.requested), "NOT UNDONE", why.clone()));
-    }
+    lines.extend(fault.not_undone.as_ref().map(|seen| Line::new(seen.at, "NOT UNDONE", seen.what.clone())));
 }
 
 fn distinct<'a>(mut list: Vec<&'a ServiceFinding>, service: &'a ServiceFinding) -> Vec<&'a ServiceFinding> {
@@ -134,22 +133,35 @@ fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
     lines.extend(service.back.map(|when| Line::of(when, "ready again", format!("{which} is back in {}", service.service))));
 }
 
+/// Bursts of a window that have lines of their own.
+const MOST_BURSTS: usize = 5;
+
 fn of_window(window: &Window, name: &str, lines: &mut Vec<Line>) {
-    let again = if matches!(window.period, Period::AfterUndo { .. }) { " again" } else { "" };
-    let in_flight = if window.in_flight > 0 { ", in flight at the request" } else { "" };
-    let first = Line::new(window.first_failure, &format!("errors{again}"), format!("{name}first failed request sent{in_flight}"));
-    lines.push(first.within(window.first_failure - window.start.when.earliest));
-    if window.open {
-        let until = if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
-        let text = format!("{name}last failed request sent; nothing shows an end before {until}");
-        lines.push(Line::new(window.last_failure, "still failing", text));
-        return;
+    let all = window.bursts.len();
+    for (number, burst) in window.bursts.iter().enumerate() {
+        if number + 1 > MOST_BURSTS && number + 1 < all {
+            continue;
+        }
+        let again = if number > 0 || matches!(window.period, Period::AfterUndo { .. }) { " again" } else { "" };
+        let in_flight = if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };
+        let skipped = if all > MOST_BURSTS && number + 1 == all { format!(" of burst {all}") } else { String::new() };
+        let text = format!("{name}first failed request{skipped} sent{in_flight}");
+        let first = Line::new(burst.first_failure, &format!("errors{again}"), text);
+        lines.push(first.within(burst.first_failure - burst.start.when.earliest));
+        lines.push(if window.open && number + 1 == all { failing(window, name) } else { healed(burst, again, name) });
     }
-    let waited = format!("its client waited until {:+.3}", window.waited_until);
-    let which = if window.failed == 1 { "it was the only one" } else { "last failed request sent" };
-    let text = format!("{name}{which} ({waited})");
-    let last = Line::new(window.last_failure, &format!("healed{again}"), text);
-    lines.push(last.within(window.end.when.latest - window.last_failure));
+}
+
+fn failing(window: &Window, name: &str) -> Line {
+    let until = if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
+    Line::new(window.last_failure, "still failing", format!("{name}last failed request sent; nothing shows an end before {until}"))
+}
+
+fn healed(burst: &Burst, again: &str, name: &str) -> Line {
+    let which = if burst.failed == 1 { "it was the only one" } else { "last failed request sent" };
+    let text = format!("{name}{which} (its client waited until {:+.3})", burst.waited_until);
+    let last = Line::new(burst.last_failure, &format!("healed{again}"), text);
+    last.within(burst.end.when.latest - burst.last_failure)
 }
 
 fn steady(found: &Findings) -> Option<Line> {

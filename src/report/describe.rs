@@ -118,7 +118,7 @@ fn assertions(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Warnings:")?;
     for warning in &view.findings.warnings {
-        writeln!(out, "  {}: {}. Try: {}", warning.seen(), warning.matters(), warning.advice())?;
+        writeln!(out, "  {} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice())?;
     }
     Ok(())
 }

@@ -190,7 +190,9 @@ fn say(event: &Event) -> Option<String> {
             };
             format!("endpoint {name} of {service}: {state}")
         }
-        Event::KubeEvent { reason, regarding, change: Change::Changed, .. } if regarding.starts_with("Node/") => {
+        Event::KubeEvent { reason, regarding, change: Change::Changed, .. }
+            if regarding.starts_with("Node/") && !is_chatter(reason) =>
+        {
             format!("event: {reason} {regarding}")
         }
         Event::Interrupted { signal } => format!("interrupted by {signal}"),
@@ -198,6 +200,11 @@ fn say(event: &Event) -> Option<String> {
         Event::Ended => "the run ended".into(),
         _ => return None,
     })
+}
+
+/// What a kubelet says at each of its starts.
+fn is_chatter(reason: &str) -> bool {
+    reason.starts_with("NodeHas") || reason == "NodeAllocatableEnforced"
 }
 
 fn fault_phase(fault: &str, target: &str, phase: FaultPhase, detail: &str) -> String {

@@ -8,7 +8,7 @@ use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
 use crate::analysis::{Findings, Period, ProbeFinding, Window};
 use crate::stats::Seconds;
-use crate::verdict::{Assertion, Outcome};
+use crate::verdict::Assertion;
 
 /// How a terminal is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +53,9 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     for probe in &view.findings.probes {
         failures(view.findings, probe, style, out)?;
     }
-    assertions(view, style, out)?;
+    assertions(view, style, out);
     for warning in &view.findings.warnings {
-        let text = format!("{}: {}. Try: {}", warning.seen(), warning.matters(), warning.advice());
+        let text = format!("{} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice());
         out.push_str(&hang("  warning: ", &text, style.width));
     }
     out.push_str(&hang("  ", &closing(view), style.width));
@@ -169,26 +169,27 @@ fn in_window(window: &Window, first: bool) -> String {
         (true, _) => "in the window",
         (false, _) => "in the next window",
     };
-    format!("{} of {} failed {place} ({})", window.failed, window.attempts, classes.join(", "))
+    let bursts = if window.bursts.len() > 1 { format!(" in {} bursts", window.bursts.len()) } else { String::new() };
+    format!("{} of {} failed {place}{bursts} ({})", window.failed, window.attempts, classes.join(", "))
 }
 
-fn assertions(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
+fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
     let (said, unsaid): (Vec<_>, Vec<_>) = view.verdict.assertions.iter().partition(|assertion| assertion.why.is_none());
     out.push('\n');
     in_rows(&said, style, out);
-    for assertion in unsaid {
+    for assertion in &unsaid {
         let word = assertion.outcome.word();
-        let text = format!("{}: {}", assertion.said(), assertion.why.as_deref().unwrap_or_default());
+        let why = assertion.why.as_ref().filter(|why| **why != view.verdict.summary);
+        let text = why.map_or(assertion.said(), |why| format!("{}: {why}", assertion.said()));
         let lines = hang(&format!("  {word}  "), &text, style.width);
         out.push_str(&lines.replacen(word, &judged(word, assertion.outcome, style), 1));
     }
-    let said_already = view.verdict.assertions.iter().any(|a| a.why.as_ref() == Some(&view.verdict.summary));
-    if view.verdict.assertions.is_empty() || (view.verdict.outcome == Outcome::Inconclusive && !said_already) {
-        let mut summary = view.verdict.summary.clone();
-        summary[..1].make_ascii_uppercase();
-        writeln!(out, "{}", hang("  ", &format!("{summary}."), style.width).trim_end())?;
+    // What holds for all of them is said once.
+    if unsaid.iter().all(|assertion| assertion.why.as_ref() == Some(&view.verdict.summary)) && said.is_empty() {
+        let mut letters = view.verdict.summary.chars();
+        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+        out.push_str(&hang("  ", &format!("{first}{}.", letters.as_str()), style.width));
     }
-    Ok(())
 }
 
 /// As many on a line as there is room for.

@@ -13,7 +13,12 @@ pub fn of_run(found: &Findings) -> Option<String> {
     match &found.completion {
         Completion::Complete => {}
         Completion::Interrupted { signal } => return Some(format!("the run was interrupted ({signal})")),
-        Completion::Failed { error } => return Some(format!("the run failed: {error}")),
+        Completion::Failed { error } => {
+            return Some(format!(
+                "the run failed: {}",
+                error.strip_prefix("failed to ").map_or(error.clone(), |rest| format!("could not {rest}"))
+            ));
+        }
         Completion::Died => return Some("the run has no end: it died, or still goes on".into()),
     }
     if found.steady_before.as_ref().is_some_and(|steady| steady.held_since.is_none()) {

@@ -152,6 +152,8 @@ fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bo
     };
     if !window.open {
         let measured = format!("for {}", window.length);
+        let bursts = window.bursts.len();
+        let measured = if bursts > 1 { format!("{measured} in {bursts} bursts") } else { measured };
         return Finding::bounded(window.length, bound, measured).doubted_pass(doubt::of_successes(found, probe));
     }
     let measured = Some(format!("for {} at least", window.length.least));

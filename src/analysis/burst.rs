@@ -1,0 +1,261 @@
+//! A burst of errors: the failures between two long runs of successes, and what bounds them.
+//!
+//! A client that keeps its connections draws no back ends: its neighbouring successes show that its own way worked. The window of such
+//! a probe is what clients of its kind saw, and not how long a back end was away.
+
+use std::collections::VecDeque;
+
+use super::classes::Classes;
+use super::findings::{Period, When};
+use super::tracker::{Observation, Segment};
+use super::window::{Burst, Edge, Gap, Proof, Window};
+use crate::stats::{Between, Seconds, draws_to_exclude, share_at_least};
+
+/// A success, in seconds after +0.
+#[derive(Clone, Copy, Debug)]
+pub struct Success {
+    /// When it was sent.
+    pub sent: Seconds,
+    /// When it was answered.
+    pub done: Seconds,
+}
+
+/// A burst that has begun.
+#[derive(Debug)]
+pub struct Open {
+    first: Success,
+    first_in_flight: bool,
+    /// The first failure that was sent after the fault's request.
+    first_after_request: Option<Seconds>,
+    last_sent: Seconds,
+    waited_until: Seconds,
+    draws_before: Vec<Success>,
+    last_before: Option<Success>,
+    hit_before: Option<Success>,
+    draws_after: Vec<Success>,
+    first_success_after: Option<Success>,
+    hit_after: Option<Success>,
+    failed: u64,
+    in_flight: u64,
+    seen: u64,
+    seen_at_last: u64,
+    successes: u64,
+    gap: Option<Gap>,
+    streak: u64,
+    longest_streak: u64,
+    classes: Classes,
+}
+
+impl Open {
+    /// Begins with a failure, and the successes before it.
+    pub fn new(
+        first: Observation,
+        first_in_flight: bool,
+        draws: &VecDeque<Success>,
+        last_before: Option<Success>,
+        hit_before: Option<Success>,
+    ) -> Self {
+        Self {
+            first: Success { sent: first.sent, done: first.done },
+            first_in_flight,
+            first_after_request: None,
+            last_sent: first.sent,
+            waited_until: first.done,
+            draws_before: draws.iter().copied().collect(),
+            last_before,
+            hit_before,
+            draws_after: Vec::new(),
+            first_success_after: None,
+            hit_after: None,
+            failed: 0,
+            in_flight: 0,
+            seen: 0,
+            seen_at_last: 0,
+            successes: 0,
+            gap: None,
+            streak: 0,
+            longest_streak: 0,
+            classes: Classes::default(),
+        }
+    }
+
+    /// Successes since the last failure.
+    pub fn successes(&self) -> u64 {
+        self.successes
+    }
+
+    /// Takes a success; `hit` when a back end that was hit answered. No more than `keep` draws are kept.
+    #[inline]
+    pub fn success(&mut self, success: Success, seen: Observation, hit: bool, keep: usize) {
+        self.seen += 1;
+        self.successes += 1;
+        self.streak = 0;
+        if !seen.proves {
+            return;
+        }
+        self.first_success_after = self.first_success_after.or(Some(success));
+        if seen.draw && self.draws_after.len() < keep {
+            self.draws_after.push(success);
+        }
+        if hit {
+            self.hit_after = self.hit_after.or(Some(success));
+        }
+    }
+
+    /// Takes a failure.
+    #[inline]
+    pub fn failure(&mut self, seen: Observation, in_flight: bool) {
+        if self.successes > self.gap.map_or(0, |gap| gap.successes) {
+            self.gap = Some(Gap { from: self.last_sent, to: seen.sent, successes: self.successes });
+        }
+        self.seen += 1;
+        self.seen_at_last = self.seen;
+        self.failed += 1;
+        self.in_flight += u64::from(in_flight);
+        self.successes = 0;
+        self.streak += 1;
+        self.longest_streak = self.longest_streak.max(self.streak);
+        self.classes.count(seen.outcome);
+        self.last_sent = seen.sent;
+        self.waited_until = seen.done;
+        if !in_flight {
+            self.first_after_request = self.first_after_request.or(Some(seen.sent));
+        }
+        self.draws_after.clear();
+        (self.first_success_after, self.hit_after) = (None, None);
+    }
+
+    /// How many draws prove an edge. Where successes lie between failures although all back ends were hit, or the share isn't known,
+    /// the share that was seen failing inside the window (its lower bound) takes its place.
+    fn draws_needed(&self, miss: Option<f64>) -> Option<u64> {
+        let mixed = self.seen_at_last > self.failed;
+        match miss {
+            Some(miss) if miss > 0.0 || !mixed => draws_to_exclude(miss),
+            _ => draws_to_exclude(1.0 - share_at_least(self.failed.saturating_sub(2), self.seen_at_last.saturating_sub(2))),
+        }
+    }
+
+    /// Ends it, with its brackets. `limit` bounds the end where nothing else does.
+    pub fn close(self, segment: &Segment, start_of_data: Seconds, limit: (Seconds, Proof), kept: bool) -> Part {
+        let needed = self.draws_needed(segment.miss);
+        let (start_at, start_proof) = self.start_bound(needed, segment, start_of_data, kept);
+        let (end_at, end_proof) = self.end_bound(needed, kept).unwrap_or(limit);
+        Part {
+            first_failure: self.first.sent,
+            last_failure: self.last_sent,
+            waited_until: self.waited_until,
+            start: (When { earliest: start_at, latest: self.start_latest() }, start_proof),
+            end: (When { earliest: self.last_sent, latest: end_at.max(self.last_sent) }, end_proof),
+            failed: self.failed,
+            attempts: self.seen_at_last,
+            successes_after: self.successes,
+            classes: self.classes,
+            in_flight: self.in_flight,
+            gap: self.gap,
+            streak: self.longest_streak,
+        }
+    }
+
+    /// By when the back end had gone: a request reaches it a little after it was sent, and no later than its neighbours were answered.
+    fn start_latest(&self) -> Seconds {
+        let took = |s: Option<Success>| s.map_or(Seconds::ZERO, |s| s.done - s.sent);
+        let own = self.first.done - self.first.sent;
+        let neighbours = took(self.last_before).max(took(self.first_success_after));
+        let transit = if neighbours > Seconds::ZERO { neighbours.min(own) } else { own };
+        if !self.first_in_flight {
+            return self.first.sent + transit;
+        }
+        self.first_after_request.map_or(self.first.done, |sent| self.first.done.min(sent + transit))
+    }
+
+    fn start_bound(&self, needed: Option<u64>, segment: &Segment, start_of_data: Seconds, kept: bool) -> (Seconds, Proof) {
+        if self.first_in_flight {
+            // What was sent before the request and answered was not harmed, whichever back end it went to.
+            return self.last_before.map_or((start_of_data, Proof::StartOfData), |s| (s.sent, Proof::Neighbour));
+        }
+        let neighbour = self.last_before.filter(|_| kept || needed == Some(1)).map(|s| (s.sent, Proof::Neighbour));
+        let draws = needed.and_then(|k| {
+            let place = self.draws_before.len().checked_sub(usize::try_from(k).ok()?)?;
+            Some((self.draws_before[place].sent, Proof::Draws { attempts: k }))
+        });
+        let hit = self.hit_before.map(|s| (s.sent, Proof::BackEnd));
+        let proofs = [hit, neighbour, draws.filter(|_| needed != Some(1))];
+        let best = proofs.into_iter().flatten().max_by_key(|(at, _)| *at).unwrap_or((start_of_data, Proof::StartOfData));
+        // Nothing was harmed earlier.
+        if best.0 < segment.from { (segment.from, segment.limit()) } else { best }
+    }
+
+    fn end_bound(&self, needed: Option<u64>, kept: bool) -> Option<(Seconds, Proof)> {
+        let neighbour = self.first_success_after.filter(|_| kept || needed == Some(1)).map(|s| (s.done, Proof::Neighbour));
+        let draws = needed.filter(|k| *k > 1).and_then(|k| {
+            let draw = self.draws_after.get(usize::try_from(k).ok()? - 1)?;
+            Some((draw.done, Proof::Draws { attempts: k }))
+        });
+        let hit = self.hit_after.map(|s| (s.done, Proof::BackEnd));
+        [hit, neighbour, draws].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+/// A burst that has ended. Its brackets are of the prober's own clock.
+#[derive(Debug)]
+pub struct Part {
+    first_failure: Seconds,
+    last_failure: Seconds,
+    waited_until: Seconds,
+    start: (When, Proof),
+    end: (When, Proof),
+    failed: u64,
+    attempts: u64,
+    successes_after: u64,
+    classes: Classes,
+    in_flight: u64,
+    gap: Option<Gap>,
+    streak: u64,
+}
+
+impl Part {
+    fn burst(&self, uncertainty: Seconds) -> Burst {
+        let edge = |(when, proof): (When, Proof)| {
+            let when = When { earliest: when.earliest - uncertainty, latest: when.latest + uncertainty };
+            Edge { when, proof }
+        };
+        Burst {
+            first_failure: self.first_failure,
+            last_failure: self.last_failure,
+            waited_until: self.waited_until,
+            start: edge(self.start),
+            end: edge(self.end),
+            failed: self.failed,
+            attempts: self.attempts,
+        }
+    }
+}
+
+/// A period's bursts as one window; `None` without any. `limit` is what bounds the last one where nothing else does.
+pub fn merge(period: Period, parts: Vec<Part>, limit: Proof, uncertainty: Seconds) -> Option<Window> {
+    let (first, last) = (parts.first()?, parts.last()?);
+    let mut classes = Classes::default();
+    parts.iter().for_each(|part| classes.add(&part.classes));
+    let between: u64 = parts[..parts.len() - 1].iter().map(|part| part.successes_after).sum();
+    let apart =
+        parts.windows(2).map(|two| Gap { from: two[0].last_failure, to: two[1].first_failure, successes: two[0].successes_after });
+    let bursts: Vec<Burst> = parts.iter().map(|part| part.burst(uncertainty)).collect();
+    Some(Window {
+        period,
+        first_failure: first.first_failure,
+        last_failure: last.last_failure,
+        waited_until: last.waited_until,
+        start: bursts[0].start,
+        end: bursts[bursts.len() - 1].end,
+        // One clock stamped both ends: its offset falls out.
+        length: Between::new(last.last_failure - first.start.0.latest, last.end.0.latest - first.start.0.earliest),
+        open: last.end.1 == limit,
+        failed: parts.iter().map(|part| part.failed).sum(),
+        attempts: between + parts.iter().map(|part| part.attempts).sum::<u64>(),
+        classes: classes.counts(),
+        in_flight: parts.iter().map(|part| part.in_flight).sum(),
+        longest_gap: parts.iter().filter_map(|part| part.gap).chain(apart).max_by_key(|gap| gap.successes),
+        longest_streak: parts.iter().map(|part| part.streak).max().unwrap_or(0),
+        bursts,
+    })
+}

@@ -144,6 +144,9 @@ impl World for KindWorld<'_> {
         let mut hosts = Vec::new();
         for (number, (place, specs)) in self.placed(at_risk).await?.into_iter().enumerate() {
             hosts.extend(place.node().map(str::to_owned));
+            if let Some(text) = too_fast(&specs, &place) {
+                let _ = out.send(AgentMessage::Note { warning: true, text });
+            }
             // Each place has a control probe; its name must be its own.
             let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
             let control = Some(control::header(&name, &place.describe(), place.node()));
@@ -181,6 +184,21 @@ impl World for KindWorld<'_> {
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         self.tools.fulfil(obligation, progress).await
     }
+}
+
+/// New connections a second from one place above which a port is used again within the two minutes for which Linux remembers a connection
+/// that hung, with its back end (see `probe/ports.rs`). Linux' default range has 28 232 ports.
+const PORTS_LAST: f64 = 28_232.0 / 120.0;
+
+fn too_fast(specs: &[ProbeSpec], place: &Place) -> Option<String> {
+    let new = specs.iter().filter(|spec| !spec.header.reused && spec.header.service.is_some());
+    let rate: f64 = new.map(|spec| 1e9 / spec.interval_ns as f64).sum();
+    (rate > PORTS_LAST).then(|| {
+        format!(
+            "{rate:.0} new connections a second from {} use each local port again within two minutes: one that hung in the outage may make a later one hang (up to {PORTS_LAST:.0} a second don't)",
+            place.describe()
+        )
+    })
 }
 
 fn node_of(node: crate::cluster::Node) -> target::Node {

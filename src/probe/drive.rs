@@ -7,6 +7,7 @@ use super::http::{self, Progress};
 use super::line::{Line, Link, Task};
 use super::lookup::Step;
 use super::names::NameService;
+use super::ports::Ports;
 use super::spec::Question;
 use super::tls::Tls;
 use super::wire::{Wire, outcome_of};
@@ -68,6 +69,8 @@ pub struct Driver<'a> {
     pub port: u16,
     /// How names are resolved.
     pub names: &'a NameService,
+    /// The local ports of new connections.
+    pub ports: &'a Ports,
     /// Where answers are read to.
     pub buffer: &'a mut [u8],
 }
@@ -124,7 +127,7 @@ impl Driver<'_> {
 
     fn connect(&self, address: IpAddr) -> io::Result<Wire> {
         let address = SocketAddr::new(address, self.port);
-        let mut wire = Wire::socket(address)?;
+        let mut wire = Wire::socket(address, self.ports)?;
         wire.connect(address)?;
         Ok(wire)
     }

@@ -157,10 +157,11 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::super::pacer::Slot;
+    use super::super::ports::Ports;
     use super::*;
 
     fn line(port: u16) -> Line {
-        let link = Link::Wire(Wire::socket(([127, 0, 0, 1], port).into()).unwrap());
+        let link = Link::Wire(Wire::socket(([127, 0, 0, 1], port).into(), &Ports::of_this_network(1)).unwrap());
         Line { lane: 0, link, task: None, registered: false }
     }
 

@@ -19,6 +19,7 @@ mod message;
 mod names;
 mod pacer;
 mod poller;
+mod ports;
 mod prober;
 mod recorder;
 pub mod spec;

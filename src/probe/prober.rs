@@ -11,6 +11,7 @@ use super::lookup::Lookup;
 use super::names::NameService;
 use super::pacer::Slot;
 use super::poller::Poller;
+use super::ports::Ports;
 use super::spec::{Destination, ProbeSpec};
 use super::wire::{Wire, outcome_of};
 use crate::timeline::{Moment, Outcome, Phase, ProbeSpan};
@@ -59,6 +60,7 @@ pub struct Prober {
     lines: Lines,
     poller: Poller,
     names: NameService,
+    ports: Ports,
     buffer: Vec<u8>,
     ready: Vec<u64>,
     again: Vec<u64>,
@@ -82,6 +84,7 @@ impl Prober {
             lines: Lines::default(),
             poller: Poller::new()?,
             names,
+            ports: Ports::of_this_network(seed()),
             buffer: vec![0; 64 * 1024],
             ready: Vec::new(),
             again: Vec::new(),
@@ -155,7 +158,7 @@ impl Prober {
                 }
             },
         };
-        let mut wire = Wire::socket(address)?;
+        let mut wire = Wire::socket(address, &self.ports)?;
         let sent = Moment::now();
         wire.connect(address)?;
         Ok(self.line(lane, Link::Wire(wire), Task::new(slot, sent, self.lanes[lane].timeout_ns, Phase::Connect)))
@@ -200,7 +203,8 @@ impl Prober {
         if line.task.is_none() {
             return self.idle_event(key);
         }
-        let mut driver = Driver { ask: &lane.ask, port: lane.port(), names: &self.names, buffer: &mut self.buffer };
+        let mut driver =
+            Driver { ask: &lane.ask, port: lane.port(), names: &self.names, ports: &self.ports, buffer: &mut self.buffer };
         let turn = driver.drive(line);
         self.turn(key, turn);
     }
@@ -304,7 +308,8 @@ impl Prober {
         for key in keys {
             let Some(line) = self.lines.get(key) else { continue };
             let lane = &self.lanes[line.lane];
-            let mut driver = Driver { ask: &lane.ask, port: lane.port(), names: &self.names, buffer: &mut self.buffer };
+            let mut driver =
+                Driver { ask: &lane.ask, port: lane.port(), names: &self.names, ports: &self.ports, buffer: &mut self.buffer };
             let turn = driver.tick(line, now);
             self.turn(key, turn);
         }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+use super::ports::Ports;
 use super::tls::Tls;
 use crate::timeline::{Outcome, Phase};
 
@@ -23,10 +24,11 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Makes a socket for an address. Nothing is sent yet.
-    pub fn socket(address: SocketAddr) -> io::Result<Self> {
+    /// Makes a socket for an address, with a port of its own. Nothing is sent yet.
+    pub fn socket(address: SocketAddr, ports: &Ports) -> io::Result<Self> {
         let socket = nonblocking(Domain::for_address(address))?;
         socket.set_linger(Some(Duration::ZERO))?;
+        ports.bind(&socket, address);
         Ok(Self { stream: socket.into(), tls: None })
     }
 

@@ -61,7 +61,10 @@ pub fn print(runs: &[Judged], form: Form, env: &Env) {
     let style = Style { width: env.width, colour: env.colour, ..Style::default() };
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
     match form {
-        Form::Text | Form::Wide => super::print(&text(&views, &style)),
+        Form::Text => super::print(&text(&views, &style)),
+        Form::Wide => {
+            super::print(&(text(&views, &style) + "\n" + &runs.iter().map(Judged::describe).collect::<Vec<_>>().join("\n")))
+        }
         Form::Json => super::print(&structured(&views, json::render, json::pretty)),
         Form::Yaml => super::print(&structured(&views, json::render_yaml, json::yaml)),
         Form::Junit => super::print(&junit::render(&views)),

@@ -14,6 +14,8 @@ use crate::engine::watchdog;
 
 /// Waits, and undoes if it must. There is nobody to tell: the ledger says what is left.
 pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
+    // Away from the terminal: its Ctrl-C and its end are for the run.
+    let _ = rustix::process::setsid();
     let state = StateDir::open(&args.state_dir, &args.cluster)?;
     if !watchdog::wait(&state, &args.run, Duration::from_secs(args.deadline_secs)) {
         return Ok(exit::PASS);

@@ -68,7 +68,7 @@ impl KindWorld<'_> {
         self.containers
             .iter()
             .find(|c| c.name == node)
-            .ok_or_else(|| Trouble::refused(format!("node {node} is no container of this cluster")))
+            .ok_or_else(|| Trouble::refused(format!("node {node} is no container of this engine, by label and address")))
     }
 
     /// Probes that share a place share a prober.

@@ -1,5 +1,9 @@
 //! Taking back what is owed: at the end of every run, however it ends.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
 use super::ledger::{Entry, Ledger, Obligation};
 use super::recorder::Recorder;
 use super::trouble::Trouble;
@@ -36,7 +40,9 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
     let mut not_undone = Vec::new();
     for entry in owed {
         let voice = voice(&entry.obligation, recorder);
-        if let Err(why) = settle(entry.id, &entry.obligation, &voice, world, ledger).await {
+        // A fault of our own in one undo must not keep the others from being done.
+        let settled = AssertUnwindSafe(settle(entry.id, &entry.obligation, &voice, world, ledger)).catch_unwind().await;
+        if let Err(why) = settled.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))) {
             not_undone.push(NotUndone { what: entry.obligation.describe(), why });
         }
     }

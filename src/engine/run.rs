@@ -94,7 +94,7 @@ async fn forward_until_stopped(
         trouble = broken(recorder) => Err(Stop::Trouble(trouble)),
         ended = forward => match ended {
             Ok(result) => result.map_err(Stop::Trouble),
-            Err(panic) => Err(Stop::Trouble(panicked(panic.as_ref()))),
+            Err(panic) => Err(Stop::Trouble(Trouble::panicked(panic.as_ref()))),
         },
     }
 }
@@ -114,12 +114,6 @@ async fn broken(recorder: &Recorder) -> Trouble {
             })
         })
         .await
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Trouble {
-    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-    Trouble::failed(format!("this program has a fault of its own: {}", text.unwrap_or_default()))
-        .hint("please report it, with the run's folder")
 }
 
 async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, ledger: &mut Ledger) -> Result<(), Trouble> {

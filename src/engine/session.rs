@@ -16,6 +16,7 @@ use super::run::{self, Job, RunEnd};
 use super::trouble::Trouble;
 use super::{seed::Seed, watchdog};
 use crate::cluster::{Kind, Manifest, ManifestError, Workload};
+use crate::docker::Container;
 use crate::experiment::Parsed;
 use crate::timeline::{Anchor, Event, Header, RunFolder};
 
@@ -129,7 +130,7 @@ impl Session<'_> {
             access: ground.access.clone(),
             docker: ground.docker.clone(),
             cluster: ground.cluster.clone(),
-            containers: ground.containers.clone(),
+            containers: nodes_of(ground),
             processors,
             workload,
             binary: self.binary.clone(),
@@ -148,6 +149,12 @@ impl Session<'_> {
         ];
         watchdog::start(&self.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
     }
+}
+
+/// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's. Nothing else is touched.
+fn nodes_of(ground: &Ground) -> Vec<Container> {
+    let known = |container: &&Container| ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id));
+    ground.containers.iter().filter(known).cloned().collect()
 }
 
 /// A run's id, which sorts by time, and its short form.

@@ -170,6 +170,25 @@ async fn an_interruption_at_any_time_is_undone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(dir.path(), &header()).unwrap();
+    // Where the probe's attempts should go something else is in the way.
+    std::fs::create_dir(folder.path().join("web.attempts")).unwrap();
+    let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
+    let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
+    let (experiment, tuning, mut world) = (experiment(), Tuning::default(), FakeWorld::new(None));
+    let job = Job { run: "r", experiment: &experiment, tuning: &tuning, seed: 1, arm: &|_| Ok(()) };
+    let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &Abort::by_hand().1).await;
+    drop(recorder);
+    recording.finish().await;
+    let Some(Stop::Trouble(trouble)) = end.stop else { panic!("{end:?}") };
+    assert!(trouble.message.contains("timeline"), "{trouble}");
+    assert!(end.not_undone.is_empty() && ledger.owed().is_empty());
+    assert!(!world.truth.lock().unwrap().namespace);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_undone_is_named_and_stays_owed() {
     let mut world = FakeWorld::new(None);
     world.undo_fails = true;

@@ -1,5 +1,6 @@
 //! What goes wrong in a run, as a person is told: what failed, its causes, and what can be done.
 
+use std::any::Any;
 use std::error::Error;
 
 /// Whether anything had been harmed when it went wrong.
@@ -44,6 +45,13 @@ impl Trouble {
     /// Failed on the way, by an error whose text fits after "failed to".
     pub fn failed_to(error: &dyn Error) -> Self {
         Self { kind: TroubleKind::Failed, ..Self::refused_to(error) }
+    }
+
+    /// A fault of this program's own.
+    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::failed(format!("this program has a fault of its own: {}", text.unwrap_or("it did not say which")))
+            .hint("please report it, with the run's folder")
     }
 
     /// With the causes of an error.

@@ -43,7 +43,8 @@ pub fn render(view: &View<'_>, style: &Style) -> String {
 fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     title(view, style, out);
     out.push_str(&hang("", &view.subtitle(), style.width));
-    for probe in &view.findings.probes {
+    // A control probe is only of interest when it failed.
+    for probe in view.findings.probes.iter().filter(|probe| !probe.control || probe.total.failed > 0) {
         out.push_str(&hang("", &view.probe_line(probe), style.width));
     }
     out.push('\n');

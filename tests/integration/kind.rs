@@ -33,6 +33,11 @@ pub fn tests() -> Vec<Trial> {
         ("other_settings_are_refused", other_settings_are_refused),
         ("a_probe_on_the_target_is_refused", a_probe_on_the_target_is_refused),
         ("through_the_users_context", through_the_users_context),
+        ("every_kind_of_probe", every_kind_of_probe),
+        ("no_kind_is_refused_with_a_hint", no_kind_is_refused_with_a_hint),
+        ("a_runs_directory_that_cannot_be_written", a_runs_directory_that_cannot_be_written),
+        // The last one: it deletes the cluster.
+        ("a_cluster_that_is_deleted_under_the_run", a_cluster_that_is_deleted_under_the_run),
     ];
     let missing = missing();
     let required = std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some();
@@ -189,7 +194,7 @@ fn a_second_run_is_refused() {
     let mut first = lab.home.start(&["run", "-f", &experiment]);
     first.wait_for("watching the cluster", 3 * MINUTE);
     lab.home.run(&["run", "-f", &experiment]).exits(4).says("another run is going on");
-    first.signal("INT");
+    first.signal("HUP");
     first.finish().exits(130);
     lab.assert_clean();
 }
@@ -287,4 +292,79 @@ fn through_the_users_context() {
         .exits(4)
         .says("nowhere");
     lab.assert_clean();
+}
+
+fn every_kind_of_probe() {
+    let lab = Lab::new();
+    let server = kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
+    let experiment = format!(
+        "apiVersion: outage/v1alpha1
+kind: Experiment
+metadata: {{name: every-kind-of-probe}}
+spec:
+  cluster:
+    kind: {{config: ../kind-configs/fast-detection.yaml}}
+  workload: [workloads/web.yaml, workloads/client.yaml]
+  probes:
+  - {{name: tcp, tcp: {{service: web}}, rate: 20/s, timeout: 300ms}}
+  - {{name: tcp-kept, tcp: {{service: web}}, connection: reused, rate: 20/s, timeout: 300ms}}
+  - {{name: kept, http: {{service: web}}, connection: reused, rate: 20/s, timeout: 300ms}}
+  - {{name: pod, http: {{pod: {{labels: {{app: web}}, port: 80}}}}, rate: 20/s, timeout: 300ms}}
+  - {{name: from-pod, tcp: {{service: web}}, from: {{pod: {{labels: {{app: client}}}}}}, rate: 20/s, timeout: 300ms}}
+  - {{name: api, http: {{url: \"{server}/livez\", insecure: true}}, from: host, rate: 20/s, timeout: 1s}}
+  steadyState:
+  - nodesReady: all
+  - probe: {{name: api, successRatio: 0.9, for: 2s}}
+  - probe: {{name: from-pod, successRatio: 0.9, for: 2s}}
+  method:
+  - fault:
+      nodePause: {{target: {{role: worker}}}}
+    for: 8s
+"
+    );
+    let file = lab.home.file("experiments/every-kind-of-probe.yaml", &experiment);
+    let output = lab.home.run(&["run", "-f", &file.to_string_lossy(), "-o", "json"]);
+    assert!([0, 3].contains(&output.code), "{}", output.stderr);
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    for name in ["tcp", "tcp-kept", "kept", "pod", "from-pod", "api"] {
+        let probes = report["findings"]["probes"].as_array().unwrap();
+        let probe = probes.iter().find(|p| p["name"] == name).unwrap_or_else(|| panic!("{name} is missing: {}", output.stderr));
+        assert!(probe["total"]["ok"].as_u64() > Some(100), "{name}: {probe:#}");
+    }
+    lab.assert_clean();
+}
+
+fn no_kind_is_refused_with_a_hint() {
+    let lab = Lab::new();
+    let arguments = ["run", "-f", &lab.experiment("worker-stop-fast")];
+    let output = lab.home.command(&arguments).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("kind is not installed") && said.contains("hint:"), "{said}");
+}
+
+fn a_runs_directory_that_cannot_be_written() {
+    let lab = Lab::new();
+    let file = lab.home.file("a-file", "");
+    let output = lab.home.run(&["run", "-f", &lab.experiment("node-pause"), "--runs-dir", &file.to_string_lossy()]);
+    output.exits(4).says("--runs-dir");
+    lab.assert_clean();
+}
+
+fn a_cluster_that_is_deleted_under_the_run() {
+    let lab = Lab::new();
+    let mut run = lab.home.start(&["run", "-f", &lab.experiment("worker-stop-fast")]);
+    run.wait_for("nodeStop confirmed", 4 * MINUTE);
+    // What a run that was killed now would leave.
+    let dead = Home::new();
+    let ledger = format!("state/outage/clusters/{CLUSTER}/ledger.jsonl");
+    dead.file(&ledger, &std::fs::read_to_string(lab.home.path().join(&ledger)).unwrap());
+    assert!(Command::new("kind").args(["delete", "cluster", "--name", CLUSTER]).output().unwrap().status.success());
+    let output = run.finish();
+    assert!([1, 3].contains(&output.code), "{}", output.stderr);
+    lab.home.run(&["recover"]).exits(0).prints("nothing to undo");
+    dead.run(&["recover", "--dry-run"]).exits(0).prints(&format!("{CLUSTER}-worker"));
+    dead.run(&["recover"]).exits(0);
+    dead.run(&["recover"]).exits(0).prints("nothing to undo");
+    lab.home.run(&["report", "latest"]).exits(output.code);
 }

@@ -73,8 +73,18 @@ fn sources() -> Vec<(String, String, String)> {
             }
         }
     }
+    let tests_only: BTreeSet<String> = files.iter().flat_map(|(name, _, code)| test_modules(name, code)).collect();
+    files.retain(|(name, ..)| !tests_only.contains(name));
     files.sort();
     files
+}
+
+/// The files that a file includes for tests alone: `#[cfg(test)] mod name;`.
+fn test_modules(file: &str, code: &str) -> Vec<String> {
+    let folder = Path::new(file).parent().unwrap();
+    let after = code.split("#[cfg(test)]\n").skip(1).filter_map(|rest| rest.lines().next());
+    let names = after.filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';'));
+    names.map(|name| folder.join(format!("{name}.rs")).to_string_lossy().into_owned()).collect()
 }
 
 fn code_of(text: &str) -> String {

@@ -71,7 +71,7 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
 }
 
 async fn nodes(ground: &Ground) -> Result<Vec<Node>, Trouble> {
-    let nodes = ground.cluster.nodes().await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let nodes = ground.cluster.nodes().await.map_err(Trouble::refused_by)?;
     let node = |n: crate::cluster::Node| Node {
         address: n.addresses.first().cloned(),
         ready: n.ready == Ready::True,

@@ -29,6 +29,7 @@ impl From<Trouble> for Failure {
         let code = match trouble.kind {
             TroubleKind::Refused => exit::REFUSED,
             TroubleKind::Failed => exit::INCONCLUSIVE,
+            TroubleKind::NotUndone => exit::NOT_UNDONE,
         };
         Self { code, text: text_of(&trouble) }
     }

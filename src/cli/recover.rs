@@ -57,9 +57,9 @@ fn one(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fai
 
 /// The tools that undoing needs, found as a run finds them.
 pub async fn tools(docker_host: Option<&str>, env: &Env) -> Result<Tools, Trouble> {
-    let endpoint = Endpoint::resolve(docker_host, &env.engine).map_err(|e| Trouble::refused_to(&e).hint(e.hint()))?;
-    let docker = Docker::connect(&endpoint).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let endpoint = Endpoint::resolve(docker_host, &env.engine).map_err(Trouble::refused_by)?;
+    let docker = Docker::connect(&endpoint).await.map_err(Trouble::refused_by)?;
     let kind = Kind::find(&env.path, Some(endpoint.docker_host().to_owned()));
-    let kind = kind.map_err(|e| Trouble::refused(e.to_string()).maybe_hint(e.hint()));
+    let kind = kind.map_err(Trouble::refused_by);
     Ok(Tools { docker, kind, cluster: None })
 }

@@ -57,8 +57,7 @@ struct Command<'a> {
 
 impl Command<'_> {
     async fn carry_out(&self, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let engine = Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine)
-            .map_err(|e| Trouble::refused_to(&e).hint(e.hint()))?;
+        let engine = Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine).map_err(Trouble::refused_by)?;
         let site = Site {
             engine,
             path: &self.env.path,
@@ -97,12 +96,12 @@ impl Command<'_> {
             Ok(_) => progress.done(),
             Err(_) => progress.failed(),
         }
-        match self.abort.signal() {
-            Some(_) if prepared.is_err() => {
-                Err(Failure { code: exit::INTERRUPTED, text: failure::text_of(&prepared.err().expect("is one")) })
-            }
-            _ => Ok(prepared?),
-        }
+        prepared.map_err(|trouble| {
+            let failure = Failure::from(trouble);
+            // What was half made is deleted again by now, unless it says otherwise.
+            let interrupted = self.abort.signal().is_some() && failure.code != exit::NOT_UNDONE;
+            Failure { code: if interrupted { exit::INTERRUPTED } else { failure.code }, ..failure }
+        })
     }
 
     async fn repeat(&self, ground: &mut Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
@@ -141,7 +140,7 @@ impl Command<'_> {
             state_dir: &self.env.state_dir,
             binary: binary.into(),
             program,
-            kind: kind.map_err(|e| Trouble::refused(e.to_string()).maybe_hint(e.hint())),
+            kind: kind.map_err(Trouble::refused_by),
             docker_host: site.engine.docker_host(),
         })
     }

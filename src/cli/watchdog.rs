@@ -23,10 +23,10 @@ pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     let _lock = state.lock()?;
     let mut ledger = Ledger::open(&state.ledger())?;
     block_on(async {
-        let endpoint = Endpoint::resolve(Some(&args.docker_host), &EngineEnv::default()).map_err(|e| Trouble::failed_to(&e))?;
-        let docker = Docker::connect(&endpoint).await.map_err(|e| Trouble::failed_to(&e))?;
+        let endpoint = Endpoint::resolve(Some(&args.docker_host), &EngineEnv::default()).map_err(Trouble::failed_by)?;
+        let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let kind = Kind::find(&path, Some(args.docker_host.clone())).map_err(|e| Trouble::failed(e.to_string()));
+        let kind = Kind::find(&path, Some(args.docker_host.clone())).map_err(Trouble::failed_by);
         let tools = Tools { docker, kind, cluster: None };
         let not_undone = recover::all(&mut ledger, &tools, &mut |_, _| {}).await;
         Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })

@@ -14,7 +14,7 @@ use super::target::{self, Node};
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentError, AgentHandle, AgentMessage};
-use crate::cluster::{Cluster, ClusterError, Workload};
+use crate::cluster::{Cluster, Workload};
 use crate::docker::{Container, Docker};
 use crate::experiment::{Experiment, Fault};
 use crate::fault::{self, NodeTarget, Undo};
@@ -56,11 +56,6 @@ pub struct Running {
     watches: Option<Watches>,
     engine_events: Option<JoinHandle<()>>,
     agents: Vec<AgentHandle>,
-}
-
-fn cluster_trouble(error: ClusterError) -> Trouble {
-    let hint = error.hint();
-    Trouble::failed_to(&error).maybe_hint(hint)
 }
 
 impl KindWorld<'_> {
@@ -106,7 +101,7 @@ impl KindWorld<'_> {
 
 impl World for KindWorld<'_> {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
-        let nodes = self.cluster.nodes().await.map_err(cluster_trouble)?;
+        let nodes = self.cluster.nodes().await.map_err(Trouble::failed_by)?;
         Ok(nodes.into_iter().map(node_of).collect())
     }
 
@@ -131,12 +126,12 @@ impl World for KindWorld<'_> {
 
     async fn create_workload(&self) -> Result<(), Trouble> {
         let id = self.namespace.strip_prefix("outage-").unwrap_or(&self.namespace);
-        self.cluster.create_namespace(id).await.map_err(cluster_trouble)?;
-        self.cluster.apply(&self.workload, &self.namespace).await.map_err(cluster_trouble)
+        self.cluster.create_namespace(id).await.map_err(Trouble::failed_by)?;
+        self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
     }
 
     async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
-        let readiness = self.cluster.readiness(&self.namespace).await.map_err(cluster_trouble)?;
+        let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
     }
 
@@ -151,7 +146,7 @@ impl World for KindWorld<'_> {
             let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
             let control = Some(control::header(&name, &place.describe(), place.node()));
             let started = self.start_agent(&place, specs, control, out.clone()).await?;
-            self.running.agents.push(started.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))?);
+            self.running.agents.push(started.map_err(Trouble::failed_by)?);
         }
         Ok(hosts)
     }
@@ -178,7 +173,7 @@ impl World for KindWorld<'_> {
     }
 
     async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble> {
-        fault::inject(undo, &self.docker, progress).await.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))
+        fault::inject(undo, &self.docker, progress).await.map_err(Trouble::failed_by)
     }
 
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {

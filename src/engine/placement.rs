@@ -106,7 +106,7 @@ impl Placement<'_> {
 
     /// The first ready pod by name that has the labels.
     async fn pod(&self, probe: &Probe, labels: &BTreeMap<String, String>) -> Result<Pod, Trouble> {
-        let mut pods = self.cluster.pods(self.namespace, labels).await.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))?;
+        let mut pods = self.cluster.pods(self.namespace, labels).await.map_err(Trouble::failed_by)?;
         pods.retain(|pod| pod.ready);
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -129,7 +129,7 @@ impl Placement<'_> {
     }
 
     async fn service(&self, probe: &Probe, place: &Place, name: &str, port: Option<u16>) -> Result<Destination, Trouble> {
-        let service = self.cluster.service(self.namespace, name).await.map_err(|e| Trouble::failed_to(&e).maybe_hint(e.hint()))?;
+        let service = self.cluster.service(self.namespace, name).await.map_err(Trouble::failed_by)?;
         let port = service_port(probe, &service, port)?;
         match (place, &service.cluster_ip) {
             // A pod asks as pods do: by name, of the cluster's DNS.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::abort::Abort;
 use super::ledger::{Access, Ledger, Obligation};
 use super::state_dir::{Lock, StateDir};
-use super::trouble::Trouble;
-use crate::cluster::{Cluster, ClusterError, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences, with_tuning};
+use super::trouble::{Trouble, TroubleKind};
+use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, NodeContainer, differences, with_tuning};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::experiment::TuningRequest;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready, Tuning};
@@ -121,7 +121,7 @@ async fn find_kind(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> R
     let docker = connect(&site.engine).await?;
     let kind = kind_program(site)?;
     let (state, lock) = claim(site.state_dir, name)?;
-    if !kind.clusters().await.map_err(kind_trouble)?.iter().any(|other| other == name) {
+    if !kind.clusters().await.map_err(Trouble::refused_by)?.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
     }
     say(&format!("kind cluster {name} is there"));
@@ -131,21 +131,11 @@ async fn find_kind(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> R
 }
 
 async fn connect(engine: &Endpoint) -> Result<Docker, Trouble> {
-    Docker::connect(engine).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))
+    Docker::connect(engine).await.map_err(Trouble::refused_by)
 }
 
 fn kind_program(site: &Site<'_>) -> Result<Kind, Trouble> {
-    Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(kind_trouble)
-}
-
-fn kind_trouble(error: KindError) -> Trouble {
-    let hint = error.hint();
-    Trouble::refused(error.to_string()).maybe_hint(hint)
-}
-
-fn cluster_trouble(error: ClusterError) -> Trouble {
-    let hint = error.hint();
-    Trouble::refused_to(&error).maybe_hint(hint)
+    Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(Trouble::refused_by)
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
@@ -173,11 +163,11 @@ async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> 
     let debt = ledger.owe("cluster", Obligation::KindCluster { name: name.clone() })?;
     let create = KindCreate { name, config_text: config, image: site.node_image, kubeconfig: &kubeconfig, progress: say };
     let made = tokio::select! {
-        made = kind.create(create) => made.map_err(kind_trouble),
+        made = kind.create(create) => made.map_err(Trouble::refused_by),
         signal = abort.interrupted() => Err(Trouble::failed(format!("interrupted by {signal} while the kind cluster was made"))),
     };
     if let Err(trouble) = made {
-        kind.delete(name, &kubeconfig).await.map_err(kind_trouble)?;
+        kind.delete(name, &kubeconfig).await.map_err(|e| Trouble { kind: TroubleKind::NotUndone, ..Trouble::failed_by(e) })?;
         ledger.settle(debt)?;
         return Err(trouble);
     }
@@ -193,9 +183,9 @@ async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> 
 
 /// kind is done when the control plane is: workers join a while later.
 async fn joined(name: &str, docker: Docker, kind: &Kind, state: StateDir, lock: Lock) -> Result<Ground, Trouble> {
-    let containers = docker.kind_nodes(name).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
-    let text = kind.kubeconfig(name).await.map_err(kind_trouble)?;
-    let cluster = Cluster::from_kubeconfig(&text).await.map_err(cluster_trouble)?;
+    let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
+    let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
+    let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
     let wanted = containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer).count();
     let all_ready = async {
         while !cluster.nodes().await.is_ok_and(|nodes| nodes.iter().filter(|node| node.ready == Ready::True).count() >= wanted) {
@@ -210,10 +200,10 @@ async fn joined(name: &str, docker: Docker, kind: &Kind, state: StateDir, lock: 
 }
 
 async fn kind_ground(name: &str, docker: Docker, kind: &Kind, state: StateDir, lock: Lock) -> Result<Ground, Trouble> {
-    let containers = docker.kind_nodes(name).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
     refuse_stopped(name, &docker, &containers).await?;
-    let text = kind.kubeconfig(name).await.map_err(kind_trouble)?;
-    let cluster = Cluster::from_kubeconfig(&text).await.map_err(cluster_trouble)?;
+    let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
+    let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
     let access = Access::Kind { cluster: name.to_owned() };
     ground(ClusterKind::Kind, name, docker, cluster, access, containers, (state, lock)).await
 }
@@ -221,7 +211,7 @@ async fn kind_ground(name: &str, docker: Docker, kind: &Kind, state: StateDir, l
 /// A stopped node is told as such, before the API that may be on it is asked.
 async fn refuse_stopped(name: &str, docker: &Docker, containers: &[Container]) -> Result<(), Trouble> {
     for container in containers {
-        let state = docker.inspect(&container.id).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+        let state = docker.inspect(&container.id).await.map_err(Trouble::refused_by)?;
         let (what, command) = match (state.running, state.paused) {
             (true, false) => continue,
             (_, true) => ("paused", "unpause"),
@@ -243,7 +233,7 @@ async fn ground(
     (state, lock): (StateDir, Lock),
 ) -> Result<Ground, Trouble> {
     let engine = Some(docker.describe().to_owned());
-    let (facts, warnings) = cluster.facts(kind, name, engine, &node_containers(&containers)).await.map_err(cluster_trouble)?;
+    let (facts, warnings) = cluster.facts(kind, name, engine, &node_containers(&containers)).await.map_err(Trouble::refused_by)?;
     Ok(Ground { docker, cluster, access, containers, facts, warnings, state, made: false, _lock: lock })
 }
 
@@ -271,14 +261,14 @@ fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<()
 }
 
 async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Site<'_>) -> Result<Ground, Trouble> {
-    let cluster = Cluster::from_files(kubeconfig, context).await.map_err(cluster_trouble)?;
+    let cluster = Cluster::from_files(kubeconfig, context).await.map_err(Trouble::refused_by)?;
     let docker = connect(&site.engine).await?;
     let access = Access::Context { kubeconfig: kubeconfig.to_vec(), context: cluster.context().to_owned() };
     let mut all = Vec::new();
-    for name in docker.kind_clusters().await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))? {
-        all.extend(docker.kind_nodes(&name).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?);
+    for name in docker.kind_clusters().await.map_err(Trouble::refused_by)? {
+        all.extend(docker.kind_nodes(&name).await.map_err(Trouble::refused_by)?);
     }
-    let kind_cluster = cluster.is_kind_context(&node_containers(&all)).await.map_err(cluster_trouble)?;
+    let kind_cluster = cluster.is_kind_context(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
     let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
     let containers = all.into_iter().filter(|container| container.cluster == name).collect();
     // The same lock as a run that reaches the cluster by its name.

@@ -7,7 +7,7 @@ use super::ledger::{Access, Entry, Ledger, Obligation};
 use super::rollback::NotUndone;
 use super::trouble::Trouble;
 use super::world::Progress;
-use crate::cluster::{Cluster, ClusterError, Kind, KindError};
+use crate::cluster::{Cluster, Kind, KindError};
 use crate::docker::Docker;
 use crate::fault;
 use crate::timeline::FaultPhase;
@@ -50,7 +50,7 @@ impl Tools {
             }
             (Err(error), detail) => {
                 progress(FaultPhase::NotUndone, detail.unwrap_or_else(|| error.to_string()));
-                Err(Trouble::failed_to(&error).maybe_hint(error.hint()))
+                Err(Trouble::failed_by(error))
             }
             (Ok(()), _) => Ok(()),
         }
@@ -66,7 +66,7 @@ impl Tools {
         };
         match cluster.remove_namespace(name, NAMESPACE_REMOVAL).await {
             Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
-            other => other.map_err(cluster_trouble),
+            other => other.map_err(Trouble::failed_by),
         }
     }
 
@@ -74,12 +74,12 @@ impl Tools {
     async fn reach(&self, access: &Access) -> Result<Option<Cluster>, Trouble> {
         match access {
             Access::Context { kubeconfig, context } => {
-                Cluster::from_files(kubeconfig, Some(context)).await.map(Some).map_err(cluster_trouble)
+                Cluster::from_files(kubeconfig, Some(context)).await.map(Some).map_err(Trouble::failed_by)
             }
             Access::Kind { cluster } => match self.kind()?.kubeconfig(cluster).await {
                 Err(KindError::NoSuchCluster { .. }) => Ok(None),
-                Err(error) => Err(Trouble::failed(error.to_string()).maybe_hint(error.hint())),
-                Ok(text) => Cluster::from_kubeconfig(&text).await.map(Some).map_err(cluster_trouble),
+                Err(error) => Err(Trouble::failed_by(error)),
+                Ok(text) => Cluster::from_kubeconfig(&text).await.map(Some).map_err(Trouble::failed_by),
             },
         }
     }
@@ -93,17 +93,12 @@ impl Tools {
 
     async fn kind_cluster(&self, name: &str) -> Result<(), Trouble> {
         let nowhere = Path::new("/dev/null");
-        self.kind()?.delete(name, nowhere).await.map_err(|e| Trouble::failed(e.to_string()).maybe_hint(e.hint()))
+        self.kind()?.delete(name, nowhere).await.map_err(Trouble::failed_by)
     }
 
     fn kind(&self) -> Result<&Kind, Trouble> {
         self.kind.as_ref().map_err(Clone::clone)
     }
-}
-
-fn cluster_trouble(error: ClusterError) -> Trouble {
-    let hint = error.hint();
-    Trouble::failed_to(&error).maybe_hint(hint)
 }
 
 /// Takes back all that a ledger has, the last first. `say` is told each one and how it went.

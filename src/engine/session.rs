@@ -50,13 +50,13 @@ pub struct Ended {
 pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trouble> {
     let files = parsed.workload.iter().map(|file| (file.path.as_str(), file.text.as_str()));
     let manifest = Manifest::parse(files).map_err(|problems| refused(&problems))?;
-    let checked = ground.cluster.check_workload(&manifest).await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let checked = ground.cluster.check_workload(&manifest).await.map_err(Trouble::refused_by)?;
     checked.map_err(|problems| refused(&problems))
 }
 
 /// Each node's processor, by the label that every kubelet sets.
 async fn processors(ground: &Ground) -> Result<BTreeMap<String, String>, Trouble> {
-    let nodes = ground.cluster.nodes().await.map_err(|e| Trouble::refused_to(&e).maybe_hint(e.hint()))?;
+    let nodes = ground.cluster.nodes().await.map_err(Trouble::refused_by)?;
     Ok(nodes.into_iter().filter_map(|mut node| Some((node.name, node.labels.remove("kubernetes.io/arch")?))).collect())
 }
 

@@ -3,13 +3,72 @@
 use std::any::Any;
 use std::error::Error;
 
+use crate::agent::AgentError;
+use crate::cluster::{ClusterError, KindError};
+use crate::docker::{DockerError, EndpointError};
+use crate::fault::FaultError;
+
 /// Whether anything had been harmed when it went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TroubleKind {
     /// Refused before any harm: a precondition, the lock, the blast radius.
     Refused,
-    /// Failed on the way.
+    /// Failed on the way; what had been done was undone.
     Failed,
+    /// Could not be undone.
+    NotUndone,
+}
+
+/// An error that knows what a person can do.
+pub trait Hinted: Error {
+    /// What failed: most adapters' texts fit after "failed to".
+    fn said(&self) -> String {
+        format!("failed to {self}")
+    }
+
+    /// What a person can do, where there is something.
+    fn what_to_do(&self) -> Option<String>;
+}
+
+impl Hinted for DockerError {
+    fn what_to_do(&self) -> Option<String> {
+        self.hint().map(Into::into)
+    }
+}
+
+impl Hinted for EndpointError {
+    fn what_to_do(&self) -> Option<String> {
+        Some(self.hint())
+    }
+}
+
+impl Hinted for ClusterError {
+    fn what_to_do(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
+impl Hinted for KindError {
+    /// A sentence of its own.
+    fn said(&self) -> String {
+        self.to_string()
+    }
+
+    fn what_to_do(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
+impl Hinted for FaultError {
+    fn what_to_do(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
+impl Hinted for AgentError {
+    fn what_to_do(&self) -> Option<String> {
+        self.hint().map(Into::into)
+    }
 }
 
 /// Something that went wrong.
@@ -36,15 +95,18 @@ impl Trouble {
         Self { kind: TroubleKind::Failed, ..Self::refused(message) }
     }
 
-    /// Refused before any harm, by an error whose text fits after "failed to".
-    pub fn refused_to(error: &dyn Error) -> Self {
-        let refused = Self::refused(format!("failed to {error}"));
-        error.source().map_or(refused.clone(), |source| refused.because(source))
+    /// Refused before any harm, by an error of an adapter.
+    pub fn refused_by(error: impl Hinted) -> Self {
+        let refused = Self::refused(error.said()).maybe_hint(error.what_to_do());
+        match error.source() {
+            Some(source) => refused.because(source),
+            None => refused,
+        }
     }
 
-    /// Failed on the way, by an error whose text fits after "failed to".
-    pub fn failed_to(error: &dyn Error) -> Self {
-        Self { kind: TroubleKind::Failed, ..Self::refused_to(error) }
+    /// Failed on the way, by an error of an adapter.
+    pub fn failed_by(error: impl Hinted) -> Self {
+        Self { kind: TroubleKind::Failed, ..Self::refused_by(error) }
     }
 
     /// A fault of this program's own.

@@ -119,7 +119,7 @@ impl Lab {
                 &node,
                 "sh",
                 "-c",
-                "ls /usr/local/bin -A | grep outage; iptables -w -S | grep -i outage; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[.]outage-agent' || true",
+                "ls /usr/local/bin -A | grep outage; iptables -w -S | grep -E 'outage-[0-9]{8}-'; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[.]outage-agent' || true",
             ]);
             assert_eq!(left, "", "left in {node}");
         }

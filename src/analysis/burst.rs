@@ -1,5 +1,9 @@
 //! A burst of errors: the failures between two long runs of successes, and what bounds them.
 //!
+//! Draws prove by what they would have hit. Where the back ends that were hit are known by their own successes, the answers of others
+//! say nothing of them: they would have come from a dead back end's neighbours as well as from a living one's. Only at the end they
+//! do, when an endpoint has left: that nothing is sent to the dead any more shows in others' answers alone.
+//!
 //! A client that keeps its connections draws no back ends: its neighbouring successes show that its own way worked. The window of such
 //! a probe is what clients of its kind saw, and not how long a back end was away.
 
@@ -10,6 +14,10 @@ use super::findings::{Period, When};
 use super::tracker::{Observation, Segment};
 use super::window::{Burst, Edge, Gap, Proof, Window};
 use crate::stats::{Between, Seconds, draws_to_exclude, share_at_least};
+use crate::timeline::Outcome;
+
+/// Successes before a failure of which the slowest tells how long it was on its way: of 20 alike, one is the slowest with 5 %.
+const NEIGHBOURS: usize = 19;
 
 /// A success, in seconds after +0.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +33,7 @@ pub struct Success {
 pub struct Open {
     first: Success,
     first_in_flight: bool,
+    first_answered: bool,
     /// The first failure that was sent after the fault's request.
     first_after_request: Option<Seconds>,
     last_sent: Seconds,
@@ -58,6 +67,7 @@ impl Open {
         Self {
             first: Success { sent: first.sent, done: first.done },
             first_in_flight,
+            first_answered: !matches!(first.outcome, Outcome::Timeout(_) | Outcome::Unreachable | Outcome::Dns),
             first_after_request: None,
             last_sent: first.sent,
             waited_until: first.done,
@@ -139,7 +149,7 @@ impl Open {
     pub fn close(self, segment: &Segment, start_of_data: Seconds, limit: (Seconds, Proof), kept: bool) -> Part {
         let needed = self.draws_needed(segment.miss);
         let (start_at, start_proof) = self.start_bound(needed, segment, start_of_data, kept);
-        let (end_at, end_proof) = self.end_bound(needed, kept).unwrap_or(limit);
+        let (end_at, end_proof) = self.end_bound(needed, segment, kept).unwrap_or(limit);
         Part {
             first_failure: self.first.sent,
             last_failure: self.last_sent,
@@ -156,16 +166,18 @@ impl Open {
         }
     }
 
-    /// By when the back end had gone: a request reaches it a little after it was sent, and no later than its neighbours were answered.
+    /// By when the back end had gone. A failure that was answered had reached it by then; one without an answer had done so, at 5 %,
+    /// within the time of the slowest of its neighbours.
     fn start_latest(&self) -> Seconds {
-        let took = |s: Option<Success>| s.map_or(Seconds::ZERO, |s| s.done - s.sent);
+        let before = self.draws_before.iter().rev().take(NEIGHBOURS);
+        let neighbours = before.chain(&self.last_before).chain(&self.first_success_after);
+        let slowest = neighbours.map(|s| s.done - s.sent).max().unwrap_or(Seconds::ZERO);
         let own = self.first.done - self.first.sent;
-        let neighbours = took(self.last_before).max(took(self.first_success_after));
-        let transit = if neighbours > Seconds::ZERO { neighbours.min(own) } else { own };
-        if !self.first_in_flight {
-            return self.first.sent + transit;
+        let transit = if slowest > Seconds::ZERO { slowest.min(own) } else { own };
+        if self.first_in_flight {
+            return self.first_after_request.map_or(self.first.done, |sent| self.first.done.min(sent + transit));
         }
-        self.first_after_request.map_or(self.first.done, |sent| self.first.done.min(sent + transit))
+        if self.first_answered { self.first.done } else { self.first.sent + transit }
     }
 
     fn start_bound(&self, needed: Option<u64>, segment: &Segment, start_of_data: Seconds, kept: bool) -> (Seconds, Proof) {
@@ -179,15 +191,16 @@ impl Open {
             Some((self.draws_before[place].sent, Proof::Draws { attempts: k }))
         });
         let hit = self.hit_before.map(|s| (s.sent, Proof::BackEnd));
-        let proofs = [hit, neighbour, draws.filter(|_| needed != Some(1))];
+        let proofs = [hit, neighbour, draws.filter(|_| needed != Some(1) && hit.is_none())];
         let best = proofs.into_iter().flatten().max_by_key(|(at, _)| *at).unwrap_or((start_of_data, Proof::StartOfData));
         // Nothing was harmed earlier.
         if best.0 < segment.from { (segment.from, segment.limit()) } else { best }
     }
 
-    fn end_bound(&self, needed: Option<u64>, kept: bool) -> Option<(Seconds, Proof)> {
+    fn end_bound(&self, needed: Option<u64>, segment: &Segment, kept: bool) -> Option<(Seconds, Proof)> {
         let neighbour = self.first_success_after.filter(|_| kept || needed == Some(1)).map(|s| (s.done, Proof::Neighbour));
-        let draws = needed.filter(|k| *k > 1).and_then(|k| {
+        let in_rotation = self.hit_after.is_some_and(|hit| segment.left.is_none_or(|left| left > hit.done));
+        let draws = needed.filter(|k| *k > 1 && !in_rotation).and_then(|k| {
             let draw = self.draws_after.get(usize::try_from(k).ok()? - 1)?;
             Some((draw.done, Proof::Draws { attempts: k }))
         });

@@ -156,15 +156,15 @@ fn clamp(number: u64) -> i64 {
 /// The parts of the run, by the steady state, each fault's request and its undo's.
 fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
-    let mut segments = vec![Segment { period: first, from: Seconds::from_nanos(i64::MIN), miss: None }];
-    segments.extend(run.steady_since.map(|from| Segment { period: Period::Before, from, miss: None }));
+    let mut segments = vec![Segment { period: first, from: Seconds::from_nanos(i64::MIN), miss: None, left: None }];
+    segments.extend(run.steady_since.map(|from| Segment { period: Period::Before, from, miss: None, left: None }));
     for fault in run.faults {
-        let (miss, step) = (miss(span, fault), fault.step);
+        let (miss, left, step) = (miss(span, fault), left(span, fault), fault.step);
         let parts = [(Period::Fault { step }, Some(fault.requested)), (Period::AfterUndo { step }, fault.undo_requested)];
         for (period, from) in parts {
             // Of several targets of a step, the first one's moments.
             if let Some(from) = from.filter(|_| !segments.iter().any(|known: &Segment| known.period == period)) {
-                segments.push(Segment { period, from, miss });
+                segments.push(Segment { period, from, miss, left });
             }
         }
     }
@@ -197,6 +197,12 @@ fn miss(span: &ProbeSpan, fault: &FaultFinding) -> Option<f64> {
     let service = asked_service(span, fault)?;
     let (all, hit) = (f64::from(service.endpoints), service.hit.len() as f64);
     (hit > 0.0 && all >= hit).then(|| 1.0 - hit / all)
+}
+
+/// When the first of the endpoints that a fault hit had left.
+fn left(span: &ProbeSpan, fault: &FaultFinding) -> Option<Seconds> {
+    let hit = &asked_service(span, fault)?.hit;
+    hit.iter().filter_map(|endpoint| endpoint.left).map(|left| left.earliest).min()
 }
 
 fn blind_below(span: &ProbeSpan, fault: &FaultFinding, interval: Seconds) -> Option<Seconds> {

@@ -307,6 +307,41 @@ fn findings_survive_json() {
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
 }
 
+/// The first failure may have been on its way as long as the slowest of those before it; an answer had reached its back end.
+#[test]
+fn the_start_allows_for_the_way() {
+    let latest = |failure: Outcome, took_us| {
+        let mut attempts = scripted(|ms| if (1000..=2000).contains(&ms) { failure } else { Outcome::Ok });
+        attempts[290].phases.first_byte_us = 3000;
+        attempts[300].phases.first_byte_us = took_us;
+        window(&scripted_kill(attempts), FAULT).start.when.latest
+    };
+    assert_eq!(latest(Outcome::Timeout(crate::timeline::Phase::FirstByte), 200_000), s(1.003));
+    assert_eq!(latest(Outcome::Refused, 5000), s(1.005));
+    assert_eq!(latest(Outcome::Refused, 400), s(1.0004));
+}
+
+/// From the moment when an endpoint has left, the answers of others show that nothing is sent to it any more.
+#[test]
+fn answers_of_others_prove_the_end_where_an_endpoint_left() {
+    let attempts: Vec<Attempt> = scripted(|_| Outcome::Ok)
+        .into_iter()
+        .map(|attempt| match attempt.slot as i64 * 20 - 5000 {
+            ms @ 1000..4000 if ms % 40 == 0 => Attempt { outcome: Outcome::Refused, ..attempt },
+            ms if ms % 40 == 0 && !(4000..9000).contains(&ms) => Attempt { backend: Some(0), ..attempt },
+            _ => Attempt { backend: Some(1), ..attempt },
+        })
+        .collect();
+    let run = || Run::new().endpoints(2, 1).kill(15_000).probe(file(&span("web", 20, 200), &["web-0", "web-1"], attempts.clone()));
+    let stayed = analyse(&run().ended(26_000).build());
+    let left = run().endpoint(3990, Change::Changed, 0, "fast-detection-worker", false);
+    let left = analyse(&left.ended(26_000).build());
+    let end = |found: &Findings| (window(found, FAULT).end.proof, window(found, FAULT).end.when.latest);
+    assert_eq!(end(&stayed), (Proof::BackEnd, s(9.001)));
+    assert_eq!(end(&left), (Proof::Draws { attempts: 5 }, s(4.061)));
+    assert_eq!(window(&left, FAULT).start.proof, Proof::BackEnd);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(50) })]
 
@@ -330,7 +365,7 @@ proptest! {
         let found = kill(&Prober { named: true, seed, ..Prober::new(10, 3, dead, (1003, 7007)) });
         let window = window(&found, FAULT);
         // Certain, and not at a level: a back end that answered was alive.
-        prop_assert!(window.start.when.holds(s(1.003)) || window.start.proof != Proof::BackEnd, "{window:?}");
+        prop_assert!(window.start.when.holds(s(1.003)), "{window:?}");
     }
 }
 
@@ -362,10 +397,11 @@ fn shares_widen_the_bracket_and_hold_the_truth() {
     }
 }
 
+/// Where answers name their back end, no chance is left: the answers of others prove nothing of one that was hit.
 #[test]
-fn names_make_the_start_s_bracket_certain() {
+fn names_make_the_brackets_certain() {
     for (backends, dead) in [(2, 1), (10, 1)] {
-        let (start, _, _) = coverage(backends, dead, true);
-        assert!(start >= 0.95, "{dead} of {backends}: {start}");
+        let (start, end, _) = coverage(backends, dead, true);
+        assert_eq!((start, end), (1.0, 1.0), "{dead} of {backends}");
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the windows of errors of a probe, from its attempts in the order of sending.
 //!
 //! An edge of a window carries its bracket. Inside it lies the first (or last) failure; on its outer side it is bounded by what proves
-//! that the back ends that were hit did answer: a success of one of them, or, where the back end isn't known, so many successes in a
+//! that the back ends that were hit did answer: a success of one of them, or, where that isn't known, so many successes in a
 //! row that all of them missing the dead ones is excluded at 5 %. With all back ends hit that is the neighbouring success; with one of
 //! two hit, five; with one of ten, twenty-nine. Only attempts that opened
 //! a connection are draws.
@@ -34,6 +34,8 @@ pub struct Segment {
     pub from: Seconds,
     /// The share of attempts that go to back ends that were not hit: 0 where all were. `None`: not known.
     pub miss: Option<f64>,
+    /// When the first endpoint that was hit was no longer sent to; `None` while all were.
+    pub left: Option<Seconds>,
 }
 
 impl Segment {

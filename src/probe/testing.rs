@@ -1,5 +1,6 @@
 //! For tests: a server that knows when it was open, and a prober whose attempts are kept.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,7 +101,10 @@ impl Drop for GatedServer {
 const MAX_HANGING: usize = 512;
 
 fn serve(listener: &TcpListener, shared: &Shared) {
-    let (mut hanging, mut random) = (std::collections::VecDeque::new(), 0x9e37_79b9_7f4a_7c15_u64);
+    // Each server draws its own numbers: the port is what tells two of them apart.
+    let port = listener.local_addr().map_or(0, |address| u64::from(address.port()));
+    let mut hanging = VecDeque::new();
+    let mut random = (port + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for stream in listener.incoming() {
         if shared.stop.load(Ordering::Relaxed) {
             return;
@@ -109,8 +113,10 @@ fn serve(listener: &TcpListener, shared: &Shared) {
         random ^= random >> 7;
         random ^= random << 17;
         if let Some(unanswered) = stream.ok().and_then(|stream| serve_one(stream, shared, random)) {
+            if hanging.len() == MAX_HANGING {
+                hanging.pop_front();
+            }
             hanging.push_back(unanswered);
-            hanging.truncate(MAX_HANGING);
         }
     }
 }

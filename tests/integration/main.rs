@@ -2,6 +2,7 @@
 
 mod agent;
 mod chain;
+mod gated;
 mod kind;
 mod layers;
 mod offline;

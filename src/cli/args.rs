@@ -79,7 +79,7 @@ pub struct Access {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Allow harm in this context although it is not one of kind's
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide = true)]
     pub allow_context: Option<String>,
     /// The container engine: unix:///path or tcp://host:port; by default Docker's usual places, then Podman's
     #[arg(long, value_name = "ADDRESS")]

@@ -92,7 +92,6 @@ impl Progress {
             Event::SteadyStateMissed { conditions, .. } => {
                 self.line(&format!("   steady state not reached: {}", conditions.join("; ")))
             }
-            Event::Interrupted { signal } => self.line(&format!("   {signal}: undoing what was done (this can't be cut short)")),
             _ => {}
         }
     }

@@ -1,36 +1,48 @@
 //! `recover`: undoes what a run that died has left behind.
 
+use std::ffi::OsStr;
+
 use super::args::Recover;
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::{block_on, exit, print};
 use crate::cluster::Kind;
-use crate::docker::{Docker, Endpoint};
+use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::ledger::Ledger;
 use crate::engine::recover::{self, Tools};
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
 
-/// Undoes, or lists, what is owed to every cluster.
+/// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
 pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     let mut codes = Vec::new();
     for cluster in StateDir::clusters(&env.state_dir) {
-        let state = StateDir::open(&env.state_dir, &cluster)?;
-        let ledger = Ledger::open(&state.ledger())?;
-        if ledger.owed().is_empty() {
-            continue;
-        }
-        if args.dry_run {
-            list(&cluster, &ledger);
-            codes.push(exit::PASS);
-        } else {
-            codes.push(one(&state, args.docker_host.as_deref(), env)?);
+        match of_cluster(&cluster, args, env) {
+            Ok(code) => codes.extend(code),
+            Err(failure) => {
+                eprintln!("{}", failure.text);
+                codes.push(failure.code);
+            }
         }
     }
     if codes.is_empty() {
         print("nothing to undo");
     }
     Ok(exit::gravest(codes))
+}
+
+/// The exit code of one cluster; `None` when nothing is owed to it.
+fn of_cluster(cluster: &str, args: &Recover, env: &Env) -> Result<Option<u8>, Failure> {
+    let state = StateDir::open(&env.state_dir, cluster)?;
+    let ledger = Ledger::open(&state.ledger())?;
+    if ledger.owed().is_empty() {
+        return Ok(None);
+    }
+    if args.dry_run {
+        list(cluster, &ledger);
+        return Ok(Some(exit::PASS));
+    }
+    undo(&state, args.docker_host.as_deref(), env).map(Some)
 }
 
 fn list(cluster: &str, ledger: &Ledger) {
@@ -41,25 +53,24 @@ fn list(cluster: &str, ledger: &Ledger) {
 }
 
 /// Undoes all that is owed to one cluster. A run that is going on undoes for itself: its lock refuses us.
-fn one(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Failure> {
+fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Failure> {
     let _lock = state.lock()?;
     let mut ledger = Ledger::open(&state.ledger())?;
-    block_on(async {
-        let tools = tools(docker_host, env).await?;
-        let not_undone = recover::all(&mut ledger, &tools, &mut |entry, result| match result {
-            Ok(()) => print(&format!("done: {}", entry.obligation.describe())),
-            Err(trouble) => eprintln!("not undone: {}\n{}", entry.obligation.describe(), failure::text_of(trouble)),
-        })
-        .await;
-        Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
-    })
+    let tools_of = async |engine: &str| tools(docker_host.unwrap_or(engine), &env.engine, &env.path).await;
+    let not_undone = block_on(recover::all(&mut ledger, tools_of, &mut |entry, result| match result {
+        Ok(()) => print(&format!("done: {}", entry.obligation.describe())),
+        Err(trouble) => {
+            let by_hand = entry.obligation.by_hand().map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
+            eprintln!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
+        }
+    }));
+    Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
 }
 
-/// The tools that undoing needs, found as a run finds them.
-pub async fn tools(docker_host: Option<&str>, env: &Env) -> Result<Tools, Trouble> {
-    let endpoint = Endpoint::resolve(docker_host, &env.engine).map_err(Trouble::refused_by)?;
-    let docker = Docker::connect(&endpoint).await.map_err(Trouble::refused_by)?;
-    let kind = Kind::find(&env.path, Some(endpoint.docker_host().to_owned()));
-    let kind = kind.map_err(Trouble::refused_by);
+/// The tools that undoing needs on one engine.
+pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, Trouble> {
+    let endpoint = Endpoint::resolve(Some(engine), env).map_err(Trouble::failed_by)?;
+    let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
+    let kind = Kind::find(path, Some(endpoint.docker_host().to_owned())).map_err(Trouble::failed_by);
     Ok(Tools { docker, kind, cluster: None })
 }

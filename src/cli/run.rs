@@ -22,8 +22,11 @@ use crate::experiment::{Cluster, Parsed};
 pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let experiments = load::experiments(&args.filename, &args.names, env)?;
     block_on(async {
-        let abort = Abort::listen(|signal| eprintln!("   {signal} again: still undoing, please wait"))
-            .map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+        let abort = Abort::listen(|signal, first| match first {
+            true => eprintln!("   {signal}: undoing what was done (this can't be cut short)"),
+            false => eprintln!("   {signal} again: still undoing, please wait"),
+        });
+        let abort = abort.map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
         let mut codes = Vec::new();
         let mut runs = Vec::new();
         for parsed in &experiments {
@@ -31,14 +34,15 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
             match command.carry_out(&mut runs).await {
                 Ok(code) => codes.push(code),
                 // One that can't be run does not keep the others from it.
-                Err(failure) => {
-                    eprintln!("{}", failure.text);
-                    codes.push(failure.code);
-                }
+                Err(failure) => codes.push(told(failure)),
             }
             if abort.signal().is_some() {
                 break;
             }
+        }
+        // What was never begun has not passed.
+        if abort.signal().is_some() && codes.len() < experiments.len() {
+            codes.push(exit::INTERRUPTED);
         }
         if !matches!(args.output, Form::Text | Form::Wide) && !args.dry_run {
             judge::print(&runs, args.output, env);
@@ -70,9 +74,9 @@ impl Command<'_> {
             return dry_run::dry_run(self.parsed, &wanted, &site, self.args).await;
         }
         let mut ground = self.prepare(&wanted, &site).await?;
-        let code = self.repeat(&mut ground, &site, runs).await;
-        self.delete_cluster(&ground, &site).await?;
-        code
+        let code = self.repeat(&mut ground, &site, runs).await.unwrap_or_else(told);
+        let deleted = self.delete_cluster(&ground, &site).await.map_or_else(told, |()| exit::PASS);
+        Ok(exit::gravest([code, deleted]))
     }
 
     fn wanted(&self) -> Result<Wanted, Trouble> {
@@ -112,10 +116,18 @@ impl Command<'_> {
         for number in 1..=self.args.repeat {
             let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
             let seed = first_seed + u64::from(number - 1);
-            let (code, judged) = self.once(&session, ground, seed, repetition).await?;
-            codes.push(code);
-            runs.extend(judged);
-            if matches!(code, exit::INTERRUPTED | exit::NOT_UNDONE) {
+            match self.once(&session, ground, seed, repetition).await {
+                Ok((code, judged)) => {
+                    codes.push(code);
+                    runs.extend(judged);
+                }
+                Err(failure) => codes.push(told(failure)),
+            }
+            let more = number < self.args.repeat;
+            if more && self.abort.signal().is_some() {
+                codes.push(exit::INTERRUPTED);
+            }
+            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED))) {
                 break;
             }
         }
@@ -158,14 +170,15 @@ impl Command<'_> {
         }
         let (observer, mut sights) = mpsc::unbounded_channel();
         let mut progress = Progress::new(self.env.stderr);
-        let shown = tokio::spawn(async move {
-            while let Some(sight) = sights.recv().await {
+        // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
+        let shown = std::thread::spawn(move || {
+            while let Some(sight) = sights.blocking_recv() {
                 progress.show(&sight);
             }
             progress.done();
         });
         let ended = session.run(ground, seed, repetition, observer, self.abort).await;
-        let _ = shown.await;
+        let _ = shown.join();
         let ended = ended?;
         let judged = judge::judge(&ended.folder);
         let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
@@ -178,11 +191,9 @@ impl Command<'_> {
             eprintln!("{}", failure::text_of(trouble));
         }
         for not_undone in &ended.end.not_undone {
-            eprintln!(
-                "NOT UNDONE: {}\n{}\n\nhint: `kubectl outage recover` tries again",
-                not_undone.what,
-                failure::text_of(&not_undone.why)
-            );
+            let by_hand = not_undone.by_hand.as_ref().map_or(String::new(), |command| format!(", by hand: {command}"));
+            let why = failure::text_of(&not_undone.why);
+            eprintln!("NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}", not_undone.what);
         }
         match &ended.end.stop {
             _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
@@ -205,6 +216,12 @@ impl Command<'_> {
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
         Ok(())
     }
+}
+
+/// Prints why something failed; its exit code.
+fn told(failure: Failure) -> u8 {
+    eprintln!("{}", failure.text);
+    failure.code
 }
 
 /// A line of kind's as a step of ours: it says a step twice, at its begin (a bullet) and at its end (a tick).

@@ -3,32 +3,51 @@
 use std::time::Duration;
 
 use super::args::Watchdog;
-use super::{block_on, exit, failure::Failure};
-use crate::cluster::Kind;
-use crate::docker::{Docker, Endpoint, EngineEnv};
-use crate::engine::ledger::Ledger;
-use crate::engine::recover::{self, Tools};
+use super::{block_on, exit, failure::Failure, recover};
+use crate::docker::EngineEnv;
+use crate::engine::ledger::{Ledger, Obligation};
+use crate::engine::recover as undo;
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
-use crate::engine::watchdog;
+use crate::engine::watchdog::{self, Found};
 
-/// Waits, and undoes if it must. There is nobody to tell: the ledger says what is left.
+/// From one attempt to the next: the engine may be on its way up.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Waits, and undoes if it must, until it is done. There is nobody to tell: the ledger says what is left.
 pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     // Away from the terminal: its Ctrl-C and its end are for the run.
     let _ = rustix::process::setsid();
     let state = StateDir::open(&args.state_dir, &args.cluster)?;
-    if !watchdog::wait(&state, &args.run, Duration::from_secs(args.deadline_secs)) {
-        return Ok(exit::PASS);
+    let mut deadline = Duration::from_secs(args.deadline_secs);
+    loop {
+        let done = match watchdog::wait(&state, &args.run, deadline) {
+            Found::Clean => return Ok(exit::PASS),
+            Found::Dead(_lock) => block_on(settle(&state)),
+            Found::Stuck => block_on(undo_only(&state)),
+        };
+        // What failed, or is the run's own to settle, is looked at again.
+        let _ = done;
+        deadline = RETRY;
     }
-    let _lock = state.lock()?;
+}
+
+/// Undoes what a dead run owes, and strikes it.
+async fn settle(state: &StateDir) -> Result<(), Trouble> {
     let mut ledger = Ledger::open(&state.ledger())?;
-    block_on(async {
-        let endpoint = Endpoint::resolve(Some(&args.docker_host), &EngineEnv::default()).map_err(Trouble::failed_by)?;
-        let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let kind = Kind::find(&path, Some(args.docker_host.clone())).map_err(Trouble::failed_by);
-        let tools = Tools { docker, kind, cluster: None };
-        let not_undone = recover::all(&mut ledger, &tools, &mut |_, _| {}).await;
-        Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
-    })
+    undo::all(&mut ledger, tools_of, &mut |_, _| {}).await;
+    Ok(())
+}
+
+/// Undoes the faults of a run that stands still. It will do so again when it goes on, and strike them then.
+async fn undo_only(state: &StateDir) -> Result<(), Trouble> {
+    let ledger = Ledger::open(&state.ledger())?;
+    for entry in ledger.owed().iter().rev().filter(|entry| matches!(entry.obligation, Obligation::Fault(_))) {
+        tools_of(&entry.engine).await?.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await?;
+    }
+    Ok(())
+}
+
+async fn tools_of(engine: &str) -> Result<undo::Tools, Trouble> {
+    recover::tools(engine, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default()).await
 }

@@ -9,17 +9,15 @@ pub struct Abort {
 }
 
 impl Abort {
-    /// Listens for signals from now on; `again` is called for every one after the first. Errors when the system refuses a handler.
-    pub fn listen(again: impl Fn(&'static str) + Send + 'static) -> std::io::Result<Self> {
+    /// Listens for signals from now on; `tell` is called for every one, and whether it is the first. Errors when the system refuses a handler.
+    pub fn listen(tell: impl Fn(&'static str, bool) + Send + 'static) -> std::io::Result<Self> {
         let (sender, signal) = watch::channel(None);
         let mut signals = Signals::new()?;
         tokio::spawn(async move {
             loop {
                 let name = signals.next().await;
                 let first = sender.send_if_modified(|seen| seen.is_none() && seen.replace(name).is_none());
-                if !first {
-                    again(name);
-                }
+                tell(name, first);
             }
         });
         Ok(Self { signal })

@@ -35,6 +35,8 @@ pub struct Truth {
     pub down: BTreeMap<String, ()>,
     /// Whether the namespace is there.
     pub namespace: bool,
+    /// Whether probers are in the nodes.
+    pub probers: bool,
     /// Calls so far, by name.
     pub calls: Vec<&'static str>,
 }
@@ -113,6 +115,10 @@ impl World for FakeWorld {
         Some(Obligation::Namespace { name: "outage-test".into(), access: Access::Kind { cluster: "fake".into() } })
     }
 
+    fn probers_obligation(&self) -> Obligation {
+        Obligation::Probers { containers: vec!["cp".into()] }
+    }
+
     async fn create_workload(&self) -> Result<(), Trouble> {
         self.truth.lock().unwrap().namespace = true;
         self.call("create_workload").await?;
@@ -127,6 +133,7 @@ impl World for FakeWorld {
     }
 
     async fn start_probes(&mut self, _at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+        self.truth.lock().unwrap().probers = true;
         self.call("start_probes").await?;
         let mut span = super::live::tests::span("web", 50);
         span.start = super::clock::now();
@@ -193,7 +200,8 @@ impl World for FakeWorld {
                 self.tell_node(node, Change::Changed, Ready::True);
                 self.tell_endpoint(node, Change::Changed, true);
             }
-            _ => self.truth.lock().unwrap().namespace = false,
+            Obligation::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
+            _ => self.truth.lock().unwrap().probers = false,
         }
         Ok(())
     }

@@ -50,6 +50,9 @@ pub struct KindWorld<'a> {
     pub running: Running,
 }
 
+/// How long the watches may take to deliver their first lists.
+const FIRST_LISTS: Duration = Duration::from_secs(30);
+
 /// What a run has started.
 #[derive(Default)]
 pub struct Running {
@@ -116,12 +119,18 @@ impl World for KindWorld<'_> {
                 }
             }
         }));
-        self.running.watches = Some(watch::start(&self.cluster, &self.namespace, out));
-        Ok(())
+        let watches = watch::start(&self.cluster, &self.namespace, out);
+        let listed = watches.baseline(FIRST_LISTS).await;
+        self.running.watches = Some(watches);
+        listed.map_err(|missing| Trouble::failed(format!("the API server did not list {} in time", missing.join(", "))))
     }
 
     fn workload_obligation(&self) -> Option<Obligation> {
         (!self.workload.is_empty()).then(|| Obligation::Namespace { name: self.namespace.clone(), access: self.access.clone() })
+    }
+
+    fn probers_obligation(&self) -> Obligation {
+        Obligation::Probers { containers: self.containers.iter().map(|container| container.id.clone()).collect() }
     }
 
     async fn create_workload(&self) -> Result<(), Trouble> {
@@ -177,7 +186,7 @@ impl World for KindWorld<'_> {
     }
 
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        self.tools.fulfil(obligation, progress).await
+        self.tools.fulfil(self.run, obligation, progress).await
     }
 }
 

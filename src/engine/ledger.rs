@@ -15,6 +15,11 @@ use crate::fault;
 pub enum Obligation {
     /// A fault.
     Fault(fault::Undo),
+    /// The probers of a run: their file in a node, where one was stopped before it had removed that itself.
+    Probers {
+        /// The nodes' containers.
+        containers: Vec<String>,
+    },
     /// The namespace of a run.
     Namespace {
         /// Its name.
@@ -40,18 +45,40 @@ pub enum Access {
     },
     /// Through a context of the user's kubeconfig.
     Context {
-        /// The kubeconfig's files; empty for the usual ones.
+        /// The kubeconfig's files.
         kubeconfig: Vec<PathBuf>,
         /// The context.
         context: String,
+        /// The kind cluster that it leads to.
+        cluster: String,
     },
 }
 
+impl Access {
+    /// The kind cluster.
+    pub fn cluster(&self) -> &str {
+        match self {
+            Access::Kind { cluster } | Access::Context { cluster, .. } => cluster,
+        }
+    }
+}
+
 impl Obligation {
+    /// The command by which a person can take it back, where there is one.
+    pub fn by_hand(&self) -> Option<String> {
+        match self {
+            Obligation::Fault(undo) => Some(fault::by_hand(undo)),
+            Obligation::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
+            Obligation::Namespace { name, .. } => Some(format!("kubectl delete namespace {name}")),
+            Obligation::Probers { .. } => None,
+        }
+    }
+
     /// What is done to take it back, for people.
     pub fn describe(&self) -> String {
         match self {
             Obligation::Fault(undo) => fault::describe(undo),
+            Obligation::Probers { .. } => "remove the run's probers from the nodes".into(),
             Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),
             Obligation::KindCluster { name } => format!("delete the half-made kind cluster {name}"),
         }
@@ -66,6 +93,8 @@ pub struct Entry {
     pub id: u64,
     /// The run that made it.
     pub run: String,
+    /// The container engine's address: only there can it be taken back.
+    pub engine: String,
     /// When it was written.
     pub at: jiff::Timestamp,
     /// What must be taken back.
@@ -77,6 +106,15 @@ pub struct Entry {
 enum Line {
     Owed(Box<Entry>),
     Settled(u64),
+}
+
+/// Who owes, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Debtor<'a> {
+    /// The run.
+    pub run: &'a str,
+    /// The container engine's address.
+    pub engine: &'a str,
 }
 
 /// The ledger of one cluster. Each change is on the disk when the call returns.
@@ -127,8 +165,14 @@ impl Ledger {
     }
 
     /// Writes an obligation, synced; only then may it be made. Returns its number.
-    pub fn owe(&mut self, run: &str, obligation: Obligation) -> Result<u64, Trouble> {
-        let entry = Entry { id: self.next, run: run.to_owned(), at: jiff::Timestamp::now(), obligation };
+    pub fn owe(&mut self, debtor: Debtor<'_>, obligation: Obligation) -> Result<u64, Trouble> {
+        let entry = Entry {
+            id: self.next,
+            run: debtor.run.to_owned(),
+            engine: debtor.engine.to_owned(),
+            at: jiff::Timestamp::now(),
+            obligation,
+        };
         self.append(&Line::Owed(Box::new(entry.clone()))).map_err(|e| self.cannot_write(&e))?;
         self.next += 1;
         self.open.push(entry);
@@ -190,6 +234,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    const R: Debtor<'_> = Debtor { run: "r", engine: "unix:///e.sock" };
+
     fn namespace(name: &str) -> Obligation {
         Obligation::Namespace { name: name.into(), access: Access::Kind { cluster: "a".into() } }
     }
@@ -199,8 +245,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.jsonl");
         let mut ledger = Ledger::open(&path).unwrap();
-        let first = ledger.owe("r", namespace("one")).unwrap();
-        ledger.owe("r", namespace("two")).unwrap();
+        let first = ledger.owe(R, namespace("one")).unwrap();
+        ledger.owe(R, namespace("two")).unwrap();
         ledger.settle(first).unwrap();
         drop(ledger);
         let mut again = Ledger::open(&path).unwrap();
@@ -214,12 +260,12 @@ mod tests {
     fn a_cut_last_line_was_never_acted_on() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.jsonl");
-        Ledger::open(&path).unwrap().owe("r", namespace("one")).unwrap();
+        Ledger::open(&path).unwrap().owe(R, namespace("one")).unwrap();
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"owed\":{\"id\":1,\"ru").unwrap();
         let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.owed().len(), 1);
-        ledger.owe("r", namespace("two")).unwrap();
+        ledger.owe(R, namespace("two")).unwrap();
         assert_eq!(Ledger::open(&path).unwrap().owed().len(), 2);
     }
 
@@ -235,6 +281,6 @@ mod tests {
     fn a_ledger_that_cannot_be_written_refuses_the_debt() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing").join("ledger.jsonl");
-        assert!(Ledger::open(&path).unwrap().owe("r", namespace("one")).is_err());
+        assert!(Ledger::open(&path).unwrap().owe(R, namespace("one")).is_err());
     }
 }

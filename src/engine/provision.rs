@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::abort::Abort;
-use super::ledger::{Access, Ledger, Obligation};
+use super::ledger::{Access, Debtor, Ledger, Obligation};
 use super::state_dir::{Lock, StateDir};
 use super::trouble::{Trouble, TroubleKind};
-use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, NodeContainer, differences, with_tuning};
+use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences, with_tuning};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::experiment::TuningRequest;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Ready, Tuning};
@@ -160,25 +160,41 @@ async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> 
     say(&format!("making the kind cluster {name}"));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = state.scratch("kubeconfig");
-    let debt = ledger.owe("cluster", Obligation::KindCluster { name: name.clone() })?;
+    let debt =
+        ledger.owe(Debtor { run: "cluster", engine: site.engine.docker_host() }, Obligation::KindCluster { name: name.clone() })?;
     let create = KindCreate { name, config_text: config, image: site.node_image, kubeconfig: &kubeconfig, progress: say };
+    let whole = async {
+        kind.create(create).await.map_err(|error| match error {
+            KindError::Exists { .. } => Half::NotOurs(Trouble::refused_by(error)),
+            other => Half::Ours(Trouble::refused_by(other)),
+        })?;
+        joined(name, docker, &kind, state, lock).await.map_err(Half::Ours)
+    };
     let made = tokio::select! {
-        made = kind.create(create) => made.map_err(Trouble::refused_by),
-        signal = abort.interrupted() => Err(Trouble::failed(format!("interrupted by {signal} while the kind cluster was made"))),
+        made = whole => made,
+        signal = abort.interrupted() => Err(Half::Ours(Trouble::failed(format!("interrupted by {signal} while the kind cluster was made")))),
     };
-    if let Err(trouble) = made {
-        kind.delete(name, &kubeconfig).await.map_err(|e| Trouble { kind: TroubleKind::NotUndone, ..Trouble::failed_by(e) })?;
-        ledger.settle(debt)?;
-        return Err(trouble);
+    match made {
+        Ok(mut ground) => {
+            ledger.settle(debt)?;
+            ground.made = true;
+            Ok(ground)
+        }
+        // Somebody else has made it in the meantime: it is theirs.
+        Err(Half::NotOurs(trouble)) => ledger.settle(debt).and(Err(trouble)),
+        Err(Half::Ours(trouble)) => {
+            kind.delete(name, &kubeconfig).await.map_err(|e| Trouble { kind: TroubleKind::NotUndone, ..Trouble::failed_by(e) })?;
+            ledger.settle(debt).and(Err(trouble))
+        }
     }
-    ledger.settle(debt)?;
-    say("waiting for all nodes to be ready");
-    let mut ground = tokio::select! {
-        ground = joined(name, docker, &kind, state, lock) => ground?,
-        signal = abort.interrupted() => return Err(Trouble::failed(format!("interrupted by {signal} while the nodes joined the new cluster"))),
-    };
-    ground.made = true;
-    Ok(ground)
+}
+
+/// Why a cluster was not made, and whose what is there now.
+enum Half {
+    /// Half a cluster of ours: it is deleted.
+    Ours(Trouble),
+    /// Not ours.
+    NotOurs(Trouble),
 }
 
 /// kind is done when the control plane is: workers join a while later.
@@ -263,7 +279,6 @@ fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<()
 async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Site<'_>) -> Result<Ground, Trouble> {
     let cluster = Cluster::from_files(kubeconfig, context).await.map_err(Trouble::refused_by)?;
     let docker = connect(&site.engine).await?;
-    let access = Access::Context { kubeconfig: kubeconfig.to_vec(), context: cluster.context().to_owned() };
     let mut all = Vec::new();
     for name in docker.kind_clusters().await.map_err(Trouble::refused_by)? {
         all.extend(docker.kind_nodes(&name).await.map_err(Trouble::refused_by)?);
@@ -271,6 +286,9 @@ async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Si
     let kind_cluster = cluster.is_kind_context(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
     let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
     let containers = all.into_iter().filter(|container| container.cluster == name).collect();
+    // A later process may be started in another directory.
+    let kubeconfig = kubeconfig.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
+    let access = Access::Context { kubeconfig, context: cluster.context().to_owned(), cluster: name.clone() };
     // The same lock as a run that reaches the cluster by its name.
     let claimed = claim(site.state_dir, &name)?;
     ground(ClusterKind::Kind, &name, docker, cluster, access, containers, claimed).await
@@ -283,7 +301,7 @@ fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> Trouble {
         cluster.server()
     ));
     if allowed == Some(context) {
-        return refused.hint("its nodes are no containers here, and faults on nodes are made through the container engine: nothing can be harmed there yet");
+        return refused.hint("faults on nodes are made through the container engine: in other clusters nothing can be harmed yet");
     }
-    refused.hint(format!("if it is meant to be harmed, say --allow-context {context}"))
+    refused.hint("`kind get clusters` lists those that are; an experiment that names a kind config makes its own")
 }

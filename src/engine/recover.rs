@@ -7,10 +7,11 @@ use super::ledger::{Access, Entry, Ledger, Obligation};
 use super::rollback::NotUndone;
 use super::trouble::Trouble;
 use super::world::Progress;
-use crate::cluster::{Cluster, Kind, KindError};
+use crate::agent;
+use crate::cluster::{Cluster, Kind};
 use crate::docker::Docker;
 use crate::fault;
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
@@ -27,10 +28,11 @@ pub struct Tools {
 
 impl Tools {
     /// Takes one obligation back; ends when that is verified.
-    pub async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+    pub async fn fulfil(&self, run: &str, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Fault(undo) => self.fault(undo, progress).await,
-            Obligation::Namespace { name, access } => self.namespace(name, access).await,
+            Obligation::Probers { containers } => self.probers(run, containers).await,
+            Obligation::Namespace { name, access } => self.namespace(run, name, access).await,
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
         }
     }
@@ -56,44 +58,66 @@ impl Tools {
         }
     }
 
-    async fn namespace(&self, name: &str, access: &Access) -> Result<(), Trouble> {
+    /// Probers end with their parent's stream; only the file of one that was stopped while it was brought there can be left.
+    async fn probers(&self, run: &str, containers: &[String]) -> Result<(), Trouble> {
+        for container in containers {
+            match agent::sweep(&self.docker, container, run).await {
+                // In a container that is gone, or that somebody has stopped, nothing runs and nothing can be looked for.
+                Err(_) if !self.docker.inspect(container).await.is_ok_and(|state| state.running && !state.paused) => {}
+                Err(error) => return Err(Trouble::failed("cannot remove a prober's file from a node").because(error.as_ref())),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn namespace(&self, run: &str, name: &str, access: &Access) -> Result<(), Trouble> {
+        if self.cluster_is_gone(access).await {
+            return Ok(());
+        }
         let cluster = match &self.cluster {
             Some(cluster) => cluster.clone(),
-            None => match self.reach(access).await? {
-                Some(cluster) => cluster,
-                None => return Ok(()),
-            },
+            None => self.reach(access).await?,
         };
-        match cluster.remove_namespace(name, NAMESPACE_REMOVAL).await {
+        match cluster.remove_namespace(name, run, NAMESPACE_REMOVAL).await {
             Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
             other => other.map_err(Trouble::failed_by),
         }
     }
 
-    /// The cluster; `None` when it does not exist any more.
-    async fn reach(&self, access: &Access) -> Result<Option<Cluster>, Trouble> {
+    async fn reach(&self, access: &Access) -> Result<Cluster, Trouble> {
         match access {
-            Access::Context { kubeconfig, context } => {
-                Cluster::from_files(kubeconfig, Some(context)).await.map(Some).map_err(Trouble::failed_by)
+            Access::Context { kubeconfig, context, .. } => {
+                Cluster::from_files(kubeconfig, Some(context)).await.map_err(Trouble::failed_by)
             }
-            Access::Kind { cluster } => match self.kind()?.kubeconfig(cluster).await {
-                Err(KindError::NoSuchCluster { .. }) => Ok(None),
-                Err(error) => Err(Trouble::failed_by(error)),
-                Ok(text) => Cluster::from_kubeconfig(&text).await.map(Some).map_err(Trouble::failed_by),
-            },
+            Access::Kind { cluster } => self.kind_access(cluster).await,
         }
+    }
+
+    async fn kind_access(&self, cluster: &str) -> Result<Cluster, Trouble> {
+        let text = self.kind()?.kubeconfig(cluster).await.map_err(Trouble::failed_by)?;
+        Cluster::from_kubeconfig(&text).await.map_err(Trouble::failed_by)
     }
 
     async fn cluster_is_gone(&self, access: &Access) -> bool {
-        match access {
-            Access::Kind { cluster } => self.docker.kind_nodes(cluster).await.is_ok_and(|nodes| nodes.is_empty()),
-            Access::Context { .. } => false,
-        }
+        self.docker.kind_nodes(access.cluster()).await.is_ok_and(|nodes| nodes.is_empty())
     }
 
+    /// Deletes half a cluster. One that is whole is not what was left behind: somebody has made it since.
     async fn kind_cluster(&self, name: &str) -> Result<(), Trouble> {
+        if self.is_whole(name).await {
+            return Ok(());
+        }
         let nowhere = Path::new("/dev/null");
         self.kind()?.delete(name, nowhere).await.map_err(Trouble::failed_by)
+    }
+
+    async fn is_whole(&self, name: &str) -> bool {
+        let Ok(containers) = self.docker.kind_nodes(name).await else { return false };
+        let nodes = containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer).count();
+        let Ok(cluster) = self.kind_access(name).await else { return false };
+        let ready = cluster.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.ready == Ready::True).count());
+        nodes > 0 && ready == nodes
     }
 
     fn kind(&self) -> Result<&Kind, Trouble> {
@@ -101,19 +125,26 @@ impl Tools {
     }
 }
 
-/// Takes back all that a ledger has, the last first. `say` is told each one and how it went.
-pub async fn all(ledger: &mut Ledger, tools: &Tools, say: &mut dyn FnMut(&Entry, Result<(), &Trouble>)) -> Vec<NotUndone> {
+/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it went.
+pub async fn all(
+    ledger: &mut Ledger,
+    tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
+    say: &mut dyn FnMut(&Entry, Result<(), &Trouble>),
+) -> Vec<NotUndone> {
     let owed: Vec<Entry> = ledger.owed().iter().rev().cloned().collect();
     let mut not_undone = Vec::new();
     for entry in owed {
-        let result = match tools.fulfil(&entry.obligation, &mut |_, _| {}).await {
-            Ok(()) => ledger.settle(entry.id),
-            Err(trouble) => Err(trouble),
-        };
+        let result = one(ledger, &entry, &tools_of).await;
         say(&entry, result.as_ref().copied());
         if let Err(why) = result {
-            not_undone.push(NotUndone { what: entry.obligation.describe(), why });
+            not_undone.push(NotUndone { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why });
         }
     }
     not_undone
+}
+
+async fn one(ledger: &mut Ledger, entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Result<(), Trouble> {
+    let tools = tools_of(&entry.engine).await?;
+    tools.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await?;
+    ledger.settle(entry.id)
 }

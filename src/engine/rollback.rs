@@ -16,6 +16,8 @@ use crate::timeline::{Event, FaultPhase};
 pub struct NotUndone {
     /// What it is, and how it would be undone.
     pub what: String,
+    /// The command by which a person can do it, where there is one.
+    pub by_hand: Option<String>,
     /// Why not.
     pub why: Trouble,
 }
@@ -43,7 +45,7 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
         // A fault of our own in one undo must not keep the others from being done.
         let settled = AssertUnwindSafe(settle(entry.id, &entry.obligation, &voice, world, ledger)).catch_unwind().await;
         if let Err(why) = settled.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))) {
-            not_undone.push(NotUndone { what: entry.obligation.describe(), why });
+            not_undone.push(NotUndone { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why });
         }
     }
     not_undone

@@ -8,18 +8,19 @@ use futures_util::FutureExt;
 use super::abort::Abort;
 use super::blast_radius;
 use super::clock;
-use super::ledger::{Ledger, Obligation};
+use super::ledger::{Debtor, Ledger, Obligation};
+use super::live::Live;
 use super::recorder::Recorder;
 use super::rollback::{self, NotUndone};
 use super::seed::Seed;
 use super::steady_state::SteadyState;
 use super::target::{self, Endpoints, Node};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, TroubleKind};
 use super::voice::Voice;
 use super::world::World;
 use crate::experiment::{Ask, Experiment, Fault, Step, Target};
 use crate::fault::Undo;
-use crate::timeline::{Event, FaultPhase, Moment, Tuning};
+use crate::timeline::{Event, FaultPhase, Moment, Ready, Tuning};
 
 /// How long after the planned end of a fault a dead man's switch takes it back.
 pub const DEAD_MAN_MARGIN: Duration = Duration::from_secs(60);
@@ -32,8 +33,8 @@ const TAIL: Duration = Duration::from_millis(500);
 
 /// What a run is about.
 pub struct Job<'a> {
-    /// The run's id.
-    pub run: &'a str,
+    /// The run, and the engine of its cluster.
+    pub debtor: Debtor<'a>,
     /// The experiment.
     pub experiment: &'a Experiment,
     /// The settings that decide when a dead node is noticed.
@@ -72,10 +73,10 @@ pub async fn carry_out(job: &Job<'_>, world: &mut impl World, recorder: &Recorde
     }
     recorder.event(Event::Stage { name: "clean up".into() });
     // Faults first, while the probes still see the service come back; the workload that they ask goes last.
-    let mut not_undone = rollback::faults(job.run, world, recorder, ledger).await;
+    let mut not_undone = rollback::faults(job.debtor.run, world, recorder, ledger).await;
     world.stop_probes().await;
     world.stop_watching().await;
-    not_undone.extend(rollback::rest(job.run, world, recorder, ledger).await);
+    not_undone.extend(rollback::rest(job.debtor.run, world, recorder, ledger).await);
     recorder.event(Event::Ended);
     RunEnd { stop, not_undone }
 }
@@ -124,6 +125,7 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     workload(job, world, recorder, ledger).await?;
     stage(recorder, "probes");
     let at_risk = at_risk(job.experiment, &nodes);
+    ledger.owe(job.debtor, world.probers_obligation())?;
     let hosts = world.start_probes(&at_risk, recorder.attempts()).await?;
     let steady = SteadyState::new(
         job.experiment.steady_state.clone(),
@@ -138,7 +140,13 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     }
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
+    // It must hold at the moment of the harm, not only a while before.
+    let holds_still = SteadyState::since(&steady.judge(&recorder.live(), clock::now())).is_some();
+    if !holds_still && !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
+        return Err(Trouble::failed("the steady state was lost again before any harm was done, so none was"));
+    }
     let method = Method { job, world, recorder, hosts: &hosts, nodes: &nodes };
+    method.rehearse(seed.clone())?;
     let undone = method.carry_out(ledger, &mut seed).await?;
     stage(recorder, "recovery");
     let recovery = { steady.with_endpoints(&undone.before, &probed_services(job.experiment), undone.at) };
@@ -189,7 +197,7 @@ async fn workload(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, le
         Obligation::Namespace { name, .. } => name.clone(),
         _ => String::new(),
     };
-    ledger.owe(job.run, obligation)?;
+    ledger.owe(job.debtor, obligation)?;
     world.create_workload().await?;
     workload_ready(job, world).await?;
     recorder.event(Event::WorkloadReady { namespace });
@@ -267,7 +275,7 @@ fn service_of(ask: &Ask) -> Option<String> {
 
 /// The state in which the method began, and when its last fault was undone.
 struct MethodEnd {
-    before: super::live::Live,
+    before: Live,
     at: Moment,
 }
 
@@ -281,28 +289,42 @@ struct Method<'a, W: World> {
 }
 
 impl<W: World> Method<'_, W> {
+    /// Every target with what is known now, so that what must be refused is refused before the first fault.
+    fn rehearse(&self, mut seed: Seed) -> Result<(), Trouble> {
+        for (_, fault, _) in faults(self.job.experiment) {
+            let node = self.choose(fault, &mut seed)?;
+            blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &self.down_with(node))?;
+        }
+        Ok(())
+    }
+
     async fn carry_out(&self, ledger: &mut Ledger, seed: &mut Seed) -> Result<MethodEnd, Trouble> {
         let before = self.endpoints_now();
         for (step, number) in self.job.experiment.method.iter().zip(0u32..) {
             match step {
                 Step::Pause { hold } => tokio::time::sleep(*hold).await,
-                Step::Fault { fault, hold } => self.fault(number, fault, *hold, ledger, seed).await?,
+                Step::Fault { fault, hold } => {
+                    let step = self.fault(number, fault, *hold, ledger, seed).await;
+                    // Whatever is refused after the first fault is no longer refused before any harm.
+                    step.map_err(|trouble| if number == 0 { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })?;
+                }
             }
         }
         Ok(MethodEnd { before, at: clock::now() })
     }
 
-    fn endpoints_now(&self) -> super::live::Live {
-        super::live::Live { endpoints: self.recorder.live().endpoints.clone(), ..Default::default() }
+    fn endpoints_now(&self) -> Live {
+        Live { endpoints: self.recorder.live().endpoints.clone(), ..Default::default() }
     }
 
     async fn fault(&self, step: u32, fault: &Fault, hold: Duration, ledger: &mut Ledger, seed: &mut Seed) -> Result<(), Trouble> {
+        self.healed().await?;
         let node = self.choose(fault, seed)?;
-        blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &[node])?;
+        blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &self.down_with(node))?;
         let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
         let undo = self.world.plan_fault(fault, node, step, dead_man)?;
         let obligation = Obligation::Fault(undo.clone());
-        let id = ledger.owe(self.job.run, obligation.clone())?;
+        let id = ledger.owe(self.job.debtor, obligation.clone())?;
         (self.job.arm)(dead_man)?;
         stage(self.recorder, "fault");
         let voice = Voice { step, kind: fault.kind(), target: &node.name, recorder: self.recorder };
@@ -310,6 +332,29 @@ impl<W: World> Method<'_, W> {
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         stage(self.recorder, "undo");
         rollback::settle(id, &obligation, &voice, self.world, ledger).await
+    }
+
+    /// Waits until nodes that an earlier step harmed are Ready again: a fault is undone when its node is up, which is a while earlier.
+    async fn healed(&self) -> Result<(), Trouble> {
+        let limit = self.job.experiment.steady_state_timeout;
+        let ready = self.recorder.until(|live| self.not_ready(live).is_empty().then_some(()));
+        tokio::time::timeout(limit, ready).await.map_err(|_| {
+            let down = self.not_ready(&self.recorder.live()).join(", ");
+            Trouble::failed(format!("{down} not Ready within {} s after an earlier step", limit.as_secs()))
+        })
+    }
+
+    /// Nodes that were Ready at the beginning and are not now, as far as is known.
+    fn not_ready(&self, live: &Live) -> Vec<&str> {
+        let down = |node: &&Node| node.ready && live.nodes.get(&node.name).is_some_and(|n| n.ready != Ready::True);
+        self.nodes.iter().filter(down).map(|node| node.name.as_str()).collect()
+    }
+
+    /// All nodes that would be down with this one: those that are already count as well.
+    fn down_with<'n>(&'n self, target: &'n Node) -> Vec<&'n Node> {
+        let live = self.recorder.live();
+        let down = |node: &&Node| node.name == target.name || live.nodes.get(&node.name).is_some_and(|n| n.ready != Ready::True);
+        self.nodes.iter().filter(down).collect()
     }
 
     fn choose(&self, fault: &Fault, seed: &mut Seed) -> Result<&Node, Trouble> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::abort::Abort;
 use super::kind_world::{KindWorld, Running};
+use super::ledger::{Debtor, Ledger};
 use super::provision::Ground;
 use super::recorder::{Recorder, Sight};
 use super::recover::Tools;
@@ -77,6 +79,8 @@ impl Session<'_> {
         abort: &Abort,
     ) -> Result<Ended, Trouble> {
         let workload = workload(ground, self.parsed).await?;
+        let processors = processors(ground).await?;
+        let mut ledger = Ledger::open(&ground.state.ledger())?;
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
         let header = self.header(ground, &id, anchor, seed, repetition);
@@ -88,13 +92,18 @@ impl Session<'_> {
         for text in &ground.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
-        let processors = processors(ground).await?;
         let mut world = self.world(ground, &id, format!("outage-{short}"), workload, processors);
         let arm = |dead_man: Duration| self.arm(ground, &id, dead_man);
-        let job = Job { run: &id, experiment: &self.parsed.experiment, tuning: &ground.facts.tuning, seed, arm: &arm };
-        let mut ledger = super::ledger::Ledger::open(&ground.state.ledger())?;
+        let job = Job {
+            debtor: Debtor { run: &id, engine: self.docker_host },
+            experiment: &self.parsed.experiment,
+            tuning: &ground.facts.tuning,
+            seed,
+            arm: &arm,
+        };
+        let beating = AbortOnDropHandle::new(tokio::spawn(watchdog::beat(ground.state.clone())));
         let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, abort).await;
-        drop((world, recorder));
+        drop((world, recorder, beating));
         recording.finish().await;
         Ok(Ended { folder: path, end })
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::abort::Abort;
 use super::fake_world::{FakeWorld, Mishap};
-use super::ledger::Ledger;
+use super::ledger::{Debtor, Ledger};
 use super::recorder::Recorder;
 use super::run::{self, Job, RunEnd, Stop};
 use crate::experiment::*;
@@ -44,6 +44,8 @@ fn experiment() -> Experiment {
         blast_radius: BlastRadius::default(),
     }
 }
+
+const DEBTOR: Debtor<'static> = Debtor { run: "r", engine: "unix:///engine.sock" };
 
 fn header() -> Header {
     let cluster = ClusterFacts {
@@ -90,7 +92,7 @@ async fn simulate(mut world: FakeWorld, interrupt: Option<Duration>, seed: u64) 
         });
     }
     let (experiment, tuning) = (experiment(), Tuning::default());
-    let job = Job { run: "r", experiment: &experiment, tuning: &tuning, seed, arm: &|_| Ok(()) };
+    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed, arm: &|_| Ok(()) };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
     drop(recorder);
     recording.finish().await;
@@ -105,7 +107,7 @@ impl Simulated {
     /// Whatever was done was undone, or is listed as not undone and still owed.
     fn assert_nothing_is_lost(&self, what: &str) {
         let truth = self.world.truth.lock().unwrap();
-        let harmed = truth.down.len() + usize::from(truth.namespace);
+        let harmed = truth.down.len() + usize::from(truth.namespace) + usize::from(truth.probers);
         assert_eq!(harmed, self.end.not_undone.len(), "{what}: {:?} {:?}", truth, self.end);
         assert_eq!(harmed, self.owed, "{what}: what is left must stay in the ledger");
         assert!(self.timeline.ended(), "{what}: the timeline must end");
@@ -178,7 +180,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
     let (experiment, tuning, mut world) = (experiment(), Tuning::default(), FakeWorld::new(None));
-    let job = Job { run: "r", experiment: &experiment, tuning: &tuning, seed: 1, arm: &|_| Ok(()) };
+    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed: 1, arm: &|_| Ok(()) };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &Abort::by_hand().1).await;
     drop(recorder);
     recording.finish().await;
@@ -193,7 +195,7 @@ async fn what_cannot_be_undone_is_named_and_stays_owed() {
     let mut world = FakeWorld::new(None);
     world.undo_fails = true;
     let run = simulate(world, None, 3).await;
-    assert_eq!(run.end.not_undone.len(), 2, "the fault and the namespace: {:?}", run.end);
+    assert_eq!(run.end.not_undone.len(), 3, "the fault, the probers and the namespace: {:?}", run.end);
     run.assert_nothing_is_lost("undo fails");
     let named = run.timeline.records.iter().any(|r| matches!(&r.event, Event::Fault { phase: FaultPhase::NotUndone, .. }));
     assert!(named);

@@ -44,6 +44,17 @@ impl StateDir {
         self.path.join("ledger.jsonl")
     }
 
+    /// Leaves a sign of life of the run that has the lock.
+    pub fn beat(&self) {
+        // One that can't be left only makes the watchdog undo sooner than it must.
+        let _ = fs::write(self.scratch("beat"), b"");
+    }
+
+    /// How long ago the last sign of life was left; `None` when there is none.
+    pub fn last_beat(&self) -> Option<std::time::Duration> {
+        fs::metadata(self.scratch("beat")).ok()?.modified().ok()?.elapsed().ok()
+    }
+
     /// A file for passing use in this directory.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -5,10 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ledger, Obligation};
-use super::state_dir::StateDir;
+use super::state_dir::{Lock, StateDir};
 use super::trouble::Trouble;
 
 const LOOK: Duration = Duration::from_secs(1);
+/// A run that has not beaten for so long stands still.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// Starts the watchdog of a cluster's ledger: `program watchdog <arguments>`, with nothing of ours open.
 pub fn start(program: &Path, arguments: &[String]) -> Result<(), Trouble> {
@@ -25,18 +27,43 @@ pub fn start(program: &Path, arguments: &[String]) -> Result<(), Trouble> {
         })
 }
 
-/// Waits, in the watchdog's process, until the ledger owes no fault (`false`), or until `deadline` has passed and no run holds the lock (`true`:
-/// someone must undo). A run that is slow is left alone for as long as it lives.
-pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> bool {
+/// What a watchdog finds.
+#[derive(Debug)]
+pub enum Found {
+    /// No fault is owed any more.
+    Clean,
+    /// The run is dead: its lock is ours now, and so is the undoing.
+    Dead(Lock),
+    /// The run has the lock and stands still: it must be undone for it, and the ledger stays the run's.
+    Stuck,
+}
+
+/// Waits, in the watchdog's process, until the ledger owes no fault, or until `deadline` has passed and the run is dead or stands still. A
+/// run that is slow and beats is left alone.
+pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
     let began = Instant::now();
     loop {
         std::thread::sleep(LOOK);
         if !owes_fault(state, run) {
-            return false;
+            return Found::Clean;
         }
-        if began.elapsed() >= deadline && state.lock().is_ok() {
-            return true;
+        if began.elapsed() < deadline {
+            continue;
         }
+        if let Ok(lock) = state.lock() {
+            return Found::Dead(lock);
+        }
+        if state.last_beat().is_some_and(|beat| beat >= STANDSTILL) {
+            return Found::Stuck;
+        }
+    }
+}
+
+/// Beats, in the run's process, as long as its one thread goes on: a run that is stopped (Ctrl-Z) or blocked does not.
+pub async fn beat(state: StateDir) {
+    loop {
+        state.beat();
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -48,7 +75,7 @@ fn owes_fault(state: &StateDir, run: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::Entry;
+    use super::super::ledger::{Debtor, Entry};
     use super::*;
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::{self, NodeTarget};
@@ -66,7 +93,7 @@ mod tests {
             cluster: "a".into(),
         };
         let undo = fault::plan(&Fault::NodeKill { target: NodeSelector::default() }, &target, "r", 0, Duration::ZERO);
-        let id = ledger.owe("r", Obligation::Fault(undo)).unwrap();
+        let id = ledger.owe(Debtor { run: "r", engine: "e" }, Obligation::Fault(undo)).unwrap();
         (state, ledger, id)
     }
 
@@ -81,7 +108,8 @@ mod tests {
             drop(lock);
         });
         let began = Instant::now();
-        assert!(wait(&state, "r", LOOK));
+        state.beat();
+        assert!(matches!(wait(&state, "r", LOOK), Found::Dead(_)));
         assert!(began.elapsed() >= LOOK * 3, "the lock was held until then");
         living.join().unwrap();
     }
@@ -91,8 +119,19 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (state, mut ledger, id) = owing(root.path());
         ledger.settle(id).unwrap();
-        assert!(!wait(&state, "r", Duration::from_secs(3600)));
+        assert!(matches!(wait(&state, "r", Duration::from_secs(3600)), Found::Clean));
         let (state, ..) = owing(&root.path().join("other"));
-        assert!(!wait(&state, "another run", Duration::from_secs(3600)));
+        assert!(matches!(wait(&state, "another run", Duration::from_secs(3600)), Found::Clean));
+    }
+
+    #[test]
+    fn a_run_that_stands_still_is_undone_although_it_has_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let (state, ..) = owing(root.path());
+        let _lock = state.lock().unwrap();
+        state.beat();
+        let long_ago = std::time::SystemTime::now() - STANDSTILL * 2;
+        std::fs::File::options().write(true).open(state.scratch("beat")).unwrap().set_modified(long_ago).unwrap();
+        assert!(matches!(wait(&state, "r", LOOK), Found::Stuck));
     }
 }

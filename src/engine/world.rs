@@ -35,6 +35,8 @@ pub trait World {
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble>;
     /// What removes the workload again; asked for before it is made.
     fn workload_obligation(&self) -> Option<Obligation>;
+    /// What removes the probers again; asked for before they are started.
+    fn probers_obligation(&self) -> Obligation;
     /// Makes the workload.
     async fn create_workload(&self) -> Result<(), Trouble>;
     /// How ready the workload is.

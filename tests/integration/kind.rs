@@ -61,14 +61,10 @@ pub fn tests() -> Vec<Trial> {
 /// Why these tests can't run here.
 fn missing() -> Option<String> {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
-    let works = |program: &str, argument: &str| Command::new(program).arg(argument).output().is_ok_and(|o| o.status.success());
-    MISSING
-        .get_or_init(|| match (works("docker", "info"), works("kind", "version")) {
-            (false, _) => Some("`docker info` does not work".into()),
-            (_, false) => Some("there is no kind".into()),
-            _ => None,
-        })
-        .clone()
+    let works = |command: &&[&str]| Command::new(command[0]).args(&command[1..]).output().is_ok_and(|o| o.status.success());
+    let needed: [&[&str]; 3] = [&["docker", "info"], &["kind", "version"], &["kubectl", "version", "--client"]];
+    let look = || needed.iter().find(|command| !works(command)).map(|command| format!("`{}` does not work", command.join(" ")));
+    MISSING.get_or_init(look).clone()
 }
 
 /// The experiments, with their kind config's cluster renamed to the tests' own.
@@ -110,27 +106,31 @@ impl Lab {
         serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
     }
 
-    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober.
+    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober, no packet filter, no timer.
     fn assert_clean(&self) {
-        for node in containers() {
+        let nodes = containers();
+        assert!(!nodes.is_empty(), "the cluster is gone");
+        for node in nodes {
             assert_eq!(docker(&["inspect", "-f", "{{.State.Running}} {{.State.Paused}}", &node]), "true false", "{node}");
-            let left = docker(&[
-                "exec",
-                &node,
-                "sh",
-                "-c",
-                "ls /usr/local/bin -A | grep outage; iptables -w -S | grep -E 'outage-[0-9]{8}-'; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[.]outage-agent' || true",
-            ]);
-            assert_eq!(left, "", "left in {node}");
+            assert_eq!(docker(&["exec", &node, "sh", "-c", LEFT_BEHIND]), "looked", "left in {node}");
         }
         let namespaces = kubectl(&["get", "namespaces", "-o", "name"]);
-        assert!(!namespaces.contains("namespace/outage-"), "{namespaces}");
+        assert!(namespaces.contains("namespace/default") && !namespaces.contains("namespace/outage-"), "{namespaces}");
         self.home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
     }
 }
 
+/// Prints what a run may have left in a node, and at last that it has looked.
+const LEFT_BEHIND: &str = "set -e
+ls -A /usr/local/bin >/tmp/left; systemctl list-units --all --plain --no-legend 'outage-*' >>/tmp/left
+iptables -w -t mangle -S >>/tmp/left; iptables -w -S >>/tmp/left
+cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>/tmp/left
+grep -E '[.]outage-agent|outage-[0-9]{8}-' /tmp/left || true
+rm /tmp/left; echo looked";
+
 fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -150,6 +150,7 @@ fn kubectl(arguments: &[&str]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), kubeconfig()).unwrap();
     let output = Command::new("kubectl").arg("--kubeconfig").arg(file.path()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -242,7 +243,7 @@ fn an_image_that_is_not_there() {
 fn a_workload_that_never_becomes_ready() {
     let lab = Lab::new();
     let workload = std::fs::read_to_string(lab.experiments.join("workloads/web.yaml")).unwrap();
-    lab.home.file("experiments/workloads/web.yaml", &workload.replace("replicas: 2", "replicas: 2\n  minReadySeconds: 3600"));
+    lab.home.file("experiments/workloads/web.yaml", &workload.replace("replicas: 2", "replicas: 2\n  minReadySeconds: 300"));
     let experiment = lab.altered("worker-stop-fast", &[("spec:\n", "spec:\n  workloadTimeout: 5s\n")]);
     lab.home.run(&["run", "-f", &experiment]).exits(3).says("was not ready within 5 s");
     lab.assert_clean();
@@ -329,7 +330,7 @@ spec:
     for name in ["tcp", "tcp-kept", "kept", "pod", "from-pod", "api"] {
         let probes = report["findings"]["probes"].as_array().unwrap();
         let probe = probes.iter().find(|p| p["name"] == name).unwrap_or_else(|| panic!("{name} is missing: {}", output.stderr));
-        assert!(probe["total"]["ok"].as_u64() > Some(100), "{name}: {probe:#}");
+        assert!(probe["total"]["ok"].as_u64() > Some(40), "{name}: {probe:#}");
     }
     lab.assert_clean();
 }

@@ -103,7 +103,8 @@ impl Edges {
             self.calm.last().unwrap_or(&0.0)
         );
         println!("  {} first failures were held up, {} of them past the truth", self.held_up, self.missed);
-        assert!(self.held_up * 10 <= self.widths.len() / 2, "at 5 %");
+        // One in twenty by design; a machine that stalls has more.
+        assert!(self.held_up * 5 <= self.widths.len() / 2, "one in five");
     }
 }
 
@@ -147,7 +148,8 @@ fn one_of(plan: Plan, draws: f64) {
     assert!(unnamed.draws.len() > unnamed.widths.len() * 9 / 10, "names are not known");
     assert!(named.proven.iter().chain(&unnamed.proven).all(|holds| *holds));
     let by_draws: Vec<bool> = named.draws.into_iter().chain(unnamed.draws).collect();
-    assert!(by_draws.iter().filter(|holds| **holds).count() * 10 >= by_draws.len() * 9);
+    // 95 % by design: fewer than 88 % of two hundred would be chance once in ten thousand runs.
+    assert!(by_draws.iter().filter(|holds| **holds).count() * 100 >= by_draws.len() * 88);
     assert!(middle(&named.widths) > NARROW_MS);
     assert!((draws - 0.5..draws + 1.2).contains(&(middle(&unnamed.widths) / PERIOD_MS)));
 }

@@ -76,13 +76,13 @@ impl Home {
         let stderr = self.path().join(format!("stderr-{}", Instant::now().elapsed().as_nanos()));
         let file = std::fs::File::create(&stderr).unwrap();
         let child = self.command(arguments).stderr(file).spawn().unwrap();
-        Started { child, stderr }
+        Started { child: Some(child), stderr }
     }
 }
 
-/// A program that is running.
+/// A program that is running. When a test fails on the way, it is told to undo and waited for: the cluster is shared.
 pub struct Started {
-    child: Child,
+    child: Option<Child>,
     stderr: PathBuf,
 }
 
@@ -97,7 +97,7 @@ impl Started {
         let began = Instant::now();
         while !self.said().contains(text) {
             assert!(began.elapsed() < limit, "never said {text:?}, but:\n{}", self.said());
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 panic!("ended with {status} and never said {text:?}, but:\n{}", self.said());
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -106,16 +106,28 @@ impl Started {
 
     /// Sends it a signal: `INT`, `TERM`, `HUP`, `KILL`.
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
+        let id = self.child.as_ref().unwrap().id().to_string();
+        let status = Command::new("kill").arg(format!("-{signal}")).arg(id).status().unwrap();
         assert!(status.success());
     }
 
     /// Waits for its end.
-    pub fn finish(self) -> Output {
-        let stderr = self.stderr.clone();
-        let mut output = finish(self.child);
-        output.stderr = std::fs::read_to_string(stderr).unwrap_or_default();
+    pub fn finish(mut self) -> Output {
+        let mut output = finish(self.child.take().unwrap());
+        output.stderr = self.said();
         output
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        let _ = Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
+        let began = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(90) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let _ = child.kill();
     }
 }
 

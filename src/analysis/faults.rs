@@ -53,7 +53,9 @@ impl Scope<'_> {
     fn fault(&self) -> FaultFinding {
         let at = |phase| self.phase(phase).map(|(at, _)| self.zero.at(at));
         let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
-        let services = endpoints::services(self.records, self.request.target, self.request.at, self.until, self.zero);
+        let undo = undo_requested.unwrap_or(Moment(u64::MAX));
+        let span = endpoints::Span { requested: self.request.at, undo, until: self.until };
+        let services = endpoints::services(self.records, self.request.target, span, self.zero);
         FaultFinding {
             step: self.request.step,
             kind: self.request.kind.to_owned(),
@@ -65,7 +67,7 @@ impl Scope<'_> {
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
             undone: at(FaultPhase::Undone),
             not_undone: self.seen(FaultPhase::NotUndone).filter(|_| self.phase(FaultPhase::Undone).is_none()),
-            node: self.node(undo_requested.unwrap_or(Moment(u64::MAX))),
+            node: self.node(undo),
             services,
             notices: self.notices(),
         }

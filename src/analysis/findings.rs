@@ -189,7 +189,7 @@ pub struct ServiceFinding {
     pub by_node: Vec<NodeCount>,
     /// Those on the node that was harmed.
     pub hit: Vec<EndpointFinding>,
-    /// When the last of them left; `None` until all have.
+    /// When the last of them left; `None` unless all had by the undo's request.
     pub removed: Option<When>,
     /// When the last of them was back.
     pub back: Option<When>,

@@ -130,7 +130,16 @@ fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
         all => format!("the last of {} endpoints", all.len()),
     };
     lines.extend(service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service))));
+    lines.extend(
+        left_late(service).map(|when| Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))),
+    );
     lines.extend(service.back.map(|when| Line::of(when, "ready again", format!("{which} is back in {}", service.service))));
+}
+
+/// When the last endpoint left, where that was only after the undo.
+fn left_late(service: &ServiceFinding) -> Option<When> {
+    let left: Option<Vec<When>> = service.hit.iter().map(|endpoint| endpoint.left).collect();
+    left.filter(|_| service.removed.is_none())?.into_iter().max_by_key(|when| when.latest)
 }
 
 /// Bursts of a window that have lines of their own.

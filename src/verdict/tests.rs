@@ -109,6 +109,21 @@ fn what_was_not_noticed_fails_only_when_there_was_time() {
     assert_eq!([outcome(&found, removal(7000)), outcome(&found, removal(20_000))], [Fail, Inconclusive]);
 }
 
+/// A node that starts again takes its pods out of the Service itself: with a long grace, that is the first removal there is.
+#[test]
+fn what_the_undo_removed_was_not_removed_by_the_fault() {
+    let run = |undo| Run::new().endpoints(1, 1).kill(undo).probe(refused(1000, 2000));
+    let left = |run: Run| run.endpoint(6000, Change::Changed, 0, "fast-detection-worker", false);
+    assert_eq!(outcome(&found(left(run(15_000))), removal(8000)), Pass);
+    let late = found(left(run(3000)));
+    assert_eq!(one(&late, removal(8000)), (Inconclusive, "an endpoint was not removed in the 3s that the fault lasted".into()));
+    assert_eq!(outcome(&late, removal(2000)), Fail);
+    assert_eq!((late.faults[0].services[0].removed, late.faults[0].services[0].hit[0].left.is_some()), (None, true));
+    // A watch that was blind across the undo can't tell.
+    let gap = Event::WatchGap { watch: "endpoints".into(), until: None, reason: "connection refused".into() };
+    assert_eq!(outcome(&found(left(run(3000)).since(2500).event(2500, gap)), removal(2000)), Inconclusive);
+}
+
 #[test]
 fn a_blind_watch_leaves_it_open() {
     let run = harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000);

@@ -101,10 +101,7 @@ fn by_node(endpoints: &BTreeMap<&str, &Endpoint>) -> Vec<NodeCount> {
 /// The last of some moments; `None` without any, or when one is missing.
 fn last_of(mut moments: impl Iterator<Item = Option<When>>) -> Option<When> {
     let first = moments.next()??;
-    moments.try_fold(first, |last, when| {
-        let when = when?;
-        Some(When { earliest: last.earliest.max(when.earliest), latest: last.latest.max(when.latest) })
-    })
+    moments.try_fold(first, |last, when| Some(last.later(when?)))
 }
 
 struct Seen<'a> {

@@ -3,6 +3,7 @@
 use super::clock::Zero;
 use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
+use super::life;
 use crate::stats::Seconds;
 use crate::timeline::{Anchor, Change, Event, FaultPhase, Moment, Ready, Record, Timeline};
 
@@ -133,7 +134,13 @@ impl Scope<'_> {
             ready_before: before.map(|s| s.ready == Ready::True),
             detected: detected.map(|s| self.detected(&s)),
             ready_again: again.map(|s| self.zero.when(s.record.bracket())),
+            heard_again: self.heard_again(),
         }
+    }
+
+    fn heard_again(&self) -> Option<When> {
+        let (undone, _) = self.phase(FaultPhase::Undone)?;
+        life::after(self.records, self.anchor, self.request.target, undone).map(|heard| self.zero.when(heard))
     }
 
     fn detected(&self, state: &State<'_>) -> Detected {

@@ -175,9 +175,16 @@ fn healed(burst: &Burst, again: &str, name: &str) -> Line {
 
 fn steady(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
-    Some(match steady.held_since {
-        Some(since) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
-        None => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
+    let undone = found.faults.last().and_then(|fault| fault.undone);
+    let back = found.recovery.zip(undone).map(|(took, undone)| (undone + took.most, took.most - took.least));
+    Some(match (steady.held_since, back) {
+        // It holds from when the last harmed node was heard of: what was said before was old.
+        (Some(since), Some((back, by))) if back > since => Line::new(back, "steady", "the node was heard of again").within(by),
+        (Some(since), None) if !found.unheard.is_empty() => {
+            Line::new(since, "steady?", format!("no sign of life of {} after the undo", found.unheard.join(", ")))
+        }
+        (Some(since), _) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
+        (None, _) => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
     })
 }
 

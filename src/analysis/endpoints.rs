@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::clock::Zero;
 use super::findings::{EndpointFinding, NodeCount, ServiceFinding, When};
+use crate::stats::Seconds;
 use crate::timeline::{Change, Endpoint, Event, Moment, Record};
 
 /// What an endpoint is known by: its pod, whose address may change; its address where it has none.
@@ -26,12 +27,23 @@ pub fn ready_at(records: &[Record], moment: Moment) -> BTreeMap<&str, BTreeMap<&
     services
 }
 
-/// Every Service at the request of a fault on `node`, and what became of its endpoints there up to `until`.
-pub fn services(records: &[Record], node: &str, requested: Moment, until: Moment, zero: Zero) -> Vec<ServiceFinding> {
-    let after = records.partition_point(|record| record.at < requested);
-    let end = records.partition_point(|record| record.at < until);
-    let found = ready_at(records, requested);
-    let scope = Scope { after: &records[after..end], node, requested, zero };
+/// When a fault began, when its undo did (the end of time: it has none), and when the next fault did.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// The fault's request.
+    pub requested: Moment,
+    /// The undo's request.
+    pub undo: Moment,
+    /// The next fault's request.
+    pub until: Moment,
+}
+
+/// Every Service at the request of a fault on `node`, and what became of its endpoints there.
+pub fn services(records: &[Record], node: &str, span: Span, zero: Zero) -> Vec<ServiceFinding> {
+    let after = records.partition_point(|record| record.at < span.requested);
+    let end = records.partition_point(|record| record.at < span.until);
+    let found = ready_at(records, span.requested);
+    let scope = Scope { after: &records[after..end], node, requested: span.requested, undo: zero.at(span.undo), zero };
     found.into_iter().map(|(name, endpoints)| scope.service(name, &endpoints)).collect()
 }
 
@@ -39,6 +51,7 @@ struct Scope<'a> {
     after: &'a [Record],
     node: &'a str,
     requested: Moment,
+    undo: Seconds,
     zero: Zero,
 }
 
@@ -51,7 +64,8 @@ impl Scope<'_> {
             service: name.to_owned(),
             endpoints: endpoints.len() as u32,
             by_node: by_node(endpoints),
-            removed: last_of(hit.iter().map(|e| e.left)),
+            // A node that starts again takes its endpoints away itself: what left after the undo was not removed because of the fault.
+            removed: last_of(hit.iter().map(|e| e.left.filter(|left| left.latest < self.undo))),
             back: last_of(hit.iter().map(|e| e.back)),
             hit,
         }
@@ -87,10 +101,7 @@ fn by_node(endpoints: &BTreeMap<&str, &Endpoint>) -> Vec<NodeCount> {
 /// The last of some moments; `None` without any, or when one is missing.
 fn last_of(mut moments: impl Iterator<Item = Option<When>>) -> Option<When> {
     let first = moments.next()??;
-    moments.try_fold(first, |last, when| {
-        let when = when?;
-        Some(When { earliest: last.earliest.max(when.earliest), latest: last.latest.max(when.latest) })
-    })
+    moments.try_fold(first, |last, when| Some(last.later(when?)))
 }
 
 struct Seen<'a> {

@@ -3,6 +3,7 @@
 use super::clock::Zero;
 use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
+use super::life;
 use crate::stats::Seconds;
 use crate::timeline::{Anchor, Change, Event, FaultPhase, Moment, Ready, Record, Timeline};
 
@@ -53,7 +54,9 @@ impl Scope<'_> {
     fn fault(&self) -> FaultFinding {
         let at = |phase| self.phase(phase).map(|(at, _)| self.zero.at(at));
         let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
-        let services = endpoints::services(self.records, self.request.target, self.request.at, self.until, self.zero);
+        let undo = undo_requested.unwrap_or(Moment(u64::MAX));
+        let span = endpoints::Span { requested: self.request.at, undo, until: self.until };
+        let services = endpoints::services(self.records, self.request.target, span, self.zero);
         FaultFinding {
             step: self.request.step,
             kind: self.request.kind.to_owned(),
@@ -65,7 +68,7 @@ impl Scope<'_> {
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
             undone: at(FaultPhase::Undone),
             not_undone: self.seen(FaultPhase::NotUndone).filter(|_| self.phase(FaultPhase::Undone).is_none()),
-            node: self.node(undo_requested.unwrap_or(Moment(u64::MAX))),
+            node: self.node(undo),
             services,
             notices: self.notices(),
         }
@@ -131,7 +134,13 @@ impl Scope<'_> {
             ready_before: before.map(|s| s.ready == Ready::True),
             detected: detected.map(|s| self.detected(&s)),
             ready_again: again.map(|s| self.zero.when(s.record.bracket())),
+            heard_again: self.heard_again(),
         }
+    }
+
+    fn heard_again(&self) -> Option<When> {
+        let (undone, _) = self.phase(FaultPhase::Undone)?;
+        life::after(self.records, self.anchor, self.request.target, undone).map(|heard| self.zero.when(heard))
     }
 
     fn detected(&self, state: &State<'_>) -> Detected {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
-use crate::stats::Seconds;
+use crate::stats::{Between, Seconds};
 
 /// What a timeline says, in the units of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,8 +21,10 @@ pub struct Findings {
     pub faults: Vec<FaultFinding>,
     /// The steady state after the last undo; `None` when the run did not get so far.
     pub steady_after: Option<Steady>,
-    /// From the confirmed undo of the last fault until the steady state held again.
-    pub recovery: Option<Seconds>,
+    /// From the confirmed undo of the last fault until the steady state held again, and every harmed node had given a sign of life.
+    pub recovery: Option<Between>,
+    /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
+    pub unheard: Vec<String>,
     /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
     /// The heartbeats that were seen before the first fault, by node.
@@ -87,6 +89,11 @@ impl When {
     /// How uncertain it is.
     pub fn width(&self) -> Seconds {
         (self.latest - self.earliest).or_zero()
+    }
+
+    /// Two things that must both have happened.
+    pub fn later(self, other: Self) -> Self {
+        Self { earliest: self.earliest.max(other.earliest), latest: self.latest.max(other.latest) }
     }
 
     /// Whether it may have happened at `moment`.
@@ -161,6 +168,8 @@ pub struct NodeFinding {
     pub detected: Option<Detected>,
     /// When it was Ready again.
     pub ready_again: Option<When>,
+    /// Its first sign of life (its own heartbeat, or its Lease's renewal) after the undo was confirmed; `None`: it gave none.
+    pub heard_again: Option<When>,
 }
 
 /// A node's failure, noticed.
@@ -189,7 +198,7 @@ pub struct ServiceFinding {
     pub by_node: Vec<NodeCount>,
     /// Those on the node that was harmed.
     pub hit: Vec<EndpointFinding>,
-    /// When the last of them left; `None` until all have.
+    /// When the last of them left; `None` unless all had by the undo's request.
     pub removed: Option<When>,
     /// When the last of them was back.
     pub back: Option<When>,

@@ -6,7 +6,8 @@ use super::findings::HeartbeatFinding;
 use crate::stats::{Seconds, quantile};
 use crate::timeline::{Change, Event, Moment, Record};
 
-const NODE_LEASES: &str = "kube-node-lease";
+/// The namespace of the Leases that nodes renew.
+pub const NODE_LEASES: &str = "kube-node-lease";
 
 #[derive(Default)]
 struct Beats {

@@ -1,8 +1,8 @@
 //! Pure: a timeline in, findings out.
 //!
 //! ```text
-//! records  -> clock.rs (+0) -> faults.rs, endpoints.rs, heartbeats.rs ─┐
-//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ─┴-> findings.rs -> doubts.rs (warnings)
+//! records  -> clock.rs (+0) -> faults.rs, life.rs, endpoints.rs, heartbeats.rs ─┐
+//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings.rs -> doubts.rs (warnings)
 //! ```
 
 mod burst;
@@ -13,6 +13,7 @@ pub mod endpoints;
 mod faults;
 pub mod findings;
 mod heartbeats;
+mod life;
 pub mod order;
 mod probes;
 pub mod quality;
@@ -29,8 +30,8 @@ pub use findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, Ser
 pub use quality::Warning;
 pub use window::{Proof, Window};
 
-use crate::stats::Seconds;
-use crate::timeline::{Event, Moment, Timeline};
+use crate::stats::Between;
+use crate::timeline::{Event, Moment, NodeRole, Timeline};
 
 /// Finds in a timeline what happened, and what weakens the numbers. A timeline that was cut gives what there is.
 pub fn analyse(timeline: &Timeline) -> Findings {
@@ -46,10 +47,12 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let mut probes: Vec<_> = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
+    let unheard = unheard(timeline, &faults);
     let mut found = Findings {
         completion: completion(timeline),
         steady_before,
-        recovery: recovery(&faults, steady_after.as_ref()),
+        recovery: recovery(&faults, steady_after.as_ref(), &unheard),
+        unheard,
         probes,
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
@@ -89,8 +92,25 @@ fn steady(timeline: &Timeline, zero: Zero, wanted: bool) -> Option<findings::Ste
     })
 }
 
-/// A steady state that came back before the undo was confirmed has taken no time after it.
-fn recovery(faults: &[FaultFinding], steady: Option<&findings::Steady>) -> Option<Seconds> {
+/// The last fault on each target: what the others came to is undone with it.
+fn last_on_each(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
+    faults.iter().enumerate().filter(|(i, fault)| !faults[i + 1..].iter().any(|later| later.target == fault.target)).map(|(_, f)| f)
+}
+
+/// The harmed nodes that have given no sign of life since their undo. A load balancer is no node of Kubernetes: nothing tells of it.
+fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
+    let nodes = &timeline.header.cluster.nodes;
+    let is_node = |name: &str| !nodes.iter().any(|node| node.name == name && node.role == NodeRole::ExternalLoadBalancer);
+    let silent = last_on_each(faults).filter(|fault| fault.node.heard_again.is_none() && is_node(&fault.target));
+    silent.map(|fault| fault.target.clone()).collect()
+}
+
+/// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
+/// was known of a harmed node before it spoke again was old knowledge, and is no recovery yet.
+fn recovery(faults: &[FaultFinding], steady: Option<&findings::Steady>, unheard: &[String]) -> Option<Between> {
     let undone = faults.last()?.undone?;
-    Some((steady?.held_since? - undone).or_zero())
+    let held = steady?.held_since?;
+    let heard = last_on_each(faults).filter_map(|fault| fault.node.heard_again);
+    let back = heard.fold(When { earliest: held, latest: held }, When::later);
+    unheard.is_empty().then(|| Between::new(back.earliest - undone, back.latest - undone))
 }

@@ -201,6 +201,23 @@ impl Run {
         self.event(ms, Event::Node { node, change, ready, reason, transition: None, heartbeat: None, taints: Vec::new() })
     }
 
+    /// A record of the worker's node with a heartbeat at this time of the run's day.
+    pub fn beat(self, ms: i64, heartbeat: &str, ready: Ready) -> Self {
+        let heartbeat = Some(format!("2026-11-22T{heartbeat}").parse().expect("a time"));
+        let (node, reason) = ("fast-detection-worker".into(), "KubeletReady".into());
+        self.event(
+            ms,
+            Event::Node { node, change: Change::Changed, ready, reason, transition: None, heartbeat, taints: Vec::new() },
+        )
+    }
+
+    /// A record of the worker's Lease, renewed at this time of the run's day.
+    pub fn lease(self, ms: i64, renewed: &str) -> Self {
+        let renewed = Some(format!("2026-11-22T{renewed}").parse().expect("a time"));
+        let (namespace, name) = ("kube-node-lease".into(), "fast-detection-worker".into());
+        self.event(ms, Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None })
+    }
+
     /// Endpoint `index` of the Service `web`.
     pub fn endpoint(self, ms: i64, change: Change, index: u32, node: &str, ready: bool) -> Self {
         let (address, pod) = (format!("10.244.1.{index}"), Some(format!("web-{index}")));

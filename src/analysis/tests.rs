@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::testing::{Prober, Run, article, at, attempt, bytes, file, s, span};
 use super::*;
+use crate::stats::Seconds;
 use crate::timeline::store::ProbeFile;
 use crate::timeline::{Attempt, Change, FaultPhase, Outcome, Ready};
 
@@ -40,7 +41,7 @@ fn the_article_s_chain() {
     assert_eq!((web.endpoints, web.hit.len()), (2, 1));
     assert_eq!((web.removed.unwrap().latest, web.back.unwrap().latest), (s(4.86), s(21.6)));
     assert!(!web.hit[0].deleted);
-    assert_eq!((fault.undone, found.recovery), (Some(s(15.8)), Some(s(5.8))));
+    assert_eq!((fault.undone, found.recovery), (Some(s(15.8)), Some(Between::new(s(5.8), s(5.8)))));
     assert_eq!(fault.engine[0].what, "die");
     assert_eq!((fault.notices[0].at, fault.notices[0].own_time), (s(4.79), Some(s(3.793))));
     let window = window(&found, FAULT);

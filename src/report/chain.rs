@@ -130,7 +130,16 @@ fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
         all => format!("the last of {} endpoints", all.len()),
     };
     lines.extend(service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service))));
+    lines.extend(
+        left_late(service).map(|when| Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))),
+    );
     lines.extend(service.back.map(|when| Line::of(when, "ready again", format!("{which} is back in {}", service.service))));
+}
+
+/// When the last endpoint left, where that was only after the undo.
+fn left_late(service: &ServiceFinding) -> Option<When> {
+    let left: Option<Vec<When>> = service.hit.iter().map(|endpoint| endpoint.left).collect();
+    left.filter(|_| service.removed.is_none())?.into_iter().max_by_key(|when| when.latest)
 }
 
 /// Bursts of a window that have lines of their own.
@@ -166,9 +175,16 @@ fn healed(burst: &Burst, again: &str, name: &str) -> Line {
 
 fn steady(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
-    Some(match steady.held_since {
-        Some(since) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
-        None => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
+    let undone = found.faults.last().and_then(|fault| fault.undone);
+    let back = found.recovery.zip(undone).map(|(took, undone)| (undone + took.most, took.most - took.least));
+    Some(match (steady.held_since, back) {
+        // It holds from when the last harmed node was heard of: what was said before was old.
+        (Some(since), Some((back, by))) if back > since => Line::new(back, "steady", "the node was heard of again").within(by),
+        (Some(since), None) if !found.unheard.is_empty() => {
+            Line::new(since, "steady?", format!("no sign of life of {} after the undo", found.unheard.join(", ")))
+        }
+        (Some(since), _) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
+        (None, _) => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
     })
 }
 

@@ -33,7 +33,7 @@ pub struct SpreadReport {
     pub error_window: Option<Spread>,
     /// The removal of the endpoints on the target.
     pub removal: Option<Spread>,
-    /// The recovery of the steady state.
+    /// The recovery of the steady state. Of an interval its end.
     pub recovery: Option<Spread>,
     /// What the model says of detection.
     pub predicted: Option<Between>,
@@ -56,7 +56,7 @@ impl SpreadReport {
             detection: most(|run| run.detection),
             error_window: most(|run| run.error_window.filter(|_| !run.open)),
             removal: most(|run| run.removal),
-            recovery: Spread::of(runs.iter().filter_map(|run| run.recovery)),
+            recovery: most(|run| run.recovery),
             predicted,
             inside: predicted.map(within),
             runs,

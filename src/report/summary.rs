@@ -35,7 +35,7 @@ pub struct Summary {
     /// From the first fault's request until the last endpoint on the target was not ready.
     pub removal: Option<Between>,
     /// From the last confirmed undo until the steady state held again.
-    pub recovery: Option<Seconds>,
+    pub recovery: Option<Between>,
     /// Attempts of that probe that failed since the first fault's request.
     pub failed: u64,
     /// Of how many.

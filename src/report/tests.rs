@@ -139,6 +139,38 @@ fn terminal_of_a_run_that_asserts_nothing() {
     assert!(text.contains("  Measured; nothing was asserted.\n") && text.lines().next().unwrap().ends_with("PASS"), "{text}");
 }
 
+/// Real runs fit on any terminal, and what they say of a probe that keeps its connections is what its clients saw.
+#[test]
+fn recorded_runs_fit() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
+    let runs: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    assert!(runs.len() >= 7, "{runs:?}");
+    for run in runs {
+        let timeline = Timeline::read(&run).unwrap();
+        let findings = analyse(&timeline);
+        let verdict = judge(&findings, &predict::experiment(&timeline.header).unwrap().expect);
+        let judged = Judged { timeline, findings, verdict };
+        let texts = [80, 100, 140].map(|width| terminal(&judged, width));
+        assert!(judged.findings.unheard.is_empty(), "{}", texts[1]);
+        let kept: Vec<&str> = texts[1].lines().filter(|line| line.contains("web-kept: ") && line.contains("+0.")).collect();
+        assert!(kept.iter().all(|line| line.contains("errors ") || line.contains("healed ")), "{kept:#?}");
+        let keeps = judged.findings.probes.iter().any(|probe| probe.reused);
+        assert_eq!(kept.len(), if keeps { 2 } else { 0 }, "{}", texts[1]);
+    }
+}
+
+/// What left only after the undo is told so, and a recovery that is not known is no moment.
+#[test]
+fn terminal_of_an_outage_that_nobody_noticed() {
+    let run = Run::new().endpoints(2, 1).kill(3000).beat(-500, "06:23:40Z", Ready::True);
+    let run = run.endpoint(6000, Change::Changed, 0, "fast-detection-worker", false).steady(4000, false, 3400);
+    let probe = Prober::new(20, 2, 1, (100, 3200)).file();
+    let run = run.probe(probe).endpoint(7000, Change::Changed, 0, "fast-detection-worker", true).ended(9000);
+    let heard = Judged::new(Run(run.0.clone()).lease(8000, "06:23:49.2Z"), experiment());
+    let unheard = Judged::new(run, experiment());
+    insta::assert_snapshot!(format!("{}\n{}", terminal(&unheard, 100), terminal(&heard, 100)));
+}
+
 #[test]
 fn a_timeline_of_nothing_has_a_report() {
     for width in [20, 80, 200] {

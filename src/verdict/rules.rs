@@ -188,12 +188,16 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {
     if let Some(took) = found.recovery {
-        return Finding::bounded(Between::new(took, took), bound, took.to_string());
+        return Finding::bounded(took, bound, took.to_string());
     }
     let undone = found.faults.last().and_then(|fault| fault.undone);
     match (undone, &found.steady_after) {
         (None, _) => Finding::unknown("the undo was not confirmed"),
         (_, None) => Finding::unknown("the run did not wait for the steady state"),
+        (_, Some(steady)) if steady.held_since.is_some() => {
+            let silent = found.unheard.join(", ");
+            Finding::unknown(format!("{silent} gave no sign of life after the undo: the steady state may be old knowledge"))
+        }
         (Some(undone), Some(missed)) if missed.confirmed - undone >= bound => {
             Finding::failed(format!("the steady state was not back after {}", missed.confirmed - undone))
         }

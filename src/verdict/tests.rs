@@ -109,6 +109,21 @@ fn what_was_not_noticed_fails_only_when_there_was_time() {
     assert_eq!([outcome(&found, removal(7000)), outcome(&found, removal(20_000))], [Fail, Inconclusive]);
 }
 
+/// A node that starts again takes its pods out of the Service itself: with a long grace, that is the first removal there is.
+#[test]
+fn what_the_undo_removed_was_not_removed_by_the_fault() {
+    let run = |undo| Run::new().endpoints(1, 1).kill(undo).probe(refused(1000, 2000));
+    let left = |run: Run| run.endpoint(6000, Change::Changed, 0, "fast-detection-worker", false);
+    assert_eq!(outcome(&found(left(run(15_000))), removal(8000)), Pass);
+    let late = found(left(run(3000)));
+    assert_eq!(one(&late, removal(8000)), (Inconclusive, "an endpoint was not removed in the 3s that the fault lasted".into()));
+    assert_eq!(outcome(&late, removal(2000)), Fail);
+    assert_eq!((late.faults[0].services[0].removed, late.faults[0].services[0].hit[0].left.is_some()), (None, true));
+    // A watch that was blind across the undo can't tell.
+    let gap = Event::WatchGap { watch: "endpoints".into(), until: None, reason: "connection refused".into() };
+    assert_eq!(outcome(&found(left(run(3000)).since(2500).event(2500, gap)), removal(2000)), Inconclusive);
+}
+
 #[test]
 fn a_blind_watch_leaves_it_open() {
     let run = harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000);
@@ -124,9 +139,28 @@ fn a_steady_state_that_did_not_come_back_fails_when_it_was_waited_for() {
     let missed = |run: Run| run.event(26_000, Event::SteadyStateMissed { before: false, conditions: vec!["1 of 3 nodes".into()] });
     let missed = found(missed(harmed()));
     assert_eq!([outcome(&missed, recovery(10_000)), outcome(&missed, recovery(11_000))], [Fail, Inconclusive]);
-    let back = found(harmed().steady(26_000, false, 21_400));
+    let back = found(harmed().beat(16_000, "06:23:57Z", Ready::True).steady(26_000, false, 21_400));
     assert_eq!([outcome(&back, recovery(6000)), outcome(&back, recovery(5999))], [Pass, Fail]);
     assert_eq!(outcome(&found(harmed()), recovery(6000)), Inconclusive);
+}
+
+/// The watch still says Ready of a node that was away for less than detection takes: that it is back shows only when it speaks.
+#[test]
+fn a_recovery_needs_a_sign_of_life() {
+    let short = || Run::new().endpoints(1, 1).kill(2000).beat(-500, "06:23:40Z", Ready::True).steady(2500, false, 2400);
+    assert_eq!(found(short()).recovery, None);
+    let (judged, why) = one(&found(short()), recovery(60_000));
+    assert_eq!((judged, why.contains("fast-detection-worker gave no sign of life after the undo")), (Inconclusive, true), "{why}");
+    // It was heard of 4.6 s after the undo was confirmed.
+    let heard = found(short().lease(7000, "06:23:48.1Z"));
+    assert_eq!([4600, 4599].map(|bound| outcome(&heard, recovery(bound))), [Pass, Fail]);
+    // kind's load balancer is no node: nobody speaks for it.
+    let mut proxy = short().ended(27_000);
+    proxy.0.header.cluster.nodes[1].role = crate::timeline::NodeRole::ExternalLoadBalancer;
+    assert_eq!(outcome(&analyse(&proxy.build()), recovery(0)), Pass);
+    // The watch was blind from 3 s on.
+    let blind = found(short().lease(7000, "06:23:48.1Z").since(3000));
+    assert_eq!([4600, 4599, 600, 599].map(|bound| outcome(&blind, recovery(bound))), [Pass, Inconclusive, Inconclusive, Fail]);
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl FakeWorld {
     }
 
     fn tell_node(&self, node: &str, change: Change, ready: Ready) {
-        let (reason, transition, heartbeat, taints) = (String::new(), None, None, Vec::new());
+        let (reason, transition, taints) = (String::new(), None, Vec::new());
+        let heartbeat = Some(jiff::Timestamp::now());
         self.tell(Event::Node { node: node.into(), change, ready, reason, transition, heartbeat, taints });
     }
 

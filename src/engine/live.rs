@@ -8,11 +8,17 @@ use crate::timeline::{Change, Endpoint, Event, Moment, ProbeSpan, Ready, Record}
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
 pub const HORIZON: Duration = Duration::from_secs(120);
 
+/// Where nodes have their Leases.
+const NODE_LEASES: &str = "kube-node-lease";
+
 /// The state of the world as the records tell it.
 #[derive(Debug, Default)]
 pub struct Live {
     /// Each node's Ready condition, and since when (known to us, or by the object's own time).
     pub nodes: BTreeMap<String, NodeState>,
+    /// When a node was last heard of: its Lease was renewed, or its heartbeat is newer.
+    pub heard: BTreeMap<String, Moment>,
+    heartbeats: BTreeMap<String, jiff::Timestamp>,
     /// Each Service's endpoints, by pod or address.
     pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
     /// When a Service's endpoints last changed.
@@ -48,7 +54,13 @@ impl Live {
     /// Takes in a record.
     pub fn observe(&mut self, record: &Record) {
         match &record.event {
-            Event::Node { node, change, ready, .. } => self.node(node, *change, *ready, record.at),
+            Event::Node { node, change, ready, heartbeat, .. } => {
+                self.heartbeat(node, *heartbeat, record.at);
+                self.node(node, *change, *ready, record.at);
+            }
+            Event::Lease { namespace, name, change: Change::Changed, .. } if namespace == NODE_LEASES => {
+                self.heard.insert(name.clone(), record.at);
+            }
             Event::Endpoint { service, change, endpoint } => self.endpoint(service, *change, endpoint, record.at),
             Event::WatchGap { watch, until: None, reason } => {
                 self.blind.insert(watch.clone(), reason.clone());
@@ -60,6 +72,13 @@ impl Live {
                 self.dead_probes.insert(probe.clone(), error.clone());
             }
             _ => {}
+        }
+    }
+
+    fn heartbeat(&mut self, node: &str, heartbeat: Option<jiff::Timestamp>, at: Moment) {
+        let Some(heartbeat) = heartbeat else { return };
+        if self.heartbeats.insert(node.to_owned(), heartbeat).is_some_and(|known| known < heartbeat) {
+            self.heard.insert(node.to_owned(), at);
         }
     }
 

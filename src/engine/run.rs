@@ -149,7 +149,7 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     method.rehearse(seed.clone())?;
     let undone = method.carry_out(ledger, &mut seed).await?;
     stage(recorder, "recovery");
-    let recovery = { steady.with_endpoints(&undone.before, &probed_services(job.experiment), undone.at) };
+    let recovery = steady.recovered(&undone.before, &probed_services(job.experiment), undone.harmed, undone.at);
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
     tokio::time::sleep(TAIL).await;
     Ok(())
@@ -276,6 +276,7 @@ fn service_of(ask: &Ask) -> Option<String> {
 /// The state in which the method began, and when its last fault was undone.
 struct MethodEnd {
     before: Live,
+    harmed: Vec<String>,
     at: Moment,
 }
 
@@ -300,24 +301,35 @@ impl<W: World> Method<'_, W> {
 
     async fn carry_out(&self, ledger: &mut Ledger, seed: &mut Seed) -> Result<MethodEnd, Trouble> {
         let before = self.endpoints_now();
+        let mut harmed = Vec::new();
         for (step, number) in self.job.experiment.method.iter().zip(0u32..) {
             match step {
                 Step::Pause { hold } => tokio::time::sleep(*hold).await,
                 Step::Fault { fault, hold } => {
                     let step = self.fault(number, fault, *hold, ledger, seed).await;
                     // Whatever is refused after the first fault is no longer refused before any harm.
-                    step.map_err(|trouble| if number == 0 { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })?;
+                    let node = step
+                        .map_err(|trouble| if number == 0 { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })?;
+                    harmed.push(node);
                 }
             }
         }
-        Ok(MethodEnd { before, at: clock::now() })
+        Ok(MethodEnd { before, harmed, at: clock::now() })
     }
 
     fn endpoints_now(&self) -> Live {
         Live { endpoints: self.recorder.live().endpoints.clone(), ..Default::default() }
     }
 
-    async fn fault(&self, step: u32, fault: &Fault, hold: Duration, ledger: &mut Ledger, seed: &mut Seed) -> Result<(), Trouble> {
+    /// One fault, from its target to its undo. Returns the node that was harmed.
+    async fn fault(
+        &self,
+        step: u32,
+        fault: &Fault,
+        hold: Duration,
+        ledger: &mut Ledger,
+        seed: &mut Seed,
+    ) -> Result<String, Trouble> {
         self.healed().await?;
         let node = self.choose(fault, seed)?;
         blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &self.down_with(node))?;
@@ -331,7 +343,8 @@ impl<W: World> Method<'_, W> {
         let confirmed = self.inject(&undo, &voice).await?;
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         stage(self.recorder, "undo");
-        rollback::settle(id, &obligation, &voice, self.world, ledger).await
+        rollback::settle(id, &obligation, &voice, self.world, ledger).await?;
+        Ok(node.name.clone())
     }
 
     /// Waits until nodes that an earlier step harmed are Ready again: a fault is undone when its node is up, which is a while earlier.

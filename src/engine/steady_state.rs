@@ -24,6 +24,8 @@ pub struct SteadyState {
     settle: Duration,
     /// Nodes that must be there, whatever the watch has told so far.
     nodes: Vec<String>,
+    /// Nodes that must have been heard of since `began`: what is known of them may be older than what was done to them.
+    heard: Vec<String>,
     /// When the run began: what has held since before then has held since then.
     began: Moment,
 }
@@ -31,17 +33,19 @@ pub struct SteadyState {
 impl SteadyState {
     /// The conditions of an experiment in a cluster of these nodes.
     pub fn new(conditions: Vec<Condition>, nodes: Vec<String>, settle: Duration, began: Moment) -> Self {
-        Self { conditions, settle, nodes, began }
+        Self { conditions, settle, nodes, heard: Vec::new(), began }
     }
 
-    /// With as many ready endpoints as there are now: what a recovery must reach.
-    pub fn with_endpoints(mut self, live: &Live, services: &[String], from: Moment) -> Self {
+    /// As a recovery must reach it: with as many ready endpoints as there were in `live`, and a sign of life from every node that was
+    /// harmed, after `from`.
+    pub fn recovered(mut self, live: &Live, services: &[String], harmed: Vec<String>, from: Moment) -> Self {
         for service in services {
             let at_least = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
             self.conditions.push(Condition::EndpointsReady { service: service.clone(), at_least });
         }
         // A restarted kubelet's phase no longer matters, and nothing held before the undo counts.
         self.settle = Duration::ZERO;
+        self.heard = harmed;
         self.began = from;
         self
     }
@@ -50,7 +54,8 @@ impl SteadyState {
     pub fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
         let blind =
             live.blind.iter().map(|(watch, why)| Judged { text: format!("the watch of {watch} is blind ({why})"), since: None });
-        self.conditions.iter().map(|condition| self.condition(condition, live, now)).chain(blind).collect()
+        let heard = self.heard.iter().map(|node| self.heard_of(node, live));
+        self.conditions.iter().map(|condition| self.condition(condition, live, now)).chain(blind).chain(heard).collect()
     }
 
     /// Since when all of it holds; `None`: it does not.
@@ -64,6 +69,12 @@ impl SteadyState {
             Condition::EndpointsReady { service, at_least } => self.endpoints_ready(service, *at_least, live),
             Condition::Probe { name, success_ratio, hold } => self.probe(name, *success_ratio, *hold, live, now),
         }
+    }
+
+    fn heard_of(&self, node: &str, live: &Live) -> Judged {
+        let since = live.heard.get(node).copied().filter(|at| *at >= self.began);
+        // Not the moment itself: that a node lives is known from then on, and was so before.
+        Judged { text: format!("{node} has been heard of since"), since: since.map(|_| self.began) }
     }
 
     fn nodes_ready(&self, quantity: Quantity, live: &Live, now: Moment) -> Judged {
@@ -161,12 +172,15 @@ mod tests {
         let mut live = live(Ready::True, None);
         let endpoint = |ready| Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready };
         live.endpoints.entry("web".into()).or_default().insert("p".into(), endpoint(true));
-        let recovery = all_nodes(3).with_endpoints(&live, &["web".into()], secs(20.0));
+        let recovery = all_nodes(3).recovered(&live, &["web".into()], vec!["w".into()], secs(20.0));
+        live.heard.insert("w".into(), secs(20.5));
         live.endpoints.get_mut("web").unwrap().insert("p".into(), endpoint(false));
         assert_eq!(SteadyState::since(&recovery.judge(&live, secs(21.0))), None);
         live.endpoints.get_mut("web").unwrap().insert("p".into(), endpoint(true));
         live.endpoints_changed.insert("web".into(), secs(25.0));
         assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), Some(secs(25.0)));
+        live.heard.insert("w".into(), secs(19.0));
+        assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), None, "heard of before it was undone only");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Placement {
     pub container: String,
     /// The node's processor, as Kubernetes or its kernel calls it. Empty: not known.
     pub processor: String,
+    /// The run's id, which marks the file in the node: letters, digits and dashes.
+    pub run: String,
     /// The pod whose network and DNS are used, by its uid; `None`: the node's own.
     pub pod_uid: Option<String>,
     /// What to ask.
@@ -87,7 +89,7 @@ pub async fn deploy<T: AgentTransport>(
     let node = placement.node.clone();
     let Placement { container, processor, .. } = &placement;
     check_binary(program, processor).map_err(|why| AgentError::Binary { node: node.clone(), why })?;
-    let path = format!("{DIRECTORY}/.outage-agent-{:016x}", random());
+    let path = format!("{}{:016x}", file_prefix(&placement.run).map_err(refused_run(&node))?, random());
     let refused = |what| {
         let node = node.clone();
         move |source| AgentError::Transport { what, node, source }
@@ -106,6 +108,31 @@ pub async fn deploy<T: AgentTransport>(
         let _ = timeout(WRITE_TIMEOUT, transport.exec_stream(container, &remove)).await;
     }
     begun
+}
+
+/// Removes what agents of a run may have left in a container when the runner died, or was told to end, between uploading one and its own
+/// removal. Any number of times; nothing there is no error. Errors when the container does not run, or the run's id can't be part of a
+/// file's name.
+pub async fn sweep<T: AgentTransport>(transport: &T, container: &str, run: &str) -> Result<(), TransportError> {
+    let remove = format!("rm -f {}*", file_prefix(run)?);
+    let argv = ["sh", "-c", &remove].map(str::to_owned);
+    let (_input, mut output) = transport.exec_stream(container, &argv).await?;
+    let end = async {
+        while let Some(said) = output.next().await {
+            said?;
+        }
+        Ok::<(), TransportError>(())
+    };
+    timeout(WRITE_TIMEOUT, end).await.map_err(|_| "remove the prober's file: no answer")?
+}
+
+/// The first part of the paths of a run's agents. The whole id and its dash: one run's id may begin with another's.
+fn file_prefix(run: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if run.is_empty() || !run.chars().all(plain) {
+        return Err(format!("{run:?} is no run's id"));
+    }
+    Ok(format!("{DIRECTORY}/.outage-agent-{run}-"))
 }
 
 /// Shakes hands with a program that was started, and returns when its probes have begun.

@@ -94,7 +94,8 @@ impl KindWorld<'_> {
         };
         let container = self.container(node)?.id.clone();
         let processor = self.processors.get(node).cloned().unwrap_or_default();
-        let placement = agent::Placement { node: node.clone(), container, processor, pod_uid, probes, control };
+        let run = self.run.to_owned();
+        let placement = agent::Placement { node: node.clone(), container, processor, run, pod_uid, probes, control };
         Ok(agent::deploy(&self.docker, placement, &self.binary, out).await)
     }
 }

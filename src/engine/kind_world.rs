@@ -126,8 +126,7 @@ impl World for KindWorld<'_> {
     }
 
     async fn create_workload(&self) -> Result<(), Trouble> {
-        let id = self.namespace.strip_prefix("outage-").unwrap_or(&self.namespace);
-        self.cluster.create_namespace(id).await.map_err(Trouble::failed_by)?;
+        self.cluster.create_namespace(&self.namespace, self.run).await.map_err(Trouble::failed_by)?;
         self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
     }
 
@@ -178,7 +177,7 @@ impl World for KindWorld<'_> {
     }
 
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        self.tools.fulfil(obligation, progress).await
+        self.tools.fulfil(self.run, obligation, progress).await
     }
 }
 

@@ -27,10 +27,10 @@ pub struct Tools {
 
 impl Tools {
     /// Takes one obligation back; ends when that is verified.
-    pub async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+    pub async fn fulfil(&self, run: &str, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Fault(undo) => self.fault(undo, progress).await,
-            Obligation::Namespace { name, access } => self.namespace(name, access).await,
+            Obligation::Namespace { name, access } => self.namespace(run, name, access).await,
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
         }
     }
@@ -56,7 +56,7 @@ impl Tools {
         }
     }
 
-    async fn namespace(&self, name: &str, access: &Access) -> Result<(), Trouble> {
+    async fn namespace(&self, run: &str, name: &str, access: &Access) -> Result<(), Trouble> {
         let cluster = match &self.cluster {
             Some(cluster) => cluster.clone(),
             None => match self.reach(access).await? {
@@ -64,7 +64,7 @@ impl Tools {
                 None => return Ok(()),
             },
         };
-        match cluster.remove_namespace(name, NAMESPACE_REMOVAL).await {
+        match cluster.remove_namespace(name, run, NAMESPACE_REMOVAL).await {
             Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
             other => other.map_err(Trouble::failed_by),
         }
@@ -106,7 +106,7 @@ pub async fn all(ledger: &mut Ledger, tools: &Tools, say: &mut dyn FnMut(&Entry,
     let owed: Vec<Entry> = ledger.owed().iter().rev().cloned().collect();
     let mut not_undone = Vec::new();
     for entry in owed {
-        let result = match tools.fulfil(&entry.obligation, &mut |_, _| {}).await {
+        let result = match tools.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await {
             Ok(()) => ledger.settle(entry.id),
             Err(trouble) => Err(trouble),
         };

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::{Offset, settle};
 use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent, VERSION};
-use super::{AgentError, AgentHandle, AgentMessage, StopSignal, check_binary};
+use super::{AgentError, AgentHandle, AgentMessage, StopSignal, check_binary, names};
 use crate::probe::ProbeSpec;
 use crate::timeline::clock::boot_id;
 use crate::timeline::{Moment, ProbeHeader};
@@ -68,6 +68,8 @@ pub struct Placement {
     pub container: String,
     /// The node's processor, as Kubernetes or its kernel calls it. Empty: not known.
     pub processor: String,
+    /// The run's id, which marks the file in the node: letters, digits and dashes.
+    pub run: String,
     /// The pod whose network and DNS are used, by its uid; `None`: the node's own.
     pub pod_uid: Option<String>,
     /// What to ask.
@@ -87,7 +89,8 @@ pub async fn deploy<T: AgentTransport>(
     let node = placement.node.clone();
     let Placement { container, processor, .. } = &placement;
     check_binary(program, processor).map_err(|why| AgentError::Binary { node: node.clone(), why })?;
-    let path = format!("{DIRECTORY}/.outage-agent-{:016x}", random());
+    let prefix = file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: node.clone(), why })?;
+    let path = format!("{prefix}{:016x}", random());
     let refused = |what| {
         let node = node.clone();
         move |source| AgentError::Transport { what, node, source }
@@ -108,6 +111,32 @@ pub async fn deploy<T: AgentTransport>(
     begun
 }
 
+/// Removes what agents of a run may have left in a container when the runner died, or was told to end, between uploading one and its own
+/// removal. Any number of times; nothing there is no error. Errors when the container does not run, or the run's id can't be part of a
+/// file's name.
+pub async fn sweep<T: AgentTransport>(transport: &T, container: &str, run: &str) -> Result<(), TransportError> {
+    // As many as the random part has: an id may begin with another.
+    let remove = format!("rm -f {}{}", file_prefix(run)?, "?".repeat(16));
+    let argv = ["sh", "-c", &remove].map(str::to_owned);
+    let (_input, mut output) = transport.exec_stream(container, &argv).await?;
+    let end = async {
+        while let Some(said) = output.next().await {
+            said?;
+        }
+        Ok::<(), TransportError>(())
+    };
+    timeout(WRITE_TIMEOUT, end).await.map_err(|_| "remove the prober's file: no answer")?
+}
+
+/// The first part of the paths of a run's agents.
+fn file_prefix(run: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if run.is_empty() || !run.chars().all(plain) {
+        return Err(format!("{run:?} is no run's id"));
+    }
+    Ok(format!("{DIRECTORY}/.outage-agent-{run}-"))
+}
+
 /// Shakes hands with a program that was started, and returns when its probes have begun.
 async fn begin<I, O>(
     mut link: Link<I, O>,
@@ -119,6 +148,7 @@ where
     O: Stream<Item = io::Result<Vec<u8>>> + Send + Unpin + 'static,
 {
     let node = placement.node.clone();
+    let probes = names(&placement.probes, placement.control.as_ref());
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let silent = |_| AgentError::Silent { what: "start", node: node.clone(), within: HANDSHAKE_TIMEOUT };
     let failed = |why| AgentError::Agent { node: node.clone(), why };
@@ -129,7 +159,7 @@ where
     let mut pump = Pump { link, offset, messages, stop: token.clone(), drift_told: false };
     let task = tokio::spawn(async move {
         let result = pump.run(first).await;
-        let _ = pump.messages.send(AgentMessage::Ended { error: result.as_ref().err().cloned() });
+        let _ = pump.messages.send(AgentMessage::Ended { probes, error: result.as_ref().err().cloned() });
         let _ = done.send(result);
     });
     Ok(AgentHandle { node, stop: StopSignal::Task(token), ended, _task: Some(AbortOnDropHandle::new(task)) })

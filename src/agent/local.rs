@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::protocol::Start;
-use super::{AgentError, AgentHandle, AgentMessage, StopSignal, netns, serve};
+use super::{AgentError, AgentHandle, AgentMessage, StopSignal, names, netns, serve};
 use crate::probe::{ProbeSpec, Sink};
 use crate::timeline::{ProbeHeader, ProbeSpan};
 
@@ -22,11 +22,12 @@ pub fn start(
 ) -> Result<AgentHandle, AgentError> {
     let flag = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&flag);
+    let names = names(&probes, control.as_ref());
     let (done, ended) = oneshot::channel();
     let work = move || {
         let start = Start { probes, control, heartbeat_timeout_ms: 0, pod_uid: None };
         let result = serve::ask(start, netns::own_names(), &stop, &mut Messages(messages.clone()));
-        let _ = messages.send(AgentMessage::Ended { error: result.as_ref().err().cloned() });
+        let _ = messages.send(AgentMessage::Ended { probes: names, error: result.as_ref().err().cloned() });
         let _ = done.send(result);
     };
     let thread = std::thread::Builder::new().name("probes".into()).spawn(work);

@@ -27,10 +27,11 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::timeline::ProbeSpan;
+use crate::probe::ProbeSpec;
+use crate::timeline::{ProbeHeader, ProbeSpan};
 
 pub use binary::check_binary;
-pub use deploy::{AgentTransport, Placement, deploy};
+pub use deploy::{AgentTransport, Placement, deploy, sweep};
 pub use serve::serve;
 
 /// An agent that was told to stop has this long to hand over what it found.
@@ -55,11 +56,18 @@ pub enum AgentMessage {
         /// What it is.
         text: String,
     },
-    /// The last message.
+    /// The last message of an agent.
     Ended {
+        /// The names of its probes, its control probe's among them. One that never began is named, too.
+        probes: Vec<String>,
         /// What ended it, if it was not told to.
         error: Option<String>,
     },
+}
+
+/// The names of an agent's probes.
+fn names(probes: &[ProbeSpec], control: Option<&ProbeHeader>) -> Vec<String> {
+    probes.iter().map(|probe| &probe.header).chain(control).map(|header| header.name.clone()).collect()
 }
 
 /// Why an agent can't be brought to work, or did not end well.

@@ -16,7 +16,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::deploy::TransportError;
 use super::protocol::{Frames, FromAgent, Message, ToAgent};
 use super::*;
-use crate::probe::ProbeSpec;
 use crate::probe::control::header;
 use crate::probe::testing::{GatedServer, http_probe};
 use crate::timeline::{AttemptReader, Moment};
@@ -80,7 +79,8 @@ impl AgentTransport for Pair {
 
 /// Paths without their random part.
 fn dir(path: &str) -> &str {
-    path.split_once("agent-").map_or(path, |(before, _)| before)
+    let random = |part: &str| part.len() == 16 && part.chars().all(|c| c.is_ascii_hexdigit());
+    path.rsplit_once('-').filter(|(_, part)| random(part)).map_or(path, |(before, _)| before)
 }
 
 fn pair(manner: Manner) -> Pair {
@@ -99,6 +99,7 @@ fn placement(probes: Vec<ProbeSpec>) -> Placement {
         node: "worker".into(),
         container: "c1".into(),
         processor: "amd64".into(),
+        run: "r-1".into(),
         pod_uid: None,
         probes,
         control: Some(header("control", "worker", Some("worker"))),
@@ -142,7 +143,8 @@ fn assert_good(messages: &[AgentMessage], before: Moment) {
     let (ok, all) = succeeded(messages, "web");
     assert!(all > 20 && ok >= all - 2, "{ok} of {all}");
     assert!(succeeded(messages, "control").0 > 1);
-    assert_eq!(messages.last(), Some(&AgentMessage::Ended { error: None }));
+    let probes = ["web", "control"].map(str::to_owned).into();
+    assert_eq!(messages.last(), Some(&AgentMessage::Ended { probes, error: None }));
 }
 
 #[tokio::test]
@@ -157,7 +159,10 @@ async fn an_agent_probes_until_it_is_stopped() {
     let calls = pair.calls.lock().unwrap();
     assert_eq!(
         *calls,
-        ["upload c1 /usr/local/bin/.outage- 755 20", "/usr/local/bin/.outage- agent --unlink /usr/local/bin/.outage-"]
+        [
+            "upload c1 /usr/local/bin/.outage-agent-r-1 755 20",
+            "/usr/local/bin/.outage-agent-r-1 agent --unlink /usr/local/bin/.outage-agent-r-1"
+        ]
     );
 }
 
@@ -180,7 +185,7 @@ async fn a_dropped_handle_ends_the_agent() {
     let handle = local::start(vec![probe], None, messages).unwrap();
     drop(handle);
     let all = tokio::time::timeout(Duration::from_secs(5), drain(inbox)).await.unwrap();
-    assert_eq!(all.last(), Some(&AgentMessage::Ended { error: None }));
+    assert_eq!(all.last(), Some(&AgentMessage::Ended { probes: vec!["web".into()], error: None }));
 }
 
 async fn fails(manner: Manner, change: impl FnOnce(&mut Placement)) -> (AgentError, Vec<String>) {
@@ -196,7 +201,7 @@ async fn fails(manner: Manner, change: impl FnOnce(&mut Placement)) -> (AgentErr
 async fn what_goes_wrong_is_said_and_cleaned_up() {
     let (error, calls) = fails(Manner::Say(b"OCI runtime exec failed: exec format error"), |_| ()).await;
     assert_eq!(error.to_string(), "probe from worker: what it said is no frame: OCI runtime exec failed: exec format error");
-    assert_eq!(calls.last().unwrap(), "rm -f /usr/local/bin/.outage-");
+    assert_eq!(calls.last().unwrap(), "rm -f /usr/local/bin/.outage-agent-r-1");
     let (error, _) = fails(Manner::Say(b""), |_| ()).await;
     assert_eq!(error.to_string(), "probe from worker: its output has ended");
     let (error, calls) = fails(Manner::Serve, |placement| placement.processor = "arm64".into()).await;
@@ -204,6 +209,35 @@ async fn what_goes_wrong_is_said_and_cleaned_up() {
     assert!(error.hint().unwrap().contains("--agent-binary") && calls.is_empty());
     let (error, _) = fails(Manner::Serve, |placement| placement.pod_uid = Some("gone".into())).await;
     assert_eq!(error.to_string(), "probe from worker: find a process of the pod with uid gone on this node");
+}
+
+#[tokio::test]
+async fn a_run_sweeps_its_own_files_and_no_others() {
+    let pair = pair(Manner::Say(b""));
+    deploy::sweep(&pair, "c1", "r-1").await.unwrap();
+    let call = pair.calls.lock().unwrap().remove(0);
+    let script = call.strip_prefix("sh -c ").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["r-1-0123456789abcdef", "r-1-fedcba9876543210", "r-10-0123456789abcdef", "r-1-2-0123456789abcdef", "r-1"];
+    for name in names {
+        std::fs::write(folder.path().join(format!(".outage-agent-{name}")), "").unwrap();
+    }
+    let script = script.replace("/usr/local/bin", &folder.path().display().to_string());
+    assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let left = names.map(|name| folder.path().join(format!(".outage-agent-{name}")).exists());
+    assert_eq!(left, [false, false, true, true, true]);
+    for run in ["", "a;b", "../x", "A", "*"] {
+        let error = deploy::sweep(&pair, "c1", run).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{run:?} is no run's id"));
+    }
+    assert!(pair.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_no_file_can_be_named_after_uploads_nothing() {
+    let (error, calls) = fails(Manner::Serve, |placement| placement.run = "a b".into()).await;
+    assert_eq!(error.to_string(), "probe from worker: \"a b\" is no run's id");
+    assert!(calls.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,15 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A cluster whose API server is a function.
+    #[cfg(test)]
+    pub(super) fn of_service<A: Future<Output = Result<http::Response<Body>, BoxError>> + Send + 'static>(
+        answer: impl FnMut(http::Request<Body>) -> A + Clone + Send + 'static,
+    ) -> Self {
+        let client = kube::Client::new(tower::service_fn(answer), "default");
+        Self { client, context: "fake".into(), server: "https://fake".into(), version: "v1.34.4".into() }
+    }
+
     /// The kubeconfig's context.
     pub fn context(&self) -> &str {
         &self.context

@@ -110,14 +110,6 @@ pub enum ClusterError {
         /// Those that are there.
         available: Vec<String>,
     },
-    /// Something that is not ours would have been touched.
-    #[error("namespace {namespace} is not one of this program's: it lacks the label {label}")]
-    NotOurs {
-        /// The namespace.
-        namespace: String,
-        /// The label that ours carry.
-        label: &'static str,
-    },
     /// It did not come to pass in time.
     #[error("{what} within {} s: {why}", within.as_secs())]
     TooSlow {

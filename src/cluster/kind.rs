@@ -99,6 +99,7 @@ impl KindError {
 pub struct Kind {
     path: PathBuf,
     docker_host: Option<String>,
+    podman: bool,
 }
 
 /// A cluster to be made.
@@ -121,13 +122,12 @@ impl Kind {
     pub fn find(path_env: &OsStr, docker_host: Option<String>) -> Result<Self, KindError> {
         let name = format!("kind{}", std::env::consts::EXE_SUFFIX);
         let found = std::env::split_paths(path_env).map(|folder| folder.join(&name)).find(|path| is_program(path));
-        found.map(|path| Self { path, docker_host }).ok_or(KindError::NotInstalled)
+        found.map(|path| Self { path, docker_host, podman: false }).ok_or(KindError::NotInstalled)
     }
 
-    /// Its version, such as `v0.30.0`.
-    pub async fn version(&self) -> Result<String, KindError> {
-        let text = self.ask(&["version"]).await?;
-        Ok(text.split_whitespace().nth(1).unwrap_or_default().to_owned())
+    /// Has it use Podman, at the same address, instead of Docker.
+    pub fn with_podman(self) -> Self {
+        Self { podman: true, ..self }
     }
 
     /// The names of all its clusters.
@@ -196,7 +196,11 @@ impl Kind {
         let mut command = Command::new(&self.path);
         command.args(args).stdin(Stdio::null()).kill_on_drop(true);
         if let Some(host) = &self.docker_host {
-            command.env("DOCKER_HOST", host);
+            // The podman program has another name for it.
+            command.env(if self.podman { "CONTAINER_HOST" } else { "DOCKER_HOST" }, host);
+        }
+        if self.podman {
+            command.env("KIND_EXPERIMENTAL_PROVIDER", "podman");
         }
         #[cfg(unix)]
         command.process_group(0);
@@ -309,9 +313,15 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_read() {
-        let (_folder, kind) = script("case $1 in version) echo 'kind v0.30.0 go1 linux';; get) printf 'a\\nb\\n';; esac");
-        assert_eq!(kind.version().await.unwrap(), "v0.30.0");
+        let (_folder, kind) = script("printf 'a\\nb\\n'");
         assert_eq!(kind.clusters().await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn kind_is_told_of_podman_and_where_it_is() {
+        let (_folder, kind) = script("echo $KIND_EXPERIMENTAL_PROVIDER at $CONTAINER_HOST");
+        assert_eq!(kind.clone().with_podman().clusters().await.unwrap(), ["podman at unix:///x.sock"]);
+        assert_ne!(kind.clusters().await.unwrap(), ["podman at unix:///x.sock"]);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
 use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
@@ -16,7 +16,6 @@ use crate::timeline::Ready;
 pub const RUN_LABEL: &str = "outage.run";
 /// The label that everybody's tools look at, and our value of it.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
-const OURS: &str = "app.kubernetes.io/managed-by=outage";
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(300);
 /// The controller manager makes the account within a second, if it lives.
@@ -26,30 +25,17 @@ const POD_GRACE_SECONDS: u32 = 1;
 /// After which a pod on a node that is not Ready is deleted by force: its kubelet can't confirm its end.
 const FORCE_AFTER: Duration = Duration::from_secs(5);
 
-/// A namespace that a run left behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leftover {
-    /// The namespace.
-    pub namespace: String,
-    /// The run that made it.
-    pub run: String,
-    /// Whether it is being deleted already.
-    pub terminating: bool,
-}
-
 impl Cluster {
-    /// Makes the namespace `outage-<run>` with our labels, waits until pods can be made in it, and gives its name. Errors when it
-    /// exists.
-    pub async fn create_namespace(&self, run: &str) -> Result<String, ClusterError> {
-        let name = format!("outage-{}", run.to_ascii_lowercase());
+    /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it exists, and when the API server does
+    /// not take its name, or the run's full id as a label (at most 63 letters, digits, `-`, `_` and `.`).
+    pub async fn create_namespace(&self, name: &str, run: &str) -> Result<(), ClusterError> {
         let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(name.clone());
+        namespace.metadata.name = Some(name.to_owned());
         let labels = [(MANAGED_BY.0, MANAGED_BY.1), (RUN_LABEL, run)];
         namespace.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         let api: Api<Namespace> = Api::all(self.client());
         self.call(format!("make the namespace {name}"), api.create(&PostParams::default(), &namespace)).await?;
-        self.await_account(&name).await?;
-        Ok(name)
+        self.await_account(name).await
     }
 
     /// Pods are refused until the namespace has its service account.
@@ -67,30 +53,29 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes a namespace of ours and waits until it is gone. One that is not there is no error; one without our label is never
-    /// touched. Pods on nodes that are not Ready are deleted by force. An API server that does not answer is asked again. Errors
-    /// when something is left after `within`.
+    /// Deletes the namespace of a run, given by its full id, and waits until it is gone. One that is not there is no error, and one
+    /// without this run's labels is never touched: it is somebody else's, and nothing of this run is left. Pods on nodes that are not
+    /// Ready are deleted by force. An API server that does not answer is asked again. Errors when something is left after `within`;
+    /// with what kept it from being asked (see [`ClusterError::is_unreachable`]) when the API server does not answer at that time.
     ///
     /// May be dropped and called again.
-    pub async fn remove_namespace(&self, namespace: &str, within: Duration) -> Result<(), ClusterError> {
+    pub async fn remove_namespace(&self, namespace: &str, run: &str, within: Duration) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
         let began = Instant::now();
         loop {
             let found = self.call(format!("remove the namespace {namespace}"), api.get_opt(namespace)).await;
-            let why = match found {
+            let left = match found {
                 Ok(None) => return Ok(()),
-                Ok(Some(found)) if !is_ours(&found) => {
-                    return Err(ClusterError::NotOurs { namespace: namespace.to_owned(), label: OURS });
-                }
+                Ok(Some(found)) if !is_of(&found, run) => return Ok(()),
                 Ok(Some(found)) => {
                     self.end_namespace(&api, &found, began.elapsed() >= FORCE_AFTER).await?;
-                    why_left(&found)
+                    ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why: why_left(&found) }
                 }
-                Err(error) if error.is_unreachable() => error.to_string(),
+                Err(error) if error.is_unreachable() => error,
                 Err(error) => return Err(error),
             };
             if began.elapsed() >= within {
-                return Err(ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why });
+                return Err(left);
             }
             sleep(POLL).await;
         }
@@ -100,27 +85,16 @@ impl Cluster {
     async fn end_namespace(&self, api: &Api<Namespace>, found: &Namespace, force: bool) -> Result<(), ClusterError> {
         let name = found.name_any();
         if found.metadata.deletion_timestamp.is_none() {
-            gone_is_fine(self.call(format!("delete the namespace {name}"), api.delete(&name, &DeleteParams::background())).await)?;
+            // By its uid: one of the same name that was made since is another.
+            let this = Preconditions { uid: found.metadata.uid.clone(), resource_version: None };
+            let params = DeleteParams::background().preconditions(this);
+            gone_is_fine(self.call(format!("delete the namespace {name}"), api.delete(&name, &params)).await)?;
             self.hurry_pods(&name).await;
         }
         if force {
             self.force_pods(&name).await;
         }
         Ok(())
-    }
-
-    /// The namespaces of runs, by label: leftovers, when those runs have ended.
-    pub async fn leftovers(&self) -> Result<Vec<Leftover>, ClusterError> {
-        let params = ListParams::default().labels(OURS);
-        let found = self.list_all::<Namespace>("look for namespaces of earlier runs", Api::all(self.client()), params).await?;
-        let leftover = |namespace: Namespace| {
-            Some(Leftover {
-                run: namespace.labels().get(RUN_LABEL)?.clone(),
-                terminating: namespace.metadata.deletion_timestamp.is_some(),
-                namespace: namespace.name_any(),
-            })
-        };
-        Ok(found.into_iter().filter_map(leftover).collect())
     }
 
     /// Half a minute for each `sleep` that ignores SIGTERM would be for nothing.
@@ -146,8 +120,9 @@ impl Cluster {
     }
 }
 
-fn is_ours(namespace: &Namespace) -> bool {
-    namespace.labels().get(MANAGED_BY.0).map(String::as_str) == Some(MANAGED_BY.1)
+fn is_of(namespace: &Namespace, run: &str) -> bool {
+    let says = |label: &str, value: &str| namespace.labels().get(label).is_some_and(|found| found == value);
+    says(MANAGED_BY.0, MANAGED_BY.1) && says(RUN_LABEL, run)
 }
 
 fn gone_is_fine<T>(result: Result<T, ClusterError>) -> Result<(), ClusterError> {
@@ -169,7 +144,115 @@ fn why_left(namespace: &Namespace) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// An API server that has at most one namespace.
+    #[derive(Clone, Default)]
+    struct Server {
+        namespace: Arc<Mutex<Option<Value>>>,
+        calls: Arc<Mutex<Vec<String>>>,
+        /// It answers only so many calls.
+        answers: Option<usize>,
+    }
+
+    impl Server {
+        fn with(labels: Value) -> Self {
+            let server = Self::default();
+            *server.namespace.lock().unwrap() = Some(json!({"metadata": {"name": "outage-7f3a", "uid": "u1", "labels": labels}}));
+            server
+        }
+
+        fn cluster(&self) -> Cluster {
+            let server = self.clone();
+            Cluster::of_service(move |request| {
+                let server = server.clone();
+                async move { server.answer(request).await }
+            })
+        }
+
+        async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let body = request.into_body().collect_bytes().await?;
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(format!("{method} {path} {}", String::from_utf8_lossy(&body)).trim().to_owned());
+            if self.answers.is_some_and(|answers| calls.len() > answers) {
+                return Err("connection refused".into());
+            }
+            let mut namespace = self.namespace.lock().unwrap();
+            match method {
+                Method::POST => *namespace = Some(serde_json::from_slice(&body)?),
+                Method::DELETE if !path.ends_with("/pods") => drop(namespace.take()),
+                _ => {}
+            }
+            let missing = json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "NotFound", "code": 404});
+            let (code, value) = match (&method, path.ends_with("/pods"), &*namespace) {
+                (&Method::DELETE, ..) => (200, json!({"kind": "Status", "status": "Success"})),
+                _ if path.ends_with("/serviceaccounts/default") => (200, json!({"metadata": {"name": "default"}})),
+                (_, _, Some(namespace)) => (200, namespace.clone()),
+                _ => (404, missing),
+            };
+            Ok(Response::builder().status(code).body(Body::from(value.to_string().into_bytes()))?)
+        }
+    }
+
+    const FULL: &str = "20261122-085423-7f3a";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_has_the_name_and_the_run_that_it_was_given() {
+        let server = Server::default();
+        server.cluster().create_namespace("outage-7f3a", FULL).await.unwrap();
+        let made = server.namespace.lock().unwrap().clone().unwrap();
+        assert_eq!(made["metadata"]["name"], "outage-7f3a");
+        assert_eq!(made["metadata"]["labels"], json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}));
+        server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
+        assert!(server.namespace.lock().unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_runs_own_namespace_is_removed() {
+        let ours = json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL});
+        let server = Server::with(ours);
+        server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
+        let calls = server.calls.lock().unwrap().clone();
+        assert!(
+            calls.iter().any(|call| call.starts_with("DELETE /api/v1/namespaces/outage-7f3a") && call.contains(r#""uid":"u1""#))
+        );
+        for labels in [
+            json!({"app.kubernetes.io/managed-by": "outage", "outage.run": "20251122-085423-7f3a"}),
+            json!({"app.kubernetes.io/managed-by": "outage", "outage.run": "7f3a"}),
+            json!({"app.kubernetes.io/managed-by": "outage"}),
+            json!({"app.kubernetes.io/managed-by": "helm", "outage.run": FULL}),
+            json!({}),
+        ] {
+            let server = Server::with(labels.clone());
+            server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
+            assert_eq!(*server.calls.lock().unwrap(), ["GET /api/v1/namespaces/outage-7f3a"], "{labels}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_away_is_told_from_a_namespace_that_stays() {
+        for answers in [0, 1] {
+            let ours = json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL});
+            let server = Server { answers: Some(answers), ..Server::with(ours) };
+            let began = Instant::now();
+            let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap_err();
+            assert!(error.is_unreachable() && error.to_string().contains("connection refused"), "{error:?}");
+            assert!(began.elapsed() >= Duration::from_secs(5), "it is asked again");
+        }
+        let terminating = json!({"metadata": {"name": "outage-7f3a", "deletionTimestamp": "2026-11-22T08:54:23Z",
+            "labels": {"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}}});
+        let server = Server::default();
+        *server.namespace.lock().unwrap() = Some(terminating);
+        let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(3)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the namespace outage-7f3a is not gone within 3 s: it is still being deleted");
+    }
 
     #[test]
     fn kubernetes_own_words_are_shown() {

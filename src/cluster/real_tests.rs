@@ -17,7 +17,8 @@ async fn cluster() -> Cluster {
 async fn make(cluster: &Cluster, run: &str, text: &str) -> String {
     let manifest = Manifest::parse([("test.yaml", text)]).unwrap();
     let workload = cluster.check_workload(&manifest).await.unwrap().unwrap();
-    let namespace = cluster.create_namespace(run).await.unwrap();
+    let namespace = format!("outage-{run}");
+    cluster.create_namespace(&namespace, run).await.unwrap();
     cluster.apply(&workload, &namespace).await.unwrap();
     namespace
 }
@@ -90,14 +91,15 @@ async fn a_workload_becomes_ready_and_is_removed_without_a_trace() {
     let workload = cluster.check_workload(&Manifest::parse([("test.yaml", WEB)]).unwrap()).await.unwrap().unwrap();
     let error = cluster.apply(&workload, &namespace).await.unwrap_err();
     assert!(matches!(error, ClusterError::AlreadyExists { .. }), "{error}");
-    assert!(matches!(cluster.create_namespace("t-web").await, Err(ClusterError::AlreadyExists { .. })));
-    assert!(cluster.leftovers().await.unwrap().iter().any(|left| left.run == "t-web" && !left.terminating));
+    assert!(matches!(cluster.create_namespace(&namespace, "t-web").await, Err(ClusterError::AlreadyExists { .. })));
+    // Another run's, of the same name, stays; and so does what is nobody's.
+    cluster.remove_namespace(&namespace, "t-other", Duration::from_secs(1)).await.unwrap();
+    cluster.remove_namespace("default", "t-web", Duration::from_secs(1)).await.unwrap();
+    assert!(cluster.readiness(&namespace).await.unwrap().ready && cluster.service("default", "kubernetes").await.is_ok());
     let began = Instant::now();
-    cluster.remove_namespace(&namespace, Duration::from_secs(60)).await.unwrap();
+    cluster.remove_namespace(&namespace, "t-web", Duration::from_secs(60)).await.unwrap();
     println!("removed after {:?}", began.elapsed());
-    assert!(cluster.leftovers().await.unwrap().iter().all(|left| left.run != "t-web"));
-    cluster.remove_namespace(&namespace, Duration::from_secs(1)).await.unwrap();
-    assert!(matches!(cluster.remove_namespace("default", Duration::from_secs(1)).await, Err(ClusterError::NotOurs { .. })));
+    cluster.remove_namespace(&namespace, "t-web", Duration::from_secs(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -132,7 +134,7 @@ async fn what_never_becomes_ready_is_told_at_once() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         println!("{run} after {:?}: {stuck}", began.elapsed());
-        cluster.remove_namespace(&namespace, Duration::from_secs(60)).await.unwrap();
+        cluster.remove_namespace(&namespace, run, Duration::from_secs(60)).await.unwrap();
         assert!(stuck.contains(expected) || (expected == "ErrImagePull" && stuck.contains("ImagePullBackOff")), "{run}: {stuck}");
     }
 }
@@ -222,7 +224,7 @@ async fn pods_on_a_dead_node_do_not_hold_up_the_end() {
         |action: &str| assert!(std::process::Command::new("docker").args([action, &worker]).output().unwrap().status.success());
     docker("pause");
     let began = Instant::now();
-    let removed = cluster.remove_namespace(&namespace, Duration::from_secs(60)).await;
+    let removed = cluster.remove_namespace(&namespace, "t-dead", Duration::from_secs(60)).await;
     docker("unpause");
     println!("removed after {:?}", began.elapsed());
     removed.unwrap();

@@ -82,16 +82,6 @@ impl Docker {
         let middle = jiff::Timestamp::now() - jiff::SignedDuration::try_from(half).unwrap_or_default();
         Ok(Some(EngineClock { offset: engine.duration_since(middle), uncertainty: half }))
     }
-
-    /// Whether the engine has this image.
-    pub async fn image_exists(&self, name: &str) -> Result<bool, DockerError> {
-        let what = format!("look for image {name}");
-        match bounded(&what, ASK, self.bollard.inspect_image(name)).await {
-            Ok(_) => Ok(true),
-            Err(DockerError::Refused { status: 404, .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Awaits a call for at most `limit`, and puts its error into our words. bollard's futures are large, and ours would hold many: a box

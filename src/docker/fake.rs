@@ -261,7 +261,6 @@ fn about(state: &State, parts: &[&str]) -> (u16, Value) {
         }
         ["_ping"] => (200, json!("OK")),
         ["info"] => (200, json!({"SystemTime": (jiff::Timestamp::now() + state.clock_ahead).to_string()})),
-        ["images", name, "json"] if *name == "kindest" => (200, json!({})),
         _ => message(404, "page not found"),
     }
 }

@@ -97,7 +97,8 @@ impl KindWorld<'_> {
         };
         let container = self.container(node)?.id.clone();
         let processor = self.processors.get(node).cloned().unwrap_or_default();
-        let placement = agent::Placement { node: node.clone(), container, processor, pod_uid, probes, control };
+        let run = self.run.to_owned();
+        let placement = agent::Placement { node: node.clone(), container, processor, run, pod_uid, probes, control };
         Ok(agent::deploy(&self.docker, placement, &self.binary, out).await)
     }
 }
@@ -134,8 +135,7 @@ impl World for KindWorld<'_> {
     }
 
     async fn create_workload(&self) -> Result<(), Trouble> {
-        let id = self.namespace.strip_prefix("outage-").unwrap_or(&self.namespace);
-        self.cluster.create_namespace(id).await.map_err(Trouble::failed_by)?;
+        self.cluster.create_namespace(&self.namespace, self.run).await.map_err(Trouble::failed_by)?;
         self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
     }
 

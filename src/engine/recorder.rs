@@ -174,7 +174,7 @@ impl Scribe {
             AgentMessage::Started(span) => self.started(span),
             AgentMessage::Attempts { probe, records } => self.attempts(&probe, &records),
             AgentMessage::Note { warning, text } => self.record(clock::record(Event::Note { warning, text })),
-            AgentMessage::Ended { error } => self.ended(error),
+            AgentMessage::Ended { probes, error } => self.ended(probes, error),
         }
     }
 
@@ -212,9 +212,9 @@ impl Scribe {
         }
     }
 
-    fn ended(&mut self, error: Option<String>) {
-        let probes: Vec<String> = self.files.keys().cloned().collect();
-        for probe in probes {
+    /// An agent has ended: those of its probes that had begun have stopped.
+    fn ended(&mut self, probes: Vec<String>, error: Option<String>) {
+        for probe in probes.into_iter().filter(|probe| self.files.contains_key(probe)).collect::<Vec<_>>() {
             self.record(clock::record(Event::ProbeStopped { probe, error: error.clone() }));
         }
     }

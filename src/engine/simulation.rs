@@ -200,3 +200,34 @@ async fn what_cannot_be_undone_is_named_and_stays_owed() {
     let named = run.timeline.records.iter().any(|r| matches!(&r.event, Event::Fault { phase: FaultPhase::NotUndone, .. }));
     assert!(named);
 }
+
+#[tokio::test]
+async fn an_agents_end_is_that_of_its_own_probes() {
+    use crate::agent::AgentMessage;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(dir.path(), &header()).unwrap();
+    let path = folder.path().to_owned();
+    let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
+    for name in ["web", "control", "other"] {
+        let probe = crate::probe::control::header(name, "host", None);
+        let span = crate::timeline::ProbeSpan {
+            format: crate::timeline::ProbeSpan::FORMAT.into(),
+            probe,
+            start: crate::timeline::Moment::now(),
+            interval_ns: 1,
+            timeout_ns: 1,
+            clock_uncertainty_ns: 0,
+        };
+        recorder.attempts().send(AgentMessage::Started(span)).unwrap();
+    }
+    let probes = ["web", "control", "never began"].map(str::to_owned).into();
+    recorder.attempts().send(AgentMessage::Ended { probes, error: Some("died".into()) }).unwrap();
+    drop(recorder);
+    recording.finish().await;
+    let timeline = Timeline::read(&path).unwrap();
+    let stopped = timeline.records.into_iter().filter_map(|record| match record.event {
+        crate::timeline::Event::ProbeStopped { probe, error } => Some((probe, error.unwrap())),
+        _ => None,
+    });
+    assert_eq!(stopped.collect::<Vec<_>>(), ["web", "control"].map(|probe| (probe.to_owned(), "died".to_owned())));
+}

@@ -27,7 +27,7 @@ pub(super) async fn arm(
 ) -> Result<(), FaultError> {
     let script = format!(
         "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || {{ echo $tool; exit {NO_TOOL}; }}; done\n\
-         exec systemd-run --quiet --collect --unit={mark} --property=Type=oneshot --description='outage: dead man switch' --on-active={after}ms \
+         exec systemd-run --quiet --collect --unit={mark} --property=Type=oneshot --property=Restart=on-failure --property=RestartSec=3 --description='outage: dead man switch' --on-active={after}ms \
          --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
         tools = tools.join(" "),
         after = dead_man.as_millis().max(1),

@@ -27,26 +27,44 @@ fn rules(mark: &str) -> [String; 2] {
     [format!("PREROUTING -i {CABLES} {end}"), format!("POSTROUTING -o {CABLES} {end}")]
 }
 
+/// There from before the first IPv6 rule until after the last. Like the rules it goes with a restart: /run is memory.
+fn witness(mark: &str) -> String {
+    format!("/run/{mark}.ip6")
+}
+
 /// IPv6 is cut where the node has it.
 fn cutting(mark: &str) -> String {
     let [inward, outward] = rules(mark);
+    let witness = witness(mark);
     format!(
         "rules='*mangle\n-I {inward}\n-I {outward}\nCOMMIT'\n\
          echo \"$rules\" | iptables-restore -w 5 --noflush || exit 1\n\
-         [ -z \"$(ip -o -6 addr show scope global)\" ] || echo \"$rules\" | ip6tables-restore -w 5 --noflush || exit 1"
+         [ -n \"$(ip -o -6 addr show scope global)\" ] || exit 0\n\
+         : >{witness} || exit 1\n\
+         echo \"$rules\" | ip6tables-restore -w 5 --noflush || {{ rm -f {witness}; exit 1; }}"
     )
 }
 
-/// Removes exactly our rules, however often they are there; says how many there were; fails while one is left.
+/// Removes exactly our rules, however often they are there; says how many there were; fails while one is left, or while nobody can
+/// tell. Only an IPv6 filter that never had a rule of ours may fail: there are nodes on which it can't work.
 fn mending(mark: &str) -> String {
     let [inward, outward] = rules(mark);
+    let witness = witness(mark);
     let script = format!(
         "removed=0\n\
          for tool in iptables ip6tables; do command -v $tool >/dev/null || continue\n\
-         while $tool -w 5 -t mangle -D {inward} 2>/dev/null; do removed=$((removed+1)); done\n\
-         while $tool -w 5 -t mangle -D {outward} 2>/dev/null; do removed=$((removed+1)); done\n\
-         if $tool -w 5 -t mangle -S | grep -w -e {mark}; then exit 1; fi\n\
+         while :; do\n\
+         rules=$($tool -w 5 -t mangle -S) || {{ [ $tool = ip6tables ] && [ ! -e {witness} ] && break; exit 1; }}\n\
+         rule=$(echo \"$rules\" | grep -w -e {mark} | head -n 1)\n\
+         case $rule in\n\
+         '') break;;\n\
+         *PREROUTING*) $tool -w 5 -t mangle -D {inward} || exit 1;;\n\
+         *) $tool -w 5 -t mangle -D {outward} || exit 1;;\n\
+         esac\n\
+         removed=$((removed+1))\n\
          done\n\
+         done\n\
+         rm -f {witness}\n\
          echo $removed"
     );
     healing(mark, &script)
@@ -120,7 +138,101 @@ pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, Fa
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::fault::record::tests::{every_fault, target};
+    use crate::fault::{Undo, inject, plan, undo};
+
+    /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch is one, and so are failures.
+    const NODE: &str = "
+        filter() { tool=$1; shift; [ ! -e $tool.fails ] || { echo $tool: lock held >&2; return 4; }
+            case \"$*\" in
+            *-S) cat $tool;;
+            *-D*) [ ! -e $tool.deletes-not ] || { echo $tool: lock held >&2; return 4; }
+                n=$(grep -nxF -e \"-A ${*#*-D }\" $tool | head -n 1 | cut -d: -f1)
+                [ -n \"$n\" ] && sed \"${n}d\" $tool >rest && mv rest $tool;;
+            *) sed -n 's/^-I/-A/p' >>$tool;;
+            esac; }
+        iptables() { filter iptables \"$@\"; }; ip6tables() { filter ip6tables \"$@\"; }
+        iptables_restore() { iptables; }; ip6tables_restore() { ip6tables; }
+        systemctl() { case $1 in is-active) [ -e armed ];; *) rm -f armed;; esac; }
+        flock() { :; }
+        ip() { echo 2: eth0 inet6 fc00::3/64; }
+        ";
+
+    fn script(dir: &Path, argv: &[String]) -> (i64, String) {
+        let text = argv.join(" ");
+        match () {
+            () if text.starts_with("ip -o addr") => return (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into()),
+            () if text.contains("exec systemd-run") => {
+                return (0, std::fs::write(dir.join("armed"), "").map(|()| String::new()).unwrap());
+            }
+            () if text.contains("timeout 0.2") => return (0, "1 silent".into()),
+            () => {}
+        }
+        let inside = argv[2].replace("9</run", "9</dev/null").replace("/run/", "./").replace("tables-restore", "tables_restore");
+        let output = std::process::Command::new("sh").args(["-c", &format!("{NODE}{inside}")]).current_dir(dir).output().unwrap();
+        let said = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code().unwrap().into(), String::from_utf8(said).unwrap())
+    }
+
+    /// A node whose cable is cut, its directory, and the way to mend it.
+    async fn cut(tools_fail: &[&str]) -> (FakeEngine, tempfile::TempDir, Undo, Result<(), FaultError>) {
+        let (engine, dir) = (FakeEngine::start(), tempfile::tempdir().unwrap());
+        for tool in ["iptables", "ip6tables"] {
+            std::fs::write(dir.path().join(tool), "-P PREROUTING ACCEPT\n-A PREROUTING -i eth+ -j ACCEPT\n").unwrap();
+        }
+        flag(&dir, tools_fail, true);
+        let path = dir.path().to_owned();
+        engine.with(|state| state.script = Box::new(move |_, argv| script(&path, argv)));
+        let [.., disconnect, _] = every_fault();
+        let plan = plan(&disconnect, &target(), "r", 0, Duration::from_secs(60));
+        let cut = inject(&plan, &engine.connect().await, &mut |_, _| {}).await;
+        (engine, dir, plan, cut)
+    }
+
+    fn flag(dir: &tempfile::TempDir, names: &[&str], set: bool) {
+        for name in names {
+            let path = dir.path().join(name);
+            if set { std::fs::write(path, "").unwrap() } else { std::fs::remove_file(path).unwrap() }
+        }
+    }
+
+    fn rules_left(dir: &tempfile::TempDir) -> [usize; 2] {
+        ["iptables", "ip6tables"].map(|tool| std::fs::read_to_string(dir.path().join(tool)).unwrap().matches("outage-r-0").count())
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_fails_is_no_filter_without_rules() {
+        for failure in ["iptables.fails", "ip6tables.fails", "iptables.deletes-not", "ip6tables.deletes-not"] {
+            let (engine, dir, plan, cut) = cut(&[]).await;
+            cut.unwrap();
+            assert_eq!(rules_left(&dir), [2, 2]);
+            flag(&dir, &[failure], true);
+            let (docker, mut phases) = (engine.connect().await, Vec::new());
+            let error = undo(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap_err();
+            assert!(error.to_string().ends_with("tables: lock held"), "{failure}: {error}");
+            assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::NotUndone]);
+            assert!(dir.path().join("armed").exists(), "{failure}: the switch is still to take it back");
+            flag(&dir, &[failure], false);
+            undo(&plan, &docker, &mut |_, _| {}).await.unwrap();
+            assert_eq!(rules_left(&dir), [0, 0]);
+            let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(names.count(), 2, "the switch is disarmed, and no witness is left");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_never_worked_keeps_nothing_from_being_undone() {
+        let (engine, dir, plan, cut) = cut(&["ip6tables.fails"]).await;
+        assert_eq!(cut.unwrap_err().to_string(), "cut the network in node c-worker: ip6tables: lock held");
+        assert_eq!(rules_left(&dir), [2, 0]);
+        undo(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
+        assert_eq!(rules_left(&dir), [0, 0]);
+        assert!(!dir.path().join("armed").exists());
+    }
 
     #[test]
     fn interfaces_are_read() {

@@ -84,7 +84,8 @@ async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     let cluster = cluster().await;
     let manifest = Manifest::parse([("w", WEB)]).unwrap();
     let workload = cluster.check_workload(&manifest).await.unwrap().unwrap();
-    let namespace = cluster.create_namespace("t-watch").await.unwrap();
+    let namespace = "outage-t-watch".to_owned();
+    cluster.create_namespace(&namespace, "t-watch").await.unwrap();
     cluster.apply(&workload, &namespace).await.unwrap();
     while !cluster.readiness(&namespace).await.unwrap().ready {
         sleep(Duration::from_millis(200)).await;
@@ -115,7 +116,7 @@ async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     seen.next("ready again", |event| is_ready(event, true)).await;
     watches.stop().await;
     let began = Moment::now();
-    cluster.remove_namespace(&namespace, Duration::from_secs(60)).await.unwrap();
+    cluster.remove_namespace(&namespace, "t-watch", Duration::from_secs(60)).await.unwrap();
     println!("removed in {:.1} s", Moment::now().seconds_since(began));
 }
 

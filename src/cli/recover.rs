@@ -6,9 +6,9 @@ use super::args::Recover;
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::{block_on, exit, print};
-use crate::cluster::Kind;
 use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::ledger::Ledger;
+use crate::engine::provision::find_kind_program;
 use crate::engine::recover::{self, Tools};
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
@@ -71,6 +71,6 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
 pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, Trouble> {
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(Trouble::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
-    let kind = Kind::find(path, Some(endpoint.docker_host().to_owned())).map_err(Trouble::failed_by);
+    let kind = find_kind_program(path, &endpoint, &docker);
     Ok(Tools { docker, kind, cluster: None })
 }

@@ -8,7 +8,7 @@ use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::{block_on, dry_run, exit, load};
-use crate::cluster::{Kind, kubeconfig_paths};
+use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::provision::{self, Ground, Site, Wanted};
@@ -145,15 +145,14 @@ impl Command<'_> {
             Trouble::refused(format!("cannot read the program for the nodes, {}", binary.display())).because(&e)
         };
         let binary = std::fs::read(binary).map_err(unreadable)?;
-        let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned()));
         Ok(Session {
             parsed: self.parsed,
             runs_dir: &self.env.runs_dir,
             state_dir: &self.env.state_dir,
             binary: binary.into(),
             program,
-            kind: kind.map_err(Trouble::refused_by),
-            docker_host: site.engine.docker_host(),
+            path: site.path,
+            engine: &site.engine,
         })
     }
 
@@ -212,7 +211,7 @@ impl Command<'_> {
         let failed = |e: crate::cluster::KindError| {
             Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint())
         };
-        let kind = Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(failed)?;
+        let kind = provision::find_kind_program(site.path, &site.engine, &ground.docker)?;
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
         Ok(())
     }

@@ -119,7 +119,7 @@ pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Foun
 
 async fn find_kind(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
     let docker = connect(&site.engine).await?;
-    let kind = kind_program(site)?;
+    let kind = kind_program(site, &docker)?;
     let (state, lock) = claim(site.state_dir, name)?;
     if !kind.clusters().await.map_err(Trouble::refused_by)?.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
@@ -134,8 +134,14 @@ async fn connect(engine: &Endpoint) -> Result<Docker, Trouble> {
     Docker::connect(engine).await.map_err(Trouble::refused_by)
 }
 
-fn kind_program(site: &Site<'_>) -> Result<Kind, Trouble> {
-    Kind::find(site.path, Some(site.engine.docker_host().to_owned())).map_err(Trouble::refused_by)
+fn kind_program(site: &Site<'_>, docker: &Docker) -> Result<Kind, Trouble> {
+    find_kind_program(site.path, &site.engine, docker)
+}
+
+/// The kind program, told of the engine that we speak to.
+pub fn find_kind_program(path: &OsStr, engine: &Endpoint, docker: &Docker) -> Result<Kind, Trouble> {
+    let kind = Kind::find(path, Some(engine.docker_host().to_owned())).map_err(Trouble::refused_by)?;
+    Ok(if docker.is_podman() { kind.with_podman() } else { kind })
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
@@ -154,7 +160,7 @@ fn claim(state_dir: &Path, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
 async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
     let Wanted::Kind { name, config } = wanted else { unreachable!("only a kind cluster can be absent") };
     let docker = connect(&site.engine).await?;
-    let kind = kind_program(site)?;
+    let kind = kind_program(site, &docker)?;
     let (state, lock) = claim(site.state_dir, name)?;
     let mut ledger = Ledger::open(&state.ledger())?;
     say(&format!("making the kind cluster {name}"));

@@ -318,7 +318,9 @@ impl<W: World> Method<'_, W> {
     }
 
     fn endpoints_now(&self) -> Live {
-        Live { endpoints: self.recorder.live().endpoints.clone(), ..Default::default() }
+        let mut known = Live::default();
+        known.endpoints.clone_from(&self.recorder.live().endpoints);
+        known
     }
 
     /// One fault, from its target to its undo. Returns the node that was harmed.

@@ -1,6 +1,7 @@
 //! One run on a prepared ground: its id, its folder, its world.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +12,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::abort::Abort;
 use super::kind_world::{KindWorld, Running};
 use super::ledger::{Debtor, Ledger};
-use super::provision::Ground;
+use super::provision::{Ground, find_kind_program};
 use super::recorder::{Recorder, Sight};
 use super::recover::Tools;
 use super::run::{self, Job, RunEnd};
 use super::trouble::Trouble;
 use super::{seed::Seed, watchdog};
-use crate::cluster::{Kind, Manifest, ManifestError, Workload};
-use crate::docker::Container;
+use crate::cluster::{Manifest, ManifestError, Workload};
+use crate::docker::{Container, Endpoint};
 use crate::experiment::Parsed;
 use crate::timeline::{Anchor, Event, Header, RunFolder};
 
@@ -34,10 +35,10 @@ pub struct Session<'a> {
     pub binary: Arc<[u8]>,
     /// This program's own file: the watchdog is started from it.
     pub program: PathBuf,
-    /// The kind program, where there is one.
-    pub kind: Result<Kind, Trouble>,
-    /// The container engine's address, for the watchdog.
-    pub docker_host: &'a str,
+    /// Where programs are looked for.
+    pub path: &'a OsStr,
+    /// The container engine.
+    pub engine: &'a Endpoint,
 }
 
 /// A run that has ended.
@@ -95,7 +96,7 @@ impl Session<'_> {
         let mut world = self.world(ground, &id, format!("outage-{short}"), workload, processors);
         let arm = |dead_man: Duration| self.arm(ground, &id, dead_man);
         let job = Job {
-            debtor: Debtor { run: &id, engine: self.docker_host },
+            debtor: Debtor { run: &id, engine: self.engine.docker_host() },
             experiment: &self.parsed.experiment,
             tuning: &ground.facts.tuning,
             seed,
@@ -131,7 +132,11 @@ impl Session<'_> {
         workload: Workload,
         processors: BTreeMap<String, String>,
     ) -> KindWorld<'a> {
-        let tools = Tools { docker: ground.docker.clone(), kind: self.kind.clone(), cluster: Some(ground.cluster.clone()) };
+        let tools = Tools {
+            docker: ground.docker.clone(),
+            kind: find_kind_program(self.path, self.engine, &ground.docker),
+            cluster: Some(ground.cluster.clone()),
+        };
         KindWorld {
             experiment: &self.parsed.experiment,
             run: id,
@@ -154,7 +159,7 @@ impl Session<'_> {
             ("--run", run.to_owned()),
             ("--state-dir", self.state_dir.display().to_string()),
             ("--deadline-secs", dead_man.as_secs().to_string()),
-            ("--docker-host", self.docker_host.to_owned()),
+            ("--docker-host", self.engine.docker_host().to_owned()),
         ];
         watchdog::start(&self.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
     }

@@ -96,6 +96,18 @@ impl FakeWorld {
     }
 }
 
+impl Truth {
+    /// The nodes whose Leases are renewed.
+    fn living(&self) -> impl Iterator<Item = &'static str> {
+        ["cp", "w1", "w2"].into_iter().filter(|node| !self.down.contains_key(*node))
+    }
+}
+
+fn renewal(node: &str) -> Record {
+    let (namespace, name, change) = ("kube-node-lease".into(), node.into(), Change::Changed);
+    super::clock::record(Event::Lease { namespace, name, change, holder: None, renewed: None, transitions: None })
+}
+
 impl World for FakeWorld {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         self.call("nodes").await?;
@@ -139,11 +151,14 @@ impl World for FakeWorld {
         let mut span = super::live::tests::span("web", 50);
         span.start = super::clock::now();
         let _ = out.send(AgentMessage::Started(span.clone()));
-        let truth = self.truth.clone();
+        let (truth, records_out) = (self.truth.clone(), self.out.clone());
         self.prober = Some(tokio::spawn(async move {
             let mut encoder = AttemptEncoder::default();
             for slot in 0.. {
                 tokio::time::sleep(Duration::from_millis(20)).await;
+                if slot % 50 == 0 {
+                    truth.lock().unwrap().living().for_each(|node| drop(records_out.as_ref().map(|out| out.send(renewal(node)))));
+                }
                 let down = !truth.lock().unwrap().down.is_empty();
                 let outcome = if down && slot % 2 == 0 { Outcome::Refused } else { Outcome::Ok };
                 let mut records = Vec::new();

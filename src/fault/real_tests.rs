@@ -136,6 +136,27 @@ async fn two_cuts_on_one_node_are_undone_apart() {
 
 #[tokio::test]
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
+async fn a_filter_that_fails_is_not_taken_for_gone() {
+    let world = World::new().await;
+    let cut = world.plan("nodeDisconnect", 0, Duration::from_secs(12));
+    world.inject(&cut).await.unwrap();
+    let before = world.rules().await;
+    let fail = "p=$(readlink -f $(command -v iptables)); mount --bind /bin/false $p; sleep 20; umount $p";
+    let failing = world.docker.exec_stream(&world.target.container_id, &["sh", "-c", fail]).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    println!("{}", world.undo(&cut).await.unwrap_err());
+    assert_ne!(world.sh("systemctl is-active outage-test-0.timer outage-test-0.service").await, "inactive\ninactive");
+    // By then the switch has tried in vain, too, and tries again.
+    sleep(Duration::from_secs(25)).await;
+    drop(failing);
+    assert_eq!((world.rules().await.as_str(), before.starts_with('2')), ("0\n0", true));
+    world.undo(&cut).await.unwrap();
+    assert_eq!(world.sh("ls /run | grep outage-").await, "");
+    assert!(world.is_well().await);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn a_frozen_node_can_not_be_healed_inside_and_a_lost_one_is_gone() {
     let mut world = World::new().await;
     let (freeze, cut) = (world.plan("nodePause", 0, HOUR), world.plan("nodeDisconnect", 1, HOUR));

@@ -157,7 +157,9 @@ impl World for FakeWorld {
             for slot in 0.. {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 if slot % 50 == 0 {
-                    truth.lock().unwrap().living().for_each(|node| drop(records_out.as_ref().map(|out| out.send(renewal(node)))));
+                    for (node, out) in truth.lock().unwrap().living().zip(records_out.iter().cycle()) {
+                        let _ = out.send(renewal(node));
+                    }
                 }
                 let down = !truth.lock().unwrap().down.is_empty();
                 let outcome = if down && slot % 2 == 0 { Outcome::Refused } else { Outcome::Ok };

@@ -97,6 +97,22 @@ pub enum Proof {
     EndOfData,
 }
 
+impl Proof {
+    /// What it is, for people.
+    pub fn said(&self) -> String {
+        match self {
+            Proof::BackEnd => "its back end answered".into(),
+            Proof::Neighbour => "the neighbouring request was answered".into(),
+            Proof::Draws { attempts } => format!("{attempts} in a row were answered"),
+            Proof::FaultRequest => "nothing but the fault's request bounds it".into(),
+            Proof::UndoRequest => "nothing but the undo's request bounds it".into(),
+            Proof::StartOfData => "nothing but the beginning of the data bounds it".into(),
+            Proof::NextFailure => "nothing but the next failure bounds it".into(),
+            Proof::EndOfData => "nothing but the end of the data bounds it".into(),
+        }
+    }
+}
+
 /// How many attempts ended in a class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -11,6 +11,7 @@ pub fn describe(args: &Describe, env: &Env) -> Result<u8, Failure> {
     let folder = Timeline::find(&env.runs_dir, &args.run)?;
     let run = judge::judge(&folder)?;
     print(&run.describe());
+    let folder = folder.canonicalize().unwrap_or(folder);
     print(&format!("Folder: {}", folder.display()));
     Ok(exit::PASS)
 }

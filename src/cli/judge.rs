@@ -104,8 +104,7 @@ fn log_of(run: &Judged) -> String {
 fn attempts(runs: &[Judged]) {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for run in runs {
-        // A reader that has gone (`| head`) is no error.
-        let _ = jsonl::write(&run.timeline, &mut out);
+        super::printed(jsonl::write(&run.timeline, &mut out));
     }
-    let _ = out.flush();
+    super::printed(out.flush());
 }

@@ -69,7 +69,18 @@ fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     let ended = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(out, "{text}{ended}").and_then(|()| out.flush());
+    printed(write!(out, "{text}{ended}").and_then(|()| out.flush()));
+}
+
+/// Ends the program when its output could not be written: whoever reads a report must not take a cut one for a pass.
+fn printed(result: std::io::Result<()>) {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write the output: {error}");
+            std::process::exit(exit::INCONCLUSIVE.into());
+        }
+        _ => {}
+    }
 }
 
 /// Runs async work on this thread.

@@ -82,6 +82,7 @@ impl Progress {
         match &record.event {
             Event::Stage { name } => self.step(stage_text(name)),
             Event::Note { warning: true, text } => self.line(&format!("   warning: {text}")),
+            Event::Note { warning: false, text } => self.line(&format!("   {text}")),
             Event::Fault { phase, fault, target, detail, .. } => self.fault(record.at, *phase, fault, target, detail),
             Event::Node { node, change: Change::Changed, ready, .. } => self.node(record.at, node, *ready),
             Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {

@@ -83,7 +83,10 @@ impl Command<'_> {
         let access = &self.args.access;
         match (&self.parsed.experiment.cluster, &self.parsed.kind_config, &access.context) {
             (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
-            (_, _, context) => {
+            (cluster, _, context) => {
+                if matches!(cluster, Cluster::Kind { .. }) {
+                    eprintln!("warning: --context is given: the experiment's own kind config and tuning are not used");
+                }
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
                 Ok(Wanted::Context { kubeconfig, context: context.clone() })

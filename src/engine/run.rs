@@ -18,7 +18,7 @@ use super::target::{self, Endpoints, Node};
 use super::trouble::{Trouble, TroubleKind};
 use super::voice::Voice;
 use super::world::World;
-use crate::experiment::{Ask, Experiment, Fault, Step, Target};
+use crate::experiment::{Ask, Condition, Experiment, Fault, Step, Target};
 use crate::fault::Undo;
 use crate::timeline::{Event, FaultPhase, Moment, Ready, Tuning};
 
@@ -28,6 +28,8 @@ pub const DEAD_MAN_MARGIN: Duration = Duration::from_secs(60);
 const FAULT_CALLS: Duration = Duration::from_secs(30);
 /// How long the watches may take to deliver their first lists.
 const FIRST_LISTS: Duration = Duration::from_secs(30);
+/// So often it is said what is still waited for.
+const TELL: Duration = Duration::from_secs(10);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
 const TAIL: Duration = Duration::from_millis(500);
 
@@ -128,7 +130,7 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     ledger.owe(job.debtor, world.probers_obligation())?;
     let hosts = world.start_probes(&at_risk, recorder.attempts()).await?;
     let steady = SteadyState::new(
-        job.experiment.steady_state.clone(),
+        conditions(job.experiment),
         nodes.iter().map(|n| n.name.clone()).collect(),
         settle_time(job.tuning),
         began,
@@ -229,9 +231,11 @@ async fn workload_ready(job: &Job<'_>, world: &mut impl World) -> Result<(), Tro
 /// Waits for the steady state and records it, or that it was missed.
 async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &Recorder) -> bool {
     let deadline = tokio::time::Instant::now() + limit;
+    let mut tell = tokio::time::Instant::now() + TELL;
     loop {
         let judged = steady.judge(&recorder.live(), clock::now());
-        let texts = |held: bool| judged.iter().filter(|c| c.since.is_some() == held).map(|c| c.text.clone()).collect();
+        let texts =
+            |held: bool| -> Vec<String> { judged.iter().filter(|c| c.since.is_some() == held).map(|c| c.text.clone()).collect() };
         if let Some(held_since) = SteadyState::since(&judged) {
             recorder.event(Event::SteadyState { before, held_since, conditions: texts(true) });
             return true;
@@ -240,8 +244,24 @@ async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &R
             recorder.event(Event::SteadyStateMissed { before, conditions: texts(false) });
             return false;
         }
+        if tokio::time::Instant::now() >= tell {
+            tell += TELL;
+            let text = format!("still waiting, {} s at most: {}", limit.as_secs(), texts(false).join("; "));
+            recorder.event(Event::Note { warning: false, text });
+        }
         recorder.changed().await;
     }
+}
+
+/// The experiment's conditions; and of a probe without one, that it is answered at all: one that never was would measure nothing.
+fn conditions(experiment: &Experiment) -> Vec<Condition> {
+    let mut conditions = experiment.steady_state.clone();
+    let named = |name: &str| experiment.steady_state.iter().any(|c| matches!(c, Condition::Probe { name: n, .. } if n == name));
+    for probe in experiment.probes.iter().filter(|probe| !named(&probe.name)) {
+        let name = probe.name.clone();
+        conditions.push(Condition::Probe { name, success_ratio: 0.5, hold: Duration::from_secs(2) });
+    }
+    conditions
 }
 
 /// A tuned kubelet's beat is irregular once after its status changed (by up to half a period): three beats make it regular.
@@ -409,7 +429,7 @@ impl<W: World> Method<'_, W> {
 /// How long a run takes at least, for `--dry-run`: the steady state, all steps, the recovery.
 pub fn duration_at_least(experiment: &Experiment) -> Duration {
     let steady = experiment.steady_state.iter().map(|condition| match condition {
-        crate::experiment::Condition::Probe { hold, .. } => *hold,
+        Condition::Probe { hold, .. } => *hold,
         _ => Duration::ZERO,
     });
     let method = experiment.method.iter().map(|step| match step {

@@ -78,8 +78,8 @@ impl StateDir {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
         let by = if holder.is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
-        Trouble::refused(format!("another run is going on in cluster {}{by}", self.cluster))
-            .hint("wait for it, or end it with Ctrl-C: it then undoes its faults")
+        Trouble::refused(format!("another run, or the undo of one, is going on in cluster {}{by}", self.cluster))
+            .hint("wait for it; a run ends, and undoes its faults, on Ctrl-C")
     }
 }
 

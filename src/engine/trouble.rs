@@ -43,6 +43,12 @@ impl Hinted for EndpointError {
 }
 
 impl Hinted for ClusterError {
+    /// Some are sentences of their own.
+    fn said(&self) -> String {
+        let text = self.to_string();
+        if text.starts_with("the ") || text.starts_with("no ") { text } else { format!("failed to {text}") }
+    }
+
     fn what_to_do(&self) -> Option<String> {
         self.hint()
     }

@@ -254,7 +254,8 @@ impl Prober {
         lane.recorder.record(attempt, answer.backend.as_deref());
         let usable = match lane.ask {
             Ask::Tcp => outcome.is_ok(),
-            Ask::Http { .. } => answer.keep_alive && matches!(outcome, Outcome::Ok | Outcome::Status(_)),
+            // Who gives a wrong answer may not be whom we asked (before kube-proxy has its rules, say): not to be asked again.
+            Ask::Http { .. } => answer.keep_alive && outcome.is_ok(),
         };
         if !(lane.reused && usable && lane.keep(key)) {
             self.lines.remove(key);

@@ -109,7 +109,12 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
         _ => ("", ""),
     };
     let engine = fault.engine.iter().find(|seen| seen.what == action);
+    // `docker stop` kills what has not ended in time: 128 + 9.
+    let killed = fault.kind == "nodeStop" && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
     match (engine, &fault.confirmed) {
+        (Some(seen), _) if killed => {
+            Some(Line::new(seen.at, label, format!("{said}: it had not shut down in time, and was killed")))
+        }
         (Some(seen), _) => Some(Line::new(seen.at, label, said)),
         (None, Some(confirmed)) => Some(Line::new(confirmed.at, label, confirmed.what.clone())),
         (None, None) => None,

@@ -96,8 +96,8 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
         for window in &probe.windows {
             let (start, end) = (window.start, window.end);
             writeln!(out, "    errors {}, {} of {} failed", window.length, window.failed, window.attempts)?;
-            writeln!(out, "      began {:+.3} to {:+.3} ({:?})", start.when.earliest, start.when.latest, start.proof)?;
-            writeln!(out, "      ended {:+.3} to {:+.3} ({:?})", end.when.earliest, end.when.latest, end.proof)?;
+            writeln!(out, "      began {:+.3} to {:+.3} ({})", start.when.earliest, start.when.latest, start.proof.said())?;
+            writeln!(out, "      ended {:+.3} to {:+.3} ({})", end.when.earliest, end.when.latest, end.proof.said())?;
             if let Some(gap) = window.longest_gap {
                 writeln!(out, "      longest gap {} successes, {:+.3} to {:+.3}", gap.successes, gap.from, gap.to)?;
             }

@@ -194,7 +194,7 @@ fn a_second_run_is_refused() {
     let experiment = lab.experiment("node-pause");
     let mut first = lab.home.start(&["run", "-f", &experiment]);
     first.wait_for("watching the cluster", 3 * MINUTE);
-    lab.home.run(&["run", "-f", &experiment]).exits(4).says("another run is going on");
+    lab.home.run(&["run", "-f", &experiment]).exits(4).says("another run, or the undo of one, is going on");
     first.signal("HUP");
     first.finish().exits(130);
     lab.assert_clean();

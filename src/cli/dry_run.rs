@@ -12,7 +12,7 @@ use crate::engine::trouble::Trouble;
 use crate::engine::{blast_radius, session};
 use crate::experiment::{Fault, From, Parsed};
 use crate::fault::{self, NodeTarget};
-use crate::timeline::{Ready, Tuning};
+use crate::timeline::Tuning;
 
 /// Prints the plan of one experiment.
 pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
@@ -72,14 +72,7 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
 
 async fn nodes(ground: &Ground) -> Result<Vec<Node>, Trouble> {
     let nodes = ground.cluster.nodes().await.map_err(Trouble::refused_by)?;
-    let node = |n: crate::cluster::Node| Node {
-        address: n.addresses.first().cloned(),
-        ready: n.ready == Ready::True,
-        name: n.name,
-        role: n.role,
-        labels: n.labels,
-    };
-    Ok(nodes.into_iter().map(node).collect())
+    Ok(nodes.into_iter().map(Node::from).collect())
 }
 
 fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {

@@ -7,6 +7,7 @@ use super::diagnostics;
 use super::env::Env;
 use super::{exit, failure::Failure};
 use crate::cluster::KindConfig;
+use crate::engine::provision::Wanted;
 use crate::engine::run::faults;
 use crate::experiment::{self, Diagnostic, Fault, Parsed, Source};
 use crate::model::{self, KubeletEnd};
@@ -60,17 +61,10 @@ fn show(problems: &[Diagnostic], env: &Env) {
 
 /// The settings that the experiment's own kind cluster will have.
 pub fn asked_tuning(parsed: &Parsed) -> Option<Tuning> {
-    let config = parsed.kind_config.as_ref()?;
-    let mut tuning = KindConfig::parse(&config.text).ok()?.expected(TODAY);
-    if let experiment::Cluster::Kind { tuning: Some(asked), .. } = &parsed.experiment.cluster {
-        if let Some(update) = asked.node_status_update_frequency {
-            tuning.node_status_update_frequency = Some(update);
-            tuning.node_status_report_frequency = Some(update);
-        }
-        tuning.node_monitor_period = asked.node_monitor_period.or(tuning.node_monitor_period);
-        tuning.node_monitor_grace_period = asked.node_monitor_grace_period.or(tuning.node_monitor_grace_period);
-    }
-    Some(tuning)
+    let file = parsed.kind_config.as_ref()?;
+    let experiment::Cluster::Kind { tuning, .. } = &parsed.experiment.cluster else { return None };
+    let Ok(Wanted::Kind { config, .. }) = Wanted::kind(&file.path, &file.text, *tuning) else { return None };
+    Some(KindConfig::parse(&config).ok()?.expected(TODAY))
 }
 
 /// Warnings that need the model: a fault that is over before it can be detected.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::ledger::{Access, Obligation};
 use super::placement::{Place, Placement};
 use super::recover::Tools;
-use super::target::{self, Node};
+use super::target::Node;
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentError, AgentHandle, AgentMessage};
@@ -38,8 +38,6 @@ pub struct KindWorld<'a> {
     pub cluster: Cluster,
     /// The cluster's containers.
     pub containers: Vec<Container>,
-    /// Each node's processor, as Kubernetes names it.
-    pub processors: BTreeMap<String, String>,
     /// The workload, checked.
     pub workload: Workload,
     /// This program for the nodes.
@@ -70,9 +68,8 @@ impl KindWorld<'_> {
     }
 
     /// Probes that share a place share a prober.
-    async fn placed(&self, at_risk: &[String]) -> Result<BTreeMap<Place, Vec<ProbeSpec>>, Trouble> {
-        let nodes = self.nodes().await?;
-        let placement = Placement { cluster: &self.cluster, namespace: &self.namespace, nodes: &nodes, at_risk };
+    async fn placed(&self, nodes: &[Node], at_risk: &[String]) -> Result<BTreeMap<Place, Vec<ProbeSpec>>, Trouble> {
+        let placement = Placement { cluster: &self.cluster, namespace: &self.namespace, nodes, at_risk };
         let mut placed: BTreeMap<Place, Vec<ProbeSpec>> = BTreeMap::new();
         for probe in &self.experiment.probes {
             let (place, spec) = placement.resolve(probe).await?;
@@ -86,6 +83,7 @@ impl KindWorld<'_> {
     async fn start_agent(
         &self,
         place: &Place,
+        processor: String,
         probes: Vec<ProbeSpec>,
         control: Option<ProbeHeader>,
         out: UnboundedSender<AgentMessage>,
@@ -96,7 +94,6 @@ impl KindWorld<'_> {
             Place::Pod { node, uid, .. } => (node, Some(uid.clone())),
         };
         let container = self.container(node)?.id.clone();
-        let processor = self.processors.get(node).cloned().unwrap_or_default();
         let run = self.run.to_owned();
         let placement = agent::Placement { node: node.clone(), container, processor, run, pod_uid, probes, control };
         Ok(agent::deploy(&self.docker, placement, &self.binary, out).await)
@@ -106,7 +103,7 @@ impl KindWorld<'_> {
 impl World for KindWorld<'_> {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         let nodes = self.cluster.nodes().await.map_err(Trouble::failed_by)?;
-        Ok(nodes.into_iter().map(node_of).collect())
+        Ok(nodes.into_iter().map(Node::from).collect())
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
@@ -145,8 +142,9 @@ impl World for KindWorld<'_> {
     }
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+        let nodes = self.nodes().await?;
         let mut hosts = Vec::new();
-        for (number, (place, specs)) in self.placed(at_risk).await?.into_iter().enumerate() {
+        for (number, (place, specs)) in self.placed(&nodes, at_risk).await?.into_iter().enumerate() {
             hosts.extend(place.node().map(str::to_owned));
             if let Some(text) = too_fast(&specs, &place) {
                 let _ = out.send(AgentMessage::Note { warning: true, text });
@@ -154,7 +152,7 @@ impl World for KindWorld<'_> {
             // Each place has a control probe; its name must be its own.
             let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
             let control = Some(control::header(&name, &place.describe(), place.node()));
-            let started = self.start_agent(&place, specs, control, out.clone()).await?;
+            let started = self.start_agent(&place, processor_of(&nodes, &place), specs, control, out.clone()).await?;
             self.running.agents.push(started.map_err(Trouble::failed_by)?);
         }
         Ok(hosts)
@@ -190,6 +188,12 @@ impl World for KindWorld<'_> {
     }
 }
 
+/// A node's processor, by the label that every kubelet sets; empty where it is not known.
+fn processor_of(nodes: &[Node], place: &Place) -> String {
+    let node = nodes.iter().find(|node| place.node() == Some(&node.name));
+    node.and_then(|node| node.labels.get("kubernetes.io/arch")).cloned().unwrap_or_default()
+}
+
 /// New connections a second from one place above which a port is used again within the two minutes for which Linux remembers a connection
 /// that hung, with its back end (see `probe/ports.rs`). Linux' default range has 28 232 ports.
 const PORTS_LAST: f64 = 28_232.0 / 120.0;
@@ -203,9 +207,4 @@ fn too_fast(specs: &[ProbeSpec], place: &Place) -> Option<String> {
             place.describe()
         )
     })
-}
-
-fn node_of(node: crate::cluster::Node) -> target::Node {
-    let ready = node.ready == crate::timeline::Ready::True;
-    Node { address: node.addresses.first().cloned(), name: node.name, role: node.role, labels: node.labels, ready }
 }

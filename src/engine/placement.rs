@@ -71,7 +71,7 @@ impl Placement<'_> {
             name: probe.name.clone(),
             protocol: protocol(&probe.ask).into(),
             target: describe(&probe.ask, &destination),
-            service: service_of(&probe.ask),
+            service: probe.ask.service().map(str::to_owned),
             from: place.describe(),
             from_node: place.node().map(str::to_owned),
             reused: probe.connection == Connection::Reused,
@@ -172,13 +172,6 @@ fn protocol(ask: &Ask) -> &'static str {
     match ask {
         Ask::Http { .. } => "http",
         Ask::Tcp { .. } => "tcp",
-    }
-}
-
-fn service_of(ask: &Ask) -> Option<String> {
-    match ask.target() {
-        Target::Service { name, .. } => Some(name.clone()),
-        _ => None,
     }
 }
 

@@ -53,6 +53,13 @@ struct Shared {
     changed: Notify,
 }
 
+impl Shared {
+    /// A task that panicked with the lock leaves what is known as it was.
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
 /// The recorder's task: ends when all senders are gone.
 pub struct Recording {
     task: JoinHandle<()>,
@@ -92,7 +99,7 @@ impl Recorder {
 
     /// What is known at this moment.
     pub fn live(&self) -> MutexGuard<'_, Live> {
-        self.shared.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shared.live()
     }
 
     /// Waits until something has come in, or for a tenth of a second: conditions also come true by time alone.
@@ -153,19 +160,15 @@ impl Scribe {
         self.kept(synced);
     }
 
-    fn live(&self) -> MutexGuard<'_, Live> {
-        self.shared.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// A timeline that can't be written ends the run; it never keeps anything from being undone.
     fn kept<T>(&self, result: Result<T, String>) -> Option<T> {
-        result.map_err(|error| self.live().broken.get_or_insert(error).len()).ok()
+        result.map_err(|error| self.shared.live().broken.get_or_insert(error).len()).ok()
     }
 
     fn record(&mut self, record: Record) {
         let written = self.folder.record(&record).map_err(|e| e.to_string());
         self.kept(written);
-        self.live().observe(&record);
+        self.shared.live().observe(&record);
         let _ = self.observer.send(Sight::Record(record));
     }
 
@@ -184,7 +187,7 @@ impl Scribe {
         if let Some(writer) = self.kept(made) {
             self.files.insert(probe.clone(), ProbeFile { span: span.clone(), writer, previous_slot: 0 });
         }
-        self.live().probe_started(span);
+        self.shared.live().probe_started(span);
         self.record(clock::record(Event::ProbeStarted { probe }));
     }
 
@@ -194,7 +197,7 @@ impl Scribe {
             file.writer.append(bytes).and_then(|()| file.writer.flush()).map_err(|e| format!("cannot write attempts: {e}"));
         let mut reader = AttemptReader::records_after(bytes, file.previous_slot);
         let mut sights = Vec::new();
-        let mut live = self.shared.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut live = self.shared.live();
         let Some(state) = live.probes.get_mut(probe) else { return };
         let mood = self.moods.entry(probe.to_owned()).or_default();
         for attempt in reader.by_ref() {

@@ -18,7 +18,7 @@ use super::target::{self, Endpoints, Node};
 use super::trouble::{Trouble, TroubleKind};
 use super::voice::Voice;
 use super::world::World;
-use crate::experiment::{Ask, Condition, Experiment, Fault, Step, Target};
+use crate::experiment::{Condition, Experiment, Fault, Step};
 use crate::fault::Undo;
 use crate::timeline::{Event, FaultPhase, Moment, Ready, Tuning};
 
@@ -107,13 +107,11 @@ async fn broken(recorder: &Recorder) -> Trouble {
     recorder
         .until(|live| {
             let timeline = live.broken.as_ref().map(|why| {
-                Trouble::failed("cannot write the timeline")
-                    .because(&Trouble::failed(why))
-                    .hint("free the disk, or choose another --runs-dir")
+                Trouble::failed("cannot write the timeline").caused_by(why).hint("free the disk, or choose another --runs-dir")
             });
             timeline.or_else(|| {
                 let (probe, why) = live.dead_probes.first_key_value()?;
-                Some(Trouble::failed(format!("probe {probe} ended")).because(&Trouble::failed(why)))
+                Some(Trouble::failed(format!("probe {probe} ended")).caused_by(why))
             })
         })
         .await
@@ -211,7 +209,7 @@ async fn workload_ready(job: &Job<'_>, world: &mut impl World) -> Result<(), Tro
     loop {
         let readiness = world.workload_readiness().await?;
         if let Some(why) = readiness.stuck {
-            return Err(Trouble::failed("the workload can't become ready").because(&Trouble::failed(why)));
+            return Err(Trouble::failed("the workload can't become ready").caused_by(why));
         }
         if readiness.ready {
             return Ok(());
@@ -280,17 +278,10 @@ fn phase(tuning: &Tuning, seed: &mut Seed) -> Duration {
 
 /// The Services that probes ask: their endpoints must come back.
 pub fn probed_services(experiment: &Experiment) -> Vec<String> {
-    let mut services: Vec<String> = experiment.probes.iter().filter_map(|probe| service_of(&probe.ask)).collect();
+    let mut services: Vec<String> = experiment.probes.iter().filter_map(|probe| probe.ask.service().map(str::to_owned)).collect();
     services.sort();
     services.dedup();
     services
-}
-
-fn service_of(ask: &Ask) -> Option<String> {
-    match ask.target() {
-        Target::Service { name, .. } => Some(name.clone()),
-        _ => None,
-    }
 }
 
 /// The state in which the method began, and when its last fault was undone.

@@ -1,6 +1,5 @@
 //! One run on a prepared ground: its id, its folder, its world.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,12 +56,6 @@ pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trou
     checked.map_err(|problems| refused(&problems))
 }
 
-/// Each node's processor, by the label that every kubelet sets.
-async fn processors(ground: &Ground) -> Result<BTreeMap<String, String>, Trouble> {
-    let nodes = ground.cluster.nodes().await.map_err(Trouble::refused_by)?;
-    Ok(nodes.into_iter().filter_map(|mut node| Some((node.name, node.labels.remove("kubernetes.io/arch")?))).collect())
-}
-
 fn refused(problems: &[ManifestError]) -> Trouble {
     let mut trouble = Trouble::refused("the workload can't be used");
     trouble.causes = problems.iter().map(ToString::to_string).collect();
@@ -80,7 +73,6 @@ impl Session<'_> {
         abort: &Abort,
     ) -> Result<Ended, Trouble> {
         let workload = workload(ground, self.parsed).await?;
-        let processors = processors(ground).await?;
         let mut ledger = Ledger::open(&ground.state.ledger())?;
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
@@ -93,7 +85,7 @@ impl Session<'_> {
         for text in &ground.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
-        let mut world = self.world(ground, &id, format!("outage-{short}"), workload, processors);
+        let mut world = self.world(ground, &id, format!("outage-{short}"), workload);
         let arm = |dead_man: Duration| self.arm(ground, &id, dead_man);
         let job = Job {
             debtor: Debtor { run: &id, engine: self.engine.docker_host() },
@@ -124,14 +116,7 @@ impl Session<'_> {
         }
     }
 
-    fn world<'a>(
-        &'a self,
-        ground: &Ground,
-        id: &'a str,
-        namespace: String,
-        workload: Workload,
-        processors: BTreeMap<String, String>,
-    ) -> KindWorld<'a> {
+    fn world<'a>(&'a self, ground: &Ground, id: &'a str, namespace: String, workload: Workload) -> KindWorld<'a> {
         let tools = Tools {
             docker: ground.docker.clone(),
             kind: find_kind_program(self.path, self.engine, &ground.docker),
@@ -145,7 +130,6 @@ impl Session<'_> {
             docker: ground.docker.clone(),
             cluster: ground.cluster.clone(),
             containers: nodes_of(ground),
-            processors,
             workload,
             binary: self.binary.clone(),
             tools,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::seed::Seed;
 use super::trouble::Trouble;
 use crate::experiment::NodeSelector;
-use crate::timeline::{Endpoint, NodeRole};
+use crate::timeline::{Endpoint, NodeRole, Ready};
 
 /// A node as selection knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,13 @@ pub struct Node {
     pub ready: bool,
     /// Its internal address.
     pub address: Option<String>,
+}
+
+impl From<crate::cluster::Node> for Node {
+    fn from(node: crate::cluster::Node) -> Self {
+        let ready = node.ready == Ready::True;
+        Self { address: node.addresses.into_iter().next(), name: node.name, role: node.role, labels: node.labels, ready }
+    }
 }
 
 /// A Service's endpoints, asked for by the Service's name.
@@ -93,25 +100,16 @@ fn names(nodes: &[&Node]) -> String {
 }
 
 fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Trouble {
-    let listed: Vec<String> = nodes.iter().map(|node| format!("{} ({})", node.name, role_name(node.role))).collect();
+    let listed: Vec<String> = nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
     Trouble::refused(format!("no node matches {}", describe(selector)))
         .hint(format!("the cluster's nodes are {}", listed.join(", ")))
-}
-
-/// A role as experiments write it.
-pub fn role_name(role: NodeRole) -> &'static str {
-    match role {
-        NodeRole::ControlPlane => "control-plane",
-        NodeRole::Worker => "worker",
-        NodeRole::ExternalLoadBalancer => "external-load-balancer",
-    }
 }
 
 /// A selector in the words of the experiment.
 pub fn describe(selector: &NodeSelector) -> String {
     let mut parts = Vec::new();
     parts.extend(selector.name.as_ref().map(|name| format!("name {name}")));
-    parts.extend(selector.role.map(|role| format!("role {}", role_name(role))));
+    parts.extend(selector.role.map(|role| format!("role {}", role.name())));
     parts.extend(selector.labels.iter().map(|(key, value)| format!("label {key}={value}")));
     parts.extend(selector.most_endpoints_of.as_ref().map(|service| format!("the most endpoints of {service}")));
     if parts.is_empty() { "any node".into() } else { parts.join(", ") }

@@ -136,6 +136,12 @@ impl Trouble {
         self
     }
 
+    /// With a cause that is only words.
+    pub fn caused_by(mut self, why: impl Into<String>) -> Self {
+        self.causes.push(why.into());
+        self
+    }
+
     /// With something that a person can do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -119,6 +119,14 @@ impl Ask {
             Ask::Http { target, .. } | Ask::Tcp { target } => target,
         }
     }
+
+    /// The Service that it asks, if it is one.
+    pub fn service(&self) -> Option<&str> {
+        match self.target() {
+            Target::Service { name, .. } => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// Whom a probe asks.

@@ -47,7 +47,7 @@ fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Nodes:")?;
     for node in &view.timeline.header.cluster.nodes {
         let address = node.address.as_deref().unwrap_or("<none>");
-        writeln!(out, "  {} {} {address} kubelet {}", node.name, super::json::role(node.role), node.kubelet)?;
+        writeln!(out, "  {} {} {address} kubelet {}", node.name, node.role.name(), node.kubelet)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::predict::StepPrediction;
 use super::view::View;
 use crate::analysis::Findings;
 use crate::stats::Seconds;
-use crate::timeline::{ClusterKind, NodeRole, TuningSource};
+use crate::timeline::{ClusterKind, TuningSource};
 use crate::verdict::Verdict;
 
 /// The version of the form.
@@ -118,7 +118,7 @@ impl Cluster {
         };
         let node = |node: &crate::timeline::NodeFacts| Node {
             name: node.name.clone(),
-            role: role(node.role).into(),
+            role: node.role.name().into(),
             kubelet: node.kubelet.clone(),
         };
         Self {
@@ -129,15 +129,6 @@ impl Cluster {
             nodes: facts.nodes.iter().map(node).collect(),
             tuning: Tuning::new(&facts.tuning),
         }
-    }
-}
-
-/// A role, as Kubernetes writes it.
-pub fn role(role: NodeRole) -> &'static str {
-    match role {
-        NodeRole::ControlPlane => "control-plane",
-        NodeRole::Worker => "worker",
-        NodeRole::ExternalLoadBalancer => "external-load-balancer",
     }
 }
 

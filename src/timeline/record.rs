@@ -47,6 +47,17 @@ pub enum NodeRole {
     ExternalLoadBalancer,
 }
 
+impl NodeRole {
+    /// The role as kind and experiments write it: `control-plane`.
+    pub fn name(self) -> &'static str {
+        match self {
+            NodeRole::ControlPlane => "control-plane",
+            NodeRole::Worker => "worker",
+            NodeRole::ExternalLoadBalancer => "external-load-balancer",
+        }
+    }
+}
+
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ready {

@@ -1,0 +1,17 @@
+//! The network of an embedded cluster: real sockets on loopback addresses of its own.
+//!
+//! ```text
+//! client -> service.rs (a Service's address: hands the connection to one of the ready pods) -> connection.rs (a pod's answer)
+//! client -> pod.rs (a pod's own address) ---------------------------------------------------------^
+//! ```
+
+mod addresses;
+mod connection;
+mod draws;
+mod listener;
+mod pod;
+mod service;
+
+pub use addresses::{Block, Ports};
+pub use pod::{Conduct, PodServer};
+pub use service::{Routes, ServiceProxy};

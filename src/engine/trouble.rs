@@ -65,6 +65,12 @@ impl Hinted for KindError {
     }
 }
 
+impl Hinted for EmbeddedError {
+    fn what_to_do(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
 impl Hinted for FaultError {
     fn what_to_do(&self) -> Option<String> {
         self.hint()

@@ -101,6 +101,9 @@ pub struct Run {
     /// Run each experiment so many times, each at a random phase, and report the spread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// What to run on: `kind` is the experiment's own kind cluster, `embedded` a model of it inside this program
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
+    pub cluster: Option<ClusterChoice>,
     /// The seed of every random choice; by default a new one, which the report names
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -119,6 +122,15 @@ pub struct Run {
     /// How the cluster is reached.
     #[command(flatten)]
     pub access: Access,
+}
+
+/// What an experiment can be run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClusterChoice {
+    /// The experiment's own kind cluster (the default where it names one)
+    Kind,
+    /// A model of that cluster inside this program: no Docker, no kind, no Kubernetes
+    Embedded,
 }
 
 /// The forms of a report.

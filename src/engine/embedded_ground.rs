@@ -40,8 +40,12 @@ pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result
     let (state, lock) = claim(&folder.path, NAME)?;
     let embedded = Embedded::start(spec(config)).map_err(Trouble::refused_by)?;
     let kubeconfig = folder.path.join("kubeconfig");
-    fs::write(&kubeconfig, embedded.kubeconfig()).map_err(|e| Trouble::refused(format!("cannot write {}", kubeconfig.display())).because(&e))?;
-    say(&format!("an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes,pods,endpointslices -A -w", kubeconfig.display()));
+    fs::write(&kubeconfig, embedded.kubeconfig())
+        .map_err(|e| Trouble::refused(format!("cannot write {}", kubeconfig.display())).because(&e))?;
+    say(&format!(
+        "an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes,pods,endpointslices -A -w",
+        kubeconfig.display()
+    ));
     let cluster = Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(Trouble::refused_by)?;
     let (facts, warnings) = cluster.facts(ClusterKind::Embedded, NAME, None, &[]).await.map_err(Trouble::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, kubeconfig, _folder: folder });
@@ -59,7 +63,8 @@ impl Folder {
         let others = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
         others.filter(|path| is_left(path)).for_each(|path| drop(fs::remove_dir_all(path)));
         let path = root.join(format!("{}-{:04x}", std::process::id(), super::seed::Seed::fresh() & 0xffff));
-        let cannot = |e: std::io::Error| Trouble::refused(format!("cannot make the state directory {}", path.display())).because(&e);
+        let cannot =
+            |e: std::io::Error| Trouble::refused(format!("cannot make the state directory {}", path.display())).because(&e);
         fs::create_dir_all(&path).map_err(cannot)?;
         Ok(Self { path })
     }

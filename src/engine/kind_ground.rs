@@ -106,13 +106,7 @@ enum Half {
 }
 
 /// kind is done when the control plane is: workers join a while later.
-async fn joined(
-    name: &str,
-    docker: Docker,
-    kind: &Kind,
-    claimed: (StateDir, Lock),
-    site: &Site<'_>,
-) -> Result<Ground, Trouble> {
+async fn joined(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lock), site: &Site<'_>) -> Result<Ground, Trouble> {
     let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
     let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
     let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
@@ -133,13 +127,7 @@ async fn joined(
     Ok(ground)
 }
 
-async fn of_kind(
-    name: &str,
-    docker: Docker,
-    kind: &Kind,
-    claimed: (StateDir, Lock),
-    site: &Site<'_>,
-) -> Result<Ground, Trouble> {
+async fn of_kind(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lock), site: &Site<'_>) -> Result<Ground, Trouble> {
     let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
     refuse_stopped(name, &docker, &containers).await?;
     let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;

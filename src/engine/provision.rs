@@ -153,4 +153,3 @@ pub(super) fn claim(state_dir: &Path, cluster: &str) -> Result<(StateDir, Lock),
     Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {}", owed.join("; ")))
         .hint("run `kubectl outage recover` first"))
 }
-

@@ -127,13 +127,7 @@ impl Once<'_> {
         Tenant { experiment, run, namespace, cluster, workload, running: Running::default() }
     }
 
-    async fn carry_out(
-        self,
-        mut world: impl World,
-        experiment: &Experiment,
-        engine: &str,
-        arm: Arm<'_>,
-    ) -> Result<Ended, Trouble> {
+    async fn carry_out(self, mut world: impl World, experiment: &Experiment, engine: &str, arm: Arm<'_>) -> Result<Ended, Trouble> {
         let ground = self.ground;
         let mut ledger = Ledger::open(&ground.state.ledger())?;
         let folder = RunFolder::create(self.session.runs_dir, &self.header()).map_err(|e| {

@@ -6,6 +6,7 @@ use std::error::Error;
 use crate::agent::AgentError;
 use crate::cluster::{ClusterError, KindError};
 use crate::docker::{DockerError, EndpointError};
+use crate::embedded::EmbeddedError;
 use crate::fault::FaultError;
 
 /// Whether anything had been harmed when it went wrong.

@@ -123,7 +123,9 @@ mod tests {
         let block = Block::claim().unwrap();
         let mut all = vec![block.api_server()];
         all.extend((0..MOST_NODES).map(|node| block.node(node)));
-        all.extend((0..MOST_NODES).flat_map(|node| (0..253).map(move |count| (node, count))).map(|(node, count)| block.pod(node, count)));
+        all.extend(
+            (0..MOST_NODES).flat_map(|node| (0..253).map(move |count| (node, count))).map(|(node, count)| block.pod(node, count)),
+        );
         all.extend((0..1000).map(|count| block.service(count)));
         let count = all.len();
         all.sort();

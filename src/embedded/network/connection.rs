@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::pod::{Conduct, Life};
+use super::pod::Life;
+use crate::model::Backend;
 
 /// The longest head of a request, and the most that waits while a pod hangs.
 const LONGEST: usize = 16 * 1024;
@@ -22,10 +23,10 @@ pub async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Receiver<L
     let mut chunk = [0; 2048];
     loop {
         let now = *life.borrow_and_update();
-        if now.number != born || now.conduct == Conduct::Refuses {
+        if now.number != born || now.conduct == Backend::Refuses {
             return reset(&stream);
         }
-        if now.conduct == Conduct::Answers && !answer(&mut stream, pod, &mut unread).await {
+        if now.conduct == Backend::Answers && !answer(&mut stream, pod, &mut unread).await {
             return;
         }
         tokio::select! {

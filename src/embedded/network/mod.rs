@@ -12,6 +12,7 @@ mod listener;
 mod pod;
 mod service;
 
-pub use addresses::{Block, Ports};
-pub use pod::{Conduct, PodServer};
+pub use addresses::{Block, MOST_NODES, Ports};
+pub use draws::Draws;
+pub use pod::PodServer;
 pub use service::{Routes, ServiceProxy};

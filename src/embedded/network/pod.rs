@@ -9,23 +9,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connection;
 use super::listener::listen;
-
-/// What a pod does with what it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conduct {
-    /// It answers.
-    Answers,
-    /// Its container is not there and its node is: the kernel refuses.
-    Refuses,
-    /// Its node is dead, frozen or cut off: nothing comes back.
-    Hangs,
-}
+use crate::model::Backend;
 
 /// A pod's conduct, and which life of its container this is: a connection does not outlive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
     /// What it does.
-    pub conduct: Conduct,
+    pub conduct: Backend,
     /// How often it was started.
     pub number: u32,
 }
@@ -48,7 +38,7 @@ impl PodServer {
     /// Makes the server of a pod that has not been started yet. Needs a runtime.
     pub fn new(name: &str, address: IpAddr, ports: &[u16]) -> Self {
         let name: Arc<str> = name.into();
-        let life = watch::Sender::new(Life { conduct: Conduct::Refuses, number: 0 });
+        let life = watch::Sender::new(Life { conduct: Backend::Refuses, number: 0 });
         let open = watch::Sender::new(false);
         let doors = ports.iter().map(|port| {
             let (name, life) = (name.clone(), life.clone());
@@ -65,10 +55,10 @@ impl PodServer {
     }
 
     /// It behaves so from now on.
-    pub fn behave(&self, conduct: Conduct) {
+    pub fn behave(&self, conduct: Backend) {
         let changed = |life: &mut Life| std::mem::replace(&mut life.conduct, conduct) != conduct;
         self.inner.life.send_if_modified(changed);
-        let open = conduct != Conduct::Refuses;
+        let open = conduct != Backend::Refuses;
         self.inner.open.send_if_modified(|was| std::mem::replace(was, open) != open);
     }
 
@@ -105,7 +95,7 @@ mod tests {
         let address = SocketAddr::new(block.pod(0, 0), PORT);
         let server = PodServer::new("web-1", address.ip(), &[PORT]);
         server.born();
-        server.behave(Conduct::Answers);
+        server.behave(Backend::Answers);
         tokio::time::sleep(SOON / 4).await;
         Pod { server, address, _block: block }
     }
@@ -137,11 +127,11 @@ mod tests {
     async fn a_frozen_pod_is_silent_and_answers_late_after_the_thaw() {
         let pod = running().await;
         let mut old = TcpStream::connect(pod.address).await.unwrap();
-        pod.server.behave(Conduct::Hangs);
+        pod.server.behave(Backend::Hangs);
         let mut new = TcpStream::connect(pod.address).await.expect("what hangs does not refuse");
         assert_eq!(ask(&mut old).await, None);
         assert_eq!(ask(&mut new).await, None);
-        pod.server.behave(Conduct::Answers);
+        pod.server.behave(Backend::Answers);
         assert!(hear(&mut old).await.unwrap().contains("200 OK"));
         assert!(hear(&mut new).await.unwrap().contains("200 OK"));
     }
@@ -151,10 +141,10 @@ mod tests {
         let pod = running().await;
         let mut stream = TcpStream::connect(pod.address).await.unwrap();
         assert!(ask(&mut stream).await.unwrap().contains("200 OK"));
-        pod.server.behave(Conduct::Hangs);
+        pod.server.behave(Backend::Hangs);
         assert_eq!(ask(&mut stream).await, None);
         pod.server.born();
-        pod.server.behave(Conduct::Answers);
+        pod.server.behave(Backend::Answers);
         assert_eq!(hear(&mut stream).await.unwrap(), "reset");
         let mut fresh = TcpStream::connect(pod.address).await.unwrap();
         assert!(ask(&mut fresh).await.unwrap().contains("200 OK"));
@@ -165,12 +155,12 @@ mod tests {
         let pod = running().await;
         let mut stream = TcpStream::connect(pod.address).await.unwrap();
         assert!(ask(&mut stream).await.is_some());
-        pod.server.behave(Conduct::Refuses);
+        pod.server.behave(Backend::Refuses);
         assert_eq!(hear(&mut stream).await.unwrap(), "reset");
         tokio::time::sleep(SOON / 4).await;
         let refused = TcpStream::connect(pod.address).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-        pod.server.behave(Conduct::Hangs);
+        pod.server.behave(Backend::Hangs);
         tokio::time::sleep(SOON / 4).await;
         TcpStream::connect(pod.address).await.expect("hangs again, as a dead node's pods do");
         drop(pod.server);

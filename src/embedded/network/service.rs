@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::draws::Draws;
 use super::listener::listen;
 use super::pod::PodServer;
-use super::draws::Draws;
 
 /// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who asks from no node (a person with curl).
 pub type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
@@ -61,8 +61,8 @@ mod tests {
     use tokio::net::TcpSocket;
 
     use super::super::addresses::Block;
-    use super::super::pod::Conduct;
     use super::*;
+    use crate::model::Backend;
 
     async fn ask(from: IpAddr, to: SocketAddr) -> std::io::Result<String> {
         let socket = TcpSocket::new_v4()?;
@@ -76,7 +76,7 @@ mod tests {
 
     fn pod(block: &Block, number: usize) -> PodServer {
         let pod = PodServer::new(&format!("web-{number}"), block.pod(0, number), &[]);
-        pod.behave(Conduct::Answers);
+        pod.behave(Backend::Answers);
         pod
     }
 

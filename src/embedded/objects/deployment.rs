@@ -11,11 +11,9 @@ pub fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at: jiff::
     let mut status = json!({
         "observedGeneration": deployment["metadata"]["generation"], "replicas": all.replicas, "updatedReplicas": updated.replicas,
     });
-    for (field, count) in [
-        ("readyReplicas", all.ready),
-        ("availableReplicas", all.ready),
-        ("unavailableReplicas", wanted.saturating_sub(all.ready)),
-    ] {
+    for (field, count) in
+        [("readyReplicas", all.ready), ("availableReplicas", all.ready), ("unavailableReplicas", wanted.saturating_sub(all.ready))]
+    {
         if count > 0 {
             status[field] = count.into();
         }
@@ -52,7 +50,10 @@ mod tests {
         assert_eq!(deployment["status"]["unavailableReplicas"], 1);
         let both = Tally { replicas: 2, ready: 2 };
         set_status(&mut deployment, both, both, at);
-        assert_eq!((&deployment["status"]["observedGeneration"], &deployment["status"]["availableReplicas"]), (&3.into(), &2.into()));
+        assert_eq!(
+            (&deployment["status"]["observedGeneration"], &deployment["status"]["availableReplicas"]),
+            (&3.into(), &2.into())
+        );
         assert_eq!(deployment["status"]["conditions"][0]["status"], "True");
         assert_eq!(deployment["status"].get("unavailableReplicas"), None);
     }

@@ -30,7 +30,9 @@ pub fn owned_by(owner: &Value) -> Value {
 /// Whether an object's controller is this one.
 pub fn is_owned_by(owned: &Value, owner: &Value) -> bool {
     let references = owned["metadata"]["ownerReferences"].as_array();
-    references.is_some_and(|all| all.iter().any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"]))
+    references.is_some_and(|all| {
+        all.iter().any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"])
+    })
 }
 
 /// A condition of a status; set, its `lastTransitionTime` moves only when its status does.
@@ -95,7 +97,8 @@ mod tests {
     fn a_transition_is_when_the_status_changed() {
         let at = |second: i64| jiff::Timestamp::from_second(1_790_000_000 + second).unwrap();
         let mut object = json!({});
-        let condition = |status, at| Condition { kind: "Ready", status, reason: "R", message: "", at, seen: Some("lastHeartbeatTime") };
+        let condition =
+            |status, at| Condition { kind: "Ready", status, reason: "R", message: "", at, seen: Some("lastHeartbeatTime") };
         condition("True", at(0)).set(&mut object);
         condition("True", at(5)).set(&mut object);
         let ready = object["status"]["conditions"][0].clone();

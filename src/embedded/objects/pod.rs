@@ -113,6 +113,11 @@ pub fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
     condition("PodScheduled", true, at).set(pod);
 }
 
+/// The scheduler found no node.
+pub fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
+    Condition { kind: "PodScheduled", status: "False", reason: "Unschedulable", message, at, seen: None }.set(pod);
+}
+
 /// The kubelet has started its containers.
 pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp) {
     let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().map_or(0, |count| count + 1);

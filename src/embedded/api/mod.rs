@@ -1,14 +1,29 @@
 //! Kubernetes' REST API over the store, on loopback: enough of it that kubectl and this program's own client see no difference.
 
 mod availability;
+mod body;
+mod defaults;
+mod delete;
 mod discovery;
 mod error;
+mod form;
 mod hooks;
 mod kubeconfig;
+mod new_events;
+mod openapi;
+mod patch;
 mod port;
+mod query;
+mod read;
 mod respond;
 mod route;
+mod scale;
 mod server;
+mod table;
+mod target;
+mod validate;
+mod watch;
+mod write;
 
 pub use availability::Availability;
 pub use error::ApiError;

@@ -26,19 +26,19 @@ pub(super) struct Served {
     pub(super) hooks: Box<dyn Hooks>,
     /// Such as `v1.34.0`.
     pub(super) version: String,
+    pub(super) address: SocketAddr,
     pub(super) availability: Switch,
 }
 
 /// A Kubernetes API server over a store, on plain HTTP. Ends when it is dropped.
 pub struct ApiServer {
     served: Arc<Served>,
-    address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for ApiServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiServer").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("ApiServer").field("address", &self.served.address).finish_non_exhaustive()
     }
 }
 
@@ -49,20 +49,25 @@ impl ApiServer {
         let port = Port::take(listen)?;
         let address = port.address();
         let first = port.listen().map_err(|error| EmbeddedError::Listen { address, why: error.to_string() })?;
-        let served =
-            Arc::new(Served { store, hooks: Box::new(hooks), version: version.to_owned(), availability: Switch::default() });
+        let served = Arc::new(Served {
+            store,
+            hooks: Box::new(hooks),
+            version: version.to_owned(),
+            address,
+            availability: Switch::default(),
+        });
         let task = tokio::spawn(run(port, first, served.clone()));
-        Ok(Self { served, address, task })
+        Ok(Self { served, task })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.served.address
     }
 
     /// The text of a kubeconfig whose one context, called `name`, is this server.
     pub fn kubeconfig(&self, name: &str) -> String {
-        kubeconfig::kubeconfig(name, self.address)
+        kubeconfig::kubeconfig(name, self.served.address)
     }
 
     /// How it fares from now on.

@@ -2,21 +2,22 @@
 
 use tokio::sync::watch;
 
-use super::StoreError;
 use super::handle::Store;
 use super::state::Change;
+use super::{Kind, StoreError};
 
-/// All writes after a revision, as they come.
+/// All writes after a revision (to one kind of objects), as they come.
 #[derive(Debug)]
 pub struct Feed {
     store: Store,
+    kind: Option<&'static Kind>,
     after: u64,
     newest: watch::Receiver<u64>,
 }
 
 impl Feed {
-    pub(super) fn new(store: Store, after: u64, newest: watch::Receiver<u64>) -> Self {
-        Self { store, after, newest }
+    pub(super) fn new(store: Store, kind: Option<&'static Kind>, after: u64, newest: watch::Receiver<u64>) -> Self {
+        Self { store, kind, after, newest }
     }
 
     /// The next writes: at least one, and all that are known. May be dropped and called again: nothing is lost. Errors with
@@ -24,9 +25,10 @@ impl Feed {
     pub async fn next(&mut self) -> Result<Vec<Change>, StoreError> {
         loop {
             self.newest.mark_unchanged();
-            let changes = self.store.changes(self.after)?;
-            if let Some(last) = changes.last() {
-                self.after = last.revision;
+            let (changes, newest) = self.store.changes(self.kind, self.after)?;
+            // A client may name a revision that is still to come.
+            self.after = self.after.max(newest);
+            if !changes.is_empty() {
                 return Ok(changes);
             }
             // The sender lives as long as the store that is held here.

@@ -59,6 +59,11 @@ impl FieldSelector {
         Ok(Self(all))
     }
 
+    /// Whether it asks for nothing, and so takes everything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this object is meant.
     pub fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(field, is, wanted)| (text_of(object, field) == *wanted) == *is)

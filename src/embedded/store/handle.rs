@@ -134,13 +134,20 @@ impl Store {
         })
     }
 
-    /// All writes after a revision, as they come. [`Store::revision`], asked before a list, begins where the list ends.
+    /// All writes after a revision, as they come. One that begins at a [`Snapshot`]'s revision misses nothing and doubles nothing.
     pub fn follow(&self, after: u64) -> Feed {
-        Feed::new(self.clone(), after, self.0.newest.subscribe())
+        Feed::new(self.clone(), None, after, self.0.newest.subscribe())
     }
 
-    pub(super) fn changes(&self, after: u64) -> Result<Vec<Change>, StoreError> {
-        self.state().changes(after)
+    /// All writes to one kind of objects after a revision, as they come.
+    pub fn follow_kind(&self, kind: &'static Kind, after: u64) -> Feed {
+        Feed::new(self.clone(), Some(kind), after, self.0.newest.subscribe())
+    }
+
+    /// What is known after a revision, and the revision up to which that is all.
+    pub(super) fn changes(&self, kind: Option<&Kind>, after: u64) -> Result<(Vec<Change>, u64), StoreError> {
+        let state = self.state();
+        Ok((state.changes(kind, after)?, state.revision()))
     }
 
     /// Reads and writes with nobody in between, then wakes those who wait.

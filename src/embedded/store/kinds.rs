@@ -53,6 +53,8 @@ pub static SERVICES: Kind = Kind { plural: "services", kind: "Service", short: &
 pub static ENDPOINTS: Kind = Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
 /// Events.
 pub static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
+/// The same events in their newer form. They have no objects of their own.
+pub static NEW_EVENTS: Kind = Kind { group: "events.k8s.io", plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 /// Service accounts.
 pub static SERVICE_ACCOUNTS: Kind = Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
 /// ConfigMaps.

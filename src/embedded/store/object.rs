@@ -88,6 +88,19 @@ pub(super) fn new_uid(serial: u64) -> String {
     format!("{a:08x}-{b:04x}-4{c:03x}-{:04x}-{:012x}", 0x8000 | (low >> 48) & 0x3fff, low & 0xffff_ffff_ffff)
 }
 
+/// Five letters and digits that Kubernetes would make a name's end of: none that read as words or as one another.
+pub fn random_suffix() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut rest = RandomState::new().hash_one(0);
+    let mut letter = || {
+        let letter = LETTERS[(rest % LETTERS.len() as u64) as usize];
+        rest /= LETTERS.len() as u64;
+        char::from(letter)
+    };
+    (0..5).map(|_| letter()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -51,8 +51,8 @@ pub(super) struct State {
     revision: u64,
     shelves: BTreeMap<&'static str, Shelf>,
     history: VecDeque<Change>,
-    /// The revision after which history is complete.
-    oldest: u64,
+    /// By kind, the newest write that history has forgotten: who knows of that one misses nothing.
+    forgotten: BTreeMap<&'static str, u64>,
     kept: usize,
 }
 
@@ -64,7 +64,7 @@ impl State {
     /// An empty store that remembers its last `kept` writes.
     pub(super) fn new(kept: usize) -> Self {
         // A resourceVersion of 0 means "any" to clients: none is ever at it.
-        Self { revision: 1, shelves: BTreeMap::new(), history: VecDeque::new(), oldest: 1, kept }
+        Self { revision: 1, shelves: BTreeMap::new(), history: VecDeque::new(), forgotten: BTreeMap::new(), kept }
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -78,9 +78,7 @@ impl State {
     /// All objects of a kind, as they are or as they were at a revision.
     pub(super) fn snapshot(&self, kind: &Kind, namespace: Option<&str>, at: Option<u64>) -> Result<Snapshot, StoreError> {
         let revision = at.unwrap_or(self.revision).min(self.revision);
-        if revision < self.oldest {
-            return Err(StoreError::Expired { asked: revision, oldest: self.oldest });
-        }
+        self.check_known(Some(kind), revision)?;
         let shelf = self.shelves.get(kind.plural);
         let mut objects: BTreeMap<(&str, &str), &Object> =
             shelf.into_iter().flatten().map(|((namespace, name), object)| ((namespace.as_str(), name.as_str()), object)).collect();
@@ -96,11 +94,22 @@ impl State {
         Ok(Snapshot { revision, objects })
     }
 
-    /// All writes after a revision.
-    pub(super) fn changes(&self, after: u64) -> Result<Vec<Change>, StoreError> {
-        match after < self.oldest {
-            true => Err(StoreError::Expired { asked: after, oldest: self.oldest }),
-            false => Ok(self.since(after).cloned().collect()),
+    /// All writes after a revision (to one kind of objects).
+    pub(super) fn changes(&self, kind: Option<&Kind>, after: u64) -> Result<Vec<Change>, StoreError> {
+        self.check_known(kind, after)?;
+        let wanted = |change: &&Change| kind.is_none_or(|kind| change.kind.plural == kind.plural);
+        Ok(self.since(after).filter(wanted).cloned().collect())
+    }
+
+    /// Whether history has everything that happened after a revision (to one kind of objects).
+    fn check_known(&self, kind: Option<&Kind>, after: u64) -> Result<(), StoreError> {
+        let forgotten = match kind {
+            Some(kind) => self.forgotten.get(kind.plural),
+            None => self.forgotten.values().max(),
+        };
+        match forgotten.copied().unwrap_or(0) {
+            oldest if after < oldest => Err(StoreError::Expired { asked: after, oldest }),
+            _ => Ok(()),
         }
     }
 
@@ -165,8 +174,10 @@ impl State {
 
     fn remember(&mut self, change: Change) {
         self.history.push_back(change);
-        if self.history.len() > self.kept {
-            self.oldest = self.history.pop_front().map_or(self.oldest, |forgotten| forgotten.revision);
+        if self.history.len() > self.kept
+            && let Some(forgotten) = self.history.pop_front()
+        {
+            self.forgotten.insert(forgotten.kind.plural, forgotten.revision);
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum Command {
     Report(Report),
     /// Undo what a run that died has left behind
     Recover(Recover),
+    /// Keep an embedded cluster (a model of Kubernetes, with its real API) up until Ctrl-C, to look at with kubectl
+    Cluster(Cluster),
     /// Print the JSON schema of what `-o json` prints
     Schema,
     /// Print a shell's completions
@@ -223,6 +225,17 @@ pub struct Recover {
     /// The container engine: unix:///path or tcp://host:port
     #[arg(long, value_name = "ADDRESS")]
     pub docker_host: Option<String>,
+}
+
+/// `cluster`.
+#[derive(Debug, Args)]
+pub struct Cluster {
+    /// A kind config: its nodes and its settings of failure detection; by default two workers with Kubernetes' defaults
+    #[arg(short, long, value_name = "KINDCONFIG")]
+    pub filename: Option<PathBuf>,
+    /// Where to write the kubeconfig; by default a file below the state directory. It is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig_out: Option<PathBuf>,
 }
 
 /// `completion`.

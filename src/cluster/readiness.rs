@@ -42,8 +42,7 @@ impl Cluster {
         let all = ListParams::default;
         let deployments: Vec<Deployment> =
             self.list_all("list the Deployments", Api::namespaced(client(), namespace), all()).await?;
-        let stateful: Vec<StatefulSet> =
-            self.list_served("list the StatefulSets", Api::namespaced(client(), namespace)).await?;
+        let stateful: Vec<StatefulSet> = self.list_served("list the StatefulSets", Api::namespaced(client(), namespace)).await?;
         let daemons: Vec<DaemonSet> = self.list_served("list the DaemonSets", Api::namespaced(client(), namespace)).await?;
         let jobs: Vec<Job> = self.list_served("list the Jobs", Api::namespaced(client(), namespace)).await?;
         let pods: Vec<Pod> = self.list_all("list the pods", Api::namespaced(client(), namespace), all()).await?;

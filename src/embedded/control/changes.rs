@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::driver::Driver;
-use super::seats::Key;
+use super::seats::{Containers, Key};
 use crate::embedded::network::PodServer;
 use crate::embedded::objects::event::Said;
 use crate::embedded::objects::replica_set::letters;
 use crate::embedded::objects::{lease, node, pod};
 use crate::embedded::store::{Kind, Object, kinds, object};
-use crate::model::{Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId};
+use crate::model::{Backend, Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId, Power};
 use crate::timeline::Ready;
 
 impl Driver {
@@ -36,12 +36,14 @@ impl Driver {
             Change::LeaseRenewed { component, .. } => {
                 self.store.modify(&kinds::LEASES, "kube-system", component.name(), |object| lease::renew(object, wall));
             }
-            Change::Backend { pod, backend } => {
-                if let Some((_, server)) = self.seats.pod(pod).and_then(|seat| seat.server.as_ref()) {
-                    server.behave(backend);
+            Change::Backend { pod, backend } => self.pod_behaves(pod, backend),
+            Change::Power { node, power } => {
+                if power == Power::Off {
+                    self.containers_end(node);
                 }
+                self.machine_changed();
             }
-            Change::Serves { .. } | Change::Power { .. } => self.machine_changed(),
+            Change::Serves { .. } => self.machine_changed(),
             Change::Endpoint { .. } | Change::ProxySynced { .. } => self.dirty = true,
         }
     }
@@ -144,7 +146,39 @@ impl Driver {
         (address, server)
     }
 
+    fn pod_behaves(&mut self, id: PodId, backend: Backend) {
+        let Some(seat) = self.seats.pod_mut(id) else { return };
+        let Some((_, server)) = &seat.server else { return };
+        if backend == Backend::Answers && seat.containers == Containers::Ended {
+            seat.containers = Containers::Restarted;
+            server.born();
+        }
+        server.behave(backend);
+    }
+
+    fn containers_end(&mut self, node: NodeId) {
+        let on_node: Vec<PodId> = self.seats.pods().map(|(id, _)| id).filter(|id| self.model.pod(*id).node == Some(node)).collect();
+        for id in on_node {
+            if let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.server.is_some()) {
+                seat.containers = Containers::Ended;
+            }
+        }
+    }
+
+    /// The kubelet names the containers that it started after a boot.
+    fn restarted(&mut self, id: PodId, at: jiff::Timestamp) {
+        let node = self.model.pod(id).node.map(|node| self.seats.node(node).address);
+        let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.containers == Containers::Restarted) else { return };
+        seat.containers = Containers::Known;
+        if let (Some((address, _)), Some(host)) = (seat.server.clone(), node) {
+            self.change_pod(id, |object| pod::start(object, address, host, at));
+        }
+    }
+
     fn pod_ready(&mut self, id: PodId, ready: bool, at: jiff::Timestamp) {
+        if ready {
+            self.restarted(id, at);
+        }
         // A kubelet that lives reports its containers; for one that is silent the node lifecycle controller speaks.
         let lost = self.model.pod(id).node.is_some_and(|node| self.model.node(node).ready != Ready::True);
         let object =

@@ -4,24 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::deeds::{Command, Deeds};
 use super::events::Events;
 use super::seats::{Key, Seats};
 use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
 use crate::embedded::network::{Block, Draws, ServiceProxy};
 use crate::embedded::store::{Feed, Store};
-use crate::model::{Action, Change, Component, Model, NodeId, NodeState, Power};
+use crate::model::{Change, Component, Model, NodeId, NodeState, Power};
 
-/// What the cluster's owner wants.
-#[derive(Debug)]
-pub struct Command {
-    /// What is to be done.
-    pub action: Action,
-    /// Told when its effect is there.
-    pub done: oneshot::Sender<()>,
-}
+/// A model in which nothing is ever due would be looked at so often.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// What a driver is made of.
 pub struct Parts {
@@ -54,7 +49,7 @@ pub struct Driver {
     /// Whether something changed that others follow from.
     pub(super) dirty: bool,
     /// Deeds whose effect is still to come.
-    waiting: Vec<Command>,
+    pub(super) deeds: Deeds,
     began: Instant,
     began_at: jiff::Timestamp,
     feed: Feed,
@@ -75,7 +70,7 @@ impl Driver {
             events: Events::default(),
             proxies: BTreeMap::new(),
             dirty: true,
-            waiting: Vec::new(),
+            deeds: Deeds::default(),
             began: Instant::now(),
             began_at: jiff::Timestamp::now(),
             feed,
@@ -91,8 +86,7 @@ impl Driver {
     pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         loop {
             self.settle();
-            let next = self.model.next().map(|due| self.began + due);
-            let due = tokio::time::Instant::from_std(next.unwrap_or_else(|| Instant::now() + Duration::from_secs(1)));
+            let due = self.due();
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -113,21 +107,14 @@ impl Driver {
         let now = self.now();
         self.with_model(|model, changed| model.advance(now, changed));
         self.reconcile();
-        let model = &self.model;
-        let has_come = |command: &Command| node_of(command.action).is_none_or(|node| is_done(command.action, &model.node(node)));
-        let (done, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(has_come);
-        self.waiting = waiting;
-        let done: Vec<Command> = done;
-        for command in done {
-            // Who has stopped waiting needs no word.
-            let _ = command.done.send(());
-        }
+        while self.tell_done() {}
+        self.reconcile();
     }
 
-    fn obey(&mut self, command: Command) {
-        let now = self.now();
-        self.with_model(|model, changed| model.act(now, command.action, changed));
-        self.waiting.push(command);
+    /// When something is due by itself.
+    fn due(&self) -> tokio::time::Instant {
+        let model = self.model.next().map(|due| self.began + due);
+        model.into_iter().chain(self.deeds.due()).min().unwrap_or_else(|| Instant::now() + IDLE).into()
     }
 
     fn catch_up(&mut self) {
@@ -178,35 +165,5 @@ impl Driver {
         } else {
             Availability::Down
         }
-    }
-}
-
-/// Whose state shows that a deed on a node has its effect.
-fn node_of(action: Action) -> Option<NodeId> {
-    match action {
-        Action::Stop { node, .. }
-        | Action::Kill { node }
-        | Action::Start { node }
-        | Action::Pause { node }
-        | Action::Unpause { node }
-        | Action::Disconnect { node }
-        | Action::Reconnect { node }
-        | Action::StopKubelet { node }
-        | Action::StartKubelet { node } => Some(node),
-        _ => None,
-    }
-}
-
-fn is_done(action: Action, node: &NodeState) -> bool {
-    match action {
-        Action::Stop { .. } | Action::Kill { .. } => node.power == Power::Off,
-        Action::Start { .. } => node.power == Power::On,
-        Action::Pause { .. } => node.frozen,
-        Action::Unpause { .. } => !node.frozen,
-        Action::Disconnect { .. } => !node.connected,
-        Action::Reconnect { .. } => node.connected,
-        Action::StopKubelet { .. } => !node.kubelet,
-        Action::StartKubelet { .. } => node.kubelet,
-        _ => true,
     }
 }

@@ -9,6 +9,7 @@
 //! One task does all of it, so nothing here is ever half done when another part looks.
 
 mod changes;
+mod deeds;
 mod driver;
 mod events;
 mod genesis;
@@ -16,6 +17,7 @@ mod intake;
 mod reconcile;
 mod seats;
 
-pub use driver::{Command, Driver, Parts};
+pub use deeds::Command;
+pub use driver::{Driver, Parts};
 pub use genesis::Genesis;
 pub use seats::{NodeSeat, Seats};

@@ -27,6 +27,19 @@ pub struct PodSeat {
     pub key: Key,
     /// Its address and its sockets; `None`: it was never started.
     pub server: Option<(IpAddr, PodServer)>,
+    /// How its containers are.
+    pub containers: Containers,
+}
+
+/// A pod's containers, as far as its object has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containers {
+    /// Those that its object names.
+    Known,
+    /// They ended with their node.
+    Ended,
+    /// Others run in their place, which its object does not name yet.
+    Restarted,
 }
 
 /// All of them.
@@ -61,7 +74,7 @@ impl Seats {
 
     /// A pod has a name now.
     pub fn seat_pod(&mut self, pod: PodId, key: Key) {
-        self.pods.insert(pod, PodSeat { key, server: None });
+        self.pods.insert(pod, PodSeat { key, server: None, containers: Containers::Known });
     }
 
     /// A pod is gone, and its sockets with it.

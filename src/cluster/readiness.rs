@@ -66,7 +66,7 @@ impl Cluster {
         Ok(Readiness { ready: waiting.is_empty() && stuck.is_none(), waiting, stuck })
     }
 
-    /// A kind that the server does not have has no objects.
+    /// A whole list; empty where the server does not have the kind, and so nobody has any.
     async fn list_served<K>(&self, what: &str, api: Api<K>) -> Result<Vec<K>, ClusterError>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,

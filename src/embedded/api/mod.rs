@@ -29,3 +29,10 @@ pub use availability::Availability;
 pub use error::ApiError;
 pub use hooks::{Deletion, Hooks, Operation, Proxied};
 pub use server::ApiServer;
+
+#[cfg(test)]
+mod list_watch_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

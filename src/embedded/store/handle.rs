@@ -165,3 +165,106 @@ impl Store {
         self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::kinds::{CONFIG_MAPS, DEPLOYMENTS, LEASES};
+    use super::*;
+
+    fn object(name: &str, value: u64) -> Value {
+        json!({"metadata": {"name": name, "namespace": "n"}, "data": {"value": value.to_string()}})
+    }
+
+    fn names(snapshot: &Snapshot) -> Vec<&str> {
+        snapshot.objects.iter().map(|object| object::name(object)).collect()
+    }
+
+    #[test]
+    fn the_store_gives_what_only_it_can_and_writes_only_changes() {
+        let store = Store::new();
+        let made = store.create(
+            &DEPLOYMENTS,
+            json!({"metadata": {"name": "web", "namespace": "n"}, "spec": {"replicas": 1}}),
+            Writer::Client,
+        );
+        let made = made.unwrap();
+        assert_eq!((object::revision(&made), &made["kind"], &made["metadata"]["generation"]), (2, &"Deployment".into(), &1.into()));
+        let again = store.create(&DEPLOYMENTS, json!({"metadata": {"name": "web", "namespace": "n"}}), Writer::Client);
+        assert_eq!(again.unwrap_err(), StoreError::AlreadyExists);
+        let status = store.update_status(&DEPLOYMENTS, "n", "web", json!({"replicas": 1})).unwrap();
+        assert_eq!((object::revision(&status), &status["metadata"]["generation"]), (3, &1.into()));
+        let same = store.update_status(&DEPLOYMENTS, "n", "web", json!({"replicas": 1})).unwrap();
+        assert_eq!(object::revision(&same), 3);
+        let scaled = store.modify(&DEPLOYMENTS, "n", "web", |web| web["spec"]["replicas"] = 2.into()).unwrap();
+        assert_eq!((object::revision(&scaled), &scaled["metadata"]["generation"]), (4, &2.into()));
+        let robbed = store.modify(&DEPLOYMENTS, "n", "web", |web| web["metadata"] = json!({"labels": {"a": "b"}})).unwrap();
+        assert_eq!((object::uid(&robbed), object::name(&robbed)), (object::uid(&made), "web"));
+        assert!(store.modify(&DEPLOYMENTS, "n", "other", |_| {}).is_none());
+    }
+
+    #[test]
+    fn a_refused_change_changes_nothing() {
+        let store = Store::new();
+        store.put(&CONFIG_MAPS, object("a", 1));
+        let refused: Result<_, StoreError> = store.update(&CONFIG_MAPS, "n", "a", Writer::Client, |now| {
+            now["data"]["value"] = "2".into();
+            Err(StoreError::Conflict { why: "no".into() })
+        });
+        assert!(refused.is_err());
+        assert_eq!((store.revision(), &store.get(&CONFIG_MAPS, "n", "a").unwrap()["data"]["value"]), (2, &"1".into()));
+    }
+
+    #[test]
+    fn the_past_is_as_it_was() {
+        let store = Store::new();
+        store.put(&CONFIG_MAPS, object("a", 1));
+        store.put(&CONFIG_MAPS, object("b", 1));
+        let past = store.revision();
+        store.put(&CONFIG_MAPS, object("a", 2));
+        store.remove(&CONFIG_MAPS, "n", "b");
+        store.put(&CONFIG_MAPS, object("c", 1));
+        store.put(&LEASES, object("a", 1));
+        let then = store.snapshot(&CONFIG_MAPS, None, Some(past)).unwrap();
+        assert_eq!((then.revision, names(&then), &then.objects[0]["data"]["value"]), (past, vec!["a", "b"], &"1".into()));
+        assert_eq!(names(&store.snapshot(&CONFIG_MAPS, Some("n"), None).unwrap()), ["a", "c"]);
+        assert!(store.list(&CONFIG_MAPS, Some("other")).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_said_and_only_where_it_matters() {
+        let store = Store::remembering(3);
+        store.put(&CONFIG_MAPS, object("a", 1));
+        let after_a = store.revision();
+        for value in 0..10 {
+            store.put(&LEASES, object("a", value));
+        }
+        let expired = |result: Result<Vec<Change>, StoreError>| matches!(result, Err(StoreError::Expired { .. }));
+        assert!(expired(store.follow(after_a).next().await));
+        assert!(expired(store.follow_kind(&CONFIG_MAPS, after_a - 1).next().await));
+        assert!(store.snapshot(&CONFIG_MAPS, None, Some(after_a)).is_ok(), "nothing happened to them since");
+        assert!(store.snapshot(&LEASES, None, Some(after_a)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_feed_waits_for_its_kind_and_loses_nothing() {
+        let store = Store::new();
+        let mut feed = store.follow_kind(&CONFIG_MAPS, store.revision());
+        let writer = store.clone();
+        let write = tokio::spawn(async move {
+            for value in 0..100 {
+                writer.put(&LEASES, object("a", value));
+                writer.put(&CONFIG_MAPS, object("a", value));
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut seen = Vec::new();
+        while seen.len() < 100 {
+            let changes = feed.next().await.unwrap();
+            seen.extend(changes.iter().map(|change| change.after.as_ref().unwrap()["data"]["value"].as_str().unwrap().to_owned()));
+        }
+        write.await.unwrap();
+        assert_eq!(seen, (0..100).map(|value: u64| value.to_string()).collect::<Vec<_>>());
+    }
+}

@@ -90,6 +90,12 @@ impl Command<'_> {
             return self.embedded();
         }
         match (&self.parsed.experiment.cluster, &self.parsed.kind_config, &access.context) {
+            (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(Trouble::refused(
+                "--cluster kind: the experiment names no kind config",
+            )
+            .hint(
+                "`cluster: {kind: {config: FILE}}` in the experiment names one; --context NAME runs it in a cluster that is there",
+            )),
             (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
             (cluster, _, context) => {
                 if matches!(cluster, Cluster::Kind { .. }) {

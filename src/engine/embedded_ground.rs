@@ -13,6 +13,9 @@ use crate::timeline::ClusterKind;
 /// How the embedded cluster is called: in reports, in its kubeconfig, and below the state directory.
 pub const NAME: &str = "embedded";
 
+/// The port that nearly every Service has.
+const HTTP: u16 = 80;
+
 /// Nodes that are in the model alone.
 pub struct EmbeddedNodes {
     /// The cluster. Its sockets close when it is dropped.
@@ -42,6 +45,12 @@ pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result
     let kubeconfig = folder.path.join("kubeconfig");
     fs::write(&kubeconfig, embedded.kubeconfig())
         .map_err(|e| Trouble::refused(format!("cannot write {}", kubeconfig.display())).because(&e))?;
+    let (wanted, given) = (HTTP, embedded.port(HTTP));
+    if wanted != given {
+        say(&format!(
+            "port {wanted} can't be listened on here (only root has those below 1024): Services publish {given} in its stead"
+        ));
+    }
     say(&format!(
         "an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes,pods,endpointslices -A -w",
         kubeconfig.display()

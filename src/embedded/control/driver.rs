@@ -59,7 +59,7 @@ impl Driver {
     /// The model's time begins.
     pub fn new(parts: Parts, seats: Seats) -> Self {
         let feed = parts.store.follow(parts.store.revision());
-        Self {
+        let mut driver = Self {
             model: parts.model,
             store: parts.store,
             api: parts.api,
@@ -74,6 +74,16 @@ impl Driver {
             began: Instant::now(),
             began_at: jiff::Timestamp::now(),
             feed,
+        };
+        driver.lead();
+        driver
+    }
+
+    /// Those who lead from the beginning hold their leases.
+    fn lead(&mut self) {
+        for component in [Component::Scheduler, Component::ControllerManager] {
+            let holder = self.model.leader(component);
+            self.apply(Duration::ZERO, Change::Leader { component, holder });
         }
     }
 

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::ApiError;
+use super::{ApiError, protobuf};
 
 /// Kubernetes' own limit.
 const LARGEST: usize = 3 * 1024 * 1024;
@@ -21,7 +21,7 @@ pub(super) async fn collect(body: Incoming) -> Result<Bytes, ApiError> {
     }
 }
 
-/// JSON, or YAML where the content type says so.
+/// JSON, or YAML or protobuf where the content type says so.
 pub(super) fn read(content_type: &str, bytes: &[u8]) -> Result<Value, ApiError> {
     let media = content_type.split(';').next().unwrap_or_default().trim();
     match media {
@@ -30,6 +30,7 @@ pub(super) fn read(content_type: &str, bytes: &[u8]) -> Result<Value, ApiError> 
             let text = std::str::from_utf8(bytes).map_err(|error| not_understood(&error))?;
             serde_saphyr::from_str(text).map_err(|error| not_understood(&error))
         }
+        "application/vnd.kubernetes.protobuf" => protobuf::read(bytes),
         other => {
             let message = format!(
                 "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml; got {other}"

@@ -13,6 +13,7 @@ mod new_events;
 mod openapi;
 mod patch;
 mod port;
+mod protobuf;
 mod query;
 mod read;
 mod respond;

@@ -120,7 +120,7 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
         let why = format!("Invalid value: {labels}: `selector` does not match template `labels`");
         causes.push(("spec.template.metadata.labels".to_owned(), why));
     }
-    if !spec["replicas"].as_i64().is_some_and(|replicas| replicas >= 0) {
+    if spec["replicas"].as_i64().is_none_or(|replicas| replicas < 0) {
         let why = format!("Invalid value: {}: must be greater than or equal to 0", spec["replicas"]);
         causes.push(("spec.replicas".to_owned(), why));
     }

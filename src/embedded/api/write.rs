@@ -93,7 +93,7 @@ pub(super) fn change(
     for _ in 0..TRIES {
         let before = served.store.get(kind, &target.namespace, name).ok_or_else(|| refused(StoreError::NotFound))?;
         let mut new = new(&before)?;
-        check_preconditions(target.kind, name, &before, &object::meta(&new, "uid"), object::meta(&new, "resourceVersion"))?;
+        check_preconditions(target.kind, name, &before, object::meta(&new, "uid"), object::meta(&new, "resourceVersion"))?;
         match target.part.as_deref() {
             Some("status") => new = with_status(&before, &mut new),
             _ => keep_what_is_not_the_clients(kind, &before, &mut new),

@@ -32,8 +32,8 @@ pub use hooks::{Deletion, Hooks, Operation, Proxied};
 pub use server::ApiServer;
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod list_watch_tests;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;

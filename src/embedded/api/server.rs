@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -127,5 +127,6 @@ async fn accept(listener: TcpListener, served: &Arc<Served>) {
 async fn serve(stream: TcpStream, served: Arc<Served>) {
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| route::answer(served.clone(), request));
-    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await;
+    // A frozen server does not close what is idle: no time limit.
+    let _ = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), answer).await;
 }

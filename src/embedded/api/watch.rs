@@ -18,7 +18,7 @@ use super::respond::{Answer, answer};
 use super::server::Served;
 use super::target::{Target, stored};
 use super::{ApiError, Availability};
-use crate::embedded::store::{Change, Feed, Kind, StoreError, object};
+use crate::embedded::store::{Change, Feed, Kind, Object, StoreError, object};
 
 /// How long a stream lives when the client does not say (Kubernetes: 30 to 60 min).
 const LONGEST: Duration = Duration::from_secs(1800);
@@ -42,33 +42,7 @@ struct Watching {
 
 /// Follows the objects of a kind (or one of them).
 pub(super) fn watch(served: &Arc<Served>, target: &Target, query: &Query, form: Form) -> Result<Answer, ApiError> {
-    let selection = Selection::of(target, query)?;
-    let kind = stored(target.kind);
-    let asked = revision_of(query)?;
-    let initial_end = query.text("sendInitialEvents") == "true";
-    let now = served.store.snapshot(kind, target.scope(), None).map_err(|error| ApiError::expired(error.to_string()))?;
-    let from_now = initial_end || asked.unwrap_or(0) == 0;
-    let after = if from_now { now.revision } else { asked.unwrap_or(0) };
-    let mut watching = Watching {
-        served: served.clone(),
-        kind: target.kind,
-        namespace: target.scope().map(str::to_owned),
-        selection,
-        form,
-        feed: served.store.follow_kind(kind, after),
-        first: None,
-        until: Instant::now() + query.number("timeoutSeconds").filter(|s| *s > 0).map_or(LONGEST, Duration::from_secs).min(LONGEST),
-        bookmarks: query.flag("allowWatchBookmarks").then(|| Instant::now() + BOOKMARKS),
-        ended: false,
-    };
-    if from_now && query.text("sendInitialEvents") != "false" {
-        let known = now.objects.iter().filter(|object| watching.selection.matches(object));
-        let mut first: String = known.map(|object| watching.line("ADDED", object)).collect();
-        if initial_end {
-            first += &line("BOOKMARK", watching.form.bookmark(watching.kind, after, true));
-        }
-        watching.first = Some(first);
-    }
+    let watching = Watching::new(served, target, query, form)?;
     let frames = stream::unfold(watching, |mut watching| async {
         let text = watching.next().await?;
         Some((Ok::<_, Infallible>(Frame::data(Bytes::from(text))), watching))
@@ -77,6 +51,41 @@ pub(super) fn watch(served: &Arc<Served>, target: &Target, query: &Query, form: 
 }
 
 impl Watching {
+    /// A stream that begins where the client says, or with what is now.
+    fn new(served: &Arc<Served>, target: &Target, query: &Query, form: Form) -> Result<Self, ApiError> {
+        let asked = revision_of(query)?.filter(|revision| *revision > 0);
+        let initial = query.text("sendInitialEvents");
+        let now = served.store.snapshot(stored(target.kind), target.scope(), None);
+        let now = now.map_err(|error| ApiError::expired(error.to_string()))?;
+        let after = asked.filter(|_| initial != "true").unwrap_or(now.revision);
+        let lives = query.number("timeoutSeconds").filter(|seconds| *seconds > 0).map_or(LONGEST, Duration::from_secs);
+        let mut watching = Self {
+            served: served.clone(),
+            kind: target.kind,
+            namespace: target.scope().map(str::to_owned),
+            selection: Selection::of(target, query)?,
+            form,
+            feed: served.store.follow_kind(stored(target.kind), after),
+            first: None,
+            until: Instant::now() + lives.min(LONGEST),
+            bookmarks: query.flag("allowWatchBookmarks").then(|| Instant::now() + BOOKMARKS),
+            ended: false,
+        };
+        if initial == "true" || (asked.is_none() && initial != "false") {
+            watching.first = Some(watching.present(&now.objects));
+        }
+        if initial == "true" {
+            let end = line("BOOKMARK", form.bookmark(target.kind, after, true));
+            watching.first.get_or_insert_default().push_str(&end);
+        }
+        Ok(watching)
+    }
+
+    /// What is there already.
+    fn present(&self, objects: &[Object]) -> String {
+        objects.iter().filter(|object| self.selection.matches(object)).map(|object| self.line("ADDED", object)).collect()
+    }
+
     /// The next lines; `None` at the end.
     async fn next(&mut self) -> Option<String> {
         if self.ended {
@@ -115,7 +124,7 @@ impl Watching {
 
     /// A change, as those see it who select: what comes to match is added, what no longer does is deleted.
     fn change(&self, change: &Change) -> String {
-        let matching = |object: &&crate::embedded::store::Object| {
+        let matching = |object: &&Object| {
             self.namespace.as_deref().is_none_or(|namespace| object::namespace(object) == namespace)
                 && self.selection.matches(object)
         };

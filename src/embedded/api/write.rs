@@ -96,11 +96,8 @@ pub(super) fn change(
         check_preconditions(target.kind, name, &before, object::meta(&new, "uid"), object::meta(&new, "resourceVersion"))?;
         match target.part.as_deref() {
             Some("status") => new = with_status(&before, &mut new),
-            _ => keep_what_is_not_the_clients(kind, &before, &mut new),
+            _ => complete(served, kind, &before, &mut new)?,
         }
-        defaults::fill_in(kind, &mut new);
-        served.hooks.admit(kind, Operation::Update, &mut new)?;
-        validate::check(kind, &new, Some(&before))?;
         if dry {
             object::set_type(&mut new, kind);
             return Ok(new.into());
@@ -119,6 +116,14 @@ pub(super) fn change(
         }
     }
     Err(ApiError::conflict(target.kind, name, OLD))
+}
+
+/// Fills in what a client leaves out, and checks the whole.
+fn complete(served: &Served, kind: &'static Kind, before: &Value, new: &mut Value) -> Result<(), ApiError> {
+    keep_what_is_not_the_clients(kind, before, new);
+    defaults::fill_in(kind, new);
+    served.hooks.admit(kind, Operation::Update, new)?;
+    validate::check(kind, new, Some(before))
 }
 
 /// Errors when the object is not the one that the client means. Empty means any.

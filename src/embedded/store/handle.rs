@@ -202,6 +202,9 @@ mod tests {
         let robbed = store.modify(&DEPLOYMENTS, "n", "web", |web| web["metadata"] = json!({"labels": {"a": "b"}})).unwrap();
         assert_eq!((object::uid(&robbed), object::name(&robbed)), (object::uid(&made), "web"));
         assert!(store.modify(&DEPLOYMENTS, "n", "other", |_| {}).is_none());
+        store.modify(&DEPLOYMENTS, "n", "web", |web| web["metadata"]["deletionTimestamp"] = "2026-11-22T06:23:41Z".into());
+        let put = store.put(&DEPLOYMENTS, json!({"metadata": {"name": "web", "namespace": "n"}}));
+        assert!(object::is_deleted(&put), "a deletion is never taken back");
     }
 
     #[test]

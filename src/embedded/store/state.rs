@@ -144,6 +144,13 @@ impl State {
                 None => drop(object::meta_mut(&mut new).shift_remove(field)),
             }
         }
+        // A deletion is never taken back.
+        if !object::is_deleted(&new) {
+            for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+                let was = before["metadata"].get(field).into_iter();
+                was.for_each(|was| drop(object::meta_mut(&mut new).insert(field.to_owned(), was.clone())));
+            }
+        }
         if new == *before {
             return before;
         }

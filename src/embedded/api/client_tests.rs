@@ -203,6 +203,24 @@ async fn a_watch_tells_what_comes_to_match_and_what_no_longer_does() {
     assert_eq!(events[5]["object"]["metadata"]["resourceVersion"], store.revision().to_string());
 }
 
+#[tokio::test]
+async fn rows_for_people_come_from_lists_and_watches() {
+    let (_api, _store, cluster) = served().await;
+    let get = |path: &'static str, accept: &'static str| {
+        let request = http::Request::get(path).header("accept", accept).body(Vec::new()).unwrap();
+        let client = cluster.client();
+        async move { client.request_text(request).await }
+    };
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let list: Value = serde_json::from_str(&get("/api/v1/nodes", table).await.unwrap()).unwrap();
+    assert_eq!((&list["kind"], &list["rows"][0]["cells"][1]), (&"Table".into(), &"Ready".into()));
+    assert_eq!(list["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    let watch = get("/api/v1/nodes?watch=true&timeoutSeconds=1&resourceVersion=0", table).await.unwrap();
+    let event: Value = serde_json::from_str(watch.lines().next().unwrap()).unwrap();
+    assert_eq!((&event["type"], &event["object"]["rows"][0]["cells"][0]), (&"ADDED".into(), &"w".into()));
+    assert!(get("/api/v1/nodes", "application/vnd.kubernetes.protobuf").await.is_err());
+}
+
 /// The next record that is one of these.
 async fn next<T>(records: &mut tokio::sync::mpsc::UnboundedReceiver<Record>, mut read: impl FnMut(&Record) -> Option<T>) -> T {
     let found = async {

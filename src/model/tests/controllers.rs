@@ -138,6 +138,19 @@ fn tolerations_run_out_after_300_seconds() {
     assert!(!cluster.model.pod(stays).terminating);
 }
 
+/// A new leader takes NoExecute taints away, sets them again, and counts every toleration from zero.
+#[test]
+fn a_new_leader_counts_tolerations_from_zero() {
+    let mut cluster = Cluster::tuned(1, 2, 7);
+    cluster.owner(1.0, PodSpec::default(), 2);
+    cluster.until(20.0).at(20.0, pause(1)).until(200.0);
+    cluster.at(200.0, Action::KillComponent { node: NodeId(0), component: Component::ControllerManager }).until(600.0);
+    let tainted = cluster.tainted(200.0, Taint::UnreachableNoExecute);
+    let evicted = cluster.first(20.0, |c| matches!(c, Change::PodTerminating { cause: Deletion::Eviction, .. })).unwrap();
+    assert_eq!(tainted.len(), 1);
+    assert!(tainted[0] > 215.0 && (300.0..300.05).contains(&(evicted - tainted[0])), "{tainted:?} {evicted}");
+}
+
 /// A node that comes back in time takes the eviction back.
 #[test]
 fn a_return_within_the_toleration_evicts_nobody() {

@@ -64,7 +64,6 @@ fn after_a_short_absence_of_the_api_living_nodes_may_be_found_dead() {
         found += usize::from(cluster.became(20.0, 1, Ready::Unknown).is_some());
         assert_eq!(cluster.model.node(NodeId(1)).ready, Ready::True);
     }
-    println!("found dead: {found} of 100");
     assert!((10..100).contains(&found), "{found}");
 }
 
@@ -183,4 +182,18 @@ fn a_cut_off_control_plane_finds_the_workers_dead() {
     assert_eq!(cluster.model.node(NodeId(0)).ready, Ready::True);
     cluster.at(40.0, Action::Reconnect { node: NodeId(0) }).until(60.0);
     assert!((0..3).all(|node| cluster.model.node(NodeId(node)).ready == Ready::True));
+}
+
+/// A controller manager that is frozen for longer than the grace period, but not than its deadline, finds nobody dead on its thaw: the
+/// heartbeats went on, and its watches bring them.
+#[test]
+fn a_thawed_controller_manager_finds_nobody_dead() {
+    for seed in 0..50 {
+        let mut cluster = Cluster::tuned(1, 2, seed);
+        let node = NodeId(0);
+        cluster.until(20.0).at(20.0, Action::PauseComponent { node, component: Component::ControllerManager });
+        cluster.at(27.0, Action::UnpauseComponent { node, component: Component::ControllerManager }).until(60.0);
+        assert_eq!(cluster.first(20.0, |c| matches!(c, Change::NodeReady { .. })), None, "seed {seed}");
+        assert!(cluster.model.serves(node, Component::ControllerManager));
+    }
 }

@@ -157,3 +157,69 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     genesis.write(&store);
     Ok(Driver::new(Parts { model, store, api, block, shared, seed: spec.seed }, seats))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn spec() -> EmbeddedSpec {
+        let nodes = vec![NodeRole::ControlPlane, NodeRole::Worker, NodeRole::Worker];
+        EmbeddedSpec { name: "a".into(), nodes, tuning: Tuning::default(), seed: 1 }
+    }
+
+    fn address(embedded: &Embedded) -> SocketAddr {
+        let server = embedded.kubeconfig().split("http://").nth(1).unwrap();
+        server.lines().next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn two_live_side_by_side_and_leave_nothing() {
+        let (one, two) = (Embedded::start(spec()).unwrap(), Embedded::start(spec()).unwrap());
+        let (first, second) = (address(&one), address(&two));
+        assert_ne!(first, second);
+        drop(one);
+        assert!(std::net::TcpStream::connect(first).is_err());
+        assert!(std::net::TcpStream::connect(second).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_wants_a_node_back_does_not_wait_for_its_shutdown() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let node = embedded.node("a-worker").unwrap();
+        let stop = embedded.act(Action::Stop { node, grace: Duration::from_secs(60) });
+        assert!(tokio::time::timeout(Duration::from_millis(100), stop).await.is_err(), "the shutdown goes on");
+        let began = Instant::now();
+        embedded.act(Action::Start { node }).await.unwrap();
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(1300) && took < Duration::from_secs(10), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_happens_before_it_is_taken_back() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let node = embedded.node("a-worker2").unwrap();
+        // A kill takes effect a moment after the call; a start at once must not find the node up and be content.
+        let kill = embedded.act(Action::Kill { node });
+        assert!(tokio::time::timeout(Duration::from_millis(1), kill).await.is_err());
+        let began = Instant::now();
+        embedded.act(Action::Start { node }).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(1300), "{:?}", began.elapsed());
+        // What is so already is so at once.
+        let began = Instant::now();
+        embedded.act(Action::Unpause { node }).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        let refused = |spec| Embedded::start(spec).unwrap_err().to_string();
+        let workers = EmbeddedSpec { nodes: vec![NodeRole::Worker], ..spec() };
+        assert_eq!(refused(workers), "model 1 nodes: one of them must be a control plane");
+        let many = EmbeddedSpec { nodes: vec![NodeRole::ControlPlane; 101], ..spec() };
+        assert_eq!(refused(many), "model 101 nodes: there is room for 100");
+        let tuning = Tuning { node_monitor_grace_period: Some(Duration::ZERO), ..Tuning::default() };
+        assert!(refused(EmbeddedSpec { tuning, ..spec() }).starts_with("model a cluster with these settings: "));
+    }
+}

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod experiment;
 pub mod fault;
 pub mod model;
+pub mod prediction;
 pub mod probe;
 pub mod report;
 pub mod stats;

@@ -1,9 +1,9 @@
 //! What happened, by time: one line a moment, each with its uncertainty.
 
-use super::predict::StepPrediction;
 use super::text::count;
 use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
+use crate::prediction::Predictions;
 use crate::stats::Seconds;
 use crate::timeline::{Event, Timeline};
 
@@ -37,7 +37,7 @@ impl Line {
 }
 
 /// All moments of a run, sorted.
-pub fn lines(timeline: &Timeline, found: &Findings, predictions: &[StepPrediction]) -> Vec<Line> {
+pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -> Vec<Line> {
     let mut lines = Vec::new();
     for fault in &found.faults {
         of_fault(fault, found, predictions, &mut lines);
@@ -65,7 +65,7 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &[StepPrediction], lines: &mut Vec<Line>) {
+fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, lines: &mut Vec<Line>) {
     let (request, _, undo) = words(&fault.kind);
     let hit = found.probes.iter().filter_map(|probe| super::view::asked_service(fault, probe)).fold(Vec::new(), distinct);
     let hit: Vec<String> =
@@ -121,10 +121,10 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
     }
 }
 
-fn detected(fault: &FaultFinding, predictions: &[StepPrediction]) -> Option<Line> {
+fn detected(fault: &FaultFinding, predictions: &Predictions) -> Option<Line> {
     let detected = fault.node.detected.as_ref()?;
     let line = Line::of(detected.at, "detected", format!("Ready is {}, as a watch saw it", detected.status));
-    let prediction = predictions.iter().find(|p| p.fault == fault.kind)?.prediction.as_ref();
+    let prediction = predictions.steps.iter().find(|p| p.fault == fault.kind)?.prediction.as_ref();
     let predicted = prediction.map(|prediction| format!("predicted {:.1}", prediction.detection));
     Some(Line { predicted, ..line })
 }

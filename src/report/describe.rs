@@ -21,7 +21,7 @@ fn field(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result 
 
 fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     let header = &view.timeline.header;
-    let experiment = super::predict::experiment(header);
+    let experiment = crate::prediction::experiment(header);
     field(out, "Run", &header.run)?;
     field(out, "Experiment", &header.name)?;
     if let Some(question) = experiment.as_ref().and_then(|experiment| experiment.question.as_ref()) {
@@ -54,7 +54,7 @@ fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Predicted:")?;
-    for step in &view.predictions {
+    for step in &view.predictions.steps {
         let Some(prediction) = &step.prediction else {
             writeln!(out, "  {}: nothing, {}", step.fault, step.why_not.as_deref().unwrap_or_default())?;
             continue;

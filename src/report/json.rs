@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::predict::StepPrediction;
 use super::view::View;
 use crate::analysis::Findings;
+use crate::prediction::StepPrediction;
 use crate::stats::Seconds;
 use crate::timeline::{ClusterKind, TuningSource};
 use crate::verdict::Verdict;
@@ -98,12 +98,12 @@ impl Report {
             program: header.program.clone(),
             run: header.run.clone(),
             experiment: header.name.clone(),
-            question: super::predict::experiment(header).and_then(|experiment| experiment.question),
+            question: crate::prediction::experiment(header).and_then(|experiment| experiment.question),
             repetition: header.repetition,
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),
             verdict: view.verdict.clone(),
-            predictions: view.predictions.clone(),
+            predictions: view.predictions.steps.clone(),
             findings: view.findings.clone(),
         }
     }

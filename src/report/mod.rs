@@ -12,7 +12,6 @@ pub mod json;
 pub mod jsonl;
 pub mod junit;
 pub mod log;
-pub mod predict;
 pub mod runs;
 pub mod spark;
 pub mod spread;
@@ -24,7 +23,6 @@ mod text;
 pub mod view;
 
 pub use json::json_schema;
-pub use predict::{StepPrediction, predictions};
 pub use summary::Summary;
 pub use terminal::Style;
 pub use view::View;

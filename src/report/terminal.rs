@@ -219,7 +219,7 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
 
 fn closing(view: &View<'_>) -> String {
     let repeat = "--repeat 20 measures it.";
-    match (view.prediction(), view.predictions.first().and_then(|p| p.why_not.as_ref())) {
+    match (view.prediction(), view.predictions.steps.first().and_then(|p| p.why_not.as_ref())) {
         (Some(prediction), _) => format!("One run out of a spread: predicted detection is {:.1}. {repeat}", prediction.detection),
         (None, Some(why)) => format!("One run out of a spread, and nothing is predicted: {why}. {repeat}"),
         (None, None) => format!("One run out of a spread. {repeat}"),

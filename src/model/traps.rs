@@ -45,7 +45,7 @@ pub struct Trap {
     pub name: String,
     /// What it is about.
     pub about: About,
-    /// Whether healthy nodes are harmed for certain: worse than a warning.
+    /// Whether it is wrong for certain, not only a risk.
     pub certain: bool,
     /// What is so: a lowercase fragment.
     pub text: String,
@@ -132,7 +132,7 @@ fn period_above_grace(period: Duration, grace: Duration) -> Option<Trap> {
     let why = "nothing is noticed between two passes: the grace period does not decide when";
     let hint = format!("a monitor period of {} or less", written(grace / 4));
     let source = "pkg/controller/nodelifecycle/node_lifecycle_controller.go, monitorNodeHealth";
-    (period > grace).then(|| Trap::new("period-above-grace", About::NodeMonitorPeriod, text, why, hint, source))
+    (period > grace).then(|| Trap::new("period-above-grace", About::NodeMonitorPeriod, text, why, hint, source).certain())
 }
 
 /// With one API server there is none to turn to: while it is gone nobody counts the grace period either.

@@ -10,6 +10,7 @@ pub mod docker;
 pub mod engine;
 pub mod experiment;
 pub mod fault;
+pub mod lint;
 pub mod model;
 pub mod prediction;
 pub mod probe;

@@ -48,6 +48,8 @@ pub enum Command {
     Run(Run),
     /// Check experiments without touching any cluster
     Validate(Validate),
+    /// Check kind configs or a live cluster: effective settings, predicted detection, cost, risk, traps
+    Lint(Lint),
     /// List runs or the built-in experiments
     Get(Get),
     /// Show what a run recorded
@@ -149,6 +151,55 @@ pub struct Validate {
     /// Built-in experiments by name
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
+}
+
+/// `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = exit::LINT_HELP)]
+pub struct Lint {
+    /// Kind configs, or directories of them
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The same
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// A cluster that is running, by its context in the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig that has the context
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// How many nodes cost and risk are told for
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub nodes: u32,
+    /// The version of Kubernetes, where no node image in the config tells it
+    #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
+    pub kubernetes: String,
+    /// Warnings fail, too
+    #[arg(long)]
+    pub strict: bool,
+    /// The form of what is found
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORM")]
+    pub output: LintForm,
+}
+
+/// The forms of what `lint` finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LintForm {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// `v1.34.4`, `1.34`.
+fn kubernetes_version(text: &str) -> Result<String, String> {
+    match crate::timeline::minor_version(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("a version such as v1.34.4 is needed".into()),
+    }
 }
 
 /// `get`.

@@ -14,7 +14,7 @@ use crate::model::{self, KubeletEnd};
 use crate::timeline::Tuning;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
-const TODAY: &str = "v1.34.0";
+pub const TODAY: &str = "v1.34.0";
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm.
 pub fn experiments(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec<Parsed>, Failure> {

@@ -11,6 +11,7 @@ mod exit;
 mod failure;
 mod get;
 mod judge;
+mod lint;
 mod load;
 mod progress;
 mod recover;
@@ -53,6 +54,7 @@ fn dispatch(command: Command, env: &Env) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args, env),
         Command::Validate(args) => validate::validate(&args, env),
+        Command::Lint(args) => lint::lint(&args, env),
         Command::Get(args) => get::get(&args, env),
         Command::Describe(args) => describe::describe(&args, env),
         Command::Report(args) => report::report(&args, env),

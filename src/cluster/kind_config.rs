@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::facts::default_tuning;
-use super::go_duration::{format_duration, parse_duration};
 use super::kind_nodes::NodeContainer;
 use crate::timeline::{NodeRole, Tuning, TuningSource};
+use crate::timeline::{format_duration, parse_duration};
 
 /// Why a kind config can't be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -89,20 +88,7 @@ impl KindConfig {
 
     /// The settings that a cluster of this Kubernetes version (`v1.34.4`) has when it is made from this config.
     pub fn expected(&self, version: &str) -> Tuning {
-        let defaults = default_tuning(version);
-        Tuning {
-            node_status_update_frequency: self.asked.node_status_update_frequency.or(defaults.node_status_update_frequency),
-            // The kubelet lets the report frequency follow the update frequency when only that one is set.
-            node_status_report_frequency: self
-                .asked
-                .node_status_report_frequency
-                .or(self.asked.node_status_update_frequency)
-                .or(defaults.node_status_report_frequency),
-            node_lease_duration: self.asked.node_lease_duration.or(defaults.node_lease_duration),
-            node_monitor_period: self.asked.node_monitor_period.or(defaults.node_monitor_period),
-            node_monitor_grace_period: self.asked.node_monitor_grace_period.or(defaults.node_monitor_grace_period),
-            source: TuningSource::Config,
-        }
+        self.asked.completed(version)
     }
 
     fn count(&self, role: NodeRole) -> usize {
@@ -233,6 +219,7 @@ fn duration(field: &str, value: &Value) -> Result<Option<Duration>, KindConfigEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::default_tuning;
 
     pub(crate) const FAST: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: fast-detection\nnodes:\n- role: control-plane\n\
         - role: worker\n- role: worker\nkubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n\

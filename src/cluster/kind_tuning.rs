@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::go_duration::format_duration;
 use super::kind_config::{KindConfig, KindConfigError, check_name, documents, read_yaml};
 use crate::timeline::Tuning;
+use crate::timeline::format_duration;
 
 /// Renders a kind config with other settings: those of `tuning` that are set replace the config's (update frequency, monitor
 /// period and grace period; others are not looked at). Gives the cluster's new name, which ends in the three settings

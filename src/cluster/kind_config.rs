@@ -91,7 +91,8 @@ impl KindConfig {
         self.asked.completed(version)
     }
 
-    fn count(&self, role: NodeRole) -> usize {
+    /// How many nodes of a role it has.
+    pub fn count(&self, role: NodeRole) -> usize {
         self.nodes.iter().filter(|have| **have == role).count()
     }
 }

@@ -3,8 +3,8 @@
 use super::text::count;
 use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
-use crate::prediction::Predictions;
-use crate::stats::Seconds;
+use crate::prediction::{Predictions, Quantity};
+use crate::stats::{Between, Seconds};
 use crate::timeline::{Event, Timeline};
 
 /// A moment.
@@ -47,7 +47,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
         let name = if many { format!("{}: ", probe.name) } else { String::new() };
         probe.windows.iter().for_each(|window| of_window(window, &name, &mut lines));
     }
-    lines.extend(steady(found));
+    lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
     lines.sort_by_key(|line| line.at);
     lines
@@ -75,7 +75,10 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, l
     lines.extend(detected(fault, predictions));
     let noticed = fault.notices.iter().find(|notice| notice.what == "NodeNotReady");
     lines.extend(noticed.map(|notice| Line::new(notice.at, "event", format!("NodeNotReady{}", stamped(notice.own_time)))));
-    fault.services.iter().for_each(|service| of_service(service, lines));
+    for service in &fault.services {
+        let predicted = predictions.between(Quantity::EndpointRemoval(&service.service), fault.step).ok();
+        of_service(service, said(predicted, fault.requested, ""), lines);
+    }
     if let Some(undone) = fault.undone {
         let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
         let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
@@ -124,17 +127,23 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
 fn detected(fault: &FaultFinding, predictions: &Predictions) -> Option<Line> {
     let detected = fault.node.detected.as_ref()?;
     let line = Line::of(detected.at, "detected", format!("Ready is {}, as a watch saw it", detected.status));
-    let prediction = predictions.steps.iter().find(|p| p.fault == fault.kind)?.prediction.as_ref();
-    let predicted = prediction.map(|prediction| format!("predicted {:.1}", prediction.detection));
+    let predicted = said(predictions.between(Quantity::Detection, fault.step).ok(), fault.requested, "");
     Some(Line { predicted, ..line })
 }
 
-fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
+/// What was predicted, counted from `since`.
+fn said(predicted: Option<Between>, since: Seconds, after: &str) -> Option<String> {
+    let predicted = predicted.map(|length| Between::new(length.least + since, length.most + since))?;
+    Some(format!("predicted {predicted:.1}{after}"))
+}
+
+fn of_service(service: &ServiceFinding, predicted: Option<String>, lines: &mut Vec<Line>) {
     let which = match &service.hit[..] {
         [one] => format!("endpoint {}", one.pod.as_ref().unwrap_or(&one.address)),
         all => format!("the last of {} endpoints", all.len()),
     };
-    lines.extend(service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service))));
+    let left = service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service)));
+    lines.extend(left.map(|line| Line { predicted, ..line }));
     lines.extend(
         left_late(service).map(|when| Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))),
     );
@@ -178,7 +187,14 @@ fn healed(burst: &Burst, again: &str, name: &str) -> Line {
     last.within(burst.end.when.latest - burst.last_failure)
 }
 
-fn steady(found: &Findings) -> Option<Line> {
+fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
+    let line = came_back(found)?;
+    let last = found.faults.last().filter(|_| found.recovery.is_some());
+    let predicted = last.and_then(|last| predictions.between(Quantity::Recovery, last.step).ok());
+    Some(Line { predicted: said(predicted, Seconds::ZERO, " after the undo"), ..line })
+}
+
+fn came_back(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
     let undone = found.faults.last().and_then(|fault| fault.undone);
     let back = found.recovery.zip(undone).map(|(took, undone)| (undone + took.most, took.most - took.least));

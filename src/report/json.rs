@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::beside::Beside;
 use super::view::View;
 use crate::analysis::Findings;
 use crate::prediction::StepPrediction;
@@ -37,6 +38,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the model says of each fault, from the settings alone.
     pub predictions: Vec<StepPrediction>,
+    /// What was predicted beside what was measured.
+    pub beside: Vec<Beside>,
     /// What was found.
     pub findings: Findings,
 }
@@ -104,6 +107,7 @@ impl Report {
             cluster: Cluster::new(&header.cluster),
             verdict: view.verdict.clone(),
             predictions: view.predictions.steps.clone(),
+            beside: view.beside(),
             findings: view.findings.clone(),
         }
     }

@@ -6,8 +6,11 @@
 //! several views               -> spread.rs | junit.rs | runs.rs (a row each)
 //! ```
 
+pub mod beside;
 pub mod chain;
 pub mod describe;
+pub mod forecast;
+mod ground;
 pub mod json;
 pub mod jsonl;
 pub mod junit;
@@ -22,6 +25,7 @@ mod tests;
 mod text;
 pub mod view;
 
+pub use ground::ground;
 pub use json::json_schema;
 pub use summary::Summary;
 pub use terminal::Style;

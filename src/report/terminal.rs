@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::beside::Beside;
 use super::chain::Line;
 use super::spark::Spark;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
@@ -55,6 +56,9 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
         failures(view.findings, probe, style, out)?;
     }
     assertions(view, style, out);
+    for surprise in view.beside().iter().filter_map(Beside::surprise) {
+        out.push_str(&hang("  surprise: ", &surprise, style.width));
+    }
     for warning in &view.findings.warnings {
         let text = format!("{} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice());
         out.push_str(&hang("  warning: ", &text, style.width));

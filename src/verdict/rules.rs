@@ -57,7 +57,7 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// The bound of a length that a fault causes. Errors say why nothing was predicted.
-    fn limit(&self, bound: Bound, quantity: Quantity, step: u32) -> Result<Seconds, String> {
+    fn limit(&self, bound: Bound, quantity: Quantity<'_>, step: u32) -> Result<Seconds, String> {
         match bound {
             Bound::Fixed(length) => Ok(length.into()),
             Bound::Predicted => self.predictions.longest(quantity, step).map_err(|why| format!("nothing was predicted: {why}")),
@@ -65,7 +65,7 @@ impl Run<'_> {
     }
 
     /// Judges each fault by the bound that is its own.
-    fn each_fault(&self, bound: Bound, quantity: Quantity, judge: impl Fn(&FaultFinding, Seconds) -> Finding) -> Finding {
+    fn each_fault(&self, bound: Bound, quantity: Quantity<'_>, judge: impl Fn(&FaultFinding, Seconds) -> Finding) -> Finding {
         each_fault(self.found, |fault| match self.limit(bound, quantity, fault.step) {
             Ok(limit) => judge(fault, limit),
             Err(why) => Finding::unknown(why),
@@ -115,16 +115,16 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::EndpointRemoval { service, within } => {
             let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
             match service.clone().or_else(first) {
-                Some(service) => {
-                    run.each_fault(*within, Quantity::EndpointRemoval, |fault, limit| removal(found, fault, &service, limit))
-                }
+                Some(service) => run.each_fault(*within, Quantity::EndpointRemoval(&service), |fault, limit| {
+                    removal(found, fault, &service, limit)
+                }),
                 None => Finding::unknown("no probe asks a Service"),
             }
         }
         Expectation::ErrorWindow { probe, at_most } => {
             let window = |fault: &_, probe: &_, limit| error_window(found, fault, probe, limit);
             with_probe(found, probe, |probe| {
-                run.each_fault(*at_most, Quantity::ErrorWindow, |fault, limit| window(fault, probe, limit))
+                run.each_fault(*at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
             })
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),

@@ -7,7 +7,8 @@
 //!
 //! So after m - 1 lost heartbeats (a gap of m h) the node is found dead if `m h > n p + u + e`, with u between 0 and p and e either 0
 //! or p. The phase of the glitch decides how many it takes. What a kubelet does about a failed post (it tries again at once, up to
-//! five times) is left out: a heartbeat on its way when the glitch ends may be saved, so the true risk is a little lower.
+//! five times) is left out, and so is the other heartbeat (a lease among tuned statuses, a status among leases): both save a node
+//! now and then, so the true risk is lower.
 
 use std::time::Duration;
 

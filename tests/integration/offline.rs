@@ -33,7 +33,7 @@ pub fn tests() -> Vec<Trial> {
 fn help_names_commands_and_exit_codes() {
     let output = Home::new().run(&["--help"]);
     output.exits(0);
-    for word in ["run", "validate", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
+    for word in ["run", "validate", "lint", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
         output.prints(word);
     }
 }

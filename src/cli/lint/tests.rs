@@ -57,6 +57,7 @@ mistakes! {
     grace_without_unit: "node-monitor-grace-period: 4s" => "node-monitor-grace-period: \"4\"";
     grace_negative: "node-monitor-grace-period: 4s" => "node-monitor-grace-period: -4s";
     grace_of_years: "node-monitor-grace-period: 4s" => "node-monitor-grace-period: 40000h";
+    grace_of_a_nanosecond: "node-monitor-grace-period: 4s" => "node-monitor-grace-period: 4ns";
     grace_that_is_none: "node-monitor-grace-period: 4s" => "node-monitor-grace-period: soon";
     lease_with_a_unit: "nodeStatusUpdateFrequency: 1s" => "nodeLeaseDurationSeconds: 40s";
     period_above_grace: "node-monitor-period: 1s" => "node-monitor-period: 10s";

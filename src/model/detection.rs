@@ -135,6 +135,34 @@ pub enum Unpredictable {
     /// A period of nothing.
     #[error("the monitor period is zero")]
     NoPeriod,
+    /// Nothing is ever found dead, or at once.
+    #[error("the monitor period of {period} is above the grace period of {grace}")]
+    PeriodAboveGrace {
+        /// The monitor period.
+        period: Seconds,
+        /// The grace period.
+        grace: Seconds,
+    },
+    /// A setting of next to nothing.
+    #[error("{name} is {value}, and can't be below {least}")]
+    TooShort {
+        /// Which setting.
+        name: &'static str,
+        /// Its value.
+        value: Seconds,
+        /// The least that it can be.
+        least: Seconds,
+    },
+    /// A setting that is a slip of the pen.
+    #[error("{name} is {value}, and can't be above {most}")]
+    TooLong {
+        /// Which setting.
+        name: &'static str,
+        /// Its value.
+        value: Seconds,
+        /// The most that it can be.
+        most: Seconds,
+    },
 }
 
 /// The heartbeat that really beats, and its interval: the status or the lease, whichever is sooner.
@@ -217,7 +245,7 @@ fn grace_period(tuning: &Tuning, kubernetes: &str, constants: &mut Vec<Constant>
     Ok(value)
 }
 
-fn minor_version(kubernetes: &str) -> Option<u32> {
+pub(super) fn minor_version(kubernetes: &str) -> Option<u32> {
     let minor = kubernetes.trim_start_matches('v').strip_prefix("1.")?;
     minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

@@ -1,11 +1,52 @@
-//! Pure: how Kubernetes notices a dead node, over given time.
+//! Pure: how Kubernetes notices a dead node and what follows from it, over given time.
+//!
+//! ```text
+//! Settings, Topology, seed -> Model: act(at, Action), advance(to) -> Changes, and the state that they lead to
+//! ```
+//!
+//! `detection.rs` is the closed form of one part of it, and a property test of the machines.
+
+mod action;
+mod agenda;
+mod change;
+mod control_plane;
+mod distribution;
+mod election;
+mod endpoints;
+mod eviction;
+mod kubelet;
+mod machine;
+mod node;
+mod node_lifecycle;
+mod observer;
+mod power;
+mod proxy;
+mod random;
+mod scenario;
+mod scheduler;
+mod settings;
+mod topology;
+mod trials;
+mod workload;
 
 pub mod cost;
 pub mod detection;
 pub mod risk;
 pub mod traps;
 
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Component};
+pub use change::{Backend, Change, Deletion, Power, Taint};
 pub use cost::{Cost, cost};
 pub use detection::{Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict};
+pub use distribution::{Bin, Distribution, Summary};
+pub use machine::{Model, NodeState, PodState};
 pub use risk::{GlitchRisk, Risk};
+pub use scenario::{FaultKind, Scenario, Step};
+pub use settings::{Parameter, Quantity, Settings, Span};
+pub use topology::{NodeId, NodeSpec, OwnerId, PodId, PodSpec, Spread, Tolerates, Topology};
 pub use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
+pub use trials::{FaultForecast, Forecast, forecast};
+pub use workload::Phase;

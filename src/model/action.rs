@@ -1,0 +1,156 @@
+//! What may be done to the modelled cluster.
+
+use std::time::Duration;
+
+use super::topology::{NodeId, OwnerId, PodId};
+
+/// A part of the control plane. Each control-plane node carries one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// kube-apiserver.
+    ApiServer,
+    /// An etcd member.
+    Etcd,
+    /// kube-scheduler.
+    Scheduler,
+    /// kube-controller-manager.
+    ControllerManager,
+}
+
+impl Component {
+    /// All four.
+    pub const ALL: [Component; 4] = [Component::ApiServer, Component::Etcd, Component::Scheduler, Component::ControllerManager];
+
+    /// As its static pod is called: `kube-apiserver`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Component::ApiServer => "kube-apiserver",
+            Component::Etcd => "etcd",
+            Component::Scheduler => "kube-scheduler",
+            Component::ControllerManager => "kube-controller-manager",
+        }
+    }
+
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// One deed, at an instant that the caller gives.
+///
+/// Each is idempotent: what is so already is left alone. An undo of what was not done changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Shuts a node down in order, as `docker stop` does: its kubelet and its containers end soon, the machine when the grace is over
+    /// (a shutdown in a container waits for processes that ignore SIGTERM).
+    Stop {
+        /// Which.
+        node: NodeId,
+        /// Until the machine is off; Docker gives 10 s.
+        grace: Duration,
+    },
+    /// Takes a node's power: all in it ends at once.
+    Kill {
+        /// Which.
+        node: NodeId,
+    },
+    /// Starts a stopped or killed node.
+    Start {
+        /// Which.
+        node: NodeId,
+    },
+    /// Freezes a node: nothing in it runs, its sockets stay.
+    Pause {
+        /// Which.
+        node: NodeId,
+    },
+    /// Thaws a node.
+    Unpause {
+        /// Which.
+        node: NodeId,
+    },
+    /// Cuts a node's cable.
+    Disconnect {
+        /// Which.
+        node: NodeId,
+    },
+    /// Plugs it in again.
+    Reconnect {
+        /// Which.
+        node: NodeId,
+    },
+    /// Stops a node's kubelet; its pods go on.
+    StopKubelet {
+        /// Which.
+        node: NodeId,
+    },
+    /// Starts it again.
+    StartKubelet {
+        /// Which.
+        node: NodeId,
+    },
+    /// The kubelet lives and reports that its node is not ready (a container runtime that is down): Ready is False, not Unknown.
+    Ail {
+        /// Which.
+        node: NodeId,
+    },
+    /// The kubelet reports that its node is ready again.
+    Heal {
+        /// Which.
+        node: NodeId,
+    },
+    /// Ends a part of the control plane and holds it down (its static pod's manifest is moved away).
+    StopComponent {
+        /// On which node.
+        node: NodeId,
+        /// Which.
+        component: Component,
+    },
+    /// Lets it start again.
+    StartComponent {
+        /// On which node.
+        node: NodeId,
+        /// Which.
+        component: Component,
+    },
+    /// Ends a part of the control plane; the kubelet starts it again by itself.
+    KillComponent {
+        /// On which node.
+        node: NodeId,
+        /// Which.
+        component: Component,
+    },
+    /// Freezes a part of the control plane.
+    PauseComponent {
+        /// On which node.
+        node: NodeId,
+        /// Which.
+        component: Component,
+    },
+    /// Thaws it.
+    UnpauseComponent {
+        /// On which node.
+        node: NodeId,
+        /// Which.
+        component: Component,
+    },
+    /// Sets an owner's number of replicas (an API write: the caller asks [`super::Model::api_serves`] first).
+    Scale {
+        /// Which.
+        owner: OwnerId,
+        /// How many.
+        replicas: usize,
+    },
+    /// Deletes an owner and its pods (an API write).
+    DeleteOwner {
+        /// Which.
+        owner: OwnerId,
+    },
+    /// Deletes a pod: it is Terminating until its kubelet says that it has ended (an API write).
+    DeletePod {
+        /// Which.
+        pod: PodId,
+        /// Whether it is gone at once, whatever its kubelet says (`--force --grace-period=0`).
+        force: bool,
+    },
+}

@@ -1,0 +1,166 @@
+//! How a quantity is spread over many trials.
+
+use hdrhistogram::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Values are kept in millionths: microseconds of a time.
+const SCALE: f64 = 1e6;
+/// To three significant digits: 4 ms of 4 s. The least and the largest are exact.
+const DIGITS: u8 = 3;
+
+/// A distribution: its size does not grow with the number of trials.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    values: Histogram<u32>,
+    never: u32,
+    min: f64,
+    max: f64,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        let values = Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("0 to 5 digits are allowed"));
+        Self { values, never: 0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+    }
+}
+
+/// A distribution in a few numbers. Quantiles are of the trials that had a value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// In how many trials it came about.
+    pub n: u32,
+    /// In how many it did not.
+    pub never: u32,
+    /// The least; absent where there is none.
+    pub min: Option<f64>,
+    /// The 5 % quantile.
+    pub p05: Option<f64>,
+    /// The median.
+    pub median: Option<f64>,
+    /// The 95 % quantile.
+    pub p95: Option<f64>,
+    /// The largest.
+    pub max: Option<f64>,
+}
+
+/// A column of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bin {
+    /// From this on.
+    pub from: f64,
+    /// To below this.
+    pub to: f64,
+    /// How many trials.
+    pub n: u32,
+}
+
+impl Distribution {
+    /// Adds a trial's value: not negative; `None` where it did not come about.
+    pub fn add(&mut self, value: Option<f64>) {
+        let Some(value) = value else {
+            self.never += 1;
+            return;
+        };
+        self.values.saturating_record((value.max(0.0) * SCALE).round() as u64);
+        (self.min, self.max) = (self.min.min(value), self.max.max(value));
+    }
+
+    /// Adds another's trials.
+    pub fn merge(&mut self, other: &Distribution) {
+        self.values += &other.values;
+        self.never += other.never;
+        (self.min, self.max) = (self.min.min(other.min), self.max.max(other.max));
+    }
+
+    /// In how many trials it came about.
+    pub fn n(&self) -> u32 {
+        self.values.len() as u32
+    }
+
+    /// In how many it did not.
+    pub fn never(&self) -> u32 {
+        self.never
+    }
+
+    /// The value below which this share of the trials lies, to three digits; `None` for no trials.
+    pub fn quantile(&self, p: f64) -> Option<f64> {
+        let value = || self.values.value_at_quantile(p.clamp(0.0, 1.0)) as f64 / SCALE;
+        (!self.values.is_empty()).then(|| value().clamp(self.min, self.max))
+    }
+
+    /// It in a few numbers.
+    pub fn summary(&self) -> Summary {
+        let exact = |value: f64| value.is_finite().then_some(value);
+        Summary {
+            n: self.n(),
+            never: self.never,
+            min: exact(self.min),
+            p05: self.quantile(0.05),
+            median: self.quantile(0.5),
+            p95: self.quantile(0.95),
+            max: exact(self.max),
+        }
+    }
+
+    /// It in columns of this width (in the values' own unit), from the first that has any trial to the last.
+    pub fn bins(&self, width: f64) -> Vec<Bin> {
+        let mut bins: Vec<Bin> = Vec::new();
+        for value in self.values.iter_recorded() {
+            let at = (value.value_iterated_to() as f64 / SCALE / width).floor();
+            let mut next = bins.last().map_or(at, |bin| (bin.from / width).round() + 1.0);
+            while next <= at {
+                bins.push(Bin { from: next * width, to: (next + 1.0) * width, n: 0 });
+                next += 1.0;
+            }
+            if let Some(bin) = bins.last_mut() {
+                bin.n += value.count_since_last_iteration() as u32;
+            }
+        }
+        bins
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f64]) -> Distribution {
+        let mut distribution = Distribution::default();
+        values.iter().for_each(|value| distribution.add(Some(*value)));
+        distribution
+    }
+
+    #[test]
+    fn quantiles_are_within_a_thousandth() {
+        let values: Vec<f64> = (0..=1000).map(|i| 3.0 + f64::from(i) / 500.0).collect();
+        let summary = of(&values).summary();
+        assert_eq!((summary.n, summary.never, summary.min, summary.max), (1001, 0, Some(3.0), Some(5.0)));
+        assert!((summary.median.unwrap() - 4.0).abs() < 0.005 && (summary.p95.unwrap() - 4.9).abs() < 0.005);
+    }
+
+    #[test]
+    fn nothing_has_no_quantiles() {
+        let mut none = Distribution::default();
+        none.add(None);
+        let summary = none.summary();
+        assert_eq!((summary.n, summary.never, summary.median, summary.max), (0, 1, None, None));
+        assert!(none.bins(1.0).is_empty());
+    }
+
+    #[test]
+    fn two_together_are_as_one() {
+        let mut both = of(&[1.0, 2.0]);
+        both.merge(&of(&[0.5, 9.0]));
+        assert_eq!(both.summary(), of(&[1.0, 2.0, 0.5, 9.0]).summary());
+    }
+
+    #[test]
+    fn bins_have_no_holes() {
+        let bins = of(&[0.5, 0.6, 3.2]).bins(1.0);
+        assert_eq!(bins.iter().map(|bin| bin.n).collect::<Vec<_>>(), [2, 0, 0, 1]);
+        assert_eq!((bins[0].from, bins[3].to), (0.0, 4.0));
+    }
+}

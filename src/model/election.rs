@@ -1,0 +1,155 @@
+//! Leader election of controller managers and schedulers (`client-go/tools/leaderelection`), by a lease for each.
+//!
+//! A leader renews every retry period; when that fails for the renew deadline it gives up, and its process ends and is started anew.
+//! A follower takes the lease when it has seen it unchanged for the lease's duration by its own clock, so a process that has just
+//! started waits all of it, even for a lease that it held itself in its life before.
+
+use super::action::Component;
+use super::agenda::Timer;
+use super::change::Change;
+use super::machine::Model;
+use super::settings::{LEASE, Nanos, RENEW_DEADLINE, RETRY, RETRY_JITTER};
+use super::topology::NodeId;
+
+/// The places of the two elections.
+pub(super) const CONTROLLER_MANAGER: usize = 0;
+pub(super) const SCHEDULER: usize = 1;
+
+const ELECTED: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
+
+/// Which election a part of the control plane takes part in.
+pub(super) fn electing(component: Component) -> Option<usize> {
+    ELECTED.iter().position(|elected| *elected == component)
+}
+
+/// A leader's lease.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Election {
+    /// The process that holds it: its node, and which life of it.
+    holder: Option<(NodeId, u32)>,
+    /// Counts the writes.
+    version: u64,
+}
+
+impl Election {
+    pub(super) fn holder(&self) -> Option<NodeId> {
+        self.holder.map(|(node, _)| node)
+    }
+}
+
+/// What a process knows of its election.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Candidate {
+    pub(super) leads: bool,
+    life: u32,
+    /// The write that it saw last, and when.
+    seen: Option<(u64, Nanos)>,
+    /// Since when it can't renew.
+    failing: Option<Nanos>,
+}
+
+impl Candidate {
+    /// The process ends; the next one of it knows nothing.
+    pub(super) fn end(&mut self) {
+        *self = Self { life: self.life + 1, ..Self::default() };
+    }
+}
+
+impl Model {
+    /// Who leads and knows it, as its lease says.
+    pub(super) fn leading(&self, which: usize) -> Option<NodeId> {
+        self.elections[which]
+            .holder
+            .filter(|(node, life)| self.candidate(*node, which).is_some_and(|c| c.leads && c.life == *life))
+            .map(|h| h.0)
+    }
+
+    fn candidate(&self, node: NodeId, which: usize) -> Option<&Candidate> {
+        self.nodes[node.0].plane.as_ref().map(|plane| &plane.candidates[which])
+    }
+
+    fn candidate_mut(&mut self, node: NodeId, which: usize) -> Option<&mut Candidate> {
+        self.nodes[node.0].plane.as_mut().map(|plane| &mut plane.candidates[which])
+    }
+
+    /// A leader drawn among the control planes, and everybody at a random phase.
+    pub(super) fn begin_election(&mut self, which: usize) {
+        let planes: Vec<NodeId> = (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect();
+        let Some(leader) = planes.get(self.random.below(planes.len() as u64) as usize).copied() else { return };
+        self.elections[which] = Election { holder: Some((leader, 0)), version: 1 };
+        for node in planes {
+            if let Some(candidate) = self.candidate_mut(node, which) {
+                (candidate.leads, candidate.seen) = (node == leader, Some((1, 0)));
+            }
+            let first = self.random.below(RETRY);
+            self.agenda.set(Timer::Elector(node, which), first);
+        }
+    }
+
+    pub(super) fn elector_due(&mut self, node: NodeId, which: usize) {
+        if !self.lives(node, ELECTED[which]) {
+            return;
+        }
+        let Some(candidate) = self.candidate(node, which).copied() else { return };
+        let reaches = self.serves(node, Component::ApiServer);
+        if candidate.leads {
+            self.renew(node, which, candidate, reaches);
+        } else {
+            self.try_acquire(node, which, candidate, reaches);
+        }
+    }
+
+    fn renew(&mut self, node: NodeId, which: usize, mut candidate: Candidate, reaches: bool) {
+        let now = self.now;
+        let own = self.elections[which].holder == Some((node, candidate.life));
+        self.agenda.set(Timer::Elector(node, which), now + RETRY);
+        if reaches && own {
+            candidate.failing = None;
+            self.elections[which].version += 1;
+            self.tell(Change::LeaseRenewed { component: ELECTED[which], node });
+        } else if now >= *candidate.failing.get_or_insert(now) + RENEW_DEADLINE {
+            return self.exit_component(node, ELECTED[which]);
+        }
+        if let Some(known) = self.candidate_mut(node, which) {
+            *known = candidate;
+        }
+    }
+
+    fn try_acquire(&mut self, node: NodeId, which: usize, mut candidate: Candidate, reaches: bool) {
+        let (now, lease) = (self.now, self.elections[which]);
+        let wait = super::kubelet::jittered(RETRY, RETRY_JITTER, &mut self.random);
+        self.agenda.set(Timer::Elector(node, which), now + wait);
+        if !reaches {
+            return;
+        }
+        let seen = candidate.seen.filter(|(version, _)| *version == lease.version).unwrap_or((lease.version, now));
+        candidate.seen = Some(seen);
+        let free = lease.holder.is_none() || now > seen.1 + LEASE;
+        if free {
+            candidate.leads = true;
+            self.elections[which] = Election { holder: Some((node, candidate.life)), version: lease.version + 1 };
+            self.agenda.set(Timer::Elector(node, which), now + RETRY);
+        }
+        if let Some(known) = self.candidate_mut(node, which) {
+            *known = candidate;
+        }
+        if free {
+            self.tell(Change::Leader { component: ELECTED[which], holder: Some(node) });
+            self.refresh();
+            if which == CONTROLLER_MANAGER {
+                self.start_node_lifecycle();
+            }
+            self.kick_controllers();
+        }
+    }
+
+    /// A scheduler that ends in order gives its lease back; a controller manager does not.
+    pub(super) fn release(&mut self, node: NodeId, component: Component) {
+        let which = SCHEDULER;
+        let held = self.candidate(node, which).is_some_and(|c| c.leads && self.elections[which].holder == Some((node, c.life)));
+        if component == Component::Scheduler && held && self.serves(node, Component::ApiServer) {
+            self.elections[which] = Election { holder: None, version: self.elections[which].version + 1 };
+            self.tell(Change::Leader { component, holder: None });
+        }
+    }
+}

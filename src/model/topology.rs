@@ -1,0 +1,128 @@
+//! What the modelled cluster is made of: nodes, pods and their owners, by index.
+
+use std::time::Duration;
+
+use crate::timeline::NodeRole;
+
+/// A node: its place in [`Topology::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub usize);
+
+/// A pod, numbered in the order of creation, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodId(pub usize);
+
+/// A ReplicaSet, numbered in the order of creation, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId(pub usize);
+
+/// The nodes of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// The nodes. Those with the role control-plane carry an API server, an etcd member, a scheduler and a controller manager each
+    /// (kubeadm's stacked control plane).
+    pub nodes: Vec<NodeSpec>,
+}
+
+impl Topology {
+    /// So many control-plane nodes, named as kind names them (`NAME-control-plane`, `NAME-control-plane2`, ...), and so many workers,
+    /// all in one zone.
+    pub fn kind(name: &str, control_planes: usize, workers: usize) -> Self {
+        let numbered = |role: &str, i: usize| if i == 0 { format!("{name}-{role}") } else { format!("{name}-{role}{}", i + 1) };
+        let planes = (0..control_planes).map(|i| NodeSpec::new(numbered("control-plane", i), NodeRole::ControlPlane));
+        let workers = (0..workers).map(|i| NodeSpec::new(numbered("worker", i), NodeRole::Worker));
+        Self { nodes: planes.chain(workers).collect() }
+    }
+
+    /// Every node.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The node of this name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|node| node.name == name).map(NodeId)
+    }
+
+    /// The nodes with this role.
+    pub fn with_role(&self, role: NodeRole) -> impl Iterator<Item = NodeId> + '_ {
+        self.ids().filter(move |node| self.nodes[node.0].role == role)
+    }
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: NodeRole,
+    /// Its zone, as `topology.kubernetes.io/zone` says; empty where nodes have none.
+    pub zone: String,
+    /// Whether pods without a toleration are kept off it (the control plane's taint). By default: those of the control plane, where
+    /// there are others.
+    pub tainted: bool,
+}
+
+impl NodeSpec {
+    /// A node without a zone; of the control plane: tainted.
+    pub fn new(name: impl Into<String>, role: NodeRole) -> Self {
+        Self { name: name.into(), role, zone: String::new(), tainted: role == NodeRole::ControlPlane }
+    }
+}
+
+/// How long a pod tolerates a NoExecute taint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerates {
+    /// For so long after the taint came; zero is not at all.
+    For(Duration),
+    /// For ever, as a DaemonSet's pods do.
+    Forever,
+}
+
+/// What a pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSpec {
+    /// How long it tolerates `node.kubernetes.io/not-ready`. The admission plugin DefaultTolerationSeconds gives 300 s.
+    pub tolerates_not_ready: Tolerates,
+    /// How long it tolerates `node.kubernetes.io/unreachable`. 300 s as well.
+    pub tolerates_unreachable: Tolerates,
+    /// Whether it tolerates the control plane's taint.
+    pub tolerates_control_plane: bool,
+    /// Where the scheduler places pods of the same owner.
+    pub spread: Spread,
+    /// The node that it names itself (`nodeName`, or a DaemonSet's pod): the scheduler is not asked.
+    pub pinned: Option<NodeId>,
+    /// Nodes that it may run on (nodeSelector, affinity); all where empty.
+    pub only_on: Vec<NodeId>,
+    /// From the kubelet's first sight of it to its containers running and ready.
+    pub starts_in: Duration,
+    /// From SIGTERM to the end of its containers.
+    pub stops_in: Duration,
+}
+
+impl Default for PodSpec {
+    /// Kubernetes' defaults, ready 1 s after it was bound and ended 100 ms after it was told so.
+    fn default() -> Self {
+        let default = Tolerates::For(Duration::from_secs(300));
+        Self {
+            tolerates_not_ready: default,
+            tolerates_unreachable: default,
+            tolerates_control_plane: false,
+            spread: Spread::Prefer,
+            pinned: None,
+            only_on: Vec::new(),
+            starts_in: Duration::from_secs(1),
+            stops_in: Duration::from_millis(100),
+        }
+    }
+}
+
+/// Where the pods of one owner go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// On the node with the fewest of them: the scheduler's own default.
+    Prefer,
+    /// Never two on one node: required anti-affinity.
+    Require,
+}

@@ -1,0 +1,201 @@
+//! Many trials of one course of events in virtual time.
+
+use std::time::Duration;
+
+use super::distribution::Distribution;
+use super::machine::{Model, nanos};
+use super::observer::{Fault, Observer};
+use super::random::Random;
+use super::scenario::{FaultKind, Scenario, Step};
+use super::settings::{INSIDE_TAKES, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT};
+use super::topology::{NodeId, PodId};
+
+/// What many trials came to.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    /// How many trials.
+    pub trials: u32,
+    /// For each fault of the scenario, in its order.
+    pub faults: Vec<FaultForecast>,
+}
+
+/// What many trials of one fault came to. Times are in seconds.
+#[derive(Clone, Debug)]
+pub struct FaultForecast {
+    /// Where.
+    pub node: NodeId,
+    /// From the fault's request until its node's Ready is no longer True.
+    pub detection: Distribution,
+    /// From the fault's request until the node's last ready endpoint had left the Service; only before the undo. Empty where it had
+    /// none.
+    pub endpoint_removal: Distribution,
+    /// From the fault's request until the last request that fails was sent, at the latest the undo.
+    pub errors_until: Distribution,
+    /// From the first failing request to the last, as sent, between fault and undo.
+    pub error_window: Distribution,
+    /// Of the requests in that window, the share that fails (0 to 1).
+    pub failed_share: Distribution,
+    /// From the fault's request until as many endpoints were ready elsewhere as there were before.
+    pub rescheduling: Distribution,
+    /// From the confirmed undo until every node is ready, as many endpoints as before are, no request fails, and the node has been
+    /// heard.
+    pub recovery: Distribution,
+}
+
+impl FaultForecast {
+    fn new(node: NodeId) -> Self {
+        let none = Distribution::default;
+        Self {
+            node,
+            detection: none(),
+            endpoint_removal: none(),
+            errors_until: none(),
+            error_window: none(),
+            failed_share: none(),
+            rescheduling: none(),
+            recovery: none(),
+        }
+    }
+
+    fn add(&mut self, fault: &Fault, hit: bool, confirmed: Nanos) {
+        let since = |from: Nanos, at: Option<Nanos>| at.map(|at| seconds(at.saturating_sub(from)));
+        self.detection.add(since(fault.requested, fault.detected));
+        self.recovery.add(since(fault.undo.unwrap_or_default() + confirmed, fault.recovered));
+        if !hit {
+            return;
+        }
+        let window = fault.window;
+        let length = window.first.map(|first| seconds(window.last - first));
+        self.endpoint_removal.add(since(fault.requested, fault.removed));
+        self.errors_until.add(window.first.and(since(fault.requested, Some(window.last))));
+        self.error_window.add(length);
+        self.failed_share.add(length.map(|length| window.failed / 1e9 / length));
+        self.rescheduling.add(since(fault.requested, fault.replaced));
+    }
+}
+
+/// Tries a scenario so many times, each at random phases that the seed draws.
+///
+/// Nothing is kept of a trial but its place in the distributions.
+pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64) -> Forecast {
+    let mut seeds = Random::new(seed);
+    let nodes = scenario.steps.iter().filter_map(|step| match step {
+        Step::Fault { node, .. } => Some(*node),
+        Step::Pause(_) => None,
+    });
+    let mut forecast = Forecast { trials, faults: nodes.map(FaultForecast::new).collect() };
+    let timeout = nanos(scenario.timeout);
+    let mut observer = Observer::new(scenario.asked_from, timeout, scenario.topology.nodes.len(), &scenario.pods);
+    for _ in 0..trials {
+        observer.reset(&scenario.pods);
+        Trial::begin(scenario, settings, seeds.next(), &mut observer).run(scenario, &mut forecast.faults);
+    }
+    forecast
+}
+
+struct Trial<'a> {
+    model: Model,
+    chance: Random,
+    observer: &'a mut Observer,
+}
+
+impl<'a> Trial<'a> {
+    /// A cluster with its workload in place, some time after its beginning: long enough that everybody has seen everybody.
+    fn begin(scenario: &Scenario, settings: &Settings, seed: u64, observer: &'a mut Observer) -> Self {
+        let mut model = Model::new(settings.clone(), &scenario.topology, seed);
+        let owner = scenario.owned.then(|| model.settled_owner(scenario.pod.clone(), scenario.pods.len()));
+        for node in &scenario.pods {
+            model.settled_pod(owner, scenario.pod.clone(), *node);
+        }
+        let mut chance = Random::new(!seed);
+        let beat = settings.status_report.max(settings.status_update).min(settings.lease_renewal);
+        let warm = 3 * beat + 3 * settings.monitor_period + chance.below(beat + settings.monitor_period);
+        model.run(warm, |_, _| {});
+        Self { model, chance, observer }
+    }
+
+    fn run(mut self, scenario: &Scenario, into: &mut [FaultForecast]) {
+        let mut into = into.iter_mut();
+        let last = scenario.steps.iter().rposition(|step| matches!(step, Step::Fault { .. }));
+        for (at, step) in scenario.steps.iter().enumerate() {
+            match step {
+                Step::Pause(length) => self.advance(nanos(*length)),
+                Step::Fault { kind, node, hold } => {
+                    let horizon = if last == Some(at) { nanos(scenario.horizon) } else { 0 };
+                    let hit = scenario.pods.contains(node);
+                    self.fault(*kind, *node, nanos(*hold));
+                    self.until_well(horizon);
+                    if let (Some(forecast), Some(fault)) = (into.next(), &self.observer.fault) {
+                        forecast.add(fault, hit, confirmation(*kind));
+                    }
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, kind: FaultKind, node: NodeId, hold: Nanos) {
+        self.observer.requested(node, self.model.now);
+        if kind == FaultKind::NodeDisconnect {
+            let takes = INSIDE_TAKES.draw(&mut self.chance);
+            self.advance(takes);
+        }
+        self.act(kind.action(node));
+        while !kind.holds(node, &self.model) {
+            let Some(next) = self.model.next() else { break };
+            self.to(nanos(next));
+        }
+        self.advance(hold);
+        self.observer.undone(self.model.now);
+        self.act(kind.undo(node));
+    }
+
+    /// Follows the cluster until all is well again and stays so for a moment, or for so long.
+    fn until_well(&mut self, horizon: Nanos) {
+        let end = self.model.now + horizon;
+        while self.model.now < end && self.observer.fault.is_some_and(|fault| fault.recovered.is_none()) {
+            let next = self.model.next().map_or(end, nanos);
+            self.to(next.min(end));
+        }
+    }
+
+    fn act(&mut self, action: super::action::Action) {
+        self.model.take(action);
+        let observer = &mut *self.observer;
+        self.model.run(self.model.now, |at, change| observer.see(at, change));
+    }
+
+    fn advance(&mut self, length: Nanos) {
+        self.to(self.model.now + length);
+    }
+
+    fn to(&mut self, to: Nanos) {
+        let observer = &mut *self.observer;
+        self.model.run(to, |at, change| observer.see(at, change));
+    }
+}
+
+/// How long an undo's call takes until it is confirmed: recovery is measured from there.
+fn confirmation(kind: FaultKind) -> Nanos {
+    match kind {
+        FaultKind::NodeStop { .. } | FaultKind::NodeKill => UNDO_CONFIRMED_BOOT,
+        _ => UNDO_CONFIRMED,
+    }
+}
+
+fn seconds(length: Nanos) -> f64 {
+    Duration::from_nanos(length).as_secs_f64()
+}
+
+impl Model {
+    fn settled_owner(&mut self, pod: super::topology::PodSpec, replicas: usize) -> super::topology::OwnerId {
+        let owner = self.add_owner(pod, replicas);
+        self.agenda.clear(super::agenda::Timer::Owner(owner));
+        owner
+    }
+
+    fn settled_pod(&mut self, owner: Option<super::topology::OwnerId>, pod: super::topology::PodSpec, node: NodeId) -> PodId {
+        let pod = self.add_pod(owner, pod);
+        self.settle_pod(pod, node);
+        pod
+    }
+}

@@ -1,0 +1,237 @@
+//! Pods and the ReplicaSets that own them.
+
+use std::time::Duration;
+
+use super::agenda::Timer;
+use super::change::{Backend, Change, Deletion};
+use super::machine::{Model, nanos};
+use super::settings::{Nanos, REPLICAS};
+use super::topology::{NodeId, OwnerId, PodId, PodSpec, Spread, Tolerates};
+
+/// How far a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not bound, or its containers have not run yet.
+    Pending,
+    /// Its containers ran, as far as the API knows.
+    Running,
+    /// It is out of the API.
+    Gone,
+}
+
+/// A pod's containers, as they really are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    /// Not started yet, or not since the last boot.
+    Waiting,
+    Running,
+    /// Ended; its address is still there.
+    Ended,
+    /// Ended, and its address with it.
+    Vanished,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Pod {
+    pub(super) owner: Option<OwnerId>,
+    pub(super) node: Option<NodeId>,
+    pub(super) phase: Phase,
+    pub(super) ready: bool,
+    pub(super) terminating: bool,
+    pub(super) endpoint: Option<bool>,
+    pub(super) container: Container,
+    pub(super) backend: Backend,
+    pub(super) starts_in: Nanos,
+    pub(super) stops_in: Nanos,
+    pub(super) tolerates_not_ready: Tolerates,
+    pub(super) tolerates_unreachable: Tolerates,
+    pub(super) tolerates_control_plane: bool,
+    pub(super) spread: Spread,
+    only_on: Vec<NodeId>,
+    /// By node: whether its kube-proxy sends connections here.
+    pub(super) routed: Vec<bool>,
+}
+
+impl Pod {
+    pub(super) fn gone(&self) -> bool {
+        self.phase == Phase::Gone
+    }
+
+    /// Neither gone nor going.
+    pub(super) fn active(&self) -> bool {
+        !self.gone() && !self.terminating
+    }
+
+    pub(super) fn routed_from(&self, node: NodeId) -> bool {
+        self.routed[node.0]
+    }
+
+    pub(super) fn may_run_on(&self, node: NodeId) -> bool {
+        self.only_on.is_empty() || self.only_on.contains(&node)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    template: PodSpec,
+    replicas: usize,
+    deleted: bool,
+}
+
+impl Model {
+    pub(super) fn add_owner(&mut self, template: PodSpec, replicas: usize) -> OwnerId {
+        let owner = OwnerId(self.owners.len());
+        self.owners.push(Owner { template, replicas, deleted: false });
+        self.agenda.add_owner();
+        self.want_owner(owner);
+        owner
+    }
+
+    pub(super) fn scale(&mut self, owner: OwnerId, replicas: usize) {
+        self.owners[owner.0].replicas = replicas;
+        self.want_owner(owner);
+    }
+
+    pub(super) fn delete_owner(&mut self, owner: OwnerId) {
+        self.owners[owner.0].deleted = true;
+        self.scale(owner, 0);
+    }
+
+    /// The ReplicaSet controller has something to look at.
+    pub(super) fn want_owner(&mut self, owner: OwnerId) {
+        let wait = REPLICAS.draw(&mut self.random);
+        self.agenda.set_by(Timer::Owner(owner), self.after(wait));
+    }
+
+    pub(super) fn owner_due(&mut self, id: OwnerId) {
+        if !self.controllers_write() {
+            return;
+        }
+        let replicas = self.owners[id.0].replicas;
+        let active = self.pods.iter().filter(|pod| pod.owner == Some(id) && pod.active()).count();
+        for _ in active..replicas {
+            let template = self.owners[id.0].template.clone();
+            self.add_pod(Some(id), template);
+        }
+        for _ in replicas..active {
+            if let Some(pod) = self.dispensable(id) {
+                self.delete_pod(pod, Deletion::Owner, false);
+            }
+        }
+    }
+
+    /// The pod that a ReplicaSet gives up first: not bound before not ready before ready, the youngest of them.
+    fn dispensable(&self, owner: OwnerId) -> Option<PodId> {
+        let own = self.pods.iter().enumerate().filter(|(_, pod)| pod.owner == Some(owner) && pod.active());
+        own.min_by_key(|(at, pod)| (pod.node.is_some(), pod.ready, std::cmp::Reverse(*at))).map(|(at, _)| PodId(at))
+    }
+
+    pub(super) fn add_pod(&mut self, owner: Option<OwnerId>, spec: PodSpec) -> PodId {
+        let id = PodId(self.pods.len());
+        self.pods.push(Pod {
+            owner,
+            node: None,
+            phase: Phase::Pending,
+            ready: false,
+            terminating: false,
+            endpoint: None,
+            container: Container::Waiting,
+            backend: Backend::Refuses,
+            starts_in: nanos(spec.starts_in),
+            stops_in: nanos(spec.stops_in),
+            tolerates_not_ready: spec.tolerates_not_ready,
+            tolerates_unreachable: spec.tolerates_unreachable,
+            tolerates_control_plane: spec.tolerates_control_plane,
+            spread: spec.spread,
+            only_on: spec.only_on,
+            routed: vec![false; self.nodes.len()],
+        });
+        self.agenda.add_pod();
+        self.tell(Change::PodCreated { pod: id, owner });
+        match spec.pinned {
+            Some(node) => self.bind(id, node),
+            None => self.want_bind(id),
+        }
+        id
+    }
+
+    /// A pod of an owner that already runs and is ready, everywhere known: for a cluster that begins with its workload in place.
+    pub(super) fn settle_pod(&mut self, id: PodId, node: NodeId) {
+        self.bind(id, node);
+        self.agenda.clear(Timer::Bind(id));
+        self.agenda.clear(Timer::Container(id));
+        let pod = &mut self.pods[id.0];
+        (pod.phase, pod.container, pod.backend) = (Phase::Running, Container::Running, Backend::Answers);
+        (pod.ready, pod.endpoint) = (true, Some(true));
+        pod.routed.fill(true);
+    }
+
+    pub(super) fn bind(&mut self, pod: PodId, node: NodeId) {
+        self.pods[pod.0].node = Some(node);
+        self.tell(Change::PodBound { pod, node });
+        if self.nodes[node.0].kubelet_works() {
+            self.work_on(pod);
+        }
+        self.tolerate(pod);
+    }
+
+    /// Deletes a pod; one that runs nowhere, or by force, is gone at once.
+    pub(super) fn delete_pod(&mut self, id: PodId, cause: Deletion, force: bool) {
+        if self.pods[id.0].gone() || (self.pods[id.0].terminating && !force) {
+            return;
+        }
+        if !self.pods[id.0].terminating {
+            self.pods[id.0].terminating = true;
+            self.tell(Change::PodTerminating { pod: id, cause });
+        }
+        self.agenda.clear(Timer::Evict(id));
+        self.agenda.clear(Timer::Bind(id));
+        let Some(node) = self.pods[id.0].node.filter(|_| !force) else { return self.remove_pod(id) };
+        self.want_endpoint(id);
+        if let Some(owner) = self.pods[id.0].owner {
+            self.want_owner(owner);
+        }
+        if self.nodes[node.0].kubelet_works() {
+            self.work_on(id);
+        }
+    }
+
+    pub(super) fn remove_pod(&mut self, id: PodId) {
+        let pod = &mut self.pods[id.0];
+        if pod.gone() {
+            return;
+        }
+        (pod.phase, pod.ready) = (Phase::Gone, false);
+        for timer in [Timer::Container(id), Timer::Unready(id), Timer::Report(id), Timer::Evict(id), Timer::Bind(id)] {
+            self.agenda.clear(timer);
+        }
+        self.tell(Change::PodGone { pod: id });
+        self.want_endpoint(id);
+        if let Some(owner) = self.pods[id.0].owner {
+            self.want_owner(owner);
+        }
+    }
+
+    /// Writes a pod's condition Ready.
+    pub(super) fn set_pod_ready(&mut self, id: PodId, ready: bool) {
+        if self.pods[id.0].ready != ready {
+            self.pods[id.0].ready = ready;
+            self.tell(Change::PodReady { pod: id, ready });
+            self.want_endpoint(id);
+        }
+    }
+}
+
+impl Tolerates {
+    pub(super) fn nanos(self) -> Option<Nanos> {
+        match self {
+            Tolerates::For(length) => Some(nanos(length)),
+            Tolerates::Forever => None,
+        }
+    }
+
+    /// For so long.
+    pub fn seconds(seconds: u64) -> Self {
+        Tolerates::For(Duration::from_secs(seconds))
+    }
+}

@@ -155,3 +155,6 @@ impl Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,13 +154,20 @@ fn role_of((index, node): (usize, &Value)) -> Result<NodeRole, KindConfigError> 
     }
 }
 
-/// All kubeadm patches: those of the cluster, then those of its nodes. A node's win.
+/// The kubeadm patches that count: those of the cluster, then those of the first control plane, which win. kubeadm makes the cluster
+/// there; where other nodes join it, it reads none of the documents that matter here.
 fn patches(config: &Value) -> impl Iterator<Item = &str> {
-    let nodes = config["nodes"].as_array().into_iter().flatten();
+    let first = first_control_plane(config).map(|index| &config["nodes"][index]);
     std::iter::once(config)
-        .chain(nodes)
+        .chain(first)
         .flat_map(|level| level["kubeadmConfigPatches"].as_array().into_iter().flatten())
         .filter_map(Value::as_str)
+}
+
+/// The place of the first control plane among the nodes.
+pub(super) fn first_control_plane(config: &Value) -> Option<usize> {
+    let nodes = config["nodes"].as_array()?;
+    nodes.iter().position(|node| matches!(node["role"].as_str(), None | Some("control-plane")))
 }
 
 /// The documents of one patch.
@@ -250,6 +257,13 @@ mod tests {
             ---\n    kind: KubeletConfiguration\n    nodeLeaseDurationSeconds: 20\n";
         let asked = KindConfig::parse(text).unwrap().asked;
         assert_eq!((asked.node_monitor_grace_period, asked.node_lease_duration), (seconds(20), seconds(20)));
+    }
+
+    #[test]
+    fn a_patch_of_a_node_that_joins_has_no_effect() {
+        let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n- role: worker\n  kubeadmConfigPatches:\n  - |\n    \
+            kind: KubeletConfiguration\n    nodeLeaseDurationSeconds: 20\n- role: control-plane\n";
+        assert_eq!(KindConfig::parse(text).unwrap().asked.node_lease_duration, None);
     }
 
     #[test]

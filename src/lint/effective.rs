@@ -1,5 +1,7 @@
 //! What each kubelet, and the controller manager, will really have.
 
+use std::cmp::Reverse;
+
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -54,7 +56,7 @@ pub fn asked(nodes: Nodes, found: &AskedSettings) -> Asked {
             None => kubelets.push(KubeletGroup { nodes: vec![node.name.clone()], tuning }),
         }
     }
-    kubelets.sort_by_key(|group| std::cmp::Reverse(heartbeat(&group.tuning).1));
+    kubelets.sort_by_key(|group| Reverse((heartbeat(&group.tuning).1, group.tuning.node_status_update_frequency)));
     Asked {
         name: nodes.cluster.clone(),
         api_servers: nodes.api_servers(),

@@ -26,6 +26,15 @@ pub const API_SERVER: &str = "the API server";
 /// The kubelet, for people.
 pub const KUBELET: &str = "the kubelet";
 
+/// The field of a ClusterConfiguration below which a flag stands.
+pub fn owner(flag: &str) -> Option<&'static str> {
+    match FLAGS.iter().find(|(known, _)| *known == flag)?.1 {
+        CONTROLLER_MANAGER => Some("controllerManager"),
+        API_SERVER => Some("apiServer"),
+        _ => None,
+    }
+}
+
 /// The arguments for one component, each with its value. Forms that kubeadm does not take are told, and so are flags that were
 /// misspelt or are another component's.
 pub fn read<'n>(told: &mut Told, args: &'n Node, component: &str, kubernetes: &str) -> Vec<(&'n str, &'n Node)> {
@@ -62,7 +71,7 @@ fn list_form(told: &mut Told, args: &Node, kubernetes: &str) {
 /// kubeadm takes texts only.
 fn text(told: &mut Told, name: &str, value: &Node) {
     let Value::Scalar { text, plain } = &value.value else {
-        told.error(value.focus(), format!("the value of {} is a text, found {}", quoted(name), value.described())).hint_if(None);
+        told.error(value.focus(), format!("the value of {} is a text, found {}", quoted(name), value.described()));
         return;
     };
     if *plain && (text.parse::<f64>().is_ok() || matches!(text.as_str(), "true" | "false")) {
@@ -75,8 +84,7 @@ fn known(told: &mut Told, name: &str, value: &Node, component: &str) {
     let at = value.key.unwrap_or(value.focus());
     match FLAGS.iter().find(|(flag, _)| *flag == name) {
         Some((_, owner)) if *owner != component => {
-            told.error(at, format!("{} is a flag of {owner}, not of {component}, which will not start with it", quoted(name)))
-                .hint_if(None);
+            told.error(at, format!("{} is a flag of {owner}, not of {component}, which will not start with it", quoted(name)));
         }
         Some(_) => {}
         None => {

@@ -1,5 +1,6 @@
 //! Fields that nobody reads: misspelt, or at a level where they mean nothing.
 
+use super::extra_args;
 use super::schema::{CLUSTER, DOCUMENTS, Shape};
 use super::told::Told;
 use crate::experiment::suggest;
@@ -70,7 +71,7 @@ fn unknown(told: &mut Told, key: &str, value: &Node, path: &[&'static Shape], re
         Reader::Kubernetes => {
             let message =
                 format!("unknown field {} in {}: Kubernetes 1.34 has none such, and would ignore it", quoted(key), shape.what);
-            told.warn(at, message).hint_if(None);
+            told.warn(at, message);
         }
     }
 }
@@ -78,14 +79,18 @@ fn unknown(told: &mut Told, key: &str, value: &Node, path: &[&'static Shape], re
 /// Where a field would be right.
 fn home(key: &str, path: &[&'static Shape]) -> Option<String> {
     let (shape, around) = path.split_last()?;
-    if let Some((name, _)) = shape.within.iter().find(|(_, inner)| inner.fields.contains(&key)) {
-        return Some(format!("it belongs into `{name}`: is it indented enough?"));
+    let deeper: Vec<&str> = shape.within.iter().filter(|(_, inner)| inner.fields.contains(&key)).map(|(name, _)| *name).collect();
+    if !deeper.is_empty() {
+        return Some(format!("it belongs into {}: is it indented enough?", suggest::listed(&deeper, "or")));
     }
     if let Some(outer) = around.iter().rev().find(|outer| outer.fields.contains(&key)) {
         return Some(format!("it belongs to {}: is it indented too far?", outer.what));
     }
     if shape.fields.contains(&"extraArgs") && key.contains('-') {
-        return Some("flags stand below `extraArgs`".to_owned());
+        return Some("flags stand below `extraArgs`, indented deeper".to_owned());
+    }
+    if let Some(owner) = extra_args::owner(key).filter(|owner| shape.fields.contains(owner)) {
+        return Some(format!("it is a flag, and belongs below `extraArgs` of `{owner}`: is it indented enough?"));
     }
     let document = DOCUMENTS.iter().find(|document| document.shape.fields.contains(&key));
     document.filter(|_| path[0].what == CLUSTER.what).map(|document| {

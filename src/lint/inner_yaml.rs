@@ -9,6 +9,7 @@ use crate::experiment::{Diagnostic, Diagnostics, Location, SourceFile, Span};
 /// The documents of a text in a file, as kind takes them apart (at lines that begin with `---`). What is no YAML is told.
 pub fn documents(file: &Arc<SourceFile>, scalar: &Node, problems: &mut Diagnostics) -> Vec<Node> {
     let Value::Scalar { text, .. } = &scalar.value else { return Vec::new() };
+    let text = begun(text);
     let lines = literal_lines(file, scalar.span, text);
     let mut found = Vec::new();
     for piece in pieces(text, lines.as_deref()) {
@@ -36,19 +37,23 @@ struct Line<'t> {
 
 /// The lines of the file that a literal text (`|`) consists of; `None` for other forms (quoted, folded), whose lines are not the file's.
 fn literal_lines<'f>(file: &'f SourceFile, span: Span, text: &str) -> Option<Vec<Line<'f>>> {
-    let header = file.text.get(span.start..)?;
-    let header = header.starts_with('|').then_some(header)?;
-    let mut start = span.start + header.find('\n')? + 1;
+    let mut start = file.text.get(..span.start)?.rfind('\n').map_or(0, |end| end + 1);
     let mut lines = Vec::new();
     for (index, inner) in text.lines().enumerate() {
         let line = file.text.get(start..)?.split_inclusive('\n').next()?;
         if line.trim() != inner.trim() {
             return None;
         }
-        lines.push(Line { start, number: span.line + 1 + index, text: line });
+        lines.push(Line { start, number: span.line + index, text: line });
         start += line.len();
     }
     Some(lines)
+}
+
+/// A text from its first line that is not blank on: there the parser has it begin.
+fn begun(text: &str) -> &str {
+    let blank: usize = text.split_inclusive('\n').take_while(|line| line.trim().is_empty()).map(str::len).sum();
+    &text[blank..]
 }
 
 fn pieces(text: &str, lines: Option<&[Line]>) -> Vec<Piece> {

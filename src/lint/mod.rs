@@ -20,9 +20,6 @@ mod traps;
 
 pub mod text;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 pub use effective::{Asked, KubeletGroup};

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::told::Told;
+use crate::experiment::suggest;
 use crate::experiment::tree::{Node, quoted};
 use crate::timeline::NodeRole;
 
@@ -87,7 +88,8 @@ fn role(told: &mut Told, node: &Node) -> NodeRole {
         Some(other) => {
             told.error(node.find("role").0.focus(), format!("{} is no role of a node: kind refuses it", quoted(other)))
                 .hint("`control-plane` or `worker`");
-            NodeRole::Worker
+            // As it was probably meant, so that one slip is one problem.
+            if suggest::closest(other, ["control-plane"]).is_some() { NodeRole::ControlPlane } else { NodeRole::Worker }
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::stats::{Between, Seconds};
 use crate::timeline::Tuning;
 
 /// The glitches whose risk is told, in seconds.
-pub const GLITCHES: [u64; 4] = [1, 2, 5, 10];
+pub const GLITCHES: [u64; 6] = [1, 2, 5, 10, 30, 60];
 /// The shares of lost heartbeats whose risk is told.
 pub const LOSSES: [f64; 3] = [0.001, 0.01, 0.1];
 

@@ -9,9 +9,9 @@ use super::inner_yaml;
 use super::nodes::Nodes;
 use super::schema::{DOCUMENTS, Document, KUBEADM};
 use super::told::Told;
-use crate::experiment::Diagnostics;
 use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value, quoted};
+use crate::experiment::{Diagnostics, SourceFile, Span};
 use crate::timeline::minor_version;
 
 /// Whom a patch is for.
@@ -66,9 +66,9 @@ fn one(told: &mut Told, patch: &Node, level: Level, nodes: &Nodes, found: &mut V
     let mut problems = Diagnostics::default();
     let documents = inner_yaml::documents(told.file(), patch, &mut problems);
     if documents.is_empty() && problems.is_empty() {
-        told.error(patch.focus(), "the patch is empty").hint("its text must be indented deeper than its `- |`");
+        told.error(before(told.file(), patch.span), "the patch is empty").hint("its text must be indented deeper than its `- |`");
     }
-    problems.into_iter().for_each(|problem| drop(told.tell(problem)));
+    told.extend(problems);
     for root in documents {
         let Some(document) = document(told, &root, nodes) else { continue };
         fields::check(told, &root, document.shape, Reader::Kubernetes);
@@ -78,10 +78,16 @@ fn one(told: &mut Told, patch: &Node, level: Level, nodes: &Nodes, found: &mut V
     }
 }
 
+/// Of a text that is empty, the sign before it (`|`): the text itself would begin on the next line.
+fn before(file: &SourceFile, span: Span) -> Span {
+    let end = file.text[..span.start].trim_end().len();
+    Span::of_bytes(&file.text, end.saturating_sub(1), end)
+}
+
 /// The document that a patch fits, by kind and, where it has one, by version.
 fn document(told: &mut Told, root: &Node, nodes: &Nodes) -> Option<&'static Document> {
     if !matches!(root.value, Value::Map(_)) {
-        told.error(root.focus(), format!("a patch is a mapping, found {}", root.described())).hint_if(None);
+        told.error(root.focus(), format!("a patch is a mapping, found {}", root.described()));
         return None;
     }
     let kinds: Vec<&str> = DOCUMENTS.iter().map(|document| document.kind).collect();

@@ -13,6 +13,9 @@ use crate::timeline::parse_duration;
 /// Longer than this nobody waits for a node.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+/// Shorter than this nothing in Kubernetes is timed.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// A setting and its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Set {
@@ -96,7 +99,7 @@ fn kubelet_flags(told: &mut Told, patch: &Patch, nodes: &Nodes, asked: &mut Aske
     }
 }
 
-/// A duration in Go's form. Told: no unit, negative, nothing, zero, longer than a day.
+/// A duration in Go's form. Told: no unit, negative, nothing, zero, shorter than a millisecond, longer than a day.
 fn duration(told: &mut Told, name: &str, node: &Node) -> Option<Set> {
     if node.is_null() {
         return None;
@@ -113,6 +116,7 @@ fn duration(told: &mut Told, name: &str, node: &Node) -> Option<Set> {
         _ if text.starts_with('-') => refused(told, "a duration can't be negative", "such as `10s`".into()),
         Some(value) if value.is_zero() => refused(told, "it can't be zero", "leave it out for the default".into()),
         Some(value) if value > LONGEST => refused(told, "longer than a day", "is the unit right?".into()),
+        Some(value) if value < SHORTEST => refused(told, "shorter than a millisecond", "is the unit right?".into()),
         Some(value) => Some(Set { value, at: node.focus() }),
         None if text.parse::<f64>().is_ok() => refused(told, "a duration has a unit", format!("did you mean `{text}s`?")),
         None => refused(told, "this is no duration", "such as `10s`, `1m30s` or `500ms`".into()),

@@ -8,7 +8,7 @@ use crate::stats::Seconds;
 /// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are told apart where they differ.
 pub fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> String {
     let mut lines = vec![title.to_owned()];
-    let mut row = |name: &str, text: String| lines.push(format!("  {name:19} {text}"));
+    let mut row = |name: &str, text: String| lines.push(format!("  {name:23} {text}"));
     row("kubelet", kubelet(&outlook.settings));
     for group in kubelets.iter().skip(1) {
         row("", format!("{}: {}", group.nodes.join(", "), kubelet(&super::outlook::settings(&group.tuning))));
@@ -17,19 +17,17 @@ pub fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> Stri
     row("heartbeat", heartbeat(outlook));
     row("detection", detection(outlook));
     row("cost", cost(&outlook.cost, &outlook.default_cost));
-    let glitches = outlook.glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
-    row("a glitch of", glitches.collect::<Vec<_>>().join(", ") + " takes a healthy node for dead");
-    let losses = outlook.losses.iter().map(|risk| format!("{} % {}", risk.loss * 100.0, chance(risk.probability_per_day)));
-    row("heartbeats lost", format!("{} that one of {} nodes is, a day", losses.collect::<Vec<_>>().join(", "), outlook.cost.nodes));
+    if !outlook.glitches.is_empty() {
+        row("NotReady by a glitch of", glitches(outlook));
+        row("NotReady by lost beats", losses(outlook));
+    }
     lines.join("\n") + "\n"
 }
 
 fn kubelet(settings: &Settings) -> String {
     format!(
-        "nodeStatusUpdateFrequency {}, nodeStatusReportFrequency {}, nodeLeaseDurationSeconds {}",
-        settings.node_status_update_frequency,
-        settings.node_status_report_frequency,
-        settings.node_lease_duration.as_f64()
+        "nodeStatusUpdateFrequency {}, nodeStatusReportFrequency {}, lease {}",
+        settings.node_status_update_frequency, settings.node_status_report_frequency, settings.node_lease_duration
     )
 }
 
@@ -58,12 +56,22 @@ fn detection(outlook: &Outlook) -> String {
     }
 }
 
+fn glitches(outlook: &Outlook) -> String {
+    let chances = outlook.glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
+    chances.collect::<Vec<_>>().join(", ")
+}
+
+fn losses(outlook: &Outlook) -> String {
+    let chances = outlook.losses.iter().map(|risk| format!("{} % lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
+    format!("{} (in a day, any of {} nodes)", chances.collect::<Vec<_>>().join(", "), outlook.cost.nodes)
+}
+
 fn cost(cost: &Cost, defaults: &Cost) -> String {
     format!(
-        "{} writes a minute to API server and etcd at {} nodes ({:.1} a second); {} by default",
+        "{} writes a minute ({} a second) to API server and etcd at {} nodes, {} by default",
         thousands(cost.writes_per_minute),
+        thousands(cost.writes_per_second),
         cost.nodes,
-        cost.writes_per_second,
         thousands(defaults.writes_per_minute)
     )
 }

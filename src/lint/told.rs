@@ -40,6 +40,11 @@ impl<'f> Told<'f> {
         Last(self.problems.last_mut().expect("one was just pushed"))
     }
 
+    /// Problems as they are.
+    pub fn extend(&mut self, problems: Diagnostics) {
+        self.problems.extend(problems);
+    }
+
     /// All of them.
     pub fn into_problems(self) -> Diagnostics {
         self.problems.into_iter().collect()

@@ -20,7 +20,7 @@ pub fn tell(told: &mut Told, root: &Node, asked: &Asked, settings: &AskedSetting
         }
     }
     if let [slowest, _, ..] = asked.kubelets.as_slice() {
-        let at = flag_of(slowest, asked, settings).or(settings.update).map_or(root.focus(), |set| set.at);
+        let at = settings.update_flags.iter().flatten().next().map_or(root.focus(), |set| set.at);
         let message = format!("the kubelets differ; the slowest count: those of {}", slowest.nodes.join(", "));
         told.warn(at, message).hint("a KubeletConfiguration at the top level is the same for all nodes");
     }

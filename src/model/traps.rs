@@ -5,13 +5,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::detection::{Heartbeat, KubeletEnd, heartbeat, lease_interval, predict, status_interval};
+use super::detection::{Heartbeat, KubeletEnd, heartbeat, predict, status_interval};
 use crate::stats::Seconds;
 use crate::timeline::{Tuning, format_duration};
 
 /// When Kubernetes' clients notice that a connection is dead: `HTTP2_READ_IDLE_TIMEOUT_SECONDS` of silence, then
 /// `HTTP2_PING_TIMEOUT_SECONDS` without an answer (`apimachinery/pkg/util/net/http.go`).
 pub const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
+/// `nodeStatusUpdateFrequency` by default.
+const UPDATE: Duration = Duration::from_secs(10);
 /// A zone of so many not-ready nodes at the most is never "disrupted" (`ComputeZoneState`).
 const FEW: u32 = 2;
 /// The share of not-ready nodes from which a zone is disrupted (`--unhealthy-zone-threshold`).
@@ -82,11 +84,11 @@ pub fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> V
     all.into_iter().flatten().collect()
 }
 
-/// The update frequency was made shorter than the lease's, and yet the lease is what beats.
+/// The update frequency was made shorter than its default, and yet the lease is what beats.
 fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     let update = tuning.node_status_update_frequency?;
     let (kind, interval) = heartbeat(tuning);
-    if kind == Heartbeat::Status || update >= lease_interval(tuning) {
+    if kind == Heartbeat::Status || update >= UPDATE {
         return None;
     }
     let report = status_interval(tuning);
@@ -250,9 +252,9 @@ fn bare_pod() -> Trap {
 }
 
 fn written(duration: Duration) -> String {
-    match Seconds::from(duration).as_f64() {
-        seconds if duration.as_nanos() % 1_000_000 != 0 => format!("{seconds:.3}s"),
-        _ => format_duration(duration),
+    match duration.subsec_nanos().is_multiple_of(1_000_000) {
+        true => format_duration(duration),
+        false => Seconds::from(duration).to_string(),
     }
 }
 
@@ -303,6 +305,11 @@ mod tests {
         // With a long grace period it is only not what was asked for.
         let patient = Tuning { node_monitor_grace_period: seconds(50), ..flag };
         assert_eq!(names(&of_tuning(&patient, 1)), ["status-does-not-beat"]);
+    }
+
+    #[test]
+    fn a_longer_lease_alone_is_no_trap() {
+        assert_eq!(names(&of_tuning(&Tuning { node_lease_duration: seconds(60), ..Tuning::default() }, 1)), [""; 0]);
     }
 
     #[test]

@@ -25,13 +25,15 @@ pub fn tests() -> Vec<Trial> {
         test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
         test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
         test("offline::no_colour_when_piped", no_colour_when_piped),
+        test("offline::lint_tells_what_a_kind_config_means", lint_tells_what_a_kind_config_means),
+        test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
     ]
 }
 
 fn help_names_commands_and_exit_codes() {
     let output = Home::new().run(&["--help"]);
     output.exits(0);
-    for word in ["run", "validate", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
+    for word in ["run", "validate", "lint", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
         output.prints(word);
     }
 }
@@ -163,4 +165,33 @@ fn no_colour_when_piped() {
     assert!(!output.stdout.contains('\x1b'), "{}", output.stdout);
     let longest = output.stdout.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(longest <= 100, "{longest} columns where there is no terminal");
+}
+
+fn lint_tells_what_a_kind_config_means() {
+    let home = Home::new();
+    home.run(&["lint", "kind-configs", "--strict"])
+        .exits(0)
+        .prints("fast-detection")
+        .prints("predicted 3.0s to 6.0s")
+        .prints("66 000");
+    let json = home.run(&["lint", "-f", "kind-configs/fast-detection.yaml", "-o", "json", "--nodes", "5000"]);
+    let found: serde_json::Value = serde_json::from_str(&json.exits(0).stdout).unwrap();
+    assert_eq!(found[0]["outlook"]["cost"]["writesPerMinute"], 330_000.0);
+    assert_eq!(found[0]["outlook"]["settings"]["nodeMonitorGracePeriod"], 4.0);
+    home.run(&["lint", "kind-configs/default.yaml", "--kubernetes", "v1.31.0"]).exits(0).prints("node-monitor-grace-period 40s");
+}
+
+fn lint_has_exit_codes_of_its_own() {
+    let home = Home::new();
+    home.run(&["lint"]).exits(2).says("--context");
+    home.run(&["lint", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
+    home.run(&["lint", "experiments/workloads/web.yaml"]).exits(2).says("this is no kind config");
+    home.run(&["lint", "kind-configs", "--nodes", "5001"]).exits(2);
+    home.run(&["lint", "src/lint/testdata/article-indentation.yaml"]).exits(1).says("has no effect");
+    let warned = home.file("nameless.yaml", "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
+    let warned = warned.to_str().unwrap();
+    home.run(&["lint", warned]).exits(0).says("no `name:`");
+    home.run(&["lint", warned, "--strict"]).exits(1);
+    let kubeconfig = home.file("none", "apiVersion: v1\nkind: Config\n");
+    home.run(&["lint", "--context", "nowhere", "--kubeconfig", kubeconfig.to_str().unwrap()]).exits(4).says("nowhere");
 }

@@ -12,6 +12,6 @@ pub mod store;
 pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use header::{ClusterFacts, ClusterKind, Header, NodeFacts, ProbeHeader, Tuning, TuningSource};
-pub use outcome::{Outcome, Phase};
+pub use outcome::{Outcome, Phase, TlsCause};
 pub use record::{Change, Endpoint, Event, FaultPhase, NodeRole, Ready, Record};
 pub use store::{RunFolder, StoreError, Timeline};

@@ -27,4 +27,5 @@ pub use json::json_schema;
 pub use predict::{StepPrediction, predictions};
 pub use summary::Summary;
 pub use terminal::Style;
+pub use text::hang;
 pub use view::View;

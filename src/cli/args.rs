@@ -94,7 +94,7 @@ pub struct Access {
 /// `run`.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// Experiment files, or directories of them
+    /// Experiment files, or directories of them; `-` is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
     /// Built-in experiments by name (`get experiments` lists them)
@@ -148,7 +148,7 @@ pub enum Form {
 /// `validate`.
 #[derive(Debug, Args)]
 pub struct Validate {
-    /// Experiment files, or directories of them
+    /// Experiment files, or directories of them; `-` is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
     /// Built-in experiments by name
@@ -283,9 +283,22 @@ pub struct Get {
     /// What to list
     #[arg(value_enum)]
     pub what: Listing,
-    /// The form: `wide`, `json` or `yaml`; by default a table
-    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
-    pub output: Form,
+    /// The form of the list
+    #[arg(short, long, value_enum, default_value_t = ListForm::Text, value_name = "FORM")]
+    pub output: ListForm,
+}
+
+/// The forms of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListForm {
+    /// A table
+    Text,
+    /// A table with more columns
+    Wide,
+    /// JSON
+    Json,
+    /// The same as YAML
+    Yaml,
 }
 
 /// What `get` lists.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
@@ -11,6 +10,7 @@ use super::configz::KubeletSettings;
 use super::connect::Cluster;
 use super::error::ClusterError;
 use super::kind_nodes::{NodeContainer, container_of};
+use super::objects::{Container, Pod};
 use super::query::Node;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tuning, TuningSource};
 use crate::timeline::{format_duration, parse_duration};
@@ -121,7 +121,7 @@ fn monitor_of(managers: &[Pod], warnings: &mut Vec<String>) -> Option<Monitor> {
 }
 
 fn pod_monitor(pod: &Pod) -> Monitor {
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let containers = pod.spec.as_ref().and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
     let flag =
         |name: &str| containers.iter().find_map(|container| flag_of(container, name)).and_then(|value| parse_duration(&value));
     Monitor { period: flag("node-monitor-period"), grace: flag("node-monitor-grace-period") }

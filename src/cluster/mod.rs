@@ -13,6 +13,7 @@ mod kubeconfig;
 mod manifest;
 mod names;
 mod namespace;
+pub(crate) mod objects;
 mod query;
 mod readiness;
 mod workload;

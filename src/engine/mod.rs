@@ -11,6 +11,7 @@ pub mod blast_radius;
 pub mod clock;
 #[cfg(test)]
 mod fake_world;
+mod inotify;
 pub mod kind_world;
 pub mod ledger;
 pub mod live;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::abort::Abort;
+use super::inotify;
 use super::ledger::{Access, Debtor, Ledger, Obligation};
 use super::state_dir::{Lock, StateDir};
 use super::trouble::{Trouble, TroubleKind};
@@ -30,6 +31,8 @@ pub struct Site<'a> {
     pub node_image: Option<&'a str>,
     /// The context whose cluster may be harmed although it is not kind's.
     pub allow_context: Option<&'a str>,
+    /// Whether nothing may be changed, not even in the state directory.
+    pub only_look: bool,
 }
 
 /// The cluster that is wanted.
@@ -120,12 +123,14 @@ pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Foun
 async fn find_kind(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
     let docker = connect(&site.engine).await?;
     let kind = kind_program(site, &docker)?;
-    let (state, lock) = claim(site.state_dir, name)?;
-    if !kind.clusters().await.map_err(Trouble::refused_by)?.iter().any(|other| other == name) {
+    let (state, lock) = claim(site, name)?;
+    let clusters = kind.clusters().await.map_err(Trouble::refused_by)?;
+    if !clusters.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
     }
     say(&format!("kind cluster {name} is there"));
-    let ground = kind_ground(name, docker, &kind, state, lock).await?;
+    let mut ground = kind_ground(name, docker, &kind, state, lock).await?;
+    ground.warnings.extend(inotify::warning(clusters.len() - 1));
     refuse_other_settings(name, config, &ground)?;
     Ok(Found::Ground(Box::new(ground)))
 }
@@ -145,9 +150,15 @@ pub fn find_kind_program(path: &OsStr, engine: &Endpoint, docker: &Docker) -> Re
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
-fn claim(state_dir: &Path, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
-    let state = StateDir::open(state_dir, cluster)?;
-    let lock = state.lock()?;
+fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
+    let (state, lock) = match site.only_look {
+        true => StateDir::look(site.state_dir, cluster)?,
+        false => {
+            let state = StateDir::open(site.state_dir, cluster)?;
+            let lock = state.lock()?;
+            (state, lock)
+        }
+    };
     let ledger = Ledger::open(&state.ledger())?;
     let owed: Vec<String> = ledger.owed().iter().map(|entry| entry.obligation.describe()).collect();
     if owed.is_empty() {
@@ -161,8 +172,10 @@ async fn make(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> 
     let Wanted::Kind { name, config } = wanted else { unreachable!("only a kind cluster can be absent") };
     let docker = connect(&site.engine).await?;
     let kind = kind_program(site, &docker)?;
-    let (state, lock) = claim(site.state_dir, name)?;
+    let (state, lock) = claim(site, name)?;
     let mut ledger = Ledger::open(&state.ledger())?;
+    let others = kind.clusters().await.map_err(Trouble::refused_by)?.len();
+    inotify::warning(others).into_iter().for_each(|text| say(&format!("warning: {text}")));
     say(&format!("making the kind cluster {name}"));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = state.scratch("kubeconfig");
@@ -296,7 +309,7 @@ async fn context_ground(kubeconfig: &[PathBuf], context: Option<&str>, site: &Si
     let kubeconfig = kubeconfig.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
     let access = Access::Context { kubeconfig, context: cluster.context().to_owned(), cluster: name.clone() };
     // The same lock as a run that reaches the cluster by its name.
-    let claimed = claim(site.state_dir, &name)?;
+    let claimed = claim(site, &name)?;
     ground(ClusterKind::Kind, &name, docker, cluster, access, containers, claimed).await
 }
 

@@ -78,7 +78,8 @@ impl Session<'_> {
         let (id, short) = run_id(&anchor);
         let header = self.header(ground, &id, anchor, seed, repetition);
         let folder = RunFolder::create(self.runs_dir, &header).map_err(|e| {
-            Trouble::refused("cannot record the run").because(&e).hint("free the disk, or choose another directory with --runs-dir")
+            let hint = e.hint().unwrap_or("choose another directory with --runs-dir");
+            Trouble::refused("cannot record the run").because(&e).hint(hint)
         })?;
         let path = folder.path().to_owned();
         let (recorder, recording) = Recorder::start(folder, observer);

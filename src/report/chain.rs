@@ -45,7 +45,10 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     let many = found.probes.iter().filter(|probe| !probe.control).count() > 1;
     for probe in found.probes.iter().filter(|probe| !probe.control) {
         let name = if many { format!("{}: ", probe.name) } else { String::new() };
-        probe.windows.iter().for_each(|window| of_window(window, &name, &mut lines));
+        for (number, window) in probe.windows.iter().enumerate() {
+            let goes_on = number > 0 && probe.windows[number - 1].open;
+            of_window(window, goes_on, &name, &mut lines);
+        }
     }
     lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
@@ -106,15 +109,10 @@ fn stamped(own: Option<Seconds>) -> String {
 /// The engine's own word where there is one, else what the fault itself saw.
 fn effect(fault: &FaultFinding) -> Option<Line> {
     let (_, label, _) = words(&fault.kind);
-    let (action, said) = match fault.kind.as_str() {
-        "nodeStop" | "nodeKill" => ("die", "container died"),
-        "nodePause" => ("pause", "container paused"),
-        _ => ("", ""),
-    };
-    let engine = fault.engine.iter().find(|seen| seen.what == action);
+    let said = if fault.kind == "nodePause" { "container paused" } else { "container died" };
     // `docker stop` kills what has not ended in time: 128 + 9.
     let killed = fault.kind == "nodeStop" && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
-    match (engine, &fault.confirmed) {
+    match (fault.engine_saw(), &fault.confirmed) {
         (Some(seen), _) if killed => {
             Some(Line::new(seen.at, label, format!("{said}: it had not shut down in time, and was killed")))
         }
@@ -151,7 +149,7 @@ fn of_service(service: &ServiceFinding, predicted: Option<String>, lines: &mut V
 }
 
 /// When the last endpoint left, where that was only after the undo.
-fn left_late(service: &ServiceFinding) -> Option<When> {
+pub(super) fn left_late(service: &ServiceFinding) -> Option<When> {
     let left: Option<Vec<When>> = service.hit.iter().map(|endpoint| endpoint.left).collect();
     left.filter(|_| service.removed.is_none())?.into_iter().max_by_key(|when| when.latest)
 }
@@ -159,19 +157,30 @@ fn left_late(service: &ServiceFinding) -> Option<When> {
 /// Bursts of a window that have lines of their own.
 const MOST_BURSTS: usize = 5;
 
-fn of_window(window: &Window, name: &str, lines: &mut Vec<Line>) {
+/// `goes_on`: the window before it was still open when the undo was requested, which divides the two.
+fn of_window(window: &Window, goes_on: bool, name: &str, lines: &mut Vec<Line>) {
     let all = window.bursts.len();
+    let after = matches!(window.period, Period::AfterUndo { .. });
     for (number, burst) in window.bursts.iter().enumerate() {
         if number + 1 > MOST_BURSTS && number + 1 < all {
             continue;
         }
-        let again = if number > 0 || matches!(window.period, Period::AfterUndo { .. }) { " again" } else { "" };
+        let again = match number > 0 || after {
+            true if number == 0 && goes_on => " go on",
+            true => " again",
+            false => "",
+        };
         let in_flight = if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };
         let skipped = if all > MOST_BURSTS && number + 1 == all { format!(" of burst {all}") } else { String::new() };
-        let text = format!("{name}first failed request{skipped} sent{in_flight}");
+        let undo = if number == 0 && after { " after the undo was requested" } else { "" };
+        let text = format!("{name}first failed request{skipped} sent{undo}{in_flight}");
         let first = Line::new(burst.first_failure, &format!("errors{again}"), text);
         lines.push(first.within(burst.first_failure - burst.start.when.earliest));
-        lines.push(if window.open && number + 1 == all { failing(window, name) } else { healed(burst, again, name) });
+        lines.push(if window.open && number + 1 == all {
+            failing(window, name)
+        } else {
+            healed(burst, again.trim_end_matches(" go on"), name)
+        });
     }
 }
 
@@ -212,12 +221,14 @@ fn came_back(found: &Findings) -> Option<Line> {
 fn cut_short(timeline: &Timeline, found: &Findings) -> Option<Line> {
     let zero = crate::analysis::Zero::of(timeline).0;
     let at = |wanted: fn(&Event) -> bool| timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at));
+    let last = || timeline.records.last().map(|record| zero.at(record.at));
     match &found.completion {
         Completion::Complete => None,
+        Completion::Running => Some(Line::new(last()?, "so far", "the run still goes on")),
         Completion::Interrupted { signal } => {
             Some(Line::new(at(|e| matches!(e, Event::Interrupted { .. }))?, "interrupted", signal.clone()))
         }
         Completion::Failed { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone())),
-        Completion::Died => Some(Line::new(zero.at(timeline.records.last()?.at), "no more", "the timeline ends here")),
+        Completion::Died => Some(Line::new(last()?, "no more", "the timeline ends here")),
     }
 }

@@ -29,4 +29,5 @@ pub use ground::ground;
 pub use json::json_schema;
 pub use summary::Summary;
 pub use terminal::Style;
+pub use text::hang;
 pub use view::View;

@@ -154,7 +154,7 @@ fn marks(found: &Findings, spark: &Spark) -> String {
     row
 }
 
-/// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside`.
+/// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside: 24 of 1354 in all`.
 fn counts(probe: &ProbeFinding) -> String {
     let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
     let (inside, all) = probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
@@ -164,7 +164,8 @@ fn counts(probe: &ProbeFinding) -> String {
         return format!("{} of {} failed", settled.failed, settled.judged());
     };
     let parts: Vec<String> = probe.windows.iter().map(|window| in_window(window, window == first)).collect();
-    format!("{}, {} of {} outside", parts.join(", "), outside.0, outside.1)
+    let (failed, judged) = (settled.failed, settled.judged());
+    format!("{}, {} of {} outside: {failed} of {judged} in all", parts.join(", "), outside.0, outside.1)
 }
 
 fn in_window(window: &Window, first: bool) -> String {

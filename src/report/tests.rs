@@ -297,6 +297,15 @@ fn yaml_is_the_same_value() {
 }
 
 #[test]
+fn an_endpoint_that_left_after_the_undo_is_in_the_tables_too() {
+    let run = Run::new().endpoints(2, 1).kill(2000).endpoint(3000, Change::Changed, 0, "fast-detection-worker", false);
+    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (300, 2500)).file()).ended(10_000), experiment());
+    assert!(terminal(&judged, 100).contains("left web, after the undo"));
+    let summary = Summary::new(&judged.view());
+    assert_eq!((summary.removal, summary.unready().as_deref()), (None, Some("3.000s (after undo)")));
+}
+
+#[test]
 fn junit_of_two_runs() {
     let (good, bad) = (Judged::article(), gone_wrong());
     insta::assert_snapshot!(junit::render(&[good.view(), bad.view()]));

@@ -15,7 +15,7 @@ pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{ClusterFacts, ClusterKind, Header, NodeFacts, ProbeHeader, Tuning, TuningSource};
-pub use outcome::{Outcome, Phase};
+pub use outcome::{Outcome, Phase, TlsCause};
 pub use record::{Change, Endpoint, Event, FaultPhase, NodeRole, Ready, Record};
 pub use store::{RunFolder, StoreError, Timeline};
 pub use tuning::minor_version;

@@ -149,11 +149,14 @@ impl Model {
     fn refresh_controllers(&mut self) {
         let lives = self.leading(CONTROLLER_MANAGER).is_some_and(|node| self.lives(node, Component::ControllerManager));
         if !lives {
-            self.end_node_lifecycle();
-        } else if !self.agenda.is_set(Timer::Pass) {
-            self.agenda.set(Timer::Pass, self.now);
+            // One that is frozen finds on its thaw what its watches have brought meanwhile.
+            return self.end_node_lifecycle();
         }
-        let served = lives && self.api_for_controllers();
+        if !self.agenda.is_set(Timer::Pass) {
+            self.agenda.set(Timer::Pass, self.now);
+            self.kick_controllers();
+        }
+        let served = self.api_for_controllers();
         match (std::mem::replace(&mut self.etcd.controllers_served, served), served) {
             (true, false) => {
                 self.etcd.lost_at = self.now;

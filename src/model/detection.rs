@@ -65,8 +65,11 @@ const KILL: Duration = Duration::from_millis(300);
 const INSIDE: Duration = Duration::from_millis(1200);
 /// The kubelet waits between 1 and 1.04 times its setting from one heartbeat to the next.
 const JITTER: f64 = 1.04;
-/// The controller's loop sleeps the period *after* each pass: measured 1.0007 to 1.0011 s for 1 s.
-const PASS: f64 = 1.0011;
+/// The API keeps a status post's time in whole seconds, so that the controller does not see the second post in one.
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
+/// A pass takes so long, and the controller's loop sleeps the period *after* it: measured 1.0007 to 1.0011 s for 1 s.
+const PASS_LEAST: f64 = 0.000_7;
+const PASS_MOST: f64 = 0.001_1;
 
 const UPDATE: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(300);
@@ -211,9 +214,12 @@ pub fn predict(tuning: &Tuning, kubernetes: &str, end: KubeletEnd) -> Result<Pre
         let source = "this kind of fault ended the heartbeats within this of its request, measured on kind with Kubernetes 1.34.4";
         constants.push(Constant { name: "last heartbeat".into(), value: delay.into(), source: source.into() });
     }
-    let pass = period.as_secs_f64();
-    let earliest = f64::from(passes) * pass - JITTER * interval.as_secs_f64();
-    let latest = f64::from(passes + extra) * pass * PASS + delay.as_secs_f64();
+    let unseen = if beat == Heartbeat::Status && interval < WHOLE_SECOND { WHOLE_SECOND.as_secs_f64() } else { 0.0 };
+    let (pass, wait) = (period.as_secs_f64(), grace.as_secs_f64());
+    // Where passes are many, their own time adds up to a whole pass.
+    let fewest = (wait / (pass + PASS_MOST)).floor() + 1.0;
+    let earliest = (fewest * (pass + PASS_LEAST)).max(wait) - JITTER * interval.as_secs_f64() - unseen;
+    let latest = f64::from(passes + extra) * (pass + PASS_MOST) + delay.as_secs_f64();
     Ok(Prediction {
         detection: Between::new(earliest.into(), latest.into()),
         heartbeat: beat,

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Values are kept in millionths: microseconds of a time.
 const SCALE: f64 = 1e6;
+/// Values are kept up to a bit more than a day.
+const LARGEST: u64 = 100_000_000_000;
 /// To three significant digits: 4 ms of 4 s. The least and the largest are exact.
 const DIGITS: u8 = 3;
 
@@ -20,7 +22,7 @@ pub struct Distribution {
 
 impl Default for Distribution {
     fn default() -> Self {
-        let values = Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("0 to 5 digits are allowed"));
+        let values = Histogram::new_with_max(LARGEST, DIGITS).unwrap_or_else(|_| unreachable!("these bounds are allowed"));
         Self { values, never: 0, min: f64::INFINITY, max: f64::NEG_INFINITY }
     }
 }

@@ -7,7 +7,7 @@
 
 use super::action::Component;
 use super::agenda::Timer;
-use super::change::Change;
+use super::change::{Change, Power};
 use super::detection::Heartbeat;
 use super::machine::Model;
 use super::random::Random;
@@ -160,9 +160,12 @@ impl Model {
         self.with_pods_on(node, Model::work_on);
     }
 
-    /// What a kubelet that works has to do for a pod of its node now.
+    /// What a kubelet has to do for a pod of its node now. It knows its pods from the API alone.
     pub(super) fn work_on(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
+        if !pod.node.is_some_and(|node| self.nodes[node.0].kubelet_works()) {
+            return;
+        }
         let wait = match pod.container {
             Container::Running if pod.terminating => pod.stops_in,
             Container::Running => return,
@@ -183,10 +186,15 @@ impl Model {
     }
 
     /// Writes a pod's status as its kubelet sees it, where the API has another. What fails is written by the next comparison.
+    ///
+    /// In a shutdown the kubelet has ended before it looks at its containers again (it does so once a second): its pods' last word
+    /// is that they are ready, as recorded.
     pub(super) fn report(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
-        let Some(node) = pod.node.filter(|node| self.nodes[node.0].kubelet_works()) else { return };
-        debug_assert!(self.nodes[node.0].kubelet.running);
+        let speaks = |node: NodeId| self.nodes[node.0].kubelet_works() && self.nodes[node.0].power == Power::On;
+        if !pod.node.is_some_and(speaks) {
+            return;
+        }
         let runs = pod.container == Container::Running;
         if pod.terminating && !runs {
             return self.remove_pod(id);

@@ -4,7 +4,7 @@
 //! period. What it remembers is lost with its process, so a new leader starts every grace period from zero. It looks at its cache:
 //! while the API is away it goes on looking, and what it wants to write fails.
 
-use super::agenda::Timer;
+use super::agenda::{NEVER, Timer};
 use super::change::{Change, Taint};
 use super::eviction::{Health as ZoneHealth, Zone};
 use super::machine::Model;
@@ -110,6 +110,10 @@ impl Model {
 
     fn monitor(&mut self, node: NodeId) {
         let seen = self.nodes[node.0].cached.unwrap_or(self.nodes[node.0].object);
+        if self.nodes[node.0].health.is_none() && self.api_for_controllers() {
+            // A node that the controller has not seen before loses its NoExecute taints, and gets them again if it must.
+            self.mark_reachable(node);
+        }
         let Some(ready) = self.try_update_health(node, seen) else { return };
         if self.api_for_controllers() {
             self.evict_by(node, ready);
@@ -174,23 +178,25 @@ impl Model {
     /// `handleDisruption`: zones in which most nodes are not ready are evicted slowly or not at all; with all zones dead it is the
     /// controller that is cut off, and nothing is evicted.
     fn handle_disruption(&mut self) {
-        let all = |lifecycle: &NodeLifecycle| lifecycle.zones.iter().all(|zone| zone.health == ZoneHealth::Full);
-        let was_all = all(&self.lifecycle);
-        let mut is_all = true;
+        let was_all = self.lifecycle.zones.iter().all(|zone| zone.health == ZoneHealth::Full);
+        let is_all = (0..self.lifecycle.zones.len()).all(|zone| self.zone_health(zone).0 == ZoneHealth::Full);
+        match (was_all, is_all) {
+            (true, true) => {}
+            (false, true) => self.enter_full_disruption(),
+            (true, false) => self.leave_full_disruption(),
+            (false, false) => self.settle_zones(),
+        }
+    }
+
+    /// A zone in another state gets that state's rate.
+    fn settle_zones(&mut self) {
         for at in 0..self.lifecycle.zones.len() {
             let (health, nodes) = self.zone_health(at);
-            is_all &= health == ZoneHealth::Full;
             let (now, zone) = (self.now, &mut self.lifecycle.zones[at]);
-            if was_all || zone.health != health {
+            if zone.health != health {
                 zone.health = health;
                 zone.swap_limiter(health.interval(nodes), now);
             }
-        }
-        match (was_all, is_all) {
-            (false, true) => self.enter_full_disruption(),
-            (true, true) => self.lifecycle.zones.iter_mut().for_each(|zone| zone.swap_limiter(super::agenda::NEVER, 0)),
-            (true, false) => self.leave_full_disruption(),
-            (false, false) => {}
         }
     }
 
@@ -208,12 +214,20 @@ impl Model {
         for node in (0..self.nodes.len()).map(NodeId).filter(|_| writes) {
             self.mark_reachable(node);
         }
-        self.lifecycle.zones.iter_mut().for_each(|zone| zone.swap_limiter(super::agenda::NEVER, now));
+        for zone in &mut self.lifecycle.zones {
+            zone.health = ZoneHealth::Full;
+            zone.swap_limiter(NEVER, now);
+        }
     }
 
     fn leave_full_disruption(&mut self) {
         for health in self.nodes.iter_mut().filter_map(|node| node.health.as_mut()) {
             health.stamp = self.now;
+        }
+        for at in 0..self.lifecycle.zones.len() {
+            let (health, nodes) = self.zone_health(at);
+            self.lifecycle.zones[at].health = health;
+            self.lifecycle.zones[at].swap_limiter(health.interval(nodes), self.now);
         }
         self.want_taint_pass();
     }

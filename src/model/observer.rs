@@ -98,8 +98,8 @@ impl Observer {
         });
     }
 
+    /// The undo begins: requests sent later belong to it.
     pub(super) fn undone(&mut self, at: Nanos) {
-        self.account(at, at);
         if let Some(fault) = &mut self.fault {
             fault.undo = Some(at);
         }
@@ -169,11 +169,17 @@ impl Observer {
         self.pods[pod.0].backend = backend;
     }
 
-    /// Books the time since the last change: failures were sent until `until`.
+    /// The trial's story of this fault ends.
+    pub(super) fn finish(&mut self, at: Nanos) -> Option<Fault> {
+        self.account(at, at);
+        self.fault
+    }
+
+    /// Books the time since the last change, as far as it lies before the undo: failures were sent until `until`.
     fn account(&mut self, at: Nanos, until: Nanos) {
         let Clients { share, since } = self.clients;
-        let until = until.max(since);
-        if let Some(fault) = self.fault.as_mut().filter(|fault| fault.undo.is_none() && share > 0.0 && until > since) {
+        let until = self.fault.and_then(|fault| fault.undo).map_or(until, |undo| until.min(undo));
+        if let Some(fault) = self.fault.as_mut().filter(|_| share > 0.0 && until > since) {
             fault.window.first.get_or_insert(since);
             fault.window.last = until;
             fault.window.failed += share * (until - since) as f64;

@@ -1,21 +1,32 @@
 //! What the machines do together.
 
+mod closed_form;
+mod control_plane;
+mod controllers;
+mod trials;
+
 use std::time::Duration;
 
 use super::*;
-use crate::timeline::{NodeRole, Ready, Tuning};
+use crate::timeline::{Ready, Tuning};
 
 fn seconds(n: f64) -> Duration {
     Duration::from_secs_f64(n)
 }
 
-fn tuned() -> Tuning {
+fn tuning(status: Option<f64>, lease: f64, period: f64, grace: f64) -> Tuning {
     Tuning {
-        node_status_update_frequency: Some(seconds(1.0)),
-        node_monitor_period: Some(seconds(1.0)),
-        node_monitor_grace_period: Some(seconds(4.0)),
+        node_status_update_frequency: status.map(seconds),
+        node_lease_duration: Some(seconds(4.0 * lease)),
+        node_monitor_period: Some(seconds(period)),
+        node_monitor_grace_period: Some(seconds(grace)),
         ..Tuning::default()
     }
+}
+
+/// The article's: status every second, a pass every second, 4 s of grace.
+fn tuned() -> Tuning {
+    tuning(Some(1.0), 10.0, 1.0, 4.0)
 }
 
 /// A cluster, what it told, and shorthands.
@@ -25,9 +36,23 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn of(tuning: &Tuning, planes: usize, workers: usize, seed: u64) -> Self {
+    fn of(tuning: &Tuning, topology: &Topology, seed: u64) -> Self {
         let settings = Settings::of(tuning, "v1.34.4").unwrap();
-        Self { model: Model::new(settings, &Topology::kind("k", planes, workers), seed), told: Vec::new() }
+        Self { model: Model::new(settings, topology, seed), told: Vec::new() }
+    }
+
+    fn tuned(planes: usize, workers: usize, seed: u64) -> Self {
+        Self::of(&tuned(), &Topology::kind("k", planes, workers), seed)
+    }
+
+    fn owner(&mut self, at: f64, pod: PodSpec, replicas: usize) -> OwnerId {
+        let told = &mut self.told;
+        self.model.create_owner(seconds(at), pod, replicas, &mut |at, change| told.push((at.as_secs_f64(), change)))
+    }
+
+    fn pod(&mut self, at: f64, pod: PodSpec) -> PodId {
+        let told = &mut self.told;
+        self.model.create_pod(seconds(at), pod, &mut |at, change| told.push((at.as_secs_f64(), change)))
     }
 
     fn until(&mut self, to: f64) -> &mut Self {
@@ -42,47 +67,47 @@ impl Cluster {
         self
     }
 
-    /// The first time from `since` on at which something was told.
-    fn first(&self, since: f64, which: impl Fn(&Change) -> bool) -> Option<f64> {
-        self.told.iter().find(|(at, change)| *at >= since && which(change)).map(|(at, _)| *at)
+    /// When something was told, from `since` on.
+    fn when(&self, since: f64, which: impl Fn(&Change) -> bool) -> Vec<f64> {
+        self.told.iter().filter(|(at, change)| *at >= since && which(change)).map(|(at, _)| *at).collect()
     }
 
-    fn unknown(&self, since: f64, node: NodeId) -> Option<f64> {
-        self.first(since, |c| matches!(c, Change::NodeReady { node: n, ready: Ready::Unknown, .. } if *n == node))
+    fn first(&self, since: f64, which: impl Fn(&Change) -> bool) -> Option<f64> {
+        self.when(since, which).first().copied()
+    }
+
+    /// When a node's Ready became this.
+    fn became(&self, since: f64, node: usize, wanted: Ready) -> Option<f64> {
+        self.first(since, |c| matches!(c, Change::NodeReady { node: n, ready, .. } if n.0 == node && *ready == wanted))
+    }
+
+    fn tainted(&self, since: f64, taint: Taint) -> Vec<f64> {
+        self.when(since, |c| matches!(c, Change::Taint { taint: t, present: true, .. } if *t == taint))
     }
 }
 
-#[test]
-fn scratch() {
-    let mut c = Cluster::of(&tuned(), 1, 2, 1);
-    let told = &mut c.told;
-    let spec = PodSpec::default();
-    c.model.create_owner(seconds(1.0), spec, 2, &mut |at, change| told.push((at.as_secs_f64(), change)));
-    c.until(20.0);
-    c.at(20.3, Action::Stop { node: NodeId(1), grace: seconds(10.0) });
-    c.until(45.0);
-    c.at(45.0, Action::Start { node: NodeId(1) });
-    c.until(60.0);
-    for (at, change) in &c.told {
-        if !matches!(change, Change::Beat { .. } | Change::LeaseRenewed { .. }) {
-            println!("{at:.3} {change:?}");
-        }
+fn stop(node: usize) -> Action {
+    Action::Stop { node: NodeId(node), grace: seconds(10.0) }
+}
+
+fn pause(node: usize) -> Action {
+    Action::Pause { node: NodeId(node) }
+}
+
+fn one_fault(kind: FaultKind, hold: f64) -> Scenario {
+    Scenario {
+        topology: Topology::kind("k", 1, 2),
+        pods: vec![NodeId(1), NodeId(2)],
+        pod: PodSpec::default(),
+        owned: true,
+        asked_from: NodeId(0),
+        timeout: seconds(0.2),
+        steps: vec![Step::Fault { kind, node: NodeId(1), hold: seconds(hold) }],
+        horizon: seconds(60.0),
     }
-    let mut detections: Vec<f64> = (0..4000)
-        .map(|seed| {
-            let mut c = Cluster::of(&tuned(), 1, 2, seed);
-            c.until(30.0).at(30.0, Action::Pause { node: NodeId(1) }).until(40.0);
-            c.unknown(30.0, NodeId(1)).unwrap() - 30.0
-        })
-        .collect();
-    detections.sort_by(f64::total_cmp);
-    for q in [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.9999] {
-        println!("{q} {:.3}", detections[(q * 4000.0) as usize]);
-    }
-    let mut bins = [0; 40];
-    for d in detections {
-        bins[(d * 5.0) as usize] += 1;
-    }
-    println!("{bins:?}");
-    let _ = NodeRole::Worker;
+}
+
+fn forecast_one(tuning: &Tuning, kind: FaultKind, hold: f64, trials: u32, seed: u64) -> FaultForecast {
+    let settings = Settings::of(tuning, "v1.34.4").unwrap();
+    forecast(&one_fault(kind, hold), &settings, trials, seed).faults.remove(0)
 }

@@ -125,8 +125,8 @@ impl<'a> Trial<'a> {
                     let hit = scenario.pods.contains(node);
                     self.fault(*kind, *node, nanos(*hold));
                     self.until_well(horizon);
-                    if let (Some(forecast), Some(fault)) = (into.next(), &self.observer.fault) {
-                        forecast.add(fault, hit, confirmation(*kind));
+                    if let (Some(forecast), Some(fault)) = (into.next(), self.observer.finish(self.model.now)) {
+                        forecast.add(&fault, hit, confirmation(*kind));
                     }
                 }
             }

@@ -169,9 +169,7 @@ impl Model {
     pub(super) fn bind(&mut self, pod: PodId, node: NodeId) {
         self.pods[pod.0].node = Some(node);
         self.tell(Change::PodBound { pod, node });
-        if self.nodes[node.0].kubelet_works() {
-            self.work_on(pod);
-        }
+        self.work_on(pod);
         self.tolerate(pod);
     }
 
@@ -186,14 +184,14 @@ impl Model {
         }
         self.agenda.clear(Timer::Evict(id));
         self.agenda.clear(Timer::Bind(id));
-        let Some(node) = self.pods[id.0].node.filter(|_| !force) else { return self.remove_pod(id) };
+        if force || self.pods[id.0].node.is_none() {
+            return self.remove_pod(id);
+        }
         self.want_endpoint(id);
         if let Some(owner) = self.pods[id.0].owner {
             self.want_owner(owner);
         }
-        if self.nodes[node.0].kubelet_works() {
-            self.work_on(id);
-        }
+        self.work_on(id);
     }
 
     pub(super) fn remove_pod(&mut self, id: PodId) {

@@ -4,7 +4,9 @@
 //! the grace period has gone by. Its loop sleeps the monitor period after each pass, so n = ceil(grace / period) passes always
 //! suffice. With a heartbeat every h, NotReady comes between `n p - h` and `n p + p` after the kubelet's last breath where the lease
 //! is the heartbeat, and up to `n p + 2 p` where the node's status is: a changed status makes the controller forget the lease that it
-//! knew, so that its next pass takes the old lease for a renewal (`tryUpdateNodeHealth`).
+//! knew, so that its next pass takes the old lease for a renewal (`tryUpdateNodeHealth`). Where the lease is the heartbeat, a status is
+//! posted all the same, every five minutes: of the failures just after one, some are found up to `n p + 2 p` too (with the defaults 31
+//! of 4000 simulated ones). The interval leaves them out.
 //!
 //! Only settings go in, never a measurement of the run.
 

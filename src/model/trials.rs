@@ -33,7 +33,7 @@ pub struct FaultForecast {
     pub errors_until: Distribution,
     /// From the first failing request to the last, as sent, between fault and undo.
     pub error_window: Distribution,
-    /// Of the requests in that window, the share that fails (0 to 1).
+    /// Of the requests in that window, the share that fails (0 to 1): the one to be expected, since kube-proxy draws a back end for each.
     pub failed_share: Distribution,
     /// From the fault's request until as many endpoints were ready elsewhere as there were before.
     pub rescheduling: Distribution,

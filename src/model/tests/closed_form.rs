@@ -69,7 +69,6 @@ fn the_defaults_lie_inside_but_for_the_status_every_five_minutes() {
     assert!(least <= seen.min.unwrap() && seen.max.unwrap() <= most + 5.01, "{least} {seen:?} {most}");
     let late: u32 = detection.bins(0.1).iter().filter(|bin| bin.from > most).map(|bin| bin.n).sum();
     let share = f64::from(late) / 4000.0;
-    println!("beyond {most}: {share}");
     assert!(share < 0.02, "{share}");
 }
 
@@ -120,7 +119,6 @@ fn the_tuned_case_has_two_humps() {
     let extra: Vec<f64> = (0..1000).map(|seed| extra_passes(&tuned(), seed)).collect();
     let near = |hump: f64| extra.iter().filter(|e| (*e - hump).abs() < 0.01).count();
     let (first, second) = (near(0.0), near(1.0));
-    println!("first hump {first}, second {second} of 1000");
     assert!(first + second > 950, "{first} {second}");
     assert!((400..600).contains(&second), "{second}");
 }

@@ -64,7 +64,6 @@ fn after_a_short_absence_of_the_api_living_nodes_may_be_found_dead() {
         found += usize::from(cluster.became(20.0, 1, Ready::Unknown).is_some());
         assert_eq!(cluster.model.node(NodeId(1)).ready, Ready::True);
     }
-    println!("found dead: {found} of 100");
     assert!((10..100).contains(&found), "{found}");
 }
 

@@ -1,6 +1,7 @@
 //! What the program does without any cluster: usage, mistakes, reports of recorded runs.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -13,6 +14,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test("offline::help_names_commands_and_exit_codes", help_names_commands_and_exit_codes),
         test("offline::bad_usage_is_2", bad_usage_is_2),
+        test("offline::an_experiment_comes_from_standard_input", an_experiment_comes_from_standard_input),
         test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
         test("offline::all_mistakes_are_told_at_once", all_mistakes_are_told_at_once),
         test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
@@ -45,6 +47,19 @@ fn bad_usage_is_2() {
     home.run(&["run", "--repaet", "3"]).exits(2).says("--repeat");
     home.run(&["run", "-f", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
     home.run(&["run", "worker-stop-fast", "--repeat", "0"]).exits(2);
+    home.run(&["report", "nosuch"]).exits(2).says("get runs");
+    home.run(&["get", "runs", "-o", "junit"]).exits(2).says("text, wide, json, yaml");
+}
+
+fn an_experiment_comes_from_standard_input() {
+    let home = Home::new();
+    let validate = |folder: &str| {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let experiment = File::open(project.join("experiments/worker-stop-fast.yaml")).unwrap();
+        home.finish(home.command(&["validate", "-f", "-"]).current_dir(project.join(folder)).stdin(experiment))
+    };
+    validate("experiments").exits(0).prints("<stdin>: valid");
+    validate("src").exits(2).says("paths are relative to the working directory");
 }
 
 fn every_built_in_experiment_is_valid() {

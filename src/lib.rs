@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod cli;
 pub mod cluster;
 pub mod docker;
+pub mod embedded;
 pub mod engine;
 pub mod experiment;
 pub mod fault;

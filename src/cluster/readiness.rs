@@ -1,8 +1,9 @@
 //! Whether a workload is ready, what it waits for, and whether the waiting is in vain.
 
 use k8s_openapi::api::core::v1::Event;
-use kube::ResourceExt;
 use kube::api::{Api, ListParams};
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
@@ -40,10 +41,9 @@ impl Cluster {
         let all = ListParams::default;
         let deployments: Vec<Deployment> =
             self.list_all("list the Deployments", Api::namespaced(client(), namespace), all()).await?;
-        let stateful: Vec<StatefulSet> =
-            self.list_all("list the StatefulSets", Api::namespaced(client(), namespace), all()).await?;
-        let daemons: Vec<DaemonSet> = self.list_all("list the DaemonSets", Api::namespaced(client(), namespace), all()).await?;
-        let jobs: Vec<Job> = self.list_all("list the Jobs", Api::namespaced(client(), namespace), all()).await?;
+        let stateful: Vec<StatefulSet> = self.list_served("list the StatefulSets", Api::namespaced(client(), namespace)).await?;
+        let daemons: Vec<DaemonSet> = self.list_served("list the DaemonSets", Api::namespaced(client(), namespace)).await?;
+        let jobs: Vec<Job> = self.list_served("list the Jobs", Api::namespaced(client(), namespace)).await?;
         let pods: Vec<Pod> = self.list_all("list the pods", Api::namespaced(client(), namespace), all()).await?;
         let services: Vec<Service> = self.list_all("list the Services", Api::namespaced(client(), namespace), all()).await?;
         let mut waiting: Vec<String> = Vec::new();
@@ -63,6 +63,17 @@ impl Cluster {
             stuck = self.refused_pods(namespace).await?;
         }
         Ok(Readiness { ready: waiting.is_empty() && stuck.is_none(), waiting, stuck })
+    }
+
+    /// A whole list; empty where the server does not have the kind, and so nobody has any.
+    async fn list_served<K>(&self, what: &str, api: Api<K>) -> Result<Vec<K>, ClusterError>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        match self.list_all(what, api, ListParams::default()).await {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            listed => listed,
+        }
     }
 
     /// Pods that a controller was not allowed to make: only the events say so.

@@ -9,6 +9,7 @@ const EVERYTHING: &[&str] = &[
     "cli",
     "cluster",
     "docker",
+    "embedded",
     "engine",
     "experiment",
     "fault",
@@ -41,7 +42,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("probe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
         ("agent", &["probe", "docker", "timeline"]),
-        ("engine", &["agent", "cluster", "docker", "experiment", "fault", "probe", "timeline", "watch"]),
+        ("embedded", &["model", "stats", "timeline"]),
+        ("engine", &["agent", "cluster", "docker", "embedded", "experiment", "fault", "probe", "timeline", "watch"]),
         ("cli", EVERYTHING),
     ])
 }
@@ -51,6 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("bollard", &["docker"]),
     ("kube", &["cluster", "watch"]),
     ("k8s_openapi", &["cluster", "watch"]),
+    ("hyper", &["embedded"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
     ("indicatif", &["cli"]),

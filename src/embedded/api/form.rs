@@ -1,0 +1,104 @@
+//! In which form a client wants its answer.
+
+use serde_json::{Value, json};
+
+use super::table::{self, Include};
+use super::{ApiError, new_events};
+use crate::embedded::store::{Kind, kinds};
+
+/// A form of objects and lists of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As they are.
+    Plain,
+    /// As rows for people.
+    Table(Include),
+    /// Only their metadata.
+    Metadata,
+}
+
+impl Form {
+    /// The first that we have of those that a client names.
+    pub(super) fn of(accept: &str, include: &str) -> Result<Self, ApiError> {
+        if accept.trim().is_empty() {
+            return Ok(Self::Plain);
+        }
+        let form = |range: &str| {
+            let mut parts = range.split(';').map(str::trim);
+            let json = ["application/json", "application/*", "*/*"].contains(&parts.next().unwrap_or_default());
+            let wants: Vec<&str> = parts.filter(|part| !part.starts_with("q=") && !part.starts_with("charset=")).collect();
+            let wanted = |what: &str| wants.contains(&what);
+            match (json, wanted("as=Table"), wanted("as=PartialObjectMetadata") || wanted("as=PartialObjectMetadataList")) {
+                (true, true, _) if wanted("v=v1") => Some(Self::Table(Include::of(include))),
+                (true, _, true) if wanted("v=v1") => Some(Self::Metadata),
+                (true, false, false) => Some(Self::Plain),
+                _ => None,
+            }
+        };
+        accept
+            .split(',')
+            .find_map(form)
+            .ok_or_else(|| ApiError::new(406, "NotAcceptable", "only the following media types are accepted: application/json"))
+    }
+
+    /// One object.
+    pub(super) fn object(self, kind: &'static Kind, object: &Value) -> Value {
+        match self {
+            Self::Plain => plain(kind, object),
+            Self::Table(include) => {
+                table::table(kind, &[object], json!({"resourceVersion": object["metadata"]["resourceVersion"]}), include)
+            }
+            Self::Metadata => metadata(object),
+        }
+    }
+
+    /// A list with its metadata.
+    pub(super) fn list(self, kind: &'static Kind, objects: &[&Value], meta: Value) -> Value {
+        let items = |form: &dyn Fn(&Value) -> Value| objects.iter().map(|object| form(object)).collect::<Vec<_>>();
+        match self {
+            Self::Plain => json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": meta,
+                "items": items(&|object| plain(kind, object))}),
+            Self::Table(include) => table::table(kind, objects, meta, include),
+            Self::Metadata => json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
+                "items": items(&metadata)}),
+        }
+    }
+
+    /// What a watch says when it has nothing to say: only how far it is.
+    pub(super) fn bookmark(self, kind: &'static Kind, revision: u64, initial_end: bool) -> Value {
+        let mut meta = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        if initial_end {
+            meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        match self {
+            Self::Plain => json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": meta}),
+            Self::Table(include) => table::table(kind, &[], meta, include),
+            Self::Metadata => metadata(&json!({"metadata": meta})),
+        }
+    }
+}
+
+fn plain(kind: &'static Kind, object: &Value) -> Value {
+    if kind == &kinds::NEW_EVENTS { new_events::from_core(object) } else { object.clone() }
+}
+
+pub(super) fn metadata(object: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_that_we_have_counts() {
+        let of = |accept: &str| Form::of(accept, "").ok();
+        let table = Some(Form::Table(Include::Metadata));
+        assert_eq!(of("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), table);
+        assert_eq!(of("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"), Some(Form::Plain));
+        assert_eq!(of("application/vnd.kubernetes.protobuf, application/json"), Some(Form::Plain));
+        assert_eq!(of(""), Some(Form::Plain));
+        assert_eq!(of("application/vnd.kubernetes.protobuf"), None);
+        assert_eq!(of("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"), Some(Form::Metadata));
+    }
+}

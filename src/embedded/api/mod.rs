@@ -1,0 +1,39 @@
+//! Kubernetes' REST API over the store, on loopback: enough of it that kubectl and this program's own client see no difference.
+
+mod availability;
+mod body;
+mod defaults;
+mod delete;
+mod discovery;
+mod error;
+mod form;
+mod hooks;
+mod kubeconfig;
+mod new_events;
+mod openapi;
+mod patch;
+mod port;
+mod protobuf;
+mod query;
+mod read;
+mod respond;
+mod route;
+mod scale;
+mod server;
+mod table;
+mod target;
+mod validate;
+mod watch;
+mod write;
+
+pub use availability::Availability;
+pub use error::ApiError;
+pub use hooks::{Deletion, Hooks, Operation, Proxied};
+pub use server::ApiServer;
+
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod list_watch_tests;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,70 @@
+//! The ways to say what should change in an object.
+
+mod json_patch;
+mod merge;
+mod strategic;
+
+use serde_json::Value;
+
+use super::ApiError;
+use super::body;
+
+/// How a change is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// A list of operations (RFC 6902).
+    Json,
+    /// What is given is set, null takes away (RFC 7386).
+    Merge,
+    /// The same, with lists joined by their items' names.
+    Strategic,
+    /// What a client wants to own. Owners are not kept here, so nobody's claim is in the way: every apply is a forced one.
+    Apply,
+}
+
+/// A change.
+#[derive(Clone, Debug)]
+pub(super) struct Patch {
+    style: Style,
+    content: Value,
+}
+
+impl Patch {
+    /// Reads one by its content type.
+    pub(super) fn read(content_type: &str, bytes: &[u8]) -> Result<Self, ApiError> {
+        let style = match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/json-patch+json" => Style::Json,
+            "application/merge-patch+json" => Style::Merge,
+            "application/strategic-merge-patch+json" => Style::Strategic,
+            "application/apply-patch+yaml" => Style::Apply,
+            other => {
+                let message = format!(
+                    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
+                     application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml; got {other}"
+                );
+                return Err(ApiError::new(415, "UnsupportedMediaType", message));
+            }
+        };
+        let content = body::read(if style == Style::Apply { "application/yaml" } else { "application/json" }, bytes)?;
+        match (style, content.is_object(), content.is_array()) {
+            (Style::Json, _, true) | (Style::Merge | Style::Strategic | Style::Apply, true, _) => Ok(Self { style, content }),
+            _ => Err(ApiError::bad_request("the patch is not of the form that its content type says")),
+        }
+    }
+
+    /// What is to be made where nothing is there to be changed; `None` where that is an error.
+    pub(super) fn creates(&self) -> Option<&Value> {
+        (self.style == Style::Apply).then_some(&self.content)
+    }
+
+    /// The object as it should be.
+    pub(super) fn apply(&self, object: &Value) -> Result<Value, ApiError> {
+        let mut new = object.clone();
+        match self.style {
+            Style::Json => json_patch::apply(&mut new, &self.content)?,
+            Style::Merge => merge::apply(&mut new, &self.content),
+            Style::Strategic | Style::Apply => strategic::apply(&mut new, &self.content),
+        }
+        Ok(new)
+    }
+}

@@ -1,0 +1,176 @@
+//! Which part of the API a request is for.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::form::Form;
+use super::patch::Patch;
+use super::query::Query;
+use super::respond::{Answer, json, text};
+use super::server::Served;
+use super::target::Target;
+use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch, write};
+
+/// How long the API server waits for an etcd that has no quorum (7 s: its own 5 s and two elections).
+const ETCD_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// What a client asks.
+struct Ask {
+    method: Method,
+    path: String,
+    query: Query,
+    accept: String,
+    content_type: String,
+    body: Bytes,
+}
+
+/// Answers a request, unless the server is frozen.
+pub(super) async fn answer(served: Arc<Served>, request: http::Request<Incoming>) -> Result<Answer, Infallible> {
+    served.availability.until(|now| now != Availability::Hanging).await;
+    let answer = match take(request).await {
+        Ok(ask) => dispatch(&served, &ask).await,
+        Err(error) => Err(error),
+    };
+    // It may have been frozen in between.
+    served.availability.until(|now| now != Availability::Hanging).await;
+    Ok(answer.unwrap_or_else(|error| json(error.code, &error.status())))
+}
+
+async fn take(request: http::Request<Incoming>) -> Result<Ask, ApiError> {
+    let header = |name: http::HeaderName| {
+        let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.collect::<Vec<_>>().join(",")
+    };
+    let (accept, content_type) = (header(http::header::ACCEPT), header(http::header::CONTENT_TYPE));
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let (method, path) = (request.method().clone(), request.uri().path().trim_end_matches('/').to_owned());
+    Ok(Ask { method, path, query, accept, content_type, body: body::collect(request.into_body()).await? })
+}
+
+async fn dispatch(served: &Arc<Served>, ask: &Ask) -> Result<Answer, ApiError> {
+    let parts: Vec<&str> = ask.path.split('/').filter(|part| !part.is_empty()).collect();
+    let found = |value: Option<Value>| value.map(|value| json(200, &value)).ok_or_else(ApiError::no_such_path);
+    match parts.as_slice() {
+        ["version"] => Ok(json(200, &discovery::version(&served.version))),
+        ["healthz" | "livez" | "readyz", ..] => Ok(health(served)),
+        ["api"] => Ok(json(200, &discovery::core_versions(&served.address.to_string()))),
+        ["api", version] => found(discovery::resources("", version)),
+        ["apis"] => Ok(json(200, &discovery::groups())),
+        ["apis", group] => found(discovery::one_group(group)),
+        ["apis", group, version] => found(discovery::resources(group, version)),
+        ["openapi", "v3"] => Ok(json(200, &openapi::index())),
+        ["openapi", "v3", root @ ..] => found(openapi::of_group(&root.join("/"))),
+        _ => objects(served, ask, &Target::parse(&ask.path)?).await,
+    }
+}
+
+fn health(served: &Served) -> Answer {
+    match served.availability.now() {
+        Availability::EtcdDown => text(500, "text/plain; charset=utf-8", "[-]etcd failed: reason withheld\n"),
+        _ => text(200, "text/plain; charset=utf-8", "ok"),
+    }
+}
+
+/// Objects, and parts of them.
+async fn objects(served: &Arc<Served>, ask: &Ask, target: &Target) -> Result<Answer, ApiError> {
+    let watches = ask.method == Method::GET && ask.query.flag("watch");
+    if !from_cache(ask, target, watches) {
+        etcd(served).await?;
+    }
+    let form = Form::of(&ask.accept, ask.query.text("includeObject"))?;
+    match (&target.name, target.part.as_deref()) {
+        _ if watches => watch::watch(served, target, &ask.query, form),
+        (None, _) => collection(served, ask, target, form).await,
+        (Some(name), None) => one(served, ask, target, name, form),
+        (Some(name), Some("status")) if target.kind.has_status => one(served, ask, target, name, form),
+        (Some(name), Some("scale")) if target.kind.has_scale => scaled(served, ask, target, name),
+        (Some(name), Some("proxy")) if target.kind.plural == "nodes" && ask.method == Method::GET => {
+            let (content_type, answer) = served.hooks.node_proxy(name, &target.rest).await?;
+            Ok(text(200, content_type, answer))
+        }
+        (Some(_), Some(part)) => {
+            Err(ApiError::new(404, "NotFound", format!("this cluster is a model: its {} have no {part}", target.kind.plural)))
+        }
+    }
+}
+
+/// Whether the API server can answer this from its cache: what may be old, and watches.
+fn from_cache(ask: &Ask, target: &Target, watches: bool) -> bool {
+    let may_be_old = ask.query.text("resourceVersion") == "0" && ask.query.text("continue").is_empty();
+    watches || (ask.method == Method::GET && (may_be_old || target.part.as_deref() == Some("proxy")))
+}
+
+/// Waits for etcd as long as the API server does.
+async fn etcd(served: &Served) -> Result<(), ApiError> {
+    let back = served.availability.until(|now| now != Availability::EtcdDown);
+    let waited = tokio::time::timeout(ETCD_TIMEOUT, back).await;
+    waited.map_err(|_| ApiError::new(500, "", "etcdserver: request timed out"))
+}
+
+async fn collection(served: &Arc<Served>, ask: &Ask, target: &Target, form: Form) -> Result<Answer, ApiError> {
+    match ask.method {
+        Method::GET => read::list(served, target, &ask.query, form).await,
+        Method::POST if target.kind.namespaced && target.namespace.is_empty() => {
+            Err(ApiError::bad_request("an empty namespace may not be set during creation"))
+        }
+        Method::POST => {
+            let made = write::create(served, target, body::read(&ask.content_type, &ask.body)?, write::is_dry(&ask.query)?)?;
+            Ok(json(201, &form.object(target.kind, &made)))
+        }
+        Method::DELETE => {
+            let gone = delete::all(served, target, &ask.query, &options(ask)?)?;
+            let gone: Vec<&Value> = gone.iter().map(AsRef::as_ref).collect();
+            let meta = serde_json::json!({"resourceVersion": served.store.revision().to_string()});
+            Ok(json(200, &form.list(target.kind, &gone, meta)))
+        }
+        _ => Err(not_allowed()),
+    }
+}
+
+/// One object, or its status.
+fn one(served: &Served, ask: &Ask, target: &Target, name: &str, form: Form) -> Result<Answer, ApiError> {
+    let shown = |object: &Value| json(200, &form.object(target.kind, object));
+    let dry = write::is_dry(&ask.query)?;
+    match ask.method {
+        Method::GET => read::get(served, target, name, form),
+        Method::PUT => {
+            let sent = body::read(&ask.content_type, &ask.body)?;
+            Ok(shown(&*write::replace(served, target, name, sent, dry)?))
+        }
+        Method::PATCH => {
+            let patch = Patch::read(&ask.content_type, &ask.body)?;
+            Ok(shown(&*write::patch(served, target, name, &patch, dry)?))
+        }
+        Method::DELETE if target.part.is_none() => Ok(json(200, &delete::one(served, target, name, &options(ask)?)?)),
+        _ => Err(not_allowed()),
+    }
+}
+
+fn scaled(served: &Served, ask: &Ask, target: &Target, name: &str) -> Result<Answer, ApiError> {
+    let dry = write::is_dry(&ask.query)?;
+    let scale = match ask.method {
+        Method::GET => {
+            let found = served.store.get(target.kind, &target.namespace, name);
+            scale::of(&*found.ok_or_else(|| ApiError::not_found(target.kind, name))?)
+        }
+        Method::PUT => scale::replace(served, target, name, &body::read(&ask.content_type, &ask.body)?, dry)?,
+        Method::PATCH => scale::patch(served, target, name, &Patch::read(&ask.content_type, &ask.body)?, dry)?,
+        _ => return Err(not_allowed()),
+    };
+    Ok(json(200, &scale))
+}
+
+fn options(ask: &Ask) -> Result<delete::Options, ApiError> {
+    let body = if ask.body.is_empty() { Value::Null } else { body::read(&ask.content_type, &ask.body)? };
+    delete::Options::read(&body, &ask.query)
+}
+
+fn not_allowed() -> ApiError {
+    ApiError::method_not_allowed("the server does not allow this method on the requested resource")
+}

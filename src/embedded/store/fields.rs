@@ -1,0 +1,119 @@
+//! Field selectors: `spec.nodeName=worker,status.phase!=Failed`.
+
+use serde_json::Value;
+
+use super::Kind;
+
+/// Conditions on an object's fields, all of which must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldSelector(Vec<(String, bool, String)>);
+
+/// The fields by which a kind can be selected, beside its name and namespace.
+fn selectable(kind: &Kind) -> &'static [&'static str] {
+    match kind.plural {
+        "pods" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        "nodes" => &["spec.unschedulable"],
+        "services" => &["spec.clusterIP", "spec.type"],
+        "namespaces" => &["status.phase"],
+        "secrets" => &["type"],
+        "replicasets" => &["status.replicas"],
+        "events" => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        _ => &[],
+    }
+}
+
+impl FieldSelector {
+    /// Reads the form of a query. Errors with what this kind can't be selected by, in Kubernetes' words.
+    pub fn parse(text: &str, kind: &Kind) -> Result<Self, String> {
+        let mut all = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (field, is, value) =
+                condition(part).ok_or_else(|| format!("invalid selector: '{part}'; can't understand '{part}'"))?;
+            let own = field == "metadata.name" || (field == "metadata.namespace" && kind.namespaced);
+            if !own && !selectable(kind).contains(&field) {
+                return Err(format!("field label not supported: {field}"));
+            }
+            all.push((field.to_owned(), is, value.to_owned()));
+        }
+        Ok(Self(all))
+    }
+
+    /// Whether it asks for nothing, and so takes everything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this object is meant.
+    pub fn matches(&self, object: &Value) -> bool {
+        self.0.iter().all(|(field, is, wanted)| (text_of(object, field) == *wanted) == *is)
+    }
+}
+
+fn condition(part: &str) -> Option<(&str, bool, &str)> {
+    if let Some((field, value)) = part.split_once("!=") {
+        return Some((field, false, value));
+    }
+    let (field, value) = part.split_once("==").or_else(|| part.split_once('='))?;
+    Some((field, true, value))
+}
+
+/// A field's value; what is absent is empty, and a flag that is absent is false.
+fn text_of(object: &Value, field: &str) -> String {
+    if field == "source" {
+        return object["source"]["component"].as_str().unwrap_or_default().to_owned();
+    }
+    match field.split('.').fold(object, |value, member| &value[member]) {
+        Value::String(text) => text.clone(),
+        Value::Null if ["spec.unschedulable", "spec.hostNetwork"].contains(&field) => "false".to_owned(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::kinds::{EVENTS, NODES, PODS};
+    use super::*;
+
+    #[test]
+    fn fields_select() {
+        let pod = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"nodeName": "w"}, "status": {"phase": "Running"}});
+        let matches = |text: &str| FieldSelector::parse(text, &PODS).unwrap().matches(&pod);
+        assert!(matches("spec.nodeName=w,status.phase!=Failed") && matches("metadata.name==a") && matches(""));
+        assert!(!matches("spec.nodeName=other") && !matches("status.phase!=Running"));
+        let node = json!({"metadata": {"name": "w"}, "spec": {}});
+        assert!(FieldSelector::parse("spec.unschedulable=false", &NODES).unwrap().matches(&node));
+        let event = json!({"involvedObject": {"kind": "Node"}, "reason": "NodeNotReady"});
+        assert!(FieldSelector::parse("involvedObject.kind=Node,reason=NodeNotReady", &EVENTS).unwrap().matches(&event));
+    }
+
+    #[test]
+    fn what_can_not_be_selected_by_is_said() {
+        assert_eq!(FieldSelector::parse("spec.color=red", &PODS).unwrap_err(), "field label not supported: spec.color");
+        assert!(FieldSelector::parse("metadata.namespace=x", &NODES).is_err());
+        assert!(FieldSelector::parse("nonsense", &PODS).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! An object as JSON, and what every object has.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::Kind;
+
+/// An object as it was at one revision. Cheap to clone.
+pub type Object = Arc<Value>;
+
+/// A string of the metadata; empty where there is none.
+pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// Its name.
+pub fn name(object: &Value) -> &str {
+    meta(object, "name")
+}
+
+/// Its namespace; empty for what lies in none.
+pub fn namespace(object: &Value) -> &str {
+    meta(object, "namespace")
+}
+
+/// Its uid.
+pub fn uid(object: &Value) -> &str {
+    meta(object, "uid")
+}
+
+/// The revision at which it was written last; 0 where it was never stored.
+pub fn revision(object: &Value) -> u64 {
+    meta(object, "resourceVersion").parse().unwrap_or(0)
+}
+
+/// Whether its deletion was asked for.
+pub fn is_deleted(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether somebody wants to finish something before it goes.
+pub fn has_finalizers(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// The metadata, made where there is none.
+pub fn meta_mut(object: &mut Value) -> &mut Map<String, Value> {
+    map_mut(object, "metadata")
+}
+
+/// A member that is a map, made where it is none.
+pub fn map_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
+    let members = as_map(object);
+    as_map(members.entry(field).or_insert_with(|| Value::Object(Map::new())))
+}
+
+/// A value as a map; what is none becomes an empty one.
+pub fn as_map(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut().expect("made above")
+}
+
+/// Sets `apiVersion` and `kind`, in front.
+pub fn set_type(object: &mut Value, kind: &Kind) {
+    let members = as_map(object);
+    members.shift_insert(0, "kind".to_owned(), kind.kind.into());
+    members.shift_insert(0, "apiVersion".to_owned(), kind.api_version().into());
+}
+
+/// A moment in Kubernetes' whole seconds: `2026-11-22T06:23:41Z`.
+pub fn timestamp(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A moment in Kubernetes' microseconds, as Leases have it: `2026-11-22T06:23:41.207000Z`.
+pub fn micro_timestamp(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// A uid that nothing else has, in the form of a random UUID. The hasher's keys are the process's randomness.
+pub(super) fn new_uid(serial: u64) -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let (high, low) = (RandomState::new().hash_one(serial), RandomState::new().hash_one(serial));
+    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
+    format!("{a:08x}-{b:04x}-4{c:03x}-{:04x}-{:012x}", 0x8000 | (low >> 48) & 0x3fff, low & 0xffff_ffff_ffff)
+}
+
+/// Five letters and digits that Kubernetes would make a name's end of: none that read as words or as one another.
+pub fn random_suffix() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut rest = RandomState::new().hash_one(0);
+    let mut letter = || {
+        let letter = LETTERS[(rest % LETTERS.len() as u64) as usize];
+        rest /= LETTERS.len() as u64;
+        char::from(letter)
+    };
+    (0..5).map(|_| letter()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn uids_look_like_uuids_and_differ() {
+        let (one, two) = (new_uid(7), new_uid(7));
+        assert_ne!(one, two);
+        let lengths: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!((lengths, &one[14..15]), (vec![8, 4, 4, 4, 12], "4"));
+    }
+
+    #[test]
+    fn times_are_kubernetes_own() {
+        let at = "2026-11-22T06:23:41.2075Z".parse().unwrap();
+        assert_eq!(timestamp(at), "2026-11-22T06:23:41Z");
+        assert_eq!(micro_timestamp(at), "2026-11-22T06:23:41.207500Z");
+    }
+
+    #[test]
+    fn the_type_stands_in_front() {
+        let mut object = json!({"metadata": {"name": "a"}});
+        set_type(&mut object, &super::super::kinds::DEPLOYMENTS);
+        assert_eq!(object.to_string(), r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#);
+    }
+}

@@ -1,0 +1,196 @@
+//! The store's content and its rules, without the lock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::object::{self, Object};
+use super::{Kind, StoreError};
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Somebody through the API: kubectl, or this program's own client.
+    Client,
+    /// The embedded cluster's own controllers and kubelets.
+    Controller,
+}
+
+/// One write.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Its revision.
+    pub revision: u64,
+    /// What was written.
+    pub kind: &'static Kind,
+    /// By whom.
+    pub by: Writer,
+    /// The object before; `None` when it is new.
+    pub before: Option<Object>,
+    /// The object since; `None` when it is gone.
+    pub after: Option<Object>,
+}
+
+/// All objects of a kind as they were at one revision.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The revision.
+    pub revision: u64,
+    /// By namespace and name.
+    pub objects: Vec<Object>,
+}
+
+/// Namespace (empty for what lies in none) and name.
+type Place = (String, String);
+type Shelf = BTreeMap<Place, Object>;
+
+/// The content.
+#[derive(Debug)]
+pub(super) struct State {
+    revision: u64,
+    shelves: BTreeMap<&'static str, Shelf>,
+    history: VecDeque<Change>,
+    /// By kind, the newest write that history has forgotten: who knows of that one misses nothing.
+    forgotten: BTreeMap<&'static str, u64>,
+    kept: usize,
+}
+
+fn place(namespace: &str, name: &str) -> Place {
+    (namespace.to_owned(), name.to_owned())
+}
+
+impl State {
+    /// An empty store that remembers its last `kept` writes.
+    pub(super) fn new(kept: usize) -> Self {
+        // A resourceVersion of 0 means "any" to clients: none is ever at it.
+        Self { revision: 1, shelves: BTreeMap::new(), history: VecDeque::new(), forgotten: BTreeMap::new(), kept }
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<&Object> {
+        self.shelves.get(kind.plural)?.get(&place(namespace, name))
+    }
+
+    /// All objects of a kind, as they are or as they were at a revision.
+    pub(super) fn snapshot(&self, kind: &Kind, namespace: Option<&str>, at: Option<u64>) -> Result<Snapshot, StoreError> {
+        let revision = at.unwrap_or(self.revision).min(self.revision);
+        self.check_known(Some(kind), revision)?;
+        let shelf = self.shelves.get(kind.plural);
+        let mut objects: BTreeMap<(&str, &str), &Object> =
+            shelf.into_iter().flatten().map(|((namespace, name), object)| ((namespace.as_str(), name.as_str()), object)).collect();
+        for change in self.since(revision).rev().filter(|change| change.kind.plural == kind.plural) {
+            match (&change.before, &change.after) {
+                (Some(before), _) => drop(objects.insert((object::namespace(before), object::name(before)), before)),
+                (None, Some(after)) => drop(objects.remove(&(object::namespace(after), object::name(after)))),
+                (None, None) => {}
+            }
+        }
+        let wanted = |place: &(&str, &str)| namespace.is_none_or(|namespace| place.0 == namespace);
+        let objects = objects.into_iter().filter(|(place, _)| wanted(place)).map(|(_, object)| object.clone()).collect();
+        Ok(Snapshot { revision, objects })
+    }
+
+    /// All writes after a revision (to one kind of objects).
+    pub(super) fn changes(&self, kind: Option<&Kind>, after: u64) -> Result<Vec<Change>, StoreError> {
+        self.check_known(kind, after)?;
+        let wanted = |change: &&Change| kind.is_none_or(|kind| change.kind.plural == kind.plural);
+        Ok(self.since(after).filter(wanted).cloned().collect())
+    }
+
+    /// Whether history has everything that happened after a revision (to one kind of objects).
+    fn check_known(&self, kind: Option<&Kind>, after: u64) -> Result<(), StoreError> {
+        let forgotten = match kind {
+            Some(kind) => self.forgotten.get(kind.plural),
+            None => self.forgotten.values().max(),
+        };
+        match forgotten.copied().unwrap_or(0) {
+            oldest if after < oldest => Err(StoreError::Expired { asked: after, oldest }),
+            _ => Ok(()),
+        }
+    }
+
+    fn since(&self, revision: u64) -> impl DoubleEndedIterator<Item = &Change> {
+        let first = self.history.partition_point(|change| change.revision <= revision);
+        self.history.range(first..)
+    }
+
+    /// Takes a new object. Gives it what only the store can: type, uid, time, generation, revision.
+    pub(super) fn create(&mut self, kind: &'static Kind, mut new: Value, by: Writer) -> Result<Object, StoreError> {
+        if self.get(kind, object::namespace(&new), object::name(&new)).is_some() {
+            return Err(StoreError::AlreadyExists);
+        }
+        object::set_type(&mut new, kind);
+        let serial = self.revision;
+        let meta = object::meta_mut(&mut new);
+        meta.insert("uid".to_owned(), object::new_uid(serial).into());
+        meta.insert("creationTimestamp".to_owned(), object::timestamp(jiff::Timestamp::now()).into());
+        meta.remove("deletionTimestamp");
+        if kind.has_generation {
+            meta.insert("generation".to_owned(), 1.into());
+        }
+        Ok(self.write(kind, None, new, by))
+    }
+
+    /// Puts an object in another's place, which keeps what only the store gives. Nothing is written where nothing changed.
+    pub(super) fn replace(&mut self, kind: &'static Kind, before: Object, mut new: Value, by: Writer) -> Object {
+        object::set_type(&mut new, kind);
+        for field in ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"] {
+            match before["metadata"].get(field) {
+                Some(value) => drop(object::meta_mut(&mut new).insert(field.to_owned(), value.clone())),
+                None => drop(object::meta_mut(&mut new).shift_remove(field)),
+            }
+        }
+        // A deletion is never taken back.
+        if !object::is_deleted(&new) {
+            for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+                let was = before["metadata"].get(field).into_iter();
+                was.for_each(|was| drop(object::meta_mut(&mut new).insert(field.to_owned(), was.clone())));
+            }
+        }
+        if new == *before {
+            return before;
+        }
+        let asked = |object: &Value| object::is_deleted(object);
+        if kind.has_generation && (wish(&new) != wish(&before) || asked(&new) != asked(&before)) {
+            let generation = before["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
+            object::meta_mut(&mut new).insert("generation".to_owned(), generation.into());
+        }
+        self.write(kind, Some(before), new, by)
+    }
+
+    pub(super) fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str, by: Writer) -> Option<Object> {
+        let before = self.shelves.get_mut(kind.plural)?.remove(&place(namespace, name))?;
+        self.revision += 1;
+        self.remember(Change { revision: self.revision, kind, by, before: Some(before.clone()), after: None });
+        Some(before)
+    }
+
+    fn write(&mut self, kind: &'static Kind, before: Option<Object>, mut new: Value, by: Writer) -> Object {
+        self.revision += 1;
+        object::meta_mut(&mut new).insert("resourceVersion".to_owned(), self.revision.to_string().into());
+        let place = place(object::namespace(&new), object::name(&new));
+        let new = Arc::new(new);
+        self.shelves.entry(kind.plural).or_default().insert(place, new.clone());
+        self.remember(Change { revision: self.revision, kind, by, before, after: Some(new.clone()) });
+        new
+    }
+
+    fn remember(&mut self, change: Change) {
+        self.history.push_back(change);
+        if self.history.len() > self.kept
+            && let Some(forgotten) = self.history.pop_front()
+        {
+            self.forgotten.insert(forgotten.kind.plural, forgotten.revision);
+        }
+    }
+}
+
+/// What of an object is a wish of its owner: everything but metadata and status.
+fn wish(object: &Value) -> Vec<(&String, &Value)> {
+    let members = object.as_object().into_iter().flatten();
+    members.filter(|(field, _)| !["metadata", "status", "apiVersion", "kind"].contains(&field.as_str())).collect()
+}

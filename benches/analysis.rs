@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use outage::analysis::analyse;
+use outage::prediction::{Ground, Predictions};
 use outage::report::{Style, View, terminal};
 use outage::timeline::attempts::{AttemptEncoder, Phases};
 use outage::timeline::*;
@@ -33,8 +34,9 @@ fn main() {
     report("whole report (read, analyse, judge, render)", || {
         let timeline = Timeline::read(&path).expect("the run");
         let findings = analyse(&timeline);
-        let verdict = judge(&findings, &[]);
-        terminal::render(&View::new(&timeline, &findings, &verdict), &Style::default()).len()
+        let predictions = Predictions::new(None, Ground::default(), 0, 0);
+        let verdict = judge(&findings, &[], &predictions);
+        terminal::render(&View::new(&timeline, &findings, &verdict, &predictions), &Style::default()).len()
     });
 }
 

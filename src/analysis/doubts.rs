@@ -34,7 +34,7 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
 
 fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding]) -> Vec<Warning> {
     let (target, mut warnings) = (&fault.target, Vec::new());
-    if fault.confirmed.is_none() {
+    if fault.confirmed.is_none() && fault.engine_saw().is_none() {
         warnings.push(Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: target.clone() });
     }
     if fault.node.ready_before == Some(false) {

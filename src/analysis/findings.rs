@@ -71,8 +71,22 @@ pub enum Completion {
         /// With what.
         error: String,
     },
-    /// Its timeline has no end: the program died, or still runs.
+    /// It still goes on: its timeline was being written when it was read.
+    Running,
+    /// Its timeline has no end, and nobody writes it any more: the program died.
     Died,
+}
+
+impl FaultFinding {
+    /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
+    pub fn engine_saw(&self) -> Option<&Seen> {
+        let action = match self.kind.as_str() {
+            "nodeStop" | "nodeKill" => "die",
+            "nodePause" => "pause",
+            _ => return None,
+        };
+        self.engine.iter().find(|seen| seen.what == action)
+    }
 }
 
 /// A moment as far as it is known: after `earliest` and no later than `latest`.

@@ -76,7 +76,11 @@ fn completion(timeline: &Timeline) -> Completion {
         Event::Failed { error } => Some(Completion::Failed { error: error.clone() }),
         _ => None,
     });
-    cut_short.unwrap_or(if timeline.ended() { Completion::Complete } else { Completion::Died })
+    cut_short.unwrap_or(match (timeline.ended(), timeline.growing) {
+        (true, _) => Completion::Complete,
+        (false, true) => Completion::Running,
+        (false, false) => Completion::Died,
+    })
 }
 
 /// The last word on the steady state, before any harm or after it.

@@ -9,11 +9,12 @@ const MOST_WAITING: u64 = 1 << 16;
 /// Slots that may be overtaken beyond those of a timeout.
 const SLACK: u64 = 256;
 
-/// Yields attempts by slot, in one pass, keeping only those that have to wait for an earlier one. A slot that never comes is given up
+/// Yields attempts by slot, in one pass, keeping and copying only those that have to wait for an earlier one. A slot that never comes is given up
 /// when more successors wait than two timeouts have slots.
 #[derive(Debug)]
 pub struct InOrder<'a> {
     reader: AttemptReader<'a>,
+    current: Attempt,
     next: u64,
     waiting: VecDeque<Option<Attempt>>,
     leaper: Option<Attempt>,
@@ -25,7 +26,7 @@ impl<'a> InOrder<'a> {
     /// Attempts of a probe, by slot.
     pub fn new(span: &ProbeSpan, reader: AttemptReader<'a>) -> Self {
         let limit = (span.timeout_ns / span.interval_ns.max(1)).saturating_mul(2).saturating_add(SLACK).min(MOST_WAITING);
-        Self { reader, next: 0, waiting: VecDeque::new(), leaper: None, limit, ended: false }
+        Self { reader, current: Attempt::default(), next: 0, waiting: VecDeque::new(), leaper: None, limit, ended: false }
     }
 
     /// The reader below: its back ends, and whether its file was cut.
@@ -44,59 +45,73 @@ impl<'a> InOrder<'a> {
 
     /// The first that waits; slots before it are given up. At the end of the file a slot that is missing was in flight when the prober
     /// died: what was sent after it and answered first is left out, for a failure would not have come in yet.
-    fn first_waiting(&mut self) -> Option<Attempt> {
+    fn first_waiting(&mut self) -> bool {
         while let Some(first) = self.waiting.pop_front() {
             self.next += 1;
-            if first.is_some() {
-                return first;
+            if let Some(first) = first {
+                self.current = first;
+                return true;
             }
             if self.ended {
                 self.waiting.clear();
             }
         }
-        None
+        false
     }
 
-    fn keep(&mut self, attempt: Attempt) {
-        let place = (attempt.slot - self.next) as usize;
+    fn keep(&mut self) {
+        let place = (self.current.slot - self.next) as usize;
         if place >= self.waiting.len() {
             self.waiting.resize_with(place + 1, || None);
         }
-        self.waiting[place] = Some(attempt);
+        self.waiting[place] = Some(self.current.clone());
+    }
+
+    /// The attempt to which [`Self::advance`] has come.
+    #[inline]
+    pub fn current(&self) -> &Attempt {
+        &self.current
+    }
+
+    /// Goes to the next attempt; false when there is none.
+    #[inline]
+    pub fn advance(&mut self) -> bool {
+        loop {
+            if self.release() && self.first_waiting() {
+                return true;
+            }
+            if let Some(attempt) = self.leaper.take() {
+                self.next = attempt.slot.saturating_add(1);
+                self.current = attempt;
+                return true;
+            }
+            if self.ended {
+                return false;
+            }
+            if !self.reader.read(&mut self.current) {
+                self.ended = true;
+                continue;
+            }
+            match self.current.slot {
+                // One that was given up, or is there twice: better late than never.
+                slot if slot < self.next => return true,
+                slot if slot == self.next && self.waiting.is_empty() => {
+                    self.next = self.next.saturating_add(1);
+                    return true;
+                }
+                // Nothing that waits has anything to wait for behind such a leap.
+                slot if slot - self.next > 2 * self.limit => self.leaper = Some(self.current.clone()),
+                _ => self.keep(),
+            }
+        }
     }
 }
 
 impl Iterator for InOrder<'_> {
     type Item = Attempt;
 
-    #[inline]
     fn next(&mut self) -> Option<Attempt> {
-        loop {
-            if self.release()
-                && let Some(attempt) = self.first_waiting()
-            {
-                return Some(attempt);
-            }
-            if let Some(attempt) = self.leaper.take() {
-                self.next = attempt.slot.saturating_add(1);
-                return Some(attempt);
-            }
-            if self.ended {
-                return None;
-            }
-            match self.reader.next() {
-                None => self.ended = true,
-                // One that was given up, or is there twice: better late than never.
-                Some(attempt) if attempt.slot < self.next => return Some(attempt),
-                Some(attempt) if attempt.slot == self.next && self.waiting.is_empty() => {
-                    self.next = self.next.saturating_add(1);
-                    return Some(attempt);
-                }
-                // Nothing that waits has anything to wait for behind such a leap.
-                Some(attempt) if attempt.slot - self.next > 2 * self.limit => self.leaper = Some(attempt),
-                Some(attempt) => self.keep(attempt),
-            }
-        }
+        self.advance().then(|| self.current.clone())
     }
 }
 

@@ -32,12 +32,12 @@ pub fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
     let mut pass = Pass::new(&file.span, run);
     let faults = run.faults;
     let mut attempts = InOrder::new(&file.span, file.attempts());
-    while let Some(attempt) = attempts.next() {
+    while attempts.advance() {
         let named = attempts.reader().backends();
         if named.len() > pass.named {
             pass.name_backends(named, faults);
         }
-        pass.take(&attempt);
+        pass.take(attempts.current());
     }
     pass.finish(faults, attempts.reader().truncated())
 }

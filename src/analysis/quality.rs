@@ -116,7 +116,7 @@ impl Warning {
     /// What was seen.
     pub fn seen(&self) -> String {
         match self {
-            Warning::RunDied => "the timeline has no end: the run died, or still goes on".into(),
+            Warning::RunDied => "the timeline has no end: the run died".into(),
             Warning::Damaged { what } => what.clone(),
             Warning::AttemptsCut { probe } => format!("the attempts of {probe} end in the middle of one"),
             Warning::Note { text } => text.clone(),

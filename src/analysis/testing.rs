@@ -177,7 +177,7 @@ impl Run {
             repetition: None,
             cluster,
         };
-        Run(Timeline { header, records: Vec::new(), probes: Vec::new(), damage: Vec::new() })
+        Run(Timeline { header, records: Vec::new(), probes: Vec::new(), damage: Vec::new(), growing: false })
     }
 
     pub fn event(mut self, ms: i64, event: Event) -> Self {

@@ -239,9 +239,26 @@ fn a_gap_that_closed_is_told_once() {
 #[test]
 fn a_run_that_was_cut_short_says_so() {
     let run = || Run::new().endpoints(1, 1).kill(15_000);
-    assert_eq!(analyse(&run().build()).completion, Completion::Died);
+    let mut timeline = run().build();
+    assert_eq!(analyse(&timeline).completion, Completion::Died);
+    timeline.growing = true;
+    assert_eq!(analyse(&timeline).completion, Completion::Running);
     let interrupted = run().event(2000, Event::Interrupted { signal: "SIGINT".into() }).ended(3000).build();
     assert_eq!(analyse(&interrupted).completion, Completion::Interrupted { signal: "SIGINT".into() });
+}
+
+#[test]
+fn a_stop_that_the_engine_saw_was_not_without_effect() {
+    let stopped = |died: Option<i64>| {
+        let run = Run::new().endpoints(1, 1).fault_phase(0, "nodeStop", FaultPhase::Requested, "");
+        let run = run.fault_phase(2000, "nodeStop", FaultPhase::UndoRequested, "");
+        let (container, action) = ("fast-detection-worker".into(), "die".into());
+        let die = Event::Docker { container, action, engine_time: None };
+        died.into_iter().fold(run, |run, ms| run.event(ms, die.clone())).ended(5000).build()
+    };
+    let told = |timeline| analyse(&timeline).warnings.iter().any(|w| matches!(w, Warning::FaultNotConfirmed { .. }));
+    assert!(told(stopped(None)));
+    assert!(!told(stopped(Some(2100))), "it died of the interrupt");
 }
 
 #[test]

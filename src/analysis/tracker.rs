@@ -79,6 +79,13 @@ struct BackEnd {
     hit_in: Vec<bool>,
 }
 
+/// Field by field: a processor waits for a whole that it has just written in parts.
+#[inline(always)]
+fn note(last: &mut Option<Success>, success: Success) {
+    let last = last.get_or_insert(success);
+    (last.sent, last.done) = (success.sent, success.done);
+}
+
 /// Follows attempts through the segments.
 #[derive(Debug)]
 pub struct Tracker {
@@ -161,9 +168,9 @@ impl Tracker {
         if !seen.proves {
             return;
         }
-        self.last = Some(success);
+        note(&mut self.last, success);
         if let Some(backend) = backend {
-            backend.last = self.last;
+            note(&mut backend.last, success);
         }
         if seen.draw {
             if self.draws.len() == self.keep {

@@ -1,6 +1,7 @@
 //! What can be typed: the flags, once, from which help and completions come.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -48,6 +49,10 @@ pub enum Command {
     Run(Run),
     /// Check experiments without touching any cluster
     Validate(Validate),
+    /// Check kind configs or a live cluster: effective settings, predicted detection, cost, risk, traps
+    Lint(Lint),
+    /// Predict what an experiment will measure, without touching any cluster
+    Predict(Predict),
     /// List runs or the built-in experiments
     Get(Get),
     /// Show what a run recorded
@@ -91,7 +96,7 @@ pub struct Access {
 /// `run`.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// Experiment files, or directories of them
+    /// Experiment files, or directories of them; `-` is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
     /// Built-in experiments by name (`get experiments` lists them)
@@ -157,12 +162,133 @@ pub enum Form {
 /// `validate`.
 #[derive(Debug, Args)]
 pub struct Validate {
-    /// Experiment files, or directories of them
+    /// Experiment files, or directories of them; `-` is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
     /// Built-in experiments by name
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
+}
+
+/// `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = exit::LINT_HELP)]
+pub struct Lint {
+    /// Kind configs, or directories of them
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The same
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// A cluster that is running, by its context in the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig that has the context
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// How many nodes cost and risk are told for
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub nodes: u32,
+    /// The version of Kubernetes, where no node image in the config tells it
+    #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
+    pub kubernetes: String,
+    /// Warnings fail, too
+    #[arg(long)]
+    pub strict: bool,
+    /// The form of what is found
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORM")]
+    pub output: LintForm,
+}
+
+/// `predict`.
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Experiment files, or directories of them
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// Built-in experiments by name (`get experiments` lists them)
+    #[arg(value_name = "EXPERIMENT")]
+    pub names: Vec<String>,
+    /// For a cluster of this kind config instead of the experiment's own
+    #[arg(long, value_name = "FILE", conflicts_with = "context")]
+    pub kind_config: Option<PathBuf>,
+    /// For a cluster that is running, by its context in the kubeconfig: its settings are read, nothing is changed
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig that has the context
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Other settings than the cluster's
+    #[command(flatten)]
+    pub tuning: TuningFlags,
+    /// The version of Kubernetes, where no running cluster tells it
+    #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
+    pub kubernetes: String,
+    /// How often the experiment is tried in virtual time
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub trials: u32,
+    /// The seed of the tries
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How many nodes cost and risk are told for
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub nodes: u32,
+    /// The form of what is predicted
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORM")]
+    pub output: LintForm,
+}
+
+/// Settings of failure detection.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings that replace the cluster's")]
+pub struct TuningFlags {
+    /// The kubelet's, as in its config file: the report frequency follows it
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_status_update_frequency: Option<Duration>,
+    /// The kubelet's: the longest time between two posts of an unchanged status
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_status_report_frequency: Option<Duration>,
+    /// The kubelet's nodeLeaseDurationSeconds; the lease is renewed every quarter of it
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_lease_duration: Option<Duration>,
+    /// The controller manager's
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_monitor_period: Option<Duration>,
+    /// The controller manager's
+    #[arg(long, value_name = "DURATION", value_parser = setting)]
+    pub node_monitor_grace_period: Option<Duration>,
+}
+
+/// The longest setting that is believed.
+const LONGEST_SETTING: Duration = Duration::from_secs(24 * 3600);
+
+/// A setting such as `1s`, above nothing and at most a day.
+fn setting(text: &str) -> Result<Duration, String> {
+    match crate::timeline::parse_duration(text) {
+        Some(length) if length.is_zero() => Err("it must be above 0".into()),
+        Some(length) if length > LONGEST_SETTING => Err("that is more than a day".into()),
+        Some(length) => Ok(length),
+        None => Err("a duration such as 10s or 1m30s is needed".into()),
+    }
+}
+
+/// The forms of what `lint` finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LintForm {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// `v1.34.4`, `1.34`.
+fn kubernetes_version(text: &str) -> Result<String, String> {
+    match crate::timeline::minor_version(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("a version such as v1.34.4 is needed".into()),
+    }
 }
 
 /// `get`.
@@ -171,9 +297,22 @@ pub struct Get {
     /// What to list
     #[arg(value_enum)]
     pub what: Listing,
-    /// The form: `wide`, `json` or `yaml`; by default a table
-    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
-    pub output: Form,
+    /// The form of the list
+    #[arg(short, long, value_enum, default_value_t = ListForm::Text, value_name = "FORM")]
+    pub output: ListForm,
+}
+
+/// The forms of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListForm {
+    /// A table
+    Text,
+    /// A table with more columns
+    Wide,
+    /// JSON
+    Json,
+    /// The same as YAML
+    Yaml,
 }
 
 /// What `get` lists.

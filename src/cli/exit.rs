@@ -34,6 +34,14 @@ Exit codes:
   130  interrupted (SIGINT, SIGTERM, SIGHUP), and undone
 Over several runs the gravest counts: 5, 130, 1, 2, 3, 4, 0.";
 
+/// The table of `lint`, which judges no run.
+pub const LINT_HELP: &str = "\
+Exit codes:
+  0    no error
+  1    errors; with --strict warnings as well
+  2    bad usage, or a file that is no kind config
+  4    the cluster can't be asked";
+
 #[cfg(test)]
 mod tests {
     use super::*;

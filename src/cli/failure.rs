@@ -2,6 +2,7 @@
 
 use super::exit;
 use crate::engine::trouble::{Trouble, TroubleKind};
+use crate::timeline::StoreError;
 
 /// Why a command failed, and its exit code.
 #[derive(Debug)]
@@ -35,11 +36,14 @@ impl From<Trouble> for Failure {
     }
 }
 
-impl From<crate::timeline::StoreError> for Failure {
-    fn from(error: crate::timeline::StoreError) -> Self {
-        let hint = matches!(error, crate::timeline::StoreError::NoSuchRun { .. })
-            .then_some("`kubectl outage get runs` lists the runs; --runs-dir names another directory");
-        Trouble::refused("cannot read the run").because(&error).maybe_hint(hint).into()
+impl From<StoreError> for Failure {
+    /// A run that is not there was typed wrongly.
+    fn from(error: StoreError) -> Self {
+        let failure = Failure::from(Trouble::refused("cannot read the run").because(&error).maybe_hint(error.hint()));
+        match error {
+            StoreError::NoSuchRun { .. } => Failure { code: exit::USAGE, ..failure },
+            _ => failure,
+        }
     }
 }
 
@@ -65,5 +69,12 @@ mod tests {
         let failure = Failure::from(trouble);
         assert_eq!(failure.text, "error: cannot stop\n  caused by: no such thing\n\nhint: look again");
         assert_eq!(failure.code, exit::REFUSED);
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_is_bad_usage() {
+        let failure = Failure::from(StoreError::NoSuchRun { name: "x".into(), dir: "runs".into() });
+        assert_eq!(failure.code, exit::USAGE);
+        assert!(failure.text.contains("no run x in runs") && failure.text.contains("get runs"), "{}", failure.text);
     }
 }

@@ -1,6 +1,8 @@
 //! `get`: lists runs, or the experiments inside this program.
 
-use super::args::{Form, Get, Listing};
+use serde::Serialize;
+
+use super::args::{Form, Get, ListForm, Listing};
 use super::env::Env;
 use super::{exit, failure::Failure, judge, print};
 use crate::experiment;
@@ -10,15 +12,13 @@ use crate::timeline::store;
 /// Prints the list.
 pub fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
-        Listing::Runs => runs(args.output, env),
-        Listing::Experiments => {
-            print(&experiments());
-            Ok(exit::PASS)
-        }
+        Listing::Runs => runs(args.output, env)?,
+        Listing::Experiments => print(&list_of(&experiments(), args.output)),
     }
+    Ok(exit::PASS)
 }
 
-fn runs(form: Form, env: &Env) -> Result<u8, Failure> {
+fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     for folder in store::list(&env.runs_dir)? {
         match judge::judge(&folder) {
@@ -26,26 +26,54 @@ fn runs(form: Form, env: &Env) -> Result<u8, Failure> {
             Err(failure) => unreadable.push(failure.text),
         }
     }
-    if runs.is_empty() && unreadable.is_empty() && matches!(form, Form::Text | Form::Wide) {
-        eprintln!("no runs in {}", env.runs_dir.display());
-        return Ok(exit::PASS);
-    }
-    match form {
-        Form::Text | Form::Wide => {
-            let summaries: Vec<_> = runs.iter().map(judge::Judged::summary).collect();
-            print(&report::runs::render(&summaries, form == Form::Wide, jiff::Timestamp::now()));
+    let table = |wide| {
+        if runs.is_empty() && unreadable.is_empty() {
+            return eprintln!("no runs in {}", env.runs_dir.display());
         }
-        other => judge::print(&runs, other, env),
+        let summaries: Vec<_> = runs.iter().map(judge::Judged::summary).collect();
+        print(&report::runs::render(&summaries, wide, jiff::Timestamp::now()));
+    };
+    match form {
+        ListForm::Text => table(false),
+        ListForm::Wide => table(true),
+        ListForm::Json => judge::print(&runs, Form::Json, env),
+        ListForm::Yaml => judge::print(&runs, Form::Yaml, env),
     }
     unreadable.iter().for_each(|text| eprintln!("{text}"));
-    Ok(exit::PASS)
+    Ok(())
 }
 
-/// The built-in experiments and what each asks.
-fn experiments() -> String {
+/// A built-in experiment and what it asks.
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    question: String,
+}
+
+fn experiments() -> Vec<Listed> {
     let parsed = experiment::built_in_names().into_iter().filter_map(|name| experiment::parse(experiment::load(name).ok()?).ok());
-    let rows: Vec<(String, String)> = parsed.map(|p| (p.experiment.name, p.experiment.question.unwrap_or_default())).collect();
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("NAME".len());
-    let line = |name: &str, question: &str| format!("{name:width$}   {question}\n");
-    std::iter::once(line("NAME", "QUESTION")).chain(rows.iter().map(|(name, question)| line(name, question))).collect()
+    parsed.map(|p| Listed { name: p.experiment.name, question: p.experiment.question.unwrap_or_default() }).collect()
+}
+
+fn list_of(experiments: &[Listed], form: ListForm) -> String {
+    let rows = experiments.iter().map(|one| vec![one.name.clone(), one.question.clone()]);
+    match form {
+        ListForm::Text | ListForm::Wide => report::runs::table(vec!["NAME", "QUESTION"], rows),
+        ListForm::Json => report::json::pretty(&experiments),
+        ListForm::Yaml => report::json::yaml(&experiments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn experiments_are_listed_in_every_form() {
+        let table = list_of(&experiments(), ListForm::Text);
+        assert!(table.starts_with("NAME ") && table.contains("\nworker-stop-fast "), "{table}");
+        let json: serde_json::Value = serde_json::from_str(&list_of(&experiments(), ListForm::Json)).unwrap();
+        assert!(json.as_array().unwrap().iter().any(|one| one["name"] == "worker-stop-fast"), "{json}");
+        assert!(list_of(&experiments(), ListForm::Yaml).contains("name: worker-stop-fast"));
+    }
 }

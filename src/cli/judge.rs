@@ -9,8 +9,9 @@ use super::env::Env;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Findings};
 use crate::experiment::Experiment;
+use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
-use crate::report::{Style, Summary, View, describe, json, jsonl, junit, log, terminal};
+use crate::report::{Style, Summary, View, describe, ground, json, jsonl, junit, log, terminal};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
@@ -19,6 +20,7 @@ pub struct Judged {
     timeline: Timeline,
     findings: Findings,
     verdict: Verdict,
+    predictions: Predictions,
 }
 
 /// Reads and judges a run.
@@ -27,8 +29,9 @@ pub fn judge(folder: &Path) -> Result<Judged, Failure> {
     let experiment: Experiment = serde_json::from_value(timeline.header.experiment.clone())
         .map_err(|e| Failure { code: exit::REFUSED, text: format!("error: the run's experiment is not understood: {e}") })?;
     let findings = analysis::analyse(&timeline);
-    let verdict = verdict::judge(&findings, &experiment.expect);
-    Ok(Judged { timeline, findings, verdict })
+    let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
+    let verdict = verdict::judge(&findings, &experiment.expect, &predictions);
+    Ok(Judged { timeline, findings, verdict, predictions })
 }
 
 impl Judged {
@@ -42,7 +45,7 @@ impl Judged {
     }
 
     fn view(&self) -> View<'_> {
-        View::new(&self.timeline, &self.findings, &self.verdict)
+        View::new(&self.timeline, &self.findings, &self.verdict, &self.predictions)
     }
 
     /// The run in a line.

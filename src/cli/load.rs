@@ -10,11 +10,11 @@ use crate::cluster::KindConfig;
 use crate::engine::provision::Wanted;
 use crate::engine::run::faults;
 use crate::experiment::{self, Diagnostic, Fault, Parsed, Source};
-use crate::model::{self, KubeletEnd};
+use crate::model::{self, FaultPlan, KubeletEnd};
 use crate::timeline::Tuning;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
-const TODAY: &str = "v1.34.0";
+pub const TODAY: &str = "v1.34.0";
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm.
 pub fn experiments(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec<Parsed>, Failure> {
@@ -72,12 +72,9 @@ fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
     let Some(tuning) = asked_tuning(parsed) else { return Vec::new() };
     let mut warnings = Vec::new();
     for (step, fault, hold) in faults(&parsed.experiment) {
-        let Some(latest) = detection_by(&tuning, fault) else { continue };
-        if hold < latest {
-            let text =
-                format!("the fault may be undone before it is detected: detection takes up to {:.1} s here", latest.as_secs_f64());
-            let hint = format!("`for: {}s` or longer", latest.as_secs() + 5);
-            warnings.push(parsed.warning(&format!("spec.method[{step}].for"), text).hint(hint));
+        let plan = FaultPlan { end: end_of(fault), hold, nodes: 1, zone: 1, only_zone: false, pods: None };
+        for trap in model::traps_of_fault(&plan, &tuning, TODAY) {
+            warnings.push(parsed.warning(&format!("spec.method[{step}].for"), trap.text).hint(trap.hint));
         }
     }
     warnings
@@ -85,10 +82,14 @@ fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
 
 /// The latest time at which a fault will be detected; `None` when it can't be said.
 pub fn detection_by(tuning: &Tuning, fault: &Fault) -> Option<Duration> {
+    let prediction = model::predict(tuning, TODAY, end_of(fault)).ok()?;
+    Some(Duration::from_secs_f64(prediction.detection.most.as_f64()))
+}
+
+fn end_of(fault: &Fault) -> KubeletEnd {
     let grace = match fault {
         Fault::NodeStop { grace, .. } => Some(*grace),
         _ => None,
     };
-    let prediction = model::predict(tuning, TODAY, KubeletEnd::of_fault(fault.kind(), grace)).ok()?;
-    Some(Duration::from_secs_f64(prediction.detection.most.as_f64()))
+    KubeletEnd::of_fault(fault.kind(), grace)
 }

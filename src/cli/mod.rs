@@ -12,7 +12,9 @@ mod exit;
 mod failure;
 mod get;
 mod judge;
+mod lint;
 mod load;
+mod predict;
 mod progress;
 mod recover;
 mod report;
@@ -54,6 +56,8 @@ fn dispatch(command: Command, env: &Env) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args, env),
         Command::Validate(args) => validate::validate(&args, env),
+        Command::Lint(args) => lint::lint(&args, env),
+        Command::Predict(args) => predict::predict(&args, env),
         Command::Get(args) => get::get(&args, env),
         Command::Describe(args) => describe::describe(&args, env),
         Command::Report(args) => report::report(&args, env),

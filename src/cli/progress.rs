@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::env::Terminal;
 use crate::engine::recorder::Sight;
+use crate::report::hang;
 use crate::timeline::{Change, Event, FaultPhase, Moment, Ready, Record};
 
 /// Shows progress.
@@ -30,7 +31,7 @@ impl Progress {
         self.done();
         let text = text.into();
         if !self.terminal.live {
-            eprintln!(" - {text}");
+            self.line(" - ", &text);
             self.step = Some((ProgressBar::hidden(), text));
             return;
         }
@@ -40,6 +41,14 @@ impl Progress {
             .with_message(text.clone());
         bar.enable_steady_tick(Duration::from_millis(120));
         self.step = Some((bar, text));
+    }
+
+    /// How far the present step has come: beside its spinner, or below it where nothing can be drawn again.
+    pub fn detail(&self, text: &str) {
+        match &self.step {
+            Some((bar, step)) if self.terminal.live => bar.set_message(format!("{step}: {text}")),
+            _ => self.line("   - ", text),
+        }
     }
 
     /// The present step is done.
@@ -56,16 +65,17 @@ impl Progress {
         if let Some((bar, text)) = self.step.take() {
             bar.finish_and_clear();
             if self.terminal.live {
-                eprintln!(" {mark} {text}");
+                eprint!("{}", hang(&format!(" {mark} "), &text, self.terminal.width));
             }
         }
     }
 
-    /// A line above the present step.
-    pub fn line(&self, text: &str) {
+    /// A text above the present step, behind a lead under which it is wrapped.
+    fn line(&self, lead: &str, text: &str) {
+        let lines = hang(lead, text, self.terminal.width);
         match &self.step {
-            Some((bar, _)) if self.terminal.live => bar.suspend(|| eprintln!("{text}")),
-            _ => eprintln!("{text}"),
+            Some((bar, _)) if self.terminal.live => bar.suspend(|| eprint!("{lines}")),
+            _ => eprint!("{lines}"),
         }
     }
 
@@ -81,18 +91,16 @@ impl Progress {
     fn record(&mut self, record: &Record) {
         match &record.event {
             Event::Stage { name } => self.step(stage_text(name)),
-            Event::Note { warning: true, text } => self.line(&format!("   warning: {text}")),
-            Event::Note { warning: false, text } => self.line(&format!("   {text}")),
+            Event::Note { warning: true, text } => self.line("   warning: ", text),
+            Event::Note { warning: false, text } => self.line("   ", text),
             Event::Fault { phase, fault, target, detail, .. } => self.fault(record.at, *phase, fault, target, detail),
             Event::Node { node, change: Change::Changed, ready, .. } => self.node(record.at, node, *ready),
             Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
                 self.endpoint(record.at, service, *change, endpoint)
             }
-            Event::SteadyState { before: true, .. } => self.line("   steady state holds"),
+            Event::SteadyState { before: true, .. } => self.line("   ", "steady state holds"),
             Event::SteadyState { before: false, held_since, .. } => self.chain(*held_since, "steady state is back"),
-            Event::SteadyStateMissed { conditions, .. } => {
-                self.line(&format!("   steady state not reached: {}", conditions.join("; ")))
-            }
+            Event::SteadyStateMissed { conditions, .. } => self.line("   steady state not reached: ", &conditions.join("; ")),
             _ => {}
         }
     }
@@ -137,8 +145,8 @@ impl Progress {
 
     fn chain(&self, at: Moment, text: &str) {
         match self.zero {
-            Some(zero) => self.line(&format!("   {:+9.3}s  {text}", at.seconds_since(zero))),
-            None => self.line(&format!("   {text}")),
+            Some(zero) => self.line(&format!("   {:+9.3}s  ", at.seconds_since(zero)), text),
+            None => self.line("   ", text),
         }
     }
 }

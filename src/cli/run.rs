@@ -73,6 +73,7 @@ impl Command<'_> {
             state_dir: &self.env.state_dir,
             node_image: self.args.node_image.as_deref(),
             allow_context: self.args.access.allow_context.as_deref(),
+            only_look: self.args.dry_run,
         };
         let wanted = self.wanted()?;
         if self.args.dry_run {
@@ -118,9 +119,12 @@ impl Command<'_> {
 
     async fn prepare(&self, wanted: &Wanted, site: &Site<'_>) -> Result<Ground, Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared =
-            provision::prepare(wanted, site, self.abort, &mut |text| said(text).into_iter().for_each(|text| progress.step(text)))
-                .await;
+        let prepared = provision::prepare(wanted, site, self.abort, &mut |line| match Said::of(line) {
+            Some(Said::Step(text)) => progress.step(text),
+            Some(Said::Detail(text)) => progress.detail(text),
+            None => {}
+        })
+        .await;
         match &prepared {
             Ok(_) => progress.done(),
             Err(_) => progress.failed(),
@@ -230,10 +234,26 @@ fn told(failure: Failure) -> u8 {
     failure.code
 }
 
-/// A line of kind's as a step of ours: it says a step twice, at its begin (a bullet) and at its end (a tick).
-fn said(line: &str) -> Option<&str> {
-    let text = line.trim_start_matches(['•', ' ']).trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')');
-    (!line.trim_start().starts_with('✓') && !text.is_empty()).then_some(text)
+/// What is said while a cluster is made.
+#[derive(Debug, PartialEq)]
+enum Said<'a> {
+    /// A step of ours.
+    Step(&'a str),
+    /// A step of kind's, inside of ours.
+    Detail(&'a str),
+}
+
+impl<'a> Said<'a> {
+    /// kind says a step twice: at its begin (a bullet) and at its end (a tick), which is no news.
+    fn of(line: &'a str) -> Option<Self> {
+        let bare = |text: &'a str| text.trim().trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')');
+        match line.trim_start().chars().next()? {
+            '✓' => None,
+            '•' | '✗' => Some(Said::Detail(bare(line.trim_start().trim_start_matches('•')))),
+            _ if line.starts_with("Pulling image") || line.starts_with("warning: ") => Some(Said::Detail(bare(line))),
+            _ => Some(Said::Step(bare(line))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -242,8 +262,10 @@ mod tests {
 
     #[test]
     fn a_step_of_kind_is_said_once() {
-        assert_eq!(said(" • Preparing nodes 📦 📦   ..."), Some("Preparing nodes"));
-        assert_eq!(said(" ✓ Preparing nodes 📦 📦"), None);
-        assert_eq!(said("making the kind cluster a"), Some("making the kind cluster a"));
+        assert_eq!(Said::of(" • Preparing nodes 📦 📦   ..."), Some(Said::Detail("Preparing nodes")));
+        assert_eq!(Said::of(" ✓ Preparing nodes 📦 📦"), None);
+        assert_eq!(Said::of("making the kind cluster a"), Some(Said::Step("making the kind cluster a")));
+        assert_eq!(Said::of("Pulling image: kindest/node ..."), Some(Said::Detail("Pulling image: kindest/node")));
+        assert_eq!(Said::of(""), None);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::go_duration::parse_duration;
+use crate::timeline::parse_duration;
 
 /// A node that is down must not hold up the others.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);

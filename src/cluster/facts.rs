@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::configz::KubeletSettings;
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::go_duration::{format_duration, parse_duration};
 use super::kind_nodes::{NodeContainer, container_of};
+use super::objects::{Container, Pod};
 use super::query::Node;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tuning, TuningSource};
+use crate::timeline::{format_duration, parse_duration};
 
 impl Cluster {
     /// What this cluster is, and what a reader should know of it (settings that could not be read or differ between nodes).
@@ -60,21 +60,7 @@ fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
 
 /// What Kubernetes of this version (`v1.34.4`) has when nothing is set.
 pub fn default_tuning(version: &str) -> Tuning {
-    // The kubelet's report frequency is 5 min by default, and the lease (a quarter of 40 s) is what beats.
-    Tuning {
-        node_status_update_frequency: Some(Duration::from_secs(10)),
-        node_status_report_frequency: Some(Duration::from_secs(300)),
-        node_lease_duration: Some(Duration::from_secs(40)),
-        node_monitor_period: Some(Duration::from_secs(5)),
-        node_monitor_grace_period: Some(Duration::from_secs(if minor(version).is_some_and(|minor| minor < 32) { 40 } else { 50 })),
-        source: TuningSource::Defaults,
-    }
-}
-
-/// The minor version of `v1.34.4`: 34.
-fn minor(version: &str) -> Option<u32> {
-    let minor = version.trim_start_matches('v').split('.').nth(1)?;
-    minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+    Tuning::defaults(version)
 }
 
 /// The slowest of each setting over all kubelets that answered; `None` when none did.
@@ -135,7 +121,7 @@ fn monitor_of(managers: &[Pod], warnings: &mut Vec<String>) -> Option<Monitor> {
 }
 
 fn pod_monitor(pod: &Pod) -> Monitor {
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let containers = pod.spec.as_ref().and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
     let flag =
         |name: &str| containers.iter().find_map(|container| flag_of(container, name)).and_then(|value| parse_duration(&value));
     Monitor { period: flag("node-monitor-period"), grace: flag("node-monitor-grace-period") }
@@ -197,13 +183,6 @@ mod tests {
             serde_json::json!({"metadata": {"name": "m"}, "spec": {"containers": [{"name": "c", "command": words}]}}),
         )
         .unwrap()
-    }
-
-    #[test]
-    fn the_grace_period_is_the_versions() {
-        for (version, grace) in [("v1.31.9", 40), ("v1.32.0", 50), ("v1.34.4", 50), ("v1.29+", 40), ("1.27.3-eks", 40)] {
-            assert_eq!(default_tuning(version).node_monitor_grace_period, seconds(grace), "{version}");
-        }
     }
 
     #[test]

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::facts::default_tuning;
-use super::go_duration::{format_duration, parse_duration};
 use super::kind_nodes::NodeContainer;
 use crate::timeline::{NodeRole, Tuning, TuningSource};
+use crate::timeline::{format_duration, parse_duration};
 
 /// Why a kind config can't be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -89,23 +88,11 @@ impl KindConfig {
 
     /// The settings that a cluster of this Kubernetes version (`v1.34.4`) has when it is made from this config.
     pub fn expected(&self, version: &str) -> Tuning {
-        let defaults = default_tuning(version);
-        Tuning {
-            node_status_update_frequency: self.asked.node_status_update_frequency.or(defaults.node_status_update_frequency),
-            // The kubelet lets the report frequency follow the update frequency when only that one is set.
-            node_status_report_frequency: self
-                .asked
-                .node_status_report_frequency
-                .or(self.asked.node_status_update_frequency)
-                .or(defaults.node_status_report_frequency),
-            node_lease_duration: self.asked.node_lease_duration.or(defaults.node_lease_duration),
-            node_monitor_period: self.asked.node_monitor_period.or(defaults.node_monitor_period),
-            node_monitor_grace_period: self.asked.node_monitor_grace_period.or(defaults.node_monitor_grace_period),
-            source: TuningSource::Config,
-        }
+        self.asked.completed(version)
     }
 
-    fn count(&self, role: NodeRole) -> usize {
+    /// How many nodes of a role it has.
+    pub fn count(&self, role: NodeRole) -> usize {
         self.nodes.iter().filter(|have| **have == role).count()
     }
 }
@@ -167,13 +154,20 @@ fn role_of((index, node): (usize, &Value)) -> Result<NodeRole, KindConfigError> 
     }
 }
 
-/// All kubeadm patches: those of the cluster, then those of its nodes. A node's win.
+/// The kubeadm patches that count: those of the cluster, then those of the first control plane, which win. kubeadm makes the cluster
+/// there; where other nodes join it, it reads none of the documents that matter here.
 fn patches(config: &Value) -> impl Iterator<Item = &str> {
-    let nodes = config["nodes"].as_array().into_iter().flatten();
+    let first = first_control_plane(config).map(|index| &config["nodes"][index]);
     std::iter::once(config)
-        .chain(nodes)
+        .chain(first)
         .flat_map(|level| level["kubeadmConfigPatches"].as_array().into_iter().flatten())
         .filter_map(Value::as_str)
+}
+
+/// The place of the first control plane among the nodes.
+pub(super) fn first_control_plane(config: &Value) -> Option<usize> {
+    let nodes = config["nodes"].as_array()?;
+    nodes.iter().position(|node| matches!(node["role"].as_str(), None | Some("control-plane")))
 }
 
 /// The documents of one patch.
@@ -233,6 +227,7 @@ fn duration(field: &str, value: &Value) -> Result<Option<Duration>, KindConfigEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::default_tuning;
 
     pub(crate) const FAST: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: fast-detection\nnodes:\n- role: control-plane\n\
         - role: worker\n- role: worker\nkubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n\
@@ -262,6 +257,13 @@ mod tests {
             ---\n    kind: KubeletConfiguration\n    nodeLeaseDurationSeconds: 20\n";
         let asked = KindConfig::parse(text).unwrap().asked;
         assert_eq!((asked.node_monitor_grace_period, asked.node_lease_duration), (seconds(20), seconds(20)));
+    }
+
+    #[test]
+    fn a_patch_of_a_node_that_joins_has_no_effect() {
+        let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n- role: worker\n  kubeadmConfigPatches:\n  - |\n    \
+            kind: KubeletConfiguration\n    nodeLeaseDurationSeconds: 20\n- role: control-plane\n";
+        assert_eq!(KindConfig::parse(text).unwrap().asked.node_lease_duration, None);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::go_duration::format_duration;
-use super::kind_config::{KindConfig, KindConfigError, check_name, documents, read_yaml};
+use super::kind_config::{KindConfig, KindConfigError, check_name, documents, first_control_plane, read_yaml};
 use crate::timeline::Tuning;
+use crate::timeline::format_duration;
 
 /// Renders a kind config with other settings: those of `tuning` that are set replace the config's (update frequency, monitor
 /// period and grace period; others are not looked at). Gives the cluster's new name, which ends in the three settings
@@ -58,8 +58,8 @@ impl Wanted {
 fn rewrite(config: &mut Value, wanted: &Wanted) -> Result<(), KindConfigError> {
     let mut done = Done::default();
     rewrite_level(config, wanted, &mut done)?;
-    for node in config["nodes"].as_array_mut().into_iter().flatten() {
-        rewrite_level(node, wanted, &mut done)?;
+    if let Some(index) = first_control_plane(config) {
+        rewrite_level(&mut config["nodes"][index], wanted, &mut done)?;
     }
     let mut added = Vec::new();
     if let Some(update) = wanted.update.filter(|_| !done.kubelet) {
@@ -196,6 +196,17 @@ mod tests {
         let (_, text) = with_tuning(text, &tuning(None, None, Some(9))).unwrap();
         assert_eq!(asked(&text).2, seconds(9));
         assert_eq!(text.matches("node-monitor-grace-period").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_patch_that_has_no_effect_is_no_place_for_a_setting() {
+        let worker = "kubeadmConfigPatches: [\"{kind: KubeletConfiguration, maxPods: 20}\"]";
+        let (_, text) = with_tuning(
+            &HEAD.replace("- role: worker\n", &format!("- {{role: worker, {worker}}}\n")),
+            &tuning(Some(2), None, None),
+        )
+        .unwrap();
+        assert_eq!(asked(&text).0, seconds(2));
     }
 
     #[test]

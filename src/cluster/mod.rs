@@ -4,7 +4,6 @@ mod configz;
 mod connect;
 mod error;
 mod facts;
-mod go_duration;
 mod kind;
 mod kind_config;
 mod kind_nodes;
@@ -14,6 +13,7 @@ mod kubeconfig;
 mod manifest;
 mod names;
 mod namespace;
+pub(crate) mod objects;
 mod query;
 mod readiness;
 mod workload;
@@ -22,7 +22,6 @@ pub use connect::Cluster;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;
 pub use facts::default_tuning;
-pub use go_duration::{format_duration, parse_duration};
 pub use kind::{Kind, KindCreate, KindError};
 pub use kind_config::{KindConfig, KindConfigError, differences};
 pub use kind_nodes::{NodeContainer, find_kind_cluster};
@@ -34,6 +33,8 @@ pub use query::{ClusterDns, Node, Pod, Service, ServicePort};
 pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoints};
 pub use readiness::Readiness;
 pub use workload::Workload;
+
+pub use crate::timeline::{format_duration, parse_duration};
 
 #[cfg(test)]
 mod real_tests;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::objects;
 use crate::timeline::{Endpoint, NodeRole, Ready};
 
 /// The label of a control-plane node (its value is empty).
@@ -92,7 +93,7 @@ pub struct ClusterDns {
 impl Cluster {
     /// All nodes, by name.
     pub async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
-        let nodes = self.list_all::<core::Node>("list the nodes", Api::all(self.client()), ListParams::default()).await?;
+        let nodes = self.list_all::<objects::Node>("list the nodes", Api::all(self.client()), ListParams::default()).await?;
         let mut nodes: Vec<Node> = nodes.into_iter().map(read_node).collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(nodes)
@@ -101,7 +102,7 @@ impl Cluster {
     /// The pods of a namespace that carry all of these labels, by name. Those that are being deleted are left out.
     pub async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Pod>, ClusterError> {
         let params = ListParams::default().labels(&selector(labels));
-        let pods = self.list_all::<core::Pod>("list the pods", Api::namespaced(self.client(), namespace), params).await?;
+        let pods = self.list_all::<objects::Pod>("list the pods", Api::namespaced(self.client(), namespace), params).await?;
         let mut pods: Vec<Pod> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(read_pod).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(pods)
@@ -109,7 +110,7 @@ impl Cluster {
 
     /// A Service. Errors when there is none of that name.
     pub async fn service(&self, namespace: &str, name: &str) -> Result<Service, ClusterError> {
-        let api: Api<core::Service> = Api::namespaced(self.client(), namespace);
+        let api: Api<objects::Service> = Api::namespaced(self.client(), namespace);
         Ok(read_service(self.call(format!("read the Service {name}"), api.get(name)).await?))
     }
 
@@ -132,7 +133,7 @@ impl Cluster {
 
     /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None` where there is none.
     pub async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
-        let api: Api<core::Service> = Api::namespaced(self.client(), "kube-system");
+        let api: Api<objects::Service> = Api::namespaced(self.client(), "kube-system");
         let found = self.list_all("look for the cluster's DNS", api, ListParams::default().labels("k8s-app=kube-dns")).await?;
         let address = found.into_iter().find_map(|service| read_service(service).cluster_ip?.parse().ok());
         let Some(address) = address else { return Ok(None) };
@@ -163,7 +164,7 @@ pub(super) fn selector(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-fn read_node(node: core::Node) -> Node {
+fn read_node(node: objects::Node) -> Node {
     let ready = node_ready(&node);
     let labels = node.metadata.labels.unwrap_or_default();
     let status = node.status.unwrap_or_default();
@@ -181,7 +182,7 @@ fn read_node(node: core::Node) -> Node {
 }
 
 /// A node's Ready condition; Unknown where it has none yet.
-pub fn node_ready(node: &core::Node) -> Ready {
+pub fn node_ready(node: &objects::Node) -> Ready {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
     match ready.map(|condition| condition.status.as_str()) {
@@ -192,12 +193,12 @@ pub fn node_ready(node: &core::Node) -> Ready {
 }
 
 /// Whether a pod's Ready condition is True.
-pub fn pod_ready(pod: &core::Pod) -> bool {
+pub fn pod_ready(pod: &objects::Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
 }
 
-fn read_pod(pod: core::Pod) -> Pod {
+fn read_pod(pod: objects::Pod) -> Pod {
     let ready = pod_ready(&pod);
     let spec = pod.spec.unwrap_or_default();
     let status = pod.status.unwrap_or_default();
@@ -213,7 +214,7 @@ fn read_pod(pod: core::Pod) -> Pod {
     }
 }
 
-fn read_service(service: core::Service) -> Service {
+fn read_service(service: objects::Service) -> Service {
     let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
     let spec = service.spec.unwrap_or_default();
     let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePort {

@@ -1,14 +1,13 @@
 //! Whether a workload is ready, what it waits for, and whether the waiting is in vain.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Service};
+use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::objects::{ContainerStatus, DaemonSet, Deployment, Job, Pod, Service, StatefulSet};
 use super::query::pod_ready;
 
 /// Reasons for which a container waits that more waiting seldom cures.

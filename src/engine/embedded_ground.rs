@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::provision::{Ground, Nodes, Say, Site, claim};
+use super::provision::{Ground, Nodes, Say, Site};
 use super::state_dir::StateDir;
 use super::trouble::Trouble;
 use crate::cluster::{Cluster, KindConfig};
@@ -40,7 +40,8 @@ pub fn spec(config: &KindConfig) -> EmbeddedSpec {
 /// another.
 pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result<Ground, Trouble> {
     let folder = Folder::make(&site.state_dir.join(NAME))?;
-    let (state, lock) = claim(&folder.path, NAME)?;
+    let state = StateDir::open(&folder.path, NAME)?;
+    let lock = state.lock()?;
     let embedded = Embedded::start(spec(config)).map_err(Trouble::refused_by)?;
     let kubeconfig = folder.path.join("kubeconfig");
     fs::write(&kubeconfig, embedded.kubeconfig())
@@ -87,6 +88,8 @@ fn is_left(folder: &Path) -> bool {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
+        // Where it was the last one, nothing is left.
+        let _ = self.path.parent().map(fs::remove_dir);
     }
 }
 
@@ -98,9 +101,10 @@ mod tests {
     fn what_a_dead_process_left_is_swept_and_a_living_ones_is_kept() {
         let root = tempfile::tempdir().unwrap();
         let living = Folder::make(root.path()).unwrap();
-        let _lock = claim(&living.path, NAME).unwrap();
+        let locked = |path: &Path| StateDir::open(path, NAME).unwrap().lock().unwrap();
+        let _lock = locked(&living.path);
         let dead = root.path().join("1-dead");
-        drop(claim(&dead, NAME).unwrap());
+        drop(locked(&dead));
         let next = Folder::make(root.path()).unwrap();
         assert!(living.path.exists() && next.path.exists() && !dead.exists());
         let path = next.path.clone();

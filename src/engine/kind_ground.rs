@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::abort::Abort;
+use super::inotify;
 use super::ledger::{Access, Debtor, Ledger, Obligation};
 use super::provision::{Found, Ground, Nodes, Say, Site, claim};
 use super::state_dir::{Lock, StateDir};
@@ -39,12 +40,14 @@ pub struct KindNodes {
 pub async fn find(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
     let docker = connect(site).await?;
     let kind = kind_program(site, &docker)?;
-    let claimed = claim(site.state_dir, name)?;
-    if !kind.clusters().await.map_err(Trouble::refused_by)?.iter().any(|other| other == name) {
+    let claimed = claim(site, name)?;
+    let clusters = kind.clusters().await.map_err(Trouble::refused_by)?;
+    if !clusters.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
     }
     say(&format!("kind cluster {name} is there"));
-    let ground = of_kind(name, docker, &kind, claimed, site).await?;
+    let mut ground = of_kind(name, docker, &kind, claimed, site).await?;
+    ground.warnings.extend(inotify::warning(clusters.len() - 1));
     refuse_other_settings(name, config, &ground)?;
     Ok(Found::Ground(Box::new(ground)))
 }
@@ -67,8 +70,10 @@ pub fn find_kind_program(path: &OsStr, engine: &Endpoint, docker: &Docker) -> Re
 pub(super) async fn make(name: &str, config: &str, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
     let docker = connect(site).await?;
     let kind = kind_program(site, &docker)?;
-    let (state, lock) = claim(site.state_dir, name)?;
+    let (state, lock) = claim(site, name)?;
     let mut ledger = Ledger::open(&state.ledger())?;
+    let others = kind.clusters().await.map_err(Trouble::refused_by)?.len();
+    inotify::warning(others).into_iter().for_each(|text| say(&format!("warning: {text}")));
     say(&format!("making the kind cluster {name}"));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = state.scratch("kubeconfig");
@@ -216,7 +221,7 @@ pub async fn of_context(kubeconfig: &[PathBuf], context: Option<&str>, site: &Si
     let kubeconfig = kubeconfig.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
     let access = Access::Context { kubeconfig, context: cluster.context().to_owned(), cluster: name.clone() };
     // The same lock as a run that reaches the cluster by its name.
-    let claimed = claim(site.state_dir, &name)?;
+    let claimed = claim(site, &name)?;
     ground(&name, docker, cluster, access, containers, claimed, site).await
 }
 

@@ -13,6 +13,7 @@ pub mod embedded_ground;
 pub mod embedded_world;
 #[cfg(test)]
 mod fake_world;
+mod inotify;
 pub mod kind_ground;
 pub mod kind_world;
 pub mod ledger;

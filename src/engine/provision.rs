@@ -32,6 +32,8 @@ pub struct Site<'a> {
     pub node_image: Option<&'a str>,
     /// The context whose cluster may be harmed although it is not kind's.
     pub allow_context: Option<&'a str>,
+    /// Whether nothing may be changed, not even in the state directory.
+    pub only_look: bool,
 }
 
 impl Site<'_> {
@@ -142,9 +144,15 @@ pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Foun
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
-pub(super) fn claim(state_dir: &Path, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
-    let state = StateDir::open(state_dir, cluster)?;
-    let lock = state.lock()?;
+pub(super) fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
+    let (state, lock) = match site.only_look {
+        true => StateDir::look(site.state_dir, cluster)?,
+        false => {
+            let state = StateDir::open(site.state_dir, cluster)?;
+            let lock = state.lock()?;
+            (state, lock)
+        }
+    };
     let ledger = Ledger::open(&state.ledger())?;
     let owed: Vec<String> = ledger.owed().iter().map(|entry| entry.obligation.describe()).collect();
     if owed.is_empty() {

@@ -131,7 +131,8 @@ impl Once<'_> {
         let ground = self.ground;
         let mut ledger = Ledger::open(&ground.state.ledger())?;
         let folder = RunFolder::create(self.session.runs_dir, &self.header()).map_err(|e| {
-            Trouble::refused("cannot record the run").because(&e).hint("free the disk, or choose another directory with --runs-dir")
+            let hint = e.hint().unwrap_or("choose another directory with --runs-dir");
+            Trouble::refused("cannot record the run").because(&e).hint(hint)
         })?;
         let path = folder.path().to_owned();
         let (recorder, recording) = Recorder::start(folder, self.observer);

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::trouble::Trouble;
 
+const LOCK: &str = "lock";
+
 /// Where lock and ledger of one cluster lie.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -16,14 +18,26 @@ pub struct StateDir {
 impl StateDir {
     /// The directory of a cluster below the program's state directory; made when absent.
     pub fn open(root: &Path, cluster: &str) -> Result<Self, Trouble> {
-        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let path = root.join("clusters").join(cluster.chars().map(safe).collect::<String>());
+        let path = Self::place(root, cluster);
         fs::create_dir_all(&path).map_err(|e| {
             Trouble::refused(format!("cannot make the state directory {}", path.display()))
                 .because(&e)
                 .hint("the undo ledger must be on disk before anything is harmed: free the disk, or set XDG_STATE_HOME to a writable directory")
         })?;
         Ok(Self { path, cluster: cluster.to_owned() })
+    }
+
+    /// The same for one who only looks: nothing is made. Refused when a run has the lock, which is not kept from others for longer than
+    /// the look takes.
+    pub fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), Trouble> {
+        let state = Self { path: Self::place(root, cluster), cluster: cluster.to_owned() };
+        let lock = if state.path.join(LOCK).exists() { state.lock()? } else { Lock { _file: None } };
+        Ok((state, lock))
+    }
+
+    fn place(root: &Path, cluster: &str) -> PathBuf {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        root.join("clusters").join(cluster.chars().map(safe).collect::<String>())
     }
 
     /// The clusters that have a directory here, by their directory's name.
@@ -62,7 +76,7 @@ impl StateDir {
 
     /// Takes the lock. It ends with the process, however that ends. Refused when another run has it.
     pub fn lock(&self) -> Result<Lock, Trouble> {
-        let path = self.path.join("lock");
+        let path = self.path.join(LOCK);
         let cannot = |e: std::io::Error| Trouble::refused(format!("cannot lock {}", path.display())).because(&e);
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -71,7 +85,7 @@ impl StateDir {
             Err(errno) => return Err(cannot(errno.into())),
         }
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Lock { _file: file })
+        Ok(Lock { _file: Some(file) })
     }
 
     fn taken(&self, file: &mut File) -> Trouble {
@@ -86,7 +100,8 @@ impl StateDir {
 /// The lock of a cluster, held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    /// `None` where there was nothing to be locked.
+    _file: Option<File>,
 }
 
 #[cfg(test)]
@@ -104,5 +119,16 @@ mod tests {
         drop(first);
         state.lock().expect("free again");
         assert_eq!(StateDir::clusters(root.path()), ["kind-a", "kind-b"]);
+    }
+
+    #[test]
+    fn a_look_leaves_nothing_and_respects_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let (looked, _lock) = StateDir::look(root.path(), "kind-a").unwrap();
+        assert!(!looked.ledger().exists() && StateDir::clusters(root.path()).is_empty());
+        let held = StateDir::open(root.path(), "kind-a").unwrap().lock().unwrap();
+        assert!(StateDir::look(root.path(), "kind-a").is_err());
+        drop(held);
+        StateDir::look(root.path(), "kind-a").expect("free again");
     }
 }

@@ -48,8 +48,7 @@ fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Optio
         Err(why) => {
             let at = root.find(place).0.focus();
             let message = format!("cannot read {}: {why}", path.display());
-            let relative = "paths are relative to the experiment's own file";
-            cx.tell(Diagnostic::error(message).at(cx.file(), at).hint(relative));
+            cx.tell(Diagnostic::error(message).at(cx.file(), at).hint(format!("paths are relative to {}", source.place())));
             return None;
         }
     };

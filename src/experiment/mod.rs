@@ -10,9 +10,9 @@ mod check;
 mod decode;
 mod files;
 mod parsed;
-mod suggest;
-mod tree;
-mod yaml;
+pub(crate) mod suggest;
+pub(crate) mod tree;
+pub(crate) mod yaml;
 
 pub mod diagnostic;
 pub mod schema;

@@ -137,9 +137,9 @@ mod tests {
         assert_eq!(
             experiment.expect,
             [
-                Expectation::Detection { within: seconds(7) },
-                Expectation::ErrorWindow { probe: "web".into(), at_most: seconds(8) },
-                Expectation::Recovery { within: seconds(60) },
+                Expectation::Detection { within: Bound::Fixed(seconds(7)) },
+                Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(seconds(8)) },
+                Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]
         );
         assert_eq!(experiment.blast_radius, BlastRadius { max_workers: 1, max_control_planes: 0, quorum_loss: false });

@@ -330,6 +330,48 @@ impl Fault {
     }
 }
 
+/// How long something may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenBound", into = "WrittenBound")]
+pub enum Bound {
+    /// So long.
+    Fixed(Duration),
+    /// As long as the model says that it takes at most, with the cluster's own settings.
+    Predicted,
+}
+
+/// A bound as a file has it: a duration, or the word.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenBound {
+    Fixed(Duration),
+    Word(BoundWord),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum BoundWord {
+    Predicted,
+}
+
+impl std::convert::From<WrittenBound> for Bound {
+    fn from(written: WrittenBound) -> Self {
+        match written {
+            WrittenBound::Fixed(length) => Bound::Fixed(length),
+            WrittenBound::Word(BoundWord::Predicted) => Bound::Predicted,
+        }
+    }
+}
+
+impl std::convert::From<Bound> for WrittenBound {
+    fn from(bound: Bound) -> Self {
+        match bound {
+            Bound::Fixed(length) => WrittenBound::Fixed(length),
+            Bound::Predicted => WrittenBound::Word(BoundWord::Predicted),
+        }
+    }
+}
+
 /// What must be so for the run to pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -337,21 +379,21 @@ pub enum Expectation {
     /// The node is noticed: from the fault until its Ready condition is no longer True.
     Detection {
         /// At most so long after the fault was requested.
-        within: Duration,
+        within: Bound,
     },
     /// The endpoints on the node left their Service: from the fault until the last is not ready.
     EndpointRemoval {
         /// Which Service. Default: that of the first probe that asks one.
         service: Option<String>,
         /// At most so long after the fault was requested.
-        within: Duration,
+        within: Bound,
     },
     /// The errors that a probe's clients saw between the fault and its undo, from the first to the last.
     ErrorWindow {
         /// The probe.
         probe: String,
         /// At most so long (judged on the window's upper end).
-        at_most: Duration,
+        at_most: Bound,
     },
     /// The share of a probe's attempts that failed, over the whole of fault and recovery.
     FailedShare {
@@ -368,7 +410,7 @@ pub enum Expectation {
     /// The steady state is back.
     Recovery {
         /// At most so long after the confirmed undo.
-        within: Duration,
+        within: Bound,
     },
 }
 

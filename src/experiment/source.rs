@@ -8,6 +8,11 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use super::{builtin, suggest, yaml};
 
+/// Stands for standard input.
+const STDIN: &str = "-";
+/// What standard input is called in diagnostics.
+const STDIN_NAME: &str = "<stdin>";
+
 /// An experiment's text, and where the files that it names are looked for.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -36,6 +41,12 @@ impl Source {
         Some(Self { file: built_in_file(path, text), place: Place::BuiltIn })
     }
 
+    /// Standard input. Errors: why it can't be read.
+    fn from_stdin() -> Result<Self, Diagnostics> {
+        let text = text_of(io::stdin().lock()).map_err(|why| Diagnostic::error(format!("cannot read standard input: {why}")))?;
+        Ok(Self::from_text(STDIN_NAME, text, ""))
+    }
+
     fn from_file(path: &Path) -> Result<Self, Diagnostics> {
         let text = read(path).map_err(|why| Diagnostic::error(format!("cannot read {}: {why}", path.display())))?;
         Ok(Self::from_text(path.display().to_string(), text, path.parent().unwrap_or(Path::new(""))))
@@ -49,6 +60,11 @@ impl Source {
     /// The text as it was written.
     pub fn text(&self) -> &str {
         &self.file.text
+    }
+
+    /// What the paths of the files that it names are relative to, in words.
+    pub fn place(&self) -> &'static str {
+        if self.name() == STDIN_NAME { "the working directory" } else { "the experiment's own file" }
     }
 
     /// Name and text, for diagnostics.
@@ -81,9 +97,13 @@ fn read(path: &Path) -> Result<String, String> {
     if path.is_dir() {
         return Err("it is a directory".into());
     }
+    text_of(File::open(path).map_err(|error| explain(&error))?)
+}
+
+/// A text, bounded. Errors: why it is none, a fragment.
+fn text_of(from: impl Read) -> Result<String, String> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|error| explain(&error))?;
+    from.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| explain(&error))?;
     String::from_utf8(bytes).map_err(|error| format!("it is no text (UTF-8) from byte {} on", error.utf8_error().valid_up_to()))
 }
 
@@ -100,11 +120,15 @@ pub fn built_in_names() -> Vec<&'static str> {
     builtin::names().collect()
 }
 
-/// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), or the name of a built-in one.
+/// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), the name of a built-in one, or `-` for standard
+/// input, whose relative paths are of the working directory.
 ///
 /// Errors: no such file, not readable, an unknown name; the hint lists the built-in ones.
 pub fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
     let path = Path::new(path_or_name);
+    if path_or_name == STDIN {
+        return Source::from_stdin();
+    }
     if !is_path(path_or_name) {
         match Source::built_in(path_or_name) {
             Some(source) => return Ok(source),

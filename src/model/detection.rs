@@ -179,11 +179,13 @@ pub fn heartbeat(tuning: &Tuning) -> (Heartbeat, Duration) {
     if status <= lease { (Heartbeat::Status, status) } else { (Heartbeat::Lease, lease) }
 }
 
-fn lease_interval(tuning: &Tuning) -> Duration {
+/// How often the lease is renewed, as configured.
+pub(super) fn lease_interval(tuning: &Tuning) -> Duration {
     tuning.node_lease_duration.unwrap_or(LEASE) / 4
 }
 
-fn status_interval(tuning: &Tuning) -> Duration {
+/// How often an unchanged status is posted, as configured.
+pub(super) fn status_interval(tuning: &Tuning) -> Duration {
     let update = tuning.node_status_update_frequency.unwrap_or(UPDATE);
     let report = tuning.node_status_report_frequency.or(tuning.node_status_update_frequency).unwrap_or(REPORT);
     report.max(update)

@@ -29,18 +29,24 @@ mod topology;
 mod trials;
 mod workload;
 
+pub mod cost;
 pub mod detection;
+pub mod risk;
+pub mod traps;
 
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, Component};
 pub use change::{Backend, Change, Deletion, Power, Taint};
+pub use cost::{Cost, cost};
 pub use detection::{Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict};
 pub use distribution::{Bin, Distribution, Summary};
 pub use machine::{Model, NodeState, PodState};
+pub use risk::{GlitchRisk, Risk};
 pub use scenario::{FaultKind, Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
 pub use topology::{NodeId, NodeSpec, OwnerId, PodId, PodSpec, Spread, Tolerates, Topology};
+pub use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
 pub use trials::{FaultForecast, Forecast, forecast};
 pub use workload::Phase;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use super::*;
-use crate::timeline::{Moment, Outcome, Phase};
+use crate::timeline::{Moment, Outcome, Phase, TlsCause};
 
 fn names() -> NameService {
     NameService::parse("", "")
@@ -306,7 +306,7 @@ fn a_thing_that_is_no_tls_server_fails_the_handshake() {
     }
     let found = run(spec.clone(), 300);
     let seen = outcomes(&found);
-    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls), "{seen:?}");
+    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::NoTls)), "{seen:?}");
     if let Question::Http(question) = &mut spec.question {
         question.tls = Some(TlsQuestion { insecure: true, server_name: "not a name".into() });
     }
@@ -396,5 +396,5 @@ fn https_connections_are_kept() {
 #[test]
 fn a_certificate_that_nobody_vouches_for_is_a_failure() {
     let seen = outcomes(&run(https_probe(false, false), 300));
-    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls), "{seen:?}");
+    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::BadCertificate)), "{seen:?}");
 }

@@ -1,5 +1,6 @@
 //! TLS for probes of `https` URLs.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -8,6 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::spec::TlsQuestion;
+use crate::timeline::TlsCause;
 
 /// What every handshake of a probe begins with.
 #[derive(Clone, Debug)]
@@ -39,6 +41,26 @@ impl Tls {
     /// Begins a handshake.
     pub fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+    }
+}
+
+/// Why a handshake failed.
+pub fn cause_of(error: &io::Error) -> TlsCause {
+    use rustls::{CertificateError as Certificate, Error};
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidMessage(_)) => TlsCause::NoTls,
+        Some(Error::PeerIncompatible(_)) => TlsCause::NothingInCommon,
+        Some(Error::AlertReceived(_)) => TlsCause::Alert,
+        Some(Error::InvalidCertificate(why)) => match why {
+            Certificate::UnknownIssuer => TlsCause::UnknownIssuer,
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsCause::OtherName,
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. } => TlsCause::Expired,
+            _ => TlsCause::BadCertificate,
+        },
+        _ => TlsCause::Other,
     }
 }
 

@@ -10,7 +10,7 @@ use rustls::ClientConnection;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::ports::Ports;
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use crate::timeline::{Outcome, Phase};
 
 /// A connection.
@@ -174,7 +174,7 @@ pub fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
         }
         Some(Errno::TIMEDOUT) => Outcome::Timeout(phase),
         Some(_) => Outcome::Prober,
-        None if error.kind() == io::ErrorKind::InvalidData && phase == Phase::Tls => Outcome::Tls,
+        None if error.kind() == io::ErrorKind::InvalidData && phase == Phase::Tls => Outcome::Tls(tls::cause_of(error)),
         None if error.kind() == io::ErrorKind::InvalidData => Outcome::Protocol,
         None => Outcome::Reset(phase),
     }

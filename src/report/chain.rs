@@ -1,10 +1,10 @@
 //! What happened, by time: one line a moment, each with its uncertainty.
 
-use super::predict::StepPrediction;
 use super::text::count;
 use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
-use crate::stats::Seconds;
+use crate::prediction::{Predictions, Quantity};
+use crate::stats::{Between, Seconds};
 use crate::timeline::{Event, Timeline};
 
 /// A moment.
@@ -37,7 +37,7 @@ impl Line {
 }
 
 /// All moments of a run, sorted.
-pub fn lines(timeline: &Timeline, found: &Findings, predictions: &[StepPrediction]) -> Vec<Line> {
+pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -> Vec<Line> {
     let mut lines = Vec::new();
     for fault in &found.faults {
         of_fault(fault, found, predictions, &mut lines);
@@ -45,9 +45,12 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &[StepPredictio
     let many = found.probes.iter().filter(|probe| !probe.control).count() > 1;
     for probe in found.probes.iter().filter(|probe| !probe.control) {
         let name = if many { format!("{}: ", probe.name) } else { String::new() };
-        probe.windows.iter().for_each(|window| of_window(window, &name, &mut lines));
+        for (number, window) in probe.windows.iter().enumerate() {
+            let goes_on = number > 0 && probe.windows[number - 1].open;
+            of_window(window, goes_on, &name, &mut lines);
+        }
     }
-    lines.extend(steady(found));
+    lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
     lines.sort_by_key(|line| line.at);
     lines
@@ -65,7 +68,7 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &[StepPrediction], lines: &mut Vec<Line>) {
+fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, lines: &mut Vec<Line>) {
     let (request, _, undo) = words(&fault.kind);
     let hit = found.probes.iter().filter_map(|probe| super::view::asked_service(fault, probe)).fold(Vec::new(), distinct);
     let hit: Vec<String> =
@@ -75,7 +78,10 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &[StepPredictio
     lines.extend(detected(fault, predictions));
     let noticed = fault.notices.iter().find(|notice| notice.what == "NodeNotReady");
     lines.extend(noticed.map(|notice| Line::new(notice.at, "event", format!("NodeNotReady{}", stamped(notice.own_time)))));
-    fault.services.iter().for_each(|service| of_service(service, lines));
+    for service in &fault.services {
+        let predicted = predictions.between(Quantity::EndpointRemoval(&service.service), fault.step).ok();
+        of_service(service, said(predicted, fault.requested, ""), lines);
+    }
     if let Some(undone) = fault.undone {
         let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
         let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
@@ -103,15 +109,10 @@ fn stamped(own: Option<Seconds>) -> String {
 /// The engine's own word where there is one, else what the fault itself saw.
 fn effect(fault: &FaultFinding) -> Option<Line> {
     let (_, label, _) = words(&fault.kind);
-    let (action, said) = match fault.kind.as_str() {
-        "nodeStop" | "nodeKill" => ("die", "container died"),
-        "nodePause" => ("pause", "container paused"),
-        _ => ("", ""),
-    };
-    let engine = fault.engine.iter().find(|seen| seen.what == action);
+    let said = if fault.kind == "nodePause" { "container paused" } else { "container died" };
     // `docker stop` kills what has not ended in time: 128 + 9.
     let killed = fault.kind == "nodeStop" && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
-    match (engine, &fault.confirmed) {
+    match (fault.engine_saw(), &fault.confirmed) {
         (Some(seen), _) if killed => {
             Some(Line::new(seen.at, label, format!("{said}: it had not shut down in time, and was killed")))
         }
@@ -121,20 +122,26 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
     }
 }
 
-fn detected(fault: &FaultFinding, predictions: &[StepPrediction]) -> Option<Line> {
+fn detected(fault: &FaultFinding, predictions: &Predictions) -> Option<Line> {
     let detected = fault.node.detected.as_ref()?;
     let line = Line::of(detected.at, "detected", format!("Ready is {}, as a watch saw it", detected.status));
-    let prediction = predictions.iter().find(|p| p.fault == fault.kind)?.prediction.as_ref();
-    let predicted = prediction.map(|prediction| format!("predicted {:.1}", prediction.detection));
+    let predicted = said(predictions.between(Quantity::Detection, fault.step).ok(), fault.requested, "");
     Some(Line { predicted, ..line })
 }
 
-fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
+/// What was predicted, counted from `since`.
+fn said(predicted: Option<Between>, since: Seconds, after: &str) -> Option<String> {
+    let predicted = predicted.map(|length| Between::new(length.least + since, length.most + since))?;
+    Some(format!("predicted {predicted:.1}{after}"))
+}
+
+fn of_service(service: &ServiceFinding, predicted: Option<String>, lines: &mut Vec<Line>) {
     let which = match &service.hit[..] {
         [one] => format!("endpoint {}", one.pod.as_ref().unwrap_or(&one.address)),
         all => format!("the last of {} endpoints", all.len()),
     };
-    lines.extend(service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service))));
+    let left = service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service)));
+    lines.extend(left.map(|line| Line { predicted, ..line }));
     lines.extend(
         left_late(service).map(|when| Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))),
     );
@@ -142,7 +149,7 @@ fn of_service(service: &ServiceFinding, lines: &mut Vec<Line>) {
 }
 
 /// When the last endpoint left, where that was only after the undo.
-fn left_late(service: &ServiceFinding) -> Option<When> {
+pub(super) fn left_late(service: &ServiceFinding) -> Option<When> {
     let left: Option<Vec<When>> = service.hit.iter().map(|endpoint| endpoint.left).collect();
     left.filter(|_| service.removed.is_none())?.into_iter().max_by_key(|when| when.latest)
 }
@@ -150,19 +157,30 @@ fn left_late(service: &ServiceFinding) -> Option<When> {
 /// Bursts of a window that have lines of their own.
 const MOST_BURSTS: usize = 5;
 
-fn of_window(window: &Window, name: &str, lines: &mut Vec<Line>) {
+/// `goes_on`: the window before it was still open when the undo was requested, which divides the two.
+fn of_window(window: &Window, goes_on: bool, name: &str, lines: &mut Vec<Line>) {
     let all = window.bursts.len();
+    let after = matches!(window.period, Period::AfterUndo { .. });
     for (number, burst) in window.bursts.iter().enumerate() {
         if number + 1 > MOST_BURSTS && number + 1 < all {
             continue;
         }
-        let again = if number > 0 || matches!(window.period, Period::AfterUndo { .. }) { " again" } else { "" };
+        let again = match number > 0 || after {
+            true if number == 0 && goes_on => " go on",
+            true => " again",
+            false => "",
+        };
         let in_flight = if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };
         let skipped = if all > MOST_BURSTS && number + 1 == all { format!(" of burst {all}") } else { String::new() };
-        let text = format!("{name}first failed request{skipped} sent{in_flight}");
+        let undo = if number == 0 && after { " after the undo was requested" } else { "" };
+        let text = format!("{name}first failed request{skipped} sent{undo}{in_flight}");
         let first = Line::new(burst.first_failure, &format!("errors{again}"), text);
         lines.push(first.within(burst.first_failure - burst.start.when.earliest));
-        lines.push(if window.open && number + 1 == all { failing(window, name) } else { healed(burst, again, name) });
+        lines.push(if window.open && number + 1 == all {
+            failing(window, name)
+        } else {
+            healed(burst, again.trim_end_matches(" go on"), name)
+        });
     }
 }
 
@@ -178,7 +196,14 @@ fn healed(burst: &Burst, again: &str, name: &str) -> Line {
     last.within(burst.end.when.latest - burst.last_failure)
 }
 
-fn steady(found: &Findings) -> Option<Line> {
+fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
+    let line = came_back(found)?;
+    let last = found.faults.last().filter(|_| found.recovery.is_some());
+    let predicted = last.and_then(|last| predictions.between(Quantity::Recovery, last.step).ok());
+    Some(Line { predicted: said(predicted, Seconds::ZERO, " after the undo"), ..line })
+}
+
+fn came_back(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
     let undone = found.faults.last().and_then(|fault| fault.undone);
     let back = found.recovery.zip(undone).map(|(took, undone)| (undone + took.most, took.most - took.least));
@@ -196,12 +221,14 @@ fn steady(found: &Findings) -> Option<Line> {
 fn cut_short(timeline: &Timeline, found: &Findings) -> Option<Line> {
     let zero = crate::analysis::Zero::of(timeline).0;
     let at = |wanted: fn(&Event) -> bool| timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at));
+    let last = || timeline.records.last().map(|record| zero.at(record.at));
     match &found.completion {
         Completion::Complete => None,
+        Completion::Running => Some(Line::new(last()?, "so far", "the run still goes on")),
         Completion::Interrupted { signal } => {
             Some(Line::new(at(|e| matches!(e, Event::Interrupted { .. }))?, "interrupted", signal.clone()))
         }
         Completion::Failed { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone())),
-        Completion::Died => Some(Line::new(zero.at(timeline.records.last()?.at), "no more", "the timeline ends here")),
+        Completion::Died => Some(Line::new(last()?, "no more", "the timeline ends here")),
     }
 }

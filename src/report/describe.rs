@@ -21,7 +21,7 @@ fn field(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result 
 
 fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     let header = &view.timeline.header;
-    let experiment = super::predict::experiment(header);
+    let experiment = crate::prediction::experiment(header);
     field(out, "Run", &header.run)?;
     field(out, "Experiment", &header.name)?;
     if let Some(question) = experiment.as_ref().and_then(|experiment| experiment.question.as_ref()) {
@@ -36,6 +36,7 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     field(out, "Verdict", format!("{} ({})", view.verdict.outcome.word(), view.verdict.summary))?;
     nodes(view, out)?;
     predictions(view, out)?;
+    constants(view, out)?;
     faults(view, out)?;
     probes(view, out)?;
     assertions(view, out)?;
@@ -54,12 +55,22 @@ fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Predicted:")?;
-    for step in &view.predictions {
+    for beside in view.beside() {
+        let measured = beside.measured.map_or("<none>".into(), |measured| format!("{measured:.3}"));
+        let left = if beside.inside == Some(false) { ", OUTSIDE" } else { "" };
+        let predicted = beside.predicted;
+        writeln!(out, "  {} (step {}): {predicted:.1} predicted, {measured} measured{left}", beside.quantity, beside.step)?;
+    }
+    Ok(())
+}
+
+fn constants(view: &View<'_>, out: &mut String) -> fmt::Result {
+    for step in &view.predictions.steps {
         let Some(prediction) = &step.prediction else {
             writeln!(out, "  {}: nothing, {}", step.fault, step.why_not.as_deref().unwrap_or_default())?;
             continue;
         };
-        writeln!(out, "  {}: noticed {:.1} after the request", step.fault, prediction.detection)?;
+        writeln!(out, "  {} is noticed {:.1} after its request, because of", step.fault, prediction.detection)?;
         for constant in &prediction.constants {
             writeln!(out, "    {} {} ({})", constant.name, constant.value, constant.source)?;
         }

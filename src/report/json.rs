@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::predict::StepPrediction;
+use super::beside::Beside;
 use super::view::View;
 use crate::analysis::Findings;
+use crate::prediction::StepPrediction;
 use crate::stats::Seconds;
 use crate::timeline::{ClusterKind, TuningSource};
 use crate::verdict::Verdict;
@@ -37,6 +38,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the model says of each fault, from the settings alone.
     pub predictions: Vec<StepPrediction>,
+    /// What was predicted beside what was measured.
+    pub beside: Vec<Beside>,
     /// What was found.
     pub findings: Findings,
 }
@@ -98,12 +101,13 @@ impl Report {
             program: header.program.clone(),
             run: header.run.clone(),
             experiment: header.name.clone(),
-            question: super::predict::experiment(header).and_then(|experiment| experiment.question),
+            question: crate::prediction::experiment(header).and_then(|experiment| experiment.question),
             repetition: header.repetition,
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),
             verdict: view.verdict.clone(),
-            predictions: view.predictions.clone(),
+            predictions: view.predictions.steps.clone(),
+            beside: view.beside(),
             findings: view.findings.clone(),
         }
     }

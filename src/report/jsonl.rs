@@ -20,6 +20,8 @@ struct Line<'a> {
     done: Seconds,
     wall: String,
     outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     failed: bool,
     backend: Option<&'a str>,
     reused: bool,
@@ -56,6 +58,7 @@ fn line<'a>(timeline: &Timeline, file: &'a ProbeFile, attempt: &Attempt, backend
         done: zero.at(span.done(attempt)),
         wall: timeline.header.anchor.wall_of(span.sent(attempt)).to_string(),
         outcome: attempt.outcome.label(),
+        cause: attempt.outcome.cause(),
         failed: attempt.outcome.is_failure(),
         backend,
         reused: attempt.reused,

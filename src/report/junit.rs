@@ -1,69 +1,136 @@
 //! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error.
 
-use std::time::Duration;
-
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::fmt::{self, Write};
 
 use super::view::View;
 use crate::verdict::{Assertion, Outcome, Verdict};
 
 /// Several runs in one file.
 pub fn render(views: &[View<'_>]) -> String {
-    let mut report = Report::new("outage");
-    for view in views {
-        report.add_test_suite(suite(view));
-    }
-    let mut text = report.to_string().expect("a string takes all");
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text
+    let mut out = String::new();
+    write(views, &mut out).expect("a string takes all");
+    out
 }
 
-fn suite(view: &View<'_>) -> TestSuite {
-    let header = &view.timeline.header;
-    let mut suite = TestSuite::new(header.name.clone());
-    let properties = [
-        ("run", header.run.clone()),
-        ("cluster", super::view::cluster(&header.cluster)),
-        ("+0", view.findings.origin.wall.clone()),
-    ];
-    properties.into_iter().for_each(|(name, value)| {
-        suite.add_property(Property::new(name, value));
-    });
-    let first = view.timeline.records.first().map_or(header.anchor.monotonic, |record| record.at);
-    let last = view.timeline.records.last().map_or(first, |record| record.at);
-    suite.set_time(Duration::from_millis(last.since(first).as_millis() as u64));
-    for case in cases(view.verdict) {
-        let mut case = case;
-        case.set_classname(header.name.clone());
-        suite.add_test_case(case);
+fn write(views: &[View<'_>], out: &mut String) -> fmt::Result {
+    let suites: Vec<Suite<'_>> = views.iter().map(Suite::new).collect();
+    let sum = |of: fn(&Suite<'_>) -> usize| suites.iter().map(of).sum::<usize>();
+    let (failures, errors) = (sum(|s| s.count(Outcome::Fail)), sum(|s| s.count(Outcome::Inconclusive)));
+    writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
+    let tests = sum(|s| s.cases.len());
+    writeln!(out, r#"<testsuites name="outage" tests="{tests}" skipped="0" failures="{failures}" errors="{errors}">"#)?;
+    suites.iter().try_for_each(|suite| suite.write(out))?;
+    writeln!(out, "</testsuites>")
+}
+
+struct Suite<'a> {
+    view: &'a View<'a>,
+    name: Text<'a>,
+    cases: Vec<Case>,
+}
+
+impl<'a> Suite<'a> {
+    fn new(view: &'a View<'a>) -> Self {
+        Self { view, name: Text(&view.timeline.header.name), cases: cases(view.verdict) }
     }
-    suite
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.cases.iter().filter(|case| case.outcome == outcome).count()
+    }
+
+    fn seconds(&self) -> f64 {
+        let timeline = self.view.timeline;
+        let first = timeline.records.first().map_or(timeline.header.anchor.monotonic, |record| record.at);
+        let last = timeline.records.last().map_or(first, |record| record.at);
+        last.since(first).as_millis() as f64 / 1e3
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let (name, tests, seconds) = (&self.name, self.cases.len(), self.seconds());
+        let (failures, errors) = (self.count(Outcome::Fail), self.count(Outcome::Inconclusive));
+        writeln!(
+            out,
+            r#"    <testsuite name="{name}" tests="{tests}" skipped="0" errors="{errors}" failures="{failures}" time="{seconds:.3}">"#
+        )?;
+        writeln!(out, "        <properties>")?;
+        let header = &self.view.timeline.header;
+        let cluster = super::view::cluster(&header.cluster);
+        for (name, value) in [("run", &header.run), ("cluster", &cluster), ("+0", &self.view.findings.origin.wall)] {
+            writeln!(out, r#"            <property name="{name}" value="{}"/>"#, Text(value))?;
+        }
+        writeln!(out, "        </properties>")?;
+        self.cases.iter().try_for_each(|case| case.write(&self.name, out))?;
+        writeln!(out, "    </testsuite>")
+    }
+}
+
+struct Case {
+    name: String,
+    outcome: Outcome,
+    /// Why it did not pass.
+    why: String,
+    said: String,
 }
 
 /// A run without assertions is one case, so that it can't be overlooked.
-fn cases(verdict: &Verdict) -> Vec<TestCase> {
-    if verdict.assertions.is_empty() {
-        return vec![TestCase::new("measured", status(verdict.outcome, &verdict.summary, &verdict.summary))];
-    }
-    verdict.assertions.iter().map(case).collect()
-}
-
-fn case(assertion: &Assertion) -> TestCase {
-    let why = assertion.why.as_deref().unwrap_or_default();
-    let mut case = TestCase::new(assertion.text.clone(), status(assertion.outcome, why, &assertion.said()));
-    case.set_system_out(assertion.said());
-    case
-}
-
-fn status(outcome: Outcome, message: &str, description: &str) -> TestCaseStatus {
-    let kind = match outcome {
-        Outcome::Pass => return TestCaseStatus::success(),
-        Outcome::Fail => NonSuccessKind::Failure,
-        Outcome::Inconclusive => NonSuccessKind::Error,
+fn cases(verdict: &Verdict) -> Vec<Case> {
+    let of = |assertion: &Assertion| Case {
+        name: assertion.text.clone(),
+        outcome: assertion.outcome,
+        why: assertion.why.clone().unwrap_or_default(),
+        said: assertion.said(),
     };
-    let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(message.to_owned()).set_type(outcome.word().to_lowercase()).set_description(description.to_owned());
-    status
+    if verdict.assertions.is_empty() {
+        let (why, said) = (verdict.summary.clone(), verdict.summary.clone());
+        return vec![Case { name: "measured".into(), outcome: verdict.outcome, why, said }];
+    }
+    verdict.assertions.iter().map(of).collect()
+}
+
+impl Case {
+    fn write(&self, class: &Text<'_>, out: &mut String) -> fmt::Result {
+        let (why, said) = (Text(&self.why), Text(&self.said));
+        writeln!(out, r#"        <testcase name="{}" classname="{class}">"#, Text(&self.name))?;
+        if let Some(tag) = tag(self.outcome) {
+            let kind = self.outcome.word().to_lowercase();
+            writeln!(out, r#"            <{tag} message="{why}" type="{kind}">{said}</{tag}>"#)?;
+        }
+        writeln!(out, "            <system-out>{said}</system-out>\n        </testcase>")
+    }
+}
+
+fn tag(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Pass => None,
+        Outcome::Fail => Some("failure"),
+        Outcome::Inconclusive => Some("error"),
+    }
+}
+
+/// A text inside XML: what means something there is escaped, what may not be there at all is left out.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|letter| match letter {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&apos;"),
+            '\t' | '\n' | '\r' => f.write_char(letter),
+            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => Ok(()),
+            letter => f.write_char(letter),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_can_not_break_out_of_the_file() {
+        assert_eq!(Text("a<b> & \"c\"'s\x1b[1m\n").to_string(), "a&lt;b&gt; &amp; &quot;c&quot;&apos;s[1m\n");
+    }
 }

@@ -131,7 +131,8 @@ impl<'a, W: Write> Log<'a, W> {
         }
         self.sum_up()?;
         let took = format!("{:.1}ms", attempt.duration_us() as f64 / 1e3);
-        let line = format!("{}  {}{}{endpoints}", self.stamp(sent), pad(&class, 14), pad(&took, 10));
+        let cause = attempt.outcome.cause().map_or(String::new(), |cause| format!("{cause}  "));
+        let line = format!("{}  {}{}{cause}{endpoints}", self.stamp(sent), pad(&class, 14), pad(&took, 10));
         writeln!(self.out, "{}", line.trim_end())?;
         self.state.lines += 1;
         (self.state.class, self.state.endpoints, self.state.said) = (class, endpoints, Some(sent));

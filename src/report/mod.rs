@@ -6,13 +6,15 @@
 //! several views               -> spread.rs | junit.rs | runs.rs (a row each)
 //! ```
 
+pub mod beside;
 pub mod chain;
 pub mod describe;
+pub mod forecast;
+mod ground;
 pub mod json;
 pub mod jsonl;
 pub mod junit;
 pub mod log;
-pub mod predict;
 pub mod runs;
 pub mod spark;
 pub mod spread;
@@ -23,8 +25,9 @@ mod tests;
 mod text;
 pub mod view;
 
+pub use ground::ground;
 pub use json::json_schema;
-pub use predict::{StepPrediction, predictions};
 pub use summary::Summary;
 pub use terminal::Style;
+pub use text::hang;
 pub use view::View;

@@ -20,7 +20,7 @@ fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {
         run.run.clone(),
         run.experiment.clone(),
         run.cluster.clone(),
-        run.outcome.word().to_lowercase(),
+        run.state(),
         or_none(run.detection.map(|detection| detection.to_string())),
         or_none(run.errors()),
         age(&run.started, now),
@@ -29,7 +29,7 @@ fn row(run: &Summary, wide: bool, now: jiff::Timestamp) -> Vec<String> {
         row.extend([
             run.kubernetes.clone(),
             or_none(run.predicted.map(|predicted| format!("{predicted:.1}"))),
-            or_none(run.removal.map(|removal| removal.to_string())),
+            or_none(run.unready()),
             or_none(run.recovery.map(|recovery| recovery.to_string())),
             format!("{}/{}", run.failed, run.attempts),
             run.summary.clone(),

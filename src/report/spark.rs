@@ -54,12 +54,15 @@ fn column(series: &Series, from: i64, to: i64, ascii: bool) -> char {
     let range = index(from)..index(to);
     let sum = |counts: &[u32]| counts[range.clone()].iter().map(|n| u64::from(*n)).sum::<u64>();
     let (failed, judged) = (sum(&series.failed), sum(&series.judged));
+    if judged == 0 { ' ' } else { block(failed, judged, ascii) }
+}
+
+/// A part of a whole as a character. What is there at all is seen to be there.
+pub fn block(part: u64, whole: u64, ascii: bool) -> char {
     let levels = if ascii { ASCII } else { BLOCKS };
-    match (failed, judged) {
-        (_, 0) => ' ',
-        (0, _) => levels[0],
-        // What failed at all is seen to have failed.
-        _ => levels[((failed * 8).div_ceil(judged) as usize).clamp(if ascii { 1 } else { 2 }, 8)],
+    match part {
+        0 => levels[0],
+        _ => levels[((part * 8).div_ceil(whole.max(1)) as usize).clamp(if ascii { 1 } else { 2 }, 8)],
     }
 }
 

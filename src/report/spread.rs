@@ -75,7 +75,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
             run.run.clone(),
             cell(run.detection.map(|d| format!("{d:.3}"))),
             cell(run.errors()),
-            cell(run.removal.map(|r| format!("{r:.3}"))),
+            cell(run.unready()),
             cell(run.recovery.map(|r| r.to_string())),
             format!("{}/{}", run.failed, run.attempts),
             run.outcome.word().to_owned(),

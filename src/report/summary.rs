@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chain::left_late;
 use super::view::View;
-use crate::analysis::Period;
+use crate::analysis::{Completion, FaultFinding, Period, ProbeFinding, ServiceFinding, When};
 use crate::stats::{Between, Seconds};
 use crate::verdict::Outcome;
 
@@ -26,6 +27,8 @@ pub struct Summary {
     pub outcome: Outcome,
     /// Why, in a sentence.
     pub summary: String,
+    /// How it ended; whether it has.
+    pub completion: Completion,
     /// From the first fault's request until the node was noticed; an interval where the watch was blind.
     pub detection: Option<Between>,
     /// How long clients of the first probe that a fault may touch saw errors during the first fault. Zero: none were seen.
@@ -34,9 +37,11 @@ pub struct Summary {
     pub open: bool,
     /// From the first fault's request until the last endpoint on the target was not ready.
     pub removal: Option<Between>,
+    /// The same where it left only after the undo: that was the node's own doing.
+    pub removal_after_undo: Option<Between>,
     /// From the last confirmed undo until the steady state held again.
     pub recovery: Option<Between>,
-    /// Attempts of that probe that failed since the first fault's request.
+    /// Attempts of that probe that failed since the steady state.
     pub failed: u64,
     /// Of how many.
     pub attempts: u64,
@@ -53,12 +58,13 @@ impl Summary {
         let during = fault.map(|fault| Period::Fault { step: fault.step });
         let window = probe.zip(during).and_then(|(probe, during)| probe.window(during));
         let none = probe.zip(fault).map(|_| Between::new(Seconds::ZERO, Seconds::ZERO));
-        let since = probe.map(|probe| probe.since_fault()).unwrap_or_default();
-        let after = |when: crate::analysis::When| {
+        let asked = probe.map(|probe| probe.settled()).unwrap_or_default();
+        let after = |when: When| {
             let requested = fault.map_or(Seconds::ZERO, |fault| fault.requested);
             Between::new(when.earliest - requested, when.latest - requested)
         };
-        let service = fault.zip(probe).and_then(|(fault, probe)| super::view::asked_service(fault, probe));
+        let services = fault.zip(probe).map(|(fault, probe)| services(fault, probe)).unwrap_or_default();
+        let last = |of: fn(&ServiceFinding) -> Option<When>| services.iter().filter_map(|service| of(service)).reduce(When::later);
         Self {
             run: header.run.clone(),
             experiment: header.name.clone(),
@@ -67,15 +73,32 @@ impl Summary {
             started: found.origin.wall.clone(),
             outcome: view.verdict.outcome,
             summary: view.verdict.summary.clone(),
+            completion: found.completion.clone(),
             detection: fault.and_then(|fault| fault.node.detected.as_ref()).map(|detected| after(detected.at)),
             error_window: window.map(|window| window.length).or(none),
             open: window.is_some_and(|window| window.open),
-            removal: service.and_then(|service| service.removed).map(after),
+            removal: last(|service| service.removed).map(after),
+            removal_after_undo: last(left_late).map(after),
             recovery: found.recovery,
-            failed: since.failed,
-            attempts: since.judged(),
+            failed: asked.failed,
+            attempts: asked.judged(),
             predicted: view.prediction().map(|prediction| prediction.detection),
         }
+    }
+
+    /// Its state in a word: the verdict; `running`; `died`.
+    pub fn state(&self) -> String {
+        match self.completion {
+            Completion::Running => "running".into(),
+            Completion::Died => "died".into(),
+            _ => self.outcome.word().to_lowercase(),
+        }
+    }
+
+    /// The removal for people, in seconds with so many decimals.
+    pub fn unready(&self) -> Option<String> {
+        let late = |late: Between| format!("{late:.3} (after undo)");
+        self.removal.map(|removal| format!("{removal:.3}")).or(self.removal_after_undo.map(late))
     }
 
     /// The error window for people: `4.76s to 4.8s`, `none`, `15s or more`.
@@ -86,5 +109,13 @@ impl Summary {
             (false, true) => window.to_string(),
             (false, false) => "none".into(),
         })
+    }
+}
+
+/// The Services whose endpoints count: the one that the probe asks; where it asks none, all that the fault hit.
+fn services<'a>(fault: &'a FaultFinding, probe: &ProbeFinding) -> Vec<&'a ServiceFinding> {
+    match &probe.service {
+        Some(_) => super::view::asked_service(fault, probe).into_iter().collect(),
+        None => fault.services.iter().filter(|service| !service.hit.is_empty()).collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::beside::Beside;
 use super::chain::Line;
 use super::spark::Spark;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
@@ -55,6 +56,9 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
         failures(view.findings, probe, style, out)?;
     }
     assertions(view, style, out);
+    for surprise in view.beside().iter().filter_map(Beside::surprise) {
+        out.push_str(&hang("  surprise: ", &surprise, style.width));
+    }
     for warning in &view.findings.warnings {
         let text = format!("{} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice());
         out.push_str(&hang("  warning: ", &text, style.width));
@@ -150,7 +154,7 @@ fn marks(found: &Findings, spark: &Spark) -> String {
     row
 }
 
-/// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside`.
+/// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside: 24 of 1354 in all`.
 fn counts(probe: &ProbeFinding) -> String {
     let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
     let (inside, all) = probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
@@ -160,7 +164,8 @@ fn counts(probe: &ProbeFinding) -> String {
         return format!("{} of {} failed", settled.failed, settled.judged());
     };
     let parts: Vec<String> = probe.windows.iter().map(|window| in_window(window, window == first)).collect();
-    format!("{}, {} of {} outside", parts.join(", "), outside.0, outside.1)
+    let (failed, judged) = (settled.failed, settled.judged());
+    format!("{}, {} of {} outside: {failed} of {judged} in all", parts.join(", "), outside.0, outside.1)
 }
 
 fn in_window(window: &Window, first: bool) -> String {
@@ -219,7 +224,7 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
 
 fn closing(view: &View<'_>) -> String {
     let repeat = "--repeat 20 measures it.";
-    match (view.prediction(), view.predictions.first().and_then(|p| p.why_not.as_ref())) {
+    match (view.prediction(), view.predictions.steps.first().and_then(|p| p.why_not.as_ref())) {
         (Some(prediction), _) => format!("One run out of a spread: predicted detection is {:.1}. {repeat}", prediction.detection),
         (None, Some(why)) => format!("One run out of a spread, and nothing is predicted: {why}. {repeat}"),
         (None, None) => format!("One run out of a spread. {repeat}"),

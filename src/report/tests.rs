@@ -8,6 +8,7 @@ use super::*;
 use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
+use crate::prediction::{self, Predictions};
 use crate::timeline::{Change, Event, Outcome as Answer, Ready, Timeline};
 use crate::verdict::{Verdict, judge};
 
@@ -45,9 +46,9 @@ fn experiment() -> Experiment {
             hold: seconds(15),
         }],
         expect: vec![
-            Expectation::Detection { within: seconds(7) },
-            Expectation::ErrorWindow { probe: "web".into(), at_most: seconds(8) },
-            Expectation::Recovery { within: seconds(60) },
+            Expectation::Detection { within: Bound::Fixed(seconds(7)) },
+            Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(seconds(8)) },
+            Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
         blast_radius: BlastRadius::default(),
     }
@@ -57,15 +58,22 @@ struct Judged {
     timeline: Timeline,
     findings: Findings,
     verdict: Verdict,
+    predictions: Predictions,
 }
 
 impl Judged {
     fn new(run: Run, experiment: Experiment) -> Self {
         let mut timeline = run.build();
         timeline.header.experiment = serde_json::to_value(&experiment).unwrap();
+        Self::of(timeline)
+    }
+
+    fn of(timeline: Timeline) -> Self {
         let findings = analyse(&timeline);
-        let verdict = judge(&findings, &experiment.expect);
-        Self { timeline, findings, verdict }
+        let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
+        let expect = prediction::experiment(&timeline.header).map_or(Vec::new(), |experiment| experiment.expect);
+        let verdict = judge(&findings, &expect, &predictions);
+        Self { timeline, findings, verdict, predictions }
     }
 
     fn article() -> Self {
@@ -73,7 +81,7 @@ impl Judged {
     }
 
     fn view(&self) -> View<'_> {
-        View::new(&self.timeline, &self.findings, &self.verdict)
+        View::new(&self.timeline, &self.findings, &self.verdict, &self.predictions)
     }
 }
 
@@ -100,7 +108,7 @@ fn gone_wrong() -> Judged {
     let mut experiment = experiment();
     experiment.method =
         vec![Step::Fault { fault: Fault::NodeKill { target: NodeSelector::default() }, hold: Duration::from_secs(6) }];
-    experiment.expect.push(Expectation::EndpointRemoval { service: None, within: Duration::from_secs(5) });
+    experiment.expect.push(Expectation::EndpointRemoval { service: None, within: Bound::Fixed(Duration::from_secs(5)) });
     Judged::new(run.probe(Prober::new(20, 10, 1, (300, 7000)).file()).probe(control).ended(21_000), experiment)
 }
 
@@ -146,10 +154,7 @@ fn recorded_runs_fit() {
     let runs: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
     assert!(runs.len() >= 7, "{runs:?}");
     for run in runs {
-        let timeline = Timeline::read(&run).unwrap();
-        let findings = analyse(&timeline);
-        let verdict = judge(&findings, &predict::experiment(&timeline.header).unwrap().expect);
-        let judged = Judged { timeline, findings, verdict };
+        let judged = Judged::of(Timeline::read(&run).unwrap());
         let texts = [80, 100, 140].map(|width| terminal(&judged, width));
         assert!(judged.findings.unheard.is_empty(), "{}", texts[1]);
         let kept: Vec<&str> = texts[1].lines().filter(|line| line.contains("web-kept: ") && line.contains("+0.")).collect();
@@ -292,6 +297,15 @@ fn yaml_is_the_same_value() {
 }
 
 #[test]
+fn an_endpoint_that_left_after_the_undo_is_in_the_tables_too() {
+    let run = Run::new().endpoints(2, 1).kill(2000).endpoint(3000, Change::Changed, 0, "fast-detection-worker", false);
+    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (300, 2500)).file()).ended(10_000), experiment());
+    assert!(terminal(&judged, 100).contains("left web, after the undo"));
+    let summary = Summary::new(&judged.view());
+    assert_eq!((summary.removal, summary.unready().as_deref()), (None, Some("3.000s (after undo)")));
+}
+
+#[test]
 fn junit_of_two_runs() {
     let (good, bad) = (Judged::article(), gone_wrong());
     insta::assert_snapshot!(junit::render(&[good.view(), bad.view()]));
@@ -364,7 +378,7 @@ fn spread_of_three_runs() {
 #[test]
 fn predictions_never_see_the_measurement() {
     let (good, bad) = (Judged::article(), Judged::new(Run::new(), experiment()));
-    assert_eq!(good.view().predictions, bad.view().predictions);
+    assert_eq!(good.view().predictions.steps, bad.view().predictions.steps);
     let detection = good.view().prediction().unwrap().detection;
     assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
 }

@@ -1,10 +1,11 @@
 //! One view of a run, from which all forms are made.
 
+use super::beside::{self, Beside};
 use super::chain::{self, Line};
-use super::predict::{StepPrediction, predictions};
 use super::text::{count, list, short_names};
 use crate::analysis::{FaultFinding, Findings, ProbeFinding};
 use crate::model::{Heartbeat, Prediction, heartbeat};
+use crate::prediction::Predictions;
 use crate::stats::Seconds;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Timeline};
 use crate::verdict::Verdict;
@@ -19,22 +20,26 @@ pub struct View<'a> {
     /// How it was judged.
     pub verdict: &'a Verdict,
     /// What the model says, from the header alone.
-    pub predictions: Vec<StepPrediction>,
+    pub predictions: &'a Predictions,
     /// What happened, by time.
     pub chain: Vec<Line>,
 }
 
 impl<'a> View<'a> {
     /// Puts a run together.
-    pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict) -> Self {
-        let predictions = predictions(&timeline.header);
-        let chain = chain::lines(timeline, findings, &predictions);
+    pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict, predictions: &'a Predictions) -> Self {
+        let chain = chain::lines(timeline, findings, predictions);
         Self { timeline, findings, verdict, predictions, chain }
+    }
+
+    /// What was predicted beside what was measured.
+    pub fn beside(&self) -> Vec<Beside> {
+        beside::beside(self.findings, self.predictions)
     }
 
     /// The prediction for the first fault; `None` when there is none.
     pub fn prediction(&self) -> Option<&Prediction> {
-        self.predictions.first()?.prediction.as_ref()
+        self.predictions.steps.first()?.prediction.as_ref()
     }
 
     /// What it ran on: `worker-stop-fast on kind cluster fast-detection (Kubernetes v1.34.4, 3 nodes)`.

@@ -57,7 +57,7 @@ impl ProbeSpan {
 }
 
 /// One attempt. Times are microseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// The slot: attempt i is due at start + i x interval.
     pub slot: u64,
@@ -91,7 +91,8 @@ pub struct Phases {
 impl Phases {
     /// The whole attempt.
     pub fn total_us(&self) -> u64 {
-        [self.connect_us, self.tls_us, self.first_byte_us, self.body_us].into_iter().fold(self.dns_us, u64::saturating_add)
+        let connected = self.dns_us.saturating_add(self.connect_us).saturating_add(self.tls_us);
+        connected.saturating_add(self.first_byte_us).saturating_add(self.body_us)
     }
 
     /// The time of one phase, to be written. `Send` and `FirstByte` are one.
@@ -244,7 +245,24 @@ impl<'a> AttemptReader<'a> {
         self.truncated
     }
 
+    /// Most numbers have a byte or two.
+    #[inline(always)]
     fn number(&mut self) -> Option<u64> {
+        match *self.bytes {
+            [low, ref rest @ ..] if low < 0x80 => {
+                self.bytes = rest;
+                Some(u64::from(low))
+            }
+            [low, high, ref rest @ ..] if high < 0x80 => {
+                self.bytes = rest;
+                Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    #[cold]
+    fn long_number(&mut self) -> Option<u64> {
         let (mut number, mut shift) = (0u64, 0);
         loop {
             let (&byte, rest) = self.bytes.split_first()?;
@@ -257,7 +275,11 @@ impl<'a> AttemptReader<'a> {
         }
     }
 
-    fn name(&mut self) -> Option<()> {
+    #[cold]
+    fn name(&mut self, tag: u8) -> Option<()> {
+        if tag != NAME {
+            return None;
+        }
         let length = usize::try_from(self.number()?).ok()?;
         let name = std::str::from_utf8(self.bytes.get(..length)?).ok()?;
         self.bytes = &self.bytes[length..];
@@ -265,35 +287,49 @@ impl<'a> AttemptReader<'a> {
         Some(())
     }
 
-    fn attempt(&mut self, flags: u8) -> Option<Attempt> {
+    /// Reads the next attempt into a place that can be used again: a copy of each costs as much as reading it. False at the end, where the
+    /// place is of no meaning.
+    pub fn read(&mut self, into: &mut Attempt) -> bool {
+        while let Some((&tag, rest)) = self.bytes.split_first() {
+            self.bytes = rest;
+            let is_attempt = tag & ATTEMPT != 0;
+            let whole = if is_attempt { self.attempt(tag, into) } else { self.name(tag) };
+            if whole.is_none() {
+                (self.truncated, self.bytes) = (true, &[]);
+            } else if is_attempt {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn attempt(&mut self, flags: u8, into: &mut Attempt) -> Option<()> {
         let zigzag = self.number()?;
         let step = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
-        let slot = self.previous_slot.wrapping_add(step as u64);
-        let late_us = self.number()?;
-        let outcome = match flags & FAILED {
+        into.slot = self.previous_slot.wrapping_add(step as u64);
+        into.late_us = self.number()?;
+        into.outcome = match flags & FAILED {
             0 => Outcome::Ok,
             _ => Outcome::from_code(u16::try_from(self.number()?).ok()?)?,
         };
-        let mut phase = |flag: u8| if flags & flag == 0 { Some(0) } else { self.number() };
-        let phases = Phases {
-            dns_us: phase(DNS)?,
-            connect_us: phase(CONNECT)?,
-            tls_us: phase(TLS)?,
-            first_byte_us: phase(ANSWER)?,
-            body_us: self.number()?,
-        };
-        let backend = match flags & BACKEND {
+        into.phases.dns_us = self.phase(flags & DNS)?;
+        into.phases.connect_us = self.phase(flags & CONNECT)?;
+        into.phases.tls_us = self.phase(flags & TLS)?;
+        into.phases.first_byte_us = self.phase(flags & ANSWER)?;
+        into.phases.body_us = self.number()?;
+        into.backend = match flags & BACKEND {
             0 => None,
             _ => Some(u32::try_from(self.number()?).ok()?),
         };
-        self.previous_slot = slot;
-        Some(Attempt { slot, late_us, outcome, phases, backend, reused: flags & REUSED != 0 })
+        into.reused = flags & REUSED != 0;
+        self.previous_slot = into.slot;
+        Some(())
     }
 
-    fn end(&mut self) -> Option<Attempt> {
-        self.truncated = true;
-        self.bytes = &[];
-        None
+    #[inline(always)]
+    fn phase(&mut self, flag: u8) -> Option<u64> {
+        if flag == 0 { Some(0) } else { self.number() }
     }
 }
 
@@ -301,16 +337,8 @@ impl Iterator for AttemptReader<'_> {
     type Item = Attempt;
 
     fn next(&mut self) -> Option<Attempt> {
-        loop {
-            let (&tag, rest) = self.bytes.split_first()?;
-            self.bytes = rest;
-            if tag & ATTEMPT != 0 {
-                return self.attempt(tag).or_else(|| self.end());
-            }
-            if tag != NAME || self.name().is_none() {
-                return self.end();
-            }
-        }
+        let mut attempt = Attempt::default();
+        self.read(&mut attempt).then_some(attempt)
     }
 }
 

@@ -4,14 +4,18 @@
 
 pub mod attempts;
 pub mod clock;
+mod go_duration;
 pub mod header;
 pub mod outcome;
 pub mod record;
 pub mod store;
+mod tuning;
 
 pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
+pub use go_duration::{format_duration, parse_duration};
 pub use header::{ClusterFacts, ClusterKind, Header, NodeFacts, ProbeHeader, Tuning, TuningSource};
-pub use outcome::{Outcome, Phase};
+pub use outcome::{Outcome, Phase, TlsCause};
 pub use record::{Change, Endpoint, Event, FaultPhase, NodeRole, Ready, Record};
 pub use store::{RunFolder, StoreError, Timeline};
+pub use tuning::minor_version;

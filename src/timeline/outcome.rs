@@ -20,11 +20,61 @@ pub enum Phase {
     Body,
 }
 
-/// How an attempt ended.
+/// Why a TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TlsCause {
+    /// For a reason that has no name here.
+    Other,
+    /// What answered speaks no TLS.
+    NoTls,
+    /// The two sides share no version or cipher.
+    NothingInCommon,
+    /// The server refused with an alert.
+    Alert,
+    /// Nobody who is trusted vouches for the certificate.
+    UnknownIssuer,
+    /// The certificate has expired, or is not valid yet.
+    Expired,
+    /// The certificate is for another name.
+    OtherName,
+    /// Something else is wrong with the certificate.
+    BadCertificate,
+}
+
+impl TlsCause {
+    const ALL: [TlsCause; 8] = [
+        TlsCause::Other,
+        TlsCause::NoTls,
+        TlsCause::NothingInCommon,
+        TlsCause::Alert,
+        TlsCause::UnknownIssuer,
+        TlsCause::Expired,
+        TlsCause::OtherName,
+        TlsCause::BadCertificate,
+    ];
+
+    /// In words: `unknown issuer`.
+    pub fn text(self) -> &'static str {
+        match self {
+            TlsCause::Other => "other",
+            TlsCause::NoTls => "no TLS",
+            TlsCause::NothingInCommon => "no version or cipher in common",
+            TlsCause::Alert => "alert of the server's",
+            TlsCause::UnknownIssuer => "unknown issuer",
+            TlsCause::Expired => "certificate expired or not valid yet",
+            TlsCause::OtherName => "certificate for another name",
+            TlsCause::BadCertificate => "bad or self-signed certificate",
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// Answered as the probe counts success.
+    #[default]
     Ok,
     /// Answered with an HTTP status that the probe does not count as success.
     Status(u16),
@@ -39,7 +89,7 @@ pub enum Outcome {
     /// The name could not be resolved (an answer that says so; no answer is `Timeout(Dns)`).
     Dns,
     /// The TLS handshake failed.
-    Tls,
+    Tls(TlsCause),
     /// The answer is no HTTP.
     Protocol,
     /// The prober itself could not carry it out (no ports, no descriptors): says nothing of the cluster.
@@ -52,11 +102,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether the attempt succeeded.
+    #[inline(always)]
     pub fn is_ok(self) -> bool {
-        self == Outcome::Ok
+        matches!(self, Outcome::Ok)
     }
 
     /// Whether the attempt says that the service failed its client. Neither this nor [`Self::is_ok`]: the attempt says nothing.
+    #[inline(always)]
     pub fn is_failure(self) -> bool {
         !matches!(self, Outcome::Ok | Outcome::Prober | Outcome::NotSent | Outcome::Cut)
     }
@@ -72,11 +124,19 @@ impl Outcome {
             Outcome::Reset(_) => "reset".into(),
             Outcome::Unreachable => "unreachable".into(),
             Outcome::Dns => "DNS".into(),
-            Outcome::Tls => "TLS".into(),
+            Outcome::Tls(_) => "TLS".into(),
             Outcome::Protocol => "protocol".into(),
             Outcome::Prober => "prober".into(),
             Outcome::NotSent => "not sent".into(),
             Outcome::Cut => "cut".into(),
+        }
+    }
+
+    /// Why, where it is known: a failure of TLS.
+    pub fn cause(self) -> Option<&'static str> {
+        match self {
+            Outcome::Tls(cause) => Some(cause.text()),
+            _ => None,
         }
     }
 
@@ -87,7 +147,9 @@ impl Outcome {
             Outcome::Refused => 1,
             Outcome::Unreachable => 2,
             Outcome::Dns => 3,
-            Outcome::Tls => 4,
+            // Before causes were told, all were 4.
+            Outcome::Tls(TlsCause::Other) => 4,
+            Outcome::Tls(cause) => 48 + cause as u16,
             Outcome::Protocol => 5,
             Outcome::Prober => 6,
             Outcome::NotSent => 7,
@@ -106,7 +168,7 @@ impl Outcome {
             Outcome::Refused,
             Outcome::Unreachable,
             Outcome::Dns,
-            Outcome::Tls,
+            Outcome::Tls(TlsCause::Other),
             Outcome::Protocol,
             Outcome::Prober,
             Outcome::NotSent,
@@ -115,6 +177,7 @@ impl Outcome {
         match code {
             0..=8 => PLAIN.get(code as usize).copied(),
             16..=21 => Some(Outcome::Timeout(PHASES[code as usize - 16])),
+            49..=55 => Some(Outcome::Tls(TlsCause::ALL[code as usize - 48])),
             32..=37 => Some(Outcome::Reset(PHASES[code as usize - 32])),
             64.. => Some(Outcome::Status(code - 64)),
             _ => None,
@@ -135,6 +198,9 @@ mod tests {
         }
         for outcome in [Outcome::Ok, Outcome::Status(599), Outcome::Timeout(Phase::Body), Outcome::Reset(Phase::Send)] {
             assert_eq!(Outcome::from_code(outcome.code()), Some(outcome));
+        }
+        for cause in TlsCause::ALL {
+            assert_eq!(Outcome::from_code(Outcome::Tls(cause).code()), Some(Outcome::Tls(cause)));
         }
     }
 

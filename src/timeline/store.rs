@@ -1,7 +1,8 @@
 //! The folder of a run: written while the run goes on, readable after a crash.
 //!
 //! `events.jsonl` has the [`Header`] as its first line and a [`Record`] a line after it; `<probe>.attempts` has a probe's attempts;
-//! `latest` in the runs directory links to the newest run.
+//! `latest` in the runs directory links to the newest run. Who writes holds a lock on the events, which ends with the process: a folder
+//! without an end whose lock is free is that of a run that died.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -46,6 +47,31 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            StoreError::NoSuchRun { .. } => Some("`kubectl outage get runs` lists the runs; --runs-dir names another directory"),
+            StoreError::Io { source, .. } => hint_of(source.kind()),
+            StoreError::Format { .. } => None,
+        }
+    }
+}
+
+fn hint_of(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::PermissionDenied => Some("choose a directory that you may write to, with --runs-dir"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only: choose another directory with --runs-dir"),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            Some("a file is where a directory is needed: choose another directory with --runs-dir")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free the disk, or choose a directory on another one with --runs-dir")
+        }
+        _ => None,
+    }
+}
+
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { what, path, source }
@@ -66,6 +92,8 @@ impl RunFolder {
         fs::create_dir(&path).map_err(io_error("cannot make", &path))?;
         let file = path.join(EVENTS);
         let events = OpenOptions::new().create_new(true).append(true).open(&file).map_err(io_error("cannot make", &file))?;
+        // A file system without locks only loses the difference between a run that goes on and one that died.
+        let _ = events.try_lock();
         let mut folder = Self { path, events };
         folder.line(header)?;
         point_latest(runs_dir, &header.run);
@@ -123,6 +151,8 @@ pub struct Timeline {
     pub probes: Vec<ProbeFile>,
     /// What could not be read, for people: lines cut by a crash, unknown records.
     pub damage: Vec<String>,
+    /// Whether it was still being written when it was read.
+    pub growing: bool,
 }
 
 /// A probe's file of attempts, read but not decoded.
@@ -151,6 +181,8 @@ impl Timeline {
     /// Reads a run's folder. What a crash cut off is left out and named in `damage`; only a missing or foreign header is an error.
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(EVENTS);
+        // Before the text: a run that ends in between is complete, not dead.
+        let growing = is_written(&path);
         let text = fs::read(&path).map_err(io_error("cannot read", &path))?;
         let text = String::from_utf8_lossy(&text);
         let mut lines = text.split_inclusive('\n').enumerate();
@@ -160,6 +192,7 @@ impl Timeline {
         for (number, line) in lines {
             match serde_json::from_str(line) {
                 Ok(record) => records.push(record),
+                Err(_) if !line.ends_with('\n') && growing => {}
                 Err(_) if !line.ends_with('\n') => damage.push(format!("{EVENTS} ends in the middle of line {}", number + 1)),
                 Err(error) => damage.push(format!("{EVENTS} line {} is not understood: {error}", number + 1)),
             }
@@ -167,7 +200,7 @@ impl Timeline {
         // A record made in one task may be written after a later one of another.
         records.sort_by_key(|record: &Record| record.at);
         let probes = read_probes(folder, &mut damage)?;
-        Ok(Self { header, records, probes, damage })
+        Ok(Self { header, records, probes, damage, growing })
     }
 
     /// Finds a run by its id, an unambiguous beginning of it, `latest`, or its folder's path.
@@ -198,6 +231,11 @@ impl Timeline {
     pub fn probe(&self, name: &str) -> Option<&ProbeFile> {
         self.probes.iter().find(|probe| probe.span.probe.name == name)
     }
+}
+
+/// Whether somebody holds the lock of a run's events.
+fn is_written(events: &Path) -> bool {
+    File::open(events).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// The folders of all runs, oldest first by name (ids begin with their time). A directory that is not there has none.
@@ -250,4 +288,34 @@ fn read_probes(folder: &Path, damage: &mut Vec<String>) -> Result<Vec<ProbeFile>
         }
     }
     Ok(probes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_runs_directory_is_told_with_what_helps() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let hint = |dir: &Path| list(dir).unwrap_err().hint();
+        assert!(hint(&file).unwrap().starts_with("a file is where a directory is needed"));
+        let making = fs::create_dir_all(file.join("runs")).map_err(io_error("cannot make", &file)).unwrap_err();
+        assert!(making.hint().unwrap().starts_with("a file is where a directory is needed"));
+        assert!(hint_of(io::ErrorKind::StorageFull).unwrap().starts_with("free the disk"));
+        assert!(hint_of(io::ErrorKind::PermissionDenied).unwrap().contains("may write to"));
+    }
+
+    #[test]
+    fn a_run_is_growing_as_long_as_its_writer_lives() {
+        let root = tempfile::tempdir().unwrap();
+        let events = root.path().join(EVENTS);
+        let writer = File::create(&events).unwrap();
+        assert!(!is_written(&events), "nobody has said that it writes");
+        writer.try_lock().unwrap();
+        assert!(is_written(&events));
+        drop(writer);
+        assert!(!is_written(&events));
+    }
 }

@@ -19,7 +19,8 @@ pub fn of_run(found: &Findings) -> Option<String> {
                 error.strip_prefix("failed to ").map_or(error.clone(), |rest| format!("could not {rest}"))
             ));
         }
-        Completion::Died => return Some("the run has no end: it died, or still goes on".into()),
+        Completion::Running => return Some("the run still goes on".into()),
+        Completion::Died => return Some("the run has no end: it died".into()),
     }
     if found.steady_before.as_ref().is_some_and(|steady| steady.held_since.is_none()) {
         return Some("the steady state never held before the fault".into());

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Findings;
 use crate::experiment::Expectation;
+use crate::prediction::Predictions;
+use rules::Run;
 
 /// The three verdicts, by dominance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -78,11 +80,11 @@ impl Assertion {
     }
 }
 
-/// Judges what was found by what was expected.
-pub fn judge(found: &Findings, expect: &[Expectation]) -> Verdict {
+/// Judges what was found by what was expected; `predictions` for the bounds that are `predicted`.
+pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions) -> Verdict {
     let doubt = doubt::of_run(found);
     let assertions: Vec<Assertion> =
-        expect.iter().map(|expectation| rules::assertion(found, expectation, doubt.as_deref())).collect();
+        expect.iter().map(|expectation| rules::assertion(&Run { found, predictions }, expectation, doubt.as_deref())).collect();
     let outcome = match &doubt {
         Some(_) => Outcome::Inconclusive,
         None => assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass),

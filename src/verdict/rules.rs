@@ -2,7 +2,8 @@
 
 use super::{Assertion, Outcome, doubt};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
-use crate::experiment::Expectation;
+use crate::experiment::{Bound, Expectation};
+use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 
 /// What a rule finds.
@@ -46,25 +47,54 @@ impl Finding {
     }
 }
 
+/// What is judged.
+pub struct Run<'a> {
+    /// What was found.
+    pub found: &'a Findings,
+    /// What was to be expected.
+    pub predictions: &'a Predictions,
+}
+
+impl Run<'_> {
+    /// The bound of a length that a fault causes. Errors say why nothing was predicted.
+    fn limit(&self, bound: Bound, quantity: Quantity<'_>, step: u32) -> Result<Seconds, String> {
+        match bound {
+            Bound::Fixed(length) => Ok(length.into()),
+            Bound::Predicted => self.predictions.longest(quantity, step).map_err(|why| format!("nothing was predicted: {why}")),
+        }
+    }
+
+    /// Judges each fault by the bound that is its own.
+    fn each_fault(&self, bound: Bound, quantity: Quantity<'_>, judge: impl Fn(&FaultFinding, Seconds) -> Finding) -> Finding {
+        each_fault(self.found, |fault| match self.limit(bound, quantity, fault.step) {
+            Ok(limit) => judge(fault, limit),
+            Err(why) => Finding::unknown(why),
+        })
+    }
+}
+
 /// Judges one expectation. `doubt`: why the whole run decides nothing.
-pub fn assertion(found: &Findings, expectation: &Expectation, doubt: Option<&str>) -> Assertion {
+pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) -> Assertion {
     let (subject, bound) = words(expectation);
-    let finding = if found.faults.is_empty() { Finding::unknown("no fault was carried out") } else { rule(found, expectation) };
+    let unharmed = run.found.faults.is_empty();
+    let finding = if unharmed { Finding::unknown("no fault was carried out") } else { rule(run, expectation) };
     let Finding { outcome, measured, why } = finding.doubted(doubt.map(str::to_owned));
     Assertion { text: format!("{subject} {bound}"), subject, bound, outcome, measured, why }
 }
 
 fn words(expectation: &Expectation) -> (String, String) {
-    let within = |length: &std::time::Duration| format!("within {}", Seconds::from(*length));
+    let length = |bound: &Bound| match bound {
+        Bound::Fixed(length) => Seconds::from(*length).to_string(),
+        Bound::Predicted => "predicted".into(),
+    };
+    let within = |bound: &Bound| format!("within {}", length(bound));
     match expectation {
         Expectation::Detection { within: bound } => ("detection".into(), within(bound)),
         Expectation::EndpointRemoval { service: Some(service), within: bound } => {
             (format!("endpoints of {service} removed"), within(bound))
         }
         Expectation::EndpointRemoval { service: None, within: bound } => ("endpoints removed".into(), within(bound)),
-        Expectation::ErrorWindow { probe, at_most } => {
-            (format!("errors of {probe}"), format!("at most {}", Seconds::from(*at_most)))
-        }
+        Expectation::ErrorWindow { probe, at_most } => (format!("errors of {probe}"), format!("at most {}", length(at_most))),
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
@@ -76,22 +106,33 @@ fn percent(share: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-fn rule(found: &Findings, expectation: &Expectation) -> Finding {
+fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
+    let found = run.found;
     match expectation {
-        Expectation::Detection { within } => each_fault(found, |fault| detection(found, fault, Seconds::from(*within))),
+        Expectation::Detection { within } => {
+            run.each_fault(*within, Quantity::Detection, |fault, limit| detection(found, fault, limit))
+        }
         Expectation::EndpointRemoval { service, within } => {
             let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
             match service.clone().or_else(first) {
-                Some(service) => each_fault(found, |fault| removal(found, fault, &service, Seconds::from(*within))),
+                Some(service) => run.each_fault(*within, Quantity::EndpointRemoval(&service), |fault, limit| {
+                    removal(found, fault, &service, limit)
+                }),
                 None => Finding::unknown("no probe asks a Service"),
             }
         }
         Expectation::ErrorWindow { probe, at_most } => {
-            with_probe(found, probe, |probe| each_fault(found, |fault| error_window(found, fault, probe, Seconds::from(*at_most))))
+            let window = |fault: &_, probe: &_, limit| error_window(found, fault, probe, limit);
+            with_probe(found, probe, |probe| {
+                run.each_fault(*at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
+            })
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
-        Expectation::Recovery { within } => recovery(found, Seconds::from(*within)),
+        Expectation::Recovery { within } => {
+            let last = found.faults.last().map_or(0, |fault| fault.step);
+            run.limit(*within, Quantity::Recovery, last).map_or_else(Finding::unknown, |limit| recovery(found, limit))
+        }
     }
 }
 

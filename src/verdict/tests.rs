@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
 use crate::analysis::{Findings, analyse};
+use crate::experiment::Bound;
+use crate::prediction::{Ground, Predictions};
 use crate::timeline::{Change, Event, Outcome as Answer, Ready};
 use Outcome::{Fail, Inconclusive, Pass};
 
@@ -12,20 +14,24 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
+    judge(found, expect, &Predictions::new(None, Ground::default(), 0, 0))
+}
+
 fn detection(within: u64) -> Expectation {
-    Expectation::Detection { within: ms(within) }
+    Expectation::Detection { within: Bound::Fixed(ms(within)) }
 }
 
 fn window(at_most: u64) -> Expectation {
-    Expectation::ErrorWindow { probe: "web".into(), at_most: ms(at_most) }
+    Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(ms(at_most)) }
 }
 
 fn removal(within: u64) -> Expectation {
-    Expectation::EndpointRemoval { service: None, within: ms(within) }
+    Expectation::EndpointRemoval { service: None, within: Bound::Fixed(ms(within)) }
 }
 
 fn recovery(within: u64) -> Expectation {
-    Expectation::Recovery { within: ms(within) }
+    Expectation::Recovery { within: Bound::Fixed(ms(within)) }
 }
 
 fn share(at_most: f64) -> Expectation {
@@ -37,7 +43,7 @@ fn no_errors() -> Expectation {
 }
 
 fn one(found: &Findings, expectation: Expectation) -> (Outcome, String) {
-    let verdict = judge(found, std::slice::from_ref(&expectation));
+    let verdict = unpredicted(found, std::slice::from_ref(&expectation));
     (verdict.outcome, verdict.assertions[0].why.clone().unwrap_or_default())
 }
 
@@ -64,7 +70,7 @@ fn refused(from: i64, to: i64) -> crate::timeline::store::ProbeFile {
 #[test]
 fn the_article_passes_as_a_whole() {
     let found = analyse(&article().build());
-    let verdict = judge(&found, &[detection(7000), window(8000), removal(7000), recovery(60_000), share(0.5)]);
+    let verdict = unpredicted(&found, &[detection(7000), window(8000), removal(7000), recovery(60_000), share(0.5)]);
     assert_eq!(verdict.outcome, Pass, "{verdict:#?}");
     assert_eq!(verdict.assertions[0].said(), "detection 4.781s, within 7s");
     assert_eq!(verdict.summary, "5 of 5 expectations hold");
@@ -171,9 +177,9 @@ fn a_run_that_was_cut_short_decides_nothing() {
     let never_steady =
         found(harmed().event(-100, Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] }));
     for found in [died, interrupted, failed, never_steady] {
-        let verdict = judge(&found, &[window(2900), detection(100)]);
+        let verdict = unpredicted(&found, &[window(2900), detection(100)]);
         assert!(verdict.assertions.iter().all(|a| a.outcome == Inconclusive && a.why.is_some()), "{verdict:#?}");
-        assert_eq!((verdict.outcome, judge(&found, &[]).outcome), (Inconclusive, Inconclusive));
+        assert_eq!((verdict.outcome, unpredicted(&found, &[]).outcome), (Inconclusive, Inconclusive));
     }
 }
 
@@ -218,7 +224,7 @@ fn a_blind_prober_can_prove_failures_but_no_success() {
 #[test]
 fn fail_dominates_inconclusive_dominates_pass() {
     let found = found(harmed());
-    let judged = |expect: &[Expectation]| judge(&found, expect).outcome;
+    let judged = |expect: &[Expectation]| unpredicted(&found, expect).outcome;
     assert_eq!(judged(&[window(8000), window(3000)]), Inconclusive);
     assert_eq!(judged(&[window(8000), window(3000), window(100)]), Fail);
     assert_eq!(judged(&[window(8000)]), Pass);
@@ -226,7 +232,7 @@ fn fail_dominates_inconclusive_dominates_pass() {
 
 #[test]
 fn nothing_asserted_passes_when_it_was_measured() {
-    let verdict = judge(&found(harmed()), &[]);
+    let verdict = unpredicted(&found(harmed()), &[]);
     assert_eq!((verdict.outcome, verdict.summary.as_str()), (Pass, "measured; nothing was asserted"));
 }
 

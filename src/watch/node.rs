@@ -1,10 +1,9 @@
 //! Nodes: the Ready condition, its heartbeat, and the taints.
 
-use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
 use super::book::Watched;
-use crate::cluster::node_ready;
+use crate::cluster::{node_ready, objects};
 use crate::timeline::{Change, Event, Ready};
 
 pub(super) struct Nodes;
@@ -21,10 +20,10 @@ pub(super) struct Row {
 }
 
 impl Watched for Nodes {
-    type Object = core::Node;
+    type Object = objects::Node;
     type Row = Row;
 
-    fn rows(object: &core::Node) -> Vec<(String, Row)> {
+    fn rows(object: &objects::Node) -> Vec<(String, Row)> {
         let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let condition = conditions.into_iter().find(|condition| condition.type_ == "Ready");
         let taints = object.spec.iter().flat_map(|spec| spec.taints.iter().flatten());

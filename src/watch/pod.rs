@@ -1,10 +1,9 @@
 //! The pods of the run's namespace.
 
-use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
 use super::book::Watched;
-use crate::cluster::pod_ready;
+use crate::cluster::{objects, pod_ready};
 use crate::timeline::{Change, Event};
 
 pub(super) struct Pods;
@@ -19,10 +18,10 @@ pub(super) struct Row {
 }
 
 impl Watched for Pods {
-    type Object = core::Pod;
+    type Object = objects::Pod;
     type Row = Row;
 
-    fn rows(object: &core::Pod) -> Vec<(String, Row)> {
+    fn rows(object: &objects::Pod) -> Vec<(String, Row)> {
         let row = Row {
             pod: object.name_any(),
             node: object.spec.as_ref().and_then(|spec| spec.node_name.clone()),

@@ -127,7 +127,7 @@ pub fn timeline(found: &Found, outages: &[Outage], back_ends: usize, named: bool
         records.extend(phases.map(|(at, phase)| Record::at(at, fault(step, phase))));
     }
     records.push(Record::now(Event::Ended));
-    Timeline { header: header(), records, probes: vec![file(found, named)], damage: Vec::new() }
+    Timeline { header: header(), records, probes: vec![file(found, named)], damage: Vec::new(), growing: false }
 }
 
 fn header() -> Header {

@@ -1,6 +1,7 @@
 //! What the program does without any cluster: usage, mistakes, reports of recorded runs.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -13,6 +14,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test("offline::help_names_commands_and_exit_codes", help_names_commands_and_exit_codes),
         test("offline::bad_usage_is_2", bad_usage_is_2),
+        test("offline::an_experiment_comes_from_standard_input", an_experiment_comes_from_standard_input),
         test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
         test("offline::all_mistakes_are_told_at_once", all_mistakes_are_told_at_once),
         test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
@@ -25,13 +27,15 @@ pub fn tests() -> Vec<Trial> {
         test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
         test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
         test("offline::no_colour_when_piped", no_colour_when_piped),
+        test("offline::lint_tells_what_a_kind_config_means", lint_tells_what_a_kind_config_means),
+        test("offline::lint_has_exit_codes_of_its_own", lint_has_exit_codes_of_its_own),
     ]
 }
 
 fn help_names_commands_and_exit_codes() {
     let output = Home::new().run(&["--help"]);
     output.exits(0);
-    for word in ["run", "validate", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
+    for word in ["run", "validate", "lint", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
         output.prints(word);
     }
 }
@@ -43,6 +47,19 @@ fn bad_usage_is_2() {
     home.run(&["run", "--repaet", "3"]).exits(2).says("--repeat");
     home.run(&["run", "-f", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
     home.run(&["run", "worker-stop-fast", "--repeat", "0"]).exits(2);
+    home.run(&["report", "nosuch"]).exits(2).says("get runs");
+    home.run(&["get", "runs", "-o", "junit"]).exits(2).says("text, wide, json, yaml");
+}
+
+fn an_experiment_comes_from_standard_input() {
+    let home = Home::new();
+    let validate = |folder: &str| {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let experiment = File::open(project.join("experiments/worker-stop-fast.yaml")).unwrap();
+        home.finish(home.command(&["validate", "-f", "-"]).current_dir(project.join(folder)).stdin(experiment))
+    };
+    validate("experiments").exits(0).prints("<stdin>: valid");
+    validate("src").exits(2).says("paths are relative to the working directory");
 }
 
 fn every_built_in_experiment_is_valid() {
@@ -163,4 +180,33 @@ fn no_colour_when_piped() {
     assert!(!output.stdout.contains('\x1b'), "{}", output.stdout);
     let longest = output.stdout.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(longest <= 100, "{longest} columns where there is no terminal");
+}
+
+fn lint_tells_what_a_kind_config_means() {
+    let home = Home::new();
+    home.run(&["lint", "kind-configs", "--strict"])
+        .exits(0)
+        .prints("fast-detection")
+        .prints("predicted 3.0s to 6.0s")
+        .prints("66 000");
+    let json = home.run(&["lint", "-f", "kind-configs/fast-detection.yaml", "-o", "json", "--nodes", "5000"]);
+    let found: serde_json::Value = serde_json::from_str(&json.exits(0).stdout).unwrap();
+    assert_eq!(found[0]["outlook"]["cost"]["writesPerMinute"], 330_000.0);
+    assert_eq!(found[0]["outlook"]["settings"]["nodeMonitorGracePeriod"], 4.0);
+    home.run(&["lint", "kind-configs/default.yaml", "--kubernetes", "v1.31.0"]).exits(0).prints("node-monitor-grace-period 40s");
+}
+
+fn lint_has_exit_codes_of_its_own() {
+    let home = Home::new();
+    home.run(&["lint"]).exits(2).says("--context");
+    home.run(&["lint", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
+    home.run(&["lint", "experiments/workloads/web.yaml"]).exits(2).says("this is no kind config");
+    home.run(&["lint", "kind-configs", "--nodes", "5001"]).exits(2);
+    home.run(&["lint", "src/lint/testdata/article-indentation.yaml"]).exits(1).says("has no effect");
+    let warned = home.file("nameless.yaml", "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
+    let warned = warned.to_str().unwrap();
+    home.run(&["lint", warned]).exits(0).says("no `name:`");
+    home.run(&["lint", warned, "--strict"]).exits(1);
+    let kubeconfig = home.file("none", "apiVersion: v1\nkind: Config\n");
+    home.run(&["lint", "--context", "nowhere", "--kubeconfig", kubeconfig.to_str().unwrap()]).exits(4).says("nowhere");
 }

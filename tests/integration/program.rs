@@ -68,7 +68,12 @@ impl Home {
 
     /// Runs the program to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        finish(self.command(arguments).spawn().unwrap())
+        self.finish(&mut self.command(arguments))
+    }
+
+    /// Runs a command of [`Self::command`] to its end.
+    pub fn finish(&self, command: &mut Command) -> Output {
+        finish(command.spawn().unwrap())
     }
 
     /// Starts the program, its standard error in a file.

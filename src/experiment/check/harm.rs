@@ -135,7 +135,7 @@ mod tests {
     fn the_blast_radius_holds() {
         let told = changed("role: worker, most", "role: control-plane, most");
         assert_eq!(
-            told,
+            told.lines().next().unwrap(),
             "20:33: error: this harms a control plane, and the blast radius allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"
         );
         let told = changed("  method:\n", "  blastRadius: {maxWorkers: 0}\n  method:\n");

@@ -4,7 +4,7 @@ use super::Check;
 use crate::experiment::decode::{known, scalar::is_dns_label};
 use crate::experiment::diagnostic::{Diagnostic, Span};
 use crate::experiment::files::ReadFile;
-use crate::experiment::schema::Step;
+use crate::experiment::schema::{From, Step};
 use crate::experiment::tree::quoted;
 use crate::timeline::NodeRole;
 
@@ -29,7 +29,9 @@ pub fn check(check: &Check, config: &ReadFile) {
         }
     }
     let roles = root.find("nodes").0.items().iter().map(|node| node.text_at("role").unwrap_or("control-plane"));
-    targets_are_there(check, config, &roles.collect::<Vec<_>>());
+    let roles: Vec<&str> = roles.collect();
+    targets_are_there(check, config, &roles);
+    a_node_is_left(check, config, &roles);
 }
 
 /// kind makes one control plane where the config names no node.
@@ -47,6 +49,28 @@ fn targets_are_there(check: &Check, config: &ReadFile, roles: &[&str]) {
         if missing {
             let place = format!("spec.method[{index}].fault.{}.target.role", fault.kind());
             check.tell(check.error(&place, format!("the cluster of {} has no {what}", config.file.name)));
+        }
+    }
+}
+
+/// The only node of a role can't be harmed and host a probe at once. By name the file alone knows (see `harm.rs`), by labels only the run.
+fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
+    let only = |role: NodeRole| match role {
+        NodeRole::Worker => roles.iter().filter(|known| **known == "worker").count() == 1,
+        NodeRole::ControlPlane => roles.iter().filter(|known| **known == "control-plane").count() <= 1,
+        NodeRole::ExternalLoadBalancer => false,
+    };
+    for (index, step) in known(&check.draft.method) {
+        let Step::Fault { fault, .. } = step else { continue };
+        let Some(role) = fault.target().role.filter(|role| only(*role)) else { continue };
+        let asks_from = |from: &From| matches!(from, From::Node(selector) if selector.role == Some(role));
+        for (number, probe) in known(&check.draft.probes).filter(|(_, probe)| asks_from(&probe.from)) {
+            let at = check.at(&format!("spec.probes[{number}].from.node.role"));
+            let message =
+                format!("this harms the only {} of {}, from which the probe `{}` asks", role.name(), config.file.name, probe.name);
+            let hint = "ask from a node of another role, or from the host; or add a node to the kind config";
+            let place = format!("spec.method[{index}].fault.{}.target.role", fault.kind());
+            check.tell(check.error(&place, message).related(check.cx.file(), at, "asked from here").hint(hint));
         }
     }
 }
@@ -79,5 +103,13 @@ mod tests {
         assert_eq!(told, "20:33: error: the cluster of kind.yaml has no worker");
         let told = changed("role: worker, mostEndpointsOf: web", "role: external-load-balancer");
         assert!(told.contains("has no load balancer"), "{told}");
+    }
+
+    #[test]
+    fn the_only_worker_can_not_be_probe_host_and_target() {
+        let told = changed("from: {node: {role: control-plane}}", "from: {node: {role: worker}}");
+        assert!(told.contains("20:33: error: this harms the only worker of kind.yaml, from which the probe `web` asks"), "{told}");
+        let two = format!("{HEAD}name: test\nnodes: [{{role: worker}}, {{role: worker}}]\n");
+        assert_eq!(with_config(&two), "");
     }
 }

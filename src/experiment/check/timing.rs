@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Check;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Cluster, Condition, Expectation, Step};
+use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
 
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
@@ -76,6 +76,7 @@ fn expectations(check: &Check) {
             Expectation::ErrorWindow { at_most, .. } => ("errorWindow.atMost", at_most),
             _ => continue,
         };
+        let Bound::Fixed(bound) = bound else { continue };
         if *bound > longest {
             let message = format!("the fault is undone after {}, before this bound is reached", written(longest));
             let at = check.at(&format!("spec.method[{step}].for"));

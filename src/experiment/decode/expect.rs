@@ -1,10 +1,8 @@
 //! Expectations: what must be so for the run to pass.
 
-use std::time::Duration;
-
 use super::fields::{Cx, Decode, Fields};
 use super::scalar::{dns_label, positive, share};
-use crate::experiment::schema::Expectation;
+use crate::experiment::schema::{Bound, Expectation};
 use crate::experiment::tree::Node;
 
 const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
@@ -21,21 +19,18 @@ pub fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
     cx.union(node, "an expectation", EXPECTATIONS)
 }
 
-fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Duration> {
+fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
     let mut fields = Fields::of(cx, node, what)?;
     let within = fields.required("within", limit);
     fields.finish();
     within
 }
 
-/// A bound: a duration, for now never the prediction's.
-fn limit(cx: &Cx, node: &Node) -> Option<Duration> {
+/// A duration, or `predicted`.
+fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
     match node.text() {
-        Some("predicted") => {
-            let hint = "`kubectl outage predict` shows what is to be expected; write its upper end here";
-            cx.error_hint(node.focus(), "`predicted` is not supported as a bound", hint)
-        }
-        _ => positive(cx, node),
+        Some("predicted") => Some(Bound::Predicted),
+        _ => positive(cx, node).map(Bound::Fixed),
     }
 }
 
@@ -73,13 +68,16 @@ fn no_errors(cx: &Cx, node: &Node) -> Option<Expectation> {
 #[cfg(test)]
 mod tests {
     use super::super::fields::tests::decoded;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn each_expectation_is_understood() {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
-        let (probe, seven) = (|| "web".to_owned(), Duration::from_secs(7));
+        let (probe, seven) = (|| "web".to_owned(), Bound::Fixed(Duration::from_secs(7)));
         assert_eq!(expectation("detection: {within: 7s}"), Expectation::Detection { within: seven });
+        assert_eq!(expectation("detection: {within: predicted}"), Expectation::Detection { within: Bound::Predicted });
         assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
         assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
         assert_eq!(
@@ -102,7 +100,6 @@ mod tests {
         let wrong = |yaml: &str| decoded(yaml, expectation).1;
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
-        assert!(wrong("detection: {within: predicted}").contains("not supported as a bound"));
         assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
         assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));
     }

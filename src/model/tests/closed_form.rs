@@ -23,7 +23,7 @@ fn both(tuning: &Tuning, kind: usize, trials: u32, seed: u64) -> ((f64, f64), Di
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Where the status is the heartbeat, for any settings whose grace leaves room for a heartbeat and a pass.
     #[test]
@@ -82,19 +82,22 @@ fn the_interval_is_nearly_filled() {
     }
 }
 
-/// Medians follow grace and period up, and the heartbeat's interval down.
+/// Medians follow grace and period up, and the lease's interval down. (Not the status' interval at each step: the rarer statuses are
+/// than passes, the more of them are followed by a pass that takes the old lease for a renewal.)
 #[test]
 fn the_machines_are_monotone() {
     let median = |h: f64, p: f64, g: f64| {
         let settings = tuning(Some(h), 10.0, p, g);
-        forecast_one(&settings, FaultKind::NodePause, 60.0, 1500, 3).detection.quantile(0.5).unwrap()
+        forecast_one(&settings, FaultKind::NodePause, 30.0, 600, 3).detection.quantile(0.5).unwrap()
     };
     let grace = [4.0, 5.0, 8.0, 16.0].map(|g| median(1.0, 1.0, g));
     assert!(grace.is_sorted_by(|a, b| b - a > 0.8), "{grace:?}");
     let period = [1.0, 2.0, 4.0].map(|p| median(1.0, p, 8.0));
     assert!(period.is_sorted_by(|a, b| b - a > 0.3), "{period:?}");
-    let heartbeat = [1.0, 2.0, 4.0].map(|h| median(h, 1.0, 12.0));
-    assert!(heartbeat.is_sorted_by(|a, b| a - b > 0.1), "{heartbeat:?}");
+    let beats =
+        |h: f64| forecast_one(&tuning(None, h, 1.0, 12.0), FaultKind::NodePause, 30.0, 600, 3).detection.quantile(0.5).unwrap();
+    let heartbeat = [1.0, 2.0, 4.0].map(beats);
+    assert!(heartbeat.is_sorted_by(|a, b| a - b > 0.3), "{heartbeat:?}");
 }
 
 /// How much later than the first pass beyond the grace period, counted from the pass that saw the last heartbeat, a freeze is found.

@@ -1,0 +1,160 @@
+//! `lint`: what kind configs, or a live cluster, make of failure detection. Changes nothing.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::args::{Lint, LintForm};
+use super::env::Env;
+use super::{block_on, diagnostics, exit, failure::Failure, print};
+use crate::cluster::{Cluster, kubeconfig_paths};
+use crate::engine::trouble::Trouble;
+use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
+use crate::lint::{self, ConfigNode, KubeletGroup, Outlook};
+use crate::timeline::{ClusterKind, NodeRole};
+
+/// What was found in one file or cluster.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    /// The file, or the context.
+    subject: String,
+    /// The cluster, as far as it is known.
+    #[serde(flatten)]
+    picture: Option<Picture>,
+    problems: Vec<Problem>,
+    #[serde(skip)]
+    told: Diagnostics,
+    #[serde(skip)]
+    code: u8,
+}
+
+/// What was understood.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Picture {
+    cluster: String,
+    kubernetes_is_assumed: bool,
+    nodes: Vec<ConfigNode>,
+    kubelets: Vec<KubeletGroup>,
+    outlook: Outlook,
+}
+
+/// A problem as JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem {
+    severity: &'static str,
+    message: String,
+    hint: Option<String>,
+    file: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+}
+
+/// Checks all, and prints what was found in each.
+pub fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
+    let files: Vec<&Path> = args.filename.iter().chain(&args.files).map(AsRef::as_ref).collect();
+    if files.is_empty() && args.context.is_none() {
+        let hint = "`kubectl outage lint FILE...` checks kind configs, `kubectl outage lint --context NAME` a running cluster";
+        return Err(Failure::usage(format!("error: nothing to check\n\nhint: {hint}")));
+    }
+    let mut all: Vec<Found> = files.into_iter().flat_map(|path| in_path(path, args)).collect();
+    if args.context.is_some() {
+        all.push(block_on(in_cluster(args, env))?);
+    }
+    match args.output {
+        LintForm::Text => all.iter().for_each(|found| show(found, env)),
+        LintForm::Json => print(&serde_json::to_string_pretty(&all).expect("plain data is JSON")),
+        LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
+    }
+    Ok(exit::gravest(all.iter().map(|found| found.code)))
+}
+
+fn in_path(path: &Path, args: &Lint) -> Vec<Found> {
+    match experiment::load_all(&path.to_string_lossy()) {
+        Ok(sources) => sources.iter().map(|source| in_file(source, args)).collect(),
+        Err(problems) => vec![Found::new(path.display().to_string(), None, problems, exit::USAGE)],
+    }
+}
+
+fn in_file(source: &Source, args: &Lint) -> Found {
+    let subject = source.name().to_owned();
+    let linted = match lint::lint(source.file(), &args.kubernetes) {
+        Ok(linted) => linted,
+        Err(problems) => return Found::new(subject, None, problems, exit::USAGE),
+    };
+    let asked = linted.asked;
+    let picture = Picture {
+        outlook: lint::outlook(&asked.tuning, &asked.kubernetes, asked.api_servers, args.nodes),
+        cluster: asked.name,
+        kubernetes_is_assumed: asked.kubernetes_is_assumed,
+        nodes: asked.nodes,
+        kubelets: asked.kubelets,
+    };
+    let code = code(&linted.problems, args.strict);
+    Found::new(subject, Some(picture), linted.problems, code)
+}
+
+async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, Trouble> {
+    let paths = kubeconfig_paths(args.kubeconfig.as_deref(), env.kubeconfig.as_deref(), env.home.as_deref());
+    let cluster = Cluster::from_files(&paths, args.context.as_deref()).await.map_err(Trouble::refused_by)?;
+    let context = cluster.context().to_owned();
+    let (facts, warnings) = cluster.facts(ClusterKind::Context, &context, None, &[]).await.map_err(Trouble::refused_by)?;
+    let nodes: Vec<ConfigNode> = facts.nodes.into_iter().map(|node| ConfigNode { name: node.name, role: node.role }).collect();
+    let api_servers = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;
+    let outlook = lint::outlook(&facts.tuning, &facts.kubernetes, api_servers, args.nodes);
+    let problems: Diagnostics =
+        warnings.into_iter().map(Diagnostic::warning).chain(outlook.traps.iter().map(lint::without_place)).collect();
+    let code = code(&problems, args.strict);
+    let picture = Picture { outlook, cluster: facts.name, kubernetes_is_assumed: false, nodes, kubelets: Vec::new() };
+    Ok(Found::new(format!("context {context}"), Some(picture), problems, code))
+}
+
+fn code(problems: &[Diagnostic], strict: bool) -> u8 {
+    let fails = |problem: &Diagnostic| strict || problem.severity == Severity::Error;
+    if problems.iter().any(fails) { exit::FAIL } else { exit::PASS }
+}
+
+fn show(found: &Found, env: &Env) {
+    if !found.told.is_empty() {
+        eprint!("{}", diagnostics::render(&found.told, env.stderr.colour, env.stderr.width));
+    }
+    if let Some(picture) = &found.picture {
+        print(&lint::text::render(&title(&found.subject, picture), &picture.outlook, &picture.kubelets));
+    }
+}
+
+/// `kind-configs/x.yaml: cluster x, 1 control plane, 2 workers, Kubernetes v1.34.0 (assumed)`.
+fn title(subject: &str, picture: &Picture) -> String {
+    let count = |role: NodeRole, what: &str| match picture.nodes.iter().filter(|node| node.role == role).count() {
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    };
+    let assumed = if picture.kubernetes_is_assumed { " (assumed: --kubernetes)" } else { "" };
+    let nodes = [count(NodeRole::ControlPlane, "control plane"), count(NodeRole::Worker, "worker")].join(", ");
+    format!("{subject}: cluster {}, {nodes}, Kubernetes {}{assumed}", picture.cluster, picture.outlook.kubernetes)
+}
+
+impl Found {
+    fn new(subject: String, picture: Option<Picture>, told: Diagnostics, code: u8) -> Self {
+        Self { subject, picture, problems: told.iter().map(Problem::of).collect(), told, code }
+    }
+}
+
+impl Problem {
+    fn of(problem: &Diagnostic) -> Self {
+        let at = problem.at.as_ref();
+        Self {
+            severity: problem.severity.name(),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+            file: at.map(|at| at.file.name.clone()),
+            line: at.map(|at| at.span.line),
+            column: at.map(|at| at.span.column),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

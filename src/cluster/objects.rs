@@ -1,0 +1,320 @@
+//! Kubernetes' objects as far as this program looks at them. What is not named here is skipped when an answer is read, and never built: a
+//! whole pod is some two hundred types.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use k8s_openapi::api::{apps, batch, core};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Deserialize;
+
+/// An object of the kind `K`, of which only `Spec` and `Status` are read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(bound(deserialize = "Spec: Deserialize<'de>, Status: Deserialize<'de>"))]
+pub struct Part<K, Spec, Status> {
+    /// Its metadata.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    pub spec: Option<Spec>,
+    /// What is.
+    pub status: Option<Status>,
+    #[serde(skip)]
+    kind: PhantomData<K>,
+}
+
+impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Resource for Part<K, Spec, Status> {
+    const API_VERSION: &'static str = K::API_VERSION;
+    const GROUP: &'static str = K::GROUP;
+    const KIND: &'static str = K::KIND;
+    const VERSION: &'static str = K::VERSION;
+    const URL_PATH_SEGMENT: &'static str = K::URL_PATH_SEGMENT;
+    type Scope = K::Scope;
+}
+
+impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Metadata for Part<K, Spec, Status> {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// A node.
+pub type Node = Part<core::v1::Node, NodeSpec, NodeStatus>;
+/// A pod.
+pub type Pod = Part<core::v1::Pod, PodSpec, PodStatus>;
+/// A Service.
+pub type Service = Part<core::v1::Service, ServiceSpec, Nothing>;
+/// A Deployment.
+pub type Deployment = Part<apps::v1::Deployment, Wanted, Rollout>;
+/// A StatefulSet.
+pub type StatefulSet = Part<apps::v1::StatefulSet, Wanted, Rollout>;
+/// A DaemonSet.
+pub type DaemonSet = Part<apps::v1::DaemonSet, Nothing, DaemonSetStatus>;
+/// A Job.
+pub type Job = Part<batch::v1::Job, JobSpec, JobStatus>;
+
+/// A part that is not looked at.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Nothing {}
+
+/// A condition of whatever object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Which one.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, in a word.
+    pub reason: Option<String>,
+    /// Why, in a sentence.
+    pub message: Option<String>,
+    /// Since when.
+    pub last_transition_time: Option<Time>,
+    /// When it was last said (nodes only).
+    pub last_heartbeat_time: Option<Time>,
+}
+
+/// What is read of a node's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSpec {
+    /// Whether it is cordoned.
+    pub unschedulable: Option<bool>,
+    /// Its taints.
+    pub taints: Option<Vec<Taint>>,
+}
+
+/// A taint.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its effect.
+    pub effect: String,
+}
+
+/// What is read of a node's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Its conditions.
+    pub conditions: Option<Vec<Condition>>,
+    /// Its addresses.
+    pub addresses: Option<Vec<NodeAddress>>,
+    /// Its system.
+    pub node_info: Option<NodeInfo>,
+}
+
+/// An address of a node.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct NodeAddress {
+    /// `InternalIP`, `Hostname` ...
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The address.
+    pub address: String,
+}
+
+/// What is read of a node's system.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeInfo {
+    /// The kubelet's version.
+    pub kubelet_version: String,
+}
+
+/// What is read of a pod's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec {
+    /// The node that it is bound to.
+    pub node_name: Option<String>,
+    /// Whether it shares its node's network.
+    pub host_network: Option<bool>,
+    /// Its containers.
+    pub containers: Option<Vec<Container>>,
+}
+
+/// What is read of a pod's container.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Container {
+    /// Its command.
+    pub command: Option<Vec<String>>,
+    /// The command's arguments.
+    pub args: Option<Vec<String>>,
+}
+
+/// What is read of a pod's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    /// `Pending`, `Running` ...
+    pub phase: Option<String>,
+    /// Why, in a word.
+    pub reason: Option<String>,
+    /// Why, in a sentence.
+    pub message: Option<String>,
+    /// Its address.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
+    /// Its conditions.
+    pub conditions: Option<Vec<Condition>>,
+    /// Its containers.
+    pub container_statuses: Option<Vec<ContainerStatus>>,
+    /// Those that come before.
+    pub init_container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+/// What is read of a container's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// Its id, as `containerd://...`.
+    #[serde(rename = "containerID")]
+    pub container_id: Option<String>,
+    /// How it is.
+    pub state: Option<ContainerState>,
+    /// How it was before it was started again.
+    pub last_state: Option<ContainerState>,
+}
+
+/// How a container is.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ContainerState {
+    /// What it waits for.
+    pub waiting: Option<Waiting>,
+    /// How it ended.
+    pub terminated: Option<Terminated>,
+}
+
+/// What a container waits for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Waiting {
+    /// In a word.
+    pub reason: Option<String>,
+    /// In a sentence.
+    pub message: Option<String>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terminated {
+    /// Its exit code.
+    pub exit_code: i32,
+}
+
+/// What is read of a Service's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ServiceSpec {
+    /// Its ClusterIP.
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Option<String>,
+    /// Its ports.
+    pub ports: Option<Vec<ServicePort>>,
+    /// The labels of its pods.
+    pub selector: Option<BTreeMap<String, String>>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ServicePort {
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// The number.
+    pub port: i32,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Option<String>,
+}
+
+/// How many pods a controller is to have.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Wanted {
+    /// So many. Default: 1.
+    pub replicas: Option<i32>,
+}
+
+/// How many pods a Deployment or a StatefulSet has.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// The generation that its controller has seen.
+    pub observed_generation: Option<i64>,
+    /// Ready for a while.
+    pub available_replicas: Option<i32>,
+    /// Of the newest form.
+    pub updated_replicas: Option<i32>,
+    /// Ready.
+    pub ready_replicas: Option<i32>,
+    /// Its conditions.
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// How many pods a DaemonSet has.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonSetStatus {
+    /// The generation that its controller has seen.
+    pub observed_generation: Option<i64>,
+    /// Ready.
+    #[serde(default)]
+    pub number_ready: i32,
+    /// It is to have so many.
+    #[serde(default)]
+    pub desired_number_scheduled: i32,
+}
+
+/// What is read of a Job's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct JobSpec {
+    /// It is done when so many pods have succeeded.
+    pub completions: Option<i32>,
+    /// So many pods at once.
+    pub parallelism: Option<i32>,
+}
+
+/// What is read of a Job's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct JobStatus {
+    /// Pods that have succeeded.
+    pub succeeded: Option<i32>,
+    /// Pods that are ready.
+    pub ready: Option<i32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{Resource, ResourceExt};
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_asked_for_as_the_whole_is() {
+        assert_eq!(Pod::url_path(&(), Some("a")), core::v1::Pod::url_path(&(), Some("a")));
+        assert_eq!(Job::api_version(&()), "batch/v1");
+        assert_eq!(Node::url_path(&(), None), "/api/v1/nodes");
+    }
+
+    #[test]
+    fn what_is_not_named_is_skipped() {
+        let whole = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b"}},
+            "spec": {"nodeName": "w", "volumes": [{"name": "v", "emptyDir": {}}], "containers": [{"name": "c", "image": "i"}]},
+            "status": {"podIP": "10.0.0.1", "qosClass": "Burstable", "conditions": null}});
+        let pod: Pod = serde_json::from_value(whole).unwrap();
+        assert_eq!((pod.name_any().as_str(), pod.labels()["a"].as_str()), ("p", "b"));
+        assert_eq!(pod.spec.unwrap().node_name.as_deref(), Some("w"));
+        assert_eq!(pod.status.unwrap().pod_ip.as_deref(), Some("10.0.0.1"));
+    }
+}

@@ -1,0 +1,117 @@
+//! An outlook for people.
+
+use super::effective::KubeletGroup;
+use super::outlook::{Outlook, Settings};
+use crate::model::{Cost, Heartbeat};
+use crate::stats::Seconds;
+
+/// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are told apart where they differ.
+pub fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> String {
+    let mut lines = vec![title.to_owned()];
+    let mut row = |name: &str, text: String| lines.push(format!("  {name:23} {text}"));
+    row("kubelet", kubelet(&outlook.settings));
+    for group in kubelets.iter().skip(1) {
+        row("", format!("{}: {}", group.nodes.join(", "), kubelet(&super::outlook::settings(&group.tuning))));
+    }
+    row("controller manager", manager(&outlook.settings));
+    row("heartbeat", heartbeat(outlook));
+    row("detection", detection(outlook));
+    row("cost", cost(&outlook.cost, &outlook.default_cost));
+    if !outlook.glitches.is_empty() {
+        row("NotReady by a glitch of", glitches(outlook));
+        row("NotReady by lost beats", losses(outlook));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn kubelet(settings: &Settings) -> String {
+    format!(
+        "nodeStatusUpdateFrequency {}, nodeStatusReportFrequency {}, lease {}",
+        settings.node_status_update_frequency, settings.node_status_report_frequency, settings.node_lease_duration
+    )
+}
+
+fn manager(settings: &Settings) -> String {
+    format!(
+        "node-monitor-period {}, node-monitor-grace-period {}",
+        settings.node_monitor_period, settings.node_monitor_grace_period
+    )
+}
+
+fn heartbeat(outlook: &Outlook) -> String {
+    let what = match outlook.heartbeat {
+        Heartbeat::Lease => "the lease's renewal",
+        Heartbeat::Status => "the node's status",
+    };
+    format!("{what}, every {}", outlook.heartbeat_interval)
+}
+
+fn detection(outlook: &Outlook) -> String {
+    match (&outlook.detection, &outlook.why_not) {
+        (Some(between), _) => {
+            let seconds = |seconds: Seconds| format!("{seconds:.1}");
+            format!("predicted {} to {} after a node's last breath", seconds(between.least.or_zero()), seconds(between.most))
+        }
+        (None, why) => format!("not predicted: {}", why.as_deref().unwrap_or_default()),
+    }
+}
+
+fn glitches(outlook: &Outlook) -> String {
+    let chances = outlook.glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
+    chances.collect::<Vec<_>>().join(", ")
+}
+
+fn losses(outlook: &Outlook) -> String {
+    let chances = outlook.losses.iter().map(|risk| format!("{} % lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
+    format!("{} (in a day, any of {} nodes)", chances.collect::<Vec<_>>().join(", "), outlook.cost.nodes)
+}
+
+fn cost(cost: &Cost, defaults: &Cost) -> String {
+    format!(
+        "{} writes a minute ({} a second) to API server and etcd at {} nodes, {} by default",
+        thousands(cost.writes_per_minute),
+        thousands(cost.writes_per_second),
+        cost.nodes,
+        thousands(defaults.writes_per_minute)
+    )
+}
+
+/// `66 000`.
+fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A probability: `never`, `<0.1 %`, `12 %`, `always`.
+fn chance(probability: f64) -> String {
+    match probability {
+        p if p <= 1e-12 => "never".into(),
+        p if p < 0.001 => "<0.1 %".into(),
+        p if p < 0.0995 => format!("{:.1} %", p * 100.0),
+        p if p < 0.995 => format!("{:.0} %", p * 100.0),
+        p if p < 1.0 - 1e-9 => ">99 %".into(),
+        _ => "always".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(
+            (thousands(66_000.0), thousands(6.0), thousands(1_234_567.0)),
+            ("66 000".into(), "6".into(), "1 234 567".into())
+        );
+        let chances: Vec<String> = [0.0, 0.0001, 0.052, 0.5, 0.999, 1.0].into_iter().map(chance).collect();
+        assert_eq!(chances, ["never", "<0.1 %", "5.2 %", "50 %", ">99 %", "always"]);
+    }
+}

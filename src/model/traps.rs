@@ -1,0 +1,377 @@
+//! Settings that will surprise: warnings before harm, as pure functions over settings.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::detection::{Heartbeat, KubeletEnd, heartbeat, predict, status_interval};
+use crate::stats::Seconds;
+use crate::timeline::{Tuning, format_duration};
+
+/// When Kubernetes' clients notice that a connection is dead: `HTTP2_READ_IDLE_TIMEOUT_SECONDS` of silence, then
+/// `HTTP2_PING_TIMEOUT_SECONDS` without an answer (`apimachinery/pkg/util/net/http.go`).
+pub const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
+/// `nodeStatusUpdateFrequency` by default.
+const UPDATE: Duration = Duration::from_secs(10);
+/// A zone of so many not-ready nodes at the most is never "disrupted" (`ComputeZoneState`).
+const FEW: u32 = 2;
+/// The share of not-ready nodes from which a zone is disrupted (`--unhealthy-zone-threshold`).
+const DISRUPTED: f64 = 0.55;
+/// In a disrupted zone of at most so many nodes nothing is evicted (`--large-cluster-size-threshold`).
+const SMALL_ZONE: u32 = 50;
+
+/// What a trap is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum About {
+    /// The kubelet's `nodeStatusUpdateFrequency`.
+    NodeStatusUpdateFrequency,
+    /// The controller manager's `--node-monitor-period`.
+    NodeMonitorPeriod,
+    /// The controller manager's `--node-monitor-grace-period`.
+    NodeMonitorGracePeriod,
+    /// How long a fault is held.
+    Hold,
+    /// How many nodes a fault hits.
+    Targets,
+    /// The pods on the node.
+    Pods,
+}
+
+/// One warning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trap {
+    /// Its stable name.
+    pub name: String,
+    /// What it is about.
+    pub about: About,
+    /// Whether it is wrong for certain, not only a risk.
+    pub certain: bool,
+    /// What is so: a lowercase fragment.
+    pub text: String,
+    /// Why that matters.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+    /// Where it is written.
+    pub source: String,
+}
+
+impl Trap {
+    fn new(name: &str, about: About, text: String, why: impl Into<String>, hint: impl Into<String>, source: &str) -> Self {
+        let (why, hint) = (why.into(), hint.into());
+        Self { name: name.into(), about, certain: false, text, why, hint, source: source.into() }
+    }
+
+    fn certain(self) -> Self {
+        Self { certain: true, ..self }
+    }
+}
+
+/// The traps of a tuning on a cluster with so many API servers. What is not set is the default of this version (`v1.34.4`).
+pub fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> Vec<Trap> {
+    let tuning = &tuning.completed(kubernetes);
+    let period = tuning.node_monitor_period.unwrap_or_default();
+    let grace = tuning.node_monitor_grace_period.unwrap_or_default();
+    let all = [
+        status_that_does_not_beat(tuning),
+        grace_against_heartbeats(tuning, grace),
+        period_above_grace(period, grace),
+        connection_noticed_late(grace, api_servers),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// The update frequency was made shorter than its default, and yet the lease is what beats.
+fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
+    let update = tuning.node_status_update_frequency?;
+    let (kind, interval) = heartbeat(tuning);
+    if kind == Heartbeat::Status || update >= UPDATE {
+        return None;
+    }
+    let report = status_interval(tuning);
+    let text = format!("the status is looked at every {} and posted only every {}", written(update), written(report));
+    let why = format!(
+        "an unchanged status is posted every nodeStatusReportFrequency, which the flag --node-status-update-frequency leaves at 5m; \
+         what beats is the lease, every {}",
+        written(interval)
+    );
+    let hint = "set nodeStatusUpdateFrequency in a KubeletConfiguration, where the report frequency follows it, or set \
+                nodeStatusReportFrequency too";
+    let source = "kubernetes#80172; pkg/kubelet/apis/config/v1beta1/defaults.go";
+    Some(Trap::new("status-does-not-beat", About::NodeStatusUpdateFrequency, text, why, hint, source))
+}
+
+fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
+    let (kind, interval) = heartbeat(tuning);
+    let what = match kind {
+        Heartbeat::Lease => "the lease's renewal",
+        Heartbeat::Status => "the node's status",
+    };
+    let beats = format!("the heartbeat that beats ({what}, every {})", written(interval));
+    let source =
+        "cmd/kube-controller-manager/app/options/nodelifecyclecontroller.go: the grace period must be N times the heartbeat's";
+    let about = About::NodeMonitorGracePeriod;
+    if interval >= grace {
+        let text = format!("the grace period of {} is not longer than {beats}", written(grace));
+        let hint = format!("a grace period of {} or more, or a shorter heartbeat", written(interval * 4));
+        let why = "healthy nodes become NotReady between two heartbeats, again and again";
+        return Some(Trap::new("grace-below-heartbeat", about, text, why, hint, source).certain());
+    }
+    if interval * 2 > grace {
+        let text = format!("the grace period of {} is shorter than two of {beats}", written(grace));
+        let hint = format!("a grace period of {} or more", written(interval * 4));
+        let why = "one lost heartbeat is enough to take a healthy node for dead";
+        return Some(Trap::new("grace-below-two-heartbeats", about, text, why, hint, source));
+    }
+    None
+}
+
+fn period_above_grace(period: Duration, grace: Duration) -> Option<Trap> {
+    let text = format!("the monitor period of {} is longer than the grace period of {}", written(period), written(grace));
+    let why = "nothing is noticed between two passes: the grace period does not decide when";
+    let hint = format!("a monitor period of {} or less", written(grace / 4));
+    let source = "pkg/controller/nodelifecycle/node_lifecycle_controller.go, monitorNodeHealth";
+    (period > grace).then(|| Trap::new("period-above-grace", About::NodeMonitorPeriod, text, why, hint, source).certain())
+}
+
+/// With one API server there is none to turn to: while it is gone nobody counts the grace period either.
+fn connection_noticed_late(grace: Duration, api_servers: u32) -> Option<Trap> {
+    if api_servers < 2 || grace >= HTTP2_HEALTH_CHECK {
+        return None;
+    }
+    let text = format!(
+        "the grace period of {} is shorter than the {} after which a client gives up a dead connection",
+        written(grace),
+        written(HTTP2_HEALTH_CHECK)
+    );
+    let why = "when an API server, or the load balancer's connection to it, dies in silence, healthy kubelets may keep posting into it \
+               and are taken for dead, many at once";
+    let hint = "50s or more, as Kubernetes has it since 1.32, or HTTP2_READ_IDLE_TIMEOUT_SECONDS and HTTP2_PING_TIMEOUT_SECONDS \
+                below it on the nodes";
+    let source =
+        "nodelifecyclecontroller.go: greater than the sum of HTTP2_PING_TIMEOUT_SECONDS and HTTP2_READ_IDLE_TIMEOUT_SECONDS";
+    Some(Trap::new("http2-health-check-above-grace", About::NodeMonitorGracePeriod, text, why, hint, source))
+}
+
+/// A fault, as far as its traps go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultPlan {
+    /// How it ends the heartbeats.
+    pub end: KubeletEnd,
+    /// How long it is held.
+    pub hold: Duration,
+    /// How many nodes are not ready at once.
+    pub nodes: u32,
+    /// How many nodes their zone has (a cluster without zones is one).
+    pub zone: u32,
+    /// Whether that zone is all of the cluster.
+    pub only_zone: bool,
+    /// What is expected to move off the nodes; `None`: nothing is.
+    pub pods: Option<Pods>,
+}
+
+/// Pods that should be made anew elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pods {
+    /// How long they tolerate a node that is not ready (`tolerationSeconds`, 300 s by default); `None`: for ever.
+    pub toleration: Option<Duration>,
+    /// Whether nobody owns them, so that nobody makes them anew.
+    pub bare: bool,
+}
+
+/// The traps of a fault on a cluster of this tuning.
+pub fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Vec<Trap> {
+    let Ok(prediction) = predict(&tuning.completed(kubernetes), kubernetes, plan.end) else { return Vec::new() };
+    let latest = Duration::from_secs_f64(prediction.detection.most.as_f64().max(0.0));
+    let mut all: Vec<Trap> = undone_too_early(plan, latest).into_iter().collect();
+    if let Some(pods) = plan.pods {
+        all.extend(evicted_too_late(plan, pods, latest));
+        all.extend(zone_without_evictions(plan));
+        all.extend(pods.bare.then(bare_pod));
+    }
+    all
+}
+
+fn undone_too_early(plan: &FaultPlan, latest: Duration) -> Option<Trap> {
+    let text = format!("the fault may be undone before it is detected: detection takes up to {:.1} s here", latest.as_secs_f64());
+    let why = "what was not detected can't be measured";
+    let hint = format!("`for: {}s` or longer", latest.as_secs() + 5);
+    let source = "the heartbeat's interval, the monitor period and the grace period (src/model/detection.rs)";
+    (plan.hold < latest).then(|| Trap::new("hold-below-detection", About::Hold, text, why, hint, source))
+}
+
+fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Trap> {
+    let evicted = pods.toleration.map(|toleration| toleration + latest);
+    if evicted.is_some_and(|evicted| evicted <= plan.hold) {
+        return None;
+    }
+    let text = match pods.toleration {
+        Some(toleration) => format!(
+            "pods stay for {} after the node is not ready, and the fault is held for {}",
+            written(toleration),
+            written(plan.hold)
+        ),
+        None => "pods tolerate a node that is not ready for ever".to_owned(),
+    };
+    let why = "they leave their Service's endpoints when the node is detected, but none is made anew elsewhere";
+    let hint = match evicted {
+        Some(evicted) => format!("a lower tolerationSeconds, or `for: {}s` or longer", evicted.as_secs() + 5),
+        None => "a toleration with tolerationSeconds".to_owned(),
+    };
+    let source = "plugin/pkg/admission/defaulttolerationseconds: 300 s for not-ready and unreachable";
+    Some(Trap::new("eviction-after-the-fault", About::Pods, text, why, hint, source))
+}
+
+fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
+    let source = "node_lifecycle_controller.go: ComputeZoneState, handleDisruption, ReducedQPSFunc";
+    let hint = "fewer nodes at once, or more nodes that stay";
+    if plan.only_zone && plan.nodes >= plan.zone {
+        let text = format!("all {} nodes are not ready at once", plan.zone);
+        let why =
+            "with no zone left in good health Kubernetes takes its taints back and evicts nothing: it rather believes itself ill";
+        return Some(Trap::new("no-eviction-when-all-are-dead", About::Targets, text, why, hint, source));
+    }
+    let share = f64::from(plan.nodes) / f64::from(plan.zone.max(1));
+    if plan.nodes <= FEW || share < DISRUPTED || plan.nodes >= plan.zone || plan.zone > SMALL_ZONE {
+        return None;
+    }
+    let text = format!("{} of {} nodes of a zone are not ready at once ({:.0} %)", plan.nodes, plan.zone, share * 100.0);
+    let why = "from 55 % on, and with more than two of them, nothing is evicted in a zone of up to 50 nodes";
+    Some(Trap::new("no-eviction-in-a-disrupted-zone", About::Targets, text, why, hint, source))
+}
+
+fn bare_pod() -> Trap {
+    let text = "a pod on the node is nobody's: it is deleted and not made anew".to_owned();
+    let why = "only a controller (a Deployment, a StatefulSet, a Job) makes pods anew";
+    let hint = "give it to a Deployment";
+    let source = "pkg/controller/tainteviction: pods are deleted, no more";
+    Trap::new("bare-pod", About::Pods, text, why, hint, source)
+}
+
+fn written(duration: Duration) -> String {
+    match duration.subsec_nanos().is_multiple_of(1_000_000) {
+        true => format_duration(duration),
+        false => Seconds::from(duration).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: &str = "v1.34.4";
+
+    fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn tuned(update: u64, period: u64, grace: u64) -> Tuning {
+        Tuning {
+            node_status_update_frequency: seconds(update),
+            node_monitor_period: seconds(period),
+            node_monitor_grace_period: seconds(grace),
+            ..Tuning::default()
+        }
+    }
+
+    fn names(traps: &[Trap]) -> Vec<&str> {
+        traps.iter().map(|trap| trap.name.as_str()).collect()
+    }
+
+    fn of_tuning(tuning: &Tuning, api_servers: u32) -> Vec<Trap> {
+        traps_of_tuning(tuning, NOW, api_servers)
+    }
+
+    #[test]
+    fn defaults_and_the_article_s_settings_have_none_with_one_api_server() {
+        for (tuning, version) in
+            [(Tuning::default(), NOW), (Tuning::default(), "v1.31.0"), (tuned(1, 1, 4), NOW), (tuned(10, 5, 40), NOW)]
+        {
+            assert_eq!(names(&traps_of_tuning(&tuning, version, 1)), [""; 0], "{tuning:?}");
+        }
+    }
+
+    #[test]
+    fn the_flag_makes_nodes_flap_and_is_told_why() {
+        let flag = Tuning { node_status_report_frequency: seconds(300), ..tuned(1, 1, 4) };
+        let traps = of_tuning(&flag, 1);
+        assert_eq!(names(&traps), ["status-does-not-beat", "grace-below-heartbeat"]);
+        assert!(traps[1].certain && traps[1].text.contains("every 10s") && traps[0].why.contains("5m"), "{traps:?}");
+        // With a long grace period it is only not what was asked for.
+        let patient = Tuning { node_monitor_grace_period: seconds(50), ..flag };
+        assert_eq!(names(&of_tuning(&patient, 1)), ["status-does-not-beat"]);
+    }
+
+    #[test]
+    fn a_longer_lease_alone_is_no_trap() {
+        assert_eq!(names(&of_tuning(&Tuning { node_lease_duration: seconds(60), ..Tuning::default() }, 1)), [""; 0]);
+    }
+
+    #[test]
+    fn two_heartbeats_fit_into_a_grace_period() {
+        assert_eq!(names(&of_tuning(&tuned(3, 1, 5), 1)), ["grace-below-two-heartbeats"]);
+        assert_eq!(names(&of_tuning(&tuned(2, 1, 4), 1)), [""; 0]);
+    }
+
+    #[test]
+    fn a_period_above_the_grace_period() {
+        assert_eq!(names(&of_tuning(&tuned(1, 10, 4), 1)), ["period-above-grace"]);
+        assert_eq!(names(&of_tuning(&tuned(1, 4, 4), 1)), [""; 0]);
+    }
+
+    #[test]
+    fn dead_connections_matter_where_there_is_another_api_server() {
+        assert_eq!(names(&of_tuning(&tuned(10, 5, 40), 3)), ["http2-health-check-above-grace"]);
+        assert_eq!(names(&of_tuning(&Tuning::default(), 3)), [""; 0]);
+        assert_eq!(names(&traps_of_tuning(&Tuning::default(), "v1.31.0", 3)), ["http2-health-check-above-grace"]);
+    }
+
+    fn plan(hold: u64, nodes: u32, zone: u32, toleration: Option<Duration>, bare: bool) -> FaultPlan {
+        let pods = Some(Pods { toleration, bare });
+        FaultPlan { end: KubeletEnd::AtOnce, hold: Duration::from_secs(hold), nodes, zone, only_zone: true, pods }
+    }
+
+    fn of_fault(plan: FaultPlan) -> Vec<String> {
+        traps_of_fault(&plan, &tuned(1, 1, 4), NOW).into_iter().map(|trap| trap.name).collect()
+    }
+
+    #[test]
+    fn a_fault_that_is_over_before_it_is_seen() {
+        assert_eq!(of_fault(FaultPlan { pods: None, ..plan(3, 1, 3, None, false) }), ["hold-below-detection"]);
+        assert_eq!(of_fault(FaultPlan { pods: None, ..plan(7, 1, 3, None, false) }), [""; 0]);
+        assert_eq!(of_fault(FaultPlan { end: KubeletEnd::Never, ..plan(3, 1, 3, None, false) }), [""; 0]);
+    }
+
+    #[test]
+    fn evictions_that_never_happen() {
+        assert_eq!(of_fault(plan(30, 1, 3, seconds(300), false)), ["eviction-after-the-fault"]);
+        assert_eq!(of_fault(plan(400, 1, 3, seconds(300), false)), [""; 0]);
+        assert_eq!(of_fault(plan(400, 1, 3, None, false)), ["eviction-after-the-fault"]);
+        assert_eq!(of_fault(plan(400, 1, 3, seconds(300), true)), ["bare-pod"]);
+        // Two are few, whatever their share.
+        assert_eq!(of_fault(plan(400, 2, 3, seconds(300), false)), [""; 0]);
+        assert_eq!(of_fault(plan(400, 3, 5, seconds(300), false)), ["no-eviction-in-a-disrupted-zone"]);
+        assert_eq!(of_fault(plan(400, 3, 6, seconds(300), false)), [""; 0]);
+        assert_eq!(of_fault(plan(400, 40, 51, seconds(300), false)), [""; 0]);
+        assert_eq!(of_fault(plan(400, 3, 3, seconds(300), false)), ["no-eviction-when-all-are-dead"]);
+        assert_eq!(of_fault(FaultPlan { only_zone: false, ..plan(400, 3, 3, seconds(300), false) }), [""; 0]);
+    }
+
+    proptest! {
+        /// Each says what, why, what to do and where it is written, for whatever settings.
+        #[test]
+        fn every_trap_is_whole(update in 0u64..400, period in 0u64..100, grace in 0u64..400, servers in 0u32..5) {
+            for trap in of_tuning(&tuned(update, period, grace), servers) {
+                for text in [&trap.text, &trap.why, &trap.hint, &trap.source] {
+                    prop_assert!(text.len() > 10, "{trap:?}");
+                }
+                prop_assert!(trap.name.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit()));
+            }
+        }
+    }
+}

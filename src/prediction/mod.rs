@@ -1,0 +1,202 @@
+//! Pure: what the model says of an experiment on a cluster. It never sees the measurement.
+//!
+//! ```text
+//! experiment, Ground -> closed form of the detection, and thousands of tries (scenario.rs) -> Predictions
+//! ```
+
+mod ground;
+mod scenario;
+pub mod workload;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use ground::{Backends, Ground};
+
+use crate::experiment::{Experiment, Fault, Probe, Step};
+use crate::model::{self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings};
+use crate::stats::{Between, Seconds};
+use crate::timeline::Header;
+
+/// Enough for bounds that one run in a thousand leaves, and done in a blink.
+pub const TRIALS: u32 = 2000;
+/// The same tries for the same run, whenever it is reported.
+const SEED: u64 = 1;
+
+/// What the closed form says of one fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepPrediction {
+    /// The fault's step in the method, from 0.
+    pub step: u32,
+    /// The kind of fault: `nodeStop`.
+    pub fault: String,
+    /// The prediction.
+    pub prediction: Option<Prediction>,
+    /// Why there is none.
+    pub why_not: Option<String>,
+}
+
+/// What many tries of one fault came to, as one probe sees it.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The fault's step in the method, from 0.
+    pub step: u32,
+    /// The probe; `None` where none asks a Service over new connections.
+    pub probe: Option<String>,
+    /// The Service that it asks.
+    pub service: Option<String>,
+    /// The node that is hit.
+    pub node: String,
+    /// Of the Service's ready endpoints, how many are on that node, and how many there are.
+    pub hit: (u32, u32),
+    /// What the tries came to.
+    pub forecast: FaultForecast,
+}
+
+/// What the model says of a run.
+#[derive(Debug)]
+pub struct Predictions {
+    /// Each fault, in order, by the closed form.
+    pub steps: Vec<StepPrediction>,
+    experiment: Option<Experiment>,
+    ground: Ground,
+    trials: u32,
+    seed: u64,
+    tried: OnceCell<Result<Vec<Tried>, String>>,
+}
+
+/// What a bound can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity<'a> {
+    /// From the fault until the node is noticed.
+    Detection,
+    /// From the fault until the last endpoint on the node left this Service.
+    EndpointRemoval(&'a str),
+    /// From the first to the last error of this probe.
+    ErrorWindow(&'a str),
+    /// From the undo until the steady state.
+    Recovery,
+}
+
+/// The experiment in a header; `None` when this program does not understand it.
+pub fn experiment(header: &Header) -> Option<Experiment> {
+    serde_json::from_value(header.experiment.clone()).ok()
+}
+
+impl Predictions {
+    /// Of an experiment on its ground, with so many tries. They are made when they are first asked for.
+    pub fn new(experiment: Option<Experiment>, ground: Ground, trials: u32, seed: u64) -> Self {
+        let method = experiment.iter().flat_map(|experiment| &experiment.method).zip(0..);
+        let steps = method.filter_map(|(step, number)| match step {
+            Step::Fault { fault, .. } => Some(closed_form(&ground, number, fault)),
+            Step::Pause { .. } => None,
+        });
+        Self { steps: steps.collect(), experiment, ground, trials, seed, tried: OnceCell::new() }
+    }
+
+    /// Of a run, from its header; `ground` is where it stood before any harm.
+    pub fn of_run(header: &Header, ground: Ground) -> Self {
+        Self::new(experiment(header), ground, TRIALS, SEED)
+    }
+
+    /// How many tries are made.
+    pub fn trials(&self) -> u32 {
+        self.trials
+    }
+
+    /// What it stands on.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// What the tries came to: for each probe, each fault in order. Errors say why none can be made.
+    pub fn tried(&self) -> Result<&[Tried], &str> {
+        self.tried.get_or_init(|| self.try_all()).as_deref().map_err(String::as_str)
+    }
+
+    fn try_all(&self) -> Result<Vec<Tried>, String> {
+        let experiment = self.experiment.as_ref().ok_or("the experiment is not understood")?;
+        let settings = Settings::of(&self.ground.tuning, &self.ground.kubernetes).map_err(|why| why.to_string())?;
+        let mut tried = Vec::new();
+        for scenario::Course { probe, scenario } in scenario::courses(experiment, &self.ground)? {
+            let forecast = model::forecast(&scenario, &settings, self.trials, self.seed);
+            let steps = self.steps.iter().map(|step| step.step);
+            tried.extend(steps.zip(forecast.faults).map(|(step, forecast)| self.one(step, probe, &scenario, forecast)));
+        }
+        Ok(tried)
+    }
+
+    fn one(&self, step: u32, probe: Option<&Probe>, scenario: &model::Scenario, forecast: FaultForecast) -> Tried {
+        let hit = scenario.pods.iter().filter(|node| **node == forecast.node).count();
+        Tried {
+            step,
+            probe: probe.map(|probe| probe.name.clone()),
+            service: probe.and_then(|probe| probe.ask.service()).map(str::to_owned),
+            node: self.ground.topology.nodes[forecast.node.0].name.clone(),
+            hit: (hit as u32, scenario.pods.len() as u32),
+            forecast,
+        }
+    }
+
+    /// From the shortest to the longest that something takes that the fault of a step causes: by the closed form where there is one,
+    /// else in all tries. Errors say why it is not known.
+    pub fn between(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
+        let fault = self.steps.iter().find(|fault| fault.step == step).ok_or("there is no such fault")?;
+        if quantity == Quantity::Detection {
+            let why = || fault.why_not.clone().unwrap_or_default();
+            return fault.prediction.as_ref().map(|prediction| prediction.detection).ok_or_else(why);
+        }
+        let tried = self.tried()?.iter().filter(|tried| tried.step == step);
+        let found = tried.filter_map(|tried| tried.of(quantity)).next();
+        let distribution = found.ok_or("no probe asks that Service over new connections")?;
+        spread(distribution).ok_or_else(|| "in none of the tries did it happen".into())
+    }
+
+    /// The upper end of that.
+    pub fn longest(&self, quantity: Quantity<'_>, step: u32) -> Result<Seconds, String> {
+        self.between(quantity, step).map(|between| between.most)
+    }
+}
+
+impl Tried {
+    /// What the tries say of a quantity, if it is this probe's or this Service's.
+    fn of(&self, quantity: Quantity<'_>) -> Option<&Distribution> {
+        match quantity {
+            Quantity::Detection => Some(&self.forecast.detection),
+            Quantity::EndpointRemoval(service) => {
+                (self.service.as_deref() == Some(service)).then_some(&self.forecast.endpoint_removal)
+            }
+            Quantity::ErrorWindow(probe) => (self.probe.as_deref() == Some(probe)).then_some(&self.forecast.error_window),
+            Quantity::Recovery => Some(&self.forecast.recovery),
+        }
+    }
+}
+
+fn spread(distribution: &Distribution) -> Option<Between> {
+    let summary = distribution.summary();
+    Some(Between::new(summary.min?.into(), summary.max?.into()))
+}
+
+fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
+    let end = KubeletEnd::of_fault(fault.kind(), grace(fault));
+    let (prediction, why_not) = match model::predict(&ground.tuning, &ground.kubernetes, end) {
+        Ok(prediction) => (Some(prediction), None),
+        Err(why) => (None, Some(why.to_string())),
+    };
+    StepPrediction { step, fault: fault.kind().to_owned(), prediction, why_not }
+}
+
+/// How long a node may take to shut down, where the fault says so.
+fn grace(fault: &Fault) -> Option<Duration> {
+    match fault {
+        Fault::NodeStop { grace, .. } => Some(*grace),
+        _ => None,
+    }
+}

@@ -1,0 +1,88 @@
+//! An experiment on its ground as courses of events that the model can try: one for each probe.
+
+use super::ground::{Backends, Ground};
+use crate::experiment::{Connection, Experiment, Fault, From, Probe, Step};
+use crate::model::{self, FaultKind, NodeId, PodSpec, Scenario};
+
+/// A course of events, and the probe whose view it is.
+pub struct Course<'a> {
+    /// The probe; `None`: nobody asks, only the cluster is followed.
+    pub probe: Option<&'a Probe>,
+    /// What happens.
+    pub scenario: Scenario,
+}
+
+/// One course for each probe that asks a Service of known back ends over new connections; where there is none, one without.
+/// Errors say what is not modelled.
+pub fn courses<'a>(experiment: &'a Experiment, ground: &Ground) -> Result<Vec<Course<'a>>, String> {
+    let steps = steps(experiment, ground)?;
+    let asked = experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, ground)?)));
+    let mut courses: Vec<Course> = asked
+        .map(|(probe, backends)| Course {
+            probe: Some(probe),
+            scenario: scenario(experiment, ground, &steps, backends, Some(probe)),
+        })
+        .collect();
+    if courses.is_empty() {
+        let nobody = Backends { nodes: Vec::new(), pod: PodSpec::default(), owned: true };
+        courses.push(Course { probe: None, scenario: scenario(experiment, ground, &steps, &nobody, None) });
+    }
+    Ok(courses)
+}
+
+fn backends<'a>(probe: &Probe, ground: &'a Ground) -> Option<&'a Backends> {
+    // A kept connection to a dead pod hangs until its client gives up: another story.
+    let backends = ground.services.get(probe.ask.service()?)?;
+    (probe.connection == Connection::New && !backends.nodes.is_empty()).then_some(backends)
+}
+
+fn scenario(
+    experiment: &Experiment,
+    ground: &Ground,
+    steps: &[model::Step],
+    backends: &Backends,
+    probe: Option<&Probe>,
+) -> Scenario {
+    let harmed: Vec<NodeId> = steps.iter().filter_map(harmed).collect();
+    let asking = probe.and_then(|probe| match &probe.from {
+        From::Node(selector) => ground.find(selector, &harmed),
+        From::Pod { .. } | From::Host => None,
+    });
+    let standing = || ground.topology.ids().find(|node| !harmed.contains(node));
+    Scenario {
+        topology: ground.topology.clone(),
+        pods: backends.nodes.clone(),
+        pod: backends.pod.clone(),
+        owned: backends.owned,
+        asked_from: asking.or_else(standing).unwrap_or(NodeId(0)),
+        timeout: probe.map_or_else(Default::default, |probe| probe.timeout),
+        steps: steps.to_vec(),
+        horizon: experiment.steady_state_timeout,
+    }
+}
+
+fn harmed(step: &model::Step) -> Option<NodeId> {
+    match step {
+        model::Step::Fault { node, .. } => Some(*node),
+        model::Step::Pause(_) => None,
+    }
+}
+
+fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, String> {
+    let steps = experiment.method.iter().zip(0..);
+    steps
+        .map(|(step, number)| match step {
+            Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
+            Step::Fault { fault, hold } => {
+                let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
+                let node = known.or_else(|| ground.find(fault.target(), &[]));
+                let node = node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
+                Ok(model::Step::Fault { kind: kind(fault)?, node, hold: *hold })
+            }
+        })
+        .collect()
+}
+
+fn kind(fault: &Fault) -> Result<FaultKind, String> {
+    FaultKind::of_fault(fault.kind(), super::grace(fault)).ok_or_else(|| format!("{} is not modelled", fault.kind()))
+}

@@ -1,0 +1,124 @@
+//! What is predicted, held against experiments of this repository and against real runs.
+
+use std::time::Duration;
+
+use super::*;
+use crate::experiment::{self, Parsed, Step};
+use crate::model::Topology;
+use crate::timeline::{NodeRole, Tuning};
+
+fn seconds(n: u64) -> Option<Duration> {
+    Some(Duration::from_secs(n))
+}
+
+fn tuned() -> Tuning {
+    Tuning {
+        node_status_update_frequency: seconds(1),
+        node_monitor_period: seconds(1),
+        node_monitor_grace_period: seconds(4),
+        ..Tuning::default()
+    }
+    .completed("v1.34.4")
+}
+
+fn parsed(name: &str) -> Parsed {
+    experiment::parse(experiment::load(name).unwrap()).unwrap()
+}
+
+fn ground(parsed: &Parsed, tuning: Tuning) -> Ground {
+    let nodes = Topology::kind("k", 1, 2).nodes.into_iter().map(|node| (node.name, node.role));
+    let files = parsed.workload.iter().map(|file| file.text.as_str());
+    Ground::new(nodes, tuning, "v1.34.4").with_workload(workload::behind_services(files))
+}
+
+fn predictions(name: &str, tuning: Tuning, hold: u64) -> Predictions {
+    let parsed = parsed(name);
+    let ground = ground(&parsed, tuning);
+    let mut experiment = parsed.experiment;
+    for step in &mut experiment.method {
+        if let Step::Fault { hold: held, .. } = step {
+            *held = Duration::from_secs(hold);
+        }
+    }
+    Predictions::new(Some(experiment), ground, 2000, 1)
+}
+
+#[test]
+fn a_workload_is_spread_over_the_workers_and_one_of_them_is_hit() {
+    let predictions = predictions("worker-stop-fast", tuned(), 15);
+    let tried = &predictions.tried().unwrap()[0];
+    assert_eq!((tried.hit, tried.node.as_str()), ((1, 2), "k-worker"));
+    assert_eq!((tried.probe.as_deref(), tried.service.as_deref()), (Some("web"), Some("web")));
+    let share = tried.forecast.failed_share.summary();
+    assert!((share.median.unwrap() - 0.5).abs() < 0.05, "{share:?}");
+    assert_eq!(tried.forecast.rescheduling.n(), 0, "pods tolerate an unreachable node for 300 s");
+}
+
+#[test]
+fn every_quantity_has_an_end() {
+    let predictions = predictions("worker-stop-fast", tuned(), 15);
+    let longest = |quantity| predictions.longest(quantity, 0).unwrap().as_f64();
+    let (detection, removal) = (longest(Quantity::Detection), longest(Quantity::EndpointRemoval("web")));
+    let (window, recovery) = (longest(Quantity::ErrorWindow("web")), longest(Quantity::Recovery));
+    assert!((6.0..7.0).contains(&detection), "{detection}");
+    assert!((5.0..8.0).contains(&removal), "{removal}");
+    assert!((4.0..8.0).contains(&window), "{window}");
+    assert!((1.0..60.0).contains(&recovery), "{recovery}");
+    let why = predictions.longest(Quantity::EndpointRemoval("other"), 0).unwrap_err();
+    assert!(why.contains("no probe asks"), "{why}");
+    assert!(predictions.longest(Quantity::Detection, 7).is_err());
+}
+
+#[test]
+fn what_can_t_be_tried_says_why() {
+    let zero = Tuning { node_monitor_period: Some(Duration::ZERO), ..tuned() };
+    let why = predictions("worker-stop-fast", zero, 15).tried().unwrap_err().to_owned();
+    assert!(why.contains("monitor period"), "{why}");
+    let nobody = Ground::new([("a".to_owned(), NodeRole::ControlPlane)], tuned(), "v1.34.4");
+    let alone = Predictions::new(Some(parsed("worker-stop-fast").experiment), nobody, 10, 1);
+    assert!(alone.tried().unwrap_err().contains("no known node"), "{:?}", alone.tried());
+    assert!(Predictions::new(None, Ground::default(), 10, 1).tried().is_err());
+}
+
+/// Thirty freezes of a worker of one kind cluster (Kubernetes 1.34.4, 1 s / 1 s / 4 s), each at a random phase.
+fn measured(what: &str) -> Vec<f64> {
+    let text = include_str!("../../tests/recorded/node-pause-30.spread.json");
+    let all: serde_json::Value = serde_json::from_str(text).unwrap();
+    let runs = all[0]["runs"].as_array().unwrap();
+    let mut values: Vec<f64> = runs.iter().map(|run| run[what]["most"].as_f64().unwrap()).collect();
+    values.sort_by(f64::total_cmp);
+    assert_eq!(values.len(), 30);
+    values
+}
+
+/// The largest distance between what was measured and what is predicted, as shares of runs (Kolmogorov and Smirnov's).
+fn distance(measured: &[f64], predicted: &Distribution) -> f64 {
+    let share = |value: f64| {
+        let below = (0..=1000).take_while(|p| predicted.quantile(f64::from(*p) / 1000.0).unwrap() <= value).count();
+        below as f64 / 1001.0
+    };
+    let n = measured.len() as f64;
+    let gaps = measured.iter().enumerate().map(|(i, value)| {
+        let predicted = share(*value);
+        (predicted - i as f64 / n).abs().max(((i + 1) as f64 / n - predicted).abs())
+    });
+    gaps.fold(0.0, f64::max)
+}
+
+/// Below this, thirty values may well be of the distribution that they are held against (1 % of such samples lie farther off).
+const THIRTY: f64 = 0.29;
+
+#[test]
+fn thirty_real_detections_are_of_the_predicted_distribution() {
+    let predictions = predictions("node-pause", tuned(), 9);
+    let tried = &predictions.tried().unwrap()[0].forecast;
+    let bounds = predictions.between(Quantity::Detection, 0).unwrap();
+    let detections = measured("detection");
+    assert!(detections.iter().all(|d| (bounds.least.as_f64()..=bounds.most.as_f64()).contains(d)), "{bounds} {detections:?}");
+    for (what, predicted) in
+        [("detection", &tried.detection), ("removal", &tried.endpoint_removal), ("errorWindow", &tried.error_window)]
+    {
+        let distance = distance(&measured(what), predicted);
+        assert!(distance < THIRTY, "{what}: {distance}, {:?}, measured {:?}", predicted.summary(), measured(what));
+    }
+}

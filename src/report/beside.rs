@@ -1,0 +1,68 @@
+//! What was predicted beside what was measured.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::{FaultFinding, Findings, Period};
+use crate::prediction::{Predictions, Quantity};
+use crate::stats::{Between, Seconds};
+
+/// One quantity, predicted and measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Beside {
+    /// The fault's step in the method, from 0.
+    pub step: u32,
+    /// What: `detection`, `endpoints of web removed`, `errors of web`, `recovery`.
+    pub quantity: String,
+    /// From the shortest to the longest that the model has: by its closed form (detection), else in all its tries.
+    pub predicted: Between,
+    /// What was measured; `None`: nothing.
+    pub measured: Option<Between>,
+    /// Whether all of what was measured lies inside; `None`: nothing was measured, or an end of it is not known.
+    pub inside: Option<bool>,
+}
+
+/// Everything of a run that is predicted.
+pub fn beside(found: &Findings, predictions: &Predictions) -> Vec<Beside> {
+    found.faults.iter().flat_map(|fault| of_fault(fault, found, predictions)).collect()
+}
+
+fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -> Vec<Beside> {
+    let after = |when: crate::analysis::When| Between::new(when.earliest - fault.requested, when.latest - fault.requested);
+    let mut all = Vec::new();
+    let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>| {
+        let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
+        let inside = measured.map(|measured| holds(predicted, measured));
+        all.push(Beside { step: fault.step, quantity: name, predicted, measured, inside });
+    };
+    add("detection".into(), Quantity::Detection, fault.node.detected.as_ref().map(|detected| after(detected.at)));
+    for service in &fault.services {
+        let name = &service.service;
+        add(format!("endpoints of {name} removed"), Quantity::EndpointRemoval(name), service.removed.map(after));
+    }
+    for probe in found.probes.iter().filter(|probe| !probe.control) {
+        let window = probe.window(Period::Fault { step: fault.step }).filter(|window| !window.open);
+        add(format!("errors of {}", probe.name), Quantity::ErrorWindow(&probe.name), window.map(|window| window.length));
+    }
+    if found.faults.last().is_some_and(|last| last.step == fault.step) {
+        add("recovery".into(), Quantity::Recovery, found.recovery);
+    }
+    all
+}
+
+/// What a watch and a prober add to a moment: the model's moments are those of the cluster, the run's those of an observer.
+const OBSERVED: f64 = 0.25;
+
+/// Whether what was measured can be inside.
+pub fn holds(predicted: Between, measured: Between) -> bool {
+    measured.most >= predicted.least && measured.least <= predicted.most + Seconds::from_f64(OBSERVED)
+}
+
+impl Beside {
+    /// `detection 7.1s, predicted 3.0s to 6.0s`, where reality left what was predicted.
+    pub fn surprise(&self) -> Option<String> {
+        let measured = self.measured.filter(|_| self.inside == Some(false))?;
+        Some(format!("{} took {measured:.1}, predicted was {:.1}", self.quantity, self.predicted))
+    }
+}

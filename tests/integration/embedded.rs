@@ -239,7 +239,7 @@ fn a_real_kubectl_sees_the_node_go() {
     let mut run = start(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
     run.wait_for("steady state holds", 2 * MINUTE);
     let said = run.said();
-    let kubeconfig = said.split("--kubeconfig ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let kubeconfig = said.split_whitespace().skip_while(|word| *word != "--kubeconfig").nth(1).unwrap().to_owned();
     let seen = home.path().join("seen");
     let command = |arguments: &[&str]| {
         let mut command = Command::new(kubectl_program().unwrap());

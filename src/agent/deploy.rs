@@ -227,7 +227,7 @@ where
     let offset = settle(!own.is_empty() && own == hello.boot_id, &exchanges);
     let Placement { probes, control, pod_uid, .. } = placement;
     let heartbeat_timeout_ms = HEARTBEAT_TIMEOUT.as_millis() as u64;
-    link.send(&ToAgent::Start(Box::new(Start { probes, control, heartbeat_timeout_ms, pod_uid }))).await?;
+    link.send(&ToAgent::Start(Box::new(Start { probes, control, heartbeat_timeout_ms, pod_uid, source: None }))).await?;
     match link.receive().await? {
         FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it ended at once".into())),
         first => Ok((offset, first)),

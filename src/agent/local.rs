@@ -1,5 +1,6 @@
 //! Probes from the runner's own machine: the same handle and messages, without a stream.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -20,12 +21,22 @@ pub fn start(
     control: Option<ProbeHeader>,
     messages: UnboundedSender<AgentMessage>,
 ) -> Result<AgentHandle, AgentError> {
+    start_from(None, probes, control, messages)
+}
+
+/// The same, with an address of loopback from which what is on loopback is asked: the embedded cluster tells its nodes apart by it.
+pub fn start_from(
+    source: Option<IpAddr>,
+    probes: Vec<ProbeSpec>,
+    control: Option<ProbeHeader>,
+    messages: UnboundedSender<AgentMessage>,
+) -> Result<AgentHandle, AgentError> {
     let flag = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&flag);
     let names = names(&probes, control.as_ref());
     let (done, ended) = oneshot::channel();
     let work = move || {
-        let start = Start { probes, control, heartbeat_timeout_ms: 0, pod_uid: None };
+        let start = Start { probes, control, heartbeat_timeout_ms: 0, pod_uid: None, source };
         let result = serve::ask(start, netns::own_names(), &stop, &mut Messages(messages.clone()));
         let _ = messages.send(AgentMessage::Ended { probes: names, error: result.as_ref().err().cloned() });
         let _ = done.send(result);

@@ -58,6 +58,9 @@ pub struct Start {
     pub heartbeat_timeout_ms: u64,
     /// Ask from this pod's network, and with its DNS; `None`: the node's.
     pub pod_uid: Option<String>,
+    /// Ask on loopback from this address of loopback; `None`: the system chooses.
+    #[serde(default)]
+    pub source: Option<std::net::IpAddr>,
 }
 
 /// What the agent says.

@@ -179,7 +179,7 @@ fn probe(start: Start, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), Str
 
 /// Asks in the thread's own network, with a control probe if there is to be one.
 pub(super) fn ask(
-    Start { mut probes, control, .. }: Start,
+    Start { mut probes, control, source, .. }: Start,
     names: crate::probe::NameService,
     stop: &AtomicBool,
     sink: &mut dyn Sink,
@@ -189,7 +189,7 @@ pub(super) fn ask(
     let control = responder.as_ref().map(|(responder, header)| responder.probe(header.clone(), &probes));
     probes.extend(control);
     let prober = Prober::new(probes, names).map_err(|error| error.to_string())?;
-    prober.run(stop, sink).map_err(|error| error.to_string())
+    prober.from(source).run(stop, sink).map_err(|error| error.to_string())
 }
 
 struct Outgoing(Sender<Option<Vec<u8>>>);

@@ -260,7 +260,7 @@ fn say(stream: &mut StdStream, message: &ToAgent) {
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
     let control = Some(header("control", "worker", None));
-    ToAgent::Start(Box::new(protocol::Start { probes: Vec::new(), control, heartbeat_timeout_ms, pod_uid: None }))
+    ToAgent::Start(Box::new(protocol::Start { probes: Vec::new(), control, heartbeat_timeout_ms, pod_uid: None, source: None }))
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub enum Command {
     Report(Report),
     /// Undo what a run that died has left behind
     Recover(Recover),
+    /// Keep an embedded cluster (a model of Kubernetes, with its real API) up until Ctrl-C, to look at with kubectl
+    Cluster(Cluster),
     /// Print the JSON schema of what `-o json` prints
     Schema,
     /// Print a shell's completions
@@ -106,6 +108,9 @@ pub struct Run {
     /// Run each experiment so many times, each at a random phase, and report the spread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// What to run on: `kind` is the experiment's own kind cluster, `embedded` a model of it inside this program
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
+    pub cluster: Option<ClusterChoice>,
     /// The seed of every random choice; by default a new one, which the report names
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -124,6 +129,15 @@ pub struct Run {
     /// How the cluster is reached.
     #[command(flatten)]
     pub access: Access,
+}
+
+/// What an experiment can be run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClusterChoice {
+    /// The experiment's own kind cluster (the default where it names one)
+    Kind,
+    /// A model of that cluster inside this program: no Docker, no kind, no Kubernetes
+    Embedded,
 }
 
 /// The forms of a report.
@@ -350,6 +364,17 @@ pub struct Recover {
     /// The container engine: unix:///path or tcp://host:port
     #[arg(long, value_name = "ADDRESS")]
     pub docker_host: Option<String>,
+}
+
+/// `cluster`.
+#[derive(Debug, Args)]
+pub struct Cluster {
+    /// A kind config: its nodes and its settings of failure detection; by default two workers with Kubernetes' defaults
+    #[arg(short, long, value_name = "KINDCONFIG")]
+    pub filename: Option<PathBuf>,
+    /// Where to write the kubeconfig; by default a file below the state directory. It is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig_out: Option<PathBuf>,
 }
 
 /// `completion`.

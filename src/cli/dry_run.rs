@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::args::Run;
 use super::load;
 use super::{exit, failure::Failure, print};
-use crate::engine::provision::{self, Found, Ground, Site, Wanted};
+use crate::docker::Container;
+use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
 use crate::engine::run::{duration_at_least, faults};
 use crate::engine::target::{self, Endpoints, Node};
 use crate::engine::trouble::Trouble;
-use crate::engine::{blast_radius, session};
+use crate::engine::{blast_radius, embedded_world, session};
 use crate::experiment::{Fault, From, Parsed};
 use crate::fault::{self, NodeTarget};
 use crate::timeline::Tuning;
@@ -42,20 +43,30 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
     }
 }
 
+/// What would take a fault back, on each node that it may hit.
+fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Duration) -> Vec<String> {
+    match &ground.nodes {
+        Nodes::Kind(nodes) => {
+            let hit = nodes.containers.iter().filter(|container| names.contains(&container.name.as_str()));
+            let undo = |c: &Container| fault::describe(&fault::plan(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold));
+            hit.map(undo).collect()
+        }
+        Nodes::Embedded(_) => names.iter().map(|name| embedded_world::describe(fault, name)).collect(),
+    }
+}
+
 fn predicted(tuning: &Tuning, fault: &Fault) -> Option<String> {
     let latest = load::detection_by(tuning, fault)?;
     Some(format!("          detection is predicted within {:.1} s", latest.as_secs_f64()))
 }
 
 async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) -> Result<(), Failure> {
+    if matches!(ground.nodes, Nodes::Embedded(_)) {
+        embedded_world::refuse_unmodelled(&parsed.experiment)?;
+    }
     let facts = &ground.facts;
-    lines.push(format!(
-        "cluster   {} (Kubernetes {}, {} nodes), {}",
-        facts.name,
-        facts.kubernetes,
-        facts.nodes.len(),
-        facts.engine.as_deref().unwrap_or("")
-    ));
+    let engine = facts.engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
+    lines.push(format!("cluster   {} (Kubernetes {}, {} nodes), {engine}", facts.name, facts.kubernetes, facts.nodes.len()));
     let workload = session::workload(ground, parsed).await?.summary();
     if !workload.is_empty() {
         lines.push(format!("workload  {} in a namespace of the run's own", workload.join(", ")));
@@ -105,10 +116,7 @@ fn step_lines(
         (None, _) => format!("one of {}, by the seed", names.join(", ")),
     };
     let mut lines = vec![format!("step {step}    {} on {how}, for {} s", fault.kind(), hold.as_secs_f64())];
-    for container in ground.containers.iter().filter(|c| names.contains(&c.name.as_str())) {
-        let undo = fault::plan(fault, &NodeTarget::new(&container.name, container), "dry-run", step, hold);
-        lines.push(format!("          undo: {}", fault::describe(&undo)));
-    }
+    lines.extend(undos(ground, &names, fault, step, hold).into_iter().map(|undo| format!("          undo: {undo}")));
     lines.extend(predicted(&ground.facts.tuning, fault));
     Ok(lines)
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod cluster;
 mod completion;
 mod describe;
 pub mod diagnostics;
@@ -61,6 +62,7 @@ fn dispatch(command: Command, env: &Env) -> Result<u8, Failure> {
         Command::Describe(args) => describe::describe(&args, env),
         Command::Report(args) => report::report(&args, env),
         Command::Recover(args) => recover::recover(&args, env),
+        Command::Cluster(args) => cluster::cluster(&args, env),
         Command::Schema => schema::schema(),
         Command::Completion(args) => completion::completion(&args),
         Command::Agent(args) => agent::agent(&args),

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::args::{Form, Run};
+use super::args::{ClusterChoice, Form, Run};
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
@@ -11,7 +11,7 @@ use super::{block_on, dry_run, exit, load};
 use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
-use crate::engine::provision::{self, Ground, Site, Wanted};
+use crate::engine::provision::{self, Ground, Nodes, Site, Wanted};
 use crate::engine::run::Stop;
 use crate::engine::seed::Seed;
 use crate::engine::session::{Ended, Session};
@@ -51,6 +51,9 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     })
 }
 
+/// What the model is of where an experiment names no kind config.
+const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
+
 /// One experiment of the command.
 struct Command<'a> {
     args: &'a Run,
@@ -61,10 +64,12 @@ struct Command<'a> {
 
 impl Command<'_> {
     async fn carry_out(&self, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let engine = Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine).map_err(Trouble::refused_by)?;
+        let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
         let site = Site {
-            engine,
+            engine: Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine).map_err(Trouble::refused_by),
             path: &self.env.path,
+            program: std::env::current_exe().map_err(cannot)?,
+            agent_binary: self.args.agent_binary.as_deref(),
             state_dir: &self.env.state_dir,
             node_image: self.args.node_image.as_deref(),
             allow_context: self.args.access.allow_context.as_deref(),
@@ -74,15 +79,24 @@ impl Command<'_> {
         if self.args.dry_run {
             return dry_run::dry_run(self.parsed, &wanted, &site, self.args).await;
         }
-        let mut ground = self.prepare(&wanted, &site).await?;
-        let code = self.repeat(&mut ground, &site, runs).await.unwrap_or_else(told);
-        let deleted = self.delete_cluster(&ground, &site).await.map_or_else(told, |()| exit::PASS);
+        let ground = self.prepare(&wanted, &site).await?;
+        let code = self.repeat(&ground, &site, runs).await.unwrap_or_else(told);
+        let deleted = self.delete_cluster(&ground).await.map_or_else(told, |()| exit::PASS);
         Ok(exit::gravest([code, deleted]))
     }
 
     fn wanted(&self) -> Result<Wanted, Trouble> {
         let access = &self.args.access;
+        if self.args.cluster == Some(ClusterChoice::Embedded) {
+            return self.embedded();
+        }
         match (&self.parsed.experiment.cluster, &self.parsed.kind_config, &access.context) {
+            (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(Trouble::refused(
+                "--cluster kind: the experiment names no kind config",
+            )
+            .hint(
+                "`cluster: {kind: {config: FILE}}` in the experiment names one; --context NAME runs it in a cluster that is there",
+            )),
             (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
             (cluster, _, context) => {
                 if matches!(cluster, Cluster::Kind { .. }) {
@@ -92,6 +106,14 @@ impl Command<'_> {
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
                 Ok(Wanted::Context { kubeconfig, context: context.clone() })
             }
+        }
+    }
+
+    /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
+    fn embedded(&self) -> Result<Wanted, Trouble> {
+        match (&self.parsed.experiment.cluster, &self.parsed.kind_config) {
+            (Cluster::Kind { tuning, .. }, Some(config)) => Wanted::embedded(&config.path, &config.text, *tuning),
+            _ => Wanted::embedded("built in", DEFAULT_CONFIG, None),
         }
     }
 
@@ -115,9 +137,9 @@ impl Command<'_> {
         })
     }
 
-    async fn repeat(&self, ground: &mut Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
+    async fn repeat(&self, ground: &Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
         let first_seed = self.args.seed.unwrap_or_else(|| Seed::fresh() >> 32);
-        let session = self.session(site)?;
+        let session = Session { parsed: self.parsed, runs_dir: &self.env.runs_dir, site };
         let mut codes = Vec::new();
         let first = runs.len();
         for number in 1..=self.args.repeat {
@@ -144,30 +166,11 @@ impl Command<'_> {
         Ok(exit::gravest(codes))
     }
 
-    fn session<'a>(&'a self, site: &'a Site<'_>) -> Result<Session<'a>, Trouble> {
-        let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
-        let program = std::env::current_exe().map_err(cannot)?;
-        let binary = self.args.agent_binary.as_ref().unwrap_or(&program);
-        let unreadable = |e: std::io::Error| {
-            Trouble::refused(format!("cannot read the program for the nodes, {}", binary.display())).because(&e)
-        };
-        let binary = std::fs::read(binary).map_err(unreadable)?;
-        Ok(Session {
-            parsed: self.parsed,
-            runs_dir: &self.env.runs_dir,
-            state_dir: &self.env.state_dir,
-            binary: binary.into(),
-            program,
-            path: site.path,
-            engine: &site.engine,
-        })
-    }
-
     /// One run, shown while it goes on, and judged.
     async fn once(
         &self,
         session: &Session<'_>,
-        ground: &mut Ground,
+        ground: &Ground,
         seed: u64,
         repetition: Option<(u32, u32)>,
     ) -> Result<(u8, Option<Judged>), Failure> {
@@ -210,15 +213,16 @@ impl Command<'_> {
         }
     }
 
-    async fn delete_cluster(&self, ground: &Ground, site: &Site<'_>) -> Result<(), Failure> {
-        if !(self.args.delete_cluster && ground.made) {
+    async fn delete_cluster(&self, ground: &Ground) -> Result<(), Failure> {
+        let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
+        if !(self.args.delete_cluster && nodes.made) {
             return Ok(());
         }
         let name = ground.state.cluster();
         let failed = |e: crate::cluster::KindError| {
             Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint())
         };
-        let kind = provision::find_kind_program(site.path, &site.engine, &ground.docker)?;
+        let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
         Ok(())
     }

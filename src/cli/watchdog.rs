@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::args::Watchdog;
 use super::{block_on, exit, failure::Failure, recover};
 use crate::docker::EngineEnv;
-use crate::engine::ledger::{Ledger, Obligation};
+use crate::engine::ledger::Ledger;
 use crate::engine::recover as undo;
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
@@ -42,7 +42,7 @@ async fn settle(state: &StateDir) -> Result<(), Trouble> {
 /// Undoes the faults of a run that stands still. It will do so again when it goes on, and strike them then.
 async fn undo_only(state: &StateDir) -> Result<(), Trouble> {
     let ledger = Ledger::open(&state.ledger())?;
-    for entry in ledger.owed().iter().rev().filter(|entry| matches!(entry.obligation, Obligation::Fault(_))) {
+    for entry in ledger.owed().iter().rev().filter(|entry| entry.obligation.fault().is_some()) {
         tools_of(&entry.engine).await?.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await?;
     }
     Ok(())

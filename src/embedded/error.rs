@@ -25,6 +25,32 @@ pub enum EmbeddedError {
         /// Where it should listen.
         address: SocketAddr,
     },
+    /// The system gives no addresses.
+    #[error("have a network of its own on loopback: {why}")]
+    NoAddresses {
+        /// Why not.
+        why: String,
+    },
+    /// More nodes than there is room for, or no control plane.
+    #[error("model {nodes} nodes: {why}")]
+    Nodes {
+        /// How many were wished.
+        nodes: usize,
+        /// Why not.
+        why: String,
+    },
+    /// Settings with which no cluster can be.
+    #[error("model a cluster with these settings: {0}")]
+    Settings(crate::model::Unpredictable),
+    /// The system has no thread for it.
+    #[error("start the embedded cluster's thread: {why}")]
+    Thread {
+        /// Why not.
+        why: String,
+    },
+    /// It has ended.
+    #[error("reach the embedded cluster: it has ended")]
+    Ended,
 }
 
 impl EmbeddedError {
@@ -32,7 +58,10 @@ impl EmbeddedError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::PortTaken { .. } => "port 0 lets the system choose a free one".into(),
-            Self::Listen { .. } => return None,
+            Self::NoAddresses { .. } => {
+                "it needs addresses in 127.0.0.0/8, which Linux has; elsewhere --cluster kind runs the experiment".into()
+            }
+            Self::Listen { .. } | Self::Nodes { .. } | Self::Settings(_) | Self::Thread { .. } | Self::Ended => return None,
             Self::NotLoopback { address } => format!("use 127.0.0.1:{}", address.port()),
         })
     }

@@ -13,7 +13,7 @@ use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::AgentMessage;
 use crate::experiment::Fault;
-use crate::fault::{self, NodeTarget, Undo};
+use crate::fault::{self, NodeTarget};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, Outcome, Ready, Record};
 
@@ -128,8 +128,8 @@ impl World for FakeWorld {
         Some(Obligation::Namespace { name: "outage-test".into(), access: Access::Kind { cluster: "fake".into() } })
     }
 
-    fn probers_obligation(&self) -> Obligation {
-        Obligation::Probers { containers: vec!["cp".into()] }
+    fn probers_obligation(&self) -> Option<Obligation> {
+        Some(Obligation::Probers { containers: vec!["cp".into()] })
     }
 
     async fn create_workload(&self) -> Result<(), Trouble> {
@@ -186,11 +186,12 @@ impl World for FakeWorld {
         self.out = None;
     }
 
-    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Undo, Trouble> {
-        Ok(fault::plan(fault, &target_of(node), "r", step, dead_man))
+    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble> {
+        Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
     }
 
-    async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble> {
+    async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        let Obligation::Fault(undo) = fault else { panic!("was planned as a fault of containers") };
         // Half of the harm is done when the call goes wrong: the hardest case for the undo.
         let node = undo.target.node.clone();
         progress(FaultPhase::Requested, String::new());

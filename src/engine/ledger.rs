@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::embedded_world;
 use super::trouble::Trouble;
+use crate::experiment::Fault;
 use crate::fault;
 
 /// Something that must be taken back.
@@ -15,6 +17,15 @@ use crate::fault;
 pub enum Obligation {
     /// A fault.
     Fault(fault::Undo),
+    /// A fault in the embedded cluster. What is not undone dies with it.
+    Modelled {
+        /// The step of its run's method, from 0.
+        step: u32,
+        /// The node.
+        node: String,
+        /// What was done to it.
+        fault: Fault,
+    },
     /// The probers of a run: their file in a node, where one was stopped before it had removed that itself.
     Probers {
         /// The nodes' containers.
@@ -52,25 +63,53 @@ pub enum Access {
         /// The kind cluster that it leads to.
         cluster: String,
     },
+    /// Not at all: the embedded cluster ends with its process.
+    Embedded,
 }
 
 impl Access {
-    /// The kind cluster.
-    pub fn cluster(&self) -> &str {
+    /// The kind cluster, if it is one.
+    pub fn cluster(&self) -> Option<&str> {
         match self {
-            Access::Kind { cluster } | Access::Context { cluster, .. } => cluster,
+            Access::Kind { cluster } | Access::Context { cluster, .. } => Some(cluster),
+            Access::Embedded => None,
         }
     }
 }
 
+/// What is known of a fault from its obligation: the step of the method, the fault's name, the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultOwed<'a> {
+    /// The step, from 0.
+    pub step: u32,
+    /// The fault: `nodeStop`.
+    pub kind: &'a str,
+    /// The node.
+    pub node: &'a str,
+}
+
 impl Obligation {
+    /// The fault that this takes back, if it is one.
+    pub fn fault(&self) -> Option<FaultOwed<'_>> {
+        match self {
+            Obligation::Fault(undo) => Some(FaultOwed { step: undo.step, kind: undo.harm.kind(), node: &undo.target.node }),
+            Obligation::Modelled { step, node, fault } => Some(FaultOwed { step: *step, kind: fault.kind(), node }),
+            _ => None,
+        }
+    }
+
+    /// A world was given what another one has planned.
+    pub(super) fn is_no_fault_here(&self) -> Trouble {
+        Trouble::failed(format!("this cluster can't be made to {}", self.describe()))
+    }
+
     /// The command by which a person can take it back, where there is one.
     pub fn by_hand(&self) -> Option<String> {
         match self {
             Obligation::Fault(undo) => Some(fault::by_hand(undo)),
             Obligation::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
             Obligation::Namespace { name, .. } => Some(format!("kubectl delete namespace {name}")),
-            Obligation::Probers { .. } => None,
+            Obligation::Probers { .. } | Obligation::Modelled { .. } => None,
         }
     }
 
@@ -78,6 +117,7 @@ impl Obligation {
     pub fn describe(&self) -> String {
         match self {
             Obligation::Fault(undo) => fault::describe(undo),
+            Obligation::Modelled { node, fault, .. } => embedded_world::describe(fault, node),
             Obligation::Probers { .. } => "remove the run's probers from the nodes".into(),
             Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),
             Obligation::KindCluster { name } => format!("delete the half-made kind cluster {name}"),

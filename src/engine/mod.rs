@@ -1,7 +1,7 @@
 //! Carries an experiment out: preflight, targets, steady state, faults, the undo ledger, abort.
 //!
 //! ```text
-//! run.rs (the order of things) -> world.rs (what may be done to the world) -> kind_world.rs (the real one)
+//! run.rs (the order of things) -> world.rs (what may be done to the world) -> kind_world.rs, embedded_world.rs
 //!    |-> ledger.rs, rollback.rs (what is owed, and taking it back)
 //!    '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
 //! ```
@@ -9,9 +9,12 @@
 pub mod abort;
 pub mod blast_radius;
 pub mod clock;
+pub mod embedded_ground;
+pub mod embedded_world;
 #[cfg(test)]
 mod fake_world;
 mod inotify;
+pub mod kind_ground;
 pub mod kind_world;
 pub mod ledger;
 pub mod live;
@@ -28,6 +31,7 @@ mod simulation;
 pub mod state_dir;
 pub mod steady_state;
 pub mod target;
+pub mod tenant;
 pub mod trouble;
 pub mod voice;
 pub mod watchdog;

@@ -14,7 +14,7 @@ use crate::fault;
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
-const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
+pub(super) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
 
 /// The tools that undoing needs. What is absent is only missed when it is needed.
 pub struct Tools {
@@ -34,6 +34,8 @@ impl Tools {
             Obligation::Probers { containers } => self.probers(run, containers).await,
             Obligation::Namespace { name, access } => self.namespace(run, name, access).await,
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
+            // Its cluster was a part of the process that is gone.
+            Obligation::Modelled { .. } => Ok(()),
         }
     }
 
@@ -91,6 +93,7 @@ impl Tools {
                 Cluster::from_files(kubeconfig, Some(context)).await.map_err(Trouble::failed_by)
             }
             Access::Kind { cluster } => self.kind_access(cluster).await,
+            Access::Embedded => Err(Trouble::failed("the embedded cluster is gone")),
         }
     }
 
@@ -100,7 +103,8 @@ impl Tools {
     }
 
     async fn cluster_is_gone(&self, access: &Access) -> bool {
-        self.docker.kind_nodes(access.cluster()).await.is_ok_and(|nodes| nodes.is_empty())
+        let Some(cluster) = access.cluster() else { return true };
+        self.docker.kind_nodes(cluster).await.is_ok_and(|nodes| nodes.is_empty())
     }
 
     /// Deletes half a cluster. One that is whole is not what was left behind: somebody has made it since.

@@ -24,13 +24,13 @@ pub struct NotUndone {
 
 /// Undoes a run's faults, the last one first.
 pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
-    let owed = owed(run, ledger, |obligation| matches!(obligation, Obligation::Fault(_)));
+    let owed = owed(run, ledger, |obligation| obligation.fault().is_some());
     all(owed, world, recorder, ledger).await
 }
 
 /// Takes back all else that a run owes, the last first.
 pub async fn rest(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
-    let owed = owed(run, ledger, |obligation| !matches!(obligation, Obligation::Fault(_)));
+    let owed = owed(run, ledger, |obligation| obligation.fault().is_none());
     all(owed, world, recorder, ledger).await
 }
 
@@ -52,9 +52,9 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
 }
 
 fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
-    match obligation {
-        Obligation::Fault(undo) => Voice { step: undo.step, kind: undo.harm.kind(), target: &undo.target.node, recorder },
-        _ => Voice { step: 0, kind: "", target: "", recorder },
+    match obligation.fault() {
+        Some(fault) => Voice { step: fault.step, kind: fault.kind, target: fault.node, recorder },
+        None => Voice { step: 0, kind: "", target: "", recorder },
     }
 }
 
@@ -66,7 +66,7 @@ pub async fn settle(
     world: &impl World,
     ledger: &mut Ledger,
 ) -> Result<(), Trouble> {
-    let is_fault = matches!(obligation, Obligation::Fault(_));
+    let is_fault = obligation.fault().is_some();
     let mut progress = |phase: FaultPhase, detail: String| {
         if is_fault {
             voice.say(phase, detail);

@@ -19,7 +19,6 @@ use super::trouble::{Trouble, TroubleKind};
 use super::voice::Voice;
 use super::world::World;
 use crate::experiment::{Condition, Experiment, Fault, Step};
-use crate::fault::Undo;
 use crate::timeline::{Event, FaultPhase, Moment, Ready, Tuning};
 
 /// How long after the planned end of a fault a dead man's switch takes it back.
@@ -125,7 +124,9 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     workload(job, world, recorder, ledger).await?;
     stage(recorder, "probes");
     let at_risk = at_risk(job.experiment, &nodes);
-    ledger.owe(job.debtor, world.probers_obligation())?;
+    if let Some(obligation) = world.probers_obligation() {
+        ledger.owe(job.debtor, obligation)?;
+    }
     let hosts = world.start_probes(&at_risk, recorder.attempts()).await?;
     let steady = SteadyState::new(
         conditions(job.experiment),
@@ -347,13 +348,12 @@ impl<W: World> Method<'_, W> {
         let node = self.choose(fault, seed)?;
         blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &self.down_with(node))?;
         let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
-        let undo = self.world.plan_fault(fault, node, step, dead_man)?;
-        let obligation = Obligation::Fault(undo.clone());
+        let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
         let id = ledger.owe(self.job.debtor, obligation.clone())?;
         (self.job.arm)(dead_man)?;
         stage(self.recorder, "fault");
         let voice = Voice { step, kind: fault.kind(), target: &node.name, recorder: self.recorder };
-        let confirmed = self.inject(&undo, &voice).await?;
+        let confirmed = self.inject(&obligation, &voice).await?;
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         stage(self.recorder, "undo");
         rollback::settle(id, &obligation, &voice, self.world, ledger).await?;
@@ -392,7 +392,7 @@ impl<W: World> Method<'_, W> {
     }
 
     /// Makes the fault and returns when it was confirmed.
-    async fn inject(&self, undo: &Undo, voice: &Voice<'_>) -> Result<Moment, Trouble> {
+    async fn inject(&self, fault: &Obligation, voice: &Voice<'_>) -> Result<Moment, Trouble> {
         let mut confirmed = None;
         let reach = self.reach_of(voice.target);
         let mut progress = |phase: FaultPhase, detail: String| {
@@ -401,7 +401,7 @@ impl<W: World> Method<'_, W> {
             }
             voice.say(phase, if phase == FaultPhase::Requested { reach.clone() } else { detail });
         };
-        self.world.inject(undo, &mut progress).await?;
+        self.world.inject(fault, &mut progress).await?;
         confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))
     }
 

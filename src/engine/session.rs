@@ -1,25 +1,28 @@
 //! One run on a prepared ground: its id, its folder, its world.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::abort::Abort;
-use super::kind_world::{KindWorld, Running};
+use super::embedded_ground::EmbeddedNodes;
+use super::embedded_world::{self, EmbeddedWorld};
+use super::kind_ground::KindNodes;
+use super::kind_world::KindWorld;
 use super::ledger::{Debtor, Ledger};
-use super::provision::{Ground, find_kind_program};
+use super::provision::{Ground, Nodes, Site};
 use super::recorder::{Recorder, Sight};
 use super::recover::Tools;
 use super::run::{self, Job, RunEnd};
+use super::tenant::{Running, Tenant};
 use super::trouble::Trouble;
+use super::world::World;
 use super::{seed::Seed, watchdog};
 use crate::cluster::{Manifest, ManifestError, Workload};
-use crate::docker::{Container, Endpoint};
-use crate::experiment::Parsed;
+use crate::docker::Container;
+use crate::experiment::{Experiment, Parsed};
 use crate::timeline::{Anchor, Event, Header, RunFolder};
 
 /// What all runs of an experiment share.
@@ -28,16 +31,8 @@ pub struct Session<'a> {
     pub parsed: &'a Parsed,
     /// Where runs are kept.
     pub runs_dir: &'a Path,
-    /// The directory of all state.
-    pub state_dir: &'a Path,
-    /// This program for the nodes.
-    pub binary: Arc<[u8]>,
-    /// This program's own file: the watchdog is started from it.
-    pub program: PathBuf,
-    /// Where programs are looked for.
-    pub path: &'a OsStr,
-    /// The container engine.
-    pub engine: &'a Endpoint,
+    /// What the command line and the environment say.
+    pub site: &'a Site<'a>,
 }
 
 /// A run that has ended.
@@ -62,98 +57,130 @@ fn refused(problems: &[ManifestError]) -> Trouble {
     trouble
 }
 
+/// One run of a session.
+struct Once<'a> {
+    session: &'a Session<'a>,
+    ground: &'a Ground,
+    id: String,
+    namespace: String,
+    anchor: Anchor,
+    seed: u64,
+    repetition: Option<(u32, u32)>,
+    observer: UnboundedSender<Sight>,
+    abort: &'a Abort,
+}
+
+/// Starts the dead man's switch of a fault that may last so long.
+type Arm<'a> = &'a dyn Fn(Duration) -> Result<(), Trouble>;
+
 impl Session<'_> {
     /// Carries the experiment out once. An error means that nothing was done.
     pub async fn run(
         &self,
-        ground: &mut Ground,
+        ground: &Ground,
         seed: u64,
         repetition: Option<(u32, u32)>,
         observer: UnboundedSender<Sight>,
         abort: &Abort,
     ) -> Result<Ended, Trouble> {
         let workload = workload(ground, self.parsed).await?;
-        let mut ledger = Ledger::open(&ground.state.ledger())?;
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
-        let header = self.header(ground, &id, anchor, seed, repetition);
-        let folder = RunFolder::create(self.runs_dir, &header).map_err(|e| {
+        let namespace = format!("outage-{short}");
+        let once = Once { session: self, ground, id, namespace, anchor, seed, repetition, observer, abort };
+        match &ground.nodes {
+            Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
+            Nodes::Embedded(nodes) => once.on_embedded(nodes, workload).await,
+        }
+    }
+}
+
+impl Once<'_> {
+    async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
+        let experiment = &self.session.parsed.experiment;
+        let tools = Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: Some(self.ground.cluster.clone()) };
+        let id = self.id.clone();
+        let world = KindWorld {
+            tenant: self.tenant(experiment, &id, workload),
+            access: nodes.access.clone(),
+            containers: nodes_of(self.ground, &nodes.containers),
+            binary: nodes.binary.clone(),
+            tools,
+            engine_events: None,
+        };
+        let arm = |dead_man| arm(self.session.site, self.ground, &id, &nodes.engine, dead_man);
+        self.carry_out(world, experiment, &nodes.engine, &arm).await
+    }
+
+    async fn on_embedded(self, nodes: &EmbeddedNodes, workload: Workload) -> Result<Ended, Trouble> {
+        let asked = &self.session.parsed.experiment;
+        embedded_world::refuse_unmodelled(asked)?;
+        let experiment = embedded_world::with_reachable_ports(asked, &nodes.embedded);
+        let id = self.id.clone();
+        let world = EmbeddedWorld { tenant: self.tenant(&experiment, &id, workload), embedded: &nodes.embedded };
+        // Whatever ends this process ends the fault.
+        self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| Ok(())).await
+    }
+
+    fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a> {
+        let (namespace, cluster) = (self.namespace.clone(), self.ground.cluster.clone());
+        Tenant { experiment, run, namespace, cluster, workload, running: Running::default() }
+    }
+
+    async fn carry_out(self, mut world: impl World, experiment: &Experiment, engine: &str, arm: Arm<'_>) -> Result<Ended, Trouble> {
+        let ground = self.ground;
+        let mut ledger = Ledger::open(&ground.state.ledger())?;
+        let folder = RunFolder::create(self.session.runs_dir, &self.header()).map_err(|e| {
             let hint = e.hint().unwrap_or("choose another directory with --runs-dir");
             Trouble::refused("cannot record the run").because(&e).hint(hint)
         })?;
         let path = folder.path().to_owned();
-        let (recorder, recording) = Recorder::start(folder, observer);
+        let (recorder, recording) = Recorder::start(folder, self.observer);
         for text in &ground.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
-        let mut world = self.world(ground, &id, format!("outage-{short}"), workload);
-        let arm = |dead_man: Duration| self.arm(ground, &id, dead_man);
-        let job = Job {
-            debtor: Debtor { run: &id, engine: self.engine.docker_host() },
-            experiment: &self.parsed.experiment,
-            tuning: &ground.facts.tuning,
-            seed,
-            arm: &arm,
-        };
+        let debtor = Debtor { run: &self.id, engine };
+        let job = Job { debtor, experiment, tuning: &ground.facts.tuning, seed: self.seed, arm };
         let beating = AbortOnDropHandle::new(tokio::spawn(watchdog::beat(ground.state.clone())));
-        let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, abort).await;
+        let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort).await;
         drop((world, recorder, beating));
         recording.finish().await;
         Ok(Ended { folder: path, end })
     }
 
-    fn header(&self, ground: &Ground, id: &str, anchor: Anchor, seed: u64, repetition: Option<(u32, u32)>) -> Header {
+    fn header(&self) -> Header {
+        let parsed = self.session.parsed;
         Header {
             format: Header::FORMAT.into(),
             program: env!("CARGO_PKG_VERSION").into(),
-            run: id.into(),
-            anchor,
-            name: self.parsed.experiment.name.clone(),
-            experiment: serde_json::to_value(&self.parsed.experiment).expect("is plain data"),
-            source: self.parsed.source.text().to_owned(),
-            seed,
-            repetition,
-            cluster: ground.facts.clone(),
+            run: self.id.clone(),
+            anchor: self.anchor.clone(),
+            name: parsed.experiment.name.clone(),
+            experiment: serde_json::to_value(&parsed.experiment).expect("is plain data"),
+            source: parsed.source.text().to_owned(),
+            seed: self.seed,
+            repetition: self.repetition,
+            cluster: self.ground.facts.clone(),
         }
-    }
-
-    fn world<'a>(&'a self, ground: &Ground, id: &'a str, namespace: String, workload: Workload) -> KindWorld<'a> {
-        let tools = Tools {
-            docker: ground.docker.clone(),
-            kind: find_kind_program(self.path, self.engine, &ground.docker),
-            cluster: Some(ground.cluster.clone()),
-        };
-        KindWorld {
-            experiment: &self.parsed.experiment,
-            run: id,
-            namespace,
-            access: ground.access.clone(),
-            docker: ground.docker.clone(),
-            cluster: ground.cluster.clone(),
-            containers: nodes_of(ground),
-            workload,
-            binary: self.binary.clone(),
-            tools,
-            running: Running::default(),
-        }
-    }
-
-    fn arm(&self, ground: &Ground, run: &str, dead_man: Duration) -> Result<(), Trouble> {
-        let arguments = [
-            ("--cluster", ground.state.cluster().to_owned()),
-            ("--run", run.to_owned()),
-            ("--state-dir", self.state_dir.display().to_string()),
-            ("--deadline-secs", dead_man.as_secs().to_string()),
-            ("--docker-host", self.engine.docker_host().to_owned()),
-        ];
-        watchdog::start(&self.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
     }
 }
 
+/// Starts the process that undoes the run's faults when the run has died.
+fn arm(site: &Site<'_>, ground: &Ground, run: &str, engine: &str, dead_man: Duration) -> Result<(), Trouble> {
+    let arguments = [
+        ("--cluster", ground.state.cluster().to_owned()),
+        ("--run", run.to_owned()),
+        ("--state-dir", site.state_dir.display().to_string()),
+        ("--deadline-secs", dead_man.as_secs().to_string()),
+        ("--docker-host", engine.to_owned()),
+    ];
+    watchdog::start(&site.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
+}
+
 /// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's. Nothing else is touched.
-fn nodes_of(ground: &Ground) -> Vec<Container> {
+fn nodes_of(ground: &Ground, containers: &[Container]) -> Vec<Container> {
     let known = |container: &&Container| ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id));
-    ground.containers.iter().filter(known).cloned().collect()
+    containers.iter().filter(known).cloned().collect()
 }
 
 /// A run's id, which sorts by time, and its short form.

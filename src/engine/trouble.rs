@@ -6,6 +6,7 @@ use std::error::Error;
 use crate::agent::AgentError;
 use crate::cluster::{ClusterError, KindError};
 use crate::docker::{DockerError, EndpointError};
+use crate::embedded::EmbeddedError;
 use crate::fault::FaultError;
 
 /// Whether anything had been harmed when it went wrong.
@@ -60,6 +61,12 @@ impl Hinted for KindError {
         self.to_string()
     }
 
+    fn what_to_do(&self) -> Option<String> {
+        self.hint()
+    }
+}
+
+impl Hinted for EmbeddedError {
     fn what_to_do(&self) -> Option<String> {
         self.hint()
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::ledger::{Ledger, Obligation};
+use super::ledger::Ledger;
 use super::state_dir::{Lock, StateDir};
 use super::trouble::Trouble;
 
@@ -70,12 +70,12 @@ pub async fn beat(state: StateDir) {
 fn owes_fault(state: &StateDir, run: &str) -> bool {
     // A ledger that can't be read now may be readable at the next look.
     let Ok(ledger) = Ledger::open(&state.ledger()) else { return true };
-    ledger.owed().iter().any(|entry| entry.run == run && matches!(entry.obligation, Obligation::Fault(_)))
+    ledger.owed().iter().any(|entry| entry.run == run && entry.obligation.fault().is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::{Debtor, Entry};
+    use super::super::ledger::{Debtor, Entry, Obligation};
     use super::*;
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::{self, NodeTarget};

@@ -1,4 +1,5 @@
-//! All that a run may do to the world. The real one is in `kind_world.rs`; tests run the engine against a fake one.
+//! All that a run may do to the world. The real one is in `kind_world.rs`, the model in
+//! `embedded_world.rs`; tests run the engine against a fake one.
 
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use super::target::Node;
 use super::trouble::Trouble;
 use crate::agent::AgentMessage;
 use crate::experiment::Fault;
-use crate::fault::Undo;
 use crate::timeline::{FaultPhase, Record};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
@@ -35,8 +35,8 @@ pub trait World {
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble>;
     /// What removes the workload again; asked for before it is made.
     fn workload_obligation(&self) -> Option<Obligation>;
-    /// What removes the probers again; asked for before they are started.
-    fn probers_obligation(&self) -> Obligation;
+    /// What removes the probers again; asked for before they are started. `None`: they end with this process.
+    fn probers_obligation(&self) -> Option<Obligation>;
     /// Makes the workload.
     async fn create_workload(&self) -> Result<(), Trouble>;
     /// How ready the workload is.
@@ -48,9 +48,9 @@ pub trait World {
     /// Ends what `watch` began.
     async fn stop_watching(&mut self);
     /// What a fault will do and how it is undone. Does nothing yet.
-    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Undo, Trouble>;
+    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble>;
     /// Makes a fault; ends when it is confirmed.
-    async fn inject(&self, undo: &Undo, progress: Progress<'_>) -> Result<(), Trouble>;
+    async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
     /// Takes an obligation back; ends when that is verified. Idempotent.
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
 }

@@ -120,6 +120,13 @@ impl Ask {
         }
     }
 
+    /// Whom it asks, to be changed.
+    pub fn target_mut(&mut self) -> &mut Target {
+        match self {
+            Ask::Http { target, .. } | Ask::Tcp { target } => target,
+        }
+    }
+
     /// The Service that it asks, if it is one.
     pub fn service(&self) -> Option<&str> {
         match self.target() {

@@ -7,7 +7,7 @@
 //! So the prober walks through all ephemeral ports: at 200 connections a second it is back after more than two minutes.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use socket2::Socket;
@@ -24,6 +24,7 @@ const TRIES: usize = 16;
 pub struct Ports {
     range: RangeInclusive<u16>,
     next: Cell<u16>,
+    source: Option<IpAddr>,
 }
 
 impl Ports {
@@ -36,7 +37,12 @@ impl Ports {
     fn new(range: RangeInclusive<u16>, seed: u64) -> Self {
         let count = u64::from(range.end() - range.start()) + 1;
         let first = range.start() + (seed % count) as u16;
-        Self { range, next: Cell::new(first) }
+        Self { range, next: Cell::new(first), source: None }
+    }
+
+    /// What is asked on loopback is asked from this address of loopback: the embedded cluster tells its nodes apart by it.
+    pub fn from(self, source: Option<IpAddr>) -> Self {
+        Self { source, ..self }
     }
 
     /// Gives a socket the next free port for a connection to `peer`. Where none is to be had the kernel will choose.
@@ -44,10 +50,15 @@ impl Ports {
         for _ in 0..TRIES {
             let port = self.take();
             // From and to the same port of one machine a socket would connect to itself.
-            if port != peer.port() && socket.bind(&unspecified(peer, port).into()).is_ok() {
+            if port != peer.port() && socket.bind(&SocketAddr::new(self.source_for(peer), port).into()).is_ok() {
                 return;
             }
         }
+    }
+
+    fn source_for(&self, peer: SocketAddr) -> IpAddr {
+        let same_kind = |source: &IpAddr| peer.ip().is_loopback() && source.is_ipv4() == peer.is_ipv4();
+        self.source.filter(same_kind).unwrap_or_else(|| unspecified(peer))
     }
 
     fn take(&self) -> u16 {
@@ -63,10 +74,10 @@ fn range_of(text: &str) -> Option<RangeInclusive<u16>> {
     (low <= high).then_some(low..=high)
 }
 
-fn unspecified(peer: SocketAddr, port: u16) -> SocketAddr {
+fn unspecified(peer: SocketAddr) -> IpAddr {
     match peer {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -96,6 +107,14 @@ mod tests {
         assert_eq!(range_of("32768\t60999\n"), Some(32_768..=60_999));
         assert_eq!(range_of(""), None);
         assert_eq!(range_of("9 1"), None);
+    }
+
+    #[test]
+    fn an_address_of_loopback_is_the_source_on_loopback_alone() {
+        let ports = Ports::new(40_000..=40_099, 0).from(Some([127, 64, 0, 2].into()));
+        assert_eq!(ports.source_for(([127, 64, 1, 2], 80).into()), IpAddr::from([127, 64, 0, 2]));
+        assert_eq!(ports.source_for(([192, 0, 2, 1], 80).into()), IpAddr::from([0, 0, 0, 0]));
+        assert!(ports.source_for("[::1]:80".parse().unwrap()).is_ipv6());
     }
 
     #[test]

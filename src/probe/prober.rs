@@ -94,6 +94,11 @@ impl Prober {
         })
     }
 
+    /// What is asked on loopback is asked from this address of loopback.
+    pub fn from(self, source: Option<std::net::IpAddr>) -> Self {
+        Self { ports: self.ports.from(source), ..self }
+    }
+
     /// Asks until `stop` is set, which is noticed within 100 ms. What is in flight then is recorded as cut.
     pub fn run(mut self, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), ProberError> {
         be_on_time();

@@ -103,10 +103,13 @@ pub fn cluster(cluster: &ClusterFacts) -> String {
     let kind = match cluster.kind {
         ClusterKind::Kind => format!("kind cluster {}", cluster.name),
         ClusterKind::Context => format!("context {}", cluster.name),
-        ClusterKind::Embedded => "the built-in model, no real cluster".into(),
+        ClusterKind::Embedded => "the EMBEDDED MODEL of a cluster".into(),
     };
+    let real = if cluster.kind == ClusterKind::Embedded { "; no real Kubernetes" } else { "" };
+    // What the model's server calls itself says no more than this line.
+    let version = cluster.kubernetes.split('+').next().unwrap_or_default();
     let nodes = cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
-    format!("{kind} (Kubernetes {}, {})", cluster.kubernetes, count(nodes as u64, "node"))
+    format!("{kind} (Kubernetes {version}, {}{real})", count(nodes as u64, "node"))
 }
 
 /// A wall time for people: `2026-11-22 06:23:41.207 UTC`.

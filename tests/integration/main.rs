@@ -2,6 +2,7 @@
 
 mod agent;
 mod chain;
+mod embedded;
 mod gated;
 mod kind;
 mod layers;
@@ -15,7 +16,10 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests share one cluster and measure time: one after the other.
     arguments.test_threads = Some(1);
-    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), kind::tests()].into_iter().flatten().collect();
+    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), embedded::tests(), kind::tests()]
+        .into_iter()
+        .flatten()
+        .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
 

@@ -78,9 +78,16 @@ impl Home {
 
     /// Starts the program, its standard error in a file.
     pub fn start(&self, arguments: &[&str]) -> Started {
+        self.start_with(arguments, |_| {})
+    }
+
+    /// The same, with something else about it, its environment say.
+    pub fn start_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Started {
         let stderr = self.path().join(format!("stderr-{}", Instant::now().elapsed().as_nanos()));
         let file = std::fs::File::create(&stderr).unwrap();
-        let child = self.command(arguments).stderr(file).spawn().unwrap();
+        let mut command = self.command(arguments);
+        change(&mut command);
+        let child = command.stderr(file).spawn().unwrap();
         Started { child: Some(child), stderr }
     }
 }

@@ -1,0 +1,247 @@
+//! What the model changed becomes objects and sockets.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::driver::Driver;
+use super::seats::{Containers, Key};
+use crate::embedded::network::PodServer;
+use crate::embedded::objects::event::Said;
+use crate::embedded::objects::replica_set::letters;
+use crate::embedded::objects::{lease, node, pod};
+use crate::embedded::store::{Kind, Object, kinds, object};
+use crate::model::{Backend, Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId, Power};
+use crate::timeline::Ready;
+
+impl Driver {
+    /// Brings one change into the world.
+    pub(super) fn apply(&mut self, at: Duration, change: Change) {
+        let wall = self.wall(at);
+        match change {
+            Change::NodeReady { node, ready, .. } => self.node_ready(node, ready, wall),
+            Change::Beat { node, heartbeat } => self.beat(node, heartbeat, wall),
+            Change::Taint { node: id, taint, present } => {
+                self.change_node(id, |object| node::taint(object, taint, present, wall));
+            }
+            Change::PodCreated { pod, owner: Some(owner) } => self.pod_created(pod, owner, wall),
+            // Whoever made a bare pod has its object already.
+            Change::PodCreated { owner: None, .. } => {}
+            Change::PodBound { pod, node } => self.pod_bound(pod, node, wall),
+            Change::PodStarted { pod } => self.pod_started(pod, wall),
+            Change::PodReady { pod, ready } => self.pod_ready(pod, ready, wall),
+            Change::PodTerminating { pod, cause } => self.pod_terminating(pod, cause, wall),
+            Change::PodGone { pod } => self.pod_gone(pod),
+            Change::Leader { component, holder } => self.leader(component, holder, wall),
+            Change::LeaseRenewed { component, .. } => {
+                self.store.modify(&kinds::LEASES, "kube-system", component.name(), |object| lease::renew(object, wall));
+            }
+            Change::Backend { pod, backend } => self.pod_behaves(pod, backend),
+            Change::Power { node, power } => {
+                if power == Power::Off {
+                    self.containers_end(node);
+                }
+                self.machine_changed();
+            }
+            Change::Serves { .. } => self.machine_changed(),
+            Change::Endpoint { .. } | Change::ProxySynced { .. } => self.dirty = true,
+        }
+    }
+
+    fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Value)) -> Option<Object> {
+        let name = self.seats.node(id).name.clone();
+        self.store.modify(&kinds::NODES, "", &name, change)
+    }
+
+    fn change_pod(&mut self, id: PodId, change: impl FnOnce(&mut Value)) -> Option<Object> {
+        self.dirty = true;
+        let (namespace, name) = self.seats.pod(id)?.key.clone();
+        self.store.modify(&kinds::PODS, &namespace, &name, change)
+    }
+
+    fn say(&mut self, about: Option<&Object>, said: Said<'_>, at: jiff::Timestamp) {
+        if let Some(about) = about {
+            self.events.say(&self.store, about, said, at);
+        }
+    }
+
+    fn node_ready(&mut self, id: NodeId, ready: Ready, at: jiff::Timestamp) {
+        let object = self.change_node(id, |object| match ready {
+            Ready::Unknown => node::lose(object, at),
+            ready => node::report(object, ready, at),
+        });
+        let name = self.seats.node(id).name.clone();
+        let (reason, by, host) = match ready {
+            Ready::True => ("NodeReady", "kubelet", name.as_str()),
+            Ready::False | Ready::Unknown => ("NodeNotReady", "node-controller", ""),
+        };
+        let message = format!("Node {name} status is now: {reason}");
+        self.say(object.as_ref(), Said::normal(reason, &message, by).on(host), at);
+    }
+
+    fn beat(&mut self, id: NodeId, heartbeat: Heartbeat, at: jiff::Timestamp) {
+        match heartbeat {
+            Heartbeat::Lease => {
+                let name = self.seats.node(id).name.clone();
+                self.store.modify(&kinds::LEASES, "kube-node-lease", &name, |object| lease::renew(object, at));
+            }
+            Heartbeat::Status => {
+                let ready = self.model.node(id).ready;
+                self.change_node(id, |object| node::report(object, ready, at));
+            }
+        }
+    }
+
+    fn pod_created(&mut self, id: PodId, owner: OwnerId, at: jiff::Timestamp) {
+        let Some((namespace, name)) = self.seats.owner(owner).cloned() else { return };
+        let Some(set) = self.store.get(&kinds::REPLICA_SETS, &namespace, &name) else { return };
+        let object = self.store.put(&kinds::PODS, pod::of_replica_set(&set, &letters(self.draws.draw(), 5)));
+        self.seats.seat_pod(id, key_of(&object));
+        self.dirty = true;
+        let message = format!("Created pod: {}", object::name(&object));
+        self.say(Some(&set), Said::normal("SuccessfulCreate", &message, "replicaset-controller"), at);
+    }
+
+    fn pod_bound(&mut self, id: PodId, node: NodeId, at: jiff::Timestamp) {
+        let host = self.seats.node(node).name.clone();
+        let object = self.change_pod(id, |object| pod::bind(object, &host, at));
+        let Some(object) = object else { return };
+        let message = format!("Successfully assigned {}/{} to {host}", object::namespace(&object), object::name(&object));
+        self.say(Some(&object), Said::normal("Scheduled", &message, "default-scheduler"), at);
+    }
+
+    fn pod_started(&mut self, id: PodId, at: jiff::Timestamp) {
+        let state = self.model.pod(id);
+        let (Some(node), Some(seat)) = (state.node, self.seats.pod(id)) else { return };
+        let key = seat.key.clone();
+        let Some(before) = self.store.get(&kinds::PODS, &key.0, &key.1) else { return };
+        let (address, server) = match &seat.server {
+            Some((address, server)) => (*address, server.clone()),
+            None => self.open(id, node, &before),
+        };
+        server.born();
+        server.behave(state.backend);
+        let host = self.seats.node(node).clone();
+        let object = self.change_pod(id, |object| pod::start(object, address, host.address, at));
+        for container in before["spec"]["containers"].as_array().into_iter().flatten() {
+            let name = container["name"].as_str().unwrap_or_default();
+            for (reason, message) in
+                [("Created", format!("Created container: {name}")), ("Started", format!("Started container {name}"))]
+            {
+                self.say(object.as_ref(), Said::normal(reason, &message, "kubelet").on(&host.name), at);
+            }
+        }
+    }
+
+    /// Gives a pod its address and its sockets.
+    fn open(&mut self, id: PodId, node: NodeId, pod: &Value) -> (std::net::IpAddr, PodServer) {
+        let count = self.seats.nodes[node.0].pods;
+        self.seats.nodes[node.0].pods += 1;
+        let address = self.block.pod(node.0, count);
+        let ports: Vec<u16> = pod::container_ports(pod).into_iter().map(|port| self.shared.ports.reachable(port)).collect();
+        let server = PodServer::new(object::name(pod), address, &ports);
+        if let Some(seat) = self.seats.pod_mut(id) {
+            seat.server = Some((address, server.clone()));
+        }
+        (address, server)
+    }
+
+    fn pod_behaves(&mut self, id: PodId, backend: Backend) {
+        let Some(seat) = self.seats.pod_mut(id) else { return };
+        let Some((_, server)) = &seat.server else { return };
+        if backend == Backend::Answers && seat.containers == Containers::Ended {
+            seat.containers = Containers::Restarted;
+            server.born();
+        }
+        server.behave(backend);
+    }
+
+    fn containers_end(&mut self, node: NodeId) {
+        let on_node: Vec<PodId> = self.seats.pods().map(|(id, _)| id).filter(|id| self.model.pod(*id).node == Some(node)).collect();
+        for id in on_node {
+            if let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.server.is_some()) {
+                seat.containers = Containers::Ended;
+            }
+        }
+    }
+
+    /// The kubelet names the containers that it started after a boot.
+    fn restarted(&mut self, id: PodId, at: jiff::Timestamp) {
+        let node = self.model.pod(id).node.map(|node| self.seats.node(node).address);
+        let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.containers == Containers::Restarted) else { return };
+        seat.containers = Containers::Known;
+        if let (Some((address, _)), Some(host)) = (seat.server.clone(), node) {
+            self.change_pod(id, |object| pod::start(object, address, host, at));
+        }
+    }
+
+    fn pod_ready(&mut self, id: PodId, ready: bool, at: jiff::Timestamp) {
+        if ready {
+            self.restarted(id, at);
+        }
+        // A kubelet that lives reports its containers; for one that is silent the node lifecycle controller speaks.
+        let lost = self.model.pod(id).node.is_some_and(|node| self.model.node(node).ready != Ready::True);
+        let object =
+            self.change_pod(id, |object| if lost && !ready { pod::lose(object, at) } else { pod::report(object, ready, at) });
+        if lost && !ready {
+            self.say(object.as_ref(), Said::warning("NodeNotReady", "Node is not ready", "node-controller"), at);
+        }
+    }
+
+    fn pod_terminating(&mut self, id: PodId, cause: Deletion, at: jiff::Timestamp) {
+        let object = self.change_pod(id, |object| {
+            let grace = object["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+            pod::end(object, grace, at);
+        });
+        let Some(object) = object.filter(|_| cause == Deletion::Eviction) else { return };
+        let message = format!("Marking for deletion Pod {}/{}", object::namespace(&object), object::name(&object));
+        self.say(Some(&object), Said::normal("TaintManagerEviction", &message, "taint-eviction-controller"), at);
+    }
+
+    fn pod_gone(&mut self, id: PodId) {
+        self.dirty = true;
+        if let Some(seat) = self.seats.leave(id) {
+            self.store.remove(&kinds::PODS, &seat.key.0, &seat.key.1);
+        }
+    }
+
+    fn leader(&mut self, component: Component, holder: Option<NodeId>, at: jiff::Timestamp) {
+        self.dirty = true;
+        let identity = holder.map(|node| format!("{}_{}", self.seats.node(node).name, component.name()));
+        let change = |object: &mut Value| lease::pass_on(object, identity.as_deref(), at);
+        let object = self.store.modify(&kinds::LEASES, "kube-system", component.name(), change);
+        if let Some(identity) = &identity {
+            let message = format!("{identity} became leader");
+            self.say(object.as_ref(), Said::normal("LeaderElection", &message, component.name()), at);
+        }
+    }
+
+    /// Who answers as a kubelet, and how the API server fares.
+    fn machine_changed(&mut self) {
+        self.dirty = true;
+        let answers = |node: NodeId| {
+            let state = self.model.node(node);
+            state.kubelet && !state.frozen && state.connected
+        };
+        self.shared.kubelets(self.nodes().map(answers).collect());
+        let availability = self.availability();
+        if self.api.availability() != availability {
+            self.api.set_availability(availability);
+        }
+    }
+}
+
+/// An object's namespace and name.
+pub(super) fn key_of(object: &Value) -> Key {
+    (object::namespace(object).to_owned(), object::name(object).to_owned())
+}
+
+/// All objects of a kind with their keys.
+pub(super) fn keyed(objects: Vec<Object>) -> impl Iterator<Item = (Key, Object)> {
+    objects.into_iter().map(|object| (key_of(&object), object))
+}
+
+/// Whether an object is there.
+pub(super) fn exists(driver: &Driver, kind: &'static Kind, key: &Key) -> bool {
+    driver.store.get(kind, &key.0, &key.1).is_some()
+}

@@ -1,0 +1,179 @@
+//! The task that drives the model.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::deeds::{Command, Deeds};
+use super::events::Events;
+use super::seats::{Key, Seats};
+use crate::embedded::api::{ApiServer, Availability};
+use crate::embedded::hooks::Shared;
+use crate::embedded::network::{Block, Draws, ServiceProxy};
+use crate::embedded::store::{Feed, Store};
+use crate::model::{Change, Component, Model, NodeId, NodeState, Power};
+
+/// A model in which nothing is ever due would be looked at so often.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What a driver is made of.
+pub struct Parts {
+    /// The model.
+    pub model: Model,
+    /// The objects.
+    pub store: Store,
+    /// What serves them.
+    pub api: ApiServer,
+    /// The addresses.
+    pub block: Block,
+    /// What the API server's hooks see.
+    pub shared: Arc<Shared>,
+    /// The seed of names and of the Services' choices.
+    pub seed: u64,
+}
+
+/// Drives the model.
+pub struct Driver {
+    pub(super) model: Model,
+    pub(super) store: Store,
+    pub(super) api: ApiServer,
+    pub(super) block: Block,
+    pub(super) shared: Arc<Shared>,
+    pub(super) draws: Draws,
+    pub(super) seats: Seats,
+    pub(super) events: Events,
+    /// The ports of Services, by namespace, name, and port.
+    pub(super) proxies: BTreeMap<(Key, u16), ServiceProxy>,
+    /// Whether something changed that others follow from.
+    pub(super) dirty: bool,
+    /// Deeds whose effect is still to come.
+    pub(super) deeds: Deeds,
+    began: Instant,
+    began_at: jiff::Timestamp,
+    feed: Feed,
+}
+
+impl Driver {
+    /// The model's time begins.
+    pub fn new(parts: Parts, seats: Seats) -> Self {
+        let feed = parts.store.follow(parts.store.revision());
+        let mut driver = Self {
+            model: parts.model,
+            store: parts.store,
+            api: parts.api,
+            block: parts.block,
+            shared: parts.shared,
+            draws: Draws::new(parts.seed),
+            seats,
+            events: Events::default(),
+            proxies: BTreeMap::new(),
+            dirty: true,
+            deeds: Deeds::default(),
+            began: Instant::now(),
+            began_at: jiff::Timestamp::now(),
+            feed,
+        };
+        driver.lead();
+        driver
+    }
+
+    /// Those who lead from the beginning hold their leases.
+    fn lead(&mut self) {
+        for component in [Component::Scheduler, Component::ControllerManager] {
+            let holder = self.model.leader(component);
+            self.apply(Duration::ZERO, Change::Leader { component, holder });
+        }
+    }
+
+    /// The text of a kubeconfig for it.
+    pub fn kubeconfig(&self, context: &str) -> String {
+        self.api.kubeconfig(context)
+    }
+
+    /// Drives until nobody can want anything any more.
+    pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        loop {
+            self.settle();
+            let due = self.due();
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                written = self.feed.next() => match written {
+                    Ok(changes) => self.take_in(&changes),
+                    // Too many writes between two looks: everything is looked at.
+                    Err(_) => self.catch_up(),
+                },
+                () = tokio::time::sleep_until(due) => {}
+            }
+        }
+    }
+
+    /// Brings the model up to the clock, and everything else up to the model.
+    fn settle(&mut self) {
+        let now = self.now();
+        self.with_model(|model, changed| model.advance(now, changed));
+        self.reconcile();
+        while self.tell_done() {}
+        self.reconcile();
+    }
+
+    /// When something is due by itself.
+    fn due(&self) -> tokio::time::Instant {
+        let model = self.model.next().map(|due| self.began + due);
+        model.into_iter().chain(self.deeds.due()).min().unwrap_or_else(|| Instant::now() + IDLE).into()
+    }
+
+    fn catch_up(&mut self) {
+        self.feed = self.store.follow(self.store.revision());
+        self.look_at_everything();
+    }
+
+    /// Has something done to the model, and brings what changed into the world.
+    pub(super) fn with_model<T>(&mut self, deed: impl FnOnce(&mut Model, &mut dyn FnMut(Duration, Change)) -> T) -> T {
+        let mut changes = Vec::new();
+        let done = deed(&mut self.model, &mut |at, change| changes.push((at, change)));
+        for (at, change) in changes {
+            self.apply(at, change);
+        }
+        done
+    }
+
+    /// The model's time.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The wall clock at an instant of the model.
+    pub(super) fn wall(&self, at: Duration) -> jiff::Timestamp {
+        self.began_at.checked_add(at).unwrap_or(self.began_at)
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.seats.nodes.len()).map(NodeId)
+    }
+
+    /// Whether a controller manager leads and works.
+    pub(super) fn is_managed(&self) -> bool {
+        self.nodes().any(|node| self.model.serves(node, Component::ControllerManager))
+    }
+
+    /// How the one address fares behind which all API servers are.
+    pub(super) fn availability(&self) -> Availability {
+        let states: Vec<(NodeId, NodeState)> = self.nodes().map(|node| (node, self.model.node(node))).collect();
+        let planes = || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
+        let on = |state: &NodeState| matches!(state.power, Power::On | Power::Stopping);
+        if self.model.api_serves() {
+            Availability::Serving
+        } else if planes().any(|(_, state)| on(state) && !state.frozen && state.connected) {
+            Availability::EtcdDown
+        } else if planes().any(|(_, state)| on(state)) {
+            Availability::Hanging
+        } else {
+            Availability::Down
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Kubernetes' events: made, and forgotten after a while.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use super::seats::Key;
+use crate::embedded::objects::event::{self, Said};
+use crate::embedded::store::{Store, kinds, object};
+
+/// As many are kept. A real API server keeps an hour's.
+const KEPT: usize = 1000;
+
+/// The events that were made.
+#[derive(Debug, Default)]
+pub struct Events {
+    made: u64,
+    kept: VecDeque<Key>,
+}
+
+impl Events {
+    /// Says something about an object.
+    pub fn say(&mut self, store: &Store, about: &Value, said: Said<'_>, at: jiff::Timestamp) {
+        self.made += 1;
+        let event = store.put(&kinds::EVENTS, event::new(about, said, at, self.made));
+        self.kept.push_back((object::namespace(&event).to_owned(), object::name(&event).to_owned()));
+        if self.kept.len() > KEPT
+            && let Some((namespace, name)) = self.kept.pop_front()
+        {
+            store.remove(&kinds::EVENTS, &namespace, &name);
+        }
+    }
+}

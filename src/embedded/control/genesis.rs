@@ -1,0 +1,59 @@
+//! The objects that are there from the beginning.
+
+use std::net::SocketAddr;
+
+use super::seats::Seats;
+use crate::embedded::handle::KUBERNETES;
+use crate::embedded::network::Block;
+use crate::embedded::objects::node::NodeFacts;
+use crate::embedded::objects::{lease, node, system};
+use crate::embedded::store::{Store, kinds};
+use crate::model::{Component, NodeSpec, Topology};
+use crate::timeline::{NodeRole, Tuning};
+
+/// The kubelet's default.
+const LEASE_SECONDS: u64 = 40;
+
+/// What they are made from.
+pub struct Genesis<'a> {
+    /// The nodes.
+    pub topology: &'a Topology,
+    /// The settings.
+    pub tuning: &'a Tuning,
+    /// The nodes' addresses.
+    pub seats: &'a Seats,
+    /// All addresses.
+    pub block: &'a Block,
+    /// Where the API server listens.
+    pub api: SocketAddr,
+}
+
+impl Genesis<'_> {
+    /// Writes them.
+    pub fn write(&self, store: &Store) {
+        let now = jiff::Timestamp::now();
+        for name in system::NAMESPACES {
+            store.put(&kinds::NAMESPACES, system::namespace(name));
+        }
+        store.put(&kinds::SERVICES, system::kubernetes_service(self.api));
+        for (number, spec) in self.topology.nodes.iter().enumerate() {
+            self.node(store, number, spec, now);
+        }
+        for component in [Component::Scheduler, Component::ControllerManager] {
+            store.put(&kinds::LEASES, lease::of_leader(component.name()));
+        }
+    }
+
+    fn node(&self, store: &Store, number: usize, spec: &NodeSpec, now: jiff::Timestamp) {
+        let (address, pod_cidr) = (self.seats.nodes[number].address, self.block.pod_cidr(number));
+        store.put(&kinds::NODES, node::new(NodeFacts { spec, address, pod_cidr: &pod_cidr, version: KUBERNETES }, now));
+        let seconds = self.tuning.node_lease_duration.map_or(LEASE_SECONDS, |duration| duration.as_secs());
+        store.put(&kinds::LEASES, lease::of_node(&spec.name, seconds, now));
+        if spec.role == NodeRole::ControlPlane {
+            for component in Component::ALL {
+                let pod = system::static_pod(component.name(), &spec.name, &address.to_string(), self.tuning, now);
+                store.put(&kinds::PODS, pod);
+            }
+        }
+    }
+}

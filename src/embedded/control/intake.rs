@@ -1,0 +1,123 @@
+//! What clients write becomes the model's deeds.
+
+use serde_json::Value;
+
+use super::changes::{exists, key_of, keyed};
+use super::driver::Driver;
+use super::seats::Key;
+use crate::embedded::objects::event::Said;
+use crate::embedded::objects::{pod, replica_set};
+use crate::embedded::store::{Change, Object, Writer, kinds, object};
+use crate::model::{Action, NodeId, PodId};
+
+impl Driver {
+    /// Takes in what was written. What this cluster's own controllers wrote they know already.
+    pub(super) fn take_in(&mut self, changes: &[Change]) {
+        if changes.iter().any(|change| change.by == Writer::Client) {
+            self.look_at_everything();
+        }
+    }
+
+    /// Holds the objects against the model. There are few of them, and a look at all can't miss one.
+    pub(super) fn look_at_everything(&mut self) {
+        self.dirty = true;
+        for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
+            self.look_at_set(key, &set);
+        }
+        self.forget_sets();
+        for (key, pod) in keyed(self.store.list(&kinds::PODS, None)) {
+            self.look_at_pod(key, &pod);
+        }
+        self.forget_pods();
+    }
+
+    /// A ReplicaSet is new, or wants another number of pods.
+    pub(super) fn look_at_set(&mut self, key: Key, set: &Value) {
+        let replicas = replica_set::replicas(set) as usize;
+        let now = self.now();
+        match self.seats.find_owner(&key) {
+            Some(owner) => self.with_model(|model, changed| model.act(now, Action::Scale { owner, replicas }, changed)),
+            None => {
+                // A template that fits nowhere makes no pods here; in Kubernetes they would be Pending.
+                let Some(spec) = pod::to_model(&set["spec"]["template"], &self.node_objects()) else { return };
+                // The number must have its name before its first pod comes.
+                let owner = self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
+                self.seats.seat_owner(owner, key);
+                self.with_model(|model, changed| model.act(now, Action::Scale { owner, replicas }, changed));
+            }
+        }
+    }
+
+    fn node_objects(&self) -> Vec<(NodeId, Value)> {
+        let object = |node: NodeId| self.store.get(&kinds::NODES, "", &self.seats.node(node).name);
+        self.nodes().filter_map(|node| Some((node, Value::clone(&*object(node)?)))).collect()
+    }
+
+    /// ReplicaSets that are gone, and their pods.
+    pub(super) fn forget_sets(&mut self) {
+        let gone: Vec<_> =
+            self.seats.owners().filter(|(_, key)| !exists(self, &kinds::REPLICA_SETS, key)).map(|(id, _)| id).collect();
+        for owner in gone {
+            let now = self.now();
+            self.with_model(|model, changed| model.act(now, Action::DeleteOwner { owner }, changed));
+            self.seats.forget_owner(owner);
+        }
+    }
+
+    /// A pod is new, or its deletion was asked for.
+    fn look_at_pod(&mut self, key: Key, object: &Object) {
+        match self.seats.find_pod(&key) {
+            Some(pod) if object::is_deleted(object) && !self.model.pod(pod).terminating => self.delete_pod(pod, false),
+            // Mirrors of static pods are the kubelets' own, and the pods of a set come from the model.
+            None if object["metadata"]["ownerReferences"].is_null()
+                && object["metadata"]["annotations"]["kubernetes.io/config.source"].is_null() =>
+            {
+                self.bare_pod(key, object);
+            }
+            _ => {}
+        }
+    }
+
+    fn bare_pod(&mut self, key: Key, object: &Object) {
+        let now = self.now();
+        let Some(spec) = pod::to_model(object, &self.node_objects()) else {
+            let unscheduled = object["status"]["conditions"].is_null();
+            if unscheduled {
+                self.unschedulable(&key, object);
+            }
+            return;
+        };
+        let mut changes = Vec::new();
+        let pod = self.model.create_pod(now, spec, &mut |at, change| changes.push((at, change)));
+        self.seats.seat_pod(pod, key);
+        changes.into_iter().for_each(|(at, change)| self.apply(at, change));
+    }
+
+    fn unschedulable(&mut self, key: &Key, object: &Object) {
+        let at = self.wall(self.now());
+        let message = "0 nodes are available: none matches the Pod's node affinity/selector";
+        let change = |pod: &mut Value| pod::cannot_schedule(pod, message, at);
+        self.store.modify(&kinds::PODS, &key.0, &key.1, change);
+        self.events.say(&self.store, object, Said::warning("FailedScheduling", message, "default-scheduler"), at);
+    }
+
+    pub(super) fn delete_pod(&mut self, pod: PodId, force: bool) {
+        let now = self.now();
+        self.with_model(|model, changed| model.act(now, Action::DeletePod { pod, force }, changed));
+    }
+
+    /// Pods that were taken away by force.
+    fn forget_pods(&mut self) {
+        let gone: Vec<PodId> =
+            self.seats.pods().filter(|(_, seat)| !exists(self, &kinds::PODS, &seat.key)).map(|(id, _)| id).collect();
+        gone.into_iter().for_each(|pod| self.delete_pod(pod, true));
+    }
+
+    /// Deletes a pod as its kubelet's grace allows; one that is in the model goes when that says so.
+    pub(super) fn end_pod(&mut self, object: &Value) {
+        match self.seats.find_pod(&key_of(object)) {
+            Some(pod) => self.delete_pod(pod, false),
+            None => drop(self.store.remove(&kinds::PODS, object::namespace(object), object::name(object))),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What follows from objects alone: ReplicaSets of Deployments, status, slices, what every namespace has, the end of a namespace.
+//!
+//! Each part looks at all of its objects and writes what differs; the store ignores a write that changes nothing.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde_json::Value;
+
+use super::changes::{key_of, keyed};
+use super::driver::Driver;
+use super::seats::Key;
+use crate::embedded::network::{PodServer, Routes, ServiceProxy};
+use crate::embedded::objects::endpoints::{self, Member};
+use crate::embedded::objects::replica_set::{self, Tally};
+use crate::embedded::objects::{deployment, is_owned_by, selects, system};
+use crate::embedded::store::{Object, kinds, object};
+use crate::model::NodeId;
+
+impl Driver {
+    /// Brings everything up to what it follows from.
+    pub(super) fn reconcile(&mut self) {
+        while std::mem::take(&mut self.dirty) {
+            // The controllers' part; while nobody leads or the API takes no writes, nothing of it happens.
+            if self.is_managed() && self.model.api_serves() {
+                self.namespaces();
+                self.deployments();
+                self.sets();
+                self.slices();
+            }
+            self.proxies();
+        }
+    }
+
+    fn namespaces(&mut self) {
+        for namespace in self.store.list(&kinds::NAMESPACES, None) {
+            let name = object::name(&namespace);
+            if object::is_deleted(&namespace) {
+                self.end_namespace(name);
+                continue;
+            }
+            for (kind, object) in
+                [(&kinds::SERVICE_ACCOUNTS, system::service_account(name)), (&kinds::CONFIG_MAPS, system::root_certificates(name))]
+            {
+                if self.store.get(kind, name, object::name(&object)).is_none() {
+                    self.store.put(kind, object);
+                }
+            }
+        }
+    }
+
+    /// Takes everything out of a namespace; pods go when their kubelets say so, and the namespace after them.
+    fn end_namespace(&mut self, name: &str) {
+        for kind in kinds::ALL.into_iter().filter(|kind| kind.namespaced && **kind != kinds::PODS) {
+            for object in self.store.list(kind, Some(name)) {
+                self.store.remove(kind, name, object::name(&object));
+            }
+        }
+        self.forget_sets();
+        let pods = self.store.list(&kinds::PODS, Some(name));
+        for pod in pods.iter().filter(|pod| !object::is_deleted(pod)) {
+            self.end_pod(pod);
+        }
+        if self.store.list(&kinds::PODS, Some(name)).is_empty() {
+            self.store.remove(&kinds::NAMESPACES, "", name);
+        }
+    }
+
+    fn deployments(&mut self) {
+        let sets = self.store.list(&kinds::REPLICA_SETS, None);
+        for wanted in self.store.list(&kinds::DEPLOYMENTS, None) {
+            self.deployment(&wanted, &sets);
+        }
+        // What belonged to a Deployment that is gone goes, too.
+        let deployments = self.store.list(&kinds::DEPLOYMENTS, None);
+        let orphan = |set: &&Object| {
+            let owner = &set["metadata"]["ownerReferences"][0];
+            owner["kind"] == "Deployment" && !deployments.iter().any(|deployment| is_owned_by(set, deployment))
+        };
+        for set in sets.iter().filter(orphan) {
+            self.store.remove(&kinds::REPLICA_SETS, object::namespace(set), object::name(set));
+        }
+        self.forget_sets();
+    }
+
+    fn deployment(&mut self, wanted: &Object, sets: &[Object]) {
+        let own: Vec<&Object> = sets.iter().filter(|set| is_owned_by(set, wanted)).collect();
+        let current = replica_set::of_deployment(wanted, own.len() as u64 + 1);
+        let name = object::name(&current);
+        let at = self.wall(self.now());
+        let updated = match own.iter().find(|set| object::name(set) == name) {
+            Some(set) => self.scale(set, replica_set::replicas(wanted)),
+            None => self.store.put(&kinds::REPLICA_SETS, current.clone()),
+        };
+        self.look_at_set(key_of(&updated), &updated);
+        let new = self.tally(&updated);
+        let mut all = new;
+        for old in own.iter().filter(|set| object::name(set) != name) {
+            // The old pods stay until the new ones are ready.
+            if new.ready >= replica_set::replicas(wanted) {
+                let scaled = self.scale(old, 0);
+                self.look_at_set(key_of(&scaled), &scaled);
+            }
+            let tally = self.tally(old);
+            all = Tally { replicas: all.replicas + tally.replicas, ready: all.ready + tally.ready };
+        }
+        self.store.modify(&kinds::DEPLOYMENTS, object::namespace(wanted), object::name(wanted), |object| {
+            deployment::set_status(object, new, all, at);
+        });
+    }
+
+    fn scale(&mut self, set: &Object, replicas: u64) -> Object {
+        let change = |set: &mut Value| set["spec"]["replicas"] = replicas.into();
+        let scaled = self.store.modify(&kinds::REPLICA_SETS, object::namespace(set), object::name(set), change);
+        scaled.unwrap_or_else(|| set.clone())
+    }
+
+    /// What a ReplicaSet's pods amount to; those that are ending don't count.
+    fn tally(&self, set: &Value) -> Tally {
+        let pods = self.store.list(&kinds::PODS, Some(object::namespace(set)));
+        let own = pods.iter().filter(|pod| is_owned_by(pod, set) && !object::is_deleted(pod));
+        let (replicas, ready) = own.fold((0, 0), |(all, ready), pod| (all + 1, ready + u64::from(is_ready(pod))));
+        Tally { replicas, ready }
+    }
+
+    fn sets(&mut self) {
+        for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
+            let status = replica_set::status(&set, self.tally(&set));
+            self.store.update_status(&kinds::REPLICA_SETS, &key.0, &key.1, status);
+        }
+    }
+
+    fn slices(&mut self) {
+        let services = self.store.list(&kinds::SERVICES, None);
+        for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
+            let members = self.members(service);
+            let reachable = |port| self.shared.ports.reachable(port);
+            self.store.put(&kinds::ENDPOINT_SLICES, endpoints::slice(service, &members, reachable));
+            self.store.put(&kinds::ENDPOINTS, endpoints::endpoints(service, &members, reachable));
+        }
+        let orphan = |slice: &&Object| {
+            slice["metadata"]["ownerReferences"].is_array() && !services.iter().any(|service| is_owned_by(slice, service))
+        };
+        for slice in self.store.list(&kinds::ENDPOINT_SLICES, None).iter().filter(orphan) {
+            self.store.remove(&kinds::ENDPOINT_SLICES, object::namespace(slice), object::name(slice));
+            let service = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap_or_default();
+            self.store.remove(&kinds::ENDPOINTS, object::namespace(slice), service);
+        }
+    }
+
+    /// A Service's pods, as the model's slices have them.
+    fn members(&self, service: &Value) -> Vec<Member> {
+        let pods = self.seats.pods().filter(|(_, seat)| seat.key.0 == object::namespace(service));
+        let member = |(id, key): (_, &Key)| {
+            let ready = self.model.pod(id).endpoint?;
+            let pod = self.store.get(&kinds::PODS, &key.0, &key.1)?;
+            selects(&service["spec"]["selector"], &pod["metadata"]["labels"]).then_some(Member { pod, ready })
+        };
+        pods.map(|(id, seat)| (id, &seat.key)).filter_map(member).collect()
+    }
+
+    /// Opens, closes and routes the ports of Services.
+    fn proxies(&mut self) {
+        let services = self.store.list(&kinds::SERVICES, None);
+        let mut wanted = Vec::new();
+        for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
+            wanted.extend(addresses(service).into_iter().map(|address| ((key_of(service), address.port()), address, service)));
+        }
+        self.proxies.retain(|have, _| wanted.iter().any(|(key, ..)| key == have));
+        for (key, address, service) in wanted {
+            let routes = self.routes(service);
+            let seed = self.draws.draw();
+            self.proxies.entry(key).or_insert_with(|| ServiceProxy::new(address, seed)).route(routes);
+        }
+    }
+
+    /// Where each node's kube-proxy sends what asks for a Service. Who asks from no node is sent as from the first.
+    fn routes(&self, service: &Value) -> Routes {
+        let pods: Vec<_> = self.seats.pods().filter(|(_, seat)| seat.key.0 == object::namespace(service)).collect();
+        let chosen = |key: &Key| {
+            let pod = self.store.get(&kinds::PODS, &key.0, &key.1);
+            pod.is_some_and(|pod| selects(&service["spec"]["selector"], &pod["metadata"]["labels"]))
+        };
+        let of_node = |node: NodeId| -> Vec<PodServer> {
+            let routed = pods.iter().filter(|(pod, seat)| self.model.routes(node, *pod) && chosen(&seat.key));
+            routed.filter_map(|(_, seat)| seat.server.as_ref().map(|(_, server)| server.clone())).collect()
+        };
+        let mut routes: Routes = self.nodes().map(|node| (Some(self.seats.node(node).address), of_node(node))).collect();
+        routes.insert(None, of_node(NodeId(0)));
+        routes
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Where a Service is asked.
+fn addresses(service: &Value) -> Vec<SocketAddr> {
+    let ip: Option<IpAddr> = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let tcp = ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
+    let ports = tcp.filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
+    ip.into_iter().flat_map(|ip| ports.clone().map(move |port| SocketAddr::new(ip, port))).collect()
+}

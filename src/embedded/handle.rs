@@ -1,0 +1,225 @@
+//! An embedded cluster as its owner holds it: a thread of its own, and what may be wished of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::EmbeddedError;
+use super::api::ApiServer;
+use super::control::{self, Command, Driver, NodeSeat, Parts, Seats};
+use super::hooks::{ClusterHooks, Shared};
+use super::network::{Block, MOST_NODES, Ports};
+use super::store::Store;
+use crate::model::{Action, Model, NodeId, Settings, Topology};
+use crate::timeline::{NodeRole, Tuning};
+
+/// The version of Kubernetes whose behaviour is modelled, as the API server says it.
+pub const KUBERNETES: &str = "v1.34.0+outage.embedded";
+/// The context in the kubeconfig.
+const CONTEXT: &str = "embedded";
+/// Where the API server listens, where it can.
+const API_PORT: u16 = 6443;
+/// As many Services get an address of their own.
+const SERVICES: usize = 10_000;
+
+/// What an embedded cluster is to be like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbeddedSpec {
+    /// What the names of its nodes begin with, as a kind cluster's name does.
+    pub name: String,
+    /// The nodes' roles. Default of kind: one control plane.
+    pub nodes: Vec<NodeRole>,
+    /// Its settings of failure detection; what is `None` is the default of [`KUBERNETES`].
+    pub tuning: Tuning,
+    /// The seed of all chance in it.
+    pub seed: u64,
+}
+
+/// An embedded cluster. It ends, and every port of it is free, when this is dropped.
+#[derive(Debug)]
+pub struct Embedded {
+    kubeconfig: String,
+    topology: Topology,
+    ports: Ports,
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Embedded {
+    /// Starts one; when this returns, its API answers. Errors with settings that can't be, too many nodes, and where the system has
+    /// no loopback addresses but one.
+    pub fn start(spec: EmbeddedSpec) -> Result<Self, EmbeddedError> {
+        let topology = topology(&spec)?;
+        let settings = Settings::of(&spec.tuning, KUBERNETES).map_err(EmbeddedError::Settings)?;
+        let block = Block::claim()?;
+        let ports = block.ports();
+        let model = Model::new(settings, &topology, spec.seed);
+        let (commands, wishes) = mpsc::unbounded_channel();
+        let (up, started) = std::sync::mpsc::channel();
+        let known = topology.clone();
+        let work = move || live(Plan { spec, topology: known, model, block }, wishes, &up);
+        let thread = std::thread::Builder::new().name("embedded".into()).spawn(work);
+        let thread = thread.map_err(|error| EmbeddedError::Thread { why: error.to_string() })?;
+        let kubeconfig = started.recv().map_err(|_| EmbeddedError::Ended)??;
+        Ok(Self { kubeconfig, topology, ports, commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// The text of a kubeconfig for it, with one context.
+    pub fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        self.topology.find(name)
+    }
+
+    /// The port that is really listened on where this one is asked for: another one for a port below 1024 where the user may not
+    /// have that, or for one that another program has on every address. Services are published with it.
+    pub fn port(&self, wanted: u16) -> u16 {
+        self.ports.reachable(wanted)
+    }
+
+    /// Does something to the cluster, and returns when its effect is there: the node is off, frozen, cut off, or up again. Idempotent.
+    /// May be dropped; what was begun goes on. Errors when the cluster has ended.
+    pub async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
+        let (done, effect) = oneshot::channel();
+        let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
+        commands.send(Command { action, done }).map_err(|_| EmbeddedError::Ended)?;
+        effect.await.map_err(|_| EmbeddedError::Ended)
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // Without anybody who could wish anything its thread ends.
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn topology(spec: &EmbeddedSpec) -> Result<Topology, EmbeddedError> {
+    let count = |role| spec.nodes.iter().filter(|have| **have == role).count();
+    let (planes, workers) = (count(NodeRole::ControlPlane), count(NodeRole::Worker));
+    let cannot = |why: String| EmbeddedError::Nodes { nodes: spec.nodes.len(), why };
+    if planes == 0 {
+        return Err(cannot("one of them must be a control plane".into()));
+    }
+    if planes + workers > MOST_NODES {
+        return Err(cannot(format!("there is room for {MOST_NODES}")));
+    }
+    Ok(Topology::kind(&spec.name, planes, workers))
+}
+
+/// What a cluster is made from.
+struct Plan {
+    spec: EmbeddedSpec,
+    topology: Topology,
+    model: Model,
+    block: Block,
+}
+
+/// The whole life of a cluster, on its thread.
+fn live(plan: Plan, wishes: mpsc::UnboundedReceiver<Command>, up: &std::sync::mpsc::Sender<Result<String, EmbeddedError>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(up.send(Err(EmbeddedError::Thread { why: error.to_string() }))),
+    };
+    runtime.block_on(async {
+        match begin(plan).await {
+            Ok(driver) => {
+                let _ = up.send(Ok(driver.kubeconfig(CONTEXT)));
+                driver.run(wishes).await;
+            }
+            Err(error) => drop(up.send(Err(error))),
+        }
+    });
+}
+
+async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
+    let Plan { spec, topology, model, block } = plan;
+    let addresses = (1..SERVICES).map(|count| block.service(count)).collect();
+    let shared = Arc::new(Shared::new(block.ports(), spec.tuning, topology.clone(), addresses));
+    let listen = SocketAddr::new(block.api_server(), shared.ports.reachable(API_PORT));
+    let store = Store::new();
+    let api = ApiServer::start(store.clone(), listen, KUBERNETES, ClusterHooks(shared.clone())).await?;
+    let seat = |(number, node): (usize, &crate::model::NodeSpec)| NodeSeat {
+        name: node.name.clone(),
+        address: block.node(number),
+        pods: 0,
+    };
+    let seats = Seats::of(topology.nodes.iter().enumerate().map(seat).collect());
+    let genesis = control::Genesis { topology: &topology, tuning: &spec.tuning, seats: &seats, block: &block, api: api.address() };
+    genesis.write(&store);
+    Ok(Driver::new(Parts { model, store, api, block, shared, seed: spec.seed }, seats))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn spec() -> EmbeddedSpec {
+        let nodes = vec![NodeRole::ControlPlane, NodeRole::Worker, NodeRole::Worker];
+        EmbeddedSpec { name: "a".into(), nodes, tuning: Tuning::default(), seed: 1 }
+    }
+
+    fn address(embedded: &Embedded) -> SocketAddr {
+        let server = embedded.kubeconfig().split("http://").nth(1).unwrap();
+        server.lines().next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn two_live_side_by_side_and_leave_nothing() {
+        let (one, two) = (Embedded::start(spec()).unwrap(), Embedded::start(spec()).unwrap());
+        let (first, second) = (address(&one), address(&two));
+        assert_ne!(first, second);
+        drop(one);
+        assert!(std::net::TcpStream::connect(first).is_err());
+        assert!(std::net::TcpStream::connect(second).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_wants_a_node_back_does_not_wait_for_its_shutdown() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let node = embedded.node("a-worker").unwrap();
+        let stop = embedded.act(Action::Stop { node, grace: Duration::from_secs(60) });
+        assert!(tokio::time::timeout(Duration::from_millis(100), stop).await.is_err(), "the shutdown goes on");
+        let began = Instant::now();
+        embedded.act(Action::Start { node }).await.unwrap();
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(1300) && took < Duration::from_secs(10), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_happens_before_it_is_taken_back() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let node = embedded.node("a-worker2").unwrap();
+        // A kill takes effect a moment after the call; a start at once must not find the node up and be content.
+        let kill = embedded.act(Action::Kill { node });
+        assert!(tokio::time::timeout(Duration::from_millis(1), kill).await.is_err());
+        let began = Instant::now();
+        embedded.act(Action::Start { node }).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(1300), "{:?}", began.elapsed());
+        // What is so already is so at once.
+        let began = Instant::now();
+        embedded.act(Action::Unpause { node }).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        let refused = |spec| Embedded::start(spec).unwrap_err().to_string();
+        let workers = EmbeddedSpec { nodes: vec![NodeRole::Worker], ..spec() };
+        assert_eq!(refused(workers), "model 1 nodes: one of them must be a control plane");
+        let many = EmbeddedSpec { nodes: vec![NodeRole::ControlPlane; 101], ..spec() };
+        assert_eq!(refused(many), "model 101 nodes: there is room for 100");
+        let tuning = Tuning { node_monitor_grace_period: Some(Duration::ZERO), ..Tuning::default() };
+        assert!(refused(EmbeddedSpec { tuning, ..spec() }).starts_with("model a cluster with these settings: "));
+    }
+}

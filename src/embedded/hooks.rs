@@ -1,0 +1,176 @@
+//! What the API server asks the rest of the cluster: ClusterIPs, default tolerations, how things are deleted, what a kubelet says.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::api::{ApiError, Deletion, Hooks, Operation, Proxied};
+use super::network::Ports;
+use super::objects::{pod, system};
+use super::store::{Kind, kinds, object};
+use crate::model::{NodeId, Topology};
+use crate::timeline::{NodeRole, Tuning};
+
+/// The grace of a pod that asks for none.
+const GRACE_SECONDS: u32 = 30;
+
+/// What the API server's hooks see of the cluster, and the driver keeps up to date.
+#[derive(Debug)]
+pub struct Shared {
+    /// The ports that can be listened on.
+    pub ports: Ports,
+    /// The settings of the kubelets.
+    pub tuning: Tuning,
+    topology: Topology,
+    /// Which kubelets answer, by node.
+    answering: Mutex<Vec<bool>>,
+    /// ClusterIPs, and how many of them are given.
+    addresses: Vec<IpAddr>,
+    given: AtomicUsize,
+}
+
+impl Shared {
+    /// Of a cluster in which all kubelets answer. `addresses` are those that Services get, one after the other.
+    pub fn new(ports: Ports, tuning: Tuning, topology: Topology, addresses: Vec<IpAddr>) -> Self {
+        let answering = Mutex::new(vec![true; topology.nodes.len()]);
+        Self { ports, tuning, topology, answering, addresses, given: AtomicUsize::new(0) }
+    }
+
+    /// Which kubelets answer from now on, by node.
+    pub fn kubelets(&self, answering: Vec<bool>) {
+        *self.answering.lock().expect("no holder panics") = answering;
+    }
+
+    /// Whether a node carries a control plane.
+    pub fn is_control_plane(&self, node: NodeId) -> bool {
+        self.topology.nodes[node.0].role == NodeRole::ControlPlane
+    }
+
+    fn answers(&self, node: NodeId) -> bool {
+        self.answering.lock().expect("no holder panics")[node.0]
+    }
+
+    /// Gives a Service its address, and the ports at which it can be asked here.
+    fn admit_service(&self, service: &mut Value) {
+        let spec = object::map_mut(service, "spec");
+        let external = spec.get("type").is_some_and(|kind| kind == "ExternalName");
+        let has_address = spec.get("clusterIP").and_then(Value::as_str).is_some_and(|ip| !ip.is_empty());
+        if !external && !has_address {
+            let count = self.given.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
+            let address = self.addresses[count].to_string();
+            spec.insert("clusterIP".into(), json!(address));
+            spec.insert("clusterIPs".into(), json!([address]));
+        }
+        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            self.admit_port(port);
+        }
+    }
+
+    fn admit_port(&self, port: &mut Value) {
+        let Some(wanted) = port["port"].as_u64().and_then(|port| u16::try_from(port).ok()) else { return };
+        // What is behind is what was asked for; only what is in front may be another.
+        if port["targetPort"].is_null() {
+            port["targetPort"] = wanted.into();
+        }
+        port["port"] = self.ports.reachable(wanted).into();
+    }
+}
+
+/// The hooks of an embedded cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterHooks(pub Arc<Shared>);
+
+impl Hooks for ClusterHooks {
+    fn admit(&self, kind: &'static Kind, _operation: Operation, object: &mut Value) -> Result<(), ApiError> {
+        match kind.plural {
+            "services" => self.0.admit_service(object),
+            "pods" => pod::admit(object),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deletion(&self, kind: &'static Kind, object: &Value, grace: Option<u32>) -> Deletion {
+        let own = object["spec"]["terminationGracePeriodSeconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        match kind.plural {
+            "namespaces" => Deletion::Later(0),
+            // A kubelet has to say that it has ended; one that is on no node has none.
+            "pods" if grace != Some(0) && object["spec"]["nodeName"].is_string() => {
+                Deletion::Later(grace.or(own).unwrap_or(GRACE_SECONDS))
+            }
+            _ => Deletion::Now,
+        }
+    }
+
+    fn node_proxy(&self, node: &str, path: &str) -> Proxied {
+        let shared = self.0.clone();
+        let Some(id) = shared.topology.find(node) else {
+            return Box::pin(std::future::ready(Err(ApiError::not_found(&kinds::NODES, node))));
+        };
+        let path = path.to_owned();
+        Box::pin(async move {
+            if !shared.answers(id) {
+                std::future::pending::<()>().await;
+            }
+            match path.as_str() {
+                "configz" => Ok(("application/json", system::configz(&shared.tuning).to_string())),
+                "healthz" => Ok(("text/plain", "ok".to_owned())),
+                _ => Err(ApiError::no_such_path()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::network::Block;
+
+    fn shared(block: &Block) -> Shared {
+        let addresses: Vec<IpAddr> = (1..10).map(|count| block.service(count)).collect();
+        Shared::new(block.ports(), Tuning::default(), Topology::kind("a", 1, 1), addresses)
+    }
+
+    #[test]
+    fn a_service_gets_an_address_once_and_keeps_what_is_behind_its_port() {
+        let block = Block::claim().unwrap();
+        let hooks = ClusterHooks(Arc::new(shared(&block)));
+        let mut service = json!({"spec": {"ports": [{"port": 18_090}, {"port": 18_091, "targetPort": "http"}]}});
+        hooks.admit(&kinds::SERVICES, Operation::Create, &mut service).unwrap();
+        assert_eq!(service["spec"]["clusterIP"], block.service(1).to_string());
+        assert_eq!(
+            (&service["spec"]["ports"][0]["targetPort"], &service["spec"]["ports"][1]["targetPort"]),
+            (&18_090.into(), &"http".into())
+        );
+        let once = service.clone();
+        hooks.admit(&kinds::SERVICES, Operation::Update, &mut service).unwrap();
+        assert_eq!(service, once);
+        let mut headless = json!({"spec": {"clusterIP": "None"}});
+        hooks.admit(&kinds::SERVICES, Operation::Create, &mut headless).unwrap();
+        assert_eq!(headless["spec"]["clusterIP"], "None");
+    }
+
+    #[tokio::test]
+    async fn a_dead_kubelet_does_not_answer() {
+        let block = Block::claim().unwrap();
+        let hooks = ClusterHooks(Arc::new(shared(&block)));
+        assert!(hooks.node_proxy("a-worker", "configz").await.is_ok());
+        assert_eq!(hooks.node_proxy("b", "configz").await.unwrap_err().code, 404);
+        hooks.0.kubelets(vec![true, false]);
+        let silent = tokio::time::timeout(std::time::Duration::from_millis(50), hooks.node_proxy("a-worker", "configz")).await;
+        assert!(silent.is_err());
+    }
+
+    #[test]
+    fn a_pod_on_a_node_ends_by_its_kubelet() {
+        let block = Block::claim().unwrap();
+        let hooks = ClusterHooks(Arc::new(shared(&block)));
+        let bound = json!({"spec": {"nodeName": "a-worker", "terminationGracePeriodSeconds": 2}});
+        assert_eq!(hooks.deletion(&kinds::PODS, &bound, None), Deletion::Later(2));
+        assert_eq!(hooks.deletion(&kinds::PODS, &bound, Some(0)), Deletion::Now);
+        assert_eq!(hooks.deletion(&kinds::PODS, &json!({"spec": {}}), None), Deletion::Now);
+        assert_eq!(hooks.deletion(&kinds::NAMESPACES, &json!({}), None), Deletion::Later(0));
+    }
+}

@@ -1,0 +1,18 @@
+//! The network of an embedded cluster: real sockets on loopback addresses of its own.
+//!
+//! ```text
+//! client -> service.rs (a Service's address: hands the connection to one of the ready pods) -> connection.rs (a pod's answer)
+//! client -> pod.rs (a pod's own address) ---------------------------------------------------------^
+//! ```
+
+mod addresses;
+mod connection;
+mod draws;
+mod listener;
+mod pod;
+mod service;
+
+pub use addresses::{Block, MOST_NODES, Ports};
+pub use draws::Draws;
+pub use pod::PodServer;
+pub use service::{Routes, ServiceProxy};

@@ -1,0 +1,170 @@
+//! A pod's server: a port of its own for each container port, and the state of the node and the container that it is in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connection;
+use super::listener::listen;
+use crate::model::Backend;
+
+/// A pod's conduct, and which life of its container this is: a connection does not outlive it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// What it does.
+    pub conduct: Backend,
+    /// How often it was started.
+    pub number: u32,
+}
+
+/// A pod's server. Cheap to clone; its ports close when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct PodServer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: Arc<str>,
+    life: watch::Sender<Life>,
+    open: watch::Sender<bool>,
+    _doors: Vec<AbortOnDropHandle<()>>,
+}
+
+impl PodServer {
+    /// Makes the server of a pod that has not been started yet. Needs a runtime.
+    pub fn new(name: &str, address: IpAddr, ports: &[u16]) -> Self {
+        let name: Arc<str> = name.into();
+        let life = watch::Sender::new(Life { conduct: Backend::Refuses, number: 0 });
+        let open = watch::Sender::new(false);
+        let doors = ports.iter().map(|port| {
+            let (name, life) = (name.clone(), life.clone());
+            let take = move |stream| begin(stream, name.clone(), life.subscribe());
+            AbortOnDropHandle::new(tokio::spawn(listen(SocketAddr::new(address, *port), open.subscribe(), take)))
+        });
+        let doors = doors.collect();
+        Self { inner: Arc::new(Inner { name, life, open, _doors: doors }) }
+    }
+
+    /// Its container was started (again): what was connected to the one before is reset.
+    pub fn born(&self) {
+        self.inner.life.send_modify(|life| life.number += 1);
+    }
+
+    /// It behaves so from now on.
+    pub fn behave(&self, conduct: Backend) {
+        let changed = |life: &mut Life| std::mem::replace(&mut life.conduct, conduct) != conduct;
+        self.inner.life.send_if_modified(changed);
+        let open = conduct != Backend::Refuses;
+        self.inner.open.send_if_modified(|was| std::mem::replace(was, open) != open);
+    }
+
+    /// A connection that a Service's address has handed to this pod.
+    pub fn take(&self, stream: TcpStream) {
+        begin(stream, self.inner.name.clone(), self.inner.life.subscribe());
+    }
+}
+
+fn begin(stream: TcpStream, pod: Arc<str>, life: watch::Receiver<Life>) {
+    tokio::spawn(async move { connection::serve(stream, &pod, life).await });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::addresses::Block;
+    use super::*;
+
+    const PORT: u16 = 18_080;
+    const SOON: Duration = Duration::from_millis(200);
+
+    struct Pod {
+        server: PodServer,
+        address: SocketAddr,
+        _block: Block,
+    }
+
+    async fn running() -> Pod {
+        let block = Block::claim().unwrap();
+        let address = SocketAddr::new(block.pod(0, 0), PORT);
+        let server = PodServer::new("web-1", address.ip(), &[PORT]);
+        server.born();
+        server.behave(Backend::Answers);
+        tokio::time::sleep(SOON / 4).await;
+        Pod { server, address, _block: block }
+    }
+
+    async fn ask(stream: &mut TcpStream) -> Option<String> {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.ok()?;
+        hear(stream).await
+    }
+
+    /// What comes soon; `None`: nothing. An end is an empty word.
+    async fn hear(stream: &mut TcpStream) -> Option<String> {
+        let mut buffer = [0; 1024];
+        let read = tokio::time::timeout(SOON, stream.read(&mut buffer)).await.ok()?;
+        Some(read.map_or("reset".to_owned(), |length| String::from_utf8_lossy(&buffer[..length]).into_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_pod_says_its_name_on_one_connection_after_the_other() {
+        let pod = running().await;
+        let mut stream = TcpStream::connect(pod.address).await.unwrap();
+        for _ in 0..3 {
+            let said = ask(&mut stream).await.unwrap();
+            assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("X-Backend: web-1\r\n"), "{said}");
+            assert!(said.ends_with("\r\n\r\nweb-1\n"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frozen_pod_is_silent_and_answers_late_after_the_thaw() {
+        let pod = running().await;
+        let mut old = TcpStream::connect(pod.address).await.unwrap();
+        pod.server.behave(Backend::Hangs);
+        let mut new = TcpStream::connect(pod.address).await.expect("what hangs does not refuse");
+        assert_eq!(ask(&mut old).await, None);
+        assert_eq!(ask(&mut new).await, None);
+        pod.server.behave(Backend::Answers);
+        assert!(hear(&mut old).await.unwrap().contains("200 OK"));
+        assert!(hear(&mut new).await.unwrap().contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_was_started_anew_knows_nothing_of_old_connections() {
+        let pod = running().await;
+        let mut stream = TcpStream::connect(pod.address).await.unwrap();
+        assert!(ask(&mut stream).await.unwrap().contains("200 OK"));
+        pod.server.behave(Backend::Hangs);
+        assert_eq!(ask(&mut stream).await, None);
+        pod.server.born();
+        pod.server.behave(Backend::Answers);
+        assert_eq!(hear(&mut stream).await.unwrap(), "reset");
+        let mut fresh = TcpStream::connect(pod.address).await.unwrap();
+        assert!(ask(&mut fresh).await.unwrap().contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn a_stopped_pod_refuses_and_a_dropped_one_frees_its_port() {
+        let pod = running().await;
+        let mut stream = TcpStream::connect(pod.address).await.unwrap();
+        assert!(ask(&mut stream).await.is_some());
+        pod.server.behave(Backend::Refuses);
+        assert_eq!(hear(&mut stream).await.unwrap(), "reset");
+        tokio::time::sleep(SOON / 4).await;
+        let refused = TcpStream::connect(pod.address).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        pod.server.behave(Backend::Hangs);
+        tokio::time::sleep(SOON / 4).await;
+        TcpStream::connect(pod.address).await.expect("hangs again, as a dead node's pods do");
+        drop(pod.server);
+        tokio::time::sleep(SOON / 4).await;
+        tokio::net::TcpListener::bind(pod.address).await.expect("the port is free");
+    }
+}

@@ -1,0 +1,105 @@
+//! A Service's address: every new connection is handed to one of the pods that the asking node's kube-proxy knows to be ready.
+//!
+//! As with kube-proxy's address translation, the client then speaks with the pod itself: there is no second connection behind the first.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::draws::Draws;
+use super::listener::listen;
+use super::pod::PodServer;
+
+/// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who asks from no node (a person with curl).
+pub type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
+
+/// One port of a Service. It is closed when this is dropped.
+#[derive(Debug)]
+pub struct ServiceProxy {
+    routes: Arc<Mutex<Routes>>,
+    open: watch::Sender<bool>,
+    _door: AbortOnDropHandle<()>,
+}
+
+impl ServiceProxy {
+    /// Listens as soon as there is somewhere to send to. Needs a runtime.
+    pub fn new(address: SocketAddr, seed: u64) -> Self {
+        let routes = Arc::new(Mutex::new(Routes::new()));
+        let open = watch::Sender::new(false);
+        let (known, mut draws) = (routes.clone(), Draws::new(seed));
+        let take = move |stream| hand_on(stream, &known.lock().expect("no holder panics"), &mut draws);
+        let door = AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
+        Self { routes, open, _door: door }
+    }
+
+    /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses.
+    pub fn route(&self, routes: Routes) {
+        let open = routes.values().any(|pods| !pods.is_empty());
+        *self.routes.lock().expect("no holder panics") = routes;
+        self.open.send_if_modified(|was| std::mem::replace(was, open) != open);
+    }
+}
+
+fn hand_on(stream: TcpStream, routes: &Routes, draws: &mut Draws) {
+    let asker = stream.peer_addr().ok().map(|peer| peer.ip());
+    let pods = routes.get(&asker).or_else(|| routes.get(&None));
+    match pods.and_then(|pods| draws.choose(pods)) {
+        Some(pod) => pod.take(stream),
+        // kube-proxy refuses; once a connection is accepted a reset is the nearest to that.
+        None => drop(socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpSocket;
+
+    use super::super::addresses::Block;
+    use super::*;
+    use crate::model::Backend;
+
+    async fn ask(from: IpAddr, to: SocketAddr) -> std::io::Result<String> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        let mut stream = socket.connect(to).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await?;
+        Ok(said.lines().last().unwrap_or_default().to_owned())
+    }
+
+    fn pod(block: &Block, number: usize) -> PodServer {
+        let pod = PodServer::new(&format!("web-{number}"), block.pod(0, number), &[]);
+        pod.behave(Backend::Answers);
+        pod
+    }
+
+    #[tokio::test]
+    async fn connections_are_spread_over_what_the_asking_nodes_proxy_knows() {
+        let block = Block::claim().unwrap();
+        let address = SocketAddr::new(block.service(1), 18_081);
+        let proxy = ServiceProxy::new(address, 7);
+        let (here, there) = (block.node(0), block.node(1));
+        let refused = ask(here, address).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "nobody knows a pod");
+        let (one, two) = (pod(&block, 1), pod(&block, 2));
+        proxy.route([(Some(here), vec![one.clone(), two.clone()]), (Some(there), vec![two]), (None, vec![one])].into());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for _ in 0..100 {
+            *counts.entry(ask(here, address).await.unwrap()).or_default() += 1;
+        }
+        assert!(counts.len() == 2 && counts.values().all(|count| *count >= 25), "{counts:?}");
+        assert_eq!(ask(there, address).await.unwrap(), "web-2");
+        assert_eq!(ask("127.0.0.1".parse().unwrap(), address).await.unwrap(), "web-1");
+        proxy.route(Routes::new());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ask(here, address).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+}

@@ -1,0 +1,59 @@
+//! Events, in whole seconds as Kubernetes' own.
+
+use serde_json::{Value, json};
+
+use crate::embedded::store::object;
+
+/// What an event says.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// `Normal` or `Warning`.
+    pub kind: &'a str,
+    /// One word: `NodeNotReady`.
+    pub reason: &'a str,
+    /// For people.
+    pub message: &'a str,
+    /// Which component.
+    pub by: &'a str,
+    /// On which host; empty: none.
+    pub host: &'a str,
+}
+
+impl<'a> Said<'a> {
+    /// That all goes its way.
+    pub fn normal(reason: &'a str, message: &'a str, by: &'a str) -> Self {
+        Self { kind: "Normal", reason, message, by, host: "" }
+    }
+
+    /// That something is amiss.
+    pub fn warning(reason: &'a str, message: &'a str, by: &'a str) -> Self {
+        Self { kind: "Warning", ..Self::normal(reason, message, by) }
+    }
+
+    /// On a host.
+    pub fn on(self, host: &'a str) -> Self {
+        Self { host, ..self }
+    }
+}
+
+/// An event about an object. Those about what lies in no namespace lie in `default`. `serial` makes its name its own.
+pub fn new(about: &Value, said: Said<'_>, at: jiff::Timestamp, serial: u64) -> Value {
+    let (name, namespace) = (object::name(about), object::namespace(about));
+    let lies_in = if namespace.is_empty() { "default" } else { namespace };
+    let mut involved = json!({"kind": about["kind"], "name": name, "uid": object::uid(about)});
+    if !namespace.is_empty() {
+        involved["namespace"] = namespace.into();
+        involved["apiVersion"] = about["apiVersion"].clone();
+    }
+    let mut source = json!({"component": said.by});
+    if !said.host.is_empty() {
+        source["host"] = said.host.into();
+    }
+    let seconds = object::timestamp(at);
+    json!({
+        "metadata": {"name": format!("{name}.{:016x}", at.as_nanosecond() as u64 ^ serial << 56), "namespace": lies_in},
+        "involvedObject": involved, "reason": said.reason, "message": said.message, "source": source,
+        "firstTimestamp": seconds, "lastTimestamp": seconds, "count": 1, "type": said.kind, "eventTime": null,
+        "reportingComponent": said.by, "reportingInstance": said.host,
+    })
+}

@@ -1,0 +1,58 @@
+//! Leases: nodes' heartbeats and leaders' locks.
+
+use serde_json::{Value, json};
+
+use crate::embedded::store::object;
+
+/// A node's Lease.
+pub fn of_node(node: &str, seconds: u64, at: jiff::Timestamp) -> Value {
+    json!({
+        "metadata": {"name": node, "namespace": "kube-node-lease"},
+        "spec": {"holderIdentity": node, "leaseDurationSeconds": seconds, "renewTime": object::micro_timestamp(at)},
+    })
+}
+
+/// A leader's lock that nobody holds yet.
+pub fn of_leader(component: &str) -> Value {
+    json!({
+        "metadata": {"name": component, "namespace": "kube-system"},
+        "spec": {"holderIdentity": "", "leaseDurationSeconds": 15, "leaseTransitions": 0},
+    })
+}
+
+/// It is renewed.
+pub fn renew(lease: &mut Value, at: jiff::Timestamp) {
+    lease["spec"]["renewTime"] = object::micro_timestamp(at).into();
+}
+
+/// It has another holder; none, when it was given back.
+pub fn pass_on(lease: &mut Value, holder: Option<&str>, at: jiff::Timestamp) {
+    let spec = &mut lease["spec"];
+    if let Some(holder) = holder {
+        // What was never held is acquired without a transition.
+        let transitions = spec["leaseTransitions"].as_u64().unwrap_or(0);
+        let first = spec["acquireTime"].is_null();
+        spec["leaseTransitions"] = if first { transitions } else { transitions + 1 }.into();
+        spec["acquireTime"] = object::micro_timestamp(at).into();
+        spec["holderIdentity"] = holder.into();
+    } else {
+        spec["holderIdentity"] = "".into();
+    }
+    renew(lease, at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_that_follows_another_is_a_transition() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let mut lease = of_leader("kube-scheduler");
+        pass_on(&mut lease, Some("a"), at);
+        assert_eq!(lease["spec"]["leaseTransitions"], 0);
+        pass_on(&mut lease, None, at);
+        pass_on(&mut lease, Some("b"), at);
+        assert_eq!((&lease["spec"]["leaseTransitions"], &lease["spec"]["holderIdentity"]), (&1.into(), &"b".into()));
+    }
+}

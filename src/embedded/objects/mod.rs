@@ -1,0 +1,111 @@
+//! The objects of the embedded cluster as JSON: what kubelets, controllers and kubeadm would write.
+
+pub mod deployment;
+pub mod endpoints;
+pub mod event;
+pub mod lease;
+pub mod node;
+pub mod pod;
+pub mod replica_set;
+pub mod system;
+
+use serde_json::{Map, Value, json};
+
+use super::store::object;
+
+/// Labels that a map selects with, and those of an object: whether every one of the former is among the latter. None selects nothing.
+pub fn selects(selector: &Value, labels: &Value) -> bool {
+    let wanted = selector.as_object().filter(|wanted| !wanted.is_empty());
+    wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
+/// A reference from what is owned to its controller.
+pub fn owned_by(owner: &Value) -> Value {
+    json!([{
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": object::name(owner), "uid": object::uid(owner),
+        "controller": true, "blockOwnerDeletion": true,
+    }])
+}
+
+/// Whether an object's controller is this one.
+pub fn is_owned_by(owned: &Value, owner: &Value) -> bool {
+    let references = owned["metadata"]["ownerReferences"].as_array();
+    references.is_some_and(|all| {
+        all.iter().any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"])
+    })
+}
+
+/// A condition of a status; set, its `lastTransitionTime` moves only when its status does.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition<'a> {
+    /// Its type.
+    pub kind: &'a str,
+    /// `True`, `False` or `Unknown`.
+    pub status: &'a str,
+    /// Its reason; empty: none.
+    pub reason: &'a str,
+    /// Words for people; empty: none.
+    pub message: &'a str,
+    /// When it was seen so.
+    pub at: jiff::Timestamp,
+    /// Which field says when it was seen last, where the kind has one.
+    pub seen: Option<&'static str>,
+}
+
+impl Condition<'_> {
+    /// Puts it among a status' conditions.
+    pub fn set(&self, object: &mut Value) {
+        let at = object::timestamp(self.at);
+        let status = object::map_mut(object, "status");
+        let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+        let Some(list) = conditions.as_array_mut() else { return };
+        let before = list.iter().position(|condition| condition["type"] == self.kind);
+        let since = before.filter(|place| list[*place]["status"] == self.status);
+        let since = since.map_or(Value::from(at.clone()), |place| list[place]["lastTransitionTime"].clone());
+        let mut new = Map::new();
+        new.insert("type".into(), self.kind.into());
+        new.insert("status".into(), self.status.into());
+        if let Some(seen) = self.seen {
+            new.insert(seen.into(), at.into());
+        }
+        new.insert("lastTransitionTime".into(), since);
+        for (field, text) in [("reason", self.reason), ("message", self.message)] {
+            if !text.is_empty() {
+                new.insert(field.into(), text.into());
+            }
+        }
+        match before {
+            Some(place) => list[place] = new.into(),
+            None => list.push(new.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_needs_all_of_its_labels() {
+        let labels = json!({"app": "web", "tier": "front"});
+        assert!(selects(&json!({"app": "web"}), &labels));
+        assert!(!selects(&json!({"app": "web", "tier": "back"}), &labels));
+        assert!(!selects(&json!({}), &labels) && !selects(&Value::Null, &labels));
+    }
+
+    #[test]
+    fn a_transition_is_when_the_status_changed() {
+        let at = |second: i64| jiff::Timestamp::from_second(1_790_000_000 + second).unwrap();
+        let mut object = json!({});
+        let condition =
+            |status, at| Condition { kind: "Ready", status, reason: "R", message: "", at, seen: Some("lastHeartbeatTime") };
+        condition("True", at(0)).set(&mut object);
+        condition("True", at(5)).set(&mut object);
+        let ready = object["status"]["conditions"][0].clone();
+        assert_eq!(ready["lastTransitionTime"], object::timestamp(at(0)));
+        assert_eq!(ready["lastHeartbeatTime"], object::timestamp(at(5)));
+        condition("Unknown", at(9)).set(&mut object);
+        assert_eq!(object["status"]["conditions"][0]["lastTransitionTime"], object::timestamp(at(9)));
+        assert_eq!(object["status"]["conditions"].as_array().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,173 @@
+//! Nodes, as kind's look; what names the machine says that it is a model.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::Condition;
+use crate::embedded::store::object;
+use crate::model::{NodeSpec, Taint};
+use crate::timeline::{NodeRole, Ready};
+
+/// The label of a control-plane node.
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// What of a node's status a kubelet reports besides Ready: type, reason and message while all is well.
+const PRESSURES: [(&str, &str, &str); 3] = [
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+];
+
+/// What a node is.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeFacts<'a> {
+    /// As the model has it.
+    pub spec: &'a NodeSpec,
+    /// Its address.
+    pub address: IpAddr,
+    /// The addresses of its pods.
+    pub pod_cidr: &'a str,
+    /// Its kubelet's version.
+    pub version: &'a str,
+}
+
+/// Kubernetes' name for the processor of this machine.
+pub fn processor() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// A node that is ready.
+pub fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
+    let (name, processor) = (&facts.spec.name, processor());
+    let resources = json!({"cpu": "8", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"});
+    let mut node = json!({
+        "metadata": {
+            "name": name,
+            "labels": {
+                "beta.kubernetes.io/arch": processor, "beta.kubernetes.io/os": "linux",
+                "kubernetes.io/arch": processor, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux",
+            },
+            "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
+        },
+        "spec": {"podCIDR": facts.pod_cidr, "podCIDRs": [facts.pod_cidr], "providerID": format!("outage://embedded/{name}")},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": facts.address.to_string()}, {"type": "Hostname", "address": name}],
+            "capacity": resources, "allocatable": resources,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "nodeInfo": {
+                "architecture": processor, "operatingSystem": "linux", "osImage": "a model, no machine", "kernelVersion": "none",
+                "containerRuntimeVersion": format!("outage://{}", env!("CARGO_PKG_VERSION")), "kubeletVersion": facts.version,
+                "kubeProxyVersion": "", "bootID": "", "machineID": "", "systemUUID": "",
+            },
+        },
+    });
+    if facts.spec.role == NodeRole::ControlPlane {
+        node["metadata"]["labels"][CONTROL_PLANE] = "".into();
+    }
+    if facts.spec.tainted {
+        node["spec"]["taints"] = json!([{"key": CONTROL_PLANE, "effect": "NoSchedule"}]);
+    }
+    if !facts.spec.zone.is_empty() {
+        node["metadata"]["labels"]["topology.kubernetes.io/zone"] = facts.spec.zone.as_str().into();
+    }
+    report(&mut node, Ready::True, at);
+    node
+}
+
+/// A kubelet posts its status.
+pub fn report(node: &mut Value, ready: Ready, at: jiff::Timestamp) {
+    for (kind, reason, message) in PRESSURES {
+        beat(kind, "False", reason, message, at).set(node);
+    }
+    match ready {
+        Ready::True => beat("Ready", "True", "KubeletReady", "kubelet is posting ready status", at).set(node),
+        _ => beat("Ready", "False", "KubeletNotReady", "container runtime network not ready", at).set(node),
+    }
+}
+
+/// The node lifecycle controller gives a silent kubelet up.
+pub fn lose(node: &mut Value, at: jiff::Timestamp) {
+    for kind in PRESSURES.iter().map(|(kind, ..)| *kind).chain(["Ready"]) {
+        let seen = last_beat(node, kind);
+        let message = "Kubelet stopped posting node status.";
+        Condition { kind, status: "Unknown", reason: "NodeStatusUnknown", message, at, seen: None }.set(node);
+        put_beat(node, kind, seen);
+    }
+}
+
+fn beat<'a>(kind: &'a str, status: &'a str, reason: &'a str, message: &'a str, at: jiff::Timestamp) -> Condition<'a> {
+    Condition { kind, status, reason, message, at, seen: Some("lastHeartbeatTime") }
+}
+
+fn condition_mut<'a>(node: &'a mut Value, kind: &str) -> Option<&'a mut Value> {
+    node["status"]["conditions"].as_array_mut()?.iter_mut().find(|condition| condition["type"] == kind)
+}
+
+fn last_beat(node: &mut Value, kind: &str) -> Value {
+    condition_mut(node, kind).map_or(Value::Null, |condition| condition["lastHeartbeatTime"].clone())
+}
+
+/// What was heard last stays what was heard last.
+fn put_beat(node: &mut Value, kind: &str, seen: Value) {
+    if let Some(condition) = condition_mut(node, kind) {
+        condition["lastHeartbeatTime"] = seen;
+    }
+}
+
+/// A taint of the node lifecycle controller comes or goes.
+pub fn taint(node: &mut Value, taint: Taint, present: bool, at: jiff::Timestamp) {
+    let spec = object::map_mut(node, "spec");
+    let mut taints = spec.get("taints").and_then(Value::as_array).cloned().unwrap_or_default();
+    taints.retain(|have| have["key"] != taint.key() || have["effect"] != taint.effect());
+    if present {
+        taints.push(json!({"key": taint.key(), "effect": taint.effect(), "timeAdded": object::timestamp(at)}));
+    }
+    match taints.is_empty() {
+        true => drop(spec.shift_remove("taints")),
+        false => drop(spec.insert("taints".into(), taints.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(1_790_000_000 + second).unwrap()
+    }
+
+    fn node(role: NodeRole) -> Value {
+        let spec = NodeSpec::new("a", role);
+        new(NodeFacts { spec: &spec, address: "127.64.0.2".parse().unwrap(), pod_cidr: "127.64.1.0/24", version: "v1.34.0" }, at(0))
+    }
+
+    fn ready(node: &Value) -> &Value {
+        node["status"]["conditions"].as_array().unwrap().iter().find(|condition| condition["type"] == "Ready").unwrap()
+    }
+
+    #[test]
+    fn a_silent_node_is_unknown_and_its_last_heartbeat_stays() {
+        let mut node = node(NodeRole::Worker);
+        report(&mut node, Ready::True, at(5));
+        lose(&mut node, at(9));
+        assert_eq!((&ready(&node)["status"], &ready(&node)["reason"]), (&"Unknown".into(), &"NodeStatusUnknown".into()));
+        assert_eq!(ready(&node)["lastHeartbeatTime"], object::timestamp(at(5)));
+        assert_eq!(ready(&node)["lastTransitionTime"], object::timestamp(at(9)));
+        report(&mut node, Ready::True, at(20));
+        assert_eq!(ready(&node)["status"], "True");
+    }
+
+    #[test]
+    fn taints_come_beside_the_control_planes_own_and_go() {
+        let mut node = node(NodeRole::ControlPlane);
+        taint(&mut node, Taint::UnreachableNoExecute, true, at(1));
+        taint(&mut node, Taint::UnreachableNoExecute, true, at(2));
+        assert_eq!(node["spec"]["taints"].as_array().unwrap().len(), 2);
+        taint(&mut node, Taint::UnreachableNoExecute, false, at(3));
+        assert_eq!(node["spec"]["taints"], json!([{"key": CONTROL_PLANE, "effect": "NoSchedule"}]));
+    }
+}

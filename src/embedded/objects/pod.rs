@@ -1,0 +1,252 @@
+//! Pods: from a template or a client's wish to one that runs.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Condition;
+use crate::embedded::store::object;
+use crate::model::{NodeId, PodSpec, Spread, Tolerates};
+
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// What the admission plugin DefaultTolerationSeconds gives.
+const DEFAULT_TOLERATION_SECONDS: u64 = 300;
+const SERVICE_ACCOUNT: &str = "default";
+
+/// What admission adds to a pod: the default tolerations and the service account. Idempotent.
+pub fn admit(pod: &mut Value) {
+    let spec = object::map_mut(pod, "spec");
+    let account = spec.get("serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    let account = account.unwrap_or(SERVICE_ACCOUNT).to_owned();
+    spec.insert("serviceAccountName".into(), account.clone().into());
+    spec.insert("serviceAccount".into(), account.into());
+    for (field, default) in [("restartPolicy", "Always"), ("dnsPolicy", "ClusterFirst"), ("schedulerName", "default-scheduler")] {
+        spec.entry(field).or_insert_with(|| default.into());
+    }
+    spec.entry("terminationGracePeriodSeconds").or_insert_with(|| 30.into());
+    let mut tolerations = spec.get("tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
+    for key in [NOT_READY, UNREACHABLE] {
+        if !tolerations.iter().any(|toleration| tolerates(toleration, key, "NoExecute")) {
+            tolerations.push(json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": DEFAULT_TOLERATION_SECONDS,
+            }));
+        }
+    }
+    spec.insert("tolerations".into(), tolerations.into());
+    let status = object::map_mut(pod, "status");
+    status.entry("phase").or_insert_with(|| "Pending".into());
+    status.entry("qosClass").or_insert_with(|| "Burstable".into());
+}
+
+fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
+    let same = |field: &str, wanted: &str| toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted);
+    same("key", key) && same("effect", effect)
+}
+
+/// A pod of a ReplicaSet.
+pub fn of_replica_set(set: &Value, suffix: &str) -> Value {
+    let template = &set["spec"]["template"];
+    let set_name = object::name(set);
+    let mut pod = json!({
+        "metadata": {
+            "name": format!("{set_name}-{suffix}"), "generateName": format!("{set_name}-"), "namespace": object::namespace(set),
+            "labels": template["metadata"]["labels"], "ownerReferences": super::owned_by(set),
+        },
+        "spec": template["spec"],
+    });
+    if template["metadata"]["annotations"].is_object() {
+        pod["metadata"]["annotations"] = template["metadata"]["annotations"].clone();
+    }
+    admit(&mut pod);
+    pod
+}
+
+/// What the model needs to know of a pod (or of a template, which has the same shape). `None` where no node has the labels that it
+/// asks for.
+pub fn to_model(pod: &Value, nodes: &[(NodeId, Value)]) -> Option<PodSpec> {
+    let spec = &pod["spec"];
+    let default = PodSpec::default();
+    let named = |name: &str| nodes.iter().find(|(_, node)| object::name(node) == name).map(|(id, _)| *id);
+    let wanted = &spec["nodeSelector"];
+    let selected = wanted.as_object().is_some_and(|labels| !labels.is_empty());
+    let fitting = nodes.iter().filter(|(_, node)| super::selects(wanted, &node["metadata"]["labels"])).map(|(id, _)| *id);
+    let only_on: Vec<NodeId> = if selected { fitting.collect() } else { Vec::new() };
+    if selected && only_on.is_empty() {
+        return None;
+    }
+    let tolerations = || spec["tolerations"].as_array().into_iter().flatten();
+    Some(PodSpec {
+        tolerates_not_ready: tolerated(tolerations(), NOT_READY),
+        tolerates_unreachable: tolerated(tolerations(), UNREACHABLE),
+        tolerates_control_plane: tolerations().any(|toleration| tolerates(toleration, CONTROL_PLANE, "NoSchedule")),
+        spread: if keeps_apart(spec) { Spread::Require } else { Spread::Prefer },
+        pinned: spec["nodeName"].as_str().and_then(named),
+        only_on,
+        stops_in: default.stops_in.min(Duration::from_secs(spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30))),
+        ..default
+    })
+}
+
+/// How long a taint of the node lifecycle controller is tolerated: the shortest of those that match.
+fn tolerated<'a>(tolerations: impl Iterator<Item = &'a Value>, key: &str) -> Tolerates {
+    let matching: Vec<&Value> = tolerations.filter(|toleration| tolerates(toleration, key, "NoExecute")).collect();
+    let seconds = matching.iter().filter_map(|toleration| toleration["tolerationSeconds"].as_i64()).min();
+    match (matching.is_empty(), seconds) {
+        (true, _) => Tolerates::For(Duration::from_secs(DEFAULT_TOLERATION_SECONDS)),
+        (false, None) => Tolerates::Forever,
+        (false, Some(seconds)) => Tolerates::For(Duration::from_secs(seconds.max(0) as u64)),
+    }
+}
+
+/// Whether no two of these pods may be on one node.
+fn keeps_apart(spec: &Value) -> bool {
+    let terms = &spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    terms.as_array().is_some_and(|terms| terms.iter().any(|term| term["topologyKey"] == "kubernetes.io/hostname"))
+}
+
+/// The scheduler chose a node.
+pub fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
+    pod["spec"]["nodeName"] = node.into();
+    condition("PodScheduled", true, at).set(pod);
+}
+
+/// The scheduler found no node.
+pub fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
+    Condition { kind: "PodScheduled", status: "False", reason: "Unschedulable", message, at, seen: None }.set(pod);
+}
+
+/// The kubelet has started its containers.
+pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp) {
+    let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().map_or(0, |count| count + 1);
+    let began = object::timestamp(at);
+    let statuses: Vec<Value> = pod["spec"]["containers"].as_array().into_iter().flatten().map(|container| {
+        json!({
+            "name": container["name"], "image": container["image"], "imageID": container["image"], "started": true, "ready": false,
+            "containerID": format!("outage://{}/{restarts}", object::uid(pod)), "restartCount": restarts,
+            "lastState": {}, "state": {"running": {"startedAt": began}},
+        })
+    }).collect();
+    let status = object::map_mut(pod, "status");
+    status.insert("phase".into(), "Running".into());
+    status.insert("hostIP".into(), host.to_string().into());
+    status.insert("hostIPs".into(), json!([{"ip": host.to_string()}]));
+    status.insert("podIP".into(), address.to_string().into());
+    status.insert("podIPs".into(), json!([{"ip": address.to_string()}]));
+    status.entry("startTime").or_insert_with(|| began.into());
+    status.insert("containerStatuses".into(), statuses.into());
+    condition("PodReadyToStartContainers", true, at).set(pod);
+    condition("Initialized", true, at).set(pod);
+}
+
+/// Its kubelet says whether it is ready.
+pub fn report(pod: &mut Value, ready: bool, at: jiff::Timestamp) {
+    condition("ContainersReady", ready, at).set(pod);
+    condition("Ready", ready, at).set(pod);
+    for status in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
+        status["ready"] = ready.into();
+    }
+}
+
+/// The node lifecycle controller has given up its node.
+pub fn lose(pod: &mut Value, at: jiff::Timestamp) {
+    condition("Ready", false, at).set(pod);
+}
+
+fn condition(kind: &'static str, so: bool, at: jiff::Timestamp) -> Condition<'static> {
+    let status = if so { "True" } else { "False" };
+    let reason = if !so && kind.ends_with("Ready") { "ContainersNotReady" } else { "" };
+    Condition { kind, status, reason, message: "", at, seen: None }
+}
+
+/// Its deletion was asked for.
+pub fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
+    if object::is_deleted(pod) {
+        return;
+    }
+    let meta = object::meta_mut(pod);
+    let deadline = at.checked_add(Duration::from_secs(grace)).unwrap_or(at);
+    meta.insert("deletionTimestamp".into(), object::timestamp(deadline).into());
+    meta.insert("deletionGracePeriodSeconds".into(), grace.into());
+}
+
+/// The ports on which its containers listen.
+pub fn container_ports(pod: &Value) -> Vec<u16> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let tcp = ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
+    tcp.filter_map(|port| port["containerPort"].as_u64()?.try_into().ok()).collect()
+}
+
+/// The container port that a Service's `targetPort` means: a number itself, a name that of the port with this name.
+pub fn target_port(pod: &Value, target: &Value) -> Option<u16> {
+    if let Some(number) = target.as_u64() {
+        return number.try_into().ok();
+    }
+    let name = target.as_str()?;
+    let containers = pod["spec"]["containers"].as_array()?.iter();
+    let mut ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    ports.find(|port| port["name"] == name)?["containerPort"].as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes() -> Vec<(NodeId, Value)> {
+        let node = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+        vec![(NodeId(0), node("cp", json!({CONTROL_PLANE: ""}))), (NodeId(1), node("w", json!({})))]
+    }
+
+    #[test]
+    fn admission_gives_the_default_tolerations_once() {
+        let mut pod = json!({"spec": {"tolerations": [{"key": UNREACHABLE, "operator": "Exists", "tolerationSeconds": 5}]}});
+        admit(&mut pod);
+        let once = pod.clone();
+        admit(&mut pod);
+        assert_eq!(pod, once);
+        let spec = to_model(&pod, &nodes()).unwrap();
+        assert_eq!(spec.tolerates_unreachable, Tolerates::For(Duration::from_secs(5)));
+        assert_eq!(spec.tolerates_not_ready, Tolerates::For(Duration::from_secs(300)));
+        assert!(!spec.tolerates_control_plane);
+    }
+
+    #[test]
+    fn what_tolerates_everything_stays_for_ever_and_everywhere() {
+        let pod = json!({"spec": {"tolerations": [{"operator": "Exists"}]}});
+        let spec = to_model(&pod, &nodes()).unwrap();
+        assert_eq!((spec.tolerates_unreachable, spec.tolerates_control_plane), (Tolerates::Forever, true));
+    }
+
+    #[test]
+    fn a_selector_that_no_node_fits_fits_none() {
+        let pod = |labels: Value| json!({"spec": {"nodeSelector": labels}});
+        assert_eq!(to_model(&pod(json!({CONTROL_PLANE: ""})), &nodes()).unwrap().only_on, [NodeId(0)]);
+        assert_eq!(to_model(&pod(json!({"disk": "fast"})), &nodes()), None);
+        assert!(to_model(&pod(json!({})), &nodes()).unwrap().only_on.is_empty());
+    }
+
+    #[test]
+    fn a_port_is_found_by_number_and_by_name() {
+        let pod = json!({"spec": {"containers": [{"ports": [{"name": "http", "containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]}]}});
+        assert_eq!(container_ports(&pod), [80]);
+        assert_eq!(target_port(&pod, &"http".into()), Some(80));
+        assert_eq!(target_port(&pod, &8080.into()), Some(8080));
+        assert_eq!(target_port(&pod, &"grpc".into()), None);
+    }
+
+    #[test]
+    fn a_pod_that_is_started_again_counts_it() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let mut pod = json!({"spec": {"containers": [{"name": "a", "image": "i"}]}});
+        let ip: IpAddr = "127.64.1.2".parse().unwrap();
+        start(&mut pod, ip, ip, at);
+        report(&mut pod, true, at);
+        assert_eq!((&pod["status"]["phase"], &pod["status"]["containerStatuses"][0]["ready"]), (&"Running".into(), &true.into()));
+        start(&mut pod, ip, ip, at);
+        assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
+        assert_eq!(pod["status"]["containerStatuses"][0]["ready"], false);
+    }
+}

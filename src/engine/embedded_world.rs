@@ -1,0 +1,177 @@
+//! The embedded cluster as a run's world: faults act on the model, probers ask from this process, by a node's address.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ledger::{Access, Obligation};
+use super::placement::Place;
+use super::recover::NAMESPACE_REMOVAL;
+use super::target::Node;
+use super::tenant::{Party, Tenant};
+use super::trouble::Trouble;
+use super::world::{Progress, Readiness, World};
+use crate::agent::{self, AgentHandle, AgentMessage};
+use crate::embedded::{Action, Embedded, NodeId};
+use crate::experiment::{Experiment, Fault, From, Target};
+use crate::timeline::{FaultPhase, Record};
+
+/// An embedded cluster.
+pub struct EmbeddedWorld<'a> {
+    /// The run in it.
+    pub tenant: Tenant<'a>,
+    /// The cluster.
+    pub embedded: &'a Embedded,
+}
+
+impl EmbeddedWorld<'_> {
+    fn node(&self, name: &str) -> Result<NodeId, Trouble> {
+        self.embedded.node(name).ok_or_else(|| Trouble::refused(format!("the embedded cluster has no node {name}")))
+    }
+
+    async fn act(&self, action: Action) -> Result<(), Trouble> {
+        self.embedded.act(action).await.map_err(Trouble::failed_by)
+    }
+}
+
+/// What stands for a container engine's address in an entry of the ledger.
+pub const ENGINE: &str = "embedded";
+
+/// Refuses what the model can't show, before anything is made.
+pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
+    let pods = experiment.probes.iter().find(|probe| matches!(probe.from, From::Pod { .. }));
+    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))
+}
+
+/// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one.
+pub fn with_reachable_ports(experiment: &Experiment, embedded: &Embedded) -> Experiment {
+    let mut experiment = experiment.clone();
+    for probe in &mut experiment.probes {
+        match probe.ask.target_mut() {
+            Target::Service { port: Some(port), .. } | Target::Pod { port, .. } => *port = embedded.port(*port),
+            Target::Service { port: None, .. } | Target::Address { .. } => {}
+        }
+    }
+    experiment
+}
+
+/// What a fault does to the model, and what is seen when it is done.
+fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
+    match fault {
+        Fault::NodeStop { grace, .. } => (Action::Stop { node, grace: *grace }, "node off"),
+        Fault::NodeKill { .. } => (Action::Kill { node }, "node off"),
+        Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
+        Fault::NodeDisconnect { .. } => (Action::Disconnect { node }, "cable cut"),
+        Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
+    }
+}
+
+/// What takes it back, and what is seen then.
+fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
+    match fault {
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } => (Action::Start { node }, "node started"),
+        Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
+        Fault::NodeDisconnect { .. } => (Action::Reconnect { node }, "cable plugged in"),
+        Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
+    }
+}
+
+/// What the undo does, for people.
+pub fn describe(fault: &Fault, node: &str) -> String {
+    match fault {
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } => format!("start node {node} of the model"),
+        Fault::NodePause { .. } => format!("thaw node {node} of the model"),
+        Fault::NodeDisconnect { .. } => format!("plug in the cable of node {node} of the model"),
+        Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
+    }
+}
+
+/// Starts a prober on a thread of this process.
+fn start(party: Party, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle, Trouble> {
+    let address = party.node.and_then(|node| node.address?.parse().ok());
+    match &party.place {
+        Place::Pod { .. } => Err(no_pods_network(&party.probes[0].header.name)),
+        Place::Node { .. } | Place::Host => {
+            agent::local::start_from(address, party.probes, party.control, out).map_err(Trouble::failed_by)
+        }
+    }
+}
+
+/// A probe from a pod's network: the model's pods have none of their own, and no DNS.
+fn no_pods_network(probe: &str) -> Trouble {
+    let text = format!("probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS");
+    Trouble::refused(text)
+        .hint("it can ask `from: {node: {role: control-plane}}`; --cluster kind runs the experiment as it is in a kind cluster")
+}
+
+impl World for EmbeddedWorld<'_> {
+    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+        self.tenant.nodes().await
+    }
+
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+        self.tenant.watch(out).await
+    }
+
+    fn workload_obligation(&self) -> Option<Obligation> {
+        let namespace = || Obligation::Namespace { name: self.tenant.namespace.clone(), access: Access::Embedded };
+        (!self.tenant.workload.is_empty()).then(namespace)
+    }
+
+    fn probers_obligation(&self) -> Option<Obligation> {
+        None
+    }
+
+    async fn create_workload(&self) -> Result<(), Trouble> {
+        self.tenant.create_workload().await
+    }
+
+    async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
+        self.tenant.workload_readiness().await
+    }
+
+    async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+        self.tenant.start_probes(at_risk, async |party| start(party, out.clone())).await
+    }
+
+    async fn stop_probes(&mut self) {
+        self.tenant.stop_probes().await;
+    }
+
+    async fn stop_watching(&mut self) {
+        self.tenant.stop_watching().await;
+    }
+
+    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, _dead_man: Duration) -> Result<Obligation, Trouble> {
+        self.node(&node.name)?;
+        Ok(Obligation::Modelled { step, node: node.name.clone(), fault: fault.clone() })
+    }
+
+    async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        let Obligation::Modelled { node, fault, .. } = obligation else { return Err(obligation.is_no_fault_here()) };
+        let (action, seen) = harm(fault, self.node(node)?);
+        progress(FaultPhase::Requested, String::new());
+        self.act(action).await?;
+        progress(FaultPhase::Returned, String::new());
+        progress(FaultPhase::Confirmed, seen.into());
+        Ok(())
+    }
+
+    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        match obligation {
+            Obligation::Modelled { node, fault, .. } => {
+                let (action, seen) = undo(fault, self.node(node)?);
+                progress(FaultPhase::UndoRequested, describe(fault, node));
+                self.act(action).await.inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
+                progress(FaultPhase::Undone, seen.into());
+                Ok(())
+            }
+            Obligation::Namespace { name, .. } => {
+                let removed = self.tenant.cluster.remove_namespace(name, self.tenant.run, NAMESPACE_REMOVAL).await;
+                removed.map_err(Trouble::failed_by)
+            }
+            // None of these is ever owed to a model.
+            Obligation::Fault(_) | Obligation::Probers { .. } | Obligation::KindCluster { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in every world; only how a prober is
+//! started differs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::placement::{Place, Placement};
+use super::target::Node;
+use super::trouble::Trouble;
+use super::world::Readiness;
+use crate::agent::AgentHandle;
+use crate::cluster::{Cluster, Workload};
+use crate::experiment::Experiment;
+use crate::probe::{ProbeSpec, control};
+use crate::timeline::{ProbeHeader, Record};
+use crate::watch::{self, Watches};
+
+/// How long the watches may take to deliver their first lists.
+const FIRST_LISTS: Duration = Duration::from_secs(30);
+
+/// One run in one cluster.
+pub struct Tenant<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// The run's id.
+    pub run: &'a str,
+    /// The run's namespace.
+    pub namespace: String,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The workload, checked.
+    pub workload: Workload,
+    /// What is running.
+    pub running: Running,
+}
+
+/// What a run has started.
+#[derive(Default)]
+pub struct Running {
+    watches: Option<Watches>,
+    agents: Vec<AgentHandle>,
+}
+
+/// Probes that share a place, and so a prober.
+pub struct Party {
+    /// Where.
+    pub place: Place,
+    /// The node that it is on, as it is now; `None` on the host.
+    pub node: Option<Node>,
+    /// What to ask.
+    pub probes: Vec<ProbeSpec>,
+    /// Each place has a control probe.
+    pub control: Option<ProbeHeader>,
+}
+
+impl Tenant<'_> {
+    /// The nodes as they are now.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+        let nodes = self.cluster.nodes().await.map_err(Trouble::failed_by)?;
+        Ok(nodes.into_iter().map(Node::from).collect())
+    }
+
+    /// Begins to follow the cluster.
+    pub async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+        let watches = watch::start(&self.cluster, &self.namespace, out);
+        let listed = watches.baseline(FIRST_LISTS).await;
+        self.running.watches = Some(watches);
+        listed.map_err(|missing| Trouble::failed(format!("the API server did not list {} in time", missing.join(", "))))
+    }
+
+    /// Ends what `watch` began.
+    pub async fn stop_watching(&mut self) {
+        if let Some(watches) = self.running.watches.take() {
+            watches.stop().await;
+        }
+    }
+
+    /// Makes the workload.
+    pub async fn create_workload(&self) -> Result<(), Trouble> {
+        self.cluster.create_namespace(&self.namespace, self.run).await.map_err(Trouble::failed_by)?;
+        self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
+    }
+
+    /// How ready the workload is.
+    pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
+        let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
+        Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+    }
+
+    /// Starts all probes, a prober a place. Returns the nodes that host one.
+    pub async fn start_probes(
+        &mut self,
+        at_risk: &[String],
+        start: impl AsyncFn(Party) -> Result<AgentHandle, Trouble>,
+    ) -> Result<Vec<String>, Trouble> {
+        let mut hosts = Vec::new();
+        for party in self.parties(at_risk).await? {
+            hosts.extend(party.place.node().map(str::to_owned));
+            self.running.agents.push(start(party).await?);
+        }
+        Ok(hosts)
+    }
+
+    async fn parties(&self, at_risk: &[String]) -> Result<Vec<Party>, Trouble> {
+        let nodes = self.nodes().await?;
+        let placement = Placement { cluster: &self.cluster, namespace: &self.namespace, nodes: &nodes, at_risk };
+        let mut placed: BTreeMap<Place, Vec<ProbeSpec>> = BTreeMap::new();
+        for probe in &self.experiment.probes {
+            let (place, spec) = placement.resolve(probe).await?;
+            placed.entry(place).or_default().push(spec);
+        }
+        let party = |(number, (place, probes)): (usize, (Place, Vec<ProbeSpec>))| {
+            // Its name must be its own.
+            let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
+            let control = Some(control::header(&name, &place.describe(), place.node()));
+            let node = nodes.iter().find(|node| place.node() == Some(&node.name)).cloned();
+            Party { place, node, probes, control }
+        };
+        Ok(placed.into_iter().enumerate().map(party).collect())
+    }
+
+    /// Ends all probes.
+    pub async fn stop_probes(&mut self) {
+        for agent in std::mem::take(&mut self.running.agents) {
+            // One that is gone already has said so in its last message.
+            let _ = agent.stop().await;
+        }
+    }
+}

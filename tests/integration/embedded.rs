@@ -1,0 +1,267 @@
+//! The embedded cluster as a user runs it: needs neither Docker nor root.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use super::program::{Home, Output, Started};
+use super::test;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// All tests of this rung.
+pub fn tests() -> Vec<Trial> {
+    let mut tests = vec![
+        test("embedded::every_fault_each_in_a_cluster_of_its_own_at_once", every_fault_each_in_a_cluster_of_its_own_at_once),
+        test("embedded::the_built_in_experiment_shows_the_articles_chain", the_built_in_experiment_shows_the_articles_chain),
+        test("embedded::a_signal_during_the_stop_undoes_it", || interrupted("INT", "nodeStop requested")),
+        test("embedded::a_signal_during_the_outage_undoes_it", || interrupted("TERM", "nodeStop confirmed")),
+        test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
+        test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
+        test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
+        test("embedded::settings_that_cannot_be_are_refused", settings_that_cannot_be_are_refused),
+        test("embedded::a_dry_run_shows_targets_and_undo", a_dry_run_shows_targets_and_undo),
+        test("embedded::a_cluster_in_the_foreground_ends_on_ctrl_c", a_cluster_in_the_foreground_ends_on_ctrl_c),
+    ];
+    let kubectl = test("embedded::a_real_kubectl_sees_the_node_go", a_real_kubectl_sees_the_node_go);
+    if kubectl_program().is_none() {
+        eprintln!("the test of the embedded cluster with a real kubectl is skipped: none on PATH, and KUBECTL names none");
+    }
+    tests.push(kubectl.with_ignored_flag(kubectl_program().is_none()));
+    tests
+}
+
+/// The kubectl that `KUBECTL` names, else the one on `PATH`.
+fn kubectl_program() -> Option<PathBuf> {
+    let named = std::env::var_os("KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from);
+    let works = Command::new(&named).args(["version", "--client"]).output().is_ok_and(|output| output.status.success());
+    works.then_some(named)
+}
+
+/// The program as on a machine that has nothing: no engine, no kind, no kubectl.
+fn start(home: &Home, arguments: &[&str]) -> Started {
+    home.start_with(arguments, |command| {
+        command.env("PATH", "/nowhere").env("DOCKER_HOST", "unix:///nowhere.sock");
+    })
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Output {
+    start(home, arguments).finish()
+}
+
+/// An experiment of this repository's with some of its text replaced; each replacement must be there.
+fn altered(home: &Home, name: &str, changes: &[(&str, &str)]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["experiments/workloads", "kind-configs"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()) {
+            let text = std::fs::read_to_string(&entry).unwrap();
+            home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
+        }
+    }
+    let mut text = std::fs::read_to_string(root.join("experiments").join(name).with_extension("yaml")).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{name} has no {from:?}");
+        text = text.replace(from, to);
+    }
+    home.file(&format!("experiments/{name}.yaml"), &text).to_string_lossy().into_owned()
+}
+
+/// As short as it can be and still be noticed: detection takes up to 7 s.
+fn short(home: &Home, name: &str) -> String {
+    let target = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+    let stop = (target, "nodeStop: {target: {role: worker, mostEndpointsOf: web}, grace: 2s}");
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(format!("{name}.yaml"))).unwrap();
+    let hold = text.lines().find_map(|line| line.strip_prefix("    for: ")).unwrap().to_owned();
+    let (hold, shorter) = (format!("    for: {hold}"), "    for: 9s".to_owned());
+    let mut changes = vec![("for: 5s", "for: 2s"), (hold.as_str(), shorter.as_str())];
+    changes.extend(text.contains(target).then_some(stop));
+    altered(home, name, &changes)
+}
+
+fn report(home: &Home) -> Value {
+    let output = home.run(&["report", "latest", "-o", "json"]);
+    serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
+}
+
+/// Nothing is owed, nothing lies about.
+fn assert_clean(home: &Home) {
+    home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
+    let left = home.path().join("state/outage/embedded");
+    let left: Vec<_> = std::fs::read_dir(left).into_iter().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn every_fault_each_in_a_cluster_of_its_own_at_once() {
+    let names = ["worker-stop-fast", "node-kill", "node-pause", "node-disconnect", "kubelet-stop"];
+    let homes = names.map(|_| Home::new());
+    let running: Vec<Started> = homes
+        .iter()
+        .zip(names)
+        .map(|(home, name)| {
+            let experiment = short(home, name);
+            start(home, &["run", "-f", &experiment, "--cluster", "embedded"])
+        })
+        .collect();
+    for ((home, name), run) in homes.iter().zip(names).zip(running) {
+        let output = run.finish();
+        assert!([0, 1, 3].contains(&output.code), "{name}: {}\n{}", output.stdout, output.stderr);
+        assert!(!output.stderr.contains("error:"), "{name}: {}", output.stderr);
+        assert!(output.stdout.starts_with(&format!("{name} on the EMBEDDED MODEL of a cluster")), "{}", output.stdout);
+        output.prints("no real Kubernetes");
+        let report = report(home);
+        assert_eq!(report["cluster"]["kind"], "embedded", "{name}");
+        super::chain::assert_order(&report);
+        if name != "kubelet-stop" {
+            super::chain::assert_errors(&report, "web");
+        }
+        assert_clean(home);
+    }
+}
+
+fn the_built_in_experiment_shows_the_articles_chain() {
+    let home = Home::new();
+    let began = Instant::now();
+    let output = run(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
+    assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+    for moment in ["stop requested", "errors", "down", "detected", "predicted", "unready", "healed", "undone", "steady"] {
+        output.prints(moment);
+    }
+    assert!(began.elapsed() < Duration::from_secs(60), "took {:?}", began.elapsed());
+    let detected = &report(&home)["findings"]["faults"][0]["node"]["detected"]["at"];
+    // The closed form's interval; the machine may be late, never early.
+    assert!(detected["latest"].as_f64() > Some(2.9) && detected["earliest"].as_f64() < Some(8.0), "{detected}");
+    assert_clean(&home);
+}
+
+fn interrupted(signal: &str, moment: &str) {
+    let home = Home::new();
+    let mut run = start(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
+    run.wait_for(moment, 2 * MINUTE);
+    let began = Instant::now();
+    run.signal(signal);
+    let output = run.finish();
+    output.exits(130).says("undoing").says("undone");
+    assert!(began.elapsed() < Duration::from_secs(20), "took {:?}", began.elapsed());
+    assert_clean(&home);
+    home.run(&["report", "latest"]).exits(3).prints("INCONCLUSIVE");
+}
+
+fn a_killed_run_blocks_no_other() {
+    let home = Home::new();
+    let mut killed = start(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
+    killed.wait_for("nodeStop requested", 2 * MINUTE);
+    killed.signal("KILL");
+    killed.finish();
+    home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
+    run(&home, &["run", "worker-stop-fast", "--cluster", "embedded", "--dry-run"]).exits(0);
+    assert_clean(&home);
+}
+
+fn a_probe_from_a_pod_is_refused() {
+    let home = Home::new();
+    for more in [&["--dry-run"][..], &[]] {
+        let output = run(&home, &[&["run", "worker-stop-from-pod", "--cluster", "embedded"], more].concat());
+        output.exits(4).says("asks from a pod").says("hint:").says("--cluster kind");
+    }
+    assert!(!home.runs().exists(), "nothing was recorded, for nothing was begun");
+}
+
+fn a_kind_that_it_lacks_is_refused() {
+    let home = Home::new();
+    let experiment = altered(&home, "node-kill", &[]);
+    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: web}\n";
+    let web = std::fs::read_to_string(home.path().join("experiments/workloads/web.yaml")).unwrap();
+    home.file("experiments/workloads/web.yaml", &format!("{web}---\n{set}"));
+    run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]).exits(4).says("no StatefulSet in apps/v1");
+    assert_clean(&home);
+}
+
+fn settings_that_cannot_be_are_refused() {
+    let home = Home::new();
+    let experiment = altered(&home, "node-kill", &[]);
+    let config = std::fs::read_to_string(home.path().join("kind-configs/fast-detection.yaml")).unwrap();
+    home.file(
+        "kind-configs/fast-detection.yaml",
+        &config.replace("node-monitor-grace-period: 4s", "node-monitor-grace-period: 900000h"),
+    );
+    let output = run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
+    assert!([2, 4].contains(&output.code), "{}", output.stderr);
+    output.says("node-monitor-grace-period");
+    let workers = "- role: worker\n".repeat(120);
+    home.file("kind-configs/fast-detection.yaml", &config.replacen("- role: worker\n", &workers, 1));
+    run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]).exits(4).says("122 nodes").says("room for 100");
+    assert_clean(&home);
+}
+
+fn a_dry_run_shows_targets_and_undo() {
+    let home = Home::new();
+    let output = run(&home, &["run", "node-pause", "--cluster", "embedded", "--dry-run"]);
+    output.exits(0).prints("fast-detection-worker2").prints("thaw node").prints("no real Kubernetes");
+    assert!(!home.runs().exists());
+    assert_clean(&home);
+}
+
+fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
+    let home = Home::new();
+    let kubeconfig = home.path().join("kubeconfig");
+    let running = start(&home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()]);
+    let began = Instant::now();
+    while !kubeconfig.exists() {
+        assert!(began.elapsed() < MINUTE, "{}", running.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    let address = text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap().to_owned();
+    std::net::TcpStream::connect(&address).expect("the API listens");
+    running.signal("INT");
+    running.finish().exits(0).prints("--kubeconfig");
+    assert!(std::net::TcpStream::connect(&address).is_err(), "every port is free again");
+    assert!(!kubeconfig.exists());
+}
+
+/// A `kubectl get --watch` that is ended with its test.
+struct Watching(Child);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn a_real_kubectl_sees_the_node_go() {
+    let home = Home::new();
+    let experiment = short(&home, "node-kill");
+    let mut run = start(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
+    run.wait_for("steady state holds", 2 * MINUTE);
+    let said = run.said();
+    let kubeconfig = said.split("--kubeconfig ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let seen = home.path().join("seen");
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(kubectl_program().unwrap());
+        command.args(["--kubeconfig", &kubeconfig]).args(arguments).env("HOME", home.path()).stdin(Stdio::null());
+        command
+    };
+    let listed = command(&["get", "nodes,pods,endpointslices", "-A", "-o", "wide"]).output().unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned() + &String::from_utf8_lossy(&listed.stderr);
+    assert!(listed.status.success(), "{text}");
+    for word in ["fast-detection-worker2", "INTERNAL-IP", "pod/web-", "endpointslice.discovery.k8s.io/web-", "Running"] {
+        assert!(text.contains(word), "no {word} in:\n{text}");
+    }
+    let watching = command(&["get", "nodes", "-w"]).stdout(std::fs::File::create(&seen).unwrap()).spawn().unwrap();
+    let watching = Watching(watching);
+    run.wait_for("is NotReady", MINUTE);
+    let began = Instant::now();
+    while !std::fs::read_to_string(&seen).unwrap().contains("NotReady") {
+        assert!(began.elapsed() < Duration::from_secs(5), "{}", std::fs::read_to_string(&seen).unwrap());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(watching);
+    let output = run.finish();
+    assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+    assert_clean(&home);
+}

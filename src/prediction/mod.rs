@@ -146,7 +146,7 @@ impl Predictions {
     }
 
     /// From the shortest to the longest that something takes that the fault of a step causes: by the closed form where there is one,
-    /// else in all tries. Errors say why it is not known.
+    /// else in all tries; recovery from half to twice of those. Errors say why it is not known.
     pub fn between(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
         let fault = self.steps.iter().find(|fault| fault.step == step).ok_or("there is no such fault")?;
         if quantity == Quantity::Detection {
@@ -156,7 +156,8 @@ impl Predictions {
         let tried = self.tried()?.iter().filter(|tried| tried.step == step);
         let found = tried.filter_map(|tried| tried.of(quantity)).next();
         let distribution = found.ok_or("no probe asks that Service over new connections")?;
-        spread(distribution).ok_or_else(|| "in none of the tries did it happen".into())
+        let spread = spread(distribution).ok_or("in none of the tries did it happen")?;
+        Ok(if quantity == Quantity::Recovery { of_any_machine(spread) } else { spread })
     }
 
     /// The upper end of that.
@@ -182,6 +183,11 @@ impl Tried {
 fn spread(distribution: &Distribution) -> Option<Between> {
     let summary = distribution.summary();
     Some(Between::new(summary.min?.into(), summary.max?.into()))
+}
+
+/// How fast a node boots is its machine's own: the model's times were measured on one. Another may take half of them, or twice.
+fn of_any_machine(spread: Between) -> Between {
+    Between::new((spread.least.as_f64() / 2.0).into(), (spread.most.as_f64() * 2.0).into())
 }
 
 fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {

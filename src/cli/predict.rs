@@ -10,9 +10,10 @@ use crate::cluster::{Cluster, kubeconfig_paths};
 use crate::engine::trouble::Trouble;
 use crate::experiment::{Diagnostic, Parsed};
 use crate::lint::{self, Outlook};
-use crate::model::Trap;
+use crate::model::{About, Trap};
 use crate::prediction::{self, Ground, Predictions};
 use crate::report::forecast::{self, ForecastReport};
+use crate::report::hang;
 use crate::timeline::{ClusterKind, NodeRole, Tuning};
 
 /// What is said of one experiment.
@@ -86,11 +87,14 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), Troub
 }
 
 fn show(said: &Said, env: &Env) {
-    let traps: Vec<Diagnostic> = said.outlook.traps.iter().chain(&said.traps).map(lint::without_place).collect();
+    // That pods stay where they are is Kubernetes' own way, and no mistake of the experiment's.
+    let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) = said.traps.iter().partition(|trap| trap.about == About::Pods);
+    let traps: Vec<Diagnostic> = said.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
     if !traps.is_empty() {
         eprint!("{}", diagnostics::render(&traps, env.stderr.colour, env.stderr.width));
     }
     print(&forecast::render(&said.forecast, env.width, false));
+    notes.iter().for_each(|note| print(&hang("note: ", &format!("{}; {} ({})", note.text, note.why, note.hint), env.width)));
     print(&lint::text::render("Settings", &said.outlook, &[]));
 }
 

@@ -384,6 +384,35 @@ fn predictions_never_see_the_measurement() {
     assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
 }
 
+/// A bound may be what the model says: of a run inside it, of one that left it, and of what it has nothing to say of.
+#[test]
+fn predicted_bounds_are_judged() {
+    let mut experiment = experiment();
+    let within = Bound::Predicted;
+    experiment.expect = vec![
+        Expectation::Detection { within },
+        Expectation::EndpointRemoval { service: None, within },
+        Expectation::ErrorWindow { probe: "web".into(), at_most: within },
+        Expectation::Recovery { within },
+    ];
+    let judged = Judged::new(article(), experiment.clone());
+    assert!(judged.verdict.assertions.iter().all(|a| a.outcome == crate::verdict::Outcome::Pass), "{:#?}", judged.verdict);
+    let detection = &judged.verdict.assertions[0];
+    assert_eq!((detection.text.as_str(), detection.bound.as_str()), ("detection within predicted", "within predicted 6.6s"));
+    let late = Run::new().endpoints(2, 1).kill(15_000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+    let late =
+        late.node(9000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").probe(Prober::new(20, 2, 1, (100, 9000)).file());
+    let late = Judged::new(late.ended(27_000), experiment.clone());
+    let outcomes: Vec<&str> = late.verdict.assertions.iter().map(|a| a.outcome.word()).collect();
+    assert_eq!((outcomes[0], outcomes[2]), ("FAIL", "FAIL"), "{:#?}", late.verdict);
+    assert!(terminal(&late, 100).contains("surprise: detection took 9.0s, predicted was 3.0s to 6."), "{}", terminal(&late, 100));
+    experiment.probes[0].connection = Connection::Reused;
+    let kept = Judged::new(article(), experiment);
+    let window = &kept.verdict.assertions[2];
+    assert_eq!(window.outcome, crate::verdict::Outcome::Inconclusive);
+    assert!(window.why.as_ref().unwrap().contains("nothing was predicted: no probe asks"), "{window:?}");
+}
+
 /// A damaged or hostile file may say anything of its attempts.
 fn garbage() -> impl proptest::strategy::Strategy<Value = Vec<crate::timeline::Attempt>> {
     use proptest::prelude::*;

@@ -11,15 +11,17 @@ struct Finding {
     outcome: Outcome,
     measured: Option<String>,
     why: Option<String>,
+    /// The prediction that was the bound.
+    predicted: Option<Seconds>,
 }
 
 impl Finding {
     fn unknown(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()) }
+        Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()), predicted: None }
     }
 
     fn failed(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()) }
+        Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
     }
 
     /// A measured length against its bound.
@@ -31,7 +33,7 @@ impl Finding {
         } else {
             (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {length:.3}")))
         };
-        Self { outcome, measured: Some(measured), why }
+        Self { outcome, measured: Some(measured), why, predicted: None }
     }
 
     /// The same, no longer decided.
@@ -66,10 +68,15 @@ impl Run<'_> {
 
     /// Judges each fault by the bound that is its own.
     fn each_fault(&self, bound: Bound, quantity: Quantity<'_>, judge: impl Fn(&FaultFinding, Seconds) -> Finding) -> Finding {
-        each_fault(self.found, |fault| match self.limit(bound, quantity, fault.step) {
-            Ok(limit) => judge(fault, limit),
+        each_fault(self.found, |fault| self.judged(bound, quantity, fault.step, |limit| judge(fault, limit)))
+    }
+
+    /// Judges by a bound, and says which it was where the model gave it.
+    fn judged(&self, bound: Bound, quantity: Quantity<'_>, step: u32, judge: impl FnOnce(Seconds) -> Finding) -> Finding {
+        match self.limit(bound, quantity, step) {
+            Ok(limit) => Finding { predicted: (bound == Bound::Predicted).then_some(limit), ..judge(limit) },
             Err(why) => Finding::unknown(why),
-        })
+        }
     }
 }
 
@@ -78,8 +85,10 @@ pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) 
     let (subject, bound) = words(expectation);
     let unharmed = run.found.faults.is_empty();
     let finding = if unharmed { Finding::unknown("no fault was carried out") } else { rule(run, expectation) };
-    let Finding { outcome, measured, why } = finding.doubted(doubt.map(str::to_owned));
-    Assertion { text: format!("{subject} {bound}"), subject, bound, outcome, measured, why }
+    let Finding { outcome, measured, why, predicted } = finding.doubted(doubt.map(str::to_owned));
+    let text = format!("{subject} {bound}");
+    let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
+    Assertion { text, subject, bound, outcome, measured, why }
 }
 
 fn words(expectation: &Expectation) -> (String, String) {
@@ -131,7 +140,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
         Expectation::Recovery { within } => {
             let last = found.faults.last().map_or(0, |fault| fault.step);
-            run.limit(*within, Quantity::Recovery, last).map_or_else(Finding::unknown, |limit| recovery(found, limit))
+            run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
         }
     }
 }
@@ -188,7 +197,7 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
 
 fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bound: Seconds) -> Finding {
     let Some(window) = probe.window(Period::Fault { step: fault.step }) else {
-        let none = Finding { outcome: Outcome::Pass, measured: Some("none seen".into()), why: None };
+        let none = Finding { outcome: Outcome::Pass, measured: Some("none seen".into()), why: None, predicted: None };
         return none.doubted_pass(doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)));
     };
     if !window.open {
@@ -200,7 +209,7 @@ fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bo
     let measured = Some(format!("for {} at least", window.length.least));
     let why = Some("nothing shows that they ended before the undo".into());
     let outcome = if window.length.least > bound { Outcome::Fail } else { Outcome::Inconclusive };
-    Finding { outcome, measured, why }
+    Finding { outcome, measured, why, predicted: None }
 }
 
 fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
@@ -210,10 +219,10 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     };
     let measured = Some(format!("{} ({} of {})", percent(share), since.failed, since.judged()));
     if share > bound {
-        return Finding { outcome: Outcome::Fail, measured, why: Some("more than expected".into()) };
+        return Finding { outcome: Outcome::Fail, measured, why: Some("more than expected".into()), predicted: None };
     }
     let unharmed = if since.failed == 0 { found.faults.iter().find_map(|fault| doubt::of_hit(fault, probe)) } else { None };
-    let pass = Finding { outcome: Outcome::Pass, measured, why: None };
+    let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
     pass.doubted_pass(doubt::of_successes(found, probe).or(unharmed))
 }
 
@@ -222,9 +231,9 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
     let measured = Some(format!("{} of {}", since.failed, since.judged()));
     if since.failed > 0 {
-        return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()) };
+        return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()), predicted: None };
     }
-    Finding { outcome: Outcome::Pass, measured, why: None }.doubted_pass(doubt::of_successes(found, probe))
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt::of_successes(found, probe))
 }
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {

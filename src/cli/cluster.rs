@@ -24,7 +24,7 @@ pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
         let file = Kubeconfig::write(args, env, embedded.kubeconfig())?;
         let path = file.path.display();
         print(&format!(
-            "an embedded cluster is up: {} nodes, a model of Kubernetes, no real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A -w\n",
+            "an embedded cluster is up: {} nodes, a model of Kubernetes, no real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
             config.nodes.len()
         ));
         abort.interrupted().await;

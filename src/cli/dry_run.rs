@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::args::Run;
-use super::load;
-use super::{exit, failure::Failure, print};
+use super::{exit, failure::Failure, planned, print};
 use crate::docker::Container;
 use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
 use crate::engine::run::{duration_at_least, faults};
@@ -13,7 +12,7 @@ use crate::engine::trouble::Trouble;
 use crate::engine::{blast_radius, embedded_world, session};
 use crate::experiment::{Fault, From, Parsed};
 use crate::fault::{self, NodeTarget};
-use crate::timeline::Tuning;
+use crate::prediction::{self, Predictions, Quantity};
 
 /// Prints the plan of one experiment.
 pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
@@ -39,7 +38,7 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
             target::describe(fault.target()),
             hold.as_secs_f64()
         ));
-        lines.extend(load::asked_tuning(parsed).and_then(|tuning| predicted(&tuning, fault)));
+        lines.extend(planned::today(parsed).and_then(|ground| predicted(parsed, ground, step)));
     }
 }
 
@@ -55,9 +54,11 @@ fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Durati
     }
 }
 
-fn predicted(tuning: &Tuning, fault: &Fault) -> Option<String> {
-    let latest = load::detection_by(tuning, fault)?;
-    Some(format!("          detection is predicted within {:.1} s", latest.as_secs_f64()))
+fn predicted(parsed: &Parsed, ground: prediction::Ground, step: u32) -> Option<String> {
+    // Not tried: the closed form is enough.
+    let predictions = Predictions::new(Some(parsed.experiment.clone()), ground, 0, 0);
+    let latest = predictions.longest(Quantity::Detection, step).ok()?;
+    Some(format!("          detection is predicted within {latest:.1}"))
 }
 
 async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) -> Result<(), Failure> {
@@ -117,6 +118,6 @@ fn step_lines(
     };
     let mut lines = vec![format!("step {step}    {} on {how}, for {} s", fault.kind(), hold.as_secs_f64())];
     lines.extend(undos(ground, &names, fault, step, hold).into_iter().map(|undo| format!("          undo: {undo}")));
-    lines.extend(predicted(&ground.facts.tuning, fault));
+    lines.extend(predicted(parsed, prediction::Ground::of_cluster(&ground.facts), step));
     Ok(lines)
 }

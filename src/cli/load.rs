@@ -1,17 +1,12 @@
 //! The experiments that were named: loaded and checked, all problems at once.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::diagnostics;
 use super::env::Env;
-use super::{exit, failure::Failure};
-use crate::cluster::KindConfig;
-use crate::engine::provision::Wanted;
-use crate::engine::run::faults;
-use crate::experiment::{self, Diagnostic, Fault, Parsed, Source};
-use crate::model::{self, FaultPlan, KubeletEnd};
-use crate::timeline::Tuning;
+use super::{diagnostics, exit, failure::Failure, planned};
+use crate::experiment::{self, Diagnostic, Parsed, Source};
+use crate::model::About;
+use crate::prediction;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
 pub const TODAY: &str = "v1.34.0";
@@ -59,37 +54,9 @@ fn show(problems: &[Diagnostic], env: &Env) {
     }
 }
 
-/// The settings that the experiment's own kind cluster will have.
-pub fn asked_tuning(parsed: &Parsed) -> Option<Tuning> {
-    let file = parsed.kind_config.as_ref()?;
-    let experiment::Cluster::Kind { tuning, .. } = &parsed.experiment.cluster else { return None };
-    let Ok(Wanted::Kind { config, .. }) = Wanted::kind(&file.path, &file.text, *tuning) else { return None };
-    Some(KindConfig::parse(&config).ok()?.expected(TODAY))
-}
-
 /// Warnings that need the model: a fault that is over before it can be detected.
 fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
-    let Some(tuning) = asked_tuning(parsed) else { return Vec::new() };
-    let mut warnings = Vec::new();
-    for (step, fault, hold) in faults(&parsed.experiment) {
-        let plan = FaultPlan { end: end_of(fault), hold, nodes: 1, zone: 1, only_zone: false, pods: None };
-        for trap in model::traps_of_fault(&plan, &tuning, TODAY) {
-            warnings.push(parsed.warning(&format!("spec.method[{step}].for"), trap.text).hint(trap.hint));
-        }
-    }
-    warnings
-}
-
-/// The latest time at which a fault will be detected; `None` when it can't be said.
-pub fn detection_by(tuning: &Tuning, fault: &Fault) -> Option<Duration> {
-    let prediction = model::predict(tuning, TODAY, end_of(fault)).ok()?;
-    Some(Duration::from_secs_f64(prediction.detection.most.as_f64()))
-}
-
-fn end_of(fault: &Fault) -> KubeletEnd {
-    let grace = match fault {
-        Fault::NodeStop { grace, .. } => Some(*grace),
-        _ => None,
-    };
-    KubeletEnd::of_fault(fault.kind(), grace)
+    let Some(ground) = planned::today(parsed) else { return Vec::new() };
+    let traps = prediction::traps(&parsed.experiment, &ground).into_iter().filter(|(_, trap)| trap.about == About::Hold);
+    traps.map(|(step, trap)| parsed.warning(&format!("spec.method[{step}].for"), trap.text).hint(trap.hint)).collect()
 }

@@ -14,6 +14,7 @@ mod get;
 mod judge;
 mod lint;
 mod load;
+mod planned;
 mod predict;
 mod progress;
 mod recover;

@@ -4,14 +4,14 @@ use serde::Serialize;
 
 use super::args::{LintForm, Predict};
 use super::env::Env;
+use super::planned::{Planned, planned, with_workload};
 use super::{block_on, diagnostics, exit, failure::Failure, load, print};
-use crate::cluster::{Cluster, KindConfig, kubeconfig_paths};
-use crate::engine::provision::Wanted;
+use crate::cluster::{Cluster, kubeconfig_paths};
 use crate::engine::trouble::Trouble;
-use crate::experiment::{self, Diagnostic, Parsed};
+use crate::experiment::{Diagnostic, Parsed};
 use crate::lint::{self, Outlook};
-use crate::model::{FaultPlan, KubeletEnd, Pods, Tolerates, Topology, Trap, traps_of_fault};
-use crate::prediction::{Ground, Predictions, workload};
+use crate::model::Trap;
+use crate::prediction::{self, Ground, Predictions};
 use crate::report::forecast::{self, ForecastReport};
 use crate::timeline::{ClusterKind, NodeRole, Tuning};
 
@@ -26,12 +26,6 @@ struct Said {
     traps: Vec<Trap>,
 }
 
-/// The cluster that is predicted for, and how people call it.
-struct Site {
-    ground: Ground,
-    name: String,
-}
-
 /// Predicts, and prints.
 pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let experiments = load::experiments(&args.filename, &args.names, env)?;
@@ -42,7 +36,7 @@ pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let mut all = Vec::new();
     for parsed in &experiments {
         let site = match &live {
-            Some((ground, name)) => Site { ground: ground.clone(), name: name.clone() },
+            Some((ground, name)) => Planned { ground: with_workload(ground.clone(), parsed), name: name.clone() },
             None => in_config(parsed, args)?,
         };
         all.push(one(parsed, site, args));
@@ -55,13 +49,13 @@ pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-fn one(parsed: &Parsed, site: Site, args: &Predict) -> Said {
+fn one(parsed: &Parsed, site: Planned, args: &Predict) -> Said {
     let mut ground = site.ground;
     ground.tuning = args.tuning.over(ground.tuning);
-    let ground = ground.with_workload(workload::behind_services(parsed.workload.iter().map(|file| file.text.as_str())));
     let (tuning, kubernetes) = (ground.tuning, ground.kubernetes.clone());
     let planes = ground.topology.with_role(NodeRole::ControlPlane).count() as u32;
-    let traps = traps(parsed, &ground);
+    let mut traps: Vec<Trap> = prediction::traps(&parsed.experiment, &ground).into_iter().map(|(_, trap)| trap).collect();
+    traps.dedup();
     let predictions = Predictions::new(Some(parsed.experiment.clone()), ground, args.trials, args.seed);
     Said {
         forecast: ForecastReport::new(&parsed.experiment.name, &site.name, &predictions, args.seed),
@@ -71,26 +65,11 @@ fn one(parsed: &Parsed, site: Site, args: &Predict) -> Said {
 }
 
 /// The cluster that the experiment, or the command, names a kind config for.
-fn in_config(parsed: &Parsed, args: &Predict) -> Result<Site, Failure> {
-    let (path, text, tuning) = match (&args.kind_config, &parsed.kind_config, &parsed.experiment.cluster) {
-        (Some(path), ..) => {
-            let cannot = |e: std::io::Error| Failure::usage(format!("error: cannot read {}: {e}", path.display()));
-            (path.display().to_string(), std::fs::read_to_string(path).map_err(cannot)?, None)
-        }
-        (None, Some(file), experiment::Cluster::Kind { tuning, .. }) => (file.path.clone(), file.text.clone(), *tuning),
-        _ => {
-            let hint = "--context NAME reads a running cluster, --kind-config FILE one that could be made";
-            return Err(Failure::usage(format!("error: {} names no kind config\n\nhint: {hint}", parsed.experiment.name)));
-        }
-    };
-    let wanted = Wanted::kind(&path, &text, tuning).map_err(|trouble| Failure { code: exit::USAGE, ..Failure::from(trouble) })?;
-    let Wanted::Kind { name, config } = wanted else { unreachable!("a kind config makes a kind cluster") };
-    let config = KindConfig::parse(&config).map_err(|e| Failure::usage(format!("error: cannot use {path}: {e}")))?;
-    let nodes = Topology::kind(&name, config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker)).nodes;
-    let count = nodes.len();
-    let nodes = nodes.into_iter().map(|node| (node.name, node.role));
-    let ground = Ground::new(nodes, config.expected(&args.kubernetes), &args.kubernetes);
-    Ok(Site { ground, name: format!("kind cluster {name} as {path} asks for it (Kubernetes {}, {count} nodes)", args.kubernetes) })
+fn in_config(parsed: &Parsed, args: &Predict) -> Result<Planned, Failure> {
+    planned(parsed, args.kind_config.as_deref(), &args.kubernetes)?.ok_or_else(|| {
+        let hint = "--context NAME reads a running cluster, --kind-config FILE one that could be made";
+        Failure::usage(format!("error: {} names no kind config\n\nhint: {hint}", parsed.experiment.name))
+    })
 }
 
 /// The cluster of a context, as it is.
@@ -104,41 +83,6 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), Troub
     }
     let name = format!("context {context} as it is (Kubernetes {}, {} nodes)", facts.kubernetes, facts.nodes.len());
     Ok((Ground::of_cluster(&facts), name))
-}
-
-/// What will surprise of the experiment's faults.
-fn traps(parsed: &Parsed, ground: &Ground) -> Vec<Trap> {
-    let pods = ground.services.values().map(|behind| Pods {
-        toleration: match behind.pod.tolerates_unreachable {
-            Tolerates::For(length) => Some(length),
-            Tolerates::Forever => None,
-        },
-        bare: !behind.owned,
-    });
-    let pods: Vec<Pods> = pods.collect();
-    let faults = crate::engine::run::faults(&parsed.experiment);
-    let of_fault = |(_, fault, hold): (u32, &experiment::Fault, _)| {
-        let grace = match fault {
-            experiment::Fault::NodeStop { grace, .. } => Some(*grace),
-            _ => None,
-        };
-        let plan = FaultPlan {
-            end: KubeletEnd::of_fault(fault.kind(), grace),
-            hold,
-            nodes: 1,
-            zone: ground.topology.nodes.len() as u32,
-            only_zone: true,
-            pods: pods.first().copied(),
-        };
-        traps_of_fault(&plan, &ground.tuning, &ground.kubernetes)
-    };
-    let mut traps: Vec<Trap> = Vec::new();
-    for trap in faults.flat_map(of_fault) {
-        if !traps.contains(&trap) {
-            traps.push(trap);
-        }
-    }
-    traps
 }
 
 fn show(said: &Said, env: &Env) {

@@ -52,10 +52,7 @@ pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result
             "port {wanted} can't be listened on here (only root has those below 1024): Services publish {given} in its stead"
         ));
     }
-    say(&format!(
-        "an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes,pods,endpointslices -A -w",
-        kubeconfig.display()
-    ));
+    say(&format!("an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w", kubeconfig.display()));
     let cluster = Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(Trouble::refused_by)?;
     let (facts, warnings) = cluster.facts(ClusterKind::Embedded, NAME, None, &[]).await.map_err(Trouble::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, kubeconfig, _folder: folder });

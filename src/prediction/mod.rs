@@ -6,6 +6,7 @@
 
 mod ground;
 mod scenario;
+mod traps;
 pub mod workload;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use ground::{Backends, Ground};
+pub use traps::traps;
 
 use crate::experiment::{Experiment, Fault, Probe, Step};
 use crate::model::{self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings};

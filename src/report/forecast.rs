@@ -69,6 +69,9 @@ pub struct Outcome {
 /// Columns of the histogram.
 const COLUMNS: f64 = 40.0;
 
+/// How a number of a row is written.
+type Unit = fn(f64) -> String;
+
 impl Outcome {
     fn new(tried: &Tried) -> Self {
         let forecast = &tried.forecast;
@@ -89,9 +92,9 @@ impl Outcome {
         }
     }
 
-    fn rows(&self) -> [(&'static str, Summary, fn(f64) -> String); 6] {
-        let time: fn(f64) -> String = |seconds| format!("{:.2}", Seconds::from_f64(seconds));
-        let share: fn(f64) -> String = |share| format!("{:.0} %", share * 100.0);
+    fn rows(&self) -> [(&'static str, Summary, Unit); 6] {
+        let time: Unit = |seconds| format!("{:.2}", Seconds::from_f64(seconds));
+        let share: Unit = |share| format!("{:.0} %", share * 100.0);
         [
             ("detection", self.detection, time),
             ("endpoint removal", self.endpoint_removal, time),

@@ -70,7 +70,7 @@ mistakes! {
     missing_workload: "[web.yaml]" => "[webb.yaml]";
     control_plane_not_allowed: "role: worker, mostEndpointsOf: web" => "role: control-plane";
     empty_selector: "target: {role: worker, mostEndpointsOf: web}" => "target: {}";
-    predicted: "within: 7s" => "within: predicted";
+    predicted_misspelt: "within: 7s" => "within: predict";
     warning_about_timing: "atMost: 8s" => "atMost: 20s";
     missing_kind_config: "config: kind.yaml" => "config: fast.yaml";
     port_that_the_service_lacks: "service: web, path: /" => "service: web, port: 8080";

@@ -30,6 +30,11 @@ fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
 fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
     match node.text() {
         Some("predicted") => Some(Bound::Predicted),
+        Some(word) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => cx.error_hint(
+            node.focus(),
+            format!("expected a duration or `predicted`, found `{word}`"),
+            "`7s` is seven seconds; `predicted` is what the model says",
+        ),
         _ => positive(cx, node).map(Bound::Fixed),
     }
 }

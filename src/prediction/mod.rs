@@ -22,7 +22,7 @@ pub use ground::{Backends, Ground};
 pub use traps::traps;
 
 use crate::experiment::{Experiment, Fault, Probe, Step};
-use crate::model::{self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings};
+use crate::model::{self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings, Unpredictable};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Header;
 
@@ -125,6 +125,12 @@ impl Predictions {
 
     fn try_all(&self) -> Result<Vec<Tried>, String> {
         let experiment = self.experiment.as_ref().ok_or("the experiment is not understood")?;
+        // Where healthy nodes are taken for dead there is no steady state that could be tried.
+        if let Err(why @ Unpredictable::Flapping { .. }) =
+            model::predict(&self.ground.tuning, &self.ground.kubernetes, KubeletEnd::AtOnce)
+        {
+            return Err(why.to_string());
+        }
         let settings = Settings::of(&self.ground.tuning, &self.ground.kubernetes).map_err(|why| why.to_string())?;
         let mut tried = Vec::new();
         for scenario::Course { probe, scenario } in scenario::courses(experiment, &self.ground)? {
@@ -147,19 +153,30 @@ impl Predictions {
         }
     }
 
-    /// From the shortest to the longest that something takes that the fault of a step causes: by the closed form where there is one,
-    /// else in all tries; recovery from half to twice of those. Errors say why it is not known.
+    /// From the shortest to the longest that something takes that the fault of a step causes, in the closed form and in all tries
+    /// together; recovery from half to twice of those. Errors say why it is not known.
     pub fn between(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
         let fault = self.steps.iter().find(|fault| fault.step == step).ok_or("there is no such fault")?;
-        if quantity == Quantity::Detection {
-            let why = || fault.why_not.clone().unwrap_or_default();
-            return fault.prediction.as_ref().map(|prediction| prediction.detection).ok_or_else(why);
+        match (quantity, &fault.prediction) {
+            // The closed form leaves a rare tail out, which the tries have.
+            (Quantity::Detection, Some(prediction)) => {
+                Ok(self.in_tries(quantity, step).map_or(prediction.detection, |tried| hull(prediction.detection, tried)))
+            }
+            (Quantity::Detection, None) => Err(fault.why_not.clone().unwrap_or_default()),
+            (Quantity::Recovery, _) => self.in_tries(quantity, step).map(of_any_machine),
+            _ => self.in_tries(quantity, step),
         }
+    }
+
+    fn in_tries(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
         let tried = self.tried()?.iter().filter(|tried| tried.step == step);
         let found = tried.filter_map(|tried| tried.of(quantity)).next();
         let distribution = found.ok_or("no probe asks that Service over new connections")?;
-        let spread = spread(distribution).ok_or("in none of the tries did it happen")?;
-        Ok(if quantity == Quantity::Recovery { of_any_machine(spread) } else { spread })
+        let (happened, never) = (distribution.n(), distribution.never());
+        match spread(distribution) {
+            Some(spread) if happened > never => Ok(spread),
+            _ => Err(format!("it happened in {happened} of {} tries", happened + never)),
+        }
     }
 
     /// The upper end of that.
@@ -185,6 +202,10 @@ impl Tried {
 fn spread(distribution: &Distribution) -> Option<Between> {
     let summary = distribution.summary();
     Some(Between::new(summary.min?.into(), summary.max?.into()))
+}
+
+fn hull(a: Between, b: Between) -> Between {
+    Between::new(a.least.min(b.least), a.most.max(b.most))
 }
 
 /// How fast a node boots is its machine's own: the model's times were measured on one. Another may take half of them, or twice.

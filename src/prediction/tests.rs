@@ -74,6 +74,9 @@ fn what_can_t_be_tried_says_why() {
     let zero = Tuning { node_monitor_period: Some(Duration::ZERO), ..tuned() };
     let why = predictions("worker-stop-fast", zero, 15).tried().unwrap_err().to_owned();
     assert!(why.contains("--node-monitor-period is 0s"), "{why}");
+    let flapping = Tuning { node_monitor_grace_period: seconds(1), ..tuned() };
+    let why = predictions("worker-stop-fast", flapping, 15).tried().unwrap_err().to_owned();
+    assert!(why.contains("healthy nodes are taken for dead"), "{why}");
     let nobody = Ground::new([("a".to_owned(), NodeRole::ControlPlane)], tuned(), "v1.34.4");
     let alone = Predictions::new(Some(parsed("worker-stop-fast").experiment), nobody, 10, 1);
     assert!(alone.tried().unwrap_err().contains("no known node"), "{:?}", alone.tried());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::{FaultFinding, Findings, Period};
 use crate::prediction::{Predictions, Quantity};
-use crate::stats::{Between, Seconds};
+use crate::stats::Between;
 
 /// One quantity, predicted and measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +15,7 @@ pub struct Beside {
     pub step: u32,
     /// What: `detection`, `endpoints of web removed`, `errors of web`, `recovery`.
     pub quantity: String,
-    /// From the shortest to the longest that the model has: by its closed form (detection), else in all its tries.
+    /// From the shortest to the longest that the model has, in its closed form and all its tries; recovery from half to twice of those.
     pub predicted: Between,
     /// What was measured; `None`: nothing.
     pub measured: Option<Between>,
@@ -51,12 +51,9 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
     all
 }
 
-/// What a watch and a prober add to a moment: the model's moments are those of the cluster, the run's those of an observer.
-const OBSERVED: f64 = 0.25;
-
 /// Whether what was measured can be inside.
-pub fn holds(predicted: Between, measured: Between) -> bool {
-    measured.most >= predicted.least && measured.least <= predicted.most + Seconds::from_f64(OBSERVED)
+fn holds(predicted: Between, measured: Between) -> bool {
+    measured.most >= predicted.least && measured.least <= predicted.most
 }
 
 impl Beside {

@@ -1,5 +1,6 @@
 //! What analysis finds in a timeline. Every time is in seconds after the run's +0.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,8 @@ use super::window::{ClassCount, Window};
 use crate::stats::{Between, Seconds};
 
 /// What a timeline says, in the units of a report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Findings {
     /// What +0 is.
@@ -34,7 +36,8 @@ pub struct Findings {
 }
 
 /// The zero of a run's time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
     /// What happened then: the first fault's request, else the run's start.
@@ -46,7 +49,8 @@ pub struct Origin {
 }
 
 /// What happened at a run's +0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum OriginKind {
     /// The first fault was requested.
@@ -56,7 +60,8 @@ pub enum OriginKind {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Completion {
     /// It came to its own end.
@@ -90,7 +95,8 @@ impl FaultFinding {
 }
 
 /// A moment as far as it is known: after `earliest` and no later than `latest`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct When {
     /// The last moment at which it had not happened yet.
@@ -117,7 +123,8 @@ impl When {
 }
 
 /// A steady state that held, or did not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Steady {
     /// Since when it held: the last moment at which a condition of it came true. `None`: it did not hold in time.
@@ -129,7 +136,8 @@ pub struct Steady {
 }
 
 /// Something that was seen at a moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Seen {
     /// When this program learned of it.
@@ -141,7 +149,8 @@ pub struct Seen {
 }
 
 /// What one fault came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FaultFinding {
     /// Its number in the method, from 0.
@@ -173,7 +182,8 @@ pub struct FaultFinding {
 }
 
 /// A node that was harmed, as Kubernetes saw it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFinding {
     /// Whether it was Ready when the fault was requested; `None` when no watch said.
@@ -187,7 +197,8 @@ pub struct NodeFinding {
 }
 
 /// A node's failure, noticed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Detected {
     /// When a watch saw that Ready is no longer True.
@@ -201,7 +212,8 @@ pub struct Detected {
 }
 
 /// A Service and its endpoints on the node that was harmed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceFinding {
     /// The Service.
@@ -219,7 +231,8 @@ pub struct ServiceFinding {
 }
 
 /// How many endpoints a node has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeCount {
     /// The node; `None` where the endpoint names none.
@@ -229,7 +242,8 @@ pub struct NodeCount {
 }
 
 /// An endpoint on the node that was harmed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointFinding {
     /// Its address.
@@ -245,7 +259,8 @@ pub struct EndpointFinding {
 }
 
 /// What a probe's clients noticed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeFinding {
     /// Its name.
@@ -315,7 +330,8 @@ impl ProbeFinding {
 }
 
 /// A part of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Period {
     /// Before the steady state held: the workload comes up, and nothing is judged.
@@ -335,7 +351,8 @@ pub enum Period {
 }
 
 /// How attempts ended, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tally {
     /// Succeeded.
@@ -369,7 +386,8 @@ impl Tally {
 }
 
 /// How attempts of one period ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PeriodTally {
     /// The period.
@@ -380,7 +398,8 @@ pub struct PeriodTally {
 }
 
 /// How late attempts were sent once the steady state held: bounds of a histogram's buckets (HdrHistogram, two significant digits).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Lateness {
     /// The median.
@@ -392,7 +411,8 @@ pub struct Lateness {
 }
 
 /// Attempts over time, in columns of one width, by the time of sending.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Series {
     /// Where the first column begins.
@@ -406,7 +426,8 @@ pub struct Series {
 }
 
 /// A node's heartbeats before the first fault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatFinding {
     /// The node.

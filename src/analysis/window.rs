@@ -1,5 +1,6 @@
 //! A window of errors, as a report tells it.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use super::findings::{Period, When};
 use crate::stats::{Between, Seconds};
 
 /// The errors that a probe's clients saw in one period. Moments are those of *sending*.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
     /// The period. A failure sent before a fault's request and failed after it belongs to the fault.
@@ -43,7 +45,8 @@ pub struct Window {
 }
 
 /// A part of a window of errors.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Burst {
     /// When its first request that failed was sent.
@@ -63,7 +66,8 @@ pub struct Burst {
 }
 
 /// An edge of a window of errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Edge {
     /// Where it lies.
@@ -73,7 +77,8 @@ pub struct Edge {
 }
 
 /// What bounds a window on its outer side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Proof {
     /// A success of a back end that was hit.
@@ -114,7 +119,8 @@ impl Proof {
 }
 
 /// How many attempts ended in a class.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClassCount {
     /// The class: `timeout`, `refused`, `status 503`.
@@ -124,7 +130,8 @@ pub struct ClassCount {
 }
 
 /// A run of successes inside a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Gap {
     /// When the failure before it was sent.

@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 
-use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::nodes::{ConfigNode, Nodes};
-use super::outlook::{Settings, settings};
+use super::outlook::settings;
 use super::settings::{AskedSettings, Set};
 use crate::model::heartbeat;
 use crate::timeline::{Tuning, TuningSource};
@@ -31,14 +30,13 @@ pub struct Asked {
 }
 
 /// Nodes whose kubelets have the same settings.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KubeletGroup {
     /// The nodes.
     pub nodes: Vec<String>,
     /// Their settings, and the controller manager's.
     #[serde(rename = "settings", serialize_with = "in_seconds")]
-    #[schemars(rename = "settings", with = "Settings")]
     pub tuning: Tuning,
 }
 

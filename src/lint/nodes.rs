@@ -1,6 +1,5 @@
 //! The nodes of a kind config, named as kind will name them, and the version of Kubernetes that they run.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::told::Told;
@@ -22,13 +21,12 @@ pub struct Nodes {
 }
 
 /// One node.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigNode {
     /// Its name in Kubernetes.
     pub name: String,
     /// Its role.
-    #[schemars(with = "String")]
     pub role: NodeRole,
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Cost, GlitchRisk, Heartbeat, KubeletEnd, Risk, Trap, cost, heartbeat, predict, traps_of_tuning};
@@ -15,7 +14,7 @@ pub const GLITCHES: [u64; 6] = [1, 2, 5, 10, 30, 60];
 pub const LOSSES: [f64; 3] = [0.001, 0.01, 0.1];
 
 /// The settings that decide when a dead node is noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// The kubelet's `nodeStatusUpdateFrequency`.
@@ -31,7 +30,7 @@ pub struct Settings {
 }
 
 /// The risk of losing heartbeats each for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LossRisk {
     /// The share of heartbeats that is lost.
@@ -41,7 +40,7 @@ pub struct LossRisk {
 }
 
 /// What is to be expected.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outlook {
     /// The version of Kubernetes whose defaults were taken.

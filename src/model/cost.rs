@@ -5,7 +5,6 @@
 //! to 4 % longer than their setting, which is left out here: these are upper ends. So is the rest of a cluster's life (pods, events,
 //! the fan-out of each write to those who watch).
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::detection::{lease_interval, status_interval};
@@ -15,7 +14,7 @@ use crate::timeline::Tuning;
 pub const MOST_NODES: u32 = 5000;
 
 /// Heartbeats as load.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
     /// For how many nodes.

@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,8 @@ const LEASE: Duration = Duration::from_secs(40);
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// What the controller counts as the node's sign of life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Heartbeat {
     /// The renewal of the node's Lease.
@@ -89,7 +91,8 @@ pub enum Heartbeat {
 }
 
 /// A number that a prediction rests on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Constant {
     /// What it is, as Kubernetes names it.
@@ -101,7 +104,8 @@ pub struct Constant {
 }
 
 /// When a dead node will be noticed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Prediction {
     /// From the request of the fault until Ready is no longer True.

@@ -1,6 +1,7 @@
 //! How a quantity is spread over many trials.
 
 use hdrhistogram::Histogram;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,8 @@ impl Default for Distribution {
 }
 
 /// A distribution in a few numbers. Quantiles are of the trials that had a value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// In how many trials it came about.
@@ -48,7 +50,8 @@ pub struct Summary {
 }
 
 /// A column of a histogram.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Bin {
     /// From this on.

@@ -15,7 +15,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::detection::{Heartbeat, Unpredictable, heartbeat, lease_interval};
@@ -29,7 +28,7 @@ const SHORTEST: f64 = 0.001;
 const DAY: f64 = 86_400.0;
 
 /// The risk of one glitch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GlitchRisk {
     /// For how long all heartbeats that are due are lost.

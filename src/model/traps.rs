@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::detection::{Heartbeat, KubeletEnd, heartbeat, predict, status_interval};
@@ -22,7 +21,7 @@ const DISRUPTED: f64 = 0.55;
 const SMALL_ZONE: u32 = 50;
 
 /// What a trap is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum About {
     /// The kubelet's `nodeStatusUpdateFrequency`.
@@ -40,7 +39,7 @@ pub enum About {
 }
 
 /// One warning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trap {
     /// Its stable name.

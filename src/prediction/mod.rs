@@ -15,6 +15,7 @@ mod tests;
 use std::cell::OnceCell;
 use std::time::Duration;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,8 @@ pub const TRIALS: u32 = 2000;
 const SEED: u64 = 1;
 
 /// What the closed form says of one fault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StepPrediction {
     /// The fault's step in the method, from 0.

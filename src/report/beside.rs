@@ -1,5 +1,6 @@
 //! What was predicted beside what was measured.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,8 @@ use crate::prediction::{Predictions, Quantity};
 use crate::stats::Between;
 
 /// One quantity, predicted and measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Beside {
     /// The fault's step in the method, from 0.

@@ -1,6 +1,5 @@
 //! What is to be expected of an experiment, before anybody runs it.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::runs::table;
@@ -13,7 +12,7 @@ use crate::stats::Seconds;
 pub const FORMAT: &str = "outage.forecast/v1";
 
 /// A forecast as JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForecastReport {
     /// `outage.forecast/v1`.
@@ -35,7 +34,7 @@ pub struct ForecastReport {
 }
 
 /// What the tries of one fault came to, as one probe sees it. Times in seconds; shares from 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The fault's step in the method, from 0.

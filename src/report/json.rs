@@ -1,5 +1,6 @@
 //! A run as JSON (and as YAML, which is the same value), with a published schema.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,8 @@ use crate::verdict::Verdict;
 pub const FORMAT: &str = "outage.report/v1";
 
 /// A run, measured and judged. Times are seconds after the run's +0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The version of this form, `outage.report/v1`.
@@ -45,7 +47,8 @@ pub struct Report {
 }
 
 /// What a run ran on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
     /// `kind`, `context` or `embedded`.
@@ -63,7 +66,8 @@ pub struct Cluster {
 }
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
     /// Its name.
@@ -75,7 +79,8 @@ pub struct Node {
 }
 
 /// Settings of failure detection; what is absent could not be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tuning {
     /// The kubelet's `nodeStatusUpdateFrequency`.
@@ -165,10 +170,8 @@ pub fn render_yaml(view: &View<'_>) -> String {
     yaml(&Report::new(view))
 }
 
-/// The JSON schema of [`Report`].
-pub fn json_schema() -> serde_json::Value {
-    schemars::schema_for!(Report).to_value()
-}
+/// The JSON schema of [`Report`]. A test writes it and holds it against the types.
+pub const JSON_SCHEMA: &str = include_str!("schema.json");
 
 /// Any of this module's siblings' values as indented JSON.
 pub fn pretty(value: &impl Serialize) -> String {

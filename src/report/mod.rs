@@ -26,7 +26,7 @@ mod text;
 pub mod view;
 
 pub use ground::ground;
-pub use json::json_schema;
+pub use json::JSON_SCHEMA;
 pub use summary::Summary;
 pub use terminal::Style;
 pub use text::hang;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,8 @@ use crate::verdict::Outcome;
 pub const FORMAT: &str = "outage.spread/v1";
 
 /// Several runs of one experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SpreadReport {
     /// The version of this form, `outage.spread/v1`.

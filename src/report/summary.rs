@@ -1,5 +1,6 @@
 //! A run in a few numbers, for tables of many.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,8 @@ use crate::stats::{Between, Seconds};
 use crate::verdict::Outcome;
 
 /// A run in a few numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// The run's id.

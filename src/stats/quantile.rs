@@ -1,5 +1,6 @@
 //! Quantiles of a few numbers.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,8 @@ pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
 }
 
 /// How far a few measurements of one thing lie apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Spread {
     /// How many there are.

@@ -1,9 +1,11 @@
 //! Seconds, as findings and reports carry them.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +98,7 @@ impl fmt::Display for Seconds {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Seconds {
     fn schema_name() -> Cow<'static, str> {
         "Seconds".into()
@@ -107,7 +110,8 @@ impl JsonSchema for Seconds {
 }
 
 /// A length of time that is known to lie between two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Between {
     /// At least so long.

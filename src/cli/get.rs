@@ -28,7 +28,7 @@ fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
     }
     let table = |wide| {
         if runs.is_empty() && unreadable.is_empty() {
-            return eprintln!("no runs in {}", env.runs_dir.display());
+            return complain!("no runs in {}", env.runs_dir.display());
         }
         let summaries: Vec<_> = runs.iter().map(judge::Judged::summary).collect();
         print(&report::runs::render(&summaries, wide, jiff::Timestamp::now()));
@@ -39,7 +39,7 @@ fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
         ListForm::Json => judge::print(&runs, Form::Json, env),
         ListForm::Yaml => judge::print(&runs, Form::Yaml, env),
     }
-    unreadable.iter().for_each(|text| eprintln!("{text}"));
+    unreadable.iter().for_each(|text| complain!("{text}"));
     Ok(())
 }
 

@@ -118,7 +118,7 @@ fn code(problems: &[Diagnostic], strict: bool) -> u8 {
 
 fn show(found: &Found, env: &Env) {
     if !found.told.is_empty() {
-        eprint!("{}", diagnostics::render(&found.told, env.stderr.colour, env.stderr.width));
+        complain!("{}", diagnostics::render(&found.told, env.stderr.colour, env.stderr.width).trim_end());
     }
     if let Some(picture) = &found.picture {
         print(&lint::text::render(&title(&found.subject, picture), &picture.outlook, &picture.kubelets));

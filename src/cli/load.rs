@@ -16,7 +16,7 @@ pub fn experiments(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec
     let named: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).chain(names.iter().cloned()).collect();
     if named.is_empty() {
         return Err(Failure::usage(
-            "error: no experiment named\n\nhint: `kubectl outage run -f FILE`, or one of those inside this program: `kubectl outage get experiments`",
+            "error: no experiment named\n\nhint: name a file with -f FILE, or one of those inside this program: `kubectl outage get experiments`",
         ));
     }
     let (mut parsed, mut broken) = (Vec::new(), false);
@@ -50,7 +50,7 @@ fn check(source: Source, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
 
 fn show(problems: &[Diagnostic], env: &Env) {
     if !problems.is_empty() {
-        eprint!("{}", diagnostics::render(problems, env.stderr.colour, env.stderr.width));
+        complain!("{}", diagnostics::render(problems, env.stderr.colour, env.stderr.width).trim_end());
     }
 }
 

@@ -1,5 +1,10 @@
 //! What a person types: one file a command; diagnostics, progress, exit codes.
 
+/// Says something on standard error. One that can't be written is no reason to panic: there is something to undo.
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::cli::complained(format_args!($($text)*)) };
+}
+
 mod agent;
 mod args;
 mod cluster;
@@ -46,7 +51,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if !failure.text.is_empty() {
-                eprintln!("{}", failure.text);
+                complain!("{}", failure.text);
             }
             ExitCode::from(failure.code)
         }
@@ -71,6 +76,12 @@ fn dispatch(command: Command, env: &Env) -> Result<u8, Failure> {
     }
 }
 
+/// See `complain!`.
+fn complained(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Prints to standard output. A reader that has gone (`| head`) is no error.
 fn print(text: &str) {
     use std::io::Write;
@@ -83,7 +94,7 @@ fn print(text: &str) {
 fn printed(result: std::io::Result<()>) {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("error: cannot write the output: {error}");
+            complain!("error: cannot write the output: {error}");
             std::process::exit(exit::INCONCLUSIVE.into());
         }
         _ => {}

@@ -42,12 +42,13 @@ pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
         };
         all.push(one(parsed, site, args));
     }
+    let unpredictable = all.iter().any(|said| said.forecast.why_not.is_some());
     match args.output {
         LintForm::Text => all.iter().for_each(|said| show(said, env)),
         LintForm::Json => print(&serde_json::to_string_pretty(&all).expect("plain data is JSON")),
         LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
     }
-    Ok(exit::PASS)
+    Ok(if unpredictable { exit::USAGE } else { exit::PASS })
 }
 
 fn one(parsed: &Parsed, site: Planned, args: &Predict) -> Said {
@@ -80,7 +81,7 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), Troub
     let context = cluster.context().to_owned();
     let (facts, warnings) = cluster.facts(ClusterKind::Context, &context, None, &[]).await.map_err(Trouble::refused_by)?;
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        complain!("warning: {warning}");
     }
     let name = format!("context {context} as it is (Kubernetes {}, {} nodes)", facts.kubernetes, facts.nodes.len());
     Ok((Ground::of_cluster(&facts), name))
@@ -91,11 +92,14 @@ fn show(said: &Said, env: &Env) {
     let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) = said.traps.iter().partition(|trap| trap.about == About::Pods);
     let traps: Vec<Diagnostic> = said.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
     if !traps.is_empty() {
-        eprint!("{}", diagnostics::render(&traps, env.stderr.colour, env.stderr.width));
+        complain!("{}", diagnostics::render(&traps, env.stderr.colour, env.stderr.width).trim_end());
     }
     print(&forecast::render(&said.forecast, env.width, false));
     notes.iter().for_each(|note| print(&hang("note: ", &format!("{}; {} ({})", note.text, note.why, note.hint), env.width)));
-    print(&lint::text::render("Settings", &said.outlook, &[]));
+    // Figures for a cluster that can't be would be lies.
+    if said.forecast.why_not.is_none() {
+        print(&lint::text::render("Settings", &said.outlook, &[]));
+    }
 }
 
 impl super::args::TuningFlags {

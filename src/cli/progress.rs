@@ -65,7 +65,7 @@ impl Progress {
         if let Some((bar, text)) = self.step.take() {
             bar.finish_and_clear();
             if self.terminal.live {
-                eprint!("{}", hang(&format!(" {mark} "), &text, self.terminal.width));
+                complain!("{}", hang(&format!(" {mark} "), &text, self.terminal.width));
             }
         }
     }

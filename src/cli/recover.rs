@@ -20,7 +20,7 @@ pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
         match of_cluster(&cluster, args, env) {
             Ok(code) => codes.extend(code),
             Err(failure) => {
-                eprintln!("{}", failure.text);
+                complain!("{}", failure.text);
                 codes.push(failure.code);
             }
         }
@@ -61,7 +61,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
         Ok(()) => print(&format!("done: {}", entry.obligation.describe())),
         Err(trouble) => {
             let by_hand = entry.obligation.by_hand().map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
-            eprintln!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
+            complain!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
         }
     }));
     Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })

@@ -23,8 +23,8 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let experiments = load::experiments(&args.filename, &args.names, env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
-            true => eprintln!("   {signal}: undoing what was done (this can't be cut short)"),
-            false => eprintln!("   {signal} again: still undoing, please wait"),
+            true => complain!("   {signal}: undoing what was done (this can't be cut short)"),
+            false => complain!("   {signal} again: still undoing, please wait"),
         });
         let abort = abort.map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
         let mut codes = Vec::new();
@@ -100,7 +100,7 @@ impl Command<'_> {
             (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
             (cluster, _, context) => {
                 if matches!(cluster, Cluster::Kind { .. }) {
-                    eprintln!("warning: --context is given: the experiment's own kind config and tuning are not used");
+                    complain!("warning: --context is given: the experiment's own kind config and tuning are not used");
                 }
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
@@ -175,7 +175,7 @@ impl Command<'_> {
         repetition: Option<(u32, u32)>,
     ) -> Result<(u8, Option<Judged>), Failure> {
         if let Some((number, of)) = repetition {
-            eprintln!("run {number} of {of} (seed {seed})");
+            complain!("run {number} of {of} (seed {seed})");
         }
         let (observer, mut sights) = mpsc::unbounded_channel();
         let mut progress = Progress::new(self.env.stderr);
@@ -191,18 +191,18 @@ impl Command<'_> {
         let ended = ended?;
         let judged = judge::judge(&ended.folder);
         let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
-        Ok((code, judged.map_err(|failure| eprintln!("{}", failure.text)).ok()))
+        Ok((code, judged.map_err(|failure| complain!("{}", failure.text)).ok()))
     }
 
     /// The exit code of one run, and what went wrong in it, said.
     fn code(&self, ended: &Ended, verdict: u8) -> u8 {
         if let Some(Stop::Trouble(trouble)) = &ended.end.stop {
-            eprintln!("{}", failure::text_of(trouble));
+            complain!("{}", failure::text_of(trouble));
         }
         for not_undone in &ended.end.not_undone {
             let by_hand = not_undone.by_hand.as_ref().map_or(String::new(), |command| format!(", by hand: {command}"));
             let why = failure::text_of(&not_undone.why);
-            eprintln!("NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}", not_undone.what);
+            complain!("NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}", not_undone.what);
         }
         match &ended.end.stop {
             _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
@@ -230,7 +230,7 @@ impl Command<'_> {
 
 /// Prints why something failed; its exit code.
 fn told(failure: Failure) -> u8 {
-    eprintln!("{}", failure.text);
+    complain!("{}", failure.text);
     failure.code
 }
 

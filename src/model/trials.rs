@@ -116,15 +116,14 @@ impl<'a> Trial<'a> {
 
     fn run(mut self, scenario: &Scenario, into: &mut [FaultForecast]) {
         let mut into = into.iter_mut();
-        let last = scenario.steps.iter().rposition(|step| matches!(step, Step::Fault { .. }));
-        for (at, step) in scenario.steps.iter().enumerate() {
+        for step in &scenario.steps {
             match step {
                 Step::Pause(length) => self.advance(nanos(*length)),
                 Step::Fault { kind, node, hold } => {
-                    let horizon = if last == Some(at) { nanos(scenario.horizon) } else { 0 };
                     let hit = scenario.pods.contains(node);
                     self.fault(*kind, *node, nanos(*hold));
-                    self.until_well(horizon);
+                    // As a run does: the next fault waits until this one has healed.
+                    self.until_well(nanos(scenario.horizon));
                     if let (Some(forecast), Some(fault)) = (into.next(), self.observer.finish(self.model.now)) {
                         forecast.add(&fault, hit, confirmation(*kind));
                     }

@@ -40,6 +40,16 @@ pub fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     late.then(|| format!("the prober was late: one attempt in a hundred by more than {}", probe.lateness.p99))
 }
 
+/// Why a probe's failures may be a moment's standstill of the prober's machine: enough to doubt that something took too long, not that
+/// it was in time.
+pub fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+    if let Some(control) = found.probes.iter().find(|other| other.control && other.since_fault().failed > 0) {
+        return Some(format!("the control probe {} failed as well: the prober's machine stood still for a moment", control.name));
+    }
+    let late = probe.lateness.max > probe.timeout;
+    late.then(|| format!("the prober stood still: it was late by {} once", probe.lateness.max))
+}
+
 /// Why a probe's successes prove nothing.
 pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let since = probe.since_fault();

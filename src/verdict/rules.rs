@@ -44,6 +44,10 @@ impl Finding {
         }
     }
 
+    fn doubted_fail(self, why: Option<String>) -> Self {
+        if self.outcome == Outcome::Fail { self.doubted(why) } else { self }
+    }
+
     fn doubted_pass(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
     }
@@ -152,7 +156,7 @@ fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Fin
 
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
     match found.probes.iter().find(|probe| probe.name == name) {
-        Some(probe) => judge(probe).doubted(doubt::of_failures(found, probe)),
+        Some(probe) => judge(probe).doubted_fail(doubt::of_a_failure(found, probe)).doubted(doubt::of_failures(found, probe)),
         None => Finding::unknown(format!("the run has no attempts of {name}")),
     }
 }

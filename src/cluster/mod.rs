@@ -7,6 +7,7 @@ mod facts;
 mod kind;
 mod kind_config;
 mod kind_nodes;
+mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;

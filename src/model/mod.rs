@@ -19,6 +19,7 @@ mod machine;
 mod node;
 mod node_lifecycle;
 mod observer;
+mod pod_spec;
 mod power;
 mod proxy;
 mod random;

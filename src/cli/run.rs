@@ -13,7 +13,7 @@ use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::provision::{self, Ground, Nodes, Site, Wanted};
 use crate::engine::run::Stop;
-use crate::engine::seed::Seed;
+use crate::engine::seed;
 use crate::engine::session::{Ended, Session};
 use crate::engine::trouble::{Trouble, TroubleKind};
 use crate::experiment::{Cluster, Parsed};
@@ -138,7 +138,7 @@ impl Command<'_> {
     }
 
     async fn repeat(&self, ground: &Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let first_seed = self.args.seed.unwrap_or_else(|| Seed::fresh() >> 32);
+        let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session = Session { parsed: self.parsed, runs_dir: &self.env.runs_dir, site };
         let mut codes = Vec::new();
         let first = runs.len();

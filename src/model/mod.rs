@@ -22,7 +22,6 @@ mod observer;
 mod pod_spec;
 mod power;
 mod proxy;
-mod random;
 mod scenario;
 mod scheduler;
 mod settings;

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::args::{ClusterChoice, Form, Run};
+use super::cluster::DEFAULT_CONFIG;
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
@@ -50,9 +51,6 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         Ok(exit::gravest(codes))
     })
 }
-
-/// What the model is of where an experiment names no kind config.
-const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
 
 /// One experiment of the command.
 struct Command<'a> {

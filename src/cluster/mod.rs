@@ -35,7 +35,5 @@ pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoin
 pub use readiness::Readiness;
 pub use workload::Workload;
 
-pub use crate::timeline::{format_duration, parse_duration};
-
 #[cfg(test)]
 mod real_tests;

@@ -11,7 +11,6 @@ use crate::model::{NodeId, PodSpec};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// What the admission plugin DefaultTolerationSeconds gives.
 const DEFAULT_TOLERATION_SECONDS: u64 = 300;
 const SERVICE_ACCOUNT: &str = "default";
@@ -158,6 +157,8 @@ pub fn target_port(pod: &Value, target: &Value) -> Option<u16> {
 mod tests {
     use super::*;
     use crate::model::Tolerates;
+
+    const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
     fn nodes() -> Vec<(NodeId, Value)> {
         let node = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});

@@ -13,7 +13,7 @@ use crate::engine::embedded_ground;
 use crate::engine::trouble::Trouble;
 
 /// What the cluster is a model of when no kind config is named.
-const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
+pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
 
 /// Starts a cluster and keeps it until Ctrl-C.
 pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {

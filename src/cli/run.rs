@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::args::{ClusterChoice, Form, Run};
+use super::cluster::DEFAULT_CONFIG;
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
@@ -13,7 +14,7 @@ use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::provision::{self, Ground, Nodes, Site, Wanted};
 use crate::engine::run::Stop;
-use crate::engine::seed::Seed;
+use crate::engine::seed;
 use crate::engine::session::{Ended, Session};
 use crate::engine::trouble::{Trouble, TroubleKind};
 use crate::experiment::{Cluster, Parsed};
@@ -50,9 +51,6 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         Ok(exit::gravest(codes))
     })
 }
-
-/// What the model is of where an experiment names no kind config.
-const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
 
 /// One experiment of the command.
 struct Command<'a> {
@@ -138,7 +136,7 @@ impl Command<'_> {
     }
 
     async fn repeat(&self, ground: &Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let first_seed = self.args.seed.unwrap_or_else(|| Seed::fresh() >> 32);
+        let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session = Session { parsed: self.parsed, runs_dir: &self.env.runs_dir, site };
         let mut codes = Vec::new();
         let first = runs.len();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::kind_nodes::NodeContainer;
-use crate::timeline::{NodeRole, Tuning, TuningSource};
-use crate::timeline::{format_duration, parse_duration};
+use super::kind_settings;
+use crate::timeline::{NodeRole, Tuning, format_duration};
 
 /// Why a kind config can't be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -56,8 +56,10 @@ pub struct KindConfig {
     pub nodes: Vec<NodeRole>,
     /// The node images that it names, each once.
     pub images: Vec<String>,
-    /// The settings of failure detection that it asks for; `None` where it leaves the default.
+    /// The settings of failure detection that it asks for in the components' config; `None` where it leaves the default.
     pub asked: Tuning,
+    /// Each node's flag `--node-status-update-frequency` for its kubelet, in the file's order. It wins over the kubelet's config file.
+    pub update_flags: Vec<Option<Duration>>,
 }
 
 /// A node is named after cluster and role, `-control-plane12` at the longest, and a node's name has at most 63 characters.
@@ -77,18 +79,18 @@ impl KindConfig {
         if roles.is_empty() {
             roles.push(NodeRole::ControlPlane);
         }
-        let mut asked = Tuning { source: TuningSource::Config, ..Tuning::default() };
-        for patch in patches(&value) {
-            for document in documents(patch)? {
-                read_patch(&document, &mut asked)?;
-            }
-        }
-        Ok(Self { name: name.to_owned(), nodes: roles, images, asked })
+        let (asked, update_flags) = kind_settings::read(&value, &roles)?;
+        Ok(Self { name: name.to_owned(), nodes: roles, images, asked, update_flags })
     }
 
-    /// The settings that a cluster of this Kubernetes version (`v1.34.4`) has when it is made from this config.
+    /// The settings that a cluster of this Kubernetes version (`v1.34.4`) has when it is made from this config. Where kubelets differ,
+    /// the slowest counts, as it does where they are read from a cluster.
     pub fn expected(&self, version: &str) -> Tuning {
-        self.asked.completed(version)
+        let file = self.asked.completed(version);
+        // A kubelet reads its flags after the file, whose defaults are set by then: the report frequency does not follow
+        // (https://github.com/kubernetes/kubernetes/issues/80172).
+        let updates = self.update_flags.iter().map(|flag| flag.or(file.node_status_update_frequency));
+        Tuning { node_status_update_frequency: updates.max().flatten(), ..file }
     }
 
     /// How many nodes of a role it has.
@@ -154,80 +156,16 @@ fn role_of((index, node): (usize, &Value)) -> Result<NodeRole, KindConfigError> 
     }
 }
 
-/// The kubeadm patches that count: those of the cluster, then those of the first control plane, which win. kubeadm makes the cluster
-/// there; where other nodes join it, it reads none of the documents that matter here.
-fn patches(config: &Value) -> impl Iterator<Item = &str> {
-    let first = first_control_plane(config).map(|index| &config["nodes"][index]);
-    std::iter::once(config)
-        .chain(first)
-        .flat_map(|level| level["kubeadmConfigPatches"].as_array().into_iter().flatten())
-        .filter_map(Value::as_str)
-}
-
-/// The place of the first control plane among the nodes.
-pub(super) fn first_control_plane(config: &Value) -> Option<usize> {
-    let nodes = config["nodes"].as_array()?;
-    nodes.iter().position(|node| matches!(node["role"].as_str(), None | Some("control-plane")))
-}
-
 /// The documents of one patch.
 pub(super) fn documents(patch: &str) -> Result<Vec<Value>, KindConfigError> {
     serde_saphyr::from_multiple(patch).map_err(|error| KindConfigError::Patch(first_line(&error.to_string())))
-}
-
-fn read_patch(patch: &Value, asked: &mut Tuning) -> Result<(), KindConfigError> {
-    match patch["kind"].as_str() {
-        Some("KubeletConfiguration") => {
-            set(
-                &mut asked.node_status_update_frequency,
-                duration("nodeStatusUpdateFrequency", &patch["nodeStatusUpdateFrequency"])?,
-            );
-            set(
-                &mut asked.node_status_report_frequency,
-                duration("nodeStatusReportFrequency", &patch["nodeStatusReportFrequency"])?,
-            );
-            set(&mut asked.node_lease_duration, patch["nodeLeaseDurationSeconds"].as_u64().map(Duration::from_secs));
-        }
-        Some("ClusterConfiguration") => {
-            let args = &patch["controllerManager"]["extraArgs"];
-            set(&mut asked.node_monitor_period, duration("node-monitor-period", extra_arg(args, "node-monitor-period"))?);
-            set(
-                &mut asked.node_monitor_grace_period,
-                duration("node-monitor-grace-period", extra_arg(args, "node-monitor-grace-period"))?,
-            );
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn set(field: &mut Option<Duration>, value: Option<Duration>) {
-    *field = value.or(*field);
-}
-
-/// One of kubeadm's extra arguments: a map in v1beta3, a list of names and values in v1beta4.
-fn extra_arg<'a>(args: &'a Value, name: &str) -> &'a Value {
-    match args.as_array() {
-        Some(list) => list.iter().rev().find(|entry| entry["name"] == name).map_or(&Value::Null, |entry| &entry["value"]),
-        None => &args[name],
-    }
-}
-
-fn duration(field: &str, value: &Value) -> Result<Option<Duration>, KindConfigError> {
-    match value {
-        Value::Null => Ok(None),
-        other => {
-            let text = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
-            let parsed = parse_duration(&text).filter(|duration| !duration.is_zero());
-            parsed.map(Some).ok_or(KindConfigError::Duration { field: field.to_owned(), value: text })
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::default_tuning;
+    use crate::timeline::TuningSource;
 
     pub(crate) const FAST: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: fast-detection\nnodes:\n- role: control-plane\n\
         - role: worker\n- role: worker\nkubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n\
@@ -264,6 +202,28 @@ mod tests {
         let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n- role: worker\n  kubeadmConfigPatches:\n  - |\n    \
             kind: KubeletConfiguration\n    nodeLeaseDurationSeconds: 20\n- role: control-plane\n";
         assert_eq!(KindConfig::parse(text).unwrap().asked.node_lease_duration, None);
+    }
+
+    #[test]
+    fn kubelets_flags_count_node_by_node_and_the_report_frequency_does_not_follow() {
+        let flag = |kind: &str, value: &str| {
+            format!("[\"{{kind: {kind}, nodeRegistration: {{kubeletExtraArgs: {{node-status-update-frequency: {value}}}}}}}\"]")
+        };
+        let text = |first: &str, second: &str, all: &str| {
+            let head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nkubeadmConfigPatches: ";
+            let node = |role: &str, patches: &str| format!("- {{role: {role}, kubeadmConfigPatches: {patches}}}\n");
+            let nodes = node("worker", first) + &node("control-plane", second) + "- role: worker\n";
+            KindConfig::parse(&format!("{head}{all}\nnodes:\n{nodes}")).unwrap()
+        };
+        let joined = text("[]", "[]", &flag("JoinConfiguration", "1s"));
+        assert_eq!(joined.update_flags, [seconds(1), None, seconds(1)]);
+        assert_eq!(joined.expected("v1.34.4").node_status_update_frequency, seconds(10), "the slowest counts");
+        let all = text(&flag("JoinConfiguration", "3s"), &flag("InitConfiguration", "2s"), &flag("JoinConfiguration", "1s"));
+        assert_eq!(all.update_flags, [seconds(3), seconds(2), seconds(1)]);
+        let expected = all.expected("v1.34.4");
+        assert_eq!((expected.node_status_update_frequency, expected.node_status_report_frequency), (seconds(3), seconds(300)));
+        let unread = text(&flag("InitConfiguration", "3s"), &flag("JoinConfiguration", "2s"), "[]");
+        assert_eq!(unread.update_flags, [None; 3], "a node that joins reads no InitConfiguration, the first no JoinConfiguration");
     }
 
     #[test]

@@ -4,23 +4,31 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::kind_config::{KindConfig, KindConfigError, check_name, documents, first_control_plane, read_yaml};
-use crate::timeline::Tuning;
-use crate::timeline::format_duration;
+use super::kind_config::{KindConfig, KindConfigError, check_name, documents, read_yaml};
+use super::kind_settings::{UPDATE_FLAG, first_control_plane};
+use crate::timeline::{Tuning, format_duration};
 
 /// Renders a kind config with other settings: those of `tuning` that are set replace the config's (update frequency, monitor
 /// period and grace period; others are not looked at). Gives the cluster's new name, which ends in the three settings
 /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes), and the new text. Where nothing changes both are as they were.
+/// An update frequency that is asked for is that of every kubelet: flags of that name, which would win, are taken out.
 pub fn with_tuning(text: &str, tuning: &Tuning) -> Result<(String, String), KindConfigError> {
     let config = KindConfig::parse(text)?;
     let wanted = Wanted::new(&config.asked, tuning);
-    if wanted == Wanted::new(&config.asked, &Tuning::default()) {
+    let flags_go = tuning.node_status_update_frequency.is_some() && config.update_flags.iter().any(Option::is_some);
+    if !flags_go && wanted == Wanted::new(&config.asked, &Tuning::default()) {
         return Ok((config.name, text.to_owned()));
     }
     let name = format!("{}-{}", config.name, wanted.suffix());
     check_name(&name)?;
     let mut value = read_yaml(text)?;
     value["name"] = json!(name);
+    if flags_go {
+        drop_flags(&mut value)?;
+        for node in value.get_mut("nodes").and_then(Value::as_array_mut).into_iter().flatten() {
+            drop_flags(node)?;
+        }
+    }
     rewrite(&mut value, &wanted)?;
     let text = serde_saphyr::to_string(&value).map_err(|error| KindConfigError::Yaml(error.to_string()))?;
     Ok((name, text))
@@ -91,20 +99,48 @@ struct Done {
 }
 
 fn rewrite_level(level: &mut Value, wanted: &Wanted, done: &mut Done) -> Result<(), KindConfigError> {
-    if level["kubeadmConfigPatchesJSON6902"].as_array().is_some_and(|patches| !patches.is_empty()) {
-        return Err(KindConfigError::JsonPatches);
+    refuse_json_patches(level)?;
+    each_document(level, |document| rewrite_document(document, wanted, done))
+}
+
+fn refuse_json_patches(level: &Value) -> Result<(), KindConfigError> {
+    match level["kubeadmConfigPatchesJSON6902"].as_array() {
+        Some(patches) if !patches.is_empty() => Err(KindConfigError::JsonPatches),
+        _ => Ok(()),
     }
+}
+
+/// Changes the documents of all patches of a level; `change` says whether it did. Other patches stay as they were written.
+fn each_document(level: &mut Value, mut change: impl FnMut(&mut Value) -> bool) -> Result<(), KindConfigError> {
     // Reading a missing member of a tree makes none; asking for it to be changed would.
     let Some(patches) = level.get_mut("kubeadmConfigPatches").and_then(Value::as_array_mut) else { return Ok(()) };
     for patch in patches {
         let mut documents = documents(patch.as_str().unwrap_or_default())?;
         // All of them, not only the first that changes.
-        let changed: Vec<bool> = documents.iter_mut().map(|document| rewrite_document(document, wanted, done)).collect();
+        let changed: Vec<bool> = documents.iter_mut().map(&mut change).collect();
         if changed.contains(&true) {
             *patch = json!(render(&documents)?);
         }
     }
     Ok(())
+}
+
+fn drop_flags(level: &mut Value) -> Result<(), KindConfigError> {
+    refuse_json_patches(level)?;
+    each_document(level, drop_flag)
+}
+
+/// Takes the flag out of a kubelet's arguments, where it is.
+fn drop_flag(document: &mut Value) -> bool {
+    match document.pointer_mut("/nodeRegistration/kubeletExtraArgs") {
+        Some(Value::Object(args)) => args.shift_remove(UPDATE_FLAG).is_some(),
+        Some(Value::Array(args)) => {
+            let before = args.len();
+            args.retain(|entry| entry["name"] != UPDATE_FLAG);
+            args.len() < before
+        }
+        _ => false,
+    }
 }
 
 /// Whether the document was one of the two kinds and was changed.
@@ -214,6 +250,23 @@ mod tests {
         let text = format!("{HEAD}kubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n");
         assert_eq!(with_tuning(&text, &tuning(Some(1), None, None)).unwrap(), ("a".to_owned(), text.clone()));
         assert_eq!(with_tuning(&text, &Tuning::default()).unwrap().1, text);
+    }
+
+    #[test]
+    fn a_flag_would_win_over_the_setting_and_goes() {
+        let join = |args: &str| format!("[\"{{kind: JoinConfiguration, nodeRegistration: {{kubeletExtraArgs: {args}}}}}\"]");
+        let map = join("{node-status-update-frequency: 1s, v: '4'}");
+        let list = join("[{name: node-status-update-frequency, value: 2s}, {name: v, value: '5'}]");
+        let head = HEAD.replace("- role: worker\n", &format!("- {{role: worker, kubeadmConfigPatches: {list}}}\n"));
+        let text = format!("{head}kubeadmConfigPatches: {map}\n");
+        let flagged = KindConfig::parse(&text).unwrap();
+        assert_eq!(flagged.update_flags, [None, seconds(2)]);
+        let (name, tuned) = with_tuning(&text, &tuning(Some(3), None, None)).unwrap();
+        assert_eq!((name.as_str(), KindConfig::parse(&tuned).unwrap().update_flags), ("a-3s-default-default", vec![None, None]));
+        assert_eq!(asked(&tuned).0, seconds(3));
+        assert!(tuned.contains("v: ") && tuned.contains("name: v"), "{tuned}");
+        let (_, tuned) = with_tuning(&text, &tuning(None, None, Some(9))).unwrap();
+        assert_eq!(KindConfig::parse(&tuned).unwrap().update_flags, flagged.update_flags, "nobody asked for another");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod facts;
 mod kind;
 mod kind_config;
 mod kind_nodes;
+mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
@@ -33,8 +34,6 @@ pub use query::{ClusterDns, Node, Pod, Service, ServicePort};
 pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoints};
 pub use readiness::Readiness;
 pub use workload::Workload;
-
-pub use crate::timeline::{format_duration, parse_duration};
 
 #[cfg(test)]
 mod real_tests;

@@ -32,7 +32,7 @@ pub fn spec(config: &KindConfig) -> EmbeddedSpec {
         name: config.name.clone(),
         nodes: config.nodes.clone(),
         tuning: config.expected(version),
-        seed: super::seed::Seed::fresh(),
+        seed: super::seed::fresh(),
     }
 }
 
@@ -69,7 +69,7 @@ impl Folder {
     fn make(root: &Path) -> Result<Self, Trouble> {
         let others = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
         others.filter(|path| is_left(path)).for_each(|path| drop(fs::remove_dir_all(path)));
-        let path = root.join(format!("{}-{:04x}", std::process::id(), super::seed::Seed::fresh() & 0xffff));
+        let path = root.join(format!("{}-{:04x}", std::process::id(), super::seed::fresh() & 0xffff));
         let cannot =
             |e: std::io::Error| Trouble::refused(format!("cannot make the state directory {}", path.display())).because(&e);
         fs::create_dir_all(&path).map_err(cannot)?;

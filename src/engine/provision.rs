@@ -10,7 +10,7 @@ use super::kind_ground::{self, KindNodes};
 use super::ledger::Ledger;
 use super::state_dir::{Lock, StateDir};
 use super::trouble::Trouble;
-use crate::cluster::{Cluster, KindConfig, with_tuning};
+use crate::cluster::{Cluster, KindConfig, KindConfigError, with_tuning};
 use crate::docker::Endpoint;
 use crate::experiment::TuningRequest;
 use crate::timeline::{ClusterFacts, Tuning};
@@ -70,24 +70,31 @@ pub enum Wanted {
 impl Wanted {
     /// The kind cluster of a config, with other settings where they are asked for; its name then ends in them.
     pub fn kind(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, Trouble> {
-        let cannot = |e: &dyn std::error::Error| Trouble::refused(format!("cannot use the kind config {path}")).because(e);
-        let tuning = tuning.unwrap_or_default();
-        let tuning = Tuning {
-            node_status_update_frequency: tuning.node_status_update_frequency,
-            node_monitor_period: tuning.node_monitor_period,
-            node_monitor_grace_period: tuning.node_monitor_grace_period,
-            ..Tuning::default()
-        };
-        let (name, config) = with_tuning(config, &tuning).map_err(|e| cannot(&e))?;
+        let (name, config) = tuned(config, tuning).map_err(|e| unusable(path, &e))?;
         Ok(Wanted::Kind { name, config })
     }
 
     /// The model of the kind cluster of a config.
     pub fn embedded(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, Trouble> {
-        let cannot = |e: &dyn std::error::Error| Trouble::refused(format!("cannot use the kind config {path}")).because(e);
-        let Wanted::Kind { config, .. } = Self::kind(path, config, tuning)? else { unreachable!("it is one of kind's") };
-        Ok(Wanted::Embedded { config: KindConfig::parse(&config).map_err(|e| cannot(&e))? })
+        let config = tuned(config, tuning).and_then(|(_, config)| KindConfig::parse(&config));
+        Ok(Wanted::Embedded { config: config.map_err(|e| unusable(path, &e))? })
     }
+}
+
+/// A kind config with other settings where they are asked for, after its name.
+fn tuned(config: &str, tuning: Option<TuningRequest>) -> Result<(String, String), KindConfigError> {
+    let tuning = tuning.unwrap_or_default();
+    let tuning = Tuning {
+        node_status_update_frequency: tuning.node_status_update_frequency,
+        node_monitor_period: tuning.node_monitor_period,
+        node_monitor_grace_period: tuning.node_monitor_grace_period,
+        ..Tuning::default()
+    };
+    with_tuning(config, &tuning)
+}
+
+fn unusable(path: &str, error: &KindConfigError) -> Trouble {
+    Trouble::refused(format!("cannot use the kind config {path}")).because(error)
 }
 
 /// The ground, ready: the lock is held as long as this lives.

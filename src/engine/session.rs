@@ -19,7 +19,7 @@ use super::run::{self, Job, RunEnd};
 use super::tenant::{Running, Tenant};
 use super::trouble::Trouble;
 use super::world::World;
-use super::{seed::Seed, watchdog};
+use super::{seed, watchdog};
 use crate::cluster::{Manifest, ManifestError, Workload};
 use crate::docker::Container;
 use crate::experiment::{Experiment, Parsed};
@@ -185,6 +185,6 @@ fn nodes_of(ground: &Ground, containers: &[Container]) -> Vec<Container> {
 
 /// A run's id, which sorts by time, and its short form.
 fn run_id(anchor: &Anchor) -> (String, String) {
-    let short = format!("{:04x}", Seed::fresh() & 0xffff);
+    let short = format!("{:04x}", seed::fresh() & 0xffff);
     (format!("{}-{short}", anchor.wall.strftime("%Y%m%d-%H%M%S")), short)
 }

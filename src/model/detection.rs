@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{Between, Seconds};
-use crate::timeline::Tuning;
+use crate::timeline::{Tuning, minor_version};
 
 /// How a fault ends the heartbeats of the node that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,11 +255,6 @@ fn grace_period(tuning: &Tuning, kubernetes: &str, constants: &mut Vec<Constant>
     let value = Duration::from_secs(seconds);
     constants.push(Constant { name: name.into(), value: value.into(), source: format!("Kubernetes' default {since}") });
     Ok(value)
-}
-
-pub(super) fn minor_version(kubernetes: &str) -> Option<u32> {
-    let minor = kubernetes.trim_start_matches('v').strip_prefix("1.")?;
-    minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn heartbeat_constant(tuning: &Tuning, beat: Heartbeat, interval: Duration) -> Constant {

@@ -10,12 +10,12 @@ use super::agenda::Timer;
 use super::change::{Change, Power};
 use super::detection::Heartbeat;
 use super::machine::Model;
-use super::random::Random;
 use super::settings::{
     JITTER, KUBELET_STARTED_PODS, LEASE_RETRY_FIRST, LEASE_RETRY_MOST, Nanos, POD_STATUS_SYNC, STATUS_DELAY, Settings,
 };
 use super::topology::{NodeId, PodId};
 use super::workload::{Container, Phase};
+use crate::stats::Random;
 use crate::timeline::Ready;
 
 #[derive(Clone, Debug)]

@@ -12,10 +12,10 @@ use super::control_plane::Etcd;
 use super::election::Election;
 use super::node::Node;
 use super::node_lifecycle::NodeLifecycle;
-use super::random::Random;
 use super::settings::{Nanos, Settings};
 use super::topology::{NodeId, OwnerId, PodId, PodSpec, Topology};
 use super::workload::{Owner, Phase, Pod};
+use crate::stats::Random;
 use crate::timeline::Ready;
 
 /// A modelled cluster.

@@ -11,10 +11,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::detection::{Unpredictable, minor_version};
-use super::random::Random;
-use crate::stats::Seconds;
-use crate::timeline::Tuning;
+use super::detection::Unpredictable;
+use crate::stats::{Random, Seconds};
+use crate::timeline::{Tuning, minor_version};
 
 /// Nanoseconds since the model's beginning, or a length of time.
 pub(super) type Nanos = u64;

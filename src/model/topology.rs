@@ -29,9 +29,19 @@ impl Topology {
     /// all in one zone.
     pub fn kind(name: &str, control_planes: usize, workers: usize) -> Self {
         let numbered = |role: &str, i: usize| if i == 0 { format!("{name}-{role}") } else { format!("{name}-{role}{}", i + 1) };
-        let planes = (0..control_planes).map(|i| NodeSpec::new(numbered("control-plane", i), NodeRole::ControlPlane));
-        let workers = (0..workers).map(|i| NodeSpec::new(numbered("worker", i), NodeRole::Worker));
-        Self { nodes: planes.chain(workers).collect() }
+        let planes = (0..control_planes).map(|i| (numbered("control-plane", i), NodeRole::ControlPlane));
+        let workers = (0..workers).map(|i| (numbered("worker", i), NodeRole::Worker));
+        Self::of(planes.chain(workers))
+    }
+
+    /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints control planes, and kind takes that
+    /// back from an only node (`len(allNodes) == 1` in its `kubeadminit/init.go`).
+    pub fn of(nodes: impl IntoIterator<Item = (String, NodeRole)>) -> Self {
+        let mut nodes: Vec<NodeSpec> = nodes.into_iter().map(|(name, role)| NodeSpec::new(name, role)).collect();
+        if let [only] = &mut nodes[..] {
+            only.tainted = false;
+        }
+        Self { nodes }
     }
 
     /// Every node.
@@ -59,8 +69,7 @@ pub struct NodeSpec {
     pub role: NodeRole,
     /// Its zone, as `topology.kubernetes.io/zone` says; empty where nodes have none.
     pub zone: String,
-    /// Whether pods without a toleration are kept off it (the control plane's taint). By default: those of the control plane, where
-    /// there are others.
+    /// Whether pods without a toleration are kept off it (the control plane's taint).
     pub tainted: bool,
 }
 
@@ -125,4 +134,18 @@ pub enum Spread {
     Prefer,
     /// Never two on one node: required anti-affinity.
     Require,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_only_node_takes_pods_and_several_control_planes_do_not() {
+        let tainted =
+            |planes, workers| -> Vec<bool> { Topology::kind("k", planes, workers).nodes.iter().map(|n| n.tainted).collect() };
+        assert_eq!(tainted(1, 0), [false]);
+        assert_eq!(tainted(3, 0), [true; 3]);
+        assert_eq!(tainted(1, 1), [true, false]);
+    }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::distribution::Distribution;
 use super::machine::{Model, nanos};
 use super::observer::{Fault, Observer};
-use super::random::Random;
 use super::scenario::{FaultKind, Scenario, Step};
 use super::settings::{INSIDE_TAKES, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT};
 use super::topology::{NodeId, PodId};
+use crate::stats::Random;
 
 /// What many trials came to.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64
     let mut observer = Observer::new(scenario.asked_from, timeout, scenario.topology.nodes.len(), &scenario.pods);
     for _ in 0..trials {
         observer.reset(&scenario.pods);
-        Trial::begin(scenario, settings, seeds.next(), &mut observer).run(scenario, &mut forecast.faults);
+        Trial::begin(scenario, settings, seeds.draw(), &mut observer).run(scenario, &mut forecast.faults);
     }
     forecast
 }

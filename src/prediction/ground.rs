@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::workload::Deployed;
 use crate::experiment::NodeSelector;
-use crate::model::{NodeId, NodeSpec, PodSpec, Topology};
+use crate::model::{NodeId, PodSpec, Spread, Topology};
 use crate::timeline::{ClusterFacts, NodeRole, Tuning};
 
 /// What is known before any harm.
@@ -42,21 +44,31 @@ impl Ground {
 
     /// Nodes of these names and roles.
     pub fn new(nodes: impl IntoIterator<Item = (String, NodeRole)>, tuning: Tuning, kubernetes: &str) -> Self {
-        let mut nodes: Vec<NodeSpec> = nodes.into_iter().map(|(name, role)| NodeSpec::new(name, role)).collect();
-        // kubeadm taints control planes; kind takes that back where there is nothing else.
-        if nodes.iter().all(|node| node.tainted) {
-            nodes.iter_mut().for_each(|node| node.tainted = false);
-        }
-        Self { topology: Topology { nodes }, tuning, kubernetes: kubernetes.to_owned(), ..Self::default() }
+        Self { topology: Topology::of(nodes), tuning, kubernetes: kubernetes.to_owned(), ..Self::default() }
     }
 
-    /// The same with a workload as the scheduler would spread it.
+    /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no node is known to have are left out.
     pub fn with_workload(mut self, deployed: BTreeMap<String, Deployed>) -> Self {
+        let objects = self.node_objects();
         for (service, deployed) in deployed {
-            let nodes = self.spread(&deployed);
-            self.services.insert(service, Backends { nodes, pod: deployed.pod, owned: deployed.owned });
+            let Some(pod) = PodSpec::of_template(&deployed.template, &objects) else { continue };
+            let nodes = self.spread(deployed.replicas, &pod);
+            self.services.insert(service, Backends { nodes, pod, owned: deployed.owned });
         }
         self
+    }
+
+    /// The nodes with the labels that every node of kind's has.
+    fn node_objects(&self) -> Vec<(NodeId, Value)> {
+        let object = |id: NodeId| {
+            let node = &self.topology.nodes[id.0];
+            let mut labels = json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
+            if node.role == NodeRole::ControlPlane {
+                labels["node-role.kubernetes.io/control-plane"] = "".into();
+            }
+            (id, json!({"metadata": {"name": node.name, "labels": labels}}))
+        };
+        self.topology.ids().map(object).collect()
     }
 
     /// The same with back ends where they were seen: the Service, the node's name, and how many are there.
@@ -70,14 +82,21 @@ impl Ground {
         self
     }
 
-    fn spread(&self, deployed: &Deployed) -> Vec<NodeId> {
-        let fits = |node: &NodeId| !self.topology.nodes[node.0].tainted || deployed.pod.tolerates_control_plane;
-        let nodes: Vec<NodeId> = self.topology.ids().filter(fits).collect();
-        let most = match deployed.pod.spread {
-            crate::model::Spread::Require => nodes.len(),
-            crate::model::Spread::Prefer => usize::MAX,
+    fn spread(&self, replicas: usize, pod: &PodSpec) -> Vec<NodeId> {
+        // The scheduler is not asked.
+        if let Some(node) = pod.pinned {
+            return vec![node; replicas];
+        }
+        let fits = |node: &NodeId| {
+            let free = !self.topology.nodes[node.0].tainted || pod.tolerates_control_plane;
+            free && (pod.only_on.is_empty() || pod.only_on.contains(node))
         };
-        nodes.iter().copied().cycle().take(if nodes.is_empty() { 0 } else { deployed.replicas.min(most) }).collect()
+        let nodes: Vec<NodeId> = self.topology.ids().filter(fits).collect();
+        let most = match pod.spread {
+            Spread::Require => nodes.len(),
+            Spread::Prefer => usize::MAX,
+        };
+        nodes.iter().copied().cycle().take(if nodes.is_empty() { 0 } else { replicas.min(most) }).collect()
     }
 
     /// The node that a selector finds, the first among equals; `None` when none fits, or labels are asked for, which are not known.
@@ -94,5 +113,34 @@ impl Ground {
         let backends = self.services.get(service);
         let count = |node: &NodeId| backends.map_or(0, |backends| backends.nodes.iter().filter(|at| *at == node).count());
         fitting.into_iter().rev().max_by_key(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::workload::behind_services;
+    use super::*;
+
+    fn placed(planes: usize, workers: usize, spec: &str) -> Option<Vec<usize>> {
+        let nodes = Topology::kind("k", planes, workers).nodes.into_iter().map(|node| (node.name, node.role));
+        let text = format!(
+            "kind: Service\nmetadata: {{name: s}}\nspec: {{selector: {{a: b}}}}\n---\nkind: Deployment\nspec:\n  replicas: 2\n  template: {{metadata: {{labels: {{a: b}}}}, spec: {spec}}}\n"
+        );
+        let ground = Ground::new(nodes, Tuning::default(), "v1.34.4").with_workload(behind_services([text.as_str()]));
+        Some(ground.services.get("s")?.nodes.iter().map(|node| node.0).collect())
+    }
+
+    #[test]
+    fn pods_go_where_they_ask_to_be() {
+        assert_eq!(placed(1, 2, "{}"), Some(vec![1, 2]));
+        assert_eq!(placed(1, 2, "{nodeSelector: {kubernetes.io/hostname: k-worker2}}"), Some(vec![2, 2]));
+        assert_eq!(placed(1, 2, "{nodeName: k-control-plane}"), Some(vec![0, 0]));
+        assert_eq!(placed(1, 2, "{nodeSelector: {disk: fast}}"), None);
+    }
+
+    #[test]
+    fn the_taint_goes_from_an_only_node_alone() {
+        assert_eq!(placed(1, 0, "{}"), Some(vec![0, 0]));
+        assert_eq!(placed(3, 0, "{}"), Some(vec![]), "kind leaves the taint on three control planes");
     }
 }

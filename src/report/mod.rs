@@ -1,7 +1,7 @@
 //! Pure: one view of a run, and its forms: terminal, JSON, JUnit, log.
 //!
 //! ```text
-//! timeline, findings, verdict -> view.rs (with predict.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
+//! timeline, findings, verdict -> view.rs (with forecast.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
 //! timeline, findings          -> log.rs | jsonl.rs
 //! several views               -> spread.rs | junit.rs | runs.rs (a row each)
 //! ```

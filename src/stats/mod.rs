@@ -1,9 +1,11 @@
-//! Quantiles and intervals: every statistic names its method and source.
+//! Quantiles, intervals and chance: every statistic names its method and source.
 
 mod binomial;
 mod quantile;
+mod random;
 mod seconds;
 
 pub use binomial::{LEVEL, draws_to_exclude, share_at_least};
 pub use quantile::{Spread, quantile};
+pub use random::Random;
 pub use seconds::{Between, Seconds};

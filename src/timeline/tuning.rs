@@ -35,10 +35,10 @@ impl Tuning {
     }
 }
 
-/// The minor version of `v1.34.4`: 34.
+/// The minor version of `v1.34.4`: 34. `None` of what is no 1.x.
 pub fn minor_version(kubernetes: &str) -> Option<u32> {
-    let minor = kubernetes.trim_start_matches('v').split('.').nth(1)?;
-    minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+    let minor = kubernetes.trim_start_matches('v').strip_prefix("1.")?;
+    minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -47,6 +47,16 @@ mod tests {
 
     fn seconds(seconds: u64) -> Option<Duration> {
         Some(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_minor_version_is_read_whatever_follows_it() {
+        for version in ["v1.34.4", "1.34", "v1.34+", "v1.34.4-gke.100", "v1.34-alpha.1"] {
+            assert_eq!(minor_version(version), Some(34), "{version}");
+        }
+        for version in ["", "v2.34.0", "v1", "v1.x", "34"] {
+            assert_eq!(minor_version(version), None, "{version}");
+        }
     }
 
     #[test]

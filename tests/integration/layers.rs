@@ -43,7 +43,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("watch", &["cluster", "timeline"]),
         ("agent", &["probe", "docker", "timeline"]),
         ("embedded", &["model", "stats", "timeline"]),
-        ("engine", &["agent", "cluster", "docker", "embedded", "experiment", "fault", "probe", "timeline", "watch"]),
+        ("engine", &["agent", "cluster", "docker", "embedded", "experiment", "fault", "probe", "stats", "timeline", "watch"]),
         ("cli", EVERYTHING),
     ])
 }

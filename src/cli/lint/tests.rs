@@ -112,6 +112,17 @@ fn a_flag_is_seen_node_by_node() {
 }
 
 #[test]
+fn a_flag_on_all_nodes_means_here_what_run_takes_it_to_mean() {
+    let flag = |kind| format!("  kind: {kind}\n  nodeRegistration: {{kubeletExtraArgs: {{node-status-update-frequency: 1s}}}}");
+    let both = format!("{}\n- |\n{}", flag("InitConfiguration"), flag("JoinConfiguration"));
+    let text = GOOD.replace("  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s", &both);
+    let run = KindConfig::parse(&text).unwrap().expected(NOW);
+    assert_eq!(run.node_status_update_frequency, Some(Duration::from_secs(1)));
+    assert_eq!(run.node_status_report_frequency, Some(Duration::from_secs(300)));
+    assert_eq!(linted(&text).unwrap().asked.tuning, run);
+}
+
+#[test]
 fn the_image_tells_the_version_and_so_the_grace_period() {
     let text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane, image: 'kindest/node:v1.31.9@sha256:0'}]\n";
     let asked = linted(text).unwrap().asked;
@@ -126,26 +137,35 @@ fn text_for_people() {
     insta::assert_snapshot!(lint::text::render("kind.yaml", &outlook, &asked.kubelets));
 }
 
-/// A setting in a generated config: at the top level, on a node, in either form, or nowhere.
+/// A setting in a generated config: at the top level, on a node, in either form, as a kubelet's flag, or nowhere.
 fn config() -> impl Strategy<Value = String> {
-    let level = proptest::option::of((0usize..3, 1u64..400));
-    let setting = |name: &'static str| {
-        let form = level.clone();
-        form.prop_map(move |chosen| chosen.map(|(level, seconds)| (level, format!("{name}: {seconds}s"))))
-    };
+    let chosen = || proptest::option::of((0usize..3, 1u64..400));
+    let setting = |name: &'static str| chosen().prop_map(move |it| it.map(|(level, s)| (level, format!("{name}: {s}s"))));
     let kubelet = (setting("nodeStatusUpdateFrequency"), setting("nodeStatusReportFrequency"));
     let manager = (setting("node-monitor-period"), setting("node-monitor-grace-period"));
-    (kubelet, manager, 1usize..4, any::<bool>()).prop_map(|((update, report), (period, grace), planes, joined)| {
-        let mut levels = [Vec::new(), Vec::new(), Vec::new()];
-        for (level, line) in [update, report].into_iter().flatten() {
-            levels[level].push(format!("kind: KubeletConfiguration\n{line}\n"));
-        }
-        for (level, line) in [period, grace].into_iter().flatten() {
-            levels[level].push(format!("kind: ClusterConfiguration\ncontrollerManager:\n  extraArgs:\n    {line}\n"));
-        }
-        assemble(&levels, planes, joined)
-    })
+    let flag = || (setting("node-status-update-frequency"), any::<bool>());
+    let rest = (1usize..4, any::<bool>(), any::<bool>());
+    (kubelet, manager, [flag(), flag(), flag()], rest).prop_map(
+        |((update, report), (period, grace), flags, (planes, joined, json))| {
+            let mut levels = [Vec::new(), Vec::new(), Vec::new()];
+            for (level, line) in [update, report].into_iter().flatten() {
+                levels[level].push(format!("kind: KubeletConfiguration\n{line}\n"));
+            }
+            for (level, line) in [period, grace].into_iter().flatten() {
+                levels[level].push(format!("kind: ClusterConfiguration\ncontrollerManager:\n  extraArgs:\n    {line}\n"));
+            }
+            for (level, line, join) in flags.into_iter().filter_map(|(flag, join)| flag.map(|(level, line)| (level, line, join))) {
+                let kind = if join { "JoinConfiguration" } else { "InitConfiguration" };
+                levels[level].push(format!("kind: {kind}\nnodeRegistration:\n  kubeletExtraArgs:\n    {line}\n"));
+            }
+            assemble(&levels, planes, joined) + if json { JSON_PATCH } else { "" }
+        },
+    )
 }
+
+/// Neither reads it.
+const JSON_PATCH: &str = "kubeadmConfigPatchesJSON6902:\n- {group: kubeadm.k8s.io, version: v1beta3, kind: ClusterConfiguration, \
+    patch: '[{op: add, path: /controllerManager/extraArgs/node-monitor-period, value: 1s}]'}\n";
 
 /// `levels`: patches of the cluster, of the first control plane, of a worker. `joined`: all of a level in one text.
 fn assemble(levels: &[Vec<String>; 3], planes: usize, joined: bool) -> String {

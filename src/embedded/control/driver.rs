@@ -11,9 +11,10 @@ use super::events::Events;
 use super::seats::{Key, Seats};
 use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
-use crate::embedded::network::{Block, Draws, ServiceProxy};
+use crate::embedded::network::{Block, ServiceProxy};
 use crate::embedded::store::{Feed, Store};
 use crate::model::{Change, Component, Model, NodeId, NodeState, Power};
+use crate::stats::Random;
 
 /// A model in which nothing is ever due would be looked at so often.
 const IDLE: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ pub struct Driver {
     pub(super) api: ApiServer,
     pub(super) block: Block,
     pub(super) shared: Arc<Shared>,
-    pub(super) draws: Draws,
+    pub(super) draws: Random,
     pub(super) seats: Seats,
     pub(super) events: Events,
     /// The ports of Services, by namespace, name, and port.
@@ -65,7 +66,7 @@ impl Driver {
             api: parts.api,
             block: parts.block,
             shared: parts.shared,
-            draws: Draws::new(parts.seed),
+            draws: Random::new(parts.seed),
             seats,
             events: Events::default(),
             proxies: BTreeMap::new(),

@@ -7,12 +7,10 @@
 
 mod addresses;
 mod connection;
-mod draws;
 mod listener;
 mod pod;
 mod service;
 
 pub use addresses::{Block, MOST_NODES, Ports};
-pub use draws::Draws;
 pub use pod::PodServer;
 pub use service::{Routes, ServiceProxy};

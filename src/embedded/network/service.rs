@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::draws::Draws;
 use super::listener::listen;
 use super::pod::PodServer;
+use crate::stats::Random;
 
 /// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who asks from no node (a person with curl).
 pub type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
@@ -31,7 +31,7 @@ impl ServiceProxy {
     pub fn new(address: SocketAddr, seed: u64) -> Self {
         let routes = Arc::new(Mutex::new(Routes::new()));
         let open = watch::Sender::new(false);
-        let (known, mut draws) = (routes.clone(), Draws::new(seed));
+        let (known, mut draws) = (routes.clone(), Random::new(seed));
         let take = move |stream| hand_on(stream, &known.lock().expect("no holder panics"), &mut draws);
         let door = AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
         Self { routes, open, _door: door }
@@ -45,7 +45,7 @@ impl ServiceProxy {
     }
 }
 
-fn hand_on(stream: TcpStream, routes: &Routes, draws: &mut Draws) {
+fn hand_on(stream: TcpStream, routes: &Routes, draws: &mut Random) {
     let asker = stream.peer_addr().ok().map(|peer| peer.ip());
     let pods = routes.get(&asker).or_else(|| routes.get(&None));
     match pods.and_then(|pods| draws.choose(pods)) {

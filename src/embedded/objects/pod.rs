@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
-use crate::model::{NodeId, PodSpec, Spread, Tolerates};
+use crate::model::{NodeId, PodSpec};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// What the admission plugin DefaultTolerationSeconds gives.
 const DEFAULT_TOLERATION_SECONDS: u64 = 300;
 const SERVICE_ACCOUNT: &str = "default";
@@ -67,44 +66,7 @@ pub fn of_replica_set(set: &Value, suffix: &str) -> Value {
 /// What the model needs to know of a pod (or of a template, which has the same shape). `None` where no node has the labels that it
 /// asks for.
 pub fn to_model(pod: &Value, nodes: &[(NodeId, Value)]) -> Option<PodSpec> {
-    let spec = &pod["spec"];
-    let default = PodSpec::default();
-    let named = |name: &str| nodes.iter().find(|(_, node)| object::name(node) == name).map(|(id, _)| *id);
-    let wanted = &spec["nodeSelector"];
-    let selected = wanted.as_object().is_some_and(|labels| !labels.is_empty());
-    let fitting = nodes.iter().filter(|(_, node)| super::selects(wanted, &node["metadata"]["labels"])).map(|(id, _)| *id);
-    let only_on: Vec<NodeId> = if selected { fitting.collect() } else { Vec::new() };
-    if selected && only_on.is_empty() {
-        return None;
-    }
-    let tolerations = || spec["tolerations"].as_array().into_iter().flatten();
-    Some(PodSpec {
-        tolerates_not_ready: tolerated(tolerations(), NOT_READY),
-        tolerates_unreachable: tolerated(tolerations(), UNREACHABLE),
-        tolerates_control_plane: tolerations().any(|toleration| tolerates(toleration, CONTROL_PLANE, "NoSchedule")),
-        spread: if keeps_apart(spec) { Spread::Require } else { Spread::Prefer },
-        pinned: spec["nodeName"].as_str().and_then(named),
-        only_on,
-        stops_in: default.stops_in.min(Duration::from_secs(spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30))),
-        ..default
-    })
-}
-
-/// How long a taint of the node lifecycle controller is tolerated: the shortest of those that match.
-fn tolerated<'a>(tolerations: impl Iterator<Item = &'a Value>, key: &str) -> Tolerates {
-    let matching: Vec<&Value> = tolerations.filter(|toleration| tolerates(toleration, key, "NoExecute")).collect();
-    let seconds = matching.iter().filter_map(|toleration| toleration["tolerationSeconds"].as_i64()).min();
-    match (matching.is_empty(), seconds) {
-        (true, _) => Tolerates::For(Duration::from_secs(DEFAULT_TOLERATION_SECONDS)),
-        (false, None) => Tolerates::Forever,
-        (false, Some(seconds)) => Tolerates::For(Duration::from_secs(seconds.max(0) as u64)),
-    }
-}
-
-/// Whether no two of these pods may be on one node.
-fn keeps_apart(spec: &Value) -> bool {
-    let terms = &spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    terms.as_array().is_some_and(|terms| terms.iter().any(|term| term["topologyKey"] == "kubernetes.io/hostname"))
+    PodSpec::of_template(pod, nodes)
 }
 
 /// The scheduler chose a node.
@@ -194,6 +156,9 @@ pub fn target_port(pod: &Value, target: &Value) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Tolerates;
+
+    const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
     fn nodes() -> Vec<(NodeId, Value)> {
         let node = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
@@ -211,21 +176,6 @@ mod tests {
         assert_eq!(spec.tolerates_unreachable, Tolerates::For(Duration::from_secs(5)));
         assert_eq!(spec.tolerates_not_ready, Tolerates::For(Duration::from_secs(300)));
         assert!(!spec.tolerates_control_plane);
-    }
-
-    #[test]
-    fn what_tolerates_everything_stays_for_ever_and_everywhere() {
-        let pod = json!({"spec": {"tolerations": [{"operator": "Exists"}]}});
-        let spec = to_model(&pod, &nodes()).unwrap();
-        assert_eq!((spec.tolerates_unreachable, spec.tolerates_control_plane), (Tolerates::Forever, true));
-    }
-
-    #[test]
-    fn a_selector_that_no_node_fits_fits_none() {
-        let pod = |labels: Value| json!({"spec": {"nodeSelector": labels}});
-        assert_eq!(to_model(&pod(json!({CONTROL_PLANE: ""})), &nodes()).unwrap().only_on, [NodeId(0)]);
-        assert_eq!(to_model(&pod(json!({"disk": "fast"})), &nodes()), None);
-        assert!(to_model(&pod(json!({})), &nodes()).unwrap().only_on.is_empty());
     }
 
     #[test]

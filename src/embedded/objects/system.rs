@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::timeline::Tuning;
+use crate::timeline::{Tuning, format_duration};
 
 /// The namespaces that every cluster has.
 pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -43,7 +43,7 @@ pub fn kubernetes_service(address: SocketAddr) -> Value {
 
 /// The flags of a part of the control plane that somebody may want to read: those of the controller manager.
 fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
-    let flag = |name: &str, value: Option<Duration>| value.map(|value| format!("--{name}={}", go_duration(value)));
+    let flag = |name: &str, value: Option<Duration>| value.map(|value| format!("--{name}={}", format_duration(value)));
     let mut words = vec![component.to_owned()];
     if component == "kube-controller-manager" {
         words.extend(flag("node-monitor-period", tuning.node_monitor_period));
@@ -76,7 +76,7 @@ pub fn static_pod(component: &str, node: &str, address: &str, tuning: &Tuning, a
 
 /// What a kubelet says of its settings (`/configz`).
 pub fn configz(tuning: &Tuning) -> Value {
-    let said = |value: Option<Duration>| value.map(go_duration);
+    let said = |value: Option<Duration>| value.map(format_duration);
     json!({"kubeletconfig": {
         "nodeStatusUpdateFrequency": said(tuning.node_status_update_frequency),
         "nodeStatusReportFrequency": said(tuning.node_status_report_frequency),
@@ -85,17 +85,12 @@ pub fn configz(tuning: &Tuning) -> Value {
     }})
 }
 
-/// As Go's flags take it: `4s`, `1.5s`.
-fn go_duration(value: Duration) -> String {
-    format!("{}s", value.as_secs_f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_said_as_go_says_them() {
+    fn settings_are_said_as_go_reads_them() {
         let tuning = Tuning {
             node_monitor_period: Some(Duration::from_millis(1500)),
             node_monitor_grace_period: Some(Duration::from_secs(40)),
@@ -105,7 +100,10 @@ mod tests {
         };
         let pod = static_pod("kube-controller-manager", "cp", "127.64.0.2", &tuning, jiff::Timestamp::UNIX_EPOCH);
         let command = &pod["spec"]["containers"][0]["command"];
-        assert_eq!(command, &json!(["kube-controller-manager", "--node-monitor-period=1.5s", "--node-monitor-grace-period=40s"]));
+        assert_eq!(
+            command,
+            &json!(["kube-controller-manager", "--node-monitor-period=1s500ms", "--node-monitor-grace-period=40s"])
+        );
         assert_eq!(configz(&tuning)["kubeletconfig"]["nodeStatusUpdateFrequency"], "1s");
         assert_eq!(configz(&tuning)["kubeletconfig"]["nodeLeaseDurationSeconds"], 40);
     }

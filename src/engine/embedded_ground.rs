@@ -72,7 +72,10 @@ mod tests {
     #[tokio::test]
     async fn a_look_writes_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let config = KindConfig::parse("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}]\n").unwrap();
+        let config = KindConfig::parse(
+            "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}]\n",
+        )
+        .unwrap();
         let site = Site {
             engine: Err(Trouble::refused("no engine")),
             path: std::ffi::OsStr::new(""),

@@ -372,7 +372,7 @@ pub struct Cluster {
     /// A kind config: its nodes and its settings of failure detection; by default two workers with Kubernetes' defaults
     #[arg(short, long, value_name = "KINDCONFIG")]
     pub filename: Option<PathBuf>,
-    /// Where to write the kubeconfig; by default a file below the state directory. It is removed at the end
+    /// Where to write the kubeconfig; by default a file below the state directory. It must not be there yet, and is removed at the end
     #[arg(long, value_name = "FILE")]
     pub kubeconfig_out: Option<PathBuf>,
 }

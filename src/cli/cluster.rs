@@ -1,6 +1,7 @@
 //! `cluster`: an embedded cluster in the foreground, to look at and to play with.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use super::args::Cluster;
 use super::env::Env;
@@ -9,6 +10,7 @@ use super::{block_on, exit, print};
 use crate::cluster::KindConfig;
 use crate::embedded::Embedded;
 use crate::engine::abort::Abort;
+use crate::engine::embedded_folder::{Folder, Secret};
 use crate::engine::embedded_ground;
 use crate::engine::trouble::Trouble;
 
@@ -18,11 +20,14 @@ pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default
 /// Starts a cluster and keeps it until Ctrl-C.
 pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
     let config = config(args)?;
+    let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
     let embedded = Embedded::start(embedded_ground::spec(&config)).map_err(Trouble::refused_by)?;
     block_on(async {
         let abort = Abort::listen(|_, _| {}).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
-        let file = Kubeconfig::write(args, env, embedded.kubeconfig())?;
-        let path = file.path.display();
+        let own = folder.kubeconfig(embedded.kubeconfig())?;
+        let wanted = args.kubeconfig_out.as_deref();
+        let _out = wanted.map(|path| write_out(path, embedded.kubeconfig())).transpose()?;
+        let path = wanted.unwrap_or(&own).display();
         print(&format!(
             "an embedded cluster is up: {} nodes, a model of Kubernetes, no real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
             config.nodes.len()
@@ -43,24 +48,13 @@ fn config(args: &Cluster) -> Result<KindConfig, Failure> {
     KindConfig::parse(&text).map_err(|e| Failure::usage(format!("error: cannot use the kind config {name}: {e}")))
 }
 
-/// The kubeconfig's file, which is of no use afterwards.
-struct Kubeconfig {
-    path: PathBuf,
-}
-
-impl Kubeconfig {
-    fn write(args: &Cluster, env: &Env, text: &str) -> Result<Self, Trouble> {
-        let own = || env.state_dir.join(format!("embedded-{}.kubeconfig", std::process::id()));
-        let path = args.kubeconfig_out.clone().unwrap_or_else(own);
-        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let cannot = |e: std::io::Error| Trouble::refused(format!("cannot write {}", path.display())).because(&e);
-        folder.and_then(|()| std::fs::write(&path, text)).map_err(cannot)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Kubeconfig {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
+/// Writes the kubeconfig where it is wanted, for as long as the cluster is up. Refuses to touch what is there: it may be somebody's
+/// credentials.
+fn write_out(path: &Path, text: &str) -> Result<Secret, Trouble> {
+    let cannot = |e: std::io::Error| {
+        let hint = (e.kind() == ErrorKind::AlreadyExists)
+            .then_some("name a file that is not there yet; one that is there is never overwritten, for it may hold credentials");
+        Trouble::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
+    };
+    path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| Secret::write(path, text)).map_err(cannot)
 }

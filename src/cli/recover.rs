@@ -7,6 +7,7 @@ use super::env::Env;
 use super::failure::{self, Failure};
 use super::{block_on, exit, print};
 use crate::docker::{Docker, Endpoint, EngineEnv};
+use crate::engine::embedded_folder;
 use crate::engine::kind_ground::find_kind_program;
 use crate::engine::ledger::Ledger;
 use crate::engine::recover::{self, Tools};
@@ -16,6 +17,9 @@ use crate::engine::trouble::Trouble;
 /// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
 pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     let mut codes = Vec::new();
+    if embedded(args, env) {
+        codes.push(exit::PASS);
+    }
     for cluster in StateDir::clusters(&env.state_dir) {
         match of_cluster(&cluster, args, env) {
             Ok(code) => codes.extend(code),
@@ -29,6 +33,16 @@ pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
         print("nothing to undo");
     }
     Ok(exit::gravest(codes))
+}
+
+/// Removes, or lists, what embedded clusters left that were killed: files, and nothing that was harmed. Whether there was something.
+fn embedded(args: &Recover, env: &Env) -> bool {
+    let (found, word) = match args.dry_run {
+        true => (embedded_folder::left(&env.state_dir), "to remove"),
+        false => (embedded_folder::sweep(&env.state_dir), "removed"),
+    };
+    found.iter().for_each(|path| print(&format!("{word}: {}, left by an embedded cluster that was killed", path.display())));
+    !found.is_empty()
 }
 
 /// The exit code of one cluster; `None` when nothing is owed to it.

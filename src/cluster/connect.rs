@@ -54,7 +54,7 @@ impl Cluster {
 
     async fn connect(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, ClusterError> {
         let chosen = choose(kubeconfig, context).await?;
-        let server = chosen.config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let server = shown(&chosen.config.cluster_url);
         let client = client(&chosen.config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
         let mut cluster = Self { client, context: chosen.context, server, version: String::new() };
         cluster.version = cluster.call("ask for the version", cluster.client.apiserver_version()).await?.git_version;
@@ -117,6 +117,14 @@ impl Cluster {
     }
 }
 
+/// A server's URL as it may be shown: without the password that may be in it.
+fn shown(url: &http::Uri) -> String {
+    let text = url.to_string();
+    let userinfo = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+    let text = userinfo.map_or(text.clone(), |(userinfo, _)| text.replacen(&format!("{userinfo}@"), "", 1));
+    text.trim_end_matches('/').to_owned()
+}
+
 /// kube's own stack without its retries, with our resolver at the bottom.
 fn client(config: &kube::Config) -> kube::Result<kube::Client> {
     // A provider that is installed already is this one: there is no other in the tree.
@@ -158,6 +166,13 @@ mod tests {
         let error = Cluster::from_kubeconfig(&kubeconfig("https://localhost:9")).await.unwrap_err();
         assert!(matches!(&error, ClusterError::Unreachable { server, .. } if server == "https://localhost:9"), "{error:?}");
         assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let of = |url: &str| shown(&url.parse().unwrap());
+        assert_eq!(of("http://me:secret@127.64.0.1:6443/"), "http://127.64.0.1:6443");
+        assert_eq!(of("https://a.example/k8s/c@1/"), "https://a.example/k8s/c@1");
     }
 
     #[tokio::test(start_paused = true)]

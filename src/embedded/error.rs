@@ -19,8 +19,8 @@ pub enum EmbeddedError {
         /// The system's words.
         why: String,
     },
-    /// Anybody could command the cluster: its API asks for no credentials.
-    #[error("serve the API on {address}: it asks for no credentials and so is served on loopback only")]
+    /// Anybody on the way could read the token: the API speaks plain HTTP.
+    #[error("serve the API on {address}: it speaks plain HTTP and so is served on loopback only")]
     NotLoopback {
         /// Where it should listen.
         address: SocketAddr,

@@ -77,9 +77,10 @@ impl Embedded {
     }
 
     /// The port that is really listened on where this one is asked for: another one for a port below 1024 where the user may not
-    /// have that, or for one that another program has on every address. Services are published with it.
-    pub fn port(&self, wanted: u16) -> u16 {
-        self.ports.reachable(wanted)
+    /// have that, or for one that another program has on every address. Services are published with it. `all` are those of the same
+    /// Service or pod: no two get one.
+    pub fn port(&self, wanted: u16, all: &[u16]) -> u16 {
+        self.ports.reachable(wanted, all)
     }
 
     /// Does something to the cluster, and returns when its effect is there: the node is off, frozen, cut off, or up again. Idempotent.
@@ -144,7 +145,7 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     let Plan { spec, topology, model, block } = plan;
     let addresses = (1..SERVICES).map(|count| block.service(count)).collect();
     let shared = Arc::new(Shared::new(block.ports(), spec.tuning, topology.clone(), addresses));
-    let listen = SocketAddr::new(block.api_server(), shared.ports.reachable(API_PORT));
+    let listen = SocketAddr::new(block.api_server(), shared.ports.reachable(API_PORT, &[]));
     let store = Store::new();
     let api = ApiServer::start(store.clone(), listen, KUBERNETES, ClusterHooks(shared.clone())).await?;
     let seat = |(number, node): (usize, &crate::model::NodeSpec)| NodeSeat {
@@ -162,6 +163,8 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn spec() -> EmbeddedSpec {
@@ -170,8 +173,8 @@ mod tests {
     }
 
     fn address(embedded: &Embedded) -> SocketAddr {
-        let server = embedded.kubeconfig().split("http://").nth(1).unwrap();
-        server.lines().next().unwrap().parse().unwrap()
+        let server = embedded.kubeconfig().lines().find(|line| line.contains("http://")).unwrap();
+        server.split('@').nth(1).unwrap().parse().unwrap()
     }
 
     #[test]
@@ -210,6 +213,32 @@ mod tests {
         let began = Instant::now();
         embedded.act(Action::Unpause { node }).await.unwrap();
         assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_service_is_applied_again_although_its_port_had_to_be_another() {
+        let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let wish = taken.local_addr().unwrap().port();
+        let embedded = Embedded::start(spec()).unwrap();
+        let cluster = crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap();
+        let service =
+            |ports: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": ports}});
+        let send = |method: &str, path: &str, body: Value| {
+            let content = if method == "PATCH" { "application/strategic-merge-patch+json" } else { "application/json" };
+            let request = http::Request::builder().method(method).uri(format!("/api/v1/namespaces/default/services{path}"));
+            let request = request.header("content-type", content).body(body.to_string().into_bytes()).unwrap();
+            let client = cluster.client();
+            async move { client.request::<Value>(request).await }
+        };
+        let ports = json!([{"name": "http", "port": wish}]);
+        let made = send("POST", "", service(ports.clone())).await.unwrap();
+        assert_ne!(made["spec"]["ports"][0]["port"], wish);
+        let again = json!({"spec": {"$setElementOrder/ports": [{"port": wish}], "ports": ports}});
+        let applied = send("PATCH", "/web", again).await.unwrap();
+        assert_eq!(applied["spec"]["ports"], made["spec"]["ports"]);
+        let twice = json!([{"name": "a", "port": wish}, {"name": "b", "port": wish}]);
+        let refused = send("PUT", "/web", service(twice)).await.unwrap_err().to_string();
+        assert!(refused.contains("Duplicate value"), "{refused}");
     }
 
     #[test]

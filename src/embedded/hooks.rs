@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::{ApiError, Deletion, Hooks, Operation, Proxied};
 use super::network::Ports;
-use super::objects::{pod, system};
+use super::objects::{pod, service, system};
 use super::store::{Kind, kinds, object};
 use crate::model::{NodeId, Topology};
 use crate::timeline::{NodeRole, Tuning};
@@ -53,7 +53,11 @@ impl Shared {
     }
 
     /// Gives a Service its address, and the ports at which it can be asked here.
-    fn admit_service(&self, service: &mut Value) {
+    fn admit_service(&self, service: &mut Value) -> Result<(), ApiError> {
+        let twice = service::duplicates(service);
+        if !twice.is_empty() {
+            return Err(ApiError::invalid(&kinds::SERVICES, object::name(service), &twice));
+        }
         let spec = object::map_mut(service, "spec");
         let external = spec.get("type").is_some_and(|kind| kind == "ExternalName");
         let has_address = spec.get("clusterIP").and_then(Value::as_str).is_some_and(|ip| !ip.is_empty());
@@ -63,18 +67,8 @@ impl Shared {
             spec.insert("clusterIP".into(), json!(address));
             spec.insert("clusterIPs".into(), json!([address]));
         }
-        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            self.admit_port(port);
-        }
-    }
-
-    fn admit_port(&self, port: &mut Value) {
-        let Some(wanted) = port["port"].as_u64().and_then(|port| u16::try_from(port).ok()) else { return };
-        // What is behind is what was asked for; only what is in front may be another.
-        if port["targetPort"].is_null() {
-            port["targetPort"] = wanted.into();
-        }
-        port["port"] = self.ports.reachable(wanted).into();
+        service::publish(service, |port, all| self.ports.reachable(port, all));
+        Ok(())
     }
 }
 
@@ -85,7 +79,7 @@ pub struct ClusterHooks(pub Arc<Shared>);
 impl Hooks for ClusterHooks {
     fn admit(&self, kind: &'static Kind, _operation: Operation, object: &mut Value) -> Result<(), ApiError> {
         match kind.plural {
-            "services" => self.0.admit_service(object),
+            "services" => return self.0.admit_service(object),
             "pods" => pod::admit(object),
             _ => {}
         }

@@ -1,10 +1,10 @@
 //! The embedded cluster as ground: started for this command, and gone with it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::embedded_folder::Folder;
 use super::provision::{Ground, Nodes, Say, Site};
-use super::state_dir::StateDir;
+use super::state_dir::{Lock, StateDir};
 use super::trouble::Trouble;
 use crate::cluster::{Cluster, KindConfig};
 use crate::embedded::{Embedded, EmbeddedSpec};
@@ -20,9 +20,8 @@ const HTTP: u16 = 80;
 pub struct EmbeddedNodes {
     /// The cluster. Its sockets close when it is dropped.
     pub embedded: Embedded,
-    /// How one looks on, with a kubectl.
-    pub kubeconfig: PathBuf,
-    _folder: Folder,
+    /// `None` where nothing may be written.
+    _folder: Option<Folder>,
 }
 
 /// What the model of a kind cluster is to be like.
@@ -37,75 +36,62 @@ pub fn spec(config: &KindConfig) -> EmbeddedSpec {
 }
 
 /// Starts an embedded cluster. Its lock and its ledger are in a folder of its own: what is owed to it dies with it, and none blocks
-/// another.
+/// another. Who only looks has no folder, and nothing to be locked or owed.
 pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result<Ground, Trouble> {
-    let folder = Folder::make(&site.state_dir.join(NAME))?;
-    let state = StateDir::open(&folder.path, NAME)?;
-    let lock = state.lock()?;
+    let (folder, state, lock) = place(site)?;
     let embedded = Embedded::start(spec(config)).map_err(Trouble::refused_by)?;
-    let kubeconfig = folder.path.join("kubeconfig");
-    fs::write(&kubeconfig, embedded.kubeconfig())
-        .map_err(|e| Trouble::refused(format!("cannot write {}", kubeconfig.display())).because(&e))?;
-    let (wanted, given) = (HTTP, embedded.port(HTTP));
+    let (wanted, given) = (HTTP, embedded.port(HTTP, &[HTTP]));
     if wanted != given {
         say(&format!(
             "port {wanted} can't be listened on here (only root has those below 1024): Services publish {given} in its stead"
         ));
     }
-    say(&format!("an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w", kubeconfig.display()));
+    if let Some(folder) = &folder {
+        let kubeconfig = folder.kubeconfig(embedded.kubeconfig())?;
+        say(&format!("an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w", kubeconfig.display()));
+    }
     let cluster = Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(Trouble::refused_by)?;
     let (facts, warnings) = cluster.facts(ClusterKind::Embedded, NAME, None, &[]).await.map_err(Trouble::refused_by)?;
-    let nodes = Nodes::Embedded(EmbeddedNodes { embedded, kubeconfig, _folder: folder });
+    let nodes = Nodes::Embedded(EmbeddedNodes { embedded, _folder: folder });
     Ok(Ground { cluster, facts, warnings, state, nodes, _lock: lock })
 }
 
-/// A folder that is gone with its owner.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    /// Makes one for this process, and sweeps those of processes that died.
-    fn make(root: &Path) -> Result<Self, Trouble> {
-        let others = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-        others.filter(|path| is_left(path)).for_each(|path| drop(fs::remove_dir_all(path)));
-        let path = root.join(format!("{}-{:04x}", std::process::id(), super::seed::fresh() & 0xffff));
-        let cannot =
-            |e: std::io::Error| Trouble::refused(format!("cannot make the state directory {}", path.display())).because(&e);
-        fs::create_dir_all(&path).map_err(cannot)?;
-        Ok(Self { path })
+fn place(site: &Site<'_>) -> Result<(Option<Folder>, StateDir, Lock), Trouble> {
+    if site.only_look {
+        let (state, lock) = StateDir::look(&Path::new(site.state_dir).join(NAME), NAME)?;
+        return Ok((None, state, lock));
     }
-}
-
-/// Whether nobody holds the lock of a folder that once had one.
-fn is_left(folder: &Path) -> bool {
-    folder.join("clusters").is_dir() && StateDir::open(folder, NAME).and_then(|state| state.lock()).is_ok()
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-        // Where it was the last one, nothing is left.
-        let _ = self.path.parent().map(fs::remove_dir);
-    }
+    let (folder, state, lock) = Folder::make(site.state_dir)?;
+    Ok((Some(folder), state, lock))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_a_dead_process_left_is_swept_and_a_living_ones_is_kept() {
+    #[tokio::test]
+    async fn a_look_writes_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let living = Folder::make(root.path()).unwrap();
-        let locked = |path: &Path| StateDir::open(path, NAME).unwrap().lock().unwrap();
-        let _lock = locked(&living.path);
-        let dead = root.path().join("1-dead");
-        drop(locked(&dead));
-        let next = Folder::make(root.path()).unwrap();
-        assert!(living.path.exists() && next.path.exists() && !dead.exists());
-        let path = next.path.clone();
-        drop(next);
-        assert!(!path.exists());
+        let config = KindConfig::parse(
+            "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}]\n",
+        )
+        .unwrap();
+        let site = Site {
+            engine: Err(Trouble::refused("no engine")),
+            path: std::ffi::OsStr::new(""),
+            program: Default::default(),
+            agent_binary: None,
+            state_dir: root.path(),
+            node_image: None,
+            allow_context: None,
+            only_look: true,
+        };
+        let ground = start(&config, &site, &mut |_| {}).await.unwrap();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+        drop(ground);
+        let ground = start(&config, &Site { only_look: false, ..site }, &mut |_| {}).await.unwrap();
+        assert_eq!(std::fs::read_dir(root.path().join(NAME)).unwrap().count(), 1);
+        drop(ground);
+        assert!(!root.path().join(NAME).exists());
     }
 }

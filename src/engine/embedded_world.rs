@@ -1,7 +1,9 @@
 //! The embedded cluster as a run's world: faults act on the model, probers ask from this process, by a node's address.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ledger::{Access, Obligation};
@@ -12,6 +14,8 @@ use super::tenant::{Party, Tenant};
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentHandle, AgentMessage};
+use crate::cluster::Manifest;
+use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
 use crate::experiment::{Experiment, Fault, From, Target};
 use crate::timeline::{FaultPhase, Record};
@@ -43,16 +47,34 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
     pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))
 }
 
-/// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one.
-pub fn with_reachable_ports(experiment: &Experiment, embedded: &Embedded) -> Experiment {
+/// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
+/// the Service or the pod has beside it.
+pub fn with_reachable_ports(experiment: &Experiment, workload: &Manifest, embedded: &Embedded) -> Experiment {
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Target::Service { port: Some(port), .. } | Target::Pod { port, .. } => *port = embedded.port(*port),
+            Target::Service { port: Some(port), name } => *port = embedded.port(*port, &service_ports(workload, name)),
+            Target::Pod { port, labels } => *port = embedded.port(*port, &pod_ports(workload, labels)),
             Target::Service { port: None, .. } | Target::Address { .. } => {}
         }
     }
     experiment
+}
+
+fn service_ports(workload: &Manifest, name: &str) -> Vec<u16> {
+    let all = workload.objects().iter().map(|object| &object.object);
+    let service = all.filter(|object| object.types.as_ref().is_some_and(|types| types.kind == "Service"));
+    let named = service.filter(|object| object.metadata.name.as_deref() == Some(name));
+    let ports = named.flat_map(|object| object.data["spec"]["ports"].as_array().into_iter().flatten());
+    ports.filter_map(|port| port["port"].as_u64()?.try_into().ok()).collect()
+}
+
+/// Of the first pod, or template of pods, with these labels.
+fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16> {
+    let all = workload.objects().iter().filter_map(|object| serde_json::to_value(&object.object).ok());
+    let mut pods = all.map(|object| object.pointer("/spec/template").cloned().unwrap_or(object));
+    let has = |pod: &Value| labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
+    pods.find(|pod| pod["spec"]["containers"].is_array() && has(pod)).map_or_else(Vec::new, |pod| container_ports(&pod))
 }
 
 /// What a fault does to the model, and what is seen when it is done.

@@ -9,6 +9,7 @@
 pub mod abort;
 pub mod blast_radius;
 pub mod clock;
+pub mod embedded_folder;
 pub mod embedded_ground;
 pub mod embedded_world;
 #[cfg(test)]

@@ -45,10 +45,13 @@ pub struct Ended {
 
 /// Holds the workload's files against what the cluster can make: all problems at once, nothing made.
 pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trouble> {
-    let files = parsed.workload.iter().map(|file| (file.path.as_str(), file.text.as_str()));
-    let manifest = Manifest::parse(files).map_err(|problems| refused(&problems))?;
-    let checked = ground.cluster.check_workload(&manifest).await.map_err(Trouble::refused_by)?;
+    let checked = ground.cluster.check_workload(&manifest(parsed)?).await.map_err(Trouble::refused_by)?;
     checked.map_err(|problems| refused(&problems))
+}
+
+fn manifest(parsed: &Parsed) -> Result<Manifest, Trouble> {
+    let files = parsed.workload.iter().map(|file| (file.path.as_str(), file.text.as_str()));
+    Manifest::parse(files).map_err(|problems| refused(&problems))
 }
 
 fn refused(problems: &[ManifestError]) -> Trouble {
@@ -115,7 +118,7 @@ impl Once<'_> {
     async fn on_embedded(self, nodes: &EmbeddedNodes, workload: Workload) -> Result<Ended, Trouble> {
         let asked = &self.session.parsed.experiment;
         embedded_world::refuse_unmodelled(asked)?;
-        let experiment = embedded_world::with_reachable_ports(asked, &nodes.embedded);
+        let experiment = embedded_world::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
         let id = self.id.clone();
         let world = EmbeddedWorld { tenant: self.tenant(&experiment, &id, workload), embedded: &nodes.embedded };
         // Whatever ends this process ends the fault.

@@ -156,8 +156,9 @@ fn a_killed_run_blocks_no_other() {
     killed.wait_for("nodeStop requested", 2 * MINUTE);
     killed.signal("KILL");
     killed.finish();
-    home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
     run(&home, &["run", "worker-stop-fast", "--cluster", "embedded", "--dry-run"]).exits(0);
+    home.run(&["recover", "--dry-run"]).exits(0).prints("to remove").prints("left by an embedded cluster");
+    home.run(&["recover"]).exits(0).prints("removed");
     assert_clean(&home);
 }
 
@@ -215,12 +216,19 @@ fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let text = std::fs::read_to_string(&kubeconfig).unwrap();
-    let address = text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap().to_owned();
+    let address = text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap();
+    let address = address.split_once('@').expect("the token").1.to_owned();
     std::net::TcpStream::connect(&address).expect("the API listens");
     running.signal("INT");
     running.finish().exits(0).prints("--kubeconfig");
     assert!(std::net::TcpStream::connect(&address).is_err(), "every port is free again");
     assert!(!kubeconfig.exists());
+    assert_clean(&home);
+    // What is there is not ours.
+    std::fs::write(&kubeconfig, "credentials").unwrap();
+    run(&home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()]).exits(4).says("hint:");
+    assert_eq!(std::fs::read_to_string(&kubeconfig).unwrap(), "credentials");
+    assert_clean(&home);
 }
 
 /// A `kubectl get --watch` that is ended with its test.

@@ -108,10 +108,15 @@ impl ApiError {
 
 /// Kubernetes' word for a cause, by the words that begin its text.
 fn reason_of(why: &str) -> &'static str {
-    [("Required value", "FieldValueRequired"), ("Not found", "FieldValueNotFound"), ("Forbidden", "FieldValueForbidden")]
-        .iter()
-        .find_map(|(words, reason)| why.starts_with(words).then_some(*reason))
-        .unwrap_or("FieldValueInvalid")
+    [
+        ("Required value", "FieldValueRequired"),
+        ("Not found", "FieldValueNotFound"),
+        ("Forbidden", "FieldValueForbidden"),
+        ("Duplicate value", "FieldValueDuplicate"),
+    ]
+    .iter()
+    .find_map(|(words, reason)| why.starts_with(words).then_some(*reason))
+    .unwrap_or("FieldValueInvalid")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Kubernetes' REST API over the store, on loopback: enough of it that kubectl and this program's own client see no difference.
 
+mod access;
 mod availability;
 mod body;
 mod defaults;

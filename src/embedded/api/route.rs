@@ -33,8 +33,11 @@ struct Ask {
 /// Answers a request, unless the server is frozen.
 pub(super) async fn answer(served: Arc<Served>, request: http::Request<Incoming>) -> Result<Answer, Infallible> {
     served.availability.until(|now| now != Availability::Hanging).await;
-    let answer = match take(request).await {
-        Ok(ask) => dispatch(&served, &ask).await,
+    let answer = match served.access.check(request.uri().path(), request.headers()) {
+        Ok(()) => match take(request).await {
+            Ok(ask) => dispatch(&served, &ask).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     // It may have been frozen in between.

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::access::Access;
 use super::availability::Switch;
 use super::hooks::Hooks;
 use super::port::Port;
@@ -27,6 +28,7 @@ pub(super) struct Served {
     /// Such as `v1.34.0`.
     pub(super) version: String,
     pub(super) address: SocketAddr,
+    pub(super) access: Access,
     pub(super) availability: Switch,
 }
 
@@ -49,11 +51,13 @@ impl ApiServer {
         let port = Port::take(listen)?;
         let address = port.address();
         let first = port.listen().map_err(|error| EmbeddedError::Listen { address, why: error.to_string() })?;
+        let access = Access::new(address).map_err(|why| EmbeddedError::Listen { address, why })?;
         let served = Arc::new(Served {
             store,
             hooks: Box::new(hooks),
             version: version.to_owned(),
             address,
+            access,
             availability: Switch::default(),
         });
         let task = tokio::spawn(run(port, first, served.clone()));
@@ -65,9 +69,9 @@ impl ApiServer {
         self.served.address
     }
 
-    /// The text of a kubeconfig whose one context, called `name`, is this server.
+    /// The text of a kubeconfig whose one context, called `name`, is this server. It has the token without which nothing is answered.
     pub fn kubeconfig(&self, name: &str) -> String {
-        kubeconfig::kubeconfig(name, self.served.address)
+        kubeconfig::kubeconfig(name, self.served.address, &self.served.access)
     }
 
     /// How it fares from now on.

@@ -1,5 +1,6 @@
 //! What the model changed becomes objects and sockets.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -115,9 +116,10 @@ impl Driver {
         let (Some(node), Some(seat)) = (state.node, self.seats.pod(id)) else { return };
         let key = seat.key.clone();
         let Some(before) = self.store.get(&kinds::PODS, &key.0, &key.1) else { return };
-        let (address, server) = match &seat.server {
-            Some((address, server)) => (*address, server.clone()),
-            None => self.open(id, node, &before),
+        let opened = seat.server.clone().or_else(|| self.open(id, node, &before));
+        let Some((address, server)) = opened else {
+            let said = Said::warning("FailedCreatePodSandBox", "no address is left for it on its node", "kubelet");
+            return self.say(Some(&before), said, at);
         };
         server.born();
         server.behave(state.backend);
@@ -133,17 +135,18 @@ impl Driver {
         }
     }
 
-    /// Gives a pod its address and its sockets.
-    fn open(&mut self, id: PodId, node: NodeId, pod: &Value) -> (std::net::IpAddr, PodServer) {
-        let count = self.seats.nodes[node.0].pods;
+    /// Gives a pod its address and its sockets; `None`: no address is left.
+    fn open(&mut self, id: PodId, node: NodeId, pod: &Value) -> Option<(std::net::IpAddr, PodServer)> {
+        let taken = self.seats.pods().filter_map(|(_, seat)| seat.server.as_ref().map(|(address, _)| *address)).collect();
+        let address = self.block.next_pod(node.0, self.seats.nodes[node.0].pods, &taken)?;
         self.seats.nodes[node.0].pods += 1;
-        let address = self.block.pod(node.0, count);
-        let ports: Vec<u16> = pod::container_ports(pod).into_iter().map(|port| self.shared.ports.reachable(port)).collect();
-        let server = PodServer::new(object::name(pod), address, &ports);
+        let wanted = pod::container_ports(pod);
+        let ports: BTreeSet<u16> = wanted.iter().map(|port| self.shared.ports.reachable(*port, &wanted)).collect();
+        let server = PodServer::new(object::name(pod), address, &Vec::from_iter(ports));
         if let Some(seat) = self.seats.pod_mut(id) {
             seat.server = Some((address, server.clone()));
         }
-        (address, server)
+        Some((address, server))
     }
 
     fn pod_behaves(&mut self, id: PodId, backend: Backend) {
@@ -176,6 +179,9 @@ impl Driver {
     }
 
     fn pod_ready(&mut self, id: PodId, ready: bool, at: jiff::Timestamp) {
+        if ready && self.has_no_address(id) {
+            return;
+        }
         if ready {
             self.restarted(id, at);
         }
@@ -186,6 +192,11 @@ impl Driver {
         if lost && !ready {
             self.say(object.as_ref(), Said::warning("NodeNotReady", "Node is not ready", "node-controller"), at);
         }
+    }
+
+    /// A pod that its node had no address for, which the model knows nothing of.
+    fn has_no_address(&self, id: PodId) -> bool {
+        self.seats.pod(id).is_some_and(|seat| seat.server.is_none())
     }
 
     fn pod_terminating(&mut self, id: PodId, cause: Deletion, at: jiff::Timestamp) {

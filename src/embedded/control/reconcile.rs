@@ -12,7 +12,7 @@ use super::seats::Key;
 use crate::embedded::network::{PodServer, Routes, ServiceProxy};
 use crate::embedded::objects::endpoints::{self, Member};
 use crate::embedded::objects::replica_set::{self, Tally};
-use crate::embedded::objects::{deployment, is_owned_by, selects, system};
+use crate::embedded::objects::{deployment, is_owned_by, pod, selects, system};
 use crate::embedded::store::{Object, kinds, object};
 use crate::model::NodeId;
 
@@ -133,7 +133,7 @@ impl Driver {
         let services = self.store.list(&kinds::SERVICES, None);
         for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
             let members = self.members(service);
-            let reachable = |port| self.shared.ports.reachable(port);
+            let reachable = |pod: &Value, port| self.shared.ports.reachable(port, &pod::container_ports(pod));
             self.store.put(&kinds::ENDPOINT_SLICES, endpoints::slice(service, &members, reachable));
             self.store.put(&kinds::ENDPOINTS, endpoints::endpoints(service, &members, reachable));
         }
@@ -149,7 +149,7 @@ impl Driver {
 
     /// A Service's pods, as the model's slices have them.
     fn members(&self, service: &Value) -> Vec<Member> {
-        let pods = self.seats.pods().filter(|(_, seat)| seat.key.0 == object::namespace(service));
+        let pods = self.seats.pods().filter(|(_, seat)| seat.key.0 == object::namespace(service) && seat.server.is_some());
         let member = |(id, key): (_, &Key)| {
             let ready = self.model.pod(id).endpoint?;
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1)?;

@@ -1,6 +1,6 @@
 //! Which addresses a cluster has: a block of 127.0.0.0/8 that is its own for as long as it lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ const PODS: std::ops::RangeInclusive<u8> = 2..=254;
 const SERVICES: u8 = 128;
 /// What is added to a port that can't be listened on: 80 becomes 8080, 443 becomes 8443.
 const DETOURS: [u16; 4] = [8_000, 10_000, 20_000, 30_000];
+/// Where none of those can be had.
+const LAST_RESORT: std::ops::RangeInclusive<u16> = 20_000..=65_535;
 
 /// 127.b.0.0/16. Another cluster on this machine, of whatever process, gets another one.
 #[derive(Debug)]
@@ -62,8 +64,13 @@ impl Block {
         format!("127.{}.{}.0/24", self.second, 1 + node)
     }
 
+    /// The address for the pod of a node that had `count` before it: the next that is not `taken`. `None`: all are.
+    pub fn next_pod(&self, node: usize, count: usize, taken: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+        (count..count + PODS.len()).map(|count| self.pod(node, count)).find(|address| !taken.contains(address))
+    }
+
     /// The address of the `count`-th pod of a node. After 253 they come again.
-    pub fn pod(&self, node: usize, count: usize) -> IpAddr {
+    fn pod(&self, node: usize, count: usize) -> IpAddr {
         self.at(1 + node as u8, PODS.start() + (count % PODS.len()) as u8)
     }
 
@@ -84,22 +91,34 @@ impl Block {
 #[derive(Clone, Debug)]
 pub struct Ports {
     probe: IpAddr,
-    known: Arc<Mutex<BTreeMap<u16, u16>>>,
+    /// Which ports can be listened on.
+    known: Arc<Mutex<BTreeMap<u16, bool>>>,
 }
 
 impl Ports {
-    /// The port itself where it can be had, else one that is easily told from it: 8080 for 80. The same each time.
-    pub fn reachable(&self, wanted: u16) -> u16 {
-        let mut known = self.known.lock().expect("no holder panics");
-        *known.entry(wanted).or_insert_with(|| {
-            let detours = DETOURS.iter().filter_map(|more| wanted.checked_add(*more));
-            let mut candidates = std::iter::once(wanted).chain(detours);
-            candidates.find(|port| *port != 0 && self.is_free(*port)).unwrap_or(wanted)
-        })
+    /// For a port that is wanted at an address, beside all that are wanted there: the port itself where it can be had, else one that is
+    /// easily told from it: 8080 for 80. The same each time, and never the same for two.
+    pub fn reachable(&self, wanted: u16, all: &[u16]) -> u16 {
+        let (own, others): (BTreeSet<u16>, BTreeSet<u16>) = all.iter().partition(|port| self.is_free(**port));
+        let mut given: BTreeMap<u16, u16> = own.into_iter().map(|port| (port, port)).collect();
+        for port in others.into_iter().chain([wanted]) {
+            if !given.contains_key(&port) {
+                given.insert(port, self.instead_of(port, &given));
+            }
+        }
+        given[&wanted]
+    }
+
+    /// What can be had for a port where some are given away. Where nothing can be had it is the port itself, which then stays closed.
+    fn instead_of(&self, port: u16, given: &BTreeMap<u16, u16>) -> u16 {
+        let detours = DETOURS.iter().filter_map(|more| port.checked_add(*more)).chain(LAST_RESORT);
+        let mut candidates = std::iter::once(port).chain(detours);
+        candidates.find(|port| !given.values().any(|taken| taken == port) && self.is_free(*port)).unwrap_or(port)
     }
 
     fn is_free(&self, port: u16) -> bool {
-        TcpListener::bind(SocketAddr::new(self.probe, port)).is_ok()
+        let free = || port != 0 && TcpListener::bind(SocketAddr::new(self.probe, port)).is_ok();
+        *self.known.lock().expect("no holder panics").entry(port).or_insert_with(free)
     }
 }
 
@@ -111,11 +130,15 @@ mod tests {
     fn two_clusters_have_two_blocks_and_a_dead_ones_is_free_again() {
         let (one, two) = (Block::claim().unwrap(), Block::claim().unwrap());
         assert_ne!(one.second, two.second);
-        let second = one.second;
+        let claim = SocketAddr::new(one.at(255, 254), one._claim.local_addr().unwrap().port());
+        assert!(TcpListener::bind(claim).is_err(), "it is held");
         drop(one);
-        let third = Block::claim().unwrap();
-        // Tests beside this one may have taken it.
-        assert!(third.second <= second || third.second != two.second);
+        // Others on this machine may take it for a while, as short as a test is.
+        let free = (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            TcpListener::bind(claim).is_ok()
+        });
+        assert!(free);
     }
 
     #[test]
@@ -140,9 +163,38 @@ mod tests {
         let taken = TcpListener::bind((block.at(255, 253), 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let ports = block.ports();
-        let reachable = ports.reachable(port);
+        let reachable = ports.reachable(port, &[port]);
         assert_ne!(reachable, port);
         drop(taken);
-        assert_eq!(ports.clone().reachable(port), reachable);
+        assert_eq!(ports.clone().reachable(port, &[port]), reachable);
+    }
+
+    #[test]
+    fn no_two_ports_of_an_address_are_given_one() {
+        let block = Block::claim().unwrap();
+        let taken = TcpListener::bind((block.at(255, 253), 19_080)).unwrap();
+        let ports = block.ports();
+        assert_eq!(ports.reachable(19_080, &[19_080]), 27_080);
+        let all = [19_080, 27_080];
+        let given = all.map(|port| ports.reachable(port, &all));
+        assert_eq!(given, [29_080, 27_080], "who can have its own has it");
+        assert_eq!(all.map(|port| ports.reachable(port, &[27_080, 19_080])), given);
+        // One that nobody declared does not get what is another's.
+        assert_eq!(ports.reachable(27_080, &[19_080]), 35_080);
+        drop(taken);
+    }
+
+    #[test]
+    fn a_living_pods_address_is_not_given_again() {
+        let block = Block::claim().unwrap();
+        let mut taken = BTreeSet::new();
+        for count in 0..PODS.len() {
+            assert!(taken.insert(block.next_pod(0, count, &taken).expect("one is left")));
+        }
+        assert_eq!(block.next_pod(0, PODS.len(), &taken), None);
+        let gone = block.pod(0, 7);
+        taken.remove(&gone);
+        assert_eq!(block.next_pod(0, PODS.len(), &taken), Some(gone));
+        assert_eq!(block.next_pod(1, 0, &taken), Some(block.pod(1, 0)));
     }
 }

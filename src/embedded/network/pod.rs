@@ -92,7 +92,7 @@ mod tests {
 
     async fn running() -> Pod {
         let block = Block::claim().unwrap();
-        let address = SocketAddr::new(block.pod(0, 0), PORT);
+        let address = SocketAddr::new(block.next_pod(0, 0, &Default::default()).unwrap(), PORT);
         let server = PodServer::new("web-1", address.ip(), &[PORT]);
         server.born();
         server.behave(Backend::Answers);

@@ -75,7 +75,7 @@ mod tests {
     }
 
     fn pod(block: &Block, number: usize) -> PodServer {
-        let pod = PodServer::new(&format!("web-{number}"), block.pod(0, number), &[]);
+        let pod = PodServer::new(&format!("web-{number}"), block.next_pod(0, number, &Default::default()).unwrap(), &[]);
         pod.behave(Backend::Answers);
         pod
     }

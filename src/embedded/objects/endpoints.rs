@@ -16,8 +16,8 @@ pub struct Member {
     pub ready: bool,
 }
 
-/// The slice of a Service. `reachable` gives the port that is really listened on (see [`crate::embedded::network::Ports`]).
-pub fn slice(service: &Value, members: &[Member], reachable: impl Fn(u16) -> u16) -> Value {
+/// The slice of a Service. `reachable` gives the port at which a pod really listens (see [`crate::embedded::network::Ports`]).
+pub fn slice(service: &Value, members: &[Member], reachable: impl Fn(&Value, u16) -> u16) -> Value {
     let name = object::name(service);
     let ports = members.first().map_or_else(Vec::new, |member| ports(service, &member.pod, &reachable));
     let endpoints: Vec<Value> = members.iter().map(endpoint).collect();
@@ -43,12 +43,12 @@ fn labels(service: &Value) -> Value {
     labels.into()
 }
 
-fn ports(service: &Value, pod: &Value, reachable: impl Fn(u16) -> u16) -> Vec<Value> {
+fn ports(service: &Value, pod: &Value, reachable: impl Fn(&Value, u16) -> u16) -> Vec<Value> {
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
     let port = |port: &Value| {
         let target = target_port(pod, if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] })?;
         let name = port["name"].as_str().unwrap_or_default();
-        Some(json!({"name": name, "port": reachable(target), "protocol": port["protocol"].as_str().unwrap_or("TCP")}))
+        Some(json!({"name": name, "port": reachable(pod, target), "protocol": port["protocol"].as_str().unwrap_or("TCP")}))
     };
     ports.filter_map(port).collect()
 }
@@ -68,7 +68,7 @@ fn endpoint(member: &Member) -> Value {
 }
 
 /// The same in the old form.
-pub fn endpoints(service: &Value, members: &[Member], reachable: impl Fn(u16) -> u16) -> Value {
+pub fn endpoints(service: &Value, members: &[Member], reachable: impl Fn(&Value, u16) -> u16) -> Value {
     let mut subset = BTreeMap::new();
     for (field, ready) in [("addresses", true), ("notReadyAddresses", false)] {
         let of_kind = members.iter().filter(|member| member.ready == ready);
@@ -116,13 +116,13 @@ mod tests {
             "spec": {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
         });
         let members = [member("a", true), member("b", false)];
-        let slice = slice(&service, &members, |port| port + 8000);
+        let slice = slice(&service, &members, |_, port| port + 8000);
         assert_eq!(slice["endpoints"].as_array().unwrap().len(), 2);
         assert_eq!(slice["endpoints"][1]["conditions"]["ready"], false);
         assert_eq!((&slice["ports"][0]["port"], &slice["metadata"]["name"]), (&8080.into(), &"web-abcde".into()));
-        let old = endpoints(&service, &members, |port| port + 8000);
+        let old = endpoints(&service, &members, |_, port| port + 8000);
         assert_eq!(old["subsets"][0]["addresses"][0]["targetRef"]["name"], "a");
         assert_eq!(old["subsets"][0]["notReadyAddresses"][0]["targetRef"]["name"], "b");
-        assert!(endpoints(&service, &[], |port| port).get("subsets").is_none());
+        assert!(endpoints(&service, &[], |_, port| port).get("subsets").is_none());
     }
 }

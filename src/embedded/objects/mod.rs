@@ -7,6 +7,7 @@ pub mod lease;
 pub mod node;
 pub mod pod;
 pub mod replica_set;
+pub mod service;
 pub mod system;
 
 use serde_json::{Map, Value, json};

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::ApiError;
 use super::body;
+use crate::embedded::objects::service;
+use crate::embedded::store::kinds::SERVICES;
+use crate::embedded::store::object::name;
 
 /// How a change is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,11 @@ impl Patch {
         match self.style {
             Style::Json => json_patch::apply(&mut new, &self.content)?,
             Style::Merge => merge::apply(&mut new, &self.content),
-            Style::Strategic | Style::Apply => strategic::apply(&mut new, &self.content),
+            Style::Strategic | Style::Apply => {
+                let content = service::in_published_terms(object, &self.content);
+                let refused = |why| ApiError::invalid(&SERVICES, name(object), &[("spec.ports".to_owned(), why)]);
+                strategic::apply(&mut new, &*content.map_err(refused)?);
+            }
         }
         Ok(new)
     }

@@ -1,0 +1,109 @@
+//! Who may ask: who has the token, and no page in a browser.
+//!
+//! Any user of the machine, and any web page that one of them opens, can send requests to loopback. The token keeps out the former;
+//! that a request names us and no origin keeps out the latter, even where a page's own name was made to lead here.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+
+use super::ApiError;
+
+/// The user's name where a name is asked for.
+const USER: &str = "embedded";
+/// What anybody may ask: the first part of a path.
+const OPEN: [&str; 4] = ["healthz", "livez", "readyz", "version"];
+
+/// The credentials of one server, made anew for each.
+pub(super) struct Access {
+    token: String,
+    /// The two ways to say it. kubectl sends nothing of a kubeconfig's user over plain HTTP, but the password of the server's URL.
+    said: [String; 2],
+    /// Whom a request may name.
+    hosts: [String; 2],
+}
+
+impl Access {
+    /// Errors where the system has no randomness.
+    pub(super) fn new(address: SocketAddr) -> Result<Self, String> {
+        let mut bytes = [0; 16];
+        let random = rustls::crypto::ring::default_provider().secure_random;
+        random.fill(&mut bytes).map_err(|_| "the system has no randomness for a token".to_owned())?;
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let basic = BASE64_STANDARD.encode(format!("{USER}:{token}"));
+        let said = [format!("Bearer {token}"), format!("Basic {basic}")];
+        Ok(Self { token, said, hosts: [address.to_string(), format!("localhost:{}", address.port())] })
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// What goes before the address in the server's URL.
+    pub(super) fn userinfo(&self) -> String {
+        format!("{USER}:{}", self.token)
+    }
+
+    /// Errors when the request is not to be answered.
+    pub(super) fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+        if headers.contains_key(ORIGIN) {
+            return Err(ApiError::new(403, "Forbidden", "a web page may not ask: the request has an Origin header"));
+        }
+        if !only(headers, HOST).is_some_and(|host| self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))) {
+            return Err(ApiError::new(
+                403,
+                "Forbidden",
+                format!("the request is not for {}: its Host header names another", self.hosts[0]),
+            ));
+        }
+        let open = path.trim_matches('/').split('/').next().is_some_and(|first| OPEN.contains(&first));
+        let knows = || only(headers, AUTHORIZATION).is_some_and(|said| self.said.iter().any(|ours| ours == said));
+        if open || knows() { Ok(()) } else { Err(ApiError::new(401, "Unauthorized", "Unauthorized")) }
+    }
+}
+
+/// A header that is there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(access: &Access, path: &str, headers: &[(HeaderName, &str)]) -> u16 {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        access.check(path, &headers).map_or_else(|error| error.code, |()| 200)
+    }
+
+    #[test]
+    fn only_who_has_the_token_and_is_no_web_page_is_answered() {
+        let access = Access::new("127.64.0.1:6443".parse().unwrap()).unwrap();
+        let bearer = format!("Bearer {}", access.token());
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(access.userinfo()));
+        let host = (HOST, "127.64.0.1:6443");
+        for path in ["/api", "/apis/apps/v1/deployments", "/", "/versions", "/openapi/v3", "/api/healthz"] {
+            assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 401, "{path}");
+            for said in [&bearer, &basic] {
+                assert_eq!(asked(&access, path, &[host.clone(), (AUTHORIZATION, said)]), 200, "{path}");
+                assert_eq!(asked(&access, path, &[(HOST, "LocalHost:6443"), (AUTHORIZATION, said)]), 200);
+                for other in ["evil.example:6443", "127.64.0.1", "127.64.0.1:80", "localhost", ""] {
+                    assert_eq!(asked(&access, path, &[(HOST, other), (AUTHORIZATION, said)]), 403, "{other}");
+                }
+                assert_eq!(asked(&access, path, &[(AUTHORIZATION, said)]), 403);
+                assert_eq!(asked(&access, path, &[host.clone(), (ORIGIN, "null"), (AUTHORIZATION, said)]), 403);
+            }
+            assert_eq!(asked(&access, path, &[host.clone(), (AUTHORIZATION, "Bearer ")]), 401);
+        }
+        for path in ["/healthz", "/livez/", "/readyz/etcd", "/version"] {
+            assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 200, "{path}");
+            assert_eq!(asked(&access, path, &[(HOST, "evil.example")]), 403, "{path}");
+            assert_eq!(asked(&access, path, &[host.clone(), (ORIGIN, "http://127.64.0.1:6443")]), 403, "{path}");
+        }
+        assert_ne!(access.token(), Access::new("127.64.0.1:6443".parse().unwrap()).unwrap().token());
+    }
+}

@@ -1,0 +1,187 @@
+//! Where an embedded cluster keeps its lock, its ledger and its kubeconfig: a folder that is gone with its owner.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::embedded_ground::NAME;
+use super::state_dir::{Lock, StateDir};
+use super::trouble::Trouble;
+
+/// A folder of this process. Gone when this is dropped; what a process that died has left is found by its lock, which nobody holds.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// The program's state directory.
+    state_dir: PathBuf,
+}
+
+impl Folder {
+    /// Makes one and takes its lock, and sweeps those of processes that died.
+    pub fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), Trouble> {
+        let cannot = |e: std::io::Error| {
+            Trouble::refused(format!("cannot make a folder in the state directory {}", state_dir.display())).because(&e)
+        };
+        fs::create_dir_all(state_dir).map_err(cannot)?;
+        let _gate = gate(state_dir).map_err(cannot)?;
+        remove_left(state_dir);
+        let path = state_dir.join(NAME).join(format!("{}-{:04x}", std::process::id(), super::seed::Seed::fresh() & 0xffff));
+        let folder = Self { path, state_dir: state_dir.to_owned() };
+        let state = StateDir::open(&folder.path, NAME)?;
+        let lock = state.lock()?;
+        Ok((folder, state, lock))
+    }
+
+    /// Writes the kubeconfig. Gives its path.
+    pub fn kubeconfig(&self, text: &str) -> Result<PathBuf, Trouble> {
+        let path = self.path.join("kubeconfig");
+        Secret::write(&path, text)
+            .map(Secret::keep)
+            .map_err(|e| Trouble::refused(format!("cannot write {}", path.display())).because(&e))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gate = gate(&self.state_dir);
+        let _ = fs::remove_dir_all(&self.path);
+        // Where it was the last one, nothing is left.
+        let _ = self.path.parent().map(fs::remove_dir);
+    }
+}
+
+/// The folders that processes which died have left.
+pub fn left(state_dir: &Path) -> Vec<PathBuf> {
+    let _gate = gate(state_dir);
+    find_left(state_dir)
+}
+
+/// Removes them. Gives those that are gone.
+pub fn sweep(state_dir: &Path) -> Vec<PathBuf> {
+    let _gate = gate(state_dir);
+    remove_left(state_dir)
+}
+
+fn remove_left(state_dir: &Path) -> Vec<PathBuf> {
+    let gone = find_left(state_dir).into_iter().filter(|path| fs::remove_dir_all(path).is_ok()).collect();
+    let _ = fs::remove_dir(state_dir.join(NAME));
+    gone
+}
+
+fn find_left(state_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(state_dir.join(NAME)).into_iter().flatten().flatten().map(|entry| entry.path());
+    // Nobody is between the making of a folder and its lock: who is there has the gate. The look at a lock is short.
+    let mut left: Vec<PathBuf> = entries.filter(|path| StateDir::look(path, NAME).is_ok()).collect();
+    left.sort();
+    left
+}
+
+/// Waits until nobody else makes, looks at or removes a folder. A folder without a held lock is then a dead one's.
+fn gate(state_dir: &Path) -> std::io::Result<File> {
+    let path = state_dir.join(format!("{NAME}.lock"));
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+/// A file with a secret, made by us: nobody else may read it, and none that was there is touched. Removed when this is dropped, unless
+/// somebody has put another file in its place.
+#[derive(Debug)]
+pub struct Secret {
+    /// Where it is.
+    path: PathBuf,
+    /// Which file it is, of all that may be there one day.
+    made: Option<(u64, u64)>,
+}
+
+impl Secret {
+    /// Makes it. Errors when something is there.
+    pub fn write(path: &Path, text: &str) -> std::io::Result<Self> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let meta = file.metadata()?;
+        let secret = Self { path: path.to_owned(), made: Some((meta.dev(), meta.ino())) };
+        file.write_all(text.as_bytes())?;
+        Ok(secret)
+    }
+
+    /// Leaves it to whoever removes what is around it.
+    fn keep(mut self) {
+        self.made = None;
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        let is = fs::symlink_metadata(&self.path).ok().map(|meta| (meta.dev(), meta.ino()));
+        if self.made.is_some() && is == self.made {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_a_living_ones_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let (living, _state, _lock) = Folder::make(root.path()).unwrap();
+        let dead = || {
+            let path = root.path().join(NAME).join("1-dead");
+            drop(StateDir::open(&path, NAME).unwrap().lock().unwrap());
+            // One that died before it had a lock.
+            let early = root.path().join(NAME).join("2-early");
+            fs::create_dir(&early).unwrap();
+            [path, early]
+        };
+        let left_behind = dead();
+        let (next, _other, _held) = Folder::make(root.path()).unwrap();
+        assert!(living.path.exists() && next.path.exists() && !left_behind.iter().any(|path| path.exists()));
+        dead();
+        assert_eq!(left(root.path()), left_behind);
+        assert_eq!((sweep(root.path()), sweep(root.path())), (left_behind.to_vec(), vec![]));
+        let path = next.path.clone();
+        drop(next);
+        assert!(!path.exists() && living.path.exists());
+    }
+
+    /// The lock is there as soon as the folder is, for all who sweep.
+    #[test]
+    fn nobody_sweeps_one_that_is_being_made() {
+        let root = tempfile::tempdir().unwrap();
+        let one = || {
+            for _ in 0..100 {
+                let (folder, state, lock) = Folder::make(root.path()).expect("nobody is in the way");
+                assert!(folder.path.exists() && state.lock().is_err());
+                sweep(root.path());
+                assert!(folder.path.exists());
+                drop((folder, lock));
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(one))));
+        assert!(!root.path().join(NAME).exists());
+    }
+
+    #[test]
+    fn a_secret_is_ours_alone_and_touches_no_other_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("config");
+        let secret = Secret::write(&path, "token").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Secret::write(&path, "other").unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "token");
+        drop(secret);
+        assert!(!path.exists());
+        let secret = Secret::write(&path, "token").unwrap();
+        let theirs = root.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        fs::rename(&theirs, &path).unwrap();
+        drop(secret);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+    }
+}

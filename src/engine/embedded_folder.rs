@@ -26,7 +26,7 @@ impl Folder {
         fs::create_dir_all(state_dir).map_err(cannot)?;
         let _gate = gate(state_dir).map_err(cannot)?;
         remove_left(state_dir);
-        let path = state_dir.join(NAME).join(format!("{}-{:04x}", std::process::id(), super::seed::Seed::fresh() & 0xffff));
+        let path = state_dir.join(NAME).join(format!("{}-{:04x}", std::process::id(), super::seed::fresh() & 0xffff));
         let folder = Self { path, state_dir: state_dir.to_owned() };
         let state = StateDir::open(&folder.path, NAME)?;
         let lock = state.lock()?;

@@ -32,8 +32,10 @@ pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
             "an embedded cluster is up: {} nodes, a model of Kubernetes, no real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
             config.nodes.len()
         ));
-        abort.interrupted().await;
-        Ok(exit::PASS)
+        tokio::select! {
+            _ = abort.interrupted() => Ok(exit::PASS),
+            () = embedded.ended() => Err(Trouble::failed("the embedded cluster has ended by itself: a fault in the model").into()),
+        }
     })
 }
 

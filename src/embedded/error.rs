@@ -1,6 +1,7 @@
 //! What can go wrong with the embedded cluster, in words for people.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Why the embedded cluster can't be. Fits after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,18 @@ pub enum EmbeddedError {
         /// Why not.
         why: String,
     },
+    /// What was to be done needs a machine that is on.
+    #[error("do anything in the node: it is off")]
+    Off,
+    /// Somebody took a deed back before it had an effect.
+    #[error("do it to the node: it was taken back before it could be")]
+    TakenBack,
+    /// The model is stuck, or something else goes on on the node.
+    #[error("see what was done to the node take effect: it did not within {} s", .within.as_secs())]
+    NoEffect {
+        /// How long was waited.
+        within: Duration,
+    },
     /// It has ended.
     #[error("reach the embedded cluster: it has ended")]
     Ended,
@@ -61,7 +74,9 @@ impl EmbeddedError {
             Self::NoAddresses { .. } => {
                 "it needs addresses in 127.0.0.0/8, which Linux has; elsewhere --cluster kind runs the experiment".into()
             }
-            Self::Listen { .. } | Self::Nodes { .. } | Self::Settings(_) | Self::Thread { .. } | Self::Ended => return None,
+            Self::Off => "a step before it may have stopped or killed the node, and not started it again".into(),
+            Self::Listen { .. } | Self::Nodes { .. } | Self::Settings(_) | Self::Thread { .. } => return None,
+            Self::TakenBack | Self::NoEffect { .. } | Self::Ended => return None,
             Self::NotLoopback { address } => format!("use 127.0.0.1:{}", address.port()),
         })
     }

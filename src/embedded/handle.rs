@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +23,8 @@ pub const KUBERNETES: &str = "v1.34.0+outage.embedded";
 const CONTEXT: &str = "embedded";
 /// Where the API server listens, where it can.
 const API_PORT: u16 = 6443;
+/// A deed is given up after so long.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// As many Services get an address of their own.
 const SERVICES: usize = 10_000;
 
@@ -44,6 +48,7 @@ pub struct Embedded {
     topology: Topology,
     ports: Ports,
     commands: Option<mpsc::UnboundedSender<Command>>,
+    over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -59,11 +64,13 @@ impl Embedded {
         let (commands, wishes) = mpsc::unbounded_channel();
         let (up, started) = std::sync::mpsc::channel();
         let known = topology.clone();
-        let work = move || live(Plan { spec, topology: known, model, block }, wishes, &up);
+        let over = Arc::<AtomicBool>::default();
+        let plan = Plan { spec, topology: known, model, block, over: over.clone() };
+        let work = move || live(plan, wishes, &up);
         let thread = std::thread::Builder::new().name("embedded".into()).spawn(work);
         let thread = thread.map_err(|error| EmbeddedError::Thread { why: error.to_string() })?;
         let kubeconfig = started.recv().map_err(|_| EmbeddedError::Ended)??;
-        Ok(Self { kubeconfig, topology, ports, commands: Some(commands), thread: Some(thread) })
+        Ok(Self { kubeconfig, topology, ports, commands: Some(commands), over, thread: Some(thread) })
     }
 
     /// The text of a kubeconfig for it, with one context.
@@ -84,23 +91,45 @@ impl Embedded {
     }
 
     /// Does something to the cluster, and returns when its effect is there: the node is off, frozen, cut off, or up again. Idempotent.
-    /// May be dropped; what was begun goes on. Errors when the cluster has ended.
+    /// May be dropped; what was begun goes on. Errors when the cluster has ended, when the node is off and it can't be done there, when
+    /// it is taken back before it is done, and when nothing came of it in a quarter of a minute (after a shutdown's grace).
     pub async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
         let (done, effect) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
         commands.send(Command { action, done }).map_err(|_| EmbeddedError::Ended)?;
-        effect.await.map_err(|_| EmbeddedError::Ended)
+        let within = patience(action);
+        let became = tokio::time::timeout(within, effect).await.map_err(|_| EmbeddedError::NoEffect { within })?;
+        became.map_err(|_| EmbeddedError::Ended)?
+    }
+
+    /// Whether there is nothing left that could be asked anything.
+    pub fn has_ended(&self) -> bool {
+        self.commands.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
+    }
+
+    /// Returns when the cluster ends by itself, which it never should.
+    pub async fn ended(&self) {
+        if let Some(commands) = &self.commands {
+            commands.closed().await;
+        }
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // Without anybody who could wish anything its thread ends.
+        // Without anybody who could wish anything its thread ends, in the midst of its work if need be.
+        self.over.store(true, Ordering::Relaxed);
         self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
+}
+
+/// How long something may take: no deed takes longer than a boot, which takes 3.2 s, but a shutdown.
+fn patience(action: Action) -> Duration {
+    let grace = if let Action::Stop { grace, .. } = action { grace } else { Duration::ZERO };
+    grace.saturating_add(PATIENCE)
 }
 
 fn topology(spec: &EmbeddedSpec) -> Result<Topology, EmbeddedError> {
@@ -122,6 +151,7 @@ struct Plan {
     topology: Topology,
     model: Model,
     block: Block,
+    over: Arc<AtomicBool>,
 }
 
 /// The whole life of a cluster, on its thread.
@@ -142,7 +172,7 @@ fn live(plan: Plan, wishes: mpsc::UnboundedReceiver<Command>, up: &std::sync::mp
 }
 
 async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
-    let Plan { spec, topology, model, block } = plan;
+    let Plan { spec, topology, model, block, over } = plan;
     let addresses = (1..SERVICES).map(|count| block.service(count)).collect();
     let shared = Arc::new(Shared::new(block.ports(), spec.tuning, topology.clone(), addresses));
     let listen = SocketAddr::new(block.api_server(), shared.ports.reachable(API_PORT, &[]));
@@ -156,12 +186,12 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     let seats = Seats::of(topology.nodes.iter().enumerate().map(seat).collect());
     let genesis = control::Genesis { topology: &topology, tuning: &spec.tuning, seats: &seats, block: &block, api: api.address() };
     genesis.write(&store);
-    Ok(Driver::new(Parts { model, store, api, block, shared, seed: spec.seed }, seats))
+    Ok(Driver::new(Parts { model, store, api, block, shared, over, seed: spec.seed }, seats))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use serde_json::{Value, json};
 
@@ -239,6 +269,62 @@ mod tests {
         let twice = json!([{"name": "a", "port": wish}, {"name": "b", "port": wish}]);
         let refused = send("PUT", "/web", service(twice)).await.unwrap_err().to_string();
         assert!(refused.contains("Duplicate value"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_is_done_to_a_node_that_boots_happens_when_it_is_up() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let node = embedded.node("a-worker").unwrap();
+        for harm in [Action::Kill { node }, Action::Start { node }, Action::Pause { node }, Action::Unpause { node }] {
+            embedded.act(harm).await.unwrap();
+        }
+        // The same with an undo on its heels: it does not wait for what never was.
+        embedded.act(Action::Kill { node }).await.unwrap();
+        embedded.act(Action::Start { node }).await.unwrap();
+        let (pause, unpause) = tokio::join!(embedded.act(Action::Pause { node }), embedded.act(Action::Unpause { node }));
+        assert!(matches!(pause, Err(EmbeddedError::TakenBack)) && unpause.is_ok(), "{pause:?} {unpause:?}");
+        embedded.act(Action::Kill { node }).await.unwrap();
+        let stop = embedded.act(Action::StopKubelet { node }).await.unwrap_err();
+        assert_eq!(stop.to_string(), "do anything in the node: it is off");
+    }
+
+    /// What the API answers to a request, from its status on.
+    fn ask(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> String {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.trim_start_matches("HTTP/1.1 ").to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_no_lease_is_refused_and_ends_nothing() {
+        let embedded = Embedded::start(spec()).unwrap();
+        let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/a-worker";
+        let answer = ask(address(&embedded), "PATCH", lease, "application/merge-patch+json", r#"{"spec":"x"}"#);
+        assert!(answer.starts_with("422"), "{answer}");
+        // As it would be at the node's next beat, or at the latest at its next boot.
+        let node = embedded.node("a-worker").unwrap();
+        for deed in [Action::Kill { node }, Action::Start { node }, Action::StopKubelet { node }] {
+            embedded.act(deed).await.unwrap();
+        }
+        assert!(!embedded.has_ended());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_died_says_so() {
+        let embedded = Embedded::start(spec()).unwrap();
+        assert!(!embedded.has_ended());
+        // No such node: the only way to kill it that is left.
+        let died = embedded.act(Action::Pause { node: NodeId(99) }).await;
+        assert!(matches!(died, Err(EmbeddedError::Ended)), "{died:?}");
+        tokio::time::timeout(Duration::from_secs(5), embedded.ended()).await.unwrap();
+        assert!(embedded.has_ended());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What the API server asks the rest of the cluster: ClusterIPs, default tolerations, how things are deleted, what a kubelet says.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::api::{ApiError, Deletion, Hooks, Operation, Proxied};
 use super::network::Ports;
@@ -15,6 +17,8 @@ use crate::timeline::{NodeRole, Tuning};
 
 /// The grace of a pod that asks for none.
 const GRACE_SECONDS: u32 = 30;
+/// How long the API server tries to connect to a kubelet (client-go transport/cache.go).
+const KUBELET_DIAL: Duration = Duration::from_secs(30);
 
 /// What the API server's hooks see of the cluster, and the driver keeps up to date.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ pub struct Shared {
     pub tuning: Tuning,
     topology: Topology,
     /// Which kubelets answer, by node.
-    answering: Mutex<Vec<bool>>,
+    answering: watch::Sender<Vec<bool>>,
     /// ClusterIPs, and how many of them are given.
     addresses: Vec<IpAddr>,
     given: AtomicUsize,
@@ -34,13 +38,13 @@ pub struct Shared {
 impl Shared {
     /// Of a cluster in which all kubelets answer. `addresses` are those that Services get, one after the other.
     pub fn new(ports: Ports, tuning: Tuning, topology: Topology, addresses: Vec<IpAddr>) -> Self {
-        let answering = Mutex::new(vec![true; topology.nodes.len()]);
+        let answering = watch::Sender::new(vec![true; topology.nodes.len()]);
         Self { ports, tuning, topology, answering, addresses, given: AtomicUsize::new(0) }
     }
 
     /// Which kubelets answer from now on, by node.
     pub fn kubelets(&self, answering: Vec<bool>) {
-        *self.answering.lock().expect("no holder panics") = answering;
+        self.answering.send_replace(answering);
     }
 
     /// Whether a node carries a control plane.
@@ -48,8 +52,17 @@ impl Shared {
         self.topology.nodes[node.0].role == NodeRole::ControlPlane
     }
 
-    fn answers(&self, node: NodeId) -> bool {
-        self.answering.lock().expect("no holder panics")[node.0]
+    /// Waits until this kubelet answers; for so long a real API server tries to reach one.
+    async fn answers(&self, node: NodeId) -> Result<(), ApiError> {
+        let mut answering = self.answering.subscribe();
+        match tokio::time::timeout(KUBELET_DIAL, answering.wait_for(|answer| answer[node.0])).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ApiError::new(
+                503,
+                "ServiceUnavailable",
+                "error trying to reach service: the kubelet does not answer: i/o timeout",
+            )),
+        }
     }
 
     /// Gives a Service its address, and the ports at which it can be asked here.
@@ -105,9 +118,7 @@ impl Hooks for ClusterHooks {
         };
         let path = path.to_owned();
         Box::pin(async move {
-            if !shared.answers(id) {
-                std::future::pending::<()>().await;
-            }
+            shared.answers(id).await?;
             match path.as_str() {
                 "configz" => Ok(("application/json", system::configz(&shared.tuning).to_string())),
                 "healthz" => Ok(("text/plain", "ok".to_owned())),
@@ -146,7 +157,7 @@ mod tests {
         assert_eq!(headless["spec"]["clusterIP"], "None");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_dead_kubelet_does_not_answer() {
         let block = Block::claim().unwrap();
         let hooks = ClusterHooks(Arc::new(shared(&block)));
@@ -155,6 +166,12 @@ mod tests {
         hooks.0.kubelets(vec![true, false]);
         let silent = tokio::time::timeout(std::time::Duration::from_millis(50), hooks.node_proxy("a-worker", "configz")).await;
         assert!(silent.is_err());
+        let asked = tokio::spawn(hooks.node_proxy("a-worker", "configz"));
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        hooks.0.kubelets(vec![true, true]);
+        assert!(asked.await.unwrap().is_ok(), "it is asked when it comes back");
+        hooks.0.kubelets(vec![true, false]);
+        assert_eq!(hooks.node_proxy("a-worker", "configz").await.unwrap_err().code, 503, "in the end it is given up");
     }
 
     #[test]

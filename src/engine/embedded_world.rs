@@ -180,11 +180,38 @@ impl World for EmbeddedWorld<'_> {
     }
 
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        let undone = self.undo(obligation, &mut *progress).await;
+        let is_fault = matches!(obligation, Obligation::Modelled { .. });
+        settle(undone, self.embedded.has_ended(), &mut |phase, words| {
+            if is_fault {
+                progress(phase, words);
+            }
+        })
+    }
+}
+
+/// What an undo comes to: what is owed to a model dies with it.
+fn settle(undone: Result<(), Trouble>, has_ended: bool, progress: Progress<'_>) -> Result<(), Trouble> {
+    match undone {
+        Ok(()) => Ok(()),
+        Err(_) if has_ended => {
+            progress(FaultPhase::Undone, "the model has ended, and its nodes with it".into());
+            Ok(())
+        }
+        Err(trouble) => {
+            progress(FaultPhase::NotUndone, trouble.line());
+            Err(trouble)
+        }
+    }
+}
+
+impl EmbeddedWorld<'_> {
+    async fn undo(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Modelled { node, fault, .. } => {
                 let (action, seen) = undo(fault, self.node(node)?);
                 progress(FaultPhase::UndoRequested, describe(fault, node));
-                self.act(action).await.inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
+                self.act(action).await?;
                 progress(FaultPhase::Undone, seen.into());
                 Ok(())
             }
@@ -195,5 +222,20 @@ impl World for EmbeddedWorld<'_> {
             // None of these is ever owed to a model.
             Obligation::Fault(_) | Obligation::Probers { .. } | Obligation::KindCluster { .. } => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_owed_to_a_model_dies_with_it() {
+        let mut told = Vec::new();
+        let failed = || Err(Trouble::failed("failed to reach the embedded cluster: it has ended"));
+        assert!(settle(failed(), true, &mut |phase, _| told.push(phase)).is_ok());
+        assert!(settle(failed(), false, &mut |phase, _| told.push(phase)).is_err());
+        assert!(settle(Ok(()), false, &mut |phase, _| told.push(phase)).is_ok());
+        assert_eq!(told, [FaultPhase::Undone, FaultPhase::NotUndone]);
     }
 }

@@ -38,7 +38,8 @@ impl Component {
 
 /// One deed, at an instant that the caller gives.
 ///
-/// Each is idempotent: what is so already is left alone. An undo of what was not done changes nothing.
+/// Each is idempotent: what is so already is left alone. An undo of what was not done changes nothing. What harms a node that boots
+/// is done when it is up, unless it is taken back before; a frozen machine or an ended kubelet there can't be where the machine is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Shuts a node down in order, as `docker stop` does: its kubelet and its containers end soon, the machine when the grace is over
@@ -153,4 +154,39 @@ pub enum Action {
         /// Whether it is gone at once, whatever its kubelet says (`--force --grace-period=0`).
         force: bool,
     },
+}
+
+impl Action {
+    /// The node whose machine, cable or kubelet it is done to; `None`: something else's.
+    pub fn node(self) -> Option<NodeId> {
+        match self {
+            Action::Stop { node, .. }
+            | Action::Kill { node }
+            | Action::Start { node }
+            | Action::Pause { node }
+            | Action::Unpause { node }
+            | Action::Disconnect { node }
+            | Action::Reconnect { node }
+            | Action::StopKubelet { node }
+            | Action::StartKubelet { node } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes this harm back.
+    pub fn undoes(self, harm: Action) -> bool {
+        let pair = matches!(
+            (self, harm),
+            (Action::Start { .. }, Action::Stop { .. } | Action::Kill { .. })
+                | (Action::Unpause { .. }, Action::Pause { .. })
+                | (Action::Reconnect { .. }, Action::Disconnect { .. })
+                | (Action::StartKubelet { .. }, Action::StopKubelet { .. })
+        );
+        pair && self.node() == harm.node()
+    }
+
+    /// Whether it can only be done to a machine that is up.
+    pub(super) fn needs_power(self) -> bool {
+        matches!(self, Action::Stop { .. } | Action::Kill { .. } | Action::Pause { .. } | Action::StopKubelet { .. })
+    }
 }

@@ -61,10 +61,39 @@ pub struct NodeState {
 }
 
 impl NodeState {
+    /// What became of a deed on this node.
+    pub fn effect(&self, action: Action) -> Effect {
+        let off = self.power == Power::Off;
+        let there = match action {
+            Action::Stop { .. } | Action::Kill { .. } => off,
+            Action::Start { .. } => self.power == Power::On,
+            Action::Pause { .. } | Action::StopKubelet { .. } if off => return Effect::Never,
+            Action::Pause { .. } => self.frozen,
+            Action::Unpause { .. } => !self.frozen,
+            Action::Disconnect { .. } => !self.connected,
+            Action::Reconnect { .. } => self.connected,
+            Action::StopKubelet { .. } => !self.kubelet && self.power != Power::Booting,
+            Action::StartKubelet { .. } => self.kubelet,
+            _ => true,
+        };
+        if there { Effect::There } else { Effect::Coming }
+    }
+
     /// Whether the node has this taint.
     pub fn has(&self, taint: Taint) -> bool {
         self.taints & taint.bit() != 0
     }
+}
+
+/// How far a deed's effect is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It can be seen.
+    There,
+    /// Not yet.
+    Coming,
+    /// It can't be: the machine is off.
+    Never,
 }
 
 /// A pod, as it is now.

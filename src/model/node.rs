@@ -1,5 +1,6 @@
 //! One node: its machine, its kubelet, its object in the API, and what the controller remembers of it.
 
+use super::action::Action;
 use super::change::{Power, Taint};
 use super::control_plane::{Cut, Plane};
 use super::kubelet::Kubelet;
@@ -16,6 +17,10 @@ pub(super) struct Node {
     pub(super) power: Power,
     pub(super) frozen: bool,
     pub(super) connected: bool,
+    /// What was asked of it while it boots, and is done when it is up.
+    pub(super) put_off: Vec<Action>,
+    /// How many pods are bound to it that are not gone.
+    pub(super) pods: usize,
     /// Keeps pods off that do not tolerate the control plane's taint.
     pub(super) control_plane_taint: bool,
     pub(super) kubelet: Kubelet,
@@ -70,6 +75,8 @@ impl Node {
             power: Power::On,
             frozen: false,
             connected: true,
+            put_off: Vec::new(),
+            pods: 0,
             control_plane_taint: spec.tainted,
             kubelet: Kubelet::new(settings),
             object,

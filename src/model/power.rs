@@ -12,6 +12,25 @@ use super::workload::{Container, Pod};
 
 impl Model {
     pub(super) fn take(&mut self, action: Action) {
+        if !self.puts_off(action) {
+            self.take_now(action);
+        }
+    }
+
+    /// A machine that boots remembers what is done to it then, and forgets what is taken back before.
+    fn puts_off(&mut self, action: Action) -> bool {
+        let Some(node) = action.node().map(|node| &mut self.nodes[node.0]) else { return false };
+        if node.power != Power::Booting {
+            return false;
+        }
+        node.put_off.retain(|harm| !action.undoes(*harm));
+        if action.needs_power() && !node.put_off.contains(&action) {
+            node.put_off.push(action);
+        }
+        action.needs_power()
+    }
+
+    fn take_now(&mut self, action: Action) {
         match action {
             Action::Stop { node, grace } => self.stop(node, super::machine::nanos(grace)),
             Action::Kill { node } => self.kill(node),
@@ -98,6 +117,9 @@ impl Model {
         self.set_power(node, Power::On);
         self.refresh();
         self.start_kubelet(node);
+        for action in std::mem::take(&mut self.nodes[node.0].put_off) {
+            self.take_now(action);
+        }
     }
 
     fn set_power(&mut self, node: NodeId, power: Power) {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::action::{Action, Component};
-use super::change::Power;
-use super::machine::Model;
+use super::machine::{Effect, Model};
 use super::topology::{NodeId, PodSpec, Topology};
 
 /// A course of events, to be tried many times at random phases.
@@ -104,12 +103,8 @@ impl FaultKind {
         }
     }
 
-    /// Whether it has taken effect: what a fault's confirmation waits for.
+    /// Whether it has taken effect, or never will: what a fault's confirmation waits for.
     pub fn holds(self, node: NodeId, model: &Model) -> bool {
-        match self {
-            FaultKind::NodeStop { .. } | FaultKind::NodeKill => model.node(node).power == Power::Off,
-            FaultKind::KubeletStop => !model.node(node).kubelet,
-            _ => true,
-        }
+        model.node(node).effect(self.action(node)) != Effect::Coming
     }
 }

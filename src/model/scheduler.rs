@@ -8,6 +8,9 @@ use super::machine::Model;
 use super::settings::SCHEDULING;
 use super::topology::{NodeId, PodId, Spread};
 
+/// The kubelet's `maxPods`, by default.
+const PODS_PER_NODE: usize = 110;
+
 impl Model {
     /// The scheduler has something to look at.
     pub(super) fn want_bind(&mut self, pod: PodId) {
@@ -21,6 +24,15 @@ impl Model {
             if self.pods[pod].node.is_none() && self.pods[pod].active() {
                 self.want_bind(PodId(pod));
             }
+        }
+    }
+
+    /// A pod of this node is gone: where it was full there is a place again.
+    pub(super) fn make_room(&mut self, node: Option<NodeId>) {
+        let Some(node) = node else { return };
+        self.nodes[node.0].pods -= 1;
+        if self.nodes[node.0].pods + 1 == PODS_PER_NODE {
+            self.want_binds();
         }
     }
 
@@ -41,7 +53,7 @@ impl Model {
     fn takes(&self, node: NodeId, pod: PodId) -> bool {
         let there = &self.nodes[node.0];
         let kept_off = Taint::ALL.iter().any(|taint| taint.effect() == "NoSchedule" && there.object.has(*taint));
-        !kept_off && (!there.control_plane_taint || self.pods[pod.0].tolerates_control_plane)
+        !kept_off && there.pods < PODS_PER_NODE && (!there.control_plane_taint || self.pods[pod.0].tolerates_control_plane)
     }
 
     fn own_on(&self, pod: PodId, node: NodeId) -> usize {

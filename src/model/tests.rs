@@ -3,6 +3,7 @@
 mod closed_form;
 mod control_plane;
 mod controllers;
+mod pairs;
 mod trials;
 
 use std::time::Duration;

@@ -8,6 +8,9 @@ use super::machine::{Model, nanos};
 use super::settings::{Nanos, REPLICAS};
 use super::topology::{NodeId, OwnerId, PodId, PodSpec, Spread, Tolerates};
 
+/// So many pods a ReplicaSet's controller makes or deletes at a time (pkg/controller/replicaset BurstReplicas).
+const BURST_REPLICAS: usize = 500;
+
 /// How far a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -109,14 +112,17 @@ impl Model {
         }
         let replicas = self.owners[id.0].replicas;
         let active = self.pods.iter().filter(|pod| pod.owner == Some(id) && pod.active()).count();
-        for _ in active..replicas {
+        for _ in (active..replicas).take(BURST_REPLICAS) {
             let template = self.owners[id.0].template.clone();
             self.add_pod(Some(id), template);
         }
-        for _ in replicas..active {
+        for _ in (replicas..active).take(BURST_REPLICAS) {
             if let Some(pod) = self.dispensable(id) {
                 self.delete_pod(pod, Deletion::Owner, false);
             }
+        }
+        if active.abs_diff(replicas) > BURST_REPLICAS {
+            self.want_owner(id);
         }
     }
 
@@ -168,6 +174,7 @@ impl Model {
 
     pub(super) fn bind(&mut self, pod: PodId, node: NodeId) {
         self.pods[pod.0].node = Some(node);
+        self.nodes[node.0].pods += 1;
         self.tell(Change::PodBound { pod, node });
         self.work_on(pod);
         self.tolerate(pod);
@@ -203,7 +210,9 @@ impl Model {
         for timer in [Timer::Container(id), Timer::Unready(id), Timer::Report(id), Timer::Evict(id), Timer::Bind(id)] {
             self.agenda.clear(timer);
         }
+        let node = pod.node;
         self.tell(Change::PodGone { pod: id });
+        self.make_room(node);
         self.want_endpoint(id);
         if let Some(owner) = self.pods[id.0].owner {
             self.want_owner(owner);

@@ -8,6 +8,31 @@ use crate::embedded::store::{Kind, LabelSelector, object};
 /// A field and what is wrong with it.
 type Cause = (String, String);
 
+/// What is a map where it is there at all.
+const MAPS: [&str; 11] = [
+    "metadata",
+    "metadata/labels",
+    "metadata/annotations",
+    "spec",
+    "spec/selector/matchLabels",
+    "spec/template",
+    "spec/template/metadata",
+    "spec/template/metadata/labels",
+    "spec/template/metadata/annotations",
+    "spec/template/spec",
+    "status",
+];
+/// A fleet for all of 100 nodes, which is as many as there can be.
+const MOST_REPLICAS: i64 = 10_000;
+
+/// Errors with what is no map and must be one. Kubernetes can't even read such an object.
+pub(super) fn check_shape(kind: &Kind, object: &Value) -> Result<(), ApiError> {
+    let odd = |path: &&str| object.pointer(&format!("/{path}")).is_some_and(|part| !part.is_object() && !part.is_null());
+    let cause = |path: &str| (path.replace('/', "."), "Invalid value: must be a map".to_owned());
+    let causes: Vec<Cause> = MAPS.iter().filter(|path| odd(path)).map(|path| cause(path)).collect();
+    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object::name(object), &causes)) }
+}
+
 /// Errors with all that is wrong. `before` is the object that it takes the place of.
 pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Result<(), ApiError> {
     let mut causes = Vec::new();
@@ -124,6 +149,10 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
         let why = format!("Invalid value: {}: must be greater than or equal to 0", spec["replicas"]);
         causes.push(("spec.replicas".to_owned(), why));
     }
+    if spec["replicas"].as_i64().is_some_and(|replicas| replicas > MOST_REPLICAS) {
+        let why = format!("Invalid value: {}: the embedded cluster takes no more than {MOST_REPLICAS}", spec["replicas"]);
+        causes.push(("spec.replicas".to_owned(), why));
+    }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
 }
 
@@ -161,6 +190,29 @@ mod tests {
         assert_eq!(causes(&NAMESPACES, labelled("-a"), None), ["metadata.labels"]);
         assert_eq!(causes(&NAMESPACES, labelled(&"a".repeat(64)), None), ["metadata.labels"]);
         assert!(causes(&NAMESPACES, labelled("20261122-7f3a"), None).is_empty());
+    }
+
+    #[test]
+    fn a_part_that_is_no_map_is_refused() {
+        let odd = |object: Value| check_shape(&LEASES, &object).map_err(|error| (error.code, error.message));
+        let (code, message) = odd(json!({"metadata": {"name": "w", "labels": 1}, "spec": "x"})).unwrap_err();
+        assert_eq!(code, 422);
+        assert!(message.contains("metadata.labels: Invalid value") && message.contains("spec: Invalid value"), "{message}");
+        assert!(odd(json!({"metadata": "x"})).is_err() && odd(json!({"status": []})).is_err());
+        assert!(odd(json!({"spec": {"template": {"metadata": "x"}}})).is_err());
+        assert!(odd(json!({"metadata": {"name": "w", "labels": null}, "spec": {}})).is_ok());
+    }
+
+    #[test]
+    fn nobody_wants_a_thousand_million_pods() {
+        let web = |replicas: u64| {
+            json!({"metadata": {"name": "web"}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+                "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "x"}]}}}})
+        };
+        assert_eq!(causes(&DEPLOYMENTS, web(1_000_000_000), None), ["spec.replicas"]);
+        assert_eq!(causes(&REPLICA_SETS, web(10_001), None), ["spec.replicas"]);
+        assert_eq!(causes(&DEPLOYMENTS, web(u64::MAX), None), ["spec.replicas"]);
+        assert!(causes(&DEPLOYMENTS, web(10_000), None).is_empty());
     }
 
     #[test]

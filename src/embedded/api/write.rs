@@ -149,6 +149,7 @@ fn to_stored(target: &Target, mut sent: Value) -> Result<Value, ApiError> {
     if !sent.is_object() {
         return Err(ApiError::bad_request("the object provided is not an object"));
     }
+    validate::check_shape(kind, &sent)?;
     let says = |field: &str, expected: &str| sent[field].as_str().is_none_or(|said| said.is_empty() || said == expected);
     if !says("kind", kind.kind) || !says("apiVersion", &kind.api_version()) {
         let message =

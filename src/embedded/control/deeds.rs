@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::driver::Driver;
-use crate::model::{Action, NodeId, NodeState, Power};
+use crate::embedded::EmbeddedError;
+use crate::model::{Action, Effect, NodeId, NodeState, Power};
 
 /// What the cluster's owner wants.
 #[derive(Debug)]
 pub struct Command {
     /// What is to be done.
     pub action: Action,
-    /// Told when its effect is there.
-    pub done: oneshot::Sender<()>,
+    /// Told when its effect is there, or why it won't be.
+    pub done: oneshot::Sender<Result<(), EmbeddedError>>,
 }
 
 /// From the start of a node to the word that it is up: systemd inside it answers. Recorded on kind: 1.31 and 1.41 s.
@@ -28,6 +29,13 @@ pub struct Deeds {
     queued: Vec<Command>,
 }
 
+impl Command {
+    /// Who has stopped waiting needs no word.
+    fn tell(self, became: Result<(), EmbeddedError>) {
+        let _ = self.done.send(became);
+    }
+}
+
 impl Deeds {
     /// When there may be something to tell that the model does not know.
     pub fn due(&self) -> Option<Instant> {
@@ -37,19 +45,31 @@ impl Deeds {
     }
 
     fn is_busy(&self, node: Option<NodeId>) -> bool {
-        node.is_some() && self.begun.iter().any(|(command, _)| node_of(command.action) == node)
+        node.is_some() && self.begun.iter().any(|(command, _)| command.action.node() == node)
     }
 
     fn is_stopping(&self, node: Option<NodeId>) -> bool {
-        let stops = |command: &Command| matches!(command.action, Action::Stop { .. }) && node_of(command.action) == node;
+        let stops = |command: &Command| matches!(command.action, Action::Stop { .. }) && command.action.node() == node;
         self.begun.iter().any(|(command, _)| stops(command))
+    }
+
+    /// Takes out what this takes back before it could have an effect: what is queued, and what a node that boots has put off.
+    fn displaced_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
+        let begun = self.begun.extract_if(.., |(command, _)| boots && undo.undoes(command.action)).map(|(command, _)| command);
+        let mut displaced: Vec<Command> = begun.collect();
+        displaced.extend(self.queued.extract_if(.., |command| undo.undoes(command.action)));
+        displaced
     }
 }
 
 impl Driver {
     /// Does what is wanted, after what is still on its way on that node.
     pub(super) fn obey(&mut self, command: Command) {
-        let node = node_of(command.action);
+        let node = command.action.node();
+        let boots = node.is_some_and(|node| self.model.node(node).power == Power::Booting);
+        for displaced in self.deeds.displaced_by(command.action, boots) {
+            displaced.tell(Err(EmbeddedError::TakenBack));
+        }
         if !self.deeds.is_busy(node) {
             return self.begin(command);
         }
@@ -70,48 +90,30 @@ impl Driver {
     /// Tells whose effect is there, and begins what waited for it. Whether something was begun.
     pub(super) fn tell_done(&mut self) -> bool {
         let model = &self.model;
-        let is_there = |(command, since): &(Command, Instant)| {
-            node_of(command.action).is_none_or(|node| is_done(command.action, &model.node(node), since.elapsed()))
-        };
-        let (done, begun): (Vec<_>, _) = std::mem::take(&mut self.deeds.begun).into_iter().partition(is_there);
-        self.deeds.begun = begun;
-        for (command, _) in done {
-            // Who has stopped waiting needs no word.
-            let _ = command.done.send(());
+        let mut begun = Vec::new();
+        for (command, since) in std::mem::take(&mut self.deeds.begun) {
+            let node = command.action.node().map(|node| model.node(node));
+            match node.map_or(Effect::There, |node| effect(command.action, &node, since.elapsed())) {
+                Effect::There => command.tell(Ok(())),
+                Effect::Never => command.tell(Err(EmbeddedError::Off)),
+                Effect::Coming => begun.push((command, since)),
+            }
         }
+        self.deeds.begun = begun;
         let begun = self.deeds.begun.len();
-        let queued = std::mem::take(&mut self.deeds.queued);
-        queued.into_iter().for_each(|command| self.obey(command));
+        // What nobody waits for any more was not begun, and is not.
+        let queued = std::mem::take(&mut self.deeds.queued).into_iter().filter(|command| !command.done.is_closed());
+        queued.for_each(|command| self.obey(command));
         self.deeds.begun.len() > begun
     }
 }
 
-/// Whose state shows that a deed on a node has its effect.
-fn node_of(action: Action) -> Option<NodeId> {
-    match action {
-        Action::Stop { node, .. }
-        | Action::Kill { node }
-        | Action::Start { node }
-        | Action::Pause { node }
-        | Action::Unpause { node }
-        | Action::Disconnect { node }
-        | Action::Reconnect { node }
-        | Action::StopKubelet { node }
-        | Action::StartKubelet { node } => Some(node),
-        _ => None,
-    }
-}
-
-fn is_done(action: Action, node: &NodeState, after: Duration) -> bool {
-    match action {
-        Action::Stop { .. } | Action::Kill { .. } => node.power == Power::Off,
-        Action::Start { .. } => node.power == Power::On || (node.power == Power::Booting && after >= NODE_STARTED),
-        Action::Pause { .. } => node.frozen,
-        Action::Unpause { .. } => !node.frozen,
-        Action::Disconnect { .. } => !node.connected,
-        Action::Reconnect { .. } => node.connected,
-        Action::StopKubelet { .. } => !node.kubelet,
-        Action::StartKubelet { .. } => node.kubelet || after >= KUBELET_STARTED,
-        _ => true,
-    }
+/// What became of a deed; a start is told before all is up, as on kind.
+fn effect(action: Action, node: &NodeState, after: Duration) -> Effect {
+    let told = match action {
+        Action::Start { .. } => node.power == Power::Booting && after >= NODE_STARTED,
+        Action::StartKubelet { .. } => after >= KUBELET_STARTED,
+        _ => false,
+    };
+    if told { Effect::There } else { node.effect(action) }
 }

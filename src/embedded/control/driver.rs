@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -31,6 +32,8 @@ pub struct Parts {
     pub block: Block,
     /// What the API server's hooks see.
     pub shared: Arc<Shared>,
+    /// Set when nobody wants it any more: then it does no further step.
+    pub over: Arc<AtomicBool>,
     /// The seed of names and of the Services' choices.
     pub seed: u64,
 }
@@ -51,6 +54,7 @@ pub struct Driver {
     pub(super) dirty: bool,
     /// Deeds whose effect is still to come.
     pub(super) deeds: Deeds,
+    over: Arc<AtomicBool>,
     began: Instant,
     began_at: jiff::Timestamp,
     feed: Feed,
@@ -72,6 +76,7 @@ impl Driver {
             proxies: BTreeMap::new(),
             dirty: true,
             deeds: Deeds::default(),
+            over: parts.over,
             began: Instant::now(),
             began_at: jiff::Timestamp::now(),
             feed,
@@ -95,7 +100,7 @@ impl Driver {
 
     /// Drives until nobody can want anything any more.
     pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        loop {
+        while !self.is_over() {
             self.settle();
             let due = self.due();
             tokio::select! {
@@ -116,10 +121,18 @@ impl Driver {
     /// Brings the model up to the clock, and everything else up to the model.
     fn settle(&mut self) {
         let now = self.now();
-        self.with_model(|model, changed| model.advance(now, changed));
+        // One instant after the other: however much is due, the end of it all is seen in between.
+        while let Some(due) = self.model.next().filter(|due| *due <= now && !self.is_over()) {
+            self.with_model(|model, changed| model.advance(due, changed));
+        }
         self.reconcile();
         while self.tell_done() {}
         self.reconcile();
+    }
+
+    /// Whether nobody wants it any more.
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// When something is due by itself.
@@ -138,6 +151,9 @@ impl Driver {
         let mut changes = Vec::new();
         let done = deed(&mut self.model, &mut |at, change| changes.push((at, change)));
         for (at, change) in changes {
+            if self.is_over() {
+                break;
+            }
             self.apply(at, change);
         }
         done

@@ -109,7 +109,7 @@ impl Driver {
     }
 
     fn scale(&mut self, set: &Object, replicas: u64) -> Object {
-        let change = |set: &mut Value| set["spec"]["replicas"] = replicas.into();
+        let change = |set: &mut Value| drop(object::map_mut(set, "spec").insert("replicas".into(), replicas.into()));
         let scaled = self.store.modify(&kinds::REPLICA_SETS, object::namespace(set), object::name(set), change);
         scaled.unwrap_or_else(|| set.clone())
     }

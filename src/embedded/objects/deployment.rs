@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use super::replica_set::{Tally, replicas};
+use crate::embedded::store::object;
 
 /// Sets a Deployment's status. `updated` is of the ReplicaSet of its present template, `all` of all of them.
 pub fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at: jiff::Timestamp) {
@@ -19,7 +20,7 @@ pub fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at: jiff::
         }
     }
     status["conditions"] = deployment["status"]["conditions"].as_array().cloned().unwrap_or_default().into();
-    deployment["status"] = status;
+    object::as_map(deployment).insert("status".into(), status);
     // A quarter may be missing, by default.
     let enough = all.ready >= wanted - wanted / 4;
     let (reason, message) = match enough {

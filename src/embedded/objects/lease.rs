@@ -22,22 +22,20 @@ pub fn of_leader(component: &str) -> Value {
 
 /// It is renewed.
 pub fn renew(lease: &mut Value, at: jiff::Timestamp) {
-    lease["spec"]["renewTime"] = object::micro_timestamp(at).into();
+    object::map_mut(lease, "spec").insert("renewTime".into(), object::micro_timestamp(at).into());
 }
 
 /// It has another holder; none, when it was given back.
 pub fn pass_on(lease: &mut Value, holder: Option<&str>, at: jiff::Timestamp) {
-    let spec = &mut lease["spec"];
-    if let Some(holder) = holder {
+    let spec = object::map_mut(lease, "spec");
+    if holder.is_some() {
         // What was never held is acquired without a transition.
-        let transitions = spec["leaseTransitions"].as_u64().unwrap_or(0);
-        let first = spec["acquireTime"].is_null();
-        spec["leaseTransitions"] = if first { transitions } else { transitions + 1 }.into();
-        spec["acquireTime"] = object::micro_timestamp(at).into();
-        spec["holderIdentity"] = holder.into();
-    } else {
-        spec["holderIdentity"] = "".into();
+        let transitions = spec.get("leaseTransitions").and_then(Value::as_u64).unwrap_or(0);
+        let first = spec.get("acquireTime").is_none_or(Value::is_null);
+        spec.insert("leaseTransitions".into(), if first { transitions } else { transitions.saturating_add(1) }.into());
+        spec.insert("acquireTime".into(), object::micro_timestamp(at).into());
     }
+    spec.insert("holderIdentity".into(), holder.unwrap_or_default().into());
     renew(lease, at);
 }
 

@@ -94,6 +94,44 @@ mod tests {
         assert!(!selects(&json!({}), &labels) && !selects(&Value::Null, &labels));
     }
 
+    /// Whatever a client made of an object, a controller writes its part.
+    #[test]
+    fn an_object_of_any_shape_can_be_written() {
+        let (at, address) = (jiff::Timestamp::UNIX_EPOCH, "127.64.1.2".parse().unwrap());
+        let tally = replica_set::Tally { replicas: 1, ready: 1 };
+        let odd = || [json!("x"), json!(7), json!([]), json!([["x"]]), Value::Null, json!({"a": "x"})];
+        let parts = || {
+            let statuses = odd().into_iter().map(|odd| json!({"conditions": odd, "containerStatuses": [odd]}));
+            odd().into_iter().chain(statuses).chain([
+                json!({"template": "x", "selector": "x", "leaseTransitions": u64::MAX, "acquireTime": 1}),
+                json!({"template": {"metadata": "x"}, "selector": {"matchLabels": 1}}),
+            ])
+        };
+        for spec in parts() {
+            for status in parts() {
+                let object = json!({"metadata": {"name": "a"}, "spec": spec, "status": status});
+                let writers: [fn(&mut Value, jiff::Timestamp); 8] = [
+                    |object, at| lease::renew(object, at),
+                    |object, at| lease::pass_on(object, Some("a"), at),
+                    |object, at| node::report(object, crate::timeline::Ready::True, at),
+                    |object, at| node::lose(object, at),
+                    |object, at| pod::bind(object, "a", at),
+                    |object, at| pod::report(object, true, at),
+                    |object, at| pod::end(object, u64::MAX, at),
+                    |object, at| pod::cannot_schedule(object, "no", at),
+                ];
+                for write in writers {
+                    write(&mut object.clone(), at);
+                }
+                pod::admit(&mut object.clone());
+                pod::start(&mut object.clone(), address, address, at);
+                deployment::set_status(&mut object.clone(), tally, tally, at);
+                replica_set::of_deployment(&object, 1);
+                pod::of_replica_set(&object, "bcdfg");
+            }
+        }
+    }
+
     #[test]
     fn a_transition_is_when_the_status_changed() {
         let at = |second: i64| jiff::Timestamp::from_second(1_790_000_000 + second).unwrap();

@@ -104,7 +104,8 @@ fn beat<'a>(kind: &'a str, status: &'a str, reason: &'a str, message: &'a str, a
 }
 
 fn condition_mut<'a>(node: &'a mut Value, kind: &str) -> Option<&'a mut Value> {
-    node["status"]["conditions"].as_array_mut()?.iter_mut().find(|condition| condition["type"] == kind)
+    let conditions = node.pointer_mut("/status/conditions")?.as_array_mut()?;
+    conditions.iter_mut().find(|condition| condition["type"] == kind)
 }
 
 fn last_beat(node: &mut Value, kind: &str) -> Value {
@@ -114,7 +115,7 @@ fn last_beat(node: &mut Value, kind: &str) -> Value {
 /// What was heard last stays what was heard last.
 fn put_beat(node: &mut Value, kind: &str, seen: Value) {
     if let Some(condition) = condition_mut(node, kind) {
-        condition["lastHeartbeatTime"] = seen;
+        object::as_map(condition).insert("lastHeartbeatTime".into(), seen);
     }
 }
 

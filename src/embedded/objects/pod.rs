@@ -71,7 +71,7 @@ pub fn to_model(pod: &Value, nodes: &[(NodeId, Value)]) -> Option<PodSpec> {
 
 /// The scheduler chose a node.
 pub fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
-    pod["spec"]["nodeName"] = node.into();
+    object::map_mut(pod, "spec").insert("nodeName".into(), node.into());
     condition("PodScheduled", true, at).set(pod);
 }
 
@@ -82,7 +82,7 @@ pub fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
 
 /// The kubelet has started its containers.
 pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp) {
-    let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().map_or(0, |count| count + 1);
+    let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().map_or(0, |count| count.saturating_add(1));
     let began = object::timestamp(at);
     let statuses: Vec<Value> = pod["spec"]["containers"].as_array().into_iter().flatten().map(|container| {
         json!({
@@ -107,8 +107,9 @@ pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp
 pub fn report(pod: &mut Value, ready: bool, at: jiff::Timestamp) {
     condition("ContainersReady", ready, at).set(pod);
     condition("Ready", ready, at).set(pod);
-    for status in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
-        status["ready"] = ready.into();
+    let statuses = pod.pointer_mut("/status/containerStatuses").and_then(Value::as_array_mut);
+    for status in statuses.into_iter().flatten() {
+        object::as_map(status).insert("ready".into(), ready.into());
     }
 }
 

@@ -29,9 +29,10 @@ pub fn template_hash(template: &Value) -> String {
 pub fn of_deployment(deployment: &Value, revision: u64) -> Value {
     let hash = template_hash(&deployment["spec"]["template"]);
     let mut template = deployment["spec"]["template"].clone();
-    template["metadata"]["labels"][HASH_LABEL] = hash.as_str().into();
+    let labels = object::meta_mut(&mut template).entry("labels").or_insert(Value::Null);
+    object::as_map(labels).insert(HASH_LABEL.into(), hash.as_str().into());
     let mut selector = deployment["spec"]["selector"].clone();
-    selector["matchLabels"][HASH_LABEL] = hash.as_str().into();
+    object::map_mut(&mut selector, "matchLabels").insert(HASH_LABEL.into(), hash.as_str().into());
     json!({
         "metadata": {
             "name": format!("{}-{hash}", object::name(deployment)), "namespace": object::namespace(deployment),

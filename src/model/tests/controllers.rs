@@ -220,3 +220,46 @@ fn anti_affinity_waits_for_a_node() {
     let nodes: Vec<_> = cluster.model.pods().map(|pod| cluster.model.pod(pod).node).collect();
     assert_eq!(nodes, [Some(NodeId(1)), Some(NodeId(2)), None]);
 }
+
+/// A node takes 110 pods; the rest wait until one of them goes.
+#[test]
+fn a_full_node_takes_no_more() {
+    let mut cluster = Cluster::tuned(1, 2, 5);
+    let owner = cluster.owner(10.0, PodSpec::default(), 250);
+    cluster.until(20.0);
+    let bound = |cluster: &Cluster, node| {
+        let there =
+            |pod: &PodId| cluster.model.pod(*pod).node == Some(NodeId(node)) && cluster.model.pod(*pod).phase != Phase::Gone;
+        cluster.model.pods().filter(there).count()
+    };
+    assert_eq!((bound(&cluster, 1), bound(&cluster, 2)), (110, 110));
+    let pending = |cluster: &Cluster| cluster.model.pods().filter(|pod| cluster.model.pod(*pod).node.is_none()).count();
+    assert_eq!(pending(&cluster), 30);
+    let pod = cluster.model.pods().find(|pod| cluster.model.pod(*pod).node == Some(NodeId(1))).unwrap();
+    cluster.at(20.0, Action::DeletePod { pod, force: false }).until(30.0);
+    assert_eq!((bound(&cluster, 1), pending(&cluster)), (110, 30), "one of those that waited, and another for it");
+    cluster.at(30.0, Action::Scale { owner, replicas: 0 }).until(60.0);
+    assert_eq!((bound(&cluster, 1), bound(&cluster, 2)), (0, 0));
+}
+
+/// A ReplicaSet's controller makes 500 at a time, so that no step is without bound.
+#[test]
+fn many_replicas_come_in_bursts() {
+    let mut cluster = Cluster::tuned(1, 1, 6);
+    let owner = cluster.owner(10.0, PodSpec::default(), 1_200);
+    cluster.until(20.0);
+    let burst = |told: &[(f64, Change)], which: fn(&Change) -> bool| {
+        let mut counts: Vec<(f64, usize)> = Vec::new();
+        for (at, _) in told.iter().filter(|(_, change)| which(change)) {
+            match counts.last_mut().filter(|(last, _)| last == at) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((*at, 1)),
+            }
+        }
+        counts.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
+    };
+    assert_eq!(burst(&cluster.told, |change| matches!(change, Change::PodCreated { .. })), [500, 500, 200]);
+    cluster.at(20.0, Action::Scale { owner, replicas: 0 }).until(30.0);
+    let ends = burst(&cluster.told, |change| matches!(change, Change::PodTerminating { .. }));
+    assert!(ends.iter().all(|count| *count <= 500) && ends.iter().sum::<usize>() == 1_200, "{ends:?}");
+}

@@ -73,7 +73,7 @@ mod tests {
     async fn a_look_writes_nothing() {
         let root = tempfile::tempdir().unwrap();
         let config = KindConfig::parse(
-            "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}]\n",
+            "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}]\n",
         )
         .unwrap();
         let site = Site {

@@ -33,16 +33,15 @@ struct Ask {
 /// Answers a request, unless the server is frozen.
 pub(super) async fn answer(served: Arc<Served>, request: http::Request<Incoming>) -> Result<Answer, Infallible> {
     served.availability.until(|now| now != Availability::Hanging).await;
-    let answer = match served.access.check(request.uri().path(), request.headers()) {
-        Ok(()) => match take(request).await {
-            Ok(ask) => dispatch(&served, &ask).await,
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
-    };
+    let answer = admitted(&served, request).await;
     // It may have been frozen in between.
     served.availability.until(|now| now != Availability::Hanging).await;
     Ok(answer.unwrap_or_else(|error| json(error.code, &error.status())))
+}
+
+async fn admitted(served: &Arc<Served>, request: http::Request<Incoming>) -> Result<Answer, ApiError> {
+    served.access.check(request.uri().path(), request.headers())?;
+    dispatch(served, &take(request).await?).await
 }
 
 async fn take(request: http::Request<Incoming>) -> Result<Ask, ApiError> {

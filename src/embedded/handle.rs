@@ -288,26 +288,14 @@ mod tests {
         assert_eq!(stop.to_string(), "do anything in the node: it is off");
     }
 
-    /// What the API answers to a request, from its status on.
-    fn ask(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> String {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
-        );
-        stream.write_all((head + body).as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.trim_start_matches("HTTP/1.1 ").to_owned()
-    }
-
     #[tokio::test]
     async fn a_lease_that_is_no_lease_is_refused_and_ends_nothing() {
         let embedded = Embedded::start(spec()).unwrap();
         let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/a-worker";
-        let answer = ask(address(&embedded), "PATCH", lease, "application/merge-patch+json", r#"{"spec":"x"}"#);
-        assert!(answer.starts_with("422"), "{answer}");
+        let client = crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap().client();
+        let patch = http::Request::patch(lease).header("content-type", "application/merge-patch+json");
+        let refused = client.request::<Value>(patch.body(br#"{"spec":"x"}"#.to_vec()).unwrap()).await.unwrap_err();
+        assert!(matches!(&refused, kube::Error::Api(status) if status.code == 422), "{refused}");
         // As it would be at the node's next beat, or at the latest at its next boot.
         let node = embedded.node("a-worker").unwrap();
         for deed in [Action::Kill { node }, Action::Start { node }, Action::StopKubelet { node }] {

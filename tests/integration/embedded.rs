@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
     let mut tests = vec![
         test("embedded::every_fault_each_in_a_cluster_of_its_own_at_once", every_fault_each_in_a_cluster_of_its_own_at_once),
         test("embedded::the_built_in_experiment_shows_the_articles_chain", the_built_in_experiment_shows_the_articles_chain),
+        test("embedded::a_node_that_boots_takes_the_next_fault", a_node_that_boots_takes_the_next_fault),
         test("embedded::a_signal_during_the_stop_undoes_it", || interrupted("INT", "nodeStop requested")),
         test("embedded::a_signal_during_the_outage_undoes_it", || interrupted("TERM", "nodeStop confirmed")),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
@@ -87,6 +88,30 @@ fn report(home: &Home) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
 }
 
+/// The run came to its own end, and its exit code is its verdict's and no error's.
+fn assert_completed(home: &Home, output: &Output) {
+    let shown = format!("{}\n{}", output.stdout, output.stderr);
+    assert!(!output.stderr.contains("error:"), "{shown}");
+    let events = std::fs::read_to_string(home.runs().join("latest/events.jsonl")).unwrap();
+    let kinds: Vec<Value> = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
+    assert!(kinds.contains(&"ended".into()) && !kinds.contains(&"failed".into()), "{kinds:?}: {shown}");
+    let outcome = report(home)["verdict"]["outcome"].clone();
+    let expected = match outcome.as_str() {
+        Some("pass") => 0,
+        Some("fail") => 1,
+        _ => 3,
+    };
+    assert_eq!(output.code, expected, "{outcome}: {shown}");
+}
+
+/// One of a run's assertions passed: the model's own times are sure, those of probes are the machine's too.
+fn assert_passed(report: &Value, subject: &str) {
+    let assertions = report["verdict"]["assertions"].as_array().unwrap();
+    let judged: Vec<&Value> = assertions.iter().filter(|assertion| assertion["subject"].as_str() == Some(subject)).collect();
+    assert!(!judged.is_empty(), "nothing about {subject} in {assertions:#?}");
+    assert!(judged.iter().all(|assertion| assertion["outcome"] == "pass"), "{judged:#?}");
+}
+
 /// Nothing is owed, nothing lies about.
 fn assert_clean(home: &Home) {
     home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
@@ -108,13 +133,13 @@ fn every_fault_each_in_a_cluster_of_its_own_at_once() {
         .collect();
     for ((home, name), run) in homes.iter().zip(names).zip(running) {
         let output = run.finish();
-        assert!([0, 1, 3].contains(&output.code), "{name}: {}\n{}", output.stdout, output.stderr);
-        assert!(!output.stderr.contains("error:"), "{name}: {}", output.stderr);
+        assert_completed(home, &output);
         assert!(output.stdout.starts_with(&format!("{name} on the EMBEDDED MODEL of a cluster")), "{}", output.stdout);
         output.prints("no real Kubernetes");
         let report = report(home);
         assert_eq!(report["cluster"]["kind"], "embedded", "{name}");
         super::chain::assert_order(&report);
+        assert_passed(&report, "detection");
         if name != "kubelet-stop" {
             super::chain::assert_errors(&report, "web");
         }
@@ -126,7 +151,8 @@ fn the_built_in_experiment_shows_the_articles_chain() {
     let home = Home::new();
     let began = Instant::now();
     let output = run(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
-    assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+    assert_completed(&home, &output);
+    assert_passed(&report(&home), "detection");
     for moment in ["stop requested", "errors", "down", "detected", "predicted", "unready", "healed", "undone", "steady"] {
         output.prints(moment);
     }
@@ -270,6 +296,25 @@ fn a_real_kubectl_sees_the_node_go() {
     }
     drop(watching);
     let output = run.finish();
-    assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+    assert_completed(&home, &output);
+    assert_clean(&home);
+}
+
+/// The second fault comes while the node boots after the first.
+fn a_node_that_boots_takes_the_next_fault() {
+    let home = Home::new();
+    let kill = "      nodeKill: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
+    let pause = "  - fault:\n      nodePause: {target: {name: fast-detection-worker2}}\n    for: 3s\n";
+    let twice = format!(
+        "{}{pause}",
+        kill.replace("role: worker, mostEndpointsOf: web", "name: fast-detection-worker2").replace("15s", "3s")
+    );
+    let experiment = altered(&home, "node-kill", &[(kill, &twice), ("for: 5s", "for: 2s")]);
+    let output = run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
+    assert_completed(&home, &output);
+    let report = report(&home);
+    let faults = report["findings"]["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 2);
+    assert!(faults.iter().all(|fault| fault["confirmed"]["at"].is_number() && fault["undone"].is_number()), "{faults:#?}");
     assert_clean(&home);
 }

@@ -21,7 +21,9 @@ impl Folder {
     /// Makes one and takes its lock, and sweeps those of processes that died.
     pub fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), Trouble> {
         let cannot = |e: std::io::Error| {
-            Trouble::refused(format!("cannot make a folder in the state directory {}", state_dir.display())).because(&e)
+            Trouble::refused(format!("cannot make a folder in the state directory {}", state_dir.display()))
+                .because(&e)
+                .hint("free the disk, or set XDG_STATE_HOME to a writable directory")
         };
         fs::create_dir_all(state_dir).map_err(cannot)?;
         let _gate = gate(state_dir).map_err(cannot)?;

@@ -87,10 +87,11 @@ pub fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> V
 fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     let update = tuning.node_status_update_frequency?;
     let (kind, interval) = heartbeat(tuning);
-    if kind == Heartbeat::Status || update >= UPDATE {
+    let report = status_interval(tuning);
+    // A lease that beats still faster than a status that is posted as often as it is looked at was asked for.
+    if kind == Heartbeat::Status || update >= UPDATE || report == update {
         return None;
     }
-    let report = status_interval(tuning);
     let text = format!("the status is looked at every {} and posted only every {}", written(update), written(report));
     let why = format!(
         "an unchanged status is posted every nodeStatusReportFrequency, which the flag --node-status-update-frequency leaves at 5m; \

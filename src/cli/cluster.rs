@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::Cluster;
 use super::env::Env;
 use super::failure::Failure;
-use super::{block_on, exit, print};
+use super::{block_on, exit, load, print};
 use crate::cluster::KindConfig;
 use crate::embedded::Embedded;
 use crate::engine::abort::Abort;
@@ -41,10 +41,7 @@ pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
 
 fn config(args: &Cluster) -> Result<KindConfig, Failure> {
     let (name, text) = match &args.filename {
-        Some(path) => {
-            let unreadable = |e: std::io::Error| Failure::usage(format!("error: cannot read {}: {e}", path.display()));
-            (path.display().to_string(), std::fs::read_to_string(path).map_err(unreadable)?)
-        }
+        Some(path) => (path.display().to_string(), load::kind_config(path)?),
         None => ("built in".into(), DEFAULT_CONFIG.into()),
     };
     KindConfig::parse(&text).map_err(|e| Failure::usage(format!("error: cannot use the kind config {name}: {e}")))

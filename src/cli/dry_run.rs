@@ -31,6 +31,7 @@ pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &R
 fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<String>) {
     let image = image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
     lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
+    let predictions = planned::today(parsed).map(|ground| closed_form(parsed, ground));
     for (step, fault, hold) in faults(&parsed.experiment) {
         lines.push(format!(
             "step {step}    {} on {}, for {} s, then undone",
@@ -38,7 +39,7 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
             target::describe(fault.target()),
             hold.as_secs_f64()
         ));
-        lines.extend(planned::today(parsed).and_then(|ground| predicted(parsed, ground, step)));
+        lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, step)));
     }
 }
 
@@ -54,9 +55,12 @@ fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Durati
     }
 }
 
-fn predicted(parsed: &Parsed, ground: prediction::Ground, step: u32) -> Option<String> {
-    // Not tried: the closed form is enough.
-    let predictions = Predictions::new(Some(parsed.experiment.clone()), ground, 0, 0);
+/// Not tried: the closed form is enough.
+fn closed_form(parsed: &Parsed, ground: prediction::Ground) -> Predictions {
+    Predictions::new(Some(parsed.experiment.clone()), ground, 0, 0)
+}
+
+fn predicted(predictions: &Predictions, step: u32) -> Option<String> {
     let latest = predictions.longest(Quantity::Detection, step).ok()?;
     Some(format!("          detection is predicted within {latest:.1}"))
 }
@@ -76,8 +80,10 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
     for probe in &parsed.experiment.probes {
         lines.push(format!("probe     {}: {} attempts a second from {}", probe.name, probe.rate, place(&probe.from, &nodes)?));
     }
+    let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));
     for (step, fault, hold) in faults(&parsed.experiment) {
         lines.extend(step_lines(parsed, ground, &nodes, step, fault, hold)?);
+        lines.extend(predicted(&predictions, step));
     }
     Ok(())
 }
@@ -118,6 +124,5 @@ fn step_lines(
     };
     let mut lines = vec![format!("step {step}    {} on {how}, for {} s", fault.kind(), hold.as_secs_f64())];
     lines.extend(undos(ground, &names, fault, step, hold).into_iter().map(|undo| format!("          undo: {undo}")));
-    lines.extend(predicted(parsed, prediction::Ground::of_cluster(&ground.facts), step));
     Ok(lines)
 }

@@ -6,12 +6,11 @@ use serde::Serialize;
 
 use super::args::{Lint, LintForm};
 use super::env::Env;
-use super::{block_on, diagnostics, exit, failure::Failure, print};
-use crate::cluster::{Cluster, kubeconfig_paths};
+use super::{block_on, diagnostics, exit, failure::Failure, live, print};
 use crate::engine::trouble::Trouble;
 use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
 use crate::lint::{self, ConfigNode, KubeletGroup, Outlook};
-use crate::timeline::{ClusterKind, NodeRole};
+use crate::timeline::NodeRole;
 
 /// What was found in one file or cluster.
 #[derive(Debug, Serialize)]
@@ -97,10 +96,7 @@ fn in_file(source: &Source, args: &Lint) -> Found {
 }
 
 async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, Trouble> {
-    let paths = kubeconfig_paths(args.kubeconfig.as_deref(), env.kubeconfig.as_deref(), env.home.as_deref());
-    let cluster = Cluster::from_files(&paths, args.context.as_deref()).await.map_err(Trouble::refused_by)?;
-    let context = cluster.context().to_owned();
-    let (facts, warnings) = cluster.facts(ClusterKind::Context, &context, None, &[]).await.map_err(Trouble::refused_by)?;
+    let (facts, warnings) = live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
     let nodes: Vec<ConfigNode> = facts.nodes.into_iter().map(|node| ConfigNode { name: node.name, role: node.role }).collect();
     let api_servers = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;
     let outlook = lint::outlook(&facts.tuning, &facts.kubernetes, api_servers, args.nodes);
@@ -108,7 +104,7 @@ async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, Trouble> {
         warnings.into_iter().map(Diagnostic::warning).chain(outlook.traps.iter().map(lint::without_place)).collect();
     let code = code(&problems, args.strict);
     let picture = Picture { outlook, cluster: facts.name, kubernetes_is_assumed: false, nodes, kubelets: Vec::new() };
-    Ok(Found::new(format!("context {context}"), Some(picture), problems, code))
+    Ok(Found::new(format!("context {}", picture.cluster), Some(picture), problems, code))
 }
 
 fn code(problems: &[Diagnostic], strict: bool) -> u8 {

@@ -1,6 +1,6 @@
 //! The experiments that were named: loaded and checked, all problems at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::env::Env;
 use super::{diagnostics, exit, failure::Failure, planned};
@@ -52,6 +52,11 @@ fn show(problems: &[Diagnostic], env: &Env) {
     if !problems.is_empty() {
         complain!("{}", diagnostics::render(problems, env.stderr.colour, env.stderr.width).trim_end());
     }
+}
+
+/// The text of a kind config.
+pub fn kind_config(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("error: cannot read {}: {e}", path.display())))
 }
 
 /// Warnings that need the model: a fault that is over before it can be detected.

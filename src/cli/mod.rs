@@ -18,6 +18,7 @@ mod failure;
 mod get;
 mod judge;
 mod lint;
+mod live;
 mod load;
 mod planned;
 mod predict;

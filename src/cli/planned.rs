@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::{exit, load};
-use crate::cluster::KindConfig;
-use crate::engine::provision::Wanted;
+use crate::engine::provision;
 use crate::experiment::{Cluster, Parsed};
 use crate::model::Topology;
 use crate::prediction::{Ground, workload};
@@ -22,17 +21,14 @@ pub struct Planned {
 /// The cluster of `config`, else of the experiment's own kind config; `None` where there is neither. Errors when the config can't be used.
 pub fn planned(parsed: &Parsed, config: Option<&Path>, kubernetes: &str) -> Result<Option<Planned>, Failure> {
     let (path, text, tuning) = match (config, &parsed.kind_config, &parsed.experiment.cluster) {
-        (Some(path), ..) => {
-            let cannot = |e: std::io::Error| Failure::usage(format!("error: cannot read {}: {e}", path.display()));
-            (path.display().to_string(), std::fs::read_to_string(path).map_err(cannot)?, None)
-        }
+        (Some(path), ..) => (path.display().to_string(), load::kind_config(path)?, None),
         (None, Some(file), Cluster::Kind { tuning, .. }) => (file.path.clone(), file.text.clone(), *tuning),
         _ => return Ok(None),
     };
-    let wanted = Wanted::kind(&path, &text, tuning).map_err(|trouble| Failure { code: exit::USAGE, ..Failure::from(trouble) })?;
-    let Wanted::Kind { name, config } = wanted else { return Ok(None) };
-    let config = KindConfig::parse(&config).map_err(|e| Failure::usage(format!("error: cannot use {path}: {e}")))?;
-    let nodes = Topology::kind(&name, config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker)).nodes;
+    let unusable = |trouble| Failure { code: exit::USAGE, ..Failure::from(trouble) };
+    let config = provision::asked(&path, &text, tuning).map_err(unusable)?;
+    let name = &config.name;
+    let nodes = Topology::kind(name, config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker)).nodes;
     let count = nodes.len();
     let nodes = nodes.into_iter().map(|node| (node.name, node.role));
     let ground = with_workload(Ground::new(nodes, config.expected(kubernetes), kubernetes), parsed);

@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::args::{LintForm, Predict};
 use super::env::Env;
 use super::planned::{Planned, planned, with_workload};
-use super::{block_on, diagnostics, exit, failure::Failure, load, print};
-use crate::cluster::{Cluster, kubeconfig_paths};
+use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
 use crate::engine::trouble::Trouble;
 use crate::experiment::{Diagnostic, Parsed};
 use crate::lint::{self, Outlook};
@@ -14,7 +13,7 @@ use crate::model::{About, Trap};
 use crate::prediction::{self, Ground, Predictions};
 use crate::report::forecast::{self, ForecastReport};
 use crate::report::hang;
-use crate::timeline::{ClusterKind, NodeRole, Tuning};
+use crate::timeline::{NodeRole, Tuning};
 
 /// What is said of one experiment.
 #[derive(Serialize)]
@@ -76,14 +75,11 @@ fn in_config(parsed: &Parsed, args: &Predict) -> Result<Planned, Failure> {
 
 /// The cluster of a context, as it is.
 async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), Trouble> {
-    let paths = kubeconfig_paths(args.kubeconfig.as_deref(), env.kubeconfig.as_deref(), env.home.as_deref());
-    let cluster = Cluster::from_files(&paths, args.context.as_deref()).await.map_err(Trouble::refused_by)?;
-    let context = cluster.context().to_owned();
-    let (facts, warnings) = cluster.facts(ClusterKind::Context, &context, None, &[]).await.map_err(Trouble::refused_by)?;
+    let (facts, warnings) = live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
     for warning in warnings {
         complain!("warning: {warning}");
     }
-    let name = format!("context {context} as it is (Kubernetes {}, {} nodes)", facts.kubernetes, facts.nodes.len());
+    let name = format!("context {} as it is (Kubernetes {}, {} nodes)", facts.name, facts.kubernetes, facts.nodes.len());
     Ok((Ground::of_cluster(&facts), name))
 }
 

@@ -76,9 +76,13 @@ impl Wanted {
 
     /// The model of the kind cluster of a config.
     pub fn embedded(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, Trouble> {
-        let config = tuned(config, tuning).and_then(|(_, config)| KindConfig::parse(&config));
-        Ok(Wanted::Embedded { config: config.map_err(|e| unusable(path, &e))? })
+        Ok(Wanted::Embedded { config: asked(path, config, tuning)? })
     }
+}
+
+/// A kind config with other settings where they are asked for.
+pub fn asked(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<KindConfig, Trouble> {
+    tuned(config, tuning).and_then(|(_, config)| KindConfig::parse(&config)).map_err(|e| unusable(path, &e))
 }
 
 /// A kind config with other settings where they are asked for, after its name.

@@ -115,11 +115,6 @@ impl Predictions {
         self.trials
     }
 
-    /// What it stands on.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
-    }
-
     /// What the tries came to: for each probe, each fault in order. Errors say why none can be made.
     pub fn tried(&self) -> Result<&[Tried], &str> {
         self.tried.get_or_init(|| self.try_all()).as_deref().map_err(String::as_str)

@@ -162,3 +162,153 @@ impl<'m> Part<'m> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::fault::record::tests::{every_component_fault, target};
+    use crate::fault::{Undo, inject, plan, undo};
+    use crate::timeline::FaultPhase;
+
+    fn plans() -> [Undo; 3] {
+        every_component_fault(Component::Scheduler).map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+    }
+
+    /// A node with a kubelet that starts the scheduler where its manifest is, and the answers to our scripts. Its state is `process`
+    /// (`pid start state`), `manifest`, `met`.
+    fn node() -> FakeEngine {
+        let engine = FakeEngine::start();
+        engine.worker(|c| c.inside.extend([("process", "7 70 S"), ("manifest", "")].map(|(k, v)| (k.to_owned(), v.to_owned()))));
+        engine.with(|state| {
+            state.script = Box::new(|node, argv| {
+                let (text, inside) = (argv.join(" "), &mut node.inside);
+                let armed = inside.contains_key("armed");
+                let process = inside.get("process").cloned();
+                match () {
+                    () if text.contains("exec systemd-run") => drop(inside.insert("armed".into(), String::new())),
+                    () if text.contains("echo end") => return (0, looked(inside)),
+                    () if text.contains("exit 75") && !armed => return (75, String::new()),
+                    () if text.contains("found >/run/outage-r-0.met; mkdir") => {
+                        inside.insert("met".into(), process.unwrap_or_default());
+                        inside.retain(|key, _| key != "process" && key != "manifest");
+                    }
+                    () if text.contains("kill -KILL") => {
+                        inside.insert("met".into(), process.unwrap_or_default());
+                        inside.insert("process".into(), "8 80 S".into());
+                    }
+                    () if text.contains("kill -STOP") => drop(inside.insert("process".into(), "7 70 T".into())),
+                    () if text.contains("systemctl stop outage-r-0.timer") => healed(inside, &text),
+                    () if text.starts_with("rm -f /run/outage-r-0.met") => drop(inside.remove("met")),
+                    () => {}
+                }
+                (0, String::new())
+            });
+        });
+        engine
+    }
+
+    type Inside = std::collections::BTreeMap<String, String>;
+
+    fn looked(inside: &Inside) -> String {
+        let line = |key: &str, word: &str| inside.get(key).map_or(String::new(), |process| format!("{word} {process}\n"));
+        format!("{}{}end", line("met", "met"), line("process", "now"))
+    }
+
+    fn healed(inside: &mut Inside, text: &str) {
+        inside.remove("armed");
+        if text.contains("mv ") && inside.insert("manifest".into(), String::new()).is_none() {
+            inside.insert("process".into(), "9 90 S".into());
+        }
+        if text.contains("kill -CONT") {
+            inside.insert("process".into(), "7 70 S".into());
+        }
+    }
+
+    async fn said(engine: &FakeEngine, plan: &Undo, back: bool) -> Result<Vec<(FaultPhase, String)>, FaultError> {
+        let (docker, mut said) = (engine.connect().await, Vec::new());
+        let mut progress = |phase, seen| said.push((phase, seen));
+        let result = if back { undo(plan, &docker, &mut progress).await } else { inject(plan, &docker, &mut progress).await };
+        result.map(|()| said)
+    }
+
+    #[tokio::test]
+    async fn each_is_done_confirmed_and_undone_twice() {
+        let effects =
+            ["no kube-scheduler runs", "the process of kube-scheduler is gone", "the process of kube-scheduler is frozen"];
+        for ((plan, effect), pid) in plans().iter().zip(effects).zip([9, 8, 7]) {
+            let engine = node();
+            let told = said(&engine, plan, false).await.unwrap();
+            let phases: Vec<FaultPhase> = told.iter().map(|(phase, _)| *phase).collect();
+            assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
+            assert_eq!(told[2].1, effect);
+            for _ in 0..2 {
+                let told = said(&engine, plan, true).await.unwrap();
+                assert_eq!(told[1], (FaultPhase::Undone, format!("kube-scheduler runs as process {pid}")));
+                assert!(engine.worker(|c| !c.inside.contains_key("armed") && !c.inside.contains_key("met")));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_run_or_is_frozen_is_no_target() {
+        for (process, why) in [("", "no kube-scheduler runs there"), ("7 70 T", "its kube-scheduler is frozen already")] {
+            for plan in plans() {
+                let engine = node();
+                engine.worker(|c| {
+                    if process.is_empty() { c.inside.remove("process") } else { c.inside.insert("process".into(), process.into()) }
+                });
+                let error = said(&engine, &plan, false).await.unwrap_err();
+                assert_eq!(error.to_string(), format!("harm node c-worker: {why}"));
+                assert!(engine.worker(|c| !c.inside.contains_key("armed")));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_undo_waits_for_a_new_process_after_a_stop_that_was_cut() {
+        let engine = node();
+        let [stop, ..] = plans();
+        // The old process has been told to end and has not yet: it proves nothing.
+        engine.worker(|c| c.inside.insert("met".into(), "7 70 S".into()));
+        let (result, ()) = tokio::join!(said(&engine, &stop, true), async {
+            sleep(Duration::from_millis(600)).await;
+            engine.worker(|c| c.inside.insert("process".into(), "12 120 S".into()));
+        });
+        assert_eq!(result.unwrap()[1].1, "kube-scheduler runs as process 12");
+    }
+
+    #[tokio::test]
+    async fn a_manifest_on_a_node_that_is_down_is_still_owed() {
+        let engine = node();
+        engine.worker(|c| c.running = false);
+        let [stop, kill, pause] = plans();
+        assert!(matches!(said(&engine, &stop, true).await, Err(FaultError::NotUndone { .. })));
+        for other in [kill, pause] {
+            said(&engine, &other, true).await.unwrap();
+        }
+    }
+
+    /// The function as a shell runs it, on a process of this test's own.
+    #[test]
+    fn a_process_is_found_by_its_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("kube-controller-manager");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
+        let find = |component| {
+            let script = format!("{}\nfound", Part::of(component, "m").finding());
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let mine = format!("{} ", child.id());
+        let end = std::time::Instant::now() + Duration::from_secs(5);
+        while !find(Component::ControllerManager).lines().any(|line| line.starts_with(&mine)) && std::time::Instant::now() < end {}
+        let found = find(Component::ControllerManager);
+        let others = find(Component::Scheduler);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found.lines().any(|line| line.starts_with(&mine) && line.split(' ').count() == 3), "{found}");
+        assert!(!others.lines().any(|line| line.starts_with(&mine)), "{others}");
+    }
+}

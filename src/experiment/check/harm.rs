@@ -52,7 +52,7 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
     if let (Some(component), Some(role)) = (fault.component(), fault.target().role)
         && role != NodeRole::ControlPlane
     {
-        let problem = check.error(&format!("{place}.target.role"), format!("only a control plane has a {}", component.name()));
+        let problem = check.error(&format!("{place}.target.role"), format!("only a control plane runs {}", component.name()));
         check.tell(problem.hint("`target: {role: control-plane}`"));
         return;
     }
@@ -151,6 +151,25 @@ mod tests {
             changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer")
                 .contains("has no kubelet")
         );
+    }
+
+    #[test]
+    fn a_part_of_a_control_plane_is_harm_to_it() {
+        let of_part = |target: &str| {
+            changed("nodeStop: {target: {role: worker, ", &format!("componentStop: {{component: etcd, target: {{{target}"))
+        };
+        let told = of_part("role: control-plane, ");
+        assert!(told.contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "{told}");
+        assert!(of_part("").contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "without a role, too");
+        assert!(of_part("role: worker, ").contains("only a control plane runs etcd"), "{told}");
+    }
+
+    #[test]
+    fn a_part_of_the_probes_host_may_be_harmed() {
+        let fault = "componentStop: {component: kube-scheduler, target: {role: control-plane";
+        let told = GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web", fault);
+        let told = of(&told.replace("  method:\n", "  blastRadius: {maxControlPlanes: 1}\n  method:\n"));
+        assert_eq!(told, "", "the only control plane of the kind config hosts the probe");
     }
 
     #[test]

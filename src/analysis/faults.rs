@@ -5,7 +5,7 @@ use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
 use super::life;
 use crate::stats::Seconds;
-use crate::timeline::{Anchor, Change, Event, FaultPhase, Moment, Ready, Record, Timeline};
+use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline};
 
 /// Every fault of a run, in the order of their requests.
 pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
@@ -27,14 +27,15 @@ struct Request<'a> {
     step: u32,
     kind: &'a str,
     target: &'a str,
+    component: Option<Component>,
     at: Moment,
 }
 
 impl<'a> Request<'a> {
     fn of(record: &'a Record) -> Option<Self> {
         match &record.event {
-            Event::Fault { step, fault, target, phase: FaultPhase::Requested, .. } => {
-                Some(Self { step: *step, kind: fault, target, at: record.at })
+            Event::Fault { step, fault, target, component, phase: FaultPhase::Requested, .. } => {
+                Some(Self { step: *step, kind: fault, target, component: *component, at: record.at })
             }
             _ => None,
         }
@@ -61,6 +62,7 @@ impl Scope<'_> {
             step: self.request.step,
             kind: self.request.kind.to_owned(),
             target: self.request.target.to_owned(),
+            component: self.request.component,
             requested: self.zero.at(self.request.at),
             returned: at(FaultPhase::Returned),
             confirmed: self.seen(FaultPhase::Confirmed),

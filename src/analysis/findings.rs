@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
 use crate::stats::{Between, Seconds};
+use crate::timeline::Component;
 
 /// What a timeline says, in the units of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,6 +160,8 @@ pub struct FaultFinding {
     pub kind: String,
     /// What it hit.
     pub target: String,
+    /// The part of the control plane on the target that it hit; `None`: the target itself.
+    pub component: Option<Component>,
     /// When the harming call began.
     pub requested: Seconds,
     /// When it came back.

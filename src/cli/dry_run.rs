@@ -35,12 +35,18 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
     for (step, fault, hold) in faults(&parsed.experiment) {
         lines.push(format!(
             "step {step}    {} on {}, for {} s, then undone",
-            fault.kind(),
+            named(fault),
             target::describe(fault.target()),
             hold.as_secs_f64()
         ));
         lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, step)));
     }
+}
+
+/// A fault and the part that it hits: `componentStop of kube-scheduler`.
+fn named(fault: &Fault) -> String {
+    let part = fault.component().map_or(String::new(), |component| format!(" of {}", component.name()));
+    format!("{}{part}", fault.kind())
 }
 
 /// What would take a fault back, on each node that it may hit.
@@ -113,7 +119,7 @@ fn step_lines(
 ) -> Result<Vec<String>, Failure> {
     let candidates = target::candidates(nodes, fault.target(), &Endpoints::new());
     let any = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut crate::engine::seed::Seed::new(0))?;
-    blast_radius::check(&parsed.experiment.blast_radius, nodes, &[any])?;
+    blast_radius::check(&parsed.experiment.blast_radius, nodes, &[], fault, any)?;
     let names: Vec<&str> = candidates.iter().map(|node| node.name.as_str()).collect();
     let how = match (&fault.target().most_endpoints_of, names.len()) {
         (_, 1) => names[0].to_owned(),
@@ -122,7 +128,7 @@ fn step_lines(
         }
         (None, _) => format!("one of {}, by the seed", names.join(", ")),
     };
-    let mut lines = vec![format!("step {step}    {} on {how}, for {} s", fault.kind(), hold.as_secs_f64())];
+    let mut lines = vec![format!("step {step}    {} on {how}, for {} s", named(fault), hold.as_secs_f64())];
     lines.extend(undos(ground, &names, fault, step, hold).into_iter().map(|undo| format!("          undo: {undo}")));
     Ok(lines)
 }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::env::Terminal;
 use crate::engine::recorder::Sight;
 use crate::report::hang;
-use crate::timeline::{Change, Event, FaultPhase, Moment, Ready, Record};
+use crate::timeline::{Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
 /// Shows progress.
 pub struct Progress {
@@ -93,7 +93,10 @@ impl Progress {
             Event::Stage { name } => self.step(stage_text(name)),
             Event::Note { warning: true, text } => self.line("   warning: ", text),
             Event::Note { warning: false, text } => self.line("   ", text),
-            Event::Fault { phase, fault, target, detail, .. } => self.fault(record.at, *phase, fault, target, detail),
+            Event::Fault { phase, fault, target, component, detail, .. } => {
+                self.hit(record.at, *phase, target);
+                self.fault(record.at, *phase, fault, &Component::on(*component, target), detail);
+            }
             Event::Node { node, change: Change::Changed, ready, .. } => self.node(record.at, node, *ready),
             Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
                 self.endpoint(record.at, service, *change, endpoint)
@@ -105,11 +108,14 @@ impl Progress {
         }
     }
 
-    fn fault(&mut self, at: Moment, phase: FaultPhase, fault: &str, target: &str, detail: &str) {
+    fn hit(&mut self, at: Moment, phase: FaultPhase, node: &str) {
         if phase == FaultPhase::Requested {
             self.zero.get_or_insert(at);
-            self.hit.entry(target.to_owned()).or_default();
+            self.hit.entry(node.to_owned()).or_default();
         }
+    }
+
+    fn fault(&mut self, at: Moment, phase: FaultPhase, fault: &str, target: &str, detail: &str) {
         let what = match phase {
             FaultPhase::Requested => format!("{fault} requested: {target} {}", in_brackets(detail)),
             FaultPhase::Confirmed => format!("{fault} confirmed {}", in_brackets(detail)),

@@ -2,21 +2,21 @@
 
 use super::target::Node;
 use super::trouble::Trouble;
-use crate::experiment::BlastRadius;
+use crate::experiment::{BlastRadius, Fault};
 use crate::timeline::NodeRole;
 
-/// Refuses nodes that may not be down at the same time.
-pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[&Node]) -> Result<(), Trouble> {
-    let count = |nodes: &mut dyn Iterator<Item = &Node>, role| nodes.filter(|node| node.role == role).count() as u32;
-    let workers = count(&mut down.iter().copied(), NodeRole::Worker);
-    let control_planes = count(&mut down.iter().copied(), NodeRole::ControlPlane);
-    let members = count(&mut nodes.iter(), NodeRole::ControlPlane);
-    at_most("worker", workers, limits.max_workers, "maxWorkers")?;
-    at_most("control-plane node", control_planes, limits.max_control_planes, "maxControlPlanes")?;
+/// Refuses a fault on `target` where others of `nodes` are `down` already, if so many may not be harmed at the same time.
+pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[&Node], fault: &Fault, target: &Node) -> Result<(), Trouble> {
+    let others = |role| down.iter().filter(|node| node.role == role && node.name != target.name).count() as u32;
+    let harmed = |role| others(role) + u32::from(target.role == role);
+    at_most("worker", harmed(NodeRole::Worker), limits.max_workers, "maxWorkers")?;
+    at_most("control-plane node", harmed(NodeRole::ControlPlane), limits.max_control_planes, "maxControlPlanes")?;
+    let lost = if fault.takes_etcd() { harmed(NodeRole::ControlPlane) } else { others(NodeRole::ControlPlane) };
+    let members = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;
     let quorum = members / 2 + 1;
-    if control_planes > 0 && members - control_planes < quorum && !limits.quorum_loss {
+    if lost > 0 && members - lost < quorum && !limits.quorum_loss {
         return Err(Trouble::refused(format!(
-            "etcd would lose its quorum: {control_planes} of {members} members would be down, {quorum} are needed"
+            "etcd would lose its quorum: {lost} of {members} members would be down, {quorum} are needed"
         ))
         .hint("if that is the experiment, say `blastRadius: {quorumLoss: true}`"));
     }
@@ -28,7 +28,7 @@ fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Result<(), Troubl
         return Ok(());
     }
     Err(Trouble::refused(format!(
-        "{count} {what}{} would be down at once, at most {limit} may be",
+        "{count} {what}{} would be harmed at once, at most {limit} may be",
         if count == 1 { "" } else { "s" }
     ))
     .hint(format!("if that is the experiment, say `blastRadius: {{{field}: {count}}}`")))
@@ -37,31 +37,56 @@ fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Result<(), Troubl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::NodeSelector;
+    use crate::timeline::Component;
 
     fn nodes(control_planes: usize, workers: usize) -> Vec<Node> {
-        let node = |role| Node { name: "n".into(), role, labels: Default::default(), ready: true, address: None };
-        let mut nodes = vec![node(NodeRole::ControlPlane); control_planes];
-        nodes.extend(vec![node(NodeRole::Worker); workers]);
-        nodes
+        let node =
+            |(number, role)| Node { name: format!("n{number}"), role, labels: Default::default(), ready: true, address: None };
+        let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]].concat();
+        roles.into_iter().enumerate().map(node).collect()
+    }
+
+    fn kill() -> Fault {
+        Fault::NodeKill { target: NodeSelector::default() }
+    }
+
+    fn stop(component: Component) -> Fault {
+        Fault::ComponentStop { component, target: NodeSelector::default() }
     }
 
     #[test]
     fn one_worker_may_fall_and_no_more() {
         let nodes = nodes(1, 3);
         let limits = BlastRadius::default();
-        check(&limits, &nodes, &[&nodes[1]]).unwrap();
-        assert!(check(&limits, &nodes, &[&nodes[1], &nodes[2]]).unwrap_err().hint.unwrap().contains("maxWorkers: 2"));
-        check(&BlastRadius { max_workers: 2, ..limits }, &nodes, &[&nodes[1], &nodes[2]]).unwrap();
+        check(&limits, &nodes, &[], &kill(), &nodes[1]).unwrap();
+        check(&limits, &nodes, &[&nodes[1]], &kill(), &nodes[1]).unwrap();
+        let refused = check(&limits, &nodes, &[&nodes[2]], &kill(), &nodes[1]).unwrap_err();
+        assert!(refused.hint.unwrap().contains("maxWorkers: 2"));
+        check(&BlastRadius { max_workers: 2, ..limits }, &nodes, &[&nodes[2]], &kill(), &nodes[1]).unwrap();
     }
 
     #[test]
     fn the_quorum_is_kept_unless_the_experiment_says_so() {
         let (one, three) = (nodes(1, 1), nodes(3, 1));
         let limits = BlastRadius { max_control_planes: 2, ..BlastRadius::default() };
-        assert!(check(&BlastRadius::default(), &three, &[&three[0]]).is_err(), "no control plane by default");
-        check(&limits, &three, &[&three[0]]).unwrap();
-        assert!(check(&limits, &three, &[&three[0], &three[1]]).unwrap_err().message.contains("quorum"));
-        assert!(check(&limits, &one, &[&one[0]]).is_err());
-        check(&BlastRadius { quorum_loss: true, ..limits }, &one, &[&one[0]]).unwrap();
+        assert!(check(&BlastRadius::default(), &three, &[], &kill(), &three[0]).is_err(), "no control plane by default");
+        check(&limits, &three, &[], &kill(), &three[0]).unwrap();
+        assert!(check(&limits, &three, &[&three[0]], &kill(), &three[1]).unwrap_err().message.contains("quorum"));
+        assert!(check(&limits, &one, &[], &kill(), &one[0]).is_err());
+        check(&BlastRadius { quorum_loss: true, ..limits }, &one, &[], &kill(), &one[0]).unwrap();
+    }
+
+    #[test]
+    fn a_part_of_a_control_plane_takes_no_member_but_etcd_itself() {
+        let (one, three) = (nodes(1, 1), nodes(3, 1));
+        let limits = BlastRadius { max_control_planes: 2, ..BlastRadius::default() };
+        let refused = check(&BlastRadius::default(), &one, &[], &stop(Component::Scheduler), &one[0]).unwrap_err();
+        assert!(refused.hint.unwrap().contains("maxControlPlanes: 1"));
+        check(&limits, &one, &[], &stop(Component::ApiServer), &one[0]).unwrap();
+        check(&limits, &three, &[&three[1]], &stop(Component::Scheduler), &three[0]).unwrap();
+        assert!(check(&limits, &one, &[], &stop(Component::Etcd), &one[0]).unwrap_err().message.contains("1 of 1 members"));
+        check(&limits, &three, &[], &stop(Component::Etcd), &three[0]).unwrap();
+        assert!(check(&limits, &three, &[&three[1]], &stop(Component::Etcd), &three[0]).is_err());
     }
 }

@@ -85,6 +85,9 @@ fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
         Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
         Fault::NodeDisconnect { .. } => (Action::Disconnect { node }, "cable cut"),
         Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
+        Fault::ComponentStop { component, .. } => (Action::StopComponent { node, component: *component }, "held down"),
+        Fault::ComponentKill { component, .. } => (Action::KillComponent { node, component: *component }, "process gone"),
+        Fault::ComponentPause { component, .. } => (Action::PauseComponent { node, component: *component }, "process frozen"),
     }
 }
 
@@ -95,6 +98,10 @@ fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
         Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
         Fault::NodeDisconnect { .. } => (Action::Reconnect { node }, "cable plugged in"),
         Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
+        Fault::ComponentStop { component, .. } => (Action::StartComponent { node, component: *component }, "let start again"),
+        // The kubelet has started it again by itself, or is about to.
+        Fault::ComponentKill { component, .. } => (Action::StartComponent { node, component: *component }, "started again"),
+        Fault::ComponentPause { component, .. } => (Action::UnpauseComponent { node, component: *component }, "process thawed"),
     }
 }
 
@@ -105,6 +112,9 @@ pub fn describe(fault: &Fault, node: &str) -> String {
         Fault::NodePause { .. } => format!("thaw node {node} of the model"),
         Fault::NodeDisconnect { .. } => format!("plug in the cable of node {node} of the model"),
         Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
+        Fault::ComponentStop { component, .. } => format!("let {} of node {node} of the model start again", component.name()),
+        Fault::ComponentKill { component, .. } => format!("wait for {} of node {node} of the model", component.name()),
+        Fault::ComponentPause { component, .. } => format!("thaw {} of node {node} of the model", component.name()),
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::embedded_world;
 use super::trouble::Trouble;
 use crate::experiment::Fault;
-use crate::fault;
+use crate::fault::{self, Undo};
+use crate::timeline::Component;
 
 /// Something that must be taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +85,8 @@ pub struct FaultOwed<'a> {
     pub step: u32,
     /// The fault: `nodeStop`.
     pub kind: &'a str,
+    /// The part of the control plane that it hits, if not the node itself.
+    pub component: Option<Component>,
     /// The node.
     pub node: &'a str,
 }
@@ -92,8 +95,12 @@ impl Obligation {
     /// The fault that this takes back, if it is one.
     pub fn fault(&self) -> Option<FaultOwed<'_>> {
         match self {
-            Obligation::Fault(undo) => Some(FaultOwed { step: undo.step, kind: undo.harm.kind(), node: &undo.target.node }),
-            Obligation::Modelled { step, node, fault } => Some(FaultOwed { step: *step, kind: fault.kind(), node }),
+            Obligation::Fault(Undo { step, target, harm, .. }) => {
+                Some(FaultOwed { step: *step, kind: harm.kind(), component: harm.component(), node: &target.node })
+            }
+            Obligation::Modelled { step, node, fault } => {
+                Some(FaultOwed { step: *step, kind: fault.kind(), component: fault.component(), node })
+            }
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-use super::ledger::{Entry, Ledger, Obligation};
+use super::ledger::{Entry, FaultOwed, Ledger, Obligation};
 use super::recorder::Recorder;
 use super::trouble::Trouble;
 use super::voice::Voice;
@@ -53,8 +53,8 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
 
 fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
     match obligation.fault() {
-        Some(fault) => Voice { step: fault.step, kind: fault.kind, target: fault.node, recorder },
-        None => Voice { step: 0, kind: "", target: "", recorder },
+        Some(FaultOwed { step, kind, component, node }) => Voice { step, kind, component, target: node, recorder },
+        None => Voice { step: 0, kind: "", component: None, target: "", recorder },
     }
 }
 

@@ -172,7 +172,7 @@ fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), Trouble> {
     let mut seed = Seed::new(job.seed);
     for (_, fault, _) in faults(job.experiment) {
         let node = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut seed)?;
-        blast_radius::check(&job.experiment.blast_radius, nodes, &[node])?;
+        blast_radius::check(&job.experiment.blast_radius, nodes, &[], fault, node)?;
     }
     Ok(())
 }
@@ -187,7 +187,8 @@ pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Dur
 }
 
 fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
-    let allowed = faults(experiment).flat_map(|(_, fault, _)| target::candidates(nodes, fault.target(), &Endpoints::new()));
+    let taken = faults(experiment).filter(|(_, fault, _)| fault.takes_node());
+    let allowed = taken.flat_map(|(_, fault, _)| target::candidates(nodes, fault.target(), &Endpoints::new()));
     allowed.map(|node| node.name.clone()).collect()
 }
 
@@ -306,7 +307,7 @@ impl<W: World> Method<'_, W> {
     fn rehearse(&self, mut seed: Seed) -> Result<(), Trouble> {
         for (_, fault, _) in faults(self.job.experiment) {
             let node = self.choose(fault, &mut seed)?;
-            blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &self.down_with(node))?;
+            self.check_blast_radius(fault, node)?;
         }
         Ok(())
     }
@@ -346,13 +347,14 @@ impl<W: World> Method<'_, W> {
     ) -> Result<String, Trouble> {
         self.healed().await?;
         let node = self.choose(fault, seed)?;
-        blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &self.down_with(node))?;
+        self.check_blast_radius(fault, node)?;
         let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
         let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
         let id = ledger.owe(self.job.debtor, obligation.clone())?;
         (self.job.arm)(dead_man)?;
         stage(self.recorder, "fault");
-        let voice = Voice { step, kind: fault.kind(), target: &node.name, recorder: self.recorder };
+        let (kind, component) = (fault.kind(), fault.component());
+        let voice = Voice { step, kind, component, target: &node.name, recorder: self.recorder };
         let confirmed = self.inject(&obligation, &voice).await?;
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         stage(self.recorder, "undo");
@@ -376,11 +378,13 @@ impl<W: World> Method<'_, W> {
         self.nodes.iter().filter(down).map(|node| node.name.as_str()).collect()
     }
 
-    /// All nodes that would be down with this one: those that are already count as well.
-    fn down_with<'n>(&'n self, target: &'n Node) -> Vec<&'n Node> {
-        let live = self.recorder.live();
-        let down = |node: &&Node| node.name == target.name || live.nodes.get(&node.name).is_some_and(|n| n.ready != Ready::True);
-        self.nodes.iter().filter(down).collect()
+    /// Nodes that are down already count as well.
+    fn check_blast_radius(&self, fault: &Fault, target: &Node) -> Result<(), Trouble> {
+        let down: Vec<&Node> = {
+            let live = self.recorder.live();
+            self.nodes.iter().filter(|node| live.nodes.get(&node.name).is_some_and(|n| n.ready != Ready::True)).collect()
+        };
+        blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &down, fault, target)
     }
 
     fn choose(&self, fault: &Fault, seed: &mut Seed) -> Result<&Node, Trouble> {
@@ -388,7 +392,8 @@ impl<W: World> Method<'_, W> {
         let live = self.recorder.live();
         let services = selector.most_endpoints_of.iter();
         let endpoints: Endpoints = services.map(|service| (service.clone(), live.endpoints_of(service))).collect();
-        target::choose(self.nodes, selector, &endpoints, self.hosts, seed)
+        let hosts = if fault.takes_node() { self.hosts } else { &[] };
+        target::choose(self.nodes, selector, &endpoints, hosts, seed)
     }
 
     /// Makes the fault and returns when it was confirmed.

@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::recorder::Recorder;
-use crate::timeline::{Event, FaultPhase};
+use crate::timeline::{Component, Event, FaultPhase};
 
 /// Records how far one fault has come.
 pub struct Voice<'a> {
@@ -12,6 +12,8 @@ pub struct Voice<'a> {
     pub kind: &'a str,
     /// The target.
     pub target: &'a str,
+    /// The part of the control plane on it that is hit, if not the node itself.
+    pub component: Option<Component>,
     /// Where it is recorded.
     pub recorder: &'a Recorder,
 }
@@ -19,7 +21,8 @@ pub struct Voice<'a> {
 impl Voice<'_> {
     /// Records one phase.
     pub fn say(&self, phase: FaultPhase, detail: String) {
-        let (step, fault, target) = (self.step, self.kind.to_owned(), self.target.to_owned());
-        self.recorder.record(clock::record(Event::Fault { step, fault, target, phase, detail }));
+        let (step, component) = (self.step, self.component);
+        let (fault, target) = (self.kind.to_owned(), self.target.to_owned());
+        self.recorder.record(clock::record(Event::Fault { step, fault, target, component, phase, detail }));
     }
 }

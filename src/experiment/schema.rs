@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timeline::NodeRole;
+use crate::timeline::{Component, NodeRole};
 
 /// The `apiVersion` of every experiment.
 pub const API_VERSION: &str = "outage/v1alpha1";
@@ -304,6 +304,27 @@ pub enum Fault {
         /// Which node.
         target: NodeSelector,
     },
+    /// A part of the control plane ends and is held down: its static pod's manifest is moved away.
+    ComponentStop {
+        /// Which part.
+        component: Component,
+        /// Which control-plane node.
+        target: NodeSelector,
+    },
+    /// A part of the control plane is killed; its kubelet starts it again by itself.
+    ComponentKill {
+        /// Which part.
+        component: Component,
+        /// Which control-plane node.
+        target: NodeSelector,
+    },
+    /// A part of the control plane freezes (SIGSTOP).
+    ComponentPause {
+        /// Which part.
+        component: Component,
+        /// Which control-plane node.
+        target: NodeSelector,
+    },
 }
 
 impl Fault {
@@ -314,8 +335,35 @@ impl Fault {
             | Fault::NodeKill { target }
             | Fault::NodePause { target }
             | Fault::NodeDisconnect { target }
-            | Fault::KubeletStop { target } => target,
+            | Fault::KubeletStop { target }
+            | Fault::ComponentStop { target, .. }
+            | Fault::ComponentKill { target, .. }
+            | Fault::ComponentPause { target, .. } => target,
         }
+    }
+
+    /// The part of the control plane that it hits; `None`: the node itself.
+    pub fn component(&self) -> Option<Component> {
+        match self {
+            Fault::ComponentStop { component, .. }
+            | Fault::ComponentKill { component, .. }
+            | Fault::ComponentPause { component, .. } => Some(*component),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes the node's machine or network away, and so all that runs there: a probe, etcd.
+    pub fn takes_node(&self) -> bool {
+        match self {
+            Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodePause { .. } | Fault::NodeDisconnect { .. } => true,
+            Fault::KubeletStop { .. } => false,
+            Fault::ComponentStop { .. } | Fault::ComponentKill { .. } | Fault::ComponentPause { .. } => false,
+        }
+    }
+
+    /// Whether the node's etcd may be lost with it.
+    pub fn takes_etcd(&self) -> bool {
+        self.component().is_none_or(|component| component == Component::Etcd)
     }
 
     /// Its name in an experiment.
@@ -326,6 +374,9 @@ impl Fault {
             Fault::NodePause { .. } => "nodePause",
             Fault::NodeDisconnect { .. } => "nodeDisconnect",
             Fault::KubeletStop { .. } => "kubeletStop",
+            Fault::ComponentStop { .. } => "componentStop",
+            Fault::ComponentKill { .. } => "componentKill",
+            Fault::ComponentPause { .. } => "componentPause",
         }
     }
 }
@@ -420,7 +471,7 @@ pub enum Expectation {
 pub struct BlastRadius {
     /// Workers that may be down at once. Default: 1.
     pub max_workers: u32,
-    /// Control-plane nodes that may be down at once. Default: 0. More than the quorum allows also needs `quorum_loss`.
+    /// Control-plane nodes that may be down, or lack a part, at once. Default: 0. More than etcd's quorum allows also needs `quorum_loss`.
     pub max_control_planes: u32,
     /// Whether etcd may lose its quorum. Default: no.
     pub quorum_loss: bool,

@@ -7,6 +7,10 @@
 //! An [`Undo`] is all that a later process needs in order to take a fault back without the cluster's API. `inject` may be dropped at
 //! any await, and `undo` may follow at once: what was still on its way then is waited for, or refused when it arrives.
 
+mod component;
+mod component_kill;
+mod component_pause;
+mod component_stop;
 mod error;
 mod inside;
 mod kubelet_stop;
@@ -29,6 +33,7 @@ pub use record::{Harm, NodeTarget, Undo, UndoFormat};
 use crate::docker::Docker;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
+use component::Part;
 use scene::Scene;
 
 /// How long an engine that does not answer is waited for in an undo.
@@ -50,6 +55,15 @@ pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: 
         Fault::NodePause { .. } => Harm::NodePause,
         Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: record::mark(run, step), dead_man },
         Fault::KubeletStop { .. } => Harm::KubeletStop { mark: record::mark(run, step), dead_man },
+        Fault::ComponentStop { component, .. } => {
+            Harm::ComponentStop { component: *component, mark: record::mark(run, step), dead_man }
+        }
+        Fault::ComponentKill { component, .. } => {
+            Harm::ComponentKill { component: *component, mark: record::mark(run, step), dead_man }
+        }
+        Fault::ComponentPause { component, .. } => {
+            Harm::ComponentPause { component: *component, mark: record::mark(run, step), dead_man }
+        }
     };
     Undo { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), harm }
 }
@@ -67,6 +81,15 @@ pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -
         Harm::NodePause => node_pause::inject(&mut scene).await,
         Harm::NodeDisconnect { mark, dead_man } => node_disconnect::inject(&mut scene, mark, *dead_man).await,
         Harm::KubeletStop { mark, dead_man } => kubelet_stop::inject(&mut scene, mark, *dead_man).await,
+        Harm::ComponentStop { component, mark, dead_man } => {
+            component_stop::inject(&mut scene, Part::of(*component, mark), *dead_man).await
+        }
+        Harm::ComponentKill { component, mark, dead_man } => {
+            component_kill::inject(&mut scene, Part::of(*component, mark), *dead_man).await
+        }
+        Harm::ComponentPause { component, mark, dead_man } => {
+            component_pause::inject(&mut scene, Part::of(*component, mark), *dead_man).await
+        }
     }
 }
 
@@ -100,6 +123,9 @@ async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
         Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodePause => revive::revive(scene).await,
         Harm::NodeDisconnect { mark, .. } => node_disconnect::undo(scene, mark).await,
         Harm::KubeletStop { mark, .. } => kubelet_stop::undo(scene, mark).await,
+        Harm::ComponentStop { component, mark, .. } => component_stop::undo(scene, Part::of(*component, mark)).await,
+        Harm::ComponentKill { component, mark, .. } => component_kill::undo(scene, Part::of(*component, mark)).await,
+        Harm::ComponentPause { component, mark, .. } => component_pause::undo(scene, Part::of(*component, mark)).await,
     }
 }
 
@@ -111,6 +137,9 @@ pub fn describe(undo: &Undo) -> String {
         Harm::NodePause => format!("thaw container {container} (docker unpause)"),
         Harm::NodeDisconnect { mark, .. } => format!("take the packet filter {mark} out of container {container}"),
         Harm::KubeletStop { .. } => format!("start the kubelet in container {container}"),
+        Harm::ComponentStop { component, .. } => format!("put the manifest of {} back in container {container}", component.name()),
+        Harm::ComponentKill { component, .. } => format!("wait for {} in container {container}", component.name()),
+        Harm::ComponentPause { component, .. } => format!("thaw {} in container {container}", component.name()),
     }
 }
 
@@ -123,5 +152,9 @@ pub fn by_hand(undo: &Undo) -> String {
         // The dead man's switch is a unit of the node's; starting it is what it would do by itself.
         Harm::NodeDisconnect { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),
         Harm::KubeletStop { .. } => format!("docker exec {container} systemctl start kubelet"),
+        Harm::ComponentStop { component, mark, .. } => component_stop::by_hand(container, Part::of(*component, mark)),
+        // It is the kubelet that starts it.
+        Harm::ComponentKill { .. } => format!("docker exec {container} systemctl restart kubelet"),
+        Harm::ComponentPause { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::docker::{Addresses, Container};
-use crate::timeline::NodeRole;
+use crate::timeline::{Component, NodeRole};
 
 /// A node, and the container that it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,33 @@ pub enum Harm {
         /// When that ends it by itself.
         dead_man: Duration,
     },
+    /// A static pod's manifest is moved away.
+    ComponentStop {
+        /// Whose.
+        component: Component,
+        /// The name of the dead man's switch, and of the directory that keeps the manifest.
+        mark: String,
+        /// When that ends it by itself.
+        dead_man: Duration,
+    },
+    /// A static pod's process is killed.
+    ComponentKill {
+        /// Whose.
+        component: Component,
+        /// The name of the ticket without which nothing is killed.
+        mark: String,
+        /// When that ends by itself.
+        dead_man: Duration,
+    },
+    /// A static pod's process is stopped by a signal.
+    ComponentPause {
+        /// Whose.
+        component: Component,
+        /// The name of the dead man's switch.
+        mark: String,
+        /// When that ends it by itself.
+        dead_man: Duration,
+    },
 }
 
 impl Harm {
@@ -101,6 +128,19 @@ impl Harm {
             Harm::NodePause => "nodePause",
             Harm::NodeDisconnect { .. } => "nodeDisconnect",
             Harm::KubeletStop { .. } => "kubeletStop",
+            Harm::ComponentStop { .. } => "componentStop",
+            Harm::ComponentKill { .. } => "componentKill",
+            Harm::ComponentPause { .. } => "componentPause",
+        }
+    }
+
+    /// The part of the control plane that it hits; `None`: the node itself.
+    pub fn component(&self) -> Option<Component> {
+        match self {
+            Harm::ComponentStop { component, .. }
+            | Harm::ComponentKill { component, .. }
+            | Harm::ComponentPause { component, .. } => Some(*component),
+            _ => None,
         }
     }
 }
@@ -139,13 +179,23 @@ pub(super) mod tests {
         ]
     }
 
+    /// Those on a part of the control plane.
+    pub fn every_component_fault(component: Component) -> [Fault; 3] {
+        let target = NodeSelector::default;
+        [
+            Fault::ComponentStop { component, target: target() },
+            Fault::ComponentKill { component, target: target() },
+            Fault::ComponentPause { component, target: target() },
+        ]
+    }
+
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for fault in every_fault() {
+        for fault in every_fault().into_iter().chain(every_component_fault(Component::Etcd)) {
             let undo = plan(&fault, &target(), "7f3a", 2, Duration::from_secs(60));
             let text = serde_json::to_string(&undo).unwrap();
             assert_eq!(serde_json::from_str::<Undo>(&text).unwrap(), undo);
-            assert_eq!(undo.harm.kind(), fault.kind());
+            assert_eq!((undo.harm.kind(), undo.harm.component()), (fault.kind(), fault.component()));
             let newer = text.replace("outage.undo/v1", "outage.undo/v9");
             assert!(serde_json::from_str::<Undo>(&newer).unwrap_err().to_string().contains("outage.undo/v9"));
         }
@@ -161,6 +211,9 @@ pub(super) mod tests {
         assert_eq!(texts[2], ("thaw container c-worker (docker unpause)".into(), "docker unpause c-worker".into()));
         assert_eq!(texts[3].0, "take the packet filter outage-7f3a-0 out of container c-worker");
         assert_eq!(texts[3].1, "docker exec c-worker systemctl start outage-7f3a-0.service");
+        let stop = plan(&every_component_fault(Component::Etcd)[0], &target(), "7f3a", 0, Duration::ZERO);
+        assert_eq!(describe(&stop), "put the manifest of etcd back in container c-worker");
+        assert_eq!(by_hand(&stop), "docker exec c-worker mv /etc/kubernetes/outage-7f3a-0/etcd.yaml /etc/kubernetes/manifests/");
     }
 
     #[test]

@@ -3,34 +3,9 @@
 use std::time::Duration;
 
 use super::topology::{NodeId, OwnerId, PodId};
-
-/// A part of the control plane. Each control-plane node carries one of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Component {
-    /// kube-apiserver.
-    ApiServer,
-    /// An etcd member.
-    Etcd,
-    /// kube-scheduler.
-    Scheduler,
-    /// kube-controller-manager.
-    ControllerManager,
-}
+pub use crate::timeline::Component;
 
 impl Component {
-    /// All four.
-    pub const ALL: [Component; 4] = [Component::ApiServer, Component::Etcd, Component::Scheduler, Component::ControllerManager];
-
-    /// As its static pod is called: `kube-apiserver`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Component::ApiServer => "kube-apiserver",
-            Component::Etcd => "etcd",
-            Component::Scheduler => "kube-scheduler",
-            Component::ControllerManager => "kube-controller-manager",
-        }
-    }
-
     pub(super) fn index(self) -> usize {
         self as usize
     }

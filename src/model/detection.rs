@@ -349,6 +349,7 @@ mod tests {
     #[test]
     fn what_can_t_be_said_has_a_reason() {
         assert_eq!(predict(&tuned(), "v1.34.4", KubeletEnd::Never), Err(Unpredictable::StillBeating));
+        assert_eq!(KubeletEnd::of_fault("componentStop", None), KubeletEnd::Never, "the kubelet goes on");
         assert_eq!(predict(&Tuning::default(), "?", KubeletEnd::AtOnce), Err(Unpredictable::Version("?".into())));
         let zero = Tuning { node_monitor_period: seconds(0), ..tuned() };
         assert_eq!(predict(&zero, "v1.34.4", KubeletEnd::AtOnce), Err(Unpredictable::NoPeriod));

@@ -5,7 +5,7 @@ use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Event, Timeline};
+use crate::timeline::{Component, Event, Timeline};
 
 /// A moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,9 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
         "nodePause" => ("freeze requested", "frozen", "node thawed"),
         "nodeDisconnect" => ("cut requested", "cut off", "node connected"),
         "kubeletStop" => ("stop requested", "kubelet down", "kubelet started"),
+        "componentStop" => ("stop requested", "held down", "started again"),
+        "componentKill" => ("kill requested", "process gone", "runs again"),
+        "componentPause" => ("freeze requested", "frozen", "thawed"),
         _ => ("fault requested", "in effect", "fault undone"),
     }
 }
@@ -98,7 +101,10 @@ fn distinct<'a>(mut list: Vec<&'a ServiceFinding>, service: &'a ServiceFinding) 
 }
 
 fn target(fault: &FaultFinding) -> String {
-    if fault.kind == "kubeletStop" { format!("the kubelet of {}", fault.target) } else { fault.target.clone() }
+    if fault.kind == "kubeletStop" {
+        return format!("the kubelet of {}", fault.target);
+    }
+    Component::on(fault.component, &fault.target)
 }
 
 /// Kubernetes' own stamp, in whole seconds.

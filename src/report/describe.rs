@@ -7,6 +7,7 @@ use super::view::{View, cluster, wall};
 use crate::analysis::Zero;
 use crate::analysis::findings::Tally;
 use crate::stats::Seconds;
+use crate::timeline::Component;
 
 /// A run at length, as kubectl describes an object.
 pub fn render(view: &View<'_>) -> String {
@@ -82,7 +83,7 @@ fn faults(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Faults:")?;
     let at = |moment: Option<Seconds>| moment.map_or("<none>".into(), |at| format!("{at:+.3}"));
     for fault in &view.findings.faults {
-        writeln!(out, "  {} of {} (step {})", fault.kind, fault.target, fault.step)?;
+        writeln!(out, "  {} of {} (step {})", fault.kind, Component::on(fault.component, &fault.target), fault.step)?;
         let confirmed = fault.confirmed.as_ref().map(|seen| seen.at);
         writeln!(out, "    requested {:+.3}, returned {}, confirmed {}", fault.requested, at(fault.returned), at(confirmed))?;
         writeln!(out, "    undo requested {}, undone {}", at(fault.undo_requested), at(fault.undone))?;

@@ -9,7 +9,7 @@ use super::text::pad;
 use crate::analysis::order::InOrder;
 use crate::analysis::{Findings, Zero, endpoints};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, Change, Event, FaultPhase, Moment, Ready, Record, Timeline};
+use crate::timeline::{Attempt, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline};
 
 /// Changes of class that have a line of their own, in a second.
 const MOST_LINES: u32 = 10;
@@ -178,7 +178,9 @@ fn say(event: &Event) -> Option<String> {
             format!("steady state {} the fault: {}", if *before { "before" } else { "after" }, conditions.join("; "))
         }
         Event::SteadyStateMissed { conditions, .. } => format!("no steady state: {}", conditions.join("; ")),
-        Event::Fault { fault, target, phase, detail, .. } => fault_phase(fault, target, *phase, detail),
+        Event::Fault { fault, target, component, phase, detail, .. } => {
+            fault_phase(fault, &Component::on(*component, target), *phase, detail)
+        }
         Event::Docker { container, action, .. } => format!("engine: {action} {container}"),
         Event::WatchGap { watch, reason, .. } => format!("the watch of {watch} is blind: {reason}"),
         Event::Node { node, change: Change::Changed, ready, reason, .. } => format!("node {node}: Ready is {ready:?} ({reason})"),

@@ -4,6 +4,7 @@
 
 pub mod attempts;
 pub mod clock;
+mod component;
 mod go_duration;
 pub mod header;
 pub mod outcome;
@@ -13,6 +14,7 @@ mod tuning;
 
 pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
+pub use component::Component;
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{ClusterFacts, ClusterKind, Header, NodeFacts, ProbeHeader, Tuning, TuningSource};
 pub use outcome::{Outcome, Phase, TlsCause};

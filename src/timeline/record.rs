@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Bracket, Moment};
+use super::component::Component;
 
 /// Something that happened, stamped with the moment at which this program learned of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,6 +171,9 @@ pub enum Event {
         fault: String,
         /// The node, or other target, that it hits.
         target: String,
+        /// The part of the control plane on that node that it hits; `None`: the node itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        component: Option<Component>,
         /// How far it has come.
         phase: FaultPhase,
         /// What was seen: `container exited`, the error, ...

@@ -2,6 +2,7 @@
 
 use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
 use crate::stats::Seconds;
+use crate::timeline::Component;
 
 /// A prober that could not make more than this share of its attempts was blind.
 const MOST_BLIND: f64 = 0.05;
@@ -26,7 +27,7 @@ pub fn of_run(found: &Findings) -> Option<String> {
         return Some("the steady state never held before the fault".into());
     }
     let unconfirmed = found.faults.iter().find(|fault| fault.confirmed.is_none());
-    unconfirmed.map(|fault| format!("{} of {} was not confirmed", fault.kind, fault.target))
+    unconfirmed.map(|fault| format!("{} of {} was not confirmed", fault.kind, Component::on(fault.component, &fault.target)))
 }
 
 /// Why the failures of a probe may be the prober's own.

@@ -112,6 +112,7 @@ pub fn timeline(found: &Found, outages: &[Outage], back_ends: usize, named: bool
         step: step as u32,
         fault: "nodeKill".into(),
         target: "node-0".into(),
+        component: None,
         phase,
         detail: String::new(),
     };

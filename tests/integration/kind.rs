@@ -21,12 +21,17 @@ pub fn tests() -> Vec<Trial> {
         ("node_pause", || one_fault("node-pause")),
         ("node_disconnect", || one_fault("node-disconnect")),
         ("kubelet_stop", || one_fault("kubelet-stop")),
+        ("component_stop", || scheduler("componentStop")),
+        ("component_kill", || scheduler("componentKill")),
+        ("component_pause", || scheduler("componentPause")),
+        ("api_server_down", api_server_down),
         ("from_pod_by_name", from_pod_by_name),
         ("a_second_run_is_refused", a_second_run_is_refused),
         ("sigint_during_the_stop", || interrupted("INT", "nodeStop requested")),
         ("sigterm_during_the_outage", || interrupted("TERM", "nodeStop confirmed")),
-        ("sigkill_during_the_stop", || killed("nodeStop requested")),
-        ("sigkill_during_the_outage", || killed("nodeStop confirmed")),
+        ("sigkill_during_the_stop", || killed("worker-stop-fast", "nodeStop requested")),
+        ("sigkill_during_the_outage", || killed("worker-stop-fast", "nodeStop confirmed")),
+        ("sigkill_while_the_api_is_down", || killed("api-server-down", "componentStop confirmed")),
         ("an_image_that_is_not_there", an_image_that_is_not_there),
         ("a_workload_that_never_becomes_ready", a_workload_that_never_becomes_ready),
         ("dry_run_changes_nothing", dry_run_changes_nothing),
@@ -122,7 +127,7 @@ impl Lab {
 
 /// Prints what a run may have left in a node, and at last that it has looked.
 const LEFT_BEHIND: &str = "set -e
-ls -A /usr/local/bin >/tmp/left; systemctl list-units --all --plain --no-legend 'outage-*' >>/tmp/left
+ls -A /usr/local/bin /etc/kubernetes /run >/tmp/left; systemctl list-units --all --plain --no-legend 'outage-*' >>/tmp/left
 iptables -w -t mangle -S >>/tmp/left; iptables -w -S >>/tmp/left
 cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>/tmp/left
 grep -E '[.]outage-agent|outage-[0-9]{8}-' /tmp/left || true
@@ -185,6 +190,31 @@ fn one_fault(name: &str) {
     lab.assert_clean();
 }
 
+/// The least harmful part of a control plane.
+fn scheduler(fault: &str) {
+    let lab = Lab::new();
+    let experiment = lab.altered("scheduler-down", &[("componentStop", fault), ("for: 15s", "for: 3s")]);
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    judged(&output);
+    output.prints("kube-scheduler on");
+    lab.assert_clean();
+}
+
+/// Traffic goes on, the probe of the API fails, and the watches are blind: the run copes with all three.
+fn api_server_down() {
+    let lab = Lab::new();
+    let experiment = lab.altered("api-server-down", &[("for: 20s", "for: 5s")]);
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    output.exits(0).prints("PASS").prints("the watch of nodes was blind");
+    let report = lab.report("latest");
+    let probes = report["findings"]["probes"].as_array().unwrap();
+    let failed = |name: &str| probes.iter().find(|p| p["name"] == name).unwrap()["total"]["failed"].as_u64().unwrap();
+    assert_eq!(failed("web"), 0, "{report:#}");
+    assert!(failed("api") > 40, "5 s at 10 attempts a second: {report:#}");
+    assert_eq!(report["findings"]["faults"][0]["component"], "kube-apiserver");
+    lab.assert_clean();
+}
+
 fn from_pod_by_name() {
     one_fault("worker-stop-from-pod");
 }
@@ -215,9 +245,9 @@ fn interrupted(signal: &str, moment: &str) {
     report.exits(3).prints("INCONCLUSIVE");
 }
 
-fn killed(moment: &str) {
+fn killed(name: &str, moment: &str) {
     let lab = Lab::new();
-    let experiment = lab.experiment("worker-stop-fast");
+    let experiment = lab.experiment(name);
     let mut run = lab.home.start(&["run", "-f", &experiment]);
     run.wait_for(moment, 4 * MINUTE);
     run.signal("KILL");

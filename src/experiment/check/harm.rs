@@ -49,6 +49,13 @@ fn something_is_measured(check: &Check) {
 
 fn blast_radius(check: &Check, place: &str, fault: &Fault) {
     let Some(radius) = &check.draft.blast_radius else { return };
+    if let (Some(component), Some(role)) = (fault.component(), fault.target().role)
+        && role != NodeRole::ControlPlane
+    {
+        let problem = check.error(&format!("{place}.target.role"), format!("only a control plane runs {}", component.name()));
+        check.tell(problem.hint("`target: {role: control-plane}`"));
+        return;
+    }
     let place = format!("{place}.target.role");
     let (allowed, what, field) = match fault.target().role {
         Some(NodeRole::ControlPlane) => (radius.max_control_planes, "a control plane", "maxControlPlanes"),
@@ -67,7 +74,7 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
 
 /// A probe on the node that is to be harmed would die with it. By role or labels only the run can know; by name the file does.
 fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
-    let Some(target) = &fault.target().name else { return };
+    let Some(target) = fault.target().name.as_ref().filter(|_| fault.takes_node()) else { return };
     for (index, probe) in known(&check.draft.probes) {
         if matches!(&probe.from, From::Node(from) if from.name.as_ref() == Some(target)) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
@@ -144,6 +151,25 @@ mod tests {
             changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer")
                 .contains("has no kubelet")
         );
+    }
+
+    #[test]
+    fn a_part_of_a_control_plane_is_harm_to_it() {
+        let of_part = |target: &str| {
+            changed("nodeStop: {target: {role: worker, ", &format!("componentStop: {{component: etcd, target: {{{target}"))
+        };
+        let told = of_part("role: control-plane, ");
+        assert!(told.contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "{told}");
+        assert!(of_part("").contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "without a role, too");
+        assert!(of_part("role: worker, ").contains("only a control plane runs etcd"), "{told}");
+    }
+
+    #[test]
+    fn a_part_of_the_probes_host_may_be_harmed() {
+        let fault = "componentStop: {component: kube-scheduler, target: {role: control-plane";
+        let told = GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web", fault);
+        let told = of(&told.replace("  method:\n", "  blastRadius: {maxControlPlanes: 1}\n  method:\n"));
+        assert_eq!(told, "", "the only control plane of the kind config hosts the probe");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
     };
     for (index, step) in known(&check.draft.method) {
         let Step::Fault { fault, .. } = step else { continue };
-        let Some(role) = fault.target().role.filter(|role| only(*role)) else { continue };
+        let Some(role) = fault.target().role.filter(|role| fault.takes_node() && only(*role)) else { continue };
         let asks_from = |from: &From| matches!(from, From::Node(selector) if selector.role == Some(role));
         for (number, probe) in known(&check.draft.probes).filter(|(_, probe)| asks_from(&probe.from)) {
             let at = check.at(&format!("spec.probes[{number}].from.node.role"));

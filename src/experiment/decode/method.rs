@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::fields::{Cx, Decode, Fields};
 use super::node::selector;
-use super::scalar::{duration, positive};
+use super::scalar::{choice, duration, positive};
 use crate::experiment::schema::{Fault, NodeSelector, Step};
 use crate::experiment::tree::Node;
+use crate::timeline::{Component, NodeRole};
 
 /// As Docker has it.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -18,6 +19,18 @@ const FAULTS: &[(&str, Decode<Fault>)] = &[
     ("nodePause", |cx, node| Some(Fault::NodePause { target: only_target(cx, node, "`nodePause`")? })),
     ("nodeDisconnect", |cx, node| Some(Fault::NodeDisconnect { target: only_target(cx, node, "`nodeDisconnect`")? })),
     ("kubeletStop", |cx, node| Some(Fault::KubeletStop { target: only_target(cx, node, "`kubeletStop`")? })),
+    ("componentStop", |cx, node| {
+        let (component, target) = part(cx, node, "`componentStop`")?;
+        Some(Fault::ComponentStop { component, target })
+    }),
+    ("componentKill", |cx, node| {
+        let (component, target) = part(cx, node, "`componentKill`")?;
+        Some(Fault::ComponentKill { component, target })
+    }),
+    ("componentPause", |cx, node| {
+        let (component, target) = part(cx, node, "`componentPause`")?;
+        Some(Fault::ComponentPause { component, target })
+    }),
 ];
 
 /// What a step does, before `for` has joined it.
@@ -65,6 +78,21 @@ fn only_target(cx: &Cx, node: &Node, what: &'static str) -> Option<NodeSelector>
     target
 }
 
+/// A part of a control plane. Only control planes have any, so that no other node is ever meant.
+fn part(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, NodeSelector)> {
+    let mut fields = Fields::of(cx, node, what)?;
+    let component = fields.required("component", component);
+    let target = fields.required("target", selector);
+    fields.finish();
+    let mut target = target?;
+    target.role.get_or_insert(NodeRole::ControlPlane);
+    Some((component?, target))
+}
+
+fn component(cx: &Cx, node: &Node) -> Option<Component> {
+    choice(cx, node, "part of the control plane", &Component::ALL.map(|component| (component.name(), component)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fields::tests::decoded;
@@ -73,7 +101,9 @@ mod tests {
     #[test]
     fn each_fault_is_understood_under_its_own_name() {
         for (name, _) in FAULTS {
-            let (found, problems) = decoded(&format!("{{fault: {{{name}: {{target: {{role: worker}}}}}}, for: 15s}}"), step);
+            let component = if name.starts_with("component") { "component: etcd, " } else { "" };
+            let yaml = format!("{{fault: {{{name}: {{{component}target: {{role: control-plane}}}}}}, for: 15s}}");
+            let (found, problems) = decoded(&yaml, step);
             let Some(Step::Fault { fault, hold }) = found else { panic!("{name}: {problems}") };
             assert_eq!((fault.kind(), hold), (*name, Duration::from_secs(15)));
         }
@@ -83,6 +113,17 @@ mod tests {
     fn a_stop_may_say_its_grace() {
         let (found, _) = decoded("{fault: {nodeStop: {target: {name: n}, grace: 0s}}, for: 1s}", step);
         assert!(matches!(found, Some(Step::Fault { fault: Fault::NodeStop { grace: Duration::ZERO, .. }, .. })));
+    }
+
+    #[test]
+    fn a_part_is_one_of_four_and_on_a_control_plane() {
+        let fault = |yaml: &str| decoded(&format!("{{fault: {{componentKill: {yaml}}}, for: 1s}}"), step);
+        let (found, _) = fault("{component: etcd, target: {name: n}}");
+        let target = NodeSelector { name: Some("n".into()), role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
+        let wanted = Fault::ComponentKill { component: Component::Etcd, target };
+        assert_eq!(found, Some(Step::Fault { fault: wanted, hold: Duration::from_secs(1) }));
+        assert!(fault("{component: kube-shceduler, target: {name: n}}").1.contains("did you mean `kube-scheduler`?"));
+        assert!(fault("{target: {name: n}}").1.contains("`componentKill` needs `component`"));
     }
 
     #[test]

@@ -1,0 +1,314 @@
+//! What the faults on a part of the control plane share: its static pod's process, found in /proc inside the node (a node need not have
+//! crictl, and the API may be what is down).
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::error::FaultError;
+use super::scene::Scene;
+use crate::timeline::Component;
+
+const LOOK: Duration = Duration::from_millis(100);
+/// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
+const END: Duration = Duration::from_secs(45);
+/// The kubelet waits up to 5 min before it starts again what ended again and again.
+const START: Duration = Duration::from_secs(330);
+/// The kernel keeps so much of a program's name.
+const COMM: usize = 15;
+
+/// A part of the control plane, under one fault.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'m> {
+    pub component: Component,
+    pub mark: &'m str,
+}
+
+/// A process of the part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    /// Its number and its start: no other has both.
+    id: String,
+    /// Whether it is stopped by a signal.
+    frozen: bool,
+}
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The processes that the harm has met.
+    met: Vec<String>,
+    now: Vec<Process>,
+}
+
+impl Seen {
+    /// No process is there.
+    pub fn gone(&self) -> bool {
+        self.now.is_empty()
+    }
+
+    /// None of the processes that the harm has met is there.
+    pub fn replaced(&self) -> bool {
+        !self.now.iter().any(|process| self.met.contains(&process.id))
+    }
+
+    /// Every process is stopped by a signal, and there is one.
+    pub fn frozen(&self) -> bool {
+        !self.now.is_empty() && self.now.iter().all(|process| process.frozen)
+    }
+
+    /// A process is there, and none is stopped by a signal.
+    pub fn runs(&self) -> bool {
+        !self.now.is_empty() && !self.now.iter().any(|process| process.frozen)
+    }
+
+    fn read(text: &str) -> Self {
+        let mut seen = Self { met: Vec::new(), now: Vec::new() };
+        for line in text.lines() {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["met", pid, start, _] => seen.met.push(format!("{pid} {start}")),
+                ["now", pid, start, state] => seen.now.push(Process { id: format!("{pid} {start}"), frozen: state == "T" }),
+                _ => {}
+            }
+        }
+        seen
+    }
+}
+
+impl<'m> Part<'m> {
+    pub fn of(component: Component, mark: &'m str) -> Self {
+        Self { component, mark }
+    }
+
+    pub fn name(self) -> &'static str {
+        self.component.name()
+    }
+
+    /// Where the processes that the harm has met are written down. Like them it goes with a restart: /run is memory.
+    pub fn witness(self) -> String {
+        format!("/run/{}.met", self.mark)
+    }
+
+    /// A function of the shell that tells number, start and state of the part's processes. Those of pods with a network of their own are
+    /// somebody else's.
+    pub fn finding(self) -> String {
+        let name = self.name();
+        format!(
+            "found() {{\n\
+             for at in /proc/[0-9]*; do\n\
+             read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = {comm} ] || continue\n\
+             case $(readlink $at/exe) in */{name}) ;; *) continue;; esac\n\
+             [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] || continue\n\
+             set -- $(cat $at/stat 2>/dev/null)\n\
+             [ $# -gt 21 ] && echo $1 ${{22}} $3\n\
+             done; }}",
+            comm = &name[..name.len().min(COMM)],
+        )
+    }
+
+    pub async fn look(self, scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
+        let (finding, witness) = (self.finding(), self.witness());
+        let script = format!("{finding}\nsed 's/^/met /' {witness} 2>/dev/null\nfound | sed 's/^/now /'\necho end");
+        let output = scene.run(&["sh", "-c", &script]).await?;
+        let text = output.text();
+        if output.code != 0 || !text.ends_with("end") {
+            return Err(FaultError::Inside { node: scene.node(), what: "look for a process", output: output.complaint() });
+        }
+        Ok(Seen::read(&text))
+    }
+
+    /// Harm is done to what is well only.
+    pub async fn must_run(self, scene: &Scene<'_, '_>) -> Result<(), FaultError> {
+        scene.must_be_up().await?;
+        let seen = self.look(scene).await?;
+        match () {
+            () if seen.gone() => Err(scene.not_fit(format!("no {} runs there", self.name()))),
+            () if !seen.runs() => Err(scene.not_fit(format!("its {} is frozen already", self.name()))),
+            () => Ok(()),
+        }
+    }
+
+    /// Waits until the fault's effect is seen.
+    pub async fn until_harmed(self, scene: &Scene<'_, '_>, harmed: fn(&Seen) -> bool) -> Result<(), FaultError> {
+        let end = Instant::now() + END;
+        while !harmed(&self.look(scene).await?) {
+            if Instant::now() > end {
+                let seen = format!("its {} still runs", self.name());
+                return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: END });
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so.
+    pub async fn until_well(self, scene: &Scene<'_, '_>, leaves: fn(&Seen) -> bool) -> Result<String, FaultError> {
+        let (began, mut before) = (Instant::now(), None);
+        loop {
+            // Two looks: what crashes at its start runs for a moment.
+            let seen = self.look(scene).await?;
+            // One that was told to end and has not when it must be dead was not told: its kubelet never saw what was done.
+            let settled = leaves(&seen) || began.elapsed() > END;
+            if seen.runs() && settled && before.as_ref() == Some(&seen) {
+                scene.run(&["rm", "-f", &self.witness()]).await?;
+                return Ok(format!("{} runs as process {}", self.name(), seen.now[0].id.split(' ').next().unwrap_or_default()));
+            }
+            if began.elapsed() > START {
+                let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }.replace("{}", self.name());
+                return Err(FaultError::NotUndone { node: scene.node(), seen, after: START });
+            }
+            before = Some(seen);
+            sleep(LOOK).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::fault::record::tests::{every_component_fault, target};
+    use crate::fault::{Undo, inject, plan, undo};
+    use crate::timeline::FaultPhase;
+
+    fn plans() -> [Undo; 3] {
+        every_component_fault(Component::Scheduler).map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+    }
+
+    /// A node with a kubelet that starts the scheduler where its manifest is, and the answers to our scripts. Its state is `process`
+    /// (`pid start state`), `manifest`, `met`.
+    fn node() -> FakeEngine {
+        let engine = FakeEngine::start();
+        engine.worker(|c| c.inside.extend([("process", "7 70 S"), ("manifest", "")].map(|(k, v)| (k.to_owned(), v.to_owned()))));
+        engine.with(|state| {
+            state.script = Box::new(|node, argv| {
+                let (text, inside) = (argv.join(" "), &mut node.inside);
+                let armed = inside.contains_key("armed");
+                let process = inside.get("process").cloned();
+                match () {
+                    () if text.contains("exec systemd-run") => drop(inside.insert("armed".into(), String::new())),
+                    () if text.contains("echo end") => return (0, looked(inside)),
+                    () if text.contains("exit 75") && !armed => return (75, String::new()),
+                    () if text.contains("found >/run/outage-r-0.met; mkdir") => {
+                        inside.insert("met".into(), process.unwrap_or_default());
+                        inside.retain(|key, _| key != "process" && key != "manifest");
+                    }
+                    () if text.contains("kill -KILL") => {
+                        inside.insert("met".into(), process.unwrap_or_default());
+                        inside.insert("process".into(), "8 80 S".into());
+                    }
+                    () if text.contains("kill -STOP") => drop(inside.insert("process".into(), "7 70 T".into())),
+                    () if text.contains("systemctl stop outage-r-0.timer") => healed(inside, &text),
+                    () if text.starts_with("rm -f /run/outage-r-0.met") => drop(inside.remove("met")),
+                    () => {}
+                }
+                (0, String::new())
+            });
+        });
+        engine
+    }
+
+    type Inside = std::collections::BTreeMap<String, String>;
+
+    fn looked(inside: &Inside) -> String {
+        let line = |key: &str, word: &str| inside.get(key).map_or(String::new(), |process| format!("{word} {process}\n"));
+        format!("{}{}end", line("met", "met"), line("process", "now"))
+    }
+
+    fn healed(inside: &mut Inside, text: &str) {
+        inside.remove("armed");
+        if text.contains("mv ") && inside.insert("manifest".into(), String::new()).is_none() {
+            inside.insert("process".into(), "9 90 S".into());
+        }
+        if text.contains("kill -CONT") {
+            inside.insert("process".into(), "7 70 S".into());
+        }
+    }
+
+    async fn said(engine: &FakeEngine, plan: &Undo, back: bool) -> Result<Vec<(FaultPhase, String)>, FaultError> {
+        let (docker, mut said) = (engine.connect().await, Vec::new());
+        let mut progress = |phase, seen| said.push((phase, seen));
+        let result = if back { undo(plan, &docker, &mut progress).await } else { inject(plan, &docker, &mut progress).await };
+        result.map(|()| said)
+    }
+
+    #[tokio::test]
+    async fn each_is_done_confirmed_and_undone_twice() {
+        let effects =
+            ["no kube-scheduler runs", "the process of kube-scheduler is gone", "the process of kube-scheduler is frozen"];
+        for ((plan, effect), pid) in plans().iter().zip(effects).zip([9, 8, 7]) {
+            let engine = node();
+            let told = said(&engine, plan, false).await.unwrap();
+            let phases: Vec<FaultPhase> = told.iter().map(|(phase, _)| *phase).collect();
+            assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
+            assert_eq!(told[2].1, effect);
+            for _ in 0..2 {
+                let told = said(&engine, plan, true).await.unwrap();
+                assert_eq!(told[1], (FaultPhase::Undone, format!("kube-scheduler runs as process {pid}")));
+                assert!(engine.worker(|c| !c.inside.contains_key("armed") && !c.inside.contains_key("met")));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_run_or_is_frozen_is_no_target() {
+        for (process, why) in [("", "no kube-scheduler runs there"), ("7 70 T", "its kube-scheduler is frozen already")] {
+            for plan in plans() {
+                let engine = node();
+                engine.worker(|c| {
+                    if process.is_empty() { c.inside.remove("process") } else { c.inside.insert("process".into(), process.into()) }
+                });
+                let error = said(&engine, &plan, false).await.unwrap_err();
+                assert_eq!(error.to_string(), format!("harm node c-worker: {why}"));
+                assert!(engine.worker(|c| !c.inside.contains_key("armed")));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_undo_waits_for_a_new_process_after_a_stop_that_was_cut() {
+        let engine = node();
+        let [stop, ..] = plans();
+        // The old process has been told to end and has not yet: it proves nothing.
+        engine.worker(|c| c.inside.insert("met".into(), "7 70 S".into()));
+        let (result, ()) = tokio::join!(said(&engine, &stop, true), async {
+            sleep(Duration::from_millis(600)).await;
+            engine.worker(|c| c.inside.insert("process".into(), "12 120 S".into()));
+        });
+        assert_eq!(result.unwrap()[1].1, "kube-scheduler runs as process 12");
+    }
+
+    #[tokio::test]
+    async fn a_manifest_on_a_node_that_is_down_is_still_owed() {
+        let engine = node();
+        engine.worker(|c| c.running = false);
+        let [stop, kill, pause] = plans();
+        assert!(matches!(said(&engine, &stop, true).await, Err(FaultError::NotUndone { .. })));
+        for other in [kill, pause] {
+            said(&engine, &other, true).await.unwrap();
+        }
+    }
+
+    /// The function as a shell runs it, on a process of this test's own.
+    #[test]
+    fn a_process_is_found_by_its_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("kube-controller-manager");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
+        let find = |component| {
+            let script = format!("{}\nfound", Part::of(component, "m").finding());
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let mine = format!("{} ", child.id());
+        let end = std::time::Instant::now() + Duration::from_secs(5);
+        while !find(Component::ControllerManager).lines().any(|line| line.starts_with(&mine)) && std::time::Instant::now() < end {}
+        let found = find(Component::ControllerManager);
+        let others = find(Component::Scheduler);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found.lines().any(|line| line.starts_with(&mine) && line.split(' ').count() == 3), "{found}");
+        assert!(!others.lines().any(|line| line.starts_with(&mine)), "{others}");
+    }
+}

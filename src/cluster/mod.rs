@@ -1,5 +1,6 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
 
+mod canary;
 mod configz;
 mod connect;
 mod error;
@@ -19,6 +20,7 @@ mod query;
 mod readiness;
 mod workload;
 
+pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
 pub use connect::Cluster;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;

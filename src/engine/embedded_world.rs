@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canaries;
 use super::ledger::{Access, Obligation};
 use super::placement::Place;
 use super::recover::NAMESPACE_REMOVAL;
@@ -44,7 +45,8 @@ pub const ENGINE: &str = "embedded";
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
     let pods = experiment.probes.iter().find(|probe| matches!(probe.from, From::Pod { .. }));
-    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))
+    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))?;
+    canaries::refuse_unmodelled(experiment)
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
@@ -53,9 +55,9 @@ pub fn with_reachable_ports(experiment: &Experiment, workload: &Manifest, embedd
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Target::Service { port: Some(port), name } => *port = embedded.port(*port, &service_ports(workload, name)),
-            Target::Pod { port, labels } => *port = embedded.port(*port, &pod_ports(workload, labels)),
-            Target::Service { port: None, .. } | Target::Address { .. } => {}
+            Some(Target::Service { port: Some(port), name }) => *port = embedded.port(*port, &service_ports(workload, name)),
+            Some(Target::Pod { port, labels }) => *port = embedded.port(*port, &pod_ports(workload, labels)),
+            Some(Target::Service { port: None, .. } | Target::Address { .. }) | None => {}
         }
     }
     experiment
@@ -147,7 +149,7 @@ impl World for EmbeddedWorld<'_> {
 
     fn workload_obligation(&self) -> Option<Obligation> {
         let namespace = || Obligation::Namespace { name: self.tenant.namespace.clone(), access: Access::Embedded };
-        (!self.tenant.workload.is_empty()).then(namespace)
+        self.tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
@@ -163,7 +165,11 @@ impl World for EmbeddedWorld<'_> {
     }
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
-        self.tenant.start_probes(at_risk, async |party| start(party, out.clone())).await
+        self.tenant.start_probes(at_risk, out.clone(), async |party| start(party, out.clone())).await
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

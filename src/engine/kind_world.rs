@@ -104,7 +104,7 @@ impl World for KindWorld<'_> {
     fn workload_obligation(&self) -> Option<Obligation> {
         let tenant = &self.tenant;
         let namespace = || Obligation::Namespace { name: tenant.namespace.clone(), access: self.access.clone() };
-        (!tenant.workload.is_empty()).then(namespace)
+        tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
@@ -121,8 +121,12 @@ impl World for KindWorld<'_> {
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
         let (containers, binary, run) = (&self.containers, &self.binary, self.tenant.run);
-        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out };
-        self.tenant.start_probes(at_risk, async |party| deployment.start(party).await).await
+        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
+        self.tenant.start_probes(at_risk, out, async |party| deployment.start(party).await).await
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

@@ -8,6 +8,7 @@
 
 pub mod abort;
 pub mod blast_radius;
+pub mod canaries;
 pub mod clock;
 pub mod embedded_folder;
 pub mod embedded_ground;

@@ -66,11 +66,12 @@ impl Placement<'_> {
     /// Where a probe runs, and what it asks.
     pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), Trouble> {
         let place = self.place(probe).await?;
-        let destination = self.destination(probe, &place).await?;
+        let target = probe.ask.target().ok_or_else(|| Trouble::failed(format!("no prober can ask what {} asks", probe.name)))?;
+        let destination = self.destination(probe, target, &place).await?;
         let header = ProbeHeader {
             name: probe.name.clone(),
             protocol: protocol(&probe.ask).into(),
-            target: describe(&probe.ask, &destination),
+            target: describe(&probe.ask, target, &destination),
             service: probe.ask.service().map(str::to_owned),
             from: place.describe(),
             from_node: place.node().map(str::to_owned),
@@ -116,8 +117,8 @@ impl Placement<'_> {
         })
     }
 
-    async fn destination(&self, probe: &Probe, place: &Place) -> Result<Destination, Trouble> {
-        match probe.ask.target() {
+    async fn destination(&self, probe: &Probe, target: &Target, place: &Place) -> Result<Destination, Trouble> {
+        match target {
             Target::Address { host, port, .. } => Ok(address(host, *port)),
             Target::Service { name, port } => self.service(probe, place, name, *port).await,
             Target::Pod { labels, port } => {
@@ -172,6 +173,7 @@ fn protocol(ask: &Ask) -> &'static str {
     match ask {
         Ask::Http { .. } => "http",
         Ask::Tcp { .. } => "tcp",
+        Ask::Canary(_) => ProbeHeader::CANARY,
     }
 }
 
@@ -196,11 +198,11 @@ fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bo
     }
 }
 
-fn describe(ask: &Ask, destination: &Destination) -> String {
-    let (host, port, tls) = host_and_port(ask.target(), destination);
+fn describe(ask: &Ask, target: &Target, destination: &Destination) -> String {
+    let (host, port, tls) = host_and_port(target, destination);
     let asked = match ask {
         Ask::Http { path, .. } => format!("{}://{}{path}", if tls { "https" } else { "http" }, with_port(&host, port, tls)),
-        Ask::Tcp { .. } => format!("tcp {host}:{port}"),
+        _ => format!("tcp {host}:{port}"),
     };
     match destination {
         Destination::Address(address) if !asked.contains(&address.ip().to_string()) => format!("{asked} ({address})"),
@@ -241,7 +243,7 @@ mod tests {
     fn a_service_is_shown_with_its_name_and_address() {
         let destination = address("10.96.3.4", 80);
         let ask = http(Target::Service { name: "web".into(), port: None });
-        assert_eq!(describe(&ask, &destination), "http://web/x (10.96.3.4:80)");
+        assert_eq!(describe(&ask, ask.target().unwrap(), &destination), "http://web/x (10.96.3.4:80)");
         let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
         assert_eq!(question.host, "web");
         assert_eq!(question.tls, None);
@@ -251,7 +253,7 @@ mod tests {
     fn a_url_keeps_its_name_port_and_certificate() {
         let destination = address("example.test", 8443);
         let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
-        assert_eq!(describe(&ask, &destination), "https://example.test:8443/x");
+        assert_eq!(describe(&ask, ask.target().unwrap(), &destination), "https://example.test:8443/x");
         let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
         assert_eq!(question.host, "example.test:8443");
         assert_eq!(question.tls.unwrap().server_name, "example.test");

@@ -44,7 +44,7 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
 
 /// Probes that could not be read may ask one, too.
 fn asks_a_service(check: &Check) -> bool {
-    check.draft.probes.iter().any(|probe| probe.as_ref().is_none_or(|probe| matches!(probe.ask.target(), Target::Service { .. })))
+    check.draft.probes.iter().any(|probe| probe.as_ref().is_none_or(|probe| probe.ask.service().is_some()))
 }
 
 /// The names as the file has them: a probe that has another mistake is there all the same.
@@ -100,12 +100,12 @@ impl World<'_> {
         let protocol = if matches!(probe.ask, crate::experiment::schema::Ask::Http { .. }) { "http" } else { "tcp" };
         let place = format!("spec.probes[{index}].{protocol}");
         match probe.ask.target() {
-            Target::Service { name, port } => {
+            Some(Target::Service { name, port }) => {
                 self.service(check, &format!("{place}.service"), name);
                 self.port(check, &place, name, *port);
             }
-            Target::Pod { labels, .. } => self.pods(check, &format!("{place}.pod.labels"), labels),
-            Target::Address { .. } => {}
+            Some(Target::Pod { labels, .. }) => self.pods(check, &format!("{place}.pod.labels"), labels),
+            Some(Target::Address { .. }) | None => {}
         }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);

@@ -1,5 +1,6 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
 
+mod canary;
 pub mod cluster;
 pub mod duration;
 pub mod expect;

@@ -16,6 +16,7 @@ const EVERYTHING: &[&str] = &[
     "fault",
     "lint",
     "model",
+    "observe",
     "prediction",
     "probe",
     "report",
@@ -41,8 +42,9 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("cluster", &["docker", "timeline"]),
         ("fault", &["docker", "experiment", "timeline"]),
         ("probe", &["timeline"]),
+        ("observe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
-        ("agent", &["probe", "docker", "timeline"]),
+        ("agent", &["probe", "observe", "docker", "timeline"]),
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
         ("embedded", &["model", "stats", "timeline"]),

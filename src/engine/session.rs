@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::abort::Abort;
+use super::each_server;
 use super::embedded_ground::EmbeddedNodes;
 use super::embedded_world::{self, EmbeddedWorld};
 use super::kind_ground::KindNodes;
@@ -100,7 +101,8 @@ impl Session<'_> {
 
 impl Once<'_> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
-        let experiment = &self.session.parsed.experiment;
+        let experiment = &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
+        each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
         let tools = Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: Some(self.ground.cluster.clone()) };
         let id = self.id.clone();
         let world = KindWorld {

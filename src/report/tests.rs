@@ -47,7 +47,7 @@ fn experiment() -> Experiment {
         }],
         expect: vec![
             Expectation::Detection { within: Bound::Fixed(seconds(7)) },
-            Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(seconds(8)) },
+            Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
             Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
         blast_radius: BlastRadius::default(),
@@ -397,7 +397,7 @@ fn predicted_bounds_are_judged() {
     experiment.expect = vec![
         Expectation::Detection { within },
         Expectation::EndpointRemoval { service: None, within },
-        Expectation::ErrorWindow { probe: "web".into(), at_most: within },
+        Expectation::ErrorWindow { probe: "web".into(), at_most: Some(within), at_least: None },
         Expectation::Recovery { within },
     ];
     let judged = Judged::new(article(), experiment.clone());

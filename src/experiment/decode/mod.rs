@@ -1,6 +1,7 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
 
-pub mod cluster;
+pub mod asking;
+mod cluster;
 pub mod duration;
 pub mod expect;
 pub mod fields;

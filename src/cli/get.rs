@@ -52,7 +52,7 @@ struct Listed {
 
 fn experiments() -> Vec<Listed> {
     let parsed = experiment::built_in_names().into_iter().filter_map(|name| experiment::parse(experiment::load(name).ok()?).ok());
-    parsed.map(|p| Listed { name: p.experiment.name, question: p.experiment.question.unwrap_or_default() }).collect()
+    parsed.map(|p| Listed { name: p.file_name().into(), question: p.experiment.question.unwrap_or_default() }).collect()
 }
 
 fn list_of(experiments: &[Listed], form: ListForm) -> String {

@@ -162,6 +162,12 @@ impl ClusterError {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
     }
 
+    /// Whether it may be over in a moment, also where nobody changes anything: the server can't be asked, has no etcd, or has just started
+    /// (until it has read the roles it forbids everything to everybody).
+    pub fn may_pass(&self) -> bool {
+        self.is_unreachable() || matches!(self, Self::Forbidden { .. } | Self::Api { code: 429 | 500..=599, .. })
+    }
+
     /// Sorts out what kube says.
     pub(super) fn from_kube(what: impl Into<String>, server: &str, error: kube::Error) -> Self {
         let (what, server) = (what.into(), server.to_owned());
@@ -245,6 +251,8 @@ mod tests {
         };
         assert!(matches!(of(401, "Unauthorized"), ClusterError::Unauthorized { .. }));
         assert!(matches!(of(403, "Forbidden"), ClusterError::Forbidden { .. }));
+        assert!([403, 429, 500, 503].iter().all(|code| of(*code, "").may_pass()));
+        assert!([401, 404, 422].iter().all(|code| !of(*code, "").may_pass()));
         assert!(of(404, "NotFound").is_not_found());
         assert!(matches!(of(409, "AlreadyExists"), ClusterError::AlreadyExists { .. }));
         assert!(matches!(of(409, "Conflict"), ClusterError::Api { code: 409, .. }));

@@ -56,29 +56,41 @@ impl Cluster {
 
     /// Deletes the namespace of a run, given by its full id, and waits until it is gone. One that is not there is no error, and one
     /// without this run's labels is never touched: it is somebody else's, and nothing of this run is left. Pods on nodes that are not
-    /// Ready are deleted by force. An API server that does not answer is asked again. Errors when something is left after `within`;
-    /// with what kept it from being asked (see [`ClusterError::is_unreachable`]) when the API server does not answer at that time.
+    /// Ready are deleted by force. An API server that does not answer, or not as it should, is asked again (see [`ClusterError::may_pass`]). Errors when
+    /// something is left after `within`; with what kept it from being asked when the API server does not answer at that time.
     ///
     /// May be dropped and called again.
     pub async fn remove_namespace(&self, namespace: &str, run: &str, within: Duration) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
         let began = Instant::now();
         loop {
-            let found = self.call(format!("remove the namespace {namespace}"), api.get_opt(namespace)).await;
-            let left = match found {
+            let left = match self.push_namespace(&api, namespace, run, began.elapsed() >= FORCE_AFTER).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(found)) if !is_of(&found, run) => return Ok(()),
-                Ok(Some(found)) => {
-                    self.end_namespace(&api, &found, began.elapsed() >= FORCE_AFTER).await?;
-                    ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why: why_left(&found) }
-                }
-                Err(error) if error.is_unreachable() => error,
+                Ok(Some(why)) => ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why },
+                Err(error) if error.may_pass() => error,
                 Err(error) => return Err(error),
             };
             if began.elapsed() >= within {
                 return Err(left);
             }
             sleep(POLL).await;
+        }
+    }
+
+    /// Looks for the namespace of a run and pushes it towards its end; why it is still there, or `None` when nothing of the run is.
+    async fn push_namespace(
+        &self,
+        api: &Api<Namespace>,
+        name: &str,
+        run: &str,
+        force: bool,
+    ) -> Result<Option<String>, ClusterError> {
+        match self.call(format!("remove the namespace {name}"), api.get_opt(name)).await? {
+            Some(found) if is_of(&found, run) => {
+                self.end_namespace(api, &found, force).await?;
+                Ok(Some(why_left(&found)))
+            }
+            _ => Ok(None),
         }
     }
 

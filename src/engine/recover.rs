@@ -8,13 +8,16 @@ use super::rollback::NotUndone;
 use super::trouble::Trouble;
 use super::world::Progress;
 use crate::agent;
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
 use crate::fault;
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(super) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
+/// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
+const API_PATIENCE: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The tools that undoing needs. What is absent is only missed when it is needed.
 pub struct Tools {
@@ -79,7 +82,7 @@ impl Tools {
         }
         let cluster = match &self.cluster {
             Some(cluster) => cluster.clone(),
-            None => self.reach(access).await?,
+            None => self.reach_patiently(access).await?,
         };
         match cluster.remove_namespace(name, run, NAMESPACE_REMOVAL).await {
             Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
@@ -87,19 +90,28 @@ impl Tools {
         }
     }
 
-    async fn reach(&self, access: &Access) -> Result<Cluster, Trouble> {
-        match access {
-            Access::Context { kubeconfig, context, .. } => {
-                Cluster::from_files(kubeconfig, Some(context)).await.map_err(Trouble::failed_by)
+    async fn reach_patiently(&self, access: &Access) -> Result<Cluster, Trouble> {
+        let until = tokio::time::Instant::now() + API_PATIENCE;
+        loop {
+            match self.reach(access).await? {
+                Err(error) if error.may_pass() && tokio::time::Instant::now() < until => tokio::time::sleep(RETRY).await,
+                reached => return reached.map_err(Trouble::failed_by),
             }
+        }
+    }
+
+    /// The outer error says that there is no way to the cluster, the inner one what its API server answered.
+    async fn reach(&self, access: &Access) -> Result<Result<Cluster, ClusterError>, Trouble> {
+        match access {
+            Access::Context { kubeconfig, context, .. } => Ok(Cluster::from_files(kubeconfig, Some(context)).await),
             Access::Kind { cluster } => self.kind_access(cluster).await,
             Access::Embedded => Err(Trouble::failed("the embedded cluster is gone")),
         }
     }
 
-    async fn kind_access(&self, cluster: &str) -> Result<Cluster, Trouble> {
+    async fn kind_access(&self, cluster: &str) -> Result<Result<Cluster, ClusterError>, Trouble> {
         let text = self.kind()?.kubeconfig(cluster).await.map_err(Trouble::failed_by)?;
-        Cluster::from_kubeconfig(&text).await.map_err(Trouble::failed_by)
+        Ok(Cluster::from_kubeconfig(&text).await)
     }
 
     async fn cluster_is_gone(&self, access: &Access) -> bool {
@@ -119,7 +131,7 @@ impl Tools {
     async fn is_whole(&self, name: &str) -> bool {
         let Ok(containers) = self.docker.kind_nodes(name).await else { return false };
         let nodes = containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer).count();
-        let Ok(cluster) = self.kind_access(name).await else { return false };
+        let Ok(Ok(cluster)) = self.kind_access(name).await else { return false };
         let ready = cluster.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.ready == Ready::True).count());
         nodes > 0 && ready == nodes
     }

@@ -19,6 +19,7 @@ pub fn experiment() -> Experiment {
     Experiment {
         name: "simulated".into(),
         question: None,
+        claims: Vec::new(),
         cluster: Cluster::Context,
         workload: Vec::new(),
         workload_timeout: Duration::from_secs(60),

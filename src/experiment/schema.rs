@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::asking::{ApiServer, ApiVerb, DnsName};
+use super::claim::Claim;
 use crate::timeline::{Component, NodeRole};
 
 /// The `apiVersion` of every experiment.
@@ -22,6 +23,9 @@ pub struct Experiment {
     pub name: String,
     /// What it asks, in a sentence. Default: none.
     pub question: Option<String>,
+    /// Claims that the verdict decides. Default: none.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
     /// What it runs on.
     pub cluster: Cluster,
     /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of the run's own. Default: none.

@@ -35,6 +35,7 @@ fn experiment() -> Experiment {
     Experiment {
         name: "worker-stop-fast".into(),
         question: Some("How long do clients of a Service see errors after a worker dies?".into()),
+        claims: Vec::new(),
         cluster: Cluster::Kind { config: PathBuf::from("../kind-configs/fast-detection.yaml"), tuning: None },
         workload: vec![PathBuf::from("workloads/web.yaml")],
         workload_timeout: seconds(120),

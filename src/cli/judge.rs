@@ -11,6 +11,7 @@ use crate::analysis::{self, Findings};
 use crate::experiment::Experiment;
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
+use crate::report::suite::Part;
 use crate::report::{Style, Summary, View, describe, ground, json, jsonl, junit, log, terminal};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
@@ -70,7 +71,7 @@ pub fn print(runs: &[Judged], form: Form, env: &Env) {
         }
         Form::Json => super::print(&structured(&views, json::render, json::pretty)),
         Form::Yaml => super::print(&structured(&views, json::render_yaml, json::yaml)),
-        Form::Junit => super::print(&junit::render(&views)),
+        Form::Junit => super::print(&junit::render(&Part::of_runs(views))),
         Form::Log => runs.iter().for_each(|run| super::print(&log_of(run))),
         Form::Jsonl => attempts(runs),
     }

@@ -23,6 +23,7 @@ pub mod placement;
 pub mod provision;
 pub mod recorder;
 pub mod recover;
+pub mod restore;
 pub mod rollback;
 pub mod run;
 pub mod seed;

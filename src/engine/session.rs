@@ -118,6 +118,8 @@ impl Once<'_> {
             binary: nodes.binary.clone(),
             tools,
             engine_events: None,
+            observers: None,
+            records: None,
         };
         let arm = |dead_man| arm(self.session.site, self.ground, &id, &nodes.engine, dead_man);
         self.carry_out(world, experiment, &nodes.engine, &arm).await

@@ -13,6 +13,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leases;
 mod manifest;
 mod names;
 mod namespace;

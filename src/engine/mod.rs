@@ -26,6 +26,7 @@ mod placement;
 pub mod provision;
 pub mod recorder;
 pub mod recover;
+pub mod restore;
 pub mod rollback;
 pub mod run;
 pub mod seed;

@@ -18,7 +18,7 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::experiment::{Experiment, Fault, From, Target};
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
 use crate::timeline::{FaultPhase, Record};
 
 /// An embedded cluster.
@@ -44,8 +44,17 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let pods = experiment.probes.iter().find(|probe| matches!(probe.from, From::Pod { .. }));
-    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))?;
+    for probe in &experiment.probes {
+        match (&probe.from, &probe.ask) {
+            (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
+            (_, Ask::Dns { .. }) => return Err(not_modelled(&probe.name, "asks DNS", "has none", "")),
+            (_, Ask::Api { server: ApiServer::Each, .. }) => {
+                let hint = "`server: balancer` asks it; ";
+                return Err(not_modelled(&probe.name, "asks each API server", "has one, at one address", hint));
+            }
+            _ => {}
+        }
+    }
     canaries::refuse_unmodelled(experiment)
 }
 
@@ -129,6 +138,12 @@ fn start(party: Party, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle
             agent::local::start_from(address, party.probes, party.control, out).map_err(Trouble::failed_by)
         }
     }
+}
+
+/// A probe of something that the model has not.
+fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> Trouble {
+    Trouble::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
+        .hint(format!("{hint}--cluster kind runs the experiment as it is in a kind cluster"))
 }
 
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.

@@ -50,6 +50,16 @@ impl Place {
     }
 }
 
+/// What a probe asks, resolved.
+pub(super) struct Asked {
+    /// In words.
+    pub(super) target: String,
+    /// Whom.
+    pub(super) destination: Destination,
+    /// What.
+    pub(super) question: Question,
+}
+
 /// Resolves probes in the run's namespace.
 pub struct Placement<'a> {
     /// The cluster.
@@ -66,19 +76,17 @@ impl Placement<'_> {
     /// Where a probe runs, and what it asks.
     pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), Trouble> {
         let place = self.place(probe).await?;
-        let target = probe.ask.target().ok_or_else(|| Trouble::failed(format!("no prober can ask what {} asks", probe.name)))?;
-        let destination = self.destination(probe, target, &place).await?;
+        let Asked { target, destination, question } = self.asked(probe, &place).await?;
         let header = ProbeHeader {
             name: probe.name.clone(),
-            protocol: protocol(&probe.ask).into(),
-            target: describe(&probe.ask, target, &destination),
+            protocol: probe.ask.kind().into(),
+            target,
             service: probe.ask.service().map(str::to_owned),
             from: place.describe(),
             from_node: place.node().map(str::to_owned),
             reused: probe.connection == Connection::Reused,
             control: false,
         };
-        let question = question(&probe.ask, &destination);
         let spec = ProbeSpec {
             header,
             destination,
@@ -117,7 +125,19 @@ impl Placement<'_> {
         })
     }
 
-    async fn destination(&self, probe: &Probe, target: &Target, place: &Place) -> Result<Destination, Trouble> {
+    async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, Trouble> {
+        let target = match &probe.ask {
+            Ask::Api { verb, server } => return self.api(probe, *verb, server),
+            Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
+            Ask::Http { target, .. } | Ask::Tcp { target } => target,
+            Ask::Canary(_) => return Err(Trouble::failed(format!("no prober can ask what {} asks", probe.name))),
+        };
+        let destination = self.destination(probe, place, target).await?;
+        let (target, question) = (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));
+        Ok(Asked { target, destination, question })
+    }
+
+    async fn destination(&self, probe: &Probe, place: &Place, target: &Target) -> Result<Destination, Trouble> {
         match target {
             Target::Address { host, port, .. } => Ok(address(host, *port)),
             Target::Service { name, port } => self.service(probe, place, name, *port).await,
@@ -162,18 +182,10 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
 }
 
 /// An address, or a name to be resolved.
-fn address(host: &str, port: u16) -> Destination {
+pub(super) fn address(host: &str, port: u16) -> Destination {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => Destination::Address(SocketAddr::new(ip, port)),
         Err(_) => Destination::Name { host: host.to_owned(), port },
-    }
-}
-
-fn protocol(ask: &Ask) -> &'static str {
-    match ask {
-        Ask::Http { .. } => "http",
-        Ask::Tcp { .. } => "tcp",
-        Ask::Canary(_) => ProbeHeader::CANARY,
     }
 }
 
@@ -187,6 +199,7 @@ fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bo
     let port = match destination {
         Destination::Address(address) => address.port(),
         Destination::Name { port, .. } => *port,
+        Destination::Resolver => 0,
     };
     match target {
         Target::Service { name, .. } => (name.clone(), port, false),
@@ -194,6 +207,7 @@ fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bo
         Target::Pod { .. } => match destination {
             Destination::Address(address) => (address.ip().to_string(), port, false),
             Destination::Name { host, .. } => (host.clone(), port, false),
+            Destination::Resolver => (String::new(), port, false),
         },
     }
 }
@@ -213,13 +227,13 @@ fn describe(ask: &Ask, target: &Target, destination: &Destination) -> String {
 fn question(ask: &Ask, destination: &Destination) -> Question {
     let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else { return Question::Tcp };
     let (host, port, tls) = host_and_port(target, destination);
+    let server_name = host.trim_matches(['[', ']']).to_owned();
     Question::Http(HttpQuestion {
-        host: with_port(&host, port, tls),
-        path: path.clone(),
         headers: headers.clone().into_iter().collect(),
         success: (success.from, success.to),
         backend_header: backend_header.clone(),
-        tls: tls.then(|| TlsQuestion { insecure: *insecure, server_name: host.trim_matches(['[', ']']).to_owned() }),
+        tls: tls.then_some(TlsQuestion { insecure: *insecure, server_name, roots: None, identity: None }),
+        ..HttpQuestion::get(with_port(&host, port, tls), path.clone())
     })
 }
 

@@ -14,7 +14,7 @@ use super::world::Readiness;
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Workload};
-use crate::experiment::Experiment;
+use crate::experiment::{Ask, Experiment};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::{ProbeHeader, Record};
 use crate::watch::{self, Watches};
@@ -84,9 +84,22 @@ impl Tenant<'_> {
         }
     }
 
-    /// Makes the workload.
+    /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask about.
+    pub fn needs_namespace(&self) -> bool {
+        let keeps_canaries = self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
+        !self.workload.is_empty() || self.asks_api_servers() || keeps_canaries
+    }
+
+    fn asks_api_servers(&self) -> bool {
+        self.experiment.probes.iter().any(|probe| matches!(probe.ask, Ask::Api { .. }))
+    }
+
+    /// Makes the workload, and what probes of the API server read and write.
     pub async fn create_workload(&self) -> Result<(), Trouble> {
         self.cluster.create_namespace(&self.namespace, self.run).await.map_err(Trouble::failed_by)?;
+        if self.asks_api_servers() {
+            self.cluster.create_canary_object(&self.namespace).await.map_err(Trouble::failed_by)?;
+        }
         self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
     }
 
@@ -94,11 +107,6 @@ impl Tenant<'_> {
     pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
         let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
-    }
-
-    /// Whether the run needs a namespace of its own.
-    pub fn needs_namespace(&self) -> bool {
-        !self.workload.is_empty() || self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some())
     }
 
     /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.
@@ -146,9 +154,7 @@ impl Tenant<'_> {
 
     /// Waits for the last outcomes of those attempts that take long.
     pub async fn finish_probes(&mut self) {
-        for canary in &mut self.running.canaries {
-            canary.finish().await;
-        }
+        futures_util::future::join_all(self.running.canaries.iter_mut().map(CanaryHandle::finish)).await;
     }
 
     /// Ends all probes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::asking::{ApiServer, ApiVerb, DnsName};
 use super::claim::Claim;
 use crate::timeline::{Component, NodeRole};
 
@@ -114,6 +115,20 @@ pub enum Ask {
         /// Whom.
         target: Target,
     },
+    /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
+    Api {
+        /// What.
+        verb: ApiVerb,
+        /// Which one. Default: the balancer.
+        server: ApiServer,
+    },
+    /// The cluster's DNS. Success: an address.
+    Dns {
+        /// Whose address.
+        name: DnsName,
+        /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
+        cached: bool,
+    },
     /// Something that the control plane is asked to do, in the run's namespace. Success: it is done.
     Canary(Canary),
 }
@@ -142,11 +157,22 @@ impl Canary {
 }
 
 impl Ask {
-    /// Whom it asks; `None`: the control plane.
+    /// Its name in an experiment.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Ask::Http { .. } => "http",
+            Ask::Tcp { .. } => "tcp",
+            Ask::Api { .. } => "api",
+            Ask::Dns { .. } => "dns",
+            Ask::Canary(_) => "canary",
+        }
+    }
+
+    /// Whom it asks; `None`: the control plane, or DNS.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
-            Ask::Canary(_) => None,
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
@@ -154,7 +180,7 @@ impl Ask {
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
-            Ask::Canary(_) => None,
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
@@ -478,12 +504,15 @@ pub enum Expectation {
         /// At most so long after the fault was requested.
         within: Bound,
     },
-    /// The errors that a probe's clients saw between the fault and its undo, from the first to the last.
+    /// The errors that a probe's clients saw between the fault and its undo, from the first to the last. One of the bounds at least.
     ErrorWindow {
         /// The probe.
         probe: String,
         /// At most so long (judged on the window's upper end).
-        at_most: Bound,
+        at_most: Option<Bound>,
+        /// At least so long (judged on the window's lower end).
+        #[serde(default)]
+        at_least: Option<Duration>,
     },
     /// The share of a probe's attempts that failed, over the whole of fault and recovery.
     FailedShare {
@@ -494,6 +523,11 @@ pub enum Expectation {
     },
     /// No attempt failed.
     NoErrors {
+        /// The probe.
+        probe: String,
+    },
+    /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
+    NoSuccess {
         /// The probe.
         probe: String,
     },

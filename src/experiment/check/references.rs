@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Check;
 use super::objects::Objects;
+use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
-use crate::experiment::schema::{Condition, Expectation, From, Probe, Step, Target};
+use crate::experiment::schema::{Ask, Condition, Expectation, From, Probe, Step, Target};
 use crate::experiment::suggest;
 
 pub fn check(check: &Check, files: &Files, objects: &Objects) {
@@ -83,6 +84,7 @@ fn probe_references(check: &Check) {
             Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             Expectation::NoErrors { probe } => ("noErrors", probe),
+            Expectation::NoSuccess { probe } => ("noSuccess", probe),
             _ => continue,
         };
         reference(format!("spec.expect[{index}].{kind}.probe"), name);
@@ -97,8 +99,10 @@ struct World<'a> {
 
 impl World<'_> {
     fn probe(&self, check: &Check, index: usize, probe: &Probe) {
-        let protocol = if matches!(probe.ask, crate::experiment::schema::Ask::Http { .. }) { "http" } else { "tcp" };
-        let place = format!("spec.probes[{index}].{protocol}");
+        let place = format!("spec.probes[{index}].{}", probe.ask.kind());
+        if let Ask::Dns { name: DnsName::Service(name), .. } = &probe.ask {
+            self.service(check, &format!("{place}.service"), name);
+        }
         match probe.ask.target() {
             Some(Target::Service { name, port }) => {
                 self.service(check, &format!("{place}.service"), name);

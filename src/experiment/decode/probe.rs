@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::asking;
 use super::canary;
 use super::duration::{RATES, Rates};
 use super::fields::{Cx, Fields};
@@ -39,9 +40,14 @@ const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 pub fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, node, "a probe")?;
     let name = fields.required("name", dns_label);
-    let ask = fields.one_of(&[("http", http), ("tcp", tcp), ("canary", canary::ask)]);
-    let usual = if fields.key("canary").is_some() { canary::usual(ask.as_ref()) } else { USUAL };
+    let ask = fields.one_of(&[("http", http), ("tcp", tcp), ("api", asking::api), ("dns", asking::dns), ("canary", canary::ask)]);
+    let of_api = matches!(ask, Some(Ask::Api { .. }));
+    let usual = if fields.key("canary").is_some() { canary::usual(ask.as_ref()) } else { Usual { host: of_api, ..USUAL } };
     let from = fields.or("from", usual.from(), from);
+    if let (true, Some(From::Node(_) | From::Pod { .. }), Some(key)) = (of_api, &from, fields.key("from")) {
+        let hint = "leave `from` out; `server: each` asks every API server at its own address";
+        cx.error_hint::<()>(key, "an `api` probe asks from this machine: its credentials stay here", hint);
+    }
     let connection = fields.or("connection", Connection::New, connection);
     let rate = fields.or("rate", usual.rate, |cx, node| rate(cx, node, usual.rates));
     let timeout = fields.or("timeout", usual.timeout, positive);
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_target_is_understood() {
-        let target = |yaml: &str| ask(yaml).target().unwrap().clone();
+        let target = |yaml: &str| ask(yaml).target().cloned().unwrap();
         let labels = || [("app".to_owned(), "web".to_owned())].into();
         assert_eq!(target("http: {service: web, port: 80}"), Target::Service { name: "web".into(), port: Some(80) });
         assert_eq!(target("http: {pod: {labels: {app: web}, port: 8080}, path: /x}"), Target::Pod { labels: labels(), port: 8080 });

@@ -327,9 +327,9 @@ pub struct LateFinding {
     /// How many of them came true before the run's end.
     pub came_true: u64,
     /// When the first of them did.
-    pub first: When,
+    pub first: Option<When>,
     /// When the last of them did.
-    pub last: When,
+    pub last: Option<When>,
 }
 
 impl ProbeFinding {

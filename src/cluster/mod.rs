@@ -24,8 +24,8 @@ mod readiness;
 mod workload;
 
 pub use access::{ApiAccess, ApiTls};
-pub use canary_object::CANARY_OBJECT;
 pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
+pub use canary_object::CANARY_OBJECT;
 pub use connect::Cluster;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;

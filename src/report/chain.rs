@@ -50,7 +50,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
             let goes_on = number > 0 && probe.windows[number - 1].open;
             of_window(window, goes_on, &asked, &mut lines);
         }
-        lines.extend(probe.late.iter().map(|late| caught_up(late, found, &asked.name)));
+        lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
     lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
@@ -183,11 +183,12 @@ impl Asked {
 }
 
 /// What a control plane that was back did of what had timed out.
-fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Line {
+fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
+    let last = late.last?;
     let undone = found.faults.iter().filter(|fault| fault.step == late.step).filter_map(|fault| fault.undone).max();
-    let after = undone.map_or(String::new(), |undone| format!(", {:.1} after the undo", late.last.latest - undone));
+    let after = undone.map_or(String::new(), |undone| format!(", {:.1} after the undo", last.latest - undone));
     let text = format!("{name}{} of {} that had timed out came true by themselves{after}", late.came_true, late.timed_out);
-    Line::of(late.last, "caught up", text)
+    Some(Line::of(last, "caught up", text))
 }
 
 /// `goes_on`: the window before it was still open when the undo was requested, which divides the two.

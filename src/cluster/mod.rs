@@ -11,6 +11,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leaders;
 mod manifest;
 mod names;
 mod namespace;

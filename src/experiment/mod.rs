@@ -9,6 +9,7 @@ mod builtin;
 mod check;
 mod decode;
 mod files;
+mod method;
 mod parsed;
 pub(crate) mod suggest;
 pub(crate) mod tree;
@@ -20,6 +21,7 @@ pub mod source;
 
 pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
+pub use method::Numbered;
 pub use parsed::{KindConfigFile, Parsed, WorkloadFile, parse};
 pub use schema::*;
 pub use source::{Source, built_in_names, load, load_all};

@@ -17,12 +17,13 @@ fn fault(fault: Fault, secs: u64, meanwhile: Vec<Step>) -> Step {
     Step::Fault { name: None, fault, hold: Duration::from_secs(secs), meanwhile }
 }
 
-pub(super) fn experiment() -> Experiment {
+pub fn experiment() -> Experiment {
     let target = NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
     let service = Target::Service { name: "web".into(), port: None };
     Experiment {
         name: "simulated".into(),
         question: None,
+        claims: Vec::new(),
         cluster: Cluster::Context,
         workload: Vec::new(),
         workload_timeout: Duration::from_secs(60),

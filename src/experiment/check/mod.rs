@@ -1,5 +1,6 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
+mod claims;
 mod harm;
 mod kind_config;
 mod method;
@@ -20,6 +21,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let objects = objects::read(cx, &files.workload);
     references::check(&check, files, &objects);
     method::check(&check);
+    claims::check(&check);
     harm::check(&check);
     timing::check(&check);
     if let Some(config) = &files.kind_config {

@@ -12,7 +12,9 @@ pub fn late(records: &[Record], span: &ProbeSpan, zero: Zero, segments: &[Segmen
         let Event::CameTrue { probe, slot } = &record.event else { continue };
         let sent = zero.at(span.due(*slot));
         let segment = segments.iter().rfind(|segment| segment.from <= sent);
-        let Some(step) = segment.filter(|_| *probe == span.probe.name).and_then(|segment| step_of(segment.period)) else { continue };
+        let Some(step) = segment.filter(|_| *probe == span.probe.name).and_then(|segment| step_of(segment.period)) else {
+            continue;
+        };
         let bracket = record.bracket();
         let at = When { earliest: zero.at(bracket.earliest), latest: zero.at(bracket.latest) };
         match found.iter_mut().find(|late| late.step == step) {
@@ -20,7 +22,9 @@ pub fn late(records: &[Record], span: &ProbeSpan, zero: Zero, segments: &[Segmen
                 late.came_true += 1;
                 late.last = late.last.later(at);
             }
-            None => found.push(LateFinding { step, timed_out: all_of(step, segments, timed_out), came_true: 1, first: at, last: at }),
+            None => {
+                found.push(LateFinding { step, timed_out: all_of(step, segments, timed_out), came_true: 1, first: at, last: at })
+            }
         }
     }
     found.sort_by_key(|late| late.step);

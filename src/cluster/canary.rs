@@ -184,7 +184,9 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Outcome {
                 io::ErrorKind::ConnectionRefused => Outcome::Refused,
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Outcome::Unreachable,
                 io::ErrorKind::TimedOut => Outcome::Timeout(Phase::Accepted),
-                _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Outcome::Tls(crate::timeline::TlsCause::Other),
+                _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                    Outcome::Tls(crate::timeline::TlsCause::Other)
+                }
                 _ => Outcome::Reset(Phase::Accepted),
             };
         }
@@ -226,7 +228,8 @@ mod tests {
                 let body = request.into_body().collect_bytes().await.unwrap_or_default();
                 log.lock().unwrap().push((line, serde_json::from_slice(&body).unwrap_or_default()));
                 let kind = if status < 300 { "Pod" } else { "Status" };
-                let answer = json!({"apiVersion": "v1", "kind": kind, "metadata": {"generation": 7}, "code": status, "message": "no"});
+                let answer =
+                    json!({"apiVersion": "v1", "kind": kind, "metadata": {"generation": 7}, "code": status, "message": "no"});
                 Ok(http::Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap())
             }
         });
@@ -241,7 +244,10 @@ mod tests {
         let asked = asked.lock().unwrap();
         assert_eq!(asked[0].0, "POST /api/v1/namespaces/n/pods");
         let pod = &asked[0].1;
-        assert_eq!((&pod["metadata"]["name"], &pod["metadata"]["labels"][CANARY_LABEL]), (&json!("outage-canary-p-3"), &json!("p")));
+        assert_eq!(
+            (&pod["metadata"]["name"], &pod["metadata"]["labels"][CANARY_LABEL]),
+            (&json!("outage-canary-p-3"), &json!("p"))
+        );
         assert_eq!(pod["spec"]["containers"][0]["imagePullPolicy"], "Never");
         assert_eq!(asked[1].0, "DELETE /api/v1/namespaces/n/pods/outage-canary-p-3");
         assert_eq!((perch.slot_of("outage-canary-p-3"), perch.slot_of("outage-canary-p2-3")), (Some(3), None));

@@ -14,6 +14,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leaders;
 mod leases;
 mod manifest;
 mod names;
@@ -24,8 +25,8 @@ mod readiness;
 mod workload;
 
 pub use access::{ApiAccess, ApiTls};
-pub use canary_object::CANARY_OBJECT;
 pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
+pub use canary_object::CANARY_OBJECT;
 pub use connect::Cluster;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;

@@ -26,8 +26,8 @@ use tokio::task::JoinSet;
 use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::{Event, Record};
 pub use canary::{Canaries, of_canary};
-use follow::{Ended, Follow};
 pub use follow::SILENCE;
+use follow::{Ended, Follow};
 
 /// The watches of a run. Dropping them ends them all.
 #[derive(Debug)]

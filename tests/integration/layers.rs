@@ -48,7 +48,10 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
         ("embedded", &["model", "stats", "timeline"]),
-        ("engine", &["agent", "canary", "cluster", "docker", "embedded", "experiment", "fault", "probe", "stats", "timeline", "watch"]),
+        (
+            "engine",
+            &["agent", "canary", "cluster", "docker", "embedded", "experiment", "fault", "probe", "stats", "timeline", "watch"],
+        ),
         ("cli", EVERYTHING),
     ])
 }

@@ -20,6 +20,8 @@ const FILES: &[(&str, &str)] = files![
     "experiments/kubelet-stop.yaml",
     "experiments/scheduler-down.yaml",
     "experiments/controller-manager-down.yaml",
+    "experiments/autoscaler-stalled.yaml",
+    "experiments/autoscaler-stalled-api-server-down.yaml",
     "experiments/api-server-down.yaml",
     "experiments/etcd-down.yaml",
     "experiments/workloads/web.yaml",

@@ -581,6 +581,9 @@ pub enum Expectation {
     NoSuccess {
         /// The probe.
         probe: String,
+        /// The step whose fault it is. Default: each fault.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
     },
     /// The steady state is back.
     Recovery {

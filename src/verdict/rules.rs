@@ -119,7 +119,10 @@ fn words(expectation: &Expectation) -> (String, String) {
         }
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
-        Expectation::NoSuccess { probe } => (format!("successes of {probe} in the fault"), "at most 0".into()),
+        Expectation::NoSuccess { probe, during } => {
+            let during = during.as_ref().map_or("in the fault".to_owned(), |step| format!("during {step}"));
+            (format!("successes of {probe} {during}"), "at most 0".into())
+        }
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -155,7 +158,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
-        Expectation::NoSuccess { probe } => super::of_probes::no_success(found, probe),
+        Expectation::NoSuccess { probe, during } => super::of_probes::no_success(found, probe, during.as_deref()),
         Expectation::Recovery { within } => {
             let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
+use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
 use crate::prediction::{Ground, Predictions};
@@ -244,4 +244,24 @@ fn nothing_asserted_passes_when_it_was_measured() {
 fn an_unknown_probe_is_no_pass() {
     let expectation = Expectation::NoErrors { probe: "other".into() };
     assert_eq!(outcome(&found(harmed()), expectation), Inconclusive);
+}
+
+#[test]
+fn nothing_succeeded_in_the_step_that_is_meant() {
+    let mut timeline = pods_wait().build();
+    for record in &mut timeline.records {
+        if let Event::Fault { name, .. } = &mut record.event {
+            *name = Some("away".into());
+        }
+    }
+    let found = analyse(&timeline);
+    let judged = |during: Option<&str>| {
+        outcome(&found, Expectation::NoSuccess { probe: "scheduling".into(), during: during.map(str::to_owned) })
+    };
+    assert_eq!([judged(None), judged(Some("away")), judged(Some("later"))], [Pass, Pass, Inconclusive]);
+    let lasted = |secs: u64| {
+        let at_least = Some(Duration::from_secs(secs));
+        outcome(&found, Expectation::ErrorWindow { probe: "scheduling".into(), at_most: None, at_least })
+    };
+    assert_eq!([lasted(10), lasted(40)], [Pass, Fail]);
 }

@@ -82,7 +82,7 @@ fn probe_references(check: &Check) {
             Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             Expectation::NoErrors { probe } => ("noErrors", probe),
-            Expectation::NoSuccess { probe } => ("noSuccess", probe),
+            Expectation::NoSuccess { probe, .. } => ("noSuccess", probe),
             _ => continue,
         };
         reference(format!("spec.expect[{index}].{kind}.probe"), name);

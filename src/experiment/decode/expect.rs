@@ -11,7 +11,7 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("errorWindow", error_window),
     ("failedShare", failed_share),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
-    ("noSuccess", |cx, node| Some(Expectation::NoSuccess { probe: only_probe(cx, node, "`noSuccess`")? })),
+    ("noSuccess", no_success),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -34,6 +34,14 @@ fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
     let within = fields.required("within", limit);
     fields.finish();
     Some(Expectation::Detection { of: of?, after: after?, within: within? })
+}
+
+fn no_success(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`noSuccess`")?;
+    let probe = fields.required("probe", dns_label);
+    let during = fields.optional("during", dns_label);
+    fields.finish();
+    Some(Expectation::NoSuccess { probe: probe?, during: during? })
 }
 
 /// A duration, or `predicted`.
@@ -125,7 +133,9 @@ mod tests {
             expectation("errorWindow: {probe: web, atLeast: 7s, atMost: predicted}"),
             Expectation::ErrorWindow { probe: probe(), at_most: Some(Bound::Predicted), at_least: least }
         );
-        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe() });
+        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe(), during: None });
+        let during = Some("away".to_owned());
+        assert_eq!(expectation("noSuccess: {probe: web, during: away}"), Expectation::NoSuccess { probe: probe(), during });
         assert_eq!(
             expectation("failedShare: {probe: web, atMost: 0.1}"),
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }

@@ -260,11 +260,8 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
     assert_eq!(outcome(&failing(1000, 20_000), at_least(13_000)), Pass, "an end that is not known was not sooner");
     let (judged, why) = one(&failing(0, 0), at_least(10));
     assert_eq!((judged, why.as_str()), (Fail, "shorter than expected"));
-    let both = |most| Expectation::ErrorWindow {
-        probe: "api".into(),
-        at_most: Some(Bound::Fixed(ms(most))),
-        at_least: Some(ms(2000)),
-    };
+    let both =
+        |most| Expectation::ErrorWindow { probe: "api".into(), at_most: Some(Bound::Fixed(ms(most))), at_least: Some(ms(2000)) };
     assert_eq!([outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))], [Pass, Fail]);
 }
 

@@ -9,6 +9,7 @@
 pub mod abort;
 mod asking;
 pub mod blast_radius;
+pub mod canaries;
 pub mod clock;
 pub mod each_server;
 pub mod embedded_folder;
@@ -26,6 +27,7 @@ mod placement;
 pub mod provision;
 pub mod recorder;
 pub mod recover;
+pub mod restore;
 pub mod rollback;
 pub mod run;
 pub mod seed;

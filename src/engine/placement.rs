@@ -130,6 +130,7 @@ impl Placement<'_> {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
             Ask::Http { target, .. } | Ask::Tcp { target } => target,
+            Ask::Canary(_) => return Err(Trouble::failed(format!("no prober can ask what {} asks", probe.name))),
         };
         let destination = self.destination(probe, place, target).await?;
         let (target, question) = (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));
@@ -227,13 +228,13 @@ fn question(ask: &Ask, destination: &Destination) -> Question {
     let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else { return Question::Tcp };
     let (host, port, tls) = host_and_port(target, destination);
     let server_name = host.trim_matches(['[', ']']).to_owned();
-    Question::Http(HttpQuestion {
+    Question::Http(Box::new(HttpQuestion {
         headers: headers.clone().into_iter().collect(),
         success: (success.from, success.to),
         backend_header: backend_header.clone(),
         tls: tls.then_some(TlsQuestion { insecure: *insecure, server_name, roots: None, identity: None }),
         ..HttpQuestion::get(with_port(&host, port, tls), path.clone())
-    })
+    }))
 }
 
 #[cfg(test)]

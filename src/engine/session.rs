@@ -50,6 +50,14 @@ pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trou
     checked.map_err(|problems| refused(&problems))
 }
 
+/// Refuses what this ground does not have: in the model that is much.
+pub async fn fits(ground: &Ground, parsed: &Parsed) -> Result<(), Trouble> {
+    if matches!(ground.nodes, Nodes::Embedded(_)) {
+        embedded_world::refuse_unmodelled(&parsed.experiment)?;
+    }
+    workload(ground, parsed).await.map(|_| ())
+}
+
 fn manifest(parsed: &Parsed) -> Result<Manifest, Trouble> {
     let files = parsed.workload.iter().map(|file| (file.path.as_str(), file.text.as_str()));
     Manifest::parse(files).map_err(|problems| refused(&problems))

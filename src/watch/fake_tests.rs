@@ -154,7 +154,7 @@ impl Seen {
 async fn watched(old: bool) -> (Server, Seen, Watches) {
     let (server, cluster) = Server::start(old).await;
     let (out, records) = unbounded_channel();
-    let watches = start(&[cluster.clone()], "run", out);
+    let watches = start(std::slice::from_ref(&cluster), "run", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     (server, Seen(records), watches)
 }
@@ -225,7 +225,7 @@ async fn a_cut_connection_is_a_gap_that_ends_with_the_next_list() {
 async fn a_server_without_slices_is_watched_by_its_endpoints() {
     let (server, cluster) = Server::start(true).await;
     let (out, records) = unbounded_channel();
-    let _watches = start(&[cluster.clone()], "run", out);
+    let _watches = start(std::slice::from_ref(&cluster), "run", out);
     let mut seen = Seen(records);
     seen.next(|record| matches!(&record.event, Event::Note { text, .. } if text.contains("EndpointSlices")).then_some(())).await;
     let service = |event: &Event| match event {

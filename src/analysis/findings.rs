@@ -296,7 +296,7 @@ pub struct EndpointFinding {
 pub struct ProbeFinding {
     /// Its name.
     pub name: String,
-    /// `http` or `tcp`.
+    /// `http`, `tcp` or `canary`.
     pub protocol: String,
     /// What it asked, for people.
     pub target: String,
@@ -322,6 +322,9 @@ pub struct ProbeFinding {
     pub periods: Vec<PeriodTally>,
     /// The windows of errors, at most one for each period after the first fault's request.
     pub windows: Vec<Window>,
+    /// Of a canary: what timed out in a fault or after its undo, and came true after all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateFinding>,
     /// While the faults of each step were in effect.
     pub in_effect: Vec<InEffect>,
     /// After each step's undo, where the probe had failed.
@@ -339,7 +342,29 @@ pub struct ProbeFinding {
     pub series: Series,
 }
 
+/// Attempts of a canary that were accepted and timed out, in a fault or after its undo, and what became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LateFinding {
+    /// The fault's number in the method.
+    pub step: u32,
+    /// How many timed out.
+    pub timed_out: u64,
+    /// How many of them came true before the run's end.
+    pub came_true: u64,
+    /// When the first of them did.
+    pub first: When,
+    /// When the last of them did.
+    pub last: When,
+}
+
 impl ProbeFinding {
+    /// Whether the control plane is asked to do something.
+    pub fn is_canary(&self) -> bool {
+        self.protocol == crate::timeline::ProbeHeader::CANARY
+    }
+
     /// The window of errors of a period.
     pub fn window(&self, period: Period) -> Option<&Window> {
         self.windows.iter().find(|window| window.period == period)

@@ -15,6 +15,7 @@ mod faults;
 pub mod findings;
 mod heartbeats;
 pub mod in_effect;
+mod late;
 mod life;
 pub mod order;
 mod overlap;
@@ -48,7 +49,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let harmed = faults.first().map(|fault| fault.requested);
     let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
     let steady_since = steady_since.filter(|since| harmed.is_none_or(|harmed| *since <= harmed));
-    let run = probes::Run { zero, steady_since, faults: &faults, end };
+    let run = probes::Run { zero, steady_since, faults: &faults, end, records: &timeline.records };
     let mut probes: Vec<_> = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));

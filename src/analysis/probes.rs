@@ -8,12 +8,13 @@ use super::classes::Classes;
 use super::clock::Zero;
 use super::findings::{EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
 use super::in_effect::Follow;
+use super::late::late;
 use super::order::InOrder;
 use super::series::SeriesBuilder;
 use super::tracker::{Observation, Segment, Tracker};
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, ProbeSpan};
+use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
@@ -28,6 +29,8 @@ pub struct Run<'a> {
     pub faults: &'a [FaultFinding],
     /// Its last moment.
     pub end: Seconds,
+    /// Its records.
+    pub records: &'a [Record],
 }
 
 /// What a probe's clients noticed.
@@ -42,7 +45,8 @@ pub fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
         }
         pass.take(attempts.current());
     }
-    pass.finish(faults, attempts.reader().truncated())
+    let late = late(run.records, &file.span, run.zero, &pass.segments, &pass.pending);
+    ProbeFinding { late, ..pass.finish(faults, attempts.reader().truncated()) }
 }
 
 struct Pass<'a> {
@@ -50,6 +54,8 @@ struct Pass<'a> {
     start: i64,
     reusable: bool,
     tallies: Vec<Tally>,
+    /// By segment, how many timed out that had been accepted.
+    pending: Vec<u64>,
     segments: Vec<Segment>,
     tracker: Tracker,
     classes: Classes,
@@ -88,6 +94,7 @@ impl<'a> Pass<'a> {
             // A kept TCP connection to a dead peer looks open: only opening one proves anything.
             reusable: span.probe.protocol != "tcp",
             tallies: vec![Tally::default(); segments.len()],
+            pending: vec![0; segments.len()],
             tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns)), span.probe.reused),
             segments,
             classes: Classes::default(),
@@ -122,6 +129,7 @@ impl<'a> Pass<'a> {
         let tally = &mut self.tallies[segment];
         if !ok {
             self.classes.count(attempt.outcome);
+            self.pending[segment] += u64::from(matches!(attempt.outcome, Outcome::Timeout(phase) if phase.is_pending()));
         }
         if !ok && !failed {
             tally.blind += 1;
@@ -166,6 +174,7 @@ impl<'a> Pass<'a> {
             classes: self.classes.counts(),
             periods,
             windows: self.tracker.finish(),
+            late: Vec::new(),
             in_effect: self.steps.iter().filter_map(Follow::in_effect).collect(),
             recovered: self.steps.iter().filter_map(Follow::recovered).collect(),
             blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::args::Run;
 use super::{exit, failure::Failure, planned, print};
+use crate::canary::describe;
 use crate::docker::Container;
 use crate::engine::plan::{self, Planned};
 use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
@@ -15,6 +16,7 @@ use crate::engine::{embedded_world, session};
 use crate::experiment::{Count, Fault, From, NodeSelector, Numbered, Parsed};
 use crate::fault::{self, NodeTarget};
 use crate::prediction::{self, Predictions, Quantity};
+use crate::stats::Seconds;
 
 /// Prints the plan of one experiment.
 pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
@@ -84,6 +86,11 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
     }
     let nodes = ground.nodes().await?;
     for probe in &parsed.experiment.probes {
+        if let Some(canary) = probe.ask.canary() {
+            let every = Seconds::from_f64(1.0 / probe.rate);
+            lines.push(format!("canary    {}: {}; asked of the API every {every}", probe.name, describe(canary)));
+            continue;
+        }
         lines.push(format!("probe     {}: {} attempts a second from {}", probe.name, probe.rate, place(&probe.from, &nodes)?));
     }
     let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));

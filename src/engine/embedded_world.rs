@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canaries;
 use super::ledger::{Access, Obligation};
 use super::placement::Place;
 use super::recover::NAMESPACE_REMOVAL;
@@ -59,7 +60,7 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
             _ => {}
         }
     }
-    Ok(())
+    canaries::refuse_unmodelled(experiment)
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
@@ -184,7 +185,11 @@ impl World for EmbeddedWorld<'_> {
     }
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
-        self.tenant.start_probes(at_risk, async |party| start(party, out.clone())).await
+        self.tenant.start_probes(at_risk, out.clone(), async |party| start(party, out.clone())).await
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

@@ -153,10 +153,14 @@ impl World for KindWorld<'_> {
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
         let (containers, binary, run) = (&self.containers, &self.binary, self.tenant.run);
-        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out };
-        let hosts = self.tenant.start_probes(at_risk, async |party| deployment.start(party).await).await?;
+        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
+        let hosts = self.tenant.start_probes(at_risk, out, async |party| deployment.start(party).await).await?;
         self.observe().await?;
         Ok(hosts)
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

@@ -10,6 +10,7 @@
 pub mod abort;
 mod asking;
 pub mod blast_radius;
+pub mod canaries;
 pub mod clock;
 pub mod each_server;
 pub mod embedded_folder;

@@ -147,13 +147,14 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
         return Err(Trouble::failed("the steady state was lost again before any harm was done, so none was"));
     }
     let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
-    let method = Method { job, world, recorder, hosts: &hosts, nodes: &nodes, seed, ledger, state };
+    let method = Method { job, world: &*world, recorder, hosts: &hosts, nodes: &nodes, seed, ledger, state };
     method.rehearse()?;
     let undone = method.carry_out().await?;
     stage(recorder, "recovery");
     let recovery = steady.recovered(&undone.before, &probed_services(job.experiment), undone.harmed, undone.at);
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
     tokio::time::sleep(TAIL).await;
+    world.finish_probes().await;
     Ok(())
 }
 
@@ -250,8 +251,9 @@ fn conditions(experiment: &Experiment) -> Vec<Condition> {
     let mut conditions = experiment.steady_state.clone();
     let named = |name: &str| experiment.steady_state.iter().any(|c| matches!(c, Condition::Probe { name: n, .. } if n == name));
     for probe in experiment.probes.iter().filter(|probe| !named(&probe.name)) {
-        let name = probe.name.clone();
-        conditions.push(Condition::Probe { name, success_ratio: 0.5, hold: Duration::from_secs(2) });
+        let (name, interval) = (probe.name.clone(), Duration::from_secs_f64(1.0 / probe.rate));
+        let hold = interval.max(Duration::from_secs(2));
+        conditions.push(Condition::Probe { name, success_ratio: 0.5, hold });
     }
     conditions
 }

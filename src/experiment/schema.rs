@@ -81,13 +81,13 @@ pub struct Probe {
     pub name: String,
     /// What is asked.
     pub ask: Ask,
-    /// From where. Default: a control-plane node.
+    /// From where. Default: a control-plane node. A canary is the host's.
     pub from: From,
     /// Whether each attempt has a connection of its own. Default: new.
     pub connection: Connection,
-    /// Attempts a second, 1 to 1000 (`50/s`). Default: 10.
+    /// Attempts a second, 1 to 1000 (`50/s`); of a canary, 0.01 to 5 (`3/min`). Default: 10; of a canary, its own.
     pub rate: f64,
-    /// The time that the whole of an attempt may take. Default: 1 s.
+    /// The time that the whole of an attempt may take. Default: 1 s; of a canary, its own.
     pub timeout: Duration,
 }
 
@@ -129,6 +129,31 @@ pub enum Ask {
         /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
         cached: bool,
     },
+    /// Something that the control plane is asked to do, in the run's namespace. Success: it is done.
+    Canary(Canary),
+}
+
+/// What the control plane is asked to do, each time anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Canary {
+    /// A new pod is to run, which takes the scheduler and a kubelet.
+    Scheduling,
+    /// A Deployment is to have one pod more or less, which takes the controller manager.
+    Reconciliation,
+    /// An autoscaler is to bring its target back to its least size, which takes the controller manager's autoscaler.
+    Autoscaling,
+}
+
+impl Canary {
+    /// Its name in an experiment.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Canary::Scheduling => "scheduling",
+            Canary::Reconciliation => "reconciliation",
+            Canary::Autoscaling => "autoscaling",
+        }
+    }
 }
 
 impl Ask {
@@ -139,6 +164,7 @@ impl Ask {
             Ask::Tcp { .. } => "tcp",
             Ask::Api { .. } => "api",
             Ask::Dns { .. } => "dns",
+            Ask::Canary(_) => "canary",
         }
     }
 
@@ -146,7 +172,7 @@ impl Ask {
     pub fn target(&self) -> Option<&Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
-            Ask::Api { .. } | Ask::Dns { .. } => None,
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
@@ -154,7 +180,7 @@ impl Ask {
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
-            Ask::Api { .. } | Ask::Dns { .. } => None,
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
@@ -162,6 +188,14 @@ impl Ask {
     pub fn service(&self) -> Option<&str> {
         match self.target() {
             Some(Target::Service { name, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it asks the control plane to do, if it does.
+    pub fn canary(&self) -> Option<Canary> {
+        match self {
+            Ask::Canary(canary) => Some(*canary),
             _ => None,
         }
     }

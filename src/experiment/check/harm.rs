@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Count, Expectation, Fault, From, Step, Target};
+use crate::experiment::schema::{Count, Expectation, Fault, From, Step};
 use crate::timeline::NodeRole;
 
 pub fn check(check: &Check) {
@@ -115,9 +115,9 @@ fn probes_are_hit(check: &Check) {
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             _ => continue,
         };
-        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).and_then(|(_, probe)| probe.ask.target());
-        if let Some(Target::Service { name: service, .. }) = asked
-            && !aimed.contains(&service.as_str())
+        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).and_then(|(_, probe)| probe.ask.service());
+        if let Some(service) = asked
+            && !aimed.contains(&service)
         {
             let message = format!("the probe `{name}` asks the Service `{service}`, and the faults are aimed at `{}`", aimed[0]);
             check.tell(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));

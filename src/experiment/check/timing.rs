@@ -10,8 +10,14 @@ use crate::experiment::schema::{Bound, Cluster, Condition, Expectation};
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
 
+/// How many attempts of a canary may be under way at once: each may be a pod.
+const MAX_CANARIES: f64 = 50.0;
+
 /// With fewer attempts a steady state shows little.
 const FEWEST_ATTEMPTS: f64 = 10.0;
+
+/// Each attempt of a canary passes through the whole control plane.
+const FEWEST_CANARIES: f64 = 2.0;
 
 pub fn check(check: &Check) {
     probes(check);
@@ -24,6 +30,11 @@ fn probes(check: &Check) {
     for (index, probe) in known(&check.draft.probes) {
         let place = format!("spec.probes[{index}].timeout");
         let in_flight = probe.rate * probe.timeout.as_secs_f64();
+        if probe.ask.canary().is_some() && in_flight > MAX_CANARIES {
+            let message = format!("up to {in_flight:.0} canaries would be under way at once, {MAX_CANARIES} may be");
+            check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
+            continue;
+        }
         if in_flight > MAX_IN_FLIGHT {
             let message = format!("up to {in_flight:.0} attempts would be under way at once, more than a machine has ports for");
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
@@ -53,9 +64,10 @@ fn steady_state(check: &Check) {
             check.tell(check.error(&place, message).hint("raise `steadyStateTimeout`"));
         }
         let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
-        let attempts = probe.map(|(_, probe)| probe.rate * hold.as_secs_f64());
-        if attempts.is_some_and(|attempts| attempts < FEWEST_ATTEMPTS) {
-            let message = format!("fewer than {FEWEST_ATTEMPTS} attempts of `{name}` fall into {}", written(*hold));
+        let Some((_, probe)) = probe else { continue };
+        let fewest = if probe.ask.canary().is_some() { FEWEST_CANARIES } else { FEWEST_ATTEMPTS };
+        if probe.rate * hold.as_secs_f64() < fewest {
+            let message = format!("fewer than {fewest} attempts of `{name}` fall into {}", written(*hold));
             check.tell(check.warning(&place, message).hint("hold it longer, or raise the probe's rate"));
         }
     }
@@ -124,6 +136,14 @@ mod tests {
     fn a_steady_state_needs_some_attempts() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
         assert!(told.contains("17:48: warning: fewer than 10 attempts of `web` fall into 100ms"), "{told}");
+    }
+
+    #[test]
+    fn canaries_are_few_and_each_counts() {
+        let canary = "  - {name: c, canary: scheduling, rate: 5/s, timeout: 11s}\n  steadyState:\n  - probe: {name: c, successRatio: 1.0, for: 300ms}\n";
+        let told = changed("  steadyState:\n", canary);
+        assert!(told.contains("error: up to 55 canaries would be under way at once, 50 may be"), "{told}");
+        assert!(told.contains("warning: fewer than 2 attempts of `c` fall into 300ms"), "{told}");
     }
 
     #[test]

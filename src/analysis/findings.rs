@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bystanders::Bystander;
 use super::in_effect::{InEffect, Recovered};
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
@@ -29,6 +30,9 @@ pub struct Findings {
     pub recovery: Option<Between>,
     /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
     pub unheard: Vec<String>,
+    /// The nodes that no fault hit.
+    #[serde(default)]
+    pub bystanders: Vec<Bystander>,
     /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
     /// The heartbeats that were seen before the first fault, by node.
@@ -48,6 +52,23 @@ pub struct Origin {
     pub wall: String,
     /// The runner's monotonic clock then, in nanoseconds: the timeline's own time.
     pub monotonic_ns: u64,
+}
+
+impl Findings {
+    /// When the last of all undos was confirmed; `None` without any, or when one never was.
+    pub fn last_undone(&self) -> Option<Seconds> {
+        self.faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// When the last of all undos was requested; `None` without any.
+    pub fn last_undo_requested(&self) -> Option<Seconds> {
+        self.faults.iter().filter_map(|fault| fault.undo_requested).max()
+    }
+
+    /// The fault that was undone last.
+    pub fn last_undone_fault(&self) -> Option<&FaultFinding> {
+        self.faults.iter().max_by_key(|fault| fault.undone)
+    }
 }
 
 /// What happened at a run's +0.
@@ -88,7 +109,7 @@ impl FaultFinding {
     /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
     pub fn engine_saw(&self) -> Option<&Seen> {
         let action = match self.kind.as_str() {
-            "nodeStop" | "nodeKill" => "die",
+            "nodeStop" | "nodeKill" | "nodeReboot" => "die",
             "nodePause" => "pause",
             _ => return None,
         };
@@ -157,6 +178,12 @@ pub struct Seen {
 pub struct FaultFinding {
     /// Its number in the method, from 0.
     pub step: u32,
+    /// Its step's name, if it has one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The step with which its overlap began: errors while faults overlap belong to all of them, and are told as those of this one.
+    #[serde(default)]
+    pub overlap: u32,
     /// Its kind: `nodeStop`.
     pub kind: String,
     /// What it hit.
@@ -372,9 +399,9 @@ pub enum Period {
     Settling,
     /// From there, or from the beginning where no steady state was recorded, to the first fault's request.
     Before,
-    /// From a fault's request to the request of its undo.
+    /// From a fault's request to the request of its undo; of faults that overlap, from the first one's to the last one's.
     Fault {
-        /// The fault's number in the method.
+        /// The fault's number in the method; of several, the first one's.
         step: u32,
     },
     /// From the request of a fault's undo to the next fault, or the end.

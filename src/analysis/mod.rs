@@ -6,6 +6,7 @@
 //! ```
 
 mod burst;
+mod bystanders;
 mod classes;
 mod clock;
 mod doubts;
@@ -17,6 +18,7 @@ pub mod in_effect;
 mod late;
 mod life;
 pub mod order;
+mod overlap;
 mod probes;
 pub mod quality;
 mod series;
@@ -27,6 +29,7 @@ mod tests;
 mod tracker;
 pub mod window;
 
+pub use bystanders::Bystander;
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Tally, When};
 pub use in_effect::{InEffect, Recovered};
@@ -57,6 +60,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         recovery: recovery(&faults, steady_after.as_ref(), &unheard),
         unheard,
         probes,
+        bystanders: bystanders::bystanders(timeline, &faults, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,
@@ -115,7 +119,7 @@ fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
 /// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
 /// was known of a harmed node before it spoke again was old knowledge, and is no recovery yet.
 fn recovery(faults: &[FaultFinding], steady: Option<&findings::Steady>, unheard: &[String]) -> Option<Between> {
-    let undone = faults.last()?.undone?;
+    let undone = faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()?;
     let held = steady?.held_since?;
     let heard = last_on_each(faults).filter_map(|fault| fault.node.heard_again);
     let back = heard.fold(When { earliest: held, latest: held }, When::later);

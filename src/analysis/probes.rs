@@ -1,10 +1,12 @@
 //! A probe's attempts, in one pass: counts, windows, lateness, and the columns of its sparkline.
 
+use std::collections::BTreeSet;
+
 use hdrhistogram::Histogram;
 
 use super::classes::Classes;
 use super::clock::Zero;
-use super::findings::{FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
+use super::findings::{EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
 use super::in_effect::Follow;
 use super::late::late;
 use super::order::InOrder;
@@ -108,8 +110,8 @@ impl<'a> Pass<'a> {
     fn name_backends(&mut self, names: &[&str], faults: &[FaultFinding]) {
         for name in &names[self.named..] {
             let hit = |segment: &Segment| {
-                let fault = fault_of(segment.period, faults);
-                fault.and_then(|fault| asked_service(self.span, fault)).is_some_and(|service| is_hit(service, name))
+                let mut services = of_period(segment.period, faults).filter_map(|fault| asked_service(self.span, fault));
+                services.any(|service| is_hit(service, name))
             };
             self.tracker.back_end(self.segments.iter().map(hit).collect());
         }
@@ -193,24 +195,28 @@ fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
     let mut segments = vec![Segment { period: first, from: Seconds::from_nanos(i64::MIN), miss: None, left: None }];
     segments.extend(run.steady_since.map(|from| Segment { period: Period::Before, from, miss: None, left: None }));
-    for fault in run.faults {
-        let (miss, left, step) = (miss(span, fault), left(span, fault), fault.step);
-        let parts = [(Period::Fault { step }, Some(fault.requested)), (Period::AfterUndo { step }, fault.undo_requested)];
-        for (period, from) in parts {
-            // Of several targets of a step, the first one's moments.
-            if let Some(from) = from.filter(|_| !segments.iter().any(|known: &Segment| known.period == period)) {
-                segments.push(Segment { period, from, miss, left });
-            }
-        }
+    for faults in run.faults.chunk_by(|a, b| a.overlap == b.overlap) {
+        let (miss, left, step) = (miss(span, faults), left(span, faults), faults[0].overlap);
+        // While one of them has no undo, none is over.
+        let undone: Option<Vec<Seconds>> = faults.iter().map(|fault| fault.undo_requested).collect();
+        let undone = undone.and_then(|all| all.into_iter().max());
+        let parts = [(Period::Fault { step }, Some(faults[0].requested)), (Period::AfterUndo { step }, undone)];
+        segments.extend(parts.into_iter().filter_map(|(period, from)| Some(Segment { period, from: from?, miss, left })));
     }
     segments
 }
 
-fn fault_of(period: Period, faults: &[FaultFinding]) -> Option<&FaultFinding> {
-    match period {
+/// The faults of a period that hit a machine, and so back ends: a part of the control plane is none.
+fn of_period(period: Period, faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
+    let overlap = match period {
         Period::Settling | Period::Before => None,
-        Period::Fault { step } | Period::AfterUndo { step } => faults.iter().find(|fault| fault.step == step),
-    }
+        Period::Fault { step } | Period::AfterUndo { step } => Some(step),
+    };
+    machines(faults).filter(move |fault| Some(fault.overlap) == overlap)
+}
+
+fn machines(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
+    faults.iter().filter(|fault| fault.component.is_none())
 }
 
 /// The Service that a probe asks, as the fault found it.
@@ -223,25 +229,31 @@ fn is_hit(service: &ServiceFinding, name: &str) -> bool {
     service.hit.iter().any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
 }
 
-/// The share of attempts that go to back ends that a fault did not hit. What is no Service is taken for one back end; `None` where the
-/// endpoints are not known, or none of them was hit.
-fn miss(span: &ProbeSpan, fault: &FaultFinding) -> Option<f64> {
+/// The share of attempts that go to back ends that overlapping faults did not hit. What is no Service is taken for one back end; `None`
+/// where the endpoints are not known, or none of them was hit.
+fn miss(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<f64> {
     if span.probe.service.is_none() {
         return Some(0.0);
     }
-    let service = asked_service(span, fault)?;
-    let (all, hit) = (f64::from(service.endpoints), service.hit.len() as f64);
+    let all = f64::from(machines(faults).find_map(|fault| asked_service(span, fault))?.endpoints);
+    let hit: BTreeSet<&str> = hit(span, faults).map(|endpoint| endpoint.pod.as_deref().unwrap_or(&endpoint.address)).collect();
+    let hit = hit.len() as f64;
     (hit > 0.0 && all >= hit).then(|| 1.0 - hit / all)
 }
 
-/// When the first of the endpoints that a fault hit had left.
-fn left(span: &ProbeSpan, fault: &FaultFinding) -> Option<Seconds> {
-    let hit = &asked_service(span, fault)?.hit;
-    hit.iter().filter_map(|endpoint| endpoint.left).map(|left| left.earliest).min()
+/// The endpoints that a probe asks and faults hit.
+fn hit<'a>(span: &ProbeSpan, faults: &'a [FaultFinding]) -> impl Iterator<Item = &'a EndpointFinding> {
+    machines(faults).filter_map(|fault| asked_service(span, fault)).flat_map(|service| &service.hit)
+}
+
+/// When the first of the endpoints that faults hit had left.
+fn left(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<Seconds> {
+    hit(span, faults).filter_map(|endpoint| endpoint.left).map(|left| left.earliest).min()
 }
 
 fn blind_below(span: &ProbeSpan, faults: &[FaultFinding], gap: Seconds) -> Option<Seconds> {
-    let draws = faults.iter().map(|fault| draws_to_exclude(miss(span, fault).unwrap_or(0.0)));
+    let overlaps = faults.chunk_by(|a, b| a.overlap == b.overlap);
+    let draws = overlaps.map(|faults| draws_to_exclude(miss(span, faults).unwrap_or(0.0)));
     let draws = draws.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
     Some(Seconds::from_nanos(gap.as_nanos().saturating_mul(clamp(draws))))
 }

@@ -14,6 +14,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leaders;
 mod leases;
 mod manifest;
 mod names;

@@ -63,6 +63,7 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
     match kind {
         "nodeStop" => ("stop requested", "down", "node started"),
         "nodeKill" => ("kill requested", "down", "node started"),
+        "nodeReboot" => ("reboot requested", "down", "node runs"),
         "nodePause" => ("freeze requested", "frozen", "node thawed"),
         "nodeDisconnect" => ("cut requested", "cut off", "node connected"),
         "kubeletStop" => ("stop requested", "kubelet down", "kubelet started"),
@@ -232,15 +233,14 @@ fn healed(burst: &Burst, again: &str, asked: &Asked) -> Line {
 
 fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
     let line = came_back(found)?;
-    let last = found.faults.last().filter(|_| found.recovery.is_some());
+    let last = found.last_undone_fault().filter(|_| found.recovery.is_some());
     let predicted = last.and_then(|last| predictions.between(Quantity::Recovery, last.step).ok());
     Some(Line { predicted: said(predicted, Seconds::ZERO, " after the undo"), ..line })
 }
 
 fn came_back(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
-    let undone = found.faults.last().and_then(|fault| fault.undone);
-    let back = found.recovery.zip(undone).map(|(took, undone)| (undone + took.most, took.most - took.least));
+    let back = found.recovery.zip(found.last_undone()).map(|(took, undone)| (undone + took.most, took.most - took.least));
     Some(match (steady.held_since, back) {
         // It holds from when the last harmed node was heard of: what was said before was old.
         (Some(since), Some((back, by))) if back > since => Line::new(back, "steady", "the node was heard of again").within(by),

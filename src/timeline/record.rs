@@ -179,6 +179,9 @@ pub enum Event {
     Fault {
         /// The fault's number in the method, from 0.
         step: u32,
+        /// Its step's name. The records of an undo after an early end have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// Its kind, as in the experiment: `nodeStop`.
         fault: String,
         /// The node, or other target, that it hits.

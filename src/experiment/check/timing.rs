@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Check;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
+use crate::experiment::schema::{Bound, Cluster, Condition, Expectation};
 
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
@@ -40,20 +40,18 @@ fn probes(check: &Check) {
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
-        for (step, hold) in faults(check).filter(|(_, hold)| *hold <= probe.timeout) {
+        for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {
             let message = format!("the timeout is not shorter than a fault ({}): attempts outlive it", written(hold));
-            let at = check.at(&format!("spec.method[{step}].for"));
+            let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
             check.tell(problem.hint("a timeout well below a second shows when errors begin and end"));
         }
     }
 }
 
-fn faults<'a>(check: &Check<'a, '_>) -> impl Iterator<Item = (usize, Duration)> + use<'a> {
-    known(&check.draft.method).filter_map(|(index, step)| match step {
-        Step::Fault { hold, .. } => Some((index, *hold)),
-        Step::Pause { .. } => None,
-    })
+/// Where each fault is, and how long it lasts.
+fn faults(check: &Check) -> Vec<(String, Duration)> {
+    check.steps().into_iter().filter_map(|step| Some((step.place.clone(), step.fault()?.1))).collect()
 }
 
 fn steady_state(check: &Check) {
@@ -80,10 +78,10 @@ fn expectations(check: &Check) {
     if check.draft.method.iter().any(Option::is_none) {
         return;
     }
-    let Some((step, longest)) = faults(check).max_by_key(|(_, hold)| *hold) else { return };
+    let Some((step, longest)) = faults(check).into_iter().max_by_key(|(_, hold)| *hold) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (field, bound) = match expectation {
-            Expectation::Detection { within } => ("detection.within", within),
+            Expectation::Detection { after: None, within, .. } => ("detection.within", within),
             Expectation::EndpointRemoval { within, .. } => ("endpointRemoval.within", within),
             Expectation::ErrorWindow { at_most: Some(at_most), .. } => ("errorWindow.atMost", at_most),
             _ => continue,
@@ -91,7 +89,7 @@ fn expectations(check: &Check) {
         let Bound::Fixed(bound) = bound else { continue };
         if *bound > longest {
             let message = format!("the fault is undone after {}, before this bound is reached", written(longest));
-            let at = check.at(&format!("spec.method[{step}].for"));
+            let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&format!("spec.expect[{index}].{field}"), message);
             check.tell(problem.related(check.cx.file(), at, "it lasts so long").hint("let the fault last longer"));
         }

@@ -17,7 +17,7 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::experiment::{Experiment, Fault, From, Target};
+use crate::experiment::{Experiment, Fault, From, Probe, Target};
 use crate::timeline::{FaultPhase, Record};
 
 /// An embedded cluster.
@@ -44,7 +44,21 @@ pub const ENGINE: &str = "embedded";
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
     let pods = experiment.probes.iter().find(|probe| matches!(probe.from, From::Pod { .. }));
-    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))
+    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))?;
+    let itself = experiment.probes.iter().find(|probe| asks_its_own_node(probe));
+    itself.map_or(Ok(()), |probe| Err(nothing_on_a_node(&probe.name)))
+}
+
+/// Whether a probe asks what listens on the node that it asks from: on 127.0.0.1, say.
+fn asks_its_own_node(probe: &Probe) -> bool {
+    let Target::Address { host, .. } = probe.ask.target() else { return false };
+    let here = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
+    here && matches!(probe.from, From::Node(_))
+}
+
+fn nothing_on_a_node(probe: &str) -> Trouble {
+    let text = format!("probe {probe} asks what listens on its own node: nothing does on the embedded cluster's nodes");
+    Trouble::refused(text).hint("--cluster kind runs it in the experiment's own kind cluster")
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports

@@ -1,5 +1,8 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
 
+mod access;
+mod canary;
+mod canary_object;
 mod configz;
 mod connect;
 mod error;
@@ -11,6 +14,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leaders;
 mod leases;
 mod manifest;
 mod names;
@@ -20,6 +24,9 @@ mod query;
 mod readiness;
 mod workload;
 
+pub use access::{ApiAccess, ApiTls};
+pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
+pub use canary_object::CANARY_OBJECT;
 pub use connect::Cluster;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;

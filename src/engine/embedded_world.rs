@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canaries;
 use super::ledger::{Access, Obligation};
 use super::placement::Place;
 use super::recover::NAMESPACE_REMOVAL;
@@ -17,7 +18,7 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::experiment::{Experiment, Fault, From, Probe, Target};
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Numbered, Target};
 use crate::timeline::{FaultPhase, Record};
 
 /// An embedded cluster.
@@ -43,22 +44,32 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let pods = experiment.probes.iter().find(|probe| matches!(probe.from, From::Pod { .. }));
-    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))?;
-    let itself = experiment.probes.iter().find(|probe| asks_its_own_node(probe));
-    itself.map_or(Ok(()), |probe| Err(nothing_on_a_node(&probe.name)))
+    let reboots = |step: &Numbered| step.fault().is_some_and(|(fault, _)| matches!(fault, Fault::NodeReboot { .. }));
+    if experiment.steps().iter().any(reboots) {
+        return Err(Trouble::refused("the embedded cluster's nodes can't be rebooted in one step")
+            .hint("--cluster kind runs the experiment as it is in a kind cluster"));
+    }
+    for probe in &experiment.probes {
+        match (&probe.from, &probe.ask) {
+            (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
+            (_, Ask::Dns { .. }) => return Err(not_modelled(&probe.name, "asks DNS", "has none", "")),
+            (_, Ask::Api { server: ApiServer::Each, .. }) => {
+                let hint = "`server: balancer` asks it; ";
+                return Err(not_modelled(&probe.name, "asks each API server", "has one, at one address", hint));
+            }
+            (From::Node(_), Ask::Http { target, .. } | Ask::Tcp { target }) if is_on_its_own_node(target) => {
+                return Err(not_modelled(&probe.name, "asks what listens on its own node", "has nothing there", ""));
+            }
+            _ => {}
+        }
+    }
+    canaries::refuse_unmodelled(experiment)
 }
 
-/// Whether a probe asks what listens on the node that it asks from: on 127.0.0.1, say.
-fn asks_its_own_node(probe: &Probe) -> bool {
-    let Target::Address { host, .. } = probe.ask.target() else { return false };
-    let here = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
-    here && matches!(probe.from, From::Node(_))
-}
-
-fn nothing_on_a_node(probe: &str) -> Trouble {
-    let text = format!("probe {probe} asks what listens on its own node: nothing does on the embedded cluster's nodes");
-    Trouble::refused(text).hint("--cluster kind runs it in the experiment's own kind cluster")
+/// Whether it is the very node that the probe asks from: 127.0.0.1, say.
+fn is_on_its_own_node(target: &Target) -> bool {
+    let Target::Address { host, .. } = target else { return false };
+    host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
@@ -67,9 +78,9 @@ pub fn with_reachable_ports(experiment: &Experiment, workload: &Manifest, embedd
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Target::Service { port: Some(port), name } => *port = embedded.port(*port, &service_ports(workload, name)),
-            Target::Pod { port, labels } => *port = embedded.port(*port, &pod_ports(workload, labels)),
-            Target::Service { port: None, .. } | Target::Address { .. } => {}
+            Some(Target::Service { port: Some(port), name }) => *port = embedded.port(*port, &service_ports(workload, name)),
+            Some(Target::Pod { port, labels }) => *port = embedded.port(*port, &pod_ports(workload, labels)),
+            Some(Target::Service { port: None, .. } | Target::Address { .. }) | None => {}
         }
     }
     experiment
@@ -95,7 +106,7 @@ fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16>
 fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
     match fault {
         Fault::NodeStop { grace, .. } => (Action::Stop { node, grace: *grace }, "node off"),
-        Fault::NodeKill { .. } => (Action::Kill { node }, "node off"),
+        Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Kill { node }, "node off"),
         Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
         Fault::NodeDisconnect { .. } => (Action::Disconnect { node }, "cable cut"),
         Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
@@ -108,7 +119,7 @@ fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
 /// What takes it back, and what is seen then.
 fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
     match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } => (Action::Start { node }, "node started"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Start { node }, "node started"),
         Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
         Fault::NodeDisconnect { .. } => (Action::Reconnect { node }, "cable plugged in"),
         Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
@@ -122,7 +133,7 @@ fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
 /// What the undo does, for people.
 pub fn describe(fault: &Fault, node: &str) -> String {
     match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } => format!("start node {node} of the model"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => format!("start node {node} of the model"),
         Fault::NodePause { .. } => format!("thaw node {node} of the model"),
         Fault::NodeDisconnect { .. } => format!("plug in the cable of node {node} of the model"),
         Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
@@ -143,6 +154,12 @@ fn start(party: Party, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle
     }
 }
 
+/// A probe of something that the model has not.
+fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> Trouble {
+    Trouble::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
+        .hint(format!("{hint}--cluster kind runs the experiment as it is in a kind cluster"))
+}
+
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.
 fn no_pods_network(probe: &str) -> Trouble {
     let text = format!("probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS");
@@ -161,7 +178,7 @@ impl World for EmbeddedWorld<'_> {
 
     fn workload_obligation(&self) -> Option<Obligation> {
         let namespace = || Obligation::Namespace { name: self.tenant.namespace.clone(), access: Access::Embedded };
-        (!self.tenant.workload.is_empty()).then(namespace)
+        self.tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
@@ -177,7 +194,11 @@ impl World for EmbeddedWorld<'_> {
     }
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
-        self.tenant.start_probes(at_risk, async |party| start(party, out.clone())).await
+        self.tenant.start_probes(at_risk, out.clone(), async |party| start(party, out.clone())).await
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

@@ -5,12 +5,14 @@
 //!                           -> the files that it names (files.rs) -> checks across fields (check/) -> Parsed
 //! ```
 
+mod asking;
 mod builtin;
 mod check;
 mod claim;
 mod decode;
 mod files;
 mod matrix;
+mod method;
 mod parsed;
 pub(crate) mod suggest;
 pub(crate) mod tree;
@@ -20,9 +22,11 @@ pub mod diagnostic;
 pub mod schema;
 pub mod source;
 
+pub use asking::{ApiServer, ApiVerb, DnsName};
 pub use claim::{Claim, PassMeans};
 pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
+pub use method::Numbered;
 pub use parsed::{KindConfigFile, Parsed, WorkloadFile, parse, parse_all};
 pub use schema::*;
 pub use source::{Source, built_in_names, load, load_all};

@@ -1,5 +1,6 @@
 //! One rule for each kind of expectation.
 
+use super::of_probes::each_probe;
 use super::{Assertion, Outcome, doubt};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
@@ -7,25 +8,25 @@ use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 
 /// What a rule finds.
-struct Finding {
-    outcome: Outcome,
-    measured: Option<String>,
-    why: Option<String>,
+pub(super) struct Finding {
+    pub(super) outcome: Outcome,
+    pub(super) measured: Option<String>,
+    pub(super) why: Option<String>,
     /// The prediction that was the bound.
-    predicted: Option<Seconds>,
+    pub(super) predicted: Option<Seconds>,
 }
 
 impl Finding {
-    fn unknown(why: impl Into<String>) -> Self {
+    pub(super) fn unknown(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()), predicted: None }
     }
 
-    fn failed(why: impl Into<String>) -> Self {
+    pub(super) fn failed(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
     }
 
     /// A measured length against its bound.
-    fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
+    pub(super) fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
         let (outcome, why) = if length.most <= bound {
             (Outcome::Pass, None)
         } else if length.least > bound {
@@ -37,18 +38,18 @@ impl Finding {
     }
 
     /// The same, no longer decided.
-    fn doubted(self, why: Option<String>) -> Self {
+    pub(super) fn doubted(self, why: Option<String>) -> Self {
         match why {
             Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
             None => self,
         }
     }
 
-    fn doubted_fail(self, why: Option<String>) -> Self {
+    pub(super) fn doubted_fail(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Fail { self.doubted(why) } else { self }
     }
 
-    fn doubted_pass(self, why: Option<String>) -> Self {
+    pub(super) fn doubted_pass(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
     }
 }
@@ -102,14 +103,23 @@ fn words(expectation: &Expectation) -> (String, String) {
     };
     let within = |bound: &Bound| format!("within {}", length(bound));
     match expectation {
-        Expectation::Detection { within: bound } => ("detection".into(), within(bound)),
+        Expectation::Detection { of, after, within: bound } => {
+            let of = of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
+            let after = after.as_ref().map_or(String::new(), |after| format!(" after the undo of {after}"));
+            (format!("detection{of}"), format!("{}{after}", within(bound)))
+        }
         Expectation::EndpointRemoval { service: Some(service), within: bound } => {
             (format!("endpoints of {service} removed"), within(bound))
         }
         Expectation::EndpointRemoval { service: None, within: bound } => ("endpoints removed".into(), within(bound)),
-        Expectation::ErrorWindow { probe, at_most } => (format!("errors of {probe}"), format!("at most {}", length(at_most))),
+        Expectation::ErrorWindow { probe, at_most, at_least } => {
+            let bounds = at_least.map(|least| format!("at least {}", Seconds::from(least))).into_iter();
+            let bounds = bounds.chain(at_most.as_ref().map(|most| format!("at most {}", length(most))));
+            (format!("errors of {probe}"), bounds.collect::<Vec<_>>().join(", "))
+        }
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
+        Expectation::NoSuccess { probe } => (format!("successes of {probe} in the fault"), "at most 0".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -122,9 +132,7 @@ fn percent(share: f64) -> String {
 fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
     let found = run.found;
     match expectation {
-        Expectation::Detection { within } => {
-            run.each_fault(*within, Quantity::Detection, |fault, limit| detection(found, fault, limit))
-        }
+        Expectation::Detection { of, after, within } => detection_of(run, of.as_deref(), after.as_deref(), *within),
         Expectation::EndpointRemoval { service, within } => {
             let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
             match service.clone().or_else(first) {
@@ -134,16 +142,22 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
                 None => Finding::unknown("no probe asks a Service"),
             }
         }
-        Expectation::ErrorWindow { probe, at_most } => {
+        Expectation::ErrorWindow { probe, at_most, at_least } => {
             let window = |fault: &_, probe: &_, limit| error_window(found, fault, probe, limit);
-            with_probe(found, probe, |probe| {
-                run.each_fault(*at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
-            })
+            let most = at_most.map(|at_most| {
+                with_probe(found, probe, |probe| {
+                    run.each_fault(at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
+                })
+            });
+            let least = at_least.map(|at_least| super::of_probes::lasted(found, probe, at_least.into()));
+            let both = least.into_iter().chain(most).max_by_key(|finding| finding.outcome);
+            both.unwrap_or_else(|| Finding::unknown("no bound is given"))
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
+        Expectation::NoSuccess { probe } => super::of_probes::no_success(found, probe),
         Expectation::Recovery { within } => {
-            let last = found.faults.last().map_or(0, |fault| fault.step);
+            let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
         }
     }
@@ -155,10 +169,9 @@ fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Fin
 }
 
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
-    match found.probes.iter().find(|probe| probe.name == name) {
-        Some(probe) => judge(probe).doubted_fail(doubt::of_a_failure(found, probe)).doubted(doubt::of_failures(found, probe)),
-        None => Finding::unknown(format!("the run has no attempts of {name}")),
-    }
+    each_probe(found, name, |probe| {
+        judge(probe).doubted_fail(doubt::of_a_failure(found, probe)).doubted(doubt::of_failures(found, probe))
+    })
 }
 
 fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
@@ -187,6 +200,59 @@ fn detection(found: &Findings, fault: &FaultFinding, bound: Seconds) -> Finding 
     }
 }
 
+/// Of the step that is named; else of each fault on a node as a whole, where there is one.
+fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, within: Bound) -> Finding {
+    let found = run.found;
+    let whole = found.faults.iter().any(|fault| fault.component.is_none());
+    let meant = |fault: &&FaultFinding| match of {
+        Some(name) => fault.name.as_deref() == Some(name),
+        None => !whole || fault.component.is_none(),
+    };
+    let judge = |fault: &FaultFinding| {
+        let judge = |limit| match after {
+            None => detection(found, fault, limit),
+            Some(name) => detection_after(found, fault, name, limit),
+        };
+        run.judged(within, Quantity::Detection, fault.step, judge)
+    };
+    let judged = found.faults.iter().filter(meant).map(judge).max_by_key(|finding| finding.outcome);
+    judged.unwrap_or_else(|| Finding::unknown(format!("{} was not carried out", of.unwrap_or("the fault"))))
+}
+
+/// A detection that needs another fault's undo first, counted from that one's confirmation.
+fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
+    let others = || found.faults.iter().filter(|other| other.name.as_deref() == Some(name));
+    let requested = others().map(|other| other.undo_requested).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let undone = others().map(|other| other.undone).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let (Some(requested), Some(undone)) = (requested, undone) else {
+        return Finding::unknown(format!("the undo of {name} was not confirmed"));
+    };
+    let Some(detected) = &fault.node.detected else {
+        return missing_since(found, fault, undone, bound);
+    };
+    // The object's own time (whole seconds, cut) tells how long it had been so when a blind watch saw it.
+    let earliest = detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
+    if detected.at.latest < requested {
+        let early = Finding::failed(format!("it was noticed before the undo of {name} was requested"));
+        return Finding { measured: Some(format!("{} before it", requested - detected.at.latest)), ..early };
+    }
+    let length = Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
+    let finding = Finding::bounded(length, bound, format!("{length:.3}"));
+    let unclear = earliest < requested;
+    finding.doubted(unclear.then(|| format!("a blind watch can't tell whether it was noticed before the undo of {name}")))
+}
+
+fn missing_since(found: &Findings, fault: &FaultFinding, since: Seconds, bound: Seconds) -> Finding {
+    let Some(until) = fault.undo_requested else { return Finding::unknown("not noticed, and the fault has no undo") };
+    let blind =
+        found.warnings.iter().any(|warning| matches!(warning, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    match until - since {
+        _ if blind => Finding::unknown("not noticed, but the watch was blind to the end"),
+        left if left < bound => Finding::unknown(format!("not noticed in the {} that were left of the fault", left.or_zero())),
+        left => Finding::failed(format!("not noticed in the {left} that were left of the fault")),
+    }
+}
+
 fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
     let service: Option<&ServiceFinding> = fault.services.iter().find(|service| service.service == name);
     match service {
@@ -200,7 +266,7 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
 }
 
 fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bound: Seconds) -> Finding {
-    let Some(window) = probe.window(Period::Fault { step: fault.step }) else {
+    let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
         let none = Finding { outcome: Outcome::Pass, measured: Some("none seen".into()), why: None, predicted: None };
         return none.doubted_pass(doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)));
     };
@@ -233,7 +299,10 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
 /// A probe whose back ends no fault hit may well be expected to see no error: that is the claim, and no doubt.
 fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
-    let measured = Some(format!("{} of {}", since.failed, since.judged()));
+    let failed = format!("{} of {} failed", since.failed, since.judged());
+    let missed = probe.blind_below.filter(|_| since.failed == 0);
+    let missed = missed.map_or(String::new(), |below| format!("; an outage under {below} could have been missed"));
+    let measured = Some(format!("{failed}{missed}"));
     if since.failed > 0 {
         return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()), predicted: None };
     }
@@ -244,8 +313,7 @@ fn recovery(found: &Findings, bound: Seconds) -> Finding {
     if let Some(took) = found.recovery {
         return Finding::bounded(took, bound, took.to_string());
     }
-    let undone = found.faults.last().and_then(|fault| fault.undone);
-    match (undone, &found.steady_after) {
+    match (found.last_undone(), &found.steady_after) {
         (None, _) => Finding::unknown("the undo was not confirmed"),
         (_, None) => Finding::unknown("the run did not wait for the steady state"),
         (_, Some(steady)) if steady.held_since.is_some() => {

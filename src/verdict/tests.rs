@@ -19,11 +19,11 @@ fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
 }
 
 fn detection(within: u64) -> Expectation {
-    Expectation::Detection { within: Bound::Fixed(ms(within)) }
+    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)) }
 }
 
 fn window(at_most: u64) -> Expectation {
-    Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(ms(at_most)) }
+    Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(ms(at_most))), at_least: None }
 }
 
 fn removal(within: u64) -> Expectation {

@@ -6,11 +6,12 @@ use crate::experiment::schema::{Bound, Expectation};
 use crate::experiment::tree::Node;
 
 const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
-    ("detection", |cx, node| Some(Expectation::Detection { within: only_within(cx, node, "`detection`")? })),
+    ("detection", detection),
     ("endpointRemoval", endpoint_removal),
     ("errorWindow", error_window),
     ("failedShare", failed_share),
-    ("noErrors", no_errors),
+    ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
+    ("noSuccess", |cx, node| Some(Expectation::NoSuccess { probe: only_probe(cx, node, "`noSuccess`")? })),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -24,6 +25,15 @@ fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
     let within = fields.required("within", limit);
     fields.finish();
     within
+}
+
+fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`detection`")?;
+    let of = fields.optional("of", dns_label);
+    let after = fields.optional("after", dns_label);
+    let within = fields.required("within", limit);
+    fields.finish();
+    Some(Expectation::Detection { of: of?, after: after?, within: within? })
 }
 
 /// A duration, or `predicted`.
@@ -50,9 +60,20 @@ fn endpoint_removal(cx: &Cx, node: &Node) -> Option<Expectation> {
 fn error_window(cx: &Cx, node: &Node) -> Option<Expectation> {
     let mut fields = Fields::of(cx, node, "`errorWindow`")?;
     let probe = fields.required("probe", dns_label);
-    let at_most = fields.required("atMost", limit);
+    let at_most = fields.optional("atMost", limit);
+    let at_least = fields.optional("atLeast", positive);
+    let empty = fields.key("atMost").or(fields.key("atLeast")).is_none();
     fields.finish();
-    Some(Expectation::ErrorWindow { probe: probe?, at_most: at_most? })
+    let (at_most, at_least) = (at_most?, at_least?);
+    if empty {
+        return cx.error(node.focus(), "`errorWindow` needs `atMost`, `atLeast`, or both");
+    }
+    if let (Some(Bound::Fixed(most)), Some(least)) = (at_most, at_least)
+        && most < least
+    {
+        return cx.error(node.focus(), "`atMost` is shorter than `atLeast`: no window can be both");
+    }
+    Some(Expectation::ErrorWindow { probe: probe?, at_most, at_least })
 }
 
 fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
@@ -63,11 +84,11 @@ fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
     Some(Expectation::FailedShare { probe: probe?, at_most: at_most? })
 }
 
-fn no_errors(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`noErrors`")?;
+fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
+    let mut fields = Fields::of(cx, node, what)?;
     let probe = fields.required("probe", dns_label);
     fields.finish();
-    Some(Expectation::NoErrors { probe: probe? })
+    probe
 }
 
 #[cfg(test)]
@@ -81,8 +102,14 @@ mod tests {
     fn each_expectation_is_understood() {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
         let (probe, seven) = (|| "web".to_owned(), Bound::Fixed(Duration::from_secs(7)));
-        assert_eq!(expectation("detection: {within: 7s}"), Expectation::Detection { within: seven });
-        assert_eq!(expectation("detection: {within: predicted}"), Expectation::Detection { within: Bound::Predicted });
+        let detection = |of: Option<&str>, after: Option<&str>, within| Expectation::Detection {
+            of: of.map(str::to_owned),
+            after: after.map(str::to_owned),
+            within,
+        };
+        assert_eq!(expectation("detection: {within: 7s}"), detection(None, None, seven));
+        assert_eq!(expectation("detection: {within: predicted}"), detection(None, None, Bound::Predicted));
+        assert_eq!(expectation("detection: {of: a, after: b, within: 7s}"), detection(Some("a"), Some("b"), seven));
         assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
         assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
         assert_eq!(
@@ -91,8 +118,14 @@ mod tests {
         );
         assert_eq!(
             expectation("errorWindow: {probe: web, atMost: 7s}"),
-            Expectation::ErrorWindow { probe: probe(), at_most: seven }
+            Expectation::ErrorWindow { probe: probe(), at_most: Some(seven), at_least: None }
         );
+        let least = Some(Duration::from_secs(7));
+        assert_eq!(
+            expectation("errorWindow: {probe: web, atLeast: 7s, atMost: predicted}"),
+            Expectation::ErrorWindow { probe: probe(), at_most: Some(Bound::Predicted), at_least: least }
+        );
+        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe() });
         assert_eq!(
             expectation("failedShare: {probe: web, atMost: 0.1}"),
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
@@ -106,6 +139,8 @@ mod tests {
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
         assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
+        assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
+        assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("no window can be both"));
         assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));
     }
 }

@@ -585,6 +585,8 @@ pub enum Expectation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         during: Option<String>,
     },
+    /// No node but those that were hit ever left Ready.
+    NodesUntouched {},
     /// The steady state is back.
     Recovery {
         /// At most so long after the confirmed undo.

@@ -36,7 +36,7 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
         lines.push(format!(
             "step {step}    {} on {}, for {} s, then undone",
             named(fault),
-            target::describe(fault.target()),
+            fault.target().map_or_else(|| fault.objects().unwrap_or_default(), target::describe),
             hold.as_secs_f64()
         ));
         lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, step)));
@@ -54,10 +54,17 @@ fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Durati
     match &ground.nodes {
         Nodes::Kind(nodes) => {
             let hit = nodes.containers.iter().filter(|container| names.contains(&container.name.as_str()));
-            let undo = |c: &Container| fault::describe(&fault::plan(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold));
-            hit.map(undo).collect()
+            let undo = |c: &Container| fault::plan_on_node(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold);
+            hit.map(|c| undo(c).map_or_else(|| undone_otherwise(fault, &c.name), |undo| fault::describe(&undo))).collect()
         }
         Nodes::Embedded(_) => names.iter().map(|name| embedded_world::describe(fault, name)).collect(),
+    }
+}
+
+fn undone_otherwise(fault: &Fault, node: &str) -> String {
+    match fault {
+        Fault::NodeDrain { .. } => format!("uncordon node {node}"),
+        _ => format!("take the packet filter out of container {node}"),
     }
 }
 
@@ -117,11 +124,15 @@ fn step_lines(
     fault: &Fault,
     hold: Duration,
 ) -> Result<Vec<String>, Failure> {
-    let candidates = target::candidates(nodes, fault.target(), &Endpoints::new());
-    let any = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut crate::engine::seed::Seed::new(0))?;
+    let Some(selector) = fault.target() else {
+        let objects = fault.objects().unwrap_or_default();
+        return Ok(vec![format!("step {step}    {} on {objects}, for {} s", fault.kind(), hold.as_secs_f64())]);
+    };
+    let candidates = target::candidates(nodes, selector, &Endpoints::new());
+    let any = target::choose(nodes, selector, &Endpoints::new(), &[], &mut crate::engine::seed::Seed::new(0))?;
     blast_radius::check(&parsed.experiment.blast_radius, nodes, &[], fault, any)?;
     let names: Vec<&str> = candidates.iter().map(|node| node.name.as_str()).collect();
-    let how = match (&fault.target().most_endpoints_of, names.len()) {
+    let how = match (&selector.most_endpoints_of, names.len()) {
         (_, 1) => names[0].to_owned(),
         (Some(service), _) => {
             format!("one of {}: with the most endpoints of {service} then, among equals by the seed", names.join(", "))

@@ -2,8 +2,11 @@
 
 mod configz;
 mod connect;
+mod deployment;
+mod drain;
 mod error;
 mod facts;
+mod inventory;
 mod kind;
 mod kind_config;
 mod kind_nodes;
@@ -20,6 +23,8 @@ mod readiness;
 mod workload;
 
 pub use connect::Cluster;
+pub use deployment::Scale;
+pub use drain::Evicted;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;
 pub use facts::default_tuning;

@@ -181,6 +181,9 @@ pub struct ContainerStatus {
     pub name: String,
     /// Its image.
     pub image: String,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restart_count: i32,
     /// Its id, as `containerd://...`.
     #[serde(rename = "containerID")]
     pub container_id: Option<String>,
@@ -256,6 +259,8 @@ pub struct Rollout {
     pub available_replicas: Option<i32>,
     /// Of the newest form.
     pub updated_replicas: Option<i32>,
+    /// All that are not ending.
+    pub replicas: Option<i32>,
     /// Ready.
     pub ready_replicas: Option<i32>,
     /// Its conditions.

@@ -19,6 +19,7 @@ pub mod kind_ground;
 pub mod kind_world;
 pub mod ledger;
 pub mod live;
+mod object_fault;
 pub mod placement;
 pub mod provision;
 pub mod recorder;

@@ -18,7 +18,7 @@ use super::target::{self, Endpoints, Node};
 use super::trouble::{Trouble, TroubleKind};
 use super::voice::Voice;
 use super::world::World;
-use crate::experiment::{Condition, Experiment, Fault, Step};
+use crate::experiment::{Condition, Expectation, Experiment, Fault, NodeSelector, Step};
 use crate::timeline::{Event, FaultPhase, Moment, Ready, Tuning};
 
 /// How long after the planned end of a fault a dead man's switch takes it back.
@@ -139,6 +139,7 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
         return Err(Trouble::failed("the steady state did not hold before any harm was done, so none was")
             .hint("`kubectl outage describe run latest` lists what was seen"));
     }
+    take_inventory(job, world, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
     // It must hold at the moment of the harm, not only a while before.
@@ -147,12 +148,23 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
         return Err(Trouble::failed("the steady state was lost again before any harm was done, so none was"));
     }
     let method = Method { job, world, recorder, hosts: &hosts, nodes: &nodes };
-    method.rehearse(seed.clone())?;
+    method.rehearse(seed.clone()).await?;
     let undone = method.carry_out(ledger, &mut seed).await?;
     stage(recorder, "recovery");
     let recovery = steady.recovered(&undone.before, &probed_services(job.experiment), undone.harmed, undone.at);
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
+    take_inventory(job, world, recorder, false).await?;
     tokio::time::sleep(TAIL).await;
+    Ok(())
+}
+
+/// What the cluster holds, where the experiment expects something of it.
+async fn take_inventory(job: &Job<'_>, world: &impl World, recorder: &Recorder, before: bool) -> Result<(), Trouble> {
+    if !job.experiment.expect.contains(&Expectation::ObjectsKept) {
+        return Ok(());
+    }
+    let (objects, unread) = world.inventory().await?;
+    recorder.event(Event::Objects { before, objects, unread });
     Ok(())
 }
 
@@ -171,7 +183,8 @@ async fn watch(world: &mut impl World, recorder: &Recorder) -> Result<(), Troubl
 fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), Trouble> {
     let mut seed = Seed::new(job.seed);
     for (_, fault, _) in faults(job.experiment) {
-        let node = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut seed)?;
+        let Some(target) = fault.target() else { continue };
+        let node = target::choose(nodes, target, &Endpoints::new(), &[], &mut seed)?;
         blast_radius::check(&job.experiment.blast_radius, nodes, &[], fault, node)?;
     }
     Ok(())
@@ -188,7 +201,8 @@ pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Dur
 
 fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
     let taken = faults(experiment).filter(|(_, fault, _)| fault.takes_node());
-    let allowed = taken.flat_map(|(_, fault, _)| target::candidates(nodes, fault.target(), &Endpoints::new()));
+    let targets = taken.filter_map(|(_, fault, _)| fault.target());
+    let allowed = targets.flat_map(|target| target::candidates(nodes, target, &Endpoints::new()));
     allowed.map(|node| node.name.clone()).collect()
 }
 
@@ -304,12 +318,23 @@ struct Method<'a, W: World> {
 
 impl<W: World> Method<'_, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
-    fn rehearse(&self, mut seed: Seed) -> Result<(), Trouble> {
-        for (_, fault, _) in faults(self.job.experiment) {
-            let node = self.choose(fault, &mut seed)?;
-            self.check_blast_radius(fault, node)?;
+    async fn rehearse(&self, mut seed: Seed) -> Result<(), Trouble> {
+        for (number, fault, hold) in faults(self.job.experiment) {
+            self.plan(number, fault, hold, &mut seed).await?;
         }
         Ok(())
+    }
+
+    /// What a fault will do to each of its targets, checked.
+    async fn plan(&self, step: u32, fault: &Fault, dead_man: Duration, seed: &mut Seed) -> Result<Vec<Obligation>, Trouble> {
+        match fault.target() {
+            None => self.world.plan_object_fault(fault, step, dead_man, seed).await,
+            Some(selector) => {
+                let node = self.choose(fault, selector, seed)?;
+                self.check_blast_radius(fault, node)?;
+                Ok(vec![self.world.plan_fault(fault, node, step, dead_man)?])
+            }
+        }
     }
 
     async fn carry_out(&self, ledger: &mut Ledger, seed: &mut Seed) -> Result<MethodEnd, Trouble> {
@@ -321,9 +346,9 @@ impl<W: World> Method<'_, W> {
                 Step::Fault { fault, hold } => {
                     let step = self.fault(number, fault, *hold, ledger, seed).await;
                     // Whatever is refused after the first fault is no longer refused before any harm.
-                    let node = step
+                    let nodes = step
                         .map_err(|trouble| if number == 0 { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })?;
-                    harmed.push(node);
+                    harmed.extend(nodes);
                 }
             }
         }
@@ -336,7 +361,7 @@ impl<W: World> Method<'_, W> {
         known
     }
 
-    /// One fault, from its target to its undo. Returns the node that was harmed.
+    /// One fault, from its targets to its undo. Returns the nodes that were harmed.
     async fn fault(
         &self,
         step: u32,
@@ -344,22 +369,31 @@ impl<W: World> Method<'_, W> {
         hold: Duration,
         ledger: &mut Ledger,
         seed: &mut Seed,
-    ) -> Result<String, Trouble> {
+    ) -> Result<Vec<String>, Trouble> {
         self.healed().await?;
-        let node = self.choose(fault, seed)?;
-        self.check_blast_radius(fault, node)?;
         let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
-        let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
-        let id = ledger.owe(self.job.debtor, obligation.clone())?;
+        let planned = self.plan(step, fault, dead_man, seed).await?;
+        let mut owed = Vec::new();
+        for obligation in planned {
+            owed.push((ledger.owe(self.job.debtor, obligation.clone())?, obligation));
+        }
         (self.job.arm)(dead_man)?;
         stage(self.recorder, "fault");
-        let (kind, component) = (fault.kind(), fault.component());
-        let voice = Voice { step, kind, component, target: &node.name, recorder: self.recorder };
-        let confirmed = self.inject(&obligation, &voice).await?;
+        let mut confirmed = clock::now();
+        for (_, obligation) in &owed {
+            confirmed = self.inject(obligation, &self.voice(obligation)).await?;
+        }
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         stage(self.recorder, "undo");
-        rollback::settle(id, &obligation, &voice, self.world, ledger).await?;
-        Ok(node.name.clone())
+        for (id, obligation) in owed.iter().rev() {
+            rollback::settle(*id, obligation, &self.voice(obligation), self.world, ledger).await?;
+        }
+        let hit = owed.iter().filter_map(|(_, obligation)| obligation.fault()).filter(|_| fault.harms_node());
+        Ok(hit.map(|fault| fault.node.to_owned()).collect())
+    }
+
+    fn voice<'o>(&'o self, obligation: &'o Obligation) -> Voice<'o> {
+        rollback::voice(obligation, self.recorder)
     }
 
     /// Waits until nodes that an earlier step harmed are Ready again: a fault is undone when its node is up, which is a while earlier.
@@ -387,8 +421,7 @@ impl<W: World> Method<'_, W> {
         blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &down, fault, target)
     }
 
-    fn choose(&self, fault: &Fault, seed: &mut Seed) -> Result<&Node, Trouble> {
-        let selector = fault.target();
+    fn choose(&self, fault: &Fault, selector: &NodeSelector, seed: &mut Seed) -> Result<&Node, Trouble> {
         let live = self.recorder.live();
         let services = selector.most_endpoints_of.iter();
         let endpoints: Endpoints = services.map(|service| (service.clone(), live.endpoints_of(service))).collect();
@@ -399,12 +432,13 @@ impl<W: World> Method<'_, W> {
     /// Makes the fault and returns when it was confirmed.
     async fn inject(&self, fault: &Obligation, voice: &Voice<'_>) -> Result<Moment, Trouble> {
         let mut confirmed = None;
-        let reach = self.reach_of(voice.target);
+        let is_node = self.nodes.iter().any(|node| node.name == voice.target);
+        let reach = if is_node { self.reach_of(voice.target) } else { String::new() };
         let mut progress = |phase: FaultPhase, detail: String| {
             if phase == FaultPhase::Confirmed {
                 confirmed = Some(clock::now());
             }
-            voice.say(phase, if phase == FaultPhase::Requested { reach.clone() } else { detail });
+            voice.say(phase, if phase == FaultPhase::Requested && is_node { reach.clone() } else { detail });
         };
         self.world.inject(fault, &mut progress).await?;
         confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))

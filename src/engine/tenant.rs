@@ -14,7 +14,7 @@ use crate::agent::AgentHandle;
 use crate::cluster::{Cluster, Workload};
 use crate::experiment::Experiment;
 use crate::probe::{ProbeSpec, control};
-use crate::timeline::{ProbeHeader, Record};
+use crate::timeline::{ObjectName, ProbeHeader, Record};
 use crate::watch::{self, Watches};
 
 /// How long the watches may take to deliver their first lists.
@@ -87,6 +87,11 @@ impl Tenant<'_> {
     pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
         let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+    }
+
+    /// Every object that the cluster holds now.
+    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+        self.cluster.inventory().await.map_err(Trouble::failed_by)
     }
 
     /// Starts all probes, a prober a place. Returns the nodes that host one.

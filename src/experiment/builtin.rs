@@ -22,11 +22,20 @@ const FILES: &[(&str, &str)] = files![
     "experiments/controller-manager-down.yaml",
     "experiments/api-server-down.yaml",
     "experiments/etcd-down.yaml",
+    "experiments/glitch-shorter-than-grace.yaml",
+    "experiments/glitch-longer-than-grace.yaml",
+    "experiments/worker-cut-off-from-the-api-server.yaml",
+    "experiments/rescheduling.yaml",
+    "experiments/node-drain.yaml",
+    "experiments/etcd-data-lost.yaml",
     "experiments/workloads/web.yaml",
+    "experiments/workloads/web-spread.yaml",
     "experiments/workloads/client.yaml",
     "kind-configs/fast-detection.yaml",
     "kind-configs/default.yaml",
     "kind-configs/article-default.yaml",
+    "kind-configs/ha-default.yaml",
+    "kind-configs/ha-fast-detection.yaml",
 ];
 
 /// Where experiments lie.

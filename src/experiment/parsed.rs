@@ -142,7 +142,7 @@ mod tests {
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]
         );
-        assert_eq!(experiment.blast_radius, BlastRadius { max_workers: 1, max_control_planes: 0, quorum_loss: false });
+        assert_eq!(experiment.blast_radius, BlastRadius::default());
         assert_eq!((experiment.workload_timeout, experiment.steady_state_timeout), (seconds(120), seconds(120)));
     }
 

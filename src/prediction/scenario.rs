@@ -74,10 +74,11 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
         .map(|(step, number)| match step {
             Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
             Step::Fault { fault, hold } => {
+                let kind = kind(fault)?;
                 let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
-                let node = known.or_else(|| ground.find(fault.target(), &[]));
+                let node = known.or_else(|| ground.find(fault.target()?, &[]));
                 let node = node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
-                Ok(model::Step::Fault { kind: kind(fault)?, node, hold: *hold })
+                Ok(model::Step::Fault { kind, node, hold: *hold })
             }
         })
         .collect()

@@ -5,6 +5,8 @@
 //! never held, a run that was cut short.
 
 mod doubt;
+mod fates;
+mod finding;
 mod rules;
 #[cfg(test)]
 mod tests;

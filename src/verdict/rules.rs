@@ -1,57 +1,11 @@
 //! One rule for each kind of expectation.
 
-use super::{Assertion, Outcome, doubt};
+use super::finding::Finding;
+use super::{Assertion, Outcome, doubt, fates};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
-
-/// What a rule finds.
-struct Finding {
-    outcome: Outcome,
-    measured: Option<String>,
-    why: Option<String>,
-    /// The prediction that was the bound.
-    predicted: Option<Seconds>,
-}
-
-impl Finding {
-    fn unknown(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()), predicted: None }
-    }
-
-    fn failed(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
-    }
-
-    /// A measured length against its bound.
-    fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
-        let (outcome, why) = if length.most <= bound {
-            (Outcome::Pass, None)
-        } else if length.least > bound {
-            (Outcome::Fail, Some("longer than expected".into()))
-        } else {
-            (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {length:.3}")))
-        };
-        Self { outcome, measured: Some(measured), why, predicted: None }
-    }
-
-    /// The same, no longer decided.
-    fn doubted(self, why: Option<String>) -> Self {
-        match why {
-            Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
-            None => self,
-        }
-    }
-
-    fn doubted_fail(self, why: Option<String>) -> Self {
-        if self.outcome == Outcome::Fail { self.doubted(why) } else { self }
-    }
-
-    fn doubted_pass(self, why: Option<String>) -> Self {
-        if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
-    }
-}
 
 /// What is judged.
 pub struct Run<'a> {
@@ -110,6 +64,15 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::ErrorWindow { probe, at_most } => (format!("errors of {probe}"), format!("at most {}", length(at_most))),
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
+        Expectation::NotDetected => ("detection".into(), "none before the undo".into()),
+        Expectation::Rescheduled { service, within } => {
+            (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::NotRescheduled { labels } => (format!("new pods with {}", fates::said(labels)), "none before the undo".into()),
+        Expectation::Restarted { labels, within } => {
+            (format!("pods with {} restarted", fates::said(labels)), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -142,6 +105,11 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
+        Expectation::NotDetected => fates::not_detected(found),
+        Expectation::Rescheduled { service, within } => fates::rescheduled(found, service, (*within).into()),
+        Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),
+        Expectation::Restarted { labels, within } => fates::restarted(found, labels, (*within).into()),
+        Expectation::ObjectsKept => fates::objects_kept(found),
         Expectation::Recovery { within } => {
             let last = found.faults.last().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
@@ -161,13 +129,13 @@ fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Fin
     }
 }
 
-fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
+pub(super) fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
     let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
     Finding::bounded(length, bound, format!("{length:.3}"))
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.
-fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
+pub(super) fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
     let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watch == watched);
     match lasted {

@@ -38,7 +38,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("lint", &["experiment", "model", "stats", "timeline"]),
         ("docker", &["timeline"]),
         ("cluster", &["docker", "timeline"]),
-        ("fault", &["docker", "experiment", "timeline"]),
+        ("fault", &["cluster", "docker", "experiment", "timeline"]),
         ("probe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
         ("agent", &["probe", "docker", "timeline"]),

@@ -1,7 +1,7 @@
 //! Which nodes: for targets, and for where a probe asks from.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{choice, dns_label, labels, node_name};
+use super::scalar::{choice, is_dns_label, labels, node_name};
 use crate::experiment::schema::NodeSelector;
 use crate::experiment::tree::Node;
 use crate::timeline::NodeRole;
@@ -12,7 +12,7 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let name = fields.optional("name", node_name);
     let role = fields.optional("role", role);
     let labels = fields.optional("labels", labels);
-    let most_endpoints_of = fields.optional("mostEndpointsOf", dns_label);
+    let most_endpoints_of = fields.optional("mostEndpointsOf", service);
     fields.finish();
     let selector =
         NodeSelector { name: name?, role: role?, labels: labels?.unwrap_or_default(), most_endpoints_of: most_endpoints_of? };
@@ -24,6 +24,17 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
         );
     }
     Some(selector)
+}
+
+/// A Service of the run's namespace, or `NAMESPACE/SERVICE`.
+pub fn service(cx: &Cx, node: &Node) -> Option<String> {
+    let text = node.text().unwrap_or_default();
+    let parts: Vec<&str> = text.split('/').collect();
+    if parts.len() <= 2 && parts.iter().all(|part| is_dns_label(part)) {
+        return Some(text.to_owned());
+    }
+    let hint = "a Service is `web` in the run's namespace, or `kube-system/kube-dns`";
+    cx.error_hint(node.focus(), format!("expected a Service, found {}", node.described()), hint)
 }
 
 fn role(cx: &Cx, node: &Node) -> Option<NodeRole> {
@@ -48,6 +59,14 @@ mod tests {
         let wanted =
             NodeSelector { name: Some("n".into()), role: Some(NodeRole::Worker), labels, most_endpoints_of: Some("web".into()) };
         assert_eq!(found, Some(wanted));
+    }
+
+    #[test]
+    fn a_service_may_be_of_another_namespace() {
+        let found = |yaml: &str| decoded(yaml, service);
+        assert_eq!(found("kube-system/kube-dns").0.as_deref(), Some("kube-system/kube-dns"));
+        assert!(found("a/b/c").1.contains("expected a Service, found `a/b/c` (a Service is `web`"), "{}", found("a/b/c").1);
+        assert!(found("[a]").1.contains("expected a Service, found a list"));
     }
 
     #[test]

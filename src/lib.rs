@@ -13,6 +13,7 @@ pub mod experiment;
 pub mod fault;
 pub mod lint;
 pub mod model;
+pub mod observe;
 pub mod prediction;
 pub mod probe;
 pub mod report;

@@ -1,6 +1,8 @@
 //! Another machine's clock, measured by asking it.
 
-use crate::timeline::{Moment, ProbeSpan};
+use std::time::Duration;
+
+use crate::timeline::{Event, Moment, ProbeSpan, Record};
 
 /// How far an agent's clock is ahead of the runner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,16 @@ impl Offset {
     pub fn convert(&self, span: ProbeSpan) -> ProbeSpan {
         ProbeSpan { start: self.to_runner(span.start), clock_uncertainty_ns: self.uncertainty_ns, ..span }
     }
+
+    /// A record with its moments on the runner's clock; its bracket is wider by as much as that may be off.
+    pub fn convert_record(&self, mut record: Record) -> Record {
+        let off = Duration::from_nanos(self.uncertainty_ns);
+        if let Event::ObserverGap { until, .. } = &mut record.event {
+            *until = until.map(|until| self.to_runner(until).plus(off));
+        }
+        let at = self.to_runner(record.at).plus(off);
+        Record { at, since: record.since.map(|since| self.to_runner(since).minus(off)), event: record.event }
+    }
 }
 
 /// The offset that several exchanges tell. Where the boot ids agree and no exchange speaks against it, both clocks are one.
@@ -61,6 +73,15 @@ mod tests {
             let converted = offset.to_runner(Moment(agent));
             prop_assert!(converted.0.abs_diff(truth.0) <= offset.uncertainty_ns);
         }
+    }
+
+    #[test]
+    fn a_records_bracket_grows_by_the_doubt() {
+        let offset = Offset { ahead_ns: 1000, uncertainty_ns: 30 };
+        let event = Event::ObserverGap { node: "cp".into(), until: Some(Moment(5000)), reason: String::new() };
+        let record = offset.convert_record(Record { at: Moment(5000), since: Some(Moment(3000)), event });
+        assert_eq!((record.at, record.since), (Moment(4030), Some(Moment(1970))));
+        assert!(matches!(record.event, Event::ObserverGap { until: Some(Moment(4030)), .. }));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct Placement {
     pub probes: Vec<ProbeSpec>,
     /// How the control probe is called (see `probe::control::header`); `None`: there is none.
     pub control: Option<ProbeHeader>,
+    /// Whether it observes the node instead of asking.
+    pub observe: bool,
 }
 
 /// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file at once. Messages come until
@@ -225,9 +227,11 @@ where
     }
     let own = boot_id();
     let offset = settle(!own.is_empty() && own == hello.boot_id, &exchanges);
-    let Placement { probes, control, pod_uid, .. } = placement;
+    let Placement { node, probes, control, pod_uid, observe, .. } = placement;
+    let observe = observe.then_some(node);
     let heartbeat_timeout_ms = HEARTBEAT_TIMEOUT.as_millis() as u64;
-    link.send(&ToAgent::Start(Box::new(Start { probes, control, heartbeat_timeout_ms, pod_uid, source: None }))).await?;
+    let start = Start { probes, control, heartbeat_timeout_ms, pod_uid, source: None, observe };
+    link.send(&ToAgent::Start(Box::new(start))).await?;
     match link.receive().await? {
         FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it ended at once".into())),
         first => Ok((offset, first)),
@@ -298,6 +302,8 @@ where
         let message = match message {
             FromAgent::Span(span) => AgentMessage::Started(self.offset.convert(span)),
             FromAgent::Attempts { probe, records } => AgentMessage::Attempts { probe, records },
+            FromAgent::Record(record) => AgentMessage::Record(self.offset.convert_record(record)),
+            FromAgent::Looked(at) => AgentMessage::Looked(self.offset.to_runner(at)),
             FromAgent::Note { warning, text } => AgentMessage::Note { warning, text },
             FromAgent::Pong { ping, agent } => self.drift(Offset::of_exchange(ping, agent, Moment::now()))?,
             FromAgent::Hello(_) => return Some(Err("it said hello twice".into())),

@@ -1,4 +1,4 @@
-//! The prober inside a node: its protocol, how it gets there, and its clock.
+//! The prober, or the observer, inside a node: its protocol, how it gets there, and its clock.
 //!
 //! ```text
 //! runner                                         node
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::probe::ProbeSpec;
-use crate::timeline::{ProbeHeader, ProbeSpan};
+use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 pub use binary::check_binary;
 pub use deploy::{AgentTransport, Placement, deploy, sweep};
@@ -49,6 +49,10 @@ pub enum AgentMessage {
         /// The records.
         records: Vec<u8>,
     },
+    /// What an observer has seen.
+    Record(Record),
+    /// All that an observer has seen until then was told.
+    Looked(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note {
         /// Whether it weakens a number.

@@ -7,6 +7,7 @@
 //! runner -> ping, ping, ...           and each is answered with a pong: heartbeat and clock
 //! runner -> start                     what to ask
 //! agent  -> span, ..., attempts, ...  as they come
+//!        -> record, ..., looked, ...  of one that observes the node
 //! runner -> stop
 //! agent  -> bye                       or, at any time, bye with the error that ended it
 //! ```
@@ -14,10 +15,10 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::probe::ProbeSpec;
-use crate::timeline::{Moment, ProbeHeader, ProbeSpan};
+use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 /// The protocol's version: runner and agent must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// No frame is longer.
 const MAX_FRAME: usize = 16 << 20;
 const JSON: u8 = b'J';
@@ -61,6 +62,9 @@ pub struct Start {
     /// Ask on loopback from this address of loopback; `None`: the system chooses.
     #[serde(default)]
     pub source: Option<std::net::IpAddr>,
+    /// Look at the node's own processes, instead of asking: the node's name. `None`: ask.
+    #[serde(default)]
+    pub observe: Option<String>,
 }
 
 /// What the agent says.
@@ -86,6 +90,10 @@ pub enum FromAgent {
         /// The records.
         records: Vec<u8>,
     },
+    /// What an observer has seen, on the agent's clock.
+    Record(Record),
+    /// All that an observer has seen until then was said.
+    Looked(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note {
         /// Whether it weakens a number.
@@ -226,11 +234,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn gone() -> crate::timeline::Event {
+        let (component, state) = (crate::timeline::Component::Etcd, crate::timeline::ProcessState::Gone);
+        crate::timeline::Event::Process { node: "cp".into(), component, pid: None, state }
+    }
+
     fn messages() -> Vec<FromAgent> {
         vec![
             FromAgent::Hello(Hello::here()),
             FromAgent::Pong { ping: Moment(1), agent: Moment(u64::MAX) },
             FromAgent::Attempts { probe: "web".into(), records: vec![0, 1, 255] },
+            FromAgent::Looked(Moment(7)),
+            FromAgent::Record(Record { at: Moment(9), since: Some(Moment(8)), event: gone() }),
             FromAgent::Note { warning: true, text: "ü\n".into() },
             FromAgent::Bye { error: None },
         ]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::netns;
 use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent};
+use crate::observe::{Observer, Said};
 use crate::probe::control::Responder;
 use crate::probe::{Prober, Sink};
 use crate::timeline::{Moment, ProbeSpan};
@@ -154,7 +155,11 @@ impl Agent {
         self.patience = Duration::from_millis(start.heartbeat_timeout_ms.max(1));
         let (stop, events, mut sink) = (Arc::clone(&self.stop), self.events.clone(), Outgoing(self.outbox.clone()));
         self.probes = Some(thread("probes", move || {
-            let _ = events.send(Event::ProbesEnded(probe(start, &stop, &mut sink)));
+            let ended = match &start.observe {
+                Some(node) => observe(node, &stop, &sink),
+                None => probe(start, &stop, &mut sink),
+            };
+            let _ = events.send(Event::ProbesEnded(ended));
         })?);
         Ok(())
     }
@@ -166,6 +171,18 @@ impl Agent {
             let _ = probes.join();
         }
     }
+}
+
+/// Looks at the node until it is told to stop.
+fn observe(node: &str, stop: &AtomicBool, Outgoing(outbox): &Outgoing) -> Result<(), String> {
+    Observer::of(node).run(stop, &|said| {
+        let message = match said {
+            Said::Record(record) => FromAgent::Record(record),
+            Said::Looked(at) => FromAgent::Looked(at),
+        };
+        let _ = outbox.send(Some(message.encode()));
+    });
+    Ok(())
 }
 
 /// Asks, in the network that was named, until it is told to stop. Of this thread alone.

@@ -18,7 +18,7 @@ use super::protocol::{Frames, FromAgent, Message, ToAgent};
 use super::*;
 use crate::probe::control::header;
 use crate::probe::testing::{GatedServer, http_probe};
-use crate::timeline::{AttemptReader, Moment};
+use crate::timeline::{AttemptReader, Event, Moment};
 
 /// What the other end of the stream does.
 #[derive(Clone, Copy)]
@@ -103,6 +103,7 @@ fn placement(probes: Vec<ProbeSpec>) -> Placement {
         pod_uid: None,
         probes,
         control: Some(header("control", "worker", Some("worker"))),
+        observe: false,
     }
 }
 
@@ -260,7 +261,14 @@ fn say(stream: &mut StdStream, message: &ToAgent) {
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
     let control = Some(header("control", "worker", None));
-    ToAgent::Start(Box::new(protocol::Start { probes: Vec::new(), control, heartbeat_timeout_ms, pod_uid: None, source: None }))
+    ToAgent::Start(Box::new(protocol::Start {
+        probes: Vec::new(),
+        control,
+        heartbeat_timeout_ms,
+        pod_uid: None,
+        source: None,
+        observe: None,
+    }))
 }
 
 #[test]
@@ -293,4 +301,22 @@ fn nonsense_ends_an_agent_with_an_explanation() {
     assert!(matches!(frames.message().unwrap(), Some(FromAgent::Hello(_))));
     let Some(FromAgent::Bye { error: Some(error) }) = frames.message().unwrap() else { panic!("no bye") };
     assert!(error.starts_with("understand the runner"), "{error}");
+}
+
+#[tokio::test]
+async fn an_observer_looks_until_it_is_stopped() {
+    let (pair, (messages, mut inbox)) = (pair(Manner::Serve), unbounded_channel());
+    let placement = Placement { observe: true, control: None, ..placement(Vec::new()) };
+    let handle = deploy(&pair, placement, &program(), messages).await.unwrap();
+    let (mut parts, mut looked) = (0, None);
+    while looked.is_none() {
+        match inbox.recv().await.unwrap() {
+            AgentMessage::Record(Record { event: Event::Process { node, .. }, .. }) if node == "worker" => parts += 1,
+            AgentMessage::Looked(at) => looked = Some(at),
+            _ => {}
+        }
+    }
+    assert!(parts == 4 && looked < Some(Moment::now()));
+    handle.stop().await.unwrap();
+    assert_eq!(drain(inbox).await.last(), Some(&AgentMessage::Ended { probes: Vec::new(), error: None }));
 }

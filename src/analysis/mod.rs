@@ -13,6 +13,7 @@ pub mod endpoints;
 mod faults;
 pub mod findings;
 mod heartbeats;
+pub mod in_effect;
 mod life;
 mod objects;
 pub mod order;
@@ -29,6 +30,7 @@ pub mod window;
 
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally, When};
+pub use in_effect::{InEffect, Recovered};
 pub use quality::Warning;
 pub use window::{Proof, Window};
 

@@ -215,7 +215,10 @@ impl Run {
     pub fn lease(self, ms: i64, renewed: &str) -> Self {
         let renewed = Some(format!("2026-11-22T{renewed}").parse().expect("a time"));
         let (namespace, name) = ("kube-node-lease".into(), "fast-detection-worker".into());
-        self.event(ms, Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None })
+        self.event(
+            ms,
+            Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None, lasts_s: None },
+        )
     }
 
     /// Endpoint `index` of the Service `web`.

@@ -285,7 +285,10 @@ fn heartbeats_later_than_the_grace_are_named() {
     let lease = |run: Run, ms: i64| {
         let renewed = Some(Run::new().0.header.anchor.wall_of(at(ms)));
         let (namespace, name) = ("kube-node-lease".into(), "fast-detection-worker".into());
-        run.event(ms, Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None })
+        run.event(
+            ms,
+            Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None, lasts_s: None },
+        )
     };
     let mut run = [-35_000, -25_000, -15_000, -5_000].into_iter().fold(Run::new(), lease);
     run.0.header.cluster.tuning.node_status_report_frequency = Some(std::time::Duration::from_secs(300));

@@ -32,13 +32,15 @@ pub fn experiments(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec
     if broken { Err(Failure::told(exit::USAGE)) } else { Ok(parsed) }
 }
 
-/// Whether an experiment is good; if so it is kept.
+/// Whether a file is good; if so its experiments are kept.
 fn check(source: Source, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
-    match experiment::parse(source) {
-        Ok(one) => {
-            let warnings: Vec<Diagnostic> = one.warnings.iter().cloned().chain(expected(&one)).collect();
-            show(&warnings, env);
-            parsed.push(one);
+    match experiment::parse_all(source) {
+        Ok(all) => {
+            for one in all {
+                let warnings: Vec<Diagnostic> = one.warnings.iter().cloned().chain(expected(&one)).collect();
+                show(&warnings, env);
+                parsed.push(one);
+            }
             true
         }
         Err(problems) => {

@@ -106,7 +106,7 @@ impl Truth {
 
 fn renewal(node: &str) -> Record {
     let (namespace, name, change) = ("kube-node-lease".into(), node.into(), Change::Changed);
-    super::clock::record(Event::Lease { namespace, name, change, holder: None, renewed: None, transitions: None })
+    super::clock::record(Event::Lease { namespace, name, change, holder: None, renewed: None, transitions: None, lasts_s: None })
 }
 
 impl World for FakeWorld {

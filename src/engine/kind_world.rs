@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::ledger::{Access, Obligation};
+use super::observers::{Observers, Post};
 use super::placement::Place;
 use super::recover::Tools;
 use super::seed::Seed;
@@ -37,6 +38,10 @@ pub struct KindWorld<'a> {
     pub tools: Tools,
     /// What forwards the engine's events.
     pub engine_events: Option<AbortOnDropHandle<()>>,
+    /// What looks at the control-plane nodes from within.
+    pub observers: Option<Observers>,
+    /// Where records go; known once the run follows the cluster.
+    pub records: Option<UnboundedSender<Record>>,
 }
 
 impl KindWorld<'_> {
@@ -83,6 +88,28 @@ impl KindWorld<'_> {
     }
 }
 
+impl KindWorld<'_> {
+    /// Looks at every control-plane node from within.
+    async fn observe(&mut self) -> Result<(), Trouble> {
+        let Some(records) = &self.records else { return Ok(()) };
+        let nodes = self.tenant.nodes().await?;
+        let posts = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).map(|node| self.post(node));
+        self.observers = Some(Observers::start(posts.collect::<Result<_, _>>()?, records).await);
+        Ok(())
+    }
+
+    fn post(&self, node: &Node) -> Result<Post, Trouble> {
+        Ok(Post {
+            docker: self.docker().clone(),
+            node: node.name.clone(),
+            container: self.container(&node.name)?.id.clone(),
+            processor: processor_of(node),
+            run: self.tenant.run.to_owned(),
+            binary: self.binary.clone(),
+        })
+    }
+}
+
 fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, Trouble> {
     containers
         .iter()
@@ -114,7 +141,8 @@ impl Deployment<'_> {
         let container = container(self.containers, &node)?.id.clone();
         let processor = party.node.as_ref().map(processor_of).unwrap_or_default();
         let Party { probes, control, .. } = party;
-        let placement = agent::Placement { node, container, processor, run: self.run.to_owned(), pod_uid, probes, control };
+        let placement =
+            agent::Placement { node, container, processor, run: self.run.to_owned(), pod_uid, probes, control, observe: false };
         agent::deploy(self.docker, placement, self.binary, self.out.clone()).await.map_err(Trouble::failed_by)
     }
 }
@@ -127,6 +155,7 @@ impl World for KindWorld<'_> {
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
         let mut events = self.docker().events(&self.containers[0].cluster);
         let forward = out.clone();
+        self.records = Some(out.clone());
         self.engine_events = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(record) = events.next().await {
                 if forward.send(record).is_err() {
@@ -140,7 +169,7 @@ impl World for KindWorld<'_> {
     fn workload_obligation(&self) -> Option<Obligation> {
         let tenant = &self.tenant;
         let namespace = || Obligation::Namespace { name: tenant.namespace.clone(), access: self.access.clone() };
-        (!tenant.workload.is_empty()).then(namespace)
+        tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
@@ -158,11 +187,16 @@ impl World for KindWorld<'_> {
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
         let (containers, binary, run) = (&self.containers, &self.binary, self.tenant.run);
         let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out };
-        self.tenant.start_probes(at_risk, async |party| deployment.start(party).await).await
+        let hosts = self.tenant.start_probes(at_risk, async |party| deployment.start(party).await).await?;
+        self.observe().await?;
+        Ok(hosts)
     }
 
     async fn stop_probes(&mut self) {
         self.tenant.stop_probes().await;
+        if let Some(observers) = self.observers.take() {
+            observers.stop().await;
+        }
     }
 
     async fn stop_watching(&mut self) {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::timeline::{Change, Endpoint, Event, Moment, ProbeSpan, Ready, Record};
+use crate::timeline::leader::{LEADER_LEASES, node_of};
+use crate::timeline::{Change, Component, Endpoint, Event, Moment, ProbeSpan, ProcessState, Ready, Record};
 
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
 pub const HORIZON: Duration = Duration::from_secs(120);
@@ -27,6 +28,10 @@ pub struct Live {
     pub probes: BTreeMap<String, ProbeState>,
     /// Watches that are blind now.
     pub blind: BTreeMap<String, String>,
+    /// Each part of the control plane by the node that it is on, as the observers saw it last.
+    pub processes: BTreeMap<(String, Component), (Option<u32>, ProcessState)>,
+    /// Who leads, as far as is known: a lease's holder, or the etcd member that says so; by the part, the node.
+    pub leaders: BTreeMap<Component, String>,
     /// Why the timeline can't be written any more.
     pub broken: Option<String>,
     /// Probes that ended by themselves, and why.
@@ -61,6 +66,14 @@ impl Live {
             Event::Lease { namespace, name, change: Change::Changed, .. } if namespace == NODE_LEASES => {
                 self.heard.insert(name.clone(), record.at);
             }
+            Event::Lease { namespace, name, change, holder, .. } if namespace == LEADER_LEASES => {
+                let holder = holder.as_deref().filter(|_| *change != Change::Deleted);
+                self.lead(Component::named(name), holder.map(node_of));
+            }
+            Event::Process { node, component, pid, state } => {
+                self.processes.insert((node.clone(), *component), (*pid, *state));
+            }
+            Event::EtcdMember { node, is_leader, .. } => self.member(node, *is_leader),
             Event::Endpoint { service, change, endpoint } => self.endpoint(service, *change, endpoint, record.at),
             Event::WatchGap { watch, until: None, reason } => {
                 self.blind.insert(watch.clone(), reason.clone());
@@ -72,6 +85,22 @@ impl Live {
                 self.dead_probes.insert(probe.clone(), error.clone());
             }
             _ => {}
+        }
+    }
+
+    fn lead(&mut self, component: Option<Component>, node: Option<&str>) {
+        let Some(component) = component else { return };
+        match node {
+            Some(node) => drop(self.leaders.insert(component, node.to_owned())),
+            None => drop(self.leaders.remove(&component)),
+        }
+    }
+
+    fn member(&mut self, node: &str, is_leader: bool) {
+        if is_leader {
+            self.lead(Some(Component::Etcd), Some(node));
+        } else if self.leaders.get(&Component::Etcd).is_some_and(|leader| leader == node) {
+            self.lead(Some(Component::Etcd), None);
         }
     }
 
@@ -221,6 +250,29 @@ pub(crate) mod tests {
             probe.attempt(at(sent), ok);
         }
         assert_eq!(probe.ok_since(), Some(at(200)));
+    }
+
+    #[test]
+    fn who_leads_is_known_by_lease_and_by_member() {
+        let mut live = Live::default();
+        let lease = |name: &str, holder: Option<&str>| {
+            let (namespace, name, holder) = ("kube-system".into(), name.into(), holder.map(str::to_owned));
+            let (change, renewed, transitions, lasts_s) = (Change::Changed, None, None, None);
+            Record::at(at(1), Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
+        };
+        let member = |node: &str, is_leader| {
+            let event = Event::EtcdMember { node: node.into(), answers: true, has_leader: true, is_leader, leader_changes: 1 };
+            Record::at(at(1), event)
+        };
+        let records =
+            [lease("kube-scheduler", Some("cp_2_af09")), lease("other", Some("x_1")), member("cp", true), member("cp2", true)];
+        records.iter().for_each(|record| live.observe(record));
+        live.observe(&member("cp", false));
+        let leaders = [(Component::Etcd, "cp2".to_owned()), (Component::Scheduler, "cp_2".to_owned())];
+        assert_eq!(live.leaders, BTreeMap::from(leaders));
+        live.observe(&member("cp2", false));
+        live.observe(&lease("kube-scheduler", None));
+        assert!(live.leaders.is_empty(), "{:?}", live.leaders);
     }
 
     #[test]

@@ -176,6 +176,9 @@ impl Scribe {
         match message {
             AgentMessage::Started(span) => self.started(span),
             AgentMessage::Attempts { probe, records } => self.attempts(&probe, &records),
+            AgentMessage::Record(record) => self.record(record),
+            // Its silence is its supervisor's.
+            AgentMessage::Looked(_) => {}
             AgentMessage::Note { warning, text } => self.record(clock::record(Event::Note { warning, text })),
             AgentMessage::Ended { probes, error } => self.ended(probes, error),
         }

@@ -34,8 +34,8 @@ const FILES: &[(&str, &str)] = files![
     "kind-configs/fast-detection.yaml",
     "kind-configs/default.yaml",
     "kind-configs/article-default.yaml",
-    "kind-configs/ha-default.yaml",
     "kind-configs/ha-fast-detection.yaml",
+    "kind-configs/ha-default.yaml",
 ];
 
 /// Where experiments lie.

@@ -1,14 +1,17 @@
 //! An experiment: from the text of a file to a validated, typed [`Experiment`], with all problems at once.
 //!
 //! ```text
-//! where it lies (source.rs) -> text -> located tree (yaml.rs, tree.rs) -> typed draft (decode/)
+//! where it lies (source.rs) -> text -> located tree (yaml.rs, tree.rs) -> one for each setting (matrix.rs) -> typed draft (decode/)
 //!                           -> the files that it names (files.rs) -> checks across fields (check/) -> Parsed
 //! ```
 
+mod asking;
 mod builtin;
 mod check;
+mod claim;
 mod decode;
 mod files;
+mod matrix;
 mod parsed;
 pub(crate) mod suggest;
 pub(crate) mod tree;
@@ -18,9 +21,11 @@ pub mod diagnostic;
 pub mod schema;
 pub mod source;
 
+pub use asking::{ApiServer, ApiVerb, DnsName};
+pub use claim::{Claim, PassMeans};
 pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
-pub use parsed::{KindConfigFile, Parsed, WorkloadFile, parse};
+pub use parsed::{KindConfigFile, Parsed, WorkloadFile, parse, parse_all};
 pub use schema::*;
 pub use source::{Source, built_in_names, load, load_all};
 pub use suggest::closest;

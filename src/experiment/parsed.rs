@@ -4,10 +4,11 @@ use super::decode::fields::Cx;
 use super::decode::{self, Draft};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, Span};
 use super::files::{self, Files};
+use super::matrix::Variant;
 use super::schema::Experiment;
 use super::source::Source;
 use super::tree::Node;
-use super::{check, yaml};
+use super::{check, matrix, yaml};
 
 /// An experiment without errors, and everything that had to be read for it, before any harm.
 #[derive(Clone, Debug)]
@@ -46,6 +47,11 @@ pub struct KindConfigFile {
 }
 
 impl Parsed {
+    /// Its name in the file: without the setting that sets it apart from the others of a matrix.
+    pub fn file_name(&self) -> &str {
+        self.experiment.name.split('[').next().unwrap_or_default()
+    }
+
     /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the nearest field around it.
     pub fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
@@ -58,11 +64,35 @@ impl Parsed {
     }
 }
 
-/// Parses and checks an experiment, and reads the files that it names. Errors: all problems, errors and warnings, in the file's order.
-pub fn parse(source: Source) -> Result<Parsed, Diagnostics> {
+/// Parses and checks a file, and reads the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
+/// Errors: all problems, errors and warnings, in the file's order.
+pub fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else { return Err(problems) };
+    let variants = matrix::expand(source.file(), &root, &mut problems);
+    let (mut parsed, mut wrong) = (Vec::new(), Diagnostics::default());
+    for variant in variants {
+        match one(source.clone(), variant, problems.clone()) {
+            Ok(one) => parsed.push(one),
+            // What is wrong with each of them is told once.
+            Err(told) => {
+                let news: Vec<Diagnostic> = told.into_iter().filter(|problem| !wrong.contains(problem)).collect();
+                wrong.extend(news);
+            }
+        }
+    }
+    wrong.sort();
+    if wrong.is_empty() { Ok(parsed) } else { Err(wrong) }
+}
+
+/// The same of a file that is one experiment; of several the first.
+pub fn parse(source: Source) -> Result<Parsed, Diagnostics> {
+    parse_all(source).map(|mut all| all.swap_remove(0))
+}
+
+/// One experiment of a file; `problems` are those of the file as a whole.
+fn one(source: Source, Variant { setting, root }: Variant, mut problems: Diagnostics) -> Result<Parsed, Diagnostics> {
     let cx = Cx::new(source.file());
     let draft = decode::experiment(&cx, &root);
     let files = draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
@@ -73,7 +103,10 @@ pub fn parse(source: Source) -> Result<Parsed, Diagnostics> {
     problems.sort();
     let experiment = draft.and_then(Draft::complete);
     match experiment {
-        Some(experiment) if !problems.has_errors() => Ok(assemble(experiment, source, root, &files, problems)),
+        Some(mut experiment) if !problems.has_errors() => {
+            experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
+            Ok(assemble(experiment, source, root, &files, problems))
+        }
         _ => Err(problems),
     }
 }
@@ -138,7 +171,7 @@ mod tests {
             experiment.expect,
             [
                 Expectation::Detection { within: Bound::Fixed(seconds(7)) },
-                Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(seconds(8)) },
+                Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]
         );
@@ -168,11 +201,26 @@ mod tests {
     #[test]
     fn every_built_in_experiment_is_right_and_named_as_its_file() {
         for name in built_in_names() {
-            let parsed = parse(load(name).unwrap()).unwrap_or_else(|problems| panic!("{problems}"));
-            assert_eq!(parsed.warnings.to_string(), "", "{name}");
-            assert_eq!(parsed.experiment.name, name);
-            assert!(parsed.experiment.question.is_some(), "{name}");
+            for parsed in parse_all(load(name).unwrap()).unwrap_or_else(|problems| panic!("{problems}")) {
+                assert_eq!(parsed.warnings.to_string(), "", "{name}");
+                assert_eq!(parsed.file_name(), name);
+                assert!(parsed.experiment.question.is_some(), "{name}");
+            }
         }
+    }
+
+    #[test]
+    fn a_list_of_settings_is_an_experiment_each() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
+        let source = |hold: &str| Source::from_text("x.yaml", DESIGNED.replace("for: 15s", hold), folder);
+        let all = parse_all(source("for: [10s, 1m]")).unwrap();
+        let told: Vec<_> = all.iter().map(|p| (p.experiment.name.as_str(), p.file_name())).collect();
+        let name = "worker-stop-fast";
+        assert_eq!(told, [("worker-stop-fast[for=10s]", name), ("worker-stop-fast[for=1m]", name)]);
+        assert!(matches!(all[1].experiment.method[0], Step::Fault { hold, .. } if hold == Duration::from_secs(60)));
+        let wrong = parse_all(source("for: [12s, 1, 1m]\n    fro: 1s")).unwrap_err().to_string();
+        assert_eq!(wrong.lines().count(), 2, "each once: {wrong}");
+        assert!(wrong.contains("x.yaml:22:16: ") && wrong.contains("unknown field `fro`"), "{wrong}");
     }
 
     #[test]

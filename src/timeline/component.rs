@@ -36,6 +36,11 @@ impl Component {
         }
     }
 
+    /// The part of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|component| component.name() == name)
+    }
+
     /// What a fault hits, for people: `kube-scheduler on node-1`; where no part is hit, the node itself.
     pub fn on(part: Option<Self>, node: &str) -> String {
         part.map_or_else(|| node.to_owned(), |part| format!("{} on {node}", part.name()))

@@ -102,6 +102,18 @@ pub enum FaultPhase {
     NotUndone,
 }
 
+/// How a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProcessState {
+    /// It runs.
+    Running,
+    /// It is stopped by a signal: frozen.
+    Stopped,
+    /// It is not there.
+    Gone,
+}
+
 /// One endpoint of a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -272,6 +284,44 @@ pub enum Event {
         renewed: Option<jiff::Timestamp>,
         /// How often it has changed hands.
         transitions: Option<i32>,
+        /// For how long a renewal holds, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts_s: Option<i32>,
+    },
+    /// The process of a part of the control plane, as the node's observer saw it. The first record of each is how it was when the observer
+    /// began, all others are changes.
+    Process {
+        /// The node.
+        node: String,
+        /// The part.
+        component: Component,
+        /// Its number; `None`: there is none.
+        pid: Option<u32>,
+        /// How it is.
+        state: ProcessState,
+    },
+    /// An etcd member's own word, as the node's observer heard it: the first, and all changes.
+    EtcdMember {
+        /// The node that it is on.
+        node: String,
+        /// Whether it answered. Where it did not, the rest is nothing (`false`, 0).
+        answers: bool,
+        /// Whether it knows of a leader, and so of a quorum.
+        has_leader: bool,
+        /// Whether it leads.
+        is_leader: bool,
+        /// How often it has seen the leader change since it started.
+        leader_changes: u64,
+    },
+    /// A node's observer was blind for the bracket's time: nothing is known of its processes and its etcd member. Told when it begins
+    /// (`until` is `None`) and again when it ends.
+    ObserverGap {
+        /// The node.
+        node: String,
+        /// When it saw again; `None` while it is blind.
+        until: Option<Moment>,
+        /// Why.
+        reason: String,
     },
     /// An endpoint of a Service appeared, changed or left.
     Endpoint {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Outcome;
-use super::finding::Finding;
-use super::rules::{missing, moment};
+
+use super::rules::{Finding, missing, moment};
 use crate::analysis::{FaultFinding, Findings, PodFinding, Warning};
 use crate::stats::Seconds;
 

@@ -19,6 +19,7 @@ pub(super) struct Row {
     holder: Option<String>,
     renewed: Option<jiff::Timestamp>,
     transitions: Option<i32>,
+    lasts_s: Option<i32>,
 }
 
 impl Watched for Leases {
@@ -38,13 +39,14 @@ impl Watched for Leases {
             holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
             renewed: spec.renew_time.map(|time| time.0),
             transitions: spec.lease_transitions,
+            lasts_s: spec.lease_duration_seconds,
         };
         vec![(format!("{}/{}", row.namespace, row.name), row)]
     }
 
     fn event(row: &Row, change: Change) -> Option<Event> {
-        let Row { namespace, name, holder, renewed, transitions } = row.clone();
-        Some(Event::Lease { namespace, name, change, holder, renewed, transitions })
+        let Row { namespace, name, holder, renewed, transitions, lasts_s } = row.clone();
+        Some(Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
     }
 }
 
@@ -58,12 +60,12 @@ mod tests {
     fn a_renewal_keeps_its_microseconds() {
         let lease = |name: &str| {
             let meta = json!({"namespace": "kube-system", "name": name});
-            let spec = json!({"holderIdentity": "a", "renewTime": "2026-11-22T06:23:41.123456Z", "leaseTransitions": 2});
+            let spec = json!({"holderIdentity": "a", "renewTime": "2026-11-22T06:23:41.123456Z", "leaseTransitions": 2, "leaseDurationSeconds": 15});
             serde_json::from_value::<Lease>(json!({"metadata": meta, "spec": spec})).unwrap()
         };
         let (_, row) = Leases::rows(&lease("kube-scheduler")).remove(0);
         assert_eq!(row.renewed.unwrap().subsec_microsecond(), 123_456);
-        assert_eq!((row.holder.as_deref(), row.transitions), (Some("a"), Some(2)));
+        assert_eq!((row.holder.as_deref(), row.transitions, row.lasts_s), (Some("a"), Some(2), Some(15)));
         assert!(Leases::rows(&lease("apiserver-abc")).is_empty());
     }
 }

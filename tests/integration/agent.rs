@@ -47,7 +47,14 @@ fn say(child: &mut Child, message: &ToAgent) {
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
     let control = Some(header("control", "here", None));
-    ToAgent::Start(Box::new(Start { probes: Vec::new(), control, heartbeat_timeout_ms, pod_uid: None, source: None }))
+    ToAgent::Start(Box::new(Start {
+        probes: Vec::new(),
+        control,
+        heartbeat_timeout_ms,
+        pod_uid: None,
+        source: None,
+        observe: None,
+    }))
 }
 
 /// Reads until `wanted` has come.

@@ -1,5 +1,6 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
+mod claims;
 mod harm;
 mod kind_config;
 mod objects;
@@ -16,6 +17,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let check = Check { cx, root, draft };
     let objects = objects::read(cx, &files.workload);
     references::check(&check, files, &objects);
+    claims::check(&check);
     harm::check(&check);
     timing::check(&check);
     if let Some(config) = &files.kind_config {

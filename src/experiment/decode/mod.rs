@@ -1,5 +1,7 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
 
+pub mod asking;
+pub mod claim;
 pub mod cluster;
 pub mod duration;
 pub mod expect;
@@ -15,6 +17,7 @@ pub mod url;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::claim::Claim;
 use super::schema::{API_VERSION, BlastRadius, Cluster, Condition, Expectation, Experiment, Probe, Step};
 use super::tree::{Node, quoted};
 use fields::{Cx, Decode, Fields};
@@ -30,6 +33,8 @@ pub struct Draft {
     pub name: Option<String>,
     /// `spec.question`.
     pub question: Option<String>,
+    /// `spec.claims`.
+    pub claims: Vec<Option<Claim>>,
     /// `spec.cluster`.
     pub cluster: Option<Cluster>,
     /// `spec.workload`.
@@ -56,6 +61,7 @@ impl Draft {
         Some(Experiment {
             name: self.name?,
             question: self.question,
+            claims: whole(self.claims)?,
             cluster: self.cluster?,
             workload: whole(self.workload)?,
             workload_timeout: self.workload_timeout?,
@@ -126,6 +132,7 @@ fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
     let mut draft = Draft::default();
     let mut fields = Fields::of(cx, node, "the spec")?;
     draft.question = fields.optional("question", scalar::sentence).flatten();
+    draft.claims = fields.or("claims", Vec::new(), list(claim::claim)).unwrap_or(vec![None]);
     draft.cluster = fields.or("cluster", Cluster::Context, cluster::cluster);
     draft.workload = fields.or("workload", Vec::new(), list(scalar::path)).unwrap_or(vec![None]);
     draft.workload_timeout = fields.or("workloadTimeout", DEFAULT_WORKLOAD_TIMEOUT, scalar::positive);

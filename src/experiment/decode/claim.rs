@@ -1,0 +1,55 @@
+//! Claims that the experiment's verdict decides.
+
+use super::fields::{Cx, Fields};
+use super::scalar::{choice, sentence};
+use crate::experiment::claim::{Claim, PassMeans};
+use crate::experiment::tree::{Node, quoted};
+
+/// One item of `claims`.
+pub fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
+    let mut fields = Fields::of(cx, node, "a claim")?;
+    let id = fields.required("id", id);
+    let says = fields.required("says", sentence);
+    let source = fields.optional("source", sentence);
+    let pass_means = fields.or("passMeans", PassMeans::default(), pass_means);
+    fields.finish();
+    Some(Claim { id: id?, says: says?, source: source?, pass_means: pass_means? })
+}
+
+/// Short and without blanks: it stands in the narrow column of a table.
+fn id(cx: &Cx, node: &Node) -> Option<String> {
+    let text = sentence(cx, node)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.len() <= 16 && text.chars().all(allowed) {
+        return Some(text);
+    }
+    let message = format!("{} can't be the id of a claim", quoted(&text));
+    cx.error_hint(node.focus(), message, "an id has only letters, digits, `-`, `_` and `.`, and is at most 16 long: `B3`")
+}
+
+fn pass_means(cx: &Cx, node: &Node) -> Option<PassMeans> {
+    choice(cx, node, "meaning", &[("confirmed", PassMeans::Confirmed), ("refuted", PassMeans::Refuted)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::decoded;
+    use super::*;
+
+    #[test]
+    fn a_claim_is_confirmed_by_a_pass_unless_it_says_otherwise() {
+        let found = decoded("{id: B3, says: New pods stay Pending}", claim).0.unwrap();
+        assert_eq!((found.id.as_str(), found.source, found.pass_means), ("B3", None, PassMeans::Confirmed));
+        let found = decoded("{id: B5, says: The state is gone, source: an article, passMeans: refuted}", claim).0.unwrap();
+        assert_eq!((found.source.as_deref(), found.pass_means), (Some("an article"), PassMeans::Refuted));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let wrong = |yaml: &str| decoded(yaml, claim).1;
+        assert!(wrong("{id: B3}").contains("a claim needs `says`"));
+        assert!(wrong("{id: claim number three, says: x y}").contains("can't be the id of a claim"));
+        assert!(wrong("{id: B3, says: x y, passMeans: confrimed}").contains("did you mean `confirmed`?"));
+        assert!(wrong("{id: B3, says: x y, passMean: refuted}").contains("did you mean `passMeans`?"));
+    }
+}

@@ -1,0 +1,157 @@
+//! What a node's own processes say, asked inside the node: the parts of its control plane in /proc, and its etcd member's metrics.
+//!
+//! The API can't tell who is frozen, who has died a moment ago, or who still believes that it leads: it is what fails. Both looks are
+//! cheap, and each change carries the time of the look before it.
+
+mod etcd;
+mod process;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::timeline::{Event, Moment, Record};
+
+/// Between two looks at the processes.
+const LOOK: Duration = Duration::from_millis(50);
+/// So often it is said that there was nothing to say.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+/// A look that comes later than this was kept from looking: the node stood still.
+const BLIND: Duration = Duration::from_secs(1);
+/// Between two questions to etcd, whose answer costs it some milliseconds.
+const ASK: Duration = Duration::from_millis(250);
+/// Where kubeadm lets etcd tell its metrics.
+const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2381);
+
+/// What an observer says, by its own clock.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// Something that is so, or has changed.
+    Record(Record),
+    /// All that changed until then was said.
+    Looked(Moment),
+}
+
+/// Looks at one node, from within it.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    node: String,
+    proc: PathBuf,
+    metrics: SocketAddr,
+}
+
+impl Observer {
+    /// Of the node of this name, in which this process is.
+    pub fn of(node: &str) -> Self {
+        Self { node: node.to_owned(), proc: "/proc".into(), metrics: METRICS }
+    }
+
+    /// Looks until it is told to stop.
+    pub fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.ask_etcd(stop, say));
+            self.look_at_processes(stop, say);
+        });
+    }
+
+    fn look_at_processes(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
+        let mut table = process::Table::new(&self.proc);
+        let (mut last, mut told) = (None, None);
+        while !stop.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let changes = table.look();
+            let at = Moment::now();
+            if let Some(gap) = last.and_then(|last| self.gap(last, at)) {
+                say(Said::Record(gap));
+            }
+            let said = !changes.is_empty();
+            for event in changes.into_iter().map(|change| change.event(&self.node)) {
+                say(Said::Record(Record { at, since: last, event }));
+            }
+            if said || told.is_none_or(|told| at.since(told) >= SIGN_OF_LIFE) {
+                say(Said::Looked(at));
+                told = Some(at);
+            }
+            last = Some(at);
+            std::thread::sleep(LOOK.saturating_sub(began.elapsed()));
+        }
+    }
+
+    /// The node stood still between two looks.
+    fn gap(&self, last: Moment, at: Moment) -> Option<Record> {
+        let reason = "the node stood still".to_owned();
+        let event = Event::ObserverGap { node: self.node.clone(), until: Some(at), reason };
+        (at.since(last) > BLIND).then_some(Record { at, since: Some(last), event })
+    }
+
+    fn ask_etcd(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
+        let (mut known, mut last) = (None, None);
+        while !stop.load(Ordering::Relaxed) {
+            // The answer holds for some moment between the two.
+            let (began, asked) = (Instant::now(), Moment::now());
+            let member = etcd::ask(self.metrics);
+            if known.as_ref() != Some(&member) {
+                say(Said::Record(Record { at: Moment::now(), since: last, event: member.event(&self.node) }));
+                known = Some(member);
+            }
+            last = Some(asked);
+            std::thread::sleep(ASK.saturating_sub(began.elapsed()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::timeline::{Component, ProcessState};
+
+    #[test]
+    fn it_says_how_things_are_and_then_what_changes() {
+        let node = process::tests::Fake::new();
+        node.process(7, "etcd", "S");
+        let observer = Observer { node: "cp".into(), proc: node.path().into(), metrics: ([127, 0, 0, 1], 9).into() };
+        let (stop, said) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+        let states = || {
+            let read = |said: &Said| match said {
+                Said::Record(Record { since, event: Event::Process { component: Component::Etcd, pid, state, .. }, .. }) => {
+                    Some((since.is_some(), *pid, *state))
+                }
+                _ => None,
+            };
+            said.lock().unwrap().iter().filter_map(read).collect::<Vec<_>>()
+        };
+        let until = |count| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while states().len() < count && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| observer.run(&stop, &|what| said.lock().unwrap().push(what)));
+            until(1);
+            node.process(7, "etcd", "T");
+            until(2);
+            node.ends(7);
+            until(3);
+            stop.store(true, Ordering::Relaxed);
+        });
+        let expected =
+            [(false, Some(7), ProcessState::Running), (true, Some(7), ProcessState::Stopped), (true, None, ProcessState::Gone)];
+        assert_eq!(states(), expected);
+        let said = said.into_inner().unwrap();
+        let silent = |said: &Said| matches!(said, Said::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. }));
+        assert_eq!(said.iter().filter(|said| silent(said)).count(), 1, "nobody listens there, and it is said once");
+        assert!(said.iter().any(|said| matches!(said, Said::Looked(_))));
+    }
+
+    #[test]
+    fn a_node_that_stood_still_was_blind() {
+        let observer = Observer::of("cp");
+        assert_eq!(observer.gap(Moment(0), Moment(900_000_000)), None);
+        let gap = observer.gap(Moment(5), Moment(2_000_000_000)).unwrap();
+        assert_eq!((gap.since, matches!(gap.event, Event::ObserverGap { until: Some(_), .. })), (Some(Moment(5)), true));
+    }
+}

@@ -255,12 +255,12 @@ pub struct Wanted {
 pub struct Rollout {
     /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
+    /// Pods of it, but for those that are ending.
+    pub replicas: Option<i32>,
     /// Ready for a while.
     pub available_replicas: Option<i32>,
     /// Of the newest form.
     pub updated_replicas: Option<i32>,
-    /// All that are not ending.
-    pub replicas: Option<i32>,
     /// Ready.
     pub ready_replicas: Option<i32>,
     /// Its conditions.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canaries;
 use super::ledger::{Access, Obligation};
 use super::placement::Place;
 use super::recover::NAMESPACE_REMOVAL;
@@ -61,7 +62,7 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
             _ => {}
         }
     }
-    Ok(())
+    canaries::refuse_unmodelled(experiment)
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
@@ -112,7 +113,9 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
         Fault::ComponentStop { component, .. } => (Action::StopComponent { node, component: *component }, "held down"),
         Fault::ComponentKill { component, .. } => (Action::KillComponent { node, component: *component }, "process gone"),
         Fault::ComponentPause { component, .. } => (Action::PauseComponent { node, component: *component }, "process frozen"),
-        Fault::Partition { .. }
+        // The model has no reboot in one step.
+        Fault::NodeReboot { .. }
+        | Fault::Partition { .. }
         | Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
@@ -124,7 +127,7 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
 /// What takes it back, and what is seen then.
 fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
     Some(match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } => (Action::Start { node }, "node started"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Start { node }, "node started"),
         Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
         Fault::NodeDisconnect { .. } | Fault::Partition { .. } => (Action::Reconnect { node }, "cable plugged in"),
         Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
@@ -143,7 +146,7 @@ fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
 /// What the undo does, for people.
 pub fn describe(fault: &Fault, node: &str) -> String {
     match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } => format!("start node {node} of the model"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => format!("start node {node} of the model"),
         Fault::NodePause { .. } => format!("thaw node {node} of the model"),
         Fault::NodeDisconnect { .. } | Fault::Partition { .. } => format!("plug in the cable of node {node} of the model"),
         Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
@@ -209,7 +212,11 @@ impl World for EmbeddedWorld<'_> {
     }
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
-        self.tenant.start_probes(at_risk, async |party| start(party, out.clone())).await
+        self.tenant.start_probes(at_risk, out.clone(), async |party| start(party, out.clone())).await
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

@@ -13,7 +13,7 @@ use super::target::Node;
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::AgentMessage;
-use crate::experiment::Fault;
+use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record};
@@ -177,6 +177,8 @@ impl World for FakeWorld {
         Ok(vec!["cp".into()])
     }
 
+    async fn finish_probes(&mut self) {}
+
     async fn stop_probes(&mut self) {
         if let Some(prober) = self.prober.take() {
             prober.abort();
@@ -198,7 +200,8 @@ impl World for FakeWorld {
             let undo = ObjectUndo::new("r", step, ObjectHarm::PodDelete { namespace, pod, uid, node });
             Obligation::Object { undo, access: Access::Kind { cluster: "fake".into() } }
         };
-        Ok((0..pods.count.unwrap_or(2)).map(pod).collect())
+        let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
+        Ok((0..count).map(pod).collect())
     }
 
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {

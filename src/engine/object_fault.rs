@@ -5,7 +5,7 @@ use super::seed::Seed;
 use super::tenant::Tenant;
 use super::trouble::Trouble;
 use crate::cluster::Pod;
-use crate::experiment::{Fault, PodSelector};
+use crate::experiment::{Count, Fault, PodSelector};
 use crate::fault::{ObjectHarm, ObjectUndo};
 
 impl Tenant<'_> {
@@ -60,7 +60,10 @@ impl Tenant<'_> {
 }
 
 fn choose(mut found: Vec<Pod>, selector: &PodSelector, namespace: &str, seed: &mut Seed) -> Result<Vec<Pod>, Trouble> {
-    let wanted = selector.count.unwrap_or(found.len().max(1) as u32) as usize;
+    let wanted = match selector.count {
+        Count::All => found.len().max(1),
+        Count::Exactly(count) => count as usize,
+    };
     if found.len() < wanted {
         let labels: Vec<String> = selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let there = found.len();
@@ -96,7 +99,7 @@ mod tests {
         (0..count).map(pod).collect()
     }
 
-    fn chosen(there: usize, count: Option<u32>, seed: u64) -> Result<Vec<String>, Trouble> {
+    fn chosen(there: usize, count: Count, seed: u64) -> Result<Vec<String>, Trouble> {
         let selector = PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count };
         let chosen = choose(pods(there), &selector, "ns", &mut Seed::new(seed))?;
         Ok(chosen.into_iter().map(|pod| pod.name).collect())
@@ -104,16 +107,17 @@ mod tests {
 
     #[test]
     fn so_many_as_are_wanted_are_chosen_and_each_once() {
-        assert_eq!(chosen(3, None, 1).unwrap().len(), 3);
-        let all: std::collections::BTreeSet<String> = (0..30).flat_map(|seed| chosen(3, Some(1), seed).unwrap()).collect();
+        assert_eq!(chosen(3, Count::All, 1).unwrap().len(), 3);
+        let all: std::collections::BTreeSet<String> =
+            (0..30).flat_map(|seed| chosen(3, Count::Exactly(1), seed).unwrap()).collect();
         assert_eq!(all.len(), 3, "the seed decides");
-        let two = chosen(3, Some(2), 5).unwrap();
+        let two = chosen(3, Count::Exactly(2), 5).unwrap();
         assert!(two.len() == 2 && two[0] != two[1]);
     }
 
     #[test]
     fn too_few_are_refused() {
-        for (there, count) in [(1, Some(2)), (0, None), (0, Some(1))] {
+        for (there, count) in [(1, Count::Exactly(2)), (0, Count::All), (0, Count::Exactly(1))] {
             let refused = chosen(there, count, 1).unwrap_err();
             assert!(refused.message.ends_with(&format!("pods of ns with app=web are to be hit, {there} are there")), "{refused}");
         }

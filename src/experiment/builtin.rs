@@ -28,6 +28,8 @@ const FILES: &[(&str, &str)] = files![
     "experiments/rescheduling.yaml",
     "experiments/node-drain.yaml",
     "experiments/etcd-data-lost.yaml",
+    "experiments/container-dies-while-control-plane-down.yaml",
+    "experiments/pod-deleted-while-controller-manager-down.yaml",
     "experiments/workloads/web.yaml",
     "experiments/workloads/web-spread.yaml",
     "experiments/workloads/client.yaml",

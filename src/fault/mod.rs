@@ -19,6 +19,7 @@ mod kubelet_stop;
 mod node_disconnect;
 mod node_kill;
 mod node_pause;
+mod node_reboot;
 mod node_stop;
 mod object;
 mod packet_filter;
@@ -63,6 +64,7 @@ pub fn plan_on_node(fault: &Fault, target: &NodeTarget, run: &str, step: u32, de
     let harm = match fault {
         Fault::NodeStop { grace, .. } => Harm::NodeStop { grace: *grace },
         Fault::NodeKill { .. } => Harm::NodeKill,
+        Fault::NodeReboot { .. } => Harm::NodeReboot,
         Fault::NodePause { .. } => Harm::NodePause,
         Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: record::mark(run, step), dead_man },
         Fault::KubeletStop { .. } => Harm::KubeletStop { mark: record::mark(run, step), dead_man },
@@ -121,6 +123,7 @@ pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -
     match &undo.harm {
         Harm::NodeStop { grace } => node_stop::inject(&mut scene, *grace).await,
         Harm::NodeKill => node_kill::inject(&mut scene).await,
+        Harm::NodeReboot => node_reboot::inject(&mut scene).await,
         Harm::NodePause => node_pause::inject(&mut scene).await,
         Harm::NodeDisconnect { mark, dead_man } => {
             packet_filter::inject(&mut scene, &node_disconnect::filter(mark), *dead_man).await
@@ -172,7 +175,7 @@ pub async fn undo(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> 
 /// One attempt; says what was seen at its end.
 async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
     match &scene.undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodePause => revive::revive(scene).await,
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot | Harm::NodePause => revive::revive(scene).await,
         Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } => packet_filter::undo(scene, mark).await,
         Harm::EtcdDataLoss { mark, .. } => etcd_data_loss::undo(scene, mark).await,
         Harm::ContainerKill { mark, .. } => container_kill::undo(scene, mark).await,
@@ -187,7 +190,7 @@ async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
 pub fn describe(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill => format!("start container {container} (docker start)"),
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("start container {container} (docker start)"),
         Harm::NodePause => format!("thaw container {container} (docker unpause)"),
         Harm::EtcdDataLoss { .. } => format!("put etcd's data directory back in container {container}"),
         Harm::ContainerKill { pod, .. } => {
@@ -207,7 +210,7 @@ pub fn describe(undo: &Undo) -> String {
 pub fn by_hand(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill => format!("docker start {container}"),
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("docker start {container}"),
         Harm::NodePause => format!("docker unpause {container}"),
         // The dead man's switch is a unit of the node's; starting it is what it would do by itself.
         Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } | Harm::EtcdDataLoss { mark, .. } => {

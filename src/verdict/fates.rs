@@ -173,7 +173,7 @@ mod tests {
     fn a_container_that_dies_is_started_in_its_pod() {
         let phase = |run: Run, ms, phase| {
             let (fault, target) = ("containerKill".into(), "a".into());
-            run.event(ms, Event::Fault { step: 0, fault, target, component: None, phase, detail: String::new() })
+            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail: String::new() })
         };
         let run = || {
             let run = phase(Run::new().pod(-9000, Change::Baseline, "a", 0, true), 0, FaultPhase::Requested);

@@ -4,6 +4,8 @@
 //! own time beside it. A watch that can't follow says so at once, and what it finds afterwards happened inside the gap.
 
 mod book;
+mod canary;
+mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod event;
@@ -21,19 +23,36 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::Cluster;
+use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::{Event, Record};
+pub use canary::{Canaries, of_canary};
+pub use follow::SILENCE;
 use follow::{Ended, Follow};
+
+/// The watch of endpoints that are not in the run's namespace.
+const ELSEWHERE: &str = "endpoints elsewhere";
 
 /// The watches of a run. Dropping them ends them all.
 #[derive(Debug)]
 pub struct Watches {
     tasks: JoinSet<()>,
     started: watch::Receiver<BTreeSet<&'static str>>,
+    report: watch::Sender<BTreeSet<&'static str>>,
     names: BTreeSet<&'static str>,
 }
 
 impl Watches {
+    /// Follows the endpoints of these Services of other namespaces, too, each given by namespace and name; in the records it is called
+    /// `NAMESPACE/SERVICE`.
+    pub fn follow_services(&mut self, cluster: &Cluster, services: &BTreeSet<(String, String)>, out: &UnboundedSender<Record>) {
+        for (namespace, service) in services {
+            let follow = Follow::new(ELSEWHERE, out.clone(), self.report.clone());
+            let follow = follow.labels(format!("{}={service}", endpoint_slice::SERVICE));
+            self.tasks.spawn(run::<endpoint_slice::Elsewhere>(follow, Api::namespaced(cluster.client(), namespace)));
+            self.names.insert(ELSEWHERE);
+        }
+    }
+
     /// Waits until every watch has delivered its first list. Errors with the names of those that have not within that time: they
     /// go on trying.
     pub async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
@@ -51,7 +70,8 @@ impl Watches {
     }
 }
 
-/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and events of the run's namespace.
+/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and events of the run's namespace (of
+/// canaries' pods they say nothing: those tell the canary's own watch).
 /// They go on, whatever happens to the API server, until they are stopped or nobody receives.
 pub fn start(cluster: &Cluster, namespace: &str, out: UnboundedSender<Record>) -> Watches {
     let client = cluster.client();
@@ -62,12 +82,13 @@ pub fn start(cluster: &Cluster, namespace: &str, out: UnboundedSender<Record>) -
     tasks.spawn(run::<lease::Leases>(follow("node leases"), Api::namespaced(client.clone(), "kube-node-lease")));
     tasks.spawn(run::<lease::Leases>(follow("leader leases"), Api::namespaced(client.clone(), "kube-system")));
     tasks.spawn(endpoints_of(follow("endpoints"), cluster.clone(), namespace.to_owned()));
-    tasks.spawn(run::<pod::Pods>(follow("pods"), Api::namespaced(client.clone(), namespace)));
+    let workload = follow("pods").labels(format!("!{CANARY_LABEL}"));
+    tasks.spawn(run::<pod::Pods>(workload, Api::namespaced(client.clone(), namespace)));
     tasks.spawn(run::<event::Events>(follow("events"), Api::namespaced(client.clone(), namespace)));
     let of_nodes = follow("node events").fields("involvedObject.kind=Node");
     tasks.spawn(run::<event::Events>(of_nodes, Api::namespaced(client, "default")));
     let names = ["nodes", "node leases", "leader leases", "endpoints", "pods", "events", "node events"].into();
-    Watches { tasks, started, names }
+    Watches { tasks, started, report, names }
 }
 
 async fn run<W: book::Watched>(follow: Follow, api: Api<W::Object>) {

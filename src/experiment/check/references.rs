@@ -7,7 +7,7 @@ use super::objects::Objects;
 use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
-use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Step, Target};
+use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
 use crate::experiment::suggest;
 
 pub fn check(check: &Check, files: &Files, objects: &Objects) {
@@ -22,11 +22,8 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
             world.service(check, &format!("spec.steadyState[{index}].endpointsReady.service"), service);
         }
     }
-    for (index, step) in known(&check.draft.method) {
-        if let Step::Fault { fault, .. } = step {
-            let place = format!("spec.method[{index}].fault.{}", fault.kind());
-            world.fault(check, &place, fault);
-        }
+    for (_, fault, place) in check.faults() {
+        world.fault(check, &place, fault);
     }
     for (index, expectation) in known(&check.draft.expect) {
         match expectation {

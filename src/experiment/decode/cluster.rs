@@ -53,11 +53,13 @@ pub fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
     let quorum_loss = fields.or("quorumLoss", default.quorum_loss, flag);
     let data_loss = fields.or("dataLoss", default.data_loss, flag);
     let namespaces = fields.or("namespaces", Vec::new(), |cx, node| cx.items(node, dns_label));
+    let load_balancer = fields.or("loadBalancer", default.load_balancer, flag);
     fields.finish();
     Some(BlastRadius {
         max_workers: max_workers?,
         max_control_planes: max_control_planes?,
         quorum_loss: quorum_loss?,
+        load_balancer: load_balancer?,
         data_loss: data_loss?,
         namespaces: namespaces?.into_iter().collect::<Option<_>>()?,
     })

@@ -1,8 +1,9 @@
 //! Faults on objects of a namespace: which, and what is done to them.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{at_least_one, count, dns_label, labels, node_name};
-use crate::experiment::schema::{Fault, PodSelector};
+use super::node;
+use super::scalar::{count, dns_label, labels, node_name};
+use crate::experiment::schema::{Count, Fault, PodSelector};
 use crate::experiment::tree::Node;
 
 /// `deploymentScale`.
@@ -36,16 +37,8 @@ pub fn container_kill(cx: &Cx, node: &Node) -> Option<Fault> {
 fn pods(fields: &mut Fields) -> Option<PodSelector> {
     let namespace = fields.optional("namespace", dns_label);
     let labels = fields.required("labels", labels);
-    let count = fields.or("count", Some(1), how_many);
+    let count = fields.or("count", Count::default(), node::count);
     Some(PodSelector { namespace: namespace?, labels: labels?, count: count? })
-}
-
-/// A number, or `all`.
-fn how_many(cx: &Cx, node: &Node) -> Option<Option<u32>> {
-    match node.text() {
-        Some("all") => Some(None),
-        _ => at_least_one(cx, node).map(Some),
-    }
 }
 
 #[cfg(test)]
@@ -69,9 +62,9 @@ mod tests {
             Some(Fault::PodDelete { pods }) => Ok(pods.count),
             _ => Err(decoded(yaml, pod_delete).1),
         };
-        assert_eq!(count("{labels: {app: web}}"), Ok(Some(1)));
-        assert_eq!(count("{labels: {app: web}, count: all}"), Ok(None));
-        assert_eq!(count("{labels: {app: web}, count: 2}"), Ok(Some(2)));
+        assert_eq!(count("{labels: {app: web}}"), Ok(Count::Exactly(1)));
+        assert_eq!(count("{labels: {app: web}, count: all}"), Ok(Count::All));
+        assert_eq!(count("{labels: {app: web}, count: 2}"), Ok(Count::Exactly(2)));
         assert!(count("{labels: {app: web}, count: 0}").unwrap_err().contains("expected 1 or more"));
         assert!(count("{labels: {}}").unwrap_err().contains("would choose anything"));
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bystanders::Bystander;
 use super::in_effect::{InEffect, Recovered};
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
@@ -31,6 +32,9 @@ pub struct Findings {
     pub recovery: Option<Between>,
     /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
     pub unheard: Vec<String>,
+    /// The nodes that no fault hit.
+    #[serde(default)]
+    pub bystanders: Vec<Bystander>,
     /// Each pod of the run's namespace, in the order in which they were first seen.
     #[serde(default)]
     pub pods: Vec<PodFinding>,

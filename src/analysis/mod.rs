@@ -6,6 +6,7 @@
 //! ```
 
 mod burst;
+mod bystanders;
 mod classes;
 mod clock;
 mod doubts;
@@ -30,6 +31,7 @@ mod tests;
 mod tracker;
 pub mod window;
 
+pub use bystanders::Bystander;
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally, When};
 pub use in_effect::{InEffect, Recovered};
@@ -62,6 +64,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         pods: pods::pods(&timeline.records, first_fault, zero),
         objects: objects::objects(&timeline.records),
         probes,
+        bystanders: bystanders::bystanders(timeline, &faults, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,

@@ -59,10 +59,19 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
                 let hint = "`server: balancer` asks it; ";
                 return Err(not_modelled(&probe.name, "asks each API server", "has one, at one address", hint));
             }
+            (From::Node(_), Ask::Http { target, .. } | Ask::Tcp { target }) if is_on_its_own_node(target) => {
+                return Err(not_modelled(&probe.name, "asks what listens on its own node", "has nothing there", ""));
+            }
             _ => {}
         }
     }
     canaries::refuse_unmodelled(experiment)
+}
+
+/// Whether it is the very node that the probe asks from: 127.0.0.1, say.
+fn is_on_its_own_node(target: &Target) -> bool {
+    let Target::Address { host, .. } = target else { return false };
+    host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports

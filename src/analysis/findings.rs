@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bystanders::Bystander;
 use super::in_effect::{InEffect, Recovered};
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
@@ -29,6 +30,9 @@ pub struct Findings {
     pub recovery: Option<Between>,
     /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
     pub unheard: Vec<String>,
+    /// The nodes that no fault hit.
+    #[serde(default)]
+    pub bystanders: Vec<Bystander>,
     /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
     /// The heartbeats that were seen before the first fault, by node.

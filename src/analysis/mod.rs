@@ -6,6 +6,7 @@
 //! ```
 
 mod burst;
+mod bystanders;
 mod classes;
 mod clock;
 mod doubts;
@@ -28,6 +29,7 @@ mod tests;
 mod tracker;
 pub mod window;
 
+pub use bystanders::Bystander;
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Tally, When};
 pub use in_effect::{InEffect, Recovered};
@@ -58,6 +60,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         recovery: recovery(&faults, steady_after.as_ref(), &unheard),
         unheard,
         probes,
+        bystanders: bystanders::bystanders(timeline, &faults, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,

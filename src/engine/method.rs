@@ -160,7 +160,8 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     fn known(&self) -> Known {
-        plan::known(&self.recorder.live(), self.nodes, self.hosts)
+        let hit = self.state.borrow().undone.keys().cloned().collect();
+        plan::known(&self.recorder.live(), self.nodes, self.hosts, hit)
     }
 
     /// Makes a fault on all its targets at once, and returns when the last was confirmed.

@@ -19,6 +19,7 @@ pub mod embedded_world;
 #[cfg(test)]
 mod fake_world;
 mod inotify;
+mod kind_addresses;
 pub mod kind_ground;
 pub mod kind_world;
 pub mod ledger;

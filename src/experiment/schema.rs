@@ -582,6 +582,8 @@ pub enum Expectation {
         /// The probe.
         probe: String,
     },
+    /// No node but those that were hit ever left Ready.
+    NodesUntouched {},
     /// The steady state is back.
     Recovery {
         /// At most so long after the confirmed undo.

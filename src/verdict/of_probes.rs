@@ -19,10 +19,11 @@ pub fn each_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) ->
     judged.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Finding::unknown(format!("the run has no attempts of {name}")))
 }
 
-/// That errors lasted at least so long in each fault, from the first to the last failure.
+/// That errors lasted at least so long in each fault (of those that overlap, in all of them together), from the first to the last failure.
 pub fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
-        let steps = probe.in_effect.iter().map(|held| held.step);
+        let overlap = |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
+        let steps = probe.in_effect.iter().filter_map(|held| overlap(held.step));
         let judged = steps.map(|step| lasted_in(found, probe, step, bound)).max_by_key(|finding| finding.outcome);
         let own = doubt::of_failures(found, probe).or_else(|| doubt::of_a_failure(found, probe));
         judged.unwrap_or_else(|| Finding::unknown("no fault was in effect")).doubted_pass(own)

@@ -120,6 +120,7 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
         Expectation::NoSuccess { probe } => (format!("successes of {probe} in the fault"), "at most 0".into()),
+        Expectation::NodesUntouched {} => ("other nodes".into(), "always Ready".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -156,6 +157,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
         Expectation::NoSuccess { probe } => super::of_probes::no_success(found, probe),
+        Expectation::NodesUntouched {} => nodes_untouched(found),
         Expectation::Recovery { within } => {
             let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
@@ -307,6 +309,26 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
         return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()), predicted: None };
     }
     Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt::of_successes(found, probe))
+}
+
+fn nodes_untouched(found: &Findings) -> Finding {
+    let left: Vec<String> = found
+        .bystanders
+        .iter()
+        .filter_map(|other| Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest)))
+        .collect();
+    let measured = Some(format!("{} of {} stayed Ready", found.bystanders.len() - left.len(), found.bystanders.len()));
+    if !left.is_empty() {
+        return Finding { measured, ..Finding::failed(left.join(", ")) };
+    }
+    let unseen = found.bystanders.iter().find(|other| other.ready_before != Some(true));
+    let blind = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    let doubt = match unseen {
+        _ if found.bystanders.is_empty() => Some("every node was hit".to_owned()),
+        Some(other) => Some(format!("{} was not seen to be Ready before the fault", other.node)),
+        None => blind.then(|| "the watch of nodes was blind to the end".to_owned()),
+    };
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt)
 }
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {

@@ -34,8 +34,8 @@ pub fn of_canary(
     let follow = Follow::new(name, out, report).labels(format!("{CANARY_LABEL}={canary}"));
     let (mut tasks, client) = (JoinSet::new(), cluster.client());
     match objects {
-        Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, Api::namespaced(client, namespace))),
-        Canaries::Deployment => tasks.spawn(run::<deployment::Deployments>(follow, Api::namespaced(client, namespace))),
+        Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, vec![Api::namespaced(client, namespace)])),
+        Canaries::Deployment => tasks.spawn(run::<deployment::Deployments>(follow, vec![Api::namespaced(client, namespace)])),
     };
     Watches { tasks, started, names: [name].into() }
 }

@@ -61,6 +61,11 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
             check.tell(check.error(&place, "the load balancer has no kubelet"));
             return;
         }
+        Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::NodeDisconnect { .. }) => {
+            let problem = check.error(&place, "the load balancer has nothing inside that could cut it off");
+            check.tell(problem.hint("`nodePause` makes it as silent, and keeps its address"));
+            return;
+        }
         Some(NodeRole::ExternalLoadBalancer) if !radius.load_balancer => {
             let problem = check.error(&place, "this harms the load balancer, and the blast radius does not allow it");
             check.tell(problem.hint("`blastRadius: {loadBalancer: true}` does"));

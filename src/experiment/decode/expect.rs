@@ -12,6 +12,7 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("failedShare", failed_share),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
     ("noSuccess", |cx, node| Some(Expectation::NoSuccess { probe: only_probe(cx, node, "`noSuccess`")? })),
+    ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched {})),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -25,6 +26,14 @@ fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
     let within = fields.required("within", limit);
     fields.finish();
     within
+}
+
+/// An expectation that has nothing to say but its name.
+fn nothing(cx: &Cx, node: &Node, expectation: Expectation) -> Option<Expectation> {
+    if !node.is_null() {
+        Fields::of(cx, node, "this expectation")?.finish();
+    }
+    Some(expectation)
 }
 
 fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
@@ -110,6 +119,7 @@ mod tests {
         assert_eq!(expectation("detection: {within: 7s}"), detection(None, None, seven));
         assert_eq!(expectation("detection: {within: predicted}"), detection(None, None, Bound::Predicted));
         assert_eq!(expectation("detection: {of: a, after: b, within: 7s}"), detection(Some("a"), Some("b"), seven));
+        assert_eq!(expectation("nodesUntouched: {}"), Expectation::NodesUntouched {});
         assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
         assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
         assert_eq!(

@@ -13,6 +13,7 @@ pub mod endpoints;
 mod faults;
 pub mod findings;
 mod heartbeats;
+pub mod leaders;
 mod life;
 pub mod order;
 mod probes;
@@ -27,6 +28,7 @@ pub mod window;
 
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Tally, When};
+pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
 pub use window::{Proof, Window};
 
@@ -54,6 +56,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         recovery: recovery(&faults, steady_after.as_ref(), &unheard),
         unheard,
         probes,
+        leaders: leaders::leaders(timeline, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,

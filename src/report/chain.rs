@@ -31,7 +31,7 @@ impl Line {
         Self { uncertainty: (uncertainty > Seconds::ZERO).then_some(uncertainty), ..self }
     }
 
-    fn of(when: When, label: &str, text: impl Into<String>) -> Self {
+    pub(super) fn of(when: When, label: &str, text: impl Into<String>) -> Self {
         Self::new(when.latest, label, text).within(when.width())
     }
 }
@@ -50,6 +50,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
             of_window(window, goes_on, &name, &mut lines);
         }
     }
+    lines.extend(super::leaders::lines(found));
     lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
     lines.sort_by_key(|line| line.at);

@@ -14,6 +14,7 @@ mod ground;
 pub mod json;
 pub mod jsonl;
 pub mod junit;
+mod leaders;
 pub mod log;
 pub mod runs;
 pub mod spark;

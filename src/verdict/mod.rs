@@ -5,6 +5,7 @@
 //! never held, a run that was cut short.
 
 mod doubt;
+mod leaders;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -1,31 +1,31 @@
 //! One rule for each kind of expectation.
 
-use super::{Assertion, Outcome, doubt};
+use super::{Assertion, Outcome, doubt, leaders};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
 
 /// What a rule finds.
-struct Finding {
-    outcome: Outcome,
-    measured: Option<String>,
-    why: Option<String>,
+pub(super) struct Finding {
+    pub outcome: Outcome,
+    pub measured: Option<String>,
+    pub why: Option<String>,
     /// The prediction that was the bound.
-    predicted: Option<Seconds>,
+    pub predicted: Option<Seconds>,
 }
 
 impl Finding {
-    fn unknown(why: impl Into<String>) -> Self {
+    pub fn unknown(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()), predicted: None }
     }
 
-    fn failed(why: impl Into<String>) -> Self {
+    pub fn failed(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
     }
 
     /// A measured length against its bound.
-    fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
+    pub fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
         let (outcome, why) = if length.most <= bound {
             (Outcome::Pass, None)
         } else if length.least > bound {
@@ -37,18 +37,18 @@ impl Finding {
     }
 
     /// The same, no longer decided.
-    fn doubted(self, why: Option<String>) -> Self {
+    pub fn doubted(self, why: Option<String>) -> Self {
         match why {
             Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
             None => self,
         }
     }
 
-    fn doubted_fail(self, why: Option<String>) -> Self {
+    pub fn doubted_fail(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Fail { self.doubted(why) } else { self }
     }
 
-    fn doubted_pass(self, why: Option<String>) -> Self {
+    pub fn doubted_pass(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
     }
 }
@@ -110,6 +110,15 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::ErrorWindow { probe, at_most } => (format!("errors of {probe}"), format!("at most {}", length(at_most))),
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
+        Expectation::LeaderChange { component, within } => {
+            (format!("new leader of {}", component.name()), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::LeaderGap { component, at_most } => {
+            (format!("{} without a leader", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        }
+        Expectation::OldLeader { component, at_most } => {
+            (format!("old leader of {} beside the new one", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        }
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -142,6 +151,9 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
+        Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
+        Expectation::LeaderGap { component, at_most } => leaders::gap(found, *component, (*at_most).into()),
+        Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
         Expectation::Recovery { within } => {
             let last = found.faults.last().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))

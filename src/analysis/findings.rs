@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::in_effect::{InEffect, Recovered};
 use super::leaders::LeaderFinding;
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
@@ -298,7 +299,12 @@ pub struct ProbeFinding {
     pub periods: Vec<PeriodTally>,
     /// The windows of errors, at most one for each period after the first fault's request.
     pub windows: Vec<Window>,
-    /// An outage shorter than this may have gone unseen.
+    /// While the faults of each step were in effect.
+    pub in_effect: Vec<InEffect>,
+    /// After each step's undo, where the probe had failed.
+    pub recovered: Vec<Recovered>,
+    /// An outage shorter than this may have gone unseen after the first fault: the longest time without an attempt, times the attempts
+    /// that it takes to meet a dead back end. Where no fault hit a back end that is known, an outage of all of them.
     pub blind_below: Option<Seconds>,
     /// How late attempts were sent.
     pub lateness: Lateness,

@@ -13,6 +13,7 @@ pub mod endpoints;
 mod faults;
 pub mod findings;
 mod heartbeats;
+pub mod in_effect;
 pub mod leaders;
 mod life;
 pub mod order;
@@ -28,6 +29,7 @@ pub mod window;
 
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Tally, When};
+pub use in_effect::{InEffect, Recovered};
 pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
 pub use window::{Proof, Window};

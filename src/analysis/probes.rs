@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use super::classes::Classes;
 use super::clock::Zero;
 use super::findings::{FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
+use super::in_effect::Follow;
 use super::order::InOrder;
 use super::series::SeriesBuilder;
 use super::tracker::{Observation, Segment, Tracker};
@@ -54,6 +55,25 @@ struct Pass<'a> {
     series: SeriesBuilder,
     asked: Option<When>,
     named: usize,
+    steps: Vec<Follow>,
+    gaps: Gaps,
+}
+
+/// The longest time between two attempts that say something, from the first fault on.
+struct Gaps {
+    from: Seconds,
+    last: Option<Seconds>,
+    longest: Seconds,
+}
+
+impl Gaps {
+    #[inline]
+    fn take(&mut self, sent: Seconds) {
+        let last = self.last.replace(sent).unwrap_or(sent);
+        if sent >= self.from {
+            self.longest = self.longest.max(sent - last);
+        }
+    }
 }
 
 impl<'a> Pass<'a> {
@@ -73,6 +93,8 @@ impl<'a> Pass<'a> {
             series: SeriesBuilder::new(start, run.end),
             asked: None,
             named: 0,
+            steps: Follow::all(run.faults),
+            gaps: Gaps { from: run.faults.first().map_or(run.end, |fault| fault.requested), last: None, longest: Seconds::ZERO },
         }
     }
 
@@ -108,6 +130,8 @@ impl<'a> Pass<'a> {
             self.late.saturating_record(attempt.late_us);
         }
         self.series.count(sent, failed);
+        self.gaps.take(sent);
+        self.steps.iter_mut().for_each(|step| step.take(sent, done, failed));
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);
         self.tracker.take(Observation {
@@ -140,7 +164,9 @@ impl<'a> Pass<'a> {
             classes: self.classes.counts(),
             periods,
             windows: self.tracker.finish(),
-            blind_below: faults.first().and_then(|fault| blind_below(span, fault, interval)),
+            in_effect: self.steps.iter().filter_map(Follow::in_effect).collect(),
+            recovered: self.steps.iter().filter_map(Follow::recovered).collect(),
+            blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),
             lateness: Lateness { p50: late(0.5), p99: late(0.99), max: late(1.0) },
             clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
             truncated,
@@ -205,7 +231,8 @@ fn left(span: &ProbeSpan, fault: &FaultFinding) -> Option<Seconds> {
     hit.iter().filter_map(|endpoint| endpoint.left).map(|left| left.earliest).min()
 }
 
-fn blind_below(span: &ProbeSpan, fault: &FaultFinding, interval: Seconds) -> Option<Seconds> {
-    let draws = draws_to_exclude(miss(span, fault)?)?;
-    Some(Seconds::from_nanos(interval.as_nanos().saturating_mul(clamp(draws))))
+fn blind_below(span: &ProbeSpan, faults: &[FaultFinding], gap: Seconds) -> Option<Seconds> {
+    let draws = faults.iter().map(|fault| draws_to_exclude(miss(span, fault).unwrap_or(0.0)));
+    let draws = draws.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
+    Some(Seconds::from_nanos(gap.as_nanos().saturating_mul(clamp(draws))))
 }

@@ -153,6 +153,8 @@ pub enum Form {
     Yaml,
     /// JUnit XML: a case an assertion
     Junit,
+    /// A Markdown table: claims, and what was measured
+    Markdown,
     /// A log: wall clock, status, endpoints by node
     Log,
     /// Every attempt, as JSON lines

@@ -19,6 +19,12 @@ impl Failure {
         Self { code: exit::USAGE, text: text.into() }
     }
 
+    /// What failed and why, in one line.
+    pub fn line(&self) -> String {
+        let said = self.text.split("\n\nhint: ").next().unwrap_or_default().replace("\n  caused by: ", ": ");
+        said.trim_start_matches("error: ").to_owned()
+    }
+
     /// All was said already.
     pub fn told(code: u8) -> Self {
         Self { code, text: String::new() }
@@ -69,6 +75,7 @@ mod tests {
         let failure = Failure::from(trouble);
         assert_eq!(failure.text, "error: cannot stop\n  caused by: no such thing\n\nhint: look again");
         assert_eq!(failure.code, exit::REFUSED);
+        assert_eq!(failure.line(), "cannot stop: no such thing");
     }
 
     #[test]

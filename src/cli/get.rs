@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::args::{Form, Get, ListForm, Listing};
+use super::args::{Get, ListForm, Listing};
 use super::env::Env;
 use super::{exit, failure::Failure, judge, print};
 use crate::experiment;
@@ -36,8 +36,7 @@ fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
     match form {
         ListForm::Text => table(false),
         ListForm::Wide => table(true),
-        ListForm::Json => judge::print(&runs, Form::Json, env),
-        ListForm::Yaml => judge::print(&runs, Form::Yaml, env),
+        ListForm::Json | ListForm::Yaml => judge::print_list(&runs, form),
     }
     unreadable.iter().for_each(|text| complain!("{text}"));
     Ok(())

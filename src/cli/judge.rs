@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use super::args::Form;
+use serde::Serialize;
+
+use super::args::{Form, ListForm};
 use super::env::Env;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Findings};
-use crate::experiment::Experiment;
+use crate::experiment::{Claim, Experiment};
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
-use crate::report::{Style, Summary, View, describe, ground, json, jsonl, junit, log, terminal};
+use crate::report::suite::{self, NotRun, SuiteReport};
+use crate::report::{Style, Summary, View, describe, ground, json, jsonl, junit, log, markdown, terminal};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
@@ -59,20 +62,94 @@ impl Judged {
     }
 }
 
-/// Prints the report of some runs to standard output. Several runs of one experiment end with their spread.
-pub fn print(runs: &[Judged], form: Form, env: &Env) {
-    let style = Style { width: env.width, colour: env.colour, ..Style::default() };
-    let views: Vec<View> = runs.iter().map(Judged::view).collect();
-    match form {
-        Form::Text => super::print(&text(&views, &style)),
-        Form::Wide => {
-            super::print(&(text(&views, &style) + "\n" + &runs.iter().map(Judged::describe).collect::<Vec<_>>().join("\n")))
+/// One experiment of a command, and what became of it.
+pub struct Part {
+    /// Its name.
+    pub experiment: String,
+    /// The claims that it decides.
+    pub claims: Vec<Claim>,
+    /// What became of it.
+    pub became: Became,
+}
+
+/// What became of an experiment.
+pub enum Became {
+    /// It was carried out.
+    Ran(Vec<Judged>),
+    /// It was not, for this reason.
+    Not(NotRun, String),
+}
+
+impl Part {
+    fn view(&self) -> suite::Part<'_> {
+        let became = match &self.became {
+            Became::Ran(runs) => suite::Became::Ran(runs.iter().map(Judged::view).collect()),
+            Became::Not(state, why) => suite::Became::Not(*state, why.clone()),
+        };
+        suite::Part { experiment: self.experiment.clone(), claims: self.claims.clone(), became }
+    }
+
+    fn runs(&self) -> &[Judged] {
+        match &self.became {
+            Became::Ran(runs) => runs,
+            Became::Not(..) => &[],
         }
-        Form::Json => super::print(&structured(&views, json::render, json::pretty)),
-        Form::Yaml => super::print(&structured(&views, json::render_yaml, json::yaml)),
-        Form::Junit => super::print(&junit::render(&views)),
+    }
+}
+
+/// Prints the report of some runs to standard output. Several runs of one experiment end with their spread, several experiments with
+/// their table.
+pub fn print(runs: &[Judged], form: Form, env: &Env) {
+    let style = style(env);
+    let parts = suite::Part::of_runs(runs.iter().map(Judged::view).collect());
+    match form {
+        Form::Text | Form::Wide => {
+            let views: Vec<View> = runs.iter().map(Judged::view).collect();
+            let mut shown = text(&views, &style);
+            if form == Form::Wide {
+                shown += &format!("\n{}", runs.iter().map(Judged::describe).collect::<Vec<_>>().join("\n"));
+            }
+            if parts.len() > 1 {
+                shown += &format!("\n{}", suite::render(&SuiteReport::new(&parts), &style));
+            }
+            super::print(&shown);
+        }
+        _ => print_document(&parts, runs.iter().collect(), form),
+    }
+}
+
+/// Prints the table of some experiments.
+pub fn print_table(parts: &[Part], env: &Env) {
+    let views: Vec<suite::Part> = parts.iter().map(Part::view).collect();
+    super::print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &style(env))));
+}
+
+/// Prints the report of some experiments in a form for programs: one document.
+pub fn print_parts(parts: &[Part], form: Form) {
+    let views: Vec<suite::Part> = parts.iter().map(Part::view).collect();
+    print_document(&views, parts.iter().flat_map(Part::runs).collect(), form);
+}
+
+/// Prints runs as a list of experiments, each with its spread.
+pub fn print_list(runs: &[Judged], form: ListForm) {
+    let views: Vec<View> = runs.iter().map(Judged::view).collect();
+    let spreads = spreads(&views);
+    super::print(&if form == ListForm::Yaml { json::yaml(&spreads) } else { json::pretty(&spreads) });
+}
+
+fn style(env: &Env) -> Style {
+    Style { width: env.width, colour: env.colour, ..Style::default() }
+}
+
+fn print_document(parts: &[suite::Part<'_>], runs: Vec<&Judged>, form: Form) {
+    match form {
+        Form::Json => super::print(&structured(parts, json::render, |report| json::pretty(&report))),
+        Form::Yaml => super::print(&structured(parts, json::render_yaml, |report| json::yaml(&report))),
+        Form::Junit => super::print(&junit::render(parts)),
+        Form::Markdown => super::print(&markdown::render(&SuiteReport::new(parts))),
         Form::Log => runs.iter().for_each(|run| super::print(&log_of(run))),
-        Form::Jsonl => attempts(runs),
+        Form::Jsonl => attempts(&runs),
+        Form::Text | Form::Wide => {}
     }
 }
 
@@ -82,12 +159,26 @@ fn text(views: &[View<'_>], style: &Style) -> String {
     reports.chain(spreads.map(|spread| spread::render(&spread, style))).collect::<Vec<_>>().join("\n")
 }
 
-/// One run is its report; several are the spread of each experiment.
-fn structured(views: &[View<'_>], one: impl Fn(&View<'_>) -> String, several: impl Fn(&Vec<SpreadReport>) -> String) -> String {
-    match views {
-        [view] => one(view),
-        _ => several(&spreads(views)),
+/// One run is its report; several runs of one experiment are their spread, several experiments their suite.
+fn structured(parts: &[suite::Part<'_>], one: impl Fn(&View<'_>) -> String, several: impl Fn(Several) -> String) -> String {
+    match parts {
+        [part] => match part.runs() {
+            [view] => one(view),
+            [] => several(Several::Suite(SuiteReport::new(parts))),
+            views => several(Several::Spread([SpreadReport::new(views.iter().map(Summary::new).collect())])),
+        },
+        _ => several(Several::Suite(SuiteReport::new(parts))),
     }
+}
+
+/// What several runs are in a form for programs.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Several {
+    /// Of one experiment (a list, as that of several experiments was before there were suites).
+    Spread([SpreadReport; 1]),
+    /// Of several.
+    Suite(SuiteReport),
 }
 
 fn spreads(views: &[View<'_>]) -> Vec<SpreadReport> {
@@ -104,7 +195,7 @@ fn log_of(run: &Judged) -> String {
     text
 }
 
-fn attempts(runs: &[Judged]) {
+fn attempts(runs: &[&Judged]) {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for run in runs {
         super::printed(jsonl::write(&run.timeline, &mut out));

@@ -24,9 +24,11 @@ mod planned;
 mod predict;
 mod progress;
 mod recover;
+mod repeat;
 mod report;
 mod run;
 mod schema;
+mod suite;
 mod validate;
 mod watchdog;
 

@@ -1,22 +1,18 @@
-//! `run`: carries experiments out, one after the other, and reports.
+//! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done with one.
 
-use tokio::sync::mpsc;
-
-use super::args::{ClusterChoice, Form, Run};
+use super::args::{ClusterChoice, Run};
 use super::cluster::DEFAULT_CONFIG;
 use super::env::Env;
-use super::failure::{self, Failure};
-use super::judge::{self, Judged};
+use super::failure::Failure;
 use super::progress::Progress;
+use super::suite::Suite;
 use super::{block_on, dry_run, exit, load};
 use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::provision::{self, Ground, Nodes, Site, Wanted};
-use crate::engine::run::Stop;
-use crate::engine::seed;
-use crate::engine::session::{Ended, Session};
-use crate::engine::trouble::{Trouble, TroubleKind};
+use crate::engine::restore;
+use crate::engine::trouble::Trouble;
 use crate::experiment::{Cluster, Parsed};
 
 /// Runs; exits with the gravest code.
@@ -28,67 +24,65 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
             false => complain!("   {signal} again: still undoing, please wait"),
         });
         let abort = abort.map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
-        let mut codes = Vec::new();
-        let mut runs = Vec::new();
-        for parsed in &experiments {
-            let command = Command { args, env, parsed, abort: &abort };
-            match command.carry_out(&mut runs).await {
-                Ok(code) => codes.push(code),
-                // One that can't be run does not keep the others from it.
-                Err(failure) => codes.push(told(failure)),
-            }
-            if abort.signal().is_some() {
-                break;
-            }
+        let command = Command { args, env, abort: &abort, site: site(args, env)? };
+        if args.access.context.is_some() && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. })) {
+            complain!("warning: --context is given: the experiment's own kind config and tuning are not used");
         }
-        // What was never begun has not passed.
-        if abort.signal().is_some() && codes.len() < experiments.len() {
-            codes.push(exit::INTERRUPTED);
+        match args.dry_run {
+            true => Ok(command.dry_run(&experiments).await),
+            false => Ok(Suite::new(&command, &experiments).carry_out().await),
         }
-        if !matches!(args.output, Form::Text | Form::Wide) && !args.dry_run {
-            judge::print(&runs, args.output, env);
-        }
-        Ok(exit::gravest(codes))
     })
 }
 
-/// One experiment of the command.
-struct Command<'a> {
-    args: &'a Run,
-    env: &'a Env,
-    parsed: &'a Parsed,
-    abort: &'a Abort,
+fn site<'a>(args: &'a Run, env: &'a Env) -> Result<Site<'a>, Trouble> {
+    let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
+    Ok(Site {
+        engine: Endpoint::resolve(args.access.docker_host.as_deref(), &env.engine).map_err(Trouble::refused_by),
+        path: &env.path,
+        program: std::env::current_exe().map_err(cannot)?,
+        agent_binary: args.agent_binary.as_deref(),
+        state_dir: &env.state_dir,
+        node_image: args.node_image.as_deref(),
+        allow_context: args.access.allow_context.as_deref(),
+        only_look: args.dry_run,
+    })
+}
+
+/// The command, as it was typed.
+pub struct Command<'a> {
+    /// The flags.
+    pub args: &'a Run,
+    /// The environment.
+    pub env: &'a Env,
+    /// Whether it was interrupted.
+    pub abort: &'a Abort,
+    /// Where it stands.
+    pub site: Site<'a>,
 }
 
 impl Command<'_> {
-    async fn carry_out(&self, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
-        let site = Site {
-            engine: Endpoint::resolve(self.args.access.docker_host.as_deref(), &self.env.engine).map_err(Trouble::refused_by),
-            path: &self.env.path,
-            program: std::env::current_exe().map_err(cannot)?,
-            agent_binary: self.args.agent_binary.as_deref(),
-            state_dir: &self.env.state_dir,
-            node_image: self.args.node_image.as_deref(),
-            allow_context: self.args.access.allow_context.as_deref(),
-            only_look: self.args.dry_run,
-        };
-        let wanted = self.wanted()?;
-        if self.args.dry_run {
-            return dry_run::dry_run(self.parsed, &wanted, &site, self.args).await;
+    /// Prints what would be done by each.
+    async fn dry_run(&self, experiments: &[Parsed]) -> u8 {
+        let mut codes = Vec::new();
+        for parsed in experiments {
+            let shown = match self.wanted(parsed) {
+                Ok(wanted) => dry_run::dry_run(parsed, &wanted, &self.site, self.args).await,
+                Err(trouble) => Err(trouble.into()),
+            };
+            // One that can't be run does not keep the others from it.
+            codes.push(shown.unwrap_or_else(told));
         }
-        let ground = self.prepare(&wanted, &site).await?;
-        let code = self.repeat(&ground, &site, runs).await.unwrap_or_else(told);
-        let deleted = self.delete_cluster(&ground).await.map_or_else(told, |()| exit::PASS);
-        Ok(exit::gravest([code, deleted]))
+        exit::gravest(codes)
     }
 
-    fn wanted(&self) -> Result<Wanted, Trouble> {
+    /// The cluster that an experiment is to run on.
+    pub fn wanted(&self, parsed: &Parsed) -> Result<Wanted, Trouble> {
         let access = &self.args.access;
         if self.args.cluster == Some(ClusterChoice::Embedded) {
-            return self.embedded();
+            return embedded(parsed);
         }
-        match (&self.parsed.experiment.cluster, &self.parsed.kind_config, &access.context) {
+        match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
             (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(Trouble::refused(
                 "--cluster kind: the experiment names no kind config",
             )
@@ -96,10 +90,7 @@ impl Command<'_> {
                 "`cluster: {kind: {config: FILE}}` in the experiment names one; --context NAME runs it in a cluster that is there",
             )),
             (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
-            (cluster, _, context) => {
-                if matches!(cluster, Cluster::Kind { .. }) {
-                    complain!("warning: --context is given: the experiment's own kind config and tuning are not used");
-                }
+            (_, _, context) => {
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
                 Ok(Wanted::Context { kubeconfig, context: context.clone() })
@@ -107,27 +98,27 @@ impl Command<'_> {
         }
     }
 
-    /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
-    fn embedded(&self) -> Result<Wanted, Trouble> {
-        match (&self.parsed.experiment.cluster, &self.parsed.kind_config) {
-            (Cluster::Kind { tuning, .. }, Some(config)) => Wanted::embedded(&config.path, &config.text, *tuning),
-            _ => Wanted::embedded("built in", DEFAULT_CONFIG, None),
-        }
+    /// The cluster, found or made.
+    pub async fn prepare(&self, wanted: &Wanted) -> Result<Ground, Failure> {
+        let mut progress = Progress::new(self.env.stderr);
+        let prepared = provision::prepare(wanted, &self.site, self.abort, &mut |line| said(&mut progress, line)).await;
+        self.shown(progress, prepared)
     }
 
-    async fn prepare(&self, wanted: &Wanted, site: &Site<'_>) -> Result<Ground, Failure> {
+    /// The same cluster for the next experiment, when it is whole again.
+    pub async fn restore(&self, ground: &mut Ground) -> Result<(), Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared = provision::prepare(wanted, site, self.abort, &mut |line| match Said::of(line) {
-            Some(Said::Step(text)) => progress.step(text),
-            Some(Said::Detail(text)) => progress.detail(text),
-            None => {}
-        })
-        .await;
-        match &prepared {
+        let restored = restore::restore(ground, self.abort, &mut |line| said(&mut progress, line)).await;
+        self.shown(progress, restored)
+    }
+
+    /// Ends a step's progress; what was interrupted is told as such.
+    fn shown<T>(&self, mut progress: Progress, result: Result<T, Trouble>) -> Result<T, Failure> {
+        match &result {
             Ok(_) => progress.done(),
             Err(_) => progress.failed(),
         }
-        prepared.map_err(|trouble| {
+        result.map_err(|trouble| {
             let failure = Failure::from(trouble);
             // What was half made is deleted again by now, unless it says otherwise.
             let interrupted = self.abort.signal().is_some() && failure.code != exit::NOT_UNDONE;
@@ -135,87 +126,9 @@ impl Command<'_> {
         })
     }
 
-    async fn repeat(&self, ground: &Ground, site: &Site<'_>, runs: &mut Vec<Judged>) -> Result<u8, Failure> {
-        let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
-        let session = Session { parsed: self.parsed, runs_dir: &self.env.runs_dir, site };
-        let mut codes = Vec::new();
-        let first = runs.len();
-        for number in 1..=self.args.repeat {
-            let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
-            let seed = first_seed + u64::from(number - 1);
-            match self.once(&session, ground, seed, repetition).await {
-                Ok((code, judged)) => {
-                    codes.push(code);
-                    runs.extend(judged);
-                }
-                Err(failure) => codes.push(told(failure)),
-            }
-            let more = number < self.args.repeat;
-            if more && self.abort.signal().is_some() {
-                codes.push(exit::INTERRUPTED);
-            }
-            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED))) {
-                break;
-            }
-        }
-        if matches!(self.args.output, Form::Text | Form::Wide) {
-            judge::print(&runs[first..], self.args.output, self.env);
-        }
-        Ok(exit::gravest(codes))
-    }
-
-    /// One run, shown while it goes on, and judged.
-    async fn once(
-        &self,
-        session: &Session<'_>,
-        ground: &Ground,
-        seed: u64,
-        repetition: Option<(u32, u32)>,
-    ) -> Result<(u8, Option<Judged>), Failure> {
-        if let Some((number, of)) = repetition {
-            complain!("run {number} of {of} (seed {seed})");
-        }
-        let (observer, mut sights) = mpsc::unbounded_channel();
-        let mut progress = Progress::new(self.env.stderr);
-        // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
-        let shown = std::thread::spawn(move || {
-            while let Some(sight) = sights.blocking_recv() {
-                progress.show(&sight);
-            }
-            progress.done();
-        });
-        let ended = session.run(ground, seed, repetition, observer, self.abort).await;
-        let _ = shown.join();
-        let ended = ended?;
-        let judged = judge::judge(&ended.folder);
-        let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
-        Ok((code, judged.map_err(|failure| complain!("{}", failure.text)).ok()))
-    }
-
-    /// The exit code of one run, and what went wrong in it, said.
-    fn code(&self, ended: &Ended, verdict: u8) -> u8 {
-        if let Some(Stop::Trouble(trouble)) = &ended.end.stop {
-            complain!("{}", failure::text_of(trouble));
-        }
-        for not_undone in &ended.end.not_undone {
-            let by_hand = not_undone.by_hand.as_ref().map_or(String::new(), |command| format!(", by hand: {command}"));
-            let why = failure::text_of(&not_undone.why);
-            complain!("NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}", not_undone.what);
-        }
-        match &ended.end.stop {
-            _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
-            Some(Stop::Interrupted(_)) => exit::INTERRUPTED,
-            Some(Stop::Trouble(trouble)) if trouble.kind == TroubleKind::Refused => exit::REFUSED,
-            Some(Stop::Trouble(_)) => exit::INCONCLUSIVE,
-            None => verdict,
-        }
-    }
-
-    async fn delete_cluster(&self, ground: &Ground) -> Result<(), Failure> {
+    /// Deletes a kind cluster; any other stays.
+    pub async fn delete(&self, ground: &Ground) -> Result<(), Failure> {
         let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
-        if !(self.args.delete_cluster && nodes.made) {
-            return Ok(());
-        }
         let name = ground.state.cluster();
         let failed = |e: crate::cluster::KindError| {
             Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint())
@@ -226,10 +139,26 @@ impl Command<'_> {
     }
 }
 
+/// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
+fn embedded(parsed: &Parsed) -> Result<Wanted, Trouble> {
+    match (&parsed.experiment.cluster, &parsed.kind_config) {
+        (Cluster::Kind { tuning, .. }, Some(config)) => Wanted::embedded(&config.path, &config.text, *tuning),
+        _ => Wanted::embedded("built in", DEFAULT_CONFIG, None),
+    }
+}
+
 /// Prints why something failed; its exit code.
-fn told(failure: Failure) -> u8 {
+pub fn told(failure: Failure) -> u8 {
     complain!("{}", failure.text);
     failure.code
+}
+
+fn said(progress: &mut Progress, line: &str) {
+    match Said::of(line) {
+        Some(Said::Step(text)) => progress.step(text),
+        Some(Said::Detail(text)) => progress.detail(text),
+        None => {}
+    }
 }
 
 /// What is said while a cluster is made.

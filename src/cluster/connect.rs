@@ -1,6 +1,7 @@
 //! A connection to one cluster.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_timeout::TimeoutConnector;
@@ -10,6 +11,7 @@ use kube::client::{Body, ConfigExt};
 use kube::config::Kubeconfig;
 use tower::{BoxError, ServiceBuilder};
 
+use super::access::{API_NAME, API_PORT};
 use super::error::{ClusterError, chain};
 use super::kind_nodes::{NodeContainer, find_kind_cluster};
 use super::kubeconfig::{choose, read_files};
@@ -28,6 +30,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Cluster {
     client: kube::Client,
+    config: Arc<kube::Config>,
     context: String,
     server: String,
     version: String,
@@ -54,9 +57,23 @@ impl Cluster {
 
     async fn connect(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, ClusterError> {
         let chosen = choose(kubeconfig, context).await?;
-        let server = shown(&chosen.config.cluster_url);
-        let client = client(&chosen.config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
-        let mut cluster = Self { client, context: chosen.context, server, version: String::new() };
+        Self::of_config(chosen.config, chosen.context).await
+    }
+
+    /// The same cluster and user, through the API server on the node at this address. Errors when that does not answer.
+    pub async fn directly(&self, address: &str) -> Result<Self, ClusterError> {
+        let mut config = (*self.config).clone();
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let url = format!("https://{host}:{API_PORT}").parse();
+        config.cluster_url = url.map_err(|_| ClusterError::Kubeconfig { why: format!("{address} is no address") })?;
+        config.tls_server_name = Some(API_NAME.to_owned());
+        Self::of_config(config, self.context.clone()).await
+    }
+
+    async fn of_config(config: kube::Config, context: String) -> Result<Self, ClusterError> {
+        let server = shown(&config.cluster_url);
+        let client = client(&config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
+        let mut cluster = Self { client, config: Arc::new(config), context, server, version: String::new() };
         cluster.version = cluster.call("ask for the version", cluster.client.apiserver_version()).await?.git_version;
         Ok(cluster)
     }
@@ -67,7 +84,8 @@ impl Cluster {
         answer: impl FnMut(http::Request<Body>) -> A + Clone + Send + 'static,
     ) -> Self {
         let client = kube::Client::new(tower::service_fn(answer), "default");
-        Self { client, context: "fake".into(), server: "https://fake".into(), version: "v1.34.4".into() }
+        let config = Arc::new(kube::Config::new("https://fake".parse().expect("is a URL")));
+        Self { client, config, context: "fake".into(), server: "https://fake".into(), version: "v1.34.4".into() }
     }
 
     /// The kubeconfig's context.
@@ -83,6 +101,11 @@ impl Cluster {
     /// The API server's version as it was when we connected, such as `v1.34.4`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The kubeconfig, as kube understood it.
+    pub(super) fn config(&self) -> &kube::Config {
+        &self.config
     }
 
     /// kube's client, for watches.

@@ -1,5 +1,7 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
 
+mod access;
+mod canary_object;
 mod configz;
 mod connect;
 mod error;
@@ -11,6 +13,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leases;
 mod manifest;
 mod names;
 mod namespace;
@@ -19,6 +22,8 @@ mod query;
 mod readiness;
 mod workload;
 
+pub use access::{ApiAccess, ApiTls};
+pub use canary_object::CANARY_OBJECT;
 pub use connect::Cluster;
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;

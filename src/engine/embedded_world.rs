@@ -17,7 +17,7 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::experiment::{Experiment, Fault, From, Target};
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
 use crate::timeline::{FaultPhase, Record};
 
 /// An embedded cluster.
@@ -43,8 +43,18 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let pods = experiment.probes.iter().find(|probe| matches!(probe.from, From::Pod { .. }));
-    pods.map_or(Ok(()), |probe| Err(no_pods_network(&probe.name)))
+    for probe in &experiment.probes {
+        match (&probe.from, &probe.ask) {
+            (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
+            (_, Ask::Dns { .. }) => return Err(not_modelled(&probe.name, "asks DNS", "has none", "")),
+            (_, Ask::Api { server: ApiServer::Each, .. }) => {
+                let hint = "`server: balancer` asks it; ";
+                return Err(not_modelled(&probe.name, "asks each API server", "has one, at one address", hint));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
@@ -53,9 +63,9 @@ pub fn with_reachable_ports(experiment: &Experiment, workload: &Manifest, embedd
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Target::Service { port: Some(port), name } => *port = embedded.port(*port, &service_ports(workload, name)),
-            Target::Pod { port, labels } => *port = embedded.port(*port, &pod_ports(workload, labels)),
-            Target::Service { port: None, .. } | Target::Address { .. } => {}
+            Some(Target::Service { port: Some(port), name }) => *port = embedded.port(*port, &service_ports(workload, name)),
+            Some(Target::Pod { port, labels }) => *port = embedded.port(*port, &pod_ports(workload, labels)),
+            Some(Target::Service { port: None, .. } | Target::Address { .. }) | None => {}
         }
     }
     experiment
@@ -129,6 +139,12 @@ fn start(party: Party, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle
     }
 }
 
+/// A probe of something that the model has not.
+fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> Trouble {
+    Trouble::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
+        .hint(format!("{hint}--cluster kind runs the experiment as it is in a kind cluster"))
+}
+
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.
 fn no_pods_network(probe: &str) -> Trouble {
     let text = format!("probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS");
@@ -147,7 +163,7 @@ impl World for EmbeddedWorld<'_> {
 
     fn workload_obligation(&self) -> Option<Obligation> {
         let namespace = || Obligation::Namespace { name: self.tenant.namespace.clone(), access: Access::Embedded };
-        (!self.tenant.workload.is_empty()).then(namespace)
+        self.tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {

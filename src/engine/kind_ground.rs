@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::abort::Abort;
 use super::inotify;
 use super::ledger::{Access, Debtor, Ledger, Obligation};
-use super::provision::{Found, Ground, Nodes, Say, Site, claim};
+use super::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
 use super::state_dir::{Lock, StateDir};
 use super::trouble::{Trouble, TroubleKind};
 use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences};
@@ -139,6 +139,23 @@ async fn of_kind(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lo
     let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
     let access = Access::Kind { cluster: name.to_owned() };
     ground(name, docker, cluster, access, containers, claimed, site).await
+}
+
+/// The same cluster once more, after a run in it: containers and addresses may be others.
+pub(super) async fn look_again(ground: &mut Ground) -> Result<(), Trouble> {
+    let Nodes::Kind(nodes) = &mut ground.nodes else { return Ok(()) };
+    let name = ground.state.cluster();
+    let containers = nodes.docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
+    refuse_stopped(name, &nodes.docker, &containers).await?;
+    refuse_owed(&ground.state)?;
+    let engine = Some(nodes.docker.describe().to_owned());
+    let facts = ground.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
+    let (facts, warnings) = facts.map_err(Trouble::refused_by)?;
+    nodes.containers = containers;
+    ground.facts = facts;
+    let news = warnings.into_iter().filter(|warning| !ground.warnings.contains(warning)).collect::<Vec<_>>();
+    ground.warnings.extend(news);
+    Ok(())
 }
 
 /// A stopped node is told as such, before the API that may be on it is asked.

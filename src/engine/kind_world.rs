@@ -133,7 +133,7 @@ impl World for KindWorld<'_> {
     fn workload_obligation(&self) -> Option<Obligation> {
         let tenant = &self.tenant;
         let namespace = || Obligation::Namespace { name: tenant.namespace.clone(), access: self.access.clone() };
-        (!tenant.workload.is_empty()).then(namespace)
+        tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {

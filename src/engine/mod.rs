@@ -7,8 +7,10 @@
 //! ```
 
 pub mod abort;
+mod asking;
 pub mod blast_radius;
 pub mod clock;
+pub mod each_server;
 pub mod embedded_folder;
 pub mod embedded_ground;
 pub mod embedded_world;
@@ -24,6 +26,7 @@ mod placement;
 pub mod provision;
 pub mod recorder;
 pub mod recover;
+pub mod restore;
 pub mod rollback;
 pub mod run;
 pub mod seed;

@@ -50,6 +50,16 @@ impl Place {
     }
 }
 
+/// What a probe asks, resolved.
+pub(super) struct Asked {
+    /// In words.
+    pub(super) target: String,
+    /// Whom.
+    pub(super) destination: Destination,
+    /// What.
+    pub(super) question: Question,
+}
+
 /// Resolves probes in the run's namespace.
 pub struct Placement<'a> {
     /// The cluster.
@@ -66,18 +76,17 @@ impl Placement<'_> {
     /// Where a probe runs, and what it asks.
     pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), Trouble> {
         let place = self.place(probe).await?;
-        let destination = self.destination(probe, &place).await?;
+        let Asked { target, destination, question } = self.asked(probe, &place).await?;
         let header = ProbeHeader {
             name: probe.name.clone(),
-            protocol: protocol(&probe.ask).into(),
-            target: describe(&probe.ask, &destination),
+            protocol: probe.ask.kind().into(),
+            target,
             service: probe.ask.service().map(str::to_owned),
             from: place.describe(),
             from_node: place.node().map(str::to_owned),
             reused: probe.connection == Connection::Reused,
             control: false,
         };
-        let question = question(&probe.ask, &destination);
         let spec = ProbeSpec {
             header,
             destination,
@@ -116,8 +125,19 @@ impl Placement<'_> {
         })
     }
 
-    async fn destination(&self, probe: &Probe, place: &Place) -> Result<Destination, Trouble> {
-        match probe.ask.target() {
+    async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, Trouble> {
+        let target = match &probe.ask {
+            Ask::Api { verb, server } => return self.api(probe, *verb, server),
+            Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
+            Ask::Http { target, .. } | Ask::Tcp { target } => target,
+        };
+        let destination = self.destination(probe, place, target).await?;
+        let (target, question) = (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));
+        Ok(Asked { target, destination, question })
+    }
+
+    async fn destination(&self, probe: &Probe, place: &Place, target: &Target) -> Result<Destination, Trouble> {
+        match target {
             Target::Address { host, port, .. } => Ok(address(host, *port)),
             Target::Service { name, port } => self.service(probe, place, name, *port).await,
             Target::Pod { labels, port } => {
@@ -161,17 +181,10 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
 }
 
 /// An address, or a name to be resolved.
-fn address(host: &str, port: u16) -> Destination {
+pub(super) fn address(host: &str, port: u16) -> Destination {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => Destination::Address(SocketAddr::new(ip, port)),
         Err(_) => Destination::Name { host: host.to_owned(), port },
-    }
-}
-
-fn protocol(ask: &Ask) -> &'static str {
-    match ask {
-        Ask::Http { .. } => "http",
-        Ask::Tcp { .. } => "tcp",
     }
 }
 
@@ -185,6 +198,7 @@ fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bo
     let port = match destination {
         Destination::Address(address) => address.port(),
         Destination::Name { port, .. } => *port,
+        Destination::Resolver => 0,
     };
     match target {
         Target::Service { name, .. } => (name.clone(), port, false),
@@ -192,15 +206,16 @@ fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bo
         Target::Pod { .. } => match destination {
             Destination::Address(address) => (address.ip().to_string(), port, false),
             Destination::Name { host, .. } => (host.clone(), port, false),
+            Destination::Resolver => (String::new(), port, false),
         },
     }
 }
 
-fn describe(ask: &Ask, destination: &Destination) -> String {
-    let (host, port, tls) = host_and_port(ask.target(), destination);
+fn describe(ask: &Ask, target: &Target, destination: &Destination) -> String {
+    let (host, port, tls) = host_and_port(target, destination);
     let asked = match ask {
         Ask::Http { path, .. } => format!("{}://{}{path}", if tls { "https" } else { "http" }, with_port(&host, port, tls)),
-        Ask::Tcp { .. } => format!("tcp {host}:{port}"),
+        _ => format!("tcp {host}:{port}"),
     };
     match destination {
         Destination::Address(address) if !asked.contains(&address.ip().to_string()) => format!("{asked} ({address})"),
@@ -211,13 +226,13 @@ fn describe(ask: &Ask, destination: &Destination) -> String {
 fn question(ask: &Ask, destination: &Destination) -> Question {
     let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else { return Question::Tcp };
     let (host, port, tls) = host_and_port(target, destination);
+    let server_name = host.trim_matches(['[', ']']).to_owned();
     Question::Http(HttpQuestion {
-        host: with_port(&host, port, tls),
-        path: path.clone(),
         headers: headers.clone().into_iter().collect(),
         success: (success.from, success.to),
         backend_header: backend_header.clone(),
-        tls: tls.then(|| TlsQuestion { insecure: *insecure, server_name: host.trim_matches(['[', ']']).to_owned() }),
+        tls: tls.then_some(TlsQuestion { insecure: *insecure, server_name, roots: None, identity: None }),
+        ..HttpQuestion::get(with_port(&host, port, tls), path.clone())
     })
 }
 
@@ -241,7 +256,7 @@ mod tests {
     fn a_service_is_shown_with_its_name_and_address() {
         let destination = address("10.96.3.4", 80);
         let ask = http(Target::Service { name: "web".into(), port: None });
-        assert_eq!(describe(&ask, &destination), "http://web/x (10.96.3.4:80)");
+        assert_eq!(describe(&ask, ask.target().unwrap(), &destination), "http://web/x (10.96.3.4:80)");
         let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
         assert_eq!(question.host, "web");
         assert_eq!(question.tls, None);
@@ -251,7 +266,7 @@ mod tests {
     fn a_url_keeps_its_name_port_and_certificate() {
         let destination = address("example.test", 8443);
         let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
-        assert_eq!(describe(&ask, &destination), "https://example.test:8443/x");
+        assert_eq!(describe(&ask, ask.target().unwrap(), &destination), "https://example.test:8443/x");
         let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
         assert_eq!(question.host, "example.test:8443");
         assert_eq!(question.tls.unwrap().server_name, "example.test");

@@ -43,8 +43,8 @@ impl Site<'_> {
     }
 }
 
-/// The cluster that is wanted.
-#[derive(Clone, Debug)]
+/// The cluster that is wanted. Equal ones are one cluster, but for the embedded one, of which each run has its own.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
     /// A kind cluster.
     Kind {
@@ -116,6 +116,13 @@ pub struct Ground {
     pub(super) _lock: Lock,
 }
 
+impl Ground {
+    /// Whether this program has made the cluster, and not found it.
+    pub fn is_made_here(&self) -> bool {
+        matches!(&self.nodes, Nodes::Kind(nodes) if nodes.made)
+    }
+}
+
 /// What a cluster's nodes are made of.
 pub enum Nodes {
     /// The containers of a kind cluster.
@@ -164,11 +171,18 @@ pub(super) fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), 
             (state, lock)
         }
     };
+    refuse_owed(&state)?;
+    Ok((state, lock))
+}
+
+/// Refuses while something is not undone.
+pub(super) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
     let ledger = Ledger::open(&state.ledger())?;
     let owed: Vec<String> = ledger.owed().iter().map(|entry| entry.obligation.describe()).collect();
     if owed.is_empty() {
-        return Ok((state, lock));
+        return Ok(());
     }
-    Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {}", owed.join("; ")))
+    let (cluster, owed) = (state.cluster(), owed.join("; "));
+    Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {owed}"))
         .hint("run `kubectl outage recover` first"))
 }

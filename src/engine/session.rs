@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::abort::Abort;
+use super::each_server;
 use super::embedded_ground::EmbeddedNodes;
 use super::embedded_world::{self, EmbeddedWorld};
 use super::kind_ground::KindNodes;
@@ -47,6 +48,14 @@ pub struct Ended {
 pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trouble> {
     let checked = ground.cluster.check_workload(&manifest(parsed)?).await.map_err(Trouble::refused_by)?;
     checked.map_err(|problems| refused(&problems))
+}
+
+/// Refuses what this ground does not have: in the model that is much.
+pub async fn fits(ground: &Ground, parsed: &Parsed) -> Result<(), Trouble> {
+    if matches!(ground.nodes, Nodes::Embedded(_)) {
+        embedded_world::refuse_unmodelled(&parsed.experiment)?;
+    }
+    workload(ground, parsed).await.map(|_| ())
 }
 
 fn manifest(parsed: &Parsed) -> Result<Manifest, Trouble> {
@@ -100,7 +109,8 @@ impl Session<'_> {
 
 impl Once<'_> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
-        let experiment = &self.session.parsed.experiment;
+        let experiment = &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
+        each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
         let tools = Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: Some(self.ground.cluster.clone()) };
         let id = self.id.clone();
         let world = KindWorld {

@@ -13,7 +13,7 @@ use super::run::{self, Job, RunEnd, Stop};
 use crate::experiment::*;
 use crate::timeline::*;
 
-fn experiment() -> Experiment {
+pub fn experiment() -> Experiment {
     let target = NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
     let service = Target::Service { name: "web".into(), port: None };
     Experiment {

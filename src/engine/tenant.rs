@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use super::world::Readiness;
 use crate::agent::AgentHandle;
 use crate::cluster::{Cluster, Workload};
-use crate::experiment::Experiment;
+use crate::experiment::{Ask, Experiment};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::{ProbeHeader, Record};
 use crate::watch::{self, Watches};
@@ -77,9 +77,21 @@ impl Tenant<'_> {
         }
     }
 
-    /// Makes the workload.
+    /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask about.
+    pub fn needs_namespace(&self) -> bool {
+        !self.workload.is_empty() || self.asks_api_servers()
+    }
+
+    fn asks_api_servers(&self) -> bool {
+        self.experiment.probes.iter().any(|probe| matches!(probe.ask, Ask::Api { .. }))
+    }
+
+    /// Makes the workload, and what probes of the API server read and write.
     pub async fn create_workload(&self) -> Result<(), Trouble> {
         self.cluster.create_namespace(&self.namespace, self.run).await.map_err(Trouble::failed_by)?;
+        if self.asks_api_servers() {
+            self.cluster.create_canary_object(&self.namespace).await.map_err(Trouble::failed_by)?;
+        }
         self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
     }
 

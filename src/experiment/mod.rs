@@ -5,6 +5,7 @@
 //!                           -> the files that it names (files.rs) -> checks across fields (check/) -> Parsed
 //! ```
 
+mod asking;
 mod builtin;
 mod check;
 mod claim;
@@ -20,6 +21,7 @@ pub mod diagnostic;
 pub mod schema;
 pub mod source;
 
+pub use asking::{ApiServer, ApiVerb, DnsName};
 pub use claim::{Claim, PassMeans};
 pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};

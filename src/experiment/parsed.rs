@@ -171,7 +171,7 @@ mod tests {
             experiment.expect,
             [
                 Expectation::Detection { within: Bound::Fixed(seconds(7)) },
-                Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(seconds(8)) },
+                Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]
         );

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::asking::{ApiServer, ApiVerb, DnsName};
 use super::claim::Claim;
 use crate::timeline::{Component, NodeRole};
 
@@ -114,27 +115,53 @@ pub enum Ask {
         /// Whom.
         target: Target,
     },
+    /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
+    Api {
+        /// What.
+        verb: ApiVerb,
+        /// Which one. Default: the balancer.
+        server: ApiServer,
+    },
+    /// The cluster's DNS. Success: an address.
+    Dns {
+        /// Whose address.
+        name: DnsName,
+        /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
+        cached: bool,
+    },
 }
 
 impl Ask {
-    /// Whom it asks.
-    pub fn target(&self) -> &Target {
+    /// Its name in an experiment.
+    pub fn kind(&self) -> &'static str {
         match self {
-            Ask::Http { target, .. } | Ask::Tcp { target } => target,
+            Ask::Http { .. } => "http",
+            Ask::Tcp { .. } => "tcp",
+            Ask::Api { .. } => "api",
+            Ask::Dns { .. } => "dns",
+        }
+    }
+
+    /// Whom it asks; `None`: the control plane, or DNS.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
+            Ask::Api { .. } | Ask::Dns { .. } => None,
         }
     }
 
     /// Whom it asks, to be changed.
-    pub fn target_mut(&mut self) -> &mut Target {
+    pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
-            Ask::Http { target, .. } | Ask::Tcp { target } => target,
+            Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
+            Ask::Api { .. } | Ask::Dns { .. } => None,
         }
     }
 
     /// The Service that it asks, if it is one.
     pub fn service(&self) -> Option<&str> {
         match self.target() {
-            Target::Service { name, .. } => Some(name),
+            Some(Target::Service { name, .. }) => Some(name),
             _ => None,
         }
     }
@@ -443,12 +470,15 @@ pub enum Expectation {
         /// At most so long after the fault was requested.
         within: Bound,
     },
-    /// The errors that a probe's clients saw between the fault and its undo, from the first to the last.
+    /// The errors that a probe's clients saw between the fault and its undo, from the first to the last. One of the bounds at least.
     ErrorWindow {
         /// The probe.
         probe: String,
         /// At most so long (judged on the window's upper end).
-        at_most: Bound,
+        at_most: Option<Bound>,
+        /// At least so long (judged on the window's lower end).
+        #[serde(default)]
+        at_least: Option<Duration>,
     },
     /// The share of a probe's attempts that failed, over the whole of fault and recovery.
     FailedShare {
@@ -482,6 +512,11 @@ pub enum Expectation {
         component: Component,
         /// It lives on beside the new one for at most so long.
         at_most: Duration,
+    },
+    /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
+    NoSuccess {
+        /// The probe.
+        probe: String,
     },
     /// The steady state is back.
     Recovery {

@@ -60,14 +60,7 @@ impl Responder {
         ProbeSpec {
             header,
             destination: Destination::Address((Ipv4Addr::LOCALHOST, self.port).into()),
-            question: Question::Http(HttpQuestion {
-                host: "localhost".into(),
-                path: "/".into(),
-                headers: Vec::new(),
-                success: (200, 200),
-                backend_header: "x-backend".into(),
-                tls: None,
-            }),
+            question: Question::Http(HttpQuestion { success: (200, 200), ..HttpQuestion::get("localhost", "/") }),
             interval_ns: INTERVAL_NS,
             timeout_ns: others.iter().map(|probe| probe.timeout_ns).min().unwrap_or(DEFAULT_TIMEOUT_NS),
         }

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::http::{self, Progress};
+use super::http::{Progress, Request};
 use super::line::{Line, Link, Task};
 use super::lookup::Step;
 use super::names::NameService;
@@ -21,10 +22,12 @@ const READS_PER_TURN: usize = 16;
 pub enum Ask {
     /// A connection.
     Tcp,
-    /// An HTTP GET.
+    /// A name's address; the name with the dot at its end, so that no search domain is tried.
+    Dns(String),
+    /// An HTTP request.
     Http {
         /// The request's bytes.
-        request: Vec<u8>,
+        request: Request,
         /// The response header that names the back end.
         backend_header: String,
         /// The lowest and the highest status that counts as success.
@@ -37,9 +40,13 @@ pub enum Ask {
 impl Ask {
     /// Prepares a question. Errors when it can't be asked.
     pub fn new(question: &Question, reused: bool) -> Result<Self, String> {
-        let Question::Http(question) = question else { return Ok(Ask::Tcp) };
+        let question = match question {
+            Question::Tcp => return Ok(Ask::Tcp),
+            Question::Dns(question) => return Ok(Ask::Dns(format!("{}.", question.name.trim_end_matches('.')))),
+            Question::Http(question) => question,
+        };
         Ok(Ask::Http {
-            request: http::request(question, reused),
+            request: Request::new(question, reused),
             backend_header: question.backend_header.clone(),
             success: question.success,
             tls: question.tls.as_ref().map(Tls::new).transpose()?,
@@ -112,7 +119,11 @@ impl Driver<'_> {
                 *registered = false;
                 return Turn::Wait;
             }
-            Step::Found(address) => match self.connect(address) {
+            Step::Found(_, ttl) if matches!(self.ask, Ask::Dns(_)) => {
+                task.holds = Some(Duration::from_secs(ttl.into()));
+                return Turn::Done(Outcome::Ok);
+            }
+            Step::Found(address, _) => match self.connect(address) {
                 Ok(wire) => *link = Link::Wire(wire),
                 Err(error) => {
                     task.enter(Phase::Connect);
@@ -149,7 +160,7 @@ impl Driver<'_> {
         match self.ask {
             // On a near network the connection is open by now. To send is the cheapest way to find out.
             Ask::Http { request, tls: None, .. } => {
-                task.written = wire.write(request)?;
+                task.written = wire.write(&request.of(task.slot))?;
                 task.enter(Phase::Send);
             }
             Ask::Http { tls: Some(tls), .. } if wire.connected()? => {
@@ -167,6 +178,7 @@ impl Driver<'_> {
             wire.check()?;
             return Ok(Turn::Done(Outcome::Ok));
         };
+        let request = request.of(task.slot);
         while task.written < request.len() {
             task.written += wire.write(&request[task.written..])?;
         }

@@ -1,7 +1,10 @@
 //! HTTP/1.1 as a client needs it to time an answer: the request's bytes, and a reader that is fed whatever has arrived.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use super::chunked::Chunked;
-use super::spec::HttpQuestion;
+use super::spec::{Body as Sent, HttpQuestion};
 
 /// A head longer than this is no answer.
 const MAX_HEAD: usize = 64 * 1024;
@@ -10,11 +13,46 @@ const MAX_HEADERS: usize = 96;
 /// More interim answers (1xx) than this are no answer.
 const MAX_INTERIM: u32 = 16;
 
-/// The bytes of a question; the same for every attempt.
-pub fn request(question: &HttpQuestion, reused: bool) -> Vec<u8> {
-    let HttpQuestion { host, path, headers, .. } = question;
+/// The bytes of a question: the same for every attempt but for the place of its number, if it has one.
+pub struct Request {
+    bytes: Vec<u8>,
+    slot: Option<Range<usize>>,
+}
+
+/// Without the bytes: they may hold a password.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("length", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// Prepares it.
+    pub fn new(question: &HttpQuestion, reused: bool) -> Self {
+        let mut text = head(question, reused);
+        let mut slot = None;
+        if let Some(Sent { text: body, .. }) = &question.body {
+            slot = body.find(Sent::SLOT).map(|at| text.len() + at..text.len() + at + Sent::SLOT.len());
+            text.push_str(body);
+        }
+        Self { bytes: text.into_bytes(), slot }
+    }
+
+    /// What an attempt sends.
+    #[inline]
+    pub fn of(&self, slot: u64) -> Cow<'_, [u8]> {
+        let Some(place) = self.slot.clone() else { return Cow::Borrowed(&self.bytes) };
+        let mut bytes = self.bytes.clone();
+        let number = format!("{:0width$}", slot % 1_000_000_000_000, width = place.len());
+        bytes[place].copy_from_slice(number.as_bytes());
+        Cow::Owned(bytes)
+    }
+}
+
+fn head(question: &HttpQuestion, reused: bool) -> String {
+    let HttpQuestion { method, host, path, headers, .. } = question;
     let connection = if reused { "keep-alive" } else { "close" };
-    let mut text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
     for (default, value) in [("User-Agent", "kubectl-outage"), ("Accept", "*/*")] {
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(default)) {
             text.push_str(&format!("{default}: {value}\r\n"));
@@ -23,8 +61,14 @@ pub fn request(question: &HttpQuestion, reused: bool) -> Vec<u8> {
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
+    if let Some(said) = &question.authorization {
+        text.push_str(&format!("Authorization: {}\r\n", said.0));
+    }
+    if let Some(body) = &question.body {
+        text.push_str(&format!("Content-Type: {}\r\nContent-Length: {}\r\n", body.content_type, body.text.len()));
+    }
     text.push_str("\r\n");
-    text.into_bytes()
+    text
 }
 
 /// Whether an answer is whole.
@@ -287,16 +331,27 @@ mod tests {
 
     #[test]
     fn a_request_has_each_header_once() {
-        let question = HttpQuestion {
-            host: "web:80".into(),
-            path: "/x?y".into(),
-            headers: vec![("user-agent".into(), "me".into())],
-            success: (200, 399),
-            backend_header: "x-backend".into(),
-            tls: None,
-        };
-        let text = String::from_utf8(request(&question, false)).unwrap();
+        let headers = vec![("user-agent".into(), "me".into())];
+        let question = HttpQuestion { headers, ..HttpQuestion::get("web:80", "/x?y") };
+        let text = String::from_utf8(Request::new(&question, false).of(7).into_owned()).unwrap();
         assert_eq!(text, "GET /x?y HTTP/1.1\r\nHost: web:80\r\nConnection: close\r\nAccept: */*\r\nuser-agent: me\r\n\r\n");
+    }
+
+    #[test]
+    fn no_two_writes_are_alike_and_nothing_shows_the_password() {
+        let body = Sent { content_type: "application/json".into(), text: format!(r#"{{"a":"{}"}}"#, Sent::SLOT) };
+        let authorization = Some(super::super::spec::Secret("Bearer hunter2".to_owned()));
+        let question = HttpQuestion { method: "PATCH".into(), body: Some(body), authorization, ..HttpQuestion::get("api", "/x") };
+        let request = Request::new(&question, true);
+        let text = |slot| String::from_utf8(request.of(slot).into_owned()).unwrap();
+        assert!(text(7).starts_with("PATCH /x HTTP/1.1\r\nHost: api\r\nConnection: keep-alive\r\n"), "{}", text(7));
+        assert!(
+            text(7).contains("\r\nAuthorization: Bearer hunter2\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n")
+        );
+        assert!(text(7).ends_with("\r\n\r\n{\"a\":\"000000000007\"}"));
+        assert!(text(u64::MAX).ends_with("{\"a\":\"073709551615\"}"));
+        let shown = format!("{question:?} {request:?} {}", serde_json::to_string(&question).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     proptest! {

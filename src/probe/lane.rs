@@ -1,11 +1,13 @@
 //! One probe of a prober: its slots, its deadlines, its idle connections and its records.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::drive::Ask;
+use super::names::NameService;
 use super::pacer::{Pacer, Slot};
 use super::recorder::Recorder;
-use super::spec::{Destination, ProbeSpec};
+use super::spec::{Destination, ProbeSpec, Question};
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Moment, Outcome, ProbeSpan};
 
@@ -21,6 +23,10 @@ pub struct Lane {
     pub ask: Ask,
     /// Whom.
     pub destination: Destination,
+    /// The name servers that are asked, where they are not those of the prober's network.
+    pub names: Option<NameService>,
+    /// What a cache knows of the name that is asked for; `None`: there is no cache.
+    cache: Option<Moment>,
     /// Whether connections are kept.
     pub reused: bool,
     /// The time that the whole of an attempt may take.
@@ -41,8 +47,15 @@ impl Lane {
     /// Prepares a probe. Errors when it can't be carried out.
     pub fn new(spec: ProbeSpec, start: Moment) -> Result<Self, String> {
         let reused = spec.header.reused;
+        let looks_up = |cached: bool| matches!(&spec.question, Question::Dns(dns) if dns.cached || !cached);
+        let names = match &spec.destination {
+            Destination::Address(server) if looks_up(false) => Some(NameService::of_server(*server)),
+            _ => None,
+        };
         Ok(Self {
             ask: Ask::new(&spec.question, reused)?,
+            names,
+            cache: looks_up(true).then_some(Moment(0)),
             destination: spec.destination,
             reused,
             timeout_ns: spec.timeout_ns,
@@ -66,6 +79,19 @@ impl Lane {
         match &self.destination {
             Destination::Address(address) => address.port(),
             Destination::Name { port, .. } => *port,
+            Destination::Resolver => 0,
+        }
+    }
+
+    /// Whether the cache still knows the answer.
+    pub fn knows(&self, now: Moment) -> bool {
+        self.cache.is_some_and(|until| now < until)
+    }
+
+    /// Puts an answer that holds for so long into the cache, if there is one.
+    pub fn learn(&mut self, now: Moment, holds: Duration) {
+        if let Some(until) = &mut self.cache {
+            *until = now.plus(holds);
         }
     }
 
@@ -74,10 +100,11 @@ impl Lane {
         now.0 - slot.due.0 > self.timeout_ns.max(MIN_PATIENCE_NS)
     }
 
-    /// Records an attempt that was never sent, or could not be.
+    /// Records an attempt that was never sent: it could not be, or (`Ok`) the cache knew the answer.
     pub fn record_unsent(&mut self, slot: Slot, now: Moment, outcome: Outcome) {
         let late_us = now.0.saturating_sub(slot.due.0) / 1000;
-        let attempt = Attempt { slot: slot.number, late_us, outcome, phases: Phases::default(), backend: None, reused: false };
+        let (phases, reused) = (Phases::default(), outcome.is_ok());
+        let attempt = Attempt { slot: slot.number, late_us, outcome, phases, backend: None, reused };
         self.recorder.record(attempt, None);
     }
 

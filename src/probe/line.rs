@@ -1,6 +1,7 @@
 //! What an attempt runs on: a look-up or a connection, with the attempt that is using it.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use super::http::AnswerReader;
 use super::lookup::Lookup;
@@ -64,6 +65,8 @@ pub struct Task {
     pub answer: AnswerReader,
     /// Whether the connection was there before.
     pub reused: bool,
+    /// For how long the answer to a look-up holds.
+    pub holds: Option<Duration>,
     phases: Phases,
     marked_us: u64,
 }
@@ -80,6 +83,7 @@ impl Task {
             written: 0,
             answer: AnswerReader::default(),
             reused: false,
+            holds: None,
             phases: Phases::default(),
             marked_us: 0,
         }

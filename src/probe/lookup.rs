@@ -31,8 +31,8 @@ pub enum Step {
     Wait,
     /// Wait for the socket, which is a new one.
     Renewed,
-    /// Resolved.
-    Found(IpAddr),
+    /// Resolved, by an answer that holds for so many seconds.
+    Found(IpAddr, u32),
     /// Given up.
     Failed(Outcome),
 }
@@ -71,7 +71,7 @@ impl Lookup {
             };
             match answer {
                 None => continue,
-                Some(Answer::Address(address)) => return Step::Found(address),
+                Some(Answer::Address(address, ttl)) => return Step::Found(address, ttl),
                 Some(Answer::Failure) => return self.next_server(names, Outcome::Dns),
                 Some(Answer::NoData) if self.family == Family::V4 => self.family = Family::V6,
                 Some(Answer::NoData | Answer::NoName) => {
@@ -175,7 +175,7 @@ mod tests {
                 other => other,
             };
             match step {
-                Step::Found(address) => return Ok(address),
+                Step::Found(address, _) => return Ok(address),
                 Step::Failed(outcome) => return Err(outcome),
                 Step::Wait | Step::Renewed => std::thread::sleep(Duration::from_millis(1)),
             }

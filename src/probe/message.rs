@@ -26,8 +26,8 @@ impl Family {
 /// What a server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The first address.
-    Address(IpAddr),
+    /// The first address, and for how many seconds the answer holds.
+    Address(IpAddr, u32),
     /// The name exists, without such an address.
     NoData,
     /// There is no such name.
@@ -68,7 +68,7 @@ pub fn decode(packet: &[u8], query: &[u8], family: Family) -> Option<Answer> {
     }
     Some(match packet[3] & 0x0f {
         0 => match first_address(packet, HEADER + question.len(), family) {
-            Ok(Some(address)) => Answer::Address(address),
+            Ok(Some((address, ttl))) => Answer::Address(address, ttl),
             Ok(None) => Answer::NoData,
             Err(Broken) => Answer::Failure,
         },
@@ -79,17 +79,19 @@ pub fn decode(packet: &[u8], query: &[u8], family: Family) -> Option<Answer> {
 
 struct Broken;
 
-fn first_address(packet: &[u8], start: usize, family: Family) -> Result<Option<IpAddr>, Broken> {
+/// The first address, and the shortest time that it and the records before it (a chain of aliases) hold.
+fn first_address(packet: &[u8], start: usize, family: Family) -> Result<Option<(IpAddr, u32)>, Broken> {
     let count = u16::from_be_bytes([packet[6], packet[7]]);
-    let mut at = start;
+    let (mut at, mut ttl) = (start, u32::MAX);
     for _ in 0..count {
         at = skip_name(packet, at)?;
         let fixed = packet.get(at..at + 10).ok_or(Broken)?;
         let (kind, length) = (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[8], fixed[9]]));
         let data = packet.get(at + 10..at + 10 + usize::from(length)).ok_or(Broken)?;
         at += 10 + usize::from(length);
+        ttl = ttl.min(u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]));
         if kind == family.record_type() {
-            return address(data, family).map(Some);
+            return address(data, family).map(|address| Some((address, ttl)));
         }
     }
     Ok(None)
@@ -140,10 +142,10 @@ pub(super) mod tests {
     fn the_first_address_of_the_family_is_found_behind_a_cname() {
         let (v4, v6): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap());
         let query = encode(7, "Web.ns.svc", Family::V4).unwrap();
-        assert_eq!(decode(&answer(&query, 0, &[v6, v4]), &query, Family::V4), Some(Answer::Address(v4)));
+        assert_eq!(decode(&answer(&query, 0, &[v6, v4]), &query, Family::V4), Some(Answer::Address(v4, 9)));
         assert_eq!(decode(&answer(&query, 0, &[]), &query, Family::V4), Some(Answer::NoData));
         let query = encode(7, "web", Family::V6).unwrap();
-        assert_eq!(decode(&answer(&query, 0, &[v6]), &query, Family::V6), Some(Answer::Address(v6)));
+        assert_eq!(decode(&answer(&query, 0, &[v6]), &query, Family::V6), Some(Answer::Address(v6, 9)));
     }
 
     #[test]

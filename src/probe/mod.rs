@@ -32,4 +32,4 @@ mod wire;
 
 pub use names::NameService;
 pub use prober::{Prober, ProberError, Sink};
-pub use spec::{Destination, HttpQuestion, ProbeSpec, Question, TlsQuestion};
+pub use spec::{Body, Destination, DnsQuestion, HttpQuestion, Identity, ProbeSpec, Question, Secret, TlsQuestion};

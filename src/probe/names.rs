@@ -52,6 +52,11 @@ impl NameService {
         service
     }
 
+    /// One server, and nothing else that is known.
+    pub fn of_server(server: SocketAddr) -> Self {
+        Self { servers: vec![server], ..Self::parse("", "") }
+    }
+
     /// An address that needs no server: of a literal, or from `hosts`.
     pub fn known(&self, name: &str) -> Option<IpAddr> {
         name.parse().ok().or_else(|| self.hosts.get(&name.trim_end_matches('.').to_ascii_lowercase()).copied())

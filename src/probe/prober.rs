@@ -123,6 +123,10 @@ impl Prober {
             for _ in 0..SLOTS_PER_TURN {
                 let now = Moment::now();
                 let Some(slot) = self.lanes[lane].pacer.take(now) else { break };
+                if self.lanes[lane].knows(now) {
+                    self.lanes[lane].record_unsent(slot, now, Outcome::Ok);
+                    continue;
+                }
                 if self.lanes[lane].too_late(slot, now) || self.lines.len() >= self.max_lines {
                     self.lanes[lane].record_unsent(slot, now, Outcome::NotSent);
                 } else if let Err(error) = self.send(lane, slot) {
@@ -151,22 +155,30 @@ impl Prober {
 
     /// Opens a connection, or begins to look for its address. Sent is the moment before the first packet.
     fn open(&mut self, lane: usize, slot: Slot) -> io::Result<Line> {
+        if let Ask::Dns(name) = &self.lanes[lane].ask {
+            return self.look_up(lane, slot, &name.clone());
+        }
         let address = match &self.lanes[lane].destination {
+            Destination::Resolver => return Err(io::ErrorKind::InvalidInput.into()),
             Destination::Address(address) => *address,
             Destination::Name { host, port } => match self.names.known(host) {
                 Some(address) => SocketAddr::new(address, *port),
-                None => {
-                    self.query_id = next_random(self.query_id);
-                    let sent = Moment::now();
-                    let link = Link::Lookup(Lookup::start(&self.names, host, (self.query_id >> 32) as u16)?);
-                    return Ok(self.line(lane, link, Task::new(slot, sent, self.lanes[lane].timeout_ns, Phase::Dns)));
-                }
+                None => return self.look_up(lane, slot, &host.clone()),
             },
         };
         let mut wire = Wire::socket(address, &self.ports)?;
         let sent = Moment::now();
         wire.connect(address)?;
         Ok(self.line(lane, Link::Wire(wire), Task::new(slot, sent, self.lanes[lane].timeout_ns, Phase::Connect)))
+    }
+
+    /// Asks for a name's address.
+    fn look_up(&mut self, lane: usize, slot: Slot, name: &str) -> io::Result<Line> {
+        self.query_id = next_random(self.query_id);
+        let names = self.lanes[lane].names.as_ref().unwrap_or(&self.names);
+        let sent = Moment::now();
+        let link = Link::Lookup(Lookup::start(names, name, (self.query_id >> 32) as u16)?);
+        Ok(self.line(lane, link, Task::new(slot, sent, self.lanes[lane].timeout_ns, Phase::Dns)))
     }
 
     fn line(&self, lane: usize, link: Link, task: Task) -> Line {
@@ -208,8 +220,8 @@ impl Prober {
         if line.task.is_none() {
             return self.idle_event(key);
         }
-        let mut driver =
-            Driver { ask: &lane.ask, port: lane.port(), names: &self.names, ports: &self.ports, buffer: &mut self.buffer };
+        let names = lane.names.as_ref().unwrap_or(&self.names);
+        let mut driver = Driver { ask: &lane.ask, port: lane.port(), names, ports: &self.ports, buffer: &mut self.buffer };
         let turn = driver.drive(line);
         self.turn(key, turn);
     }
@@ -254,11 +266,15 @@ impl Prober {
         let in_time = now <= task.deadline;
         let lane = &mut self.lanes[line.lane];
         let outcome = if in_time || outcome == Outcome::Cut { outcome } else { Outcome::Timeout(task.phase) };
+        if let (Some(holds), true) = (task.holds, outcome.is_ok()) {
+            lane.learn(now, holds);
+        }
         let reused = task.reused;
         let (attempt, answer) = task.end(now, outcome);
         lane.recorder.record(attempt, answer.backend.as_deref());
         let usable = match lane.ask {
             Ask::Tcp => outcome.is_ok(),
+            Ask::Dns(_) => false,
             // Who gives a wrong answer may not be whom we asked (before kube-proxy has its rules, say): not to be asked again.
             Ask::Http { .. } => answer.keep_alive && outcome.is_ok(),
         };
@@ -314,8 +330,8 @@ impl Prober {
         for key in keys {
             let Some(line) = self.lines.get(key) else { continue };
             let lane = &self.lanes[line.lane];
-            let mut driver =
-                Driver { ask: &lane.ask, port: lane.port(), names: &self.names, ports: &self.ports, buffer: &mut self.buffer };
+            let names = lane.names.as_ref().unwrap_or(&self.names);
+            let mut driver = Driver { ask: &lane.ask, port: lane.port(), names, ports: &self.ports, buffer: &mut self.buffer };
             let turn = driver.tick(line, now);
             self.turn(key, turn);
         }

@@ -150,14 +150,7 @@ pub fn http_probe(name: &str, address: SocketAddr, rate: f64, timeout: Duration)
     ProbeSpec {
         header,
         destination: Destination::Address(address),
-        question: Question::Http(HttpQuestion {
-            host: address.to_string(),
-            path: "/".into(),
-            headers: Vec::new(),
-            success: (200, 399),
-            backend_header: "x-backend".into(),
-            tls: None,
-        }),
+        question: Question::Http(HttpQuestion::get(address.to_string(), "/")),
         interval_ns: ProbeSpec::interval_of(rate),
         timeout_ns: timeout.as_nanos() as u64,
     }

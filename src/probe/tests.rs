@@ -10,6 +10,10 @@ use super::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use super::*;
 use crate::timeline::{Moment, Outcome, Phase, TlsCause};
 
+fn tls(insecure: bool, name: &str) -> TlsQuestion {
+    TlsQuestion { insecure, server_name: name.into(), roots: None, identity: None }
+}
+
 fn names() -> NameService {
     NameService::parse("", "")
 }
@@ -302,13 +306,13 @@ fn a_thing_that_is_no_tls_server_fails_the_handshake() {
     let plain = answers(&["HTTP/1.1 400 Bad Request\r\n\r\n"]);
     let mut spec = http_probe("p", plain, 50.0, Duration::from_millis(500));
     if let Question::Http(question) = &mut spec.question {
-        question.tls = Some(TlsQuestion { insecure: true, server_name: "localhost".into() });
+        question.tls = Some(tls(true, "localhost"));
     }
     let found = run(spec.clone(), 300);
     let seen = outcomes(&found);
     assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::NoTls)), "{seen:?}");
     if let Question::Http(question) = &mut spec.question {
-        question.tls = Some(TlsQuestion { insecure: true, server_name: "not a name".into() });
+        question.tls = Some(tls(true, "not a name"));
     }
     let error = Prober::new(vec![spec], names()).err().unwrap().to_string();
     assert_eq!(error, "ask as probe p: \"not a name\" can't be a server's name");
@@ -370,7 +374,7 @@ fn https_probe(insecure: bool, reused: bool) -> ProbeSpec {
     let mut spec = http_probe("p", tls_server(), 50.0, Duration::from_secs(1));
     spec.header.reused = reused;
     if let Question::Http(question) = &mut spec.question {
-        question.tls = Some(TlsQuestion { insecure, server_name: "localhost".into() });
+        question.tls = Some(tls(insecure, "localhost"));
     }
     spec
 }

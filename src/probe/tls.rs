@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::spec::TlsQuestion;
+use super::spec::{Identity, Secret, TlsQuestion};
 use crate::timeline::TlsCause;
 
 /// What every handshake of a probe begins with.
@@ -19,7 +20,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Prepares handshakes. Errors when the name is none.
+    /// Prepares handshakes. Errors when the name is none, and when a certificate or key can't be read.
     pub fn new(question: &TlsQuestion) -> Result<Self, String> {
         let name = ServerName::try_from(question.server_name.clone())
             .map_err(|_| format!("{:?} can't be a server's name", question.server_name))?;
@@ -27,12 +28,11 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS is not available: {error}"))?;
-        let mut config = if question.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
-        } else {
-            let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-            builder.with_root_certificates(roots).with_no_client_auth()
+        let builder = match question.insecure {
+            true => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+            false => builder.with_root_certificates(roots(question.roots.as_deref())?),
         };
+        let mut config = identify(builder, question.identity.as_ref())?;
         // A new connection is to cost what it costs a new client.
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self { config: Arc::new(config), name })
@@ -42,6 +42,27 @@ impl Tls {
     pub fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
+}
+
+/// Who may vouch for a server: those who are named, else those who vouch for the web's.
+fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, String> {
+    let Some(named) = named else { return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }) };
+    let mut roots = RootCertStore::empty();
+    for der in named {
+        let added = roots.add(CertificateDer::from(der.clone()));
+        added.map_err(|error| format!("the certificate authority can't be used: {error}"))?;
+    }
+    Ok(roots)
+}
+
+fn identify(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&Secret<Identity>>,
+) -> Result<ClientConfig, String> {
+    let Some(Secret(Identity { chain, key })) = identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = chain.iter().cloned().map(CertificateDer::from).collect();
+    let key = PrivateKeyDer::try_from(key.clone()).map_err(|why| format!("the client's key can't be used: {why}"))?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| format!("the client's certificate can't be used: {error}"))
 }
 
 /// Why a handshake failed.

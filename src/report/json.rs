@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::beside::Beside;
+use super::claims::DecidedClaim;
 use super::view::View;
 use crate::analysis::Findings;
 use crate::prediction::StepPrediction;
@@ -38,6 +39,8 @@ pub struct Report {
     pub cluster: Cluster,
     /// How it was judged.
     pub verdict: Verdict,
+    /// The claims that it decides.
+    pub claims: Vec<DecidedClaim>,
     /// What the model says of each fault, from the settings alone.
     pub predictions: Vec<StepPrediction>,
     /// What was predicted beside what was measured.
@@ -111,6 +114,7 @@ impl Report {
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),
             verdict: view.verdict.clone(),
+            claims: view.decided(),
             predictions: view.predictions.steps.clone(),
             beside: view.beside(),
             findings: view.findings.clone(),

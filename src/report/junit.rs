@@ -1,109 +1,138 @@
-//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error.
+//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error. An experiment that was
+//! not carried out is a suite of one case.
 
 use std::fmt::{self, Write};
 
+use super::suite::{Became, NotRun, Part};
 use super::view::View;
 use crate::verdict::{Assertion, Outcome, Verdict};
 
-/// Several runs in one file.
-pub fn render(views: &[View<'_>]) -> String {
+/// Several experiments in one file.
+pub fn render(parts: &[Part<'_>]) -> String {
     let mut out = String::new();
-    write(views, &mut out).expect("a string takes all");
+    write(parts, &mut out).expect("a string takes all");
     out
 }
 
-fn write(views: &[View<'_>], out: &mut String) -> fmt::Result {
-    let suites: Vec<Suite<'_>> = views.iter().map(Suite::new).collect();
-    let sum = |of: fn(&Suite<'_>) -> usize| suites.iter().map(of).sum::<usize>();
-    let (failures, errors) = (sum(|s| s.count(Outcome::Fail)), sum(|s| s.count(Outcome::Inconclusive)));
+fn write(parts: &[Part<'_>], out: &mut String) -> fmt::Result {
+    let suites: Vec<Suite<'_>> = parts.iter().flat_map(Suite::of).collect();
+    let sum = |tag: Option<Tag>| suites.iter().map(|suite| suite.count(tag)).sum::<usize>();
+    let (skipped, failures, errors) = (sum(Some(Tag::Skipped)), sum(Some(Tag::Failure)), sum(Some(Tag::Error)));
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
-    let tests = sum(|s| s.cases.len());
-    writeln!(out, r#"<testsuites name="outage" tests="{tests}" skipped="0" failures="{failures}" errors="{errors}">"#)?;
+    let tests = suites.iter().map(|suite| suite.cases.len()).sum::<usize>();
+    writeln!(out, r#"<testsuites name="outage" tests="{tests}" skipped="{skipped}" failures="{failures}" errors="{errors}">"#)?;
     suites.iter().try_for_each(|suite| suite.write(out))?;
     writeln!(out, "</testsuites>")
 }
 
+/// A run; or an experiment without one.
 struct Suite<'a> {
-    view: &'a View<'a>,
-    name: Text<'a>,
+    name: &'a str,
+    view: Option<&'a View<'a>>,
     cases: Vec<Case>,
 }
 
 impl<'a> Suite<'a> {
-    fn new(view: &'a View<'a>) -> Self {
-        Self { view, name: Text(&view.timeline.header.name), cases: cases(view.verdict) }
+    fn of(part: &'a Part<'a>) -> Vec<Self> {
+        let name = part.experiment.as_str();
+        match &part.became {
+            Became::Ran(runs) => runs.iter().map(|view| Self { name, view: Some(view), cases: cases(view.verdict) }).collect(),
+            Became::Not(state, why) => vec![Self { name, view: None, cases: vec![Case::not_run(*state, why)] }],
+        }
     }
 
-    fn count(&self, outcome: Outcome) -> usize {
-        self.cases.iter().filter(|case| case.outcome == outcome).count()
-    }
-
-    fn seconds(&self) -> f64 {
-        let timeline = self.view.timeline;
-        let first = timeline.records.first().map_or(timeline.header.anchor.monotonic, |record| record.at);
-        let last = timeline.records.last().map_or(first, |record| record.at);
-        last.since(first).as_millis() as f64 / 1e3
+    fn count(&self, tag: Option<Tag>) -> usize {
+        self.cases.iter().filter(|case| case.tag == tag).count()
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
-        let (name, tests, seconds) = (&self.name, self.cases.len(), self.seconds());
-        let (failures, errors) = (self.count(Outcome::Fail), self.count(Outcome::Inconclusive));
+        let (name, tests) = (Text(self.name), self.cases.len());
+        let seconds = self.view.map_or(0.0, |view| view.took().as_f64());
+        let count = |tag| self.count(Some(tag));
+        let (skipped, errors, failures) = (count(Tag::Skipped), count(Tag::Error), count(Tag::Failure));
         writeln!(
             out,
-            r#"    <testsuite name="{name}" tests="{tests}" skipped="0" errors="{errors}" failures="{failures}" time="{seconds:.3}">"#
+            r#"    <testsuite name="{name}" tests="{tests}" skipped="{skipped}" errors="{errors}" failures="{failures}" time="{seconds:.3}">"#
         )?;
-        writeln!(out, "        <properties>")?;
-        let header = &self.view.timeline.header;
-        let cluster = super::view::cluster(&header.cluster);
-        for (name, value) in [("run", &header.run), ("cluster", &cluster), ("+0", &self.view.findings.origin.wall)] {
-            writeln!(out, r#"            <property name="{name}" value="{}"/>"#, Text(value))?;
-        }
-        writeln!(out, "        </properties>")?;
-        self.cases.iter().try_for_each(|case| case.write(&self.name, out))?;
+        self.view.map_or(Ok(()), |view| properties(view, out))?;
+        self.cases.iter().try_for_each(|case| case.write(&name, out))?;
         writeln!(out, "    </testsuite>")
     }
 }
 
+fn properties(view: &View<'_>, out: &mut String) -> fmt::Result {
+    writeln!(out, "        <properties>")?;
+    let header = &view.timeline.header;
+    let cluster = super::view::cluster(&header.cluster);
+    let claim = |claim: super::claims::DecidedClaim| (format!("claim {}", claim.id), claim.decision.word().to_owned());
+    let ran = [("run".into(), header.run.clone()), ("cluster".into(), cluster), ("+0".into(), view.findings.origin.wall.clone())];
+    for (name, value) in ran.into_iter().chain(view.decided().into_iter().map(claim)) {
+        writeln!(out, r#"            <property name="{}" value="{}"/>"#, Text(&name), Text(&value))?;
+    }
+    writeln!(out, "        </properties>")
+}
+
 struct Case {
     name: String,
-    outcome: Outcome,
+    /// What it is called where it did not pass.
+    tag: Option<Tag>,
+    /// The kind of it, for those who read the file.
+    kind: String,
     /// Why it did not pass.
     why: String,
     said: String,
+}
+
+/// What JUnit calls that which did not pass.
+#[derive(Clone, Copy, PartialEq)]
+enum Tag {
+    Failure,
+    Error,
+    Skipped,
 }
 
 /// A run without assertions is one case, so that it can't be overlooked.
 fn cases(verdict: &Verdict) -> Vec<Case> {
     let of = |assertion: &Assertion| Case {
         name: assertion.text.clone(),
-        outcome: assertion.outcome,
+        tag: tag(assertion.outcome),
+        kind: assertion.outcome.word().to_lowercase(),
         why: assertion.why.clone().unwrap_or_default(),
         said: assertion.said(),
     };
     if verdict.assertions.is_empty() {
         let (why, said) = (verdict.summary.clone(), verdict.summary.clone());
-        return vec![Case { name: "measured".into(), outcome: verdict.outcome, why, said }];
+        let (tag, kind) = (tag(verdict.outcome), verdict.outcome.word().to_lowercase());
+        return vec![Case { name: "measured".into(), tag, kind, why, said }];
     }
     verdict.assertions.iter().map(of).collect()
 }
 
 impl Case {
+    /// What was left out on purpose is skipped; whatever else did not happen is an error.
+    fn not_run(state: NotRun, why: &str) -> Self {
+        let tag = if state == NotRun::Skipped { Tag::Skipped } else { Tag::Error };
+        Self { name: "carried out".into(), tag: Some(tag), kind: state.word().to_lowercase(), why: why.into(), said: why.into() }
+    }
+
     fn write(&self, class: &Text<'_>, out: &mut String) -> fmt::Result {
-        let (why, said) = (Text(&self.why), Text(&self.said));
+        let (why, said, kind) = (Text(&self.why), Text(&self.said), &self.kind);
         writeln!(out, r#"        <testcase name="{}" classname="{class}">"#, Text(&self.name))?;
-        if let Some(tag) = tag(self.outcome) {
-            let kind = self.outcome.word().to_lowercase();
-            writeln!(out, r#"            <{tag} message="{why}" type="{kind}">{said}</{tag}>"#)?;
-        }
+        match self.tag {
+            None => Ok(()),
+            Some(Tag::Skipped) => writeln!(out, r#"            <skipped message="{why}"/>"#),
+            Some(Tag::Failure) => writeln!(out, r#"            <failure message="{why}" type="{kind}">{said}</failure>"#),
+            Some(Tag::Error) => writeln!(out, r#"            <error message="{why}" type="{kind}">{said}</error>"#),
+        }?;
         writeln!(out, "            <system-out>{said}</system-out>\n        </testcase>")
     }
 }
 
-fn tag(outcome: Outcome) -> Option<&'static str> {
+fn tag(outcome: Outcome) -> Option<Tag> {
     match outcome {
         Outcome::Pass => None,
-        Outcome::Fail => Some("failure"),
-        Outcome::Inconclusive => Some("error"),
+        Outcome::Fail => Some(Tag::Failure),
+        Outcome::Inconclusive => Some(Tag::Error),
     }
 }
 

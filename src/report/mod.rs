@@ -4,10 +4,12 @@
 //! timeline, findings, verdict -> view.rs (with forecast.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
 //! timeline, findings          -> log.rs | jsonl.rs
 //! several views               -> spread.rs | junit.rs | runs.rs (a row each)
+//! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim)
 //! ```
 
 pub mod beside;
 pub mod chain;
+pub mod claims;
 pub mod describe;
 pub mod forecast;
 mod ground;
@@ -16,9 +18,11 @@ pub mod jsonl;
 pub mod junit;
 mod leaders;
 pub mod log;
+pub mod markdown;
 pub mod runs;
 pub mod spark;
 pub mod spread;
+pub mod suite;
 pub mod summary;
 pub mod terminal;
 #[cfg(test)]

@@ -56,6 +56,10 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
         failures(view.findings, probe, style, out)?;
     }
     assertions(view, style, out);
+    for claim in view.decided() {
+        let lead = format!("  claim {} {}: ", claim.id, claim.decision.word());
+        out.push_str(&hang(&lead, &claim.says, style.width));
+    }
     for surprise in view.beside().iter().filter_map(Beside::surprise) {
         out.push_str(&hang("  surprise: ", &surprise, style.width));
     }

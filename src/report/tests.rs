@@ -48,7 +48,7 @@ fn experiment() -> Experiment {
         }],
         expect: vec![
             Expectation::Detection { within: Bound::Fixed(seconds(7)) },
-            Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(seconds(8)) },
+            Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
             Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
         blast_radius: BlastRadius::default(),
@@ -315,7 +315,7 @@ fn an_endpoint_that_left_after_the_undo_is_in_the_tables_too() {
 #[test]
 fn junit_of_two_runs() {
     let (good, bad) = (Judged::article(), gone_wrong());
-    insta::assert_snapshot!(junit::render(&[good.view(), bad.view()]));
+    insta::assert_snapshot!(junit::render(&suite::Part::of_runs(vec![good.view(), bad.view()])));
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn predicted_bounds_are_judged() {
     experiment.expect = vec![
         Expectation::Detection { within },
         Expectation::EndpointRemoval { service: None, within },
-        Expectation::ErrorWindow { probe: "web".into(), at_most: within },
+        Expectation::ErrorWindow { probe: "web".into(), at_most: Some(within), at_least: None },
         Expectation::Recovery { within },
     ];
     let judged = Judged::new(article(), experiment.clone());
@@ -446,4 +446,59 @@ proptest::proptest! {
         jsonl::write(&judged.timeline, &mut bytes).unwrap();
         let _: json::Report = serde_json::from_str(&json::render(&judged.view())).unwrap();
     }
+}
+
+/// The article's run, which decides a claim either way, one that decides none, and one that was not carried out.
+fn suite_of_three(show: impl Fn(&[suite::Part<'_>]) -> String) -> String {
+    let claim = |id: &str, pass_means| Claim { id: id.into(), says: "it | is so".into(), source: None, pass_means };
+    let mut claiming = experiment();
+    claiming.claims = vec![claim("B10", PassMeans::Confirmed), claim("A", PassMeans::Refuted)];
+    let (good, mut bad) = (Judged::new(article(), claiming), gone_wrong());
+    bad.timeline.header.name = "gone-wrong".into();
+    let mut parts = suite::Part::of_runs(vec![good.view(), bad.view(), good.view()]);
+    assert_eq!(parts.iter().map(|part| part.runs().len()).collect::<Vec<_>>(), [2, 1]);
+    let why = "the model has no DNS".to_owned();
+    let claims = vec![claim("B2", PassMeans::Confirmed)];
+    parts.push(suite::Part { experiment: "dns-down".into(), claims, became: suite::Became::Not(suite::NotRun::Skipped, why) });
+    show(&parts)
+}
+
+#[test]
+fn a_suite_is_one_table() {
+    let shown = |style: &Style| suite_of_three(|parts| suite::render(&suite::SuiteReport::new(parts), style));
+    let text = shown(&Style::default());
+    assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
+    insta::assert_snapshot!(text);
+    let coloured = shown(&Style { colour: true, ..Style::default() });
+    assert!(coloured.contains("\x1b[1m\x1b[32mPASS\x1b[0m"), "{coloured:?}");
+}
+
+#[test]
+fn a_suite_is_a_row_a_claim_in_markdown() {
+    insta::assert_snapshot!(suite_of_three(|parts| markdown::render(&suite::SuiteReport::new(parts))));
+}
+
+#[test]
+fn a_suite_is_one_junit_file() {
+    let text = suite_of_three(junit::render);
+    assert!(text.contains(r#"skipped="1" failures="#) && text.contains(r#"<skipped message="the model has no DNS"/>"#), "{text}");
+    assert!(text.contains(r#"<property name="claim A" value="refuted"/>"#), "{text}");
+    assert_eq!(text.matches("<testsuite ").count(), 4);
+}
+
+#[test]
+fn a_suite_as_json_can_be_read_again() {
+    let value: serde_json::Value =
+        serde_json::from_str(&suite_of_three(|parts| json::pretty(&suite::SuiteReport::new(parts)))).unwrap();
+    check(
+        &value,
+        &schemars::schema_for!(suite::SuiteReport).to_value(),
+        &schemars::schema_for!(suite::SuiteReport).to_value(),
+        "suite",
+    );
+    let report: suite::SuiteReport = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap(), value);
+    assert_eq!(report.experiments[0].claims[0].decision, claims::Decision::Confirmed);
+    assert_eq!(report.experiments[2].claims[0].decision, claims::Decision::Open);
+    assert_eq!(report.outcome, Some(crate::verdict::Outcome::Fail));
 }

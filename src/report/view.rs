@@ -2,10 +2,12 @@
 
 use super::beside::{self, Beside};
 use super::chain::{self, Line};
+use super::claims::{self, DecidedClaim};
 use super::text::{count, list, short_names};
 use crate::analysis::{FaultFinding, Findings, ProbeFinding};
+use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
-use crate::prediction::Predictions;
+use crate::prediction::{Predictions, experiment};
 use crate::stats::Seconds;
 use crate::timeline::{ClusterFacts, ClusterKind, NodeRole, Timeline};
 use crate::verdict::Verdict;
@@ -30,6 +32,25 @@ impl<'a> View<'a> {
     pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict, predictions: &'a Predictions) -> Self {
         let chain = chain::lines(timeline, findings, predictions);
         Self { timeline, findings, verdict, predictions, chain }
+    }
+
+    /// The claims that it decides.
+    pub fn claims(&self) -> Vec<Claim> {
+        experiment(&self.timeline.header).map_or(Vec::new(), |experiment| experiment.claims)
+    }
+
+    /// The same, decided.
+    pub fn decided(&self) -> Vec<DecidedClaim> {
+        let figures = claims::figures(self.verdict);
+        self.claims().iter().map(|claim| DecidedClaim::new(claim, Some(self.verdict.outcome), &figures)).collect()
+    }
+
+    /// From the first record to the last.
+    pub fn took(&self) -> Seconds {
+        let timeline = self.timeline;
+        let first = timeline.records.first().map_or(timeline.header.anchor.monotonic, |record| record.at);
+        let last = timeline.records.last().map_or(first, |record| record.at);
+        last.since(first).into()
     }
 
     /// What was predicted beside what was measured.

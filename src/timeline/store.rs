@@ -107,7 +107,7 @@ impl RunFolder {
 
     /// Makes the file of a probe's attempts.
     pub fn probe(&self, span: &ProbeSpan) -> Result<AttemptWriter<BufWriter<File>>, StoreError> {
-        let path = self.path.join(&span.probe.name).with_extension(ATTEMPTS);
+        let path = self.path.join(format!("{}.{ATTEMPTS}", span.probe.name));
         let file = File::create(&path).map_err(io_error("cannot make", &path))?;
         AttemptWriter::new(BufWriter::new(file), span).map_err(io_error("cannot write", &path))
     }

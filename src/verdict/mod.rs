@@ -6,6 +6,7 @@
 
 mod doubt;
 mod leaders;
+mod of_probes;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,8 @@ impl Assertion {
     /// What was measured beside its bound: `detection 4.781s, within 7s`.
     pub fn said(&self) -> String {
         match &self.measured {
+            // A statement comes after what was to be stated.
+            Some(measured) if measured.contains(';') => format!("{} {}: {measured}", self.subject, self.bound),
             Some(measured) => format!("{} {measured}, {}", self.subject, self.bound),
             None => format!("{} {}", self.subject, self.bound),
         }

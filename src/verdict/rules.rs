@@ -1,5 +1,6 @@
 //! One rule for each kind of expectation.
 
+use super::of_probes::each_probe;
 use super::{Assertion, Outcome, doubt, leaders};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
@@ -8,24 +9,24 @@ use crate::stats::{Between, Seconds};
 
 /// What a rule finds.
 pub(super) struct Finding {
-    pub outcome: Outcome,
-    pub measured: Option<String>,
-    pub why: Option<String>,
+    pub(super) outcome: Outcome,
+    pub(super) measured: Option<String>,
+    pub(super) why: Option<String>,
     /// The prediction that was the bound.
-    pub predicted: Option<Seconds>,
+    pub(super) predicted: Option<Seconds>,
 }
 
 impl Finding {
-    pub fn unknown(why: impl Into<String>) -> Self {
+    pub(super) fn unknown(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()), predicted: None }
     }
 
-    pub fn failed(why: impl Into<String>) -> Self {
+    pub(super) fn failed(why: impl Into<String>) -> Self {
         Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
     }
 
     /// A measured length against its bound.
-    pub fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
+    pub(super) fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
         let (outcome, why) = if length.most <= bound {
             (Outcome::Pass, None)
         } else if length.least > bound {
@@ -37,18 +38,18 @@ impl Finding {
     }
 
     /// The same, no longer decided.
-    pub fn doubted(self, why: Option<String>) -> Self {
+    pub(super) fn doubted(self, why: Option<String>) -> Self {
         match why {
             Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
             None => self,
         }
     }
 
-    pub fn doubted_fail(self, why: Option<String>) -> Self {
+    pub(super) fn doubted_fail(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Fail { self.doubted(why) } else { self }
     }
 
-    pub fn doubted_pass(self, why: Option<String>) -> Self {
+    pub(super) fn doubted_pass(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
     }
 }
@@ -107,7 +108,11 @@ fn words(expectation: &Expectation) -> (String, String) {
             (format!("endpoints of {service} removed"), within(bound))
         }
         Expectation::EndpointRemoval { service: None, within: bound } => ("endpoints removed".into(), within(bound)),
-        Expectation::ErrorWindow { probe, at_most } => (format!("errors of {probe}"), format!("at most {}", length(at_most))),
+        Expectation::ErrorWindow { probe, at_most, at_least } => {
+            let bounds = at_least.map(|least| format!("at least {}", Seconds::from(least))).into_iter();
+            let bounds = bounds.chain(at_most.as_ref().map(|most| format!("at most {}", length(most))));
+            (format!("errors of {probe}"), bounds.collect::<Vec<_>>().join(", "))
+        }
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
         Expectation::LeaderChange { component, within } => {
@@ -119,6 +124,7 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::OldLeader { component, at_most } => {
             (format!("old leader of {} beside the new one", component.name()), format!("at most {}", Seconds::from(*at_most)))
         }
+        Expectation::NoSuccess { probe } => (format!("successes of {probe} in the fault"), "at most 0".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -143,17 +149,23 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
                 None => Finding::unknown("no probe asks a Service"),
             }
         }
-        Expectation::ErrorWindow { probe, at_most } => {
+        Expectation::ErrorWindow { probe, at_most, at_least } => {
             let window = |fault: &_, probe: &_, limit| error_window(found, fault, probe, limit);
-            with_probe(found, probe, |probe| {
-                run.each_fault(*at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
-            })
+            let most = at_most.map(|at_most| {
+                with_probe(found, probe, |probe| {
+                    run.each_fault(at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
+                })
+            });
+            let least = at_least.map(|at_least| super::of_probes::lasted(found, probe, at_least.into()));
+            let both = least.into_iter().chain(most).max_by_key(|finding| finding.outcome);
+            both.unwrap_or_else(|| Finding::unknown("no bound is given"))
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
         Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
         Expectation::LeaderGap { component, at_most } => leaders::gap(found, *component, (*at_most).into()),
         Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
+        Expectation::NoSuccess { probe } => super::of_probes::no_success(found, probe),
         Expectation::Recovery { within } => {
             let last = found.faults.last().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
@@ -167,10 +179,9 @@ fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Fin
 }
 
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
-    match found.probes.iter().find(|probe| probe.name == name) {
-        Some(probe) => judge(probe).doubted_fail(doubt::of_a_failure(found, probe)).doubted(doubt::of_failures(found, probe)),
-        None => Finding::unknown(format!("the run has no attempts of {name}")),
-    }
+    each_probe(found, name, |probe| {
+        judge(probe).doubted_fail(doubt::of_a_failure(found, probe)).doubted(doubt::of_failures(found, probe))
+    })
 }
 
 fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
@@ -245,7 +256,10 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
 /// A probe whose back ends no fault hit may well be expected to see no error: that is the claim, and no doubt.
 fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
-    let measured = Some(format!("{} of {}", since.failed, since.judged()));
+    let failed = format!("{} of {} failed", since.failed, since.judged());
+    let missed = probe.blind_below.filter(|_| since.failed == 0);
+    let missed = missed.map_or(String::new(), |below| format!("; an outage under {below} could have been missed"));
+    let measured = Some(format!("{failed}{missed}"));
     if since.failed > 0 {
         return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()), predicted: None };
     }

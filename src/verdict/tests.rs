@@ -23,7 +23,7 @@ fn detection(within: u64) -> Expectation {
 }
 
 fn window(at_most: u64) -> Expectation {
-    Expectation::ErrorWindow { probe: "web".into(), at_most: Bound::Fixed(ms(at_most)) }
+    Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(ms(at_most))), at_least: None }
 }
 
 fn removal(within: u64) -> Expectation {

@@ -106,7 +106,7 @@ fn probes_are_hit(check: &Check) {
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             _ => continue,
         };
-        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).map(|(_, probe)| probe.ask.target());
+        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).and_then(|(_, probe)| probe.ask.target());
         if let Some(Target::Service { name: service, .. }) = asked
             && !aimed.contains(&service.as_str())
         {

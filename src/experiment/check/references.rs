@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Check;
 use super::objects::Objects;
+use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
-use crate::experiment::schema::{Condition, Expectation, From, Probe, Step, Target};
+use crate::experiment::schema::{Ask, Condition, Expectation, From, Probe, Step, Target};
 use crate::experiment::suggest;
 
 pub fn check(check: &Check, files: &Files, objects: &Objects) {
@@ -44,7 +45,7 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
 
 /// Probes that could not be read may ask one, too.
 fn asks_a_service(check: &Check) -> bool {
-    check.draft.probes.iter().any(|probe| probe.as_ref().is_none_or(|probe| matches!(probe.ask.target(), Target::Service { .. })))
+    check.draft.probes.iter().any(|probe| probe.as_ref().is_none_or(|probe| probe.ask.service().is_some()))
 }
 
 /// The names as the file has them: a probe that has another mistake is there all the same.
@@ -83,6 +84,7 @@ fn probe_references(check: &Check) {
             Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             Expectation::NoErrors { probe } => ("noErrors", probe),
+            Expectation::NoSuccess { probe } => ("noSuccess", probe),
             _ => continue,
         };
         reference(format!("spec.expect[{index}].{kind}.probe"), name);
@@ -97,15 +99,17 @@ struct World<'a> {
 
 impl World<'_> {
     fn probe(&self, check: &Check, index: usize, probe: &Probe) {
-        let protocol = if matches!(probe.ask, crate::experiment::schema::Ask::Http { .. }) { "http" } else { "tcp" };
-        let place = format!("spec.probes[{index}].{protocol}");
+        let place = format!("spec.probes[{index}].{}", probe.ask.kind());
+        if let Ask::Dns { name: DnsName::Service(name), .. } = &probe.ask {
+            self.service(check, &format!("{place}.service"), name);
+        }
         match probe.ask.target() {
-            Target::Service { name, port } => {
+            Some(Target::Service { name, port }) => {
                 self.service(check, &format!("{place}.service"), name);
                 self.port(check, &place, name, *port);
             }
-            Target::Pod { labels, .. } => self.pods(check, &format!("{place}.pod.labels"), labels),
-            Target::Address { .. } => {}
+            Some(Target::Pod { labels, .. }) => self.pods(check, &format!("{place}.pod.labels"), labels),
+            Some(Target::Address { .. }) | None => {}
         }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);

@@ -73,7 +73,7 @@ fn expectations(check: &Check) {
         let (field, bound) = match expectation {
             Expectation::Detection { within } => ("detection.within", within),
             Expectation::EndpointRemoval { within, .. } => ("endpointRemoval.within", within),
-            Expectation::ErrorWindow { at_most, .. } => ("errorWindow.atMost", at_most),
+            Expectation::ErrorWindow { at_most: Some(at_most), .. } => ("errorWindow.atMost", at_most),
             _ => continue,
         };
         let Bound::Fixed(bound) = bound else { continue };

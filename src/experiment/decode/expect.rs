@@ -14,7 +14,6 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("endpointRemoval", endpoint_removal),
     ("errorWindow", error_window),
     ("failedShare", failed_share),
-    ("noErrors", no_errors),
     ("leaderChange", leader_change),
     ("leaderGap", |cx, node| {
         let (component, at_most) = of_leader(cx, node, "`leaderGap`", "atMost")?;
@@ -24,6 +23,8 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
         let (component, at_most) = of_leader(cx, node, "`oldLeader`", "atMost")?;
         Some(Expectation::OldLeader { component, at_most })
     }),
+    ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
+    ("noSuccess", |cx, node| Some(Expectation::NoSuccess { probe: only_probe(cx, node, "`noSuccess`")? })),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -63,9 +64,20 @@ fn endpoint_removal(cx: &Cx, node: &Node) -> Option<Expectation> {
 fn error_window(cx: &Cx, node: &Node) -> Option<Expectation> {
     let mut fields = Fields::of(cx, node, "`errorWindow`")?;
     let probe = fields.required("probe", dns_label);
-    let at_most = fields.required("atMost", limit);
+    let at_most = fields.optional("atMost", limit);
+    let at_least = fields.optional("atLeast", positive);
+    let empty = fields.key("atMost").or(fields.key("atLeast")).is_none();
     fields.finish();
-    Some(Expectation::ErrorWindow { probe: probe?, at_most: at_most? })
+    let (at_most, at_least) = (at_most?, at_least?);
+    if empty {
+        return cx.error(node.focus(), "`errorWindow` needs `atMost`, `atLeast`, or both");
+    }
+    if let (Some(Bound::Fixed(most)), Some(least)) = (at_most, at_least)
+        && most < least
+    {
+        return cx.error(node.focus(), "`atMost` is shorter than `atLeast`: no window can be both");
+    }
+    Some(Expectation::ErrorWindow { probe: probe?, at_most, at_least })
 }
 
 fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
@@ -76,11 +88,11 @@ fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
     Some(Expectation::FailedShare { probe: probe?, at_most: at_most? })
 }
 
-fn no_errors(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`noErrors`")?;
+fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
+    let mut fields = Fields::of(cx, node, what)?;
     let probe = fields.required("probe", dns_label);
     fields.finish();
-    Some(Expectation::NoErrors { probe: probe? })
+    probe
 }
 
 fn leader_change(cx: &Cx, node: &Node) -> Option<Expectation> {
@@ -128,8 +140,14 @@ mod tests {
         );
         assert_eq!(
             expectation("errorWindow: {probe: web, atMost: 7s}"),
-            Expectation::ErrorWindow { probe: probe(), at_most: seven }
+            Expectation::ErrorWindow { probe: probe(), at_most: Some(seven), at_least: None }
         );
+        let least = Some(Duration::from_secs(7));
+        assert_eq!(
+            expectation("errorWindow: {probe: web, atLeast: 7s, atMost: predicted}"),
+            Expectation::ErrorWindow { probe: probe(), at_most: Some(Bound::Predicted), at_least: least }
+        );
+        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe() });
         assert_eq!(
             expectation("failedShare: {probe: web, atMost: 0.1}"),
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
@@ -161,6 +179,8 @@ mod tests {
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
         assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
+        assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
+        assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("no window can be both"));
         assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));
     }
 }

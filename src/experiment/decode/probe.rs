@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::asking;
 use super::fields::{Cx, Fields};
 use super::node::selector;
 use super::scalar::{choice, dns_label, flag, labels, port, positive, rate, sentence, texts};
@@ -19,8 +20,13 @@ const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 pub fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, node, "a probe")?;
     let name = fields.required("name", dns_label);
-    let ask = fields.one_of(&[("http", http), ("tcp", tcp)]);
-    let from = fields.or("from", a_control_plane_node(), from);
+    let ask = fields.one_of(&[("http", http), ("tcp", tcp), ("api", asking::api), ("dns", asking::dns)]);
+    let of_api = matches!(ask, Some(Ask::Api { .. }));
+    let from = fields.or("from", if of_api { From::Host } else { a_control_plane_node() }, from);
+    if let (true, Some(From::Node(_) | From::Pod { .. }), Some(key)) = (of_api, &from, fields.key("from")) {
+        let hint = "leave `from` out; `server: each` asks every API server at its own address";
+        cx.error_hint::<()>(key, "an `api` probe asks from this machine: its credentials stay here", hint);
+    }
     let connection = fields.or("connection", Connection::New, connection);
     let rate = fields.or("rate", DEFAULT_RATE, rate);
     let timeout = fields.or("timeout", DEFAULT_TIMEOUT, positive);
@@ -238,7 +244,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_target_is_understood() {
-        let target = |yaml: &str| ask(yaml).target().clone();
+        let target = |yaml: &str| ask(yaml).target().cloned().unwrap();
         let labels = || [("app".to_owned(), "web".to_owned())].into();
         assert_eq!(target("http: {service: web, port: 80}"), Target::Service { name: "web".into(), port: Some(80) });
         assert_eq!(target("http: {pod: {labels: {app: web}, port: 8080}, path: /x}"), Target::Pod { labels: labels(), port: 8080 });
@@ -261,7 +267,7 @@ mod tests {
     fn success_is_a_status_or_a_range() {
         let success = |text: &str| match ask(&format!("http: {{service: web, success: {text}}}")) {
             Ask::Http { success, .. } => (success.from, success.to),
-            Ask::Tcp { .. } => panic!("not http"),
+            _ => panic!("not http"),
         };
         assert_eq!((success("200"), success("200-204")), ((200, 200), (200, 204)));
         for bad in ["99", "600", "300-200", "ok", "200-", "[200]"] {

@@ -1,0 +1,107 @@
+//! One experiment, as often as it is asked for: carried out, shown while it goes on, and judged.
+
+use tokio::sync::mpsc;
+
+use super::args::Form;
+use super::exit;
+use super::failure::{self, Failure};
+use super::judge::{self, Judged};
+use super::progress::Progress;
+use super::run::{Command, told};
+use crate::engine::provision::Ground;
+use crate::engine::run::Stop;
+use crate::engine::seed;
+use crate::engine::session::{Ended, Session};
+use crate::engine::trouble::TroubleKind;
+use crate::experiment::Parsed;
+
+/// What became of an experiment.
+pub struct Repeated {
+    /// The exit code.
+    pub code: u8,
+    /// Its runs, judged.
+    pub runs: Vec<Judged>,
+    /// Why there are not as many as were asked for; `None`: nothing was refused.
+    pub why: Option<String>,
+}
+
+impl Command<'_> {
+    /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and why those that are missing are.
+    pub async fn repeat(&self, parsed: &Parsed, ground: &Ground) -> Repeated {
+        let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
+        let session = Session { parsed, runs_dir: &self.env.runs_dir, site: &self.site };
+        let (mut codes, mut runs, mut why) = (Vec::new(), Vec::new(), None);
+        for number in 1..=self.args.repeat {
+            let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
+            let seed = first_seed + u64::from(number - 1);
+            match self.once(&session, ground, seed, repetition).await {
+                Ok((code, judged)) => {
+                    codes.push(code);
+                    runs.extend(judged);
+                }
+                Err(failure) => {
+                    why = Some(failure.line());
+                    codes.push(told(failure));
+                }
+            }
+            let more = number < self.args.repeat;
+            if more && self.abort.signal().is_some() {
+                codes.push(exit::INTERRUPTED);
+            }
+            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED))) {
+                break;
+            }
+        }
+        if matches!(self.args.output, Form::Text | Form::Wide) {
+            judge::print(&runs, self.args.output, self.env);
+        }
+        Repeated { code: exit::gravest(codes), runs, why }
+    }
+
+    /// One run, shown while it goes on, and judged.
+    async fn once(
+        &self,
+        session: &Session<'_>,
+        ground: &Ground,
+        seed: u64,
+        repetition: Option<(u32, u32)>,
+    ) -> Result<(u8, Option<Judged>), Failure> {
+        if let Some((number, of)) = repetition {
+            complain!("run {number} of {of} (seed {seed})");
+        }
+        let (observer, mut sights) = mpsc::unbounded_channel();
+        let mut progress = Progress::new(self.env.stderr);
+        // A thread of its own: a terminal that stands still (Ctrl-S) must not hold the run.
+        let shown = std::thread::spawn(move || {
+            while let Some(sight) = sights.blocking_recv() {
+                progress.show(&sight);
+            }
+            progress.done();
+        });
+        let ended = session.run(ground, seed, repetition, observer, self.abort).await;
+        let _ = shown.join();
+        let ended = ended?;
+        let judged = judge::judge(&ended.folder);
+        let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
+        Ok((code, judged.map_err(|failure| complain!("{}", failure.text)).ok()))
+    }
+
+    /// The exit code of one run, and what went wrong in it, said.
+    fn code(&self, ended: &Ended, verdict: u8) -> u8 {
+        if let Some(Stop::Trouble(trouble)) = &ended.end.stop {
+            complain!("{}", failure::text_of(trouble));
+        }
+        for not_undone in &ended.end.not_undone {
+            let by_hand = not_undone.by_hand.as_ref().map_or(String::new(), |command| format!(", by hand: {command}"));
+            let why = failure::text_of(&not_undone.why);
+            complain!("NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}", not_undone.what);
+        }
+        match &ended.end.stop {
+            _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
+            Some(Stop::Interrupted(_)) => exit::INTERRUPTED,
+            Some(Stop::Trouble(trouble)) if trouble.kind == TroubleKind::Refused => exit::REFUSED,
+            Some(Stop::Trouble(_)) => exit::INCONCLUSIVE,
+            None => verdict,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Several experiments: those of one cluster after one another, the cluster whole again before each, and one table at the end.
+
+use super::args::Form;
+use super::judge::{self, Became, Part};
+use super::run::{Command, told};
+use super::{exit, failure::Failure};
+use crate::engine::provision::{Ground, Nodes, Wanted};
+use crate::engine::session;
+use crate::experiment::Parsed;
+use crate::report::suite::NotRun;
+
+/// The experiments of a command.
+pub struct Suite<'a> {
+    command: &'a Command<'a>,
+    groups: Vec<Group<'a>>,
+    /// How many there are.
+    all: usize,
+    parts: Vec<Part>,
+    codes: Vec<u8>,
+}
+
+/// Experiments that run on one cluster.
+struct Group<'a> {
+    wanted: Result<Wanted, Failure>,
+    experiments: Vec<&'a Parsed>,
+}
+
+impl<'a> Suite<'a> {
+    /// Puts experiments into their order: as they are given, but those of one cluster follow the first of them.
+    pub fn new(command: &'a Command<'a>, experiments: &'a [Parsed]) -> Self {
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for parsed in experiments {
+            let wanted = command.wanted(parsed).map_err(Failure::from);
+            let same = |group: &&mut Group<'_>| matches!((&group.wanted, &wanted), (Ok(a), Ok(b)) if a == b);
+            match groups.iter_mut().find(same) {
+                Some(group) => group.experiments.push(parsed),
+                None => groups.push(Group { wanted, experiments: vec![parsed] }),
+            }
+        }
+        Self { command, groups, all: experiments.len(), parts: Vec::new(), codes: Vec::new() }
+    }
+
+    /// Carries them out, prints the report, and returns the gravest code.
+    pub async fn carry_out(mut self) -> u8 {
+        for group in std::mem::take(&mut self.groups) {
+            self.group(group).await;
+        }
+        self.print();
+        // What the model does not have is no failure of those that it has; where that is all, nothing was done.
+        let skipped = self.parts.iter().all(|part| matches!(part.became, Became::Not(NotRun::Skipped, _)));
+        if skipped { exit::REFUSED } else { exit::gravest(self.codes) }
+    }
+
+    fn print(&self) {
+        let (form, env) = (self.command.args.output, self.command.env);
+        match form {
+            // Each run's report is there already.
+            Form::Text | Form::Wide if self.all > 1 => judge::print_table(&self.parts, env),
+            Form::Text | Form::Wide => {}
+            _ => judge::print_parts(&self.parts, form),
+        }
+    }
+
+    async fn group(&mut self, group: Group<'a>) {
+        let wanted = match group.wanted {
+            Ok(wanted) => wanted,
+            Err(failure) => return self.refuse(&group.experiments, failure),
+        };
+        let mut ground = None;
+        for (index, parsed) in group.experiments.iter().enumerate() {
+            if self.command.abort.signal().is_some() {
+                self.not_begun(parsed);
+                continue;
+            }
+            self.announce(parsed);
+            match self.ready(&mut ground, &wanted).await {
+                Ok(ready) => self.one(parsed, ready).await,
+                // What keeps one from its cluster keeps the others from it.
+                Err(failure) => {
+                    self.refuse(&group.experiments[index..], failure);
+                    break;
+                }
+            }
+        }
+        if let Some(ground) = ground.filter(|ground| self.command.args.delete_cluster && ground.is_made_here()) {
+            self.codes.extend(self.command.delete(&ground).await.err().map(told));
+        }
+    }
+
+    fn announce(&self, parsed: &Parsed) {
+        if self.all > 1 {
+            complain!("experiment {} of {}: {}", self.parts.len() + 1, self.all, parsed.experiment.name);
+        }
+    }
+
+    /// The cluster: found or made for the first experiment, the same and whole again for those that follow. One that does not come back
+    /// is made anew when it was made by this command.
+    async fn ready<'g>(&self, ground: &'g mut Option<Ground>, wanted: &Wanted) -> Result<&'g Ground, Failure> {
+        let command = self.command;
+        if let Some(used) = ground.as_mut().filter(|ground| matches!(ground.nodes, Nodes::Kind(_))) {
+            match command.restore(used).await {
+                Err(failure) if used.is_made_here() && command.abort.signal().is_none() => {
+                    complain!("{}\n   it is deleted and made anew", failure.text);
+                    command.delete(used).await?;
+                    *ground = None;
+                }
+                restored => restored?,
+            }
+        } else {
+            *ground = None;
+        }
+        if ground.is_none() {
+            *ground = Some(command.prepare(wanted).await?);
+        }
+        Ok(ground.as_ref().expect("is there now"))
+    }
+
+    async fn one(&mut self, parsed: &Parsed, ground: &Ground) {
+        if let Some(why) = self.unfit(parsed, ground).await {
+            return self.part(parsed, Became::Not(NotRun::Skipped, why));
+        }
+        let repeated = self.command.repeat(parsed, ground).await;
+        self.codes.push(repeated.code);
+        let became = match (repeated.runs, repeated.why) {
+            (runs, None) => Became::Ran(runs),
+            (runs, Some(_)) if !runs.is_empty() => Became::Ran(runs),
+            (_, Some(why)) => Became::Not(NotRun::Refused, why),
+        };
+        self.part(parsed, became);
+    }
+
+    /// Why the model can't show this experiment.
+    async fn unfit(&self, parsed: &Parsed, ground: &Ground) -> Option<String> {
+        if !matches!(ground.nodes, Nodes::Embedded(_)) {
+            return None;
+        }
+        let failure = Failure::from(session::fits(ground, parsed).await.err()?);
+        let why = failure.line();
+        match self.all {
+            1 => complain!("{}", failure.text),
+            _ => complain!("   skipped: {why}"),
+        }
+        Some(why)
+    }
+
+    /// None of these can be carried out.
+    fn refuse(&mut self, experiments: &[&Parsed], failure: Failure) {
+        let why = failure.line();
+        let (code, state) = match failure.code {
+            exit::INTERRUPTED => (exit::INTERRUPTED, NotRun::NotBegun),
+            code => (code, NotRun::Refused),
+        };
+        self.codes.push(code);
+        told(failure);
+        experiments.iter().for_each(|parsed| self.part(parsed, Became::Not(state, why.clone())));
+    }
+
+    /// What was never begun has not passed.
+    fn not_begun(&mut self, parsed: &Parsed) {
+        self.codes.push(exit::INTERRUPTED);
+        self.part(parsed, Became::Not(NotRun::NotBegun, "the suite was interrupted".into()));
+    }
+
+    fn part(&mut self, parsed: &Parsed, became: Became) {
+        let Parsed { experiment, .. } = parsed;
+        self.parts.push(Part { experiment: experiment.name.clone(), claims: experiment.claims.clone(), became });
+    }
+}

@@ -1,0 +1,146 @@
+//! Between two experiments of a suite: waits until the cluster is whole again, and looks at it anew. A run ends when its own steady state
+//! is back, which may be before the rest of the cluster is: a part of the control plane that waits for its old lease, a DNS pod.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::abort::Abort;
+use super::kind_ground::{self, KindNodes};
+use super::provision::{Ground, Nodes, Say};
+use super::trouble::Trouble;
+use crate::timeline::{NodeRole, Ready};
+
+/// How long a cluster may take to be whole again. A kubelet that has failed to start a pod several times waits up to 5 minutes.
+const LIMIT: Duration = Duration::from_secs(360);
+/// How long one look may take: an API server that hangs must not hold the limit up.
+const LOOK: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Where the cluster's own pods and leases are.
+const SYSTEM: &str = "kube-system";
+/// Those who renew a lease there while they work.
+const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
+
+/// Waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing after six minutes, when
+/// something is owed, or by a signal.
+pub async fn restore(ground: &mut Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
+    wait(ground, abort, say).await?;
+    kind_ground::look_again(ground).await
+}
+
+async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
+    let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
+    let mut missing = Vec::new();
+    let mut told = String::new();
+    let whole = async {
+        let mut pulses = Pulses::default();
+        loop {
+            missing = tokio::time::timeout(LOOK, look(ground, nodes, &mut pulses))
+                .await
+                .unwrap_or_else(|_| vec![format!("the API server did not answer within {} s", LOOK.as_secs())]);
+            if missing.is_empty() {
+                return;
+            }
+            let line = format!("waiting for the cluster to be whole again: {}", missing.join("; "));
+            if line != told {
+                say(&line);
+                told = line;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(LIMIT, whole) => ended.map_err(|_| not_whole(ground.state.cluster(), &missing)),
+        signal = abort.interrupted() => Err(Trouble::refused(format!("interrupted by {signal} between two experiments"))),
+    }
+}
+
+fn not_whole(cluster: &str, missing: &[String]) -> Trouble {
+    let limit = LIMIT.as_secs();
+    Trouble::refused(format!("cluster {cluster} was not whole again {limit} s after the experiment before: {}", missing.join("; ")))
+        .hint(format!("look at it with kubectl; `kind delete cluster --name {cluster}` lets the next run make it anew"))
+}
+
+/// What is missing, for people.
+async fn look(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Vec<String> {
+    match seen(ground, nodes, pulses).await {
+        Ok(missing) => missing,
+        Err(trouble) => vec![trouble.line()],
+    }
+}
+
+async fn seen(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Result<Vec<String>, Trouble> {
+    let mut missing = Vec::new();
+    for container in &nodes.containers {
+        let state = nodes.docker.inspect(&container.id).await.map_err(Trouble::failed_by)?;
+        if !state.running || state.paused {
+            missing.push(format!("{} does not run", container.name));
+        }
+    }
+    if !missing.is_empty() {
+        return Ok(missing);
+    }
+    let known = ground.cluster.nodes().await.map_err(Trouble::failed_by)?;
+    let not_ready = known.iter().filter(|node| node.ready != Ready::True).map(|node| format!("{} is not Ready", node.name));
+    let gone = ground
+        .facts
+        .nodes
+        .iter()
+        .filter(|fact| fact.role != NodeRole::ExternalLoadBalancer && !known.iter().any(|node| node.name == fact.name));
+    missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no node any more", fact.name))));
+    missing.extend(ground.cluster.readiness(SYSTEM).await.map_err(Trouble::failed_by)?.waiting);
+    let leases = ground.cluster.lease_versions(SYSTEM).await.map_err(Trouble::failed_by)?;
+    missing.extend(pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")));
+    Ok(missing)
+}
+
+/// Whose lease was renewed since the first look.
+#[derive(Default)]
+struct Pulses {
+    first: BTreeMap<String, String>,
+    alive: BTreeMap<String, bool>,
+}
+
+impl Pulses {
+    /// Those that no look has seen renewing yet. One that has no lease is not asked for it: another may do its work.
+    fn silent(&mut self, versions: BTreeMap<String, String>) -> Vec<&'static str> {
+        for (name, version) in versions {
+            let first = self.first.entry(name.clone()).or_insert_with(|| version.clone());
+            *self.alive.entry(name).or_default() |= *first != version;
+        }
+        LEADERS.into_iter().filter(|name| self.alive.get(*name) == Some(&false)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+        of.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+    }
+
+    #[test]
+    fn who_renews_its_lease_is_alive_and_stays_so() {
+        let mut pulses = Pulses::default();
+        let first = [("kube-scheduler", "7"), ("kube-controller-manager", "3"), ("apiserver-x", "1")];
+        assert_eq!(pulses.silent(versions(&first)), LEADERS);
+        assert_eq!(
+            pulses.silent(versions(&[("kube-scheduler", "8"), ("kube-controller-manager", "3")])),
+            ["kube-controller-manager"]
+        );
+        assert_eq!(pulses.silent(versions(&[("kube-scheduler", "8"), ("kube-controller-manager", "4")])), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn who_has_no_lease_is_not_waited_for() {
+        assert_eq!(Pulses::default().silent(versions(&[("apiserver-x", "1")])), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_the_command_that_helps() {
+        let trouble = not_whole("c", &["n is not Ready".into(), "kube-scheduler has not renewed its lease".into()]);
+        assert!(trouble.line().contains("n is not Ready; kube-scheduler has"), "{trouble}");
+        assert!(trouble.hint.unwrap().contains("kind delete cluster --name c"));
+    }
+}

@@ -1,0 +1,51 @@
+//! Claims and what was measured, as a Markdown table: ready to be put into a document.
+
+use std::fmt::Write;
+
+use super::suite::{Row, SuiteReport};
+
+/// The table, and what it was measured on. An experiment that decides no claim has a row all the same.
+pub fn render(report: &SuiteReport) -> String {
+    let mut out = String::from("| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n");
+    for (claim, row) in report.claims() {
+        let measured = if row.outcome.is_none() { not_run(row) } else { claim.figures.clone() };
+        write_row(&mut out, [&claim.id, &claim.says, &code(&row.experiment), claim.decision.word(), &measured]);
+    }
+    for row in report.experiments.iter().filter(|row| row.claims.is_empty()) {
+        let result = row.outcome.map_or(String::new(), |outcome| outcome.word().to_lowercase());
+        let measured = if row.outcome.is_none() { not_run(row) } else { row.figures.clone() };
+        write_row(&mut out, ["", "", &code(&row.experiment), &result, &measured]);
+    }
+    if !report.clusters.is_empty() {
+        let _ = writeln!(out, "\nMeasured on {}.", report.clusters.join("; "));
+    }
+    out
+}
+
+fn not_run(row: &Row) -> String {
+    let word = row.not_run.map_or("not run".into(), |state| state.word().to_lowercase());
+    format!("{word}: {}", row.figures)
+}
+
+fn code(name: &str) -> String {
+    format!("`{name}`")
+}
+
+fn write_row(out: &mut String, cells: [&str; 5]) {
+    let _ = writeln!(out, "| {} |", cells.map(cell).join(" | "));
+}
+
+/// A cell is one line, and its bars are no borders.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_does_not_break_its_cell() {
+        assert_eq!(cell("a | b\n  c"), "a \\| b c");
+    }
+}

@@ -1,0 +1,242 @@
+//! Several experiments: one row each, one document.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::claims::{self, DecidedClaim, Decision};
+use super::spread::SpreadReport;
+use super::summary::Summary;
+use super::terminal::Style;
+use super::text::{count, hang, judged, pad, width};
+use super::view::View;
+use crate::experiment::Claim;
+use crate::stats::Seconds;
+use crate::verdict::Outcome;
+
+/// The version of the form.
+pub const FORMAT: &str = "outage.suite/v1";
+
+/// One experiment of a suite.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// Its name.
+    pub experiment: String,
+    /// The claims that it decides.
+    pub claims: Vec<Claim>,
+    /// What became of it.
+    pub became: Became<'a>,
+}
+
+/// What became of an experiment.
+#[derive(Debug)]
+pub enum Became<'a> {
+    /// It was carried out, as often as this; once at least.
+    Ran(Vec<View<'a>>),
+    /// It was not, for this reason.
+    Not(NotRun, String),
+}
+
+/// Why an experiment was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum NotRun {
+    /// It was refused before any harm, or nothing could be made of it.
+    Refused,
+    /// What it was to run on does not have what it needs.
+    Skipped,
+    /// The suite ended before it was its turn.
+    NotBegun,
+}
+
+impl NotRun {
+    /// As reports print it.
+    pub fn word(self) -> &'static str {
+        match self {
+            NotRun::Refused => "REFUSED",
+            NotRun::Skipped => "SKIPPED",
+            NotRun::NotBegun => "NOT BEGUN",
+        }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// Recorded runs, by experiment, each where it first appears.
+    pub fn of_runs(views: Vec<View<'a>>) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for view in views {
+            let name = &view.timeline.header.name;
+            match parts.iter_mut().find(|part| part.experiment == *name) {
+                Some(Part { became: Became::Ran(runs), .. }) => runs.push(view),
+                _ => {
+                    let (experiment, claims) = (name.clone(), view.claims());
+                    parts.push(Part { experiment, claims, became: Became::Ran(vec![view]) });
+                }
+            }
+        }
+        parts
+    }
+
+    /// Its runs.
+    pub fn runs(&self) -> &[View<'a>] {
+        match &self.became {
+            Became::Ran(runs) => runs,
+            Became::Not(..) => &[],
+        }
+    }
+}
+
+/// Several experiments in one document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SuiteReport {
+    /// The version of this form, `outage.suite/v1`.
+    pub format: String,
+    /// The gravest outcome of those that were carried out; `None`: none was.
+    pub outcome: Option<Outcome>,
+    /// What they ran on: each cluster once, for people.
+    pub clusters: Vec<String>,
+    /// Each experiment, in the order in which it was carried out.
+    pub experiments: Vec<Row>,
+}
+
+/// One experiment of a suite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Its name.
+    pub experiment: String,
+    /// How it was judged; of several runs the gravest. `None`: it was not carried out.
+    pub outcome: Option<Outcome>,
+    /// Why it was not carried out, in a word.
+    pub not_run: Option<NotRun>,
+    /// The figures that decide it; of one that was not carried out, why not.
+    pub figures: String,
+    /// What became of its claims.
+    pub claims: Vec<DecidedClaim>,
+    /// The time that its runs took.
+    pub took: Option<Seconds>,
+    /// Its runs and their spread.
+    pub runs: Option<SpreadReport>,
+}
+
+impl SuiteReport {
+    /// Puts experiments together.
+    pub fn new(parts: &[Part<'_>]) -> Self {
+        let experiments: Vec<Row> = parts.iter().map(Row::new).collect();
+        let mut clusters: Vec<String> = parts.iter().flat_map(Part::runs).map(ground).collect();
+        clusters.sort();
+        clusters.dedup();
+        Self { format: FORMAT.into(), outcome: experiments.iter().filter_map(|row| row.outcome).max(), clusters, experiments }
+    }
+
+    /// Every claim of every experiment, by its number, with the experiment's row.
+    pub fn claims(&self) -> Vec<(&DecidedClaim, &Row)> {
+        let mut all: Vec<_> = self.experiments.iter().flat_map(|row| row.claims.iter().map(move |claim| (claim, row))).collect();
+        all.sort_by(|(a, _), (b, _)| claims::by_number(&a.id, &b.id));
+        all
+    }
+}
+
+/// What a run stood on: `kind cluster fast-detection (Kubernetes v1.34.4, 3 nodes), Docker 20.10.24`.
+fn ground(view: &View<'_>) -> String {
+    let facts = &view.timeline.header.cluster;
+    let engine = facts.engine.as_ref().map_or(String::new(), |engine| format!(", {engine}"));
+    format!("{}{engine}", super::view::cluster(facts))
+}
+
+impl Row {
+    fn new(part: &Part<'_>) -> Self {
+        let runs = part.runs();
+        let gravest = runs.iter().max_by_key(|view| view.verdict.outcome);
+        let outcome = gravest.map(|view| view.verdict.outcome);
+        let (not_run, figures) = match (&part.became, gravest) {
+            (Became::Not(state, why), _) => (Some(*state), why.clone()),
+            (_, Some(view)) => (None, figures(runs, view)),
+            (_, None) => (None, String::new()),
+        };
+        let took = runs.iter().map(View::took).reduce(|a, b| a + b);
+        Self {
+            experiment: part.experiment.clone(),
+            outcome,
+            not_run,
+            claims: part.claims.iter().map(|claim| DecidedClaim::new(claim, outcome, &figures)).collect(),
+            took,
+            runs: (!runs.is_empty()).then(|| SpreadReport::new(runs.iter().map(Summary::new).collect())),
+            figures,
+        }
+    }
+
+    /// Its verdict in a word, or why it has none.
+    fn word(&self) -> &'static str {
+        match (self.outcome, self.not_run) {
+            (Some(outcome), _) => outcome.word(),
+            (None, Some(state)) => state.word(),
+            (None, None) => "NOT RUN",
+        }
+    }
+
+    fn claim_ids(&self) -> String {
+        self.claims.iter().map(|claim| claim.id.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How long it took, for people: `41s`, `3m 5s`.
+    fn time(&self) -> String {
+        self.took.map_or("-".into(), for_people)
+    }
+}
+
+/// Of several runs it is said how many were judged as the gravest was, whose figures stand for them.
+fn figures(runs: &[View<'_>], gravest: &View<'_>) -> String {
+    let figures = claims::figures(gravest.verdict);
+    let alike = runs.iter().filter(|view| view.verdict.outcome == gravest.verdict.outcome).count();
+    match runs.len() {
+        1 => figures,
+        all => format!("{alike} of {all} runs {}, one of them: {figures}", gravest.verdict.outcome.word()),
+    }
+}
+
+fn for_people(time: Seconds) -> String {
+    match time.as_f64().round() as i64 {
+        short @ ..120 => format!("{short}s"),
+        long => format!("{}m {}s", long / 60, long % 60),
+    }
+}
+
+/// The table as lines of no more than the style's width, the figures of each experiment below its row.
+pub fn render(report: &SuiteReport, style: &Style) -> String {
+    let header = ["EXPERIMENT", "CLAIMS", "VERDICT", "TIME"].map(String::from);
+    let row = |row: &Row| [row.experiment.clone(), row.claim_ids(), row.word().into(), row.time()];
+    let rows: Vec<[String; 4]> = std::iter::once(header).chain(report.experiments.iter().map(row)).collect();
+    let widths = [0, 1, 2, 3].map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0) + 3);
+    let line = |row: &[String; 4]| -> String { row.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect() };
+    let mut out = format!("{}\n", line(&rows[0]).trim_end());
+    for (row, cells) in report.experiments.iter().zip(&rows[1..]) {
+        let word = row.outcome.map_or(cells[2].clone(), |outcome| judged(&cells[2], outcome, style));
+        out.push_str(&format!("{}\n", line(cells).replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1).trim_end()));
+        out.push_str(&hang("    ", &row.figures, style.width.max(80)));
+    }
+    out.push_str(&hang("", &total(report), style.width.max(80)));
+    out
+}
+
+/// `12 experiments in 9m 3s: 9 PASS, 1 FAIL, 2 SKIPPED; claims: 8 confirmed, 1 refuted, 3 open`.
+fn total(report: &SuiteReport) -> String {
+    let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
+    let time = time.map_or(String::new(), |time| format!(" in {}", for_people(time)));
+    let words = ["PASS", "FAIL", "INCONCLUSIVE", "REFUSED", "SKIPPED", "NOT BEGUN"];
+    let rows = counted(words, |word| report.experiments.iter().filter(|row| row.word() == word).count());
+    let decisions = [Decision::Confirmed, Decision::Refuted, Decision::Open].map(Decision::word);
+    let claims = report.claims();
+    let decided = counted(decisions, |word| claims.iter().filter(|(claim, _)| claim.decision.word() == word).count());
+    let claims = if decided.is_empty() { String::new() } else { format!("; claims: {decided}") };
+    format!("{}{time}: {rows}{claims}", count(report.experiments.len() as u64, "experiment"))
+}
+
+fn counted<const N: usize>(words: [&str; N], number: impl Fn(&str) -> usize) -> String {
+    let some = words.iter().map(|word| (number(word), word)).filter(|(number, _)| *number > 0);
+    some.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+}

@@ -69,7 +69,7 @@ fn write(runs: &Path) -> std::path::PathBuf {
         (FAULT + 61_000, FaultPhase::Undone),
     ] {
         let (fault, target) = ("nodeKill".into(), "worker".into());
-        let event = Event::Fault { step: 0, fault, target, component: None, phase, detail: String::new() };
+        let event = Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail: String::new() };
         folder.record(&Record::at(span.due(slot), event)).expect("a record is written");
     }
     for (index, node) in ["worker", "worker2"].into_iter().enumerate() {

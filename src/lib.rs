@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod canary;
 pub mod cli;
 pub mod cluster;
 pub mod docker;

@@ -3,28 +3,25 @@
 use super::clock::Zero;
 use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
-use super::life;
+use super::{life, overlap};
 use crate::stats::Seconds;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline};
 
 /// Every fault of a run, in the order of their requests.
 pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
     let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
-    // A step may have several targets: it lasts until another step begins.
-    let until = |i: usize| {
-        let next = requests[i..].iter().find(|next| next.step != requests[i].step);
-        next.map_or(Moment(u64::MAX), |next| next.at)
-    };
-    let finding = |(i, request): (usize, &Request<'_>)| {
-        let scope = Scope { records: &timeline.records, anchor: &timeline.header.anchor, zero, request: *request, until: until(i) };
-        scope.fault()
-    };
-    requests.iter().enumerate().map(finding).collect()
+    let (records, anchor) = (timeline.records.as_slice(), &timeline.header.anchor);
+    let alone = |request| Scope { records, anchor, zero, request, until: Moment(u64::MAX) };
+    let spans: Vec<overlap::Span> = requests.iter().map(|request| alone(*request).span()).collect();
+    let (until, overlaps) = (overlap::ends(&spans), overlap::groups(&spans));
+    let scopes = requests.iter().zip(until).map(|(request, until)| Scope { until, ..alone(*request) });
+    scopes.zip(overlaps).map(|(scope, overlap)| FaultFinding { overlap, ..scope.fault() }).collect()
 }
 
 #[derive(Clone, Copy)]
 struct Request<'a> {
     step: u32,
+    name: Option<&'a str>,
     kind: &'a str,
     target: &'a str,
     component: Option<Component>,
@@ -32,17 +29,23 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// What tells it from all others of its run.
+    fn key(&self) -> (u32, &'a str, Option<Component>) {
+        (self.step, self.target, self.component)
+    }
+
     fn of(record: &'a Record) -> Option<Self> {
         match &record.event {
-            Event::Fault { step, fault, target, component, phase: FaultPhase::Requested, .. } => {
-                Some(Self { step: *step, kind: fault, target, component: *component, at: record.at })
+            Event::Fault { step, name, fault, target, component, phase: FaultPhase::Requested, .. } => {
+                let (name, at) = (name.as_deref(), record.at);
+                Some(Self { step: *step, name, kind: fault, target, component: *component, at })
             }
             _ => None,
         }
     }
 }
 
-/// One fault, and the records up to the next one's request.
+/// One fault, and the records up to the next one that begins after it.
 struct Scope<'a> {
     records: &'a [Record],
     anchor: &'a Anchor,
@@ -51,7 +54,12 @@ struct Scope<'a> {
     until: Moment,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    fn span(&self) -> overlap::Span<'a> {
+        let undo = self.phase(FaultPhase::UndoRequested).map_or(Moment(u64::MAX), |(at, _)| at);
+        overlap::Span { step: self.request.step, target: self.request.target, requested: self.request.at, undo }
+    }
+
     fn fault(&self) -> FaultFinding {
         let at = |phase| self.phase(phase).map(|(at, _)| self.zero.at(at));
         let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
@@ -60,6 +68,8 @@ impl Scope<'_> {
         let services = endpoints::services(self.records, self.request.target, span, self.zero);
         FaultFinding {
             step: self.request.step,
+            name: self.request.name.map(str::to_owned),
+            overlap: self.request.step,
             kind: self.request.kind.to_owned(),
             target: self.request.target.to_owned(),
             component: self.request.component,
@@ -84,8 +94,8 @@ impl Scope<'_> {
     /// A phase's first record. Phases of this step may come after the next request too (an undo that was retried).
     fn phase(&self, wanted: FaultPhase) -> Option<(Moment, &str)> {
         self.records.iter().filter(|record| record.at >= self.request.at).find_map(|record| match &record.event {
-            Event::Fault { step, phase, detail, target, .. }
-                if *step == self.request.step && *phase == wanted && target == self.request.target =>
+            Event::Fault { step, phase, detail, target, component, .. }
+                if (*step, target.as_str(), *component) == self.request.key() && *phase == wanted =>
             {
                 Some((record.at, detail.as_str()))
             }

@@ -54,6 +54,23 @@ pub struct Origin {
     pub monotonic_ns: u64,
 }
 
+impl Findings {
+    /// When the last of all undos was confirmed; `None` without any, or when one never was.
+    pub fn last_undone(&self) -> Option<Seconds> {
+        self.faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// When the last of all undos was requested; `None` without any.
+    pub fn last_undo_requested(&self) -> Option<Seconds> {
+        self.faults.iter().filter_map(|fault| fault.undo_requested).max()
+    }
+
+    /// The fault that was undone last.
+    pub fn last_undone_fault(&self) -> Option<&FaultFinding> {
+        self.faults.iter().max_by_key(|fault| fault.undone)
+    }
+}
+
 /// What happened at a run's +0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -92,7 +109,7 @@ impl FaultFinding {
     /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
     pub fn engine_saw(&self) -> Option<&Seen> {
         let action = match self.kind.as_str() {
-            "nodeStop" | "nodeKill" => "die",
+            "nodeStop" | "nodeKill" | "nodeReboot" => "die",
             "nodePause" => "pause",
             _ => return None,
         };
@@ -161,6 +178,12 @@ pub struct Seen {
 pub struct FaultFinding {
     /// Its number in the method, from 0.
     pub step: u32,
+    /// Its step's name, if it has one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The step with which its overlap began: errors while faults overlap belong to all of them, and are told as those of this one.
+    #[serde(default)]
+    pub overlap: u32,
     /// Its kind: `nodeStop`.
     pub kind: String,
     /// What it hit.
@@ -273,7 +296,7 @@ pub struct EndpointFinding {
 pub struct ProbeFinding {
     /// Its name.
     pub name: String,
-    /// `http` or `tcp`.
+    /// `http`, `tcp` or `canary`.
     pub protocol: String,
     /// What it asked, for people.
     pub target: String,
@@ -299,6 +322,9 @@ pub struct ProbeFinding {
     pub periods: Vec<PeriodTally>,
     /// The windows of errors, at most one for each period after the first fault's request.
     pub windows: Vec<Window>,
+    /// Of a canary: what timed out in a fault or after its undo, and came true after all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateFinding>,
     /// While the faults of each step were in effect.
     pub in_effect: Vec<InEffect>,
     /// After each step's undo, where the probe had failed.
@@ -316,7 +342,29 @@ pub struct ProbeFinding {
     pub series: Series,
 }
 
+/// Attempts of a canary that were accepted and timed out, in a fault or after its undo, and what became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LateFinding {
+    /// The fault's number in the method.
+    pub step: u32,
+    /// How many timed out.
+    pub timed_out: u64,
+    /// How many of them came true before the run's end.
+    pub came_true: u64,
+    /// When the first of them did.
+    pub first: When,
+    /// When the last of them did.
+    pub last: When,
+}
+
 impl ProbeFinding {
+    /// Whether the control plane is asked to do something.
+    pub fn is_canary(&self) -> bool {
+        self.protocol == crate::timeline::ProbeHeader::CANARY
+    }
+
     /// The window of errors of a period.
     pub fn window(&self, period: Period) -> Option<&Window> {
         self.windows.iter().find(|window| window.period == period)
@@ -351,9 +399,9 @@ pub enum Period {
     Settling,
     /// From there, or from the beginning where no steady state was recorded, to the first fault's request.
     Before,
-    /// From a fault's request to the request of its undo.
+    /// From a fault's request to the request of its undo; of faults that overlap, from the first one's to the last one's.
     Fault {
-        /// The fault's number in the method.
+        /// The fault's number in the method; of several, the first one's.
         step: u32,
     },
     /// From the request of a fault's undo to the next fault, or the end.

@@ -14,9 +14,11 @@ mod faults;
 pub mod findings;
 mod heartbeats;
 pub mod in_effect;
+mod late;
 pub mod leaders;
 mod life;
 pub mod order;
+mod overlap;
 mod probes;
 pub mod quality;
 mod series;
@@ -47,7 +49,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
     let harmed = faults.first().map(|fault| fault.requested);
     let steady_since = steady_before.as_ref().and_then(|steady| steady.held_since);
     let steady_since = steady_since.filter(|since| harmed.is_none_or(|harmed| *since <= harmed));
-    let run = probes::Run { zero, steady_since, faults: &faults, end };
+    let run = probes::Run { zero, steady_since, faults: &faults, end, records: &timeline.records };
     let mut probes: Vec<_> = timeline.probes.iter().map(|file| probes::probe(file, &run)).collect();
     probes.sort_by_key(|probe| (probe.control, started(timeline, &probe.name)));
     let first_fault = faults.first().map_or(Moment(u64::MAX), |_| Moment(origin.monotonic_ns));
@@ -117,7 +119,7 @@ fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
 /// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
 /// was known of a harmed node before it spoke again was old knowledge, and is no recovery yet.
 fn recovery(faults: &[FaultFinding], steady: Option<&findings::Steady>, unheard: &[String]) -> Option<Between> {
-    let undone = faults.last()?.undone?;
+    let undone = faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()?;
     let held = steady?.held_since?;
     let heard = last_on_each(faults).filter_map(|fault| fault.node.heard_again);
     let back = heard.fold(When { earliest: held, latest: held }, When::later);

@@ -1,17 +1,20 @@
 //! A probe's attempts, in one pass: counts, windows, lateness, and the columns of its sparkline.
 
+use std::collections::BTreeSet;
+
 use hdrhistogram::Histogram;
 
 use super::classes::Classes;
 use super::clock::Zero;
-use super::findings::{FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
+use super::findings::{EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
 use super::in_effect::Follow;
+use super::late::late;
 use super::order::InOrder;
 use super::series::SeriesBuilder;
 use super::tracker::{Observation, Segment, Tracker};
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, ProbeSpan};
+use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
@@ -26,6 +29,8 @@ pub struct Run<'a> {
     pub faults: &'a [FaultFinding],
     /// Its last moment.
     pub end: Seconds,
+    /// Its records.
+    pub records: &'a [Record],
 }
 
 /// What a probe's clients noticed.
@@ -40,7 +45,8 @@ pub fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
         }
         pass.take(attempts.current());
     }
-    pass.finish(faults, attempts.reader().truncated())
+    let late = late(run.records, &file.span, run.zero, &pass.segments, &pass.pending);
+    ProbeFinding { late, ..pass.finish(faults, attempts.reader().truncated()) }
 }
 
 struct Pass<'a> {
@@ -48,6 +54,8 @@ struct Pass<'a> {
     start: i64,
     reusable: bool,
     tallies: Vec<Tally>,
+    /// By segment, how many timed out that had been accepted.
+    pending: Vec<u64>,
     segments: Vec<Segment>,
     tracker: Tracker,
     classes: Classes,
@@ -86,6 +94,7 @@ impl<'a> Pass<'a> {
             // A kept TCP connection to a dead peer looks open: only opening one proves anything.
             reusable: span.probe.protocol != "tcp",
             tallies: vec![Tally::default(); segments.len()],
+            pending: vec![0; segments.len()],
             tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns)), span.probe.reused),
             segments,
             classes: Classes::default(),
@@ -101,8 +110,8 @@ impl<'a> Pass<'a> {
     fn name_backends(&mut self, names: &[&str], faults: &[FaultFinding]) {
         for name in &names[self.named..] {
             let hit = |segment: &Segment| {
-                let fault = fault_of(segment.period, faults);
-                fault.and_then(|fault| asked_service(self.span, fault)).is_some_and(|service| is_hit(service, name))
+                let mut services = of_period(segment.period, faults).filter_map(|fault| asked_service(self.span, fault));
+                services.any(|service| is_hit(service, name))
             };
             self.tracker.back_end(self.segments.iter().map(hit).collect());
         }
@@ -120,6 +129,7 @@ impl<'a> Pass<'a> {
         let tally = &mut self.tallies[segment];
         if !ok {
             self.classes.count(attempt.outcome);
+            self.pending[segment] += u64::from(matches!(attempt.outcome, Outcome::Timeout(phase) if phase.is_pending()));
         }
         if !ok && !failed {
             tally.blind += 1;
@@ -164,6 +174,7 @@ impl<'a> Pass<'a> {
             classes: self.classes.counts(),
             periods,
             windows: self.tracker.finish(),
+            late: Vec::new(),
             in_effect: self.steps.iter().filter_map(Follow::in_effect).collect(),
             recovered: self.steps.iter().filter_map(Follow::recovered).collect(),
             blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),
@@ -184,24 +195,28 @@ fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
     let mut segments = vec![Segment { period: first, from: Seconds::from_nanos(i64::MIN), miss: None, left: None }];
     segments.extend(run.steady_since.map(|from| Segment { period: Period::Before, from, miss: None, left: None }));
-    for fault in run.faults {
-        let (miss, left, step) = (miss(span, fault), left(span, fault), fault.step);
-        let parts = [(Period::Fault { step }, Some(fault.requested)), (Period::AfterUndo { step }, fault.undo_requested)];
-        for (period, from) in parts {
-            // Of several targets of a step, the first one's moments.
-            if let Some(from) = from.filter(|_| !segments.iter().any(|known: &Segment| known.period == period)) {
-                segments.push(Segment { period, from, miss, left });
-            }
-        }
+    for faults in run.faults.chunk_by(|a, b| a.overlap == b.overlap) {
+        let (miss, left, step) = (miss(span, faults), left(span, faults), faults[0].overlap);
+        // While one of them has no undo, none is over.
+        let undone: Option<Vec<Seconds>> = faults.iter().map(|fault| fault.undo_requested).collect();
+        let undone = undone.and_then(|all| all.into_iter().max());
+        let parts = [(Period::Fault { step }, Some(faults[0].requested)), (Period::AfterUndo { step }, undone)];
+        segments.extend(parts.into_iter().filter_map(|(period, from)| Some(Segment { period, from: from?, miss, left })));
     }
     segments
 }
 
-fn fault_of(period: Period, faults: &[FaultFinding]) -> Option<&FaultFinding> {
-    match period {
+/// The faults of a period that hit a machine, and so back ends: a part of the control plane is none.
+fn of_period(period: Period, faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
+    let overlap = match period {
         Period::Settling | Period::Before => None,
-        Period::Fault { step } | Period::AfterUndo { step } => faults.iter().find(|fault| fault.step == step),
-    }
+        Period::Fault { step } | Period::AfterUndo { step } => Some(step),
+    };
+    machines(faults).filter(move |fault| Some(fault.overlap) == overlap)
+}
+
+fn machines(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
+    faults.iter().filter(|fault| fault.component.is_none())
 }
 
 /// The Service that a probe asks, as the fault found it.
@@ -214,25 +229,31 @@ fn is_hit(service: &ServiceFinding, name: &str) -> bool {
     service.hit.iter().any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
 }
 
-/// The share of attempts that go to back ends that a fault did not hit. What is no Service is taken for one back end; `None` where the
-/// endpoints are not known, or none of them was hit.
-fn miss(span: &ProbeSpan, fault: &FaultFinding) -> Option<f64> {
+/// The share of attempts that go to back ends that overlapping faults did not hit. What is no Service is taken for one back end; `None`
+/// where the endpoints are not known, or none of them was hit.
+fn miss(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<f64> {
     if span.probe.service.is_none() {
         return Some(0.0);
     }
-    let service = asked_service(span, fault)?;
-    let (all, hit) = (f64::from(service.endpoints), service.hit.len() as f64);
+    let all = f64::from(machines(faults).find_map(|fault| asked_service(span, fault))?.endpoints);
+    let hit: BTreeSet<&str> = hit(span, faults).map(|endpoint| endpoint.pod.as_deref().unwrap_or(&endpoint.address)).collect();
+    let hit = hit.len() as f64;
     (hit > 0.0 && all >= hit).then(|| 1.0 - hit / all)
 }
 
-/// When the first of the endpoints that a fault hit had left.
-fn left(span: &ProbeSpan, fault: &FaultFinding) -> Option<Seconds> {
-    let hit = &asked_service(span, fault)?.hit;
-    hit.iter().filter_map(|endpoint| endpoint.left).map(|left| left.earliest).min()
+/// The endpoints that a probe asks and faults hit.
+fn hit<'a>(span: &ProbeSpan, faults: &'a [FaultFinding]) -> impl Iterator<Item = &'a EndpointFinding> {
+    machines(faults).filter_map(|fault| asked_service(span, fault)).flat_map(|service| &service.hit)
+}
+
+/// When the first of the endpoints that faults hit had left.
+fn left(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<Seconds> {
+    hit(span, faults).filter_map(|endpoint| endpoint.left).map(|left| left.earliest).min()
 }
 
 fn blind_below(span: &ProbeSpan, faults: &[FaultFinding], gap: Seconds) -> Option<Seconds> {
-    let draws = faults.iter().map(|fault| draws_to_exclude(miss(span, fault).unwrap_or(0.0)));
+    let overlaps = faults.chunk_by(|a, b| a.overlap == b.overlap);
+    let draws = overlaps.map(|faults| draws_to_exclude(miss(span, faults).unwrap_or(0.0)));
     let draws = draws.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
     Some(Seconds::from_nanos(gap.as_nanos().saturating_mul(clamp(draws))))
 }

@@ -193,7 +193,7 @@ impl Run {
 
     pub fn fault_phase(self, ms: i64, kind: &str, phase: FaultPhase, detail: &str) -> Self {
         let (fault, target, detail) = (kind.into(), "fast-detection-worker".into(), detail.into());
-        self.event(ms, Event::Fault { step: 0, fault, target, component: None, phase, detail })
+        self.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail })
     }
 
     pub fn node(self, ms: i64, change: Change, ready: Ready, reason: &str) -> Self {

@@ -301,7 +301,7 @@ fn heartbeats_later_than_the_grace_are_named() {
 fn two_faults_have_their_own_windows() {
     let second = |run: Run, ms, phase| {
         let (fault, target) = ("nodeKill".into(), "fast-detection-worker".into());
-        run.event(ms, Event::Fault { step: 2, fault, target, component: None, phase, detail: String::new() })
+        run.event(ms, Event::Fault { step: 2, name: None, fault, target, component: None, phase, detail: String::new() })
     };
     let run = Run::new().endpoints(1, 1).kill(5000);
     let run = second(second(run, 12_000, FaultPhase::Requested), 18_000, FaultPhase::UndoRequested);

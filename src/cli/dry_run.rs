@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use super::args::Run;
 use super::{exit, failure::Failure, planned, print};
+use crate::canary::describe;
 use crate::docker::Container;
+use crate::engine::plan::{self, Planned};
 use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
-use crate::engine::run::{duration_at_least, faults};
-use crate::engine::target::{self, Endpoints, Node};
+use crate::engine::run::duration_at_least;
+use crate::engine::seed::Seed;
+use crate::engine::target::{self, Endpoints, Known, Node};
 use crate::engine::trouble::Trouble;
-use crate::engine::{blast_radius, embedded_world, session};
-use crate::experiment::{Fault, From, Parsed};
+use crate::engine::{embedded_world, session};
+use crate::experiment::{Count, Fault, From, NodeSelector, Numbered, Parsed};
 use crate::fault::{self, NodeTarget};
 use crate::prediction::{self, Predictions, Quantity};
+use crate::stats::Seconds;
 
 /// Prints the plan of one experiment.
 pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
@@ -32,14 +36,12 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
     let image = image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
     lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
     let predictions = planned::today(parsed).map(|ground| closed_form(parsed, ground));
-    for (step, fault, hold) in faults(&parsed.experiment) {
-        lines.push(format!(
-            "step {step}    {} on {}, for {} s, then undone",
-            named(fault),
-            target::describe(fault.target()),
-            hold.as_secs_f64()
-        ));
-        lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, step)));
+    for step in parsed.experiment.steps() {
+        let Some((fault, hold)) = step.fault() else { continue };
+        let (number, during, hold) = (step.number, during(&step), hold.as_secs_f64());
+        let target = target::describe(fault.target());
+        lines.push(format!("step {number}    {} on {target}, for {hold} s{during}, then undone", named(fault)));
+        lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, number)));
     }
 }
 
@@ -82,21 +84,22 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
     if !workload.is_empty() {
         lines.push(format!("workload  {} in a namespace of the run's own", workload.join(", ")));
     }
-    let nodes = nodes(ground).await?;
+    let nodes = ground.nodes().await?;
     for probe in &parsed.experiment.probes {
+        if let Some(canary) = probe.ask.canary() {
+            let every = Seconds::from_f64(1.0 / probe.rate);
+            lines.push(format!("canary    {}: {}; asked of the API every {every}", probe.name, describe(canary)));
+            continue;
+        }
         lines.push(format!("probe     {}: {} attempts a second from {}", probe.name, probe.rate, place(&probe.from, &nodes)?));
     }
     let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));
-    for (step, fault, hold) in faults(&parsed.experiment) {
-        lines.extend(step_lines(parsed, ground, &nodes, step, fault, hold)?);
-        lines.extend(predicted(&predictions, step));
+    let known = Known { leaders: ground.cluster.leaders().await.map_err(Trouble::refused_by)?, ..Known::default() };
+    for planned in plan::rehearse(&parsed.experiment, &nodes, &known, Seed::new(0))? {
+        lines.extend(step_lines(ground, &nodes, &known, &planned));
+        lines.extend(predicted(&predictions, planned.step.number));
     }
     Ok(())
-}
-
-async fn nodes(ground: &Ground) -> Result<Vec<Node>, Trouble> {
-    let nodes = ground.cluster.nodes().await.map_err(Trouble::refused_by)?;
-    Ok(nodes.into_iter().map(Node::from).collect())
 }
 
 fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
@@ -109,26 +112,38 @@ fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
     }
 }
 
-fn step_lines(
-    parsed: &Parsed,
-    ground: &Ground,
-    nodes: &[Node],
-    step: u32,
-    fault: &Fault,
-    hold: Duration,
-) -> Result<Vec<String>, Failure> {
-    let candidates = target::candidates(nodes, fault.target(), &Endpoints::new());
-    let any = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut crate::engine::seed::Seed::new(0))?;
-    blast_radius::check(&parsed.experiment.blast_radius, nodes, &[], fault, any)?;
-    let names: Vec<&str> = candidates.iter().map(|node| node.name.as_str()).collect();
-    let how = match (&fault.target().most_endpoints_of, names.len()) {
-        (_, 1) => names[0].to_owned(),
-        (Some(service), _) => {
-            format!("one of {}: with the most endpoints of {service} then, among equals by the seed", names.join(", "))
-        }
-        (None, _) => format!("one of {}, by the seed", names.join(", ")),
+fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Planned) -> Vec<String> {
+    let Some((fault, hold)) = planned.step.fault() else { return Vec::new() };
+    let (target, step) = (fault.target(), planned.step.number);
+    let leader = target.leader.and_then(|part| known.leaders.get(&part));
+    let names: Vec<&str> = match leader {
+        Some(leader) => vec![leader],
+        None => target::candidates(nodes, target, &Endpoints::new()).iter().map(|node| node.name.as_str()).collect(),
     };
-    let mut lines = vec![format!("step {step}    {} on {how}, for {} s", named(fault), hold.as_secs_f64())];
-    lines.extend(undos(ground, &names, fault, step, hold).into_iter().map(|undo| format!("          undo: {undo}")));
-    Ok(lines)
+    let during = during(&planned.step);
+    let hit = format!("{} on {}", named(fault), hit(target, &names));
+    let mut lines = vec![format!("step {step}    {hit}, for {} s{during}", hold.as_secs_f64())];
+    let undos = undos(ground, &names, fault, step, hold);
+    lines.extend(undos.into_iter().map(|undo| format!("          undo: {undo}")));
+    lines.extend(target.leader.or(target.followers).map(|_| format!("          {}", target::who_leads(&known.leaders))));
+    lines
+}
+
+fn hit(target: &NodeSelector, names: &[&str]) -> String {
+    let all = names.join(", ");
+    let count = match target.count {
+        _ if names.len() == 1 => return all,
+        Count::All => return all,
+        Count::Exactly(1) => "one".to_owned(),
+        Count::Exactly(count) => count.to_string(),
+    };
+    match &target.most_endpoints_of {
+        Some(service) => format!("{count} of {all}: with the most endpoints of {service} then, among equals by the seed"),
+        None => format!("{count} of {all}, by the seed"),
+    }
+}
+
+/// The fault beside which a step begins.
+fn during(step: &Numbered) -> String {
+    step.during.last().map_or(String::new(), |outer| format!(", while step {outer} lasts"))
 }

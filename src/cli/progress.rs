@@ -118,10 +118,10 @@ impl Progress {
     fn fault(&mut self, at: Moment, phase: FaultPhase, fault: &str, target: &str, detail: &str) {
         let what = match phase {
             FaultPhase::Requested => format!("{fault} requested: {target} {}", in_brackets(detail)),
-            FaultPhase::Confirmed => format!("{fault} confirmed {}", in_brackets(detail)),
-            FaultPhase::UndoRequested => format!("undo requested {}", in_brackets(detail)),
-            FaultPhase::Undone => format!("undone {}", in_brackets(detail)),
-            FaultPhase::NotUndone => format!("NOT UNDONE {}", in_brackets(detail)),
+            FaultPhase::Confirmed => format!("{fault} confirmed: {target} {}", in_brackets(detail)),
+            FaultPhase::UndoRequested => format!("undo requested: {target} {}", in_brackets(detail)),
+            FaultPhase::Undone => format!("undone: {target} {}", in_brackets(detail)),
+            FaultPhase::NotUndone => format!("NOT UNDONE: {target} {}", in_brackets(detail)),
             FaultPhase::Returned => return,
         };
         self.chain(at, what.trim_end());

@@ -1,6 +1,7 @@
 //! The Kubernetes adapter and kind's life cycle: the only place that names kube's client.
 
 mod access;
+mod canary;
 mod canary_object;
 mod configz;
 mod connect;
@@ -13,6 +14,7 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
+mod leaders;
 mod leases;
 mod manifest;
 mod names;
@@ -23,6 +25,7 @@ mod readiness;
 mod workload;
 
 pub use access::{ApiAccess, ApiTls};
+pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
 pub use canary_object::CANARY_OBJECT;
 pub use connect::Cluster;
 pub use error::ClusterError;

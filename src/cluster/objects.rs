@@ -252,6 +252,8 @@ pub struct Wanted {
 pub struct Rollout {
     /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
+    /// Pods of it, in whatever state.
+    pub replicas: Option<i32>,
     /// Ready for a while.
     pub available_replicas: Option<i32>,
     /// Of the newest form.

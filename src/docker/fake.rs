@@ -324,11 +324,12 @@ fn container(state: &mut State, name: &str, call: &[&str], body: &[u8]) -> (u16,
 
 fn inspect(c: &FakeContainer) -> Value {
     let (never, then) = ("0001-01-01T00:00:00Z", "2026-11-22T07:00:00.123456789Z");
+    let started = format!("2026-11-22T07:{:02}:00Z", c.boots);
     json!({
         "Id": format!("id-{}", c.name), "Name": format!("/{}", c.name), "RestartCount": 0,
         "State": {
             "Running": c.running, "Paused": c.paused, "Pid": if c.running { 4242 } else { 0 }, "ExitCode": c.exit_code,
-            "StartedAt": then, "FinishedAt": if c.exit_code == 0 { never } else { then },
+            "StartedAt": started, "FinishedAt": if c.exit_code == 0 { never } else { then },
         },
         "NetworkSettings": networks(c),
     })

@@ -5,22 +5,39 @@ use super::trouble::Trouble;
 use crate::experiment::{BlastRadius, Fault};
 use crate::timeline::NodeRole;
 
-/// Refuses a fault on `target` where others of `nodes` are `down` already, if so many may not be harmed at the same time.
-pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[&Node], fault: &Fault, target: &Node) -> Result<(), Trouble> {
-    let others = |role| down.iter().filter(|node| node.role == role && node.name != target.name).count() as u32;
-    let harmed = |role| others(role) + u32::from(target.role == role);
+/// A fault on a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Harm<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// What is done to it.
+    pub fault: &'a Fault,
+}
+
+/// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time.
+pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[String], harms: &[Harm<'_>]) -> Result<(), Trouble> {
+    let hit = |node: &Node| harms.iter().any(|harm| harm.node.name == node.name);
+    let is_down = |node: &Node| down.contains(&node.name);
+    let count = |role, which: &dyn Fn(&Node) -> bool| nodes.iter().filter(|node| node.role == role && which(node)).count() as u32;
+    let harmed = |role| count(role, &|node| hit(node) || is_down(node));
     at_most("worker", harmed(NodeRole::Worker), limits.max_workers, "maxWorkers")?;
     at_most("control-plane node", harmed(NodeRole::ControlPlane), limits.max_control_planes, "maxControlPlanes")?;
-    let lost = if fault.takes_etcd() { harmed(NodeRole::ControlPlane) } else { others(NodeRole::ControlPlane) };
-    let members = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;
-    let quorum = members / 2 + 1;
-    if lost > 0 && members - lost < quorum && !limits.quorum_loss {
-        return Err(Trouble::refused(format!(
-            "etcd would lose its quorum: {lost} of {members} members would be down, {quorum} are needed"
-        ))
-        .hint("if that is the experiment, say `blastRadius: {quorumLoss: true}`"));
+    if count(NodeRole::ExternalLoadBalancer, &hit) > 0 && !limits.load_balancer {
+        return Err(Trouble::refused("the load balancer before the API servers would be lost")
+            .hint("if that is the experiment, say `blastRadius: {loadBalancer: true}`"));
     }
-    Ok(())
+    let takes_member = |node: &Node| harms.iter().any(|harm| harm.node.name == node.name && harm.fault.takes_etcd());
+    let lost = count(NodeRole::ControlPlane, &|node| takes_member(node) || (is_down(node) && !hit(node)));
+    quorum(lost, count(NodeRole::ControlPlane, &|_| true), limits)
+}
+
+fn quorum(lost: u32, members: u32, limits: &BlastRadius) -> Result<(), Trouble> {
+    let quorum = members / 2 + 1;
+    if lost == 0 || members - lost >= quorum || limits.quorum_loss {
+        return Ok(());
+    }
+    Err(Trouble::refused(format!("etcd would lose its quorum: {lost} of {members} members would be down, {quorum} are needed"))
+        .hint("if that is the experiment, say `blastRadius: {quorumLoss: true}`"))
 }
 
 fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Result<(), Trouble> {
@@ -53,6 +70,21 @@ mod tests {
 
     fn stop(component: Component) -> Fault {
         Fault::ComponentStop { component, target: NodeSelector::default() }
+    }
+
+    /// A fault on `target` while others are down already.
+    fn check(limits: &BlastRadius, nodes: &[Node], down: &[&Node], fault: &Fault, target: &Node) -> Result<(), Trouble> {
+        let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
+        super::check(limits, nodes, &down, &[Harm { node: target, fault }])
+    }
+
+    #[test]
+    fn the_load_balancer_must_be_named() {
+        let mut nodes = nodes(3, 1);
+        nodes[3].role = NodeRole::ExternalLoadBalancer;
+        let refused = check(&BlastRadius::default(), &nodes, &[], &kill(), &nodes[3]).unwrap_err();
+        assert!(refused.hint.unwrap().contains("loadBalancer: true"));
+        check(&BlastRadius { load_balancer: true, ..BlastRadius::default() }, &nodes, &[], &kill(), &nodes[3]).unwrap();
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canaries;
 use super::ledger::{Access, Obligation};
 use super::placement::Place;
 use super::recover::NAMESPACE_REMOVAL;
@@ -17,7 +18,7 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Numbered, Target};
 use crate::timeline::{FaultPhase, Record};
 
 /// An embedded cluster.
@@ -43,6 +44,11 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
+    let reboots = |step: &Numbered| step.fault().is_some_and(|(fault, _)| matches!(fault, Fault::NodeReboot { .. }));
+    if experiment.steps().iter().any(reboots) {
+        return Err(Trouble::refused("the embedded cluster's nodes can't be rebooted in one step")
+            .hint("--cluster kind runs the experiment as it is in a kind cluster"));
+    }
     for probe in &experiment.probes {
         match (&probe.from, &probe.ask) {
             (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
@@ -54,7 +60,7 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
             _ => {}
         }
     }
-    Ok(())
+    canaries::refuse_unmodelled(experiment)
 }
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
@@ -91,7 +97,7 @@ fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16>
 fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
     match fault {
         Fault::NodeStop { grace, .. } => (Action::Stop { node, grace: *grace }, "node off"),
-        Fault::NodeKill { .. } => (Action::Kill { node }, "node off"),
+        Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Kill { node }, "node off"),
         Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
         Fault::NodeDisconnect { .. } => (Action::Disconnect { node }, "cable cut"),
         Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
@@ -104,7 +110,7 @@ fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
 /// What takes it back, and what is seen then.
 fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
     match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } => (Action::Start { node }, "node started"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Start { node }, "node started"),
         Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
         Fault::NodeDisconnect { .. } => (Action::Reconnect { node }, "cable plugged in"),
         Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
@@ -118,7 +124,7 @@ fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
 /// What the undo does, for people.
 pub fn describe(fault: &Fault, node: &str) -> String {
     match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } => format!("start node {node} of the model"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => format!("start node {node} of the model"),
         Fault::NodePause { .. } => format!("thaw node {node} of the model"),
         Fault::NodeDisconnect { .. } => format!("plug in the cable of node {node} of the model"),
         Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
@@ -179,7 +185,11 @@ impl World for EmbeddedWorld<'_> {
     }
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
-        self.tenant.start_probes(at_risk, async |party| start(party, out.clone())).await
+        self.tenant.start_probes(at_risk, out.clone(), async |party| start(party, out.clone())).await
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

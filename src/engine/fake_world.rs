@@ -176,6 +176,8 @@ impl World for FakeWorld {
         Ok(vec!["cp".into()])
     }
 
+    async fn finish_probes(&mut self) {}
+
     async fn stop_probes(&mut self) {
         if let Some(prober) = self.prober.take() {
             prober.abort();

@@ -10,6 +10,7 @@ use super::inotify;
 use super::ledger::{Access, Debtor, Ledger, Obligation};
 use super::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
 use super::state_dir::{Lock, StateDir};
+use super::target::Node;
 use super::trouble::{Trouble, TroubleKind};
 use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences};
 use crate::docker::{Container, Docker, Endpoint};
@@ -209,6 +210,19 @@ pub fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
         addresses: c.addresses.values().flatten().map(ToString::to_string).collect(),
     };
     containers.iter().map(convert).collect()
+}
+
+/// kind's load balancer: a machine, and no node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
+pub fn machines(containers: &[Container]) -> Vec<Node> {
+    let balancers = containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
+    let machine = |c: &Container| Node {
+        name: c.name.clone(),
+        role: c.role,
+        labels: Default::default(),
+        ready: true,
+        address: c.addresses.values().flatten().next().map(ToString::to_string),
+    };
+    balancers.map(machine).collect()
 }
 
 fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<(), Trouble> {

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::kind_ground;
 use super::ledger::{Access, Obligation};
 use super::observers::{Observers, Post};
 use super::placement::Place;
@@ -113,7 +114,8 @@ impl Deployment<'_> {
 
 impl World for KindWorld<'_> {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
-        self.tenant.nodes().await
+        let nodes = self.tenant.nodes().await?;
+        Ok(nodes.into_iter().chain(kind_ground::machines(&self.containers)).collect())
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
@@ -137,7 +139,8 @@ impl World for KindWorld<'_> {
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
-        Some(Obligation::Probers { containers: self.containers.iter().map(|container| container.id.clone()).collect() })
+        let nodes = self.containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer);
+        Some(Obligation::Probers { containers: nodes.map(|container| container.id.clone()).collect() })
     }
 
     async fn create_workload(&self) -> Result<(), Trouble> {
@@ -150,10 +153,14 @@ impl World for KindWorld<'_> {
 
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
         let (containers, binary, run) = (&self.containers, &self.binary, self.tenant.run);
-        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out };
-        let hosts = self.tenant.start_probes(at_risk, async |party| deployment.start(party).await).await?;
+        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
+        let hosts = self.tenant.start_probes(at_risk, out, async |party| deployment.start(party).await).await?;
         self.observe().await?;
         Ok(hosts)
+    }
+
+    async fn finish_probes(&mut self) {
+        self.tenant.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {

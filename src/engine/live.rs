@@ -1,6 +1,6 @@
 //! What is known of the cluster and of the probes at this moment, from the records that have come in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::timeline::leader::{LEADER_LEASES, node_of};
@@ -53,6 +53,9 @@ pub struct ProbeState {
     /// The probe.
     pub span: ProbeSpan,
     recent: VecDeque<(Moment, bool)>,
+    /// The first slot without an outcome, and those after it that have one.
+    open: u64,
+    ended: BTreeSet<u64>,
 }
 
 impl Live {
@@ -139,7 +142,7 @@ impl Live {
 
     /// A probe began.
     pub fn probe_started(&mut self, span: ProbeSpan) {
-        self.probes.insert(span.probe.name.clone(), ProbeState { span, recent: VecDeque::new() });
+        self.probes.insert(span.probe.name.clone(), ProbeState::new(span));
     }
 
     /// The endpoints of a Service.
@@ -149,6 +152,18 @@ impl Live {
 }
 
 impl ProbeState {
+    fn new(span: ProbeSpan) -> Self {
+        Self { span, recent: VecDeque::new(), open: 0, ended: BTreeSet::new() }
+    }
+
+    /// A slot has its outcome, whatever it says.
+    pub fn ended(&mut self, slot: u64) {
+        self.ended.insert(slot);
+        while self.ended.remove(&self.open) {
+            self.open += 1;
+        }
+    }
+
     /// Takes in an attempt; those that say nothing of the service are left out.
     pub fn attempt(&mut self, sent: Moment, ok: bool) {
         // Attempts end out of order: a hanging one comes in after later ones that did not hang.
@@ -161,15 +176,22 @@ impl ProbeState {
     }
 
     /// Attempts and successes among those sent in the last `hold`, and whether they cover all of it: an attempt in flight may still fail,
-    /// so what was sent less than a timeout ago doesn't count yet.
+    /// so what is due after the first without an outcome doesn't count yet.
     pub fn share(&self, hold: Duration, now: Moment) -> Share {
-        let until = now.minus(Duration::from_nanos(self.span.timeout_ns));
+        let until = now.min(self.span.due(self.open));
         let from = until.minus(hold);
         let within = self.recent.iter().filter(|(sent, _)| *sent >= from && *sent <= until);
         let (total, ok) = within.fold((0, 0), |(total, good), (_, ok)| (total + 1, good + u32::from(*ok)));
         let due = (hold.as_nanos() as u64 / self.span.interval_ns) as u32;
-        let covered = self.span.start <= from && total + total / 10 + 1 >= due;
+        // One whose outcome is overdue covers nothing.
+        let fresh = until.plus(self.overdue() + hold / 10) >= now;
+        let covered = fresh && self.span.start <= from && total + total / 10 + 1 >= due;
         Share { total, ok, covered }
+    }
+
+    /// By when after its due moment an attempt should have its outcome.
+    fn overdue(&self) -> Duration {
+        Duration::from_nanos(self.span.timeout_ns.saturating_add(self.span.interval_ns))
     }
 
     /// When the first success after the last failure was sent; without a failure, the first success that is known.
@@ -230,22 +252,39 @@ pub(crate) mod tests {
 
     #[test]
     fn a_probe_is_steady_only_when_its_attempts_cover_the_time() {
-        let mut probe = ProbeState { span: span("web", 10), recent: VecDeque::new() };
+        let mut probe = ProbeState::new(ProbeSpan { start: at(2000), ..span("web", 10) });
         for slot in 0..40 {
-            probe.attempt(at(slot * 100), slot != 5);
+            probe.attempt(at(2000 + slot * 100), slot != 5);
+            probe.ended(slot);
         }
         let hold = Duration::from_secs(1);
-        assert_eq!(probe.share(hold, at(4000)).ratio(), 1.0);
-        assert!(probe.share(hold, at(4000)).covered);
-        assert!(!probe.share(hold, at(900)).covered, "it had not begun");
-        assert!(!probe.share(hold, at(8000)).covered, "nothing came in");
-        assert!(probe.share(Duration::from_secs(4), at(4200)).ratio() < 1.0);
-        assert_eq!(probe.ok_since(), Some(at(600)));
+        assert_eq!(probe.share(hold, at(6000)).ratio(), 1.0);
+        assert!(probe.share(hold, at(6000)).covered);
+        assert!(!probe.share(hold, at(2900)).covered, "it had not begun");
+        assert!(!probe.share(hold, at(10_000)).covered, "nothing came in");
+        assert!(probe.share(Duration::from_secs(4), at(6200)).ratio() < 1.0);
+        assert_eq!(probe.ok_since(), Some(at(2600)));
+    }
+
+    #[test]
+    fn what_is_under_way_is_waited_for() {
+        let mut slow = span("canary", 1);
+        slow.timeout_ns = 10_000_000_000;
+        let mut probe = ProbeState::new(slow);
+        for slot in [0, 1, 2, 3, 4, 6, 7] {
+            probe.attempt(at(slot * 1000), true);
+            probe.ended(slot);
+        }
+        let share = probe.share(Duration::from_secs(4), at(8000));
+        assert_eq!((share.total, share.covered), (4, true), "slot 5 may still fail: those from 1 to 5 s count");
+        probe.attempt(at(5000), false);
+        probe.ended(5);
+        assert_eq!(probe.share(Duration::from_secs(4), at(8000)).ratio(), 0.75);
     }
 
     #[test]
     fn a_late_failure_takes_its_place_by_when_it_was_sent() {
-        let mut probe = ProbeState { span: span("web", 10), recent: VecDeque::new() };
+        let mut probe = ProbeState::new(span("web", 10));
         for (sent, ok) in [(0, true), (200, true), (300, true), (100, false)] {
             probe.attempt(at(sent), ok);
         }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! run.rs (the order of things) -> world.rs (what may be done to the world) -> kind_world.rs, embedded_world.rs
+//!    |-> plan.rs (the method on the nodes, before any harm), method.rs (step by step)
 //!    |-> ledger.rs, rollback.rs (what is owed, and taking it back)
 //!    '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
 //! ```
@@ -9,6 +10,7 @@
 pub mod abort;
 mod asking;
 pub mod blast_radius;
+pub mod canaries;
 pub mod clock;
 pub mod each_server;
 pub mod embedded_folder;
@@ -21,8 +23,10 @@ pub mod kind_ground;
 pub mod kind_world;
 pub mod ledger;
 pub mod live;
+mod method;
 pub mod observers;
 mod placement;
+pub mod plan;
 pub mod provision;
 pub mod recorder;
 pub mod recover;

@@ -130,6 +130,7 @@ impl Placement<'_> {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
             Ask::Http { target, .. } | Ask::Tcp { target } => target,
+            Ask::Canary(_) => return Err(Trouble::failed(format!("no prober can ask what {} asks", probe.name))),
         };
         let destination = self.destination(probe, place, target).await?;
         let (target, question) = (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));

@@ -9,6 +9,7 @@ use super::embedded_ground::{self, EmbeddedNodes};
 use super::kind_ground::{self, KindNodes};
 use super::ledger::Ledger;
 use super::state_dir::{Lock, StateDir};
+use super::target::Node;
 use super::trouble::Trouble;
 use crate::cluster::{Cluster, KindConfig, KindConfigError, with_tuning};
 use crate::docker::Endpoint;
@@ -117,6 +118,16 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// The nodes as they are now, and the machines beside them that a fault may hit.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+        let nodes = self.cluster.nodes().await.map_err(Trouble::refused_by)?;
+        let machines = match &self.nodes {
+            Nodes::Kind(nodes) => kind_ground::machines(&nodes.containers),
+            Nodes::Embedded(_) => Vec::new(),
+        };
+        Ok(nodes.into_iter().map(Node::from).chain(machines).collect())
+    }
+
     /// Whether this program has made the cluster, and not found it.
     pub fn is_made_here(&self) -> bool {
         matches!(&self.nodes, Nodes::Kind(nodes) if nodes.made)

@@ -206,6 +206,7 @@ impl Scribe {
         for attempt in reader.by_ref() {
             file.previous_slot = attempt.slot;
             let sent = file.span.sent(&attempt);
+            state.ended(attempt.slot);
             if attempt.outcome.is_ok() || attempt.outcome.is_failure() {
                 state.attempt(sent, attempt.outcome.is_ok());
                 sights.extend(mood.feel(probe, sent, attempt.outcome));

@@ -43,8 +43,10 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
     for entry in owed {
         let voice = voice(&entry.obligation, recorder);
         // A fault of our own in one undo must not keep the others from being done.
-        let settled = AssertUnwindSafe(settle(entry.id, &entry.obligation, &voice, world, ledger)).catch_unwind().await;
-        if let Err(why) = settled.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))) {
+        let taken_back = AssertUnwindSafe(take_back(&entry.obligation, &voice, world)).catch_unwind().await;
+        let settled =
+            taken_back.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))).and_then(|()| ledger.settle(entry.id));
+        if let Err(why) = settled {
             not_undone.push(NotUndone { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why });
         }
     }
@@ -53,19 +55,13 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
 
 fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
     match obligation.fault() {
-        Some(FaultOwed { step, kind, component, node }) => Voice { step, kind, component, target: node, recorder },
-        None => Voice { step: 0, kind: "", component: None, target: "", recorder },
+        Some(FaultOwed { step, kind, component, node }) => Voice { step, name: None, kind, component, target: node, recorder },
+        None => Voice { step: 0, name: None, kind: "", component: None, target: "", recorder },
     }
 }
 
-/// Takes one obligation back and strikes it from the ledger.
-pub async fn settle(
-    id: u64,
-    obligation: &Obligation,
-    voice: &Voice<'_>,
-    world: &impl World,
-    ledger: &mut Ledger,
-) -> Result<(), Trouble> {
+/// Takes one obligation back; only then may it be struck from the ledger.
+pub async fn take_back(obligation: &Obligation, voice: &Voice<'_>, world: &impl World) -> Result<(), Trouble> {
     let is_fault = obligation.fault().is_some();
     let mut progress = |phase: FaultPhase, detail: String| {
         if is_fault {
@@ -73,7 +69,7 @@ pub async fn settle(
         }
     };
     match world.fulfil(obligation, &mut progress).await {
-        Ok(()) => ledger.settle(id),
+        Ok(()) => Ok(()),
         // A fault's undo has said so itself.
         Err(trouble) if is_fault => Err(trouble),
         Err(trouble) => {

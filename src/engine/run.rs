@@ -1,30 +1,30 @@
 //! One run, from the first watch to the last undo: the order in which things must happen.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::abort::Abort;
-use super::blast_radius;
 use super::clock;
 use super::ledger::{Debtor, Ledger, Obligation};
-use super::live::Live;
+use super::method::Method;
+use super::plan;
 use super::recorder::Recorder;
 use super::rollback::{self, NotUndone};
 use super::seed::Seed;
 use super::steady_state::SteadyState;
-use super::target::{self, Endpoints, Node};
-use super::trouble::{Trouble, TroubleKind};
-use super::voice::Voice;
+use super::target::{self, Endpoints, Known, Node};
+use super::trouble::Trouble;
 use super::world::World;
 use crate::experiment::{Condition, Experiment, Fault, Step};
-use crate::timeline::{Event, FaultPhase, Moment, Ready, Tuning};
+use crate::timeline::{Event, NodeRole, Tuning};
 
 /// How long after the planned end of a fault a dead man's switch takes it back.
 pub const DEAD_MAN_MARGIN: Duration = Duration::from_secs(60);
 /// A node takes so long to be stopped and to be started again, at most, for a dead man's switch.
-const FAULT_CALLS: Duration = Duration::from_secs(30);
+pub(super) const FAULT_CALLS: Duration = Duration::from_secs(30);
 /// How long the watches may take to deliver their first lists.
 const FIRST_LISTS: Duration = Duration::from_secs(30);
 /// So often it is said what is still waited for.
@@ -130,7 +130,7 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     let hosts = world.start_probes(&at_risk, recorder.attempts()).await?;
     let steady = SteadyState::new(
         conditions(job.experiment),
-        nodes.iter().map(|n| n.name.clone()).collect(),
+        nodes.iter().filter(|n| n.role != NodeRole::ExternalLoadBalancer).map(|n| n.name.clone()).collect(),
         settle_time(job.tuning),
         began,
     );
@@ -146,17 +146,19 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     if !holds_still && !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
         return Err(Trouble::failed("the steady state was lost again before any harm was done, so none was"));
     }
-    let method = Method { job, world, recorder, hosts: &hosts, nodes: &nodes };
-    method.rehearse(seed.clone())?;
-    let undone = method.carry_out(ledger, &mut seed).await?;
+    let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
+    let method = Method { job, world: &*world, recorder, hosts: &hosts, nodes: &nodes, seed, ledger, state };
+    method.rehearse()?;
+    let undone = method.carry_out().await?;
     stage(recorder, "recovery");
     let recovery = steady.recovered(&undone.before, &probed_services(job.experiment), undone.harmed, undone.at);
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
     tokio::time::sleep(TAIL).await;
+    world.finish_probes().await;
     Ok(())
 }
 
-fn stage(recorder: &Recorder, name: &str) {
+pub(super) fn stage(recorder: &Recorder, name: &str) {
     recorder.event(Event::Stage { name: name.into() });
 }
 
@@ -169,21 +171,12 @@ async fn watch(world: &mut impl World, recorder: &Recorder) -> Result<(), Troubl
 
 /// What can be refused before anything is made: targets that match nothing, more harm than allowed.
 fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), Trouble> {
-    let mut seed = Seed::new(job.seed);
-    for (_, fault, _) in faults(job.experiment) {
-        let node = target::choose(nodes, fault.target(), &Endpoints::new(), &[], &mut seed)?;
-        blast_radius::check(&job.experiment.blast_radius, nodes, &[], fault, node)?;
-    }
-    Ok(())
+    plan::rehearse(job.experiment, nodes, &Known::default(), Seed::new(job.seed)).map(drop)
 }
 
-/// The faults of a method, with their number and how long each lasts.
+/// The faults of a method in the order in which they begin, with their number and how long each lasts.
 pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Duration)> {
-    let steps = experiment.method.iter().zip(0u32..);
-    steps.filter_map(|(step, number)| match step {
-        Step::Fault { fault, hold } => Some((number, fault, *hold)),
-        Step::Pause { .. } => None,
-    })
+    experiment.steps().into_iter().filter_map(|step| step.fault().map(|(fault, hold)| (step.number, fault, hold)))
 }
 
 fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
@@ -258,8 +251,9 @@ fn conditions(experiment: &Experiment) -> Vec<Condition> {
     let mut conditions = experiment.steady_state.clone();
     let named = |name: &str| experiment.steady_state.iter().any(|c| matches!(c, Condition::Probe { name: n, .. } if n == name));
     for probe in experiment.probes.iter().filter(|probe| !named(&probe.name)) {
-        let name = probe.name.clone();
-        conditions.push(Condition::Probe { name, success_ratio: 0.5, hold: Duration::from_secs(2) });
+        let (name, interval) = (probe.name.clone(), Duration::from_secs_f64(1.0 / probe.rate));
+        let hold = interval.max(Duration::from_secs(2));
+        conditions.push(Condition::Probe { name, success_ratio: 0.5, hold });
     }
     conditions
 }
@@ -286,150 +280,11 @@ pub fn probed_services(experiment: &Experiment) -> Vec<String> {
     services
 }
 
-/// The state in which the method began, and when its last fault was undone.
-struct MethodEnd {
-    before: Live,
-    harmed: Vec<String>,
-    at: Moment,
-}
-
-/// The method: one step after the other.
-struct Method<'a, W: World> {
-    job: &'a Job<'a>,
-    world: &'a W,
-    recorder: &'a Recorder,
-    hosts: &'a [String],
-    nodes: &'a [Node],
-}
-
-impl<W: World> Method<'_, W> {
-    /// Every target with what is known now, so that what must be refused is refused before the first fault.
-    fn rehearse(&self, mut seed: Seed) -> Result<(), Trouble> {
-        for (_, fault, _) in faults(self.job.experiment) {
-            let node = self.choose(fault, &mut seed)?;
-            self.check_blast_radius(fault, node)?;
-        }
-        Ok(())
-    }
-
-    async fn carry_out(&self, ledger: &mut Ledger, seed: &mut Seed) -> Result<MethodEnd, Trouble> {
-        let before = self.endpoints_now();
-        let mut harmed = Vec::new();
-        for (step, number) in self.job.experiment.method.iter().zip(0u32..) {
-            match step {
-                Step::Pause { hold } => tokio::time::sleep(*hold).await,
-                Step::Fault { fault, hold } => {
-                    let step = self.fault(number, fault, *hold, ledger, seed).await;
-                    // Whatever is refused after the first fault is no longer refused before any harm.
-                    let node = step
-                        .map_err(|trouble| if number == 0 { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })?;
-                    harmed.push(node);
-                }
-            }
-        }
-        Ok(MethodEnd { before, harmed, at: clock::now() })
-    }
-
-    fn endpoints_now(&self) -> Live {
-        let mut known = Live::default();
-        known.endpoints.clone_from(&self.recorder.live().endpoints);
-        known
-    }
-
-    /// One fault, from its target to its undo. Returns the node that was harmed.
-    async fn fault(
-        &self,
-        step: u32,
-        fault: &Fault,
-        hold: Duration,
-        ledger: &mut Ledger,
-        seed: &mut Seed,
-    ) -> Result<String, Trouble> {
-        self.healed().await?;
-        let node = self.choose(fault, seed)?;
-        self.check_blast_radius(fault, node)?;
-        let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
-        let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
-        let id = ledger.owe(self.job.debtor, obligation.clone())?;
-        (self.job.arm)(dead_man)?;
-        stage(self.recorder, "fault");
-        let (kind, component) = (fault.kind(), fault.component());
-        let voice = Voice { step, kind, component, target: &node.name, recorder: self.recorder };
-        let confirmed = self.inject(&obligation, &voice).await?;
-        tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
-        stage(self.recorder, "undo");
-        rollback::settle(id, &obligation, &voice, self.world, ledger).await?;
-        Ok(node.name.clone())
-    }
-
-    /// Waits until nodes that an earlier step harmed are Ready again: a fault is undone when its node is up, which is a while earlier.
-    async fn healed(&self) -> Result<(), Trouble> {
-        let limit = self.job.experiment.steady_state_timeout;
-        let ready = self.recorder.until(|live| self.not_ready(live).is_empty().then_some(()));
-        tokio::time::timeout(limit, ready).await.map_err(|_| {
-            let down = self.not_ready(&self.recorder.live()).join(", ");
-            Trouble::failed(format!("{down} not Ready within {} s after an earlier step", limit.as_secs()))
-        })
-    }
-
-    /// Nodes that were Ready at the beginning and are not now, as far as is known.
-    fn not_ready(&self, live: &Live) -> Vec<&str> {
-        let down = |node: &&Node| node.ready && live.nodes.get(&node.name).is_some_and(|n| n.ready != Ready::True);
-        self.nodes.iter().filter(down).map(|node| node.name.as_str()).collect()
-    }
-
-    /// Nodes that are down already count as well.
-    fn check_blast_radius(&self, fault: &Fault, target: &Node) -> Result<(), Trouble> {
-        let down: Vec<&Node> = {
-            let live = self.recorder.live();
-            self.nodes.iter().filter(|node| live.nodes.get(&node.name).is_some_and(|n| n.ready != Ready::True)).collect()
-        };
-        blast_radius::check(&self.job.experiment.blast_radius, self.nodes, &down, fault, target)
-    }
-
-    fn choose(&self, fault: &Fault, seed: &mut Seed) -> Result<&Node, Trouble> {
-        let selector = fault.target();
-        let live = self.recorder.live();
-        let services = selector.most_endpoints_of.iter();
-        let endpoints: Endpoints = services.map(|service| (service.clone(), live.endpoints_of(service))).collect();
-        let hosts = if fault.takes_node() { self.hosts } else { &[] };
-        target::choose(self.nodes, selector, &endpoints, hosts, seed)
-    }
-
-    /// Makes the fault and returns when it was confirmed.
-    async fn inject(&self, fault: &Obligation, voice: &Voice<'_>) -> Result<Moment, Trouble> {
-        let mut confirmed = None;
-        let reach = self.reach_of(voice.target);
-        let mut progress = |phase: FaultPhase, detail: String| {
-            if phase == FaultPhase::Confirmed {
-                confirmed = Some(clock::now());
-            }
-            voice.say(phase, if phase == FaultPhase::Requested { reach.clone() } else { detail });
-        };
-        self.world.inject(fault, &mut progress).await?;
-        confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))
-    }
-
-    /// What the fault will hit: the endpoints on the node, by Service.
-    fn reach_of(&self, node: &str) -> String {
-        let live = self.recorder.live();
-        let share = |service: &String| {
-            let endpoints = live.endpoints_of(service);
-            let ready = endpoints.iter().filter(|e| e.ready).count();
-            format!("{} of {ready} endpoints of {service}", target::count_on(&endpoints, node))
-        };
-        probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
-    }
-}
-
 /// How long a run takes at least, for `--dry-run`: the steady state, all steps, the recovery.
 pub fn duration_at_least(experiment: &Experiment) -> Duration {
     let steady = experiment.steady_state.iter().map(|condition| match condition {
         Condition::Probe { hold, .. } => *hold,
         _ => Duration::ZERO,
     });
-    let method = experiment.method.iter().map(|step| match step {
-        Step::Fault { hold, .. } | Step::Pause { hold } => *hold,
-    });
-    steady.max().unwrap_or_default() * 2 + method.sum::<Duration>()
+    steady.max().unwrap_or_default() * 2 + experiment.method.iter().map(Step::lasts).sum::<Duration>()
 }

@@ -24,7 +24,7 @@ use super::{seed, watchdog};
 use crate::cluster::{Manifest, ManifestError, Workload};
 use crate::docker::Container;
 use crate::experiment::{Experiment, Parsed};
-use crate::timeline::{Anchor, Event, Header, RunFolder};
+use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
 
 /// What all runs of an experiment share.
 pub struct Session<'a> {
@@ -192,9 +192,11 @@ fn arm(site: &Site<'_>, ground: &Ground, run: &str, engine: &str, dead_man: Dura
     watchdog::start(&site.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
 }
 
-/// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's. Nothing else is touched.
+/// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's; and the load balancer that the
+/// label gives them. Nothing else is touched.
 fn nodes_of(ground: &Ground, containers: &[Container]) -> Vec<Container> {
-    let known = |container: &&Container| ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id));
+    let is_node = |container: &Container| ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id));
+    let known = |container: &&Container| is_node(container) || container.role == NodeRole::ExternalLoadBalancer;
     containers.iter().filter(known).cloned().collect()
 }
 

@@ -13,6 +13,10 @@ use super::run::{self, Job, RunEnd, Stop};
 use crate::experiment::*;
 use crate::timeline::*;
 
+fn fault(fault: Fault, secs: u64, meanwhile: Vec<Step>) -> Step {
+    Step::Fault { name: None, fault, hold: Duration::from_secs(secs), meanwhile }
+}
+
 pub fn experiment() -> Experiment {
     let target = NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
     let service = Target::Service { name: "web".into(), port: None };
@@ -37,9 +41,9 @@ pub fn experiment() -> Experiment {
         ],
         steady_state_timeout: Duration::from_secs(60),
         method: vec![
-            Step::Fault { fault: Fault::NodeKill { target: target.clone() }, hold: Duration::from_secs(5) },
+            fault(Fault::NodeKill { target: target.clone() }, 5, Vec::new()),
             Step::Pause { hold: Duration::from_secs(3) },
-            Step::Fault { fault: Fault::NodePause { target }, hold: Duration::from_secs(5) },
+            fault(Fault::NodePause { target }, 5, Vec::new()),
         ],
         expect: Vec::new(),
         blast_radius: BlastRadius::default(),
@@ -79,7 +83,11 @@ struct Simulated {
 }
 
 /// Runs the engine once; `interrupt` after so much (virtual) time.
-async fn simulate(mut world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> Simulated {
+async fn simulate(world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> Simulated {
+    simulate_method(experiment(), world, interrupt, seed).await
+}
+
+async fn simulate_method(experiment: Experiment, mut world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> Simulated {
     let dir = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(&dir.path().join("runs"), &header()).unwrap();
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
@@ -92,7 +100,7 @@ async fn simulate(mut world: FakeWorld, interrupt: Option<Duration>, seed: u64) 
             std::future::pending::<()>().await;
         });
     }
-    let (experiment, tuning) = (experiment(), Tuning::default());
+    let tuning = Tuning::default();
     let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed, arm: &|_| Ok(()) };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
     drop(recorder);
@@ -143,6 +151,81 @@ async fn a_run_without_mishap_does_things_in_order() {
     assert_eq!(steady, [true, false]);
     let attempts = run.timeline.probe("web").unwrap().attempts().count();
     assert!(attempts > 500, "{attempts} attempts in at least 13 s at 50/s");
+}
+
+/// A worker dies while etcd is away, and outlasts it.
+fn overlapping(inner_secs: u64) -> Experiment {
+    let of = |role| NodeSelector { role: Some(role), ..NodeSelector::default() };
+    let inner = fault(Fault::NodeKill { target: of(NodeRole::Worker) }, inner_secs, Vec::new());
+    let outer = Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
+    let method = vec![
+        fault(outer, 6, vec![Step::Pause { hold: Duration::from_secs(2) }, inner]),
+        fault(Fault::KubeletStop { target: NodeSelector { count: Count::All, ..of(NodeRole::Worker) } }, 3, Vec::new()),
+    ];
+    let blast_radius = BlastRadius { max_workers: 2, max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
+    Experiment { method, blast_radius, ..experiment() }
+}
+
+/// The faults' phases in their order, with step and target.
+fn phases(timeline: &Timeline) -> Vec<(u32, String, FaultPhase)> {
+    let phase = |record: &Record| match &record.event {
+        Event::Fault { step, target, phase, .. } => Some((*step, target.clone(), *phase)),
+        _ => None,
+    };
+    timeline.records.iter().filter_map(phase).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_overlap_and_each_ends_in_its_own_time() {
+    for (inner_secs, last_undone) in [(10, 2), (1, 0)] {
+        let run = simulate_method(overlapping(inner_secs), FakeWorld::new(None), None, 1).await;
+        assert!(run.end.stop.is_none(), "{:?}", run.end);
+        run.assert_nothing_is_lost("overlap");
+        let phases = phases(&run.timeline);
+        let place = |step, wanted| phases.iter().position(|(s, _, phase)| *s == step && *phase == wanted).unwrap();
+        use FaultPhase::*;
+        assert!(place(0, Confirmed) < place(2, Requested) && place(2, Confirmed) < place(0, UndoRequested), "{phases:?}");
+        let undone: Vec<u32> = phases.iter().filter(|(step, _, phase)| *step < 3 && *phase == Undone).map(|p| p.0).collect();
+        assert_eq!(undone[1], last_undone, "{phases:?}");
+        assert!(place(3, Requested) > place(0, Undone).max(place(2, Undone)), "a step begins when the one before has ended");
+        let both: Vec<&str> = phases.iter().filter(|p| p.0 == 3 && p.2 == Confirmed).map(|p| p.1.as_str()).collect();
+        assert_eq!(both.len(), 2, "all workers: {phases:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn overlapping_faults_are_undone_whatever_goes_wrong() {
+    let world = || FakeWorld::new(None);
+    let calls = simulate_method(overlapping(10), world(), None, 1).await.world.truth.lock().unwrap().calls.len();
+    for turn in 0..calls {
+        for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
+            let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
+            let run = simulate_method(overlapping(10), FakeWorld::new(Some((turn, mishap))), interrupt, turn as u64).await;
+            assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn} {mishap:?}: {:?}", run.end);
+            run.assert_nothing_is_lost(&format!("call {turn} {mishap:?}"));
+        }
+    }
+    for tenths in (0..300u64).step_by(3) {
+        let run = simulate_method(overlapping(10), world(), Some(Duration::from_millis(tenths * 100 + 7)), tenths).await;
+        run.assert_nothing_is_lost(&format!("interrupted after {tenths} tenths of a second"));
+        let undone = phases(&run.timeline);
+        let begun: Vec<u32> = undone.iter().filter(|p| p.2 == FaultPhase::Requested).map(|p| p.0).collect();
+        let ended = undone.iter().filter(|p| p.2 == FaultPhase::Undone).map(|p| p.0).collect::<std::collections::BTreeSet<_>>();
+        assert!(begun.iter().all(|step| ended.contains(step)), "{undone:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_end_undoes_the_last_fault_first() {
+    let world = FakeWorld::new(None);
+    let whole = simulate_method(overlapping(10), world, None, 1).await;
+    let began = whole.timeline.header.anchor.monotonic;
+    let confirmed = |record: &&Record| matches!(&record.event, Event::Fault { step: 2, phase: FaultPhase::Confirmed, .. });
+    let at = whole.timeline.records.iter().find(confirmed).unwrap().at.since(began) + Duration::from_secs(1);
+    let run = simulate_method(overlapping(10), FakeWorld::new(None), Some(at), 1).await;
+    assert_eq!(run.end.stop, Some(Stop::Interrupted("SIGINT")));
+    let undone = phases(&run.timeline).into_iter().filter(|p| p.2 == FaultPhase::Undone).map(|p| p.0);
+    assert_eq!(undone.collect::<Vec<_>>(), [2, 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -189,8 +189,10 @@ mod tests {
         live.probe_started(span("web", 10));
         let condition = Condition::Probe { name: "web".into(), success_ratio: 1.0, hold: Duration::from_secs(1) };
         let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
-        for slot in 0..30 {
-            live.probes.get_mut("web").unwrap().attempt(secs(f64::from(slot) / 10.0), true);
+        for slot in 0..30u32 {
+            let probe = live.probes.get_mut("web").unwrap();
+            probe.attempt(secs(f64::from(slot) / 10.0), true);
+            probe.ended(slot.into());
         }
         assert_eq!(SteadyState::since(&steady.judge(&live, secs(0.5))), None);
         assert_eq!(SteadyState::since(&steady.judge(&live, secs(3.0))), Some(secs(0.0)));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::seed::Seed;
 use super::trouble::Trouble;
-use crate::experiment::NodeSelector;
-use crate::timeline::{Endpoint, NodeRole, Ready};
+use crate::experiment::{Count, NodeSelector};
+use crate::timeline::{Component, Endpoint, NodeRole, Ready};
 
 /// A node as selection knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,26 +58,89 @@ fn most<'a>(nodes: Vec<&'a Node>, endpoints: &[Endpoint]) -> Vec<&'a Node> {
     nodes.into_iter().zip(counts).filter(|(_, count)| *count == highest).map(|(node, _)| node).collect()
 }
 
-/// Chooses one node to harm: among equals by the seed, never one that hosts a probe. Refused when nothing is left.
+/// What is known of a cluster when targets are chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The endpoints of Services.
+    pub endpoints: Endpoints,
+    /// Who leads.
+    pub leaders: BTreeMap<Component, String>,
+    /// Whether there is no other leader: else, of a part that has none here, any may be.
+    pub all_leaders: bool,
+    /// Nodes that host a probe.
+    pub hosts: Vec<String>,
+    /// Nodes that are down already.
+    pub down: Vec<String>,
+}
+
+/// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under another fault. Refused when too few are
+/// left.
 pub fn choose<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
-    endpoints: &Endpoints,
-    hosts: &[String],
+    known: &Known,
+    (hosts, busy): (&[String], &[String]),
     seed: &mut Seed,
-) -> Result<&'a Node, Trouble> {
+) -> Result<Vec<&'a Node>, Trouble> {
     let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).collect();
     if matching.is_empty() {
         return Err(nothing_matches(nodes, selector));
     }
-    let free: Vec<Node> = matching.iter().filter(|node| !hosts.contains(&node.name)).map(|node| (*node).clone()).collect();
-    if free.is_empty() {
-        return Err(Trouble::refused(format!("every node that the target allows hosts a probe: {}", names(&matching)))
-            .hint("a probe on the node that is harmed would measure itself: let it ask `from` another node"));
+    let led = by_lead(matching, selector, known)?;
+    let free: Vec<&Node> = led.iter().copied().filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name)).collect();
+    let wanted = match selector.count {
+        Count::All => led.len(),
+        Count::Exactly(count) => count as usize,
+    };
+    if free.len() < wanted {
+        return Err(too_few(&led, &free, wanted, hosts, selector));
     }
-    let best: Vec<String> = candidates(&free, selector, endpoints).into_iter().map(|node| node.name.clone()).collect();
-    let chosen = seed.choose(&best).expect("at least one has the most");
-    Ok(nodes.iter().find(|node| node.name == *chosen).expect("is one of them"))
+    let mut left: Vec<Node> = free.into_iter().cloned().collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < wanted {
+        let best: Vec<String> = candidates(&left, selector, &known.endpoints).into_iter().map(|node| node.name.clone()).collect();
+        let name = seed.choose(&best).expect("at least one has the most").clone();
+        left.retain(|node| node.name != name);
+        chosen.extend(nodes.iter().find(|node| node.name == name));
+    }
+    Ok(chosen)
+}
+
+/// Those on which a part of the control plane leads, or follows, where that is asked for.
+fn by_lead<'a>(nodes: Vec<&'a Node>, selector: &NodeSelector, known: &Known) -> Result<Vec<&'a Node>, Trouble> {
+    let (Some(part), leaders) = (selector.leader.or(selector.followers), &known.leaders) else { return Ok(nodes) };
+    let leader = match leaders.get(&part) {
+        Some(leader) => leader,
+        None if !known.all_leaders => return Ok(nodes),
+        None => return Err(Trouble::refused(format!("it is not known which {} leads", part.name())).hint(who_leads(leaders))),
+    };
+    let wanted = |node: &&Node| (node.name == *leader) == selector.leader.is_some();
+    let led: Vec<&Node> = nodes.into_iter().filter(wanted).collect();
+    if led.is_empty() {
+        let text = format!("no node matches {}", describe(selector));
+        return Err(Trouble::refused(text).hint(who_leads(leaders)));
+    }
+    Ok(led)
+}
+
+/// The leaders that are known, for people.
+pub fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
+    let listed: Vec<String> = leaders.iter().map(|(part, node)| format!("{} on {node}", part.name())).collect();
+    if listed.is_empty() { "no leader is known".into() } else { format!("the leaders are {}", listed.join(", ")) }
+}
+
+fn too_few(led: &[&Node], free: &[&Node], wanted: usize, hosts: &[String], selector: &NodeSelector) -> Trouble {
+    let hosting = led.iter().any(|node| hosts.contains(&node.name));
+    let hint = "a probe on the node that is harmed would measure itself: let it ask `from` another node";
+    let why = if hosting { "hosts a probe" } else { "is under another fault" };
+    let text = match (wanted, free.len()) {
+        _ if led.len() < wanted => {
+            format!("{wanted} nodes are to be harmed, and {} match {}: {}", led.len(), describe(selector), names(led))
+        }
+        (1, _) | (_, 0) => format!("every node that the target allows {why}: {}", names(led)),
+        (_, left) => format!("{wanted} nodes are to be harmed, and of {} only {left} are free: one {why}", names(led)),
+    };
+    Trouble::refused(text).maybe_hint(hosting.then_some(hint))
 }
 
 /// The node that a probe asks from: the first by name that is Ready, one that no fault may hit where there is one.
@@ -112,11 +175,18 @@ pub fn describe(selector: &NodeSelector) -> String {
     parts.extend(selector.role.map(|role| format!("role {}", role.name())));
     parts.extend(selector.labels.iter().map(|(key, value)| format!("label {key}={value}")));
     parts.extend(selector.most_endpoints_of.as_ref().map(|service| format!("the most endpoints of {service}")));
-    if parts.is_empty() { "any node".into() } else { parts.join(", ") }
+    parts.extend(selector.leader.map(|part| format!("the leader of {}", part.name())));
+    parts.extend(selector.followers.map(|part| format!("a follower of {}", part.name())));
+    let one = if parts.is_empty() { "any node".into() } else { parts.join(", ") };
+    match selector.count {
+        Count::Exactly(1) => one,
+        Count::Exactly(count) => format!("{count} of {one}"),
+        Count::All => format!("all of {one}"),
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn node(name: &str, role: NodeRole) -> Node {
@@ -132,6 +202,28 @@ mod tests {
         [("web".to_string(), on.iter().map(endpoint).collect())].into()
     }
 
+    /// Control planes `cp1`, `cp2`, ... and workers `w1`, `w2`, ...
+    pub fn cluster(planes: usize, workers: usize) -> Vec<Node> {
+        let planes = (1..=planes).map(|n| node(&format!("cp{n}"), NodeRole::ControlPlane));
+        planes.chain((1..=workers).map(|n| node(&format!("w{n}"), NodeRole::Worker))).collect()
+    }
+
+    pub fn role(role: NodeRole) -> NodeSelector {
+        NodeSelector { role: Some(role), ..NodeSelector::default() }
+    }
+
+    fn chosen(
+        nodes: &[Node],
+        selector: &NodeSelector,
+        endpoints: Endpoints,
+        hosts: &[String],
+        seed: u64,
+    ) -> Result<String, Trouble> {
+        let known = Known { endpoints, ..Known::default() };
+        let names = choose(nodes, selector, &known, (hosts, &[]), &mut Seed::new(seed))?;
+        Ok(names.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(" "))
+    }
+
     fn workers() -> NodeSelector {
         NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() }
     }
@@ -139,37 +231,67 @@ mod tests {
     #[test]
     fn the_node_with_the_most_endpoints_is_chosen() {
         for seed in 0..20 {
-            let nodes = nodes();
-            let chosen = choose(&nodes, &workers(), &endpoints(&["w1", "w2", "w2"]), &[], &mut Seed::new(seed)).unwrap();
-            assert_eq!(chosen.name, "w2");
+            assert_eq!(chosen(&nodes(), &workers(), endpoints(&["w1", "w2", "w2"]), &[], seed).unwrap(), "w2");
         }
     }
 
     #[test]
     fn among_equals_the_seed_decides() {
-        let nodes = nodes();
-        let chosen = |seed| choose(&nodes, &workers(), &endpoints(&["w1", "w2"]), &[], &mut Seed::new(seed)).unwrap().name.clone();
-        let all: std::collections::BTreeSet<String> = (0..30).map(chosen).collect();
+        let one = |seed| chosen(&nodes(), &workers(), endpoints(&["w1", "w2"]), &[], seed).unwrap();
+        let all: std::collections::BTreeSet<String> = (0..30).map(one).collect();
         assert_eq!(all.into_iter().collect::<Vec<_>>(), ["w1", "w2"]);
-        assert_eq!(chosen(5), chosen(5));
+        assert_eq!(one(5), one(5));
     }
 
     #[test]
     fn a_node_that_hosts_a_probe_is_never_chosen() {
-        let nodes = nodes();
+        let hosts = ["w1".to_string(), "w2".to_string()];
         for seed in 0..20 {
-            let chosen = choose(&nodes, &workers(), &endpoints(&["w1", "w1", "w2"]), &["w1".into()], &mut Seed::new(seed)).unwrap();
-            assert_eq!(chosen.name, "w2");
+            assert_eq!(chosen(&nodes(), &workers(), endpoints(&["w1", "w1", "w2"]), &hosts[..1], seed).unwrap(), "w2");
         }
-        let all = ["w1".to_string(), "w2".to_string()];
-        let refused = choose(&nodes, &workers(), &endpoints(&["w1"]), &all, &mut Seed::new(1)).unwrap_err();
+        let refused = chosen(&nodes(), &workers(), endpoints(&["w1"]), &hosts, 1).unwrap_err();
         assert!(refused.message.contains("hosts a probe"), "{refused}");
+        let all = NodeSelector { count: Count::All, ..workers() };
+        let refused = chosen(&nodes(), &all, Endpoints::new(), &hosts[..1], 1).unwrap_err();
+        assert_eq!(refused.message, "2 nodes are to be harmed, and of w1, w2 only 1 are free: one hosts a probe");
+    }
+
+    #[test]
+    fn several_are_chosen_those_with_the_most_first() {
+        let count = |count| NodeSelector { count, ..workers() };
+        let (nodes, on) = (cluster(1, 3), endpoints(&["w1", "w3", "w3"]));
+        assert_eq!(chosen(&nodes, &count(Count::Exactly(2)), on.clone(), &[], 4).unwrap(), "w3 w1");
+        assert_eq!(chosen(&nodes, &count(Count::All), on.clone(), &[], 4).unwrap(), "w3 w1 w2");
+        let refused = chosen(&nodes, &count(Count::Exactly(4)), on, &[], 4).unwrap_err();
+        assert!(refused.message.starts_with("4 nodes are to be harmed, and 3 match 4 of role worker"), "{refused}");
+    }
+
+    #[test]
+    fn who_leads_is_hit_or_spared() {
+        let nodes = cluster(3, 0);
+        let leaders = [(Component::Scheduler, "cp2".to_owned())].into();
+        let known = Known { leaders, all_leaders: true, ..Known::default() };
+        let chosen = |selector: NodeSelector| {
+            let found = choose(&nodes, &selector, &known, (&[], &[]), &mut Seed::new(3))?;
+            Ok::<_, Trouble>(found.into_iter().map(|node| node.name.as_str()).collect::<Vec<_>>())
+        };
+        let leader = |part| NodeSelector { leader: Some(part), ..NodeSelector::default() };
+        assert_eq!(chosen(leader(Component::Scheduler)).unwrap(), ["cp2"]);
+        let followers = NodeSelector { followers: Some(Component::Scheduler), count: Count::All, ..NodeSelector::default() };
+        let mut found = chosen(followers).unwrap();
+        found.sort();
+        assert_eq!(found, ["cp1", "cp3"]);
+        let refused = chosen(leader(Component::Etcd)).unwrap_err();
+        assert_eq!(refused.message, "it is not known which etcd leads");
+        assert_eq!(refused.hint.unwrap(), "the leaders are kube-scheduler on cp2");
+        let elsewhere = NodeSelector { name: Some("cp1".into()), ..leader(Component::Scheduler) };
+        assert!(chosen(elsewhere).unwrap_err().message.contains("no node matches name cp1, the leader of kube-scheduler"));
     }
 
     #[test]
     fn nothing_matches_lists_the_nodes() {
         let selector = NodeSelector { name: Some("w9".into()), ..NodeSelector::default() };
-        let refused = choose(&nodes(), &selector, &Endpoints::new(), &[], &mut Seed::new(1)).unwrap_err();
+        let refused = chosen(&nodes(), &selector, Endpoints::new(), &[], 1).unwrap_err();
         assert_eq!(refused.message, "no node matches name w9");
         assert!(refused.hint.unwrap().contains("w2 (worker)"));
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canaries::canaries;
 use super::placement::{Place, Placement};
 use super::target::Node;
 use super::trouble::Trouble;
 use super::world::Readiness;
-use crate::agent::AgentHandle;
+use crate::agent::{AgentHandle, AgentMessage};
+use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Workload};
 use crate::experiment::{Ask, Experiment};
 use crate::probe::{ProbeSpec, control};
@@ -40,7 +42,10 @@ pub struct Tenant<'a> {
 #[derive(Default)]
 pub struct Running {
     watches: Option<Watches>,
+    /// Where the watches' records go.
+    records: Option<UnboundedSender<Record>>,
     agents: Vec<AgentHandle>,
+    canaries: Vec<CanaryHandle>,
 }
 
 /// Probes that share a place, and so a prober.
@@ -64,6 +69,7 @@ impl Tenant<'_> {
 
     /// Begins to follow the cluster.
     pub async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+        self.running.records = Some(out.clone());
         let watches = watch::start(&self.cluster, &self.namespace, out);
         let listed = watches.baseline(FIRST_LISTS).await;
         self.running.watches = Some(watches);
@@ -72,6 +78,7 @@ impl Tenant<'_> {
 
     /// Ends what `watch` began.
     pub async fn stop_watching(&mut self) {
+        self.running.records = None;
         if let Some(watches) = self.running.watches.take() {
             watches.stop().await;
         }
@@ -79,7 +86,8 @@ impl Tenant<'_> {
 
     /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask about.
     pub fn needs_namespace(&self) -> bool {
-        !self.workload.is_empty() || self.asks_api_servers()
+        let keeps_canaries = self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
+        !self.workload.is_empty() || self.asks_api_servers() || keeps_canaries
     }
 
     fn asks_api_servers(&self) -> bool {
@@ -101,10 +109,11 @@ impl Tenant<'_> {
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
     }
 
-    /// Starts all probes, a prober a place. Returns the nodes that host one.
+    /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.
     pub async fn start_probes(
         &mut self,
         at_risk: &[String],
+        out: UnboundedSender<AgentMessage>,
         start: impl AsyncFn(Party) -> Result<AgentHandle, Trouble>,
     ) -> Result<Vec<String>, Trouble> {
         let mut hosts = Vec::new();
@@ -112,14 +121,24 @@ impl Tenant<'_> {
             hosts.extend(party.place.node().map(str::to_owned));
             self.running.agents.push(start(party).await?);
         }
+        self.start_canaries(out).await?;
         Ok(hosts)
+    }
+
+    async fn start_canaries(&mut self, out: UnboundedSender<AgentMessage>) -> Result<(), Trouble> {
+        for spec in canaries(self.experiment, &self.namespace) {
+            let Some(records) = self.running.records.clone() else { continue };
+            let canary = canary::start(&self.cluster, spec, records, out.clone()).await.map_err(Trouble::failed_by)?;
+            self.running.canaries.push(canary);
+        }
+        Ok(())
     }
 
     async fn parties(&self, at_risk: &[String]) -> Result<Vec<Party>, Trouble> {
         let nodes = self.nodes().await?;
         let placement = Placement { cluster: &self.cluster, namespace: &self.namespace, nodes: &nodes, at_risk };
         let mut placed: BTreeMap<Place, Vec<ProbeSpec>> = BTreeMap::new();
-        for probe in &self.experiment.probes {
+        for probe in self.experiment.probes.iter().filter(|probe| probe.ask.canary().is_none()) {
             let (place, spec) = placement.resolve(probe).await?;
             placed.entry(place).or_default().push(spec);
         }
@@ -133,8 +152,16 @@ impl Tenant<'_> {
         Ok(placed.into_iter().enumerate().map(party).collect())
     }
 
+    /// Waits for the last outcomes of those attempts that take long.
+    pub async fn finish_probes(&mut self) {
+        futures_util::future::join_all(self.running.canaries.iter_mut().map(CanaryHandle::finish)).await;
+    }
+
     /// Ends all probes.
     pub async fn stop_probes(&mut self) {
+        for canary in std::mem::take(&mut self.running.canaries) {
+            canary.stop().await;
+        }
         for agent in std::mem::take(&mut self.running.agents) {
             // One that is gone already has said so in its last message.
             let _ = agent.stop().await;

@@ -8,6 +8,8 @@ use crate::timeline::{Component, Event, FaultPhase};
 pub struct Voice<'a> {
     /// The step.
     pub step: u32,
+    /// Its name, if it has one.
+    pub name: Option<&'a str>,
     /// The fault.
     pub kind: &'a str,
     /// The target.
@@ -21,8 +23,8 @@ pub struct Voice<'a> {
 impl Voice<'_> {
     /// Records one phase.
     pub fn say(&self, phase: FaultPhase, detail: String) {
-        let (step, component) = (self.step, self.component);
+        let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
         let (fault, target) = (self.kind.to_owned(), self.target.to_owned());
-        self.recorder.record(clock::record(Event::Fault { step, fault, target, component, phase, detail }));
+        self.recorder.record(clock::record(Event::Fault { step, name, fault, target, component, phase, detail }));
     }
 }

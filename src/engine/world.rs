@@ -43,6 +43,8 @@ pub trait World {
     async fn workload_readiness(&self) -> Result<Readiness, Trouble>;
     /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host one.
     async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble>;
+    /// Asks no more where an attempt takes long (a canary's), and waits for the last outcomes.
+    async fn finish_probes(&mut self);
     /// Ends all probes.
     async fn stop_probes(&mut self);
     /// Ends what `watch` began.

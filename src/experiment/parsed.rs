@@ -165,17 +165,22 @@ mod tests {
         assert_eq!((experiment.probes[0].rate, experiment.probes[0].timeout), (50.0, Duration::from_millis(200)));
         assert_eq!(
             experiment.method,
-            [Step::Fault { fault: Fault::NodeStop { target: worker, grace: seconds(10) }, hold: seconds(15) }]
+            [Step::Fault {
+                name: None,
+                fault: Fault::NodeStop { target: worker, grace: seconds(10) },
+                hold: seconds(15),
+                meanwhile: Vec::new()
+            }]
         );
         assert_eq!(
             experiment.expect,
             [
-                Expectation::Detection { within: Bound::Fixed(seconds(7)) },
+                Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)) },
                 Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]
         );
-        assert_eq!(experiment.blast_radius, BlastRadius { max_workers: 1, max_control_planes: 0, quorum_loss: false });
+        assert_eq!(experiment.blast_radius, BlastRadius::default());
         assert_eq!((experiment.workload_timeout, experiment.steady_state_timeout), (seconds(120), seconds(120)));
     }
 

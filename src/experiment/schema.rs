@@ -81,13 +81,13 @@ pub struct Probe {
     pub name: String,
     /// What is asked.
     pub ask: Ask,
-    /// From where. Default: a control-plane node.
+    /// From where. Default: a control-plane node. A canary is the host's.
     pub from: From,
     /// Whether each attempt has a connection of its own. Default: new.
     pub connection: Connection,
-    /// Attempts a second, 1 to 1000 (`50/s`). Default: 10.
+    /// Attempts a second, 1 to 1000 (`50/s`); of a canary, 0.01 to 5 (`3/min`). Default: 10; of a canary, its own.
     pub rate: f64,
-    /// The time that the whole of an attempt may take. Default: 1 s.
+    /// The time that the whole of an attempt may take. Default: 1 s; of a canary, its own.
     pub timeout: Duration,
 }
 
@@ -129,6 +129,31 @@ pub enum Ask {
         /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
         cached: bool,
     },
+    /// Something that the control plane is asked to do, in the run's namespace. Success: it is done.
+    Canary(Canary),
+}
+
+/// What the control plane is asked to do, each time anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Canary {
+    /// A new pod is to run, which takes the scheduler and a kubelet.
+    Scheduling,
+    /// A Deployment is to have one pod more or less, which takes the controller manager.
+    Reconciliation,
+    /// An autoscaler is to bring its target back to its least size, which takes the controller manager's autoscaler.
+    Autoscaling,
+}
+
+impl Canary {
+    /// Its name in an experiment.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Canary::Scheduling => "scheduling",
+            Canary::Reconciliation => "reconciliation",
+            Canary::Autoscaling => "autoscaling",
+        }
+    }
 }
 
 impl Ask {
@@ -139,6 +164,7 @@ impl Ask {
             Ask::Tcp { .. } => "tcp",
             Ask::Api { .. } => "api",
             Ask::Dns { .. } => "dns",
+            Ask::Canary(_) => "canary",
         }
     }
 
@@ -146,7 +172,7 @@ impl Ask {
     pub fn target(&self) -> Option<&Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
-            Ask::Api { .. } | Ask::Dns { .. } => None,
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
@@ -154,7 +180,7 @@ impl Ask {
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
-            Ask::Api { .. } | Ask::Dns { .. } => None,
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
 
@@ -162,6 +188,14 @@ impl Ask {
     pub fn service(&self) -> Option<&str> {
         match self.target() {
             Some(Target::Service { name, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it asks the control plane to do, if it does.
+    pub fn canary(&self) -> Option<Canary> {
+        match self {
+            Ask::Canary(canary) => Some(*canary),
             _ => None,
         }
     }
@@ -250,6 +284,31 @@ pub struct NodeSelector {
     pub labels: BTreeMap<String, String>,
     /// Those with the most ready endpoints of this Service.
     pub most_endpoints_of: Option<String>,
+    /// The one on which this part of the control plane leads. Of targets only.
+    #[serde(default)]
+    pub leader: Option<Component>,
+    /// Those on which this part of the control plane runs and does not lead. Of targets only.
+    #[serde(default)]
+    pub followers: Option<Component>,
+    /// How many of those that fit. Of targets only. Default: 1.
+    #[serde(default)]
+    pub count: Count,
+}
+
+/// How many nodes a fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Count {
+    /// So many, 1 at least.
+    Exactly(u32),
+    /// All that fit.
+    All,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self::Exactly(1)
+    }
 }
 
 /// Something that must hold.
@@ -292,10 +351,16 @@ pub enum Quantity {
 pub enum Step {
     /// Harm is done, held, and undone.
     Fault {
+        /// By what others speak of it: a DNS label, unique in the experiment. Default: none.
+        #[serde(default)]
+        name: Option<String>,
         /// What is done.
         fault: Fault,
         /// How long it lasts, from its confirmation.
         hold: Duration,
+        /// What is done one after the other from its confirmation on, beside it; it may outlast the fault. Default: nothing.
+        #[serde(default)]
+        meanwhile: Vec<Step>,
     },
     /// Nothing is done for a while.
     Pause {
@@ -317,6 +382,11 @@ pub enum Fault {
     },
     /// Power loss (`docker kill`).
     NodeKill {
+        /// Which node.
+        target: NodeSelector,
+    },
+    /// Power off and on again at once.
+    NodeReboot {
         /// Which node.
         target: NodeSelector,
     },
@@ -364,6 +434,7 @@ impl Fault {
         match self {
             Fault::NodeStop { target, .. }
             | Fault::NodeKill { target }
+            | Fault::NodeReboot { target }
             | Fault::NodePause { target }
             | Fault::NodeDisconnect { target }
             | Fault::KubeletStop { target }
@@ -386,10 +457,16 @@ impl Fault {
     /// Whether it takes the node's machine or network away, and so all that runs there: a probe, etcd.
     pub fn takes_node(&self) -> bool {
         match self {
-            Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodePause { .. } | Fault::NodeDisconnect { .. } => true,
+            Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => true,
+            Fault::NodePause { .. } | Fault::NodeDisconnect { .. } => true,
             Fault::KubeletStop { .. } => false,
             Fault::ComponentStop { .. } | Fault::ComponentKill { .. } | Fault::ComponentPause { .. } => false,
         }
+    }
+
+    /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
+    pub fn frees_address(&self) -> bool {
+        matches!(self, Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. })
     }
 
     /// Whether the node's etcd may be lost with it.
@@ -402,6 +479,7 @@ impl Fault {
         match self {
             Fault::NodeStop { .. } => "nodeStop",
             Fault::NodeKill { .. } => "nodeKill",
+            Fault::NodeReboot { .. } => "nodeReboot",
             Fault::NodePause { .. } => "nodePause",
             Fault::NodeDisconnect { .. } => "nodeDisconnect",
             Fault::KubeletStop { .. } => "kubeletStop",
@@ -460,6 +538,13 @@ impl std::convert::From<Bound> for WrittenBound {
 pub enum Expectation {
     /// The node is noticed: from the fault until its Ready condition is no longer True.
     Detection {
+        /// The step whose node it is, by its name. Default: those that hit a node as a whole.
+        #[serde(default)]
+        of: Option<String>,
+        /// A step without whose undo it can't be noticed: not before that was requested, and `within` counts from its confirmation.
+        /// Default: none.
+        #[serde(default)]
+        after: Option<String>,
         /// At most so long after the fault was requested.
         within: Bound,
     },
@@ -535,10 +620,13 @@ pub struct BlastRadius {
     pub max_control_planes: u32,
     /// Whether etcd may lose its quorum. Default: no.
     pub quorum_loss: bool,
+    /// Whether the load balancer before the API servers may be lost. Default: no.
+    #[serde(default)]
+    pub load_balancer: bool,
 }
 
 impl Default for BlastRadius {
     fn default() -> Self {
-        Self { max_workers: 1, max_control_planes: 0, quorum_loss: false }
+        Self { max_workers: 1, max_control_planes: 0, quorum_loss: false, load_balancer: false }
     }
 }

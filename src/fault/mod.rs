@@ -17,6 +17,7 @@ mod kubelet_stop;
 mod node_disconnect;
 mod node_kill;
 mod node_pause;
+mod node_reboot;
 mod node_stop;
 #[cfg(test)]
 mod real_tests;
@@ -52,6 +53,7 @@ pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: 
     let harm = match fault {
         Fault::NodeStop { grace, .. } => Harm::NodeStop { grace: *grace },
         Fault::NodeKill { .. } => Harm::NodeKill,
+        Fault::NodeReboot { .. } => Harm::NodeReboot,
         Fault::NodePause { .. } => Harm::NodePause,
         Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: record::mark(run, step), dead_man },
         Fault::KubeletStop { .. } => Harm::KubeletStop { mark: record::mark(run, step), dead_man },
@@ -78,6 +80,7 @@ pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -
     match &undo.harm {
         Harm::NodeStop { grace } => node_stop::inject(&mut scene, *grace).await,
         Harm::NodeKill => node_kill::inject(&mut scene).await,
+        Harm::NodeReboot => node_reboot::inject(&mut scene).await,
         Harm::NodePause => node_pause::inject(&mut scene).await,
         Harm::NodeDisconnect { mark, dead_man } => node_disconnect::inject(&mut scene, mark, *dead_man).await,
         Harm::KubeletStop { mark, dead_man } => kubelet_stop::inject(&mut scene, mark, *dead_man).await,
@@ -120,7 +123,7 @@ pub async fn undo(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> 
 /// One attempt; says what was seen at its end.
 async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
     match &scene.undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodePause => revive::revive(scene).await,
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot | Harm::NodePause => revive::revive(scene).await,
         Harm::NodeDisconnect { mark, .. } => node_disconnect::undo(scene, mark).await,
         Harm::KubeletStop { mark, .. } => kubelet_stop::undo(scene, mark).await,
         Harm::ComponentStop { component, mark, .. } => component_stop::undo(scene, Part::of(*component, mark)).await,
@@ -133,7 +136,7 @@ async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
 pub fn describe(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill => format!("start container {container} (docker start)"),
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("start container {container} (docker start)"),
         Harm::NodePause => format!("thaw container {container} (docker unpause)"),
         Harm::NodeDisconnect { mark, .. } => format!("take the packet filter {mark} out of container {container}"),
         Harm::KubeletStop { .. } => format!("start the kubelet in container {container}"),
@@ -147,7 +150,7 @@ pub fn describe(undo: &Undo) -> String {
 pub fn by_hand(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill => format!("docker start {container}"),
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("docker start {container}"),
         Harm::NodePause => format!("docker unpause {container}"),
         // The dead man's switch is a unit of the node's; starting it is what it would do by itself.
         Harm::NodeDisconnect { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),

@@ -74,6 +74,8 @@ pub enum Harm {
     },
     /// Power loss.
     NodeKill,
+    /// Power off and on again.
+    NodeReboot,
     /// A freeze.
     NodePause,
     /// The cable is cut by a packet filter in the node.
@@ -125,6 +127,7 @@ impl Harm {
         match self {
             Harm::NodeStop { .. } => "nodeStop",
             Harm::NodeKill => "nodeKill",
+            Harm::NodeReboot => "nodeReboot",
             Harm::NodePause => "nodePause",
             Harm::NodeDisconnect { .. } => "nodeDisconnect",
             Harm::KubeletStop { .. } => "kubeletStop",

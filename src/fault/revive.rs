@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a node was seen to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     Up,
     ShuttingDown,
     Silent,
@@ -99,7 +99,7 @@ async fn watched(scene: &Scene<'_, '_>, time: Duration) -> Result<Seen, FaultErr
     }
 }
 
-async fn look(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
+pub(super) async fn look(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
     let state = scene.state().await?;
     match state {
         ContainerState { running: false, .. } => Ok(Seen::Down),

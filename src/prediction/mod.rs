@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 pub use ground::{Backends, Ground};
 pub use traps::traps;
 
-use crate::experiment::{Experiment, Fault, Probe, Step};
+use crate::experiment::{Count, Experiment, Fault, Probe};
 use crate::model::{self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings, Unpredictable};
 use crate::stats::{Between, Seconds};
-use crate::timeline::Header;
+use crate::timeline::{Header, NodeRole};
 
 /// Enough for bounds that one run in a thousand leaves, and done in a blink.
 pub const TRIALS: u32 = 2000;
@@ -97,12 +97,14 @@ pub fn experiment(header: &Header) -> Option<Experiment> {
 impl Predictions {
     /// Of an experiment on its ground, with so many tries. They are made when they are first asked for.
     pub fn new(experiment: Option<Experiment>, ground: Ground, trials: u32, seed: u64) -> Self {
-        let method = experiment.iter().flat_map(|experiment| &experiment.method).zip(0..);
-        let steps = method.filter_map(|(step, number)| match step {
-            Step::Fault { fault, .. } => Some(closed_form(&ground, number, fault)),
-            Step::Pause { .. } => None,
+        let method = experiment.as_ref().map(Experiment::steps).unwrap_or_default();
+        let steps = method.iter().filter_map(|step| Some((step, step.fault()?.0)));
+        let steps = steps.map(|(step, fault)| match step.during.is_empty() && step.step.meanwhile().is_empty() {
+            true => closed_form(&ground, step.number, fault),
+            false => not_alone(step.number, fault),
         });
-        Self { steps: steps.collect(), experiment, ground, trials, seed, tried: OnceCell::new() }
+        let steps = steps.collect();
+        Self { steps, experiment, ground, trials, seed, tried: OnceCell::new() }
     }
 
     /// Of a run, from its header; `ground` is where it stood before any harm.
@@ -210,13 +212,32 @@ fn of_any_machine(spread: Between) -> Between {
     Between::new((spread.least.as_f64() / 2.0).into(), (spread.most.as_f64() * 2.0).into())
 }
 
+/// Who looks for dead nodes may be dead itself.
+fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
+    let why = "faults that overlap are not modelled".to_owned();
+    StepPrediction { step, fault: fault.kind().to_owned(), prediction: None, why_not: Some(why) }
+}
+
 fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
+    if fault.takes_node() && takes_all_control_planes(ground, fault) {
+        let why = "no control plane is left that could notice it".to_owned();
+        return StepPrediction { step, fault: fault.kind().to_owned(), prediction: None, why_not: Some(why) };
+    }
     let end = KubeletEnd::of_fault(fault.kind(), grace(fault));
     let (prediction, why_not) = match model::predict(&ground.tuning, &ground.kubernetes, end) {
         Ok(prediction) => (Some(prediction), None),
         Err(why) => (None, Some(why.to_string())),
     };
     StepPrediction { step, fault: fault.kind().to_owned(), prediction, why_not }
+}
+
+fn takes_all_control_planes(ground: &Ground, fault: &Fault) -> bool {
+    let planes = ground.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
+    let hit = match fault.target().count {
+        Count::Exactly(count) => count as usize,
+        Count::All => usize::MAX,
+    };
+    fault.target().role == Some(NodeRole::ControlPlane) && planes > 0 && hit >= planes
 }
 
 /// How long a node may take to shut down, where the fault says so.

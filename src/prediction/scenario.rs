@@ -1,7 +1,7 @@
 //! An experiment on its ground as courses of events that the model can try: one for each probe.
 
 use super::ground::{Backends, Ground};
-use crate::experiment::{Connection, Experiment, Fault, From, Probe, Step};
+use crate::experiment::{Connection, Count, Experiment, Fault, From, Numbered, Probe, Step};
 use crate::model::{self, FaultKind, NodeId, PodSpec, Scenario};
 
 /// A course of events, and the probe whose view it is.
@@ -69,11 +69,18 @@ fn harmed(step: &model::Step) -> Option<NodeId> {
 }
 
 fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, String> {
-    let steps = experiment.method.iter().zip(0..);
+    let steps = experiment.steps();
+    if steps.iter().any(|step| !step.during.is_empty()) {
+        return Err("faults that overlap are not modelled".into());
+    }
+    if steps.iter().filter_map(Numbered::fault).any(|(fault, _)| fault.target().count != Count::default()) {
+        return Err("faults on several nodes at once are not modelled".into());
+    }
+    let steps = steps.into_iter().map(|step| (step.step, step.number));
     steps
         .map(|(step, number)| match step {
             Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
-            Step::Fault { fault, hold } => {
+            Step::Fault { fault, hold, .. } => {
                 let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
                 let node = known.or_else(|| ground.find(fault.target(), &[]));
                 let node = node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;

@@ -2,26 +2,25 @@
 
 use super::grace;
 use super::ground::{Backends, Ground};
-use crate::experiment::{Experiment, Step};
+use crate::experiment::{Experiment, Numbered};
 use crate::model::{FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
 
 /// The traps of each fault, with its step in the method.
 pub fn traps(experiment: &Experiment, ground: &Ground) -> Vec<(u32, Trap)> {
     let pods = ground.services.values().next().map(pods);
-    let steps = experiment.method.iter().zip(0..);
-    let of_step = |(step, number): (&Step, u32)| {
-        let Step::Fault { fault, hold } = step else { return Vec::new() };
+    let of_step = |step: Numbered| {
+        let Some((fault, hold)) = step.fault() else { return Vec::new() };
         let plan = FaultPlan {
             end: KubeletEnd::of_fault(fault.kind(), grace(fault)),
-            hold: *hold,
+            hold,
             nodes: 1,
             zone: ground.topology.nodes.len() as u32,
             only_zone: true,
             pods,
         };
-        traps_of_fault(&plan, &ground.tuning, &ground.kubernetes).into_iter().map(|trap| (number, trap)).collect()
+        traps_of_fault(&plan, &ground.tuning, &ground.kubernetes).into_iter().map(|trap| (step.number, trap)).collect()
     };
-    steps.flat_map(of_step).collect()
+    experiment.steps().into_iter().flat_map(of_step).collect()
 }
 
 fn pods(backends: &Backends) -> Pods {

@@ -153,6 +153,8 @@ impl Driver<'_> {
             }
             Phase::Send => self.send(wire, task, registered),
             Phase::FirstByte | Phase::Body => self.receive(wire, task),
+            // No prober's.
+            Phase::Accepted | Phase::Bound | Phase::Running | Phase::Observed => Ok(Turn::Done(Outcome::Prober)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What happened, by time: one line a moment, each with its uncertainty.
 
 use super::text::count;
+use crate::analysis::findings::LateFinding;
 use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
@@ -44,11 +45,12 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     }
     let many = found.probes.iter().filter(|probe| !probe.control).count() > 1;
     for probe in found.probes.iter().filter(|probe| !probe.control) {
-        let name = if many { format!("{}: ", probe.name) } else { String::new() };
+        let asked = Asked { name: if many { format!("{}: ", probe.name) } else { String::new() }, canary: probe.is_canary() };
         for (number, window) in probe.windows.iter().enumerate() {
             let goes_on = number > 0 && probe.windows[number - 1].open;
-            of_window(window, goes_on, &name, &mut lines);
+            of_window(window, goes_on, &asked, &mut lines);
         }
+        lines.extend(probe.late.iter().map(|late| caught_up(late, found, &asked.name)));
     }
     lines.extend(super::leaders::lines(found));
     lines.extend(steady(found, predictions));
@@ -62,6 +64,7 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
     match kind {
         "nodeStop" => ("stop requested", "down", "node started"),
         "nodeKill" => ("kill requested", "down", "node started"),
+        "nodeReboot" => ("reboot requested", "down", "node runs"),
         "nodePause" => ("freeze requested", "frozen", "node thawed"),
         "nodeDisconnect" => ("cut requested", "cut off", "node connected"),
         "kubeletStop" => ("stop requested", "kubelet down", "kubelet started"),
@@ -164,8 +167,33 @@ pub(super) fn left_late(service: &ServiceFinding) -> Option<When> {
 /// Bursts of a window that have lines of their own.
 const MOST_BURSTS: usize = 5;
 
+/// How a probe's attempts are spoken of.
+struct Asked {
+    name: String,
+    canary: bool,
+}
+
+impl Asked {
+    fn noun(&self) -> &'static str {
+        if self.canary { "attempt" } else { "request" }
+    }
+
+    /// Until when the client of a failure had to wait.
+    fn waited(&self, until: Seconds) -> String {
+        if self.canary { format!("given up at {until:+.3}") } else { format!("its client waited until {until:+.3}") }
+    }
+}
+
+/// What a control plane that was back did of what had timed out.
+fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Line {
+    let undone = found.faults.iter().filter(|fault| fault.step == late.step).filter_map(|fault| fault.undone).max();
+    let after = undone.map_or(String::new(), |undone| format!(", {:.1} after the undo", late.last.latest - undone));
+    let text = format!("{name}{} of {} that had timed out came true by themselves{after}", late.came_true, late.timed_out);
+    Line::of(late.last, "caught up", text)
+}
+
 /// `goes_on`: the window before it was still open when the undo was requested, which divides the two.
-fn of_window(window: &Window, goes_on: bool, name: &str, lines: &mut Vec<Line>) {
+fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line>) {
     let all = window.bursts.len();
     let after = matches!(window.period, Period::AfterUndo { .. });
     for (number, burst) in window.bursts.iter().enumerate() {
@@ -180,40 +208,40 @@ fn of_window(window: &Window, goes_on: bool, name: &str, lines: &mut Vec<Line>) 
         let in_flight = if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };
         let skipped = if all > MOST_BURSTS && number + 1 == all { format!(" of burst {all}") } else { String::new() };
         let undo = if number == 0 && after { " after the undo was requested" } else { "" };
-        let text = format!("{name}first failed request{skipped} sent{undo}{in_flight}");
+        let text = format!("{}first failed {}{skipped} sent{undo}{in_flight}", asked.name, asked.noun());
         let first = Line::new(burst.first_failure, &format!("errors{again}"), text);
         lines.push(first.within(burst.first_failure - burst.start.when.earliest));
         lines.push(if window.open && number + 1 == all {
-            failing(window, name)
+            failing(window, asked)
         } else {
-            healed(burst, again.trim_end_matches(" go on"), name)
+            healed(burst, again.trim_end_matches(" go on"), asked)
         });
     }
 }
 
-fn failing(window: &Window, name: &str) -> Line {
+fn failing(window: &Window, asked: &Asked) -> Line {
     let until = if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
-    Line::new(window.last_failure, "still failing", format!("{name}last failed request sent; nothing shows an end before {until}"))
+    let text = format!("{}last failed {} sent; nothing shows an end before {until}", asked.name, asked.noun());
+    Line::new(window.last_failure, "still failing", text)
 }
 
-fn healed(burst: &Burst, again: &str, name: &str) -> Line {
-    let which = if burst.failed == 1 { "it was the only one" } else { "last failed request sent" };
-    let text = format!("{name}{which} (its client waited until {:+.3})", burst.waited_until);
+fn healed(burst: &Burst, again: &str, asked: &Asked) -> Line {
+    let which = if burst.failed == 1 { "it was the only one".into() } else { format!("last failed {} sent", asked.noun()) };
+    let text = format!("{}{which} ({})", asked.name, asked.waited(burst.waited_until));
     let last = Line::new(burst.last_failure, &format!("healed{again}"), text);
     last.within(burst.end.when.latest - burst.last_failure)
 }
 
 fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
     let line = came_back(found)?;
-    let last = found.faults.last().filter(|_| found.recovery.is_some());
+    let last = found.last_undone_fault().filter(|_| found.recovery.is_some());
     let predicted = last.and_then(|last| predictions.between(Quantity::Recovery, last.step).ok());
     Some(Line { predicted: said(predicted, Seconds::ZERO, " after the undo"), ..line })
 }
 
 fn came_back(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
-    let undone = found.faults.last().and_then(|fault| fault.undone);
-    let back = found.recovery.zip(undone).map(|(took, undone)| (undone + took.most, took.most - took.least));
+    let back = found.recovery.zip(found.last_undone()).map(|(took, undone)| (undone + took.most, took.most - took.least));
     Some(match (steady.held_since, back) {
         // It holds from when the last harmed node was heard of: what was said before was old.
         (Some(since), Some((back, by))) if back > since => Line::new(back, "steady", "the node was heard of again").within(by),

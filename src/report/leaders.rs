@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::chain::Line;
-use crate::analysis::{Findings, LeaderFinding, LeaderGap, OldLeader};
+use crate::analysis::{Findings, LeaderFinding, LeaderGap, LeaderLoss, OldLeader, When};
 use crate::stats::Seconds;
 use crate::timeline::ProcessState;
 
@@ -36,8 +36,7 @@ fn of_part(leaders: &LeaderFinding, first: Seconds) -> Vec<Line> {
     let (part, mut lines) = (leaders.component.name(), Vec::new());
     for gap in leaders.gaps.iter().filter(|gap| gap.until.is_none_or(|until| until.latest > first)) {
         lines.push(Line::of(gap.from, "leader lost", format!("{part} on {}: {}", gap.node, gap.loss.words())));
-        let led = |until| Line::of(until, "new leader", format!("{part} on {}, after {} without", next(gap), gap.length));
-        lines.extend(gap.until.map(led));
+        lines.extend(gap.until.map(|until| led_again(gap, until, part)));
     }
     for old in leaders.old.iter().filter(|old| old.until.is_none_or(|until| until.latest > first)) {
         let beside = format!("{part} on {} runs, though the one on {} leads", old.node, old.next);
@@ -48,11 +47,12 @@ fn of_part(leaders: &LeaderFinding, first: Seconds) -> Vec<Line> {
     lines
 }
 
-fn next(gap: &LeaderGap) -> &str {
-    match gap.next.as_deref() {
-        Some(next) if next == gap.node => "the same node",
-        next => next.unwrap_or_default(),
-    }
+/// The same process goes on, or another leads: on the same node, it is a new one.
+fn led_again(gap: &LeaderGap, until: When, part: &str) -> Line {
+    let same_node = gap.next.as_ref() == Some(&gap.node);
+    let goes_on = same_node && !matches!(gap.loss, LeaderLoss::Gone | LeaderLoss::GivenBack | LeaderLoss::Unseen);
+    let next = if same_node { "the same node" } else { gap.next.as_deref().unwrap_or_default() };
+    Line::of(until, if goes_on { "leads again" } else { "new leader" }, format!("{part} on {next}, after {} without", gap.length))
 }
 
 /// All that is known of each part, for `describe run`; nothing where nothing is.
@@ -96,7 +96,7 @@ fn of_old(old: &OldLeader, out: &mut String) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{LeaderLoss, OldLeader, When, analyse, testing};
+    use crate::analysis::{analyse, testing};
     use crate::stats::Between;
     use crate::timeline::Component;
 

@@ -43,11 +43,13 @@ fn experiment() -> Experiment {
         steady_state: vec![Condition::NodesReady(Quantity::All)],
         steady_state_timeout: seconds(120),
         method: vec![Step::Fault {
+            name: None,
+            meanwhile: Vec::new(),
             fault: Fault::NodeStop { target: NodeSelector::default(), grace: seconds(10) },
             hold: seconds(15),
         }],
         expect: vec![
-            Expectation::Detection { within: Bound::Fixed(seconds(7)) },
+            Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)) },
             Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
             Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
@@ -108,8 +110,12 @@ fn gone_wrong() -> Judged {
     let run = run.event(20_000, Event::SteadyStateMissed { before: false, conditions: vec!["2 of 3 nodes are Ready".into()] });
     let run = run.event(20_100, Event::Note { warning: true, text: "the wall clock was stepped by 1.2s".into() });
     let mut experiment = experiment();
-    experiment.method =
-        vec![Step::Fault { fault: Fault::NodeKill { target: NodeSelector::default() }, hold: Duration::from_secs(6) }];
+    experiment.method = vec![Step::Fault {
+        name: None,
+        fault: Fault::NodeKill { target: NodeSelector::default() },
+        hold: Duration::from_secs(6),
+        meanwhile: Vec::new(),
+    }];
     experiment.expect.push(Expectation::EndpointRemoval { service: None, within: Bound::Fixed(Duration::from_secs(5)) });
     Judged::new(run.probe(Prober::new(20, 10, 1, (300, 7000)).file()).probe(control).ended(21_000), experiment)
 }
@@ -396,7 +402,7 @@ fn predicted_bounds_are_judged() {
     let mut experiment = experiment();
     let within = Bound::Predicted;
     experiment.expect = vec![
-        Expectation::Detection { within },
+        Expectation::Detection { of: None, after: None, within },
         Expectation::EndpointRemoval { service: None, within },
         Expectation::ErrorWindow { probe: "web".into(), at_most: Some(within), at_least: None },
         Expectation::Recovery { within },

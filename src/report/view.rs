@@ -105,6 +105,9 @@ impl<'a> View<'a> {
             }
             None => probe.target.clone(),
         };
+        if probe.is_canary() {
+            return format!("{}: {asked}; asked of the API every {}, given up after {}", probe.name, probe.interval, probe.timeout);
+        }
         let rate = 1e9 / probe.interval.as_nanos().max(1) as f64;
         let rate = if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
         let reused = if probe.reused { ", connections reused" } else { "" };

@@ -95,14 +95,14 @@ impl Phases {
         connected.saturating_add(self.first_byte_us).saturating_add(self.body_us)
     }
 
-    /// The time of one phase, to be written. `Send` and `FirstByte` are one.
+    /// The time of one phase, to be written. `Send`, `FirstByte` and a canary's `Accepted` are one, and so is what follows.
     pub fn of_mut(&mut self, phase: Phase) -> &mut u64 {
         match phase {
             Phase::Dns => &mut self.dns_us,
             Phase::Connect => &mut self.connect_us,
             Phase::Tls => &mut self.tls_us,
-            Phase::Send | Phase::FirstByte => &mut self.first_byte_us,
-            Phase::Body => &mut self.body_us,
+            Phase::Send | Phase::FirstByte | Phase::Accepted => &mut self.first_byte_us,
+            Phase::Body | Phase::Bound | Phase::Running | Phase::Observed => &mut self.body_us,
         }
     }
 }

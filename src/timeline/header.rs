@@ -123,7 +123,7 @@ pub enum TuningSource {
 pub struct ProbeHeader {
     /// Its name.
     pub name: String,
-    /// What it asks: `http` or `tcp`.
+    /// What it asks: `http`, `tcp` or `canary`.
     pub protocol: String,
     /// What it asks, for people: `http://web.ns.svc:80/ (10.96.3.4:80)`.
     pub target: String,
@@ -137,4 +137,9 @@ pub struct ProbeHeader {
     pub reused: bool,
     /// A control probe asks something that no fault can touch: where it fails, the prober's machine is sick.
     pub control: bool,
+}
+
+impl ProbeHeader {
+    /// The protocol of a canary: the control plane is asked to do something.
+    pub const CANARY: &'static str = "canary";
 }

@@ -18,6 +18,35 @@ pub enum Phase {
     FirstByte,
     /// Reading the rest of the answer.
     Body,
+    /// Of a canary: waiting for the API server to take what is asked.
+    Accepted,
+    /// Waiting for a new pod to be given a node.
+    Bound,
+    /// Waiting for its node to run it.
+    Running,
+    /// Waiting for a controller to do what is asked.
+    Observed,
+}
+
+impl Phase {
+    /// In the order of their codes.
+    const ALL: [Phase; 10] = [
+        Phase::Dns,
+        Phase::Connect,
+        Phase::Tls,
+        Phase::Send,
+        Phase::FirstByte,
+        Phase::Body,
+        Phase::Accepted,
+        Phase::Bound,
+        Phase::Running,
+        Phase::Observed,
+    ];
+
+    /// Whether what is waited for was accepted before, so that it may still come true.
+    pub fn is_pending(self) -> bool {
+        matches!(self, Phase::Bound | Phase::Running | Phase::Observed)
+    }
 }
 
 /// Why a TLS handshake failed.
@@ -98,6 +127,8 @@ pub enum Outcome {
     NotSent,
     /// Still in flight when the probe was stopped.
     Cut,
+    /// Accepted, and then nobody could see what became of it in time: the API server told nothing. Says nothing of who was to do it.
+    Unseen,
 }
 
 impl Outcome {
@@ -110,7 +141,7 @@ impl Outcome {
     /// Whether the attempt says that the service failed its client. Neither this nor [`Self::is_ok`]: the attempt says nothing.
     #[inline(always)]
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Ok | Outcome::Prober | Outcome::NotSent | Outcome::Cut)
+        !matches!(self, Outcome::Ok | Outcome::Prober | Outcome::NotSent | Outcome::Cut | Outcome::Unseen)
     }
 
     /// The class in one word, as reports list it: `timeout`, `refused`, `status 503`.
@@ -119,6 +150,10 @@ impl Outcome {
             Outcome::Ok => "ok".into(),
             Outcome::Status(code) => format!("status {code}"),
             Outcome::Timeout(Phase::Dns) => "DNS timeout".into(),
+            Outcome::Timeout(Phase::Accepted) => "not accepted".into(),
+            Outcome::Timeout(Phase::Bound) => "not bound".into(),
+            Outcome::Timeout(Phase::Running) => "not running".into(),
+            Outcome::Timeout(Phase::Observed) => "not done".into(),
             Outcome::Timeout(_) => "timeout".into(),
             Outcome::Refused => "refused".into(),
             Outcome::Reset(_) => "reset".into(),
@@ -129,6 +164,7 @@ impl Outcome {
             Outcome::Prober => "prober".into(),
             Outcome::NotSent => "not sent".into(),
             Outcome::Cut => "cut".into(),
+            Outcome::Unseen => "unseen".into(),
         }
     }
 
@@ -154,6 +190,7 @@ impl Outcome {
             Outcome::Prober => 6,
             Outcome::NotSent => 7,
             Outcome::Cut => 8,
+            Outcome::Unseen => 9,
             Outcome::Timeout(phase) => 16 + phase as u16,
             Outcome::Reset(phase) => 32 + phase as u16,
             Outcome::Status(status) => 64 + status,
@@ -162,8 +199,7 @@ impl Outcome {
 
     /// The outcome of a code; `None` for a code that this version does not know.
     pub fn from_code(code: u16) -> Option<Self> {
-        const PHASES: [Phase; 6] = [Phase::Dns, Phase::Connect, Phase::Tls, Phase::Send, Phase::FirstByte, Phase::Body];
-        const PLAIN: [Outcome; 9] = [
+        const PLAIN: [Outcome; 10] = [
             Outcome::Ok,
             Outcome::Refused,
             Outcome::Unreachable,
@@ -173,12 +209,13 @@ impl Outcome {
             Outcome::Prober,
             Outcome::NotSent,
             Outcome::Cut,
+            Outcome::Unseen,
         ];
         match code {
-            0..=8 => PLAIN.get(code as usize).copied(),
-            16..=21 => Some(Outcome::Timeout(PHASES[code as usize - 16])),
+            0..=9 => PLAIN.get(code as usize).copied(),
+            16..=25 => Some(Outcome::Timeout(Phase::ALL[code as usize - 16])),
             49..=55 => Some(Outcome::Tls(TlsCause::ALL[code as usize - 48])),
-            32..=37 => Some(Outcome::Reset(PHASES[code as usize - 32])),
+            32..=41 => Some(Outcome::Reset(Phase::ALL[code as usize - 32])),
             64.. => Some(Outcome::Status(code - 64)),
             _ => None,
         }
@@ -199,6 +236,10 @@ mod tests {
         for outcome in [Outcome::Ok, Outcome::Status(599), Outcome::Timeout(Phase::Body), Outcome::Reset(Phase::Send)] {
             assert_eq!(Outcome::from_code(outcome.code()), Some(outcome));
         }
+        for phase in Phase::ALL {
+            assert_eq!(Outcome::from_code(Outcome::Timeout(phase).code()), Some(Outcome::Timeout(phase)));
+            assert_eq!(Outcome::from_code(Outcome::Reset(phase).code()), Some(Outcome::Reset(phase)));
+        }
         for cause in TlsCause::ALL {
             assert_eq!(Outcome::from_code(Outcome::Tls(cause).code()), Some(Outcome::Tls(cause)));
         }
@@ -207,6 +248,7 @@ mod tests {
     #[test]
     fn an_attempt_of_the_prober_proves_nothing() {
         assert!(!Outcome::NotSent.is_failure() && !Outcome::NotSent.is_ok());
-        assert!(Outcome::Timeout(Phase::Connect).is_failure());
+        assert!(!Outcome::Unseen.is_failure() && !Outcome::Unseen.is_ok());
+        assert!(Outcome::Timeout(Phase::Connect).is_failure() && Outcome::Timeout(Phase::Bound).is_failure());
     }
 }

@@ -179,6 +179,9 @@ pub enum Event {
     Fault {
         /// The fault's number in the method, from 0.
         step: u32,
+        /// Its step's name. The records of an undo after an early end have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// Its kind, as in the experiment: `nodeStop`.
         fault: String,
         /// The node, or other target, that it hits.
@@ -321,6 +324,28 @@ pub enum Event {
         time: Option<jiff::Timestamp>,
         /// Baseline or change.
         change: Change,
+    },
+    /// A Deployment of a canary: what is asked of it, and how far its controller has come.
+    Deployment {
+        /// Its name.
+        deployment: String,
+        /// Baseline or change.
+        change: Change,
+        /// Counts the changes of what is asked.
+        generation: i64,
+        /// The last of them that its controller has seen.
+        observed: i64,
+        /// So many pods are asked for.
+        wanted: i32,
+        /// So many there are.
+        replicas: i32,
+    },
+    /// An attempt of a canary that had timed out came true after all.
+    CameTrue {
+        /// The probe.
+        probe: String,
+        /// The attempt's slot.
+        slot: u64,
     },
     /// The run was interrupted.
     Interrupted {

@@ -64,7 +64,7 @@ pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
         return Some(format!("the attempts of {} are cut off", probe.name));
     }
     let reach = probe.asked.map(|asked| asked.latest);
-    let last_undo = found.faults.last().and_then(|fault| fault.undo_requested);
+    let last_undo = found.last_undo_requested();
     let short = matches!((reach, last_undo), (Some(reach), Some(undo)) if reach + probe.timeout + probe.interval < undo);
     short.then(|| format!("{} stopped asking before the undo", probe.name))
 }

@@ -147,7 +147,7 @@ mod tests {
         let phases = [(0, FaultPhase::Requested), (200, FaultPhase::Confirmed), (40_000, FaultPhase::UndoRequested)];
         let fault = |phase| {
             let (fault, target, detail) = ("componentPause".into(), WORKER.into(), String::new());
-            Event::Fault { step: 0, fault, target, component: Some(COMPONENT), phase, detail }
+            Event::Fault { step: 0, name: None, fault, target, component: Some(COMPONENT), phase, detail }
         };
         let run = phases.into_iter().fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
         process(lease(run, -500, WORKER, 1), 200, 1, Stopped)

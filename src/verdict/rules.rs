@@ -103,7 +103,11 @@ fn words(expectation: &Expectation) -> (String, String) {
     };
     let within = |bound: &Bound| format!("within {}", length(bound));
     match expectation {
-        Expectation::Detection { within: bound } => ("detection".into(), within(bound)),
+        Expectation::Detection { of, after, within: bound } => {
+            let of = of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
+            let after = after.as_ref().map_or(String::new(), |after| format!(" after the undo of {after}"));
+            (format!("detection{of}"), format!("{}{after}", within(bound)))
+        }
         Expectation::EndpointRemoval { service: Some(service), within: bound } => {
             (format!("endpoints of {service} removed"), within(bound))
         }
@@ -137,9 +141,7 @@ fn percent(share: f64) -> String {
 fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
     let found = run.found;
     match expectation {
-        Expectation::Detection { within } => {
-            run.each_fault(*within, Quantity::Detection, |fault, limit| detection(found, fault, limit))
-        }
+        Expectation::Detection { of, after, within } => detection_of(run, of.as_deref(), after.as_deref(), *within),
         Expectation::EndpointRemoval { service, within } => {
             let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
             match service.clone().or_else(first) {
@@ -167,7 +169,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
         Expectation::NoSuccess { probe } => super::of_probes::no_success(found, probe),
         Expectation::Recovery { within } => {
-            let last = found.faults.last().map_or(0, |fault| fault.step);
+            let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
         }
     }
@@ -210,6 +212,59 @@ fn detection(found: &Findings, fault: &FaultFinding, bound: Seconds) -> Finding 
     }
 }
 
+/// Of the step that is named; else of each fault on a node as a whole, where there is one.
+fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, within: Bound) -> Finding {
+    let found = run.found;
+    let whole = found.faults.iter().any(|fault| fault.component.is_none());
+    let meant = |fault: &&FaultFinding| match of {
+        Some(name) => fault.name.as_deref() == Some(name),
+        None => !whole || fault.component.is_none(),
+    };
+    let judge = |fault: &FaultFinding| {
+        let judge = |limit| match after {
+            None => detection(found, fault, limit),
+            Some(name) => detection_after(found, fault, name, limit),
+        };
+        run.judged(within, Quantity::Detection, fault.step, judge)
+    };
+    let judged = found.faults.iter().filter(meant).map(judge).max_by_key(|finding| finding.outcome);
+    judged.unwrap_or_else(|| Finding::unknown(format!("{} was not carried out", of.unwrap_or("the fault"))))
+}
+
+/// A detection that needs another fault's undo first, counted from that one's confirmation.
+fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
+    let others = || found.faults.iter().filter(|other| other.name.as_deref() == Some(name));
+    let requested = others().map(|other| other.undo_requested).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let undone = others().map(|other| other.undone).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let (Some(requested), Some(undone)) = (requested, undone) else {
+        return Finding::unknown(format!("the undo of {name} was not confirmed"));
+    };
+    let Some(detected) = &fault.node.detected else {
+        return missing_since(found, fault, undone, bound);
+    };
+    // The object's own time (whole seconds, cut) tells how long it had been so when a blind watch saw it.
+    let earliest = detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
+    if detected.at.latest < requested {
+        let early = Finding::failed(format!("it was noticed before the undo of {name} was requested"));
+        return Finding { measured: Some(format!("{} before it", requested - detected.at.latest)), ..early };
+    }
+    let length = Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
+    let finding = Finding::bounded(length, bound, format!("{length:.3}"));
+    let unclear = earliest < requested;
+    finding.doubted(unclear.then(|| format!("a blind watch can't tell whether it was noticed before the undo of {name}")))
+}
+
+fn missing_since(found: &Findings, fault: &FaultFinding, since: Seconds, bound: Seconds) -> Finding {
+    let Some(until) = fault.undo_requested else { return Finding::unknown("not noticed, and the fault has no undo") };
+    let blind =
+        found.warnings.iter().any(|warning| matches!(warning, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    match until - since {
+        _ if blind => Finding::unknown("not noticed, but the watch was blind to the end"),
+        left if left < bound => Finding::unknown(format!("not noticed in the {} that were left of the fault", left.or_zero())),
+        left => Finding::failed(format!("not noticed in the {left} that were left of the fault")),
+    }
+}
+
 fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
     let service: Option<&ServiceFinding> = fault.services.iter().find(|service| service.service == name);
     match service {
@@ -223,7 +278,7 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
 }
 
 fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bound: Seconds) -> Finding {
-    let Some(window) = probe.window(Period::Fault { step: fault.step }) else {
+    let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
         let none = Finding { outcome: Outcome::Pass, measured: Some("none seen".into()), why: None, predicted: None };
         return none.doubted_pass(doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)));
     };
@@ -270,8 +325,7 @@ fn recovery(found: &Findings, bound: Seconds) -> Finding {
     if let Some(took) = found.recovery {
         return Finding::bounded(took, bound, took.to_string());
     }
-    let undone = found.faults.last().and_then(|fault| fault.undone);
-    match (undone, &found.steady_after) {
+    match (found.last_undone(), &found.steady_after) {
         (None, _) => Finding::unknown("the undo was not confirmed"),
         (_, None) => Finding::unknown("the run did not wait for the steady state"),
         (_, Some(steady)) if steady.held_since.is_some() => {

@@ -19,7 +19,7 @@ fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
 }
 
 fn detection(within: u64) -> Expectation {
-    Expectation::Detection { within: Bound::Fixed(ms(within)) }
+    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)) }
 }
 
 fn window(at_most: u64) -> Expectation {

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
 use super::book::Watched;
+use crate::cluster::CANARY_PREFIX;
 use crate::timeline::{Change, Event};
 
 pub(super) struct Events;
@@ -44,6 +45,10 @@ impl Watched for Events {
     fn event(row: &Row, change: Change) -> Option<Event> {
         // Kubernetes forgets events after an hour. That is no news.
         if change == Change::Deleted {
+            return None;
+        }
+        // A canary's attempts tell what became of its pods.
+        if row.regarding.contains(CANARY_PREFIX) {
             return None;
         }
         let Row { kind, reason, regarding, message, time, count: _ } = row.clone();

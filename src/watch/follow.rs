@@ -31,6 +31,8 @@ const PAGE: u32 = 500;
 const EARLY: Duration = Duration::from_millis(500);
 /// What arrives so soon after a stream was opened may have happened between it and the one before.
 const BACKLOG: Duration = Duration::from_millis(50);
+/// A server that went silent is noticed after so long, at most: a stream's whole time, and the opening of the next.
+pub const SILENCE: Duration = Duration::from_millis(5500);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,6 +50,7 @@ pub(super) enum Ended {
 pub(super) struct Follow {
     name: &'static str,
     fields: Option<&'static str>,
+    labels: Option<String>,
     out: UnboundedSender<Record>,
     started: watch::Sender<BTreeSet<&'static str>>,
 }
@@ -80,12 +83,17 @@ enum Stream {
 
 impl Follow {
     pub(super) fn new(name: &'static str, out: UnboundedSender<Record>, started: watch::Sender<BTreeSet<&'static str>>) -> Self {
-        Self { name, fields: None, out, started }
+        Self { name, fields: None, labels: None, out, started }
     }
 
     /// Follows only objects of which these fields are so.
     pub(super) fn fields(self, fields: &'static str) -> Self {
         Self { fields: Some(fields), ..self }
+    }
+
+    /// Follows only objects whose labels are so.
+    pub(super) fn labels(self, labels: String) -> Self {
+        Self { labels: Some(labels), ..self }
     }
 
     /// Whether somebody received it.
@@ -145,6 +153,7 @@ impl Follow {
     {
         let mut params = ListParams::default().limit(PAGE);
         params.field_selector = self.fields.map(str::to_owned);
+        params.label_selector.clone_from(&self.labels);
         let mut all = Vec::new();
         loop {
             let page = timeout(LIST_TIMEOUT, api.list(&params)).await.map_err(|_| silent("list", LIST_TIMEOUT))??;
@@ -174,6 +183,7 @@ impl Follow {
     async fn stream_on<W: Watched>(&self, api: &Api<W::Object>, book: &mut Book<W>, place: &mut Place) -> Stream {
         let mut params = WatchParams::default().timeout(STREAM.as_secs() as u32);
         params.field_selector = self.fields.map(str::to_owned);
+        params.label_selector.clone_from(&self.labels);
         loop {
             match self.stream(api, &params, book, place).await {
                 Stream::Done => {}

@@ -4,6 +4,8 @@
 //! own time beside it. A watch that can't follow says so at once, and what it finds afterwards happened inside the gap.
 
 mod book;
+mod canary;
+mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod event;
@@ -21,8 +23,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::Cluster;
+use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::{Event, Record};
+pub use canary::{Canaries, of_canary};
+pub use follow::SILENCE;
 use follow::{Ended, Follow};
 
 /// The watches of a run. Dropping them ends them all.
@@ -51,7 +55,8 @@ impl Watches {
     }
 }
 
-/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and events of the run's namespace.
+/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and events of the run's namespace (of
+/// canaries' pods they say nothing: those tell the canary's own watch).
 /// They go on, whatever happens to the API server, until they are stopped or nobody receives.
 pub fn start(cluster: &Cluster, namespace: &str, out: UnboundedSender<Record>) -> Watches {
     let client = cluster.client();
@@ -62,7 +67,8 @@ pub fn start(cluster: &Cluster, namespace: &str, out: UnboundedSender<Record>) -
     tasks.spawn(run::<lease::Leases>(follow("node leases"), Api::namespaced(client.clone(), "kube-node-lease")));
     tasks.spawn(run::<lease::Leases>(follow("leader leases"), Api::namespaced(client.clone(), "kube-system")));
     tasks.spawn(endpoints_of(follow("endpoints"), cluster.clone(), namespace.to_owned()));
-    tasks.spawn(run::<pod::Pods>(follow("pods"), Api::namespaced(client.clone(), namespace)));
+    let workload = follow("pods").labels(format!("!{CANARY_LABEL}"));
+    tasks.spawn(run::<pod::Pods>(workload, Api::namespaced(client.clone(), namespace)));
     tasks.spawn(run::<event::Events>(follow("events"), Api::namespaced(client.clone(), namespace)));
     let of_nodes = follow("node events").fields("involvedObject.kind=Node");
     tasks.spawn(run::<event::Events>(of_nodes, Api::namespaced(client, "default")));

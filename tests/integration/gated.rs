@@ -109,6 +109,7 @@ pub fn timeline(found: &Found, outages: &[Outage], back_ends: usize, named: bool
         Event::Endpoint { service: "web".into(), change: Change::Baseline, endpoint }
     };
     let fault = |step: usize, phase| Event::Fault {
+        name: None,
         step: step as u32,
         fault: "nodeKill".into(),
         target: "node-0".into(),

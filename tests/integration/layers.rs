@@ -6,6 +6,7 @@ use std::path::Path;
 const EVERYTHING: &[&str] = &[
     "agent",
     "analysis",
+    "canary",
     "cli",
     "cluster",
     "docker",
@@ -44,8 +45,13 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("observe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),
         ("agent", &["probe", "observe", "docker", "timeline"]),
+        // It asks through the cluster, sees through a watch, and tells what probers tell.
+        ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
         ("embedded", &["model", "stats", "timeline"]),
-        ("engine", &["agent", "cluster", "docker", "embedded", "experiment", "fault", "probe", "stats", "timeline", "watch"]),
+        (
+            "engine",
+            &["agent", "canary", "cluster", "docker", "embedded", "experiment", "fault", "probe", "stats", "timeline", "watch"],
+        ),
         ("cli", EVERYTHING),
     ])
 }

@@ -112,6 +112,7 @@ fn a_frozen_leader_that_thaws_too_late_lives_on_beside_its_successor() {
     // One that ended between two looks ran for less than that.
     let thaw = Event::Fault {
         step: 0,
+        name: None,
         fault: "componentPause".into(),
         target: "a".into(),
         component: Some(KEEPER),
@@ -149,7 +150,7 @@ fn what_a_blind_watch_did_not_see_has_not_expired() {
 fn a_node_that_dies_takes_its_leader_with_it() {
     let fault = |run: Run, ms, phase| {
         let (fault, target, detail) = ("nodeKill".into(), "a".into(), String::new());
-        run.event(ms, Event::Fault { step: 0, fault, target, component: None, phase, detail })
+        run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail })
     };
     let run = fault(fault(led(), 1000, FaultPhase::Requested), 1400, FaultPhase::Confirmed);
     let die = Event::Docker { container: "a".into(), action: "die".into(), engine_time: None };

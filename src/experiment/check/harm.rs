@@ -2,18 +2,15 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Expectation, Fault, From, Step, Target};
+use crate::experiment::schema::{Count, Expectation, Fault, From, Step};
 use crate::timeline::NodeRole;
 
 pub fn check(check: &Check) {
     something_happens(check);
     something_is_measured(check);
-    for (index, step) in known(&check.draft.method) {
-        if let Step::Fault { fault, .. } = step {
-            let place = format!("spec.method[{index}].fault.{}", fault.kind());
-            blast_radius(check, &place, fault);
-            probes_live_on(check, &place, fault);
-        }
+    for (_, fault, place) in check.faults() {
+        blast_radius(check, &place, fault);
+        probes_live_on(check, &place, fault);
     }
     // Beside an unknown Service it would only repeat that error.
     if !check.cx.has_errors() {
@@ -64,11 +61,23 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
             check.tell(check.error(&place, "the load balancer has no kubelet"));
             return;
         }
+        Some(NodeRole::ExternalLoadBalancer) if !radius.load_balancer => {
+            let problem = check.error(&place, "this harms the load balancer, and the blast radius does not allow it");
+            check.tell(problem.hint("`blastRadius: {loadBalancer: true}` does"));
+            return;
+        }
         _ => return,
+    };
+    let count = match fault.target().count {
+        Count::Exactly(count) => count,
+        Count::All => 1,
     };
     if allowed == 0 {
         let problem = check.error(&place, format!("this harms {what}, and the blast radius allows none"));
-        check.tell(problem.hint(format!("`blastRadius: {{{field}: 1}}` allows one")));
+        check.tell(problem.hint(format!("`blastRadius: {{{field}: {count}}}` allows {}", if count == 1 { "one" } else { "them" })));
+    } else if count > allowed {
+        let problem = check.error(&place, format!("this harms {count} at once, and the blast radius allows {allowed}"));
+        check.tell(problem.hint(format!("`blastRadius: {{{field}: {count}}}` allows them")));
     }
 }
 
@@ -89,16 +98,11 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
 
 /// An expectation on a probe of one Service says nothing where all faults are aimed at the back ends of others.
 fn probes_are_hit(check: &Check) {
-    let aimed: Option<Vec<&str>> = check
-        .draft
-        .method
-        .iter()
-        .filter_map(|step| match step {
-            Some(Step::Fault { fault, .. }) => Some(fault.target().most_endpoints_of.as_deref()),
-            Some(Step::Pause { .. }) => None,
-            None => Some(None),
-        })
-        .collect();
+    if check.draft.method.iter().any(Option::is_none) {
+        return;
+    }
+    let faults = check.faults();
+    let aimed: Option<Vec<&str>> = faults.iter().map(|(_, fault, _)| fault.target().most_endpoints_of.as_deref()).collect();
     let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (kind, name) = match expectation {
@@ -106,9 +110,9 @@ fn probes_are_hit(check: &Check) {
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             _ => continue,
         };
-        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).and_then(|(_, probe)| probe.ask.target());
-        if let Some(Target::Service { name: service, .. }) = asked
-            && !aimed.contains(&service.as_str())
+        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).and_then(|(_, probe)| probe.ask.service());
+        if let Some(service) = asked
+            && !aimed.contains(&service)
         {
             let message = format!("the probe `{name}` asks the Service `{service}`, and the faults are aimed at `{}`", aimed[0]);
             check.tell(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));

@@ -4,7 +4,7 @@ use super::Check;
 use crate::experiment::decode::{known, scalar::is_dns_label};
 use crate::experiment::diagnostic::{Diagnostic, Span};
 use crate::experiment::files::ReadFile;
-use crate::experiment::schema::{From, Step};
+use crate::experiment::schema::From;
 use crate::experiment::tree::quoted;
 use crate::timeline::NodeRole;
 
@@ -36,8 +36,7 @@ pub fn check(check: &Check, config: &ReadFile) {
 
 /// kind makes one control plane where the config names no node.
 fn targets_are_there(check: &Check, config: &ReadFile, roles: &[&str]) {
-    for (index, step) in known(&check.draft.method) {
-        let Step::Fault { fault, .. } = step else { continue };
+    for (_, fault, place) in check.faults() {
         let (missing, what) = match fault.target().role {
             Some(NodeRole::Worker) => (!roles.contains(&"worker"), "worker"),
             Some(NodeRole::ExternalLoadBalancer) => (
@@ -47,7 +46,7 @@ fn targets_are_there(check: &Check, config: &ReadFile, roles: &[&str]) {
             _ => (false, ""),
         };
         if missing {
-            let place = format!("spec.method[{index}].fault.{}.target.role", fault.kind());
+            let place = format!("{place}.target.role");
             check.tell(check.error(&place, format!("the cluster of {} has no {what}", config.file.name)));
         }
     }
@@ -60,8 +59,7 @@ fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
         NodeRole::ControlPlane => roles.iter().filter(|known| **known == "control-plane").count() <= 1,
         NodeRole::ExternalLoadBalancer => false,
     };
-    for (index, step) in known(&check.draft.method) {
-        let Step::Fault { fault, .. } = step else { continue };
+    for (_, fault, place) in check.faults() {
         let Some(role) = fault.target().role.filter(|role| fault.takes_node() && only(*role)) else { continue };
         let asks_from = |from: &From| matches!(from, From::Node(selector) if selector.role == Some(role));
         for (number, probe) in known(&check.draft.probes).filter(|(_, probe)| asks_from(&probe.from)) {
@@ -69,7 +67,7 @@ fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
             let message =
                 format!("this harms the only {} of {}, from which the probe `{}` asks", role.name(), config.file.name, probe.name);
             let hint = "ask from a node of another role, or from the host; or add a node to the kind config";
-            let place = format!("spec.method[{index}].fault.{}.target.role", fault.kind());
+            let place = format!("{place}.target.role");
             check.tell(check.error(&place, message).related(check.cx.file(), at, "asked from here").hint(hint));
         }
     }

@@ -3,13 +3,16 @@
 mod claims;
 mod harm;
 mod kind_config;
+mod method;
 mod objects;
 mod references;
 mod timing;
 
-use super::decode::{Draft, fields::Cx};
+use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Span};
 use super::files::Files;
+use super::method::{Numbered, numbered};
+use super::schema::Fault;
 use super::tree::Node;
 
 /// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not told twice.
@@ -17,6 +20,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let check = Check { cx, root, draft };
     let objects = objects::read(cx, &files.workload);
     references::check(&check, files, &objects);
+    method::check(&check);
     claims::check(&check);
     harm::check(&check);
     timing::check(&check);
@@ -47,6 +51,20 @@ impl Check<'_, '_> {
 
     fn tell(&self, diagnostic: Diagnostic) {
         self.cx.tell(diagnostic);
+    }
+}
+
+impl<'a> Check<'a, '_> {
+    /// All steps that could be read, those beside others too.
+    fn steps(&self) -> Vec<Numbered<'a>> {
+        numbered(known(&self.draft.method))
+    }
+
+    /// The faults among them, each with the place of its own fields.
+    fn faults(&self) -> Vec<(Numbered<'a>, &'a Fault, String)> {
+        let place = |step: &Numbered, fault: &Fault| format!("{}.fault.{}", step.place, fault.kind());
+        let fault = |step: Numbered<'a>| step.fault().map(|(fault, _)| (step.clone(), fault, place(&step, fault)));
+        self.steps().into_iter().filter_map(fault).collect()
     }
 }
 

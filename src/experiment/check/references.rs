@@ -7,7 +7,7 @@ use super::objects::Objects;
 use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
-use crate::experiment::schema::{Ask, Condition, Expectation, From, Probe, Step, Target};
+use crate::experiment::schema::{Ask, Condition, Expectation, From, Probe, Target};
 use crate::experiment::suggest;
 
 pub fn check(check: &Check, files: &Files, objects: &Objects) {
@@ -22,11 +22,9 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
             world.service(check, &format!("spec.steadyState[{index}].endpointsReady.service"), service);
         }
     }
-    for (index, step) in known(&check.draft.method) {
-        if let Step::Fault { fault, .. } = step {
-            let place = format!("spec.method[{index}].fault.{}.target.mostEndpointsOf", fault.kind());
-            fault.target().most_endpoints_of.iter().for_each(|service| world.service(check, &place, service));
-        }
+    for (_, fault, place) in check.faults() {
+        let place = format!("{place}.target.mostEndpointsOf");
+        fault.target().most_endpoints_of.iter().for_each(|service| world.service(check, &place, service));
     }
     for (index, expectation) in known(&check.draft.expect) {
         match expectation {

@@ -5,13 +5,19 @@ use std::time::Duration;
 use super::Check;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
+use crate::experiment::schema::{Bound, Cluster, Condition, Expectation};
 
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
 
+/// How many attempts of a canary may be under way at once: each may be a pod.
+const MAX_CANARIES: f64 = 50.0;
+
 /// With fewer attempts a steady state shows little.
 const FEWEST_ATTEMPTS: f64 = 10.0;
+
+/// Each attempt of a canary passes through the whole control plane.
+const FEWEST_CANARIES: f64 = 2.0;
 
 pub fn check(check: &Check) {
     probes(check);
@@ -24,25 +30,28 @@ fn probes(check: &Check) {
     for (index, probe) in known(&check.draft.probes) {
         let place = format!("spec.probes[{index}].timeout");
         let in_flight = probe.rate * probe.timeout.as_secs_f64();
+        if probe.ask.canary().is_some() && in_flight > MAX_CANARIES {
+            let message = format!("up to {in_flight:.0} canaries would be under way at once, {MAX_CANARIES} may be");
+            check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
+            continue;
+        }
         if in_flight > MAX_IN_FLIGHT {
             let message = format!("up to {in_flight:.0} attempts would be under way at once, more than a machine has ports for");
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
-        for (step, hold) in faults(check).filter(|(_, hold)| *hold <= probe.timeout) {
+        for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {
             let message = format!("the timeout is not shorter than a fault ({}): attempts outlive it", written(hold));
-            let at = check.at(&format!("spec.method[{step}].for"));
+            let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
             check.tell(problem.hint("a timeout well below a second shows when errors begin and end"));
         }
     }
 }
 
-fn faults<'a>(check: &Check<'a, '_>) -> impl Iterator<Item = (usize, Duration)> + use<'a> {
-    known(&check.draft.method).filter_map(|(index, step)| match step {
-        Step::Fault { hold, .. } => Some((index, *hold)),
-        Step::Pause { .. } => None,
-    })
+/// Where each fault is, and how long it lasts.
+fn faults(check: &Check) -> Vec<(String, Duration)> {
+    check.steps().into_iter().filter_map(|step| Some((step.place.clone(), step.fault()?.1))).collect()
 }
 
 fn steady_state(check: &Check) {
@@ -55,9 +64,10 @@ fn steady_state(check: &Check) {
             check.tell(check.error(&place, message).hint("raise `steadyStateTimeout`"));
         }
         let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
-        let attempts = probe.map(|(_, probe)| probe.rate * hold.as_secs_f64());
-        if attempts.is_some_and(|attempts| attempts < FEWEST_ATTEMPTS) {
-            let message = format!("fewer than {FEWEST_ATTEMPTS} attempts of `{name}` fall into {}", written(*hold));
+        let Some((_, probe)) = probe else { continue };
+        let fewest = if probe.ask.canary().is_some() { FEWEST_CANARIES } else { FEWEST_ATTEMPTS };
+        if probe.rate * hold.as_secs_f64() < fewest {
+            let message = format!("fewer than {fewest} attempts of `{name}` fall into {}", written(*hold));
             check.tell(check.warning(&place, message).hint("hold it longer, or raise the probe's rate"));
         }
     }
@@ -68,10 +78,10 @@ fn expectations(check: &Check) {
     if check.draft.method.iter().any(Option::is_none) {
         return;
     }
-    let Some((step, longest)) = faults(check).max_by_key(|(_, hold)| *hold) else { return };
+    let Some((step, longest)) = faults(check).into_iter().max_by_key(|(_, hold)| *hold) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (field, bound) = match expectation {
-            Expectation::Detection { within } => ("detection.within", within),
+            Expectation::Detection { after: None, within, .. } => ("detection.within", within),
             Expectation::EndpointRemoval { within, .. } => ("endpointRemoval.within", within),
             Expectation::ErrorWindow { at_most: Some(at_most), .. } => ("errorWindow.atMost", at_most),
             _ => continue,
@@ -79,7 +89,7 @@ fn expectations(check: &Check) {
         let Bound::Fixed(bound) = bound else { continue };
         if *bound > longest {
             let message = format!("the fault is undone after {}, before this bound is reached", written(longest));
-            let at = check.at(&format!("spec.method[{step}].for"));
+            let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&format!("spec.expect[{index}].{field}"), message);
             check.tell(problem.related(check.cx.file(), at, "it lasts so long").hint("let the fault last longer"));
         }
@@ -126,6 +136,14 @@ mod tests {
     fn a_steady_state_needs_some_attempts() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
         assert!(told.contains("17:48: warning: fewer than 10 attempts of `web` fall into 100ms"), "{told}");
+    }
+
+    #[test]
+    fn canaries_are_few_and_each_counts() {
+        let canary = "  - {name: c, canary: scheduling, rate: 5/s, timeout: 11s}\n  steadyState:\n  - probe: {name: c, successRatio: 1.0, for: 300ms}\n";
+        let told = changed("  steadyState:\n", canary);
+        assert!(told.contains("error: up to 55 canaries would be under way at once, 50 may be"), "{told}");
+        assert!(told.contains("warning: fewer than 2 attempts of `c` fall into 300ms"), "{told}");
     }
 
     #[test]

@@ -51,8 +51,10 @@ pub fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
     let max_workers = fields.or("maxWorkers", default.max_workers, count);
     let max_control_planes = fields.or("maxControlPlanes", default.max_control_planes, count);
     let quorum_loss = fields.or("quorumLoss", default.quorum_loss, flag);
+    let load_balancer = fields.or("loadBalancer", default.load_balancer, flag);
     fields.finish();
-    Some(BlastRadius { max_workers: max_workers?, max_control_planes: max_control_planes?, quorum_loss: quorum_loss? })
+    let (max_workers, max_control_planes) = (max_workers?, max_control_planes?);
+    Some(BlastRadius { max_workers, max_control_planes, quorum_loss: quorum_loss?, load_balancer: load_balancer? })
 }
 
 #[cfg(test)]
@@ -81,7 +83,7 @@ mod tests {
     #[test]
     fn the_blast_radius_is_small_by_default() {
         let (found, _) = decoded("{maxControlPlanes: 1}", blast_radius);
-        assert_eq!(found, Some(BlastRadius { max_workers: 1, max_control_planes: 1, quorum_loss: false }));
+        assert_eq!(found, Some(BlastRadius { max_control_planes: 1, ..BlastRadius::default() }));
         assert!(decoded("{maxWorkers: -1}", blast_radius).1.contains("expected a whole number"));
     }
 }

@@ -4,8 +4,25 @@ use std::time::Duration;
 
 /// The longest duration that an experiment may name.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// The lowest and highest rate, in attempts a second.
-pub const RATES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
+/// The rates of ordinary probes.
+pub const RATES: Rates = Rates { least: 1.0, most: 1000.0, said: "1/s to 1000/s are possible", forms: "`50/s` or `3000/m`" };
+/// The rates of canaries: each attempt is work for the whole control plane.
+pub const CANARY_RATES: Rates = Rates { least: 0.01, most: 5.0, said: "a canary takes 0.01/s to 5/s", forms: "`0.5/s` or `3/min`" };
+
+/// Which rates are allowed, in attempts a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    least: f64,
+    most: f64,
+    said: &'static str,
+    forms: &'static str,
+}
+
+impl Rates {
+    fn allow(self, rate: f64) -> bool {
+        (self.least..=self.most).contains(&rate)
+    }
+}
 
 /// Why a text is no duration or rate, and what would have been one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,32 +78,35 @@ fn unit_in_millis(unit: &str) -> Option<f64> {
     })
 }
 
-/// Reads a rate, `50/s` or `3000/m`, as attempts a second. Errors: no unit, another unit, outside of [`RATES`].
+/// Reads a rate of an ordinary probe (see [`rate_of`]).
 pub fn rate(text: &str) -> Result<f64, Misread> {
-    const BOUNDS: &str = "1/s to 1000/s are possible";
+    rate_of(text, RATES)
+}
+
+/// Reads a rate, `50/s` or `3/min`, as attempts a second. Errors: no unit, another unit, one that is not allowed.
+pub fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
     let Some((number, unit)) = text.split_once('/') else {
         return match text.parse::<f64>() {
-            Ok(bare) if RATES.contains(&bare) => {
+            Ok(bare) if rates.allow(bare) => {
                 misread(format!("expected a rate, found `{text}`, which has no unit"), format!("did you mean `{text}/s`?"))
             }
-            Ok(bare) if bare.is_finite() => misread(format!("the rate `{text}` has no unit and is out of range"), BOUNDS),
-            _ => misread(format!("expected a rate, found {}", super::super::tree::quoted(text)), "write it as `50/s`"),
+            Ok(bare) if bare.is_finite() => misread(format!("the rate `{text}` has no unit and is out of range"), rates.said),
+            _ => misread(no_rate(text), format!("write it as {}", rates.forms)),
         };
     };
     let per_second = match (number.trim().parse::<f64>(), unit.trim()) {
         (Ok(number), "s") => number,
-        (Ok(number), "m") => number / 60.0,
-        _ => {
-            return misread(
-                format!("expected a rate, found {}", super::super::tree::quoted(text)),
-                "write it as `50/s` or `3000/m`",
-            );
-        }
+        (Ok(number), "m" | "min") => number / 60.0,
+        _ => return misread(no_rate(text), format!("write it as {}", rates.forms)),
     };
-    if !RATES.contains(&per_second) {
-        return misread(format!("the rate `{text}` is out of range"), BOUNDS);
+    if !rates.allow(per_second) {
+        return misread(format!("the rate `{text}` is out of range"), rates.said);
     }
     Ok(per_second)
+}
+
+fn no_rate(text: &str) -> String {
+    format!("expected a rate, found {}", super::super::tree::quoted(text))
 }
 
 /// Writes a duration as an experiment would have it: `1m30s`, `1.5s`, `200ms`.
@@ -155,6 +175,16 @@ mod tests {
         {
             assert!(rate(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_canary_has_rates_of_its_own() {
+        let canary = |text| rate_of(text, CANARY_RATES);
+        assert_eq!((canary("0.5/s"), canary("3/min"), canary("3/m")), (Ok(0.5), Ok(0.05), Ok(0.05)));
+        for text in ["50/s", "0.5/min", "5.1/s", "0/s"] {
+            assert_eq!(canary(text).unwrap_err().hint, "a canary takes 0.01/s to 5/s", "{text}");
+        }
+        assert_eq!(canary("often").unwrap_err().hint, "write it as `0.5/s` or `3/min`");
     }
 
     proptest! {

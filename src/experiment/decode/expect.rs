@@ -10,7 +10,7 @@ use crate::experiment::tree::Node;
 use crate::timeline::Component;
 
 const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
-    ("detection", |cx, node| Some(Expectation::Detection { within: only_within(cx, node, "`detection`")? })),
+    ("detection", detection),
     ("endpointRemoval", endpoint_removal),
     ("errorWindow", error_window),
     ("failedShare", failed_share),
@@ -38,6 +38,15 @@ fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
     let within = fields.required("within", limit);
     fields.finish();
     within
+}
+
+fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`detection`")?;
+    let of = fields.optional("of", dns_label);
+    let after = fields.optional("after", dns_label);
+    let within = fields.required("within", limit);
+    fields.finish();
+    Some(Expectation::Detection { of: of?, after: after?, within: within? })
 }
 
 /// A duration, or `predicted`.
@@ -130,8 +139,14 @@ mod tests {
     fn each_expectation_is_understood() {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
         let (probe, seven) = (|| "web".to_owned(), Bound::Fixed(Duration::from_secs(7)));
-        assert_eq!(expectation("detection: {within: 7s}"), Expectation::Detection { within: seven });
-        assert_eq!(expectation("detection: {within: predicted}"), Expectation::Detection { within: Bound::Predicted });
+        let detection = |of: Option<&str>, after: Option<&str>, within| Expectation::Detection {
+            of: of.map(str::to_owned),
+            after: after.map(str::to_owned),
+            within,
+        };
+        assert_eq!(expectation("detection: {within: 7s}"), detection(None, None, seven));
+        assert_eq!(expectation("detection: {within: predicted}"), detection(None, None, Bound::Predicted));
+        assert_eq!(expectation("detection: {of: a, after: b, within: 7s}"), detection(Some("a"), Some("b"), seven));
         assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
         assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
         assert_eq!(

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::fields::{Cx, Decode, Fields};
-use super::node::selector;
-use super::scalar::{choice, duration, positive};
+use super::node::target;
+use super::scalar::{choice, dns_label, duration, positive};
 use crate::experiment::schema::{Fault, NodeSelector, Step};
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, NodeRole};
@@ -16,6 +16,7 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 const FAULTS: &[(&str, Decode<Fault>)] = &[
     ("nodeStop", node_stop),
     ("nodeKill", |cx, node| Some(Fault::NodeKill { target: only_target(cx, node, "`nodeKill`")? })),
+    ("nodeReboot", |cx, node| Some(Fault::NodeReboot { target: only_target(cx, node, "`nodeReboot`")? })),
     ("nodePause", |cx, node| Some(Fault::NodePause { target: only_target(cx, node, "`nodePause`")? })),
     ("nodeDisconnect", |cx, node| Some(Fault::NodeDisconnect { target: only_target(cx, node, "`nodeDisconnect`")? })),
     ("kubeletStop", |cx, node| Some(Fault::KubeletStop { target: only_target(cx, node, "`kubeletStop`")? })),
@@ -45,14 +46,23 @@ pub fn step(cx: &Cx, node: &Node) -> Option<Step> {
     let action = fields.one_of(&[("fault", harm), ("pause", rest)]);
     let pauses = node.get("pause").is_some();
     let hold = if pauses { fields.optional("for", positive) } else { fields.required("for", positive).map(Some) };
+    let name = fields.optional("name", dns_label);
+    let meanwhile = fields.or("meanwhile", Vec::new(), meanwhile);
     let for_key = fields.key("for");
+    let idle_key = fields.key("name").or(fields.key("meanwhile"));
     fields.finish();
-    match (action?, hold?) {
-        (Action::Harm(fault), Some(hold)) => Some(Step::Fault { fault, hold }),
-        (Action::Rest(hold), None) => Some(Step::Pause { hold }),
-        (Action::Rest(_), Some(_)) => cx.error_hint(for_key?, "a `pause` has its length itself", "write `pause: 10s`"),
-        (Action::Harm(_), None) => None,
+    let (name, meanwhile) = (name?, meanwhile?);
+    match (action?, hold?, idle_key) {
+        (Action::Harm(fault), Some(hold), _) => Some(Step::Fault { name, fault, hold, meanwhile }),
+        (Action::Rest(_), Some(_), _) => cx.error_hint(for_key?, "a `pause` has its length itself", "write `pause: 10s`"),
+        (Action::Rest(_), None, Some(key)) => cx.error(key, "only a step with a `fault` has a name, or anything done meanwhile"),
+        (Action::Rest(hold), None, None) => Some(Step::Pause { hold }),
+        (Action::Harm(_), None, _) => None,
     }
+}
+
+fn meanwhile(cx: &Cx, node: &Node) -> Option<Vec<Step>> {
+    cx.items(node, step)?.into_iter().collect()
 }
 
 fn harm(cx: &Cx, node: &Node) -> Option<Action> {
@@ -65,7 +75,7 @@ fn rest(cx: &Cx, node: &Node) -> Option<Action> {
 
 fn node_stop(cx: &Cx, node: &Node) -> Option<Fault> {
     let mut fields = Fields::of(cx, node, "`nodeStop`")?;
-    let target = fields.required("target", selector);
+    let target = fields.required("target", target);
     let grace = fields.or("grace", DEFAULT_GRACE, duration);
     fields.finish();
     Some(Fault::NodeStop { target: target?, grace: grace? })
@@ -73,7 +83,7 @@ fn node_stop(cx: &Cx, node: &Node) -> Option<Fault> {
 
 fn only_target(cx: &Cx, node: &Node, what: &'static str) -> Option<NodeSelector> {
     let mut fields = Fields::of(cx, node, what)?;
-    let target = fields.required("target", selector);
+    let target = fields.required("target", target);
     fields.finish();
     target
 }
@@ -82,7 +92,7 @@ fn only_target(cx: &Cx, node: &Node, what: &'static str) -> Option<NodeSelector>
 fn part(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, NodeSelector)> {
     let mut fields = Fields::of(cx, node, what)?;
     let component = fields.required("component", component);
-    let target = fields.required("target", selector);
+    let target = fields.required("target", target);
     fields.finish();
     let mut target = target?;
     target.role.get_or_insert(NodeRole::ControlPlane);
@@ -104,7 +114,7 @@ mod tests {
             let component = if name.starts_with("component") { "component: etcd, " } else { "" };
             let yaml = format!("{{fault: {{{name}: {{{component}target: {{role: control-plane}}}}}}, for: 15s}}");
             let (found, problems) = decoded(&yaml, step);
-            let Some(Step::Fault { fault, hold }) = found else { panic!("{name}: {problems}") };
+            let Some(Step::Fault { fault, hold, .. }) = found else { panic!("{name}: {problems}") };
             assert_eq!((fault.kind(), hold), (*name, Duration::from_secs(15)));
         }
     }
@@ -121,7 +131,8 @@ mod tests {
         let (found, _) = fault("{component: etcd, target: {name: n}}");
         let target = NodeSelector { name: Some("n".into()), role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
         let wanted = Fault::ComponentKill { component: Component::Etcd, target };
-        assert_eq!(found, Some(Step::Fault { fault: wanted, hold: Duration::from_secs(1) }));
+        let step = Step::Fault { name: None, fault: wanted, hold: Duration::from_secs(1), meanwhile: Vec::new() };
+        assert_eq!(found, Some(step));
         assert!(fault("{component: kube-shceduler, target: {name: n}}").1.contains("did you mean `kube-scheduler`?"));
         assert!(fault("{target: {name: n}}").1.contains("`componentKill` needs `component`"));
     }
@@ -130,6 +141,21 @@ mod tests {
     fn a_pause_has_its_own_length() {
         assert_eq!(decoded("pause: 10s", step).0, Some(Step::Pause { hold: Duration::from_secs(10) }));
         assert!(decoded("{pause: 10s, for: 1s}", step).1.contains("has its length itself"));
+    }
+
+    #[test]
+    fn steps_may_be_within_a_step() {
+        let yaml = "{name: away, fault: {nodeKill: {target: {role: worker}}}, for: 40s, meanwhile: [pause: 5s, {name: dies, fault: {nodeReboot: {target: {name: n}}}, for: 50s}]}";
+        let (found, problems) = decoded(yaml, step);
+        assert_eq!(problems, "");
+        let step = found.unwrap();
+        assert_eq!((step.name(), step.size(), step.lasts()), (Some("away"), 3, Duration::from_secs(55)));
+        assert_eq!(step.meanwhile()[1].name(), Some("dies"));
+        let told = decoded("{name: away, pause: 5s}", super::step).1;
+        assert!(told.contains("1:2: error: only a step with a `fault` has a name"), "{told}");
+        let told =
+            decoded("{fault: {nodeKill: {target: {role: worker}}}, for: 1s, meanwhile: [{pause: 1}, {pause: x}]}", super::step).1;
+        assert_eq!(told.lines().count(), 2, "{told}");
     }
 
     #[test]

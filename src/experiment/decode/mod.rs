@@ -1,6 +1,7 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
 
 pub mod asking;
+pub mod canary;
 pub mod claim;
 pub mod cluster;
 pub mod duration;

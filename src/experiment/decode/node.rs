@@ -1,21 +1,69 @@
 //! Which nodes: for targets, and for where a probe asks from.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{choice, dns_label, labels, node_name};
-use crate::experiment::schema::NodeSelector;
+use super::scalar::{at_least_one, choice, dns_label, labels, node_name};
+use crate::experiment::schema::{Count, NodeSelector};
 use crate::experiment::tree::Node;
-use crate::timeline::NodeRole;
+use crate::timeline::{Component, NodeRole};
+
+/// The parts of a control plane of which one leads and the others follow.
+const LED: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Etcd];
 
 /// A selector that names at least one thing.
 pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of(cx, node, "a choice of nodes")?;
+    let selector = common(&mut fields);
+    fields.finish();
+    something(cx, node, selector?)
+}
+
+/// Whom a fault hits: also by who leads, and more than one.
+pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
+    let mut fields = Fields::of(cx, node, "a target")?;
+    let selector = common(&mut fields);
+    let leader = led(cx, node, &mut fields, "leader");
+    let followers = led(cx, node, &mut fields, "followers");
+    let count = fields.or("count", Count::default(), count);
+    fields.finish();
+    let mut selector = NodeSelector { leader: leader?, followers: followers?, ..selector? };
+    if selector.leader.or(selector.followers).is_some() {
+        selector.role.get_or_insert(NodeRole::ControlPlane);
+    }
+    let selector = something(cx, node, selector)?;
+    Some(NodeSelector { count: count?, ..selector })
+}
+
+fn common(fields: &mut Fields) -> Option<NodeSelector> {
     let name = fields.optional("name", node_name);
     let role = fields.optional("role", role);
     let labels = fields.optional("labels", labels);
     let most_endpoints_of = fields.optional("mostEndpointsOf", dns_label);
-    fields.finish();
-    let selector =
-        NodeSelector { name: name?, role: role?, labels: labels?.unwrap_or_default(), most_endpoints_of: most_endpoints_of? };
+    let (name, role, labels) = (name?, role?, labels?.unwrap_or_default());
+    Some(NodeSelector { name, role, labels, most_endpoints_of: most_endpoints_of?, ..NodeSelector::default() })
+}
+
+/// A field that names a part of the control plane. One that is there and names none is not the same as one that is absent.
+fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<Option<Component>> {
+    match node.get(key) {
+        Some(value) if value.is_null() || matches!(value.text(), Some("true" | "yes")) => {
+            fields.optional(key, |_, _| Some(()));
+            which_leader(cx, value)
+        }
+        _ => fields.optional(key, |cx, node| choice(cx, node, "part that leads or follows", &LED.map(|led| (led.name(), led)))),
+    }
+}
+
+fn which_leader<T>(cx: &Cx, node: &Node) -> Option<T> {
+    let hint = "each has its own, often on different nodes: `leader: kube-controller-manager`, `leader: kube-scheduler` or `leader: etcd`; \
+                `kubectl outage run --dry-run` shows who leads now";
+    cx.error_hint(node.key.unwrap_or(node.focus()), "a cluster has three leaders, and this does not say which", hint)
+}
+
+fn count(cx: &Cx, node: &Node) -> Option<Count> {
+    if node.text() == Some("all") { Some(Count::All) } else { at_least_one(cx, node).map(Count::Exactly) }
+}
+
+fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelector> {
     if selector == NodeSelector::default() {
         return cx.error_hint(
             node.focus(),
@@ -27,6 +75,9 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
 }
 
 fn role(cx: &Cx, node: &Node) -> Option<NodeRole> {
+    if node.text() == Some("leader") {
+        return which_leader(cx, node);
+    }
     let roles = [
         ("worker", NodeRole::Worker),
         ("control-plane", NodeRole::ControlPlane),
@@ -45,9 +96,32 @@ mod tests {
         let (found, problems) = decoded("{name: n, role: worker, labels: {a: b}, mostEndpointsOf: web}", selector);
         assert_eq!(problems, "");
         let labels = [("a".to_owned(), "b".to_owned())].into();
-        let wanted =
-            NodeSelector { name: Some("n".into()), role: Some(NodeRole::Worker), labels, most_endpoints_of: Some("web".into()) };
-        assert_eq!(found, Some(wanted));
+        let (name, role, most_endpoints_of) = (Some("n".into()), Some(NodeRole::Worker), Some("web".into()));
+        assert_eq!(found, Some(NodeSelector { name, role, labels, most_endpoints_of, ..NodeSelector::default() }));
+    }
+
+    #[test]
+    fn a_target_may_be_several_nodes() {
+        let count = |yaml: &str| decoded(yaml, target).0.map(|target| target.count);
+        assert_eq!(count("{role: worker}"), Some(Count::Exactly(1)));
+        assert_eq!(count("{role: worker, count: 2}"), Some(Count::Exactly(2)));
+        assert_eq!(count("{role: worker, count: all}"), Some(Count::All));
+        assert_eq!(count("{role: worker, count: 0}"), None);
+        assert!(decoded("{count: all}", target).1.contains("would take any node"));
+        assert!(decoded("{role: worker, count: 2}", selector).1.contains("unknown field `count`"));
+    }
+
+    #[test]
+    fn a_leader_is_that_of_a_part() {
+        let found = decoded("{leader: kube-scheduler}", target).0.unwrap();
+        assert_eq!((found.leader, found.role), (Some(Component::Scheduler), Some(NodeRole::ControlPlane)));
+        assert_eq!(decoded("{followers: etcd, count: all}", target).0.unwrap().followers, Some(Component::Etcd));
+        assert!(decoded("{leader: kube-apiserver}", target).1.contains("is no part that leads or follows"));
+        for bare in ["{leader: }", "{leader: true}", "{role: leader}"] {
+            let told = decoded(bare, target).1;
+            assert!(told.contains("three leaders") && told.contains("`leader: etcd`"), "{bare}: {told}");
+            assert_eq!(told.lines().count(), 1, "{bare}: {told}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::asking;
+use super::canary;
+use super::duration::{RATES, Rates};
 use super::fields::{Cx, Fields};
 use super::node::selector;
 use super::scalar::{choice, dns_label, flag, labels, port, positive, rate, sentence, texts};
@@ -12,24 +14,46 @@ use crate::experiment::schema::{Ask, Connection, From, NodeSelector, Probe, Stat
 use crate::experiment::tree::{Node, Value, quoted};
 use crate::timeline::NodeRole;
 
-const DEFAULT_RATE: f64 = 10.0;
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a probe has that says nothing of it.
+#[derive(Clone, Copy)]
+pub struct Usual {
+    /// Whether it asks from the host; else from a control-plane node.
+    pub host: bool,
+    /// Attempts a second.
+    pub rate: f64,
+    /// Those that it may have.
+    pub rates: Rates,
+    /// The time that an attempt may take.
+    pub timeout: Duration,
+}
+
+impl Usual {
+    fn from(&self) -> From {
+        if self.host { From::Host } else { a_control_plane_node() }
+    }
+}
+
+const USUAL: Usual = Usual { host: false, rate: 10.0, rates: RATES, timeout: Duration::from_secs(1) };
 const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 
 /// One item of `probes`.
 pub fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, node, "a probe")?;
     let name = fields.required("name", dns_label);
-    let ask = fields.one_of(&[("http", http), ("tcp", tcp), ("api", asking::api), ("dns", asking::dns)]);
+    let ask = fields.one_of(&[("http", http), ("tcp", tcp), ("api", asking::api), ("dns", asking::dns), ("canary", canary::ask)]);
     let of_api = matches!(ask, Some(Ask::Api { .. }));
-    let from = fields.or("from", if of_api { From::Host } else { a_control_plane_node() }, from);
+    let usual = if fields.key("canary").is_some() { canary::usual(ask.as_ref()) } else { Usual { host: of_api, ..USUAL } };
+    let from = fields.or("from", usual.from(), from);
     if let (true, Some(From::Node(_) | From::Pod { .. }), Some(key)) = (of_api, &from, fields.key("from")) {
         let hint = "leave `from` out; `server: each` asks every API server at its own address";
         cx.error_hint::<()>(key, "an `api` probe asks from this machine: its credentials stay here", hint);
     }
     let connection = fields.or("connection", Connection::New, connection);
-    let rate = fields.or("rate", DEFAULT_RATE, rate);
-    let timeout = fields.or("timeout", DEFAULT_TIMEOUT, positive);
+    let rate = fields.or("rate", usual.rate, |cx, node| rate(cx, node, usual.rates));
+    let timeout = fields.or("timeout", usual.timeout, positive);
+    if fields.key("canary").is_some() {
+        canary::refuse_place(cx, &fields);
+    }
     fields.finish();
     Some(Probe { name: name?, ask: ask?, from: from?, connection: connection?, rate: rate?, timeout: timeout? })
 }

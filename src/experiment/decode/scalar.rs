@@ -73,10 +73,10 @@ pub fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
     }
 }
 
-/// A rate, in attempts a second.
-pub fn rate(cx: &Cx, node: &Node) -> Option<f64> {
+/// A rate among those that are allowed, in attempts a second.
+pub fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
     let Some(text) = node.text() else { return cx.expected(node, "a rate such as `50/s`") };
-    duration::rate(text).or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(())).ok()
+    duration::rate_of(text, rates).or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(())).ok()
 }
 
 /// A share, 0 to 1.

@@ -1,0 +1,145 @@
+//! What each canary asks for, and the signs that it was done.
+
+use crate::cluster::{ClusterError, Perch};
+use crate::experiment::Canary;
+use crate::timeline::{Change, Event, Outcome, Phase};
+use crate::watch::Canaries;
+
+/// The autoscaler is to bring its target back to so many.
+const LEAST: u32 = 2;
+
+/// What a canary does, for people: after `scheduling: `.
+pub fn describe(canary: Canary) -> &'static str {
+    match canary {
+        Canary::Scheduling => "a new pod, until it runs",
+        Canary::Reconciliation => "a Deployment scaled to 0 or 1, until its controllers have done so",
+        Canary::Autoscaling => "an autoscaler's target scaled below its least size, until it is back",
+    }
+}
+
+/// The name of its watch.
+pub fn watch_name(canary: Canary) -> &'static str {
+    match canary {
+        Canary::Scheduling => "canary scheduling",
+        Canary::Reconciliation => "canary reconciliation",
+        Canary::Autoscaling => "canary autoscaling",
+    }
+}
+
+/// What a watch showed of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// What it asked for is there, and waits for this.
+    WaitsFor(u64, Phase),
+    /// It came true.
+    True(u64),
+    /// All changes up to this one are done.
+    UpTo(i64),
+}
+
+/// One canary at its place.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    pub canary: Canary,
+    pub perch: Perch,
+}
+
+impl Deed {
+    /// Makes what is made once.
+    pub async fn prepare(&self) -> Result<(), ClusterError> {
+        match self.canary {
+            Canary::Scheduling => Ok(()),
+            Canary::Reconciliation => self.perch.make_deployment(0).await,
+            Canary::Autoscaling => {
+                self.perch.make_deployment(LEAST).await?;
+                self.perch.make_autoscaler(LEAST).await
+            }
+        }
+    }
+
+    /// What is watched.
+    pub fn objects(&self) -> Canaries {
+        match self.canary {
+            Canary::Scheduling => Canaries::Pods,
+            Canary::Reconciliation | Canary::Autoscaling => Canaries::Deployment,
+        }
+    }
+
+    /// Asks once. Gives the number of the change, where it has one.
+    pub async fn ask(&self, slot: u64) -> Result<Option<i64>, Outcome> {
+        match self.canary {
+            Canary::Scheduling => self.perch.ask_for_pod(slot).await.map(|()| None),
+            Canary::Reconciliation => self.perch.ask_for_size(1 - (slot % 2) as u32, slot).await.map(Some),
+            Canary::Autoscaling => self.perch.ask_for_size(LEAST - 1, slot).await.map(Some),
+        }
+    }
+
+    /// What is waited for when the API server has taken it.
+    pub fn first_phase(&self) -> Phase {
+        match self.canary {
+            Canary::Scheduling => Phase::Bound,
+            Canary::Reconciliation | Canary::Autoscaling => Phase::Observed,
+        }
+    }
+
+    /// What a record of the canary's watch says.
+    pub fn sign(&self, event: &Event) -> Option<Sign> {
+        match event {
+            Event::Pod { pod, node, phase, change, .. } if *change != Change::Deleted => {
+                let slot = self.perch.slot_of(pod)?;
+                let waits_for = if node.is_some() { Phase::Running } else { Phase::Bound };
+                Some(if phase == "Running" { Sign::True(slot) } else { Sign::WaitsFor(slot, waits_for) })
+            }
+            Event::Deployment { generation, observed, wanted, replicas, .. } => match self.canary {
+                Canary::Scheduling => None,
+                // As many as the newest change wants: the older ones are overtaken by it, as Kubernetes' controllers see it.
+                Canary::Reconciliation => (observed == generation && replicas == wanted).then_some(Sign::UpTo(*generation)),
+                // This generation is the autoscaler's own doing: those before it were ours.
+                Canary::Autoscaling => (*wanted >= LEAST as i32).then_some(Sign::UpTo(*generation - 1)),
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deed(canary: Canary) -> Deed {
+        Deed { canary, perch: Perch::of_nothing("p") }
+    }
+
+    fn pod(name: &str, node: Option<&str>, phase: &str) -> Event {
+        Event::Pod { pod: name.into(), change: Change::Changed, node: node.map(str::to_owned), phase: phase.into(), ready: false }
+    }
+
+    fn deployment(generation: i64, observed: i64, wanted: i32, replicas: i32) -> Event {
+        Event::Deployment { deployment: "d".into(), change: Change::Changed, generation, observed, wanted, replicas }
+    }
+
+    #[tokio::test]
+    async fn a_pod_is_bound_and_then_runs() {
+        let deed = deed(Canary::Scheduling);
+        let sign = |node, phase| deed.sign(&pod("outage-canary-p-4", node, phase));
+        assert_eq!(sign(None, "Pending"), Some(Sign::WaitsFor(4, Phase::Bound)));
+        assert_eq!(sign(Some("w"), "Pending"), Some(Sign::WaitsFor(4, Phase::Running)));
+        assert_eq!(sign(Some("w"), "Running"), Some(Sign::True(4)));
+        assert_eq!(deed.sign(&pod("web-4", Some("w"), "Running")), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_done_when_the_pods_are_as_many_as_asked() {
+        let deed = deed(Canary::Reconciliation);
+        assert_eq!(deed.sign(&deployment(5, 4, 1, 0)), None);
+        assert_eq!(deed.sign(&deployment(5, 5, 1, 0)), None);
+        assert_eq!(deed.sign(&deployment(5, 5, 1, 1)), Some(Sign::UpTo(5)));
+    }
+
+    #[tokio::test]
+    async fn the_autoscalers_own_change_ends_those_before() {
+        let deed = deed(Canary::Autoscaling);
+        assert_eq!(deed.sign(&deployment(5, 5, 1, 1)), None);
+        assert_eq!(deed.sign(&deployment(6, 5, 2, 1)), Some(Sign::UpTo(5)));
+    }
+}

@@ -1,0 +1,307 @@
+//! The task that asks at its pace, learns what became of it, and tells.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch as mode;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::book::{Book, End, Told};
+use super::deed::{self, Deed, Sign};
+use crate::agent::AgentMessage;
+use crate::cluster::{Cluster, ClusterError};
+use crate::experiment::Canary;
+use crate::timeline::attempts::AttemptEncoder;
+use crate::timeline::{Event, Moment, Outcome, Phase, ProbeHeader, ProbeSpan, Record};
+use crate::watch::{self, SILENCE, Watches};
+
+/// So many may be alive at once: what has timed out longest is given up for a new one.
+const MOST_ALIVE: usize = 60;
+/// How long the watch may take to deliver its first list.
+const FIRST_LIST: Duration = Duration::from_secs(15);
+/// Between two attempts to take a pod away.
+const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// One canary, resolved.
+#[derive(Clone, Debug)]
+pub struct CanarySpec {
+    /// How reports name it.
+    pub header: ProbeHeader,
+    /// What it asks for.
+    pub canary: Canary,
+    /// Where: the run's namespace.
+    pub namespace: String,
+    /// Nanoseconds between two attempts; at least 1.
+    pub interval_ns: u64,
+    /// The time that the whole of an attempt may take.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Asking,
+    /// No more is asked; what is under way is waited for.
+    Finishing,
+    Over,
+}
+
+/// A canary that sings. Dropped, it ends at once.
+#[derive(Debug)]
+pub struct CanaryHandle {
+    mode: mode::Sender<Mode>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl CanaryHandle {
+    /// Asks no more, and waits until the last attempts have their outcomes, and what had timed out has come true: for a timeout and some
+    /// seconds at most.
+    pub async fn finish(&mut self) {
+        self.mode.send_replace(Mode::Finishing);
+        let _ = (&mut self.task).await;
+    }
+
+    /// Ends it. What is under way is recorded as cut.
+    pub async fn stop(mut self) {
+        self.mode.send_replace(Mode::Over);
+        if !self.task.is_finished() {
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
+/// Makes what the canary needs, and begins to ask. `records` is told what the watch says, `out` the attempts. Errors when something
+/// can't be made, and when the watch delivers nothing.
+pub async fn start(
+    cluster: &Cluster,
+    spec: CanarySpec,
+    records: UnboundedSender<Record>,
+    out: UnboundedSender<AgentMessage>,
+) -> Result<CanaryHandle, ClusterError> {
+    let name = spec.header.name.clone();
+    let deed = Deed { canary: spec.canary, perch: cluster.perch(&spec.namespace, &name).await? };
+    deed.prepare().await?;
+    let (said, signs) = mpsc::unbounded_channel();
+    let watch = deed::watch_name(spec.canary);
+    let watches = watch::of_canary(watch, cluster, &spec.namespace, &name, deed.objects(), said);
+    if watches.baseline(FIRST_LIST).await.is_err() {
+        let why = "the API server delivered no list".to_owned();
+        return Err(ClusterError::TooSlow { what: format!("the watch of the {watch} did not begin"), within: FIRST_LIST, why });
+    }
+    let (mode, told) = mode::channel(Mode::Asking);
+    let clock = Clock { instant: Instant::now(), moment: Moment::now() };
+    let span = span(&spec, clock.moment);
+    let _ = out.send(AgentMessage::Started(span.clone()));
+    let task = Task {
+        book: Book::new(spec.timeout, SILENCE),
+        next: 0,
+        finished_by: None,
+        encoder: AttemptEncoder::default(),
+        answers: JoinSet::new(),
+        removals: JoinSet::new(),
+        leaving: BTreeSet::new(),
+        _watches: watches,
+        deed,
+        span,
+        clock,
+        signs,
+        records,
+        out,
+        mode: told,
+    };
+    Ok(CanaryHandle { mode, task: AbortOnDropHandle::new(tokio::spawn(task.work())) })
+}
+
+fn span(spec: &CanarySpec, start: Moment) -> ProbeSpan {
+    ProbeSpan {
+        format: ProbeSpan::FORMAT.into(),
+        probe: spec.header.clone(),
+        start,
+        interval_ns: spec.interval_ns,
+        timeout_ns: spec.timeout.as_nanos() as u64,
+        clock_uncertainty_ns: 0,
+    }
+}
+
+/// The runtime's clock and the timeline's, read together once.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    instant: Instant,
+    moment: Moment,
+}
+
+impl Clock {
+    fn now(&self) -> Moment {
+        self.moment.plus(self.instant.elapsed())
+    }
+
+    fn instant(&self, moment: Moment) -> Instant {
+        self.instant + moment.since(self.moment)
+    }
+}
+
+/// An attempt and the API server's answer to it.
+type Answer = (u64, Result<Option<i64>, Outcome>);
+
+struct Task {
+    deed: Deed,
+    span: ProbeSpan,
+    clock: Clock,
+    book: Book,
+    /// The next slot.
+    next: u64,
+    /// When what may still come true is no longer waited for.
+    finished_by: Option<Instant>,
+    encoder: AttemptEncoder,
+    answers: JoinSet<Answer>,
+    removals: JoinSet<u64>,
+    /// Pods that are being taken away.
+    leaving: BTreeSet<u64>,
+    signs: UnboundedReceiver<Record>,
+    records: UnboundedSender<Record>,
+    out: UnboundedSender<AgentMessage>,
+    mode: mode::Receiver<Mode>,
+    _watches: Watches,
+}
+
+impl Task {
+    async fn work(mut self) {
+        while !self.is_over() {
+            let due = self.clock.instant(self.span.due(self.next));
+            let verdict = self.book.next_verdict().map(|at| self.clock.instant(at));
+            let asks = *self.mode.borrow() == Mode::Asking;
+            tokio::select! {
+                () = sleep_until(due), if asks => self.send(),
+                () = until(verdict) => self.judge(),
+                () = until(self.finished_by) => break,
+                Some(Ok((slot, answer))) = self.answers.join_next() => self.answered(slot, answer),
+                Some(record) = self.signs.recv() => self.learn(record),
+                Some(Ok(slot)) = self.removals.join_next() => drop(self.leaving.remove(&slot)),
+                changed = self.mode.changed() => if changed.is_err() { break } else { self.turn() },
+            }
+        }
+        let cut = self.book.cut(self.clock.now());
+        self.tell(cut);
+        let probes = vec![self.span.probe.name.clone()];
+        let _ = self.out.send(AgentMessage::Ended { probes, error: None });
+    }
+
+    fn is_over(&self) -> bool {
+        match *self.mode.borrow() {
+            Mode::Asking => false,
+            Mode::Finishing => self.book.len() == 0,
+            Mode::Over => true,
+        }
+    }
+
+    fn turn(&mut self) {
+        let timeout = Duration::from_nanos(self.span.timeout_ns);
+        self.finished_by = Some(Instant::now() + timeout + SILENCE + Duration::from_secs(1));
+    }
+
+    /// Sends what is due; what has been overtaken by its successor is not sent any more.
+    fn send(&mut self) {
+        let now = self.clock.now();
+        while self.span.due(self.next) <= now {
+            let slot = self.next;
+            self.next += 1;
+            let room = self.book.len() < MOST_ALIVE || self.give_up_one();
+            if room && self.span.due(self.next) > now {
+                self.ask(slot, now);
+            } else {
+                let end = End { slot, sent: now, accepted: None, done: now, outcome: Outcome::NotSent };
+                self.tell(vec![Told::Ended(end)]);
+            }
+        }
+    }
+
+    fn ask(&mut self, slot: u64, now: Moment) {
+        self.book.sent(slot, now);
+        let (deed, limit) = (self.deed.clone(), Duration::from_nanos(self.span.timeout_ns));
+        self.answers.spawn(async move {
+            let answer = timeout(limit, deed.ask(slot)).await;
+            (slot, answer.unwrap_or(Err(Outcome::Timeout(Phase::Accepted))))
+        });
+    }
+
+    fn give_up_one(&mut self) -> bool {
+        let given_up = self.book.give_up_one();
+        given_up.into_iter().for_each(|slot| self.remove(slot));
+        given_up.is_some()
+    }
+
+    fn answered(&mut self, slot: u64, answer: Result<Option<i64>, Outcome>) {
+        let told = self.book.answered(slot, self.clock.now(), answer, self.deed.first_phase());
+        self.tell(told.into_iter().collect());
+    }
+
+    fn judge(&mut self) {
+        let told = self.book.judge(self.clock.now());
+        self.tell(told);
+    }
+
+    /// Takes in what the watch said. What becomes of single pods is in the attempts; the rest is for the timeline, too.
+    fn learn(&mut self, record: Record) {
+        if let Event::WatchGap { until, .. } = &record.event {
+            self.book.blind(record.since.unwrap_or(record.at), *until);
+        }
+        let at = record.bracket();
+        match self.deed.sign(&record.event) {
+            Some(Sign::WaitsFor(slot, phase)) => self.book.waits_for(slot, at.latest, phase),
+            Some(Sign::True(slot)) => {
+                let told = self.book.came_true(slot, at);
+                self.tell(told);
+                self.remove(slot);
+            }
+            Some(Sign::UpTo(change)) => {
+                let told = self.book.up_to(change, at);
+                self.tell(told);
+            }
+            None => {}
+        }
+        if !matches!(record.event, Event::Pod { .. }) {
+            let _ = self.records.send(record);
+        }
+    }
+
+    fn tell(&mut self, told: Vec<Told>) {
+        let mut records = Vec::new();
+        for told in told {
+            match told {
+                Told::Ended(end) => self.encoder.attempt(&end.attempt(self.span.due(end.slot)), &mut records),
+                Told::Late { slot, at } => {
+                    let event = Event::CameTrue { probe: self.span.probe.name.clone(), slot };
+                    let since = Some(at.earliest).filter(|earliest| *earliest < at.latest);
+                    let _ = self.records.send(Record { at: at.latest, since, event });
+                }
+            }
+        }
+        if !records.is_empty() {
+            let _ = self.out.send(AgentMessage::Attempts { probe: self.span.probe.name.clone(), records });
+        }
+    }
+
+    /// Takes a pod away, sooner or later. What is left goes with the namespace.
+    fn remove(&mut self, slot: u64) {
+        if !self.leaving.insert(slot) {
+            return;
+        }
+        let perch = self.deed.perch.clone();
+        self.removals.spawn(async move {
+            while !perch.remove_pod(slot).await {
+                sleep(REMOVAL_PAUSE).await;
+            }
+            slot
+        });
+    }
+}
+
+/// Waits for a moment that may never come.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

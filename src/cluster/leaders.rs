@@ -1,0 +1,45 @@
+//! Who leads, as the API tells it at this moment.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+
+use super::connect::Cluster;
+use super::error::ClusterError;
+use crate::timeline::Component;
+use crate::timeline::leader::{LEADER_LEASES, node_of};
+
+impl Cluster {
+    /// The node on which each part of the control plane leads that holds a lease for it. (etcd's leader is in no lease.)
+    pub async fn leaders(&self) -> Result<BTreeMap<Component, String>, ClusterError> {
+        let api = Api::<Lease>::namespaced(self.client(), LEADER_LEASES);
+        let leases = self.list_all("look who leads", api, ListParams::default()).await?;
+        Ok(leases.iter().filter_map(leader).collect())
+    }
+}
+
+fn leader(lease: &Lease) -> Option<(Component, String)> {
+    let component = Component::named(&lease.name_any())?;
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
+    Some((component, node_of(holder).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_names_its_leader() {
+        let of = |name: &str, holder: &str| {
+            let lease = json!({"metadata": {"name": name}, "spec": {"holderIdentity": holder}});
+            leader(&serde_json::from_value(lease).unwrap())
+        };
+        assert_eq!(of("kube-scheduler", "cp2_6f2c-11"), Some((Component::Scheduler, "cp2".into())));
+        assert_eq!(of("kube-scheduler", ""), None);
+        assert_eq!(of("something-else", "cp2_6f2c-11"), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Canaries in a run: from the experiment's words to what is started.
+
+use super::trouble::Trouble;
+use crate::canary::{CanarySpec, describe};
+use crate::experiment::{Canary, Experiment, Probe};
+use crate::probe::ProbeSpec;
+use crate::timeline::ProbeHeader;
+
+/// The canaries of an experiment, in a run's namespace.
+pub fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySpec> {
+    experiment.probes.iter().filter_map(|probe| Some(spec(probe, probe.ask.canary()?, namespace))).collect()
+}
+
+fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
+    let header = ProbeHeader {
+        name: probe.name.clone(),
+        protocol: ProbeHeader::CANARY.into(),
+        target: describe(canary).into(),
+        service: None,
+        from: "this machine".into(),
+        from_node: None,
+        reused: false,
+        control: false,
+    };
+    let (namespace, interval_ns) = (namespace.to_owned(), ProbeSpec::interval_of(probe.rate));
+    CanarySpec { header, canary, namespace, interval_ns, timeout: probe.timeout }
+}
+
+/// The embedded cluster has no autoscaler.
+pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
+    let probe = experiment.probes.iter().find(|probe| probe.ask.canary() == Some(Canary::Autoscaling));
+    probe.map_or(Ok(()), |probe| {
+        let text = format!("probe {} is a canary for the autoscaler: the embedded cluster has none", probe.name);
+        Err(Trouble::refused(text).hint("--cluster kind runs the experiment as it is in a kind cluster"))
+    })
+}

@@ -1,0 +1,252 @@
+//! The method: one step after the other, and beside a fault what is done meanwhile. All branches are one task: where one fails, the others
+//! are dropped where they are, and what the ledger has is undone in the reverse order of its making.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, try_join_all};
+
+use super::blast_radius::Harm;
+use super::clock;
+use super::ledger::{Ledger, Obligation};
+use super::live::Live;
+use super::plan::{self, Scene};
+use super::recorder::Recorder;
+use super::rollback;
+use super::run::{DEAD_MAN_MARGIN, FAULT_CALLS, Job, probed_services, stage};
+use super::seed::Seed;
+use super::target::{self, Known, Node};
+use super::trouble::{Trouble, TroubleKind};
+use super::voice::Voice;
+use super::world::World;
+use crate::experiment::{Fault, Step};
+use crate::timeline::{FaultPhase, Moment, NodeRole, Ready};
+
+/// The state in which the method began, and when its last fault was undone.
+pub(super) struct MethodEnd {
+    pub before: Live,
+    pub harmed: Vec<String>,
+    pub at: Moment,
+}
+
+/// The method, carried out.
+pub(super) struct Method<'a, W: World> {
+    pub job: &'a Job<'a>,
+    pub world: &'a W,
+    pub recorder: &'a Recorder,
+    /// Nodes that host a probe.
+    pub hosts: &'a [String],
+    pub nodes: &'a [Node],
+    pub seed: RefCell<Seed>,
+    /// Shared by all branches; borrowed for a moment only.
+    pub ledger: RefCell<&'a mut Ledger>,
+    pub state: RefCell<State<'a>>,
+}
+
+/// What the branches know of one another.
+#[derive(Default)]
+pub(super) struct State<'a> {
+    /// The endpoints before any harm.
+    before: Live,
+    /// The faults that last.
+    active: Vec<(u64, Harm<'a>)>,
+    /// When the last fault on each node was undone.
+    undone: BTreeMap<String, Moment>,
+}
+
+/// One fault on one node, as it is owed.
+struct Debt<'s> {
+    id: u64,
+    obligation: Obligation,
+    voice: Voice<'s>,
+}
+
+impl<'a, W: World> Method<'a, W> {
+    /// Every target with what is known now, so that what must be refused is refused before the first fault.
+    pub fn rehearse(&self) -> Result<(), Trouble> {
+        let seed = self.seed.borrow().clone();
+        plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed).map(drop)
+    }
+
+    pub async fn carry_out(&self) -> Result<MethodEnd, Trouble> {
+        self.state.borrow_mut().before = self.endpoints_now();
+        self.sequence(0, &self.job.experiment.method).await?;
+        let state = self.state.take();
+        let is_node = |name: &String| self.nodes.iter().any(|n| n.name == *name && n.role != NodeRole::ExternalLoadBalancer);
+        let harmed = state.undone.into_keys().filter(is_node).collect();
+        Ok(MethodEnd { before: state.before, harmed, at: clock::now() })
+    }
+
+    fn endpoints_now(&self) -> Live {
+        let mut known = Live::default();
+        known.endpoints.clone_from(&self.recorder.live().endpoints);
+        known
+    }
+
+    /// Steps in their order; `first` is the number of the first.
+    fn sequence(&self, first: u32, steps: &'a [Step]) -> LocalBoxFuture<'_, Result<(), Trouble>> {
+        async move {
+            let mut number = first;
+            for step in steps {
+                match step {
+                    Step::Pause { hold } => tokio::time::sleep(*hold).await,
+                    Step::Fault { name, fault, hold, meanwhile } => {
+                        let debts = self.begin(number, name.as_deref(), fault, *hold).await?;
+                        let confirmed = self.inject(&debts).await?;
+                        let held = self.hold_and_undo(debts, confirmed, *hold);
+                        tokio::try_join!(held, self.sequence(number + 1, meanwhile))?;
+                    }
+                }
+                number += step.size();
+            }
+            Ok(())
+        }
+        .boxed_local()
+    }
+
+    /// Chooses the targets of a fault and writes down what will be owed.
+    async fn begin<'s>(
+        &'s self,
+        step: u32,
+        name: Option<&'s str>,
+        fault: &'a Fault,
+        hold: Duration,
+    ) -> Result<Vec<Debt<'s>>, Trouble> {
+        let nothing_harmed = self.is_unharmed();
+        let begun = async {
+            self.healed().await?;
+            let targets = self.targets(fault)?;
+            let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
+            let debts: Result<Vec<_>, _> = targets.into_iter().map(|node| self.owe(step, name, fault, node, dead_man)).collect();
+            (self.job.arm)(dead_man)?;
+            debts
+        };
+        // Whatever is refused after the first fault is no longer refused before any harm.
+        begun.await.map_err(|trouble| if nothing_harmed { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })
+    }
+
+    fn is_unharmed(&self) -> bool {
+        let state = self.state.borrow();
+        state.active.is_empty() && state.undone.is_empty()
+    }
+
+    /// The engine gives a machine that starts the lowest free address: the undo, in reverse order, is to start that with the lowest first.
+    fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, Trouble> {
+        let active: Vec<Harm> = self.state.borrow().active.iter().map(|(_, harm)| *harm).collect();
+        let scene = Scene { experiment: self.job.experiment, nodes: self.nodes, known: &self.known(), active: &active };
+        let mut targets = scene.targets(fault, &mut self.seed.borrow_mut())?;
+        let address = |node: &&Node| node.address.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
+        targets.sort_by_key(|node| std::cmp::Reverse(address(node)));
+        Ok(targets)
+    }
+
+    fn owe<'s>(
+        &'s self,
+        step: u32,
+        name: Option<&'s str>,
+        fault: &'a Fault,
+        node: &'a Node,
+        dead_man: Duration,
+    ) -> Result<Debt<'s>, Trouble> {
+        let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
+        let id = self.ledger.borrow_mut().owe(self.job.debtor, obligation.clone())?;
+        self.state.borrow_mut().active.push((id, Harm { node, fault }));
+        let (kind, component) = (fault.kind(), fault.component());
+        let voice = Voice { step, name, kind, component, target: &node.name, recorder: self.recorder };
+        Ok(Debt { id, obligation, voice })
+    }
+
+    fn known(&self) -> Known {
+        plan::known(&self.recorder.live(), self.nodes, self.hosts)
+    }
+
+    /// Makes a fault on all its targets at once, and returns when the last was confirmed.
+    async fn inject(&self, debts: &[Debt<'_>]) -> Result<Moment, Trouble> {
+        stage(self.recorder, "fault");
+        let confirmed = try_join_all(debts.iter().map(|debt| self.inject_one(debt))).await?;
+        confirmed.into_iter().max().ok_or_else(|| Trouble::failed("the fault has no target"))
+    }
+
+    async fn inject_one(&self, debt: &Debt<'_>) -> Result<Moment, Trouble> {
+        let mut confirmed = None;
+        let reach = self.reach_of(debt.voice.target);
+        let mut progress = |phase: FaultPhase, detail: String| {
+            if phase == FaultPhase::Confirmed {
+                confirmed = Some(clock::now());
+            }
+            debt.voice.say(phase, if phase == FaultPhase::Requested { reach.clone() } else { detail });
+        };
+        self.world.inject(&debt.obligation, &mut progress).await?;
+        confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", debt.voice.target)))
+    }
+
+    /// The last begun first.
+    async fn hold_and_undo(&self, debts: Vec<Debt<'_>>, confirmed: Moment, hold: Duration) -> Result<(), Trouble> {
+        tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
+        stage(self.recorder, "undo");
+        for debt in debts.iter().rev() {
+            rollback::take_back(&debt.obligation, &debt.voice, self.world).await?;
+            self.ledger.borrow_mut().settle(debt.id)?;
+            let mut state = self.state.borrow_mut();
+            state.active.retain(|(id, _)| *id != debt.id);
+            state.undone.insert(debt.voice.target.to_owned(), clock::now());
+        }
+        if !self.state.borrow().active.is_empty() {
+            stage(self.recorder, "fault");
+        }
+        Ok(())
+    }
+
+    /// Waits until what an earlier step harmed is back: a fault is undone when its node is up, which is a while earlier.
+    async fn healed(&self) -> Result<(), Trouble> {
+        let limit = self.job.experiment.steady_state_timeout;
+        let whole = self.recorder.until(|live| self.not_healed(live).is_empty().then_some(()));
+        tokio::time::timeout(limit, whole).await.map_err(|_| {
+            let missing = self.not_healed(&self.recorder.live()).join(", ");
+            Trouble::failed(format!("{} s after an earlier step: {missing}", limit.as_secs()))
+        })
+    }
+
+    /// What is still waited for. Nobody waits for a node under a fault, nor, while one lasts, for what nobody can see, or can't come back.
+    fn not_healed(&self, live: &Live) -> Vec<String> {
+        let state = self.state.borrow();
+        let lasting = !state.active.is_empty();
+        if lasting && !live.blind.is_empty() {
+            return Vec::new();
+        }
+        let free = |name: &str| !state.active.iter().any(|(_, harm)| harm.node.name == name);
+        let down = |node: &&Node| node.ready && live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
+        let down = self.nodes.iter().filter(down).filter(|node| free(&node.name)).map(|node| format!("{} is not Ready", node.name));
+        let is_node = |name: &str| self.nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer);
+        let unheard = |(name, at): &(&String, &Moment)| live.heard.get(*name).is_none_or(|heard| heard < *at);
+        let silent = state.undone.iter().filter(|(name, _)| free(name) && is_node(name)).filter(unheard);
+        let mut missing: Vec<String> = down.chain(silent.map(|(name, _)| format!("{name} has not been heard of"))).collect();
+        if !lasting && !state.undone.is_empty() {
+            missing.extend(live.blind.keys().map(|watch| format!("the watch of {watch} is blind")));
+            missing.extend(
+                probed_services(self.job.experiment).iter().filter_map(|name| endpoints_missing(name, &state.before, live)),
+            );
+        }
+        missing
+    }
+
+    /// What the fault will hit: the endpoints on the node, by Service.
+    fn reach_of(&self, node: &str) -> String {
+        let live = self.recorder.live();
+        let share = |service: &String| {
+            let endpoints = live.endpoints_of(service);
+            let ready = endpoints.iter().filter(|e| e.ready).count();
+            format!("{} of {ready} endpoints of {service}", target::count_on(&endpoints, node))
+        };
+        probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn endpoints_missing(service: &str, before: &Live, now: &Live) -> Option<String> {
+    let ready = |live: &Live| live.endpoints_of(service).iter().filter(|endpoint| endpoint.ready).count();
+    let (before, now) = (ready(before), ready(now));
+    (now < before).then(|| format!("{now} of {before} endpoints of {service} are ready"))
+}

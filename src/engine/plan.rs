@@ -1,0 +1,152 @@
+//! A method on the nodes of a cluster: which of them a fault hits, and whether it may. All of it is tried before the first fault, with every
+//! fault that could still last when another begins, and each is looked at again when it is due.
+
+use super::blast_radius::{self, Harm};
+use super::live::Live;
+use super::seed::Seed;
+use super::target::{self, Known, Node};
+use super::trouble::Trouble;
+use crate::experiment::{Experiment, Fault, Numbered};
+use crate::timeline::Ready;
+
+/// A fault of a method, and the nodes that it would hit.
+#[derive(Debug)]
+pub struct Planned<'a> {
+    /// Its step.
+    pub step: Numbered<'a>,
+    /// The nodes.
+    pub targets: Vec<&'a Node>,
+}
+
+/// Chooses targets for all faults of a method in the order in which they begin. Refused where there are none, or more than may be harmed
+/// at once.
+pub fn rehearse<'a>(
+    experiment: &'a Experiment,
+    nodes: &'a [Node],
+    known: &Known,
+    mut seed: Seed,
+) -> Result<Vec<Planned<'a>>, Trouble> {
+    let mut planned: Vec<Planned<'a>> = Vec::new();
+    for step in experiment.steps() {
+        let Some((fault, _)) = step.fault() else { continue };
+        let lasting = planned.iter().filter(|earlier| step.during.contains(&earlier.step.number));
+        let active: Vec<Harm> = lasting.flat_map(Planned::harms).collect();
+        let targets = Scene { experiment, nodes, known, active: &active }.targets(fault, &mut seed)?;
+        planned.push(Planned { step, targets });
+    }
+    Ok(planned)
+}
+
+impl<'a> Planned<'a> {
+    fn harms(&self) -> impl Iterator<Item = Harm<'a>> {
+        let fault = self.step.fault().map(|(fault, _)| fault);
+        self.targets.iter().filter_map(move |node| Some(Harm { node, fault: fault? }))
+    }
+}
+
+/// What a fault meets when it begins.
+#[derive(Clone, Copy)]
+pub struct Scene<'s, 'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// The nodes.
+    pub nodes: &'a [Node],
+    /// What is known of them.
+    pub known: &'s Known,
+    /// The faults that last.
+    pub active: &'s [Harm<'a>],
+}
+
+impl<'a> Scene<'_, 'a> {
+    /// The nodes that a fault hits now.
+    pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
+        let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
+        let targets = target::choose(self.nodes, fault.target(), self.known, (hosts, &self.busy(fault)), seed)?;
+        let new = targets.iter().map(|node| Harm { node, fault });
+        let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
+        blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
+        Ok(targets)
+    }
+
+    /// Nodes under a fault with which this one can't share them: only two parts of a control plane are harmed side by side.
+    fn busy(&self, fault: &Fault) -> Vec<String> {
+        let beside = |other: &Fault| matches!((other.component(), fault.component()), (Some(other), Some(this)) if other != this);
+        self.active.iter().filter(|harm| !beside(harm.fault)).map(|harm| harm.node.name.clone()).collect()
+    }
+}
+
+/// What the records so far tell.
+pub fn known(live: &Live, nodes: &[Node], hosts: &[String]) -> Known {
+    let is_down = |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
+    Known {
+        endpoints: live.endpoints.keys().map(|service| (service.clone(), live.endpoints_of(service))).collect(),
+        leaders: live.leaders.clone(),
+        all_leaders: true,
+        hosts: hosts.to_vec(),
+        down: nodes.iter().filter(is_down).map(|node| node.name.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::tests::{cluster, role};
+    use super::*;
+    use crate::experiment::{BlastRadius, Count, NodeSelector, Step};
+    use crate::timeline::{Component, NodeRole};
+
+    fn fault(fault: Fault, meanwhile: Vec<Step>) -> Step {
+        Step::Fault { name: None, fault, hold: std::time::Duration::from_secs(9), meanwhile }
+    }
+
+    fn kill(target: NodeSelector) -> Fault {
+        Fault::NodeKill { target }
+    }
+
+    fn stop(component: Component, count: Count) -> Fault {
+        Fault::ComponentStop { component, target: NodeSelector { count, ..role(NodeRole::ControlPlane) } }
+    }
+
+    /// The targets of each fault, or why not.
+    fn planned(planes: usize, workers: usize, limits: BlastRadius, method: Vec<Step>) -> Result<Vec<Vec<String>>, String> {
+        let experiment = Experiment { method, blast_radius: limits, ..super::super::simulation::experiment() };
+        let nodes = cluster(planes, workers);
+        let planned = rehearse(&experiment, &nodes, &Known::default(), Seed::new(1)).map_err(|trouble| trouble.line())?;
+        Ok(planned.iter().map(|p| p.targets.iter().map(|node| node.name.clone()).collect()).collect())
+    }
+
+    #[test]
+    fn faults_at_once_count_together() {
+        let worker = || kill(role(NodeRole::Worker));
+        let nested = || vec![fault(worker(), vec![fault(worker(), Vec::new())])];
+        let refused = planned(1, 3, BlastRadius::default(), nested()).unwrap_err();
+        assert_eq!(refused, "2 workers would be harmed at once, at most 1 may be");
+        let two = BlastRadius { max_workers: 2, ..BlastRadius::default() };
+        let targets = planned(1, 2, two.clone(), nested()).unwrap();
+        assert_ne!(targets[0], targets[1], "never the same node twice");
+        let refused = planned(1, 1, two, nested()).unwrap_err();
+        assert_eq!(refused, "every node that the target allows is under another fault: w1");
+        let in_turn = vec![fault(worker(), Vec::new()), fault(worker(), Vec::new())];
+        assert!(planned(1, 1, BlastRadius::default(), in_turn).is_ok());
+    }
+
+    #[test]
+    fn parts_of_one_control_plane_may_be_harmed_side_by_side() {
+        let limits = || BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
+        let both = |inner: Fault| vec![fault(stop(Component::Scheduler, Count::All), vec![fault(inner, Vec::new())])];
+        assert!(planned(1, 2, limits(), both(stop(Component::ControllerManager, Count::All))).is_ok());
+        assert!(planned(1, 2, limits(), both(stop(Component::Scheduler, Count::All))).is_err());
+        assert!(planned(1, 2, limits(), both(kill(role(NodeRole::ControlPlane)))).is_err());
+    }
+
+    #[test]
+    fn the_quorum_is_counted_over_all_that_last() {
+        let limits = BlastRadius { max_control_planes: 3, ..BlastRadius::default() };
+        let two = || stop(Component::Etcd, Count::Exactly(2));
+        let refused = planned(3, 1, limits.clone(), vec![fault(two(), Vec::new())]).unwrap_err();
+        assert!(refused.contains("2 of 3 members would be down"), "{refused}");
+        let one = || stop(Component::Etcd, Count::Exactly(1));
+        assert!(planned(3, 1, limits.clone(), vec![fault(one(), vec![fault(one(), Vec::new())])]).is_err());
+        let scheduler = stop(Component::Scheduler, Count::All);
+        assert!(planned(3, 1, limits, vec![fault(one(), vec![fault(scheduler, Vec::new())])]).is_ok());
+    }
+}

@@ -1,0 +1,131 @@
+//! The steps' names, and who speaks of them; steps beside one another.
+
+use std::collections::HashMap;
+
+use super::Check;
+use crate::experiment::decode::known;
+use crate::experiment::schema::{Count, Expectation, Fault};
+use crate::experiment::suggest;
+
+pub fn check(check: &Check) {
+    duplicate_names(check);
+    step_references(check);
+    addresses_are_kept(check);
+    every_leader_is_one(check);
+}
+
+fn duplicate_names(check: &Check) {
+    let mut first = HashMap::new();
+    for step in check.steps() {
+        let Some(name) = step.name() else { continue };
+        let place = format!("{}.name", step.place);
+        if let Some(earlier) = first.insert(name, place.clone()) {
+            let message = format!("there are two steps `{name}`");
+            check.tell(check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here"));
+        }
+    }
+}
+
+/// A step that could not be read may have had the name.
+fn step_references(check: &Check) {
+    if check.draft.method.iter().any(Option::is_none) {
+        return;
+    }
+    let steps = check.steps();
+    let names: Vec<&str> = steps.iter().filter_map(|step| step.name()).collect();
+    for (index, expectation) in known(&check.draft.expect) {
+        let Expectation::Detection { of, after, .. } = expectation else { continue };
+        for (field, name) in [("of", of), ("after", after)] {
+            let Some(name) = name.as_ref().filter(|name| !names.contains(&name.as_str())) else { continue };
+            let problem = check
+                .error(&format!("spec.expect[{index}].detection.{field}"), format!("no step of the method has the name `{name}`"));
+            let hint = suggest::hint(name, &names, "its steps are");
+            check.tell(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
+        }
+    }
+}
+
+/// The engine gives the lowest free address to whatever starts: of two machines that are off at once, the first to start may take the
+/// other's. Those of one step are started in the order of their addresses; those of two steps start when each is due.
+fn addresses_are_kept(check: &Check) {
+    let faults = check.faults();
+    for (step, fault, place) in faults.iter().filter(|(_, fault, _)| fault.frees_address()) {
+        let outer = faults.iter().find(|(outer, fault, _)| step.during.contains(&outer.number) && fault.frees_address());
+        if let Some((outer, ..)) = outer {
+            let message = "two machines would be off at once, and the first to start may be given the other's address";
+            let at = check.at(&format!("{}.fault", outer.place));
+            let problem = check.error(place, message).related(check.cx.file(), at, "off meanwhile");
+            check.tell(problem.hint(format!(
+                "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` harms two by one `{}`",
+                fault.kind()
+            )));
+        }
+    }
+}
+
+fn every_leader_is_one(check: &Check) {
+    for (_, fault, place) in check.faults() {
+        let target = fault.target();
+        if target.leader.is_some() && target.count != Count::default() {
+            check.tell(check.error(&format!("{place}.target.count"), "a part of the control plane has one leader"));
+        }
+        if let (Some(hit), Some(led)) = (fault.component(), target.leader.or(target.followers))
+            && hit != led
+        {
+            let message = format!("this harms {} where {} leads or follows", hit.name(), led.name());
+            check.tell(check.warning(&format!("{place}.component"), message));
+        }
+        if matches!(fault, Fault::NodeReboot { .. }) && target.count == Count::All {
+            check.tell(check.warning(&format!("{place}.target.count"), "all of these nodes would be rebooted at once"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{GOOD, changed, of};
+
+    const STEP: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
+
+    fn method(steps: &str) -> String {
+        of(&GOOD.replace("  method:\n", "  blastRadius: {maxWorkers: 2}\n  method:\n").replace(STEP, steps))
+    }
+
+    #[test]
+    fn steps_are_found_by_their_names() {
+        let one = "  - {name: dies, fault: {nodePause: {target: {role: worker}}}, for: 15s}\n";
+        assert_eq!(method(one), "");
+        let told = method(&format!("{one}{one}"));
+        assert!(told.contains("error: there are two steps `dies`"), "{told}");
+        let told = changed("detection: {within", "detection: {of: dies, within");
+        assert!(told.contains("error: no step of the method has the name `dies` (give the step a `name`)"), "{told}");
+        let named = GOOD.replace(STEP, one).replace("detection: {within", "detection: {of: dise, within");
+        assert!(of(&named).contains("no step of the method has the name `dise` (did you mean `dies`?)"));
+    }
+
+    #[test]
+    fn two_machines_are_not_off_at_once_in_two_steps() {
+        let nested = |outer: &str, inner: &str| {
+            format!(
+                "  - fault: {{{outer}: {{target: {{role: worker}}}}}}\n    for: 40s\n    meanwhile:\n    - {{fault: {{{inner}: {{target: {{role: worker}}}}}}, for: 5s}}\n"
+            )
+        };
+        let told = method(&nested("nodeKill", "nodeReboot"));
+        assert!(told.contains("error: two machines would be off at once"), "{told}");
+        assert_eq!(method(&nested("nodePause", "nodeKill")), "");
+        assert_eq!(method(&nested("nodeStop", "nodeDisconnect")), "");
+    }
+
+    #[test]
+    fn one_leader_is_one_node() {
+        let leader = |count: &str| {
+            GOOD.replace("  method:\n", "  blastRadius: {maxControlPlanes: 2}\n  method:\n").replace(
+                "nodeStop: {target: {role: worker, mostEndpointsOf: web",
+                &format!("componentKill: {{component: etcd, target: {{leader: kube-scheduler{count}"),
+            )
+        };
+        let told = of(&leader(", count: 2"));
+        assert!(told.contains("error: a part of the control plane has one leader"), "{told}");
+        assert!(told.contains("warning: this harms etcd where kube-scheduler leads or follows"), "{told}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The steps of a method with their numbers: a step first, then what is done meanwhile, then the next.
+
+use std::time::Duration;
+
+use super::schema::{Experiment, Fault, Step};
+
+/// A step, and its place in the method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbered<'a> {
+    /// Its number, from 0, over all steps.
+    pub number: u32,
+    /// Where it is in the file: `spec.method[0].meanwhile[1]`.
+    pub place: String,
+    /// The faults during which it begins, by their numbers, outermost first. They may have been undone by then.
+    pub during: Vec<u32>,
+    /// The step.
+    pub step: &'a Step,
+}
+
+impl<'a> Numbered<'a> {
+    /// Its fault, and how long that lasts; `None`: it is a pause.
+    pub fn fault(&self) -> Option<(&'a Fault, Duration)> {
+        match self.step {
+            Step::Fault { fault, hold, .. } => Some((fault, *hold)),
+            Step::Pause { .. } => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> Option<&'a str> {
+        self.step.name()
+    }
+}
+
+impl Step {
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Step::Fault { name, .. } => name.as_deref(),
+            Step::Pause { .. } => None,
+        }
+    }
+
+    /// What is done beside it.
+    pub fn meanwhile(&self) -> &[Step] {
+        match self {
+            Step::Fault { meanwhile, .. } => meanwhile,
+            Step::Pause { .. } => &[],
+        }
+    }
+
+    /// How many steps it is, with those beside it.
+    pub fn size(&self) -> u32 {
+        1 + self.meanwhile().iter().map(Step::size).sum::<u32>()
+    }
+
+    /// How long it takes at least: it ends when the last of what is done beside it has ended.
+    pub fn lasts(&self) -> Duration {
+        match self {
+            Step::Pause { hold } => *hold,
+            Step::Fault { hold, meanwhile, .. } => meanwhile.iter().map(Step::lasts).sum::<Duration>().max(*hold),
+        }
+    }
+}
+
+impl Experiment {
+    /// All steps, in the order in which they begin.
+    pub fn steps(&self) -> Vec<Numbered<'_>> {
+        numbered(self.method.iter().enumerate())
+    }
+}
+
+/// Steps with their places in the method, and those beside them.
+pub fn numbered<'a>(method: impl IntoIterator<Item = (usize, &'a Step)>) -> Vec<Numbered<'a>> {
+    let mut found = Vec::new();
+    for (index, step) in method {
+        add(step, format!("spec.method[{index}]"), &[], &mut found);
+    }
+    found
+}
+
+fn add<'a>(step: &'a Step, place: String, during: &[u32], found: &mut Vec<Numbered<'a>>) {
+    let number = found.len() as u32;
+    found.push(Numbered { number, place: place.clone(), during: during.to_vec(), step });
+    let during = [during, &[number]].concat();
+    for (index, inner) in step.meanwhile().iter().enumerate() {
+        add(inner, format!("{place}.meanwhile[{index}]"), &during, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::NodeSelector;
+
+    fn pause(secs: u64) -> Step {
+        Step::Pause { hold: Duration::from_secs(secs) }
+    }
+
+    fn fault(secs: u64, meanwhile: Vec<Step>) -> Step {
+        let fault = Fault::NodeKill { target: NodeSelector::default() };
+        Step::Fault { name: None, fault, hold: Duration::from_secs(secs), meanwhile }
+    }
+
+    #[test]
+    fn steps_are_numbered_as_they_begin() {
+        let method = [pause(1), fault(40, vec![pause(5), fault(50, vec![pause(1)])]), pause(1)];
+        let found = numbered(method.iter().enumerate());
+        let told: Vec<(u32, &str, &[u32])> = found.iter().map(|s| (s.number, s.place.as_str(), s.during.as_slice())).collect();
+        let wanted: [(u32, &str, &[u32]); 6] = [
+            (0, "spec.method[0]", &[]),
+            (1, "spec.method[1]", &[]),
+            (2, "spec.method[1].meanwhile[0]", &[1]),
+            (3, "spec.method[1].meanwhile[1]", &[1]),
+            (4, "spec.method[1].meanwhile[1].meanwhile[0]", &[1, 3]),
+            (5, "spec.method[2]", &[]),
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(method[1].size(), 4);
+        assert_eq!(method[1].lasts(), Duration::from_secs(55));
+    }
+}

@@ -120,7 +120,13 @@ impl<'a, W: World> Method<'a, W> {
             self.healed().await?;
             let targets = self.targets(fault)?;
             let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
-            let debts: Result<Vec<_>, _> = targets.into_iter().map(|node| self.owe(step, name, fault, node, dead_man)).collect();
+            let plan = |node: &'a Node| Ok((node, self.world.plan_fault(fault, node, step, dead_man)?));
+            let planned = targets.into_iter().map(plan).collect::<Result<Vec<_>, Trouble>>()?;
+            for (_, obligation) in &planned {
+                self.world.vet(obligation).await?;
+            }
+            let owe = |(node, obligation)| self.owe(step, name, Harm { node, fault }, obligation);
+            let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
             (self.job.arm)(dead_man)?;
             debts
         };
@@ -143,17 +149,10 @@ impl<'a, W: World> Method<'a, W> {
         Ok(targets)
     }
 
-    fn owe<'s>(
-        &'s self,
-        step: u32,
-        name: Option<&'s str>,
-        fault: &'a Fault,
-        node: &'a Node,
-        dead_man: Duration,
-    ) -> Result<Debt<'s>, Trouble> {
-        let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
+    fn owe<'s>(&'s self, step: u32, name: Option<&'s str>, harm: Harm<'a>, obligation: Obligation) -> Result<Debt<'s>, Trouble> {
+        let Harm { node, fault } = harm;
         let id = self.ledger.borrow_mut().owe(self.job.debtor, obligation.clone())?;
-        self.state.borrow_mut().active.push((id, Harm { node, fault }));
+        self.state.borrow_mut().active.push((id, harm));
         let (kind, component) = (fault.kind(), fault.component());
         let voice = Voice { step, name, kind, component, target: &node.name, recorder: self.recorder };
         Ok(Debt { id, obligation, voice })

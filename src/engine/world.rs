@@ -51,6 +51,10 @@ pub trait World {
     async fn stop_watching(&mut self);
     /// What a fault will do and how it is undone. Does nothing yet.
     fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble>;
+    /// Refuses a planned fault that could not be undone as the world is now. Nothing is harmed yet.
+    async fn vet(&self, _fault: &Obligation) -> Result<(), Trouble> {
+        Ok(())
+    }
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
     /// Takes an obligation back; ends when that is verified. Idempotent.

@@ -10,6 +10,7 @@ mod layers;
 mod offline;
 mod outages;
 mod program;
+mod suite;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -17,10 +18,19 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests share one cluster and measure time: one after the other.
     arguments.test_threads = Some(1);
-    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), embedded::tests(), kind::tests(), ha::tests()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let tests = [
+        layers(),
+        offline::tests(),
+        agent::tests(),
+        outages::tests(),
+        embedded::tests(),
+        suite::tests(),
+        kind::tests(),
+        ha::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod exec;
 #[cfg(test)]
 pub(crate) mod fake;
+mod network;
 mod power;
 mod upload;
 

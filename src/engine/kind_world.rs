@@ -1,5 +1,6 @@
 //! A kind cluster as a run's world: its nodes are containers, and the probers are inside them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -246,6 +247,15 @@ impl World for KindWorld<'_> {
         self.tenant.inventory().await
     }
 
+    async fn vet(&self, obligation: &Obligation) -> Result<(), Trouble> {
+        match obligation {
+            Obligation::Fault(undo) if undo.harm.frees_address() && undo.target.role != NodeRole::Worker => {
+                keeps_its_address(self.docker(), &undo.target).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Fault(undo) => fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by),
@@ -259,6 +269,26 @@ impl World for KindWorld<'_> {
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         self.tools.fulfil(self.tenant.run, obligation, progress).await
     }
+}
+
+/// The engine gives what starts the lowest free address. A control plane is known by its own: one that would come back with another is
+/// not switched off.
+async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), Trouble> {
+    for (network, addresses) in &target.addresses {
+        let Some(own) = addresses.iter().find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None }) else {
+            continue;
+        };
+        if let Some(free) = docker.free_below(network, own).await.map_err(Trouble::refused_by)? {
+            let node = &target.node;
+            return Err(Trouble::refused(format!("{node} would come back with another address: {free} is free, and it has {own}"))
+                .caused_by("the engine gives the lowest free address to whatever starts")
+                .hint(format!(
+                    "`nodePause` and `nodeDisconnect` keep it; a cluster that is made anew has no gap (`kind delete cluster --name {}`)",
+                    target.cluster
+                )));
+        }
+    }
+    Ok(())
 }
 
 /// A node's processor, by the label that every kubelet sets; empty where it is not known.

@@ -164,7 +164,11 @@ impl<'a, W: World> Method<'a, W> {
             return Ok(planned.into_iter().map(|obligation| (None, obligation)).collect());
         }
         let plan = |node| Ok((Some(Harm { node, fault }), self.world.plan_fault(fault, node, step, dead_man)?));
-        self.targets(fault)?.into_iter().map(plan).collect()
+        let planned = self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, Trouble>>()?;
+        for (_, obligation) in &planned {
+            self.world.vet(obligation).await?;
+        }
+        Ok(planned)
     }
 
     /// While the API is away, what was found in the rehearsal is what there is.

@@ -52,6 +52,10 @@ pub trait World {
     async fn stop_watching(&mut self);
     /// What a fault will do and how it is undone. Does nothing yet.
     fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble>;
+    /// Refuses a planned fault that could not be undone as the world is now. Nothing is harmed yet.
+    async fn vet(&self, _fault: &Obligation) -> Result<(), Trouble> {
+        Ok(())
+    }
     /// The same for a fault that hits objects of a namespace: one for each of them. Looks which they are. Refused where nothing, or not
     /// enough, is there.
     async fn plan_object_fault(

@@ -178,6 +178,11 @@ impl Harm {
         }
     }
 
+    /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
+    pub fn frees_address(&self) -> bool {
+        matches!(self, Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot)
+    }
+
     /// The part of the control plane that it hits; `None`: the node itself.
     pub fn component(&self) -> Option<Component> {
         match self {

@@ -25,6 +25,11 @@ pub fn tests() -> Vec<Trial> {
         ("component_kill", || scheduler("componentKill")),
         ("component_pause", || scheduler("componentPause")),
         ("api_server_down", api_server_down),
+        ("worker_reboot", worker_reboot),
+        ("control_plane_down", control_plane_down),
+        ("a_worker_dies_while_the_control_plane_is_away", a_worker_dies_while_the_control_plane_is_away),
+        ("sigint_while_two_faults_last", sigint_while_two_faults_last),
+        ("sigkill_while_two_faults_last", || killed("worker-down-while-control-plane-down", "nodeKill confirmed")),
         ("from_pod_by_name", from_pod_by_name),
         ("a_second_run_is_refused", a_second_run_is_refused),
         ("sigint_during_the_stop", || interrupted("INT", "nodeStop requested")),
@@ -44,6 +49,11 @@ pub fn tests() -> Vec<Trial> {
         // The last one: it deletes the cluster.
         ("a_cluster_that_is_deleted_under_the_run", a_cluster_that_is_deleted_under_the_run),
     ];
+    trials("kind", tests)
+}
+
+/// Tests that need a cluster.
+pub fn trials(topic: &'static str, tests: &[(&'static str, fn())]) -> Vec<Trial> {
     let missing = missing();
     let required = std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some();
     if let Some(why) = &missing {
@@ -58,7 +68,7 @@ pub fn tests() -> Vec<Trial> {
                 Ok(())
             }
         };
-        Trial::test(format!("kind::{name}"), run).with_ignored_flag(!required && self::missing().is_some())
+        Trial::test(format!("{topic}::{name}"), run).with_ignored_flag(!required && self::missing().is_some())
     };
     tests.iter().map(trial).collect()
 }
@@ -133,7 +143,7 @@ cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>/tmp/left
 grep -E '[.]outage-agent|outage-[0-9]{8}-' /tmp/left || true
 rm /tmp/left; echo looked";
 
-fn docker(arguments: &[&str]) -> String {
+pub fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -212,6 +222,56 @@ fn api_server_down() {
     assert_eq!(failed("web"), 0, "{report:#}");
     assert!(failed("api") > 40, "5 s at 10 attempts a second: {report:#}");
     assert_eq!(report["findings"]["faults"][0]["component"], "kube-apiserver");
+    lab.assert_clean();
+}
+
+fn worker_reboot() {
+    let lab = Lab::new();
+    let experiment = lab.altered("node-kill", &[("nodeKill", "nodeReboot")]);
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    judged(&output);
+    output.prints("reboot requested");
+    let report = lab.report("latest");
+    let fault = &report["findings"]["faults"][0];
+    assert!(fault["confirmed"]["what"].as_str().unwrap().contains("started again"), "{fault:#}");
+    lab.assert_clean();
+}
+
+/// The only control plane loses its power, and comes back with its address: clients of a Service do not notice.
+fn control_plane_down() {
+    let lab = Lab::new();
+    let experiment = lab.altered("control-plane-down", &[("for: 30s", "for: 8s")]);
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    judged(&output);
+    output.prints("PASS  errors of web 0 of").prints("successes of api-read in the fault 0 of");
+    lab.assert_clean();
+}
+
+/// The shorter form of an experiment whose faults overlap.
+fn two_faults(lab: &Lab) -> String {
+    let shorter = [("for: 40s", "for: 12s"), ("for: 90s", "for: 40s"), ("atLeast: 35s", "atLeast: 6s")];
+    lab.altered("worker-down-while-control-plane-down", &shorter)
+}
+
+fn a_worker_dies_while_the_control_plane_is_away() {
+    let lab = Lab::new();
+    let output = lab.home.run(&["run", "-f", &two_faults(&lab)]);
+    judged(&output);
+    let report = lab.report("latest");
+    let faults = report["findings"]["faults"].as_array().unwrap();
+    let at = |fault: usize, moment: &str| faults[fault][moment].as_f64().unwrap();
+    assert_eq!((faults.len(), faults[1]["name"].as_str()), (2, Some("worker-dies")));
+    assert!(at(1, "requested") < at(0, "undoRequested") && at(0, "undone") < at(1, "undoRequested"), "{report:#}");
+    assert!(faults[1]["node"]["detected"]["at"]["latest"].as_f64().unwrap() > at(0, "undoRequested"), "{report:#}");
+    lab.assert_clean();
+}
+
+fn sigint_while_two_faults_last() {
+    let lab = Lab::new();
+    let mut run = lab.home.start(&["run", "-f", &two_faults(&lab)]);
+    run.wait_for("nodeKill confirmed", 4 * MINUTE);
+    run.signal("INT");
+    run.finish().exits(130).says("undone: ");
     lab.assert_clean();
 }
 

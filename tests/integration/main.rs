@@ -4,6 +4,7 @@ mod agent;
 mod chain;
 mod embedded;
 mod gated;
+mod ha;
 mod kind;
 mod layers;
 mod offline;
@@ -17,10 +18,19 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests share one cluster and measure time: one after the other.
     arguments.test_threads = Some(1);
-    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), embedded::tests(), suite::tests(), kind::tests()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let tests = [
+        layers(),
+        offline::tests(),
+        agent::tests(),
+        outages::tests(),
+        embedded::tests(),
+        suite::tests(),
+        kind::tests(),
+        ha::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }
 

@@ -1,0 +1,94 @@
+//! Three control planes behind a load balancer: a kind cluster of its own, made by the first test and deleted by the last.
+
+use std::path::Path;
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use super::kind::{docker, trials};
+use super::program::{Home, Output};
+
+const CLUSTER: &str = "outage-test-ha";
+
+/// All tests of this topic. They come after those of `kind`.
+pub fn tests() -> Vec<Trial> {
+    let tests: &[(&str, fn())] = &[
+        ("one_control_plane_lost", one_control_plane_lost),
+        ("a_leader_is_found", a_leader_is_found),
+        ("two_control_planes_lost_keep_their_addresses", two_control_planes_lost_keep_their_addresses),
+        ("load_balancer_down", load_balancer_down),
+        // The last one.
+        ("the_cluster_is_deleted", the_cluster_is_deleted),
+    ];
+    trials("ha", tests)
+}
+
+/// The experiments on a cluster of the tests' own, shorter.
+fn home() -> Home {
+    let home = Home::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["experiments", "experiments/workloads", "kind-configs"] {
+        for entry in std::fs::read_dir(source.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
+            let text = std::fs::read_to_string(&entry).unwrap().replace("name: ha-fast-detection", &format!("name: {CLUSTER}"));
+            let text = text.replace("for: 30s", "for: 10s").replace("for: 20s", "for: 10s");
+            home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
+        }
+    }
+    home
+}
+
+fn run(home: &Home, name: &str) -> Output {
+    let experiment = home.path().join("experiments").join(name).with_extension("yaml");
+    let output = home.run(&["run", "-f", &experiment.to_string_lossy()]);
+    assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
+    assert!(!output.stderr.contains("error:"), "{}", output.stderr);
+    output
+}
+
+/// Every machine of the cluster and its address.
+fn addresses() -> Vec<String> {
+    let filter = format!("label=io.x-k8s.kind.cluster={CLUSTER}");
+    let names = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);
+    let format = "{{.Name}} {{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let mut found: Vec<String> = names.lines().map(|name| docker(&["inspect", "-f", format, name])).collect();
+    found.sort();
+    found
+}
+
+fn nothing_is_owed(home: &Home) {
+    home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
+}
+
+fn one_control_plane_lost() {
+    let home = home();
+    run(&home, "ha-one-control-plane-lost").prints("errors of web 0 of").prints("recovery");
+    nothing_is_owed(&home);
+}
+
+fn a_leader_is_found() {
+    let home = home();
+    let path = home.path().join("experiments/ha-one-control-plane-lost.yaml");
+    let led = std::fs::read_to_string(&path).unwrap().replace("target: {role: control-plane}", "target: {leader: kube-scheduler}");
+    let file = home.file("experiments/led.yaml", &led);
+    let output = home.run(&["run", "-f", &file.to_string_lossy(), "--dry-run"]);
+    output.exits(0).prints("nodeKill on outage-test-ha-control-plane").prints("kube-scheduler on outage-test-ha-control-plane");
+}
+
+fn two_control_planes_lost_keep_their_addresses() {
+    let (home, before) = (home(), addresses());
+    run(&home, "ha-quorum-lost").prints("errors of web 0 of").prints("successes of api-write in the fault 0 of");
+    assert_eq!(addresses(), before);
+    nothing_is_owed(&home);
+}
+
+fn load_balancer_down() {
+    let (home, before) = (home(), addresses());
+    run(&home, "load-balancer-down").prints("successes of api in the fault 0 of");
+    assert_eq!(addresses(), before);
+    nothing_is_owed(&home);
+}
+
+fn the_cluster_is_deleted() {
+    assert!(Command::new("kind").args(["delete", "cluster", "--name", CLUSTER]).output().unwrap().status.success());
+    assert!(addresses().is_empty());
+}

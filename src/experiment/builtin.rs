@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = files![
     "experiments/ha-quorum-lost.yaml",
     "experiments/load-balancer-down.yaml",
     "experiments/rolling-restart.yaml",
+    "experiments/control-plane-away.yaml",
     "experiments/workloads/web.yaml",
     "experiments/workloads/client.yaml",
     "kind-configs/fast-detection.yaml",

@@ -26,7 +26,8 @@ pub fn find_kind_cluster<'a>(nodes: &[Node], containers: &'a [NodeContainer]) ->
     clusters.all(|cluster| cluster == Some(first)).then_some(first)
 }
 
-/// A node's container: one of its addresses is the node's, and the name agrees.
+/// A node's container: one of its addresses is the node's, and the name agrees. The address tells the clusters of two machines apart whose
+/// nodes have the same names, the name two whose nodes have the same addresses, and nodes that came back with one another's.
 pub(super) fn container_of<'a>(node: &Node, containers: &'a [NodeContainer]) -> Option<&'a NodeContainer> {
     let same_address = |container: &NodeContainer| node.addresses.iter().any(|address| container.addresses.contains(address));
     containers.iter().find(|container| container.name == node.name && same_address(container))
@@ -62,6 +63,8 @@ mod tests {
         assert_eq!(find_kind_cluster(&[node("a-worker", "172.18.0.9")], &containers), None);
         assert_eq!(find_kind_cluster(&[node("a-worker", "172.18.0.2"), node("b-worker", "172.18.0.3")], &containers), None);
         assert_eq!(find_kind_cluster(&[node("a-worker", "172.18.0.2"), node("c", "172.18.0.7")], &containers), None);
+        // Nor does the address: Docker gives the same ones on every machine.
+        assert_eq!(find_kind_cluster(&[node("theirs-worker", "172.18.0.2")], &containers), None);
         assert_eq!(find_kind_cluster(&[], &containers), None);
     }
 }

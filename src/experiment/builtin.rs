@@ -32,6 +32,7 @@ const FILES: &[(&str, &str)] = files![
     "experiments/ha-quorum-lost.yaml",
     "experiments/load-balancer-down.yaml",
     "experiments/rolling-restart.yaml",
+    "experiments/control-plane-away.yaml",
     "experiments/glitch-shorter-than-grace.yaml",
     "experiments/glitch-longer-than-grace.yaml",
     "experiments/worker-cut-off-from-the-api-server.yaml",

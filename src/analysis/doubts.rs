@@ -7,7 +7,7 @@ use super::clock::Zero;
 use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding};
 use super::quality::Warning;
 use crate::stats::Seconds;
-use crate::timeline::{Event, Record, Timeline, Tuning};
+use crate::timeline::{Event, NodeRole, Record, Timeline, Tuning};
 
 /// An attempt sent later than this is late at any rate.
 const LATE: Seconds = Seconds::from_nanos(5_000_000);
@@ -21,7 +21,7 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
         warnings.push(Warning::RunDied);
     }
     warnings.extend(timeline.damage.iter().map(|what| Warning::Damaged { what: what.clone() }));
-    warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes)));
+    warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes, timeline)));
     warnings.extend(found.probes.iter().flat_map(of_probe));
     warnings.extend(gaps(timeline, found, zero));
     warnings.extend(slow_heartbeats(found, &timeline.header.cluster.tuning));
@@ -32,7 +32,7 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
     warnings
 }
 
-fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding]) -> Vec<Warning> {
+fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) -> Vec<Warning> {
     let (target, mut warnings) = (&fault.target, Vec::new());
     if fault.confirmed.is_none() && fault.engine_saw().is_none() {
         warnings.push(Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: target.clone() });
@@ -40,8 +40,12 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding]) -> Vec<Warning> {
     if fault.node.ready_before == Some(false) {
         warnings.push(Warning::NodeNotReadyBefore { node: target.clone() });
     }
-    // A part of the control plane has no endpoints: that clients do not notice its loss is what is asked.
-    let noticed = probes.iter().filter(|probe| !probe.control && fault.component.is_none());
+    // The control plane has no endpoints, nor has its load balancer: that clients do not notice their loss is what is asked.
+    let nodes = &timeline.header.cluster.nodes;
+    let is_worker = nodes.iter().find(|node| node.name == *target).is_none_or(|node| node.role == NodeRole::Worker);
+    let balancer = !nodes.is_empty() && !nodes.iter().any(|node| node.name == *target);
+    let hits_endpoints = fault.component.is_none() && is_worker && !balancer;
+    let noticed = probes.iter().filter(|probe| !probe.control && hits_endpoints);
     for probe in noticed {
         let asked = probe.service.as_ref().and_then(|name| fault.services.iter().find(|s| &s.service == name));
         if let Some(service) = asked.filter(|service| service.hit.is_empty()) {

@@ -65,5 +65,7 @@ pub fn kind_config(path: &Path) -> Result<String, Failure> {
 fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
     let Some(ground) = planned::today(parsed) else { return Vec::new() };
     let traps = prediction::traps(&parsed.experiment, &ground).into_iter().filter(|(_, trap)| trap.about == About::Hold);
-    traps.map(|(step, trap)| parsed.warning(&format!("spec.method[{step}].for"), trap.text).hint(trap.hint)).collect()
+    let steps = parsed.experiment.steps();
+    let place = |number: u32| steps.iter().find(|step| step.number == number).map(|step| format!("{}.for", step.place));
+    traps.map(|(step, trap)| parsed.warning(&place(step).unwrap_or_default(), trap.text).hint(trap.hint)).collect()
 }

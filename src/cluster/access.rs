@@ -112,7 +112,10 @@ fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
     Ok(basic.map(|(name, password)| format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{}", password.expose_secret())))))
 }
 
-fn identity(user: &AuthInfo) -> Result<Option<(Vec<Vec<u8>>, Vec<u8>)>, String> {
+/// Certificates and key.
+type Identity = (Vec<Vec<u8>>, Vec<u8>);
+
+fn identity(user: &AuthInfo) -> Result<Option<Identity>, String> {
     let certificate = pem(user.client_certificate_data.as_deref(), user.client_certificate.as_deref(), "client certificate")?;
     let key = user.client_key_data.as_ref().map(|data| data.expose_secret());
     let key = pem(key, user.client_key.as_deref(), "client key")?;

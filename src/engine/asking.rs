@@ -21,7 +21,11 @@ impl Placement<'_> {
         let access = access.map_err(no_credentials)?;
         let destination = address(&access.host, access.port);
         let target = format!("API {} at {}", verb.name(), host_of(&access));
-        Ok(Asked { target, destination, question: Question::Http(api_question(access, verb, self.namespace, &probe.name)) })
+        Ok(Asked {
+            target,
+            destination,
+            question: Question::Http(Box::new(api_question(access, verb, self.namespace, &probe.name))),
+        })
     }
 
     /// A question to DNS: of a pod's own name servers, of the cluster's from a node, of this machine's from the host.

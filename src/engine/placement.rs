@@ -228,13 +228,13 @@ fn question(ask: &Ask, destination: &Destination) -> Question {
     let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else { return Question::Tcp };
     let (host, port, tls) = host_and_port(target, destination);
     let server_name = host.trim_matches(['[', ']']).to_owned();
-    Question::Http(HttpQuestion {
+    Question::Http(Box::new(HttpQuestion {
         headers: headers.clone().into_iter().collect(),
         success: (success.from, success.to),
         backend_header: backend_header.clone(),
         tls: tls.then_some(TlsQuestion { insecure: *insecure, server_name, roots: None, identity: None }),
         ..HttpQuestion::get(with_port(&host, port, tls), path.clone())
-    })
+    }))
 }
 
 #[cfg(test)]

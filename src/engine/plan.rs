@@ -31,6 +31,8 @@ pub fn rehearse<'a>(
         let Some((fault, _)) = step.fault() else { continue };
         let lasting = planned.iter().filter(|earlier| step.during.contains(&earlier.step.number));
         let active: Vec<Harm> = lasting.flat_map(Planned::harms).collect();
+        let hit = planned.iter().flat_map(|earlier| &earlier.targets).map(|node| node.name.clone()).collect();
+        let known = &Known { hit, ..known.clone() };
         let targets = Scene { experiment, nodes, known, active: &active }.targets(fault, &mut seed)?;
         planned.push(Planned { step, targets });
     }
@@ -60,10 +62,12 @@ pub struct Scene<'s, 'a> {
 impl<'a> Scene<'_, 'a> {
     /// The nodes that a fault hits now.
     pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
+        // What is no node is chosen when the fault is due: nobody knows it before.
+        let Some(selector) = fault.target() else { return Ok(Vec::new()) };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
-        let targets = target::choose(self.nodes, fault.target(), self.known, (hosts, &self.busy(fault)), seed)?;
+        let targets = target::choose(self.nodes, selector, self.known, (hosts, &self.busy(fault)), seed)?;
         let new = targets.iter().map(|node| Harm { node, fault });
-        let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
+        let harms: Vec<Harm> = self.active.iter().copied().chain(new).filter(|harm| harm.fault.harms_node()).collect();
         blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
         Ok(targets)
     }
@@ -76,13 +80,14 @@ impl<'a> Scene<'_, 'a> {
 }
 
 /// What the records so far tell.
-pub fn known(live: &Live, nodes: &[Node], hosts: &[String]) -> Known {
+pub fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Known {
     let is_down = |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
     Known {
         endpoints: live.endpoints.keys().map(|service| (service.clone(), live.endpoints_of(service))).collect(),
         leaders: live.leaders.clone(),
         all_leaders: true,
         hosts: hosts.to_vec(),
+        hit,
         down: nodes.iter().filter(is_down).map(|node| node.name.clone()).collect(),
     }
 }

@@ -107,7 +107,7 @@ impl Session<'_> {
     }
 }
 
-impl Once<'_> {
+impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
         let experiment = &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
         each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
@@ -137,9 +137,12 @@ impl Once<'_> {
         self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| Ok(())).await
     }
 
-    fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a> {
+    fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a>
+    where
+        'o: 'a,
+    {
         let (namespace, cluster) = (self.namespace.clone(), self.ground.cluster.clone());
-        Tenant { experiment, run, namespace, cluster, workload, running: Running::default() }
+        Tenant { experiment, run, namespace, cluster, facts: &self.ground.facts, workload, running: Running::default() }
     }
 
     async fn carry_out(self, mut world: impl World, experiment: &Experiment, engine: &str, arm: Arm<'_>) -> Result<Ended, Trouble> {

@@ -71,6 +71,8 @@ pub struct Known {
     pub hosts: Vec<String>,
     /// Nodes that are down already.
     pub down: Vec<String>,
+    /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one kind hit one node after the other.
+    pub hit: Vec<String>,
 }
 
 /// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under another fault. Refused when too few are
@@ -99,6 +101,8 @@ pub fn choose<'a>(
     let mut chosen = Vec::new();
     while chosen.len() < wanted {
         let best: Vec<String> = candidates(&left, selector, &known.endpoints).into_iter().map(|node| node.name.clone()).collect();
+        let fresh: Vec<String> = best.iter().filter(|name| !known.hit.contains(name)).cloned().collect();
+        let best = if fresh.is_empty() { best } else { fresh };
         let name = seed.choose(&best).expect("at least one has the most").clone();
         left.retain(|node| node.name != name);
         chosen.extend(nodes.iter().find(|node| node.name == name));
@@ -264,6 +268,19 @@ pub(super) mod tests {
         assert_eq!(chosen(&nodes, &count(Count::All), on.clone(), &[], 4).unwrap(), "w3 w1 w2");
         let refused = chosen(&nodes, &count(Count::Exactly(4)), on, &[], 4).unwrap_err();
         assert!(refused.message.starts_with("4 nodes are to be harmed, and 3 match 4 of role worker"), "{refused}");
+    }
+
+    #[test]
+    fn steps_of_one_kind_hit_one_node_after_the_other() {
+        let nodes = cluster(3, 0);
+        let mut known = Known::default();
+        for seed in 0..3 {
+            let chosen = choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Seed::new(seed)).unwrap();
+            known.hit.push(chosen[0].name.clone());
+        }
+        known.hit.sort();
+        assert_eq!(known.hit, ["cp1", "cp2", "cp3"]);
+        assert!(choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Seed::new(4)).is_ok(), "and again");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in every world; only how a prober is
 //! started differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::canaries::canaries;
+use super::each_server;
 use super::placement::{Place, Placement};
 use super::target::Node;
 use super::trouble::Trouble;
@@ -14,11 +16,13 @@ use super::world::Readiness;
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Workload};
-use crate::experiment::{Ask, Experiment};
+use crate::experiment::{Ask, Experiment, Numbered};
 use crate::probe::{ProbeSpec, control};
-use crate::timeline::{ProbeHeader, Record};
+use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record};
 use crate::watch::{self, Watches};
 
+/// API servers that are watched at once: with three, any two may be lost.
+const MOST_EYES: usize = 3;
 /// How long the watches may take to deliver their first lists.
 const FIRST_LISTS: Duration = Duration::from_secs(30);
 
@@ -32,6 +36,8 @@ pub struct Tenant<'a> {
     pub namespace: String,
     /// The cluster.
     pub cluster: Cluster,
+    /// What is known of it.
+    pub facts: &'a ClusterFacts,
     /// The workload, checked.
     pub workload: Workload,
     /// What is running.
@@ -70,10 +76,30 @@ impl Tenant<'_> {
     /// Begins to follow the cluster.
     pub async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
         self.running.records = Some(out.clone());
-        let watches = watch::start(&self.cluster, &self.namespace, out);
+        let eyes = self.eyes().await;
+        if eyes.len() < each_server::api_servers(&self.facts.nodes).count().min(2) {
+            let text = "the API servers can't be reached at their own addresses from here: what the load balancer does not show is not seen";
+            let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
+        }
+        let mut watches = watch::start(&eyes, &self.namespace, out.clone());
+        watches.follow_services(&eyes, &services_elsewhere(self.experiment), &out);
         let listed = watches.baseline(FIRST_LISTS).await;
         self.running.watches = Some(watches);
         listed.map_err(|missing| Trouble::failed(format!("the API server did not list {} in time", missing.join(", "))))
+    }
+
+    /// The API servers through which the cluster is followed: with several, each at its own address, so that neither the loss of one nor
+    /// that of the balancer before them blinds anybody; where they can't be reached from here, the balancer.
+    async fn eyes(&self) -> Vec<Cluster> {
+        let servers: Vec<&str> = each_server::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
+        let servers = servers.into_iter().take(MOST_EYES).map(|address| self.cluster.directly(address));
+        match servers.len() {
+            0 | 1 => vec![self.cluster.clone()],
+            _ => match join_all(servers).await.into_iter().flatten().collect::<Vec<_>>() {
+                eyes if eyes.len() > 1 => eyes,
+                _ => vec![self.cluster.clone()],
+            },
+        }
     }
 
     /// Ends what `watch` began.
@@ -107,6 +133,11 @@ impl Tenant<'_> {
     pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
         let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+    }
+
+    /// Every object that the cluster holds now.
+    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+        self.cluster.inventory().await.map_err(Trouble::failed_by)
     }
 
     /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.
@@ -167,4 +198,12 @@ impl Tenant<'_> {
             let _ = agent.stop().await;
         }
     }
+}
+
+/// The Services of other namespaces whose endpoints tell which node is hit, by namespace and name.
+fn services_elsewhere(experiment: &Experiment) -> BTreeSet<(String, String)> {
+    let steps = experiment.steps();
+    let faults = steps.iter().filter_map(Numbered::fault).filter_map(|(fault, _)| fault.target());
+    let named = faults.filter_map(|target| target.most_endpoints_of.as_ref()?.split_once('/'));
+    named.map(|(namespace, service)| (namespace.to_owned(), service.to_owned())).collect()
 }

@@ -60,7 +60,7 @@ impl Responder {
         ProbeSpec {
             header,
             destination: Destination::Address((Ipv4Addr::LOCALHOST, self.port).into()),
-            question: Question::Http(HttpQuestion { success: (200, 200), ..HttpQuestion::get("localhost", "/") }),
+            question: Question::Http(Box::new(HttpQuestion { success: (200, 200), ..HttpQuestion::get("localhost", "/") })),
             interval_ns: INTERVAL_NS,
             timeout_ns: others.iter().map(|probe| probe.timeout_ns).min().unwrap_or(DEFAULT_TIMEOUT_NS),
         }

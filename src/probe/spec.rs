@@ -58,7 +58,7 @@ pub enum Destination {
 #[serde(rename_all = "camelCase")]
 pub enum Question {
     /// An HTTP request.
-    Http(HttpQuestion),
+    Http(Box<HttpQuestion>),
     /// The address of a name, asked of the destination.
     Dns(DnsQuestion),
     /// A TCP connection: opened, and closed at once; or, when it is reused, kept and checked to be still open.

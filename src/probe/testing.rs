@@ -150,7 +150,7 @@ pub fn http_probe(name: &str, address: SocketAddr, rate: f64, timeout: Duration)
     ProbeSpec {
         header,
         destination: Destination::Address(address),
-        question: Question::Http(HttpQuestion::get(address.to_string(), "/")),
+        question: Question::Http(Box::new(HttpQuestion::get(address.to_string(), "/"))),
         interval_ns: ProbeSpec::interval_of(rate),
         timeout_ns: timeout.as_nanos() as u64,
     }

@@ -286,6 +286,65 @@ fn names_are_resolved_anew_for_each_connection() {
     assert!(ok.count() <= queries.load(Ordering::Relaxed));
 }
 
+/// A question to a name server.
+fn dns_probe(name: &str, server: SocketAddr, cached: bool) -> ProbeSpec {
+    let mut spec = http_probe(name, server, 50.0, Duration::from_millis(100));
+    spec.header.protocol = "dns".into();
+    spec.question = Question::Dns(DnsQuestion { name: "web.test".into(), cached });
+    spec
+}
+
+/// A name that is known already fails later than a new one: the cache has it for as long as the shortest of the answer's records holds.
+#[test]
+fn a_cached_name_outlives_its_server() {
+    let dns = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let at = dns.local_addr().unwrap();
+    let began = Moment::now();
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = dns.recv_from(&mut packet) {
+            assert_eq!(&packet[12..22], b"\x03web\x04test\0", "in full, with no search domain");
+            let mut answer = super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
+            // Of the alias: one second. Of the address: nine.
+            answer[length + 6..length + 10].copy_from_slice(&[0, 0, 0, 1]);
+            if Moment::now().since(began) < Duration::from_millis(400) {
+                dns.send_to(&answer, from).unwrap();
+            }
+        }
+    });
+    let mut elsewhere = names();
+    elsewhere.search = vec!["ns.svc".into()];
+    let mut found = probe_while(vec![dns_probe("new", at, false), dns_probe("known", at, true)], elsewhere, || sleep(1900));
+    let (known, new) = (found.remove(1), found.remove(0));
+    let first_failure = |found: &Found| {
+        let failed = found.attempts.iter().filter(|attempt| attempt.outcome.is_failure());
+        failed.map(|attempt| attempt.slot).min().expect("some fail") * 20
+    };
+    assert!(first_failure(&known) >= first_failure(&new) + 400, "{} ms, {} ms", first_failure(&known), first_failure(&new));
+    let from_cache = known.attempts.iter().filter(|attempt| attempt.reused);
+    assert!(from_cache.clone().count() > 20 && from_cache.clone().all(|a| a.outcome.is_ok() && a.duration_us() == 0), "{known:?}");
+    assert!(new.attempts.iter().all(|attempt| !attempt.reused));
+    let silent = |found: &Found| outcomes(found).contains(&Outcome::Timeout(Phase::Dns));
+    assert!(silent(&new) && silent(&known));
+}
+
+#[test]
+fn a_name_that_is_not_there_and_nobody_to_ask_are_failures_of_dns() {
+    let dns = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let at = dns.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = dns.recv_from(&mut packet) {
+            dns.send_to(&super::message::tests::answer(&packet[..length], 3, &[]), from).unwrap();
+        }
+    });
+    let gone = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    for server in [at, gone] {
+        let seen = outcomes(&run(dns_probe("p", server, true), 300));
+        assert!(seen.len() > 3 && seen.iter().all(|&outcome| outcome == Outcome::Dns), "{seen:?}");
+    }
+}
+
 #[test]
 fn a_silent_name_server_is_a_timeout_of_dns() {
     let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

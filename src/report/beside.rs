@@ -44,10 +44,10 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
         add(format!("endpoints of {name} removed"), Quantity::EndpointRemoval(name), service.removed.map(after));
     }
     for probe in found.probes.iter().filter(|probe| !probe.control) {
-        let window = probe.window(Period::Fault { step: fault.step }).filter(|window| !window.open);
+        let window = probe.window(Period::Fault { step: fault.overlap }).filter(|window| !window.open);
         add(format!("errors of {}", probe.name), Quantity::ErrorWindow(&probe.name), window.map(|window| window.length));
     }
-    if found.faults.last().is_some_and(|last| last.step == fault.step) {
+    if found.last_undone_fault().is_some_and(|last| last.step == fault.step) {
         add("recovery".into(), Quantity::Recovery, found.recovery);
     }
     all

@@ -57,7 +57,7 @@ impl Summary {
         let (header, found) = (&view.timeline.header, view.findings);
         let fault = found.faults.first();
         let probe = found.probes.iter().find(|probe| !probe.control);
-        let during = fault.map(|fault| Period::Fault { step: fault.step });
+        let during = fault.map(|fault| Period::Fault { step: fault.overlap });
         let window = probe.zip(during).and_then(|(probe, during)| probe.window(during));
         let none = probe.zip(fault).map(|_| Between::new(Seconds::ZERO, Seconds::ZERO));
         let asked = probe.map(|probe| probe.settled()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::rules::Finding;
 use super::{Outcome, doubt};
-use crate::analysis::{Findings, Period, ProbeFinding};
+use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
 /// Judges a probe; of one that asks several servers (`PROBE@NODE`) the gravest, and says whose that is.
@@ -19,10 +19,11 @@ pub fn each_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) ->
     judged.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Finding::unknown(format!("the run has no attempts of {name}")))
 }
 
-/// That errors lasted at least so long in each fault, from the first to the last failure.
+/// That errors lasted at least so long in each fault (of those that overlap, in all of them together), from the first to the last failure.
 pub fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
-        let steps = probe.in_effect.iter().map(|held| held.step);
+        let overlap = |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
+        let steps = probe.in_effect.iter().filter_map(|held| overlap(held.step));
         let judged = steps.map(|step| lasted_in(found, probe, step, bound)).max_by_key(|finding| finding.outcome);
         let own = doubt::of_failures(found, probe).or_else(|| doubt::of_a_failure(found, probe));
         judged.unwrap_or_else(|| Finding::unknown("no fault was in effect")).doubted_pass(own)
@@ -44,10 +45,14 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
     Finding { outcome, measured, why, predicted: None }
 }
 
-/// That nothing succeeded while a fault was in effect.
-pub fn no_success(found: &Findings, name: &str) -> Finding {
+/// That nothing succeeded while a fault was in effect: each one, or that of the step with this name.
+pub fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding {
+    let meant = |step: u32| {
+        let of_step = |fault: &FaultFinding| fault.step == step && fault.name.as_deref() == during;
+        during.is_none() || found.faults.iter().any(of_step)
+    };
     each_probe(found, name, |probe| {
-        let steps = probe.in_effect.iter().map(|held| {
+        let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
             let measured = Some(format!("{ok} of {all}"));
             match held.first_success {

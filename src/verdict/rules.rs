@@ -1,7 +1,7 @@
 //! One rule for each kind of expectation.
 
 use super::of_probes::each_probe;
-use super::{Assertion, Outcome, doubt, leaders};
+use super::{Assertion, Outcome, doubt, fates, leaders};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
@@ -119,6 +119,20 @@ fn words(expectation: &Expectation) -> (String, String) {
         }
         Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
+        Expectation::NoSuccess { probe, during } => {
+            let during = during.as_ref().map_or("in the fault".to_owned(), |step| format!("during {step}"));
+            (format!("successes of {probe} {during}"), "at most 0".into())
+        }
+        Expectation::NodesUntouched {} => ("other nodes".into(), "always Ready".into()),
+        Expectation::NotDetected => ("detection".into(), "none before the undo".into()),
+        Expectation::Rescheduled { service, within } => {
+            (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::NotRescheduled { labels } => (format!("new pods with {}", fates::said(labels)), "none before the undo".into()),
+        Expectation::Restarted { labels, within } => {
+            (format!("pods with {} restarted", fates::said(labels)), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
         Expectation::LeaderChange { component, within } => {
             (format!("new leader of {}", component.name()), format!("within {}", Seconds::from(*within)))
         }
@@ -128,7 +142,6 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::OldLeader { component, at_most } => {
             (format!("old leader of {} beside the new one", component.name()), format!("at most {}", Seconds::from(*at_most)))
         }
-        Expectation::NoSuccess { probe } => (format!("successes of {probe} in the fault"), "at most 0".into()),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -164,10 +177,16 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         }
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
+        Expectation::NoSuccess { probe, during } => super::of_probes::no_success(found, probe, during.as_deref()),
+        Expectation::NodesUntouched {} => nodes_untouched(found),
+        Expectation::NotDetected => fates::not_detected(found),
+        Expectation::Rescheduled { service, within } => fates::rescheduled(found, service, (*within).into()),
+        Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),
+        Expectation::Restarted { labels, within } => fates::restarted(found, labels, (*within).into()),
+        Expectation::ObjectsKept => fates::objects_kept(found),
         Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
         Expectation::LeaderGap { component, at_most } => leaders::gap(found, *component, (*at_most).into()),
         Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
-        Expectation::NoSuccess { probe } => super::of_probes::no_success(found, probe),
         Expectation::Recovery { within } => {
             let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
@@ -186,13 +205,13 @@ fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Fin
     })
 }
 
-fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
+pub(super) fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
     let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
     Finding::bounded(length, bound, format!("{length:.3}"))
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.
-fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
+pub(super) fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
     let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watch == watched);
     match lasted {
@@ -319,6 +338,26 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
         return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()), predicted: None };
     }
     Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt::of_successes(found, probe))
+}
+
+fn nodes_untouched(found: &Findings) -> Finding {
+    let left: Vec<String> = found
+        .bystanders
+        .iter()
+        .filter_map(|other| Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest)))
+        .collect();
+    let measured = Some(format!("{} of {} stayed Ready", found.bystanders.len() - left.len(), found.bystanders.len()));
+    if !left.is_empty() {
+        return Finding { measured, ..Finding::failed(left.join(", ")) };
+    }
+    let unseen = found.bystanders.iter().find(|other| other.ready_before != Some(true));
+    let blind = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    let doubt = match unseen {
+        _ if found.bystanders.is_empty() => Some("every node was hit".to_owned()),
+        Some(other) => Some(format!("{} was not seen to be Ready before the fault", other.node)),
+        None => blind.then(|| "the watch of nodes was blind to the end".to_owned()),
+    };
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt)
 }
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {

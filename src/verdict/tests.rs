@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
+use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
 use crate::prediction::{Ground, Predictions};
@@ -240,8 +240,107 @@ fn nothing_asserted_passes_when_it_was_measured() {
     assert_eq!((verdict.outcome, verdict.summary.as_str()), (Pass, "measured; nothing was asserted"));
 }
 
+/// A probe called `name` of what is no Service, asked every 20 ms from 5 s before +0, refused from one moment to another.
+fn api(name: &str, from: i64, to: i64) -> crate::timeline::store::ProbeFile {
+    let mut span = span(name, 20, 200);
+    span.probe.service = None;
+    let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };
+    file(&span, &[], (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect())
+}
+
+fn at_least(seconds: u64) -> Expectation {
+    Expectation::ErrorWindow { probe: "api".into(), at_most: None, at_least: Some(ms(seconds)) }
+}
+
+#[test]
+fn a_window_that_must_last_is_judged_on_its_lower_end() {
+    let failing = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
+    // The first failure was answered at 1.001 s, the last one was sent at 3.98 s.
+    assert_eq!([2979, 2980, 3100].map(|bound| outcome(&failing(1000, 4000), at_least(bound))), [Pass, Inconclusive, Fail]);
+    assert_eq!(outcome(&failing(1000, 20_000), at_least(13_000)), Pass, "an end that is not known was not sooner");
+    let (judged, why) = one(&failing(0, 0), at_least(10));
+    assert_eq!((judged, why.as_str()), (Fail, "shorter than expected"));
+    let both =
+        |most| Expectation::ErrorWindow { probe: "api".into(), at_most: Some(Bound::Fixed(ms(most))), at_least: Some(ms(2000)) };
+    assert_eq!([outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))], [Pass, Fail]);
+}
+
+#[test]
+fn no_success_is_judged_while_the_fault_was_in_effect() {
+    let expect = || Expectation::NoSuccess { probe: "api".into(), during: None };
+    let failing = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
+    let held = failing(0, 20_000);
+    let effect = held.probes[0].in_effect[0];
+    let (confirmed, undo) = (effect.from, effect.until.unwrap());
+    assert_eq!((effect.tally.ok, outcome(&held, expect())), (0, Pass));
+    // What was sent before the confirmation, or had not ended at the undo, may have succeeded.
+    let whole = failing((confirmed.as_f64() * 1000.0) as i64, (undo.as_f64() * 1000.0) as i64);
+    assert_eq!(outcome(&whole, expect()), Pass, "{:?}", whole.probes[0].in_effect);
+    let (judged, why) = one(&failing(0, 14_000), expect());
+    assert_eq!((judged, why.as_str()), (Fail, "one that was sent at +14.000s succeeded"));
+    let verdict = unpredicted(&held, &[expect()]);
+    let asked = effect.tally.failed;
+    assert_eq!(verdict.assertions[0].said(), format!("successes of api in the fault 0 of {asked}, at most 0"));
+}
+
+#[test]
+fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
+    let run = Run::new().endpoints(2, 1).kill(15_000).probe(api("api@cp-1", 0, 20_000)).probe(api("api@cp-2", 0, 0));
+    let found = found(run);
+    let verdict = unpredicted(&found, &[Expectation::NoSuccess { probe: "api".into(), during: None }]);
+    assert!(verdict.assertions[0].said().contains("(on cp-2)"), "{verdict:?}");
+    assert_eq!(verdict.outcome, Fail);
+    let (judged, why) = one(&found, Expectation::NoErrors { probe: "api".into() });
+    assert_eq!((judged, why.as_str()), (Fail, "some attempts failed"));
+    assert_eq!(outcome(&found, Expectation::NoErrors { probe: "ap".into() }), Inconclusive);
+}
+
+#[test]
+fn what_could_have_been_missed_is_said() {
+    let said = |run: Run| {
+        let found = found(run);
+        unpredicted(&found, &[no_errors()]).assertions[0].said()
+    };
+    // 15 s of the fault and 10 s after it, every 20 ms; half of the requests would have met the dead back end: five in a row.
+    let said_of = |hit| said(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
+    assert_eq!(said_of(1), "errors of web at most 0: 0 of 1250 failed; an outage under 100ms could have been missed");
+    assert_eq!(said_of(2), "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed");
+    assert_eq!(said_of(0), "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed");
+}
+
+#[test]
+fn a_probe_that_was_away_at_the_undo_is_back_with_its_first_success_that_lasts() {
+    let back = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to))).probes[0].recovered.clone();
+    assert_eq!(back(1000, 4000), [], "it was back before the undo");
+    let late = back(1000, 18_000)[0];
+    let at = late.at.unwrap();
+    assert_eq!((late.step, late.undo_requested.as_f64(), at.earliest.as_f64(), at.latest.as_f64()), (0, 15.0, 17.98, 18.001));
+    assert_eq!(back(1000, 40_000)[0].at, None, "never");
+    assert_eq!(back(16_000, 17_000)[0].at.unwrap().latest.as_f64(), 17.001, "it went away after the undo");
+}
+
 #[test]
 fn an_unknown_probe_is_no_pass() {
     let expectation = Expectation::NoErrors { probe: "other".into() };
     assert_eq!(outcome(&found(harmed()), expectation), Inconclusive);
+}
+
+#[test]
+fn nothing_succeeded_in_the_step_that_is_meant() {
+    let mut timeline = pods_wait().build();
+    for record in &mut timeline.records {
+        if let Event::Fault { name, .. } = &mut record.event {
+            *name = Some("away".into());
+        }
+    }
+    let found = analyse(&timeline);
+    let judged = |during: Option<&str>| {
+        outcome(&found, Expectation::NoSuccess { probe: "scheduling".into(), during: during.map(str::to_owned) })
+    };
+    assert_eq!([judged(None), judged(Some("away")), judged(Some("later"))], [Pass, Pass, Inconclusive]);
+    let lasted = |secs: u64| {
+        let at_least = Some(Duration::from_secs(secs));
+        outcome(&found, Expectation::ErrorWindow { probe: "scheduling".into(), at_most: None, at_least })
+    };
+    assert_eq!([lasted(10), lasted(40)], [Pass, Fail]);
 }

@@ -33,32 +33,63 @@ pub(super) struct Book<W: Watched> {
     rows: HashMap<String, Vec<(String, W::Row)>>,
     /// By object, its keys.
     keys: HashMap<String, Vec<String>>,
+    /// By object, the version at which it was seen last; of one that is gone, that of its end. Several servers tell the same story, each
+    /// in its own time: what is not newer was told before.
+    versions: HashMap<String, u64>,
 }
 
 impl<W: Watched> Book<W> {
     pub(super) fn new() -> Self {
-        Self { rows: HashMap::new(), keys: HashMap::new() }
+        Self { rows: HashMap::new(), keys: HashMap::new(), versions: HashMap::new() }
+    }
+
+    /// Forgets which versions were seen: when nobody saw for a while, the next list is the truth, even where its versions are lower (a
+    /// backup was restored).
+    pub(super) fn forget_versions(&mut self) {
+        self.versions.clear();
     }
 
     /// Takes an object as it is now and gives what that changes.
     pub(super) fn put(&mut self, object: &W::Object, change: Change) -> Vec<Event> {
         let id = id_of(object);
-        let rows = W::rows(object);
-        self.update(&id, rows, change)
+        if !self.is_news(&id, object, false) {
+            return Vec::new();
+        }
+        self.update(&id, W::rows(object), change)
     }
 
     /// Takes away an object.
     pub(super) fn remove(&mut self, object: &W::Object) -> Vec<Event> {
-        self.update(&id_of(object), Vec::new(), Change::Deleted)
+        let id = id_of(object);
+        if !self.is_news(&id, object, true) {
+            return Vec::new();
+        }
+        self.update(&id, Vec::new(), Change::Deleted)
     }
 
-    /// Takes a whole list and gives what that changes: what the book has and the list has not is deleted.
-    pub(super) fn replace(&mut self, objects: &[W::Object], change: Change) -> Vec<Event> {
+    /// Whether an object is newer than what was seen of it. Its end may have the version of its last change. One without a version is.
+    fn is_news(&mut self, id: &str, object: &W::Object, ends: bool) -> bool {
+        let version = object.meta().resource_version.as_deref().and_then(version_of);
+        let (Some(version), known) = (version, self.versions.get(id).copied()) else { return true };
+        let newer = known.is_none_or(|known| version > known || (ends && version == known));
+        if newer {
+            self.versions.insert(id.to_owned(), version);
+        }
+        newer
+    }
+
+    /// Takes a whole list, of the version at which it holds, and gives what that changes: what the book has and the list has not is
+    /// deleted, unless the book's is newer.
+    pub(super) fn replace(&mut self, objects: &[W::Object], at: Option<u64>, change: Change) -> Vec<Event> {
         let ids: std::collections::HashSet<String> = objects.iter().map(id_of).collect();
-        let gone: Vec<String> = self.keys.keys().filter(|id| !ids.contains(*id)).cloned().collect();
+        let older = |id: &String| self.versions.get(id).zip(at).is_none_or(|(known, at)| *known <= at);
+        let gone: Vec<String> = self.keys.keys().filter(|id| !ids.contains(*id) && older(id)).cloned().collect();
         // New objects first: an endpoint that moved from one slice to another never left.
         let mut events: Vec<Event> = objects.iter().flat_map(|object| self.put(object, change)).collect();
-        events.extend(gone.iter().flat_map(|id| self.update(id, Vec::new(), Change::Deleted)));
+        for id in gone {
+            self.versions.extend(at.map(|at| (id.clone(), at)));
+            events.extend(self.update(&id, Vec::new(), Change::Deleted));
+        }
         events
     }
 
@@ -102,6 +133,11 @@ impl<W: Watched> Book<W> {
         let holders = self.rows.get(key)?;
         holders.iter().max_by_key(|(_, row)| W::rank(row)).map(|(_, row)| row.clone())
     }
+}
+
+/// A version as a number that grows, as every server's is.
+pub(super) fn version_of(text: &str) -> Option<u64> {
+    text.parse().ok()
 }
 
 /// An object's place: namespace and name.
@@ -159,11 +195,48 @@ mod tests {
         assert_eq!(said(book.remove(&slice("s", json!([])))), [("a".into(), Change::Changed, false)]);
     }
 
+    fn at_version(version: u64, name: &str, endpoints: Value) -> EndpointSlice {
+        let mut slice = slice(name, endpoints);
+        slice.metadata.resource_version = Some(version.to_string());
+        slice
+    }
+
+    #[test]
+    fn what_two_servers_tell_is_said_once_by_the_first() {
+        let mut book = Book::<Slices>::new();
+        let ready = |version, ready| at_version(version, "s", json!([endpoint("a", ready)]));
+        assert_eq!(said(book.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
+        assert_eq!(said(book.put(&ready(8, false), Change::Changed)), [("a".into(), Change::Changed, false)]);
+        // The other server is late: its list and its stream tell what is known.
+        assert!(book.replace(&[ready(5, true)], Some(7), Change::Changed).is_empty());
+        assert!(book.put(&ready(8, false), Change::Changed).is_empty());
+        // An object that the late one has not seen yet did not go.
+        book.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed);
+        assert!(book.replace(&[ready(8, false)], Some(11), Change::Changed).is_empty());
+        // One that is gone does not come back with an old word, but with a new one.
+        assert_eq!(said(book.remove(&ready(15, false))), [("a".into(), Change::Deleted, false)]);
+        assert!(book.put(&ready(14, true), Change::Changed).is_empty());
+        assert!(book.remove(&ready(15, false)).is_empty());
+        assert_eq!(said(book.put(&ready(20, true), Change::Changed)), [("a".into(), Change::Changed, true)]);
+        // A list that is as new as what is known is believed where it has nothing.
+        assert_eq!(said(book.replace(&[ready(20, true)], Some(21), Change::Changed)), [("b".into(), Change::Deleted, true)]);
+        assert!(book.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed).is_empty());
+    }
+
+    #[test]
+    fn a_restored_backup_is_the_truth_when_nobody_saw_its_coming() {
+        let mut book = Book::<Slices>::new();
+        book.put(&at_version(90, "s", json!([endpoint("a", true)])), Change::Baseline);
+        book.forget_versions();
+        let back = book.replace(&[at_version(40, "s", json!([endpoint("a", false)]))], Some(41), Change::Changed);
+        assert_eq!(said(back), [("a".into(), Change::Changed, false)]);
+    }
+
     #[test]
     fn a_list_after_a_gap_says_what_came_changed_and_went() {
         let mut book = Book::<Slices>::new();
         book.put(&slice("s", json!([endpoint("a", true), endpoint("b", true)])), Change::Baseline);
-        let again = book.replace(&[slice("t", json!([endpoint("a", false), endpoint("c", true)]))], Change::Changed);
+        let again = book.replace(&[slice("t", json!([endpoint("a", false), endpoint("c", true)]))], None, Change::Changed);
         // `a` is in both until the old slice goes: it changes once, to what the new one says.
         let expected =
             [("c".into(), Change::Changed, true), ("a".into(), Change::Changed, false), ("b".into(), Change::Deleted, true)];

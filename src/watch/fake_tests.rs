@@ -154,7 +154,7 @@ impl Seen {
 async fn watched(old: bool) -> (Server, Seen, Watches) {
     let (server, cluster) = Server::start(old).await;
     let (out, records) = unbounded_channel();
-    let watches = start(&cluster, "run", out);
+    let watches = start(std::slice::from_ref(&cluster), "run", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     (server, Seen(records), watches)
 }
@@ -225,7 +225,7 @@ async fn a_cut_connection_is_a_gap_that_ends_with_the_next_list() {
 async fn a_server_without_slices_is_watched_by_its_endpoints() {
     let (server, cluster) = Server::start(true).await;
     let (out, records) = unbounded_channel();
-    let _watches = start(&cluster, "run", out);
+    let _watches = start(std::slice::from_ref(&cluster), "run", out);
     let mut seen = Seen(records);
     seen.next(|record| matches!(&record.event, Event::Note { text, .. } if text.contains("EndpointSlices")).then_some(())).await;
     let service = |event: &Event| match event {
@@ -234,4 +234,42 @@ async fn a_server_without_slices_is_watched_by_its_endpoints() {
     };
     assert_eq!(seen.next(|record| service(&record.event)).await, "web");
     drop(server);
+}
+
+/// Two servers of one cluster: what one shows first is said once, and only when both are frozen is anybody blind.
+#[tokio::test]
+async fn two_servers_are_one_sight() {
+    let (first, cluster) = Server::start(false).await;
+    let (second, other) = Server::start(false).await;
+    let (out, records) = unbounded_channel();
+    let watches = start(&[cluster, other], "run", out);
+    watches.baseline(Duration::from_secs(5)).await.unwrap();
+    let mut seen = Seen(records);
+    assert_eq!(seen.node().await.2, Change::Baseline);
+    sleep(Duration::from_millis(300)).await;
+    // The first server is frozen, and the second one tells: at once, and without a gap.
+    first.set(|state| state.frozen = true);
+    second.node("Unknown");
+    let (record, ready, change) = seen.node().await;
+    assert_eq!((record.since, ready, change), (None, Ready::Unknown, Change::Changed));
+    sleep(Duration::from_millis(4500)).await;
+    // It thaws and tells the same; nobody says it again. Then it alone tells.
+    first.node("Unknown");
+    first.set(|state| state.frozen = false);
+    sleep(Duration::from_millis(1500)).await;
+    second.set(|state| state.frozen = true);
+    first.node("True");
+    let is_it = |event: &Event| matches!(event, Event::Node { .. } | Event::WatchGap { .. });
+    let next = seen.next(|record| is_it(&record.event).then(|| record.clone())).await;
+    assert!(matches!(next.event, Event::Node { ready: Ready::True, .. }), "{next:?}");
+    // Both are frozen: blind.
+    first.set(|state| state.frozen = true);
+    let gap = seen.gap(false).await;
+    second.node("Unknown");
+    second.node("True");
+    second.node("False");
+    second.set(|state| state.frozen = false);
+    assert!(matches!(seen.gap(true).await.event, Event::WatchGap { until: Some(_), .. }));
+    let (record, ready, _) = seen.node().await;
+    assert_eq!((record.since, ready), (gap.since, Ready::False));
 }

@@ -3,19 +3,24 @@
 //! A watch that is silent may be one of a quiet cluster or one of a server that froze. So each stream is asked for only a short
 //! time, after which a living server ends it and the next goes on from the same place without losing anything; a stream that
 //! neither speaks nor ends is blind since its last sign of life.
+//!
+//! With several API servers each watch looks through more than one of them. Whoever tells first is believed, what the others tell after
+//! it is no news, and the watch is blind only when all of them are.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use kube::Resource;
 use kube::api::{Api, ListParams, WatchEvent, WatchParams};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::book::{Book, Watched};
-use super::gap::Gap;
+use super::book::{Book, Watched, version_of};
+use super::gap::Sight;
 use crate::timeline::{Change, Event, Moment, Record};
 
 /// How long the server is asked to keep a stream open (whole seconds).
@@ -53,6 +58,28 @@ pub(super) struct Follow {
     labels: Option<String>,
     out: UnboundedSender<Record>,
     started: watch::Sender<BTreeSet<&'static str>>,
+}
+
+/// What the servers through which one watch looks have in common.
+struct Shared<W: Watched> {
+    book: Book<W>,
+    sight: Sight,
+    /// Whether one of them has listed.
+    listed: bool,
+}
+
+impl<W: Watched> Shared<W> {
+    fn new(name: &'static str, sources: usize) -> Self {
+        Self { book: Book::new(), sight: Sight::new(name, sources), listed: false }
+    }
+}
+
+/// One server through which a watch looks.
+struct Source<'a, W: Watched> {
+    follow: &'a Follow,
+    number: usize,
+    api: &'a Api<W::Object>,
+    shared: &'a Mutex<Shared<W>>,
 }
 
 /// Where a stream goes on, and since when it could have missed something.
@@ -101,49 +128,19 @@ impl Follow {
         self.out.send(record).is_ok()
     }
 
-    /// Follows until nobody receives, or the server turns out not to have the kind (known at the first list only).
-    pub(super) async fn run<W: Watched>(self, api: Api<W::Object>) -> (Ended, Self) {
-        let (mut book, mut gap, mut pauses) = (Book::<W>::new(), Gap::new(self.name), Pauses(FIRST_PAUSE));
-        let mut change = Change::Baseline;
-        let mut alive = Moment::now();
-        loop {
-            let (objects, version) = match self.list(&api).await {
-                Ok(listed) => listed,
-                Err(kube::Error::Api(status)) if status.is_not_found() && change == Change::Baseline => {
-                    return (Ended::NotServed, self);
-                }
-                Err(error) if self.blind(&mut gap, alive, say(&error)) => {
-                    pauses.pause().await;
-                    continue;
-                }
-                Err(_) => return (Ended::Unheard, self),
-            };
-            let listed = Instant::now();
-            let mut place = Place { version, alive: Moment::now() };
-            if !self.listed(&mut book, &mut gap, &objects, change) {
-                return (Ended::Unheard, self);
-            }
-            change = Change::Changed;
-            let Stream::Broken(reason) = self.stream_on::<W>(&api, &mut book, &mut place).await else {
-                return (Ended::Unheard, self);
-            };
-            alive = place.alive;
-            if !self.blind(&mut gap, alive, reason) {
-                return (Ended::Unheard, self);
-            }
-            // What was cut is mostly there again at once; what is cut again and again is given time.
-            match listed.elapsed() < STREAM {
-                true => pauses.pause().await,
-                false => pauses = Pauses(FIRST_PAUSE),
-            }
-        }
+    /// Follows through several servers at once, until nobody receives, or one turns out not to have the kind (known at the first list
+    /// only).
+    pub(super) async fn run<W: Watched>(self, apis: Vec<Api<W::Object>>) -> (Ended, Self) {
+        let shared = Mutex::new(Shared::<W>::new(self.name, apis.len()));
+        let sources = apis.iter().enumerate().map(|(number, api)| Source { follow: &self, number, api, shared: &shared }.run());
+        let mut sources: FuturesUnordered<_> = sources.collect();
+        let ended = sources.next().await.unwrap_or(Ended::Unheard);
+        drop(sources);
+        (ended, self)
     }
 
-    fn blind(&self, gap: &mut Gap, from: Moment, reason: String) -> bool {
-        match gap.open(from, reason) {
-            Some(record) => self.send(record),
-            None => !self.out.is_closed(),
-        }
+    fn send_all(&self, at: Moment, since: Option<Moment>, events: Vec<Event>) -> bool {
+        events.into_iter().all(|event| self.send(Record { at, since, event }))
     }
 
     /// A whole list, page by page, and the version at which it holds.
@@ -164,44 +161,93 @@ impl Follow {
             }
         }
     }
+}
+
+impl<W: Watched> Source<'_, W> {
+    async fn run(self) -> Ended {
+        let mut pauses = Pauses(FIRST_PAUSE);
+        let mut alive = Moment::now();
+        loop {
+            let (objects, version) = match self.follow.list(self.api).await {
+                Ok(listed) => listed,
+                Err(kube::Error::Api(status)) if status.is_not_found() && !self.shared().listed => return Ended::NotServed,
+                Err(error) if self.blind(alive, say(&error)) => {
+                    pauses.pause().await;
+                    continue;
+                }
+                Err(_) => return Ended::Unheard,
+            };
+            let listed = Instant::now();
+            let mut place = Place { version, alive: Moment::now() };
+            if !self.listed(&objects, &place) {
+                return Ended::Unheard;
+            }
+            let Stream::Broken(reason) = self.stream_on(&mut place).await else { return Ended::Unheard };
+            alive = place.alive;
+            if !self.blind(alive, reason) {
+                return Ended::Unheard;
+            }
+            // What was cut is mostly there again at once; what is cut again and again is given time.
+            match listed.elapsed() < STREAM {
+                true => pauses.pause().await,
+                false => pauses = Pauses(FIRST_PAUSE),
+            }
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared<W>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blind(&self, from: Moment, reason: String) -> bool {
+        let told = self.shared().sight.lost(self.number, from, reason);
+        match told {
+            Some(record) => self.follow.send(record),
+            None => !self.follow.out.is_closed(),
+        }
+    }
 
     /// Says what a list shows: the baseline, or what happened in the gap. Whether somebody received it.
-    fn listed<W: Watched>(&self, book: &mut Book<W>, gap: &mut Gap, objects: &[W::Object], change: Change) -> bool {
+    fn listed(&self, objects: &[W::Object], place: &Place) -> bool {
+        let follow = self.follow;
         let at = Moment::now();
-        let closed = gap.close(at);
-        let mut since = None;
-        if let Some((from, record)) = closed {
-            self.send(record);
-            since = Some(from).filter(|_| change != Change::Baseline);
+        let mut shared = self.shared();
+        let change = if shared.listed { Change::Changed } else { Change::Baseline };
+        let seen = shared.sight.latest();
+        let closed = shared.sight.found(self.number, at);
+        let news = closed.is_some() || !shared.listed;
+        let since = closed.as_ref().map_or(seen, |(from, _)| *from);
+        let since = Some(since).filter(|_| change != Change::Baseline);
+        if let Some((_, record)) = closed {
+            shared.book.forget_versions();
+            follow.send(record);
         }
-        self.send_all(at, since, book.replace(objects, change));
-        self.started.send_if_modified(|started| started.insert(self.name));
-        self.send(Record { at, since: None, event: Event::WatchStarted { watch: self.name.to_owned() } })
+        shared.listed = true;
+        let events = shared.book.replace(objects, version_of(&place.version), change);
+        drop(shared);
+        follow.send_all(at, since, events);
+        follow.started.send_if_modified(|started| started.insert(follow.name));
+        let started = Record { at, since: None, event: Event::WatchStarted { watch: follow.name.to_owned() } };
+        if news { follow.send(started) } else { !follow.out.is_closed() }
     }
 
     /// Stream after stream, until one breaks.
-    async fn stream_on<W: Watched>(&self, api: &Api<W::Object>, book: &mut Book<W>, place: &mut Place) -> Stream {
+    async fn stream_on(&self, place: &mut Place) -> Stream {
         let mut params = WatchParams::default().timeout(STREAM.as_secs() as u32);
-        params.field_selector = self.fields.map(str::to_owned);
-        params.label_selector.clone_from(&self.labels);
+        params.field_selector = self.follow.fields.map(str::to_owned);
+        params.label_selector.clone_from(&self.follow.labels);
         loop {
-            match self.stream(api, &params, book, place).await {
-                Stream::Done => {}
+            match self.stream(&params, place).await {
+                Stream::Done => self.shared().sight.alive(self.number, place.alive),
                 other => return other,
             }
         }
     }
 
     /// One stream, from the place to where it ends.
-    async fn stream<W: Watched>(
-        &self,
-        api: &Api<W::Object>,
-        params: &WatchParams,
-        book: &mut Book<W>,
-        place: &mut Place,
-    ) -> Stream {
+    async fn stream(&self, params: &WatchParams, place: &mut Place) -> Stream {
         let (began, before) = (Instant::now(), place.alive);
-        let opened = timeout(OPEN_TIMEOUT, api.watch(params, &place.version)).await;
+        let opened = timeout(OPEN_TIMEOUT, self.api.watch(params, &place.version)).await;
         let mut stream = match opened.unwrap_or_else(|_| Err(silent("watch", OPEN_TIMEOUT))) {
             Ok(stream) => std::pin::pin!(stream),
             Err(error) => return Stream::Broken(say(&error)),
@@ -216,10 +262,12 @@ impl Follow {
                 Err(_) => return Stream::Broken("no sign of life from the API server".to_owned()),
             };
             let at = Moment::now();
-            match take(said, book, place) {
+            let taken = take(said, &mut self.shared().book, place);
+            match taken {
                 Ok(events) => {
                     place.alive = at;
-                    if !self.send_all(at, Some(before).filter(|_| at <= backlog), events) {
+                    self.shared().sight.alive(self.number, at);
+                    if !self.follow.send_all(at, Some(before).filter(|_| at <= backlog), events) {
                         return Stream::Unheard;
                     }
                 }
@@ -229,10 +277,6 @@ impl Follow {
                 }
             }
         }
-    }
-
-    fn send_all(&self, at: Moment, since: Option<Moment>, events: Vec<Event>) -> bool {
-        events.into_iter().all(|event| self.send(Record { at, since, event }))
     }
 }
 

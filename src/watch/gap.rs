@@ -2,20 +2,65 @@
 
 use crate::timeline::{Event, Moment, Record};
 
+/// Through which servers a watch sees now. It is blind when it sees through none.
+#[derive(Debug)]
+pub(super) struct Sight {
+    gap: Gap,
+    sources: Vec<Seen>,
+}
+
+/// What one server shows.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The last sign of life.
+    alive: Moment,
+    blind: bool,
+}
+
+impl Sight {
+    /// Nothing was seen yet, and nothing is known to be missed.
+    pub(super) fn new(watch: &'static str, sources: usize) -> Self {
+        Self { gap: Gap::new(watch), sources: vec![Seen { alive: Moment(0), blind: false }; sources] }
+    }
+
+    /// A server gave a sign of life.
+    pub(super) fn alive(&mut self, source: usize, at: Moment) {
+        self.sources[source].alive = at;
+    }
+
+    /// The latest sign of life of all.
+    pub(super) fn latest(&self) -> Moment {
+        self.sources.iter().map(|seen| seen.alive).max().unwrap_or(Moment(0))
+    }
+
+    /// Nothing is seen through this server since `alive`. The record of the gap, if that was the last one.
+    pub(super) fn lost(&mut self, source: usize, alive: Moment, reason: String) -> Option<Record> {
+        self.sources[source] = Seen { alive, blind: true };
+        let from = self.latest();
+        if self.sources.iter().all(|seen| seen.blind) { self.gap.open(from, reason) } else { None }
+    }
+
+    /// The watch sees through this server again. The gap's beginning and its record, if there was one.
+    pub(super) fn found(&mut self, source: usize, at: Moment) -> Option<(Moment, Record)> {
+        self.sources[source] = Seen { alive: at, blind: false };
+        self.gap.close(at)
+    }
+}
+
 /// Whether a watch is blind now, and since when.
 #[derive(Debug)]
-pub(super) struct Gap {
+struct Gap {
     watch: &'static str,
     open: Option<(Moment, String)>,
 }
 
 impl Gap {
-    pub(super) fn new(watch: &'static str) -> Self {
+    fn new(watch: &'static str) -> Self {
         Self { watch, open: None }
     }
 
     /// The watch is blind since `from`, the last moment at which it was seen to be alive. `None` when that is known already.
-    pub(super) fn open(&mut self, from: Moment, reason: String) -> Option<Record> {
+    fn open(&mut self, from: Moment, reason: String) -> Option<Record> {
         if self.open.is_some() {
             return None;
         }
@@ -24,7 +69,7 @@ impl Gap {
     }
 
     /// The watch sees again, at `until`. Gives the gap's beginning and its record; `None` when there was no gap.
-    pub(super) fn close(&mut self, until: Moment) -> Option<(Moment, Record)> {
+    fn close(&mut self, until: Moment) -> Option<(Moment, Record)> {
         let record = self.record(until, Some(until))?;
         let (from, _) = self.open.take()?;
         Some((from, record))
@@ -39,6 +84,20 @@ impl Gap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_watch_is_blind_only_through_all_of_its_servers() {
+        let mut sight = Sight::new("nodes", 2);
+        assert!(sight.found(0, Moment(3)).is_none() && sight.found(1, Moment(4)).is_none());
+        assert!(sight.lost(0, Moment(10), "refused".into()).is_none());
+        sight.alive(1, Moment(20));
+        assert!(sight.lost(0, Moment(10), "refused again".into()).is_none());
+        let opened = sight.lost(1, Moment(22), "refused".into()).unwrap();
+        assert_eq!(opened.since, Some(Moment(22)), "the last that was seen of any");
+        let (from, closed) = sight.found(0, Moment(30)).unwrap();
+        assert_eq!((from, closed.at), (Moment(22), Moment(30)));
+        assert!(sight.found(1, Moment(31)).is_none());
+    }
 
     #[test]
     fn a_gap_is_told_when_it_opens_and_when_it_closes() {

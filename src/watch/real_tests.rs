@@ -93,7 +93,7 @@ async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     let endpoints = cluster.endpoints(&namespace, "web").await.unwrap();
     let worker = endpoints[0].node.clone().unwrap();
     let (out, records) = unbounded_channel();
-    let watches = start(&cluster, &namespace, out);
+    let watches = start(std::slice::from_ref(&cluster), &namespace, out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     let mut seen = Seen { records, began: Moment::now() };
@@ -135,7 +135,7 @@ async fn a_frozen_control_plane_is_a_gap() {
     let cluster = cluster().await;
     let node = control_plane(&cluster).await;
     let (out, records) = unbounded_channel();
-    let watches = start(&cluster, "default", out);
+    let watches = start(std::slice::from_ref(&cluster), "default", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     sleep(Duration::from_secs(3)).await;
     let paused = Paused::new(&node).await;
@@ -156,7 +156,7 @@ async fn a_control_plane_without_power_is_a_gap_until_it_is_back() {
     let cluster = cluster().await;
     let node = control_plane(&cluster).await;
     let (out, records) = unbounded_channel();
-    let watches = start(&cluster, "default", out);
+    let watches = start(std::slice::from_ref(&cluster), "default", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     sleep(Duration::from_secs(3)).await;
     let mut seen = Seen { records, began: Moment::now() };
@@ -174,7 +174,7 @@ async fn renewals_are_seen_as_they_happen() {
     let cluster = cluster().await;
     let anchor = crate::timeline::Anchor::take();
     let (out, mut records) = unbounded_channel();
-    let watches = start(&cluster, "default", out);
+    let watches = start(std::slice::from_ref(&cluster), "default", out);
     sleep(Duration::from_secs(30)).await;
     watches.stop().await;
     let (mut delays, mut bracketed) = (Vec::new(), Vec::new());

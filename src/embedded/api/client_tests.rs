@@ -252,7 +252,7 @@ fn gap(record: &Record) -> Option<bool> {
 async fn the_products_own_watches_see_changes_gaps_and_what_happened_in_them() {
     let (api, store, cluster) = served().await;
     let (out, mut records) = unbounded_channel();
-    let watches = crate::watch::start(&cluster, "default", out);
+    let watches = crate::watch::start(std::slice::from_ref(&cluster), "default", out);
     assert_eq!(next(&mut records, ready).await, Ready::True);
     store.put(&kinds::NODES, node("Unknown"));
     assert_eq!(next(&mut records, ready).await, Ready::Unknown);

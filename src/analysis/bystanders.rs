@@ -1,0 +1,86 @@
+//! The nodes that no fault hit, and whether Kubernetes took any of them for dead.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::clock::Zero;
+use super::findings::{FaultFinding, When};
+use crate::timeline::{Change, Event, NodeRole, Ready, Record, Timeline};
+
+/// A node that no fault hit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Bystander {
+    /// The node.
+    pub node: String,
+    /// Whether it was Ready when the first fault was requested; `None` when no watch said.
+    pub ready_before: Option<bool>,
+    /// When it first left Ready after that; `None`: it never did, as far as a watch saw.
+    pub left_ready: Option<When>,
+}
+
+/// All of them, by name. Without a fault there are none.
+pub fn bystanders(timeline: &Timeline, faults: &[FaultFinding], zero: Zero) -> Vec<Bystander> {
+    let nodes = timeline.header.cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer);
+    let spared = nodes.filter(|node| !faults.iter().any(|fault| fault.target == node.name));
+    let mut found: Vec<Bystander> = match faults.is_empty() {
+        true => Vec::new(),
+        false => spared.map(|node| follow(&timeline.records, &node.name, zero)).collect(),
+    };
+    found.sort_by(|a, b| a.node.cmp(&b.node));
+    found
+}
+
+fn follow(records: &[Record], name: &str, zero: Zero) -> Bystander {
+    let mut found = Bystander { node: name.to_owned(), ready_before: None, left_ready: None };
+    let mut changed_at = None;
+    for record in records {
+        let Event::Node { node, change, ready, transition, .. } = &record.event else { continue };
+        if node != name {
+            continue;
+        }
+        // What a blind watch has missed shows in the object's own time of the last change.
+        let was_away = changed_at.is_some_and(|known| known != *transition);
+        changed_at = Some(*transition);
+        let when = zero.when(record.bracket());
+        if when.latest < crate::stats::Seconds::ZERO {
+            found.ready_before = Some(*ready == Ready::True && *change != Change::Deleted);
+        } else if *ready != Ready::True || *change == Change::Deleted || was_away {
+            found.left_ready = found.left_ready.or(Some(when));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing::Run;
+
+    #[test]
+    fn one_that_left_is_told_even_when_the_watch_was_blind() {
+        let left = |run: Run| {
+            let run = run.beat(-500, "06:23:40Z", Ready::True).build();
+            follow(&run.records, "fast-detection-worker", Zero::of(&run).0)
+        };
+        let quiet = left(Run::new().beat(900, "06:23:42Z", Ready::True));
+        assert_eq!((quiet.ready_before, quiet.left_ready), (Some(true), None));
+        assert!(left(Run::new().beat(900, "06:23:40Z", Ready::Unknown)).left_ready.is_some());
+        let ready_since = |ms, time: &str| {
+            let (node, reason, transition) = ("fast-detection-worker".into(), String::new(), Some(time.parse().unwrap()));
+            let (change, ready) = (Change::Changed, Ready::True);
+            Record::at(
+                crate::analysis::testing::at(ms),
+                Event::Node { node, change, ready, reason, transition, heartbeat: None, taints: Vec::new() },
+            )
+        };
+        let run = Run::new().build();
+        let zero = Zero::of(&run).0;
+        let records = |later: &str| [ready_since(-900, "2026-11-22T06:00:00Z"), ready_since(900, later)];
+        let left = |later| follow(&records(later), "fast-detection-worker", zero).left_ready;
+        assert!(left("2026-11-22T06:00:00Z").is_none());
+        assert!(left("2026-11-22T06:23:42Z").is_some(), "it was away in between");
+    }
+}

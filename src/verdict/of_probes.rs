@@ -45,10 +45,12 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
     Finding { outcome, measured, why, predicted: None }
 }
 
-/// That nothing succeeded while a fault was in effect.
+/// That nothing succeeded while a fault was in effect; of faults that overlap, the one with which the overlap began: what is done beside
+/// it may outlast it.
 pub fn no_success(found: &Findings, name: &str) -> Finding {
     each_probe(found, name, |probe| {
-        let steps = probe.in_effect.iter().map(|held| {
+        let begins = |step: u32| found.faults.iter().any(|fault| fault.step == step && fault.overlap == step);
+        let steps = probe.in_effect.iter().filter(|held| begins(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
             let measured = Some(format!("{ok} of {all}"));
             match held.first_success {

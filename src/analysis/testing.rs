@@ -237,6 +237,14 @@ impl Run {
         self
     }
 
+    /// A pod with the label `app: web`, by its name, which is its uid as well.
+    pub fn pod(self, ms: i64, change: Change, name: &str, restarts: u32, ready: bool) -> Self {
+        let labels = [("app".to_owned(), "web".to_owned())].into();
+        let identity = PodIdentity { uid: name.into(), labels, restarts, ..PodIdentity::default() };
+        let node = Some("fast-detection-worker".into());
+        self.event(ms, Event::Pod { pod: name.into(), change, node, phase: "Running".into(), ready, identity })
+    }
+
     /// A kill at +0, confirmed at 300 ms, undone from `undo_ms` on.
     pub fn kill(self, undo_ms: i64) -> Self {
         self.fault_phase(0, "nodeKill", FaultPhase::Requested, "")
@@ -296,4 +304,20 @@ pub fn article() -> Run {
         .steady(26_600, false, 21_600)
         .probe(Prober { named: true, ..Prober::new(20, 2, 1, (75, 4845)) }.file())
         .ended(27_000)
+}
+
+/// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that waited run.
+pub fn pods_wait() -> Run {
+    let mut canary = span("scheduling", 2000, 10_000);
+    (canary.probe.protocol, canary.probe.service) = (ProbeHeader::CANARY.into(), None);
+    (canary.probe.target, canary.probe.from) = ("a new pod, until it runs".into(), "this machine".into());
+    // Slot 2 is under way at the fault; slot 12 waits for 11 s, the next one for 9 s only.
+    let outcome = |slot: u64| if (2..13).contains(&slot) { Outcome::Timeout(Phase::Bound) } else { Outcome::Ok };
+    let took = |slot: u64| if outcome(slot).is_ok() { 1_200_000 } else { 10_000_000 };
+    let attempts = (0..20).map(|slot| attempt(slot, outcome(slot), took(slot))).collect();
+    let run = Run::new().steady(-100, true, -6000).kill(30_000).probe(file(&canary, &[], attempts));
+    let came_true = |run: Run, slot: u64| {
+        run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot }).since(31_900)
+    };
+    (2..12).fold(run, came_true).steady(40_000, false, 34_000).ended(41_000)
 }

@@ -426,3 +426,16 @@ fn names_make_the_brackets_certain() {
         assert_eq!((start, end), (1.0, 1.0), "{dead} of {backends}");
     }
 }
+
+#[test]
+fn what_timed_out_and_came_true_is_counted() {
+    let found = analyse(&super::testing::pods_wait().build());
+    let canary = &found.probes[0];
+    assert!(canary.is_canary());
+    let window = canary.window(Period::Fault { step: 0 }).unwrap();
+    assert_eq!((window.failed, window.in_flight, window.classes[0].class.as_str()), (11, 1, "not bound"));
+    let [late] = canary.late[..] else { panic!("{:?}", canary.late) };
+    assert_eq!((late.step, late.timed_out, late.came_true), (0, 11, 10));
+    let (first, last) = (late.first.unwrap(), late.last.unwrap());
+    assert_eq!((first.latest, last.latest, last.earliest), (s(32.2), s(33.1), s(31.9)));
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::abort::Abort;
 use super::inotify;
+use super::kind_addresses::refuse_moved;
 use super::ledger::{Access, Debtor, Ledger, Obligation};
 use super::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
 use super::state_dir::{Lock, StateDir};
@@ -136,6 +137,7 @@ async fn joined(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Loc
 async fn of_kind(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lock), site: &Site<'_>) -> Result<Ground, Trouble> {
     let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
     refuse_stopped(name, &docker, &containers).await?;
+    refuse_moved(name, &docker, &containers).await?;
     let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
     let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
     let access = Access::Kind { cluster: name.to_owned() };
@@ -247,10 +249,11 @@ pub async fn of_context(kubeconfig: &[PathBuf], context: Option<&str>, site: &Si
     }
     let kind_cluster = cluster.is_kind_context(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
     let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
-    let containers = all.into_iter().filter(|container| container.cluster == name).collect();
+    let containers: Vec<Container> = all.into_iter().filter(|container| container.cluster == name).collect();
     // A later process may be started in another directory.
     let kubeconfig = kubeconfig.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
     let access = Access::Context { kubeconfig, context: cluster.context().to_owned(), cluster: name.clone() };
+    refuse_moved(&name, &docker, &containers).await?;
     // The same lock as a run that reaches the cluster by its name.
     let claimed = claim(site, &name)?;
     ground(&name, docker, cluster, access, containers, claimed, site).await

@@ -19,11 +19,13 @@ pub mod embedded_world;
 #[cfg(test)]
 mod fake_world;
 mod inotify;
+mod kind_addresses;
 pub mod kind_ground;
 pub mod kind_world;
 pub mod ledger;
 pub mod live;
 mod method;
+mod object_fault;
 pub mod observers;
 mod placement;
 pub mod plan;

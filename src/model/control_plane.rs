@@ -7,7 +7,7 @@ use super::action::Component;
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Power};
 use super::election::{CONTROLLER_MANAGER, Candidate, SCHEDULER, electing};
-use super::machine::Model;
+use super::machine::{Model, Process};
 use super::settings::{BOOTED_PODS, COMPONENT_START, ETCD_ELECTION, Nanos, RECONNECT_MOST, RELIST_FIRST, RELIST_MOST, RETRY, THAW};
 use super::topology::NodeId;
 
@@ -26,6 +26,17 @@ impl Default for Plane {
     fn default() -> Self {
         let candidates = [Candidate::default(); 2];
         Self { up: [true; 4], held: [false; 4], frozen: [false; 4], serves: [false; 4], candidates }
+    }
+}
+
+impl Plane {
+    /// A part's process, whether or not its machine runs.
+    pub(super) fn process(&self, component: Component) -> Process {
+        match (self.up[component.index()], self.frozen[component.index()]) {
+            (false, _) => Process::Gone,
+            (true, true) => Process::Frozen,
+            (true, false) => Process::Runs,
+        }
     }
 }
 

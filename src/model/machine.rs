@@ -58,6 +58,19 @@ pub struct NodeState {
     pub connected: bool,
     /// Whether its kubelet runs (it may be frozen with its node).
     pub kubelet: bool,
+    /// Its API server's process, whether or not its machine runs; gone where there never was one.
+    pub api_server: Process,
+}
+
+/// A process, as those see it who talk to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// It runs.
+    Runs,
+    /// It is there, and does nothing.
+    Frozen,
+    /// It is not there.
+    Gone,
 }
 
 impl NodeState {

@@ -42,7 +42,7 @@ pub use change::{Backend, Change, Deletion, Power, Taint};
 pub use cost::{Cost, cost};
 pub use detection::{Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict};
 pub use distribution::{Bin, Distribution, Summary};
-pub use machine::{Effect, Model, NodeState, PodState};
+pub use machine::{Effect, Model, NodeState, PodState, Process};
 pub use risk::{GlitchRisk, Risk};
 pub use scenario::{FaultKind, Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};

@@ -4,11 +4,11 @@ use super::action::Action;
 use super::change::{Power, Taint};
 use super::control_plane::{Cut, Plane};
 use super::kubelet::Kubelet;
-use super::machine::NodeState;
+use super::machine::{NodeState, Process};
 use super::node_lifecycle::Health;
 use super::settings::{Nanos, Settings};
 use super::topology::NodeSpec;
-use crate::timeline::{NodeRole, Ready};
+use crate::timeline::{Component, NodeRole, Ready};
 
 use std::time::Duration;
 
@@ -122,6 +122,7 @@ impl NodeState {
             frozen: node.frozen,
             connected: node.connected,
             kubelet: node.kubelet.running,
+            api_server: node.plane.as_ref().map_or(Process::Gone, |plane| plane.process(Component::ApiServer)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::summary::Summary;
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
+use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
 use crate::prediction::{self, Predictions};
@@ -153,6 +153,13 @@ fn terminal_of_a_run_that_asserts_nothing() {
     experiment.expect.clear();
     let text = terminal(&Judged::new(article(), experiment), 100);
     assert!(text.contains("  Measured; nothing was asserted.\n") && text.lines().next().unwrap().ends_with("PASS"), "{text}");
+}
+
+#[test]
+fn terminal_of_a_canary() {
+    let mut experiment = experiment();
+    experiment.expect.retain(|expectation| matches!(expectation, Expectation::Recovery { .. }));
+    insta::assert_snapshot!(terminal(&Judged::new(pods_wait(), experiment), 100));
 }
 
 /// Real runs fit on any terminal, and what they say of a probe that keeps its connections is what its clients saw.

@@ -5,6 +5,7 @@
 //! never held, a run that was cut short.
 
 mod doubt;
+mod fates;
 mod of_probes;
 mod rules;
 #[cfg(test)]

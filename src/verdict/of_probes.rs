@@ -2,7 +2,7 @@
 
 use super::rules::Finding;
 use super::{Outcome, doubt};
-use crate::analysis::{Findings, Period, ProbeFinding};
+use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
 /// Judges a probe; of one that asks several servers (`PROBE@NODE`) the gravest, and says whose that is.
@@ -45,12 +45,14 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
     Finding { outcome, measured, why, predicted: None }
 }
 
-/// That nothing succeeded while a fault was in effect; of faults that overlap, the one with which the overlap began: what is done beside
-/// it may outlast it.
-pub fn no_success(found: &Findings, name: &str) -> Finding {
+/// That nothing succeeded while a fault was in effect: each one, or that of the step with this name.
+pub fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding {
+    let meant = |step: u32| {
+        let of_step = |fault: &FaultFinding| fault.step == step && fault.name.as_deref() == during;
+        during.is_none() || found.faults.iter().any(of_step)
+    };
     each_probe(found, name, |probe| {
-        let begins = |step: u32| found.faults.iter().any(|fault| fault.step == step && fault.overlap == step);
-        let steps = probe.in_effect.iter().filter(|held| begins(held.step)).map(|held| {
+        let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
             let measured = Some(format!("{ok} of {all}"));
             match held.first_success {

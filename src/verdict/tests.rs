@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, span};
+use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
 use crate::prediction::{Ground, Predictions};
@@ -267,7 +267,7 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
 
 #[test]
 fn no_success_is_judged_while_the_fault_was_in_effect() {
-    let expect = || Expectation::NoSuccess { probe: "api".into() };
+    let expect = || Expectation::NoSuccess { probe: "api".into(), during: None };
     let failing = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
     let held = failing(0, 20_000);
     let effect = held.probes[0].in_effect[0];
@@ -287,7 +287,7 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
 fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
     let run = Run::new().endpoints(2, 1).kill(15_000).probe(api("api@cp-1", 0, 20_000)).probe(api("api@cp-2", 0, 0));
     let found = found(run);
-    let verdict = unpredicted(&found, &[Expectation::NoSuccess { probe: "api".into() }]);
+    let verdict = unpredicted(&found, &[Expectation::NoSuccess { probe: "api".into(), during: None }]);
     assert!(verdict.assertions[0].said().contains("(on cp-2)"), "{verdict:?}");
     assert_eq!(verdict.outcome, Fail);
     let (judged, why) = one(&found, Expectation::NoErrors { probe: "api".into() });
@@ -323,4 +323,24 @@ fn a_probe_that_was_away_at_the_undo_is_back_with_its_first_success_that_lasts()
 fn an_unknown_probe_is_no_pass() {
     let expectation = Expectation::NoErrors { probe: "other".into() };
     assert_eq!(outcome(&found(harmed()), expectation), Inconclusive);
+}
+
+#[test]
+fn nothing_succeeded_in_the_step_that_is_meant() {
+    let mut timeline = pods_wait().build();
+    for record in &mut timeline.records {
+        if let Event::Fault { name, .. } = &mut record.event {
+            *name = Some("away".into());
+        }
+    }
+    let found = analyse(&timeline);
+    let judged = |during: Option<&str>| {
+        outcome(&found, Expectation::NoSuccess { probe: "scheduling".into(), during: during.map(str::to_owned) })
+    };
+    assert_eq!([judged(None), judged(Some("away")), judged(Some("later"))], [Pass, Pass, Inconclusive]);
+    let lasted = |secs: u64| {
+        let at_least = Some(Duration::from_secs(secs));
+        outcome(&found, Expectation::ErrorWindow { probe: "scheduling".into(), at_most: None, at_least })
+    };
+    assert_eq!([lasted(10), lasted(40)], [Pass, Fail]);
 }

@@ -9,6 +9,7 @@ mod layers;
 mod offline;
 mod outages;
 mod program;
+mod suite;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -16,7 +17,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests share one cluster and measure time: one after the other.
     arguments.test_threads = Some(1);
-    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), embedded::tests(), kind::tests()]
+    let tests = [layers(), offline::tests(), agent::tests(), outages::tests(), embedded::tests(), suite::tests(), kind::tests()]
         .into_iter()
         .flatten()
         .collect();

@@ -228,7 +228,7 @@ impl Driver {
     }
 
     /// Who answers as a kubelet, and how the API server fares.
-    fn machine_changed(&mut self) {
+    pub(super) fn machine_changed(&mut self) {
         self.dirty = true;
         let answers = |node: NodeId| {
             let state = self.model.node(node);

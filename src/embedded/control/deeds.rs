@@ -84,6 +84,8 @@ impl Driver {
     fn begin(&mut self, command: Command) {
         let now = self.now();
         self.with_model(|model, changed| model.act(now, command.action, changed));
+        // A part that served nobody may go without any change of who serves.
+        self.machine_changed();
         self.deeds.begun.push((command, Instant::now()));
     }
 

@@ -14,7 +14,7 @@ use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
 use crate::embedded::network::{Block, ServiceProxy};
 use crate::embedded::store::{Feed, Store};
-use crate::model::{Change, Component, Model, NodeId, NodeState, Power};
+use crate::model::{Change, Component, Model, NodeId, NodeState, Power, Process};
 use crate::stats::Random;
 
 /// A model in which nothing is ever due would be looked at so often.
@@ -183,11 +183,12 @@ impl Driver {
         let states: Vec<(NodeId, NodeState)> = self.nodes().map(|node| (node, self.model.node(node))).collect();
         let planes = || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
         let on = |state: &NodeState| matches!(state.power, Power::On | Power::Stopping);
+        let silent = |state: &NodeState| state.frozen || !state.connected;
         if self.model.api_serves() {
             Availability::Serving
-        } else if planes().any(|(_, state)| on(state) && !state.frozen && state.connected) {
+        } else if planes().any(|(_, state)| on(state) && !silent(state) && state.api_server == Process::Runs) {
             Availability::EtcdDown
-        } else if planes().any(|(_, state)| on(state)) {
+        } else if planes().any(|(_, state)| on(state) && (silent(state) || state.api_server == Process::Frozen)) {
             Availability::Hanging
         } else {
             Availability::Down

@@ -34,11 +34,15 @@ fn step_references(check: &Check) {
     let steps = check.steps();
     let names: Vec<&str> = steps.iter().filter_map(|step| step.name()).collect();
     for (index, expectation) in known(&check.draft.expect) {
-        let Expectation::Detection { of, after, .. } = expectation else { continue };
-        for (field, name) in [("of", of), ("after", after)] {
+        let named = match expectation {
+            Expectation::Detection { of, after, .. } => vec![("detection.of", of), ("detection.after", after)],
+            Expectation::NoSuccess { during, .. } => vec![("noSuccess.during", during)],
+            _ => continue,
+        };
+        for (field, name) in named {
             let Some(name) = name.as_ref().filter(|name| !names.contains(&name.as_str())) else { continue };
-            let problem = check
-                .error(&format!("spec.expect[{index}].detection.{field}"), format!("no step of the method has the name `{name}`"));
+            let problem =
+                check.error(&format!("spec.expect[{index}].{field}"), format!("no step of the method has the name `{name}`"));
             let hint = suggest::hint(name, &names, "its steps are");
             check.tell(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
         }
@@ -65,7 +69,7 @@ fn addresses_are_kept(check: &Check) {
 
 fn every_leader_is_one(check: &Check) {
     for (_, fault, place) in check.faults() {
-        let target = fault.target();
+        let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.count != Count::default() {
             check.tell(check.error(&format!("{place}.target.count"), "a part of the control plane has one leader"));
         }

@@ -1,7 +1,9 @@
 //! Expectations: what must be so for the run to pass.
 
+use std::collections::BTreeMap;
+
 use super::fields::{Cx, Decode, Fields};
-use super::scalar::{dns_label, positive, share};
+use super::scalar::{dns_label, labels, positive, share};
 use crate::experiment::schema::{Bound, Expectation};
 use crate::experiment::tree::Node;
 
@@ -11,8 +13,13 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("errorWindow", error_window),
     ("failedShare", failed_share),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
-    ("noSuccess", |cx, node| Some(Expectation::NoSuccess { probe: only_probe(cx, node, "`noSuccess`")? })),
+    ("noSuccess", no_success),
     ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched {})),
+    ("notDetected", |cx, node| nothing_more(cx, node, "`notDetected`").map(|()| Expectation::NotDetected)),
+    ("rescheduled", rescheduled),
+    ("notRescheduled", |cx, node| Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })),
+    ("restarted", restarted),
+    ("objectsKept", |cx, node| nothing_more(cx, node, "`objectsKept`").map(|()| Expectation::ObjectsKept)),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -43,6 +50,14 @@ fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
     let within = fields.required("within", limit);
     fields.finish();
     Some(Expectation::Detection { of: of?, after: after?, within: within? })
+}
+
+fn no_success(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`noSuccess`")?;
+    let probe = fields.required("probe", dns_label);
+    let during = fields.optional("during", dns_label);
+    fields.finish();
+    Some(Expectation::NoSuccess { probe: probe?, during: during? })
 }
 
 /// A duration, or `predicted`.
@@ -93,6 +108,34 @@ fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
     Some(Expectation::FailedShare { probe: probe?, at_most: at_most? })
 }
 
+fn rescheduled(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`rescheduled`")?;
+    let service = fields.required("service", dns_label);
+    let within = fields.required("within", positive);
+    fields.finish();
+    Some(Expectation::Rescheduled { service: service?, within: within? })
+}
+
+fn restarted(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`restarted`")?;
+    let labels = fields.required("labels", labels);
+    let within = fields.required("within", positive);
+    fields.finish();
+    Some(Expectation::Restarted { labels: labels?, within: within? })
+}
+
+fn only_labels(cx: &Cx, node: &Node, what: &'static str) -> Option<BTreeMap<String, String>> {
+    let mut fields = Fields::of(cx, node, what)?;
+    let labels = fields.required("labels", labels);
+    fields.finish();
+    labels
+}
+
+fn nothing_more(cx: &Cx, node: &Node, what: &'static str) -> Option<()> {
+    Fields::of(cx, node, what)?.finish();
+    Some(())
+}
+
 fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
     let mut fields = Fields::of(cx, node, what)?;
     let probe = fields.required("probe", dns_label);
@@ -135,12 +178,26 @@ mod tests {
             expectation("errorWindow: {probe: web, atLeast: 7s, atMost: predicted}"),
             Expectation::ErrorWindow { probe: probe(), at_most: Some(Bound::Predicted), at_least: least }
         );
-        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe() });
+        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe(), during: None });
+        let during = Some("away".to_owned());
+        assert_eq!(expectation("noSuccess: {probe: web, during: away}"), Expectation::NoSuccess { probe: probe(), during });
         assert_eq!(
             expectation("failedShare: {probe: web, atMost: 0.1}"),
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
         );
         assert_eq!(expectation("noErrors: {probe: web}"), Expectation::NoErrors { probe: probe() });
+        let labels = || [("app".to_owned(), "web".to_owned())].into();
+        assert_eq!(
+            expectation("rescheduled: {service: web, within: 7s}"),
+            Expectation::Rescheduled { service: probe(), within: Duration::from_secs(7) }
+        );
+        assert_eq!(expectation("notRescheduled: {labels: {app: web}}"), Expectation::NotRescheduled { labels: labels() });
+        assert_eq!(
+            expectation("restarted: {labels: {app: web}, within: 7s}"),
+            Expectation::Restarted { labels: labels(), within: Duration::from_secs(7) }
+        );
+        assert_eq!(expectation("objectsKept: {}"), Expectation::ObjectsKept);
+        assert_eq!(expectation("notDetected: {}"), Expectation::NotDetected);
     }
 
     #[test]
@@ -149,6 +206,7 @@ mod tests {
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
         assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
+        assert!(wrong("objectsKept: {within: 7s}").contains("unknown field `within` in `objectsKept`"));
         assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
         assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("no window can be both"));
         assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));

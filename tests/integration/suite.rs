@@ -1,0 +1,164 @@
+//! Several experiments in one command, in the model: needs neither Docker nor root.
+
+use std::path::Path;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use super::program::{Home, Output};
+use super::test;
+
+/// All tests of this rung.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("suite::parts_of_the_models_control_plane", parts_of_the_models_control_plane),
+        test("suite::a_matrix_is_an_experiment_each", a_matrix_is_an_experiment_each),
+        test("suite::where_nothing_fits_nothing_passes", where_nothing_fits_nothing_passes),
+        test("suite::a_signal_ends_all", a_signal_ends_all),
+    ]
+}
+
+/// A folder of experiments beside this repository's workloads and kind configs.
+struct Folder {
+    home: Home,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let home = Home::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["experiments/workloads", "kind-configs"] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()) {
+                let text = std::fs::read_to_string(&entry).unwrap();
+                home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
+            }
+        }
+        Self { home }
+    }
+
+    /// An experiment that is over as soon as it can be; it claims that clients of `web` go on (how a
+    /// busy machine fares is not the question).
+    fn add(&self, name: &str, fault: &str, hold: &str) {
+        let text = format!(
+            "apiVersion: outage/v1alpha1
+kind: Experiment
+metadata: {{name: {name}}}
+spec:
+  claims: [{{id: B1, says: Clients go on}}]
+  cluster: {{kind: {{config: ../kind-configs/fast-detection.yaml}}}}
+  workload: [workloads/web.yaml]
+  probes:
+  - {{name: web, http: {{service: web}}, rate: 20/s, timeout: 500ms}}
+  steadyState:
+  - nodesReady: all
+  - probe: {{name: web, successRatio: 1.0, for: 1s}}
+  blastRadius: {{maxControlPlanes: 1, quorumLoss: true}}
+  method:
+  - fault: {fault}
+    for: {hold}
+  expect:
+  - failedShare: {{probe: web, atMost: 0.5}}
+  - recovery: {{within: 60s}}
+"
+        );
+        self.home.file(&format!("experiments/{name}.yaml"), &text);
+    }
+
+    fn component(&self, fault: &str, component: &str) {
+        let name = format!("{component}-{}", fault.to_lowercase());
+        self.add(&name, &format!("{{{fault}: {{component: {component}, target: {{role: control-plane}}}}}}"), "2s");
+    }
+
+    /// Runs all of it in the model, on a machine that has nothing else.
+    fn run(&self, more: &[&str]) -> Output {
+        let all = self.home.path().join("experiments").to_string_lossy().into_owned();
+        let arguments = [&["run", "-f", &all, "--cluster", "embedded"], more].concat();
+        let mut command = self.home.command(&arguments);
+        self.home.finish(command.env("PATH", "/nowhere").env("DOCKER_HOST", "unix:///nowhere.sock"))
+    }
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
+}
+
+fn parts_of_the_models_control_plane() {
+    let folder = Folder::new();
+    folder.component("componentStop", "kube-apiserver");
+    folder.component("componentStop", "etcd");
+    folder.component("componentPause", "kube-controller-manager");
+    folder.component("componentKill", "kube-scheduler");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/worker-stop-from-pod.yaml");
+    folder.home.file("experiments/worker-stop-from-pod.yaml", &std::fs::read_to_string(root).unwrap());
+    let output = folder.run(&["-o", "json"]);
+    let suite = document(output.exits(0));
+    output.says("experiment 3 of 5").says("skipped: probe web asks from a pod");
+    assert_eq!(suite["outcome"], "pass");
+    let rows = suite["experiments"].as_array().unwrap();
+    let states: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row["experiment"].as_str().unwrap(), row["outcome"].as_str().or(row["notRun"].as_str()).unwrap()))
+        .collect();
+    let expected = [
+        ("etcd-componentstop", "pass"),
+        ("kube-apiserver-componentstop", "pass"),
+        ("kube-controller-manager-componentpause", "pass"),
+        ("kube-scheduler-componentkill", "pass"),
+        ("worker-stop-from-pod", "skipped"),
+    ];
+    assert_eq!(states, expected, "{suite:#}");
+    assert_eq!(rows[0]["claims"][0]["decision"], "confirmed");
+    assert_eq!(rows[4]["claims"][0]["decision"], "open");
+    // Each fault was confirmed and taken back; the watches were blind without an API server, and nowhere else.
+    for row in &rows[..4] {
+        let run = row["runs"]["runs"][0]["run"].as_str().unwrap();
+        let report = document(&folder.home.run(&["report", run, "-o", "json"]));
+        let fault = &report["findings"]["faults"][0];
+        assert!(fault["confirmed"]["at"].is_number() && fault["undone"].is_number(), "{fault:#}");
+        assert!(row["experiment"].as_str().unwrap().starts_with(fault["component"].as_str().unwrap()), "{row:#}");
+        let warnings = report["findings"]["warnings"].to_string();
+        assert_eq!(warnings.contains("watchGap"), row["experiment"] == "kube-apiserver-componentstop", "{row:#}: {warnings}");
+    }
+    // The same offline, as a table for a document.
+    let runs: Vec<String> = rows[..4].iter().map(|row| row["runs"]["runs"][0]["run"].as_str().unwrap().to_owned()).collect();
+    let arguments: Vec<&str> = ["report"].into_iter().chain(runs.iter().map(String::as_str)).chain(["-o", "markdown"]).collect();
+    let table = folder.home.run(&arguments);
+    table.exits(0).prints("| B1 | Clients go on | `etcd-componentstop` | confirmed | failures of web ").prints("EMBEDDED MODEL");
+    assert_eq!(table.stdout.matches("| B1 |").count(), 4);
+}
+
+fn a_matrix_is_an_experiment_each() {
+    let folder = Folder::new();
+    folder.add("away", "{componentStop: {component: kube-scheduler, target: {role: control-plane}}}", "[1s, 2s]");
+    let output = folder.run(&[]);
+    output.exits(0).says("experiment 2 of 2: away[for=2s]").prints("away[for=1s] on the EMBEDDED MODEL");
+    let table = output.stdout.split("EXPERIMENT").nth(1).expect("a table at the end");
+    for line in ["\naway[for=1s]   B1       PASS", "\naway[for=2s]   B1       PASS", "2 experiments in ", "claims: 2 confirmed"] {
+        assert!(table.contains(line), "no {line:?} in:\n{table}");
+    }
+}
+
+fn where_nothing_fits_nothing_passes() {
+    let folder = Folder::new();
+    for name in ["worker-stop-from-pod", "again"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/worker-stop-from-pod.yaml");
+        let text = std::fs::read_to_string(root).unwrap().replace("name: worker-stop-from-pod", &format!("name: {name}"));
+        folder.home.file(&format!("experiments/{name}.yaml"), &text);
+    }
+    folder.run(&[]).exits(4).prints("2 experiments: 2 SKIPPED");
+    let junit = folder.run(&["-o", "junit"]);
+    junit.exits(4).prints(r#"tests="2" skipped="2" failures="0" errors="0""#);
+}
+
+fn a_signal_ends_all() {
+    let folder = Folder::new();
+    folder.component("componentStop", "etcd");
+    folder.component("componentStop", "kube-scheduler");
+    let all = folder.home.path().join("experiments");
+    let mut run = folder.home.start(&["run", "-f", &all.to_string_lossy(), "--cluster", "embedded"]);
+    run.wait_for("componentStop confirmed", std::time::Duration::from_secs(120));
+    run.signal("INT");
+    let output = run.finish();
+    output.exits(130).says("undone").prints("NOT BEGUN").prints("1 INCONCLUSIVE, 1 NOT BEGUN");
+    assert!(!output.stderr.contains("experiment 2 of 2"), "{}", output.stderr);
+}

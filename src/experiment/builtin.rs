@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = files![
     "experiments/autoscaler-stalled-api-server-down.yaml",
     "experiments/api-server-down.yaml",
     "experiments/etcd-down.yaml",
+    "experiments/dns-down.yaml",
     "experiments/worker-down.yaml",
     "experiments/control-plane-down.yaml",
     "experiments/worker-down-while-control-plane-down.yaml",

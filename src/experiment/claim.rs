@@ -49,7 +49,7 @@ mod tests {
         ("B9", &["control-plane-down", "scheduler-down"]),
         ("B9b", &["control-plane-down"]),
         ("B10", &["dns-down"]),
-        ("B11", &["container-dies-while-control-plane-down"]),
+        ("B11", &["container-dies-while-control-plane-down", "pod-deleted-while-controller-manager-down"]),
         ("C1", &["worker-down"]),
         ("C2", &["rescheduling"]),
         ("C3", &["ha-one-control-plane-lost"]),
@@ -58,7 +58,7 @@ mod tests {
         ("C6", &["zombie-leader"]),
         ("C7", &["load-balancer-down"]),
         ("C8", &["dns-node-lost", "dns-node-lost-spread"]),
-        ("C9", &["rolling-restart"]),
+        ("C9", &["rolling-restart", "node-drain"]),
         ("D1", &["worker-stop-fast", "node-kill", "node-pause", "node-disconnect", "worker-cut-off-from-the-api-server"]),
         ("D2", &["kubelet-stop"]),
         ("D3", &["leader-on-the-dead-node"]),
@@ -74,7 +74,9 @@ mod tests {
             let claimed: BTreeSet<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
             let wanted: BTreeSet<&str> = CLAIMS.iter().filter(|(_, by)| by.contains(name)).map(|(id, _)| *id).collect();
             if claimed != wanted || wanted.is_empty() {
-                wrong.push(format!("experiments/{name}.yaml claims {claimed:?}, the table in src/experiment/claim.rs has {wanted:?}"));
+                wrong.push(format!(
+                    "experiments/{name}.yaml claims {claimed:?}, the table in src/experiment/claim.rs has {wanted:?}"
+                ));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -88,8 +90,7 @@ mod tests {
         let readme = include_str!("../../README.md");
         let section = readme.split("## What the articles claim, and what was measured").nth(1).expect("the section is there");
         let section = section.split("\n## ").next().unwrap();
-        let missing: Vec<&str> =
-            built_in_names().into_iter().filter(|name| !section.contains(&format!("`{name}"))).collect();
+        let missing: Vec<&str> = built_in_names().into_iter().filter(|name| !section.contains(&format!("`{name}"))).collect();
         assert_eq!(missing, [] as [&str; 0], "a row of the table, or a word why there is none, is missing in README.md");
     }
 }

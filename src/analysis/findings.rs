@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bystanders::Bystander;
 use super::in_effect::{InEffect, Recovered};
+use super::leaders::LeaderFinding;
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
 use crate::stats::{Between, Seconds};
@@ -43,6 +44,9 @@ pub struct Findings {
     pub objects: Option<ObjectsFinding>,
     /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
+    /// Who led each part of the control plane of which a leader is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaders: Vec<LeaderFinding>,
     /// The heartbeats that were seen before the first fault, by node.
     pub heartbeats: Vec<HeartbeatFinding>,
     /// What weakens the numbers.

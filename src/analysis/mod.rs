@@ -16,6 +16,7 @@ pub mod findings;
 mod heartbeats;
 pub mod in_effect;
 mod late;
+pub mod leaders;
 mod life;
 mod objects;
 pub mod order;
@@ -35,6 +36,7 @@ pub use bystanders::Bystander;
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally, When};
 pub use in_effect::{InEffect, Recovered};
+pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
 pub use window::{Proof, Window};
 
@@ -65,6 +67,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         objects: objects::objects(&timeline.records),
         probes,
         bystanders: bystanders::bystanders(timeline, &faults, zero),
+        leaders: leaders::leaders(timeline, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,

@@ -718,6 +718,27 @@ pub enum Expectation {
         /// The probe.
         probe: String,
     },
+    /// A part of the control plane gets a new leader: from the fault that hit the old one.
+    LeaderChange {
+        /// The part.
+        component: Component,
+        /// At most so long after the fault was requested.
+        within: Duration,
+    },
+    /// The longest time in which nobody leads a part of the control plane.
+    LeaderGap {
+        /// The part.
+        component: Component,
+        /// At most so long.
+        at_most: Duration,
+    },
+    /// A leader that was frozen, and has been replaced meanwhile, gives up once it is thawed.
+    OldLeader {
+        /// The part.
+        component: Component,
+        /// It lives on beside the new one for at most so long.
+        at_most: Duration,
+    },
     /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
     NoSuccess {
         /// The probe.

@@ -32,7 +32,7 @@ impl Line {
         Self { uncertainty: (uncertainty > Seconds::ZERO).then_some(uncertainty), ..self }
     }
 
-    fn of(when: When, label: &str, text: impl Into<String>) -> Self {
+    pub(super) fn of(when: When, label: &str, text: impl Into<String>) -> Self {
         Self::new(when.latest, label, text).within(when.width())
     }
 }
@@ -52,6 +52,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
         }
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
+    lines.extend(super::leaders::lines(found));
     lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
     lines.sort_by_key(|line| line.at);

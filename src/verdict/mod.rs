@@ -6,6 +6,7 @@
 
 mod doubt;
 mod fates;
+mod leaders;
 mod of_probes;
 mod rules;
 #[cfg(test)]

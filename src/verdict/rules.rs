@@ -1,7 +1,7 @@
 //! One rule for each kind of expectation.
 
 use super::of_probes::each_probe;
-use super::{Assertion, Outcome, doubt, fates};
+use super::{Assertion, Outcome, doubt, fates, leaders};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
@@ -133,6 +133,15 @@ fn words(expectation: &Expectation) -> (String, String) {
             (format!("pods with {} restarted", fates::said(labels)), format!("within {}", Seconds::from(*within)))
         }
         Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
+        Expectation::LeaderChange { component, within } => {
+            (format!("new leader of {}", component.name()), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::LeaderGap { component, at_most } => {
+            (format!("{} without a leader", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        }
+        Expectation::OldLeader { component, at_most } => {
+            (format!("old leader of {} beside the new one", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        }
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -175,6 +184,9 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),
         Expectation::Restarted { labels, within } => fates::restarted(found, labels, (*within).into()),
         Expectation::ObjectsKept => fates::objects_kept(found),
+        Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
+        Expectation::LeaderGap { component, at_most } => leaders::gap(found, *component, (*at_most).into()),
+        Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
         Expectation::Recovery { within } => {
             let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))

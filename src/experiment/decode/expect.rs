@@ -1,17 +1,29 @@
 //! Expectations: what must be so for the run to pass.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::fields::{Cx, Decode, Fields};
+use super::method::component;
 use super::scalar::{dns_label, labels, positive, share};
 use crate::experiment::schema::{Bound, Expectation};
 use crate::experiment::tree::Node;
+use crate::timeline::Component;
 
 const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("detection", detection),
     ("endpointRemoval", endpoint_removal),
     ("errorWindow", error_window),
     ("failedShare", failed_share),
+    ("leaderChange", leader_change),
+    ("leaderGap", |cx, node| {
+        let (component, at_most) = of_leader(cx, node, "`leaderGap`", "atMost")?;
+        Some(Expectation::LeaderGap { component, at_most })
+    }),
+    ("oldLeader", |cx, node| {
+        let (component, at_most) = of_leader(cx, node, "`oldLeader`", "atMost")?;
+        Some(Expectation::OldLeader { component, at_most })
+    }),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
     ("noSuccess", no_success),
     ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched {})),
@@ -143,11 +155,35 @@ fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
     probe
 }
 
+fn leader_change(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let (component, within) = of_leader(cx, node, "`leaderChange`", "within")?;
+    Some(Expectation::LeaderChange { component, within })
+}
+
+/// A part of which one leads, and a bound.
+fn of_leader(cx: &Cx, node: &Node, what: &'static str, bound: &'static str) -> Option<(Component, Duration)> {
+    let mut fields = Fields::of(cx, node, what)?;
+    let component = fields.required("component", led);
+    let bound = fields.required(bound, positive);
+    fields.finish();
+    Some((component?, bound?))
+}
+
+/// A part of which one leads.
+fn led(cx: &Cx, node: &Node) -> Option<Component> {
+    match component(cx, node)? {
+        Component::ApiServer => cx.error_hint(
+            node.focus(),
+            "no kube-apiserver leads: each serves by itself",
+            "etcd, kube-controller-manager and kube-scheduler have a leader",
+        ),
+        led => Some(led),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fields::tests::decoded;
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -198,6 +234,24 @@ mod tests {
         );
         assert_eq!(expectation("objectsKept: {}"), Expectation::ObjectsKept);
         assert_eq!(expectation("notDetected: {}"), Expectation::NotDetected);
+    }
+
+    #[test]
+    fn leaders_are_expected_by_part() {
+        let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
+        let (component, within) = (Component::Etcd, Duration::from_secs(7));
+        let at_most = within;
+        assert_eq!(expectation("leaderChange: {component: etcd, within: 7s}"), Expectation::LeaderChange { component, within });
+        assert_eq!(expectation("leaderGap: {component: etcd, atMost: 7s}"), Expectation::LeaderGap { component, at_most });
+        assert_eq!(expectation("oldLeader: {component: etcd, atMost: 7s}"), Expectation::OldLeader { component, at_most });
+    }
+
+    #[test]
+    fn what_has_no_leader_is_told() {
+        let wrong = |yaml: &str| decoded(yaml, expectation).1;
+        assert!(wrong("leaderGap: {component: kube-apiserver, atMost: 7s}").contains("each serves by itself"));
+        assert!(wrong("leaderGap: {component: kube-shceduler, atMost: 7s}").contains("did you mean `kube-scheduler`?"));
+        assert!(wrong("leaderChange: {component: etcd, atMost: 7s}").contains("unknown field `atMost` in `leaderChange`"));
     }
 
     #[test]

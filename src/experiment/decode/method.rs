@@ -120,7 +120,7 @@ fn part(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, NodeSele
     Some((component?, target))
 }
 
-fn component(cx: &Cx, node: &Node) -> Option<Component> {
+pub fn component(cx: &Cx, node: &Node) -> Option<Component> {
     choice(cx, node, "part of the control plane", &Component::ALL.map(|component| (component.name(), component)))
 }
 

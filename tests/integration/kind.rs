@@ -21,6 +21,13 @@ pub fn tests() -> Vec<Trial> {
         ("component_stop", || scheduler("componentStop")),
         ("component_kill", || scheduler("componentKill")),
         ("component_pause", || scheduler("componentPause")),
+        ("partition_from_the_api_server", || one_fault("worker-cut-off-from-the-api-server")),
+        ("sigkill_during_a_partition", || killed("glitch-longer-than-grace", "partition confirmed")),
+        ("faults_on_objects", faults_on_objects),
+        ("sigkill_while_the_dns_is_scaled", sigkill_while_the_dns_is_scaled),
+        ("node_drain", node_drain),
+        ("etcd_data_lost", etcd_data_lost),
+        ("sigkill_while_the_data_is_away", || killed("etcd-data-lost", "etcdDataLoss confirmed")),
         ("api_server_down", api_server_down),
         ("worker_reboot", worker_reboot),
         ("control_plane_down", control_plane_down),
@@ -135,7 +142,7 @@ impl Lab {
 
 /// Prints what a run may have left in a node, and at last that it has looked.
 const LEFT_BEHIND: &str = "set -e
-ls -A /usr/local/bin /etc/kubernetes /run >/tmp/left; systemctl list-units --all --plain --no-legend 'outage-*' >>/tmp/left
+ls -A /usr/local/bin /etc/kubernetes /run /var/lib >/tmp/left; systemctl list-units --all --plain --no-legend 'outage-*' >>/tmp/left
 iptables -w -t mangle -S >>/tmp/left; iptables -w -S >>/tmp/left
 cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>/tmp/left
 grep -E '[.]outage-agent|outage-[0-9]{8}-' /tmp/left || true
@@ -270,6 +277,66 @@ fn sigint_while_two_faults_last() {
     run.wait_for("nodeKill confirmed", 4 * MINUTE);
     run.signal("INT");
     run.finish().exits(130).says("undone: ");
+    lab.assert_clean();
+}
+
+/// Three faults on objects, one after the other: a Deployment of another namespace, a pod, and a pod's container.
+const ON_OBJECTS: &str = "  blastRadius: {namespaces: [kube-system]}
+  method:
+  - fault: {deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}}
+    for: 2s
+  - fault: {podDelete: {labels: {app: web}}}
+    for: 5s
+  - fault: {containerKill: {labels: {app: web}}}
+    for: 5s
+  expect:
+  - restarted: {labels: {app: web}, within: 60s}
+";
+
+fn on_objects(lab: &Lab) -> String {
+    let text = std::fs::read_to_string(lab.experiment("node-kill")).unwrap();
+    let (head, _) = text.split_once("  method:").unwrap();
+    lab.home.file("experiments/objects.yaml", &format!("{head}{ON_OBJECTS}")).to_string_lossy().into_owned()
+}
+
+fn coredns() -> String {
+    kubectl(&["-n", "kube-system", "get", "deployment", "coredns", "-o", "jsonpath={.spec.replicas} {.metadata.labels}"])
+}
+
+fn faults_on_objects() {
+    let (lab, before) = (Lab::new(), coredns());
+    lab.home.run(&["run", "-f", &on_objects(&lab)]).prints("coredns").prints("rescheduled").prints("restarted");
+    let report = lab.report("latest");
+    let faults = report["findings"]["faults"].as_array().unwrap();
+    assert!(faults.len() == 3 && faults.iter().all(|fault| fault["undone"].is_f64()), "{report:#}");
+    assert_eq!(coredns(), before);
+    lab.assert_clean();
+}
+
+fn sigkill_while_the_dns_is_scaled() {
+    let (lab, before) = (Lab::new(), coredns());
+    let mut run = lab.home.start(&["run", "-f", &on_objects(&lab)]);
+    run.wait_for("deploymentScale confirmed", 4 * MINUTE);
+    run.signal("KILL");
+    run.finish();
+    lab.home.run(&["recover"]).exits(0);
+    assert_eq!(coredns(), before);
+    lab.assert_clean();
+}
+
+fn node_drain() {
+    let lab = Lab::new();
+    lab.home.run(&["run", "-f", &lab.experiment("node-drain")]).prints("drained").prints("rescheduled");
+    let cordoned = kubectl(&["get", "nodes", "-l", "outage.run", "-o", "name"])
+        + &kubectl(&["get", "nodes", "--field-selector", "spec.unschedulable=true", "-o", "name"]);
+    assert_eq!(cordoned, "", "nothing is left on the nodes");
+    lab.assert_clean();
+}
+
+fn etcd_data_lost() {
+    let lab = Lab::new();
+    let experiment = lab.altered("etcd-data-lost", &[("for: 20s", "for: 5s")]);
+    lab.home.run(&["run", "-f", &experiment]).prints("PASS  objects kept").prints("PASS  recovery");
     lab.assert_clean();
 }
 

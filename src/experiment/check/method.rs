@@ -41,8 +41,8 @@ fn step_references(check: &Check) {
         };
         for (field, name) in named {
             let Some(name) = name.as_ref().filter(|name| !names.contains(&name.as_str())) else { continue };
-            let problem = check
-                .error(&format!("spec.expect[{index}].{field}"), format!("no step of the method has the name `{name}`"));
+            let problem =
+                check.error(&format!("spec.expect[{index}].{field}"), format!("no step of the method has the name `{name}`"));
             let hint = suggest::hint(name, &names, "its steps are");
             check.tell(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
         }

@@ -1,6 +1,6 @@
 //! Which endpoints a Service had, which of them a fault hit, and when those left and came back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Zero;
 use super::findings::{EndpointFinding, NodeCount, ServiceFinding, When};
@@ -38,18 +38,18 @@ pub struct Span {
     pub until: Moment,
 }
 
-/// Every Service at the request of a fault on `node`, and what became of its endpoints there.
-pub fn services(records: &[Record], node: &str, span: Span, zero: Zero) -> Vec<ServiceFinding> {
+/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there.
+pub fn services(records: &[Record], target: &str, span: Span, zero: Zero) -> Vec<ServiceFinding> {
     let after = records.partition_point(|record| record.at < span.requested);
     let end = records.partition_point(|record| record.at < span.until);
     let found = ready_at(records, span.requested);
-    let scope = Scope { after: &records[after..end], node, requested: span.requested, undo: zero.at(span.undo), zero };
+    let scope = Scope { after: &records[after..end], target, requested: span.requested, undo: zero.at(span.undo), zero };
     found.into_iter().map(|(name, endpoints)| scope.service(name, &endpoints)).collect()
 }
 
 struct Scope<'a> {
     after: &'a [Record],
-    node: &'a str,
+    target: &'a str,
     requested: Moment,
     undo: Seconds,
     zero: Zero,
@@ -58,8 +58,8 @@ struct Scope<'a> {
 impl Scope<'_> {
     fn service(&self, name: &str, endpoints: &BTreeMap<&str, &Endpoint>) -> ServiceFinding {
         let changes: Vec<Seen<'_>> = self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
-        let on_node = endpoints.values().filter(|endpoint| endpoint.node.as_deref() == Some(self.node));
-        let hit: Vec<EndpointFinding> = on_node.map(|endpoint| self.fate(endpoint, &changes)).collect();
+        let hit = endpoints.values().filter(|endpoint| self.hits(endpoint));
+        let hit: Vec<EndpointFinding> = hit.map(|endpoint| self.fate(endpoint, &changes)).collect();
         ServiceFinding {
             service: name.to_owned(),
             endpoints: endpoints.len() as u32,
@@ -67,8 +67,28 @@ impl Scope<'_> {
             // A node that starts again takes its endpoints away itself: what left after the undo was not removed because of the fault.
             removed: last_of(hit.iter().map(|e| e.left.filter(|left| left.latest < self.undo))),
             back: last_of(hit.iter().map(|e| e.back)),
+            replaced: self.replaced(hit.len(), endpoints, &changes),
             hit,
         }
+    }
+
+    /// A target is a node or a pod.
+    fn hits(&self, endpoint: &Endpoint) -> bool {
+        [&endpoint.node, &endpoint.pod].into_iter().any(|place| place.as_deref() == Some(self.target))
+    }
+
+    /// When `count` new back ends were ready at once that the fault did not hit.
+    fn replaced(&self, count: usize, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
+        let mut ready = BTreeSet::new();
+        let all = changes.iter().find(|seen| {
+            let new = !before.contains_key(key(seen.endpoint)) && !self.hits(seen.endpoint);
+            match new && seen.ready() {
+                true => ready.insert(key(seen.endpoint)),
+                false => ready.remove(key(seen.endpoint)),
+            };
+            count > 0 && ready.len() >= count
+        });
+        all.map(|seen| self.when(seen.record))
     }
 
     fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {

@@ -1,11 +1,14 @@
 //! What analysis finds in a timeline. Every time is in seconds after the run's +0.
 
+use std::collections::BTreeMap;
+
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bystanders::Bystander;
 use super::in_effect::{InEffect, Recovered};
+use super::leaders::LeaderFinding;
 use super::quality::Warning;
 use super::window::{ClassCount, Window};
 use crate::stats::{Between, Seconds};
@@ -33,8 +36,17 @@ pub struct Findings {
     /// The nodes that no fault hit.
     #[serde(default)]
     pub bystanders: Vec<Bystander>,
+    /// Each pod of the run's namespace, in the order in which they were first seen.
+    #[serde(default)]
+    pub pods: Vec<PodFinding>,
+    /// What became of the cluster's objects; `None`: nobody looked.
+    #[serde(default)]
+    pub objects: Option<ObjectsFinding>,
     /// Each probe, in the order in which they were started; control probes last.
     pub probes: Vec<ProbeFinding>,
+    /// Who led each part of the control plane of which a leader is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaders: Vec<LeaderFinding>,
     /// The heartbeats that were seen before the first fault, by node.
     pub heartbeats: Vec<HeartbeatFinding>,
     /// What weakens the numbers.
@@ -259,6 +271,47 @@ pub struct ServiceFinding {
     pub removed: Option<When>,
     /// When the last of them was back.
     pub back: Option<When>,
+    /// When so many new back ends were ready that had not been there, on other nodes than the one that was hit.
+    #[serde(default)]
+    pub replaced: Option<When>,
+}
+
+/// What became of a pod of the run's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PodFinding {
+    /// The pod.
+    pub pod: String,
+    /// The node that it was bound to last.
+    pub node: Option<String>,
+    /// Who made it: `ReplicaSet/web-559b`. `None`: a bare pod.
+    pub owner: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it came; `None`: it was there before the first fault.
+    pub appeared: Option<When>,
+    /// When one that came was first Ready.
+    pub ready: Option<When>,
+    /// When a container of it was first started again in place after the first fault's request.
+    pub restarted: Option<When>,
+    /// How often its containers were started again, in all.
+    pub restarts: u32,
+    /// When it began to be deleted, or was gone.
+    pub left: Option<When>,
+}
+
+/// The cluster's objects before the first fault and after the recovery, but for those that come and go by themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectsFinding {
+    /// How many there were.
+    pub before: u32,
+    /// Those that are not there any more, or are others of the same name; `None`: nobody looked again.
+    pub missing: Option<Vec<String>>,
+    /// Kinds that could not be listed, with the reason.
+    pub unread: Vec<String>,
 }
 
 /// How many endpoints a node has.

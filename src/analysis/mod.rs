@@ -16,9 +16,12 @@ pub mod findings;
 mod heartbeats;
 pub mod in_effect;
 mod late;
+pub mod leaders;
 mod life;
+mod objects;
 pub mod order;
 mod overlap;
+mod pods;
 mod probes;
 pub mod quality;
 mod series;
@@ -31,8 +34,9 @@ pub mod window;
 
 pub use bystanders::Bystander;
 pub use clock::Zero;
-pub use findings::{Completion, FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Tally, When};
+pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally, When};
 pub use in_effect::{InEffect, Recovered};
+pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
 pub use window::{Proof, Window};
 
@@ -59,8 +63,11 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         steady_before,
         recovery: recovery(&faults, steady_after.as_ref(), &unheard),
         unheard,
+        pods: pods::pods(&timeline.records, first_fault, zero),
+        objects: objects::objects(&timeline.records),
         probes,
         bystanders: bystanders::bystanders(timeline, &faults, zero),
+        leaders: leaders::leaders(timeline, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
         origin,
@@ -108,10 +115,11 @@ fn last_on_each(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> 
     faults.iter().enumerate().filter(|(i, fault)| !faults[i + 1..].iter().any(|later| later.target == fault.target)).map(|(_, f)| f)
 }
 
-/// The harmed nodes that have given no sign of life since their undo. A load balancer is no node of Kubernetes: nothing tells of it.
+/// The harmed nodes that have given no sign of life since their undo. A load balancer is no node of Kubernetes, a pod neither: nothing
+/// tells of them.
 fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
     let nodes = &timeline.header.cluster.nodes;
-    let is_node = |name: &str| !nodes.iter().any(|node| node.name == name && node.role == NodeRole::ExternalLoadBalancer);
+    let is_node = |name: &str| nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer);
     let silent = last_on_each(faults).filter(|fault| fault.node.heard_again.is_none() && is_node(&fault.target));
     silent.map(|fault| fault.target.clone()).collect()
 }

@@ -237,6 +237,14 @@ impl Run {
         self
     }
 
+    /// A pod with the label `app: web`, by its name, which is its uid as well.
+    pub fn pod(self, ms: i64, change: Change, name: &str, restarts: u32, ready: bool) -> Self {
+        let labels = [("app".to_owned(), "web".to_owned())].into();
+        let identity = PodIdentity { uid: name.into(), labels, restarts, ..PodIdentity::default() };
+        let node = Some("fast-detection-worker".into());
+        self.event(ms, Event::Pod { pod: name.into(), change, node, phase: "Running".into(), ready, identity })
+    }
+
     /// A kill at +0, confirmed at 300 ms, undone from `undo_ms` on.
     pub fn kill(self, undo_ms: i64) -> Self {
         self.fault_phase(0, "nodeKill", FaultPhase::Requested, "")

@@ -111,7 +111,8 @@ mod tests {
     }
 
     fn pod(name: &str, node: Option<&str>, phase: &str) -> Event {
-        Event::Pod { pod: name.into(), change: Change::Changed, node: node.map(str::to_owned), phase: phase.into(), ready: false }
+        let (pod, node, identity) = (name.into(), node.map(str::to_owned), Default::default());
+        Event::Pod { pod, change: Change::Changed, node, phase: phase.into(), ready: false, identity }
     }
 
     fn deployment(generation: i64, observed: i64, wanted: i32, replicas: i32) -> Event {

@@ -39,7 +39,7 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
     for step in parsed.experiment.steps() {
         let Some((fault, hold)) = step.fault() else { continue };
         let (number, during, hold) = (step.number, during(&step), hold.as_secs_f64());
-        let target = target::describe(fault.target());
+        let target = fault.target().map_or_else(|| fault.objects().unwrap_or_default(), target::describe);
         lines.push(format!("step {number}    {} on {target}, for {hold} s{during}, then undone", named(fault)));
         lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, number)));
     }
@@ -56,10 +56,17 @@ fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Durati
     match &ground.nodes {
         Nodes::Kind(nodes) => {
             let hit = nodes.containers.iter().filter(|container| names.contains(&container.name.as_str()));
-            let undo = |c: &Container| fault::describe(&fault::plan(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold));
-            hit.map(undo).collect()
+            let undo = |c: &Container| fault::plan_on_node(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold);
+            hit.map(|c| undo(c).map_or_else(|| undone_otherwise(fault, &c.name), |undo| fault::describe(&undo))).collect()
         }
         Nodes::Embedded(_) => names.iter().map(|name| embedded_world::describe(fault, name)).collect(),
+    }
+}
+
+fn undone_otherwise(fault: &Fault, node: &str) -> String {
+    match fault {
+        Fault::NodeDrain { .. } => format!("uncordon node {node}"),
+        _ => format!("take the packet filter out of container {node}"),
     }
 }
 
@@ -114,7 +121,11 @@ fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
 
 fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Planned) -> Vec<String> {
     let Some((fault, hold)) = planned.step.fault() else { return Vec::new() };
-    let (target, step) = (fault.target(), planned.step.number);
+    let step = planned.step.number;
+    let Some(target) = fault.target() else {
+        let (objects, during) = (fault.objects().unwrap_or_default(), during(&planned.step));
+        return vec![format!("step {step}    {} on {objects}, for {} s{during}", fault.kind(), hold.as_secs_f64())];
+    };
     let leader = target.leader.and_then(|part| known.leaders.get(&part));
     let names: Vec<&str> = match leader {
         Some(leader) => vec![leader],

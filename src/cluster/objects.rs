@@ -181,6 +181,9 @@ pub struct ContainerStatus {
     pub name: String,
     /// Its image.
     pub image: String,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restart_count: i32,
     /// Its id, as `containerd://...`.
     #[serde(rename = "containerID")]
     pub container_id: Option<String>,
@@ -252,7 +255,7 @@ pub struct Wanted {
 pub struct Rollout {
     /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
-    /// Pods of it, in whatever state.
+    /// Pods of it, but for those that are ending.
     pub replicas: Option<i32>,
     /// Ready for a while.
     pub available_replicas: Option<i32>,

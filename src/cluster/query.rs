@@ -53,8 +53,8 @@ pub struct Pod {
     pub ready: bool,
     /// Whether it shares its node's network.
     pub host_network: bool,
-    /// Its containers' ids, as `containerd://...`.
-    pub containers: Vec<String>,
+    /// Its containers that run, by name, with their ids (`containerd://...`).
+    pub running: Vec<(String, String)>,
 }
 
 /// A Service.
@@ -210,8 +210,13 @@ fn read_pod(pod: objects::Pod) -> Pod {
         ip: status.pod_ip.filter(|ip| !ip.is_empty()),
         ready,
         host_network: spec.host_network.unwrap_or(false),
-        containers: containers.into_iter().filter_map(|container| container.container_id).collect(),
+        running: containers.into_iter().filter_map(running).collect(),
     }
+}
+
+fn running(container: objects::ContainerStatus) -> Option<(String, String)> {
+    let runs = container.state.is_none_or(|state| state.waiting.is_none() && state.terminated.is_none());
+    Some((container.name, container.container_id.filter(|_| runs)?))
 }
 
 fn read_service(service: objects::Service) -> Service {

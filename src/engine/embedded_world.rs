@@ -10,6 +10,7 @@ use super::canaries;
 use super::ledger::{Access, Obligation};
 use super::placement::Place;
 use super::recover::NAMESPACE_REMOVAL;
+use super::seed::Seed;
 use super::target::Node;
 use super::tenant::{Party, Tenant};
 use super::trouble::Trouble;
@@ -18,8 +19,9 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
-use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Numbered, Target};
-use crate::timeline::{FaultPhase, Record};
+use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
+use crate::fault;
+use crate::timeline::{FaultPhase, ObjectName, Record};
 
 /// An embedded cluster.
 pub struct EmbeddedWorld<'a> {
@@ -44,9 +46,9 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let reboots = |step: &Numbered| step.fault().is_some_and(|(fault, _)| matches!(fault, Fault::NodeReboot { .. }));
-    if experiment.steps().iter().any(reboots) {
-        return Err(Trouble::refused("the embedded cluster's nodes can't be rebooted in one step")
+    let unmodelled = super::run::faults(experiment).map(|(_, fault, _)| fault).find(|fault| !is_modelled(fault));
+    if let Some(fault) = unmodelled {
+        return Err(Trouble::refused(format!("the embedded cluster has no {}", fault.kind()))
             .hint("--cluster kind runs the experiment as it is in a kind cluster"));
     }
     for probe in &experiment.probes {
@@ -102,32 +104,52 @@ fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16>
     pods.find(|pod| pod["spec"]["containers"].is_array() && has(pod)).map_or_else(Vec::new, |pod| container_ports(&pod))
 }
 
-/// What a fault does to the model, and what is seen when it is done.
-fn harm(fault: &Fault, node: NodeId) -> (Action, &'static str) {
-    match fault {
+/// Whether the model, or the API before it, can be made to do it.
+fn is_modelled(fault: &Fault) -> bool {
+    matches!(fault, Fault::DeploymentScale { .. } | Fault::PodDelete { .. }) || (harm(fault, NodeId(0)).is_some())
+}
+
+/// What a fault does to the model, and what is seen when it is done; `None`: it is not modelled.
+fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
+    Some(match fault {
         Fault::NodeStop { grace, .. } => (Action::Stop { node, grace: *grace }, "node off"),
-        Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Kill { node }, "node off"),
+        Fault::NodeKill { .. } => (Action::Kill { node }, "node off"),
         Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
-        Fault::NodeDisconnect { .. } => (Action::Disconnect { node }, "cable cut"),
+        Fault::NodeDisconnect { .. } | Fault::Partition { from: Side::All, direction: Direction::Both, .. } => {
+            (Action::Disconnect { node }, "cable cut")
+        }
         Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
         Fault::ComponentStop { component, .. } => (Action::StopComponent { node, component: *component }, "held down"),
         Fault::ComponentKill { component, .. } => (Action::KillComponent { node, component: *component }, "process gone"),
         Fault::ComponentPause { component, .. } => (Action::PauseComponent { node, component: *component }, "process frozen"),
-    }
+        // The model has no reboot in one step.
+        Fault::NodeReboot { .. }
+        | Fault::Partition { .. }
+        | Fault::NodeDrain { .. }
+        | Fault::EtcdDataLoss { .. }
+        | Fault::DeploymentScale { .. }
+        | Fault::PodDelete { .. }
+        | Fault::ContainerKill { .. } => return None,
+    })
 }
 
 /// What takes it back, and what is seen then.
-fn undo(fault: &Fault, node: NodeId) -> (Action, &'static str) {
-    match fault {
+fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
+    Some(match fault {
         Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Start { node }, "node started"),
         Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
-        Fault::NodeDisconnect { .. } => (Action::Reconnect { node }, "cable plugged in"),
+        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => (Action::Reconnect { node }, "cable plugged in"),
         Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
         Fault::ComponentStop { component, .. } => (Action::StartComponent { node, component: *component }, "let start again"),
         // The kubelet has started it again by itself, or is about to.
         Fault::ComponentKill { component, .. } => (Action::StartComponent { node, component: *component }, "started again"),
         Fault::ComponentPause { component, .. } => (Action::UnpauseComponent { node, component: *component }, "process thawed"),
-    }
+        Fault::NodeDrain { .. }
+        | Fault::EtcdDataLoss { .. }
+        | Fault::DeploymentScale { .. }
+        | Fault::PodDelete { .. }
+        | Fault::ContainerKill { .. } => return None,
+    })
 }
 
 /// What the undo does, for people.
@@ -135,11 +157,16 @@ pub fn describe(fault: &Fault, node: &str) -> String {
     match fault {
         Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => format!("start node {node} of the model"),
         Fault::NodePause { .. } => format!("thaw node {node} of the model"),
-        Fault::NodeDisconnect { .. } => format!("plug in the cable of node {node} of the model"),
+        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => format!("plug in the cable of node {node} of the model"),
         Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
         Fault::ComponentStop { component, .. } => format!("let {} of node {node} of the model start again", component.name()),
         Fault::ComponentKill { component, .. } => format!("wait for {} of node {node} of the model", component.name()),
         Fault::ComponentPause { component, .. } => format!("thaw {} of node {node} of the model", component.name()),
+        Fault::NodeDrain { .. }
+        | Fault::EtcdDataLoss { .. }
+        | Fault::DeploymentScale { .. }
+        | Fault::PodDelete { .. }
+        | Fault::ContainerKill { .. } => format!("undo {} of the model", fault.kind()),
     }
 }
 
@@ -214,9 +241,27 @@ impl World for EmbeddedWorld<'_> {
         Ok(Obligation::Modelled { step, node: node.name.clone(), fault: fault.clone() })
     }
 
+    async fn plan_object_fault(
+        &self,
+        fault: &Fault,
+        step: u32,
+        _dead_man: Duration,
+        seed: &mut Seed,
+    ) -> Result<Vec<Obligation>, Trouble> {
+        let planned = self.tenant.plan_object_fault(fault, step, seed, &Access::Embedded).await?;
+        planned.ok_or_else(|| Trouble::refused(format!("the embedded cluster has no {}", fault.kind())))
+    }
+
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+        self.tenant.inventory().await
+    }
+
     async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+        if let Obligation::Object { undo, .. } = obligation {
+            return fault::inject_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by);
+        }
         let Obligation::Modelled { node, fault, .. } = obligation else { return Err(obligation.is_no_fault_here()) };
-        let (action, seen) = harm(fault, self.node(node)?);
+        let (action, seen) = harm(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
         progress(FaultPhase::Requested, String::new());
         self.act(action).await?;
         progress(FaultPhase::Returned, String::new());
@@ -226,6 +271,9 @@ impl World for EmbeddedWorld<'_> {
 
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         let undone = self.undo(obligation, &mut *progress).await;
+        if let Obligation::Object { undo, .. } = obligation {
+            return fault::undo_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by);
+        }
         let is_fault = matches!(obligation, Obligation::Modelled { .. });
         settle(undone, self.embedded.has_ended(), &mut |phase, words| {
             if is_fault {
@@ -254,7 +302,7 @@ impl EmbeddedWorld<'_> {
     async fn undo(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Modelled { node, fault, .. } => {
-                let (action, seen) = undo(fault, self.node(node)?);
+                let (action, seen) = undo(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
                 progress(FaultPhase::UndoRequested, describe(fault, node));
                 self.act(action).await?;
                 progress(FaultPhase::Undone, seen.into());
@@ -265,7 +313,9 @@ impl EmbeddedWorld<'_> {
                 removed.map_err(Trouble::failed_by)
             }
             // None of these is ever owed to a model.
-            Obligation::Fault(_) | Obligation::Probers { .. } | Obligation::KindCluster { .. } => Ok(()),
+            Obligation::Fault(_) | Obligation::Object { .. } | Obligation::Probers { .. } | Obligation::KindCluster { .. } => {
+                Ok(())
+            }
         }
     }
 }

@@ -8,14 +8,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use super::ledger::{Access, Obligation};
+use super::seed::Seed;
 use super::target::Node;
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::AgentMessage;
-use crate::experiment::Fault;
-use crate::fault::{self, NodeTarget};
+use crate::experiment::{Count, Fault};
+use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
-use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, Outcome, Ready, Record};
+use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record};
 
 /// What a call of the world does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -192,8 +193,32 @@ impl World for FakeWorld {
         Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
     }
 
+    async fn plan_object_fault(&self, fault: &Fault, step: u32, _: Duration, _: &mut Seed) -> Result<Vec<Obligation>, Trouble> {
+        let Fault::PodDelete { pods } = fault else { panic!("is no fault that this world knows") };
+        let pod = |number| {
+            let (namespace, pod, uid, node) = ("outage-test".into(), format!("web-{number}"), "u".into(), None);
+            let undo = ObjectUndo::new("r", step, ObjectHarm::PodDelete { namespace, pod, uid, node });
+            Obligation::Object { undo, access: Access::Kind { cluster: "fake".into() } }
+        };
+        let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
+        Ok((0..count).map(pod).collect())
+    }
+
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+        self.call("inventory").await?;
+        let (kind, namespace, name, uid) = ("Service".into(), None, "web".into(), "u".into());
+        Ok((vec![ObjectName { kind, namespace, name, uid }], Vec::new()))
+    }
+
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        let Obligation::Fault(undo) = fault else { panic!("was planned as a fault of containers") };
+        let Obligation::Fault(undo) = fault else {
+            let pod = fault.fault().expect("is a fault").node.to_owned();
+            progress(FaultPhase::Requested, String::new());
+            self.truth.lock().unwrap().down.insert(pod, ());
+            self.call("inject").await?;
+            progress(FaultPhase::Confirmed, String::new());
+            return Ok(());
+        };
         // Half of the harm is done when the call goes wrong: the hardest case for the undo.
         let node = undo.target.node.clone();
         progress(FaultPhase::Requested, String::new());
@@ -220,6 +245,11 @@ impl World for FakeWorld {
                 progress(FaultPhase::Undone, String::new());
                 self.tell_node(node, Change::Changed, Ready::True);
                 self.tell_endpoint(node, Change::Changed, true);
+            }
+            Obligation::Object { undo, .. } => {
+                progress(FaultPhase::UndoRequested, String::new());
+                self.truth.lock().unwrap().down.remove(undo.target());
+                progress(FaultPhase::Undone, String::new());
             }
             Obligation::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
             _ => self.truth.lock().unwrap().probers = false,

@@ -12,16 +12,18 @@ use super::ledger::{Access, Obligation};
 use super::observers::{Observers, Post};
 use super::placement::Place;
 use super::recover::Tools;
+use super::seed::Seed;
 use super::target::Node;
 use super::tenant::{Party, Tenant};
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentHandle, AgentMessage};
+use crate::cluster::Pod;
 use crate::docker::{Container, Docker};
-use crate::experiment::Fault;
-use crate::fault::{self, NodeTarget};
+use crate::experiment::{Direction, Fault, Side};
+use crate::fault::{self, Cut, NodeTarget};
 use crate::probe::ProbeSpec;
-use crate::timeline::{NodeRole, Record};
+use crate::timeline::{NodeRole, ObjectName, Record};
 
 /// A kind cluster.
 pub struct KindWorld<'a> {
@@ -44,6 +46,40 @@ pub struct KindWorld<'a> {
 }
 
 impl KindWorld<'_> {
+    /// Whom a partition of this node is from, by address.
+    fn cut(&self, from: Side, direction: Direction, node: &str) -> Result<Cut, Trouble> {
+        let others = |wanted: fn(NodeRole) -> bool| {
+            let others = self.containers.iter().filter(|container| container.name != node && wanted(container.role));
+            others.flat_map(|container| container.addresses.values().flatten().copied()).collect()
+        };
+        let api_servers = others(|role| role != NodeRole::Worker);
+        let cut = Cut { from, direction, api_servers, peers: others(|role| role != NodeRole::ExternalLoadBalancer) };
+        match cut.impossible() {
+            Some(why) => Err(Trouble::refused(format!("{node} can't be cut off: {why}"))),
+            None => Ok(cut),
+        }
+    }
+
+    fn kill(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        (step, which): (u32, usize),
+        dead_man: Duration,
+    ) -> Result<Obligation, Trouble> {
+        let node = pod.node.as_deref().ok_or_else(|| Trouble::refused(format!("the pod {} is on no node", pod.name)))?;
+        let target = NodeTarget::new(node, self.container(node)?);
+        let running = pod.running.iter().filter(|(name, _)| container.is_none_or(|wanted| wanted == name));
+        // `containerd://1234`
+        let ids: Vec<String> = running.map(|(_, id)| id.rsplit('/').next().unwrap_or(id).to_owned()).collect();
+        if ids.is_empty() {
+            let which = container.map_or("none of its containers".to_owned(), |name| format!("its container {name}"));
+            let verb = if container.is_some() { "does not run" } else { "runs" };
+            return Err(Trouble::refused(format!("{which} {verb} in the pod {}", pod.name)));
+        }
+        Ok(Obligation::Fault(fault::plan_container_kill((&pod.name, ids), &target, (self.tenant.run, step, which), dead_man)))
+    }
+
     fn docker(&self) -> &Docker {
         &self.tools.docker
     }
@@ -176,13 +212,48 @@ impl World for KindWorld<'_> {
     }
 
     fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble> {
-        let target = NodeTarget::new(&node.name, self.container(&node.name)?);
-        Ok(Obligation::Fault(fault::plan(fault, &target, self.tenant.run, step, dead_man)))
+        let (target, run) = (NodeTarget::new(&node.name, self.container(&node.name)?), self.tenant.run);
+        let undo = match fault {
+            Fault::NodeDrain { .. } => return Ok(self.tenant.plan_drain(&node.name, step, &self.access)),
+            Fault::Partition { from, direction, .. } => {
+                fault::plan_partition(self.cut(*from, *direction, &node.name)?, &target, run, step, dead_man)
+            }
+            _ => fault::plan_on_node(fault, &target, run, step, dead_man)
+                .ok_or_else(|| Trouble::refused(format!("{} is no fault on a node", fault.kind())))?,
+        };
+        Ok(Obligation::Fault(undo))
+    }
+
+    async fn plan_object_fault(
+        &self,
+        fault: &Fault,
+        step: u32,
+        dead_man: Duration,
+        seed: &mut Seed,
+    ) -> Result<Vec<Obligation>, Trouble> {
+        if let Some(owed) = self.tenant.plan_object_fault(fault, step, seed, &self.access).await? {
+            return Ok(owed);
+        }
+        let Fault::ContainerKill { pods, container } = fault else {
+            return Err(Trouble::refused(format!("{} is no fault on objects", fault.kind())));
+        };
+        let pods = self.tenant.choose_pods(pods, seed).await?;
+        let kills = pods.iter().enumerate().map(|(which, pod)| self.kill(pod, container.as_deref(), (step, which), dead_man));
+        kills.collect()
+    }
+
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+        self.tenant.inventory().await
     }
 
     async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        let Obligation::Fault(undo) = obligation else { return Err(obligation.is_no_fault_here()) };
-        fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by)
+        match obligation {
+            Obligation::Fault(undo) => fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by),
+            Obligation::Object { undo, .. } => {
+                fault::inject_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by)
+            }
+            _ => Err(obligation.is_no_fault_here()),
+        }
     }
 
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {

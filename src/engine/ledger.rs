@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::embedded_world;
 use super::trouble::Trouble;
 use crate::experiment::Fault;
-use crate::fault::{self, Undo};
+use crate::fault::{self, ObjectUndo, Undo};
 use crate::timeline::Component;
 
 /// Something that must be taken back.
@@ -18,6 +18,13 @@ use crate::timeline::Component;
 pub enum Obligation {
     /// A fault.
     Fault(fault::Undo),
+    /// A fault on an object of the cluster, done through its API.
+    Object {
+        /// What takes it back.
+        undo: ObjectUndo,
+        /// How its cluster is reached.
+        access: Access,
+    },
     /// A fault in the embedded cluster. What is not undone dies with it.
     Modelled {
         /// The step of its run's method, from 0.
@@ -87,7 +94,7 @@ pub struct FaultOwed<'a> {
     pub kind: &'a str,
     /// The part of the control plane that it hits, if not the node itself.
     pub component: Option<Component>,
-    /// The node.
+    /// The node, or the object.
     pub node: &'a str,
 }
 
@@ -95,8 +102,12 @@ impl Obligation {
     /// The fault that this takes back, if it is one.
     pub fn fault(&self) -> Option<FaultOwed<'_>> {
         match self {
-            Obligation::Fault(Undo { step, target, harm, .. }) => {
-                Some(FaultOwed { step: *step, kind: harm.kind(), component: harm.component(), node: &target.node })
+            Obligation::Fault(undo) => {
+                let Undo { step, harm, .. } = undo;
+                Some(FaultOwed { step: *step, kind: harm.kind(), component: harm.component(), node: undo.hits() })
+            }
+            Obligation::Object { undo, .. } => {
+                Some(FaultOwed { step: undo.step, kind: undo.kind(), component: None, node: undo.target() })
             }
             Obligation::Modelled { step, node, fault } => {
                 Some(FaultOwed { step: *step, kind: fault.kind(), component: fault.component(), node })
@@ -114,6 +125,7 @@ impl Obligation {
     pub fn by_hand(&self) -> Option<String> {
         match self {
             Obligation::Fault(undo) => Some(fault::by_hand(undo)),
+            Obligation::Object { undo, .. } => undo.by_hand(),
             Obligation::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
             Obligation::Namespace { name, .. } => Some(format!("kubectl delete namespace {name}")),
             Obligation::Probers { .. } | Obligation::Modelled { .. } => None,
@@ -124,6 +136,7 @@ impl Obligation {
     pub fn describe(&self) -> String {
         match self {
             Obligation::Fault(undo) => fault::describe(undo),
+            Obligation::Object { undo, .. } => undo.describe(),
             Obligation::Modelled { node, fault, .. } => embedded_world::describe(fault, node),
             Obligation::Probers { .. } => "remove the run's probers from the nodes".into(),
             Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),

@@ -16,14 +16,14 @@ use super::live::Live;
 use super::plan::{self, Scene};
 use super::recorder::Recorder;
 use super::rollback;
-use super::run::{DEAD_MAN_MARGIN, FAULT_CALLS, Job, probed_services, stage};
+use super::run::{DEAD_MAN_MARGIN, FAULT_CALLS, Job, faults, probed_services, stage};
 use super::seed::Seed;
 use super::target::{self, Known, Node};
 use super::trouble::{Trouble, TroubleKind};
 use super::voice::Voice;
 use super::world::World;
 use crate::experiment::{Fault, Step};
-use crate::timeline::{FaultPhase, Moment, NodeRole, Ready};
+use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 
 /// The state in which the method began, and when its last fault was undone.
 pub(super) struct MethodEnd {
@@ -44,6 +44,8 @@ pub(super) struct Method<'a, W: World> {
     /// Shared by all branches; borrowed for a moment only.
     pub ledger: RefCell<&'a mut Ledger>,
     pub state: RefCell<State<'a>>,
+    /// What faults on objects were to do when they were rehearsed, by step: an API that is away when they are due can't tell.
+    pub rehearsed: RefCell<BTreeMap<u32, Vec<Obligation>>>,
 }
 
 /// What the branches know of one another.
@@ -51,24 +53,36 @@ pub(super) struct Method<'a, W: World> {
 pub(super) struct State<'a> {
     /// The endpoints before any harm.
     before: Live,
-    /// The faults that last.
-    active: Vec<(u64, Harm<'a>)>,
+    /// The faults that last, by what is owed; with the node, if it is one that is harmed.
+    active: Vec<(u64, Option<Harm<'a>>)>,
     /// When the last fault on each node was undone.
     undone: BTreeMap<String, Moment>,
 }
 
-/// One fault on one node, as it is owed.
+/// One fault on one node or object, as it is owed.
 struct Debt<'s> {
     id: u64,
     obligation: Obligation,
-    voice: Voice<'s>,
+    /// The step's name.
+    name: Option<&'s str>,
+}
+
+impl Debt<'_> {
+    fn voice<'v>(&'v self, recorder: &'v Recorder) -> Voice<'v> {
+        Voice { name: self.name, ..rollback::voice(&self.obligation, recorder) }
+    }
 }
 
 impl<'a, W: World> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
-    pub fn rehearse(&self) -> Result<(), Trouble> {
-        let seed = self.seed.borrow().clone();
-        plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed).map(drop)
+    pub async fn rehearse(&self) -> Result<(), Trouble> {
+        let mut seed = self.seed.borrow().clone();
+        plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?;
+        for (step, fault, hold) in faults(self.job.experiment).filter(|(_, fault, _)| fault.target().is_none()) {
+            let planned = self.world.plan_object_fault(fault, step, dead_man(hold), &mut seed).await?;
+            self.rehearsed.borrow_mut().insert(step, planned);
+        }
+        Ok(())
     }
 
     pub async fn carry_out(&self) -> Result<MethodEnd, Trouble> {
@@ -118,10 +132,10 @@ impl<'a, W: World> Method<'a, W> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
             self.healed().await?;
-            let targets = self.targets(fault)?;
-            let dead_man = hold + FAULT_CALLS + DEAD_MAN_MARGIN;
-            let debts: Result<Vec<_>, _> = targets.into_iter().map(|node| self.owe(step, name, fault, node, dead_man)).collect();
-            (self.job.arm)(dead_man)?;
+            let planned = self.plan(step, fault, dead_man(hold)).await?;
+            let owe = |(harm, obligation)| self.owe(name, harm, obligation);
+            let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
+            (self.job.arm)(dead_man(hold))?;
             debts
         };
         // Whatever is refused after the first fault is no longer refused before any harm.
@@ -135,7 +149,7 @@ impl<'a, W: World> Method<'a, W> {
 
     /// The engine gives a machine that starts the lowest free address: the undo, in reverse order, is to start that with the lowest first.
     fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, Trouble> {
-        let active: Vec<Harm> = self.state.borrow().active.iter().map(|(_, harm)| *harm).collect();
+        let active: Vec<Harm> = self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
         let scene = Scene { experiment: self.job.experiment, nodes: self.nodes, known: &self.known(), active: &active };
         let mut targets = scene.targets(fault, &mut self.seed.borrow_mut())?;
         let address = |node: &&Node| node.address.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
@@ -143,20 +157,36 @@ impl<'a, W: World> Method<'a, W> {
         Ok(targets)
     }
 
-    fn owe<'s>(
-        &'s self,
-        step: u32,
-        name: Option<&'s str>,
-        fault: &'a Fault,
-        node: &'a Node,
-        dead_man: Duration,
-    ) -> Result<Debt<'s>, Trouble> {
-        let obligation = self.world.plan_fault(fault, node, step, dead_man)?;
+    /// What a fault does to each of its targets.
+    async fn plan(&self, step: u32, fault: &'a Fault, dead_man: Duration) -> Result<Vec<(Option<Harm<'a>>, Obligation)>, Trouble> {
+        if fault.target().is_none() {
+            let planned = self.plan_objects(step, fault, dead_man).await?;
+            return Ok(planned.into_iter().map(|obligation| (None, obligation)).collect());
+        }
+        let plan = |node| Ok((Some(Harm { node, fault }), self.world.plan_fault(fault, node, step, dead_man)?));
+        self.targets(fault)?.into_iter().map(plan).collect()
+    }
+
+    /// While the API is away, what was found in the rehearsal is what there is.
+    async fn plan_objects(&self, step: u32, fault: &Fault, dead_man: Duration) -> Result<Vec<Obligation>, Trouble> {
+        let mut seed = self.seed.borrow().clone();
+        let planned = self.world.plan_object_fault(fault, step, dead_man, &mut seed).await;
+        *self.seed.borrow_mut() = seed;
+        let known = self.rehearsed.borrow().get(&step).cloned();
+        match (planned, known) {
+            (Err(why), Some(known)) => {
+                let text = format!("step {step} hits what was found before the first fault: {}", why.line());
+                self.recorder.event(Event::Note { warning: false, text });
+                Ok(known)
+            }
+            (planned, _) => planned,
+        }
+    }
+
+    fn owe<'s>(&'s self, name: Option<&'s str>, harm: Option<Harm<'a>>, obligation: Obligation) -> Result<Debt<'s>, Trouble> {
         let id = self.ledger.borrow_mut().owe(self.job.debtor, obligation.clone())?;
-        self.state.borrow_mut().active.push((id, Harm { node, fault }));
-        let (kind, component) = (fault.kind(), fault.component());
-        let voice = Voice { step, name, kind, component, target: &node.name, recorder: self.recorder };
-        Ok(Debt { id, obligation, voice })
+        self.state.borrow_mut().active.push((id, harm));
+        Ok(Debt { id, obligation, name })
     }
 
     fn known(&self) -> Known {
@@ -173,15 +203,17 @@ impl<'a, W: World> Method<'a, W> {
 
     async fn inject_one(&self, debt: &Debt<'_>) -> Result<Moment, Trouble> {
         let mut confirmed = None;
-        let reach = self.reach_of(debt.voice.target);
+        let voice = debt.voice(self.recorder);
+        let reach = self.nodes.iter().any(|node| node.name == voice.target).then(|| self.reach_of(voice.target));
         let mut progress = |phase: FaultPhase, detail: String| {
             if phase == FaultPhase::Confirmed {
                 confirmed = Some(clock::now());
             }
-            debt.voice.say(phase, if phase == FaultPhase::Requested { reach.clone() } else { detail });
+            let reach = reach.clone().filter(|_| phase == FaultPhase::Requested);
+            voice.say(phase, reach.unwrap_or(detail));
         };
         self.world.inject(&debt.obligation, &mut progress).await?;
-        confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", debt.voice.target)))
+        confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))
     }
 
     /// The last begun first.
@@ -189,11 +221,12 @@ impl<'a, W: World> Method<'a, W> {
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         stage(self.recorder, "undo");
         for debt in debts.iter().rev() {
-            rollback::take_back(&debt.obligation, &debt.voice, self.world).await?;
+            let voice = debt.voice(self.recorder);
+            rollback::take_back(&debt.obligation, &voice, self.world).await?;
             self.ledger.borrow_mut().settle(debt.id)?;
             let mut state = self.state.borrow_mut();
             state.active.retain(|(id, _)| *id != debt.id);
-            state.undone.insert(debt.voice.target.to_owned(), clock::now());
+            state.undone.insert(voice.target.to_owned(), clock::now());
         }
         if !self.state.borrow().active.is_empty() {
             stage(self.recorder, "fault");
@@ -218,7 +251,7 @@ impl<'a, W: World> Method<'a, W> {
         if lasting && !live.blind.is_empty() {
             return Vec::new();
         }
-        let free = |name: &str| !state.active.iter().any(|(_, harm)| harm.node.name == name);
+        let free = |name: &str| !state.active.iter().any(|(_, harm)| harm.is_some_and(|harm| harm.node.name == name));
         let down = |node: &&Node| node.ready && live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
         let down = self.nodes.iter().filter(down).filter(|node| free(&node.name)).map(|node| format!("{} is not Ready", node.name));
         let is_node = |name: &str| self.nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer);
@@ -244,6 +277,11 @@ impl<'a, W: World> Method<'a, W> {
         };
         probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// When a fault that is to last so long is undone by nobody, its dead man's switch does it.
+fn dead_man(hold: Duration) -> Duration {
+    hold + FAULT_CALLS + DEAD_MAN_MARGIN
 }
 
 fn endpoints_missing(service: &str, before: &Live, now: &Live) -> Option<String> {

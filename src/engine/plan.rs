@@ -62,10 +62,12 @@ pub struct Scene<'s, 'a> {
 impl<'a> Scene<'_, 'a> {
     /// The nodes that a fault hits now.
     pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
+        // What is no node is chosen when the fault is due: nobody knows it before.
+        let Some(selector) = fault.target() else { return Ok(Vec::new()) };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
-        let targets = target::choose(self.nodes, fault.target(), self.known, (hosts, &self.busy(fault)), seed)?;
+        let targets = target::choose(self.nodes, selector, self.known, (hosts, &self.busy(fault)), seed)?;
         let new = targets.iter().map(|node| Harm { node, fault });
-        let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
+        let harms: Vec<Harm> = self.active.iter().copied().chain(new).filter(|harm| harm.fault.harms_node()).collect();
         blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
         Ok(targets)
     }

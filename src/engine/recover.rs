@@ -10,7 +10,7 @@ use super::world::Progress;
 use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
-use crate::fault;
+use crate::fault::{self, ObjectUndo};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
@@ -34,6 +34,7 @@ impl Tools {
     pub async fn fulfil(&self, run: &str, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Fault(undo) => self.fault(undo, progress).await,
+            Obligation::Object { undo, access } => self.object(undo, access, progress).await,
             Obligation::Probers { containers } => self.probers(run, containers).await,
             Obligation::Namespace { name, access } => self.namespace(run, name, access).await,
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
@@ -63,6 +64,18 @@ impl Tools {
         }
     }
 
+    /// Objects went with their cluster, if that is gone.
+    async fn object(&self, undo: &ObjectUndo, access: &Access, progress: Progress<'_>) -> Result<(), Trouble> {
+        // What is over by itself needs no API to be asked for.
+        if !undo.lasts() || self.cluster_is_gone(access).await {
+            progress(FaultPhase::UndoRequested, undo.describe());
+            progress(FaultPhase::Undone, "nothing is left to undo".into());
+            return Ok(());
+        }
+        let cluster = self.connected(access).await?;
+        fault::undo_object(undo, &cluster, progress).await.map_err(Trouble::failed_by)
+    }
+
     /// Probers end with their parent's stream; only the file of one that was stopped while it was brought there can be left.
     async fn probers(&self, run: &str, containers: &[String]) -> Result<(), Trouble> {
         for container in containers {
@@ -80,13 +93,17 @@ impl Tools {
         if self.cluster_is_gone(access).await {
             return Ok(());
         }
-        let cluster = match &self.cluster {
-            Some(cluster) => cluster.clone(),
-            None => self.reach_patiently(access).await?,
-        };
+        let cluster = self.connected(access).await?;
         match cluster.remove_namespace(name, run, NAMESPACE_REMOVAL).await {
             Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
             other => other.map_err(Trouble::failed_by),
+        }
+    }
+
+    async fn connected(&self, access: &Access) -> Result<Cluster, Trouble> {
+        match &self.cluster {
+            Some(cluster) => Ok(cluster.clone()),
+            None => self.reach_patiently(access).await,
         }
     }
 

@@ -53,7 +53,8 @@ async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: 
     not_undone
 }
 
-fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
+/// Who tells of an obligation's progress.
+pub fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
     match obligation.fault() {
         Some(FaultOwed { step, kind, component, node }) => Voice { step, name: None, kind, component, target: node, recorder },
         None => Voice { step: 0, name: None, kind: "", component: None, target: "", recorder },

@@ -18,7 +18,7 @@ use super::steady_state::SteadyState;
 use super::target::{self, Endpoints, Known, Node};
 use super::trouble::Trouble;
 use super::world::World;
-use crate::experiment::{Condition, Experiment, Fault, Step};
+use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
 /// How long after the planned end of a fault a dead man's switch takes it back.
@@ -139,6 +139,7 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
         return Err(Trouble::failed("the steady state did not hold before any harm was done, so none was")
             .hint("`kubectl outage describe run latest` lists what was seen"));
     }
+    take_inventory(job, world, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
     // It must hold at the moment of the harm, not only a while before.
@@ -147,14 +148,26 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
         return Err(Trouble::failed("the steady state was lost again before any harm was done, so none was"));
     }
     let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
-    let method = Method { job, world: &*world, recorder, hosts: &hosts, nodes: &nodes, seed, ledger, state };
-    method.rehearse()?;
+    let method =
+        Method { job, world: &*world, recorder, hosts: &hosts, nodes: &nodes, seed, ledger, state, rehearsed: RefCell::default() };
+    method.rehearse().await?;
     let undone = method.carry_out().await?;
     stage(recorder, "recovery");
     let recovery = steady.recovered(&undone.before, &probed_services(job.experiment), undone.harmed, undone.at);
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
+    take_inventory(job, world, recorder, false).await?;
     tokio::time::sleep(TAIL).await;
     world.finish_probes().await;
+    Ok(())
+}
+
+/// What the cluster holds, where the experiment expects something of it.
+async fn take_inventory(job: &Job<'_>, world: &impl World, recorder: &Recorder, before: bool) -> Result<(), Trouble> {
+    if !job.experiment.expect.contains(&Expectation::ObjectsKept) {
+        return Ok(());
+    }
+    let (objects, unread) = world.inventory().await?;
+    recorder.event(Event::Objects { before, objects, unread });
     Ok(())
 }
 
@@ -181,7 +194,8 @@ pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Dur
 
 fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
     let taken = faults(experiment).filter(|(_, fault, _)| fault.takes_node());
-    let allowed = taken.flat_map(|(_, fault, _)| target::candidates(nodes, fault.target(), &Endpoints::new()));
+    let targets = taken.filter_map(|(_, fault, _)| fault.target());
+    let allowed = targets.flat_map(|target| target::candidates(nodes, target, &Endpoints::new()));
     allowed.map(|node| node.name.clone()).collect()
 }
 

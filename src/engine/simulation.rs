@@ -244,6 +244,40 @@ async fn whatever_goes_wrong_is_undone() {
     }
 }
 
+/// Two pods are deleted while a node is down, and a node is killed.
+fn with_pods() -> Experiment {
+    let labels = [("app".to_owned(), "web".to_owned())].into();
+    let pods = PodSelector { namespace: None, labels, count: Count::Exactly(2) };
+    let target = NodeSelector { role: Some(NodeRole::Worker), ..NodeSelector::default() };
+    let inner = fault(Fault::PodDelete { pods }, 2, Vec::new());
+    let method = vec![fault(Fault::NodeKill { target }, 5, vec![inner])];
+    Experiment { method, expect: vec![Expectation::ObjectsKept], ..experiment() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_on_objects_are_undone_as_others_are() {
+    let run = simulate_method(with_pods(), FakeWorld::new(None), None, 1).await;
+    assert!(run.end.stop.is_none(), "{:?}", run.end);
+    run.assert_nothing_is_lost("no mishap");
+    let hit = |wanted| {
+        let faults = run.timeline.records.iter().filter_map(|record| match &record.event {
+            Event::Fault { step: 1, target, phase, .. } if *phase == wanted => Some(target.as_str()),
+            _ => None,
+        });
+        faults.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!((hit(FaultPhase::Requested), hit(FaultPhase::Undone)), (vec!["web-0", "web-1"], vec!["web-0", "web-1"]));
+    let taken =
+        |wanted| run.timeline.records.iter().any(|r| matches!(&r.event, Event::Objects { before, .. } if *before == wanted));
+    assert!(taken(true) && taken(false), "an inventory before and one after");
+    let calls = run.world.truth.lock().unwrap().calls.len();
+    for turn in 0..calls {
+        let run = simulate_method(with_pods(), FakeWorld::new(Some((turn, Mishap::Fails))), None, turn as u64).await;
+        assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn}: {:?}", run.end);
+        run.assert_nothing_is_lost(&format!("call {turn} fails"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_interruption_at_any_time_is_undone() {
     for tenths in 0..200u64 {

@@ -1,7 +1,7 @@
 //! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in every world; only how a prober is
 //! started differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,9 +16,9 @@ use super::world::Readiness;
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Workload};
-use crate::experiment::{Ask, Experiment};
+use crate::experiment::{Ask, Experiment, Numbered};
 use crate::probe::{ProbeSpec, control};
-use crate::timeline::{ClusterFacts, Event, ProbeHeader, Record};
+use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record};
 use crate::watch::{self, Watches};
 
 /// API servers that are watched at once: with three, any two may be lost.
@@ -81,7 +81,8 @@ impl Tenant<'_> {
             let text = "the API servers can't be reached at their own addresses from here: what the load balancer does not show is not seen";
             let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
         }
-        let watches = watch::start(&eyes, &self.namespace, out);
+        let mut watches = watch::start(&eyes, &self.namespace, out.clone());
+        watches.follow_services(&eyes, &services_elsewhere(self.experiment), &out);
         let listed = watches.baseline(FIRST_LISTS).await;
         self.running.watches = Some(watches);
         listed.map_err(|missing| Trouble::failed(format!("the API server did not list {} in time", missing.join(", "))))
@@ -132,6 +133,11 @@ impl Tenant<'_> {
     pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
         let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
+    }
+
+    /// Every object that the cluster holds now.
+    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+        self.cluster.inventory().await.map_err(Trouble::failed_by)
     }
 
     /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.
@@ -192,4 +198,12 @@ impl Tenant<'_> {
             let _ = agent.stop().await;
         }
     }
+}
+
+/// The Services of other namespaces whose endpoints tell which node is hit, by namespace and name.
+fn services_elsewhere(experiment: &Experiment) -> BTreeSet<(String, String)> {
+    let steps = experiment.steps();
+    let faults = steps.iter().filter_map(Numbered::fault).filter_map(|(fault, _)| fault.target());
+    let named = faults.filter_map(|target| target.most_endpoints_of.as_ref()?.split_once('/'));
+    named.map(|(namespace, service)| (namespace.to_owned(), service.to_owned())).collect()
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ledger::Obligation;
+use super::seed::Seed;
 use super::target::Node;
 use super::trouble::Trouble;
 use crate::agent::AgentMessage;
 use crate::experiment::Fault;
-use crate::timeline::{FaultPhase, Record};
+use crate::timeline::{FaultPhase, ObjectName, Record};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
 pub type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
@@ -51,6 +52,17 @@ pub trait World {
     async fn stop_watching(&mut self);
     /// What a fault will do and how it is undone. Does nothing yet.
     fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble>;
+    /// The same for a fault that hits objects of a namespace: one for each of them. Looks which they are. Refused where nothing, or not
+    /// enough, is there.
+    async fn plan_object_fault(
+        &self,
+        fault: &Fault,
+        step: u32,
+        dead_man: Duration,
+        seed: &mut Seed,
+    ) -> Result<Vec<Obligation>, Trouble>;
+    /// Every object that the cluster holds now, and the kinds that could not be listed.
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble>;
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
     /// Takes an obligation back; ends when that is verified. Idempotent.

@@ -27,3 +27,70 @@ pub enum PassMeans {
     /// The experiment expects the contrary of what is claimed.
     Refuted,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::experiment::{built_in_names, load, parse};
+
+    /// Every claim that this repository puts to the test, and the experiments that do.
+    const CLAIMS: &[(&str, &[&str])] = &[
+        ("A", &["worker-stop-fast", "worker-stop-from-pod", "worker-stop-default", "worker-stop-article-default"]),
+        ("B1", &["control-plane-down"]),
+        ("B2", &["api-server-down"]),
+        ("B3", &["scheduler-down"]),
+        ("B4", &["controller-manager-down"]),
+        ("B5", &["etcd-down"]),
+        ("B5b", &["etcd-data-lost"]),
+        ("B6", &["worker-down-while-control-plane-down"]),
+        ("B7", &["worker-reboot-while-control-plane-down"]),
+        ("B8", &["autoscaler-stalled", "autoscaler-stalled-api-server", "autoscaler-stalled-controller-manager"]),
+        ("B9", &["control-plane-down", "scheduler-down"]),
+        ("B9b", &["control-plane-down"]),
+        ("B10", &["dns-down"]),
+        ("B11", &["container-dies-while-control-plane-down"]),
+        ("C1", &["worker-down"]),
+        ("C2", &["rescheduling"]),
+        ("C3", &["ha-one-control-plane-lost"]),
+        ("C4", &["ha-quorum-lost"]),
+        ("C5", &["leader-failover"]),
+        ("C6", &["zombie-leader"]),
+        ("C7", &["load-balancer-down"]),
+        ("C8", &["dns-node-lost", "dns-node-lost-spread"]),
+        ("C9", &["rolling-restart"]),
+        ("D1", &["worker-stop-fast", "node-kill", "node-pause", "node-disconnect", "worker-cut-off-from-the-api-server"]),
+        ("D2", &["kubelet-stop"]),
+        ("D3", &["leader-on-the-dead-node"]),
+        ("D4", &["glitch-shorter-than-grace", "glitch-longer-than-grace"]),
+    ];
+
+    #[test]
+    fn every_experiment_claims_what_the_table_says() {
+        let names = built_in_names();
+        let mut wrong = Vec::new();
+        for name in &names {
+            let claims = parse(load(name).unwrap()).unwrap().experiment.claims;
+            let claimed: BTreeSet<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
+            let wanted: BTreeSet<&str> = CLAIMS.iter().filter(|(_, by)| by.contains(name)).map(|(id, _)| *id).collect();
+            if claimed != wanted || wanted.is_empty() {
+                wrong.push(format!(
+                    "experiments/{name}.yaml claims {claimed:?}, the table in src/experiment/claim.rs has {wanted:?}"
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        // One in the table that there is not, while another takes its place, would be a slip in a name.
+        let known: BTreeSet<&str> = CLAIMS.iter().flat_map(|(_, by)| by.iter().copied()).collect();
+        assert!(names.iter().all(|name| known.contains(name)));
+    }
+
+    #[test]
+    fn the_readme_names_every_experiment() {
+        let readme = include_str!("../../README.md");
+        let section = readme.split("## What the articles claim, and what was measured").nth(1).expect("the section is there");
+        let section = section.split("\n## ").next().unwrap();
+        let missing: Vec<&str> = built_in_names().into_iter().filter(|name| !section.contains(&format!("`{name}"))).collect();
+        assert_eq!(missing, [] as [&str; 0], "a row of the table, or a word why there is none, is missing in README.md");
+    }
+}

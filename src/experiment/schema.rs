@@ -282,7 +282,7 @@ pub struct NodeSelector {
     pub role: Option<NodeRole>,
     /// By labels.
     pub labels: BTreeMap<String, String>,
-    /// Those with the most ready endpoints of this Service.
+    /// Those with the most ready endpoints of this Service: `web`, or `kube-system/kube-dns` of another namespace.
     pub most_endpoints_of: Option<String>,
     /// The one on which this part of the control plane leads. Of targets only.
     #[serde(default)]
@@ -426,11 +426,99 @@ pub enum Fault {
         /// Which control-plane node.
         target: NodeSelector,
     },
+    /// A node is cut off from some others only, or in one direction only, by a packet filter inside it.
+    Partition {
+        /// Which node.
+        target: NodeSelector,
+        /// From whom. Default: all.
+        from: Side,
+        /// Which packets are dropped, as the node sees them. Default: both.
+        direction: Direction,
+    },
+    /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through the API).
+    NodeDrain {
+        /// Which node.
+        target: NodeSelector,
+    },
+    /// The only etcd member's data directory is moved away (never deleted), so that etcd starts with an empty one; then it is moved back.
+    EtcdDataLoss {
+        /// Which control-plane node.
+        target: NodeSelector,
+    },
+    /// A Deployment is given another number of replicas (through the API); then as many as before.
+    DeploymentScale {
+        /// Its namespace. Default: the run's.
+        namespace: Option<String>,
+        /// Its name.
+        name: String,
+        /// How many it is given.
+        replicas: u32,
+    },
+    /// Pods are deleted (through the API). Nothing takes that back: whoever made them makes others, or nobody does.
+    PodDelete {
+        /// Which pods.
+        pods: PodSelector,
+    },
+    /// The processes of pods' containers are killed inside their nodes; the kubelet starts the containers again by itself.
+    ContainerKill {
+        /// Which pods.
+        pods: PodSelector,
+        /// Which container of each. Default: all of them.
+        container: Option<String>,
+    },
+}
+
+/// From whom a node is cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Side {
+    /// From everything outside of it.
+    #[default]
+    All,
+    /// Only its kubelet, kube-proxy and pods from the API servers, and these from its kubelet; all else goes on.
+    ApiServer,
+    /// From the other nodes and their pods; what goes on between it and the API servers is not touched.
+    Peers,
+}
+
+impl Side {
+    /// All of them, with their names in an experiment.
+    pub const ALL: [(&str, Side); 3] = [("apiServer", Side::ApiServer), ("peers", Side::Peers), ("all", Side::All)];
+}
+
+/// Which packets, as the node sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// Both.
+    #[default]
+    Both,
+    /// Only those that come in.
+    In,
+    /// Only those that go out.
+    Out,
+}
+
+impl Direction {
+    /// All of them, with their names in an experiment.
+    pub const ALL: [(&str, Direction); 3] = [("both", Direction::Both), ("in", Direction::In), ("out", Direction::Out)];
+}
+
+/// Which pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSelector {
+    /// Their namespace. Default: the run's.
+    pub namespace: Option<String>,
+    /// Labels that all of them carry.
+    pub labels: BTreeMap<String, String>,
+    /// How many of those, chosen by the seed. Default: 1.
+    pub count: Count,
 }
 
 impl Fault {
-    /// Which node it hits.
-    pub fn target(&self) -> &NodeSelector {
+    /// Which node it hits; `None`: none, but objects of a namespace.
+    pub fn target(&self) -> Option<&NodeSelector> {
         match self {
             Fault::NodeStop { target, .. }
             | Fault::NodeKill { target }
@@ -440,8 +528,45 @@ impl Fault {
             | Fault::KubeletStop { target }
             | Fault::ComponentStop { target, .. }
             | Fault::ComponentKill { target, .. }
-            | Fault::ComponentPause { target, .. } => target,
+            | Fault::ComponentPause { target, .. }
+            | Fault::Partition { target, .. }
+            | Fault::NodeDrain { target }
+            | Fault::EtcdDataLoss { target } => Some(target),
+            Fault::DeploymentScale { .. } | Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
         }
+    }
+
+    /// The namespace of the objects that it hits, if it is not the run's.
+    pub fn foreign_namespace(&self) -> Option<&str> {
+        match self {
+            Fault::DeploymentScale { namespace, .. } => namespace.as_deref(),
+            Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => pods.namespace.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The pods that it hits, if it hits pods.
+    pub fn pods(&self) -> Option<&PodSelector> {
+        match self {
+            Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => Some(pods),
+            _ => None,
+        }
+    }
+
+    /// The objects that it hits, for people: `the Deployment kube-system/coredns, to 0 replicas`; `None`: it hits a node.
+    pub fn objects(&self) -> Option<String> {
+        let space = self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
+        if let Fault::DeploymentScale { name, replicas, .. } = self {
+            return Some(format!("the Deployment {space}{name}, to {replicas} replicas"));
+        }
+        let pods = self.pods()?;
+        let labels: Vec<String> = pods.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let count = match pods.count {
+            Count::All => "all".to_owned(),
+            Count::Exactly(count) => count.to_string(),
+        };
+        let space = space.strip_suffix('/').map_or(String::new(), |namespace| format!(" of {namespace}"));
+        Some(format!("{count} of the pods{space} with {}", labels.join(",")))
     }
 
     /// The part of the control plane that it hits; `None`: the node itself.
@@ -450,6 +575,7 @@ impl Fault {
             Fault::ComponentStop { component, .. }
             | Fault::ComponentKill { component, .. }
             | Fault::ComponentPause { component, .. } => Some(*component),
+            Fault::EtcdDataLoss { .. } => Some(Component::Etcd),
             _ => None,
         }
     }
@@ -459,8 +585,8 @@ impl Fault {
         match self {
             Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => true,
             Fault::NodePause { .. } | Fault::NodeDisconnect { .. } => true,
-            Fault::KubeletStop { .. } => false,
-            Fault::ComponentStop { .. } | Fault::ComponentKill { .. } | Fault::ComponentPause { .. } => false,
+            Fault::Partition { from, .. } => *from != Side::ApiServer,
+            _ => false,
         }
     }
 
@@ -471,7 +597,16 @@ impl Fault {
 
     /// Whether the node's etcd may be lost with it.
     pub fn takes_etcd(&self) -> bool {
-        self.component().is_none_or(|component| component == Component::Etcd)
+        match self {
+            Fault::Partition { from, .. } => *from != Side::ApiServer,
+            Fault::NodeDrain { .. } => false,
+            _ => self.component().is_none_or(|component| component == Component::Etcd),
+        }
+    }
+
+    /// Whether it makes the node less than it was: a drained one is well, and so are those whose pods are hit.
+    pub fn harms_node(&self) -> bool {
+        self.target().is_some() && !matches!(self, Fault::NodeDrain { .. })
     }
 
     /// Its name in an experiment.
@@ -486,6 +621,12 @@ impl Fault {
             Fault::ComponentStop { .. } => "componentStop",
             Fault::ComponentKill { .. } => "componentKill",
             Fault::ComponentPause { .. } => "componentPause",
+            Fault::Partition { .. } => "partition",
+            Fault::NodeDrain { .. } => "nodeDrain",
+            Fault::EtcdDataLoss { .. } => "etcdDataLoss",
+            Fault::DeploymentScale { .. } => "deploymentScale",
+            Fault::PodDelete { .. } => "podDelete",
+            Fault::ContainerKill { .. } => "containerKill",
         }
     }
 }
@@ -577,6 +718,27 @@ pub enum Expectation {
         /// The probe.
         probe: String,
     },
+    /// A part of the control plane gets a new leader: from the fault that hit the old one.
+    LeaderChange {
+        /// The part.
+        component: Component,
+        /// At most so long after the fault was requested.
+        within: Duration,
+    },
+    /// The longest time in which nobody leads a part of the control plane.
+    LeaderGap {
+        /// The part.
+        component: Component,
+        /// At most so long.
+        at_most: Duration,
+    },
+    /// A leader that was frozen, and has been replaced meanwhile, gives up once it is thawed.
+    OldLeader {
+        /// The part.
+        component: Component,
+        /// It lives on beside the new one for at most so long.
+        at_most: Duration,
+    },
     /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
     NoSuccess {
         /// The probe.
@@ -587,6 +749,30 @@ pub enum Expectation {
     },
     /// No node but those that were hit ever left Ready.
     NodesUntouched {},
+    /// No node that was hit is noticed before its undo: a glitch is not taken for an outage.
+    NotDetected,
+    /// What a fault took from a Service is ready elsewhere: so many new back ends on other nodes as it had on those that were hit.
+    Rescheduled {
+        /// The Service.
+        service: String,
+        /// At most so long after the fault was requested.
+        within: Duration,
+    },
+    /// Pods that were there before the first fault, on a node that was hit or hit themselves, are neither moved nor replaced before the
+    /// last undo.
+    NotRescheduled {
+        /// Labels that choose them; in the run's namespace.
+        labels: BTreeMap<String, String>,
+    },
+    /// A container of a pod that was hit was started again in place: the same pod, another container.
+    Restarted {
+        /// Labels that choose the pods; in the run's namespace.
+        labels: BTreeMap<String, String>,
+        /// At most so long after the fault was requested.
+        within: Duration,
+    },
+    /// Every object that was there before the first fault is there after the recovery, with the uid that it had.
+    ObjectsKept,
     /// The steady state is back.
     Recovery {
         /// At most so long after the confirmed undo.
@@ -607,10 +793,18 @@ pub struct BlastRadius {
     /// Whether the load balancer before the API servers may be lost. Default: no.
     #[serde(default)]
     pub load_balancer: bool,
+    /// Whether the cluster's data may be away for a while. Default: no.
+    #[serde(default)]
+    pub data_loss: bool,
+    /// Namespaces besides the run's whose objects may be harmed. Default: none.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
 }
 
 impl Default for BlastRadius {
     fn default() -> Self {
-        Self { max_workers: 1, max_control_planes: 0, quorum_loss: false, load_balancer: false }
+        let (max_workers, max_control_planes) = (1, 0);
+        let (quorum_loss, load_balancer, data_loss) = (false, false, false);
+        Self { max_workers, max_control_planes, quorum_loss, load_balancer, data_loss, namespaces: Vec::new() }
     }
 }

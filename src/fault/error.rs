@@ -63,6 +63,24 @@ pub enum FaultError {
         /// Now.
         after: Vec<IpAddr>,
     },
+    /// An object of the cluster is not as it must be.
+    #[error("{what}: {why}")]
+    Object {
+        /// What should have been done, to what.
+        what: String,
+        /// What was seen.
+        why: String,
+    },
+    /// The cluster's API server.
+    #[error("{why}")]
+    Api {
+        /// What it said, or what kept it from being asked.
+        why: String,
+        /// What a person can do.
+        hint: Option<String>,
+        /// Whether it may be over in a moment.
+        passes: bool,
+    },
     /// The effect is still there.
     #[error("undo the fault on node {node}: {seen} after {}s", .after.as_secs())]
     NotUndone {
@@ -98,9 +116,13 @@ impl FaultError {
                  cluster anew (a cluster with several control planes does not survive this: kind#1689)"
                     .into(),
             ),
-            Self::Gone { .. } | Self::NotFit { .. } | Self::NotConfirmed { .. } | Self::Inside { .. } | Self::NotUndone { .. } => {
-                None
-            }
+            Self::Api { hint, .. } => hint.clone(),
+            Self::Object { .. }
+            | Self::Gone { .. }
+            | Self::NotFit { .. }
+            | Self::NotConfirmed { .. }
+            | Self::Inside { .. }
+            | Self::NotUndone { .. } => None,
         }
     }
 }

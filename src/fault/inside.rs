@@ -14,8 +14,17 @@ const NO_TOOL: i64 = 71;
 /// What a harming script says when its switch is not armed.
 const NO_TICKET: i64 = 75;
 
-/// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
-const LOCK: &str = "exec 9</run && flock -w 20 9 || { echo 'the lock on /run is held by another'; exit 1; }";
+/// How long a script may take, with all that it waits for.
+#[derive(Clone, Copy)]
+pub(super) struct Script {
+    /// So long it waits for the lock.
+    pub lock_secs: u32,
+    /// The bound on the whole.
+    pub limit: Duration,
+}
+
+/// Most are done at once.
+const SHORT: Script = Script { lock_secs: 20, limit: Duration::from_secs(30) };
 
 /// Arms the switch: `undo` will run in the node after `dead_man`, unless it is disarmed. Says which of `tools` is missing.
 pub(super) async fn arm(
@@ -40,37 +49,59 @@ pub(super) async fn arm(
     }
 }
 
-/// Runs a harming script, if its switch is armed.
+impl Script {
+    /// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
+    fn lock(self) -> String {
+        format!("exec 9</run && flock -w {} 9 || {{ echo 'the lock on /run is held by another'; exit 1; }}", self.lock_secs)
+    }
+
+    /// Runs a harming script, if its switch is armed.
+    pub async fn harm(self, scene: &Scene<'_, '_>, mark: &str, what: &'static str, script: &str) -> Result<(), FaultError> {
+        let script = format!("{}\nsystemctl is-active --quiet {mark}.timer || exit {NO_TICKET}\n{script}", self.lock());
+        let output = scene.run_within(self.limit, &["sh", "-c", &script]).await?;
+        match output.code {
+            0 => Ok(()),
+            NO_TICKET => Err(FaultError::Inside { node: scene.node(), what, output: "it was undone meanwhile".into() }),
+            _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+        }
+    }
+
+    /// The script that takes harm back and disarms the switch, for the undo and for the switch itself.
+    pub fn healing(self, mark: &str, script: &str) -> String {
+        // Its own service must not stop itself before it is done: only the timer is stopped.
+        format!("{}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0", self.lock())
+    }
+
+    /// Runs the healing script. `None`: the node does not run, so that there is nothing inside it.
+    pub async fn heal(self, scene: &Scene<'_, '_>, what: &'static str, script: &str) -> Result<Option<String>, FaultError> {
+        let state = scene.state().await?;
+        if !state.running {
+            return Ok(None);
+        }
+        if state.paused {
+            return Err(scene.frozen());
+        }
+        let output = scene.run_within(self.limit, &["sh", "-c", script]).await?;
+        match output.code {
+            0 => Ok(Some(output.text())),
+            _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+        }
+    }
+}
+
+/// [`Script::harm`] of one that is done at once.
 pub(super) async fn harm(scene: &Scene<'_, '_>, mark: &str, what: &'static str, script: &str) -> Result<(), FaultError> {
-    let script = format!("{LOCK}\nsystemctl is-active --quiet {mark}.timer || exit {NO_TICKET}\n{script}");
-    let output = scene.run(&["sh", "-c", &script]).await?;
-    match output.code {
-        0 => Ok(()),
-        NO_TICKET => Err(FaultError::Inside { node: scene.node(), what, output: "it was undone meanwhile".into() }),
-        _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
-    }
+    SHORT.harm(scene, mark, what, script).await
 }
 
-/// The script that takes harm back and disarms the switch, for the undo and for the switch itself.
+/// [`Script::healing`] of one that is done at once.
 pub(super) fn healing(mark: &str, script: &str) -> String {
-    // Its own service must not stop itself before it is done: only the timer is stopped.
-    format!("{LOCK}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0")
+    SHORT.healing(mark, script)
 }
 
-/// Runs the healing script. `None`: the node does not run, so that there is nothing inside it.
+/// [`Script::heal`] of one that is done at once.
 pub(super) async fn heal(scene: &Scene<'_, '_>, what: &'static str, script: &str) -> Result<Option<String>, FaultError> {
-    let state = scene.state().await?;
-    if !state.running {
-        return Ok(None);
-    }
-    if state.paused {
-        return Err(scene.frozen());
-    }
-    let output = scene.run(&["sh", "-c", script]).await?;
-    match output.code {
-        0 => Ok(Some(output.text())),
-        _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
-    }
+    SHORT.heal(scene, what, script).await
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ mod component;
 mod component_kill;
 mod component_pause;
 mod component_stop;
+mod container_kill;
 mod error;
+mod etcd_data_loss;
 mod inside;
 mod kubelet_stop;
 mod node_disconnect;
@@ -19,6 +21,9 @@ mod node_kill;
 mod node_pause;
 mod node_reboot;
 mod node_stop;
+mod object;
+mod packet_filter;
+mod partition;
 #[cfg(test)]
 mod real_tests;
 mod record;
@@ -29,6 +34,8 @@ mod switch_off;
 use std::time::Duration;
 
 pub use error::FaultError;
+pub use object::{ObjectHarm, ObjectUndo, inject_object, undo_object};
+pub use partition::Cut;
 pub use record::{Harm, NodeTarget, Undo, UndoFormat};
 
 use crate::docker::Docker;
@@ -49,7 +56,11 @@ pub type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 /// `run` and `step` (its number in the method) make the marks that the fault leaves in the node, so that no two faults meet.
 /// `dead_man` is the time after which a fault inside the node ends by itself if nobody undoes it; choose it well above the fault's
 /// own time.
-pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Undo {
+///
+/// `None`: it is no fault on a node alone. A partition is planned by [`plan_partition`], the death of a container by
+/// [`plan_container_kill`], and what is done through the API is an [`ObjectUndo`].
+pub fn plan_on_node(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Option<Undo> {
+    let mark = || record::mark(run, step);
     let harm = match fault {
         Fault::NodeStop { grace, .. } => Harm::NodeStop { grace: *grace },
         Fault::NodeKill { .. } => Harm::NodeKill,
@@ -66,7 +77,39 @@ pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: 
         Fault::ComponentPause { component, .. } => {
             Harm::ComponentPause { component: *component, mark: record::mark(run, step), dead_man }
         }
+        Fault::EtcdDataLoss { .. } => Harm::EtcdDataLoss { mark: mark(), dead_man },
+        Fault::Partition { .. }
+        | Fault::NodeDrain { .. }
+        | Fault::DeploymentScale { .. }
+        | Fault::PodDelete { .. }
+        | Fault::ContainerKill { .. } => return None,
     };
+    Some(undo_of(target, run, step, harm))
+}
+
+/// The same for a fault on a node alone.
+#[cfg(test)]
+pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Undo {
+    plan_on_node(fault, target, run, step, dead_man).expect("is a fault on a node")
+}
+
+/// The same for a partition, by whom it cuts the node off from.
+pub fn plan_partition(cut: Cut, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Undo {
+    undo_of(target, run, step, Harm::Partition { cut, mark: record::mark(run, step), dead_man })
+}
+
+/// The same for the death of a pod's containers, by their ids without the runtime's name; `which` tells several pods of a step apart.
+pub fn plan_container_kill(
+    (pod, containers): (&str, Vec<String>),
+    target: &NodeTarget,
+    (run, step, which): (&str, u32, usize),
+    dead_man: Duration,
+) -> Undo {
+    let mark = format!("{}-{which}", record::mark(run, step));
+    undo_of(target, run, step, Harm::ContainerKill { pod: pod.to_owned(), containers, mark, dead_man })
+}
+
+fn undo_of(target: &NodeTarget, run: &str, step: u32, harm: Harm) -> Undo {
     Undo { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), harm }
 }
 
@@ -82,7 +125,16 @@ pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -
         Harm::NodeKill => node_kill::inject(&mut scene).await,
         Harm::NodeReboot => node_reboot::inject(&mut scene).await,
         Harm::NodePause => node_pause::inject(&mut scene).await,
-        Harm::NodeDisconnect { mark, dead_man } => node_disconnect::inject(&mut scene, mark, *dead_man).await,
+        Harm::NodeDisconnect { mark, dead_man } => {
+            packet_filter::inject(&mut scene, &node_disconnect::filter(mark), *dead_man).await
+        }
+        Harm::Partition { cut, mark, dead_man } => {
+            packet_filter::inject(&mut scene, &partition::filter(mark, cut), *dead_man).await
+        }
+        Harm::EtcdDataLoss { mark, dead_man } => etcd_data_loss::inject(&mut scene, mark, *dead_man).await,
+        Harm::ContainerKill { containers, mark, dead_man, .. } => {
+            container_kill::inject(&mut scene, containers, mark, *dead_man).await
+        }
         Harm::KubeletStop { mark, dead_man } => kubelet_stop::inject(&mut scene, mark, *dead_man).await,
         Harm::ComponentStop { component, mark, dead_man } => {
             component_stop::inject(&mut scene, Part::of(*component, mark), *dead_man).await
@@ -124,7 +176,9 @@ pub async fn undo(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> 
 async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
     match &scene.undo.harm {
         Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot | Harm::NodePause => revive::revive(scene).await,
-        Harm::NodeDisconnect { mark, .. } => node_disconnect::undo(scene, mark).await,
+        Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } => packet_filter::undo(scene, mark).await,
+        Harm::EtcdDataLoss { mark, .. } => etcd_data_loss::undo(scene, mark).await,
+        Harm::ContainerKill { mark, .. } => container_kill::undo(scene, mark).await,
         Harm::KubeletStop { mark, .. } => kubelet_stop::undo(scene, mark).await,
         Harm::ComponentStop { component, mark, .. } => component_stop::undo(scene, Part::of(*component, mark)).await,
         Harm::ComponentKill { component, mark, .. } => component_kill::undo(scene, Part::of(*component, mark)).await,
@@ -138,7 +192,13 @@ pub fn describe(undo: &Undo) -> String {
     match &undo.harm {
         Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("start container {container} (docker start)"),
         Harm::NodePause => format!("thaw container {container} (docker unpause)"),
-        Harm::NodeDisconnect { mark, .. } => format!("take the packet filter {mark} out of container {container}"),
+        Harm::EtcdDataLoss { .. } => format!("put etcd's data directory back in container {container}"),
+        Harm::ContainerKill { pod, .. } => {
+            format!("nothing: the kubelet in container {container} starts the containers of {pod} again")
+        }
+        Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } => {
+            format!("take the packet filter {mark} out of container {container}")
+        }
         Harm::KubeletStop { .. } => format!("start the kubelet in container {container}"),
         Harm::ComponentStop { component, .. } => format!("put the manifest of {} back in container {container}", component.name()),
         Harm::ComponentKill { component, .. } => format!("wait for {} in container {container}", component.name()),
@@ -153,11 +213,13 @@ pub fn by_hand(undo: &Undo) -> String {
         Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("docker start {container}"),
         Harm::NodePause => format!("docker unpause {container}"),
         // The dead man's switch is a unit of the node's; starting it is what it would do by itself.
-        Harm::NodeDisconnect { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),
+        Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } | Harm::EtcdDataLoss { mark, .. } => {
+            format!("docker exec {container} systemctl start {mark}.service")
+        }
         Harm::KubeletStop { .. } => format!("docker exec {container} systemctl start kubelet"),
         Harm::ComponentStop { component, mark, .. } => component_stop::by_hand(container, Part::of(*component, mark)),
         // It is the kubelet that starts it.
-        Harm::ComponentKill { .. } => format!("docker exec {container} systemctl restart kubelet"),
+        Harm::ComponentKill { .. } | Harm::ContainerKill { .. } => format!("docker exec {container} systemctl restart kubelet"),
         Harm::ComponentPause { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::Cut;
 use crate::docker::{Addresses, Container};
 use crate::timeline::{Component, NodeRole};
 
@@ -119,6 +120,43 @@ pub enum Harm {
         /// When that ends it by itself.
         dead_man: Duration,
     },
+    /// Some packets are dropped by a packet filter in the node.
+    Partition {
+        /// Whose.
+        cut: Cut,
+        /// The comment of the filter's rules, and the name of the dead man's switch.
+        mark: String,
+        /// When that ends it by itself.
+        dead_man: Duration,
+    },
+    /// etcd's data directory is moved away.
+    EtcdDataLoss {
+        /// The name of the dead man's switch, and a part of the names of what is kept.
+        mark: String,
+        /// When that ends it by itself.
+        dead_man: Duration,
+    },
+    /// The processes of a pod's containers are killed.
+    ContainerKill {
+        /// The pod.
+        pod: String,
+        /// The containers' ids.
+        containers: Vec<String>,
+        /// The name of the ticket without which nothing is killed.
+        mark: String,
+        /// When that ends by itself.
+        dead_man: Duration,
+    },
+}
+
+impl Undo {
+    /// What is harmed: the node, or the pod on it.
+    pub fn hits(&self) -> &str {
+        match &self.harm {
+            Harm::ContainerKill { pod, .. } => pod,
+            _ => &self.target.node,
+        }
+    }
 }
 
 impl Harm {
@@ -134,6 +172,9 @@ impl Harm {
             Harm::ComponentStop { .. } => "componentStop",
             Harm::ComponentKill { .. } => "componentKill",
             Harm::ComponentPause { .. } => "componentPause",
+            Harm::Partition { .. } => "partition",
+            Harm::EtcdDataLoss { .. } => "etcdDataLoss",
+            Harm::ContainerKill { .. } => "containerKill",
         }
     }
 
@@ -143,6 +184,7 @@ impl Harm {
             Harm::ComponentStop { component, .. }
             | Harm::ComponentKill { component, .. }
             | Harm::ComponentPause { component, .. } => Some(*component),
+            Harm::EtcdDataLoss { .. } => Some(Component::Etcd),
             _ => None,
         }
     }
@@ -152,6 +194,12 @@ impl Harm {
 pub(super) fn mark(run: &str, step: u32) -> String {
     let plain: String = run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
     format!("outage-{plain}-{step}")
+}
+
+/// The same as the value of a label, which may have 63 characters and must begin and end with a letter or digit.
+pub(super) fn label(run: &str, step: u32) -> String {
+    let plain: String = run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
+    format!("{}-{step}", plain.trim_start_matches('-'))
 }
 
 #[cfg(test)]

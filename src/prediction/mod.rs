@@ -233,11 +233,12 @@ fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
 
 fn takes_all_control_planes(ground: &Ground, fault: &Fault) -> bool {
     let planes = ground.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
-    let hit = match fault.target().count {
+    let Some(target) = fault.target() else { return false };
+    let hit = match target.count {
         Count::Exactly(count) => count as usize,
         Count::All => usize::MAX,
     };
-    fault.target().role == Some(NodeRole::ControlPlane) && planes > 0 && hit >= planes
+    target.role == Some(NodeRole::ControlPlane) && planes > 0 && hit >= planes
 }
 
 /// How long a node may take to shut down, where the fault says so.

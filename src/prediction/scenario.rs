@@ -73,7 +73,11 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
     if steps.iter().any(|step| !step.during.is_empty()) {
         return Err("faults that overlap are not modelled".into());
     }
-    if steps.iter().filter_map(Numbered::fault).any(|(fault, _)| fault.target().count != Count::default()) {
+    if steps
+        .iter()
+        .filter_map(Numbered::fault)
+        .any(|(fault, _)| fault.target().is_some_and(|target| target.count != Count::default()))
+    {
         return Err("faults on several nodes at once are not modelled".into());
     }
     let steps = steps.into_iter().map(|step| (step.step, step.number));
@@ -81,10 +85,11 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
         .map(|(step, number)| match step {
             Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
             Step::Fault { fault, hold, .. } => {
+                let kind = kind(fault)?;
                 let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
-                let node = known.or_else(|| ground.find(fault.target(), &[]));
+                let node = known.or_else(|| ground.find(fault.target()?, &[]));
                 let node = node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
-                Ok(model::Step::Fault { kind: kind(fault)?, node, hold: *hold })
+                Ok(model::Step::Fault { kind, node, hold: *hold })
             }
         })
         .collect()

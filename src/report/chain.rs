@@ -32,7 +32,7 @@ impl Line {
         Self { uncertainty: (uncertainty > Seconds::ZERO).then_some(uncertainty), ..self }
     }
 
-    fn of(when: When, label: &str, text: impl Into<String>) -> Self {
+    pub(super) fn of(when: When, label: &str, text: impl Into<String>) -> Self {
         Self::new(when.latest, label, text).within(when.width())
     }
 }
@@ -52,6 +52,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
         }
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
+    lines.extend(super::leaders::lines(found));
     lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
     lines.sort_by_key(|line| line.at);
@@ -70,6 +71,12 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
         "componentStop" => ("stop requested", "held down", "started again"),
         "componentKill" => ("kill requested", "process gone", "runs again"),
         "componentPause" => ("freeze requested", "frozen", "thawed"),
+        "partition" => ("cut requested", "cut off", "node connected"),
+        "nodeDrain" => ("drain requested", "drained", "node uncordoned"),
+        "etcdDataLoss" => ("loss requested", "data away", "data put back"),
+        "deploymentScale" => ("scale requested", "scaled", "scaled back"),
+        "podDelete" => ("delete requested", "deleted", "nothing to undo"),
+        "containerKill" => ("kill requested", "container gone", "nothing to undo"),
         _ => ("fault requested", "in effect", "fault undone"),
     }
 }
@@ -88,12 +95,25 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, l
         let predicted = predictions.between(Quantity::EndpointRemoval(&service.service), fault.step).ok();
         of_service(service, said(predicted, fault.requested, ""), lines);
     }
+    lines.extend(of_pods(fault, found));
     if let Some(undone) = fault.undone {
         let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
         let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
         lines.push(Line::new(undone, "undone", format!("{undo}{ready}")));
     }
     lines.extend(fault.not_undone.as_ref().map(|seen| Line::new(seen.at, "NOT UNDONE", seen.what.clone())));
+}
+
+/// What became of the pods that a fault was aimed at, or that were on its node: those that were started again, and those that came.
+fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
+    let replaced = fault.services.iter().filter_map(|service| {
+        let text = format!("{} ready in place of those that were hit", count(service.hit.len() as u64, "new endpoint"));
+        service.replaced.map(|when| Line::of(when, "rescheduled", format!("{}: {text}", service.service)))
+    });
+    let restarted = found.pods.iter().filter(|pod| pod.pod == fault.target).filter_map(|pod| {
+        pod.restarted.map(|when| Line::of(when, "restarted", format!("{}: its container was started again in place", pod.pod)))
+    });
+    replaced.chain(restarted).collect()
 }
 
 fn distinct<'a>(mut list: Vec<&'a ServiceFinding>, service: &'a ServiceFinding) -> Vec<&'a ServiceFinding> {

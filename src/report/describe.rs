@@ -39,6 +39,7 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     predictions(view, out)?;
     constants(view, out)?;
     faults(view, out)?;
+    super::leaders::describe(view.findings, out)?;
     probes(view, out)?;
     assertions(view, out)?;
     warnings(view, out)?;

@@ -198,6 +198,15 @@ fn say(event: &Event) -> Option<String> {
         {
             format!("event: {reason} {regarding}")
         }
+        Event::Process { node, component, pid, state } => {
+            let number = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+            format!("{} on {node}: {}{number}", component.name(), super::leaders::state(*state))
+        }
+        Event::EtcdMember { node, answers, has_leader, is_leader, .. } => {
+            format!("etcd on {node}: {}", super::leaders::word(*answers, *has_leader, *is_leader))
+        }
+        Event::ObserverGap { node, until: None, reason } => format!("nobody looks at {node}: {reason}"),
+        Event::ObserverGap { node, until: Some(_), .. } => format!("{node} is looked at again"),
         Event::Interrupted { signal } => format!("interrupted by {signal}"),
         Event::Failed { error } => format!("failed: {error}"),
         Event::Ended => "the run ended".into(),

@@ -16,6 +16,7 @@ mod ground;
 pub mod json;
 pub mod jsonl;
 pub mod junit;
+mod leaders;
 pub mod log;
 pub mod markdown;
 pub mod runs;

@@ -1,5 +1,7 @@
 //! One line of a timeline: something that happened, at a moment.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Bracket, Moment};
@@ -124,6 +126,43 @@ pub struct Endpoint {
     pub node: Option<String>,
     /// Whether traffic is sent to it (absent means so, as in Kubernetes).
     pub ready: bool,
+}
+
+/// Which pod it is, and what its containers went through. Timelines of older programs have none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodIdentity {
+    /// Its uid: another of the same name has another.
+    pub uid: String,
+    /// Who made it: `ReplicaSet/web-559b`. `None`: a bare pod.
+    pub owner: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How often its containers were started again, in all.
+    pub restarts: u32,
+    /// Whether it is being deleted.
+    pub ending: bool,
+}
+
+/// An object, as an inventory has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectName {
+    /// Its kind: `Deployment.apps`.
+    pub kind: String,
+    /// Its namespace, if it is in one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl std::fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let namespace = self.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
+        write!(f, "{} {namespace}{}", self.kind, self.name)
+    }
 }
 
 /// What happened.
@@ -309,6 +348,18 @@ pub enum Event {
         phase: String,
         /// Its Ready condition.
         ready: bool,
+        /// What else is known of it.
+        #[serde(flatten)]
+        identity: PodIdentity,
+    },
+    /// The objects that the cluster holds, other than those that come and go by themselves.
+    Objects {
+        /// Before the first fault, or after the recovery.
+        before: bool,
+        /// All of them.
+        objects: Vec<ObjectName>,
+        /// Kinds that could not be listed, with the reason.
+        unread: Vec<String>,
     },
     /// An event of Kubernetes.
     KubeEvent {

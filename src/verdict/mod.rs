@@ -5,6 +5,8 @@
 //! never held, a run that was cut short.
 
 mod doubt;
+mod fates;
+mod leaders;
 mod of_probes;
 mod rules;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One rule for each kind of expectation.
 
 use super::of_probes::each_probe;
-use super::{Assertion, Outcome, doubt};
+use super::{Assertion, Outcome, doubt, fates, leaders};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
@@ -124,6 +124,24 @@ fn words(expectation: &Expectation) -> (String, String) {
             (format!("successes of {probe} {during}"), "at most 0".into())
         }
         Expectation::NodesUntouched {} => ("other nodes".into(), "always Ready".into()),
+        Expectation::NotDetected => ("detection".into(), "none before the undo".into()),
+        Expectation::Rescheduled { service, within } => {
+            (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::NotRescheduled { labels } => (format!("new pods with {}", fates::said(labels)), "none before the undo".into()),
+        Expectation::Restarted { labels, within } => {
+            (format!("pods with {} restarted", fates::said(labels)), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
+        Expectation::LeaderChange { component, within } => {
+            (format!("new leader of {}", component.name()), format!("within {}", Seconds::from(*within)))
+        }
+        Expectation::LeaderGap { component, at_most } => {
+            (format!("{} without a leader", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        }
+        Expectation::OldLeader { component, at_most } => {
+            (format!("old leader of {} beside the new one", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        }
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -161,6 +179,14 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
         Expectation::NoSuccess { probe, during } => super::of_probes::no_success(found, probe, during.as_deref()),
         Expectation::NodesUntouched {} => nodes_untouched(found),
+        Expectation::NotDetected => fates::not_detected(found),
+        Expectation::Rescheduled { service, within } => fates::rescheduled(found, service, (*within).into()),
+        Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),
+        Expectation::Restarted { labels, within } => fates::restarted(found, labels, (*within).into()),
+        Expectation::ObjectsKept => fates::objects_kept(found),
+        Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
+        Expectation::LeaderGap { component, at_most } => leaders::gap(found, *component, (*at_most).into()),
+        Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
         Expectation::Recovery { within } => {
             let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
@@ -179,13 +205,13 @@ fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Fin
     })
 }
 
-fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
+pub(super) fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
     let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
     Finding::bounded(length, bound, format!("{length:.3}"))
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.
-fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
+pub(super) fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
     let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watch == watched);
     match lasted {

@@ -31,11 +31,11 @@ pub fn of_canary(
     out: UnboundedSender<Record>,
 ) -> Watches {
     let (report, started) = watch::channel(BTreeSet::new());
-    let follow = Follow::new(name, out, report).labels(format!("{CANARY_LABEL}={canary}"));
+    let follow = Follow::new(name, out, report.clone()).labels(format!("{CANARY_LABEL}={canary}"));
     let (mut tasks, client) = (JoinSet::new(), cluster.client());
     match objects {
         Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, vec![Api::namespaced(client, namespace)])),
         Canaries::Deployment => tasks.spawn(run::<deployment::Deployments>(follow, vec![Api::namespaced(client, namespace)])),
     };
-    Watches { tasks, started, names: [name].into() }
+    Watches { tasks, started, report, names: [name].into() }
 }

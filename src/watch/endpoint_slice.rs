@@ -10,7 +10,10 @@ use crate::timeline::{Change, Endpoint, Event};
 pub(super) struct Slices;
 
 /// The label that names a slice's Service.
-const SERVICE: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE: &str = "kubernetes.io/service-name";
+
+/// Those of another namespace than the run's: their Services bear its name before their own.
+pub(super) struct Elsewhere;
 
 /// One endpoint of one Service.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,5 +54,42 @@ impl Watched for Slices {
 
     fn rank(row: &Row) -> u8 {
         row.rank()
+    }
+}
+
+impl Watched for Elsewhere {
+    type Object = EndpointSlice;
+    type Row = Row;
+
+    fn rows(object: &EndpointSlice) -> Vec<(String, Row)> {
+        let Some(service) = object.labels().get(SERVICE) else { return Vec::new() };
+        let service = format!("{}/{service}", object.namespace().unwrap_or_default());
+        slice_endpoints(object).map(|endpoint| Row::of(&service, endpoint)).collect()
+    }
+
+    fn event(row: &Row, change: Change) -> Option<Event> {
+        Some(row.event(change))
+    }
+
+    fn rank(row: &Row) -> u8 {
+        row.rank()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::watch::book::Book;
+
+    #[test]
+    fn a_service_of_another_namespace_bears_its_name() {
+        let slice = json!({"metadata": {"name": "kube-dns-x", "namespace": "kube-system", "labels": {SERVICE: "kube-dns"}},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "nodeName": "w"}]});
+        let slice: EndpointSlice = serde_json::from_value(slice).unwrap();
+        let events = Book::<Elsewhere>::new().put(&slice, Change::Baseline);
+        let [Event::Endpoint { service, .. }] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!(service, "kube-system/kube-dns");
     }
 }

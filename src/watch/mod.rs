@@ -30,15 +30,31 @@ pub use canary::{Canaries, of_canary};
 pub use follow::SILENCE;
 use follow::{Ended, Follow};
 
+/// The watch of endpoints that are not in the run's namespace.
+const ELSEWHERE: &str = "endpoints elsewhere";
+
 /// The watches of a run. Dropping them ends them all.
 #[derive(Debug)]
 pub struct Watches {
     tasks: JoinSet<()>,
     started: watch::Receiver<BTreeSet<&'static str>>,
+    report: watch::Sender<BTreeSet<&'static str>>,
     names: BTreeSet<&'static str>,
 }
 
 impl Watches {
+    /// Follows the endpoints of these Services of other namespaces, too, each given by namespace and name; in the records it is called
+    /// `NAMESPACE/SERVICE`.
+    pub fn follow_services(&mut self, servers: &[Cluster], services: &BTreeSet<(String, String)>, out: &UnboundedSender<Record>) {
+        let clients: Clients = servers.iter().map(Cluster::client).collect();
+        for (namespace, service) in services {
+            let follow = Follow::new(ELSEWHERE, out.clone(), self.report.clone());
+            let follow = follow.labels(format!("{}={service}", endpoint_slice::SERVICE));
+            self.tasks.spawn(run::<endpoint_slice::Elsewhere>(follow, within(&clients, namespace)));
+            self.names.insert(ELSEWHERE);
+        }
+    }
+
     /// Waits until every watch has delivered its first list. Errors with the names of those that have not within that time: they
     /// go on trying.
     pub async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
@@ -76,7 +92,7 @@ pub fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<Record>)
     let of_nodes = follow("node events").fields("involvedObject.kind=Node");
     tasks.spawn(run::<event::Events>(of_nodes, within(&clients, "default")));
     let names = ["nodes", "node leases", "leader leases", "endpoints", "pods", "events", "node events"].into();
-    Watches { tasks, started, names }
+    Watches { tasks, started, report, names }
 }
 
 /// A client for each API server.

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 
 use super::book::Watched;
 use crate::cluster::{objects, pod_ready};
-use crate::timeline::{Change, Event};
+use crate::timeline::{Change, Event, PodIdentity};
 
 pub(super) struct Pods;
 
@@ -15,6 +15,7 @@ pub(super) struct Row {
     node: Option<String>,
     phase: String,
     ready: bool,
+    identity: PodIdentity,
 }
 
 impl Watched for Pods {
@@ -22,17 +23,74 @@ impl Watched for Pods {
     type Row = Row;
 
     fn rows(object: &objects::Pod) -> Vec<(String, Row)> {
+        let identity = identity(object);
         let row = Row {
             pod: object.name_any(),
             node: object.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             phase: object.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
             ready: pod_ready(object),
+            identity,
         };
-        vec![(row.pod.clone(), row)]
+        // A pod of a StatefulSet comes again under its name.
+        vec![(format!("{}/{}", row.pod, row.identity.uid), row)]
     }
 
     fn event(row: &Row, change: Change) -> Option<Event> {
-        let Row { pod, node, phase, ready } = row.clone();
-        Some(Event::Pod { pod, change, node, phase, ready })
+        let Row { pod, node, phase, ready, identity } = row.clone();
+        Some(Event::Pod { pod, change, node, phase, ready, identity })
+    }
+}
+
+fn identity(object: &objects::Pod) -> PodIdentity {
+    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let containers = object.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    PodIdentity {
+        uid: object.uid().unwrap_or_default(),
+        owner: owner.map(|owner| format!("{}/{}", owner.kind, owner.name)),
+        labels: object.labels().clone(),
+        restarts: containers.map(|container| container.restart_count.unsigned_abs()).sum(),
+        ending: object.metadata.deletion_timestamp.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::watch::book::Book;
+
+    fn pod(uid: &str, restarts: u32, more: Value) -> objects::Pod {
+        let mut pod = json!({"metadata": {"name": "web-0", "uid": uid, "labels": {"app": "web"}},
+            "status": {"containerStatuses": [{"name": "c", "image": "i", "restartCount": restarts}, {"name": "d", "image": "i"}]}});
+        more.as_object().unwrap().iter().for_each(|(key, value)| pod["metadata"][key] = value.clone());
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn a_restart_and_a_successor_of_the_same_name_are_told() {
+        let mut book = Book::<Pods>::new();
+        let told = |events: Vec<Event>| {
+            let tell = |event| match event {
+                Event::Pod { change, identity, .. } => (change, identity.uid, identity.restarts, identity.ending),
+                other => panic!("{other:?}"),
+            };
+            events.into_iter().map(tell).collect::<Vec<_>>()
+        };
+        assert_eq!(told(book.put(&pod("u1", 0, json!({})), Change::Baseline)), [(Change::Baseline, "u1".into(), 0, false)]);
+        assert_eq!(told(book.put(&pod("u1", 1, json!({})), Change::Changed)), [(Change::Changed, "u1".into(), 1, false)]);
+        let ending = pod("u1", 1, json!({"deletionTimestamp": "2026-11-22T08:54:23Z"}));
+        assert_eq!(told(book.put(&ending, Change::Changed)), [(Change::Changed, "u1".into(), 1, true)]);
+        let mut successor = told(book.put(&pod("u2", 0, json!({})), Change::Changed));
+        successor.sort_by_key(|(_, uid, ..)| uid.clone());
+        let expected = [(Change::Deleted, "u1".into(), 1, true), (Change::Changed, "u2".into(), 0, false)];
+        assert_eq!(successor, expected);
+    }
+
+    #[test]
+    fn a_bare_pod_has_no_owner() {
+        let owned = json!({"ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-559b", "uid": "o", "controller": true}]});
+        assert_eq!(identity(&pod("u", 0, owned)).owner.as_deref(), Some("ReplicaSet/web-559b"));
+        assert_eq!(identity(&pod("u", 0, json!({}))).owner, None);
     }
 }

@@ -40,7 +40,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("lint", &["experiment", "model", "stats", "timeline"]),
         ("docker", &["timeline"]),
         ("cluster", &["docker", "timeline"]),
-        ("fault", &["docker", "experiment", "timeline"]),
+        ("fault", &["cluster", "docker", "experiment", "timeline"]),
         ("probe", &["timeline"]),
         ("observe", &["timeline"]),
         ("watch", &["cluster", "timeline"]),

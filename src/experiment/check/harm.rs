@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Count, Expectation, Fault, From, Step};
+use crate::experiment::schema::{BlastRadius, Count, Expectation, Fault, From, Step};
 use crate::timeline::NodeRole;
 
 pub fn check(check: &Check) {
@@ -46,7 +46,9 @@ fn something_is_measured(check: &Check) {
 
 fn blast_radius(check: &Check, place: &str, fault: &Fault) {
     let Some(radius) = &check.draft.blast_radius else { return };
-    if let (Some(component), Some(role)) = (fault.component(), fault.target().role)
+    foreign_namespace(check, place, fault, radius);
+    data_loss(check, place, fault, radius);
+    if let (Some(component), Some(role)) = (fault.component(), fault.target().and_then(|target| target.role))
         && role != NodeRole::ControlPlane
     {
         let problem = check.error(&format!("{place}.target.role"), format!("only a control plane runs {}", component.name()));
@@ -54,11 +56,16 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
         return;
     }
     let place = format!("{place}.target.role");
-    let (allowed, what, field) = match fault.target().role {
+    let harmed = fault.target().filter(|_| fault.harms_node());
+    let (allowed, what, field) = match harmed.and_then(|target| target.role) {
         Some(NodeRole::ControlPlane) => (radius.max_control_planes, "a control plane", "maxControlPlanes"),
         Some(NodeRole::Worker) => (radius.max_workers, "a worker", "maxWorkers"),
         Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::KubeletStop { .. }) => {
             check.tell(check.error(&place, "the load balancer has no kubelet"));
+            return;
+        }
+        Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::Partition { .. }) => {
+            check.tell(check.error(&place, "the load balancer is no node, and has no packet filter of its own"));
             return;
         }
         Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::NodeDisconnect { .. }) => {
@@ -73,9 +80,9 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
         }
         _ => return,
     };
-    let count = match fault.target().count {
-        Count::Exactly(count) => count,
-        Count::All => 1,
+    let count = match fault.target().map(|target| target.count) {
+        Some(Count::Exactly(count)) => count,
+        _ => 1,
     };
     if allowed == 0 {
         let problem = check.error(&place, format!("this harms {what}, and the blast radius allows none"));
@@ -86,9 +93,28 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
     }
 }
 
+/// What is not the run's own may be harmed only where the file says so.
+fn foreign_namespace(check: &Check, place: &str, fault: &Fault, radius: &BlastRadius) {
+    let Some(namespace) = fault.foreign_namespace().filter(|name| !radius.namespaces.iter().any(|known| known == name)) else {
+        return;
+    };
+    let message = format!("this harms the namespace `{namespace}`, and the blast radius allows only the run's own");
+    let problem = check.error(&format!("{place}.namespace"), message);
+    check.tell(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
+}
+
+fn data_loss(check: &Check, place: &str, fault: &Fault, radius: &BlastRadius) {
+    if matches!(fault, Fault::EtcdDataLoss { .. }) && !(radius.data_loss && radius.quorum_loss) {
+        let problem =
+            check.error(place, "this takes the cluster's data away for a while, and the blast radius does not allow that");
+        check.tell(problem.hint("`blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}` allows it"));
+    }
+}
+
 /// A probe on the node that is to be harmed would die with it. By role or labels only the run can know; by name the file does.
 fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
-    let Some(target) = fault.target().name.as_ref().filter(|_| fault.takes_node()) else { return };
+    let target = fault.target().filter(|_| fault.takes_node());
+    let Some(target) = target.and_then(|target| target.name.as_ref()) else { return };
     for (index, probe) in known(&check.draft.probes) {
         if matches!(&probe.from, From::Node(from) if from.name.as_ref() == Some(target)) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
@@ -107,7 +133,8 @@ fn probes_are_hit(check: &Check) {
         return;
     }
     let faults = check.faults();
-    let aimed: Option<Vec<&str>> = faults.iter().map(|(_, fault, _)| fault.target().most_endpoints_of.as_deref()).collect();
+    let aimed: Option<Vec<&str>> =
+        faults.iter().map(|(_, fault, _)| fault.target().and_then(|target| target.most_endpoints_of.as_deref())).collect();
     let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (kind, name) = match expectation {
@@ -171,6 +198,18 @@ mod tests {
         assert!(told.contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "{told}");
         assert!(of_part("").contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "without a role, too");
         assert!(of_part("role: worker, ").contains("only a control plane runs etcd"), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_the_runs_own_is_harmed_only_by_permission() {
+        let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+        let scale = changed(fault, "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}");
+        assert!(scale.contains("harms the namespace `kube-system`"), "{scale}");
+        assert!(scale.contains("`blastRadius: {namespaces: [kube-system]}` allows it"), "{scale}");
+        assert_eq!(changed(fault, "podDelete: {labels: {app: web}}"), "");
+        let loss = changed(fault, "etcdDataLoss: {target: {role: control-plane}}");
+        assert!(loss.contains("quorumLoss: true, dataLoss: true}` allows it"), "{loss}");
+        assert!(loss.contains("this harms a control plane"), "{loss}");
     }
 
     #[test]

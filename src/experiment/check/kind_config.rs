@@ -37,7 +37,7 @@ pub fn check(check: &Check, config: &ReadFile) {
 /// kind makes one control plane where the config names no node.
 fn targets_are_there(check: &Check, config: &ReadFile, roles: &[&str]) {
     for (_, fault, place) in check.faults() {
-        let (missing, what) = match fault.target().role {
+        let (missing, what) = match fault.target().and_then(|target| target.role) {
             Some(NodeRole::Worker) => (!roles.contains(&"worker"), "worker"),
             Some(NodeRole::ExternalLoadBalancer) => (
                 roles.iter().filter(|role| **role == "control-plane").count() < 2,
@@ -60,7 +60,8 @@ fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
         NodeRole::ExternalLoadBalancer => false,
     };
     for (_, fault, place) in check.faults() {
-        let Some(role) = fault.target().role.filter(|role| fault.takes_node() && only(*role)) else { continue };
+        let role = fault.target().and_then(|target| target.role);
+        let Some(role) = role.filter(|role| fault.takes_node() && only(*role)) else { continue };
         let asks_from = |from: &From| matches!(from, From::Node(selector) if selector.role == Some(role));
         for (number, probe) in known(&check.draft.probes).filter(|(_, probe)| asks_from(&probe.from)) {
             let at = check.at(&format!("spec.probes[{number}].from.node.role"));

@@ -69,7 +69,7 @@ fn addresses_are_kept(check: &Check) {
 
 fn every_leader_is_one(check: &Check) {
     for (_, fault, place) in check.faults() {
-        let target = fault.target();
+        let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.count != Count::default() {
             check.tell(check.error(&format!("{place}.target.count"), "a part of the control plane has one leader"));
         }

@@ -7,7 +7,7 @@ use super::objects::Objects;
 use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
-use crate::experiment::schema::{Ask, Condition, Expectation, From, Probe, Target};
+use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
 use crate::experiment::suggest;
 
 pub fn check(check: &Check, files: &Files, objects: &Objects) {
@@ -23,13 +23,21 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
         }
     }
     for (_, fault, place) in check.faults() {
-        let place = format!("{place}.target.mostEndpointsOf");
-        fault.target().most_endpoints_of.iter().for_each(|service| world.service(check, &place, service));
+        world.fault(check, &place, fault);
     }
     for (index, expectation) in known(&check.draft.expect) {
         match expectation {
             Expectation::EndpointRemoval { service: Some(service), .. } => {
                 world.service(check, &format!("spec.expect[{index}].endpointRemoval.service"), service);
+            }
+            Expectation::Rescheduled { service, .. } => {
+                world.service(check, &format!("spec.expect[{index}].rescheduled.service"), service);
+            }
+            Expectation::NotRescheduled { labels } => {
+                world.pods(check, &format!("spec.expect[{index}].notRescheduled.labels"), labels);
+            }
+            Expectation::Restarted { labels, .. } => {
+                world.pods(check, &format!("spec.expect[{index}].restarted.labels"), labels);
             }
             Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
                 let place = format!("spec.expect[{index}].endpointRemoval");
@@ -111,6 +119,17 @@ impl World<'_> {
         }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
+        }
+    }
+
+    /// What is in other namespaces only the cluster knows.
+    fn fault(&self, check: &Check, place: &str, fault: &Fault) {
+        let service = fault.target().and_then(|target| target.most_endpoints_of.as_deref());
+        if let Some(service) = service.filter(|service| !service.contains('/')) {
+            self.service(check, &format!("{place}.target.mostEndpointsOf"), service);
+        }
+        if let Some(pods) = fault.pods().filter(|pods| pods.namespace.is_none()) {
+            self.pods(check, &format!("{place}.labels"), &pods.labels);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What an experiment runs on, and how much of it may be harmed.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{count, flag, path, positive};
+use super::scalar::{count, dns_label, flag, path, positive};
 use crate::experiment::schema::{BlastRadius, Cluster, TuningRequest};
 use crate::experiment::tree::{Node, Value};
 
@@ -51,10 +51,18 @@ pub fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
     let max_workers = fields.or("maxWorkers", default.max_workers, count);
     let max_control_planes = fields.or("maxControlPlanes", default.max_control_planes, count);
     let quorum_loss = fields.or("quorumLoss", default.quorum_loss, flag);
+    let data_loss = fields.or("dataLoss", default.data_loss, flag);
+    let namespaces = fields.or("namespaces", Vec::new(), |cx, node| cx.items(node, dns_label));
     let load_balancer = fields.or("loadBalancer", default.load_balancer, flag);
     fields.finish();
-    let (max_workers, max_control_planes) = (max_workers?, max_control_planes?);
-    Some(BlastRadius { max_workers, max_control_planes, quorum_loss: quorum_loss?, load_balancer: load_balancer? })
+    Some(BlastRadius {
+        max_workers: max_workers?,
+        max_control_planes: max_control_planes?,
+        quorum_loss: quorum_loss?,
+        load_balancer: load_balancer?,
+        data_loss: data_loss?,
+        namespaces: namespaces?.into_iter().collect::<Option<_>>()?,
+    })
 }
 
 #[cfg(test)]
@@ -84,6 +92,9 @@ mod tests {
     fn the_blast_radius_is_small_by_default() {
         let (found, _) = decoded("{maxControlPlanes: 1}", blast_radius);
         assert_eq!(found, Some(BlastRadius { max_control_planes: 1, ..BlastRadius::default() }));
+        let (found, problems) = decoded("{dataLoss: true, namespaces: [kube-system]}", blast_radius);
+        let wanted = BlastRadius { data_loss: true, namespaces: vec!["kube-system".into()], ..BlastRadius::default() };
+        assert_eq!((found, problems.as_str()), (Some(wanted), ""));
         assert!(decoded("{maxWorkers: -1}", blast_radius).1.contains("expected a whole number"));
     }
 }

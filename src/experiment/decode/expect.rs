@@ -1,18 +1,37 @@
 //! Expectations: what must be so for the run to pass.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::fields::{Cx, Decode, Fields};
-use super::scalar::{dns_label, positive, share};
+use super::method::component;
+use super::scalar::{dns_label, labels, positive, share};
 use crate::experiment::schema::{Bound, Expectation};
 use crate::experiment::tree::Node;
+use crate::timeline::Component;
 
 const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("detection", detection),
     ("endpointRemoval", endpoint_removal),
     ("errorWindow", error_window),
     ("failedShare", failed_share),
+    ("leaderChange", leader_change),
+    ("leaderGap", |cx, node| {
+        let (component, at_most) = of_leader(cx, node, "`leaderGap`", "atMost")?;
+        Some(Expectation::LeaderGap { component, at_most })
+    }),
+    ("oldLeader", |cx, node| {
+        let (component, at_most) = of_leader(cx, node, "`oldLeader`", "atMost")?;
+        Some(Expectation::OldLeader { component, at_most })
+    }),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
     ("noSuccess", no_success),
     ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched {})),
+    ("notDetected", |cx, node| nothing_more(cx, node, "`notDetected`").map(|()| Expectation::NotDetected)),
+    ("rescheduled", rescheduled),
+    ("notRescheduled", |cx, node| Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })),
+    ("restarted", restarted),
+    ("objectsKept", |cx, node| nothing_more(cx, node, "`objectsKept`").map(|()| Expectation::ObjectsKept)),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -101,6 +120,34 @@ fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
     Some(Expectation::FailedShare { probe: probe?, at_most: at_most? })
 }
 
+fn rescheduled(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`rescheduled`")?;
+    let service = fields.required("service", dns_label);
+    let within = fields.required("within", positive);
+    fields.finish();
+    Some(Expectation::Rescheduled { service: service?, within: within? })
+}
+
+fn restarted(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let mut fields = Fields::of(cx, node, "`restarted`")?;
+    let labels = fields.required("labels", labels);
+    let within = fields.required("within", positive);
+    fields.finish();
+    Some(Expectation::Restarted { labels: labels?, within: within? })
+}
+
+fn only_labels(cx: &Cx, node: &Node, what: &'static str) -> Option<BTreeMap<String, String>> {
+    let mut fields = Fields::of(cx, node, what)?;
+    let labels = fields.required("labels", labels);
+    fields.finish();
+    labels
+}
+
+fn nothing_more(cx: &Cx, node: &Node, what: &'static str) -> Option<()> {
+    Fields::of(cx, node, what)?.finish();
+    Some(())
+}
+
 fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
     let mut fields = Fields::of(cx, node, what)?;
     let probe = fields.required("probe", dns_label);
@@ -108,11 +155,35 @@ fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
     probe
 }
 
+fn leader_change(cx: &Cx, node: &Node) -> Option<Expectation> {
+    let (component, within) = of_leader(cx, node, "`leaderChange`", "within")?;
+    Some(Expectation::LeaderChange { component, within })
+}
+
+/// A part of which one leads, and a bound.
+fn of_leader(cx: &Cx, node: &Node, what: &'static str, bound: &'static str) -> Option<(Component, Duration)> {
+    let mut fields = Fields::of(cx, node, what)?;
+    let component = fields.required("component", led);
+    let bound = fields.required(bound, positive);
+    fields.finish();
+    Some((component?, bound?))
+}
+
+/// A part of which one leads.
+fn led(cx: &Cx, node: &Node) -> Option<Component> {
+    match component(cx, node)? {
+        Component::ApiServer => cx.error_hint(
+            node.focus(),
+            "no kube-apiserver leads: each serves by itself",
+            "etcd, kube-controller-manager and kube-scheduler have a leader",
+        ),
+        led => Some(led),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fields::tests::decoded;
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -151,6 +222,36 @@ mod tests {
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
         );
         assert_eq!(expectation("noErrors: {probe: web}"), Expectation::NoErrors { probe: probe() });
+        let labels = || [("app".to_owned(), "web".to_owned())].into();
+        assert_eq!(
+            expectation("rescheduled: {service: web, within: 7s}"),
+            Expectation::Rescheduled { service: probe(), within: Duration::from_secs(7) }
+        );
+        assert_eq!(expectation("notRescheduled: {labels: {app: web}}"), Expectation::NotRescheduled { labels: labels() });
+        assert_eq!(
+            expectation("restarted: {labels: {app: web}, within: 7s}"),
+            Expectation::Restarted { labels: labels(), within: Duration::from_secs(7) }
+        );
+        assert_eq!(expectation("objectsKept: {}"), Expectation::ObjectsKept);
+        assert_eq!(expectation("notDetected: {}"), Expectation::NotDetected);
+    }
+
+    #[test]
+    fn leaders_are_expected_by_part() {
+        let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
+        let (component, within) = (Component::Etcd, Duration::from_secs(7));
+        let at_most = within;
+        assert_eq!(expectation("leaderChange: {component: etcd, within: 7s}"), Expectation::LeaderChange { component, within });
+        assert_eq!(expectation("leaderGap: {component: etcd, atMost: 7s}"), Expectation::LeaderGap { component, at_most });
+        assert_eq!(expectation("oldLeader: {component: etcd, atMost: 7s}"), Expectation::OldLeader { component, at_most });
+    }
+
+    #[test]
+    fn what_has_no_leader_is_told() {
+        let wrong = |yaml: &str| decoded(yaml, expectation).1;
+        assert!(wrong("leaderGap: {component: kube-apiserver, atMost: 7s}").contains("each serves by itself"));
+        assert!(wrong("leaderGap: {component: kube-shceduler, atMost: 7s}").contains("did you mean `kube-scheduler`?"));
+        assert!(wrong("leaderChange: {component: etcd, atMost: 7s}").contains("unknown field `atMost` in `leaderChange`"));
     }
 
     #[test]
@@ -159,6 +260,7 @@ mod tests {
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
         assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
+        assert!(wrong("objectsKept: {within: 7s}").contains("unknown field `within` in `objectsKept`"));
         assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
         assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("no window can be both"));
         assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));

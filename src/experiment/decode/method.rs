@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fields::{Cx, Decode, Fields};
 use super::node::target;
 use super::scalar::{choice, dns_label, duration, positive};
-use crate::experiment::schema::{Fault, NodeSelector, Step};
+use crate::experiment::schema::{Direction, Fault, NodeSelector, Side, Step};
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, NodeRole};
 
@@ -32,6 +32,12 @@ const FAULTS: &[(&str, Decode<Fault>)] = &[
         let (component, target) = part(cx, node, "`componentPause`")?;
         Some(Fault::ComponentPause { component, target })
     }),
+    ("partition", partition),
+    ("nodeDrain", |cx, node| Some(Fault::NodeDrain { target: only_target(cx, node, "`nodeDrain`")? })),
+    ("etcdDataLoss", etcd_data_loss),
+    ("deploymentScale", super::objects::deployment_scale),
+    ("podDelete", super::objects::pod_delete),
+    ("containerKill", super::objects::container_kill),
 ];
 
 /// What a step does, before `for` has joined it.
@@ -81,6 +87,21 @@ fn node_stop(cx: &Cx, node: &Node) -> Option<Fault> {
     Some(Fault::NodeStop { target: target?, grace: grace? })
 }
 
+fn partition(cx: &Cx, node: &Node) -> Option<Fault> {
+    let mut fields = Fields::of(cx, node, "`partition`")?;
+    let target = fields.required("target", target);
+    let from = fields.or("from", Side::default(), |cx, node| choice(cx, node, "side of a partition", &Side::ALL));
+    let direction = fields.or("direction", Direction::default(), |cx, node| choice(cx, node, "direction", &Direction::ALL));
+    fields.finish();
+    Some(Fault::Partition { target: target?, from: from?, direction: direction? })
+}
+
+fn etcd_data_loss(cx: &Cx, node: &Node) -> Option<Fault> {
+    let mut target = only_target(cx, node, "`etcdDataLoss`")?;
+    target.role.get_or_insert(NodeRole::ControlPlane);
+    Some(Fault::EtcdDataLoss { target })
+}
+
 fn only_target(cx: &Cx, node: &Node, what: &'static str) -> Option<NodeSelector> {
     let mut fields = Fields::of(cx, node, what)?;
     let target = fields.required("target", target);
@@ -99,7 +120,7 @@ fn part(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, NodeSele
     Some((component?, target))
 }
 
-fn component(cx: &Cx, node: &Node) -> Option<Component> {
+pub fn component(cx: &Cx, node: &Node) -> Option<Component> {
     choice(cx, node, "part of the control plane", &Component::ALL.map(|component| (component.name(), component)))
 }
 
@@ -111,8 +132,13 @@ mod tests {
     #[test]
     fn each_fault_is_understood_under_its_own_name() {
         for (name, _) in FAULTS {
-            let component = if name.starts_with("component") { "component: etcd, " } else { "" };
-            let yaml = format!("{{fault: {{{name}: {{{component}target: {{role: control-plane}}}}}}, for: 15s}}");
+            let what = match *name {
+                "deploymentScale" => "name: web, replicas: 0",
+                "podDelete" | "containerKill" => "labels: {app: web}",
+                name if name.starts_with("component") => "component: etcd, target: {role: control-plane}",
+                _ => "target: {role: control-plane}",
+            };
+            let yaml = format!("{{fault: {{{name}: {{{what}}}}}, for: 15s}}");
             let (found, problems) = decoded(&yaml, step);
             let Some(Step::Fault { fault, hold, .. }) = found else { panic!("{name}: {problems}") };
             assert_eq!((fault.kind(), hold), (*name, Duration::from_secs(15)));
@@ -135,6 +161,18 @@ mod tests {
         assert_eq!(found, Some(step));
         assert!(fault("{component: kube-shceduler, target: {name: n}}").1.contains("did you mean `kube-scheduler`?"));
         assert!(fault("{target: {name: n}}").1.contains("`componentKill` needs `component`"));
+    }
+
+    #[test]
+    fn a_partition_has_two_sides_and_a_direction() {
+        let found = |yaml: &str| decoded(&format!("{{fault: {{partition: {yaml}}}, for: 1s}}"), step);
+        let of = |yaml: &str| match found(yaml).0 {
+            Some(Step::Fault { fault: Fault::Partition { from, direction, .. }, .. }) => (from, direction),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("{target: {name: n}}"), (Side::All, Direction::Both));
+        assert_eq!(of("{target: {name: n}, from: apiServer, direction: in}"), (Side::ApiServer, Direction::In));
+        assert!(found("{target: {name: n}, from: apiserver}").1.contains("did you mean `apiServer`?"));
     }
 
     #[test]

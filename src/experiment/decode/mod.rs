@@ -9,6 +9,7 @@ pub mod expect;
 pub mod fields;
 pub mod method;
 pub mod node;
+pub mod objects;
 pub mod probe;
 pub mod scalar;
 pub mod steady;

@@ -1,7 +1,7 @@
 //! Which nodes: for targets, and for where a probe asks from.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{at_least_one, choice, dns_label, labels, node_name};
+use super::scalar::{at_least_one, choice, is_dns_label, labels, node_name};
 use crate::experiment::schema::{Count, NodeSelector};
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, NodeRole};
@@ -37,7 +37,7 @@ fn common(fields: &mut Fields) -> Option<NodeSelector> {
     let name = fields.optional("name", node_name);
     let role = fields.optional("role", role);
     let labels = fields.optional("labels", labels);
-    let most_endpoints_of = fields.optional("mostEndpointsOf", dns_label);
+    let most_endpoints_of = fields.optional("mostEndpointsOf", service);
     let (name, role, labels) = (name?, role?, labels?.unwrap_or_default());
     Some(NodeSelector { name, role, labels, most_endpoints_of: most_endpoints_of?, ..NodeSelector::default() })
 }
@@ -59,7 +59,8 @@ fn which_leader<T>(cx: &Cx, node: &Node) -> Option<T> {
     cx.error_hint(node.key.unwrap_or(node.focus()), "a cluster has three leaders, and this does not say which", hint)
 }
 
-fn count(cx: &Cx, node: &Node) -> Option<Count> {
+/// A number of 1 or more, or `all`.
+pub fn count(cx: &Cx, node: &Node) -> Option<Count> {
     if node.text() == Some("all") { Some(Count::All) } else { at_least_one(cx, node).map(Count::Exactly) }
 }
 
@@ -72,6 +73,17 @@ fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelecto
         );
     }
     Some(selector)
+}
+
+/// A Service of the run's namespace, or `NAMESPACE/SERVICE`.
+pub fn service(cx: &Cx, node: &Node) -> Option<String> {
+    let text = node.text().unwrap_or_default();
+    let parts: Vec<&str> = text.split('/').collect();
+    if parts.len() <= 2 && parts.iter().all(|part| is_dns_label(part)) {
+        return Some(text.to_owned());
+    }
+    let hint = "a Service is `web` in the run's namespace, or `kube-system/kube-dns`";
+    cx.error_hint(node.focus(), format!("expected a Service, found {}", node.described()), hint)
 }
 
 fn role(cx: &Cx, node: &Node) -> Option<NodeRole> {
@@ -122,6 +134,14 @@ mod tests {
             assert!(told.contains("three leaders") && told.contains("`leader: etcd`"), "{bare}: {told}");
             assert_eq!(told.lines().count(), 1, "{bare}: {told}");
         }
+    }
+
+    #[test]
+    fn a_service_may_be_of_another_namespace() {
+        let found = |yaml: &str| decoded(yaml, service);
+        assert_eq!(found("kube-system/kube-dns").0.as_deref(), Some("kube-system/kube-dns"));
+        assert!(found("a/b/c").1.contains("expected a Service, found `a/b/c` (a Service is `web`"), "{}", found("a/b/c").1);
+        assert!(found("[a]").1.contains("expected a Service, found a list"));
     }
 
     #[test]

@@ -1,0 +1,116 @@
+//! A timeline's records as facts about who leads one part of the control plane.
+
+use std::time::Duration;
+
+use crate::timeline::leader::{LEADER_LEASES, node_of};
+use crate::timeline::{Bracket, Change, Component, Event, FaultPhase, Moment, ProcessState, Record};
+
+use super::LeaderLoss;
+
+/// What is known to have happened, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fact<'a> {
+    pub when: Bracket,
+    pub what: What<'a>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What<'a> {
+    /// A process of this node leads, as its lease or its own word says. A lease's holder is one process, which `identity` names.
+    Leads { node: &'a str, identity: Option<String>, lasts: Option<Duration> },
+    /// The leader (the one on this node, where it is named) has said that it no longer leads.
+    Resigns { node: Option<&'a str>, loss: LeaderLoss },
+    /// How the process on a node is. `pid` is `None` where it is not there, or its number is not known.
+    Process { node: &'a str, pid: Option<u32>, state: ProcessState },
+    /// What is frozen on a node is asked to go on.
+    Thaws { node: &'a str },
+    /// The node's power: what runs there is gone, is frozen, or runs again if it was frozen.
+    Power { node: &'a str, state: ProcessState },
+}
+
+/// All facts about a part, in the order of time.
+pub(super) fn facts(records: &[Record], component: Component) -> Vec<Fact<'_>> {
+    let observed = records.iter().any(|record| matches!(record.event, Event::Process { .. }));
+    let mut facts: Vec<Fact<'_>> = records.iter().filter_map(|record| said(record, component)).collect();
+    facts.extend(records.iter().filter_map(|record| of_fault(records, record, component, observed)));
+    facts.sort_by_key(|fact| fact.when.latest);
+    facts
+}
+
+fn said(record: &Record, component: Component) -> Option<Fact<'_>> {
+    let what = match &record.event {
+        Event::Lease { namespace, name, change, holder, transitions, lasts_s, .. }
+            if namespace == LEADER_LEASES && name == component.name() && *change != Change::Deleted =>
+        {
+            match holder {
+                Some(holder) => What::Leads {
+                    node: node_of(holder),
+                    identity: Some(format!("{holder}/{}", transitions.unwrap_or_default())),
+                    lasts: lasts_s.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+                },
+                None => What::Resigns { node: None, loss: LeaderLoss::GivenBack },
+            }
+        }
+        Event::EtcdMember { node, is_leader: true, .. } if component == Component::Etcd => {
+            What::Leads { node, identity: None, lasts: None }
+        }
+        Event::EtcdMember { node, answers: true, .. } if component == Component::Etcd => {
+            What::Resigns { node: Some(node), loss: LeaderLoss::StoodDown }
+        }
+        Event::Process { node, component: part, pid, state } if *part == component => {
+            What::Process { node, pid: *pid, state: *state }
+        }
+        _ => return None,
+    };
+    Some(Fact { when: record.bracket(), what })
+}
+
+/// What a fault did to a node, or, where nobody looked at the processes, to the part.
+fn of_fault<'a>(records: &'a [Record], record: &'a Record, component: Component, observed: bool) -> Option<Fact<'a>> {
+    let Event::Fault { step, fault, target, component: part, phase, .. } = &record.event else { return None };
+    if fault.ends_with("Pause") && *phase == FaultPhase::UndoRequested && part.is_none_or(|part| part == component) {
+        return Some(Fact { when: record.bracket(), what: What::Thaws { node: target } });
+    }
+    let state = match (fault.as_str(), phase) {
+        ("nodeStop" | "nodeKill" | "nodeReboot" | "componentStop" | "componentKill", FaultPhase::Confirmed) => ProcessState::Gone,
+        ("nodePause" | "componentPause", FaultPhase::Confirmed) => ProcessState::Stopped,
+        ("nodePause" | "componentPause", FaultPhase::Undone) => ProcessState::Running,
+        _ => return None,
+    };
+    let asked = if *phase == FaultPhase::Undone { FaultPhase::UndoRequested } else { FaultPhase::Requested };
+    let asked = records.iter().filter(|other| other.at <= record.at).rev().find(|other| match &other.event {
+        Event::Fault { step: of, target: on, component: hit, phase, .. } => {
+            (of, on, hit) == (step, target, part) && *phase == asked
+        }
+        _ => false,
+    });
+    let when = Bracket::new(asked.map_or(record.at, |asked| asked.at), record.at);
+    match part {
+        None => Some(Fact { when: narrowed(records, target, state, when), what: What::Power { node: target, state } }),
+        Some(part) if *part == component && !observed => {
+            Some(Fact { when, what: What::Process { node: target, pid: None, state } })
+        }
+        Some(_) => None,
+    }
+}
+
+/// The engine's own word on the node, and the last look of its observer, know it better.
+fn narrowed(records: &[Record], node: &str, state: ProcessState, when: Bracket) -> Bracket {
+    let action = match state {
+        ProcessState::Gone => "die",
+        ProcessState::Stopped => "pause",
+        ProcessState::Running => "unpause",
+    };
+    let inside = |at: Moment| when.holds(at).then_some(at);
+    let engine = records.iter().find_map(|record| match &record.event {
+        Event::Docker { container, action: said, .. } if container == node && said == action => inside(record.at),
+        _ => None,
+    });
+    let latest = engine.unwrap_or(when.latest);
+    let looked = records.iter().find_map(|record| match &record.event {
+        Event::ObserverGap { node: of, .. } if of == node => inside(record.since?),
+        _ => None,
+    });
+    Bracket { earliest: looked.filter(|looked| *looked <= latest).unwrap_or(when.earliest), latest }
+}

@@ -1,0 +1,233 @@
+//! One walk through the facts about a part: who led, when nobody did, and who went on beside his successor.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::LeaderLoss;
+use super::facts::{Fact, What};
+use crate::timeline::{Bracket, Moment, ProcessState};
+
+/// What the walk has found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Reigns<'a> {
+    pub held: Vec<Reign<'a>>,
+    pub gaps: Vec<Gap<'a>>,
+    pub old: Vec<Old<'a>>,
+}
+
+/// Somebody led.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reign<'a> {
+    pub node: &'a str,
+    /// `None`: from before the records begin.
+    pub from: Option<Bracket>,
+    pub until: Option<Bracket>,
+}
+
+/// Nobody led.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Gap<'a> {
+    pub node: &'a str,
+    pub loss: LeaderLoss,
+    pub from: Bracket,
+    /// The end, and who led then.
+    pub until: Option<(Bracket, &'a str)>,
+}
+
+/// A leader's process that ran on after another had taken its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Old<'a> {
+    pub node: &'a str,
+    pub next: &'a str,
+    pub from: Bracket,
+    pub until: Option<Bracket>,
+}
+
+struct Leader<'a> {
+    node: &'a str,
+    identity: String,
+    pid: Option<u32>,
+    from: Option<Bracket>,
+    renewed: Bracket,
+    lasts: Option<Duration>,
+    /// Its process is gone: only another can lead.
+    dead: bool,
+}
+
+/// A leader that has been replaced, whose process is still there.
+struct Replaced<'a> {
+    node: &'a str,
+    pid: Option<u32>,
+    next: &'a str,
+    /// Since when it ran beside its successor.
+    beside: Option<Bracket>,
+    /// When it was asked to go on, if it was frozen.
+    thawed: Option<Moment>,
+}
+
+impl Replaced<'_> {
+    /// Since when it ran, where it has ended by `end`: one that was thawed may have ended before the next look.
+    fn ran_from(&self, end: Bracket) -> Option<Bracket> {
+        let unseen = |thawed: Moment| (thawed <= end.latest).then(|| Bracket::new(thawed.max(end.earliest), end.latest));
+        self.beside.or(self.thawed.and_then(unseen))
+    }
+}
+
+#[derive(Default)]
+struct Walk<'a> {
+    found: Reigns<'a>,
+    processes: HashMap<&'a str, (Option<u32>, ProcessState)>,
+    leader: Option<Leader<'a>>,
+    gap: Option<Gap<'a>>,
+    replaced: Vec<Replaced<'a>>,
+}
+
+/// Walks through the facts, up to `end`. Leases are known up to `known`, which is earlier where their watch was blind at the end.
+pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Reigns<'a> {
+    let mut walk = Walk::default();
+    for Fact { when, what } in facts {
+        match what {
+            What::Leads { node, identity, lasts } => walk.leads(node, identity.clone(), *lasts, *when),
+            What::Resigns { node, loss } => walk.resigns(*node, *loss, *when),
+            What::Process { node, pid, state } => walk.process(node, *pid, *state, *when),
+            What::Thaws { node } => walk.thaws(node, when.latest),
+            What::Power { node, state } => walk.power(node, *state, *when),
+        }
+    }
+    walk.expire(known);
+    walk.finish()
+}
+
+impl<'a> Walk<'a> {
+    fn leads(&mut self, node: &'a str, identity: Option<String>, lasts: Option<Duration>, when: Bracket) {
+        self.expire(when.earliest);
+        let pid = self.processes.get(node).and_then(|(pid, _)| *pid);
+        let identity = identity.unwrap_or_else(|| format!("{node}/{}", pid.unwrap_or_default()));
+        match &mut self.leader {
+            Some(leader) if leader.identity == identity => {
+                (leader.renewed, leader.lasts) = (when, lasts);
+                // A renewal that was under way says nothing for one who is dead or frozen.
+                if self.gap.as_ref().is_some_and(|gap| !matches!(gap.loss, LeaderLoss::Gone | LeaderLoss::Frozen)) {
+                    self.close(when, node);
+                }
+            }
+            _ => {
+                let first = self.leader.is_none() && self.found.held.is_empty();
+                self.succeed(node, when);
+                let from = (!first).then_some(when);
+                self.leader = Some(Leader { node, identity, pid, from, renewed: when, lasts, dead: false });
+            }
+        }
+    }
+
+    /// The leader there was is followed by one on `next`.
+    fn succeed(&mut self, next: &'a str, when: Bracket) {
+        let Some(old) = self.leader.take() else { return };
+        let state = self.processes.get(old.node).map(|(_, state)| *state);
+        if self.gap.is_none() && state != Some(ProcessState::Running) {
+            // Nobody saw how the old one went: at some time since its last word.
+            let from = Bracket::new(old.renewed.earliest, when.latest);
+            self.gap = Some(Gap { node: old.node, loss: LeaderLoss::Unseen, from, until: None });
+        }
+        let until = self.gap.as_ref().map_or(when, |gap| gap.from);
+        self.close(when, next);
+        if !old.dead && state.is_some() {
+            let beside = (state == Some(ProcessState::Running)).then_some(when);
+            self.replaced.push(Replaced { node: old.node, pid: old.pid, next, beside, thawed: None });
+        }
+        self.found.held.push(Reign { node: old.node, from: old.from, until: Some(until) });
+    }
+
+    fn resigns(&mut self, node: Option<&str>, loss: LeaderLoss, when: Bracket) {
+        if let Some(node) = node {
+            self.over(when, |old| old.node == node);
+        }
+        if self.leader.as_ref().is_some_and(|leader| node.is_none_or(|node| node == leader.node)) {
+            self.open(when, loss);
+        }
+    }
+
+    fn process(&mut self, node: &'a str, pid: Option<u32>, state: ProcessState, when: Bracket) {
+        self.processes.insert(node, (pid, state));
+        let same = |known: Option<u32>| state != ProcessState::Gone && (known.is_none() || pid.is_none() || known == pid);
+        self.over(when, |old| old.node == node && !same(old.pid));
+        for old in self.replaced.iter_mut().filter(|old| old.node == node) {
+            old.beside = (state == ProcessState::Running).then(|| old.beside.unwrap_or(when));
+        }
+        let Some(leader) = self.leader.as_mut().filter(|leader| leader.node == node && !leader.dead) else { return };
+        if !same(leader.pid) {
+            leader.dead = true;
+            return self.open(when, LeaderLoss::Gone);
+        }
+        leader.pid = leader.pid.or(pid);
+        let frozen = self.gap.as_ref().is_some_and(|gap| gap.loss == LeaderLoss::Frozen);
+        match state {
+            ProcessState::Stopped => self.open(when, LeaderLoss::Frozen),
+            _ if frozen => self.close(when, node),
+            _ => {}
+        }
+    }
+
+    fn power(&mut self, node: &'a str, state: ProcessState, when: Bracket) {
+        let known = self.processes.get(node).copied();
+        let pid = known.and_then(|(pid, _)| pid);
+        match (state, known) {
+            (ProcessState::Gone, _) => self.process(node, None, state, when),
+            (ProcessState::Stopped, Some((_, ProcessState::Gone))) => {}
+            (ProcessState::Stopped, _) | (ProcessState::Running, Some((_, ProcessState::Stopped))) => {
+                self.process(node, pid, state, when);
+            }
+            (ProcessState::Running, _) => {}
+        }
+    }
+
+    fn thaws(&mut self, node: &str, at: Moment) {
+        self.replaced.iter_mut().filter(|old| old.node == node).for_each(|old| old.thawed = Some(at));
+    }
+
+    fn open(&mut self, from: Bracket, loss: LeaderLoss) {
+        let Some(leader) = &self.leader else { return };
+        match &mut self.gap {
+            None => self.gap = Some(Gap { node: leader.node, loss, from, until: None }),
+            // One that dies while it is frozen does not thaw.
+            Some(gap) if loss == LeaderLoss::Gone && gap.loss == LeaderLoss::Frozen => gap.loss = loss,
+            Some(_) => {}
+        }
+    }
+
+    fn close(&mut self, until: Bracket, node: &'a str) {
+        if let Some(gap) = self.gap.take() {
+            self.found.gaps.push(Gap { until: Some((until, node)), ..gap });
+        }
+    }
+
+    /// Replaced leaders that are no danger any more.
+    fn over(&mut self, when: Bracket, which: impl Fn(&Replaced<'_>) -> bool) {
+        for old in self.replaced.extract_if(.., |old| which(old)) {
+            if let Some(from) = old.ran_from(when) {
+                self.found.old.push(Old { node: old.node, next: old.next, from, until: Some(when) });
+            }
+        }
+    }
+
+    /// A lease that was not renewed by `known` has expired.
+    fn expire(&mut self, known: Moment) {
+        let Some(leader) = self.leader.as_ref().filter(|_| self.gap.is_none()) else { return };
+        let Some(lasts) = leader.lasts else { return };
+        let expiry = Bracket { earliest: leader.renewed.earliest.plus(lasts), latest: leader.renewed.latest.plus(lasts) };
+        if known > expiry.latest {
+            self.open(expiry, LeaderLoss::Expired);
+        }
+    }
+
+    fn finish(mut self) -> Reigns<'a> {
+        if let Some(leader) = self.leader.take() {
+            let until = self.gap.as_ref().map(|gap| gap.from);
+            self.found.held.push(Reign { node: leader.node, from: leader.from, until });
+        }
+        self.found.gaps.extend(self.gap.take());
+        let beside = self.replaced.iter().filter_map(|old| Some((old, old.beside?)));
+        self.found.old.extend(beside.map(|(old, from)| Old { node: old.node, next: old.next, from, until: None }));
+        self.found
+    }
+}

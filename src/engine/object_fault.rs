@@ -1,0 +1,125 @@
+//! Faults on objects of a namespace: which objects, as the cluster's API tells it now.
+
+use super::ledger::{Access, Obligation};
+use super::seed::Seed;
+use super::tenant::Tenant;
+use super::trouble::Trouble;
+use crate::cluster::Pod;
+use crate::experiment::{Count, Fault, PodSelector};
+use crate::fault::{ObjectHarm, ObjectUndo};
+
+impl Tenant<'_> {
+    /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and is another's to plan.
+    pub async fn plan_object_fault(
+        &self,
+        fault: &Fault,
+        step: u32,
+        seed: &mut Seed,
+        access: &Access,
+    ) -> Result<Option<Vec<Obligation>>, Trouble> {
+        let harms = match fault {
+            Fault::DeploymentScale { namespace, name, replicas } => {
+                vec![self.scale(self.space(namespace.as_deref()), name, *replicas).await?]
+            }
+            Fault::PodDelete { pods } => {
+                let namespace = self.space(pods.namespace.as_deref()).to_owned();
+                let delete =
+                    |pod: Pod| ObjectHarm::PodDelete { namespace: namespace.clone(), pod: pod.name, uid: pod.uid, node: pod.node };
+                self.choose_pods(pods, seed).await?.into_iter().map(delete).collect()
+            }
+            _ => return Ok(None),
+        };
+        let owed = |harm| Obligation::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() };
+        Ok(Some(harms.into_iter().map(owed).collect()))
+    }
+
+    /// What drains a node: pods of the run's namespace, and of those that the experiment allows to be harmed.
+    pub fn plan_drain(&self, node: &str, step: u32, access: &Access) -> Obligation {
+        let own = [self.namespace.clone()];
+        let namespaces = own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
+        let harm = ObjectHarm::NodeDrain { node: node.to_owned(), namespaces };
+        Obligation::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
+    }
+
+    fn space<'a>(&'a self, named: Option<&'a str>) -> &'a str {
+        named.unwrap_or(&self.namespace)
+    }
+
+    async fn scale(&self, namespace: &str, name: &str, replicas: u32) -> Result<ObjectHarm, Trouble> {
+        let seen = self.cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        Ok(ObjectHarm::DeploymentScale { namespace, name, before: seen.wanted, ready: seen.ready, replicas })
+    }
+
+    /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are fewer.
+    pub async fn choose_pods(&self, selector: &PodSelector, seed: &mut Seed) -> Result<Vec<Pod>, Trouble> {
+        let namespace = self.space(selector.namespace.as_deref());
+        let found = self.cluster.pods(namespace, &selector.labels).await.map_err(Trouble::refused_by)?;
+        choose(found, selector, namespace, seed)
+    }
+}
+
+fn choose(mut found: Vec<Pod>, selector: &PodSelector, namespace: &str, seed: &mut Seed) -> Result<Vec<Pod>, Trouble> {
+    let wanted = match selector.count {
+        Count::All => found.len().max(1),
+        Count::Exactly(count) => count as usize,
+    };
+    if found.len() < wanted {
+        let labels: Vec<String> = selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let there = found.len();
+        return Err(Trouble::refused(format!(
+            "{wanted} pods of {namespace} with {} are to be hit, {there} are there",
+            labels.join(",")
+        )));
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < wanted {
+        let names: Vec<String> = found.iter().map(|pod| pod.name.clone()).collect();
+        let name = seed.choose(&names).expect("there are enough");
+        let at = found.iter().position(|pod| pod.name == *name).expect("is one of them");
+        chosen.push(found.remove(at));
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pods(count: usize) -> Vec<Pod> {
+        let pod = |number| Pod {
+            name: format!("p{number}"),
+            uid: format!("u{number}"),
+            node: None,
+            ip: None,
+            ready: true,
+            host_network: false,
+            running: Vec::new(),
+        };
+        (0..count).map(pod).collect()
+    }
+
+    fn chosen(there: usize, count: Count, seed: u64) -> Result<Vec<String>, Trouble> {
+        let selector = PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count };
+        let chosen = choose(pods(there), &selector, "ns", &mut Seed::new(seed))?;
+        Ok(chosen.into_iter().map(|pod| pod.name).collect())
+    }
+
+    #[test]
+    fn so_many_as_are_wanted_are_chosen_and_each_once() {
+        assert_eq!(chosen(3, Count::All, 1).unwrap().len(), 3);
+        let all: std::collections::BTreeSet<String> =
+            (0..30).flat_map(|seed| chosen(3, Count::Exactly(1), seed).unwrap()).collect();
+        assert_eq!(all.len(), 3, "the seed decides");
+        let two = chosen(3, Count::Exactly(2), 5).unwrap();
+        assert!(two.len() == 2 && two[0] != two[1]);
+    }
+
+    #[test]
+    fn too_few_are_refused() {
+        for (there, count) in [(1, Count::Exactly(2)), (0, Count::All), (0, Count::Exactly(1))] {
+            let refused = chosen(there, count, 1).unwrap_err();
+            assert!(refused.message.ends_with(&format!("pods of ns with app=web are to be hit, {there} are there")), "{refused}");
+        }
+    }
+}

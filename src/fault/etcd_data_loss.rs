@@ -1,0 +1,230 @@
+//! The only etcd member loses its data directory, which is moved away and never deleted; etcd then starts with an empty one. The undo ends
+//! etcd, moves the empty one aside and the old one back, and starts etcd again.
+//!
+//! Each is one script under the node's lock, which waits for etcd's end itself: what is moved is used by nobody. A script that is cut short
+//! has left marks by which the next one goes on: the kept manifest and the kept data, each moved in one step on one file system.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::component::{Part, Seen};
+use super::error::FaultError;
+use super::inside::{Script, arm};
+use super::scene::Scene;
+use crate::timeline::{Component, FaultPhase};
+
+const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
+/// What kubeadm gives etcd for its data. A manifest with another directory is refused.
+const DATA: &str = "/var/lib/etcd";
+/// A script waits for etcd's end, for which its pod has 30 s; and for another script that does.
+const LONG: Script = Script { lock_secs: 70, limit: Duration::from_secs(150) };
+const LOOK: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn part(mark: &str) -> Part<'_> {
+    Part::of(Component::Etcd, mark)
+}
+
+/// The run's own directory beside the manifests.
+fn keep(mark: &str) -> String {
+    format!("/etc/kubernetes/{mark}")
+}
+
+/// The run's own directory beside the data.
+fn kept_data(mark: &str) -> String {
+    format!("{DATA}-{mark}")
+}
+
+/// Where the store goes that began empty.
+fn meanwhile(mark: &str) -> String {
+    format!("{DATA}-{mark}.meanwhile")
+}
+
+/// Ends etcd: its manifest goes into the keep, and its process is waited for. (No `${` and no `%`: systemd would read them in the switch's
+/// script.)
+fn ending(mark: &str) -> String {
+    let keep = keep(mark);
+    format!(
+        "alive() {{ for at in /proc/[0-9]*; do [ \"$(cat $at/comm 2>/dev/null)\" = etcd ] || continue\n\
+         [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }}\n\
+         if [ -e {MANIFEST} ]; then mkdir -p {keep} && mv {MANIFEST} {keep}/etcd.yaml || exit 1; fi\n\
+         tries=0; while [ -n \"$(alive)\" ]; do\n\
+         tries=$((tries+1)); [ $tries -lt 450 ] || {{ echo 'etcd does not end'; exit 1; }}; sleep 0.1; done"
+    )
+}
+
+/// Lets the kubelet start etcd.
+fn beginning(mark: &str) -> String {
+    let keep = keep(mark);
+    format!("if [ -e {keep}/etcd.yaml ]; then mv {keep}/etcd.yaml {MANIFEST} || exit 1; fi\nrmdir {keep} 2>/dev/null")
+}
+
+fn losing(mark: &str) -> String {
+    let (kept, ending, beginning) = (kept_data(mark), ending(mark), beginning(mark));
+    format!(
+        "grep -q -e --data-dir={DATA}$ {MANIFEST} || {{ echo 'its data directory is not {DATA}'; exit 1; }}\n\
+         grep -q -e '--initial-cluster=[^,]*$' {MANIFEST} || {{ echo 'it is not the only member'; exit 1; }}\n\
+         [ -d {DATA}/member ] || {{ echo 'no data is in {DATA}'; exit 1; }}\n\
+         {ending}\n\
+         mkdir {kept} && mv {DATA}/member {kept}/member || exit 1\n\
+         {beginning}\n\
+         [ -e {MANIFEST} ]"
+    )
+}
+
+/// While the kept data is in its keep, the store in its place is the one that began empty. What was done already is not done again.
+fn finding_again(mark: &str) -> String {
+    let (kept, meanwhile, ending, beginning) = (kept_data(mark), meanwhile(mark), ending(mark), beginning(mark));
+    LONG.healing(
+        mark,
+        &format!(
+            "if [ -e {kept}/member ]; then\n\
+             {ending}\n\
+             if [ -e {DATA}/member ]; then mkdir -p {meanwhile} && mv {DATA}/member {meanwhile}/$(cat /proc/sys/kernel/random/uuid) || exit 1; fi\n\
+             mv {kept}/member {DATA}/member || exit 1\n\
+             fi\n\
+             [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost'; exit 1; }}\n\
+             rmdir {kept} 2>/dev/null\n\
+             rm -rf {meanwhile}\n\
+             {beginning}\n\
+             [ -e {MANIFEST} ] || {{ echo '{MANIFEST} is lost'; exit 1; }}"
+        ),
+    )
+}
+
+pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Duration) -> Result<(), FaultError> {
+    part(mark).must_run(scene).await?;
+    arm(scene, mark, dead_man, &["readlink", "grep"], &finding_again(mark)).await?;
+    scene.say(FaultPhase::Requested, format!("end etcd and move {DATA}/member away"));
+    LONG.harm(scene, mark, "move the data away", &losing(mark)).await?;
+    scene.say(FaultPhase::Returned, "its data is moved away");
+    let end = Instant::now() + PATIENCE;
+    while !runs_anew(scene, mark).await? {
+        if Instant::now() > end {
+            let seen = "etcd has not begun with an empty store".into();
+            return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });
+        }
+        sleep(LOOK).await;
+    }
+    scene.say(FaultPhase::Confirmed, "etcd runs with an empty store");
+    Ok(())
+}
+
+/// Whether etcd runs and has made itself a new store.
+async fn runs_anew(scene: &Scene<'_, '_>, mark: &str) -> Result<bool, FaultError> {
+    let made = scene.run(&["test", "-d", &format!("{DATA}/member/wal")]).await?.code == 0;
+    Ok(made && part(mark).look(scene).await?.runs())
+}
+
+pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
+    if LONG.heal(scene, "move the data back", &finding_again(mark)).await?.is_none() {
+        // What was moved stays moved while the node is down: this undo has to come again.
+        let seen = "the node does not run, so that etcd's data could not be moved back,".into();
+        return Err(FaultError::NotUndone { node: scene.node(), seen, after: Duration::ZERO });
+    }
+    part(mark).until_well(scene, Seen::replaced).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    /// A node as a folder: its paths lie below it, its etcd never runs, its switch is armed.
+    fn run(root: &Path, script: &str) -> (bool, String) {
+        let here = |path: &str| format!("{}{path}", root.display());
+        let script = script.replace("/etc/kubernetes", &here("/etc/kubernetes")).replace(DATA, &here(DATA));
+        let script = format!(
+            "flock() {{ :; }}; systemctl() {{ :; }}\n{}",
+            script.replace("exec 9</run", ":").replace("/proc/[0-9]*", "/none")
+        );
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn node() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let data = root.path().join("var/lib/etcd");
+        let flags = format!("    - --data-dir={}\n    - --initial-cluster=cp=https://172.18.0.2:2380\n", data.display());
+        file("etc/kubernetes/manifests/etcd.yaml", &flags);
+        file("var/lib/etcd/member/wal/0", "the old store");
+        root
+    }
+
+    fn store(root: &Path) -> Option<String> {
+        std::fs::read_to_string(root.join("var/lib/etcd/member/wal/0")).ok()
+    }
+
+    /// As it was: the old store and the manifest in their places, and nothing else.
+    fn assert_whole(root: &Path, when: &str) {
+        assert_eq!(store(root).as_deref(), Some("the old store"), "{when}");
+        assert!(root.join("etc/kubernetes/manifests/etcd.yaml").exists(), "{when}");
+        let names = |path: &str| std::fs::read_dir(root.join(path)).unwrap().count();
+        assert_eq!((names("etc/kubernetes"), names("var/lib")), (1, 1), "{when}: nothing is left");
+    }
+
+    /// The script, cut before the command of this number that makes or moves something; `None`: it has not so many.
+    fn cut(script: &str, number: usize) -> Option<String> {
+        let places = script.match_indices("mkdir ").chain(script.match_indices("mv ")).map(|(at, _)| at);
+        let mut places: Vec<usize> = places.filter(|at| script[..*at].ends_with([' ', '\n'])).collect();
+        places.sort();
+        let at = *places.get(number)?;
+        Some(format!("{}exit 1; {}", &script[..at], &script[at..]))
+    }
+
+    #[test]
+    fn the_old_store_is_back_after_any_interruption() {
+        let (losing, undo) = (losing("m"), finding_again("m"));
+        let cuts = |script: &str| (0..).map_while(|number| cut(script, number)).chain([script.to_owned()]).collect::<Vec<_>>();
+        let (losings, undos) = (cuts(&losing), cuts(&undo));
+        assert_eq!((losings.len(), undos.len()), (6, 7), "each making and moving, and the whole");
+        for (harm, back) in losings.iter().flat_map(|harm| undos.iter().map(move |back| (harm, back))) {
+            let root = node();
+            run(root.path(), harm);
+            if root.path().join("var/lib/etcd-m/member").exists() {
+                // etcd has begun anew.
+                std::fs::create_dir_all(root.path().join("var/lib/etcd/member/wal")).unwrap();
+            }
+            run(root.path(), back);
+            for _ in 0..2 {
+                let (done, said) = run(root.path(), &undo);
+                assert!(done, "{said}\n{harm}\n---\n{back}");
+                assert_whole(root.path(), &format!("{harm}\n---\n{back}"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_lost_for_good_is_said() {
+        let root = node();
+        assert!(run(root.path(), &losing("m")).0);
+        assert_eq!(store(root.path()), None);
+        std::fs::remove_dir_all(root.path().join("var/lib/etcd-m")).unwrap();
+        let (done, said) = run(root.path(), &finding_again("m"));
+        assert!(!done && said.ends_with("/member is lost"), "{said}");
+    }
+
+    #[test]
+    fn one_of_several_members_is_no_target() {
+        let root = node();
+        let manifest = root.path().join("etc/kubernetes/manifests/etcd.yaml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        std::fs::write(&manifest, text.replace(":2380", ":2380,b=https://172.18.0.3:2380")).unwrap();
+        assert_eq!(run(root.path(), &losing("m")), (false, "it is not the only member".into()));
+        assert_whole(root.path(), "untouched");
+    }
+
+    #[test]
+    fn the_switchs_script_has_nothing_that_systemd_reads() {
+        let script = finding_again("outage-r-0");
+        assert!(!script.contains("${") && !script.contains('%'), "{script}");
+    }
+}

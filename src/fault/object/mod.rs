@@ -1,0 +1,228 @@
+//! Faults that are done through the cluster's API, on its objects: siblings of one shape, as those on nodes are.
+//!
+//! Who undoes one needs the API again: the record's keeper says how that is reached. What is changed bears the run's mark as a label, set
+//! and taken away in one step with the change: only what bears it is undone.
+
+mod deployment_scale;
+mod node_drain;
+mod pod_delete;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use super::error::FaultError;
+use super::record::UndoFormat;
+use super::{Progress, record};
+use crate::cluster::{Cluster, ClusterError};
+use crate::timeline::FaultPhase;
+
+const LOOK: Duration = Duration::from_millis(200);
+/// How long an API server that does not answer, or not yet as it should, is asked again in an undo.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A change whose caller was stopped may still be on its way to the server: it is looked twice, so long apart.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
+/// All that is needed to take a fault on an object back, beside the way to its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectUndo {
+    /// The version of this record.
+    pub format: UndoFormat,
+    /// The step of the run's method, from 0.
+    pub step: u32,
+    /// The run and the step: what the harmed object is marked with.
+    pub mark: String,
+    /// What was done, to what.
+    pub harm: ObjectHarm,
+}
+
+/// The harm, with what its undo needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ObjectHarm {
+    /// A Deployment was given another number of replicas.
+    DeploymentScale {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// How many it was to have before.
+        before: u32,
+        /// How many of them were ready.
+        ready: u32,
+        /// How many it is given.
+        replicas: u32,
+    },
+    /// A pod was deleted.
+    PodDelete {
+        /// The namespace.
+        namespace: String,
+        /// The pod.
+        pod: String,
+        /// Its uid.
+        uid: String,
+        /// The node that it was on.
+        node: Option<String>,
+    },
+    /// A node was cordoned, and pods on it were evicted.
+    NodeDrain {
+        /// The node.
+        node: String,
+        /// The namespaces whose pods are evicted.
+        namespaces: Vec<String>,
+    },
+}
+
+impl ObjectUndo {
+    /// The record of a harm that is to be done.
+    pub fn new(run: &str, step: u32, harm: ObjectHarm) -> Self {
+        Self { format: UndoFormat::V1, step, mark: record::label(run, step), harm }
+    }
+
+    /// The fault's name in an experiment.
+    pub fn kind(&self) -> &'static str {
+        match &self.harm {
+            ObjectHarm::DeploymentScale { .. } => "deploymentScale",
+            ObjectHarm::PodDelete { .. } => "podDelete",
+            ObjectHarm::NodeDrain { .. } => "nodeDrain",
+        }
+    }
+
+    /// Whether there is something to take back.
+    pub fn lasts(&self) -> bool {
+        !matches!(self.harm, ObjectHarm::PodDelete { .. })
+    }
+
+    /// What it hits: a node, a pod, a Deployment.
+    pub fn target(&self) -> &str {
+        match &self.harm {
+            ObjectHarm::DeploymentScale { name, .. } => name,
+            ObjectHarm::PodDelete { pod, .. } => pod,
+            ObjectHarm::NodeDrain { node, .. } => node,
+        }
+    }
+
+    /// What the undo does, for people.
+    pub fn describe(&self) -> String {
+        match &self.harm {
+            ObjectHarm::DeploymentScale { namespace, name, before, .. } => {
+                format!("scale the Deployment {namespace}/{name} back to {before}")
+            }
+            ObjectHarm::PodDelete { namespace, pod, .. } => format!("nothing: the pod {namespace}/{pod} stays deleted"),
+            ObjectHarm::NodeDrain { node, .. } => format!("uncordon node {node}"),
+        }
+    }
+
+    /// The command that does the same by hand, where there is something to do.
+    pub fn by_hand(&self) -> Option<String> {
+        match &self.harm {
+            ObjectHarm::DeploymentScale { namespace, name, before, .. } => {
+                Some(format!("kubectl -n {namespace} scale deployment {name} --replicas {before}"))
+            }
+            ObjectHarm::PodDelete { .. } => None,
+            ObjectHarm::NodeDrain { node, .. } => Some(format!("kubectl uncordon {node}")),
+        }
+    }
+}
+
+/// What every fault on an object has at hand.
+struct Stage<'a, 'p> {
+    cluster: &'a Cluster,
+    mark: &'a str,
+    progress: &'a mut Progress<'p>,
+}
+
+impl Stage<'_, '_> {
+    fn say(&mut self, phase: FaultPhase, seen: impl Into<String>) {
+        (self.progress)(phase, seen.into());
+    }
+}
+
+/// Does the harm, and ends when its effect was seen. As [`super::inject`] for faults on nodes.
+pub async fn inject_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+    let mut stage = Stage { cluster, mark: &undo.mark, progress };
+    match &undo.harm {
+        ObjectHarm::DeploymentScale { namespace, name, replicas, .. } => {
+            deployment_scale::inject(&mut stage, namespace, name, *replicas).await
+        }
+        ObjectHarm::PodDelete { namespace, pod, uid, node } => {
+            pod_delete::inject(&mut stage, namespace, pod, uid, node.as_deref()).await
+        }
+        ObjectHarm::NodeDrain { node, namespaces } => node_drain::inject(&mut stage, node, namespaces).await,
+    }
+}
+
+/// Takes a fault back, and ends when its effect was seen to be gone. As [`super::undo`] for faults on nodes; an API server that is away,
+/// or not itself yet, is waited for, for 60 s.
+pub async fn undo_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+    let mut stage = Stage { cluster, mark: &undo.mark, progress };
+    stage.say(FaultPhase::UndoRequested, undo.describe());
+    let until = Instant::now() + PATIENCE;
+    let result = loop {
+        match undo_once(&stage, &undo.harm).await {
+            Err(FaultError::Api { passes: true, .. }) if Instant::now() < until => sleep(LOOK).await,
+            other => break other,
+        }
+    };
+    match &result {
+        Ok(seen) => stage.say(FaultPhase::Undone, seen.clone()),
+        Err(error) => stage.say(FaultPhase::NotUndone, error.to_string()),
+    }
+    result.map(drop)
+}
+
+async fn undo_once(stage: &Stage<'_, '_>, harm: &ObjectHarm) -> Result<String, FaultError> {
+    match harm {
+        ObjectHarm::DeploymentScale { namespace, name, before, ready, .. } => {
+            deployment_scale::undo(stage, namespace, name, *before, *ready).await
+        }
+        ObjectHarm::PodDelete { .. } => Ok("nothing takes a deletion back: who made the pod makes another, or nobody does".into()),
+        ObjectHarm::NodeDrain { node, .. } => node_drain::undo(stage, node).await,
+    }
+}
+
+impl From<ClusterError> for FaultError {
+    fn from(error: ClusterError) -> Self {
+        FaultError::Api { why: error.to_string(), hint: error.hint(), passes: error.may_pass() }
+    }
+}
+
+/// A pod or a Deployment as a person writes it.
+fn named(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_harm() -> [ObjectHarm; 3] {
+        let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
+        [
+            ObjectHarm::DeploymentScale { namespace: namespace(), name: name(), before: 2, ready: 2, replicas: 0 },
+            ObjectHarm::PodDelete { namespace: namespace(), pod: name(), uid: "u".into(), node: None },
+            ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec![namespace()] },
+        ]
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        for harm in every_harm() {
+            let undo = ObjectUndo::new("20261122-085423-7f3a", 2, harm);
+            let text = serde_json::to_string(&undo).unwrap();
+            assert_eq!(serde_json::from_str::<ObjectUndo>(&text).unwrap(), undo);
+            assert_eq!(undo.mark, "20261122-085423-7f3a-2");
+        }
+    }
+
+    #[test]
+    fn people_are_told_what_will_be_done() {
+        let texts = every_harm().map(|harm| ObjectUndo::new("r", 0, harm)).map(|undo| (undo.describe(), undo.by_hand()));
+        assert_eq!(texts[0].0, "scale the Deployment kube-system/coredns back to 2");
+        assert_eq!(texts[0].1.as_deref(), Some("kubectl -n kube-system scale deployment coredns --replicas 2"));
+        assert_eq!(texts[1], ("nothing: the pod kube-system/coredns stays deleted".into(), None));
+        assert_eq!(texts[2].1.as_deref(), Some("kubectl uncordon w"));
+    }
+}

@@ -1,0 +1,86 @@
+//! A node is cordoned and its pods are evicted, as `kubectl drain` does it; then it is uncordoned. Pods are not brought back: they are
+//! where Kubernetes has put them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{LOOK, ON_ITS_WAY, Stage, named};
+use crate::cluster::Evicted;
+use crate::fault::FaultError;
+use crate::timeline::FaultPhase;
+
+/// How long pods may take to leave: a disruption budget may hold them up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A pod: namespace, name, uid.
+type Pod = (String, String, String);
+
+pub(super) async fn inject(stage: &mut Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<(), FaultError> {
+    let (cordoned, mark) = stage.cluster.cordon_of(node).await?;
+    match mark {
+        _ if cordoned => return Err(unfit(node, "it is cordoned already".into())),
+        Some(mark) => return Err(unfit(node, format!("another run has it (label outage.run={mark})"))),
+        None => {}
+    }
+    let pods = pods(stage, node, namespaces).await?;
+    stage.say(FaultPhase::Requested, format!("cordon it and evict {} pods of {}", pods.len(), namespaces.join(", ")));
+    stage.cluster.cordon(node, Some(stage.mark)).await?;
+    stage.say(FaultPhase::Returned, "the node is cordoned");
+    let evicted = evict(stage, node, namespaces).await?;
+    stage.say(FaultPhase::Confirmed, format!("{evicted} pods have left or are ending"));
+    Ok(())
+}
+
+/// Asks every pod to leave until none is left that stays.
+async fn evict(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<usize, FaultError> {
+    let (end, mut left) = (Instant::now() + PATIENCE, BTreeSet::new());
+    loop {
+        let staying = pods(stage, node, namespaces).await?;
+        for (namespace, pod, uid) in &staying {
+            if stage.cluster.evict(namespace, pod, uid).await? == Evicted::Leaves {
+                left.insert(uid.clone());
+            }
+        }
+        if staying.is_empty() {
+            return Ok(left.len());
+        }
+        if Instant::now() > end {
+            let names: Vec<String> = staying.iter().map(|(namespace, pod, _)| named(namespace, pod)).collect();
+            return Err(unfit(node, format!("{} stay after {}s", names.join(", "), PATIENCE.as_secs())));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn pods(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<Vec<Pod>, FaultError> {
+    let mut all = Vec::new();
+    for namespace in namespaces {
+        let found = stage.cluster.evictable(namespace, node).await?;
+        all.extend(found.into_iter().map(|(pod, uid)| (namespace.clone(), pod, uid)));
+    }
+    Ok(all)
+}
+
+/// A node without our mark was never cordoned by us, or is not any more.
+pub(super) async fn undo(stage: &Stage<'_, '_>, node: &str) -> Result<String, FaultError> {
+    let mut done = "it was not cordoned";
+    for look in 0..2 {
+        let (_, mark) = match stage.cluster.cordon_of(node).await {
+            Err(error) if error.is_not_found() => return Ok("the node is no longer there".into()),
+            found => found?,
+        };
+        if mark.as_deref() == Some(stage.mark) {
+            stage.cluster.cordon(node, None).await?;
+            done = "the node is uncordoned";
+        } else if look == 0 {
+            sleep(ON_ITS_WAY).await;
+        }
+    }
+    Ok(done.into())
+}
+
+fn unfit(node: &str, why: String) -> FaultError {
+    FaultError::Object { what: format!("drain node {node}"), why }
+}

@@ -1,0 +1,435 @@
+//! A packet filter inside the node, which drops what a fault says: its address and routes stay, and the engine still reaches in.
+//!
+//! Only what passes the node's outer interfaces is looked at, its pods' traffic, too; loopback and what goes on between its own pods is not
+//! touched. All rules come in one commit of one table. What differs from a real cable: a local process that sends a datagram is told "not
+//! permitted" instead of nothing.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::error::FaultError;
+use super::inside::{arm, harm, heal, healing};
+use super::scene::Scene;
+use crate::experiment::Direction;
+use crate::timeline::FaultPhase;
+
+/// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and others.
+const CABLES: &str = "eth+";
+const TOOLS: [&str; 5] = ["iptables", "iptables-restore", "ip", "timeout", "bash"];
+const LOOK: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(10);
+const WHAT: &str = "cut the network";
+const BACK: &str = "take the packet filter away";
+
+/// What a filter drops, and how it is seen to.
+#[derive(Clone, Debug)]
+pub(super) struct Filter<'m> {
+    /// The comment of its rules, and the name of its switch.
+    pub mark: &'m str,
+    /// In words, for the timeline.
+    pub what: String,
+    /// Which packets.
+    pub direction: Direction,
+    /// Of whom.
+    pub hit: Hit,
+    /// Whom a connection shows to be cut off; `None`: the gateway. To a closed port that is refused at once while all is well.
+    pub witness: Option<(IpAddr, u16)>,
+}
+
+/// Whose packets a filter drops.
+#[derive(Clone, Debug)]
+pub(super) enum Hit {
+    /// Everybody's.
+    Everybody,
+    /// Those to and from a port of these, and from and to another of the node's own.
+    Ports {
+        /// Whose.
+        of: Vec<IpAddr>,
+        /// Their port.
+        theirs: u16,
+        /// The node's own that they ask.
+        ours: u16,
+    },
+    /// Everything of these nodes and of the networks behind them, but for what goes on with ports of `spared`.
+    Nodes {
+        /// The nodes.
+        of: Vec<IpAddr>,
+        /// Whose ports are spared.
+        spared: Vec<IpAddr>,
+        /// Their port.
+        theirs: u16,
+        /// The node's own.
+        ours: u16,
+    },
+}
+
+/// A rule for both directions: `-s` and `--sport` of what comes in are `-d` and `--dport` of what goes out.
+struct Rule {
+    family: Family,
+    /// The other side's address; `None`: any.
+    address: Option<IpAddr>,
+    /// TCP to or from this port only; `None`: everything.
+    port: Option<Port>,
+    drop: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Both,
+    V4,
+    V6,
+}
+
+#[derive(Clone, Copy)]
+enum Port {
+    Theirs(u16),
+    Ours(u16),
+}
+
+fn family(address: &IpAddr) -> Family {
+    if address.is_ipv4() { Family::V4 } else { Family::V6 }
+}
+
+impl Filter<'_> {
+    /// The rules in the order in which they are asked.
+    fn rules(&self) -> Vec<Rule> {
+        let any = Rule { family: Family::Both, address: None, port: None, drop: true };
+        let ports = |of: &[IpAddr], theirs: u16, ours: u16, drop: bool| -> Vec<Rule> {
+            let both = [Port::Theirs(theirs), Port::Ours(ours)];
+            let rule = |(address, port): (&IpAddr, Port)| Rule {
+                family: family(address),
+                address: Some(*address),
+                port: Some(port),
+                drop,
+            };
+            of.iter().flat_map(|address| both.map(|port| (address, port))).map(rule).collect()
+        };
+        match &self.hit {
+            Hit::Everybody => vec![any],
+            Hit::Ports { of, theirs, ours } => ports(of, *theirs, *ours, true),
+            Hit::Nodes { of, spared, theirs, ours } => {
+                let nodes =
+                    of.iter().map(|address| Rule { family: family(address), address: Some(*address), port: None, drop: true });
+                ports(spared, *theirs, *ours, false).into_iter().chain(nodes).collect()
+            }
+        }
+    }
+
+    /// The rules as `iptables-restore` takes them for a family. They are put in from the last to the first, each before all others.
+    fn lines(&self, wanted: Family) -> String {
+        let rules = self.rules();
+        let here = rules.iter().rev().filter(|rule| rule.family == Family::Both || rule.family == wanted);
+        here.flat_map(|rule| self.of_directions(rule)).map(|line| format!("-I {line}\n")).collect()
+    }
+
+    fn of_directions(&self, rule: &Rule) -> Vec<String> {
+        let port = |theirs: &str, ours: &str| match rule.port {
+            None => String::new(),
+            Some(Port::Theirs(port)) => format!(" -p tcp -m tcp {theirs} {port}"),
+            Some(Port::Ours(port)) => format!(" -p tcp -m tcp {ours} {port}"),
+        };
+        let end = format!("-m comment --comment {} -j {}", self.mark, if rule.drop { "DROP" } else { "ACCEPT" });
+        let with = |flag: &str| rule.address.map_or(String::new(), |address| format!(" {flag} {address}"));
+        let inward = format!("PREROUTING{} -i {CABLES}{} {end}", with("-s"), port("--sport", "--dport"));
+        let outward = format!("POSTROUTING{} -o {CABLES}{} {end}", with("-d"), port("--dport", "--sport"));
+        match self.direction {
+            Direction::Both => vec![inward, outward],
+            Direction::In => vec![inward],
+            Direction::Out => vec![outward],
+        }
+    }
+
+    /// What lies behind a node is what is routed by way of it: its pods.
+    fn behind(&self) -> String {
+        let Hit::Nodes { of, .. } = &self.hit else { return String::new() };
+        let of: Vec<String> = of.iter().map(IpAddr::to_string).collect();
+        format!(
+            "for peer in {peers}; do case $peer in *:*) family=-6;; *) family=-4;; esac\n\
+             for net in $(ip $family route show via $peer | cut -d' ' -f1); do echo $family $net; done; done",
+            peers = of.join(" ")
+        )
+    }
+
+    /// IPv6 is cut where the node has it. Rules of networks that only the node knows are put after the others.
+    fn cutting(&self) -> String {
+        let (mark, witness) = (self.mark, ip6_witness(self.mark));
+        let behind = match self.behind() {
+            none if none.is_empty() => "behind=".to_owned(),
+            some => format!("behind=$({some})"),
+        };
+        let (inward, outward) = (self.direction != Direction::Out, self.direction != Direction::In);
+        let routed = |family: &str| {
+            let add = |chain: &str, flag: &str, side: &str| {
+                format!("echo \"-I {chain} {side} $net {flag} {CABLES} -m comment --comment {mark} -j DROP\";")
+            };
+            let inward = if inward { add("PREROUTING", "-i", "-s") } else { String::new() };
+            let outward = if outward { add("POSTROUTING", "-o", "-d") } else { String::new() };
+            format!(
+                "echo \"$behind\" | while read -r family net; do [ \"$family\" = {family} ] || continue; {inward} {outward} done"
+            )
+        };
+        let put = |tool: &str, family: Family, flag: &str| {
+            let (lines, routed) = (self.lines(family), routed(flag));
+            format!("{{ echo '*mangle'; {routed}; printf '%s' '{lines}'; echo COMMIT; }} | {tool}-restore -w 5 --noflush")
+        };
+        format!(
+            "{behind}\n\
+             {v4} || exit 1\n\
+             [ -n \"$(ip -o -6 addr show scope global)\" ] || exit 0\n\
+             : >{witness} || exit 1\n\
+             {v6} || {{ rm -f {witness}; exit 1; }}",
+            v4 = put("iptables", Family::V4, "-4"),
+            v6 = put("ip6tables", Family::V6, "-6"),
+        )
+    }
+
+    /// Says how many packets our rules have dropped, after giving them one, and whether the other side answered.
+    fn looking(&self) -> String {
+        let mark = self.mark;
+        let whom = match self.witness {
+            Some((address, port)) => format!("whom={address}; port={port}"),
+            None => "set -- $(ip -4 route show default); whom=$3; port=9\n\
+                     [ -n \"$whom\" ] || { set -- $(ip -6 route show default); whom=$3; }"
+                .to_owned(),
+        };
+        format!(
+            "{whom}\n\
+             timeout 0.2 bash -c \"</dev/tcp/$whom/$port\" 2>/dev/null; code=$?\n\
+             [ $code -eq 124 ] && answer=silent || answer=answers\n\
+             [ -n \"$whom\" ] || answer=silent\n\
+             for tool in iptables ip6tables; do for chain in PREROUTING POSTROUTING; do\n\
+             $tool -w 5 -t mangle -L $chain -vxn 2>/dev/null | grep -w -e {mark} | grep -w DROP\n\
+             done; done | {{ sum=0; while read -r packets rest; do sum=$((sum+packets)); done; echo $sum $answer; }}"
+        )
+    }
+}
+
+/// There from before the first IPv6 rule until after the last. Like the rules it goes with a restart: /run is memory.
+fn ip6_witness(mark: &str) -> String {
+    format!("/run/{mark}.ip6")
+}
+
+/// Removes exactly the rules that bear our mark, however often they are there; says how many there were; fails while one is left, or
+/// while nobody can tell. Only an IPv6 filter that never had a rule of ours may fail: there are nodes on which it can't work.
+fn mending(mark: &str) -> String {
+    let witness = ip6_witness(mark);
+    let script = format!(
+        "removed=0\n\
+         for tool in iptables ip6tables; do command -v $tool >/dev/null || continue\n\
+         while :; do\n\
+         rules=$($tool -w 5 -t mangle -S) || {{ [ $tool = ip6tables ] && [ ! -e {witness} ] && break; exit 1; }}\n\
+         rule=$(echo \"$rules\" | grep -w -e {mark} | head -n 1)\n\
+         [ -n \"$rule\" ] || break\n\
+         $tool -w 5 -t mangle -D $(echo \"$rule\" | cut -c4-) || exit 1\n\
+         removed=$((removed+1))\n\
+         done\n\
+         done\n\
+         rm -f {witness}\n\
+         echo $removed"
+    );
+    healing(mark, &script)
+}
+
+pub(super) async fn inject(scene: &mut Scene<'_, '_>, filter: &Filter<'_>, dead_man: Duration) -> Result<(), FaultError> {
+    scene.must_be_up().await?;
+    knows_the_cables(scene).await?;
+    arm(scene, filter.mark, dead_man, &TOOLS, &mending(filter.mark)).await?;
+    scene.say(FaultPhase::Requested, format!("{} on {CABLES} inside the node", filter.what));
+    harm(scene, filter.mark, WHAT, &filter.cutting()).await?;
+    scene.say(FaultPhase::Returned, "the packet filter is in place");
+    let whom = filter.witness.map_or("its gateway".to_owned(), |(address, _)| address.to_string());
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let output = scene.run(&["sh", "-c", &filter.looking()]).await?.text();
+        let dropped: u64 = output.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        if dropped > 0 && output.ends_with("silent") {
+            scene.say(FaultPhase::Confirmed, format!("{whom} is silent, {dropped} packets dropped"));
+            return Ok(());
+        }
+        if Instant::now() > end {
+            let seen = format!("{dropped} packets were dropped and {whom} {}", output.split(' ').nth(1).unwrap_or("is unknown"));
+            return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The node's addresses must be on interfaces that the filter covers.
+async fn knows_the_cables(scene: &Scene<'_, '_>) -> Result<(), FaultError> {
+    let output = scene.run(&["ip", "-o", "addr", "show"]).await?.text();
+    let uncovered = scene.undo.target.addresses.values().flatten().find(|address| !covered(&output, &address.to_string()));
+    match uncovered {
+        None => Ok(()),
+        Some(address) => Err(scene.not_fit(format!("its address {address} is on none of its interfaces {CABLES}"))),
+    }
+}
+
+/// A line is `31: eth0    inet 172.18.0.2/16 brd ...`.
+fn covered(listing: &str, address: &str) -> bool {
+    listing.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let named = words.next().is_some_and(|interface| interface.starts_with(CABLES.trim_end_matches('+')));
+        named && words.nth(1).is_some_and(|found| found.split('/').next() == Some(address))
+    })
+}
+
+pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
+    Ok(match heal(scene, BACK, &mending(mark)).await?.as_deref() {
+        None => "the node does not run: its packet filter went with it".into(),
+        Some("0") => "no packet filter was there: never done, or taken away by the dead man's switch".into(),
+        Some(_) => "the packet filter is gone".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::fault::record::tests::{every_fault, target};
+    use crate::fault::{Undo, inject, plan, undo};
+
+    /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch is one, and so are failures.
+    const NODE: &str = "
+        filter() { tool=$1; shift; [ ! -e $tool.fails ] || { echo $tool: lock held >&2; return 4; }
+            case \"$*\" in
+            *-S) cat $tool;;
+            *-D*) [ ! -e $tool.deletes-not ] || { echo $tool: lock held >&2; return 4; }
+                n=$(grep -nxF -e \"-A ${*#*-D }\" $tool | head -n 1 | cut -d: -f1)
+                [ -n \"$n\" ] && sed \"${n}d\" $tool >rest && mv rest $tool;;
+            *) sed -n 's/^-I/-A/p' >>$tool;;
+            esac; }
+        iptables() { filter iptables \"$@\"; }; ip6tables() { filter ip6tables \"$@\"; }
+        iptables_restore() { iptables; }; ip6tables_restore() { ip6tables; }
+        systemctl() { case $1 in is-active) [ -e armed ];; *) rm -f armed;; esac; }
+        flock() { :; }
+        ip() { echo 2: eth0 inet6 fc00::3/64; }
+        ";
+
+    fn script(dir: &Path, argv: &[String]) -> (i64, String) {
+        let text = argv.join(" ");
+        match () {
+            () if text.starts_with("ip -o addr") => return (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into()),
+            () if text.contains("exec systemd-run") => {
+                return (0, std::fs::write(dir.join("armed"), "").map(|()| String::new()).unwrap());
+            }
+            () if text.contains("timeout 0.2") => return (0, "1 silent".into()),
+            () => {}
+        }
+        let inside = argv[2].replace("9</run", "9</dev/null").replace("/run/", "./").replace("tables-restore", "tables_restore");
+        let output = std::process::Command::new("sh").args(["-c", &format!("{NODE}{inside}")]).current_dir(dir).output().unwrap();
+        let said = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code().unwrap().into(), String::from_utf8(said).unwrap())
+    }
+
+    /// A node whose cable is cut, its directory, and the way to mend it.
+    async fn cut(tools_fail: &[&str]) -> (FakeEngine, tempfile::TempDir, Undo, Result<(), FaultError>) {
+        let (engine, dir) = (FakeEngine::start(), tempfile::tempdir().unwrap());
+        for tool in ["iptables", "ip6tables"] {
+            std::fs::write(dir.path().join(tool), "-P PREROUTING ACCEPT\n-A PREROUTING -i eth+ -j ACCEPT\n").unwrap();
+        }
+        flag(&dir, tools_fail, true);
+        let path = dir.path().to_owned();
+        engine.with(|state| state.script = Box::new(move |_, argv| script(&path, argv)));
+        let [.., disconnect, _] = every_fault();
+        let plan = plan(&disconnect, &target(), "r", 0, Duration::from_secs(60));
+        let cut = inject(&plan, &engine.connect().await, &mut |_, _| {}).await;
+        (engine, dir, plan, cut)
+    }
+
+    fn flag(dir: &tempfile::TempDir, names: &[&str], set: bool) {
+        for name in names {
+            let path = dir.path().join(name);
+            if set { std::fs::write(path, "").unwrap() } else { std::fs::remove_file(path).unwrap() }
+        }
+    }
+
+    fn rules_left(dir: &tempfile::TempDir) -> [usize; 2] {
+        ["iptables", "ip6tables"].map(|tool| std::fs::read_to_string(dir.path().join(tool)).unwrap().matches("outage-r-0").count())
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_fails_is_no_filter_without_rules() {
+        for failure in ["iptables.fails", "ip6tables.fails", "iptables.deletes-not", "ip6tables.deletes-not"] {
+            let (engine, dir, plan, cut) = cut(&[]).await;
+            cut.unwrap();
+            assert_eq!(rules_left(&dir), [2, 2]);
+            flag(&dir, &[failure], true);
+            let (docker, mut phases) = (engine.connect().await, Vec::new());
+            let error = undo(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap_err();
+            assert!(error.to_string().ends_with("tables: lock held"), "{failure}: {error}");
+            assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::NotUndone]);
+            assert!(dir.path().join("armed").exists(), "{failure}: the switch is still to take it back");
+            flag(&dir, &[failure], false);
+            undo(&plan, &docker, &mut |_, _| {}).await.unwrap();
+            assert_eq!(rules_left(&dir), [0, 0]);
+            let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(names.count(), 2, "the switch is disarmed, and no witness is left");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_never_worked_keeps_nothing_from_being_undone() {
+        let (engine, dir, plan, cut) = cut(&["ip6tables.fails"]).await;
+        assert_eq!(cut.unwrap_err().to_string(), "cut the network in node c-worker: ip6tables: lock held");
+        assert_eq!(rules_left(&dir), [2, 0]);
+        undo(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
+        assert_eq!(rules_left(&dir), [0, 0]);
+        assert!(!dir.path().join("armed").exists());
+    }
+
+    #[test]
+    fn interfaces_are_read() {
+        let listing = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
+                       31: eth0    inet 172.18.0.2/16 brd 172.18.255.255 scope global eth0\\  x\n\
+                       32: net1    inet 172.19.0.2/16 scope global net1";
+        assert!(covered(listing, "172.18.0.2"));
+        assert!(!covered(listing, "172.18.0.20"));
+        assert!(!covered(listing, "172.19.0.2"));
+        assert!(!covered(listing, "127.0.0.1"));
+    }
+
+    fn filter(direction: Direction, hit: Hit) -> Filter<'static> {
+        Filter { mark: "outage-r-0", what: String::new(), direction, hit, witness: None }
+    }
+
+    #[test]
+    fn a_direction_is_the_nodes_own() {
+        let of = |direction| filter(direction, Hit::Everybody).lines(Family::V4);
+        let (inward, outward) = ("-I PREROUTING -i eth+ -m comment", "-I POSTROUTING -o eth+ -m comment");
+        assert!(of(Direction::Both).contains(inward) && of(Direction::Both).contains(outward));
+        assert!(of(Direction::In).contains(inward) && !of(Direction::In).contains(outward));
+        assert!(!of(Direction::Out).contains(inward) && of(Direction::Out).contains(outward));
+    }
+
+    #[test]
+    fn an_api_server_is_cut_off_by_its_port_and_the_kubelets() {
+        let of: Vec<IpAddr> = vec!["172.18.0.2".parse().unwrap(), "fc00::2".parse().unwrap()];
+        let cut = filter(Direction::Both, Hit::Ports { of, theirs: 6443, ours: 10250 });
+        let v4 = cut.lines(Family::V4);
+        for rule in [
+            "PREROUTING -s 172.18.0.2 -i eth+ -p tcp -m tcp --sport 6443 ",
+            "POSTROUTING -d 172.18.0.2 -o eth+ -p tcp -m tcp --dport 6443 ",
+            "PREROUTING -s 172.18.0.2 -i eth+ -p tcp -m tcp --dport 10250 ",
+            "POSTROUTING -d 172.18.0.2 -o eth+ -p tcp -m tcp --sport 10250 ",
+        ] {
+            assert!(v4.contains(&format!("-I {rule}-m comment --comment outage-r-0 -j DROP\n")), "{rule}: {v4}");
+        }
+        assert_eq!((v4.lines().count(), cut.lines(Family::V6).lines().count()), (4, 4));
+        assert!(!v4.contains("fc00") && !cut.lines(Family::V6).contains("172."));
+    }
+
+    #[test]
+    fn what_is_spared_is_asked_first() {
+        let (peer, server) = (vec!["172.18.0.4".parse().unwrap()], vec!["172.18.0.2".parse().unwrap()]);
+        let cut = filter(Direction::In, Hit::Nodes { of: peer, spared: server, theirs: 6443, ours: 10250 });
+        let lines = cut.lines(Family::V4);
+        // Each is put before those that were put in earlier.
+        let verdicts: Vec<&str> = lines.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(verdicts, ["DROP", "ACCEPT", "ACCEPT"]);
+        assert!(cut.cutting().contains("ip $family route show via $peer"));
+    }
+}

@@ -1,0 +1,92 @@
+//! A node is cut off from some others only, or in one direction only. Who they are is resolved when it is planned: addresses may be asked
+//! for in no API by then.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::packet_filter::{Filter, Hit};
+use crate::experiment::{Direction, Side};
+
+/// The API server's port in a kind node, and in its load balancer.
+const API_SERVER: u16 = 6443;
+/// The kubelet's, which the API server asks for logs and exec.
+const KUBELET: u16 = 10250;
+/// A port on which nothing listens: a connection is refused at once while all is well.
+const CLOSED: u16 = 9;
+
+/// Whom a node is cut off from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cut {
+    /// As the experiment says it.
+    pub from: Side,
+    /// Which packets are dropped, as the node sees them.
+    pub direction: Direction,
+    /// The addresses of the other control-plane nodes and of the load balancer.
+    pub api_servers: Vec<IpAddr>,
+    /// The addresses of all other nodes.
+    pub peers: Vec<IpAddr>,
+}
+
+impl Cut {
+    /// Why it can't be made; `None`: it can.
+    pub fn impossible(&self) -> Option<&'static str> {
+        match self.from {
+            Side::ApiServer if self.api_servers.is_empty() => Some("there is no API server but the node's own"),
+            Side::Peers if self.peers.is_empty() => Some("there is no other node"),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn filter<'m>(mark: &'m str, cut: &Cut) -> Filter<'m> {
+    let whom = match cut.from {
+        Side::All => "all packets",
+        Side::ApiServer => "packets between it and the API servers",
+        Side::Peers => "packets between it and other nodes, but for the API servers'",
+    };
+    let which = match cut.direction {
+        Direction::Both => "",
+        Direction::In => " that come in",
+        Direction::Out => " that go out",
+    };
+    let (servers, peers) = (cut.api_servers.clone(), cut.peers.clone());
+    let (hit, witness) = match cut.from {
+        Side::All => (Hit::Everybody, None),
+        Side::ApiServer => {
+            (Hit::Ports { of: servers, theirs: API_SERVER, ours: KUBELET }, cut.api_servers.first().map(|to| (*to, API_SERVER)))
+        }
+        Side::Peers => {
+            let hit = Hit::Nodes { of: peers, spared: servers, theirs: API_SERVER, ours: KUBELET };
+            (hit, cut.peers.first().map(|to| (*to, CLOSED)))
+        }
+    };
+    Filter { mark, what: format!("drop {whom}{which}"), direction: cut.direction, hit, witness }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_side_has_its_witness() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let cut = |from| Cut {
+            from,
+            direction: Direction::In,
+            api_servers: vec![address("172.18.0.2")],
+            peers: vec![address("172.18.0.4"), address("172.18.0.2")],
+        };
+        assert_eq!(filter("m", &cut(Side::All)).witness, None);
+        assert_eq!(filter("m", &cut(Side::ApiServer)).witness, Some((address("172.18.0.2"), 6443)));
+        assert_eq!(filter("m", &cut(Side::Peers)).witness, Some((address("172.18.0.4"), 9)));
+        assert_eq!(
+            filter("m", &cut(Side::Peers)).what,
+            "drop packets between it and other nodes, but for the API servers' that come in"
+        );
+        let alone = Cut { api_servers: Vec::new(), peers: Vec::new(), ..cut(Side::ApiServer) };
+        assert!(alone.impossible().unwrap().contains("no API server"));
+        assert_eq!(cut(Side::Peers).impossible(), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! Rules on what became of pods and objects.
+
+use std::collections::BTreeMap;
+
+use super::Outcome;
+
+use super::rules::{Finding, missing, moment};
+use crate::analysis::{FaultFinding, Findings, PodFinding, Warning};
+use crate::stats::Seconds;
+
+/// So many missing objects are named.
+const NAMED: usize = 5;
+
+/// Labels as a person writes them: `app=web,tier=front`.
+pub fn said(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// No node that was hit was noticed. Its Ready must be known, and the watch must have seen all of the fault.
+pub fn not_detected(found: &Findings) -> Finding {
+    let judge = |fault: &FaultFinding| {
+        let ready = fault.node.ready_before?;
+        let lasted = fault.undo_requested? - fault.requested;
+        Some(match &fault.node.detected {
+            _ if !ready => Finding::unknown(format!("{} was not Ready before the fault", fault.target)),
+            Some(detected) if fault.undo_requested.is_some_and(|undo| detected.at.latest < undo) => {
+                Finding::failed(format!("{} became {} at {:+.3}", fault.target, detected.status, detected.at.latest))
+            }
+            Some(detected) => Finding::unknown(format!("{} became {} with the undo, or after it", fault.target, detected.status)),
+            None => Finding { outcome: Outcome::Pass, measured: Some(format!("none in {lasted}")), why: None, predicted: None },
+        })
+    };
+    let blind = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, .. } if watch == "nodes"));
+    let gravest = found.faults.iter().filter_map(judge).max_by_key(|finding| finding.outcome);
+    let gravest = gravest.unwrap_or_else(|| Finding::unknown("no fault hit a node of which a watch said how it was"));
+    gravest.doubted_pass(blind.then(|| "the watch of nodes was blind".into()))
+}
+
+/// What each fault took from a Service was ready elsewhere.
+pub fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Finding {
+    let judge = |fault: &FaultFinding| {
+        let service = fault.services.iter().find(|known| known.service == service && !known.hit.is_empty())?;
+        Some(match service.replaced {
+            Some(when) => moment(fault, when, bound),
+            None => missing(found, fault, bound, "endpoints", "not rescheduled"),
+        })
+    };
+    let gravest = found.faults.iter().filter_map(judge).max_by_key(|finding| finding.outcome);
+    gravest.unwrap_or_else(|| Finding::unknown(format!("no fault hit an endpoint of {service} that is known")))
+}
+
+/// Pods that were there before any harm and that a fault hit: themselves, or the node that they were on.
+fn hit<'a>(found: &'a Findings, labels: &BTreeMap<String, String>) -> Vec<(&'a PodFinding, &'a FaultFinding)> {
+    let hits = |pod: &PodFinding, fault: &FaultFinding| fault.target == pod.pod || pod.node.as_ref() == Some(&fault.target);
+    let pods = found.pods.iter().filter(|pod| pod.appeared.is_none() && pod.has(labels));
+    pods.flat_map(|pod| found.faults.iter().filter(move |fault| hits(pod, fault)).map(move |fault| (pod, fault))).collect()
+}
+
+/// No pod with these labels came before the last undo.
+pub fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> Finding {
+    let labelled = said(labels);
+    let hit = hit(found, labels);
+    let Some(since) = hit.iter().map(|(_, fault)| fault.requested).min() else {
+        return Finding::unknown(format!("no fault hit a pod with {labelled}"));
+    };
+    let Some(undo) = found.faults.iter().filter_map(|fault| fault.undo_requested).max() else {
+        return Finding::unknown("the fault has no undo");
+    };
+    let came = |pod: &&PodFinding| pod.has(labels) && pod.appeared.is_some_and(|when| when.earliest < undo && when.latest >= since);
+    let new: Vec<&PodFinding> = found.pods.iter().filter(came).collect();
+    let measured = Some(format!("{} in {}", new.len(), undo - since));
+    let surely = new.iter().find(|pod| pod.appeared.is_some_and(|when| when.latest < undo));
+    let (outcome, why) = match (surely, new.first()) {
+        (Some(pod), _) => (Outcome::Fail, Some(format!("{} came{}", pod.pod, on(pod)))),
+        (None, Some(pod)) => (Outcome::Inconclusive, Some(format!("{} came in the dark, or only after the undo", pod.pod))),
+        (None, None) => (Outcome::Pass, None),
+    };
+    let never_saw = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "pods"));
+    let finding = Finding { outcome, measured, why, predicted: None };
+    finding.doubted_pass(never_saw.then(|| "the watch of pods stayed blind".into()))
+}
+
+fn on(pod: &PodFinding) -> String {
+    pod.node.as_ref().map_or(", and is on no node".into(), |node| format!(" on {node}"))
+}
+
+/// Every pod that was hit itself was started again in place.
+pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Seconds) -> Finding {
+    let judge = |(pod, fault): (&PodFinding, &FaultFinding)| match pod.restarted {
+        Some(when) => moment(fault, when, bound),
+        None if pod.left.is_some() => Finding::failed(format!("{} was deleted", pod.pod)),
+        None => missing(found, fault, bound, "pods", "not restarted"),
+    };
+    let themselves = hit(found, labels).into_iter().filter(|(pod, fault)| pod.pod == fault.target);
+    let gravest = themselves.map(judge).max_by_key(|finding| finding.outcome);
+    gravest.unwrap_or_else(|| Finding::unknown(format!("no fault hit a pod with {}", said(labels))))
+}
+
+/// Every object is there that was there before.
+pub fn objects_kept(found: &Findings) -> Finding {
+    let Some(objects) = &found.objects else { return Finding::unknown("nobody listed the objects before the fault") };
+    let Some(missing) = &objects.missing else { return Finding::unknown("nobody listed the objects after the recovery") };
+    let kept = objects.before as usize - missing.len();
+    let measured = Some(format!("{kept} of {}", objects.before));
+    if !missing.is_empty() {
+        let more = missing.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {named}{more}")), predicted: None };
+    }
+    let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
+    pass.doubted_pass(objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::analyse;
+    use crate::analysis::testing::Run;
+    use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready};
+    use Outcome::{Fail, Inconclusive, Pass};
+
+    fn labels() -> BTreeMap<String, String> {
+        [("app".to_owned(), "web".to_owned())].into()
+    }
+
+    fn found(run: Run) -> Findings {
+        analyse(&run.ended(27_000).build())
+    }
+
+    fn seconds(seconds: u64) -> Seconds {
+        std::time::Duration::from_secs(seconds).into()
+    }
+
+    #[test]
+    fn a_glitch_that_nobody_noticed() {
+        let run = || Run::new().node(-9000, Change::Baseline, Ready::True, "KubeletReady").kill(2000);
+        let judged = |run: Run| not_detected(&found(run)).outcome;
+        let unknown = |run: Run, ms| run.node(ms, Change::Changed, Ready::Unknown, "NodeStatusUnknown");
+        assert_eq!([judged(run()), judged(unknown(run(), 1500)), judged(unknown(run(), 2500))], [Pass, Fail, Inconclusive]);
+        assert_eq!(judged(Run::new().kill(2000)), Inconclusive, "no watch said how it was");
+        let gap = Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
+        assert_eq!(judged(run().event(1000, gap)), Inconclusive);
+    }
+
+    #[test]
+    fn what_a_node_had_must_be_ready_elsewhere() {
+        let run = || Run::new().endpoints(2, 1).kill(15_000);
+        let judged = |run: Run, within| rescheduled(&found(run), "web", seconds(within)).outcome;
+        let elsewhere = || run().endpoint(9000, Change::Changed, 7, "fast-detection-worker2", true);
+        assert_eq!([judged(elsewhere(), 9), judged(elsewhere(), 8)], [Pass, Fail]);
+        assert_eq!([judged(run(), 15), judged(run(), 16)], [Fail, Inconclusive]);
+        let same_node = run().endpoint(9000, Change::Changed, 7, "fast-detection-worker", true);
+        assert_eq!(judged(same_node, 15), Fail);
+        assert_eq!(judged(Run::new().endpoints(2, 0).kill(15_000), 15), Inconclusive, "it hit none");
+    }
+
+    #[test]
+    fn a_new_pod_is_told_from_one_that_comes_after_the_undo() {
+        let run = || Run::new().pod(-9000, Change::Baseline, "a", 0, true).kill(15_000);
+        let judged = |run: Run| not_rescheduled(&found(run), &labels());
+        assert_eq!(judged(run()).outcome, Pass);
+        assert_eq!(judged(run().pod(15_500, Change::Changed, "b", 0, true)).outcome, Pass);
+        assert_eq!(judged(run().pod(4000, Change::Changed, "b", 0, true)).outcome, Fail);
+        assert_eq!(judged(run().pod(16_000, Change::Changed, "b", 0, true).since(3000)).outcome, Inconclusive);
+        let other = BTreeMap::from([("app".to_owned(), "db".to_owned())]);
+        assert_eq!(not_rescheduled(&found(run()), &other).outcome, Inconclusive);
+        let blind = Event::WatchGap { watch: "pods".into(), until: None, reason: "connection refused".into() };
+        assert_eq!(judged(run().event(2000, blind)).outcome, Inconclusive);
+    }
+
+    #[test]
+    fn a_container_that_dies_is_started_in_its_pod() {
+        let phase = |run: Run, ms, phase| {
+            let (fault, target) = ("containerKill".into(), "a".into());
+            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail: String::new() })
+        };
+        let run = || {
+            let run = phase(Run::new().pod(-9000, Change::Baseline, "a", 0, true), 0, FaultPhase::Requested);
+            phase(phase(run, 100, FaultPhase::Confirmed), 10_000, FaultPhase::UndoRequested)
+        };
+        let judged = |run: Run, within| restarted(&found(run), &labels(), seconds(within)).outcome;
+        let again = || run().pod(2000, Change::Changed, "a", 1, true);
+        assert_eq!([judged(again(), 2), judged(again(), 1)], [Pass, Fail]);
+        assert_eq!([judged(run(), 10), judged(run(), 11)], [Fail, Inconclusive]);
+        assert_eq!(judged(run().pod(2000, Change::Deleted, "a", 0, false), 60), Fail);
+        let node = Run::new().pod(-9000, Change::Baseline, "a", 0, true).kill(15_000);
+        assert_eq!(judged(node, 10), Inconclusive, "its node was hit, and not the pod");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let taken = |before, uids: &[&str], unread: &[&str]| {
+            let object =
+                |uid: &&str| ObjectName { kind: "Secret".into(), namespace: None, name: (*uid).into(), uid: (*uid).into() };
+            let unread = unread.iter().map(|kind| (*kind).to_owned()).collect();
+            Event::Objects { before, objects: uids.iter().map(object).collect(), unread }
+        };
+        let run = |after: &[&str], unread: &[&str]| {
+            let run = Run::new().event(-1000, taken(true, &["a", "b"], unread)).kill(15_000);
+            objects_kept(&found(run.event(20_000, taken(false, after, &[]))))
+        };
+        assert_eq!(run(&["a", "b", "c"], &[]).outcome, Pass);
+        let lost = run(&["b"], &[]);
+        assert_eq!(
+            (lost.outcome, lost.measured.as_deref(), lost.why.as_deref()),
+            (Fail, Some("1 of 2"), Some("missing: Secret a"))
+        );
+        assert_eq!(run(&["a", "b"], &["things.x.io: status 503"]).outcome, Inconclusive);
+        assert_eq!(objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000))).outcome, Inconclusive);
+        assert_eq!(objects_kept(&found(Run::new().kill(15_000))).outcome, Inconclusive);
+    }
+}

@@ -1,0 +1,231 @@
+//! Rules about who leads a part of the control plane. All need a fault.
+
+use super::Outcome;
+use super::rules::Finding;
+use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
+use crate::stats::{Between, Seconds};
+use crate::timeline::Component;
+
+fn with_leaders(found: &Findings, component: Component, judge: impl Fn(&LeaderFinding, &FaultFinding) -> Finding) -> Finding {
+    let leaders = found.leaders.iter().find(|leaders| leaders.component == component);
+    match (leaders, found.faults.first()) {
+        (Some(leaders), Some(first)) => judge(leaders, first),
+        _ => Finding::unknown(format!("it is not known who led {}", component.name())),
+    }
+}
+
+/// A new leader, from the request of each fault that hit the old one.
+pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
+    with_leaders(found, component, |leaders, first| {
+        let hits: Vec<&FaultFinding> = found.faults.iter().filter(|fault| hits(fault, leaders)).collect();
+        let judged = hits.iter().map(|fault| changed(leaders, fault, bound)).max_by_key(|finding| finding.outcome);
+        judged.unwrap_or_else(|| match leaders.next_after(first.requested) {
+            Some(_) => changed(leaders, first, bound),
+            None => Finding::unknown(missed(leaders, first)),
+        })
+    })
+}
+
+/// Whether a fault hit the process that led when it was requested.
+fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    let part = fault.component.map_or(fault.kind != "kubeletStop", |part| part == leaders.component);
+    part && leaders.at(fault.requested).is_some_and(|leader| leader.node == fault.target)
+}
+
+fn missed(leaders: &LeaderFinding, first: &FaultFinding) -> String {
+    match leaders.at(first.requested) {
+        Some(leader) => format!("the leader was on {}, and no fault hit it", leader.node),
+        None => "nobody is known to have led at the fault".into(),
+    }
+}
+
+fn changed(leaders: &LeaderFinding, fault: &FaultFinding, bound: Seconds) -> Finding {
+    let since = |moment: Seconds| (moment - fault.requested).or_zero();
+    if let Some((next, from)) = leaders.next_after(fault.requested) {
+        let length = Between::new(since(from.earliest), since(from.latest));
+        return Finding::bounded(length, bound, format!("{length:.3}, on {}", next.node));
+    }
+    let open = leaders.gaps.iter().find(|gap| gap.until.is_none());
+    let lasted = fault.undo_requested.map_or(Seconds::ZERO, since);
+    match open {
+        _ if blind(leaders, fault.requested, Seconds::ZERO).is_some() => Finding::unknown("nobody saw who led"),
+        Some(gap) => still_open(gap, since(gap.from.latest) + gap.length.least, bound),
+        None if lasted < bound => Finding::unknown(format!("the same leader went on, and the fault lasted only {lasted}")),
+        None => Finding::failed("the same leader went on"),
+    }
+}
+
+fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
+    let why = format!("nobody had taken the place of {} when the run ended, {waited} later", gap.node);
+    if waited > bound { Finding::failed(why) } else { Finding::unknown(why) }
+}
+
+/// The longest time without a leader, from the first fault on.
+pub fn gap(found: &Findings, component: Component, bound: Seconds) -> Finding {
+    with_leaders(found, component, |leaders, first| {
+        let after = |gap: &&LeaderGap| gap.until.is_none_or(|until| until.latest > first.requested);
+        let unseen = blind(leaders, first.requested, bound);
+        let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most) else {
+            let none = Finding { outcome: Outcome::Pass, measured: Some("never".into()), why: None, predicted: None };
+            return none.doubted_pass(unseen);
+        };
+        match longest.until {
+            None => still_open(longest, longest.length.least, bound),
+            Some(_) => {
+                let measured = format!("for {} ({})", longest.length, longest.loss.words());
+                Finding::bounded(longest.length, bound, measured).doubted_pass(unseen)
+            }
+        }
+    })
+}
+
+/// Why a time without a leader that is longer than `bound` may have gone unseen.
+fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<String> {
+    let long = |blind: &&crate::analysis::leaders::Blind| match blind.until {
+        None => true,
+        Some(until) => until > since && until - blind.from.max(since) > bound,
+    };
+    leaders.blind.iter().find(long).map(|blind| blind.why.clone())
+}
+
+/// How long a leader lived on beside its successor.
+pub fn old(found: &Findings, component: Component, bound: Seconds) -> Finding {
+    with_leaders(found, component, |leaders, first| {
+        let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
+        let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {
+            return Finding::unknown("no old leader was seen to run beside a new one");
+        };
+        if old.until.is_some() {
+            return Finding::bounded(old.length, bound, format!("{:.3}, on {}", old.length, old.node));
+        }
+        let why = format!("it still ran on {} when the run ended", old.node);
+        if old.length.least > bound { Finding::failed(why) } else { Finding::unknown(why) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::analysis::testing::Run;
+    use crate::analysis::{Findings, analyse};
+    use crate::experiment::Expectation;
+    use crate::prediction::{Ground, Predictions};
+    use crate::timeline::{Change, Event, FaultPhase, ProcessState};
+    use Outcome::{Fail, Inconclusive, Pass};
+    use ProcessState::{Gone, Running, Stopped};
+
+    const WORKER: &str = "fast-detection-worker";
+    const OTHER: &str = "fast-detection-worker2";
+    const COMPONENT: Component = Component::Scheduler;
+
+    fn process(run: Run, ms: i64, pid: u32, state: ProcessState) -> Run {
+        let pid = (state != Gone).then_some(pid);
+        run.event(ms, Event::Process { node: WORKER.into(), component: COMPONENT, pid, state })
+    }
+
+    fn observed(run: Run) -> Run {
+        let event = Event::Process { node: OTHER.into(), component: COMPONENT, pid: Some(2), state: Running };
+        process(run.event(-9000, event), -9000, 1, Running)
+    }
+
+    fn lease(run: Run, ms: i64, node: &str, transitions: i32) -> Run {
+        let (namespace, name) = ("kube-system".into(), COMPONENT.name().into());
+        let (change, renewed, holder) = (Change::Changed, None, Some(format!("{node}_1")));
+        let (transitions, lasts_s) = (Some(transitions), Some(15));
+        run.event(ms, Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
+    }
+
+    /// The harmed node's scheduler leads; the node dies at +0, for 40 s.
+    fn led() -> Run {
+        lease(observed(Run::new().kill(40_000)), -500, WORKER, 1)
+    }
+
+    /// It is frozen instead.
+    fn frozen() -> Run {
+        let phases = [(0, FaultPhase::Requested), (200, FaultPhase::Confirmed), (40_000, FaultPhase::UndoRequested)];
+        let fault = |phase| {
+            let (fault, target, detail) = ("componentPause".into(), WORKER.into(), String::new());
+            Event::Fault { step: 0, name: None, fault, target, component: Some(COMPONENT), phase, detail }
+        };
+        let run = phases.into_iter().fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
+        process(lease(run, -500, WORKER, 1), 200, 1, Stopped)
+    }
+
+    fn judged(run: Run, expectation: &Expectation) -> (Outcome, String) {
+        let found: Findings = analyse(&run.ended(60_000).build());
+        let verdict =
+            super::super::judge(&found, std::slice::from_ref(expectation), &Predictions::new(None, Ground::default(), 0, 0));
+        let assertion = &verdict.assertions[0];
+        (assertion.outcome, assertion.why.clone().or(assertion.measured.clone()).unwrap_or_default())
+    }
+
+    fn outcomes(run: impl Fn() -> Run, expectation: impl Fn(Duration) -> Expectation, bounds: &[u64]) -> Vec<Outcome> {
+        bounds.iter().map(|ms| judged(run(), &expectation(Duration::from_millis(*ms))).0).collect()
+    }
+
+    fn change(within: Duration) -> Expectation {
+        Expectation::LeaderChange { component: COMPONENT, within }
+    }
+
+    fn gap(at_most: Duration) -> Expectation {
+        Expectation::LeaderGap { component: COMPONENT, at_most }
+    }
+
+    fn old(at_most: Duration) -> Expectation {
+        Expectation::OldLeader { component: COMPONENT, at_most }
+    }
+
+    /// Renewed until the end.
+    fn renewed(run: Run, from: i64, node: &str, transitions: i32) -> Run {
+        (0..).map(|beat| from + beat * 10_000).take_while(|ms| *ms < 60_000).fold(run, |run, ms| lease(run, ms, node, transitions))
+    }
+
+    fn failed_over() -> Run {
+        renewed(process(led(), 200, 1, Gone).since(100), 16_000, OTHER, 2)
+    }
+
+    #[test]
+    fn a_new_leader_is_awaited_from_the_fault() {
+        assert_eq!(outcomes(failed_over, change, &[16_000, 15_999]), [Pass, Fail]);
+        assert_eq!(outcomes(failed_over, gap, &[15_900, 15_850, 15_700]), [Pass, Inconclusive, Fail]);
+        assert_eq!(judged(failed_over(), &old(Duration::from_secs(1))).0, Inconclusive);
+    }
+
+    #[test]
+    fn a_leader_that_was_not_hit_shows_nothing() {
+        let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
+        let (outcome, why) = judged(elsewhere(), &change(Duration::from_secs(30)));
+        assert_eq!((outcome, &*why), (Inconclusive, "the leader was on fast-detection-worker2, and no fault hit it"));
+        let (outcome, why) = judged(elsewhere(), &gap(Duration::from_secs(30)));
+        assert_eq!((outcome, &*why), (Inconclusive, "nobody looked at fast-detection-worker2"));
+        assert_eq!(judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1, "it is not known who led kube-scheduler");
+    }
+
+    #[test]
+    fn a_place_that_nobody_takes_is_a_gap_without_an_end() {
+        let orphaned = || process(led(), 200, 1, Gone).since(100);
+        assert_eq!(outcomes(orphaned, change, &[59_000, 61_000]), [Fail, Inconclusive]);
+        assert_eq!(outcomes(orphaned, gap, &[59_000, 61_000]), [Fail, Inconclusive]);
+    }
+
+    #[test]
+    fn a_leader_that_goes_on_is_no_change() {
+        let thawed = || renewed(process(frozen(), 5000, 1, Running), 9000, WORKER, 1);
+        assert_eq!(outcomes(thawed, change, &[40_000, 40_001]), [Fail, Inconclusive]);
+        assert_eq!(outcomes(thawed, gap, &[4800, 4799]), [Pass, Fail]);
+    }
+
+    #[test]
+    fn an_old_leader_must_give_up_in_time() {
+        let replaced = || renewed(frozen(), 16_000, OTHER, 2);
+        let thawed = || process(replaced(), 30_000, 1, Running);
+        assert_eq!(
+            outcomes(|| process(thawed(), 32_000, 1, Gone).since(31_900), old, &[2000, 1950, 1800]),
+            [Pass, Inconclusive, Fail]
+        );
+        assert_eq!(outcomes(thawed, old, &[29_000, 31_000]), [Fail, Inconclusive]);
+        assert_eq!(outcomes(replaced, old, &[60_000]), [Inconclusive]);
+    }
+}

@@ -28,6 +28,8 @@ pub fn tests() -> Vec<Trial> {
         ("node_drain", node_drain),
         ("etcd_data_lost", etcd_data_lost),
         ("sigkill_while_the_data_is_away", || killed("etcd-data-lost", "etcdDataLoss confirmed")),
+        ("canary_scheduling", canary_scheduling),
+        ("canary_reconciliation", canary_reconciliation),
         ("api_server_down", api_server_down),
         ("worker_reboot", worker_reboot),
         ("control_plane_down", control_plane_down),
@@ -208,11 +210,38 @@ fn one_fault(name: &str) {
 /// The least harmful part of a control plane.
 fn scheduler(fault: &str) {
     let lab = Lab::new();
-    let experiment = lab.altered("scheduler-down", &[("componentStop", fault), ("for: 30s", "for: 3s")]);
+    let short = [("componentStop", fault), ("for: 30s", "for: 3s"), ("  - noSuccess: {probe: scheduling}\n", "")];
+    let experiment = lab.altered("scheduler-down", &short);
     let output = lab.home.run(&["run", "-f", &experiment]);
     judged(&output);
     output.prints("kube-scheduler on");
     lab.assert_clean();
+}
+
+/// What is asked of a control plane that lacks a part is not done, and is done by itself when the part is back.
+fn canary(name: &str, probe: &str, changes: &[(&str, &str)]) {
+    let lab = Lab::new();
+    let output = lab.home.run(&["run", "-f", &lab.altered(name, changes)]);
+    output.exits(0).prints("PASS").prints("came true by themselves");
+    let report = lab.report("latest");
+    let probes = report["findings"]["probes"].as_array().unwrap();
+    let found = probes.iter().find(|p| p["name"] == probe).unwrap();
+    let late = &found["late"][0];
+    assert!(late["cameTrue"].as_u64().unwrap() >= 3 && late["cameTrue"] == late["timedOut"], "{found:#}");
+    lab.assert_clean();
+}
+
+fn canary_scheduling() {
+    let short = [("rate: 0.25/s, timeout: 10s", "rate: 0.5/s, timeout: 6s"), ("for: 30s", "for: 16s")];
+    canary("scheduler-down", "scheduling", &short);
+}
+
+/// Without the worker that dies meanwhile.
+fn canary_reconciliation() {
+    let meanwhile = "    meanwhile:\n    - pause: 5s\n    - name: worker-dies\n      fault:\n        nodeKill: {target: {role: worker, mostEndpointsOf: web}}\n      for: 65s\n";
+    let expected = "  - detection: {of: worker-dies, after: controller-manager-away, within: 40s}\n  - errorWindow: {probe: web, atLeast: 25s}\n";
+    let short = [(meanwhile, ""), (expected, "  - noErrors: {probe: web}\n"), ("for: 30s", "for: 12s")];
+    canary("controller-manager-down", "reconciliation", &short);
 }
 
 /// Traffic goes on, the probe of the API fails, and the watches are blind: the run copes with all three.

@@ -313,7 +313,12 @@ pub fn pods_wait() -> Run {
     (canary.probe.target, canary.probe.from) = ("a new pod, until it runs".into(), "this machine".into());
     // Slot 2 is under way at the fault; slot 12 waits for 11 s, the next one for 9 s only.
     let outcome = |slot: u64| if (2..13).contains(&slot) { Outcome::Timeout(Phase::Bound) } else { Outcome::Ok };
-    let took = |slot: u64| if outcome(slot).is_ok() { 1_200_000 } else { 10_000_000 };
+    let took = |slot: u64| match slot {
+        2..13 => 10_000_000,
+        // Asked in the fault, they run when it is over.
+        13..18 => 30_700_000 - (2 * slot - 5) * 1_000_000,
+        _ => 1_200_000,
+    };
     let attempts = (0..20).map(|slot| attempt(slot, outcome(slot), took(slot))).collect();
     let run = Run::new().steady(-100, true, -6000).kill(30_000).probe(file(&canary, &[], attempts));
     let came_true = |run: Run, slot: u64| {

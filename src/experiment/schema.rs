@@ -748,7 +748,7 @@ pub enum Expectation {
         during: Option<String>,
     },
     /// No node but those that were hit ever left Ready.
-    NodesUntouched {},
+    NodesUntouched,
     /// No node that was hit is noticed before its undo: a glitch is not taken for an outage.
     NotDetected,
     /// What a fault took from a Service is ready elsewhere: so many new back ends on other nodes as it had on those that were hit.

@@ -123,7 +123,7 @@ fn words(expectation: &Expectation) -> (String, String) {
             let during = during.as_ref().map_or("in the fault".to_owned(), |step| format!("during {step}"));
             (format!("successes of {probe} {during}"), "at most 0".into())
         }
-        Expectation::NodesUntouched {} => ("other nodes".into(), "always Ready".into()),
+        Expectation::NodesUntouched => ("other nodes".into(), "always Ready".into()),
         Expectation::NotDetected => ("detection".into(), "none before the undo".into()),
         Expectation::Rescheduled { service, within } => {
             (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
@@ -178,7 +178,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
         Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
         Expectation::NoSuccess { probe, during } => super::of_probes::no_success(found, probe, during.as_deref()),
-        Expectation::NodesUntouched {} => nodes_untouched(found),
+        Expectation::NodesUntouched => nodes_untouched(found),
         Expectation::NotDetected => fates::not_detected(found),
         Expectation::Rescheduled { service, within } => fates::rescheduled(found, service, (*within).into()),
         Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),

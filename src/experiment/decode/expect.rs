@@ -26,12 +26,12 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     }),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
     ("noSuccess", no_success),
-    ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched {})),
-    ("notDetected", |cx, node| nothing_more(cx, node, "`notDetected`").map(|()| Expectation::NotDetected)),
+    ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched)),
+    ("notDetected", |cx, node| nothing(cx, node, Expectation::NotDetected)),
     ("rescheduled", rescheduled),
     ("notRescheduled", |cx, node| Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })),
     ("restarted", restarted),
-    ("objectsKept", |cx, node| nothing_more(cx, node, "`objectsKept`").map(|()| Expectation::ObjectsKept)),
+    ("objectsKept", |cx, node| nothing(cx, node, Expectation::ObjectsKept)),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -143,11 +143,6 @@ fn only_labels(cx: &Cx, node: &Node, what: &'static str) -> Option<BTreeMap<Stri
     labels
 }
 
-fn nothing_more(cx: &Cx, node: &Node, what: &'static str) -> Option<()> {
-    Fields::of(cx, node, what)?.finish();
-    Some(())
-}
-
 fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
     let mut fields = Fields::of(cx, node, what)?;
     let probe = fields.required("probe", dns_label);
@@ -198,7 +193,7 @@ mod tests {
         assert_eq!(expectation("detection: {within: 7s}"), detection(None, None, seven));
         assert_eq!(expectation("detection: {within: predicted}"), detection(None, None, Bound::Predicted));
         assert_eq!(expectation("detection: {of: a, after: b, within: 7s}"), detection(Some("a"), Some("b"), seven));
-        assert_eq!(expectation("nodesUntouched: {}"), Expectation::NodesUntouched {});
+        assert_eq!(expectation("nodesUntouched: {}"), Expectation::NodesUntouched);
         assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
         assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
         assert_eq!(

@@ -185,7 +185,7 @@ fn no_colour_when_piped() {
 fn lint_tells_what_a_kind_config_means() {
     let home = Home::new();
     // The trap of several API servers is a real one, and no mistake of the file.
-    home.run(&["lint", "kind-configs/ha-fast-detection.yaml"]).exits(0).prints("http2-health-check-above-grace");
+    home.run(&["lint", "kind-configs/ha-fast-detection.yaml"]).exits(0).says("http2-health-check-above-grace");
     let single = ["default", "article-default", "fast-detection"].map(|name| format!("kind-configs/{name}.yaml"));
     home.run(&["lint", &single[0], &single[1], &single[2], "--strict"])
         .exits(0)

@@ -118,12 +118,9 @@ impl Cluster {
         self.call("ask for the version", self.client.apiserver_version()).await.map(drop)
     }
 
-    /// The kind cluster that this is, among those of the Docker engine: the context is named `kind-...` and every node's address
-    /// is that of a container with kind's labels. `None` when it is not kind's (or another engine's).
-    pub async fn is_kind_context(&self, containers: &[NodeContainer]) -> Result<Option<String>, ClusterError> {
-        if !self.context.starts_with("kind-") {
-            return Ok(None);
-        }
+    /// The kind cluster that this is, among those of the Docker engine, whatever its context is called: every node has the name and an
+    /// address of a container with kind's labels. `None` when it is not kind's (or another engine's).
+    pub async fn kind_cluster(&self, containers: &[NodeContainer]) -> Result<Option<String>, ClusterError> {
         Ok(find_kind_cluster(&self.nodes().await?, containers).map(str::to_owned))
     }
 

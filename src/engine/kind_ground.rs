@@ -247,7 +247,7 @@ pub async fn of_context(kubeconfig: &[PathBuf], context: Option<&str>, site: &Si
     for name in docker.kind_clusters().await.map_err(Trouble::refused_by)? {
         all.extend(docker.kind_nodes(&name).await.map_err(Trouble::refused_by)?);
     }
-    let kind_cluster = cluster.is_kind_context(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
+    let kind_cluster = cluster.kind_cluster(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
     let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
     let containers: Vec<Container> = all.into_iter().filter(|container| container.cluster == name).collect();
     // A later process may be started in another directory.

@@ -26,12 +26,12 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     }),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
     ("noSuccess", no_success),
-    ("nodesUntouched", |cx, node| nothing(cx, node, Expectation::NodesUntouched)),
-    ("notDetected", |cx, node| nothing(cx, node, Expectation::NotDetected)),
+    ("nodesUntouched", |cx, node| nothing(cx, node, "`nodesUntouched`", Expectation::NodesUntouched)),
+    ("notDetected", |cx, node| nothing(cx, node, "`notDetected`", Expectation::NotDetected)),
     ("rescheduled", rescheduled),
     ("notRescheduled", |cx, node| Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })),
     ("restarted", restarted),
-    ("objectsKept", |cx, node| nothing(cx, node, Expectation::ObjectsKept)),
+    ("objectsKept", |cx, node| nothing(cx, node, "`objectsKept`", Expectation::ObjectsKept)),
     ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
 ];
 
@@ -48,9 +48,9 @@ fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
 }
 
 /// An expectation that has nothing to say but its name.
-fn nothing(cx: &Cx, node: &Node, expectation: Expectation) -> Option<Expectation> {
+fn nothing(cx: &Cx, node: &Node, what: &'static str, expectation: Expectation) -> Option<Expectation> {
     if !node.is_null() {
-        Fields::of(cx, node, "this expectation")?.finish();
+        Fields::of(cx, node, what)?.finish();
     }
     Some(expectation)
 }

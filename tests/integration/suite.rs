@@ -57,7 +57,7 @@ spec:
   - fault: {fault}
     for: {hold}
   expect:
-  - failedShare: {{probe: web, atMost: 0.5}}
+  - noErrors: {{probe: web}}
   - recovery: {{within: 60s}}
 "
         );
@@ -123,7 +123,7 @@ fn parts_of_the_models_control_plane() {
     let runs: Vec<String> = rows[..4].iter().map(|row| row["runs"]["runs"][0]["run"].as_str().unwrap().to_owned()).collect();
     let arguments: Vec<&str> = ["report"].into_iter().chain(runs.iter().map(String::as_str)).chain(["-o", "markdown"]).collect();
     let table = folder.home.run(&arguments);
-    table.exits(0).prints("| B1 | Clients go on | `etcd-componentstop` | confirmed | failures of web ").prints("EMBEDDED MODEL");
+    table.exits(0).prints("| B1 | Clients go on | `etcd-componentstop` | confirmed | errors of web ").prints("EMBEDDED MODEL");
     assert_eq!(table.stdout.matches("| B1 |").count(), 4);
 }
 

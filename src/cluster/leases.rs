@@ -1,4 +1,4 @@
-//! Leases, as signs of life.
+//! Leases, as the API tells them at this moment: who leads, and who gives signs of life.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,46 @@ use kube::api::{Api, ListParams};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use crate::timeline::Component;
+use crate::timeline::leader::{LEADER_LEASES, node_of};
 
 impl Cluster {
+    /// The node on which each part of the control plane leads that holds a lease for it. (etcd's leader is in no lease.)
+    pub async fn leaders(&self) -> Result<BTreeMap<Component, String>, ClusterError> {
+        Ok(self.leases("look who leads", LEADER_LEASES).await?.iter().filter_map(leader).collect())
+    }
+
     /// The version of each Lease of a namespace, by name: another one says that it was renewed in between, whatever the clocks say.
     pub async fn lease_versions(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterError> {
-        let leases: Api<Lease> = Api::namespaced(self.client(), namespace);
-        let leases = self.list_all("list the Leases", leases, ListParams::default()).await?;
+        let leases = self.leases("list the Leases", namespace).await?;
         Ok(leases.into_iter().map(|lease| (lease.name_any(), lease.resource_version().unwrap_or_default())).collect())
+    }
+
+    async fn leases(&self, what: &str, namespace: &str) -> Result<Vec<Lease>, ClusterError> {
+        self.list_all(what, Api::namespaced(self.client(), namespace), ListParams::default()).await
+    }
+}
+
+fn leader(lease: &Lease) -> Option<(Component, String)> {
+    let component = Component::named(&lease.name_any())?;
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
+    Some((component, node_of(holder).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_names_its_leader() {
+        let of = |name: &str, holder: &str| {
+            let lease = json!({"metadata": {"name": name}, "spec": {"holderIdentity": holder}});
+            leader(&serde_json::from_value(lease).unwrap())
+        };
+        assert_eq!(of("kube-scheduler", "cp2_6f2c-11"), Some((Component::Scheduler, "cp2".into())));
+        assert_eq!(of("kube-scheduler", ""), None);
+        assert_eq!(of("something-else", "cp2_6f2c-11"), None);
     }
 }

@@ -17,7 +17,6 @@ mod kind_settings;
 mod kind_tuning;
 mod kind_words;
 mod kubeconfig;
-mod leaders;
 mod leases;
 mod manifest;
 mod names;

@@ -66,17 +66,11 @@ pub fn plan_on_node(fault: &Fault, target: &NodeTarget, run: &str, step: u32, de
         Fault::NodeKill { .. } => Harm::NodeKill,
         Fault::NodeReboot { .. } => Harm::NodeReboot,
         Fault::NodePause { .. } => Harm::NodePause,
-        Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: record::mark(run, step), dead_man },
-        Fault::KubeletStop { .. } => Harm::KubeletStop { mark: record::mark(run, step), dead_man },
-        Fault::ComponentStop { component, .. } => {
-            Harm::ComponentStop { component: *component, mark: record::mark(run, step), dead_man }
-        }
-        Fault::ComponentKill { component, .. } => {
-            Harm::ComponentKill { component: *component, mark: record::mark(run, step), dead_man }
-        }
-        Fault::ComponentPause { component, .. } => {
-            Harm::ComponentPause { component: *component, mark: record::mark(run, step), dead_man }
-        }
+        Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: mark(), dead_man },
+        Fault::KubeletStop { .. } => Harm::KubeletStop { mark: mark(), dead_man },
+        Fault::ComponentStop { component, .. } => Harm::ComponentStop { component: *component, mark: mark(), dead_man },
+        Fault::ComponentKill { component, .. } => Harm::ComponentKill { component: *component, mark: mark(), dead_man },
+        Fault::ComponentPause { component, .. } => Harm::ComponentPause { component: *component, mark: mark(), dead_man },
         Fault::EtcdDataLoss { .. } => Harm::EtcdDataLoss { mark: mark(), dead_man },
         Fault::Partition { .. }
         | Fault::NodeDrain { .. }

@@ -56,12 +56,7 @@ fn run(home: &Home, arguments: &[&str]) -> Output {
 /// An experiment of this repository's with some of its text replaced; each replacement must be there.
 fn altered(home: &Home, name: &str, changes: &[(&str, &str)]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["experiments/workloads", "kind-configs"] {
-        for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()) {
-            let text = std::fs::read_to_string(&entry).unwrap();
-            home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
-        }
-    }
+    home.copy(&["experiments/workloads", "kind-configs"], |text| text);
     let mut text = std::fs::read_to_string(root.join("experiments").join(name).with_extension("yaml")).unwrap();
     for (from, to) in changes {
         assert!(text.contains(from), "{name} has no {from:?}");

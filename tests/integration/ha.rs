@@ -1,6 +1,5 @@
 //! Three control planes behind a load balancer: a kind cluster of its own, made by the first test and deleted by the last.
 
-use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Trial;
@@ -26,14 +25,10 @@ pub fn tests() -> Vec<Trial> {
 /// The experiments on a cluster of the tests' own, shorter.
 fn home() -> Home {
     let home = Home::new();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["experiments", "experiments/workloads", "kind-configs"] {
-        for entry in std::fs::read_dir(source.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
-            let text = std::fs::read_to_string(&entry).unwrap().replace("name: ha-fast-detection", &format!("name: {CLUSTER}"));
-            let text = text.replace("for: 30s", "for: 10s").replace("for: 20s", "for: 10s");
-            home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
-        }
-    }
+    home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
+        let text = text.replace("name: ha-fast-detection", &format!("name: {CLUSTER}"));
+        text.replace("for: 30s", "for: 10s").replace("for: 20s", "for: 10s")
+    });
     home
 }
 

@@ -1,6 +1,6 @@
 //! The real thing: one kind cluster, shared by all tests, and the program against it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -98,13 +98,9 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let home = Home::new();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for folder in ["experiments", "experiments/workloads", "kind-configs"] {
-            for entry in std::fs::read_dir(source.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
-                let text = std::fs::read_to_string(&entry).unwrap().replace("name: fast-detection", &format!("name: {CLUSTER}"));
-                home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
-            }
-        }
+        home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
+            text.replace("name: fast-detection", &format!("name: {CLUSTER}"))
+        });
         let experiments = home.path().join("experiments");
         Self { home, experiments }
     }

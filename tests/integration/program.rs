@@ -49,6 +49,17 @@ impl Home {
         path
     }
 
+    /// The files of some of the project's folders, each text as `change` makes it.
+    pub fn copy(&self, folders: &[&str], change: impl Fn(String) -> String) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in folders {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
+                let text = change(std::fs::read_to_string(&entry).unwrap());
+                self.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
+            }
+        }
+    }
+
     /// The program with these arguments, in the project's folder, with this home.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);

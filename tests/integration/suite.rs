@@ -26,13 +26,7 @@ struct Folder {
 impl Folder {
     fn new() -> Self {
         let home = Home::new();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for folder in ["experiments/workloads", "kind-configs"] {
-            for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()) {
-                let text = std::fs::read_to_string(&entry).unwrap();
-                home.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
-            }
-        }
+        home.copy(&["experiments/workloads", "kind-configs"], |text| text);
         Self { home }
     }
 

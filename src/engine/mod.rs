@@ -25,6 +25,7 @@ pub mod kind_world;
 pub mod ledger;
 pub mod live;
 mod method;
+mod needs;
 mod object_fault;
 pub mod observers;
 mod placement;

@@ -22,6 +22,7 @@ mod inotify;
 mod kind_addresses;
 pub mod kind_ground;
 pub mod kind_world;
+pub mod leaders;
 pub mod ledger;
 pub mod live;
 mod method;

@@ -23,7 +23,7 @@ pub struct Experiment {
     pub name: String,
     /// What it asks, in a sentence. Default: none.
     pub question: Option<String>,
-    /// Claims that the verdict decides. Default: none.
+    /// Claims that the verdict, or some of the expectations, decide. Default: none.
     #[serde(default)]
     pub claims: Vec<Claim>,
     /// What it runs on.
@@ -778,6 +778,57 @@ pub enum Expectation {
         /// At most so long after the confirmed undo.
         within: Bound,
     },
+}
+
+impl Expectation {
+    /// Its kind, as it stands in an experiment.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Expectation::Detection { .. } => "detection",
+            Expectation::EndpointRemoval { .. } => "endpointRemoval",
+            Expectation::ErrorWindow { .. } => "errorWindow",
+            Expectation::FailedShare { .. } => "failedShare",
+            Expectation::NoErrors { .. } => "noErrors",
+            Expectation::LeaderChange { .. } => "leaderChange",
+            Expectation::LeaderGap { .. } => "leaderGap",
+            Expectation::OldLeader { .. } => "oldLeader",
+            Expectation::NoSuccess { .. } => "noSuccess",
+            Expectation::NodesUntouched => "nodesUntouched",
+            Expectation::NotDetected => "notDetected",
+            Expectation::Rescheduled { .. } => "rescheduled",
+            Expectation::NotRescheduled { .. } => "notRescheduled",
+            Expectation::Restarted { .. } => "restarted",
+            Expectation::ObjectsKept => "objectsKept",
+            Expectation::Recovery { .. } => "recovery",
+        }
+    }
+
+    /// The probe that it judges, if it judges one.
+    pub fn probe(&self) -> Option<&str> {
+        match self {
+            Expectation::ErrorWindow { probe, .. } | Expectation::FailedShare { probe, .. } => Some(probe),
+            Expectation::NoErrors { probe } | Expectation::NoSuccess { probe, .. } => Some(probe),
+            _ => None,
+        }
+    }
+
+    /// What it is about, besides its kind: a probe, a Service, a step, a part of the control plane.
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Expectation::Detection { of, .. } => of.as_deref(),
+            Expectation::EndpointRemoval { service, .. } => service.as_deref(),
+            Expectation::Rescheduled { service, .. } => Some(service),
+            Expectation::LeaderChange { component, .. }
+            | Expectation::LeaderGap { component, .. }
+            | Expectation::OldLeader { component, .. } => Some(component.name()),
+            _ => self.probe(),
+        }
+    }
+
+    /// By what a claim speaks of it, as kubectl speaks of objects: `noErrors/web`; where its kind is all that there is, `recovery`.
+    pub fn name(&self) -> String {
+        self.subject().map_or(self.kind().to_owned(), |subject| format!("{}/{subject}", self.kind()))
+    }
 }
 
 /// How much may be harmed at once.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::causes;
-use super::claims::{self, DecidedClaim, Decision};
+use super::claims::{self, DecidedClaim, Decision, Gravest};
 use super::spread::SpreadReport;
 use super::summary::Summary;
 use super::terminal::Style;
@@ -13,7 +13,7 @@ use super::text::{count, hang, judged, pad, width};
 use super::view::View;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
-use crate::verdict::Outcome;
+use crate::verdict::{Outcome, Verdict};
 
 /// The version of the form.
 pub const FORMAT: &str = "outage.suite/v1";
@@ -155,20 +155,24 @@ fn ground(view: &View<'_>) -> String {
 impl Row {
     fn new(part: &Part<'_>) -> Self {
         let runs = part.runs();
-        let gravest = runs.iter().max_by_key(|view| view.verdict.outcome);
-        let outcome = gravest.map(|view| view.verdict.outcome);
-        let (not_run, figures) = match (&part.became, gravest) {
-            (Became::Not(state, why), _) => (Some(*state), why.clone()),
-            (_, Some(view)) => (None, figures(runs, view)),
-            (_, None) => (None, String::new()),
+        let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
+        let gravest = Gravest::of(verdicts.iter().copied());
+        let outcome = gravest.as_ref().map(|gravest| gravest.outcome);
+        let decided = |claim: &Claim| match &part.became {
+            Became::Not(_, why) => DecidedClaim::open(claim, why),
+            Became::Ran(_) => DecidedClaim::new(claim, &verdicts),
+        };
+        let (not_run, figures) = match &part.became {
+            Became::Not(state, why) => (Some(*state), why.clone()),
+            Became::Ran(_) => (None, gravest.map_or(String::new(), |gravest| gravest.figures)),
         };
         let took = runs.iter().map(View::took).reduce(|a, b| a + b);
         Self {
             experiment: part.experiment.clone(),
             outcome,
             not_run,
-            causes: gravest.map(causes::of_run).unwrap_or_default(),
-            claims: part.claims.iter().map(|claim| DecidedClaim::new(claim, outcome, &figures)).collect(),
+            causes: runs.iter().max_by_key(|view| view.verdict.outcome).map(causes::of_run).unwrap_or_default(),
+            claims: part.claims.iter().map(decided).collect(),
             took,
             runs: (!runs.is_empty()).then(|| SpreadReport::new(runs.iter().map(Summary::new).collect())),
             figures,
@@ -191,16 +195,6 @@ impl Row {
     /// How long it took, for people: `41s`, `3m 5s`.
     fn time(&self) -> String {
         self.took.map_or("-".into(), for_people)
-    }
-}
-
-/// Of several runs it is said how many were judged as the gravest was, whose figures stand for them.
-fn figures(runs: &[View<'_>], gravest: &View<'_>) -> String {
-    let figures = claims::figures(gravest.verdict);
-    let alike = runs.iter().filter(|view| view.verdict.outcome == gravest.verdict.outcome).count();
-    match runs.len() {
-        1 => figures,
-        all => format!("{alike} of {all} runs {}, one of them: {figures}", gravest.verdict.outcome.word()),
     }
 }
 

@@ -101,14 +101,9 @@ fn probe_references(check: &Check) {
         }
     }
     for (index, expectation) in known(&check.draft.expect) {
-        let (kind, name) = match expectation {
-            Expectation::ErrorWindow { probe, .. } => ("errorWindow", probe),
-            Expectation::FailedShare { probe, .. } => ("failedShare", probe),
-            Expectation::NoErrors { probe } => ("noErrors", probe),
-            Expectation::NoSuccess { probe, .. } => ("noSuccess", probe),
-            _ => continue,
-        };
-        reference(format!("spec.expect[{index}].{kind}.probe"), name);
+        if let Some(name) = expectation.probe() {
+            reference(format!("spec.expect[{index}].{}.probe", expectation.kind()), name);
+        }
     }
 }
 

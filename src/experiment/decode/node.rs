@@ -1,7 +1,7 @@
 //! Which nodes: for targets, and for where a probe asks from.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{at_least_one, choice, is_dns_label, labels, node_name};
+use super::scalar::{at_least_one, choice, dns_label, is_dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
 use crate::experiment::tree::Node;
@@ -24,9 +24,10 @@ pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let selector = common(&mut fields);
     let leader = led(cx, node, &mut fields, "leader");
     let followers = led(cx, node, &mut fields, "followers");
+    let of = fields.optional("of", dns_label);
     let count = fields.or("count", Count::default(), count);
     fields.finish();
-    let mut selector = NodeSelector { leader: leader?, followers: followers?, ..selector? };
+    let mut selector = NodeSelector { leader: leader?, followers: followers?, of: of?, ..selector? };
     if node.get("leader").or(node.get("followers")).is_some() {
         selector.role.get_or_insert(NodeRole::ControlPlane);
     }

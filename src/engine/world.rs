@@ -32,7 +32,7 @@ pub struct Readiness {
 pub trait World {
     /// The nodes as they are now.
     async fn nodes(&self) -> Result<Vec<Node>, Trouble>;
-    /// Begins to follow the cluster.
+    /// Begins to follow the cluster. When it returns, the first lists have been sent.
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble>;
     /// What removes the workload again; asked for before it is made.
     fn workload_obligation(&self) -> Option<Obligation>;

@@ -18,6 +18,8 @@ pub(super) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
+/// Between two looks whether a cluster is still there.
+const GONE_LOOK: Duration = Duration::from_secs(2);
 
 /// The tools that undoing needs. What is absent is only missed when it is needed.
 pub struct Tools {
@@ -94,9 +96,16 @@ impl Tools {
             return Ok(());
         }
         let cluster = self.connected(access).await?;
-        match cluster.remove_namespace(name, run, NAMESPACE_REMOVAL).await {
-            Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
-            other => other.map_err(Trouble::failed_by),
+        tokio::select! {
+            removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(Trouble::failed_by),
+            () = self.until_gone(access) => Ok(()),
+        }
+    }
+
+    /// Somebody deletes the cluster while its API server is asked: nobody need wait for an answer.
+    async fn until_gone(&self, access: &Access) {
+        while !self.cluster_is_gone(access).await {
+            tokio::time::sleep(GONE_LOOK).await;
         }
     }
 

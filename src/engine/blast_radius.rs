@@ -12,6 +12,8 @@ pub struct Harm<'a> {
     pub node: &'a Node,
     /// What is done to it.
     pub fault: &'a Fault,
+    /// The name of the step that does it.
+    pub step: Option<&'a str>,
 }
 
 /// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time.
@@ -75,7 +77,7 @@ mod tests {
     /// A fault on `target` while others are down already.
     fn check(limits: &BlastRadius, nodes: &[Node], down: &[&Node], fault: &Fault, target: &Node) -> Result<(), Trouble> {
         let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
-        super::check(limits, nodes, &down, &[Harm { node: target, fault }])
+        super::check(limits, nodes, &down, &[Harm { node: target, fault, step: None }])
     }
 
     #[test]

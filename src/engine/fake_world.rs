@@ -50,6 +50,8 @@ pub struct FakeWorld {
     pub mishap: Option<(usize, Mishap)>,
     /// Whether undoing fails, too.
     pub undo_fails: bool,
+    /// How long a node that was undone takes to be Ready. Default: nothing.
+    pub boot: Duration,
     out: Option<UnboundedSender<Record>>,
     prober: Option<JoinHandle<()>>,
 }
@@ -57,7 +59,7 @@ pub struct FakeWorld {
 impl FakeWorld {
     /// A healthy cluster: `cp`, `w1`, `w2`.
     pub fn new(mishap: Option<(usize, Mishap)>) -> Self {
-        Self { truth: Default::default(), mishap, undo_fails: false, out: None, prober: None }
+        Self { truth: Default::default(), mishap, undo_fails: false, boot: Duration::ZERO, out: None, prober: None }
     }
 
     /// Counts a call and lets it go wrong if it is its turn.
@@ -85,9 +87,21 @@ impl FakeWorld {
     }
 
     fn tell_node(&self, node: &str, change: Change, ready: Ready) {
-        let (reason, transition, taints) = (String::new(), None, Vec::new());
-        let heartbeat = Some(jiff::Timestamp::now());
-        self.tell(Event::Node { node: node.into(), change, ready, reason, transition, heartbeat, taints });
+        self.tell(state(node, change, ready));
+    }
+
+    /// Ready when it has booted.
+    fn tell_return(&self, node: &str) {
+        let (out, node, boot) = (self.out.clone(), node.to_owned(), self.boot);
+        if boot.is_zero() {
+            return self.tell_node(&node, Change::Changed, Ready::True);
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(boot).await;
+            if let Some(out) = out {
+                let _ = out.send(super::clock::record(state(&node, Change::Changed, Ready::True)));
+            }
+        });
     }
 
     fn tell_endpoint(&self, node: &str, change: Change, ready: bool) {
@@ -102,6 +116,12 @@ impl Truth {
     fn living(&self) -> impl Iterator<Item = &'static str> {
         ["cp", "w1", "w2"].into_iter().filter(|node| !self.down.contains_key(*node))
     }
+}
+
+fn state(node: &str, change: Change, ready: Ready) -> Event {
+    let (reason, transition, taints) = (String::new(), None, Vec::new());
+    let heartbeat = Some(jiff::Timestamp::now());
+    Event::Node { node: node.into(), change, ready, reason, transition, heartbeat, taints }
 }
 
 fn renewal(node: &str) -> Record {
@@ -190,6 +210,9 @@ impl World for FakeWorld {
     }
 
     fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble> {
+        if matches!(fault, Fault::NodeDrain { .. }) {
+            return Ok(on_object(step, ObjectHarm::NodeDrain { node: node.name.clone(), namespaces: Vec::new() }));
+        }
         Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
     }
 
@@ -197,8 +220,7 @@ impl World for FakeWorld {
         let Fault::PodDelete { pods } = fault else { panic!("is no fault that this world knows") };
         let pod = |number| {
             let (namespace, pod, uid, node) = ("outage-test".into(), format!("web-{number}"), "u".into(), None);
-            let undo = ObjectUndo::new("r", step, ObjectHarm::PodDelete { namespace, pod, uid, node });
-            Obligation::Object { undo, access: Access::Kind { cluster: "fake".into() } }
+            on_object(step, ObjectHarm::PodDelete { namespace, pod, uid, node })
         };
         let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
         Ok((0..count).map(pod).collect())
@@ -212,9 +234,9 @@ impl World for FakeWorld {
 
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         let Obligation::Fault(undo) = fault else {
-            let pod = fault.fault().expect("is a fault").node.to_owned();
+            let owed = fault.fault().expect("is a fault");
             progress(FaultPhase::Requested, String::new());
-            self.truth.lock().unwrap().down.insert(pod, ());
+            self.truth.lock().unwrap().down.insert(object(owed.kind, owed.node), ());
             self.call("inject").await?;
             progress(FaultPhase::Confirmed, String::new());
             return Ok(());
@@ -243,12 +265,12 @@ impl World for FakeWorld {
                 progress(FaultPhase::UndoRequested, String::new());
                 self.truth.lock().unwrap().down.remove(node);
                 progress(FaultPhase::Undone, String::new());
-                self.tell_node(node, Change::Changed, Ready::True);
+                self.tell_return(node);
                 self.tell_endpoint(node, Change::Changed, true);
             }
             Obligation::Object { undo, .. } => {
                 progress(FaultPhase::UndoRequested, String::new());
-                self.truth.lock().unwrap().down.remove(undo.target());
+                self.truth.lock().unwrap().down.remove(&object(undo.kind(), undo.target()));
                 progress(FaultPhase::Undone, String::new());
             }
             Obligation::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
@@ -256,6 +278,15 @@ impl World for FakeWorld {
         }
         Ok(())
     }
+}
+
+fn on_object(step: u32, harm: ObjectHarm) -> Obligation {
+    Obligation::Object { undo: ObjectUndo::new("r", step, harm), access: Access::Kind { cluster: "fake".into() } }
+}
+
+/// What is done to an object takes no node down.
+fn object(kind: &str, target: &str) -> String {
+    format!("{kind} of {target}")
 }
 
 fn target_of(node: &Node) -> NodeTarget {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, try_join_all};
+use futures_util::{FutureExt, TryFutureExt};
 
 use super::blast_radius::Harm;
 use super::clock;
@@ -108,10 +108,16 @@ impl<'a, W: World> Method<'a, W> {
                 match step {
                     Step::Pause { hold } => tokio::time::sleep(*hold).await,
                     Step::Fault { name, fault, hold, meanwhile } => {
-                        let debts = self.begin(number, name.as_deref(), fault, *hold).await?;
+                        let debts = self.begin(number, name.as_deref(), fault, step.holds()).await?;
                         let confirmed = self.inject(&debts).await?;
-                        let held = self.hold_and_undo(debts, confirmed, *hold);
-                        tokio::try_join!(held, self.sequence(number + 1, meanwhile))?;
+                        let (held, beside) = (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
+                        if step.is_shared() {
+                            tokio::try_join!(held, beside)?;
+                            self.healed().await?;
+                            self.undo(debts).await?;
+                        } else {
+                            tokio::try_join!(held.and_then(|()| self.undo(debts)), beside)?;
+                        }
                     }
                 }
                 number += step.size();
@@ -122,17 +128,11 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// Chooses the targets of a fault and writes down what will be owed.
-    async fn begin<'s>(
-        &'s self,
-        step: u32,
-        name: Option<&'s str>,
-        fault: &'a Fault,
-        hold: Duration,
-    ) -> Result<Vec<Debt<'s>>, Trouble> {
+    async fn begin(&self, step: u32, name: Option<&'a str>, fault: &'a Fault, hold: Duration) -> Result<Vec<Debt<'a>>, Trouble> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
             self.healed().await?;
-            let planned = self.plan(step, fault, self.dead_man(hold)).await?;
+            let planned = self.plan((step, name), fault, self.dead_man(hold)).await?;
             let owe = |(harm, obligation)| self.owe(name, harm, obligation);
             let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
             (self.job.arm)(self.dead_man(hold))?;
@@ -163,12 +163,17 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// What a fault does to each of its targets.
-    async fn plan(&self, step: u32, fault: &'a Fault, dead_man: Duration) -> Result<Vec<(Option<Harm<'a>>, Obligation)>, Trouble> {
+    async fn plan(
+        &self,
+        (step, name): (u32, Option<&'a str>),
+        fault: &'a Fault,
+        dead_man: Duration,
+    ) -> Result<Vec<(Option<Harm<'a>>, Obligation)>, Trouble> {
         if fault.target().is_none() {
             let planned = self.plan_objects(step, fault, dead_man).await?;
             return Ok(planned.into_iter().map(|obligation| (None, obligation)).collect());
         }
-        let plan = |node| Ok((Some(Harm { node, fault }), self.world.plan_fault(fault, node, step, dead_man)?));
+        let plan = |node| Ok((Some(Harm { node, fault, step: name }), self.world.plan_fault(fault, node, step, dead_man)?));
         let planned = self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, Trouble>>()?;
         for (_, obligation) in &planned {
             self.world.vet(obligation).await?;
@@ -192,7 +197,7 @@ impl<'a, W: World> Method<'a, W> {
         }
     }
 
-    fn owe<'s>(&'s self, name: Option<&'s str>, harm: Option<Harm<'a>>, obligation: Obligation) -> Result<Debt<'s>, Trouble> {
+    fn owe(&self, name: Option<&'a str>, harm: Option<Harm<'a>>, obligation: Obligation) -> Result<Debt<'a>, Trouble> {
         let id = self.ledger.borrow_mut().owe(self.job.debtor, obligation.clone())?;
         self.state.borrow_mut().active.push((id, harm));
         Ok(Debt { id, obligation, name })
@@ -225,9 +230,13 @@ impl<'a, W: World> Method<'a, W> {
         confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))
     }
 
-    /// The last begun first.
-    async fn hold_and_undo(&self, debts: Vec<Debt<'_>>, confirmed: Moment, hold: Duration) -> Result<(), Trouble> {
+    async fn hold(&self, confirmed: Moment, hold: Duration) -> Result<(), Trouble> {
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
+        Ok(())
+    }
+
+    /// The last begun first.
+    async fn undo(&self, debts: Vec<Debt<'_>>) -> Result<(), Trouble> {
         stage(self.recorder, "undo");
         for debt in debts.iter().rev() {
             let voice = debt.voice(self.recorder);
@@ -260,7 +269,8 @@ impl<'a, W: World> Method<'a, W> {
         if lasting && !live.blind.is_empty() {
             return Vec::new();
         }
-        let free = |name: &str| !state.active.iter().any(|(_, harm)| harm.is_some_and(|harm| harm.node.name == name));
+        let harms = |harm: &Harm<'_>, name: &str| harm.fault.harms_node() && harm.node.name == name;
+        let free = |name: &str| !state.active.iter().any(|(_, harm)| harm.as_ref().is_some_and(|harm| harms(harm, name)));
         let down = |node: &&Node| node.ready && live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
         let down = self.nodes.iter().filter(down).filter(|node| free(&node.name)).map(|node| format!("{} is not Ready", node.name));
         let is_node = |name: &str| self.nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer);

@@ -1,6 +1,8 @@
 //! A method on the nodes of a cluster: which of them a fault hits, and whether it may. All of it is tried before the first fault, with every
 //! fault that could still last when another begins, and each is looked at again when it is due.
 
+use std::collections::BTreeMap;
+
 use super::blast_radius::{self, Harm};
 use super::live::Live;
 use super::seed::Seed;
@@ -41,8 +43,8 @@ pub fn rehearse<'a>(
 
 impl<'a> Planned<'a> {
     fn harms(&self) -> impl Iterator<Item = Harm<'a>> {
-        let fault = self.step.fault().map(|(fault, _)| fault);
-        self.targets.iter().filter_map(move |node| Some(Harm { node, fault: fault? }))
+        let (fault, step) = (self.step.fault().map(|(fault, _)| fault), self.step.name());
+        self.targets.iter().filter_map(move |node| Some(Harm { node, fault: fault?, step }))
     }
 }
 
@@ -65,17 +67,26 @@ impl<'a> Scene<'_, 'a> {
         // What is no node is chosen when the fault is due: nobody knows it before.
         let Some(selector) = fault.target() else { return Ok(Vec::new()) };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
-        let targets = target::choose(self.nodes, selector, self.known, (hosts, &self.busy(fault)), seed)?;
-        let new = targets.iter().map(|node| Harm { node, fault });
+        let known = Known { under: self.under(), ..self.known.clone() };
+        let targets = target::choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
+        let new = targets.iter().map(|node| Harm { node, fault, step: None });
         let harms: Vec<Harm> = self.active.iter().copied().chain(new).filter(|harm| harm.fault.harms_node()).collect();
         blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
         Ok(targets)
     }
 
-    /// Nodes under a fault with which this one can't share them: only two parts of a control plane are harmed side by side.
+    /// Nodes under a fault with which this one can't share them.
     fn busy(&self, fault: &Fault) -> Vec<String> {
-        let beside = |other: &Fault| matches!((other.component(), fault.component()), (Some(other), Some(this)) if other != this);
-        self.active.iter().filter(|harm| !beside(harm.fault)).map(|harm| harm.node.name.clone()).collect()
+        self.active.iter().filter(|harm| !fault.may_share_node(harm.fault)).map(|harm| harm.node.name.clone()).collect()
+    }
+
+    /// The nodes under a fault, by the names of the steps.
+    fn under(&self) -> BTreeMap<String, Vec<String>> {
+        let mut under: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (step, node) in self.active.iter().filter_map(|harm| Some((harm.step?, harm.node))) {
+            under.entry(step.to_owned()).or_default().push(node.name.clone());
+        }
+        under
     }
 }
 
@@ -88,6 +99,7 @@ pub fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) ->
         all_leaders: true,
         hosts: hosts.to_vec(),
         hit,
+        under: BTreeMap::new(),
         down: nodes.iter().filter(is_down).map(|node| node.name.clone()).collect(),
     }
 }
@@ -141,6 +153,25 @@ mod tests {
         assert!(planned(1, 2, limits(), both(stop(Component::ControllerManager, Count::All))).is_ok());
         assert!(planned(1, 2, limits(), both(stop(Component::Scheduler, Count::All))).is_err());
         assert!(planned(1, 2, limits(), both(kill(role(NodeRole::ControlPlane)))).is_err());
+    }
+
+    #[test]
+    fn a_drained_node_may_be_harmed_and_no_other_one_twice() {
+        let named = |name: &str, outer: Fault, inner: Fault| {
+            let (name, hold) = (Some(name.to_owned()), std::time::Duration::from_secs(9));
+            vec![Step::Fault { name, fault: outer, hold, meanwhile: vec![fault(inner, Vec::new())] }]
+        };
+        let drain = || Fault::NodeDrain { target: role(NodeRole::Worker) };
+        let of = |step: &str| NodeSelector { of: Some(step.into()), ..role(NodeRole::Worker) };
+        for _ in 0..4 {
+            let targets = planned(1, 3, BlastRadius::default(), named("drained", drain(), kill(of("drained")))).unwrap();
+            assert_eq!(targets[0], targets[1]);
+        }
+        let refused = planned(1, 3, BlastRadius::default(), named("other", drain(), kill(of("drained")))).unwrap_err();
+        assert!(refused.starts_with("no node matches role worker, under drained"), "{refused}");
+        let limits = BlastRadius { max_workers: 2, ..BlastRadius::default() };
+        let refused = planned(1, 3, limits, named("down", kill(role(NodeRole::Worker)), kill(of("down")))).unwrap_err();
+        assert!(refused.contains("is under another fault"), "{refused}");
     }
 
     #[test]

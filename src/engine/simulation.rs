@@ -229,6 +229,44 @@ async fn an_early_end_undoes_the_last_fault_first() {
     assert_eq!(undone.collect::<Vec<_>>(), [2, 0]);
 }
 
+/// A worker is drained for 3 s at least, and rebooted meanwhile, for longer.
+fn drained_and_rebooted() -> Experiment {
+    let of = |of: Option<&str>| NodeSelector { role: Some(NodeRole::Worker), of: of.map(str::to_owned), ..NodeSelector::default() };
+    let reboot = fault(Fault::NodeReboot { target: of(Some("drained")) }, 6, Vec::new());
+    let (fault, hold) = (Fault::NodeDrain { target: of(None) }, Duration::from_secs(3));
+    let method = vec![Step::Fault { name: Some("drained".into()), fault, hold, meanwhile: vec![reboot] }];
+    Experiment { method, ..experiment() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undone_and_it_is_back() {
+    use FaultPhase::*;
+    for seed in 0..8 {
+        let mut world = FakeWorld::new(None);
+        world.boot = Duration::from_secs(4);
+        let run = simulate_method(drained_and_rebooted(), world, None, seed).await;
+        assert!(run.end.stop.is_none(), "{:?}", run.end);
+        run.assert_nothing_is_lost("drained and rebooted");
+        let phases = phases(&run.timeline);
+        assert!(phases.iter().all(|(_, target, _)| *target == phases[0].1), "the same node: {phases:?}");
+        let order: Vec<(u32, FaultPhase)> = phases.into_iter().filter(|p| p.2 != Returned).map(|p| (p.0, p.2)).collect();
+        let wanted = [(0, Requested), (0, Confirmed), (1, Requested), (1, Confirmed)];
+        assert_eq!(order[..4], wanted);
+        assert_eq!(order[4..], [(1, UndoRequested), (1, Undone), (0, UndoRequested), (0, Undone)]);
+        let ready = |record: &Record| matches!(record.event, Event::Node { change: Change::Changed, ready: Ready::True, .. });
+        let uncordons = |record: &Record| matches!(record.event, Event::Fault { step: 0, phase: UndoRequested, .. });
+        let place = |wanted: &dyn Fn(&Record) -> bool| run.timeline.records.iter().position(wanted).unwrap();
+        assert!(place(&ready) < place(&uncordons), "it is not uncordoned before it is back");
+    }
+    let calls =
+        simulate_method(drained_and_rebooted(), FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
+    for turn in 0..calls {
+        let run = simulate_method(drained_and_rebooted(), FakeWorld::new(Some((turn, Mishap::Fails))), None, turn as u64).await;
+        assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn}: {:?}", run.end);
+        run.assert_nothing_is_lost(&format!("call {turn} fails"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_goes_wrong_is_undone() {
     let calls = simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();

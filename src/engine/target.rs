@@ -73,6 +73,8 @@ pub struct Known {
     pub down: Vec<String>,
     /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one kind hit one node after the other.
     pub hit: Vec<String>,
+    /// Nodes under the fault of a step, by the step's name.
+    pub under: BTreeMap<String, Vec<String>>,
 }
 
 /// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under another fault. Refused when too few are
@@ -84,7 +86,9 @@ pub fn choose<'a>(
     (hosts, busy): (&[String], &[String]),
     seed: &mut Seed,
 ) -> Result<Vec<&'a Node>, Trouble> {
-    let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).collect();
+    let shared =
+        |node: &&Node| selector.of.as_ref().is_none_or(|of| known.under.get(of).is_some_and(|all| all.contains(&node.name)));
+    let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).filter(shared).collect();
     if matching.is_empty() {
         return Err(nothing_matches(nodes, selector));
     }
@@ -179,6 +183,7 @@ pub fn describe(selector: &NodeSelector) -> String {
     parts.extend(selector.role.map(|role| format!("role {}", role.name())));
     parts.extend(selector.labels.iter().map(|(key, value)| format!("label {key}={value}")));
     parts.extend(selector.most_endpoints_of.as_ref().map(|service| format!("the most endpoints of {service}")));
+    parts.extend(selector.of.as_ref().map(|step| format!("under {step}")));
     parts.extend(selector.leader.map(|part| format!("the leader of {}", part.name())));
     parts.extend(selector.followers.map(|part| format!("a follower of {}", part.name())));
     let one = if parts.is_empty() { "any node".into() } else { parts.join(", ") };

@@ -47,6 +47,7 @@ const FILES: &[(&str, &str)] = files![
     "experiments/leader-on-the-dead-node.yaml",
     "experiments/workloads/web.yaml",
     "experiments/workloads/web-spread.yaml",
+    "experiments/workloads/web-graceful.yaml",
     "experiments/workloads/client.yaml",
     "kind-configs/fast-detection.yaml",
     "kind-configs/default.yaml",

@@ -15,9 +15,25 @@ pub struct Claim {
     /// What it means for the claim that the experiment passes. Default: confirmed.
     #[serde(default)]
     pub pass_means: PassMeans,
+    /// The expectations that decide it, by their names or kinds. None: all of them, the verdict itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
 }
 
-/// What it means for a claim that its experiment passes. That it fails means the opposite; inconclusive leaves the claim open.
+impl Claim {
+    /// Whether the expectation of this name is one that decides it.
+    pub fn is_decided_by(&self, expectation: &str) -> bool {
+        self.by.is_empty() || self.by.iter().any(|by| means(by, expectation))
+    }
+}
+
+/// Whether `by` means the expectation of this name: by the name, or by its kind, which means all of that kind.
+pub fn means(by: &str, expectation: &str) -> bool {
+    let kind = expectation.split_once('/').map_or(expectation, |(kind, _)| kind);
+    by == expectation || by == kind
+}
+
+/// What it means for a claim that its experiment (or what decides it there) passes. That it fails means the opposite; inconclusive leaves the claim open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PassMeans {
@@ -42,6 +58,7 @@ mod tests {
         ("B3", &["scheduler-down"]),
         ("B4", &["controller-manager-down"]),
         ("B5", &["etcd-down"]),
+        ("B5a", &["etcd-down"]),
         ("B5b", &["etcd-data-lost"]),
         ("B6", &["worker-down-while-control-plane-down"]),
         ("B7", &["worker-reboot-while-control-plane-down"]),

@@ -18,10 +18,10 @@ pub struct Numbered<'a> {
 }
 
 impl<'a> Numbered<'a> {
-    /// Its fault, and how long that lasts; `None`: it is a pause.
+    /// Its fault, and how long that lasts at least; `None`: it is a pause.
     pub fn fault(&self) -> Option<(&'a Fault, Duration)> {
         match self.step {
-            Step::Fault { fault, hold, .. } => Some((fault, *hold)),
+            Step::Fault { fault, .. } => Some((fault, self.step.holds())),
             Step::Pause { .. } => None,
         }
     }
@@ -49,9 +49,31 @@ impl Step {
         }
     }
 
+    /// Whether a fault beside it hits the nodes that it hits: then it is undone after that one, however long that takes.
+    pub fn is_shared(&self) -> bool {
+        self.name().is_some_and(|name| self.meanwhile().iter().any(|step| step.shares(name)))
+    }
+
+    /// Whether it, or what is done beside it, hits the nodes of the step of this name.
+    fn shares(&self, name: &str) -> bool {
+        let own = match self {
+            Step::Fault { fault, .. } => fault.target().is_some_and(|target| target.of.as_deref() == Some(name)),
+            Step::Pause { .. } => false,
+        };
+        own || self.meanwhile().iter().any(|step| step.shares(name))
+    }
+
     /// How many steps it is, with those beside it.
     pub fn size(&self) -> u32 {
         1 + self.meanwhile().iter().map(Step::size).sum::<u32>()
+    }
+
+    /// How long its fault lasts at least.
+    pub fn holds(&self) -> Duration {
+        match self {
+            Step::Fault { .. } if self.is_shared() => self.lasts(),
+            Step::Fault { hold, .. } | Step::Pause { hold } => *hold,
+        }
     }
 
     /// How long it takes at least: it ends when the last of what is done beside it has ended.

@@ -23,7 +23,7 @@ pub struct Experiment {
     pub name: String,
     /// What it asks, in a sentence. Default: none.
     pub question: Option<String>,
-    /// Claims that the verdict decides. Default: none.
+    /// Claims that the verdict, or some of the expectations, decide. Default: none.
     #[serde(default)]
     pub claims: Vec<Claim>,
     /// What it runs on.
@@ -290,6 +290,9 @@ pub struct NodeSelector {
     /// Those on which this part of the control plane runs and does not lead. Of targets only.
     #[serde(default)]
     pub followers: Option<Component>,
+    /// Those that this step hits, by its name: it lasts for as long as they are hit so. Of targets only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// How many of those that fit. Of targets only. Default: 1.
     #[serde(default)]
     pub count: Count,
@@ -536,6 +539,25 @@ impl Fault {
         }
     }
 
+    /// The same, to be changed.
+    pub fn target_mut(&mut self) -> Option<&mut NodeSelector> {
+        match self {
+            Fault::NodeStop { target, .. }
+            | Fault::NodeKill { target }
+            | Fault::NodeReboot { target }
+            | Fault::NodePause { target }
+            | Fault::NodeDisconnect { target }
+            | Fault::KubeletStop { target }
+            | Fault::ComponentStop { target, .. }
+            | Fault::ComponentKill { target, .. }
+            | Fault::ComponentPause { target, .. }
+            | Fault::Partition { target, .. }
+            | Fault::NodeDrain { target }
+            | Fault::EtcdDataLoss { target } => Some(target),
+            Fault::DeploymentScale { .. } | Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
+        }
+    }
+
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
         match self {
@@ -607,6 +629,13 @@ impl Fault {
     /// Whether it makes the node less than it was: a drained one is well, and so are those whose pods are hit.
     pub fn harms_node(&self) -> bool {
         self.target().is_some() && !matches!(self, Fault::NodeDrain { .. })
+    }
+
+    /// Whether it may hit a node that `other` has hit and still does: where neither touches what the other did. A drain is the API's
+    /// alone, and the parts of a control plane are processes of their own.
+    pub fn may_share_node(&self, other: &Fault) -> bool {
+        let parts = matches!((self.component(), other.component()), (Some(this), Some(other)) if this != other);
+        parts || self.harms_node() != other.harms_node()
     }
 
     /// Its name in an experiment.
@@ -743,7 +772,7 @@ pub enum Expectation {
     NoSuccess {
         /// The probe.
         probe: String,
-        /// The step whose fault it is. Default: each fault.
+        /// The step whose fault it is. Default: every fault of the method.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         during: Option<String>,
     },
@@ -778,6 +807,57 @@ pub enum Expectation {
         /// At most so long after the confirmed undo.
         within: Bound,
     },
+}
+
+impl Expectation {
+    /// Its kind, as it stands in an experiment.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Expectation::Detection { .. } => "detection",
+            Expectation::EndpointRemoval { .. } => "endpointRemoval",
+            Expectation::ErrorWindow { .. } => "errorWindow",
+            Expectation::FailedShare { .. } => "failedShare",
+            Expectation::NoErrors { .. } => "noErrors",
+            Expectation::LeaderChange { .. } => "leaderChange",
+            Expectation::LeaderGap { .. } => "leaderGap",
+            Expectation::OldLeader { .. } => "oldLeader",
+            Expectation::NoSuccess { .. } => "noSuccess",
+            Expectation::NodesUntouched => "nodesUntouched",
+            Expectation::NotDetected => "notDetected",
+            Expectation::Rescheduled { .. } => "rescheduled",
+            Expectation::NotRescheduled { .. } => "notRescheduled",
+            Expectation::Restarted { .. } => "restarted",
+            Expectation::ObjectsKept => "objectsKept",
+            Expectation::Recovery { .. } => "recovery",
+        }
+    }
+
+    /// The probe that it judges, if it judges one.
+    pub fn probe(&self) -> Option<&str> {
+        match self {
+            Expectation::ErrorWindow { probe, .. } | Expectation::FailedShare { probe, .. } => Some(probe),
+            Expectation::NoErrors { probe } | Expectation::NoSuccess { probe, .. } => Some(probe),
+            _ => None,
+        }
+    }
+
+    /// What it is about, besides its kind: a probe, a Service, a step, a part of the control plane.
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Expectation::Detection { of, .. } => of.as_deref(),
+            Expectation::EndpointRemoval { service, .. } => service.as_deref(),
+            Expectation::Rescheduled { service, .. } => Some(service),
+            Expectation::LeaderChange { component, .. }
+            | Expectation::LeaderGap { component, .. }
+            | Expectation::OldLeader { component, .. } => Some(component.name()),
+            _ => self.probe(),
+        }
+    }
+
+    /// By what a claim speaks of it, as kubectl speaks of objects: `noErrors/web`; where its kind is all that there is, `recovery`.
+    pub fn name(&self) -> String {
+        self.subject().map_or(self.kind().to_owned(), |subject| format!("{}/{subject}", self.kind()))
+    }
 }
 
 /// How much may be harmed at once.

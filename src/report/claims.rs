@@ -1,4 +1,4 @@
-//! Claims, decided by a verdict: what an article says, and what was measured.
+//! Claims, decided by verdicts: what an article says, and what was measured.
 
 use std::cmp::Ordering;
 
@@ -60,29 +60,60 @@ pub struct DecidedClaim {
 }
 
 impl DecidedClaim {
-    /// A claim by an outcome and its figures.
-    pub fn new(claim: &Claim, outcome: Option<Outcome>, figures: &str) -> Self {
-        Self {
-            id: claim.id.clone(),
-            says: claim.says.clone(),
-            source: claim.source.clone(),
-            decision: Decision::of(claim, outcome),
-            figures: figures.to_owned(),
-        }
+    /// A claim by the verdicts of its experiment's runs: of each only what decides it.
+    pub fn new(claim: &Claim, verdicts: &[&Verdict]) -> Self {
+        let own: Vec<Verdict> = verdicts.iter().map(|verdict| verdict.on(claim)).collect();
+        let gravest = Gravest::of(own.iter());
+        Self::decided(
+            claim,
+            gravest.as_ref().map(|gravest| gravest.outcome),
+            gravest.map_or(String::new(), |gravest| gravest.figures),
+        )
+    }
+
+    /// A claim of an experiment that was not carried out, for this reason.
+    pub fn open(claim: &Claim, why: &str) -> Self {
+        Self::decided(claim, None, why.to_owned())
+    }
+
+    fn decided(claim: &Claim, outcome: Option<Outcome>, figures: String) -> Self {
+        let Claim { id, says, source, .. } = claim.clone();
+        Self { id, says, source, decision: Decision::of(claim, outcome), figures }
     }
 }
 
-/// The figures that decide a run: those that fail it; of a pass all; what could not be decided with its reason.
-pub fn figures(verdict: &Verdict) -> String {
+/// The gravest of several verdicts, and its figures, which stand for them.
+pub struct Gravest {
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// What decided it; of several verdicts with how many were judged as this one.
+    pub figures: String,
+}
+
+impl Gravest {
+    /// The gravest of these; `None`: there is none.
+    pub fn of<'v>(verdicts: impl Iterator<Item = &'v Verdict> + Clone) -> Option<Self> {
+        let gravest = verdicts.clone().max_by_key(|verdict| verdict.outcome)?;
+        let (outcome, figures) = (gravest.outcome, figures(gravest));
+        let alike = verdicts.clone().filter(|verdict| verdict.outcome == outcome).count();
+        let figures = match verdicts.count() {
+            1 => figures,
+            all => format!("{alike} of {all} runs {}, one of them: {figures}", outcome.word()),
+        };
+        Some(Self { outcome, figures })
+    }
+}
+
+/// The figures that decide a verdict: those that fail it; of a pass all; what could not be decided with its reason.
+fn figures(verdict: &Verdict) -> String {
     let deciding = verdict.assertions.iter().filter(|assertion| assertion.outcome == verdict.outcome);
     let texts: Vec<String> = deciding
-        .map(|assertion| match assertion.why.as_ref().filter(|why| **why != verdict.summary) {
+        .map(|assertion| match &assertion.why {
             Some(why) if verdict.outcome != Outcome::Pass => format!("{} ({why})", assertion.said()),
             _ => assertion.said(),
         })
         .collect();
-    let doubted = verdict.assertions.iter().any(|assertion| assertion.why.as_ref() == Some(&verdict.summary));
-    if texts.is_empty() || doubted { verdict.summary.clone() } else { texts.join("; ") }
+    if texts.is_empty() || verdict.doubt.is_some() { verdict.summary.clone() } else { texts.join("; ") }
 }
 
 /// Claims in the order in which people number them: A, B2, B10, B10b, C1.
@@ -104,7 +135,7 @@ mod tests {
     use crate::verdict::Assertion;
 
     fn claim(pass_means: PassMeans) -> Claim {
-        Claim { id: "B5".into(), says: "the state is gone".into(), source: None, pass_means }
+        Claim { id: "B5".into(), says: "the state is gone".into(), source: None, pass_means, by: Vec::new() }
     }
 
     #[test]
@@ -120,10 +151,11 @@ mod tests {
         }
     }
 
-    fn assertion(subject: &str, outcome: Outcome, why: Option<&str>) -> Assertion {
+    fn assertion(name: &str, outcome: Outcome, why: Option<&str>) -> Assertion {
         Assertion {
-            text: format!("{subject} within 7s"),
-            subject: subject.into(),
+            name: name.into(),
+            text: format!("{name} within 7s"),
+            subject: name.into(),
             bound: "within 7s".into(),
             outcome,
             measured: Some("9s".into()),
@@ -131,19 +163,42 @@ mod tests {
         }
     }
 
-    fn verdict(outcome: Outcome, assertions: Vec<Assertion>) -> Verdict {
-        Verdict { outcome, summary: "the run died".into(), assertions }
+    /// A recovery in time, a detection that was late, errors that say nothing.
+    fn mixed() -> Verdict {
+        let late = assertion("detection", Outcome::Fail, Some("longer than expected"));
+        let blind = assertion("noErrors/web", Outcome::Inconclusive, Some("the prober was blind"));
+        Verdict::new(None, vec![assertion("recovery", Outcome::Pass, None), late, blind])
     }
 
     #[test]
     fn the_figures_are_those_that_decide() {
-        let (good, bad) =
-            (assertion("recovery", Outcome::Pass, None), assertion("detection", Outcome::Fail, Some("longer than expected")));
-        assert_eq!(figures(&verdict(Outcome::Pass, vec![good.clone()])), "recovery 9s, within 7s");
-        assert_eq!(figures(&verdict(Outcome::Fail, vec![good, bad])), "detection 9s, within 7s (longer than expected)");
+        let good = Verdict::new(None, vec![assertion("recovery", Outcome::Pass, None)]);
+        assert_eq!(figures(&good), "recovery 9s, within 7s");
+        assert_eq!(figures(&mixed()), "detection 9s, within 7s (longer than expected)");
         let doubted = assertion("detection", Outcome::Inconclusive, Some("the run died"));
-        assert_eq!(figures(&verdict(Outcome::Inconclusive, vec![doubted])), "the run died");
-        assert_eq!(figures(&verdict(Outcome::Pass, Vec::new())), "the run died");
+        assert_eq!(figures(&Verdict::new(Some("the run died".into()), vec![doubted])), "the run died");
+        assert_eq!(figures(&Verdict::new(None, Vec::new())), "measured; nothing was asserted");
+    }
+
+    #[test]
+    fn a_claim_is_decided_by_its_own_expectations() {
+        let by = |names: &[&str], verdicts: &[&Verdict]| {
+            let by = names.iter().map(|name| (*name).to_owned()).collect();
+            let decided = DecidedClaim::new(&Claim { by, ..claim(PassMeans::Refuted) }, verdicts);
+            (decided.decision, decided.figures)
+        };
+        let (mixed, doubted) = (mixed(), Verdict { doubt: Some("the run died".into()), ..mixed() });
+        assert_eq!(by(&[], &[&mixed]).0, Decision::Confirmed);
+        assert_eq!(by(&["recovery"], &[&mixed]), (Decision::Refuted, "recovery 9s, within 7s".into()));
+        assert_eq!(by(&["recovery", "detection"], &[&mixed]).0, Decision::Confirmed);
+        for name in ["noErrors", "noErrors/web"] {
+            let (decision, figures) = by(&[name, "recovery"], &[&mixed]);
+            assert_eq!((decision, figures.contains("the prober was blind")), (Decision::Open, true), "{figures}");
+        }
+        assert_eq!(by(&["recovery"], &[&doubted]), (Decision::Open, "the run died".into()));
+        let (decision, figures) = by(&["recovery"], &[&mixed, &doubted]);
+        assert_eq!((decision, figures.as_str()), (Decision::Open, "1 of 2 runs INCONCLUSIVE, one of them: the run died"));
+        assert_eq!(by(&["restarted"], &[&mixed]).0, Decision::Open, "of a file that was changed by hand");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::claims::{self, DecidedClaim, Decision};
+use super::causes;
+use super::claims::{self, DecidedClaim, Decision, Gravest};
 use super::spread::SpreadReport;
 use super::summary::Summary;
 use super::terminal::Style;
@@ -12,7 +13,7 @@ use super::text::{count, hang, judged, pad, width};
 use super::view::View;
 use crate::experiment::Claim;
 use crate::stats::Seconds;
-use crate::verdict::Outcome;
+use crate::verdict::{Outcome, Verdict};
 
 /// The version of the form.
 pub const FORMAT: &str = "outage.suite/v1";
@@ -115,6 +116,9 @@ pub struct Row {
     pub not_run: Option<NotRun>,
     /// The figures that decide it; of one that was not carried out, why not.
     pub figures: String,
+    /// What the errors of its probes of the control plane were caused by, a line a window; of several runs those of the gravest.
+    #[serde(default)]
+    pub causes: Vec<String>,
     /// What became of its claims.
     pub claims: Vec<DecidedClaim>,
     /// The time that its runs took.
@@ -151,19 +155,24 @@ fn ground(view: &View<'_>) -> String {
 impl Row {
     fn new(part: &Part<'_>) -> Self {
         let runs = part.runs();
-        let gravest = runs.iter().max_by_key(|view| view.verdict.outcome);
-        let outcome = gravest.map(|view| view.verdict.outcome);
-        let (not_run, figures) = match (&part.became, gravest) {
-            (Became::Not(state, why), _) => (Some(*state), why.clone()),
-            (_, Some(view)) => (None, figures(runs, view)),
-            (_, None) => (None, String::new()),
+        let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
+        let gravest = Gravest::of(verdicts.iter().copied());
+        let outcome = gravest.as_ref().map(|gravest| gravest.outcome);
+        let decided = |claim: &Claim| match &part.became {
+            Became::Not(_, why) => DecidedClaim::open(claim, why),
+            Became::Ran(_) => DecidedClaim::new(claim, &verdicts),
+        };
+        let (not_run, figures) = match &part.became {
+            Became::Not(state, why) => (Some(*state), why.clone()),
+            Became::Ran(_) => (None, gravest.map_or(String::new(), |gravest| gravest.figures)),
         };
         let took = runs.iter().map(View::took).reduce(|a, b| a + b);
         Self {
             experiment: part.experiment.clone(),
             outcome,
             not_run,
-            claims: part.claims.iter().map(|claim| DecidedClaim::new(claim, outcome, &figures)).collect(),
+            causes: runs.iter().max_by_key(|view| view.verdict.outcome).map(causes::of_run).unwrap_or_default(),
+            claims: part.claims.iter().map(decided).collect(),
             took,
             runs: (!runs.is_empty()).then(|| SpreadReport::new(runs.iter().map(Summary::new).collect())),
             figures,
@@ -186,16 +195,6 @@ impl Row {
     /// How long it took, for people: `41s`, `3m 5s`.
     fn time(&self) -> String {
         self.took.map_or("-".into(), for_people)
-    }
-}
-
-/// Of several runs it is said how many were judged as the gravest was, whose figures stand for them.
-fn figures(runs: &[View<'_>], gravest: &View<'_>) -> String {
-    let figures = claims::figures(gravest.verdict);
-    let alike = runs.iter().filter(|view| view.verdict.outcome == gravest.verdict.outcome).count();
-    match runs.len() {
-        1 => figures,
-        all => format!("{alike} of {all} runs {}, one of them: {figures}", gravest.verdict.outcome.word()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::beside::{self, Beside};
 use super::chain::{self, Line};
-use super::claims::{self, DecidedClaim};
+use super::claims::DecidedClaim;
 use super::text::{count, list, short_names};
 use crate::analysis::{FaultFinding, Findings, ProbeFinding};
 use crate::experiment::Claim;
@@ -41,8 +41,7 @@ impl<'a> View<'a> {
 
     /// The same, decided.
     pub fn decided(&self) -> Vec<DecidedClaim> {
-        let figures = claims::figures(self.verdict);
-        self.claims().iter().map(|claim| DecidedClaim::new(claim, Some(self.verdict.outcome), &figures)).collect()
+        self.claims().iter().map(|claim| DecidedClaim::new(claim, &[self.verdict])).collect()
     }
 
     /// From the first record to the last.

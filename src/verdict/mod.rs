@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Findings;
-use crate::experiment::Expectation;
+use crate::experiment::{Claim, Expectation};
 use crate::prediction::Predictions;
 use rules::Run;
 
@@ -54,8 +54,29 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why, in a sentence.
     pub summary: String,
+    /// Why the whole run decides nothing, if so.
+    pub doubt: Option<String>,
     /// Each expectation, in the experiment's order. None: nothing was asserted.
     pub assertions: Vec<Assertion>,
+}
+
+impl Verdict {
+    /// The gravest of these; inconclusive where the whole run is in doubt.
+    pub fn new(doubt: Option<String>, assertions: Vec<Assertion>) -> Self {
+        let outcome = match &doubt {
+            Some(_) => Outcome::Inconclusive,
+            None => assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass),
+        };
+        let summary = doubt.clone().unwrap_or_else(|| summary(outcome, &assertions));
+        Self { outcome, summary, doubt, assertions }
+    }
+
+    /// The verdict by those expectations alone that decide a claim.
+    pub fn on(&self, claim: &Claim) -> Self {
+        let deciding: Vec<_> = self.assertions.iter().filter(|assertion| claim.is_decided_by(&assertion.name)).cloned().collect();
+        let nothing = deciding.is_empty().then(|| "nothing of what was expected decides it".to_owned());
+        Self::new(self.doubt.clone().or(nothing), deciding)
+    }
 }
 
 /// An expectation, judged.
@@ -63,6 +84,8 @@ pub struct Verdict {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Assertion {
+    /// By what a claim speaks of it: `detection`, `noErrors/web`.
+    pub name: String,
     /// The expectation: `detection within 7s`.
     pub text: String,
     /// What it is about: `detection`.
@@ -92,14 +115,9 @@ impl Assertion {
 /// Judges what was found by what was expected; `predictions` for the bounds that are `predicted`.
 pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions) -> Verdict {
     let doubt = doubt::of_run(found);
-    let assertions: Vec<Assertion> =
+    let assertions =
         expect.iter().map(|expectation| rules::assertion(&Run { found, predictions }, expectation, doubt.as_deref())).collect();
-    let outcome = match &doubt {
-        Some(_) => Outcome::Inconclusive,
-        None => assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass),
-    };
-    let summary = doubt.unwrap_or_else(|| summary(outcome, &assertions));
-    Verdict { outcome, summary, assertions }
+    Verdict::new(doubt, assertions)
 }
 
 fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {

@@ -93,7 +93,7 @@ pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) 
     let Finding { outcome, measured, why, predicted } = finding.doubted(doubt.map(str::to_owned));
     let text = format!("{subject} {bound}");
     let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
-    Assertion { text, subject, bound, outcome, measured, why }
+    Assertion { name: expectation.name(), text, subject, bound, outcome, measured, why }
 }
 
 fn words(expectation: &Expectation) -> (String, String) {

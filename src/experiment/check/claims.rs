@@ -1,11 +1,14 @@
 //! Claims: each once, and something that decides them.
 
 use super::Check;
+use crate::experiment::claim::means;
 use crate::experiment::decode::known;
+use crate::experiment::suggest;
 
 pub fn check(check: &Check) {
     twice(check);
     undecided(check);
+    deciders(check);
 }
 
 fn twice(check: &Check) {
@@ -27,9 +30,38 @@ fn undecided(check: &Check) {
     }
 }
 
+/// An expectation that could not be read may have been meant.
+fn deciders(check: &Check) {
+    if check.draft.expect.is_empty() || check.draft.expect.iter().any(Option::is_none) {
+        return;
+    }
+    let names: Vec<String> = known(&check.draft.expect).map(|(_, expectation)| expectation.name()).collect();
+    for (index, claim) in known(&check.draft.claims) {
+        for (number, name) in claim.by.iter().enumerate() {
+            if names.iter().any(|known| means(name, known)) {
+                continue;
+            }
+            let problem = check.error(&format!("spec.claims[{index}].by[{number}]"), format!("no expectation `{name}`"));
+            check.tell(problem.hint_if(suggest::hint(name, &names, "expected are")));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{GOOD, changed, of};
+
+    #[test]
+    fn a_claim_is_decided_by_what_is_expected() {
+        let by =
+            |name: &str| changed("  cluster:\n", &format!("  claims: [{{id: A, says: one thing, by: [{name}]}}]\n  cluster:\n"));
+        for name in ["recovery", "errorWindow", "errorWindow/web", "detection"] {
+            assert_eq!(by(name), "", "{name}");
+        }
+        assert_eq!(by("recvery"), "6:42: error: no expectation `recvery` (did you mean `recovery`?)");
+        assert_eq!(by("errorWindow/wbe"), "6:42: error: no expectation `errorWindow/wbe` (did you mean `errorWindow/web`?)");
+        assert!(by("noErrors/web").contains("(expected are `detection`, `errorWindow/web` and `recovery`)"));
+    }
 
     #[test]
     fn a_claim_is_there_once() {

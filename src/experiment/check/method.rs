@@ -6,12 +6,15 @@ use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault};
 use crate::experiment::suggest;
+use crate::timeline::Component;
 
 pub fn check(check: &Check) {
     duplicate_names(check);
     step_references(check);
+    shared_nodes(check);
     addresses_are_kept(check);
     every_leader_is_one(check);
+    no_success_of_which(check);
 }
 
 fn duplicate_names(check: &Check) {
@@ -49,6 +52,35 @@ fn step_references(check: &Check) {
     }
 }
 
+/// The nodes of a step can be hit again only while it lasts, and only by what leaves to it what it did.
+fn shared_nodes(check: &Check) {
+    let steps = check.steps();
+    for (step, fault, place) in check.faults() {
+        let Some(name) = fault.target().and_then(|target| target.of.as_ref()) else { continue };
+        let place = format!("{place}.target.of");
+        let outer = steps.iter().find(|outer| step.during.contains(&outer.number) && outer.name() == Some(name));
+        match outer.and_then(|outer| outer.fault()) {
+            None => {
+                let problem = check.error(&place, format!("this does not begin during a step `{name}`"));
+                let names: Vec<&str> =
+                    steps.iter().filter(|outer| step.during.contains(&outer.number)).filter_map(|outer| outer.name()).collect();
+                let hint = suggest::hint(name, &names, "it begins during");
+                check.tell(problem.hint_if(hint.or(Some(format!("put it into the `meanwhile` of `{name}`")))));
+            }
+            Some((outer, _)) if outer.target().is_none() => {
+                check.tell(check.error(&place, format!("`{name}` hits no node")));
+            }
+            Some((outer, _)) if !fault.may_share_node(outer) => {
+                let message = format!("a node can't be under `{}` and `{}` at once", outer.kind(), fault.kind());
+                let problem = check.error(&place, message);
+                check
+                    .tell(problem.hint("a drained node can be harmed in any way, and two parts of one control plane side by side"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
 /// The engine gives the lowest free address to whatever starts: of two machines that are off at once, the first to start may take the
 /// other's. Those of one step are started in the order of their addresses; those of two steps start when each is due.
 fn addresses_are_kept(check: &Check) {
@@ -63,6 +95,21 @@ fn addresses_are_kept(check: &Check) {
                 "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` harms two by one `{}`",
                 fault.kind()
             )));
+        }
+    }
+}
+
+/// Without a step it is judged in every fault, and a probe that one of them ends often goes on in another.
+fn no_success_of_which(check: &Check) {
+    let harms = |fault: &Fault| fault.component().map_or(fault.kind(), Component::name);
+    let mut harmed: Vec<&str> = check.faults().iter().map(|(_, fault, _)| harms(fault)).collect();
+    harmed.sort_unstable();
+    harmed.dedup();
+    for (index, expectation) in known(&check.draft.expect) {
+        if matches!(expectation, Expectation::NoSuccess { during: None, .. }) && harmed.len() > 1 {
+            let message = format!("this is judged in every fault of the method: {}", suggest::listed(&harmed, "and"));
+            let problem = check.warning(&format!("spec.expect[{index}].noSuccess"), message);
+            check.tell(problem.hint("`during: STEP` names the one that is to leave no success"));
         }
     }
 }
@@ -118,6 +165,46 @@ mod tests {
         assert!(told.contains("error: two machines would be off at once"), "{told}");
         assert_eq!(method(&nested("nodePause", "nodeKill")), "");
         assert_eq!(method(&nested("nodeStop", "nodeDisconnect")), "");
+    }
+
+    #[test]
+    fn a_node_is_hit_again_while_it_may_be() {
+        let nested = |outer: &str, of: &str| {
+            format!(
+                "  - name: away\n    fault: {{{outer}}}\n    for: 15s\n    meanwhile:\n    - {{fault: {{nodeReboot: {{target: {{of: {of}}}}}}}, for: 15s}}\n"
+            )
+        };
+        assert_eq!(method(&nested("nodeDrain: {target: {role: worker}}", "away")), "");
+        let told = method(&nested("nodeDrain: {target: {role: worker}}", "awya"));
+        assert!(told.contains("error: this does not begin during a step `awya` (did you mean `away`?)"), "{told}");
+        let told = method(&nested("kubeletStop: {target: {role: worker}}", "away"));
+        assert!(told.contains("error: a node can't be under `kubeletStop` and `nodeReboot` at once"), "{told}");
+        let told = method(&nested("podDelete: {labels: {app: web}}", "away"));
+        assert!(told.contains("error: `away` hits no node"), "{told}");
+        let told = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
+        assert!(told.contains("this does not begin during a step `away` (put it into the `meanwhile` of `away`)"), "{told}");
+    }
+
+    #[test]
+    fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
+        let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
+        assert!(method(planes).contains("error: this harms a control plane, and the blast radius allows none"));
+    }
+
+    #[test]
+    fn no_success_in_several_faults_asks_for_a_step() {
+        let judged = |second: &str, during: &str| {
+            let step = |name: &str, fault: &str| {
+                format!("  - {{name: {name}, fault: {{{fault}: {{target: {{role: worker}}}}}}, for: 15s}}\n")
+            };
+            let method = format!("{}{}", step("one", "nodePause"), step("two", second));
+            let expect = format!("  expect:\n  - noSuccess: {{probe: web{during}}}\n");
+            of(&GOOD.replace(STEP, &method).replace("  expect:\n", &expect))
+        };
+        let told = judged("nodeKill", "");
+        assert!(told.contains("warning: this is judged in every fault of the method: `nodeKill` and `nodePause`"), "{told}");
+        assert!(told.contains("(`during: STEP` names the one"), "{told}");
+        assert_eq!((judged("nodeKill", ", during: one"), judged("nodePause", "")), (String::new(), String::new()));
     }
 
     #[test]

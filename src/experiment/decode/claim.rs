@@ -1,7 +1,7 @@
-//! Claims that the experiment's verdict decides.
+//! Claims that the experiment's verdict decides, or some of its expectations.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{choice, sentence};
+use super::scalar::{choice, sentence, text};
 use crate::experiment::claim::{Claim, PassMeans};
 use crate::experiment::tree::{Node, quoted};
 
@@ -12,8 +12,9 @@ pub fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let says = fields.required("says", sentence);
     let source = fields.optional("source", sentence);
     let pass_means = fields.or("passMeans", PassMeans::default(), pass_means);
+    let by = fields.or("by", Vec::new(), by);
     fields.finish();
-    Some(Claim { id: id?, says: says?, source: source?, pass_means: pass_means? })
+    Some(Claim { id: id?, says: says?, source: source?, pass_means: pass_means?, by: by? })
 }
 
 /// Short and without blanks: it stands in the narrow column of a table.
@@ -31,6 +32,15 @@ fn pass_means(cx: &Cx, node: &Node) -> Option<PassMeans> {
     choice(cx, node, "meaning", &[("confirmed", PassMeans::Confirmed), ("refuted", PassMeans::Refuted)])
 }
 
+/// What it names is looked up when all expectations are known.
+fn by(cx: &Cx, node: &Node) -> Option<Vec<String>> {
+    let names: Vec<String> = cx.items(node, text)?.into_iter().collect::<Option<_>>()?;
+    if names.is_empty() {
+        return cx.error_hint(node.focus(), "a claim that nothing decides", "without `by` the whole verdict does");
+    }
+    Some(names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fields::tests::decoded;
@@ -42,6 +52,15 @@ mod tests {
         assert_eq!((found.id.as_str(), found.source, found.pass_means), ("B3", None, PassMeans::Confirmed));
         let found = decoded("{id: B5, says: The state is gone, source: an article, passMeans: refuted}", claim).0.unwrap();
         assert_eq!((found.source.as_deref(), found.pass_means), (Some("an article"), PassMeans::Refuted));
+    }
+
+    #[test]
+    fn a_claim_may_name_what_decides_it() {
+        let by = |yaml: &str| decoded(&format!("{{id: B3, says: x y{yaml}}}"), claim);
+        assert_eq!(by("").0.unwrap().by, [] as [String; 0]);
+        assert_eq!(by(", by: [noErrors/web, recovery]").0.unwrap().by, ["noErrors/web", "recovery"]);
+        assert!(by(", by: []").1.contains("nothing decides (without `by` the whole verdict does)"));
+        assert!(by(", by: recovery").1.contains("a list of one is `[recovery]`"));
     }
 
     #[test]

@@ -232,6 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn each_expectation_is_called_as_it_is_written() {
+        for (kind, _) in EXPECTATIONS {
+            let (field, subject) = match *kind {
+                "noErrors" | "noSuccess" => ("probe: web", "/web"),
+                "failedShare" => ("probe: web, atMost: 0.1", "/web"),
+                "errorWindow" => ("probe: web, atMost: 7s", "/web"),
+                "endpointRemoval" | "rescheduled" => ("service: web, within: 7s", "/web"),
+                "detection" => ("of: dies, within: 7s", "/dies"),
+                "leaderChange" => ("component: etcd, within: 7s", "/etcd"),
+                "leaderGap" | "oldLeader" => ("component: etcd, atMost: 7s", "/etcd"),
+                "restarted" => ("labels: {app: web}, within: 7s", ""),
+                "notRescheduled" => ("labels: {app: web}", ""),
+                "recovery" => ("within: 7s", ""),
+                _ => ("", ""),
+            };
+            let (found, problems) = decoded(&format!("{kind}: {{{field}}}"), expectation);
+            assert_eq!(found.map(|found| found.name()), Some(format!("{kind}{subject}")), "{problems}");
+        }
+    }
+
+    #[test]
     fn leaders_are_expected_by_part() {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
         let (component, within) = (Component::Etcd, Duration::from_secs(7));

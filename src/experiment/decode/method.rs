@@ -57,13 +57,31 @@ pub fn step(cx: &Cx, node: &Node) -> Option<Step> {
     let for_key = fields.key("for");
     let idle_key = fields.key("name").or(fields.key("meanwhile"));
     fields.finish();
-    let (name, meanwhile) = (name?, meanwhile?);
+    let (name, mut meanwhile) = (name?, meanwhile?);
     match (action?, hold?, idle_key) {
-        (Action::Harm(fault), Some(hold), _) => Some(Step::Fault { name, fault, hold, meanwhile }),
+        (Action::Harm(fault), Some(hold), _) => {
+            if let (Some(name), Some(target)) = (&name, fault.target()) {
+                share(name, target, &mut meanwhile);
+            }
+            Some(Step::Fault { name, fault, hold, meanwhile })
+        }
         (Action::Rest(_), Some(_), _) => cx.error_hint(for_key?, "a `pause` has its length itself", "write `pause: 10s`"),
         (Action::Rest(_), None, Some(key)) => cx.error(key, "only a step with a `fault` has a name, or anything done meanwhile"),
         (Action::Rest(hold), None, None) => Some(Step::Pause { hold }),
         (Action::Harm(_), None, _) => None,
+    }
+}
+
+/// Whoever hits the nodes of this step hits nodes of its role, name and labels: what is checked by these holds for both.
+fn share(name: &str, outer: &NodeSelector, meanwhile: &mut [Step]) {
+    for step in meanwhile {
+        let Step::Fault { fault, meanwhile, .. } = step else { continue };
+        share(name, outer, meanwhile);
+        if let Some(target) = fault.target_mut().filter(|target| target.of.as_deref() == Some(name)) {
+            target.role = target.role.or(outer.role);
+            target.name = target.name.take().or_else(|| outer.name.clone());
+            target.labels.extend(outer.labels.clone());
+        }
     }
 }
 

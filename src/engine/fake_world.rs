@@ -98,7 +98,9 @@ impl FakeWorld {
         }
         tokio::spawn(async move {
             tokio::time::sleep(boot).await;
-            let _ = out.map(|out| out.send(super::clock::record(state(&node, Change::Changed, Ready::True))));
+            if let Some(out) = out {
+                let _ = out.send(super::clock::record(state(&node, Change::Changed, Ready::True)));
+            }
         });
     }
 

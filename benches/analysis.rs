@@ -120,6 +120,7 @@ fn span() -> ProbeSpan {
             from_node: None,
             reused: false,
             control: false,
+            needs: None,
         },
         start: START,
         interval_ns: 1_000_000,

@@ -270,5 +270,6 @@ pub fn merge(period: Period, parts: Vec<Part>, limit: Proof, uncertainty: Second
         longest_gap: parts.iter().filter_map(|part| part.gap).chain(apart).max_by_key(|gap| gap.successes),
         longest_streak: parts.iter().map(|part| part.streak).max().unwrap_or(0),
         bursts,
+        causes: Vec::new(),
     })
 }

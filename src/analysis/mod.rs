@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! records  -> clock.rs (+0) -> faults.rs, life.rs, endpoints.rs, heartbeats.rs ─┐
-//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings.rs -> doubts.rs (warnings)
+//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings.rs -> causes/ -> doubts.rs (warnings)
 //! ```
 
 mod burst;
 mod bystanders;
+pub mod causes;
 mod classes;
 mod clock;
 mod doubts;
@@ -33,6 +34,7 @@ mod tracker;
 pub mod window;
 
 pub use bystanders::Bystander;
+pub use causes::{Cause, CausePart};
 pub use clock::Zero;
 pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally, When};
 pub use in_effect::{InEffect, Recovered};
@@ -74,6 +76,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         faults,
         steady_after,
     };
+    causes::explain(&mut found, timeline, zero);
     found.warnings = doubts::warnings(timeline, &found, zero);
     found
 }

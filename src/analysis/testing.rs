@@ -34,6 +34,7 @@ pub fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
             from_node: Some("fast-detection-control-plane".into()),
             reused: false,
             control: false,
+            needs: None,
         },
         start: at(-5000),
         interval_ns: interval_ms * 1_000_000,

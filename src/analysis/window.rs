@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::causes::CausePart;
 use super::findings::{Period, When};
 use crate::stats::{Between, Seconds};
 
@@ -42,6 +43,9 @@ pub struct Window {
     pub longest_streak: u64,
     /// Where errors came, went and came again: parts with so many successes between them that chance is excluded. One at least.
     pub bursts: Vec<Burst>,
+    /// What caused them, where the control plane was asked: parts of the window, deepest cause first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<CausePart>,
 }
 
 /// A part of a window of errors.

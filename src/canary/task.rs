@@ -72,10 +72,11 @@ impl CanaryHandle {
     }
 }
 
-/// Makes what the canary needs, and begins to ask. `records` is told what the watch says, `out` the attempts. Errors when something
+/// Makes what the canary needs through `cluster`, and begins to ask; what becomes of it is seen through all of `eyes`. `records` is told what the watch says, `out` the attempts. Errors when something
 /// can't be made, and when the watch delivers nothing.
 pub async fn start(
     cluster: &Cluster,
+    eyes: &[Cluster],
     spec: CanarySpec,
     records: UnboundedSender<Record>,
     out: UnboundedSender<AgentMessage>,
@@ -85,7 +86,7 @@ pub async fn start(
     deed.prepare().await?;
     let (said, signs) = mpsc::unbounded_channel();
     let watch = deed::watch_name(spec.canary);
-    let watches = watch::of_canary(watch, cluster, &spec.namespace, &name, deed.objects(), said);
+    let watches = watch::of_canary(watch, eyes, &spec.namespace, &name, deed.objects(), said);
     if watches.baseline(FIRST_LIST).await.is_err() {
         let why = "the API server delivered no list".to_owned();
         return Err(ClusterError::TooSlow { what: format!("the watch of the {watch} did not begin"), within: FIRST_LIST, why });

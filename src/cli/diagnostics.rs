@@ -53,7 +53,7 @@ pub fn summary(problems: &[Diagnostic]) -> String {
 
 fn groups(problem: &Diagnostic, width: usize) -> Vec<Group<'_>> {
     let level = match problem.severity {
-        Severity::Error => Level::ERROR,
+        Severity::Error | Severity::Open => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = Group::with_title(level.primary_title(wrapped(&problem.message, width - "warning: ".len())));

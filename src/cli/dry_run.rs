@@ -12,7 +12,7 @@ use crate::engine::run::duration_at_least;
 use crate::engine::seed::Seed;
 use crate::engine::target::{self, Endpoints, Known, Node};
 use crate::engine::trouble::Trouble;
-use crate::engine::{embedded_world, session};
+use crate::engine::{embedded_world, leaders, session};
 use crate::experiment::{Count, Fault, From, NodeSelector, Numbered, Parsed};
 use crate::fault::{self, NodeTarget};
 use crate::prediction::{self, Predictions, Quantity};
@@ -101,7 +101,7 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
         lines.push(format!("probe     {}: {} attempts a second from {}", probe.name, probe.rate, place(&probe.from, &nodes)?));
     }
     let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));
-    let known = Known { leaders: ground.cluster.leaders().await.map_err(Trouble::refused_by)?, ..Known::default() };
+    let known = Known { leaders: leaders::now(ground).await?, ..Known::default() };
     for planned in plan::rehearse(&parsed.experiment, &nodes, &known, Seed::new(0))? {
         lines.extend(step_lines(ground, &nodes, &known, &planned));
         lines.extend(predicted(&predictions, planned.step.number));

@@ -11,8 +11,27 @@ use crate::prediction;
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
 pub const TODAY: &str = "v1.34.0";
 
-/// Loads and checks. Prints warnings and errors; any error ends the command before any harm.
+/// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so does what is left open.
 pub fn experiments(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec<Parsed>, Failure> {
+    let parsed = even_open(files, names, env)?;
+    refuse_open(&parsed, &[], env)?;
+    Ok(parsed)
+}
+
+/// Errors when something is left open, `now` saying what a cluster that is at hand knows of it.
+pub fn refuse_open(parsed: &[Parsed], now: &[Option<String>], env: &Env) -> Result<(), Failure> {
+    let with = |open: &Diagnostic, now: Option<&String>| match (&open.hint, now) {
+        (Some(hint), Some(now)) => open.clone().hint(format!("{hint}; {now}")),
+        _ => open.clone(),
+    };
+    let now = now.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let open: Vec<Diagnostic> = parsed.iter().zip(now).flat_map(|(one, now)| one.open().map(move |open| with(open, now))).collect();
+    show(&open, env);
+    if open.is_empty() { Ok(()) } else { Err(Failure::told(exit::USAGE)) }
+}
+
+/// The same, but what is left open is neither printed nor an error yet.
+pub fn even_open(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec<Parsed>, Failure> {
     let named: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).chain(names.iter().cloned()).collect();
     if named.is_empty() {
         return Err(Failure::usage(
@@ -37,7 +56,8 @@ fn check(source: Source, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
     match experiment::parse_all(source) {
         Ok(all) => {
             for one in all {
-                let warnings: Vec<Diagnostic> = one.warnings.iter().cloned().chain(expected(&one)).collect();
+                let warnings = one.warnings.iter().filter(|problem| !problem.is_open()).cloned();
+                let warnings: Vec<Diagnostic> = warnings.chain(expected(&one)).collect();
                 show(&warnings, env);
                 parsed.push(one);
             }

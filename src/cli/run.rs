@@ -10,14 +10,14 @@ use super::{block_on, dry_run, exit, load};
 use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
-use crate::engine::provision::{self, Ground, Nodes, Site, Wanted};
-use crate::engine::restore;
+use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
 use crate::engine::trouble::Trouble;
+use crate::engine::{leaders, restore, target};
 use crate::experiment::{Cluster, Parsed};
 
 /// Runs; exits with the gravest code.
 pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
-    let experiments = load::experiments(&args.filename, &args.names, env)?;
+    let experiments = load::even_open(&args.filename, &args.names, env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
             true => complain!("   {signal}: undoing what was done (this can't be cut short)"),
@@ -28,6 +28,7 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         if args.access.context.is_some() && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. })) {
             complain!("warning: --context is given: the experiment's own kind config and tuning are not used");
         }
+        command.refuse_open(&experiments).await?;
         match args.dry_run {
             true => Ok(command.dry_run(&experiments).await),
             false => Ok(Suite::new(&command, &experiments).carry_out().await),
@@ -74,6 +75,24 @@ impl Command<'_> {
             codes.push(shown.unwrap_or_else(told));
         }
         exit::gravest(codes)
+    }
+
+    /// Errors when an experiment leaves open which leader it means, and says who leads now where its cluster is there.
+    async fn refuse_open(&self, experiments: &[Parsed]) -> Result<(), Failure> {
+        let mut now = Vec::new();
+        for parsed in experiments {
+            now.push(if parsed.open().next().is_some() { self.who_leads(parsed).await } else { None });
+        }
+        load::refuse_open(experiments, &now, self.env)
+    }
+
+    /// Who leads in the cluster of an experiment; `None`: it is not there, or does not say.
+    async fn who_leads(&self, parsed: &Parsed) -> Option<String> {
+        let (wanted, site) = (self.wanted(parsed).ok()?, Site { only_look: true, ..self.site.clone() });
+        match provision::find(&wanted, &site, &mut |_| {}).await.ok()? {
+            Found::Ground(ground) => Some(target::who_leads(&leaders::now(&ground).await.ok()?)),
+            Found::Absent(_) => None,
+        }
     }
 
     /// The cluster that an experiment is to run on.

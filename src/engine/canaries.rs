@@ -1,5 +1,6 @@
 //! Canaries in a run: from the experiment's words to what is started.
 
+use super::needs::needs;
 use super::trouble::Trouble;
 use crate::canary::{CanarySpec, describe};
 use crate::experiment::{Canary, Experiment, Probe};
@@ -21,6 +22,7 @@ fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
         from_node: None,
         reused: false,
         control: false,
+        needs: needs(&probe.ask),
     };
     let (namespace, interval_ns) = (namespace.to_owned(), ProbeSpec::interval_of(probe.rate));
     CanarySpec { header, canary, namespace, interval_ns, timeout: probe.timeout }

@@ -234,6 +234,7 @@ pub(crate) mod tests {
             from_node: Some("cp".into()),
             reused: false,
             control: false,
+            needs: None,
         };
         let format = ProbeSpan::FORMAT.into();
         ProbeSpan {

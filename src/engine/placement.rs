@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use super::needs::needs;
 use super::target::{self, Endpoints};
 use super::trouble::Trouble;
 use crate::cluster::{Cluster, Pod, Service};
@@ -86,6 +87,7 @@ impl Placement<'_> {
             from_node: place.node().map(str::to_owned),
             reused: probe.connection == Connection::Reused,
             control: false,
+            needs: needs(&probe.ask),
         };
         let spec = ProbeSpec {
             header,

@@ -15,6 +15,8 @@ use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(super) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
+/// A namespace that is not gone by then waits for a part of the control plane.
+const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
@@ -36,7 +38,7 @@ impl Tools {
             Obligation::Fault(undo) => self.fault(undo, progress).await,
             Obligation::Object { undo, access } => self.object(undo, access, progress).await,
             Obligation::Probers { containers } => self.probers(run, containers).await,
-            Obligation::Namespace { name, access } => self.namespace(run, name, access).await,
+            Obligation::Namespace { name, access } => self.namespace(run, name, access, progress).await,
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
             // Its cluster was a part of the process that is gone.
             Obligation::Modelled { .. } => Ok(()),
@@ -89,14 +91,30 @@ impl Tools {
         Ok(())
     }
 
-    async fn namespace(&self, run: &str, name: &str, access: &Access) -> Result<(), Trouble> {
+    async fn namespace(&self, run: &str, name: &str, access: &Access, progress: Progress<'_>) -> Result<(), Trouble> {
         if self.cluster_is_gone(access).await {
             return Ok(());
         }
         let cluster = self.connected(access).await?;
-        match cluster.remove_namespace(name, run, NAMESPACE_REMOVAL).await {
+        let removal = || cluster.remove_namespace(name, run, NAMESPACE_REMOVAL);
+        let removed = match tokio::time::timeout(BACK_OFF_AFTER, removal()).await {
+            Ok(removed) => removed,
+            Err(_) => {
+                self.end_back_off(access, progress).await;
+                removal().await
+            }
+        };
+        match removed {
             Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
             other => other.map_err(Trouble::failed_by),
+        }
+    }
+
+    /// A help, no duty: what it can't do is waited for.
+    async fn end_back_off(&self, access: &Access, progress: Progress<'_>) {
+        let Some(cluster) = access.cluster() else { return };
+        for line in end_back_off(&self.docker, cluster).await {
+            progress(FaultPhase::UndoRequested, line);
         }
     }
 
@@ -156,6 +174,20 @@ impl Tools {
     fn kind(&self) -> Result<&Kind, Trouble> {
         self.kind.as_ref().map_err(Clone::clone)
     }
+}
+
+/// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often. What was done, for people; once
+/// nothing is measured any more, as how long a control plane takes by itself is what many an experiment is about.
+pub(super) async fn end_back_off(docker: &Docker, cluster: &str) -> Vec<String> {
+    let containers = docker.kind_nodes(cluster).await.unwrap_or_default();
+    let mut done = Vec::new();
+    for node in containers.iter().filter(|container| container.role == NodeRole::ControlPlane) {
+        let waiting = fault::end_back_off(docker, &node.id).await.unwrap_or_default();
+        if !waiting.is_empty() {
+            done.push(format!("restarted the kubelet of {}, which let {} wait (back-off)", node.name, waiting.join(", ")));
+        }
+    }
+    done
 }
 
 /// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it went.

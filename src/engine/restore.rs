@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::abort::Abort;
 use super::kind_ground::{self, KindNodes};
 use super::provision::{Ground, Nodes, Say};
+use super::recover::end_back_off;
 use super::trouble::Trouble;
 use crate::timeline::{NodeRole, Ready};
 
@@ -14,6 +17,8 @@ use crate::timeline::{NodeRole, Ready};
 const LIMIT: Duration = Duration::from_secs(360);
 /// How long one look may take: an API server that hangs must not hold the limit up.
 const LOOK: Duration = Duration::from_secs(10);
+/// After which a part of the control plane that does not run is not left to its kubelet's back-off.
+const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Where the cluster's own pods and leases are.
@@ -33,7 +38,7 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
     let mut missing = Vec::new();
     let mut told = String::new();
     let whole = async {
-        let mut pulses = Pulses::default();
+        let (began, mut pulses, mut ended_back_off) = (Instant::now(), Pulses::default(), false);
         loop {
             missing = tokio::time::timeout(LOOK, look(ground, nodes, &mut pulses))
                 .await
@@ -45,6 +50,10 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
             if line != told {
                 say(&line);
                 told = line;
+            }
+            if began.elapsed() > BACK_OFF_AFTER && !ended_back_off {
+                ended_back_off = true;
+                end_back_off(&nodes.docker, ground.state.cluster()).await.iter().for_each(|line| say(line));
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -64,10 +64,9 @@ pub fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a
 /// Takes one obligation back; only then may it be struck from the ledger.
 pub async fn take_back(obligation: &Obligation, voice: &Voice<'_>, world: &impl World) -> Result<(), Trouble> {
     let is_fault = obligation.fault().is_some();
-    let mut progress = |phase: FaultPhase, detail: String| {
-        if is_fault {
-            voice.say(phase, detail);
-        }
+    let mut progress = |phase: FaultPhase, detail: String| match is_fault {
+        true => voice.say(phase, detail),
+        false => voice.recorder.event(Event::Note { warning: false, text: detail }),
     };
     match world.fulfil(obligation, &mut progress).await {
         Ok(()) => Ok(()),

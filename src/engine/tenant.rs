@@ -48,6 +48,8 @@ pub struct Tenant<'a> {
 #[derive(Default)]
 pub struct Running {
     watches: Option<Watches>,
+    /// The API servers through which they look.
+    eyes: Vec<Cluster>,
     /// Where the watches' records go.
     records: Option<UnboundedSender<Record>>,
     agents: Vec<AgentHandle>,
@@ -84,7 +86,7 @@ impl Tenant<'_> {
         let mut watches = watch::start(&eyes, &self.namespace, out.clone());
         watches.follow_services(&eyes, &services_elsewhere(self.experiment), &out);
         let listed = watches.baseline(FIRST_LISTS).await;
-        self.running.watches = Some(watches);
+        (self.running.watches, self.running.eyes) = (Some(watches), eyes);
         listed.map_err(|missing| Trouble::failed(format!("the API server did not list {} in time", missing.join(", "))))
     }
 
@@ -159,7 +161,8 @@ impl Tenant<'_> {
     async fn start_canaries(&mut self, out: UnboundedSender<AgentMessage>) -> Result<(), Trouble> {
         for spec in canaries(self.experiment, &self.namespace) {
             let Some(records) = self.running.records.clone() else { continue };
-            let canary = canary::start(&self.cluster, spec, records, out.clone()).await.map_err(Trouble::failed_by)?;
+            let canary =
+                canary::start(&self.cluster, &self.running.eyes, spec, records, out.clone()).await.map_err(Trouble::failed_by)?;
             self.running.canaries.push(canary);
         }
         Ok(())

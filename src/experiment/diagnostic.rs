@@ -8,15 +8,17 @@ use std::sync::Arc;
 pub enum Severity {
     /// Nothing is run.
     Error,
+    /// Nothing is run, either: the file leaves something open, and a cluster that is at hand knows what it could say.
+    Open,
     /// It is said, and the run goes on.
     Warning,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error` or `warning`, as people are told.
     pub fn name(self) -> &'static str {
         match self {
-            Severity::Error => "error",
+            Severity::Error | Severity::Open => "error",
             Severity::Warning => "warning",
         }
     }
@@ -99,6 +101,11 @@ impl Diagnostic {
         Self { severity: Severity::Error, message: printable(message.into()), at: None, hint: None, related: Vec::new() }
     }
 
+    /// Something that is left open, without a place.
+    pub fn open(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Open, ..Self::error(message) }
+    }
+
     /// A warning without a place.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
@@ -130,9 +137,14 @@ impl Diagnostic {
         self
     }
 
-    /// Whether it stops the run.
+    /// Whether it keeps the file from being understood. What is left open does not.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+
+    /// Whether it is left open.
+    pub fn is_open(&self) -> bool {
+        self.severity == Severity::Open
     }
 }
 
@@ -160,7 +172,7 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Whether any of them stops the run.
+    /// Whether any of them keeps the file from being understood.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(Diagnostic::is_error)
     }

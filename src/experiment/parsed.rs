@@ -15,7 +15,7 @@ use super::{check, matrix, yaml};
 pub struct Parsed {
     /// The experiment.
     pub experiment: Experiment,
-    /// What is odd about it; none of these is an error.
+    /// What is odd about it, and what it leaves open; none of these is an error.
     pub warnings: Diagnostics,
     /// Where it came from.
     pub source: Source,
@@ -50,6 +50,11 @@ impl Parsed {
     /// Its name in the file: without the setting that sets it apart from the others of a matrix.
     pub fn file_name(&self) -> &str {
         self.experiment.name.split('[').next().unwrap_or_default()
+    }
+
+    /// What it leaves open: it can't be run as it is.
+    pub fn open(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.warnings.iter().filter(|problem| problem.is_open())
     }
 
     /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the nearest field around it.

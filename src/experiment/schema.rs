@@ -788,7 +788,7 @@ pub enum Expectation {
     NoSuccess {
         /// The probe.
         probe: String,
-        /// The step whose fault it is. Default: each fault.
+        /// The step whose fault it is. Default: every fault of the method.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         during: Option<String>,
     },

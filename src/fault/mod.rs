@@ -7,6 +7,7 @@
 //! An [`Undo`] is all that a later process needs in order to take a fault back without the cluster's API. `inject` may be dropped at
 //! any await, and `undo` may follow at once: what was still on its way then is waited for, or refused when it arrives.
 
+mod back_off;
 mod component;
 mod component_kill;
 mod component_pause;
@@ -33,6 +34,7 @@ mod switch_off;
 
 use std::time::Duration;
 
+pub use back_off::end_back_off;
 pub use error::FaultError;
 pub use object::{ObjectHarm, ObjectUndo, inject_object, undo_object};
 pub use partition::Cut;

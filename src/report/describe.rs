@@ -111,6 +111,9 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
             writeln!(out, "    errors {}, {} of {} failed", window.length, window.failed, window.attempts)?;
             writeln!(out, "      began {:+.3} to {:+.3} ({})", start.when.earliest, start.when.latest, start.proof.said())?;
             writeln!(out, "      ended {:+.3} to {:+.3} ({})", end.when.earliest, end.when.latest, end.proof.said())?;
+            if let Some(parts) = super::causes::parts(window) {
+                writeln!(out, "      because of {parts}")?;
+            }
             if let Some(gap) = window.longest_gap {
                 writeln!(out, "      longest gap {} successes, {:+.3} to {:+.3}", gap.successes, gap.from, gap.to)?;
             }

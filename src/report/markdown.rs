@@ -16,10 +16,20 @@ pub fn render(report: &SuiteReport) -> String {
         let measured = if row.outcome.is_none() { not_run(row) } else { row.figures.clone() };
         write_row(&mut out, ["", "", &code(&row.experiment), &result, &measured]);
     }
+    causes(report, &mut out);
     if !report.clusters.is_empty() {
         let _ = writeln!(out, "\nMeasured on {}.", report.clusters.join("; "));
     }
     out
+}
+
+/// What the gaps of the control plane were made of: no cell could hold that.
+fn causes(report: &SuiteReport, out: &mut String) {
+    let lines = |row: &Row| row.causes.iter().map(|line| format!("- {}, {line}\n", code(&row.experiment))).collect::<String>();
+    let lines: String = report.experiments.iter().map(lines).collect();
+    if !lines.is_empty() {
+        let _ = write!(out, "\nWhat the control plane's gaps were made of:\n\n{lines}");
+    }
 }
 
 fn not_run(row: &Row) -> String {

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod beside;
+mod causes;
 pub mod chain;
 pub mod claims;
 pub mod describe;

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::causes;
 use super::claims::{self, DecidedClaim, Decision, Gravest};
 use super::spread::SpreadReport;
 use super::summary::Summary;
@@ -115,6 +116,9 @@ pub struct Row {
     pub not_run: Option<NotRun>,
     /// The figures that decide it; of one that was not carried out, why not.
     pub figures: String,
+    /// What the errors of its probes of the control plane were caused by, a line a window; of several runs those of the gravest.
+    #[serde(default)]
+    pub causes: Vec<String>,
     /// What became of its claims.
     pub claims: Vec<DecidedClaim>,
     /// The time that its runs took.
@@ -167,6 +171,7 @@ impl Row {
             experiment: part.experiment.clone(),
             outcome,
             not_run,
+            causes: runs.iter().max_by_key(|view| view.verdict.outcome).map(causes::of_run).unwrap_or_default(),
             claims: part.claims.iter().map(decided).collect(),
             took,
             runs: (!runs.is_empty()).then(|| SpreadReport::new(runs.iter().map(Summary::new).collect())),

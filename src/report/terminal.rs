@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::beside::Beside;
+use super::causes;
 use super::chain::Line;
 use super::spark::Spark;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
@@ -124,12 +125,14 @@ fn failures(found: &Findings, probe: &ProbeFinding, style: &Style, out: &mut Str
     let marks = marks(found, &spark);
     let marks_lead = format!("{}{marks}", " ".repeat(width(&lead)));
     if width(&marks_lead) + 6 + width(&counts) <= style.width && !marks.is_empty() {
-        return writeln!(out, "{marks_lead}      {counts}");
+        writeln!(out, "{marks_lead}      {counts}")?;
+    } else {
+        if !marks.is_empty() {
+            writeln!(out, "{marks_lead}")?;
+        }
+        out.push_str(&hang("    ", &counts, style.width));
     }
-    if !marks.is_empty() {
-        writeln!(out, "{marks_lead}")?;
-    }
-    out.push_str(&hang("    ", &counts, style.width));
+    causes::lines(probe).iter().for_each(|line| out.push_str(&hang("    ", line, style.width)));
     Ok(())
 }
 

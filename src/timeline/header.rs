@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Anchor;
+use super::component::Component;
 use super::record::NodeRole;
 
 /// The first line of a timeline.
@@ -137,6 +138,24 @@ pub struct ProbeHeader {
     pub reused: bool,
     /// A control probe asks something that no fault can touch: where it fails, the prober's machine is sick.
     pub control: bool,
+    /// What of the control plane must work for it to be answered; `None`: none of it, or not known (timelines of older programs).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
+}
+
+/// What of the control plane must work for a probe to be answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Needs {
+    /// An API server.
+    ApiServer {
+        /// The one on this node, asked at its own address; `None`: any, asked at the kubeconfig's, where a balancer may be.
+        node: Option<String>,
+        /// Whether the answer comes from etcd, and not from the API server's cache.
+        etcd: bool,
+    },
+    /// The leader of this part, besides an API server: a canary asks for what it does.
+    Leader(Component),
 }
 
 impl ProbeHeader {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use kube::api::Api;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::follow::Follow;
-use super::{Watches, deployment, pod, run};
+use super::{Clients, Watches, deployment, pod, run, within};
 use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::Record;
 
@@ -21,10 +20,11 @@ pub enum Canaries {
     Deployment,
 }
 
-/// Starts a watch, called `name`, of the objects that one canary has made (see [`CANARY_LABEL`]).
+/// Starts a watch, called `name`, of the objects that one canary has made (see [`CANARY_LABEL`]). `servers` are API servers of one
+/// cluster (at least one): what any of them shows is seen.
 pub fn of_canary(
     name: &'static str,
-    cluster: &Cluster,
+    servers: &[Cluster],
     namespace: &str,
     canary: &str,
     objects: Canaries,
@@ -32,10 +32,10 @@ pub fn of_canary(
 ) -> Watches {
     let (report, started) = watch::channel(BTreeSet::new());
     let follow = Follow::new(name, out, report.clone()).labels(format!("{CANARY_LABEL}={canary}"));
-    let (mut tasks, client) = (JoinSet::new(), cluster.client());
+    let (mut tasks, clients): (_, Clients) = (JoinSet::new(), servers.iter().map(Cluster::client).collect());
     match objects {
-        Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, vec![Api::namespaced(client, namespace)])),
-        Canaries::Deployment => tasks.spawn(run::<deployment::Deployments>(follow, vec![Api::namespaced(client, namespace)])),
+        Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, within(&clients, namespace))),
+        Canaries::Deployment => tasks.spawn(run::<deployment::Deployments>(follow, within(&clients, namespace))),
     };
     Watches { tasks, started, report, names: [name].into() }
 }

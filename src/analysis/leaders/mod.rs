@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::Zero;
 use super::findings::When;
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Bracket, Component, Event, Moment, Record, Timeline};
+use crate::timeline::{Bracket, Component, Event, Moment, ProcessState, Record, Timeline};
 
 /// The watch that follows the leases of leaders.
 const LEASE_WATCH: &str = "leader leases";
@@ -245,6 +245,21 @@ fn observer_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)>
         }
         _ => None,
     }
+}
+
+/// What is known to have happened to the processes of a part, in the order of time: on which node, when, and how each was then.
+pub(super) fn processes(records: &[Record], component: Component) -> Vec<(&str, Bracket, ProcessState)> {
+    let facts = facts::facts(records, component).into_iter();
+    let of = facts.filter_map(|fact| match fact.what {
+        facts::What::Process { node, state, .. } | facts::What::Power { node, state } => Some((node, fact.when, state)),
+        _ => None,
+    });
+    of.collect()
+}
+
+/// The times in which nobody looked at a node.
+pub(super) fn unobserved(records: &[Record], node: &str) -> Vec<(Moment, Option<Moment>)> {
+    gaps(records, |event| observer_gap(event, node)).into_iter().map(|gap| (gap.from, gap.until)).collect()
 }
 
 /// Gaps of one kind. Each is told when it opens and when it closes: the latter counts.

@@ -6,6 +6,7 @@ use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault};
 use crate::experiment::suggest;
+use crate::timeline::Component;
 
 pub fn check(check: &Check) {
     duplicate_names(check);
@@ -13,6 +14,7 @@ pub fn check(check: &Check) {
     shared_nodes(check);
     addresses_are_kept(check);
     every_leader_is_one(check);
+    no_success_of_which(check);
 }
 
 fn duplicate_names(check: &Check) {
@@ -97,6 +99,21 @@ fn addresses_are_kept(check: &Check) {
     }
 }
 
+/// Without a step it is judged in every fault, and a probe that one of them ends often goes on in another.
+fn no_success_of_which(check: &Check) {
+    let harms = |fault: &Fault| fault.component().map_or(fault.kind(), Component::name);
+    let mut harmed: Vec<&str> = check.faults().iter().map(|(_, fault, _)| harms(fault)).collect();
+    harmed.sort_unstable();
+    harmed.dedup();
+    for (index, expectation) in known(&check.draft.expect) {
+        if matches!(expectation, Expectation::NoSuccess { during: None, .. }) && harmed.len() > 1 {
+            let message = format!("this is judged in every fault of the method: {}", suggest::listed(&harmed, "and"));
+            let problem = check.warning(&format!("spec.expect[{index}].noSuccess"), message);
+            check.tell(problem.hint("`during: STEP` names the one that is to leave no success"));
+        }
+    }
+}
+
 fn every_leader_is_one(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };
@@ -172,6 +189,22 @@ mod tests {
     fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
         let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
         assert!(method(planes).contains("error: this harms a control plane, and the blast radius allows none"));
+    }
+
+    #[test]
+    fn no_success_in_several_faults_asks_for_a_step() {
+        let judged = |second: &str, during: &str| {
+            let step = |name: &str, fault: &str| {
+                format!("  - {{name: {name}, fault: {{{fault}: {{target: {{role: worker}}}}}}, for: 15s}}\n")
+            };
+            let method = format!("{}{}", step("one", "nodePause"), step("two", second));
+            let expect = format!("  expect:\n  - noSuccess: {{probe: web{during}}}\n");
+            of(&GOOD.replace(STEP, &method).replace("  expect:\n", &expect))
+        };
+        let told = judged("nodeKill", "");
+        assert!(told.contains("warning: this is judged in every fault of the method: `nodeKill` and `nodePause`"), "{told}");
+        assert!(told.contains("(`during: STEP` names the one"), "{told}");
+        assert_eq!((judged("nodeKill", ", during: one"), judged("nodePause", "")), (String::new(), String::new()));
     }
 
     #[test]

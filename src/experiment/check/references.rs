@@ -12,6 +12,7 @@ use crate::experiment::suggest;
 
 pub fn check(check: &Check, files: &Files, objects: &Objects) {
     duplicate_probes(check);
+    duplicate_canaries(check);
     probe_references(check);
     let world = World { files, objects };
     for (index, probe) in known(&check.draft.probes) {
@@ -67,6 +68,20 @@ fn duplicate_probes(check: &Check) {
         if let Some(earlier) = first.insert(name, place.clone()) {
             let message = format!("there are two probes `{name}`");
             check.tell(check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here"));
+        }
+    }
+}
+
+/// What two of a kind make would be told under one name.
+fn duplicate_canaries(check: &Check) {
+    let mut first = HashMap::new();
+    for (index, probe) in known(&check.draft.probes) {
+        let Some(canary) = probe.ask.canary() else { continue };
+        let place = format!("spec.probes[{index}].canary");
+        if let Some(earlier) = first.insert(canary.name(), place.clone()) {
+            let message = format!("there are two canaries for {}", canary.name());
+            let problem = check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here");
+            check.tell(problem.hint("one of a kind tells all there is to tell; a higher `rate` tells it more finely"));
         }
     }
 }
@@ -194,6 +209,19 @@ mod tests {
     fn two_probes_of_one_name_are_refused() {
         let told = changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
         assert_eq!(told, "15:12: error: there are two probes `web`");
+    }
+
+    #[test]
+    fn two_canaries_of_one_kind_are_refused() {
+        let canaries = |second: &str| {
+            changed(
+                "  steadyState:",
+                &format!("  - {{name: a, canary: scheduling}}\n  - {{name: b, canary: {second}}}\n  steadyState:"),
+            )
+        };
+        assert_eq!(canaries("reconciliation"), "");
+        let told = canaries("scheduling");
+        assert!(told.starts_with("16:23: error: there are two canaries for scheduling (one of a kind tells all"), "{told}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::fields::{Cx, Fields};
 use super::scalar::{at_least_one, choice, dns_label, is_dns_label, labels, node_name};
+use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, NodeRole};
@@ -27,7 +28,7 @@ pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let count = fields.or("count", Count::default(), count);
     fields.finish();
     let mut selector = NodeSelector { leader: leader?, followers: followers?, of: of?, ..selector? };
-    if selector.leader.or(selector.followers).is_some() {
+    if node.get("leader").or(node.get("followers")).is_some() {
         selector.role.get_or_insert(NodeRole::ControlPlane);
     }
     let selector = something(cx, node, selector)?;
@@ -63,16 +64,19 @@ fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<O
     match node.get(key) {
         Some(value) if value.is_null() || matches!(value.text(), Some("true" | "yes")) => {
             fields.optional(key, |_, _| Some(()));
-            which_leader(cx, value)
+            which_leader(cx, value);
+            Some(None)
         }
         _ => fields.optional(key, |cx, node| choice(cx, node, "part that leads or follows", &LED.map(|led| (led.name(), led)))),
     }
 }
 
-fn which_leader<T>(cx: &Cx, node: &Node) -> Option<T> {
-    let hint = "each has its own, often on different nodes: `leader: kube-controller-manager`, `leader: kube-scheduler` or `leader: etcd`; \
-                `kubectl outage run --dry-run` shows who leads now";
-    cx.error_hint(node.key.unwrap_or(node.focus()), "a cluster has three leaders, and this does not say which", hint)
+/// A bare leader is one of three. A cluster that is at hand says on which nodes they are.
+fn which_leader(cx: &Cx, node: &Node) {
+    let problem = Diagnostic::open("a cluster has three leaders, and this does not say which");
+    let each = LED.map(|led| format!("`leader: {}`", led.name()));
+    let hint = format!("each has its own, often on different nodes: {}, {} or {}", each[0], each[1], each[2]);
+    cx.tell(problem.at(cx.file(), node.key.unwrap_or(node.focus())).hint(hint));
 }
 
 /// A number of 1 or more, or `all`.
@@ -104,7 +108,8 @@ pub fn service(cx: &Cx, node: &Node) -> Option<String> {
 
 fn role(cx: &Cx, node: &Node) -> Option<NodeRole> {
     if node.text() == Some("leader") {
-        return which_leader(cx, node);
+        which_leader(cx, node);
+        return Some(NodeRole::ControlPlane);
     }
     let roles = [
         ("worker", NodeRole::Worker),
@@ -147,7 +152,10 @@ mod tests {
         assert!(decoded("{leader: kube-apiserver}", target).1.contains("is no part that leads or follows"));
         for bare in ["{leader: }", "{leader: true}", "{role: leader}"] {
             let told = decoded(bare, target).1;
-            assert!(told.contains("three leaders") && told.contains("`leader: etcd`"), "{bare}: {told}");
+            assert!(
+                told.contains("three leaders") && told.contains("`leader: kube-scheduler` or `leader: etcd`"),
+                "{bare}: {told}"
+            );
             assert_eq!(told.lines().count(), 1, "{bare}: {told}");
         }
     }

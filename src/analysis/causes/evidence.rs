@@ -1,0 +1,224 @@
+//! What shows that a part of the control plane was away: leaders, processes, faults on nodes, and the other probes of the API servers.
+
+use super::super::clock::Zero;
+use super::super::findings::{FaultFinding, ProbeFinding, When};
+use super::super::leaders::{self, LeaderFinding};
+use super::super::window::{Burst, Window};
+use super::Cause;
+use super::holds::{Holds, NEVER, Span};
+use super::split::Evidence;
+use crate::timeline::{Bracket, Component, Event, Needs, NodeRole, ProcessState, Timeline};
+
+/// The faults that take a whole node away until they are undone.
+const OF_NODES: [&str; 4] = ["nodeStop", "nodeKill", "nodePause", "nodeDisconnect"];
+
+/// Where evidence comes from.
+pub(super) struct Sources<'a> {
+    pub timeline: &'a Timeline,
+    pub zero: Zero,
+    pub faults: &'a [FaultFinding],
+    pub probes: &'a [ProbeFinding],
+    pub leaders: &'a [LeaderFinding],
+}
+
+/// The evidence for a window: between its bursts nothing was away.
+pub(super) fn within(window: &Window, causes: &Evidence) -> Evidence {
+    let between = |two: &[Burst]| Span { from: two[0].end.when, until: two[0].end.when.later(two[1].start.when) };
+    let mut all = vec![(Cause::Answered, Holds::In(window.bursts.windows(2).map(between).collect()))];
+    all.extend(causes.iter().cloned());
+    all
+}
+
+impl<'a> Sources<'a> {
+    /// What may have caused the errors of a probe, deepest first.
+    pub fn of(&self, needs: &Needs) -> Evidence {
+        let mut causes = match needs {
+            // Whose nodes are not known has nothing that could be looked at.
+            _ if self.planes().is_empty() => Vec::new(),
+            Needs::ApiServer { node: Some(node), etcd } => self.of_one(node, *etcd),
+            Needs::ApiServer { node: None, etcd } => self.of_any(*etcd),
+            Needs::Leader(component) => self.of_leader(*component),
+        };
+        causes.push((Cause::Unexplained, Holds::Always));
+        causes
+    }
+
+    fn of_one(&self, node: &str, etcd: bool) -> Evidence {
+        let mut causes = vec![(Cause::Nodes, self.node_away(node))];
+        if etcd {
+            causes.push((Cause::Etcd, self.etcd_away()));
+            causes.push((Cause::EtcdMember, self.member_away(node)));
+        }
+        causes.push((Cause::ApiServers, self.process_away(Component::ApiServer, node)));
+        causes.push((Cause::Unseen, Holds::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)])));
+        causes
+    }
+
+    fn of_any(&self, etcd: bool) -> Evidence {
+        let mut causes = self.of_all_servers(etcd);
+        if self.balancers().next().is_some() {
+            let answers = self.planes().iter().map(|node| self.answers(node, etcd)).collect();
+            causes.push((Cause::BalancerCheck, Holds::any(answers)));
+        }
+        causes.push((Cause::Unseen, self.blind(Component::Etcd, etcd)));
+        causes.push((Cause::ApiServers, self.all_fail(etcd)));
+        causes.push((Cause::Unseen, self.servers_unseen()));
+        causes
+    }
+
+    fn of_leader(&self, component: Component) -> Evidence {
+        let mut causes = self.of_all_servers(true);
+        causes.push((Cause::ApiServers, self.all_fail(true)));
+        causes.push((Cause::Leader(component), self.without_leader(component)));
+        causes.push((Cause::Unseen, Holds::any(vec![self.blind(component, true), self.servers_unseen()])));
+        causes
+    }
+
+    /// What takes the API away from all who ask at its one address.
+    fn of_all_servers(&self, etcd: bool) -> Evidence {
+        let planes = self.planes();
+        let mut causes = vec![(Cause::Nodes, Holds::all(planes.iter().map(|node| self.node_away(node)).collect()))];
+        causes.extend(etcd.then(|| (Cause::Etcd, self.etcd_away())));
+        causes.push((Cause::ApiServers, Holds::all(planes.iter().map(|node| self.server_away(node)).collect())));
+        causes.push((Cause::Balancer, Holds::any(self.balancers().map(|node| self.node_away(node)).collect())));
+        causes
+    }
+
+    fn nodes(&self, role: NodeRole) -> impl Iterator<Item = &'a str> {
+        self.timeline.header.cluster.nodes.iter().filter(move |node| node.role == role).map(|node| node.name.as_str())
+    }
+
+    fn planes(&self) -> Vec<&'a str> {
+        self.nodes(NodeRole::ControlPlane).collect()
+    }
+
+    fn balancers(&self) -> impl Iterator<Item = &'a str> {
+        self.nodes(NodeRole::ExternalLoadBalancer)
+    }
+
+    /// A fault had taken the node away.
+    fn node_away(&self, node: &str) -> Holds {
+        let faults = self.faults.iter().filter(|fault| fault.target == node && OF_NODES.contains(&fault.kind.as_str()));
+        Holds::In(faults.filter_map(in_effect).collect())
+    }
+
+    fn server_away(&self, node: &str) -> Holds {
+        Holds::any(vec![self.node_away(node), self.process_away(Component::ApiServer, node)])
+    }
+
+    /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.
+    fn process_away(&self, component: Component, node: &str) -> Holds {
+        let records = &self.timeline.records;
+        let of_it =
+            |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
+        if !records.iter().any(|record| of_it(&record.event)) {
+            let faults = self.faults.iter().filter(|fault| fault.target == node && fault.component == Some(component));
+            return Holds::In(faults.filter_map(in_effect).collect());
+        }
+        let changes = leaders::processes(records, component).into_iter().filter(|(on, ..)| *on == node);
+        self.spans(changes.map(|(_, when, state)| (when, state != ProcessState::Running)))
+    }
+
+    /// The node's etcd member does not answer, or knows of no leader.
+    fn member_away(&self, node: &str) -> Holds {
+        self.spans(self.timeline.records.iter().filter_map(|record| match &record.event {
+            Event::EtcdMember { node: on, answers, has_leader, .. } if on == node => {
+                Some((record.bracket(), !(*answers && *has_leader)))
+            }
+            _ => None,
+        }))
+    }
+
+    fn etcd_away(&self) -> Holds {
+        let planes = self.planes();
+        let members = planes.iter().map(|node| Holds::any(vec![self.node_away(node), self.process_away(Component::Etcd, node)]));
+        // With so many away the others are no quorum.
+        let too_many = planes.len() - planes.len() / 2;
+        Holds::any(vec![self.without_leader(Component::Etcd), Holds::AtLeast(too_many, members.collect())])
+    }
+
+    fn without_leader(&self, component: Component) -> Holds {
+        let gaps = self.leader(component).flat_map(|leader| &leader.gaps);
+        Holds::In(gaps.map(|gap| Span { from: gap.from, until: gap.until.unwrap_or(NEVER) }).collect())
+    }
+
+    /// It was not seen who led; nothing where that is not `wanted`.
+    fn blind(&self, component: Component, wanted: bool) -> Holds {
+        let blind = self.leader(component).filter(|_| wanted).flat_map(|leader| &leader.blind);
+        Holds::In(blind.map(|blind| Span::exact(blind.from, blind.until.unwrap_or(NEVER.latest))).collect())
+    }
+
+    fn leader(&self, component: Component) -> impl Iterator<Item = &'a LeaderFinding> {
+        self.leaders.iter().filter(move |leader| leader.component == component)
+    }
+
+    /// Nobody looked at the node's processes.
+    fn unseen(&self, node: &str) -> Holds {
+        let gaps = leaders::unobserved(&self.timeline.records, node).into_iter();
+        let at = |moment| self.zero.at(moment);
+        Holds::In(gaps.map(|(from, until)| Span::exact(at(from), until.map_or(NEVER.latest, at))).collect())
+    }
+
+    /// Each API server may have been away: nobody looked, or it was.
+    fn servers_unseen(&self) -> Holds {
+        let planes = self.planes().into_iter();
+        Holds::all(planes.map(|node| Holds::any(vec![self.unseen(node), self.server_away(node)])).collect())
+    }
+
+    /// The probes that ask the API server of a node directly for the same.
+    fn direct(&self, node: &str, etcd: bool) -> impl Iterator<Item = &'a ProbeFinding> {
+        let wanted = Needs::ApiServer { node: Some(node.to_owned()), etcd };
+        let files = self.timeline.probes.iter().filter(move |file| file.span.probe.needs.as_ref() == Some(&wanted));
+        files.filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name))
+    }
+
+    /// The API server of a node answered when it was asked directly.
+    fn answers(&self, node: &str, etcd: bool) -> Holds {
+        let answers = self.direct(node, etcd).map(|probe| {
+            let asked = probe.asked.map(|asked| Span::exact(asked.earliest, asked.latest));
+            Holds::all(vec![Holds::In(asked.into_iter().collect()), failing(probe).not()])
+        });
+        Holds::any(answers.collect())
+    }
+
+    /// All API servers were asked directly, and none answered.
+    fn all_fail(&self, etcd: bool) -> Holds {
+        let fails = |node: &str| Holds::any(self.direct(node, etcd).map(failing).collect());
+        Holds::all(self.planes().into_iter().map(fails).collect())
+    }
+
+    /// The times in which something was away, from all changes.
+    fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Holds {
+        let (mut spans, mut open): (Vec<Span>, Option<When>) = (Vec::new(), None);
+        for (when, away) in changes.map(|(when, away)| (self.zero.when(when), away)) {
+            match (open, away) {
+                (None, true) => open = Some(when),
+                // What an observer finds when it is back may have been so since it was lost, but not before the thing went away.
+                (Some(from), false) => {
+                    spans.push(Span { from, until: from.later(when) });
+                    open = None;
+                }
+                _ => {}
+            }
+        }
+        spans.extend(open.map(|from| Span { from, until: NEVER }));
+        Holds::In(spans)
+    }
+}
+
+/// When a fault was in effect; `None`: it was not seen to be.
+fn in_effect(fault: &FaultFinding) -> Option<Span> {
+    let seen = fault.engine_saw().or(fault.confirmed.as_ref())?.at;
+    let from = When { earliest: fault.requested, latest: seen.max(fault.requested) };
+    let undone = fault.undo_requested.map(|asked| When { earliest: asked, latest: fault.undone.unwrap_or(NEVER.latest) });
+    Some(Span { from, until: undone.map_or(NEVER, |undone| from.later(undone)) })
+}
+
+/// When a probe saw errors. Where some of a burst's requests were answered, no moment of it is sure to be an error.
+fn failing(probe: &ProbeFinding) -> Holds {
+    let of = |burst: &Burst| {
+        let (from, until) = (burst.start.when, burst.end.when);
+        if burst.failed == burst.attempts { Span { from, until } } else { Span::maybe(from.earliest, until.latest) }
+    };
+    Holds::In(probe.windows.iter().flat_map(|window| &window.bursts).map(of).collect())
+}

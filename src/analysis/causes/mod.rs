@@ -1,0 +1,104 @@
+//! What caused a window of errors of the control plane: its parts, by what was away meanwhile.
+//!
+//! ```text
+//! leaders, processes, faults, the other probes -> evidence.rs (what shows a cause) ─┬-> split.rs (one sweep) -> parts
+//!                                                 a probe's windows of errors ──────┘      with holds.rs: yes, no, maybe
+//! ```
+//!
+//! Where several causes hold, the deepest counts, since it brings the others about: without its nodes nothing of a control plane runs;
+//! without etcd no API server answers what goes through it (and its kubelet starts it anew, in vain); without an API server no balancer
+//! finds one; and whoever holds a lease can't renew it without all of these. A balancer's check is only blamed while some API server
+//! answers when it is asked directly.
+
+mod evidence;
+mod holds;
+mod split;
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::clock::Zero;
+use super::findings::Findings;
+use crate::stats::Between;
+use crate::timeline::{Component, Timeline};
+use evidence::Sources;
+use holds::Span;
+
+/// What was away while a probe of the control plane saw errors. The deepest come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// The node that was asked; where any would have done, all nodes of the control plane.
+    Nodes,
+    /// No etcd member led, or fewer ran than are a quorum.
+    Etcd,
+    /// The member of the API server that was asked did not answer, or knew of no leader.
+    EtcdMember,
+    /// The API server that was asked; where any would have done, all of them.
+    ApiServers,
+    /// The load balancer itself was down.
+    Balancer,
+    /// Some API server answered directly, but not through the balancer: it had not found out yet which.
+    BalancerCheck,
+    /// None led this part, which does what a canary asks for.
+    Leader(Component),
+    /// Nothing: between two bursts of errors requests were answered.
+    Answered,
+    /// Nobody looked at what might have been away.
+    Unseen,
+    /// No record explains it.
+    Unexplained,
+}
+
+impl Cause {
+    /// For people, after a length: `etcd without a leader or a quorum`.
+    pub fn words(self) -> String {
+        match self {
+            Cause::Nodes => "control-plane node down".into(),
+            Cause::Etcd => "etcd without a leader or a quorum".into(),
+            Cause::EtcdMember => "its etcd member away".into(),
+            Cause::ApiServers => "API server away".into(),
+            Cause::Balancer => "load balancer down".into(),
+            Cause::BalancerCheck => "the balancer's check".into(),
+            Cause::Leader(component) => format!("{} without a leader", component.name()),
+            Cause::Answered => "answered in between".into(),
+            Cause::Unseen => "not seen".into(),
+            Cause::Unexplained => "unexplained".into(),
+        }
+    }
+}
+
+/// A part of a window of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CausePart {
+    /// What caused it.
+    pub cause: Cause,
+    /// For how long of the window, all of its times together.
+    pub length: Between,
+}
+
+/// Gives each window of a probe that hangs on the control plane its parts.
+pub fn explain(found: &mut Findings, timeline: &Timeline, zero: Zero) {
+    let needs = |name: &str| timeline.probes.iter().find(|file| file.span.probe.name == name)?.span.probe.needs.as_ref();
+    let sources = Sources { timeline, zero, faults: &found.faults, probes: &found.probes, leaders: &found.leaders };
+    let parts = |probe: &super::ProbeFinding| {
+        let causes = needs(&probe.name).map(|needs| sources.of(needs));
+        let split = |window: &super::Window| match &causes {
+            Some(causes) => {
+                split::split(Span { from: window.start.when, until: window.end.when }, &evidence::within(window, causes))
+            }
+            None => Vec::new(),
+        };
+        probe.windows.iter().map(split).collect::<Vec<_>>()
+    };
+    let parts: Vec<Vec<Vec<CausePart>>> = found.probes.iter().map(parts).collect();
+    for (probe, parts) in found.probes.iter_mut().zip(parts) {
+        probe.windows.iter_mut().zip(parts).for_each(|(window, parts)| window.causes = parts);
+    }
+}

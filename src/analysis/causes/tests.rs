@@ -1,0 +1,259 @@
+//! Each cause in a timeline of its own, and what must hold of any.
+
+use proptest::prelude::*;
+
+use super::holds::Holds;
+use super::split::{Evidence, split};
+use super::*;
+use crate::analysis::findings::When;
+use crate::analysis::testing::{Run, at, attempt, file, s, span};
+use crate::analysis::{Window, analyse};
+use crate::stats::Seconds;
+use crate::timeline::{Attempt, Change, Event, FaultPhase, Needs, NodeFacts, NodeRole, Outcome, ProcessState};
+use FaultPhase::{Confirmed, Requested, UndoRequested, Undone};
+use ProcessState::{Gone, Running};
+
+const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
+const ETCD: Component = Component::Etcd;
+const SERVER: Component = Component::ApiServer;
+
+impl Run {
+    /// On control planes, all of which are observed; behind a balancer where there are several.
+    fn planes(mut self, count: usize) -> Self {
+        let node = |name: &str, role| NodeFacts { name: name.into(), role, address: None, kubelet: String::new(), container: None };
+        let nodes = PLANES[..count].iter().map(|name| node(name, NodeRole::ControlPlane));
+        let balancer = (count > 1).then(|| node("lb", NodeRole::ExternalLoadBalancer));
+        self.0.header.cluster.nodes = nodes.chain(balancer).collect();
+        for (plane, pid) in PLANES[..count].iter().zip(1..) {
+            self = self.process_of(-9000, plane, ETCD, pid, Running).process_of(-9000, plane, SERVER, pid, Running);
+            self = self.says(-9000, plane, true, pid == 1);
+        }
+        self
+    }
+
+    fn process_of(self, ms: i64, node: &str, component: Component, pid: u32, state: ProcessState) -> Self {
+        let pid = (state != Gone).then_some(pid);
+        self.event(ms, Event::Process { node: node.into(), component, pid, state }).since(ms - 50)
+    }
+
+    /// A word of an etcd member.
+    fn says(self, ms: i64, node: &str, has_leader: bool, is_leader: bool) -> Self {
+        let event = Event::EtcdMember { node: node.into(), answers: true, has_leader, is_leader, leader_changes: 0 };
+        self.event(ms, event).since(ms - 250)
+    }
+
+    fn harm(self, ms: i64, kind: &str, target: &str, component: Option<Component>, phase: FaultPhase) -> Self {
+        let (fault, target, detail) = (kind.into(), target.into(), String::new());
+        self.event(ms, Event::Fault { step: 0, name: None, fault, target, component, phase, detail })
+    }
+
+    /// From 0 s for 10 s, there after 100 ms.
+    fn harmed(self, kind: &str, target: &str, component: Option<Component>) -> Self {
+        let run = self.harm(0, kind, target, component, Requested).harm(100, kind, target, component, Confirmed);
+        run.harm(10_000, kind, target, component, UndoRequested).harm(10_100, kind, target, component, Undone)
+    }
+
+    /// A probe that asks ten times a second and sees errors in these times.
+    fn asks(self, name: &str, needs: Needs, fails: &[(i64, i64)]) -> Self {
+        let mut span = span(name, 100, 1000);
+        (span.probe.service, span.probe.needs) = (None, Some(needs));
+        let failed = |slot: u64| {
+            let sent = slot as i64 * 100 - 5000;
+            fails.iter().any(|(from, until)| (*from..*until).contains(&sent))
+        };
+        let one = |slot| -> Attempt { attempt(slot, if failed(slot) { Outcome::Refused } else { Outcome::Ok }, 1000) };
+        self.probe(file(&span, &[], (0..250).map(one).collect()))
+    }
+
+    fn asks_any(self, fails: &[(i64, i64)]) -> Self {
+        self.asks("api", Needs::ApiServer { node: None, etcd: true }, fails)
+    }
+
+    fn asks_each(self, fails: [&[(i64, i64)]; 3]) -> Self {
+        let needs = |node: &str| Needs::ApiServer { node: Some(node.into()), etcd: true };
+        let ask = |run: Run, (node, fails): (&&str, &[(i64, i64)])| run.asks(&format!("api@{node}"), needs(node), fails);
+        PLANES.iter().zip(fails).fold(self, ask)
+    }
+
+    /// The parts of the windows of a probe, in words.
+    fn causes(self, probe: &str) -> String {
+        let found = analyse(&self.ended(20_000).build());
+        let probe = found.probes.iter().find(|of| of.name == probe).expect("the probe");
+        probe.windows.iter().map(said).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn said(window: &Window) -> String {
+    let part = |part: &CausePart| format!("{} {}", part.length, part.cause.words());
+    format!("{}: {}", window.length, window.causes.iter().map(part).collect::<Vec<_>>().join(", "))
+}
+
+#[test]
+fn a_lost_leader_costs_an_election_and_then_a_check() {
+    // The first etcd leader's node is killed; another leads after 1.6 s, and the balancer goes on asking the dead server until 2.4 s.
+    let run = Run::new().planes(3).harmed("nodeKill", "cp", None).says(1700, "cp2", true, true);
+    let run = run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
+    insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server away, 600ms to 1s the balancer's check, 0s to 201ms unexplained");
+}
+
+#[test]
+fn a_direct_question_hangs_on_its_own_server() {
+    let run = Run::new().planes(3).harmed("componentStop", "cp2", Some(SERVER)).process_of(80, "cp2", SERVER, 2, Gone);
+    let run = run.process_of(10_500, "cp2", SERVER, 9, Running).asks_each([&[], &[(100, 10_900)], &[]]);
+    insta::assert_snapshot!(run.causes("api@cp2"), @r"
+    9.8s to 10s: 9.8s to 9.97s API server away, 0s to 80ms unexplained
+    799ms to 901ms: 449ms to 500ms API server away, 300ms to 451ms unexplained
+    ");
+}
+
+#[test]
+fn a_lost_quorum_is_etcds() {
+    let run = Run::new().planes(3).harmed("nodeKill", "cp2", None).harmed("nodeKill", "cp3", None);
+    let run = run.says(1200, "cp", false, false).says(11_000, "cp", true, true).asks_any(&[(100, 11_000)]);
+    insta::assert_snapshot!(run.causes("api"), @r"
+    9.8s to 10s: 9.8s to 10s etcd without a leader or a quorum, 0s to 100ms unexplained
+    899ms to 1s: 899ms to 1s etcd without a leader or a quorum
+    ");
+}
+
+#[test]
+fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
+    let run = Run::new().planes(1).harmed("nodeKill", "cp", None);
+    let run =
+        run.process_of(10_800, "cp", ETCD, 8, Running).says(11_500, "cp", true, true).process_of(12_000, "cp", SERVER, 9, Running);
+    insta::assert_snapshot!(run.asks_any(&[(100, 10_000), (10_000, 12_500)]).causes("api"), @r"
+    9.8s to 10s: 9.8s to 10s control-plane node down, 0s to 100ms etcd without a leader or a quorum, 0s to 100ms API server away, 0s to 100ms not seen, 0s to 100ms unexplained
+    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 0s to 50ms not seen, 400ms to 551ms unexplained
+    ");
+}
+
+#[test]
+fn a_balancer_that_is_down_is_no_check() {
+    let run = Run::new().planes(3).harmed("nodeStop", "lb", None).asks_any(&[(100, 10_000)]).asks_each([&[], &[], &[]]);
+    insta::assert_snapshot!(run.causes("api"), @"9.8s to 10s: 9.8s to 10s load balancer down, 0s to 100ms the balancer's check");
+}
+
+#[test]
+fn a_lease_that_nobody_holds_is_what_a_canary_waits_for() {
+    let keeper = Component::Scheduler;
+    let lease = |run: Run, ms, holder: &str, transitions| {
+        let (namespace, name) = ("kube-system".into(), keeper.name().into());
+        let change = if ms < 0 { Change::Baseline } else { Change::Changed };
+        let (holder, transitions) = (Some(holder.to_owned()), Some(transitions));
+        run.event(ms, Event::Lease { namespace, name, change, holder, renewed: None, transitions, lasts_s: Some(15) })
+    };
+    let run = lease(Run::new().planes(3).process_of(-9000, "cp", keeper, 5, Running), -8000, "cp_1", 4);
+    let run = run.harmed("componentKill", "cp", Some(keeper)).process_of(50, "cp", keeper, 5, Gone);
+    let run = lease(run, 9000, "cp2_1", 5).asks("scheduling", Needs::Leader(keeper), &[(100, 9100)]);
+    insta::assert_snapshot!(run.causes("scheduling"), @"8.9s to 9.1s: 8.9s to 9s kube-scheduler without a leader, 0s to 151ms unexplained");
+}
+
+#[test]
+fn where_nobody_looked_nothing_is_said() {
+    let gap = Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
+    let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).event(8000, gap).since(2000);
+    insta::assert_snapshot!(run.asks_any(&[(3000, 9000)]).causes("api"), @"5.9s to 6.1s: 5s to 5.1s not seen, 900ms to 1s unexplained");
+}
+
+#[test]
+fn between_two_bursts_nothing_was_away() {
+    let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).asks_any(&[(1000, 2000), (6000, 7000)]);
+    insta::assert_snapshot!(run.causes("api"), @"5.9s to 6.1s: 3.9s to 4.1s answered in between, 1.8s to 2.2s unexplained");
+}
+
+#[test]
+fn what_asks_nothing_of_the_control_plane_has_no_such_causes() {
+    let found = analyse(&crate::analysis::testing::article().build());
+    assert!(found.probes[0].windows[0].causes.is_empty());
+}
+
+/// A condition as it really was, and what is known of it.
+#[derive(Clone, Debug)]
+struct Real {
+    from: i64,
+    until: i64,
+    known: Span,
+}
+
+fn ms(ms: i64) -> Seconds {
+    Seconds::from_nanos(ms * 1_000_000)
+}
+
+fn real() -> impl Strategy<Value = Real> {
+    (0i64..1000, 0i64..600, [0i64..80, 0..80, 0..80, 0..80]).prop_map(|(from, length, [a, b, c, d])| {
+        let until = from + length;
+        let known = Span {
+            from: When { earliest: ms(from - a), latest: ms(from + b) },
+            until: When { earliest: ms((until - c).max(from - a)), latest: ms((until + d).max(from + b)) },
+        };
+        Real { from, until, known }
+    })
+}
+
+/// The deepest cause that really held, by the same rules.
+fn truly(causes: &[Real; 4], moment: i64) -> Cause {
+    let [nodes, one, two, asked] = causes;
+    let inside = |real: &Real| (real.from..real.until).contains(&moment);
+    if inside(nodes) {
+        Cause::Nodes
+    } else if inside(one) && inside(two) {
+        Cause::ApiServers
+    } else if inside(asked) && !(inside(one) && inside(two)) {
+        Cause::BalancerCheck
+    } else {
+        Cause::Unexplained
+    }
+}
+
+proptest! {
+    #[test]
+    fn parts_hold_what_was_so_and_sum_up_to_the_window(window in real(), causes in [real(), real(), real(), real()]) {
+        let known = |real: &Real| Holds::In(vec![real.known]);
+        let [nodes, one, two, asked] = &causes;
+        let servers = || Holds::all(vec![known(one), known(two)]);
+        let evidence: Evidence = vec![
+            (Cause::Nodes, known(nodes)),
+            (Cause::ApiServers, servers()),
+            (Cause::BalancerCheck, Holds::all(vec![known(asked), servers().not()])),
+            (Cause::Unexplained, Holds::Always),
+        ];
+        let parts = split(window.known, &evidence);
+        let mut truth = std::collections::BTreeMap::new();
+        (window.from..window.until).for_each(|moment| *truth.entry(truly(&causes, moment)).or_insert(0) += 1);
+        for (cause, length) in &truth {
+            let part = parts.iter().find(|part| part.cause == *cause);
+            let part = part.unwrap_or_else(|| panic!("{cause:?} was so for {length} ms: {parts:?}"));
+            prop_assert!(part.length.least <= ms(*length) && ms(*length) <= part.length.most, "{cause:?} {length}: {part:?}");
+        }
+        for part in parts.iter().filter(|part| !truth.contains_key(&part.cause)) {
+            prop_assert_eq!(part.length.least, Seconds::ZERO);
+        }
+        let sum = |of: fn(&CausePart) -> Seconds| parts.iter().fold(Seconds::ZERO, |sum, part| sum + of(part));
+        let (Span { from, until }, zero) = (window.known, Seconds::ZERO);
+        prop_assert!(sum(|part| part.length.least) <= (until.earliest - from.latest).max(zero));
+        prop_assert!(sum(|part| part.length.most) >= until.latest - from.earliest);
+    }
+
+    #[test]
+    fn what_is_known_exactly_sums_up_exactly(window in real(), causes in [real(), real(), real(), real()]) {
+        let exact = |real: &Real| Span::exact(ms(real.from), ms(real.until));
+        let known = |real: &Real| Holds::In(vec![exact(real)]);
+        let [nodes, one, two, asked] = &causes;
+        let evidence: Evidence = vec![
+            (Cause::Nodes, known(nodes)),
+            (Cause::Etcd, Holds::AtLeast(2, vec![known(one), known(two), known(asked)])),
+            (Cause::Unexplained, Holds::Always),
+        ];
+        let parts = split(exact(&window), &evidence);
+        let sum = parts.iter().fold(Seconds::ZERO, |sum, part| sum + part.length.least);
+        prop_assert_eq!(sum, ms(window.until - window.from));
+        prop_assert!(parts.iter().all(|part| part.length.least == part.length.most));
+    }
+}
+
+#[test]
+fn a_length_is_written_with_its_cause() {
+    let part = CausePart { cause: Cause::Leader(Component::Scheduler), length: Between::new(s(1.0), s(2.0)) };
+    let text = serde_json::to_string(&part).unwrap();
+    assert_eq!(text, r#"{"cause":{"leader":"kube-scheduler"},"length":{"least":1.0,"most":2.0}}"#);
+}

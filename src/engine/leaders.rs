@@ -1,0 +1,33 @@
+//! Who leads each part of a control plane at this moment, before any run: by the leases, and by the etcd members' own word.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::kind_ground::KindNodes;
+use super::provision::{Ground, Nodes};
+use super::trouble::Trouble;
+use crate::timeline::{Component, NodeRole};
+
+/// An etcd member that takes longer is not heard.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Whether a member leads, as it says itself where kubeadm lets it tell its metrics. (A kind node has curl.)
+const ASK: &str = "curl --silent --max-time 2 http://127.0.0.1:2381/metrics | grep --quiet '^etcd_server_is_leader 1'";
+
+/// The nodes of those leaders that are known. Refused when the API server does not list its leases.
+pub async fn now(ground: &Ground) -> Result<BTreeMap<Component, String>, Trouble> {
+    let mut leaders = ground.cluster.leaders().await.map_err(Trouble::refused_by)?;
+    if let Nodes::Kind(nodes) = &ground.nodes {
+        leaders.extend(etcd(nodes).await.map(|node| (Component::Etcd, node)));
+    }
+    Ok(leaders)
+}
+
+async fn etcd(nodes: &KindNodes) -> Option<String> {
+    for container in nodes.containers.iter().filter(|container| container.role == NodeRole::ControlPlane) {
+        let said = nodes.docker.exec_within(PATIENCE, &container.id, &["sh", "-c", ASK], None).await;
+        if said.is_ok_and(|said| said.code == 0) {
+            return Some(container.name.clone());
+        }
+    }
+    None
+}

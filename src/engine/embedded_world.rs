@@ -128,6 +128,7 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
         | Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => return None,
     })
@@ -147,6 +148,7 @@ fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
         Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => return None,
     })
@@ -165,6 +167,7 @@ pub fn describe(fault: &Fault, node: &str) -> String {
         Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => format!("undo {} of the model", fault.kind()),
     }

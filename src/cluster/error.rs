@@ -163,9 +163,9 @@ impl ClusterError {
     }
 
     /// Whether it may be over in a moment, also where nobody changes anything: the server can't be asked, has no etcd, or has just started
-    /// (until it has read the roles it forbids everything to everybody).
+    /// (until it has read the roles it forbids everything to everybody); or somebody else was faster, and it is to be read again.
     pub fn may_pass(&self) -> bool {
-        self.is_unreachable() || matches!(self, Self::Forbidden { .. } | Self::Api { code: 429 | 500..=599, .. })
+        self.is_unreachable() || matches!(self, Self::Forbidden { .. } | Self::Api { code: 409 | 429 | 500..=599, .. })
     }
 
     /// Sorts out what kube says.
@@ -251,7 +251,7 @@ mod tests {
         };
         assert!(matches!(of(401, "Unauthorized"), ClusterError::Unauthorized { .. }));
         assert!(matches!(of(403, "Forbidden"), ClusterError::Forbidden { .. }));
-        assert!([403, 429, 500, 503].iter().all(|code| of(*code, "").may_pass()));
+        assert!([403, 409, 429, 500, 503].iter().all(|code| of(*code, "").may_pass()));
         assert!([401, 404, 422].iter().all(|code| !of(*code, "").may_pass()));
         assert!(of(404, "NotFound").is_not_found());
         assert!(matches!(of(409, "AlreadyExists"), ClusterError::AlreadyExists { .. }));

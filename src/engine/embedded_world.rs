@@ -21,7 +21,7 @@ use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
 use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
 use crate::fault;
-use crate::timeline::{FaultPhase, ObjectName, Record};
+use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// An embedded cluster.
 pub struct EmbeddedWorld<'a> {
@@ -128,6 +128,7 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
         | Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => return None,
     })
@@ -147,6 +148,7 @@ fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
         Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => return None,
     })
@@ -165,6 +167,7 @@ pub fn describe(fault: &Fault, node: &str) -> String {
         Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => format!("undo {} of the model", fault.kind()),
     }
@@ -252,7 +255,7 @@ impl World for EmbeddedWorld<'_> {
         planned.ok_or_else(|| Trouble::refused(format!("the embedded cluster has no {}", fault.kind())))
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.tenant.inventory().await
     }
 

@@ -2,10 +2,11 @@
 
 use super::ledger::{Access, Obligation};
 use super::seed::Seed;
+use super::target::{self, Known};
 use super::tenant::Tenant;
 use super::trouble::Trouble;
-use crate::cluster::Pod;
-use crate::experiment::{Count, Fault, PodSelector};
+use crate::cluster::{self, Pod};
+use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
 use crate::fault::{ObjectHarm, ObjectUndo};
 
 impl Tenant<'_> {
@@ -20,6 +21,9 @@ impl Tenant<'_> {
         let harms = match fault {
             Fault::DeploymentScale { namespace, name, replicas } => {
                 vec![self.scale(self.space(namespace.as_deref()), name, *replicas).await?]
+            }
+            Fault::DeploymentPlace { namespace, name, on } => {
+                vec![self.place(self.space(namespace.as_deref()), name, on, seed).await?]
             }
             Fault::PodDelete { pods } => {
                 let namespace = self.space(pods.namespace.as_deref()).to_owned();
@@ -49,6 +53,23 @@ impl Tenant<'_> {
         let seen = self.cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         Ok(ObjectHarm::DeploymentScale { namespace, name, before: seen.wanted, ready: seen.ready, replicas })
+    }
+
+    /// All to one node, or each to a node of its own: anything else is neither layout.
+    async fn place(&self, namespace: &str, name: &str, on: &NodeSelector, seed: &mut Seed) -> Result<ObjectHarm, Trouble> {
+        let seen = self.cluster.placement_of(namespace, name).await.map_err(Trouble::refused_by)?;
+        let nodes = self.nodes().await?;
+        let chosen = target::choose(&nodes, on, &Known::default(), (&[], &[]), seed)?;
+        let chosen: Vec<String> = chosen.into_iter().map(|node| node.name.clone()).collect();
+        let (pods, nodes) = (seen.wanted, chosen.len());
+        if nodes > 1 && nodes != pods as usize {
+            let text =
+                format!("the Deployment {namespace}/{name} has {pods} replicas, which are not one for each of {nodes} nodes");
+            return Err(Trouble::refused(text).hint("`count` of the nodes is 1, or the number of replicas"));
+        }
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let placed = cluster::onto(&chosen, &seen.labels);
+        Ok(ObjectHarm::DeploymentPlace { namespace, name, nodes: chosen, before: seen.affinity, placed, ready: seen.ready })
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are fewer.

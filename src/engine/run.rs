@@ -21,8 +21,6 @@ use super::world::World;
 use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// How long after the planned end of a fault a dead man's switch takes it back.
-pub const DEAD_MAN_MARGIN: Duration = Duration::from_secs(60);
 /// A node takes so long to be stopped and to be started again, at most, for a dead man's switch.
 pub(super) const FAULT_CALLS: Duration = Duration::from_secs(30);
 /// What the world has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
@@ -42,6 +40,8 @@ pub struct Job<'a> {
     pub tuning: &'a Tuning,
     /// The seed of every random choice.
     pub seed: u64,
+    /// How long after the time that a fault may take its dead man's switch takes it back.
+    pub dead_man_margin: Duration,
     /// Called before each fault with how long it may last at most: starts the dead man's switch that lives outside the cluster.
     pub arm: &'a dyn Fn(Duration) -> Result<(), Trouble>,
 }

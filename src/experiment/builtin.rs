@@ -25,6 +25,8 @@ const FILES: &[(&str, &str)] = files![
     "experiments/api-server-down.yaml",
     "experiments/etcd-down.yaml",
     "experiments/dns-down.yaml",
+    "experiments/dns-node-lost.yaml",
+    "experiments/dns-node-lost-spread.yaml",
     "experiments/worker-down.yaml",
     "experiments/control-plane-down.yaml",
     "experiments/worker-down-while-control-plane-down.yaml",

@@ -77,6 +77,7 @@ pub fn plan_on_node(fault: &Fault, target: &NodeTarget, run: &str, step: u32, de
         Fault::Partition { .. }
         | Fault::NodeDrain { .. }
         | Fault::DeploymentScale { .. }
+        | Fault::DeploymentPlace { .. }
         | Fault::PodDelete { .. }
         | Fault::ContainerKill { .. } => return None,
     };

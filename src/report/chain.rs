@@ -75,6 +75,7 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
         "nodeDrain" => ("drain requested", "drained", "node uncordoned"),
         "etcdDataLoss" => ("loss requested", "data away", "data put back"),
         "deploymentScale" => ("scale requested", "scaled", "scaled back"),
+        "deploymentPlace" => ("move requested", "moved", "let go"),
         "podDelete" => ("delete requested", "deleted", "nothing to undo"),
         "containerKill" => ("kill requested", "container gone", "nothing to undo"),
         _ => ("fault requested", "in effect", "fault undone"),

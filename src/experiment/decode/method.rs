@@ -36,6 +36,7 @@ const FAULTS: &[(&str, Decode<Fault>)] = &[
     ("nodeDrain", |cx, node| Some(Fault::NodeDrain { target: only_target(cx, node, "`nodeDrain`")? })),
     ("etcdDataLoss", etcd_data_loss),
     ("deploymentScale", super::objects::deployment_scale),
+    ("deploymentPlace", super::objects::deployment_place),
     ("podDelete", super::objects::pod_delete),
     ("containerKill", super::objects::container_kill),
 ];
@@ -152,6 +153,7 @@ mod tests {
         for (name, _) in FAULTS {
             let what = match *name {
                 "deploymentScale" => "name: web, replicas: 0",
+                "deploymentPlace" => "name: web, on: {role: worker}",
                 "podDelete" | "containerKill" => "labels: {app: web}",
                 name if name.starts_with("component") => "component: etcd, target: {role: control-plane}",
                 _ => "target: {role: control-plane}",

@@ -35,13 +35,28 @@ pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     Some(NodeSelector { count: count?, ..selector })
 }
 
+/// Where pods are to go: by what nodes are, and one or more.
+pub fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
+    let mut fields = Fields::of(cx, node, "a choice of nodes")?;
+    let selector = alike(&mut fields);
+    let count = fields.or("count", Count::default(), count);
+    fields.finish();
+    let selector = something(cx, node, selector?)?;
+    Some(NodeSelector { count: count?, ..selector })
+}
+
 fn common(fields: &mut Fields) -> Option<NodeSelector> {
+    let selector = alike(fields);
+    let most_endpoints_of = fields.optional("mostEndpointsOf", service);
+    Some(NodeSelector { most_endpoints_of: most_endpoints_of?, ..selector? })
+}
+
+/// By what nodes are.
+fn alike(fields: &mut Fields) -> Option<NodeSelector> {
     let name = fields.optional("name", node_name);
     let role = fields.optional("role", role);
     let labels = fields.optional("labels", labels);
-    let most_endpoints_of = fields.optional("mostEndpointsOf", service);
-    let (name, role, labels) = (name?, role?, labels?.unwrap_or_default());
-    Some(NodeSelector { name, role, labels, most_endpoints_of: most_endpoints_of?, ..NodeSelector::default() })
+    Some(NodeSelector { name: name?, role: role?, labels: labels?.unwrap_or_default(), ..NodeSelector::default() })
 }
 
 /// A field that names a part of the control plane. One that is there and names none is not the same as one that is absent.

@@ -17,6 +17,16 @@ pub fn deployment_scale(cx: &Cx, node: &Node) -> Option<Fault> {
     Some(Fault::DeploymentScale { namespace: namespace?, name: name?, replicas: replicas? })
 }
 
+/// `deploymentPlace`.
+pub fn deployment_place(cx: &Cx, node: &Node) -> Option<Fault> {
+    let mut fields = Fields::of(cx, node, "`deploymentPlace`")?;
+    let namespace = fields.optional("namespace", dns_label);
+    let name = fields.required("name", node_name);
+    let on = fields.required("on", node::ground);
+    fields.finish();
+    Some(Fault::DeploymentPlace { namespace: namespace?, name: name?, on: Box::new(on?) })
+}
+
 /// `podDelete`.
 pub fn pod_delete(cx: &Cx, node: &Node) -> Option<Fault> {
     let mut fields = Fields::of(cx, node, "`podDelete`")?;
@@ -45,6 +55,7 @@ fn pods(fields: &mut Fields) -> Option<PodSelector> {
 mod tests {
     use super::super::fields::tests::decoded;
     use super::*;
+    use crate::timeline::NodeRole;
 
     #[test]
     fn a_deployment_is_scaled_to_a_number() {
@@ -54,6 +65,18 @@ mod tests {
         assert_eq!(found, Some(wanted));
         let told = decoded("{replicas: -1}", deployment_scale).1;
         assert!(told.contains("`deploymentScale` needs `name`") && told.contains("expected a whole number"), "{told}");
+    }
+
+    #[test]
+    fn a_deployment_is_moved_to_some_nodes() {
+        let (found, problems) = decoded("{name: web, on: {role: worker, count: 2}}", deployment_place);
+        assert_eq!(problems, "");
+        let Some(Fault::DeploymentPlace { namespace: None, on, .. }) = found else { panic!("{found:?}") };
+        assert_eq!((on.role, on.count), (Some(NodeRole::Worker), Count::Exactly(2)));
+        let wrong = |yaml: &str| decoded(yaml, deployment_place).1;
+        assert!(wrong("{name: web}").contains("`deploymentPlace` needs `on`"));
+        assert!(wrong("{name: web, on: {count: 2}}").contains("would take any node"));
+        assert!(wrong("{name: web, on: {leader: etcd}}").contains("unknown field `leader`"));
     }
 
     #[test]

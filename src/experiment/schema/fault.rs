@@ -92,6 +92,16 @@ pub enum Fault {
         /// How many it is given.
         replicas: u32,
     },
+    /// A Deployment's pods are moved (through the API): all to one node, or to several and each to its own; then they may be where they
+    /// might be before.
+    DeploymentPlace {
+        /// Its namespace. Default: the run's.
+        namespace: Option<String>,
+        /// Its name.
+        name: String,
+        /// To which nodes: chosen by role, name or labels.
+        on: Box<NodeSelector>,
+    },
     /// Pods are deleted (through the API). Nothing takes that back: whoever made them makes others, or nobody does.
     PodDelete {
         /// Which pods.
@@ -158,7 +168,8 @@ impl Fault {
             | Fault::Partition { target, .. }
             | Fault::NodeDrain { target }
             | Fault::EtcdDataLoss { target } => Some(target),
-            Fault::DeploymentScale { .. } | Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
+            Fault::DeploymentScale { .. } | Fault::DeploymentPlace { .. } => None,
+            Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
         }
     }
 
@@ -177,14 +188,15 @@ impl Fault {
             | Fault::Partition { target, .. }
             | Fault::NodeDrain { target }
             | Fault::EtcdDataLoss { target } => Some(target),
-            Fault::DeploymentScale { .. } | Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
+            Fault::DeploymentScale { .. } | Fault::DeploymentPlace { .. } => None,
+            Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
         }
     }
 
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
         match self {
-            Fault::DeploymentScale { namespace, .. } => namespace.as_deref(),
+            Fault::DeploymentScale { namespace, .. } | Fault::DeploymentPlace { namespace, .. } => namespace.as_deref(),
             Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => pods.namespace.as_deref(),
             _ => None,
         }
@@ -203,6 +215,9 @@ impl Fault {
         let space = self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
         if let Fault::DeploymentScale { name, replicas, .. } = self {
             return Some(format!("the Deployment {space}{name}, to {replicas} replicas"));
+        }
+        if let Fault::DeploymentPlace { name, .. } = self {
+            return Some(format!("the pods of the Deployment {space}{name}"));
         }
         let pods = self.pods()?;
         let labels: Vec<String> = pods.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -277,6 +292,7 @@ impl Fault {
             Fault::NodeDrain { .. } => "nodeDrain",
             Fault::EtcdDataLoss { .. } => "etcdDataLoss",
             Fault::DeploymentScale { .. } => "deploymentScale",
+            Fault::DeploymentPlace { .. } => "deploymentPlace",
             Fault::PodDelete { .. } => "podDelete",
             Fault::ContainerKill { .. } => "containerKill",
         }

@@ -3,6 +3,7 @@
 //! Who undoes one needs the API again: the record's keeper says how that is reached. What is changed bears the run's mark as a label, set
 //! and taken away in one step with the change: only what bears it is undone.
 
+mod deployment_place;
 mod deployment_scale;
 mod node_drain;
 mod pod_delete;
@@ -10,12 +11,15 @@ mod pod_delete;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+
+use deployment_place::Move;
 
 use super::error::FaultError;
 use super::record::UndoFormat;
 use super::{Progress, record};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, turned};
 use crate::timeline::FaultPhase;
 
 const LOOK: Duration = Duration::from_millis(200);
@@ -55,6 +59,21 @@ pub enum ObjectHarm {
         /// How many it is given.
         replicas: u32,
     },
+    /// A Deployment's pods were moved to nodes.
+    DeploymentPlace {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The nodes.
+        nodes: Vec<String>,
+        /// The affinity that its pods had before; null: none.
+        before: Value,
+        /// The one that they are given.
+        placed: Value,
+        /// How many of them were ready.
+        ready: u32,
+    },
     /// A pod was deleted.
     PodDelete {
         /// The namespace.
@@ -85,6 +104,7 @@ impl ObjectUndo {
     pub fn kind(&self) -> &'static str {
         match &self.harm {
             ObjectHarm::DeploymentScale { .. } => "deploymentScale",
+            ObjectHarm::DeploymentPlace { .. } => "deploymentPlace",
             ObjectHarm::PodDelete { .. } => "podDelete",
             ObjectHarm::NodeDrain { .. } => "nodeDrain",
         }
@@ -98,7 +118,7 @@ impl ObjectUndo {
     /// What it hits: a node, a pod, a Deployment.
     pub fn target(&self) -> &str {
         match &self.harm {
-            ObjectHarm::DeploymentScale { name, .. } => name,
+            ObjectHarm::DeploymentScale { name, .. } | ObjectHarm::DeploymentPlace { name, .. } => name,
             ObjectHarm::PodDelete { pod, .. } => pod,
             ObjectHarm::NodeDrain { node, .. } => node,
         }
@@ -110,6 +130,9 @@ impl ObjectUndo {
             ObjectHarm::DeploymentScale { namespace, name, before, .. } => {
                 format!("scale the Deployment {namespace}/{name} back to {before}")
             }
+            ObjectHarm::DeploymentPlace { namespace, name, .. } => {
+                format!("let the pods of the Deployment {namespace}/{name} be where they might be before")
+            }
             ObjectHarm::PodDelete { namespace, pod, .. } => format!("nothing: the pod {namespace}/{pod} stays deleted"),
             ObjectHarm::NodeDrain { node, .. } => format!("uncordon node {node}"),
         }
@@ -120,6 +143,10 @@ impl ObjectUndo {
         match &self.harm {
             ObjectHarm::DeploymentScale { namespace, name, before, .. } => {
                 Some(format!("kubectl -n {namespace} scale deployment {name} --replicas {before}"))
+            }
+            ObjectHarm::DeploymentPlace { namespace, name, before, placed, .. } => {
+                let patch = json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
+                Some(format!("kubectl -n {namespace} patch deployment {name} --type merge -p '{patch}'"))
             }
             ObjectHarm::PodDelete { .. } => None,
             ObjectHarm::NodeDrain { node, .. } => Some(format!("kubectl uncordon {node}")),
@@ -146,6 +173,9 @@ pub async fn inject_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut 
     match &undo.harm {
         ObjectHarm::DeploymentScale { namespace, name, replicas, .. } => {
             deployment_scale::inject(&mut stage, namespace, name, *replicas).await
+        }
+        ObjectHarm::DeploymentPlace { namespace, name, nodes, placed, .. } => {
+            Move { namespace, name, nodes }.inject(&mut stage, placed).await
         }
         ObjectHarm::PodDelete { namespace, pod, uid, node } => {
             pod_delete::inject(&mut stage, namespace, pod, uid, node.as_deref()).await
@@ -178,6 +208,9 @@ async fn undo_once(stage: &Stage<'_, '_>, harm: &ObjectHarm) -> Result<String, F
         ObjectHarm::DeploymentScale { namespace, name, before, ready, .. } => {
             deployment_scale::undo(stage, namespace, name, *before, *ready).await
         }
+        ObjectHarm::DeploymentPlace { namespace, name, nodes, before, ready, .. } => {
+            Move { namespace, name, nodes }.undo(stage, before, *ready).await
+        }
         ObjectHarm::PodDelete { .. } => Ok("nothing takes a deletion back: who made the pod makes another, or nobody does".into()),
         ObjectHarm::NodeDrain { node, .. } => node_drain::undo(stage, node).await,
     }
@@ -198,12 +231,20 @@ fn named(namespace: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn every_harm() -> [ObjectHarm; 3] {
+    fn every_harm() -> [ObjectHarm; 4] {
         let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
         [
             ObjectHarm::DeploymentScale { namespace: namespace(), name: name(), before: 2, ready: 2, replicas: 0 },
             ObjectHarm::PodDelete { namespace: namespace(), pod: name(), uid: "u".into(), node: None },
             ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec![namespace()] },
+            ObjectHarm::DeploymentPlace {
+                namespace: namespace(),
+                name: name(),
+                nodes: vec!["w".into()],
+                before: json!({"podAffinity": {}}),
+                placed: json!({"nodeAffinity": {}}),
+                ready: 2,
+            },
         ]
     }
 
@@ -224,5 +265,9 @@ mod tests {
         assert_eq!(texts[0].1.as_deref(), Some("kubectl -n kube-system scale deployment coredns --replicas 2"));
         assert_eq!(texts[1], ("nothing: the pod kube-system/coredns stays deleted".into(), None));
         assert_eq!(texts[2].1.as_deref(), Some("kubectl uncordon w"));
+        let affinity = r#"{"affinity":{"nodeAffinity":null,"podAffinity":{}}}"#;
+        let patch = format!("-p '{{\"spec\":{{\"template\":{{\"spec\":{affinity}}}}}}}'");
+        let told = texts[3].1.as_deref().unwrap();
+        assert_eq!(told, format!("kubectl -n kube-system patch deployment coredns --type merge {patch}"));
     }
 }

@@ -89,7 +89,8 @@ fn choose(mut found: Vec<Pod>, selector: &PodSelector, namespace: &str, seed: &m
         let labels: Vec<String> = selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let there = found.len();
         return Err(Trouble::refused(format!(
-            "{wanted} pods of {namespace} with {} are to be hit, {there} are there",
+            "the fault is to hit {} of {namespace} with {}, and {there} can be hit",
+            crate::fault::counted(wanted, "pod"),
             labels.join(",")
         )));
     }
@@ -140,7 +141,7 @@ mod tests {
     fn too_few_are_refused() {
         for (there, count) in [(1, Count::Exactly(2)), (0, Count::All), (0, Count::Exactly(1))] {
             let refused = chosen(there, count, 1).unwrap_err();
-            assert!(refused.message.ends_with(&format!("pods of ns with app=web are to be hit, {there} are there")), "{refused}");
+            assert!(refused.message.ends_with(&format!(" of ns with app=web, and {there} can be hit")), "{refused}");
         }
     }
 }

@@ -44,7 +44,10 @@ fn probes(check: &Check) {
             let message = format!("the timeout is not shorter than a fault ({}): attempts outlive it", written(hold));
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
-            check.tell(problem.hint("a timeout well below a second shows when errors begin and end"));
+            check.tell(problem.hint(match probe.ask.canary() {
+                Some(_) => "give the canary a shorter `timeout`, or let the fault last several of them",
+                None => "a timeout well below a second shows when errors begin and end",
+            }));
         }
     }
 }
@@ -124,6 +127,13 @@ mod tests {
     fn a_timeout_as_long_as_the_fault_is_odd() {
         let told = changed("timeout: 200ms", "timeout: 20s");
         assert!(told.contains("14:14: warning: the timeout is not shorter than a fault (15s)"), "{told}");
+    }
+
+    #[test]
+    fn a_canary_needs_a_fault_of_several_timeouts() {
+        let told = changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
+        assert!(told.contains("warning: the timeout is not shorter than a fault (15s)"), "{told}");
+        assert!(told.contains("(give the canary a shorter `timeout`") && !told.contains("below a second"), "{told}");
     }
 
     #[test]

@@ -20,6 +20,8 @@ const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
+/// So often it is said what is still waited for.
+const TELL: Duration = Duration::from_secs(10);
 /// Between two looks whether a cluster is still there.
 const GONE_LOOK: Duration = Duration::from_secs(2);
 
@@ -209,17 +211,29 @@ pub(super) async fn end_back_off(docker: &Docker, cluster: &str) -> Vec<String> 
     done
 }
 
-/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it went.
+/// How far the undo of one thing has come.
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// It begins.
+    Begins,
+    /// It still goes on, so long after its begin.
+    GoesOn(Duration),
+    /// It has ended.
+    Ended(Result<(), &'a Trouble>),
+}
+
+/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes.
 pub async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
-    say: &mut dyn FnMut(&Entry, Result<(), &Trouble>),
+    say: &mut dyn FnMut(&Entry, Said<'_>),
 ) -> Vec<NotUndone> {
     let owed: Vec<Entry> = ledger.owed().iter().rev().cloned().collect();
     let mut not_undone = Vec::new();
     for entry in owed {
-        let result = one(ledger, &entry, &tools_of).await;
-        say(&entry, result.as_ref().copied());
+        say(&entry, Said::Begins);
+        let result = patiently(one(ledger, &entry, &tools_of), |long| say(&entry, Said::GoesOn(long))).await;
+        say(&entry, Said::Ended(result.as_ref().copied()));
         if let Err(why) = result {
             not_undone.push(NotUndone { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why });
         }
@@ -227,8 +241,36 @@ pub async fn all(
     not_undone
 }
 
+/// Waits for something, and says now and then that it does.
+async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duration)) -> T {
+    let (began, mut work) = (tokio::time::Instant::now(), std::pin::pin!(work));
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(TELL) => say(began.elapsed()),
+        }
+    }
+}
+
 async fn one(ledger: &mut Ledger, entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Result<(), Trouble> {
     let tools = tools_of(&entry.engine).await?;
     tools.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await?;
     ledger.settle(entry.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_is_said_to_go_on() {
+        let mut said = Vec::new();
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            7
+        };
+        assert_eq!(patiently(slow, |long| said.push(long.as_secs())).await, 7);
+        assert_eq!(said, [10, 20]);
+    }
 }

@@ -67,6 +67,13 @@ pub struct Start {
     pub observe: Option<String>,
 }
 
+impl Start {
+    /// Of a prober that asks nothing but its control probe.
+    pub fn of_control(control: ProbeHeader, heartbeat_timeout_ms: u64) -> Self {
+        Self { probes: Vec::new(), control: Some(control), heartbeat_timeout_ms, pod_uid: None, source: None, observe: None }
+    }
+}
+
 /// What the agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

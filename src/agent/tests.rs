@@ -260,15 +260,7 @@ fn say(stream: &mut StdStream, message: &ToAgent) {
 }
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
-    let control = Some(header("control", "worker", None));
-    ToAgent::Start(Box::new(protocol::Start {
-        probes: Vec::new(),
-        control,
-        heartbeat_timeout_ms,
-        pod_uid: None,
-        source: None,
-        observe: None,
-    }))
+    ToAgent::Start(Box::new(protocol::Start::of_control(header("control", "worker", None), heartbeat_timeout_ms)))
 }
 
 #[test]

@@ -3,21 +3,24 @@
 use std::collections::BTreeSet;
 
 use super::findings::ObjectsFinding;
-use crate::timeline::{Event, ObjectName, Record};
+use crate::timeline::{Event, ObjectName, Record, UnreadKind};
 
-/// What became of the objects; `None`: no inventory was taken.
+/// What became of the objects; `None`: no inventory was taken. Of a kind that could not be listed nothing is missing: nobody knows.
 pub fn objects(records: &[Record]) -> Option<ObjectsFinding> {
     let (was, unread) = inventory(records, true)?;
     let now = inventory(records, false);
-    let missing = now.map(|(now, _)| {
+    let missing = now.map(|(now, unread)| {
         let uids: BTreeSet<&str> = now.iter().map(|object| object.uid.as_str()).collect();
-        was.iter().filter(|object| !uids.contains(object.uid.as_str())).map(ToString::to_string).collect()
+        let read = |object: &&ObjectName| !unread.iter().any(|unread| unread.kind == object.kind);
+        let gone = was.iter().filter(read).filter(|object| !uids.contains(object.uid.as_str()));
+        gone.map(ToString::to_string).collect()
     });
-    let unread = unread.iter().chain(now.into_iter().flat_map(|(_, unread)| unread)).cloned().collect::<BTreeSet<_>>();
-    Some(ObjectsFinding { before: was.len() as u32, missing, unread: unread.into_iter().collect() })
+    let unread: BTreeSet<_> = unread.iter().chain(now.into_iter().flat_map(|(_, unread)| unread)).collect();
+    let unread = unread.into_iter().map(|unread| format!("{}: {}", unread.kind, unread.why)).collect();
+    Some(ObjectsFinding { before: was.len() as u32, missing, unread })
 }
 
-fn inventory(records: &[Record], wanted: bool) -> Option<(&[ObjectName], &[String])> {
+fn inventory(records: &[Record], wanted: bool) -> Option<(&[ObjectName], &[UnreadKind])> {
     records.iter().rev().find_map(|record| match &record.event {
         Event::Objects { before, objects, unread } if *before == wanted => Some((objects.as_slice(), unread.as_slice())),
         _ => None,

@@ -120,6 +120,9 @@ pub struct Run {
     /// Delete the kind cluster at the end, if this command made it
     #[arg(long)]
     pub delete_cluster: bool,
+    /// How long after the time that a fault may take its dead man's switch takes it back, when this program is gone
+    #[arg(long, value_name = "DURATION", value_parser = setting, default_value = "60s")]
+    pub dead_man_margin: Duration,
     /// A Linux build of this program for the nodes, where this machine is of another kind
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,

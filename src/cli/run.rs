@@ -47,6 +47,7 @@ fn site<'a>(args: &'a Run, env: &'a Env) -> Result<Site<'a>, Trouble> {
         node_image: args.node_image.as_deref(),
         allow_context: args.access.allow_context.as_deref(),
         only_look: args.dry_run,
+        dead_man_margin: args.dead_man_margin,
     })
 }
 

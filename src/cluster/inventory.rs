@@ -1,36 +1,58 @@
 //! Every object that the cluster holds, by uid: what was there can be compared with what is.
 
+use std::future::Future;
+use std::time::Duration;
+
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::discovery::{Discovery, verbs};
+use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use crate::timeline::ObjectName;
+use crate::timeline::{ObjectName, UnreadKind};
 
 /// Kinds whose objects come and go by themselves.
 const FLEETING: [&str; 4] = ["Event", "Lease", "PodMetrics", "NodeMetrics"];
 const PAGE: u32 = 500;
+/// How long what may pass is asked for again, in all: an API server whose store has just come back answers some kinds late.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Cluster {
     /// All objects of all kinds that can be listed, but for those that come and go by themselves, and the kinds that could not be listed,
-    /// with the reason. Of each object only its metadata is asked for.
-    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), ClusterError> {
-        let discovery = self.call("ask for all kinds", Discovery::new(self.client()).run()).await?;
-        let (mut objects, mut unread) = (Vec::new(), Vec::new());
-        for (resource, capabilities) in discovery.groups().flat_map(|group| group.recommended_resources()) {
-            if !capabilities.supports_operation(verbs::LIST) || FLEETING.contains(&resource.kind.as_str()) {
-                continue;
+    /// with the reason. Of each object only its metadata is asked for. What may be over in a moment is asked for again, for 60 s in all.
+    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {
+        let until = Instant::now() + PATIENCE;
+        let mut kinds = patiently(until, || self.kinds()).await?;
+        let mut objects = Vec::new();
+        loop {
+            let mut unread = Vec::new();
+            for resource in kinds {
+                match self.of_kind(&resource).await {
+                    Ok(found) => objects.extend(found),
+                    Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 405, .. }) => {}
+                    Err(error) => unread.push((resource, error)),
+                }
             }
-            match self.of_kind(&resource).await {
-                Ok(found) => objects.extend(found),
-                Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 405, .. }) => {}
-                Err(error) => unread.push(error.to_string()),
+            if Instant::now() > until || !unread.iter().any(|(_, error)| error.may_pass()) {
+                objects.sort_by(|a: &ObjectName, b| (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name)));
+                return Ok((objects, unread.into_iter().map(given_up).collect()));
             }
+            sleep(RETRY).await;
+            kinds = unread.into_iter().map(|(resource, _)| resource).collect();
         }
-        objects.sort_by(|a: &ObjectName, b| (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name)));
-        Ok((objects, unread))
+    }
+
+    /// The kinds whose objects can be listed and stay.
+    async fn kinds(&self) -> Result<Vec<ApiResource>, ClusterError> {
+        let discovery = self.call("ask for all kinds", Discovery::new(self.client()).run()).await?;
+        let all = discovery.groups().flat_map(|group| group.recommended_resources());
+        let kept = all.filter(|(resource, capabilities)| {
+            capabilities.supports_operation(verbs::LIST) && !FLEETING.contains(&resource.kind.as_str())
+        });
+        Ok(kept.map(|(resource, _)| resource).collect())
     }
 
     async fn of_kind(&self, resource: &ApiResource) -> Result<Vec<ObjectName>, ClusterError> {
@@ -47,9 +69,96 @@ impl Cluster {
     }
 }
 
+/// Asks until it is answered, or refused for good, or for too long.
+async fn patiently<T, F: Future<Output = Result<T, ClusterError>>>(until: Instant, ask: impl Fn() -> F) -> Result<T, ClusterError> {
+    loop {
+        match ask().await {
+            Err(error) if error.may_pass() && Instant::now() < until => sleep(RETRY).await,
+            answer => return answer,
+        }
+    }
+}
+
+fn given_up((resource, error): (ApiResource, ClusterError)) -> UnreadKind {
+    UnreadKind { kind: kind_of(&resource), why: error.to_string() }
+}
+
+fn kind_of(resource: &ApiResource) -> String {
+    let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
+    format!("{}{group}", resource.kind)
+}
+
 /// What has no uid is no object that is kept anywhere.
 fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Option<ObjectName> {
-    let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
-    let kind = format!("{}{group}", resource.kind);
-    Some(ObjectName { kind, namespace: object.namespace(), name: object.name_any(), uid: object.uid()? })
+    Some(ObjectName { kind: kind_of(resource), namespace: object.namespace(), name: object.name_any(), uid: object.uid()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A server of two kinds, of which one is refused with `code` for so many times.
+    fn cluster(code: u16, times: u32) -> Cluster {
+        let left = Arc::new(Mutex::new(times));
+        Cluster::of_service(move |request: http::Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let refused = path == "/api/v1/secrets" && {
+                let mut left = left.lock().unwrap();
+                *left = left.saturating_sub(1);
+                *left > 0
+            };
+            async move {
+                let (code, body) = if refused { (code, refusal(code)) } else { (200, answer(&path)) };
+                Ok(http::Response::builder().status(code).body(Body::from(body.to_string().into_bytes()))?)
+            }
+        })
+    }
+
+    fn refusal(code: u16) -> Value {
+        json!({"kind": "Status", "status": "Failure", "message": "not now", "reason": "", "code": code})
+    }
+
+    fn answer(path: &str) -> Value {
+        let kind = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list", "get"]});
+        match path {
+            "/apis" => json!({"kind": "APIGroupList", "groups": []}),
+            "/api" => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+            "/api/v1" => json!({"kind": "APIResourceList", "groupVersion": "v1",
+                "resources": [kind("secrets", "Secret"), kind("pods", "Pod"), kind("events", "Event")]}),
+            kinds => {
+                let (name, uid) = (kinds.rsplit('/').next().unwrap_or_default(), kinds);
+                json!({"metadata": {}, "items": [{"metadata": {"name": name, "namespace": "n", "uid": uid}}]})
+            }
+        }
+    }
+
+    async fn taken(code: u16, times: u32) -> (BTreeMap<String, String>, Vec<UnreadKind>) {
+        let (objects, unread) = cluster(code, times).inventory().await.unwrap();
+        (objects.into_iter().map(|object| (object.kind, object.name)).collect(), unread)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_refused_at_first_is_asked_for_again() {
+        let (objects, unread) = taken(503, 20).await;
+        assert_eq!(objects, [("Pod", "pods"), ("Secret", "secrets")].map(|(kind, name)| (kind.into(), name.into())).into());
+        assert_eq!(unread, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_refused_for_good_or_for_too_long_is_named() {
+        for (code, within) in [(503, 60..63), (400, 0..1)] {
+            let began = Instant::now();
+            let (objects, unread) = taken(code, u32::MAX).await;
+            assert!(within.contains(&began.elapsed().as_secs()), "{code}: {:?}", began.elapsed());
+            assert_eq!(objects.into_keys().collect::<Vec<_>>(), ["Pod"]);
+            let why = format!("list the secrets: not now (status {code})");
+            assert_eq!(unread, [UnreadKind { kind: "Secret".into(), why }]);
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
 use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
 use crate::fault;
-use crate::timeline::{FaultPhase, ObjectName, Record};
+use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// An embedded cluster.
 pub struct EmbeddedWorld<'a> {
@@ -255,7 +255,7 @@ impl World for EmbeddedWorld<'_> {
         planned.ok_or_else(|| Trouble::refused(format!("the embedded cluster has no {}", fault.kind())))
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.tenant.inventory().await
     }
 

@@ -16,7 +16,7 @@ use crate::agent::AgentMessage;
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
-use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record};
+use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record, UnreadKind};
 
 /// What a call of the world does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -226,7 +226,7 @@ impl World for FakeWorld {
         Ok((0..count).map(pod).collect())
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.call("inventory").await?;
         let (kind, namespace, name, uid) = ("Service".into(), None, "web".into(), "u".into());
         Ok((vec![ObjectName { kind, namespace, name, uid }], Vec::new()))

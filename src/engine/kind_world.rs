@@ -24,7 +24,7 @@ use crate::docker::{Container, Docker};
 use crate::experiment::{Direction, Fault, Side};
 use crate::fault::{self, Cut, NodeTarget};
 use crate::probe::ProbeSpec;
-use crate::timeline::{NodeRole, ObjectName, Record};
+use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
 
 /// A kind cluster.
 pub struct KindWorld<'a> {
@@ -243,7 +243,7 @@ impl World for KindWorld<'_> {
         kills.collect()
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.tenant.inventory().await
     }
 

@@ -16,7 +16,7 @@ use super::live::Live;
 use super::plan::{self, Scene};
 use super::recorder::Recorder;
 use super::rollback;
-use super::run::{DEAD_MAN_MARGIN, FAULT_CALLS, Job, faults, probed_services, stage};
+use super::run::{FAULT_CALLS, Job, faults, probed_services, stage};
 use super::seed::Seed;
 use super::target::{self, Known, Node};
 use super::trouble::{Trouble, TroubleKind};
@@ -79,7 +79,7 @@ impl<'a, W: World> Method<'a, W> {
         let mut seed = self.seed.borrow().clone();
         plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?;
         for (step, fault, hold) in faults(self.job.experiment).filter(|(_, fault, _)| fault.target().is_none()) {
-            let planned = self.world.plan_object_fault(fault, step, dead_man(hold), &mut seed).await?;
+            let planned = self.world.plan_object_fault(fault, step, self.dead_man(hold), &mut seed).await?;
             self.rehearsed.borrow_mut().insert(step, planned);
         }
         Ok(())
@@ -132,14 +132,19 @@ impl<'a, W: World> Method<'a, W> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
             self.healed().await?;
-            let planned = self.plan((step, name), fault, dead_man(hold)).await?;
+            let planned = self.plan((step, name), fault, self.dead_man(hold)).await?;
             let owe = |(harm, obligation)| self.owe(name, harm, obligation);
             let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
-            (self.job.arm)(dead_man(hold))?;
+            (self.job.arm)(self.dead_man(hold))?;
             debts
         };
         // Whatever is refused after the first fault is no longer refused before any harm.
         begun.await.map_err(|trouble| if nothing_harmed { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })
+    }
+
+    /// When a fault that is to last so long is undone by nobody, its dead man's switch does it.
+    fn dead_man(&self, hold: Duration) -> Duration {
+        hold + FAULT_CALLS + self.job.dead_man_margin
     }
 
     fn is_unharmed(&self) -> bool {
@@ -291,11 +296,6 @@ impl<'a, W: World> Method<'a, W> {
         };
         probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// When a fault that is to last so long is undone by nobody, its dead man's switch does it.
-fn dead_man(hold: Duration) -> Duration {
-    hold + FAULT_CALLS + DEAD_MAN_MARGIN
 }
 
 fn endpoints_missing(service: &str, before: &Live, now: &Live) -> Option<String> {

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::abort::Abort;
 use super::embedded_ground::{self, EmbeddedNodes};
@@ -35,6 +36,8 @@ pub struct Site<'a> {
     pub allow_context: Option<&'a str>,
     /// Whether nothing may be changed, not even in the state directory.
     pub only_look: bool,
+    /// How long after the time that a fault may take its dead man's switch takes it back.
+    pub dead_man_margin: Duration,
 }
 
 impl Site<'_> {

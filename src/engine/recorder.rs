@@ -30,7 +30,7 @@ pub enum Sight {
         /// Its class.
         class: String,
     },
-    /// A probe has not failed for a second.
+    /// A probe has not failed for three seconds.
     Answering {
         /// The probe.
         probe: String,
@@ -38,6 +38,10 @@ pub enum Sight {
         sent: Moment,
     },
 }
+
+/// After so long without a failure a probe is said to be answered again: one that fails now and then, as where one of three back ends is
+/// dead, would be told of at every attempt.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// The way to the recorder.
 #[derive(Clone)]
@@ -236,7 +240,7 @@ impl Mood {
             return first.then(|| Sight::Failing { probe, sent, class: outcome.label() });
         }
         let last = self.last_failure?;
-        let over = self.failing && sent.since(last) >= Duration::from_secs(1);
+        let over = self.failing && sent.since(last) >= QUIET;
         self.failing &= !over;
         over.then_some(Sight::Answering { probe, sent: last })
     }

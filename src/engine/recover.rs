@@ -20,6 +20,8 @@ const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
+/// Between two looks whether a cluster is still there.
+const GONE_LOOK: Duration = Duration::from_secs(2);
 
 /// The tools that undoing needs. What is absent is only missed when it is needed.
 pub struct Tools {
@@ -96,6 +98,19 @@ impl Tools {
             return Ok(());
         }
         let cluster = self.connected(access).await?;
+        tokio::select! {
+            removed = self.remove(&cluster, (name, run), access, progress) => removed,
+            () = self.until_gone(access) => Ok(()),
+        }
+    }
+
+    async fn remove(
+        &self,
+        cluster: &Cluster,
+        (name, run): (&str, &str),
+        access: &Access,
+        progress: Progress<'_>,
+    ) -> Result<(), Trouble> {
         let removal = || cluster.remove_namespace(name, run, NAMESPACE_REMOVAL);
         let removed = match tokio::time::timeout(BACK_OFF_AFTER, removal()).await {
             Ok(removed) => removed,
@@ -104,9 +119,13 @@ impl Tools {
                 removal().await
             }
         };
-        match removed {
-            Err(error) if error.is_unreachable() && self.cluster_is_gone(access).await => Ok(()),
-            other => other.map_err(Trouble::failed_by),
+        removed.map_err(Trouble::failed_by)
+    }
+
+    /// Somebody deletes the cluster while its API server is asked: nobody need wait for an answer.
+    async fn until_gone(&self, access: &Access) {
+        while !self.cluster_is_gone(access).await {
+            tokio::time::sleep(GONE_LOOK).await;
         }
     }
 

@@ -11,7 +11,8 @@ use super::kind_ground::{self, KindNodes};
 use super::provision::{Ground, Nodes, Say};
 use super::recover::end_back_off;
 use super::trouble::Trouble;
-use crate::timeline::{NodeRole, Ready};
+use crate::timeline::leader::LEADER_LEASES;
+use crate::timeline::{Component, NodeRole, Ready};
 
 /// How long a cluster may take to be whole again. A kubelet that has failed to start a pod several times waits up to 5 minutes.
 const LIMIT: Duration = Duration::from_secs(360);
@@ -21,10 +22,10 @@ const LOOK: Duration = Duration::from_secs(10);
 const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Where the cluster's own pods and leases are.
+/// Where the cluster's own pods are.
 const SYSTEM: &str = "kube-system";
 /// Those who renew a lease there while they work.
-const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
+const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 
 /// Waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing after six minutes, when
 /// something is owed, or by a signal.
@@ -98,7 +99,7 @@ async fn seen(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Result
         .filter(|fact| fact.role != NodeRole::ExternalLoadBalancer && !known.iter().any(|node| node.name == fact.name));
     missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no node any more", fact.name))));
     missing.extend(ground.cluster.readiness(SYSTEM).await.map_err(Trouble::failed_by)?.waiting);
-    let leases = ground.cluster.lease_versions(SYSTEM).await.map_err(Trouble::failed_by)?;
+    let leases = ground.cluster.lease_versions(LEADER_LEASES).await.map_err(Trouble::failed_by)?;
     missing.extend(pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")));
     Ok(missing)
 }
@@ -117,7 +118,7 @@ impl Pulses {
             let first = self.first.entry(name.clone()).or_insert_with(|| version.clone());
             *self.alive.entry(name).or_default() |= *first != version;
         }
-        LEADERS.into_iter().filter(|name| self.alive.get(*name) == Some(&false)).collect()
+        LEADERS.into_iter().map(Component::name).filter(|name| self.alive.get(*name) == Some(&false)).collect()
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
     fn who_renews_its_lease_is_alive_and_stays_so() {
         let mut pulses = Pulses::default();
         let first = [("kube-scheduler", "7"), ("kube-controller-manager", "3"), ("apiserver-x", "1")];
-        assert_eq!(pulses.silent(versions(&first)), LEADERS);
+        assert_eq!(pulses.silent(versions(&first)), LEADERS.map(Component::name));
         assert_eq!(
             pulses.silent(versions(&[("kube-scheduler", "8"), ("kube-controller-manager", "3")])),
             ["kube-controller-manager"]

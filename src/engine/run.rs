@@ -21,12 +21,10 @@ use super::world::World;
 use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// How long after the planned end of a fault a dead man's switch takes it back.
-pub const DEAD_MAN_MARGIN: Duration = Duration::from_secs(60);
 /// A node takes so long to be stopped and to be started again, at most, for a dead man's switch.
 pub(super) const FAULT_CALLS: Duration = Duration::from_secs(30);
-/// How long the watches may take to deliver their first lists.
-const FIRST_LISTS: Duration = Duration::from_secs(30);
+/// What the world has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
+const TAKEN_IN: Duration = Duration::from_secs(5);
 /// So often it is said what is still waited for.
 const TELL: Duration = Duration::from_secs(10);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
@@ -42,6 +40,8 @@ pub struct Job<'a> {
     pub tuning: &'a Tuning,
     /// The seed of every random choice.
     pub seed: u64,
+    /// How long after the time that a fault may take its dead man's switch takes it back.
+    pub dead_man_margin: Duration,
     /// Called before each fault with how long it may last at most: starts the dead man's switch that lives outside the cluster.
     pub arm: &'a dyn Fn(Duration) -> Result<(), Trouble>,
 }
@@ -179,7 +179,7 @@ async fn watch(world: &mut impl World, recorder: &Recorder) -> Result<(), Troubl
     stage(recorder, "watch");
     world.watch(recorder.records()).await?;
     let first = recorder.until(|live| (!live.nodes.is_empty()).then_some(()));
-    tokio::time::timeout(FIRST_LISTS, first).await.map_err(|_| Trouble::failed("the API server did not list the nodes in time"))
+    tokio::time::timeout(TAKEN_IN, first).await.map_err(|_| Trouble::failed("the API server listed no node"))
 }
 
 /// What can be refused before anything is made: targets that match nothing, more harm than allowed.

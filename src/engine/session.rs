@@ -158,7 +158,8 @@ impl<'o> Once<'o> {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
         let debtor = Debtor { run: &self.id, engine };
-        let job = Job { debtor, experiment, tuning: &ground.facts.tuning, seed: self.seed, arm };
+        let (tuning, seed, dead_man_margin) = (&ground.facts.tuning, self.seed, self.session.site.dead_man_margin);
+        let job = Job { debtor, experiment, tuning, seed, dead_man_margin, arm };
         let beating = AbortOnDropHandle::new(tokio::spawn(watchdog::beat(ground.state.clone())));
         let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort).await;
         drop((world, recorder, beating));

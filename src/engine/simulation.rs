@@ -50,6 +50,7 @@ pub fn experiment() -> Experiment {
     }
 }
 
+const MARGIN: Duration = Duration::from_secs(60);
 const DEBTOR: Debtor<'static> = Debtor { run: "r", engine: "unix:///engine.sock" };
 
 fn header() -> Header {
@@ -101,7 +102,7 @@ async fn simulate_method(experiment: Experiment, mut world: FakeWorld, interrupt
         });
     }
     let tuning = Tuning::default();
-    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed, arm: &|_| Ok(()) };
+    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed, dead_man_margin: MARGIN, arm: &|_| Ok(()) };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
     drop(recorder);
     recording.finish().await;
@@ -336,7 +337,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
     let (experiment, tuning, mut world) = (experiment(), Tuning::default(), FakeWorld::new(None));
-    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed: 1, arm: &|_| Ok(()) };
+    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed: 1, dead_man_margin: MARGIN, arm: &|_| Ok(()) };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &Abort::by_hand().1).await;
     drop(recorder);
     recording.finish().await;

@@ -18,7 +18,7 @@ use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Workload};
 use crate::experiment::{Ask, Experiment, Numbered};
 use crate::probe::{ProbeSpec, control};
-use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record};
+use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record, UnreadKind};
 use crate::watch::{self, Watches};
 
 /// API servers that are watched at once: with three, any two may be lost.
@@ -138,7 +138,7 @@ impl Tenant<'_> {
     }
 
     /// Every object that the cluster holds now.
-    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble> {
+    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.cluster.inventory().await.map_err(Trouble::failed_by)
     }
 

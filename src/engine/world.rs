@@ -11,7 +11,7 @@ use super::target::Node;
 use super::trouble::Trouble;
 use crate::agent::AgentMessage;
 use crate::experiment::Fault;
-use crate::timeline::{FaultPhase, ObjectName, Record};
+use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
 pub type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
@@ -32,7 +32,7 @@ pub struct Readiness {
 pub trait World {
     /// The nodes as they are now.
     async fn nodes(&self) -> Result<Vec<Node>, Trouble>;
-    /// Begins to follow the cluster.
+    /// Begins to follow the cluster. When it returns, the first lists have been sent.
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble>;
     /// What removes the workload again; asked for before it is made.
     fn workload_obligation(&self) -> Option<Obligation>;
@@ -66,7 +66,7 @@ pub trait World {
         seed: &mut Seed,
     ) -> Result<Vec<Obligation>, Trouble>;
     /// Every object that the cluster holds now, and the kinds that could not be listed.
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<String>), Trouble>;
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble>;
     /// Makes a fault; ends when it is confirmed.
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
     /// Takes an obligation back; ends when that is verified. Idempotent.

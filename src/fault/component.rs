@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::back_off::end_back_off;
 use super::error::FaultError;
 use super::scene::Scene;
 use crate::timeline::Component;
@@ -12,8 +13,10 @@ use crate::timeline::Component;
 const LOOK: Duration = Duration::from_millis(100);
 /// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
 const END: Duration = Duration::from_secs(45);
-/// The kubelet waits up to 5 min before it starts again what ended again and again.
+/// The kubelet waits before it starts a container again: 10 s, and twice as long each time up to 5 min.
 const START: Duration = Duration::from_secs(330);
+/// What is not back after so long is not being started: its kubelet waits.
+const STARTED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 12 });
 /// The kernel keeps so much of a program's name.
 const COMM: usize = 15;
 
@@ -141,9 +144,10 @@ impl<'m> Part<'m> {
         Ok(())
     }
 
-    /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so.
+    /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A kubelet that lets it wait is restarted,
+    /// once: to an undo that takes the longer the more often there was a fault nobody could give a time.
     pub async fn until_well(self, scene: &Scene<'_, '_>, leaves: fn(&Seen) -> bool) -> Result<String, FaultError> {
-        let (began, mut before) = (Instant::now(), None);
+        let (began, mut before, mut asked, mut restarted) = (Instant::now(), None, false, false);
         loop {
             // Two looks: what crashes at its start runs for a moment.
             let seen = self.look(scene).await?;
@@ -151,7 +155,12 @@ impl<'m> Part<'m> {
             let settled = leaves(&seen) || began.elapsed() > END;
             if seen.runs() && settled && before.as_ref() == Some(&seen) {
                 scene.run(&["rm", "-f", &self.witness()]).await?;
-                return Ok(format!("{} runs as process {}", self.name(), seen.now[0].id.split(' ').next().unwrap_or_default()));
+                return Ok(self.well(&seen, restarted));
+            }
+            if seen.gone() && !asked && began.elapsed() > STARTED_WITHIN {
+                // A help, no duty: where that can't be done it is waited on.
+                asked = true;
+                restarted = end_back_off(scene.docker, scene.container()).await.is_ok_and(|waiting| !waiting.is_empty());
             }
             if began.elapsed() > START {
                 let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }.replace("{}", self.name());
@@ -160,6 +169,13 @@ impl<'m> Part<'m> {
             before = Some(seen);
             sleep(LOOK).await;
         }
+    }
+
+    fn well(self, seen: &Seen, restarted: bool) -> String {
+        let id = seen.now[0].id.split(' ').next().unwrap_or_default();
+        let after = STARTED_WITHIN.as_secs();
+        let how = if restarted { format!("; its kubelet let it wait, and was restarted after {after}s") } else { String::new() };
+        format!("{} runs as process {id}{how}", self.name())
     }
 }
 
@@ -188,6 +204,10 @@ mod tests {
                 match () {
                     () if text.contains("exec systemd-run") => drop(inside.insert("armed".into(), String::new())),
                     () if text.contains("echo end") => return (0, looked(inside)),
+                    () if text.contains("try-restart") => {
+                        inside.insert("process".into(), "11 110 S".into());
+                        return (0, "kube-scheduler".into());
+                    }
                     () if text.contains("exit 75") && !armed => return (75, String::new()),
                     () if text.contains("found >/run/outage-r-0.met; mkdir") => {
                         inside.insert("met".into(), process.unwrap_or_default());
@@ -276,6 +296,17 @@ mod tests {
             engine.worker(|c| c.inside.insert("process".into(), "12 120 S".into()));
         });
         assert_eq!(result.unwrap()[1].1, "kube-scheduler runs as process 12");
+    }
+
+    #[tokio::test]
+    async fn a_kubelet_that_lets_a_part_wait_is_restarted_and_that_is_told() {
+        let engine = node();
+        let [_, kill, _] = plans();
+        engine.worker(|c| drop(c.inside.remove("process")));
+        let began = Instant::now();
+        let told = said(&engine, &kill, true).await.unwrap();
+        assert!(began.elapsed() >= STARTED_WITHIN, "what comes back by itself is left alone");
+        assert_eq!(told[1].1, "kube-scheduler runs as process 11; its kubelet let it wait, and was restarted after 1s");
     }
 
     #[tokio::test]

@@ -165,6 +165,16 @@ impl std::fmt::Display for ObjectName {
     }
 }
 
+/// A kind whose objects could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadKind {
+    /// The kind: `Deployment.apps`.
+    pub kind: String,
+    /// The reason.
+    pub why: String,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -358,8 +368,8 @@ pub enum Event {
         before: bool,
         /// All of them.
         objects: Vec<ObjectName>,
-        /// Kinds that could not be listed, with the reason.
-        unread: Vec<String>,
+        /// Kinds that could not be listed.
+        unread: Vec<UnreadKind>,
     },
     /// An event of Kubernetes.
     KubeEvent {

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::analysis::analyse;
     use crate::analysis::testing::Run;
-    use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready};
+    use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready, UnreadKind};
     use Outcome::{Fail, Inconclusive, Pass};
 
     fn labels() -> BTreeMap<String, String> {
@@ -193,12 +193,12 @@ mod tests {
         let taken = |before, uids: &[&str], unread: &[&str]| {
             let object =
                 |uid: &&str| ObjectName { kind: "Secret".into(), namespace: None, name: (*uid).into(), uid: (*uid).into() };
-            let unread = unread.iter().map(|kind| (*kind).to_owned()).collect();
+            let unread = unread.iter().map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() }).collect();
             Event::Objects { before, objects: uids.iter().map(object).collect(), unread }
         };
         let run = |after: &[&str], unread: &[&str]| {
-            let run = Run::new().event(-1000, taken(true, &["a", "b"], unread)).kill(15_000);
-            objects_kept(&found(run.event(20_000, taken(false, after, &[]))))
+            let run = Run::new().event(-1000, taken(true, &["a", "b"], &[])).kill(15_000);
+            objects_kept(&found(run.event(20_000, taken(false, after, unread))))
         };
         assert_eq!(run(&["a", "b", "c"], &[]).outcome, Pass);
         let lost = run(&["b"], &[]);
@@ -206,7 +206,11 @@ mod tests {
             (lost.outcome, lost.measured.as_deref(), lost.why.as_deref()),
             (Fail, Some("1 of 2"), Some("missing: Secret a"))
         );
-        assert_eq!(run(&["a", "b"], &["things.x.io: status 503"]).outcome, Inconclusive);
+        let unread = run(&["a", "b"], &["Thing.x.io"]);
+        assert_eq!(unread.outcome, Inconclusive);
+        assert_eq!(unread.why.as_deref(), Some("not all kinds could be listed: Thing.x.io: status 503"));
+        assert_eq!(run(&["b"], &["Secret"]).outcome, Inconclusive, "nobody knows whether a is there");
+        assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");
         assert_eq!(objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000))).outcome, Inconclusive);
         assert_eq!(objects_kept(&found(Run::new().kill(15_000))).outcome, Inconclusive);
     }

@@ -12,17 +12,20 @@ pub(super) trait Watched: Send + Sync + 'static {
     /// The object.
     type Object: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
     /// What is kept of it.
-    type Row: Clone + PartialEq + Send + Sync + 'static;
+    type Row: Row;
 
     /// An object's rows, each with a key that is its own over all objects of the watch. A key in two objects is one row (an
     /// endpoint may be in two slices).
     fn rows(object: &Self::Object) -> Vec<(String, Self::Row)>;
+}
 
-    /// The record of a row; `None` when this change is none that a timeline keeps.
-    fn event(row: &Self::Row, change: Change) -> Option<Event>;
+/// What a timeline keeps of an object.
+pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
+    /// Its record; `None` when this change is none that a timeline keeps.
+    fn event(&self, change: Change) -> Option<Event>;
 
     /// Which row counts when two objects have the key: the greater.
-    fn rank(_row: &Self::Row) -> u8 {
+    fn rank(&self) -> u8 {
         0
     }
 }
@@ -121,9 +124,9 @@ impl<W: Watched> Book<W> {
 
     fn said(&self, key: &str, before: Option<W::Row>, change: Change) -> Option<Event> {
         match (before, self.current(key)) {
-            (Some(gone), None) => W::event(&gone, Change::Deleted),
+            (Some(gone), None) => gone.event(Change::Deleted),
             (before, Some(now)) if before.as_ref() != Some(&now) => {
-                W::event(&now, if change == Change::Baseline { change } else { Change::Changed })
+                now.event(if change == Change::Baseline { change } else { Change::Changed })
             }
             _ => None,
         }
@@ -131,7 +134,7 @@ impl<W: Watched> Book<W> {
 
     fn current(&self, key: &str) -> Option<W::Row> {
         let holders = self.rows.get(key)?;
-        holders.iter().max_by_key(|(_, row)| W::rank(row)).map(|(_, row)| row.clone())
+        holders.iter().max_by_key(|(_, row)| row.rank()).map(|(_, row)| row.clone())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::book::{self, Watched};
 use crate::cluster::objects;
 use crate::timeline::{Change, Event};
 
@@ -33,9 +33,11 @@ impl Watched for Deployments {
         };
         vec![(row.deployment.clone(), row)]
     }
+}
 
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        let Row { deployment, generation, observed, wanted, replicas } = row.clone();
+impl book::Row for Row {
+    fn event(&self, change: Change) -> Option<Event> {
+        let Row { deployment, generation, observed, wanted, replicas } = self.clone();
         Some(Event::Deployment { deployment, change, generation, observed, wanted, replicas })
     }
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::book::{self, Watched};
 use crate::cluster::slice_endpoints;
 use crate::timeline::{Change, Endpoint, Event};
 
@@ -28,13 +28,15 @@ impl Row {
         let key = format!("{service}/{}", endpoint.pod.as_deref().unwrap_or(&endpoint.address));
         (key, Self { service: service.to_owned(), endpoint })
     }
+}
 
-    pub(super) fn event(&self, change: Change) -> Event {
-        Event::Endpoint { service: self.service.clone(), change, endpoint: self.endpoint.clone() }
+impl book::Row for Row {
+    fn event(&self, change: Change) -> Option<Event> {
+        Some(Event::Endpoint { service: self.service.clone(), change, endpoint: self.endpoint.clone() })
     }
 
     /// One that is ready counts before one that is not.
-    pub(super) fn rank(&self) -> u8 {
+    fn rank(&self) -> u8 {
         u8::from(self.endpoint.ready)
     }
 }
@@ -47,14 +49,6 @@ impl Watched for Slices {
         let Some(service) = object.labels().get(SERVICE) else { return Vec::new() };
         slice_endpoints(object).map(|endpoint| Row::of(service, endpoint)).collect()
     }
-
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        Some(row.event(change))
-    }
-
-    fn rank(row: &Row) -> u8 {
-        row.rank()
-    }
 }
 
 impl Watched for Elsewhere {
@@ -65,14 +59,6 @@ impl Watched for Elsewhere {
         let Some(service) = object.labels().get(SERVICE) else { return Vec::new() };
         let service = format!("{}/{service}", object.namespace().unwrap_or_default());
         slice_endpoints(object).map(|endpoint| Row::of(&service, endpoint)).collect()
-    }
-
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        Some(row.event(change))
-    }
-
-    fn rank(row: &Row) -> u8 {
-        row.rank()
     }
 }
 

@@ -6,7 +6,6 @@ use kube::ResourceExt;
 use super::book::Watched;
 use super::endpoint_slice::Row;
 use crate::cluster::endpoints_endpoints;
-use crate::timeline::{Change, Event};
 
 pub(super) struct OldEndpoints;
 
@@ -17,14 +16,6 @@ impl Watched for OldEndpoints {
     fn rows(object: &Endpoints) -> Vec<(String, Row)> {
         endpoints_endpoints(object).map(|endpoint| Row::of(&object.name_any(), endpoint)).collect()
     }
-
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        Some(row.event(change))
-    }
-
-    fn rank(row: &Row) -> u8 {
-        row.rank()
-    }
 }
 
 #[cfg(test)]
@@ -32,6 +23,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::timeline::{Change, Event};
     use crate::watch::book::Book;
 
     #[test]

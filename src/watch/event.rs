@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::book::{self, Watched};
 use crate::cluster::CANARY_PREFIX;
 use crate::timeline::{Change, Event};
 
@@ -41,17 +41,19 @@ impl Watched for Events {
         };
         vec![(object.name_any(), row)]
     }
+}
 
-    fn event(row: &Row, change: Change) -> Option<Event> {
+impl book::Row for Row {
+    fn event(&self, change: Change) -> Option<Event> {
         // Kubernetes forgets events after an hour. That is no news.
         if change == Change::Deleted {
             return None;
         }
         // A canary's attempts tell what became of its pods.
-        if row.regarding.contains(CANARY_PREFIX) {
+        if self.regarding.contains(CANARY_PREFIX) {
             return None;
         }
-        let Row { kind, reason, regarding, message, time, count: _ } = row.clone();
+        let Row { kind, reason, regarding, message, time, count: _ } = self.clone();
         Some(Event::KubeEvent { kind, reason, regarding, message, time, change })
     }
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::book::{self, Watched};
 use crate::timeline::{Change, Event};
 
 pub(super) struct Leases;
@@ -43,9 +43,11 @@ impl Watched for Leases {
         };
         vec![(format!("{}/{}", row.namespace, row.name), row)]
     }
+}
 
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        let Row { namespace, name, holder, renewed, transitions, lasts_s } = row.clone();
+impl book::Row for Row {
+    fn event(&self, change: Change) -> Option<Event> {
+        let Row { namespace, name, holder, renewed, transitions, lasts_s } = self.clone();
         Some(Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
     }
 }

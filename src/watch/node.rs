@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::book::{self, Watched};
 use crate::cluster::{node_ready, objects};
 use crate::timeline::{Change, Event, Ready};
 
@@ -37,9 +37,11 @@ impl Watched for Nodes {
         };
         vec![(row.node.clone(), row)]
     }
+}
 
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        let Row { node, ready, reason, transition, heartbeat, taints } = row.clone();
+impl book::Row for Row {
+    fn event(&self, change: Change) -> Option<Event> {
+        let Row { node, ready, reason, transition, heartbeat, taints } = self.clone();
         Some(Event::Node { node, change, ready, reason, transition, heartbeat, taints })
     }
 }
@@ -58,7 +60,7 @@ mod tests {
         .unwrap();
         let (key, row) = Nodes::rows(&node).remove(0);
         assert_eq!(key, "w");
-        let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) = Nodes::event(&row, Change::Changed) else {
+        let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) = book::Row::event(&row, Change::Changed) else {
             panic!()
         };
         assert_eq!((ready, reason.as_str()), (Ready::Unknown, "NodeStatusUnknown"));

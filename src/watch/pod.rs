@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::book::{self, Watched};
 use crate::cluster::{objects, pod_ready};
 use crate::timeline::{Change, Event, PodIdentity};
 
@@ -34,9 +34,11 @@ impl Watched for Pods {
         // A pod of a StatefulSet comes again under its name.
         vec![(format!("{}/{}", row.pod, row.identity.uid), row)]
     }
+}
 
-    fn event(row: &Row, change: Change) -> Option<Event> {
-        let Row { pod, node, phase, ready, identity } = row.clone();
+impl book::Row for Row {
+    fn event(&self, change: Change) -> Option<Event> {
+        let Row { pod, node, phase, ready, identity } = self.clone();
         Some(Event::Pod { pod, change, node, phase, ready, identity })
     }
 }

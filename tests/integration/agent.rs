@@ -46,15 +46,7 @@ fn say(child: &mut Child, message: &ToAgent) {
 }
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
-    let control = Some(header("control", "here", None));
-    ToAgent::Start(Box::new(Start {
-        probes: Vec::new(),
-        control,
-        heartbeat_timeout_ms,
-        pod_uid: None,
-        source: None,
-        observe: None,
-    }))
+    ToAgent::Start(Box::new(Start::of_control(header("control", "here", None), heartbeat_timeout_ms)))
 }
 
 /// Reads until `wanted` has come.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod chain;
+mod dead_man;
 mod embedded;
 mod gated;
 mod ha;

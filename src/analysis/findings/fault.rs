@@ -1,0 +1,142 @@
+//! What a fault came to: how Kubernetes saw its node, and the endpoints on it.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Seen, When};
+use crate::stats::Seconds;
+use crate::timeline::Component;
+
+/// What one fault came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct FaultFinding {
+    /// Its number in the method, from 0.
+    pub step: u32,
+    /// Its step's name, if it has one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The step with which its overlap began: errors while faults overlap belong to all of them, and are told as those of this one.
+    #[serde(default)]
+    pub overlap: u32,
+    /// Its kind: `nodeStop`.
+    pub kind: String,
+    /// What it hit.
+    pub target: String,
+    /// The part of the control plane on the target that it hit; `None`: the target itself.
+    pub component: Option<Component>,
+    /// When the harming call began.
+    pub requested: Seconds,
+    /// When it came back.
+    pub returned: Option<Seconds>,
+    /// When its effect was seen.
+    pub confirmed: Option<Seen>,
+    /// The container engine's own words on the target, from the request on.
+    pub engine: Vec<Seen>,
+    /// When the undoing call began.
+    pub undo_requested: Option<Seconds>,
+    /// When the effect was seen to be gone.
+    pub undone: Option<Seconds>,
+    /// When it was given up to undo it, and why; `None` when it was undone in the end.
+    pub not_undone: Option<Seen>,
+    /// The node that it hit, as Kubernetes saw it.
+    pub node: NodeFinding,
+    /// The Services, and what became of their endpoints on the target.
+    pub services: Vec<ServiceFinding>,
+    /// Kubernetes' own events about the target, from the request on.
+    pub notices: Vec<Seen>,
+}
+
+impl FaultFinding {
+    /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
+    pub fn engine_saw(&self) -> Option<&Seen> {
+        let action = match self.kind.as_str() {
+            "nodeStop" | "nodeKill" | "nodeReboot" => "die",
+            "nodePause" => "pause",
+            _ => return None,
+        };
+        self.engine.iter().find(|seen| seen.what == action)
+    }
+}
+
+/// A node that was harmed, as Kubernetes saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct NodeFinding {
+    /// Whether it was Ready when the fault was requested; `None` when no watch said.
+    pub ready_before: Option<bool>,
+    /// When it was noticed.
+    pub detected: Option<Detected>,
+    /// When it was Ready again.
+    pub ready_again: Option<When>,
+    /// Its first sign of life (its own heartbeat, or its Lease's renewal) after the undo was confirmed; `None`: it gave none.
+    pub heard_again: Option<When>,
+}
+
+/// A node's failure, noticed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Detected {
+    /// When a watch saw that Ready is no longer True.
+    pub at: When,
+    /// What Ready became: `Unknown` (the node is silent) or `False` (the node reports trouble itself).
+    pub status: String,
+    /// The condition's reason.
+    pub reason: String,
+    /// The object's own time of the change (whole seconds).
+    pub transition: Option<Seconds>,
+}
+
+/// A Service and its endpoints on the node that was harmed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceFinding {
+    /// The Service.
+    pub service: String,
+    /// How many endpoints were ready when the fault was requested.
+    pub endpoints: u32,
+    /// By node, how many.
+    pub by_node: Vec<NodeCount>,
+    /// Those on the node that was harmed.
+    pub hit: Vec<EndpointFinding>,
+    /// When the last of them left; `None` unless all had by the undo's request.
+    pub removed: Option<When>,
+    /// When the last of them was back.
+    pub back: Option<When>,
+    /// When so many new back ends were ready that had not been there, on other nodes than the one that was hit.
+    #[serde(default)]
+    pub replaced: Option<When>,
+}
+
+/// How many endpoints a node has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCount {
+    /// The node; `None` where the endpoint names none.
+    pub node: Option<String>,
+    /// How many.
+    pub count: u32,
+}
+
+/// An endpoint on the node that was harmed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointFinding {
+    /// Its address.
+    pub address: String,
+    /// The pod behind it.
+    pub pod: Option<String>,
+    /// When it was no longer ready, or gone.
+    pub left: Option<When>,
+    /// Whether it was deleted (and not only no longer ready).
+    pub deleted: bool,
+    /// When the same pod (or another on the same node) was ready again.
+    pub back: Option<When>,
+}

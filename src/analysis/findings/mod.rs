@@ -1,0 +1,233 @@
+//! What analysis finds in a timeline. Every time is in seconds after the run's +0.
+
+mod fault;
+mod probe;
+
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bystanders::Bystander;
+use super::leaders::LeaderFinding;
+use super::quality::Warning;
+use crate::stats::{Between, Seconds};
+
+pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
+pub use probe::{LateFinding, Lateness, Period, PeriodTally, ProbeFinding, Series, Tally};
+
+/// What a timeline says, in the units of a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Findings {
+    /// What +0 is.
+    pub origin: Origin,
+    /// How the run ended.
+    pub completion: Completion,
+    /// The steady state before any harm; `None` when the run did not get so far.
+    pub steady_before: Option<Steady>,
+    /// Each fault, in order.
+    pub faults: Vec<FaultFinding>,
+    /// The steady state after the last undo; `None` when the run did not get so far.
+    pub steady_after: Option<Steady>,
+    /// From the confirmed undo of the last fault until the steady state held again, and every harmed node had given a sign of life.
+    pub recovery: Option<Between>,
+    /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
+    pub unheard: Vec<String>,
+    /// The nodes that no fault hit.
+    #[serde(default)]
+    pub bystanders: Vec<Bystander>,
+    /// Each pod of the run's namespace, in the order in which they were first seen.
+    #[serde(default)]
+    pub pods: Vec<PodFinding>,
+    /// What became of the cluster's objects; `None`: nobody looked.
+    #[serde(default)]
+    pub objects: Option<ObjectsFinding>,
+    /// Each probe, in the order in which they were started; control probes last.
+    pub probes: Vec<ProbeFinding>,
+    /// Who led each part of the control plane of which a leader is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaders: Vec<LeaderFinding>,
+    /// The heartbeats that were seen before the first fault, by node.
+    pub heartbeats: Vec<HeartbeatFinding>,
+    /// What weakens the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+/// The zero of a run's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// What happened then: the first fault's request, else the run's start.
+    pub what: OriginKind,
+    /// The wall time, UTC, RFC 3339.
+    pub wall: String,
+    /// The runner's monotonic clock then, in nanoseconds: the timeline's own time.
+    pub monotonic_ns: u64,
+}
+
+impl Findings {
+    /// When the last of all undos was confirmed; `None` without any, or when one never was.
+    pub fn last_undone(&self) -> Option<Seconds> {
+        self.faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// When the last of all undos was requested; `None` without any.
+    pub fn last_undo_requested(&self) -> Option<Seconds> {
+        self.faults.iter().filter_map(|fault| fault.undo_requested).max()
+    }
+
+    /// The fault that was undone last.
+    pub fn last_undone_fault(&self) -> Option<&FaultFinding> {
+        self.faults.iter().max_by_key(|fault| fault.undone)
+    }
+}
+
+/// What happened at a run's +0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum OriginKind {
+    /// The first fault was requested.
+    FaultRequested,
+    /// The run began (no fault was requested).
+    RunStarted,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Completion {
+    /// It came to its own end.
+    Complete,
+    /// A signal ended it.
+    Interrupted {
+        /// The signal.
+        signal: String,
+    },
+    /// It failed.
+    Failed {
+        /// With what.
+        error: String,
+    },
+    /// It still goes on: its timeline was being written when it was read.
+    Running,
+    /// Its timeline has no end, and nobody writes it any more: the program died.
+    Died,
+}
+
+/// A moment as far as it is known: after `earliest` and no later than `latest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct When {
+    /// The last moment at which it had not happened yet.
+    pub earliest: Seconds,
+    /// The first moment at which it had happened.
+    pub latest: Seconds,
+}
+
+impl When {
+    /// How uncertain it is.
+    pub fn width(&self) -> Seconds {
+        (self.latest - self.earliest).or_zero()
+    }
+
+    /// Two things that must both have happened.
+    pub fn later(self, other: Self) -> Self {
+        Self { earliest: self.earliest.max(other.earliest), latest: self.latest.max(other.latest) }
+    }
+
+    /// Whether it may have happened at `moment`.
+    pub fn holds(&self, moment: Seconds) -> bool {
+        self.earliest <= moment && moment <= self.latest
+    }
+}
+
+/// A steady state that held, or did not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Steady {
+    /// Since when it held: the last moment at which a condition of it came true. `None`: it did not hold in time.
+    pub held_since: Option<Seconds>,
+    /// When that was known.
+    pub confirmed: Seconds,
+    /// Each condition and what was seen; those that did not hold, when it did not.
+    pub conditions: Vec<String>,
+}
+
+/// Something that was seen at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// When this program learned of it.
+    pub at: Seconds,
+    /// The source's own time of it; Kubernetes' has whole seconds.
+    pub own_time: Option<Seconds>,
+    /// What it was.
+    pub what: String,
+}
+
+/// What became of a pod of the run's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PodFinding {
+    /// The pod.
+    pub pod: String,
+    /// The node that it was bound to last.
+    pub node: Option<String>,
+    /// Who made it: `ReplicaSet/web-559b`. `None`: a bare pod.
+    pub owner: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it came; `None`: it was there before the first fault.
+    pub appeared: Option<When>,
+    /// When one that came was first Ready.
+    pub ready: Option<When>,
+    /// When a container of it was first started again in place after the first fault's request.
+    pub restarted: Option<When>,
+    /// How often its containers were started again, in all.
+    pub restarts: u32,
+    /// When it began to be deleted, or was gone.
+    pub left: Option<When>,
+}
+
+/// The cluster's objects before the first fault and after the recovery, but for those that come and go by themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectsFinding {
+    /// How many there were.
+    pub before: u32,
+    /// Those that are not there any more, or are others of the same name; `None`: nobody looked again.
+    pub missing: Option<Vec<String>>,
+    /// Kinds that could not be listed, with the reason.
+    pub unread: Vec<String>,
+}
+
+/// A node's heartbeats before the first fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatFinding {
+    /// The node.
+    pub node: String,
+    /// The median time between two renewals of its Lease; `None` with fewer than two.
+    pub lease: Option<Seconds>,
+    /// The median time between two posts of its status, as a watch received them; `None` with fewer than two.
+    pub status: Option<Seconds>,
+}
+
+impl HeartbeatFinding {
+    /// The sooner of the two.
+    pub fn interval(&self) -> Option<Seconds> {
+        [self.lease, self.status].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,207 @@
+//! What a probe's clients noticed, and how attempts are counted.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::in_effect::{InEffect, Recovered};
+use super::super::window::{ClassCount, Window};
+use super::When;
+use crate::stats::Seconds;
+
+/// What a probe's clients noticed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeFinding {
+    /// Its name.
+    pub name: String,
+    /// `http`, `tcp` or `canary`.
+    pub protocol: String,
+    /// What it asked, for people.
+    pub target: String,
+    /// The Service that it asked, if it is one.
+    pub service: Option<String>,
+    /// Where it asked from, for people.
+    pub from: String,
+    /// Whether connections were used again.
+    pub reused: bool,
+    /// Whether it asked something that no fault can touch.
+    pub control: bool,
+    /// The time between two attempts.
+    pub interval: Seconds,
+    /// The time that an attempt may take.
+    pub timeout: Seconds,
+    /// The first attempt's sending and the last one's.
+    pub asked: Option<When>,
+    /// How attempts ended, over the whole run.
+    pub total: Tally,
+    /// By class, over the whole run, most first.
+    pub classes: Vec<ClassCount>,
+    /// How attempts ended before, during and after each fault, by the time of sending.
+    pub periods: Vec<PeriodTally>,
+    /// The windows of errors, at most one for each period after the first fault's request.
+    pub windows: Vec<Window>,
+    /// Of a canary: what timed out in a fault or after its undo, and came true after all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateFinding>,
+    /// While the faults of each step were in effect.
+    pub in_effect: Vec<InEffect>,
+    /// After each step's undo, where the probe had failed.
+    pub recovered: Vec<Recovered>,
+    /// An outage shorter than this may have gone unseen after the first fault: the longest time without an attempt, times the attempts
+    /// that it takes to meet a dead back end. Where no fault hit a back end that is known, an outage of all of them.
+    pub blind_below: Option<Seconds>,
+    /// How late attempts were sent.
+    pub lateness: Lateness,
+    /// How far the prober's clock may be off the runner's.
+    pub clock_uncertainty: Seconds,
+    /// Whether its file was cut.
+    pub truncated: bool,
+    /// Attempts over time.
+    pub series: Series,
+}
+
+impl ProbeFinding {
+    /// Whether the control plane is asked to do something.
+    pub fn is_canary(&self) -> bool {
+        self.protocol == crate::timeline::ProbeHeader::CANARY
+    }
+
+    /// The window of errors of a period.
+    pub fn window(&self, period: Period) -> Option<&Window> {
+        self.windows.iter().find(|window| window.period == period)
+    }
+
+    /// How attempts of a period ended.
+    pub fn tally(&self, period: Period) -> Tally {
+        self.periods.iter().find(|p| p.period == period).map(|p| p.tally).unwrap_or_default()
+    }
+
+    /// How attempts ended from the first fault's request on.
+    pub fn since_fault(&self) -> Tally {
+        self.sum(|period| !matches!(period, Period::Settling | Period::Before))
+    }
+
+    /// How attempts ended once the steady state held.
+    pub fn settled(&self) -> Tally {
+        self.sum(|period| period != Period::Settling)
+    }
+
+    fn sum(&self, wanted: impl Fn(Period) -> bool) -> Tally {
+        self.periods.iter().filter(|p| wanted(p.period)).fold(Tally::default(), |sum, p| sum.plus(p.tally))
+    }
+}
+
+/// Attempts of a canary that were accepted and timed out, in a fault or after its undo, and what became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LateFinding {
+    /// The fault's number in the method.
+    pub step: u32,
+    /// How many timed out.
+    pub timed_out: u64,
+    /// How many of them came true before the run's end.
+    pub came_true: u64,
+    /// When the first of them did.
+    pub first: Option<When>,
+    /// When the last of them did.
+    pub last: Option<When>,
+}
+
+/// A part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Period {
+    /// Before the steady state held: the workload comes up, and nothing is judged.
+    Settling,
+    /// From there, or from the beginning where no steady state was recorded, to the first fault's request.
+    Before,
+    /// From a fault's request to the request of its undo; of faults that overlap, from the first one's to the last one's.
+    Fault {
+        /// The fault's number in the method; of several, the first one's.
+        step: u32,
+    },
+    /// From the request of a fault's undo to the next fault, or the end.
+    AfterUndo {
+        /// The fault's number in the method.
+        step: u32,
+    },
+}
+
+/// How attempts ended, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// Succeeded.
+    pub ok: u64,
+    /// Failed their client.
+    pub failed: u64,
+    /// Say nothing: not sent, cut off at the end, or failed by the prober itself.
+    pub blind: u64,
+}
+
+impl Tally {
+    /// The sum of two.
+    pub fn plus(self, other: Tally) -> Self {
+        Self { ok: self.ok + other.ok, failed: self.failed + other.failed, blind: self.blind + other.blind }
+    }
+
+    /// Attempts that say something.
+    pub fn judged(&self) -> u64 {
+        self.ok + self.failed
+    }
+
+    /// The share that failed, of those that say something; `None` without any.
+    pub fn failed_share(&self) -> Option<f64> {
+        (self.judged() > 0).then(|| self.failed as f64 / self.judged() as f64)
+    }
+
+    /// The share that says nothing; 0 without any attempt.
+    pub fn blind_share(&self) -> f64 {
+        self.blind as f64 / (self.judged() + self.blind).max(1) as f64
+    }
+}
+
+/// How attempts of one period ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PeriodTally {
+    /// The period.
+    pub period: Period,
+    /// The counts.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// How late attempts were sent once the steady state held: bounds of a histogram's buckets (HdrHistogram, two significant digits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Lateness {
+    /// The median.
+    pub p50: Seconds,
+    /// The 99th percentile.
+    pub p99: Seconds,
+    /// The largest.
+    pub max: Seconds,
+}
+
+/// Attempts over time, in columns of one width, by the time of sending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    /// Where the first column begins.
+    pub start: Seconds,
+    /// The width of a column.
+    pub step: Seconds,
+    /// Attempts that failed, by column.
+    pub failed: Vec<u32>,
+    /// Attempts that say something, by column.
+    pub judged: Vec<u32>,
+}

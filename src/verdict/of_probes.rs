@@ -54,16 +54,11 @@ pub fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding
     each_probe(found, name, |probe| {
         let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
-            let measured = Some(format!("{ok} of {all}"));
-            match held.first_success {
-                _ if all == 0 => Finding::unknown(format!("no attempt of {name} says anything while the fault was in effect")),
-                Some(first) => {
-                    let why = Some(format!("one that was sent at {first:+.3} succeeded"));
-                    Finding { outcome: Outcome::Fail, measured, why, predicted: None }
-                }
-                None => Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
-                    .doubted_pass(doubt::of_failures(found, probe)),
-            }
+            let measured = (all > 0).then(|| format!("{ok} of {all}"));
+            let why = held.first_success.map(|first| format!("one that was sent at {first:+.3} succeeded"));
+            let outcome = if why.is_some() { Outcome::Fail } else { Outcome::Pass };
+            let doubt = doubt::of_step(probe, held).or_else(|| doubt::of_failures(found, probe));
+            Finding { outcome, measured, why, predicted: None }.doubted_pass(doubt)
         });
         let judged = steps.max_by_key(|finding| finding.outcome);
         judged.unwrap_or_else(|| Finding::unknown("no fault was in effect"))

@@ -283,6 +283,27 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     assert_eq!(verdict.assertions[0].said(), format!("successes of api in the fault 0 of {asked}, at most 0"));
 }
 
+/// Nothing succeeded, and that says nothing: nobody asked, or hardly anybody, or not to the end.
+#[test]
+fn no_success_needs_attempts_that_could_have_succeeded() {
+    let judged = |answer: fn(u64) -> Answer, slots: std::ops::Range<u64>| {
+        let attempts = slots.map(|slot| attempt(slot, answer(slot), 1000)).collect();
+        let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(file(&span("api", 20, 200), &[], attempts)));
+        one(&found, Expectation::NoSuccess { probe: "api".into(), during: None })
+    };
+    // Slot 250 is due at +0, slot 265 at the confirmation, slot 1000 at the undo's request.
+    assert_eq!(judged(|_| Answer::Refused, 0..1500).0, Pass);
+    let none = judged(|_| Answer::NotSent, 0..1500);
+    assert_eq!(none, (Inconclusive, "no attempt of api says anything while the fault was in effect".into()));
+    let thin = judged(|slot| if slot == 500 { Answer::Refused } else { Answer::NotSent }, 0..1500);
+    assert_eq!(thin, (Inconclusive, "only 1 attempt of api says anything while the fault was in effect".into()));
+    // Over the whole of the run a few are blind; in the fault they are many.
+    let blind = judged(|slot| if (265..310).contains(&slot) { Answer::NotSent } else { Answer::Refused }, 0..1500);
+    assert_eq!(blind, (Inconclusive, "the prober was blind: 45 of 735 attempts not made".into()));
+    assert_eq!(judged(|_| Answer::Refused, 0..500), (Inconclusive, "api stopped asking before the undo".into()));
+    assert_eq!(judged(|slot| if slot == 500 { Answer::Ok } else { Answer::NotSent }, 0..1500).0, Fail);
+}
+
 #[test]
 fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
     let run = Run::new().endpoints(2, 1).kill(15_000).probe(api("api@cp-1", 0, 20_000)).probe(api("api@cp-2", 0, 0));

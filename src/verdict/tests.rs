@@ -265,6 +265,39 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
     assert_eq!([outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))], [Pass, Fail]);
 }
 
+/// Failures at the fault's begin and at its end are no outage that lasted.
+#[test]
+fn errors_that_come_and_go_did_not_last() {
+    let attempts = |interval, fails: &dyn Fn(i64) -> bool| {
+        let slots = 30_000 / interval;
+        let answer = |slot: u64| if fails(slot as i64 * interval as i64 - 5000) { Answer::Refused } else { Answer::Ok };
+        let mut span = span("api", interval, 200);
+        span.probe.service = None;
+        file(&span, &[], (0..slots).map(|slot| attempt(slot, answer(slot), 1000)).collect())
+    };
+    let found = |file| found(Run::new().endpoints(2, 1).kill(15_000).probe(file));
+    let twice = found(attempts(20, &|ms| (1000..3000).contains(&ms) || (6000..11_000).contains(&ms)));
+    assert_eq!([4979, 4980, 9000, 11_000].map(|bound| outcome(&twice, at_least(bound))), [Pass, Inconclusive, Inconclusive, Fail]);
+    let (_, why) = one(&twice, at_least(9000));
+    assert_eq!(why, "only 2 bursts together lasted so long, 9.979s to 10.021s");
+    let said = unpredicted(&twice, &[at_least(4000)]).assertions[0].said();
+    assert_eq!(said, "errors of api for 4.98s to 5.02s, the longest of 2 bursts, at least 4s");
+    // Too few successes to tell two bursts apart, and time enough to doubt that it is one.
+    let seldom = found(attempts(500, &|ms| [1000, 9000].contains(&ms)));
+    let (judged, why) = one(&seldom, at_least(7000));
+    assert_eq!((judged, why.as_str()), (Inconclusive, "nothing failed from +1.000s to +9.000s, and 15 were answered"));
+    let one_success = found(attempts(500, &|ms| (1000..9000).contains(&ms) && ms != 5000));
+    assert_eq!(outcome(&one_success, at_least(7000)), Pass);
+}
+
+/// Half of the back ends are dead: what is answered between two failures came from the others, and the burst is one.
+#[test]
+fn what_a_living_neighbour_answers_is_no_end_of_a_burst() {
+    let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(Prober::new(20, 2, 1, (100, 15_000)).file()));
+    let lasted = |ms_| Expectation::ErrorWindow { probe: "web".into(), at_most: None, at_least: Some(ms(ms_)) };
+    assert_eq!([outcome(&found, lasted(14_000)), outcome(&found, lasted(16_000))], [Pass, Fail]);
+}
+
 #[test]
 fn no_success_is_judged_while_the_fault_was_in_effect() {
     let expect = || Expectation::NoSuccess { probe: "api".into(), during: None };

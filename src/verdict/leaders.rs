@@ -19,21 +19,41 @@ pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding
     with_leaders(found, component, |leaders, first| {
         let hits: Vec<&FaultFinding> = found.faults.iter().filter(|fault| hits(fault, leaders)).collect();
         let judged = hits.iter().map(|fault| changed(leaders, fault, bound)).max_by_key(|finding| finding.outcome);
-        judged.unwrap_or_else(|| match leaders.next_after(first.requested) {
-            Some(_) => changed(leaders, first, bound),
-            None => Finding::unknown(missed(leaders, first)),
+        judged.unwrap_or_else(|| {
+            let cause = found.faults.iter().find(|fault| shakes(fault, leaders) && leaders.next_after(fault.requested).is_some());
+            cause.map_or_else(|| Finding::unknown(missed(leaders, first)), |fault| changed(leaders, fault, bound))
         })
     })
 }
 
-/// Whether a fault hit the process that led when it was requested.
+/// Whether a fault hit the process that led when it was requested, or cut it off from all others.
 fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
-    let part = fault.component.map_or(fault.kind != "kubeletStop", |part| part == leaders.component);
-    part && leaders.at(fault.requested).is_some_and(|leader| leader.node == fault.target)
+    let takes = match fault.component {
+        Some(part) => part == leaders.component,
+        None => ["nodeStop", "nodeKill", "nodeReboot", "nodePause", "nodeDisconnect"].contains(&fault.kind.as_str()),
+    };
+    takes && on_its_node(fault, leaders)
+}
+
+/// Whether the leader depends on what a fault took from it, so that it may lose its lease and need not: an API server or an etcd member,
+/// or its node's ways to others.
+fn shakes(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    match fault.component {
+        Some(part) => leaders.component != Component::Etcd && matches!(part, Component::ApiServer | Component::Etcd),
+        None => fault.kind == "partition" && on_its_node(fault, leaders),
+    }
+}
+
+fn on_its_node(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    leaders.at(fault.requested).is_some_and(|leader| leader.node == fault.target)
 }
 
 fn missed(leaders: &LeaderFinding, first: &FaultFinding) -> String {
-    match leaders.at(first.requested) {
+    let leader = leaders.at(first.requested);
+    match leader {
+        Some(leader) if leaders.next_after(first.requested).is_some() => {
+            format!("the leader was on {}, and no fault hit it: it changed by itself", leader.node)
+        }
         Some(leader) => format!("the leader was on {}, and no fault hit it", leader.node),
         None => "nobody is known to have led at the fault".into(),
     }
@@ -201,6 +221,37 @@ mod tests {
         let (outcome, why) = judged(elsewhere(), &gap(Duration::from_secs(30)));
         assert_eq!((outcome, &*why), (Inconclusive, "nobody looked at fast-detection-worker2"));
         assert_eq!(judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1, "it is not known who led kube-scheduler");
+    }
+
+    /// A fault of a kind, on the leader's node and on a part of it.
+    fn harmed(kind: &str, component: Option<Component>) -> Run {
+        let phases = [(0, FaultPhase::Requested), (200, FaultPhase::Confirmed), (40_000, FaultPhase::UndoRequested)];
+        let fault = |phase| {
+            let (fault, target, detail) = (kind.into(), WORKER.into(), String::new());
+            Event::Fault { step: 0, name: None, fault, target, component, phase, detail }
+        };
+        let run = phases.into_iter().fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
+        renewed(lease(run, -500, WORKER, 1), 16_000, OTHER, 2)
+    }
+
+    #[test]
+    fn a_leader_that_changes_by_itself_was_not_changed_by_a_fault() {
+        let of = |kind: &str, component| judged(harmed(kind, component), &change(Duration::from_secs(30)));
+        let by_itself = "the leader was on fast-detection-worker, and no fault hit it: it changed by itself";
+        for (kind, component) in [("nodeDrain", None), ("kubeletStop", None), ("componentStop", Some(Component::ControllerManager))]
+        {
+            assert_eq!(of(kind, component), (Inconclusive, by_itself.into()), "{kind}");
+        }
+        for (kind, component) in [
+            ("nodePause", None),
+            ("partition", None),
+            ("componentStop", Some(Component::ApiServer)),
+            ("componentStop", Some(Component::Etcd)),
+        ] {
+            assert_eq!(of(kind, component).0, Pass, "{kind}");
+        }
+        let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, WORKER, 2);
+        assert_eq!(judged(elsewhere(), &change(Duration::from_secs(30))).0, Inconclusive);
     }
 
     #[test]

@@ -275,10 +275,15 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, bound: Se
 
 fn missing_since(found: &Findings, fault: &FaultFinding, since: Seconds, bound: Seconds) -> Finding {
     let Some(until) = fault.undo_requested else { return Finding::unknown("not noticed, and the fault has no undo") };
-    let blind =
-        found.warnings.iter().any(|warning| matches!(warning, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    // A node stays Unknown for as long as it is away: only a watch that is blind at the undo misses that it was.
+    let blind = found.warnings.iter().any(|warning| match warning {
+        Warning::WatchGap { watch, from, until: seen, .. } => {
+            watch == "nodes" && *from < until && seen.is_none_or(|seen| seen > until)
+        }
+        _ => false,
+    });
     match until - since {
-        _ if blind => Finding::unknown("not noticed, but the watch was blind to the end"),
+        _ if blind => Finding::unknown("not noticed, but the watch was blind at the undo"),
         left if left < bound => Finding::unknown(format!("not noticed in the {} that were left of the fault", left.or_zero())),
         left => Finding::failed(format!("not noticed in the {left} that were left of the fault")),
     }

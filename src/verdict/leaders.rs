@@ -1,7 +1,7 @@
 //! Rules about who leads a part of the control plane. All need a fault.
 
 use super::Outcome;
-use super::rules::Finding;
+use super::rules::{Finding, Limits};
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
@@ -81,19 +81,22 @@ fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
 }
 
 /// The longest time without a leader, from the first fault on.
-pub fn gap(found: &Findings, component: Component, bound: Seconds) -> Finding {
+pub fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |gap: &&LeaderGap| gap.until.is_none_or(|until| until.latest > first.requested);
-        let unseen = blind(leaders, first.requested, bound);
+        // What nobody saw may have been too long, or just long enough.
+        let unseen = blind(leaders, first.requested, limits.most);
+        let longer = blind(leaders, first.requested, limits.least);
         let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most) else {
-            let none = Finding { outcome: Outcome::Pass, measured: Some("never".into()), why: None, predicted: None };
-            return none.doubted_pass(unseen);
+            let none = Finding::bounded(Between::new(Seconds::ZERO, Seconds::ZERO), limits, "never".into());
+            return none.doubted_pass(unseen).doubted_fail(longer);
         };
         match longest.until {
-            None => still_open(longest, longest.length.least, bound),
+            None => still_open(longest, longest.length.least, limits.most),
             Some(_) => {
                 let measured = format!("for {} ({})", longest.length, longest.loss.words());
-                Finding::bounded(longest.length, bound, measured).doubted_pass(unseen)
+                let finding = Finding::bounded(longest.length, limits, measured).doubted_pass(unseen);
+                finding.doubted_fail(longer.filter(|_| longest.length.most < limits.least))
             }
         }
     })
@@ -109,17 +112,17 @@ fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<Stri
 }
 
 /// How long a leader lived on beside its successor.
-pub fn old(found: &Findings, component: Component, bound: Seconds) -> Finding {
+pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
         let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {
             return Finding::unknown("no old leader was seen to run beside a new one");
         };
         if old.until.is_some() {
-            return Finding::bounded(old.length, bound, format!("{:.3}, on {}", old.length, old.node));
+            return Finding::bounded(old.length, limits, format!("{:.3}, on {}", old.length, old.node));
         }
         let why = format!("it still ran on {} when the run ended", old.node);
-        if old.length.least > bound { Finding::failed(why) } else { Finding::unknown(why) }
+        if old.length.least > limits.most { Finding::failed(why) } else { Finding::unknown(why) }
     })
 }
 
@@ -190,11 +193,11 @@ mod tests {
     }
 
     fn gap(at_most: Duration) -> Expectation {
-        Expectation::LeaderGap { component: COMPONENT, at_most }
+        Expectation::LeaderGap { component: COMPONENT, at_most, at_least: None }
     }
 
     fn old(at_most: Duration) -> Expectation {
-        Expectation::OldLeader { component: COMPONENT, at_most }
+        Expectation::OldLeader { component: COMPONENT, at_most, at_least: None }
     }
 
     /// Renewed until the end.
@@ -211,6 +214,26 @@ mod tests {
         assert_eq!(outcomes(failed_over, change, &[16_000, 15_999]), [Pass, Fail]);
         assert_eq!(outcomes(failed_over, gap, &[15_900, 15_850, 15_700]), [Pass, Inconclusive, Fail]);
         assert_eq!(judged(failed_over(), &old(Duration::from_secs(1))).0, Inconclusive);
+    }
+
+    /// 15.8 s to 15.9 s without a leader.
+    #[test]
+    fn what_must_take_its_time_is_judged_on_its_lower_end() {
+        let long = |run: Run, least: u64, most: u64| {
+            let (at_most, at_least) = (Duration::from_millis(most), Some(Duration::from_millis(least)));
+            judged(run, &Expectation::LeaderGap { component: COMPONENT, at_most, at_least }).0
+        };
+        let bounds = [(15_700, 16_000), (15_850, 16_000), (15_850, 15_870), (15_950, 16_000), (15_000, 15_500)];
+        assert_eq!(bounds.map(|(least, most)| long(failed_over(), least, most)), [Pass, Inconclusive, Inconclusive, Fail, Fail]);
+        let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
+        assert_eq!(long(elsewhere(), 1000, 30_000), Inconclusive, "nobody looked");
+        let thawed = || process(renewed(frozen(), 16_000, OTHER, 2), 30_000, 1, Running);
+        let gone = || process(thawed(), 32_000, 1, Gone).since(31_900);
+        let lived = |least| {
+            let (at_most, at_least) = (Duration::from_secs(15), Some(Duration::from_millis(least)));
+            judged(gone(), &Expectation::OldLeader { component: COMPONENT, at_most, at_least }).0
+        };
+        assert_eq!([1800, 1950, 2100].map(lived), [Pass, Inconclusive, Fail]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
 }
 
 fn detection(within: u64) -> Expectation {
-    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)) }
+    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)), at_least: None }
 }
 
 fn window(at_most: u64) -> Expectation {
@@ -116,6 +116,17 @@ fn what_was_not_noticed_fails_only_when_there_was_time() {
 }
 
 /// A node that starts again takes its pods out of the Service itself: with a long grace, that is the first removal there is.
+#[test]
+fn a_detection_may_be_too_soon() {
+    let seen = found(harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000));
+    let judged = |least| {
+        let (within, at_least) = (Bound::Fixed(ms(7000)), Some(ms(least)));
+        one(&seen, Expectation::Detection { of: None, after: None, within, at_least })
+    };
+    assert_eq!([2999, 3001, 6001].map(|least| judged(least).0), [Pass, Inconclusive, Fail]);
+    assert_eq!(judged(6001).1, "shorter than expected");
+}
+
 #[test]
 fn what_the_undo_removed_was_not_removed_by_the_fault() {
     let run = |undo| Run::new().endpoints(1, 1).kill(undo).probe(refused(1000, 2000));

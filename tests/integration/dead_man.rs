@@ -79,9 +79,9 @@ fn until(what: &str, so: impl Fn() -> bool) -> Duration {
 }
 
 const RULES: &str = "iptables -w -t mangle -S | grep -c outage- || true";
-const MANIFEST: &str = "ls /etc/kubernetes/manifests/kube-controller-manager.yaml 2>/dev/null || true";
-/// The state of the scheduler's process, `T` while it is frozen.
-const SCHEDULER: &str = "set -- $(cat /proc/$(pgrep -x kube-scheduler | head -n 1)/stat 2>/dev/null); echo $3";
+const MANIFEST: &str = "ls /etc/kubernetes/manifests/kube-scheduler.yaml 2>/dev/null || true";
+/// The state of the controller manager's process, `T` while it is frozen.
+const CONTROLLERS: &str = "set -- $(cat /proc/$(pgrep -x kube-controller | head -n 1)/stat 2>/dev/null); echo $3";
 
 fn cordoned() -> String {
     kubectl(&["get", "nodes", "-l", "outage.run", "-o", "name"])
@@ -124,14 +124,14 @@ pub fn undo_what_nobody_does() {
     assert!(coredns().starts_with("0 ") && cordoned().contains("worker2"), "{} {}", coredns(), cordoned());
 
     let cut = format!("partition: {{target: {{name: {CLUSTER}-worker2}}, from: peers, direction: in}}");
-    let stop = "componentStop: {component: kube-controller-manager, target: {role: control-plane}}";
-    let pause = "componentPause: {component: kube-scheduler, target: {role: control-plane}}";
+    let stop = "componentStop: {component: kube-scheduler, target: {role: control-plane}}";
+    let pause = "componentPause: {component: kube-controller-manager, target: {role: control-plane}}";
     let limits = "{maxWorkers: 2, maxControlPlanes: 1, quorumLoss: true}";
     let faults = experiment(&alone.0, "parts", limits, &nested(&[&cut, stop, pause]));
     killed_at(&alone.0, &faults, "componentPause confirmed");
     kill_watchdogs(alone.0.home.path());
     let parts_killed = Instant::now();
-    let harmed = (inside("worker2", RULES), inside("control-plane", MANIFEST), inside("control-plane", SCHEDULER));
+    let harmed = (inside("worker2", RULES), inside("control-plane", MANIFEST), inside("control-plane", CONTROLLERS));
     assert!(harmed.0 != "0" && harmed.1.is_empty() && harmed.2 == "T", "{harmed:?}");
 
     // Between the two halves of a reboot: the node is off, and nobody is there to switch it on.
@@ -143,7 +143,7 @@ pub fn undo_what_nobody_does() {
 
     until("the packet filter is gone", || inside("worker2", RULES) == "0");
     until("the manifest is back", || !inside("control-plane", MANIFEST).is_empty());
-    until("the scheduler is thawed", || inside("control-plane", SCHEDULER) == "S");
+    until("the controller manager is thawed", || inside("control-plane", CONTROLLERS) == "S");
     // The inmost fault began last: its switch had all of its time.
     assert!(parts_killed.elapsed() > AFTER, "{:?}", parts_killed.elapsed());
     until("the rebooted node runs", || runs("worker"));

@@ -80,6 +80,14 @@ impl FakeWorld {
         }
     }
 
+    /// What goes through the API needs the control plane.
+    fn api(&self) -> Result<(), Trouble> {
+        match self.truth.lock().unwrap().down.contains_key("cp") {
+            true => Err(Trouble::failed("the API server is away")),
+            false => Ok(()),
+        }
+    }
+
     fn tell(&self, event: Event) {
         if let Some(out) = &self.out {
             let _ = out.send(super::clock::record(event));
@@ -234,6 +242,7 @@ impl World for FakeWorld {
 
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         let Obligation::Fault(undo) = fault else {
+            self.api()?;
             let owed = fault.fault().expect("is a fault");
             progress(FaultPhase::Requested, String::new());
             self.truth.lock().unwrap().down.insert(object(owed.kind, owed.node), ());
@@ -270,6 +279,7 @@ impl World for FakeWorld {
             }
             Obligation::Object { undo, .. } => {
                 progress(FaultPhase::UndoRequested, String::new());
+                self.api().inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
                 self.truth.lock().unwrap().down.remove(&object(undo.kind(), undo.target()));
                 progress(FaultPhase::Undone, String::new());
             }

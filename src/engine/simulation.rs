@@ -267,6 +267,30 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
     }
 }
 
+/// A drain that is due while the API is away.
+fn drained_while_the_api_is_away() -> Experiment {
+    let of = |role| NodeSelector { role: Some(role), ..NodeSelector::default() };
+    let drain = fault(Fault::NodeDrain { target: of(NodeRole::Worker) }, 1, Vec::new());
+    let away = Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
+    let method = vec![fault(away, 6, vec![Step::Pause { hold: Duration::from_secs(2) }, drain])];
+    Experiment { method, ..overlapping(1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_another_is_in_the_way_of_is_tried_again() {
+    let run = simulate_method(drained_while_the_api_is_away(), FakeWorld::new(None), None, 1).await;
+    assert!(
+        matches!(&run.end.stop, Some(Stop::Trouble(trouble)) if trouble.message.contains("API server is away")),
+        "{:?}",
+        run.end
+    );
+    assert!(run.end.not_undone.is_empty(), "{:?}", run.end);
+    run.assert_nothing_is_lost("drained while the API is away");
+    use FaultPhase::*;
+    let undone = phases(&run.timeline).into_iter().map(|p| (p.0, p.2)).filter(|p| matches!(p.1, NotUndone | Undone));
+    assert_eq!(undone.collect::<Vec<_>>(), [(2, NotUndone), (0, Undone), (2, Undone)], "the last first, and once more");
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_goes_wrong_is_undone() {
     let calls = simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();

@@ -50,6 +50,8 @@ pub struct FakeWorld {
     pub mishap: Option<(usize, Mishap)>,
     /// Whether undoing fails, too.
     pub undo_fails: bool,
+    /// What is answered, after the rehearsal, to who asks for the objects of a fault.
+    pub no_objects: Option<Trouble>,
     /// How long a node that was undone takes to be Ready. Default: nothing.
     pub boot: Duration,
     out: Option<UnboundedSender<Record>>,
@@ -59,7 +61,15 @@ pub struct FakeWorld {
 impl FakeWorld {
     /// A healthy cluster: `cp`, `w1`, `w2`.
     pub fn new(mishap: Option<(usize, Mishap)>) -> Self {
-        Self { truth: Default::default(), mishap, undo_fails: false, boot: Duration::ZERO, out: None, prober: None }
+        Self {
+            truth: Default::default(),
+            mishap,
+            undo_fails: false,
+            no_objects: None,
+            boot: Duration::ZERO,
+            out: None,
+            prober: None,
+        }
     }
 
     /// Counts a call and lets it go wrong if it is its turn.
@@ -226,6 +236,9 @@ impl World for FakeWorld {
 
     async fn plan_object_fault(&self, fault: &Fault, step: u32, _: Duration, _: &mut Seed) -> Result<Vec<Obligation>, Trouble> {
         let Fault::PodDelete { pods } = fault else { panic!("is no fault that this world knows") };
+        if let Some(trouble) = self.no_objects.clone().filter(|_| !self.truth.lock().unwrap().down.is_empty()) {
+            return Err(trouble);
+        }
         let pod = |number| {
             let (namespace, pod, uid, node) = ("outage-test".into(), format!("web-{number}"), "u".into(), None);
             on_object(step, ObjectHarm::PodDelete { namespace, pod, uid, node })

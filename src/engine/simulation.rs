@@ -10,6 +10,7 @@ use super::fake_world::{FakeWorld, Mishap};
 use super::ledger::{Debtor, Ledger};
 use super::recorder::Recorder;
 use super::run::{self, Job, RunEnd, Stop};
+use super::trouble::Trouble;
 use crate::experiment::*;
 use crate::timeline::*;
 
@@ -338,6 +339,19 @@ async fn faults_on_objects_are_undone_as_others_are() {
         let run = simulate_method(with_pods(), FakeWorld::new(Some((turn, Mishap::Fails))), None, turn as u64).await;
         assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn}: {:?}", run.end);
         run.assert_nothing_is_lost(&format!("call {turn} fails"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_what_is_there_now() {
+    let gone = Trouble::refused("2 pods are to be hit, 0 are there");
+    for (answer, hit) in [(Trouble { passes: true, ..gone.clone() }, true), (gone, false)] {
+        let mut world = FakeWorld::new(None);
+        world.no_objects = Some(answer);
+        let run = simulate_method(with_pods(), world, None, 1).await;
+        let harmed = phases(&run.timeline).iter().any(|p| p.0 == 1 && p.2 == FaultPhase::Requested);
+        assert_eq!((harmed, run.end.stop.is_none()), (hit, hit), "{:?}", run.end);
+        run.assert_nothing_is_lost("no objects");
     }
 }
 

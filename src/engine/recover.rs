@@ -286,6 +286,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_owed_to_a_cluster_that_is_gone_is_gone_with_it() {
+        let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        engine.with(|state| state.containers.clear());
+        let (mut ledger, access) = (owing(root.path()), Access::Kind { cluster: "c".into() });
+        ledger.settle(1).unwrap();
+        let drain = fault::ObjectHarm::NodeDrain { node: "c-worker".into(), namespaces: Vec::new() };
+        let undo = ObjectUndo::new("r", 1, drain);
+        let debtor = Debtor { run: "r", engine: "e" };
+        let probers = Obligation::Probers { containers: vec!["id-c-worker".into()] };
+        let namespace = Obligation::Namespace { name: "outage-r".into(), access: access.clone() };
+        for obligation in [Obligation::Object { undo, access }, probers, namespace] {
+            ledger.owe(debtor, obligation).unwrap();
+        }
+        let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
+        assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
+    }
+
+    #[tokio::test]
     async fn what_is_left_is_told_once_at_the_end() {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);

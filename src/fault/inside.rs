@@ -108,8 +108,10 @@ pub(super) async fn heal(scene: &Scene<'_, '_>, what: &'static str, script: &str
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::fault::record::tests::{every_fault, target};
-    use crate::fault::{Undo, inject, plan, undo};
+    use crate::experiment::{Direction, Fault, NodeSelector, Side};
+    use crate::fault::record::tests::{every_component_fault, every_fault, target};
+    use crate::fault::{Cut, Undo, inject, plan, plan_container_kill, plan_partition, undo};
+    use crate::timeline::Component;
 
     fn plans() -> [Undo; 2] {
         let [.., cut, kubelet] = every_fault();
@@ -160,6 +162,45 @@ mod tests {
         cut.target.addresses.insert("other".into(), vec!["10.9.8.7".parse().unwrap()]);
         let error = harmed(&engine, &cut).await;
         assert_eq!(error, "harm node c-worker: its address 10.9.8.7 is on none of its interfaces eth+");
+    }
+
+    /// The script that a fault gives its switch, on a node where all is well.
+    async fn given_to_the_switch(plan: &Undo) -> String {
+        let (engine, given) = (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(None)));
+        let heard = given.clone();
+        engine.with(|state| {
+            state.script = Box::new(move |_, argv| match argv.join(" ") {
+                text if text.contains("exec systemd-run") => {
+                    *heard.lock().unwrap() = argv.last().cloned();
+                    (1, "enough".into())
+                }
+                text if text.starts_with("ip -o addr") => (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into()),
+                text if text == "systemctl is-active kubelet" => (0, "active".into()),
+                text if text.contains("echo end") => (0, "now 7 70 S\nend".into()),
+                _ => (0, String::new()),
+            });
+        });
+        let docker = engine.connect().await;
+        inject(plan, &docker, &mut |_, _| {}).await.unwrap_err();
+        let given = given.lock().unwrap().take();
+        given.unwrap_or_else(|| panic!("no switch: {plan:?}"))
+    }
+
+    #[tokio::test]
+    async fn no_switchs_script_has_what_systemd_reads() {
+        let [.., cut, kubelet] = every_fault();
+        let parts = Component::ALL.into_iter().flat_map(every_component_fault);
+        let loss = Fault::EtcdDataLoss { target: NodeSelector::default() };
+        let faults = [cut, kubelet, loss].into_iter().chain(parts);
+        let mut plans: Vec<Undo> = faults.map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60))).collect();
+        let (from, direction, addresses) = (Side::Peers, Direction::Both, || vec!["172.18.0.2".parse().unwrap()]);
+        let cut = Cut { from, direction, api_servers: addresses(), peers: addresses() };
+        plans.push(plan_partition(cut, &target(), "r", 0, Duration::from_secs(60)));
+        plans.push(plan_container_kill(("p", vec!["a".into()]), &target(), ("r", 0, 0), Duration::from_secs(60)));
+        for plan in &plans {
+            let script = given_to_the_switch(plan).await;
+            assert!(!script.contains("${") && !script.contains('%'), "{}: {script}", plan.harm.kind());
+        }
     }
 
     #[tokio::test]

@@ -50,6 +50,8 @@ pub struct FakeWorld {
     pub mishap: Option<(usize, Mishap)>,
     /// Whether undoing fails, too.
     pub undo_fails: bool,
+    /// A node that could not be brought back as it was.
+    pub moves: Option<&'static str>,
     /// What is answered, after the rehearsal, to who asks for the objects of a fault.
     pub no_objects: Option<Trouble>,
     /// How long a node that was undone takes to be Ready. Default: nothing.
@@ -65,6 +67,7 @@ impl FakeWorld {
             truth: Default::default(),
             mishap,
             undo_fails: false,
+            moves: None,
             no_objects: None,
             boot: Duration::ZERO,
             out: None,
@@ -232,6 +235,13 @@ impl World for FakeWorld {
             return Ok(on_object(step, ObjectHarm::NodeDrain { node: node.name.clone(), namespaces: Vec::new() }));
         }
         Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
+    }
+
+    async fn vet(&self, fault: &Obligation) -> Result<(), Trouble> {
+        match fault.fault().filter(|owed| Some(owed.node) == self.moves) {
+            Some(owed) => Err(Trouble::refused(format!("{} would come back with another address", owed.node))),
+            None => Ok(()),
+        }
     }
 
     async fn plan_object_fault(&self, fault: &Fault, step: u32, _: Duration, _: &mut Seed) -> Result<Vec<Obligation>, Trouble> {

@@ -77,7 +77,12 @@ impl<'a, W: World> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
     pub async fn rehearse(&self) -> Result<(), Trouble> {
         let mut seed = self.seed.borrow().clone();
-        plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?;
+        for planned in plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())? {
+            let Some((fault, hold)) = planned.step.fault() else { continue };
+            for node in planned.targets {
+                self.world.vet(&self.world.plan_fault(fault, node, planned.step.number, self.dead_man(hold))?).await?;
+            }
+        }
         for (step, fault, hold) in faults(self.job.experiment).filter(|(_, fault, _)| fault.target().is_none()) {
             let planned = self.world.plan_object_fault(fault, step, self.dead_man(hold), &mut seed).await?;
             self.rehearsed.borrow_mut().insert(step, planned);

@@ -10,7 +10,7 @@ use super::fake_world::{FakeWorld, Mishap};
 use super::ledger::{Debtor, Ledger};
 use super::recorder::Recorder;
 use super::run::{self, Job, RunEnd, Stop};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, TroubleKind};
 use crate::experiment::*;
 use crate::timeline::*;
 
@@ -353,6 +353,23 @@ async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_
         assert_eq!((harmed, run.end.stop.is_none()), (hit, hit), "{:?}", run.end);
         run.assert_nothing_is_lost("no objects");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
+    let target = NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
+    let mut method = experiment().method;
+    method.push(fault(Fault::NodeKill { target }, 1, Vec::new()));
+    let blast_radius = BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
+    let experiment = Experiment { method, blast_radius, ..experiment() };
+    let mut world = FakeWorld::new(None);
+    world.moves = Some("cp");
+    let run = simulate_method(experiment.clone(), world, None, 1).await;
+    let Some(Stop::Trouble(trouble)) = &run.end.stop else { panic!("{:?}", run.end) };
+    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "cp would come back with another address"));
+    assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
+    run.assert_nothing_is_lost("refused");
+    assert!(simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(), "all else is well");
 }
 
 #[tokio::test(start_paused = true)]

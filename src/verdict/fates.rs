@@ -75,9 +75,20 @@ pub fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> F
         (None, Some(pod)) => (Outcome::Inconclusive, Some(format!("{} came in the dark, or only after the undo", pod.pod))),
         (None, None) => (Outcome::Pass, None),
     };
-    let never_saw = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "pods"));
-    let finding = Finding { outcome, measured, why, predicted: None };
-    finding.doubted_pass(never_saw.then(|| "the watch of pods stayed blind".into()))
+    Finding { outcome, measured, why, predicted: None }.doubted_pass(hidden(found, since, undo))
+}
+
+/// Why a pod may have come and gone unseen: no list that is made later has it.
+fn hidden(found: &Findings, since: Seconds, undo: Seconds) -> Option<String> {
+    found.warnings.iter().find_map(|warning| match warning {
+        Warning::WatchGap { watch, from, until, .. }
+            if watch == "pods" && *from < undo && until.is_none_or(|until| until > since) =>
+        {
+            let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
+            Some(format!("the watch of pods was blind from {from:+.3} {until}: a pod may have come and gone"))
+        }
+        _ => None,
+    })
 }
 
 fn on(pod: &PodFinding) -> String {
@@ -116,7 +127,7 @@ pub fn objects_kept(found: &Findings) -> Finding {
 mod tests {
     use super::*;
     use crate::analysis::analyse;
-    use crate::analysis::testing::Run;
+    use crate::analysis::testing::{Run, at};
     use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready, UnreadKind};
     use Outcome::{Fail, Inconclusive, Pass};
 
@@ -167,6 +178,16 @@ mod tests {
         assert_eq!(not_rescheduled(&found(run()), &other).outcome, Inconclusive);
         let blind = Event::WatchGap { watch: "pods".into(), until: None, reason: "connection refused".into() };
         assert_eq!(judged(run().event(2000, blind)).outcome, Inconclusive);
+        let gap = |from: i64, until: i64| {
+            let gap = Event::WatchGap { watch: "pods".into(), until: Some(at(until)), reason: "connection refused".into() };
+            judged(run().event(until, gap).since(from))
+        };
+        assert_eq!([gap(2000, 5000).outcome, gap(14_000, 18_000).outcome], [Inconclusive, Inconclusive]);
+        assert_eq!(
+            gap(2000, 5000).why.as_deref(),
+            Some("the watch of pods was blind from +2.000s to +5.000s: a pod may have come and gone")
+        );
+        assert_eq!(gap(16_000, 18_000).outcome, Pass, "the undo was over");
     }
 
     #[test]

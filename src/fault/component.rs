@@ -93,7 +93,7 @@ impl<'m> Part<'m> {
     }
 
     /// A function of the shell that tells number, start and state of the part's processes. Those of pods with a network of their own are
-    /// somebody else's.
+    /// somebody else's. (No `${` and no `%`: systemd would read them in a switch's script.)
     pub fn finding(self) -> String {
         let name = self.name();
         format!(
@@ -103,7 +103,8 @@ impl<'m> Part<'m> {
              case $(readlink $at/exe) in */{name}) ;; *) continue;; esac\n\
              [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] || continue\n\
              set -- $(cat $at/stat 2>/dev/null)\n\
-             [ $# -gt 21 ] && echo $1 ${{22}} $3\n\
+             [ $# -gt 21 ] || continue\n\
+             pid=$1 state=$3; shift 21; echo $pid $1 $state\n\
              done; }}",
             comm = &name[..name.len().min(COMM)],
         )

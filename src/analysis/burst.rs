@@ -238,8 +238,11 @@ impl Part {
             waited_until: self.waited_until,
             start: edge(self.start),
             end: edge(self.end),
+            // One clock stamped both ends: its offset falls out.
+            length: Between::new(self.last_failure - self.start.0.latest, self.end.0.latest - self.start.0.earliest),
             failed: self.failed,
             attempts: self.attempts,
+            longest_gap: self.gap,
         }
     }
 }

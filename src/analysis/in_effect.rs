@@ -94,7 +94,7 @@ impl Follow {
         }
         let after = self.undo.is_some_and(|undo| sent >= undo);
         self.away = failed || (after && self.away);
-        if self.from.is_some_and(|from| sent >= from) && self.until.is_none_or(|until| done <= until) {
+        if self.holds(sent, done) {
             *if failed { &mut self.tally.failed } else { &mut self.tally.ok } += 1;
             if !failed {
                 self.first_success = self.first_success.or(Some(sent));
@@ -106,6 +106,16 @@ impl Follow {
             let earliest = self.last_failure.max(self.undo).unwrap_or(sent);
             self.again = Some(When { earliest: earliest.min(done), latest: done });
         }
+    }
+
+    /// Takes an attempt that says nothing.
+    #[inline]
+    pub fn blind(&mut self, sent: Seconds, done: Seconds) {
+        self.tally.blind += u64::from(sent < self.next && self.holds(sent, done));
+    }
+
+    fn holds(&self, sent: Seconds, done: Seconds) -> bool {
+        self.from.is_some_and(|from| sent >= from) && self.until.is_none_or(|until| done <= until)
     }
 
     /// What it came to while it was in effect; `None` where it never was.

@@ -63,10 +63,15 @@ pub struct Burst {
     pub start: Edge,
     /// When it ended.
     pub end: Edge,
+    /// How long it lasted: at least from its first to its last failure, at most from edge to edge.
+    pub length: Between,
     /// How many attempts failed.
     pub failed: u64,
     /// How many attempts, from its first failure to its last, say something.
     pub attempts: u64,
+    /// The longest run of successes between two of its failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_gap: Option<Gap>,
 }
 
 /// An edge of a window of errors.

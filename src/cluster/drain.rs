@@ -10,7 +10,7 @@ use super::namespace::RUN_LABEL;
 use super::objects::{Node, Pod};
 
 /// Pods that a kubelet runs by itself bear this; they can't be evicted.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What came of asking a pod to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +63,14 @@ impl Cluster {
         }
     }
 
-    /// Deletes one pod, by its uid. One that is gone already is no error.
-    pub async fn delete_pod(&self, namespace: &str, pod: &str, uid: &str) -> Result<(), ClusterError> {
+    /// Deletes one pod, by its uid. Whether it was there: one that is gone already is no error.
+    pub async fn delete_pod(&self, namespace: &str, pod: &str, uid: &str) -> Result<bool, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams::default().preconditions(this);
         match self.call(format!("delete the pod {namespace}/{pod}"), api.delete(pod, &params)).await {
-            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(()),
-            other => other.map(drop),
+            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(false),
+            other => other.map(|_| true),
         }
     }
 

@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(
             experiment.expect,
             [
-                Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)) },
+                Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)), at_least: None },
                 Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]

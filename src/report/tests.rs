@@ -49,7 +49,7 @@ fn experiment() -> Experiment {
             hold: seconds(15),
         }],
         expect: vec![
-            Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)) },
+            Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)), at_least: None },
             Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
             Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
@@ -409,7 +409,7 @@ fn predicted_bounds_are_judged() {
     let mut experiment = experiment();
     let within = Bound::Predicted;
     experiment.expect = vec![
-        Expectation::Detection { of: None, after: None, within },
+        Expectation::Detection { of: None, after: None, within, at_least: None },
         Expectation::EndpointRemoval { service: None, within },
         Expectation::ErrorWindow { probe: "web".into(), at_most: Some(within), at_least: None },
         Expectation::Recovery { within },

@@ -1,6 +1,6 @@
 //! What keeps a run, or a probe, from deciding anything.
 
-use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
+use crate::analysis::{Completion, FaultFinding, Findings, InEffect, ProbeFinding, Tally};
 use crate::stats::Seconds;
 use crate::timeline::Component;
 
@@ -8,6 +8,8 @@ use crate::timeline::Component;
 const MOST_BLIND: f64 = 0.05;
 /// A control probe that failed more often than this was on a sick machine.
 const MOST_SICK: f64 = 0.01;
+/// Fewer attempts than these show nothing by not succeeding.
+const FEWEST: u64 = 2;
 
 /// Why nothing that this run measured decides anything.
 pub fn of_run(found: &Findings) -> Option<String> {
@@ -58,18 +60,30 @@ pub fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
 /// Why a probe's successes prove nothing.
 pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let since = probe.since_fault();
-    if since.judged() == 0 {
-        return Some(format!("no attempt of {} says anything after the fault", probe.name));
-    }
-    if since.blind_share() > MOST_BLIND {
-        return Some(format!("the prober was blind: {} of {} attempts not made", since.blind, since.judged() + since.blind));
+    let unasked = (since.judged() == 0).then(|| format!("no attempt of {} says anything after the fault", probe.name));
+    unasked.or_else(|| of_attempts(probe, since, found.last_undo_requested()))
+}
+
+/// Why nothing is shown by what a step's attempts did not do: there were none, or too few.
+pub fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
+    let thin = match held.tally.judged() {
+        0 => Some(format!("no attempt of {} says anything while the fault was in effect", probe.name)),
+        seen if seen < FEWEST => Some(format!("only {seen} attempt of {} says anything while the fault was in effect", probe.name)),
+        _ => None,
+    };
+    thin.or_else(|| of_attempts(probe, held.tally, held.until))
+}
+
+/// Why some attempts, which had to go on until a moment, do not stand for the whole time.
+fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Option<String> {
+    if tally.blind_share() > MOST_BLIND {
+        return Some(format!("the prober was blind: {} of {} attempts not made", tally.blind, tally.judged() + tally.blind));
     }
     if probe.truncated {
         return Some(format!("the attempts of {} are cut off", probe.name));
     }
     let reach = probe.asked.map(|asked| asked.latest);
-    let last_undo = found.last_undo_requested();
-    let short = matches!((reach, last_undo), (Some(reach), Some(undo)) if reach + probe.timeout + probe.interval < undo);
+    let short = matches!((reach, until), (Some(reach), Some(undo)) if reach + probe.timeout + probe.interval < undo);
     short.then(|| format!("{} stopped asking before the undo", probe.name))
 }
 

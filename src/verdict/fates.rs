@@ -75,9 +75,20 @@ pub fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> F
         (None, Some(pod)) => (Outcome::Inconclusive, Some(format!("{} came in the dark, or only after the undo", pod.pod))),
         (None, None) => (Outcome::Pass, None),
     };
-    let never_saw = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "pods"));
-    let finding = Finding { outcome, measured, why, predicted: None };
-    finding.doubted_pass(never_saw.then(|| "the watch of pods stayed blind".into()))
+    Finding { outcome, measured, why, predicted: None }.doubted_pass(hidden(found, since, undo))
+}
+
+/// Why a pod may have come and gone unseen: no list that is made later has it.
+fn hidden(found: &Findings, since: Seconds, undo: Seconds) -> Option<String> {
+    found.warnings.iter().find_map(|warning| match warning {
+        Warning::WatchGap { watch, from, until, .. }
+            if watch == "pods" && *from < undo && until.is_none_or(|until| until > since) =>
+        {
+            let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
+            Some(format!("the watch of pods was blind from {from:+.3} {until}: a pod may have come and gone"))
+        }
+        _ => None,
+    })
 }
 
 fn on(pod: &PodFinding) -> String {
@@ -100,23 +111,28 @@ pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Sec
 pub fn objects_kept(found: &Findings) -> Finding {
     let Some(objects) = &found.objects else { return Finding::unknown("nobody listed the objects before the fault") };
     let Some(missing) = &objects.missing else { return Finding::unknown("nobody listed the objects after the recovery") };
-    let kept = objects.before as usize - missing.len();
-    let measured = Some(format!("{kept} of {}", objects.before));
+    let kept = objects.before as usize - missing.len() - objects.replaced as usize;
+    let replaced = if objects.replaced > 0 { format!(", {} left to their controllers", objects.replaced) } else { String::new() };
+    let measured = Some(format!("{kept} of {}{replaced}", objects.before));
     if !missing.is_empty() {
-        let more = missing.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let named = missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-        return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {named}{more}")), predicted: None };
+        return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {}", some_of(missing))), predicted: None };
     }
-    let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
-    pass.doubted_pass(objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}")))
+    let unread = objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}"));
+    let changed = (!objects.changed.is_empty()).then(|| format!("there, and changed: {}", some_of(&objects.changed)));
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(unread.or(changed))
+}
+
+fn some_of(objects: &[String]) -> String {
+    let more = objects.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", objects.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::analysis::analyse;
-    use crate::analysis::testing::Run;
+    use crate::analysis::testing::{Run, at};
     use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready, UnreadKind};
     use Outcome::{Fail, Inconclusive, Pass};
 
@@ -167,6 +183,16 @@ mod tests {
         assert_eq!(not_rescheduled(&found(run()), &other).outcome, Inconclusive);
         let blind = Event::WatchGap { watch: "pods".into(), until: None, reason: "connection refused".into() };
         assert_eq!(judged(run().event(2000, blind)).outcome, Inconclusive);
+        let gap = |from: i64, until: i64| {
+            let gap = Event::WatchGap { watch: "pods".into(), until: Some(at(until)), reason: "connection refused".into() };
+            judged(run().event(until, gap).since(from))
+        };
+        assert_eq!([gap(2000, 5000).outcome, gap(14_000, 18_000).outcome], [Inconclusive, Inconclusive]);
+        assert_eq!(
+            gap(2000, 5000).why.as_deref(),
+            Some("the watch of pods was blind from +2.000s to +5.000s: a pod may have come and gone")
+        );
+        assert_eq!(gap(16_000, 18_000).outcome, Pass, "the undo was over");
     }
 
     #[test]
@@ -191,13 +217,18 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let taken = |before, uids: &[&str], unread: &[&str]| {
-            let object =
-                |uid: &&str| ObjectName { kind: "Secret".into(), namespace: None, name: (*uid).into(), uid: (*uid).into() };
+            // Of `a=2` the content is another than that of `a`; `p*` are pods, which a controller makes.
+            let object = |uid: &&str| {
+                let (uid, content) = uid.split_once('=').unwrap_or((uid, "1"));
+                let (kind, name, controlled) = ("Secret".into(), uid.into(), uid.starts_with('p'));
+                ObjectName { kind, namespace: None, name, uid: uid.into(), controlled, content: Some(content.into()) }
+            };
             let unread = unread.iter().map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() }).collect();
             Event::Objects { before, objects: uids.iter().map(object).collect(), unread }
         };
         let run = |after: &[&str], unread: &[&str]| {
-            let run = Run::new().event(-1000, taken(true, &["a", "b"], &[])).kill(15_000);
+            let before: &[&str] = if after.iter().any(|uid| uid.starts_with('p')) { &["a", "b", "p1"] } else { &["a", "b"] };
+            let run = Run::new().event(-1000, taken(true, before, &[])).kill(15_000);
             objects_kept(&found(run.event(20_000, taken(false, after, unread))))
         };
         assert_eq!(run(&["a", "b", "c"], &[]).outcome, Pass);
@@ -210,6 +241,10 @@ mod tests {
         assert_eq!(unread.outcome, Inconclusive);
         assert_eq!(unread.why.as_deref(), Some("not all kinds could be listed: Thing.x.io: status 503"));
         assert_eq!(run(&["b"], &["Secret"]).outcome, Inconclusive, "nobody knows whether a is there");
+        let replaced = run(&["a", "b", "p2"], &[]);
+        assert_eq!((replaced.outcome, replaced.measured.as_deref()), (Pass, Some("2 of 3, 1 left to their controllers")));
+        let changed = run(&["a=2", "b"], &[]);
+        assert_eq!((changed.outcome, changed.why.as_deref()), (Inconclusive, Some("there, and changed: Secret a")));
         assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");
         assert_eq!(objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000))).outcome, Inconclusive);
         assert_eq!(objects_kept(&found(Run::new().kill(15_000))).outcome, Inconclusive);

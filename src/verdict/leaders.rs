@@ -1,7 +1,6 @@
 //! Rules about who leads a part of the control plane. All need a fault.
 
-use super::Outcome;
-use super::rules::Finding;
+use super::rules::{Finding, Limits};
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
@@ -19,21 +18,41 @@ pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding
     with_leaders(found, component, |leaders, first| {
         let hits: Vec<&FaultFinding> = found.faults.iter().filter(|fault| hits(fault, leaders)).collect();
         let judged = hits.iter().map(|fault| changed(leaders, fault, bound)).max_by_key(|finding| finding.outcome);
-        judged.unwrap_or_else(|| match leaders.next_after(first.requested) {
-            Some(_) => changed(leaders, first, bound),
-            None => Finding::unknown(missed(leaders, first)),
+        judged.unwrap_or_else(|| {
+            let cause = found.faults.iter().find(|fault| shakes(fault, leaders) && leaders.next_after(fault.requested).is_some());
+            cause.map_or_else(|| Finding::unknown(missed(leaders, first)), |fault| changed(leaders, fault, bound))
         })
     })
 }
 
-/// Whether a fault hit the process that led when it was requested.
+/// Whether a fault hit the process that led when it was requested, or cut it off from all others.
 fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
-    let part = fault.component.map_or(fault.kind != "kubeletStop", |part| part == leaders.component);
-    part && leaders.at(fault.requested).is_some_and(|leader| leader.node == fault.target)
+    let takes = match fault.component {
+        Some(part) => part == leaders.component,
+        None => ["nodeStop", "nodeKill", "nodeReboot", "nodePause", "nodeDisconnect"].contains(&fault.kind.as_str()),
+    };
+    takes && on_its_node(fault, leaders)
+}
+
+/// Whether the leader depends on what a fault took from it, so that it may lose its lease and need not: an API server or an etcd member,
+/// or its node's ways to others.
+fn shakes(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    match fault.component {
+        Some(part) => leaders.component != Component::Etcd && matches!(part, Component::ApiServer | Component::Etcd),
+        None => fault.kind == "partition" && on_its_node(fault, leaders),
+    }
+}
+
+fn on_its_node(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    leaders.at(fault.requested).is_some_and(|leader| leader.node == fault.target)
 }
 
 fn missed(leaders: &LeaderFinding, first: &FaultFinding) -> String {
-    match leaders.at(first.requested) {
+    let leader = leaders.at(first.requested);
+    match leader {
+        Some(leader) if leaders.next_after(first.requested).is_some() => {
+            format!("the leader was on {}, and no fault hit it: it changed by itself", leader.node)
+        }
         Some(leader) => format!("the leader was on {}, and no fault hit it", leader.node),
         None => "nobody is known to have led at the fault".into(),
     }
@@ -61,19 +80,22 @@ fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
 }
 
 /// The longest time without a leader, from the first fault on.
-pub fn gap(found: &Findings, component: Component, bound: Seconds) -> Finding {
+pub fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |gap: &&LeaderGap| gap.until.is_none_or(|until| until.latest > first.requested);
-        let unseen = blind(leaders, first.requested, bound);
+        // What nobody saw may have been too long, or just long enough.
+        let unseen = blind(leaders, first.requested, limits.most);
+        let longer = blind(leaders, first.requested, limits.least);
         let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most) else {
-            let none = Finding { outcome: Outcome::Pass, measured: Some("never".into()), why: None, predicted: None };
-            return none.doubted_pass(unseen);
+            let none = Finding::bounded(Between::new(Seconds::ZERO, Seconds::ZERO), limits, "never".into());
+            return none.doubted_pass(unseen).doubted_fail(longer);
         };
         match longest.until {
-            None => still_open(longest, longest.length.least, bound),
+            None => still_open(longest, longest.length.least, limits.most),
             Some(_) => {
                 let measured = format!("for {} ({})", longest.length, longest.loss.words());
-                Finding::bounded(longest.length, bound, measured).doubted_pass(unseen)
+                let finding = Finding::bounded(longest.length, limits, measured).doubted_pass(unseen);
+                finding.doubted_fail(longer.filter(|_| longest.length.most < limits.least))
             }
         }
     })
@@ -89,17 +111,17 @@ fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<Stri
 }
 
 /// How long a leader lived on beside its successor.
-pub fn old(found: &Findings, component: Component, bound: Seconds) -> Finding {
+pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
         let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {
             return Finding::unknown("no old leader was seen to run beside a new one");
         };
         if old.until.is_some() {
-            return Finding::bounded(old.length, bound, format!("{:.3}, on {}", old.length, old.node));
+            return Finding::bounded(old.length, limits, format!("{:.3}, on {}", old.length, old.node));
         }
         let why = format!("it still ran on {} when the run ended", old.node);
-        if old.length.least > bound { Finding::failed(why) } else { Finding::unknown(why) }
+        if old.length.least > limits.most { Finding::failed(why) } else { Finding::unknown(why) }
     })
 }
 
@@ -107,13 +129,13 @@ pub fn old(found: &Findings, component: Component, bound: Seconds) -> Finding {
 mod tests {
     use std::time::Duration;
 
+    use super::super::Outcome::{self, Fail, Inconclusive, Pass};
     use super::*;
     use crate::analysis::testing::Run;
     use crate::analysis::{Findings, analyse};
     use crate::experiment::Expectation;
     use crate::prediction::{Ground, Predictions};
     use crate::timeline::{Change, Event, FaultPhase, ProcessState};
-    use Outcome::{Fail, Inconclusive, Pass};
     use ProcessState::{Gone, Running, Stopped};
 
     const WORKER: &str = "fast-detection-worker";
@@ -170,11 +192,11 @@ mod tests {
     }
 
     fn gap(at_most: Duration) -> Expectation {
-        Expectation::LeaderGap { component: COMPONENT, at_most }
+        Expectation::LeaderGap { component: COMPONENT, at_most, at_least: None }
     }
 
     fn old(at_most: Duration) -> Expectation {
-        Expectation::OldLeader { component: COMPONENT, at_most }
+        Expectation::OldLeader { component: COMPONENT, at_most, at_least: None }
     }
 
     /// Renewed until the end.
@@ -193,6 +215,26 @@ mod tests {
         assert_eq!(judged(failed_over(), &old(Duration::from_secs(1))).0, Inconclusive);
     }
 
+    /// 15.8 s to 15.9 s without a leader.
+    #[test]
+    fn what_must_take_its_time_is_judged_on_its_lower_end() {
+        let long = |run: Run, least: u64, most: u64| {
+            let (at_most, at_least) = (Duration::from_millis(most), Some(Duration::from_millis(least)));
+            judged(run, &Expectation::LeaderGap { component: COMPONENT, at_most, at_least }).0
+        };
+        let bounds = [(15_700, 16_000), (15_850, 16_000), (15_850, 15_870), (15_950, 16_000), (15_000, 15_500)];
+        assert_eq!(bounds.map(|(least, most)| long(failed_over(), least, most)), [Pass, Inconclusive, Inconclusive, Fail, Fail]);
+        let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
+        assert_eq!(long(elsewhere(), 1000, 30_000), Inconclusive, "nobody looked");
+        let thawed = || process(renewed(frozen(), 16_000, OTHER, 2), 30_000, 1, Running);
+        let gone = || process(thawed(), 32_000, 1, Gone).since(31_900);
+        let lived = |least| {
+            let (at_most, at_least) = (Duration::from_secs(15), Some(Duration::from_millis(least)));
+            judged(gone(), &Expectation::OldLeader { component: COMPONENT, at_most, at_least }).0
+        };
+        assert_eq!([1800, 1950, 2100].map(lived), [Pass, Inconclusive, Fail]);
+    }
+
     #[test]
     fn a_leader_that_was_not_hit_shows_nothing() {
         let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
@@ -201,6 +243,37 @@ mod tests {
         let (outcome, why) = judged(elsewhere(), &gap(Duration::from_secs(30)));
         assert_eq!((outcome, &*why), (Inconclusive, "nobody looked at fast-detection-worker2"));
         assert_eq!(judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1, "it is not known who led kube-scheduler");
+    }
+
+    /// A fault of a kind, on the leader's node and on a part of it.
+    fn harmed(kind: &str, component: Option<Component>) -> Run {
+        let phases = [(0, FaultPhase::Requested), (200, FaultPhase::Confirmed), (40_000, FaultPhase::UndoRequested)];
+        let fault = |phase| {
+            let (fault, target, detail) = (kind.into(), WORKER.into(), String::new());
+            Event::Fault { step: 0, name: None, fault, target, component, phase, detail }
+        };
+        let run = phases.into_iter().fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
+        renewed(lease(run, -500, WORKER, 1), 16_000, OTHER, 2)
+    }
+
+    #[test]
+    fn a_leader_that_changes_by_itself_was_not_changed_by_a_fault() {
+        let of = |kind: &str, component| judged(harmed(kind, component), &change(Duration::from_secs(30)));
+        let by_itself = "the leader was on fast-detection-worker, and no fault hit it: it changed by itself";
+        for (kind, component) in [("nodeDrain", None), ("kubeletStop", None), ("componentStop", Some(Component::ControllerManager))]
+        {
+            assert_eq!(of(kind, component), (Inconclusive, by_itself.into()), "{kind}");
+        }
+        for (kind, component) in [
+            ("nodePause", None),
+            ("partition", None),
+            ("componentStop", Some(Component::ApiServer)),
+            ("componentStop", Some(Component::Etcd)),
+        ] {
+            assert_eq!(of(kind, component).0, Pass, "{kind}");
+        }
+        let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, WORKER, 2);
+        assert_eq!(judged(elsewhere(), &change(Duration::from_secs(30))).0, Inconclusive);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::rules::Finding;
 use super::{Outcome, doubt};
+use crate::analysis::window::Burst;
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
@@ -19,7 +20,11 @@ pub fn each_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) ->
     judged.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Finding::unknown(format!("the run has no attempts of {name}")))
 }
 
-/// That errors lasted at least so long in each fault (of those that overlap, in all of them together), from the first to the last failure.
+/// A burst in which nothing failed for more than this share of the bound was no failure that lasted.
+const INTERRUPTED: f64 = 0.2;
+
+/// That errors lasted at least so long in each fault (of those that overlap, in all of them together): the longest burst of them, from
+/// its first to its last failure. Several short ones are none that lasted.
 pub fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
         let overlap = |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
@@ -35,14 +40,27 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
         let why = doubt::of_successes(found, probe);
         return Finding { measured: Some("none seen".into()), ..Finding::failed("shorter than expected") }.doubted(why);
     };
-    let (least, most) = (window.length.least, window.length.most);
-    let measured = Some(if window.open { format!("for {least} at least") } else { format!("for {}", window.length) });
-    let (outcome, why) = match (least >= bound, most < bound) {
-        (true, _) => (Outcome::Pass, None),
-        (_, true) => (Outcome::Fail, Some("shorter than expected".to_owned())),
-        _ => (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {:.3}", window.length))),
+    let (count, longest) = (window.bursts.len(), window.bursts.iter().enumerate().max_by_key(|(_, burst)| burst.length.least));
+    let Some((place, burst)) = longest else { return Finding::unknown("the window has no burst") };
+    let endless = window.open && place + 1 == count;
+    let length = if endless { format!("{} at least", burst.length.least) } else { burst.length.to_string() };
+    let of = if count > 1 { format!(", the longest of {count} bursts") } else { String::new() };
+    let (outcome, why) = match burst.length.least {
+        least if least >= bound => (Outcome::Pass, None),
+        _ if window.length.most < bound => (Outcome::Fail, Some("shorter than expected".to_owned())),
+        _ if window.bursts.iter().any(|burst| burst.length.most >= bound) => {
+            (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {:.3}", burst.length)))
+        }
+        _ => (Outcome::Inconclusive, Some(format!("only {count} bursts together lasted so long, {:.3}", window.length))),
     };
-    Finding { outcome, measured, why, predicted: None }
+    Finding { outcome, measured: Some(format!("for {length}{of}")), why, predicted: None }.doubted_pass(interrupted(burst, bound))
+}
+
+/// Why a burst may be two failures and nothing between them.
+fn interrupted(burst: &Burst, bound: Seconds) -> Option<String> {
+    let gap = burst.longest_gap.filter(|gap| (gap.to - gap.from).as_f64() > bound.as_f64() * INTERRUPTED)?;
+    let (from, to) = (gap.from, gap.to);
+    Some(format!("nothing failed from {from:+.3} to {to:+.3}, and {} were answered", gap.successes))
 }
 
 /// That nothing succeeded while a fault was in effect: each one, or that of the step with this name.
@@ -54,16 +72,11 @@ pub fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding
     each_probe(found, name, |probe| {
         let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
-            let measured = Some(format!("{ok} of {all}"));
-            match held.first_success {
-                _ if all == 0 => Finding::unknown(format!("no attempt of {name} says anything while the fault was in effect")),
-                Some(first) => {
-                    let why = Some(format!("one that was sent at {first:+.3} succeeded"));
-                    Finding { outcome: Outcome::Fail, measured, why, predicted: None }
-                }
-                None => Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
-                    .doubted_pass(doubt::of_failures(found, probe)),
-            }
+            let measured = (all > 0).then(|| format!("{ok} of {all}"));
+            let why = held.first_success.map(|first| format!("one that was sent at {first:+.3} succeeded"));
+            let outcome = if why.is_some() { Outcome::Fail } else { Outcome::Pass };
+            let doubt = doubt::of_step(probe, held).or_else(|| doubt::of_failures(found, probe));
+            Finding { outcome, measured, why, predicted: None }.doubted_pass(doubt)
         });
         let judged = steps.max_by_key(|finding| finding.outcome);
         judged.unwrap_or_else(|| Finding::unknown("no fault was in effect"))

@@ -1,5 +1,7 @@
 //! One rule for each kind of expectation.
 
+use std::time::Duration;
+
 use super::of_probes::each_probe;
 use super::{Assertion, Outcome, doubt, fates, leaders};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
@@ -25,12 +27,15 @@ impl Finding {
         Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
     }
 
-    /// A measured length against its bound.
-    pub(super) fn bounded(length: Between, bound: Seconds, measured: String) -> Self {
-        let (outcome, why) = if length.most <= bound {
+    /// A measured length against its bounds.
+    pub(super) fn bounded(length: Between, limits: impl Into<Limits>, measured: String) -> Self {
+        let limits = limits.into();
+        let (outcome, why) = if limits.least <= length.least && length.most <= limits.most {
             (Outcome::Pass, None)
-        } else if length.least > bound {
+        } else if length.least > limits.most {
             (Outcome::Fail, Some("longer than expected".into()))
+        } else if length.most < limits.least {
+            (Outcome::Fail, Some("shorter than expected".into()))
         } else {
             (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {length:.3}")))
         };
@@ -51,6 +56,27 @@ impl Finding {
 
     pub(super) fn doubted_pass(self, why: Option<String>) -> Self {
         if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
+    }
+}
+
+/// How long something may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// No less than this.
+    pub(super) least: Seconds,
+    /// No more than this.
+    pub(super) most: Seconds,
+}
+
+impl Limits {
+    pub(super) fn new(least: Option<Duration>, most: Seconds) -> Self {
+        Self { least: least.map_or(Seconds::ZERO, Seconds::from), most }
+    }
+}
+
+impl From<Seconds> for Limits {
+    fn from(most: Seconds) -> Self {
+        Self::new(None, most)
     }
 }
 
@@ -102,11 +128,13 @@ fn words(expectation: &Expectation) -> (String, String) {
         Bound::Predicted => "predicted".into(),
     };
     let within = |bound: &Bound| format!("within {}", length(bound));
+    let no_less = |least: &Option<Duration>| least.map_or(String::new(), |least| format!("at least {}, ", Seconds::from(least)));
+    let between = |least: &Option<Duration>, most: &Duration| format!("{}at most {}", no_less(least), Seconds::from(*most));
     match expectation {
-        Expectation::Detection { of, after, within: bound } => {
+        Expectation::Detection { of, after, within: bound, at_least } => {
             let of = of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
             let after = after.as_ref().map_or(String::new(), |after| format!(" after the undo of {after}"));
-            (format!("detection{of}"), format!("{}{after}", within(bound)))
+            (format!("detection{of}"), format!("{}{}{after}", no_less(at_least), within(bound)))
         }
         Expectation::EndpointRemoval { service: Some(service), within: bound } => {
             (format!("endpoints of {service} removed"), within(bound))
@@ -136,11 +164,11 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::LeaderChange { component, within } => {
             (format!("new leader of {}", component.name()), format!("within {}", Seconds::from(*within)))
         }
-        Expectation::LeaderGap { component, at_most } => {
-            (format!("{} without a leader", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        Expectation::LeaderGap { component, at_most, at_least } => {
+            (format!("{} without a leader", component.name()), between(at_least, at_most))
         }
-        Expectation::OldLeader { component, at_most } => {
-            (format!("old leader of {} beside the new one", component.name()), format!("at most {}", Seconds::from(*at_most)))
+        Expectation::OldLeader { component, at_most, at_least } => {
+            (format!("old leader of {} beside the new one", component.name()), between(at_least, at_most))
         }
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
@@ -154,7 +182,9 @@ fn percent(share: f64) -> String {
 fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
     let found = run.found;
     match expectation {
-        Expectation::Detection { of, after, within } => detection_of(run, of.as_deref(), after.as_deref(), *within),
+        Expectation::Detection { of, after, within, at_least } => {
+            detection_of(run, of.as_deref(), after.as_deref(), (*at_least, *within))
+        }
         Expectation::EndpointRemoval { service, within } => {
             let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
             match service.clone().or_else(first) {
@@ -185,8 +215,12 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
         Expectation::Restarted { labels, within } => fates::restarted(found, labels, (*within).into()),
         Expectation::ObjectsKept => fates::objects_kept(found),
         Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
-        Expectation::LeaderGap { component, at_most } => leaders::gap(found, *component, (*at_most).into()),
-        Expectation::OldLeader { component, at_most } => leaders::old(found, *component, (*at_most).into()),
+        Expectation::LeaderGap { component, at_most, at_least } => {
+            leaders::gap(found, *component, Limits::new(*at_least, (*at_most).into()))
+        }
+        Expectation::OldLeader { component, at_most, at_least } => {
+            leaders::old(found, *component, Limits::new(*at_least, (*at_most).into()))
+        }
         Expectation::Recovery { within } => {
             let last = found.last_undone_fault().map_or(0, |fault| fault.step);
             run.judged(*within, Quantity::Recovery, last, |limit| recovery(found, limit))
@@ -205,9 +239,9 @@ fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Fin
     })
 }
 
-pub(super) fn moment(fault: &FaultFinding, when: When, bound: Seconds) -> Finding {
+pub(super) fn moment(fault: &FaultFinding, when: When, limits: impl Into<Limits>) -> Finding {
     let length = Between::new(when.earliest - fault.requested, when.latest - fault.requested);
-    Finding::bounded(length, bound, format!("{length:.3}"))
+    Finding::bounded(length, limits, format!("{length:.3}"))
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.
@@ -222,17 +256,17 @@ pub(super) fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, wa
     }
 }
 
-fn detection(found: &Findings, fault: &FaultFinding, bound: Seconds) -> Finding {
+fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding {
     match &fault.node.detected {
         _ if fault.node.ready_before == Some(false) => Finding::unknown(format!("{} was not Ready before the fault", fault.target)),
-        Some(detected) => moment(fault, detected.at, bound),
+        Some(detected) => moment(fault, detected.at, limits),
         None if fault.node.ready_before.is_none() => Finding::unknown(format!("no watch said how {} was", fault.target)),
-        None => missing(found, fault, bound, "nodes", "not noticed"),
+        None => missing(found, fault, limits.most, "nodes", "not noticed"),
     }
 }
 
 /// Of the step that is named; else of each fault on a node as a whole, where there is one.
-fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, within: Bound) -> Finding {
+fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, (least, within): (Option<Duration>, Bound)) -> Finding {
     let found = run.found;
     let whole = found.faults.iter().any(|fault| fault.component.is_none());
     let meant = |fault: &&FaultFinding| match of {
@@ -240,9 +274,9 @@ fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, within: Bo
         None => !whole || fault.component.is_none(),
     };
     let judge = |fault: &FaultFinding| {
-        let judge = |limit| match after {
-            None => detection(found, fault, limit),
-            Some(name) => detection_after(found, fault, name, limit),
+        let judge = |most| match after {
+            None => detection(found, fault, Limits::new(least, most)),
+            Some(name) => detection_after(found, fault, name, Limits::new(least, most)),
         };
         run.judged(within, Quantity::Detection, fault.step, judge)
     };
@@ -251,7 +285,7 @@ fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, within: Bo
 }
 
 /// A detection that needs another fault's undo first, counted from that one's confirmation.
-fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
+fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: Limits) -> Finding {
     let others = || found.faults.iter().filter(|other| other.name.as_deref() == Some(name));
     let requested = others().map(|other| other.undo_requested).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
     let undone = others().map(|other| other.undone).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
@@ -259,7 +293,7 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, bound: Se
         return Finding::unknown(format!("the undo of {name} was not confirmed"));
     };
     let Some(detected) = &fault.node.detected else {
-        return missing_since(found, fault, undone, bound);
+        return missing_since(found, fault, undone, limits.most);
     };
     // The object's own time (whole seconds, cut) tells how long it had been so when a blind watch saw it.
     let earliest = detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
@@ -268,17 +302,22 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, bound: Se
         return Finding { measured: Some(format!("{} before it", requested - detected.at.latest)), ..early };
     }
     let length = Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
-    let finding = Finding::bounded(length, bound, format!("{length:.3}"));
+    let finding = Finding::bounded(length, limits, format!("{length:.3}"));
     let unclear = earliest < requested;
     finding.doubted(unclear.then(|| format!("a blind watch can't tell whether it was noticed before the undo of {name}")))
 }
 
 fn missing_since(found: &Findings, fault: &FaultFinding, since: Seconds, bound: Seconds) -> Finding {
     let Some(until) = fault.undo_requested else { return Finding::unknown("not noticed, and the fault has no undo") };
-    let blind =
-        found.warnings.iter().any(|warning| matches!(warning, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    // A node stays Unknown for as long as it is away: only a watch that is blind at the undo misses that it was.
+    let blind = found.warnings.iter().any(|warning| match warning {
+        Warning::WatchGap { watch, from, until: seen, .. } => {
+            watch == "nodes" && *from < until && seen.is_none_or(|seen| seen > until)
+        }
+        _ => false,
+    });
     match until - since {
-        _ if blind => Finding::unknown("not noticed, but the watch was blind to the end"),
+        _ if blind => Finding::unknown("not noticed, but the watch was blind at the undo"),
         left if left < bound => Finding::unknown(format!("not noticed in the {} that were left of the fault", left.or_zero())),
         left => Finding::failed(format!("not noticed in the {left} that were left of the fault")),
     }

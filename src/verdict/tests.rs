@@ -19,7 +19,7 @@ fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
 }
 
 fn detection(within: u64) -> Expectation {
-    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)) }
+    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)), at_least: None }
 }
 
 fn window(at_most: u64) -> Expectation {
@@ -116,6 +116,17 @@ fn what_was_not_noticed_fails_only_when_there_was_time() {
 }
 
 /// A node that starts again takes its pods out of the Service itself: with a long grace, that is the first removal there is.
+#[test]
+fn a_detection_may_be_too_soon() {
+    let seen = found(harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000));
+    let judged = |least| {
+        let (within, at_least) = (Bound::Fixed(ms(7000)), Some(ms(least)));
+        one(&seen, Expectation::Detection { of: None, after: None, within, at_least })
+    };
+    assert_eq!([2999, 3001, 6001].map(|least| judged(least).0), [Pass, Inconclusive, Fail]);
+    assert_eq!(judged(6001).1, "shorter than expected");
+}
+
 #[test]
 fn what_the_undo_removed_was_not_removed_by_the_fault() {
     let run = |undo| Run::new().endpoints(1, 1).kill(undo).probe(refused(1000, 2000));
@@ -265,6 +276,39 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
     assert_eq!([outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))], [Pass, Fail]);
 }
 
+/// Failures at the fault's begin and at its end are no outage that lasted.
+#[test]
+fn errors_that_come_and_go_did_not_last() {
+    let attempts = |interval, fails: &dyn Fn(i64) -> bool| {
+        let slots = 30_000 / interval;
+        let answer = |slot: u64| if fails(slot as i64 * interval as i64 - 5000) { Answer::Refused } else { Answer::Ok };
+        let mut span = span("api", interval, 200);
+        span.probe.service = None;
+        file(&span, &[], (0..slots).map(|slot| attempt(slot, answer(slot), 1000)).collect())
+    };
+    let found = |file| found(Run::new().endpoints(2, 1).kill(15_000).probe(file));
+    let twice = found(attempts(20, &|ms| (1000..3000).contains(&ms) || (6000..11_000).contains(&ms)));
+    assert_eq!([4979, 4980, 9000, 11_000].map(|bound| outcome(&twice, at_least(bound))), [Pass, Inconclusive, Inconclusive, Fail]);
+    let (_, why) = one(&twice, at_least(9000));
+    assert_eq!(why, "only 2 bursts together lasted so long, 9.979s to 10.021s");
+    let said = unpredicted(&twice, &[at_least(4000)]).assertions[0].said();
+    assert_eq!(said, "errors of api for 4.98s to 5.02s, the longest of 2 bursts, at least 4s");
+    // Too few successes to tell two bursts apart, and time enough to doubt that it is one.
+    let seldom = found(attempts(500, &|ms| [1000, 9000].contains(&ms)));
+    let (judged, why) = one(&seldom, at_least(7000));
+    assert_eq!((judged, why.as_str()), (Inconclusive, "nothing failed from +1.000s to +9.000s, and 15 were answered"));
+    let one_success = found(attempts(500, &|ms| (1000..9000).contains(&ms) && ms != 5000));
+    assert_eq!(outcome(&one_success, at_least(7000)), Pass);
+}
+
+/// Half of the back ends are dead: what is answered between two failures came from the others, and the burst is one.
+#[test]
+fn what_a_living_neighbour_answers_is_no_end_of_a_burst() {
+    let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(Prober::new(20, 2, 1, (100, 15_000)).file()));
+    let lasted = |ms_| Expectation::ErrorWindow { probe: "web".into(), at_most: None, at_least: Some(ms(ms_)) };
+    assert_eq!([outcome(&found, lasted(14_000)), outcome(&found, lasted(16_000))], [Pass, Fail]);
+}
+
 #[test]
 fn no_success_is_judged_while_the_fault_was_in_effect() {
     let expect = || Expectation::NoSuccess { probe: "api".into(), during: None };
@@ -281,6 +325,27 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     let verdict = unpredicted(&held, &[expect()]);
     let asked = effect.tally.failed;
     assert_eq!(verdict.assertions[0].said(), format!("successes of api in the fault 0 of {asked}, at most 0"));
+}
+
+/// Nothing succeeded, and that says nothing: nobody asked, or hardly anybody, or not to the end.
+#[test]
+fn no_success_needs_attempts_that_could_have_succeeded() {
+    let judged = |answer: fn(u64) -> Answer, slots: std::ops::Range<u64>| {
+        let attempts = slots.map(|slot| attempt(slot, answer(slot), 1000)).collect();
+        let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(file(&span("api", 20, 200), &[], attempts)));
+        one(&found, Expectation::NoSuccess { probe: "api".into(), during: None })
+    };
+    // Slot 250 is due at +0, slot 265 at the confirmation, slot 1000 at the undo's request.
+    assert_eq!(judged(|_| Answer::Refused, 0..1500).0, Pass);
+    let none = judged(|_| Answer::NotSent, 0..1500);
+    assert_eq!(none, (Inconclusive, "no attempt of api says anything while the fault was in effect".into()));
+    let thin = judged(|slot| if slot == 500 { Answer::Refused } else { Answer::NotSent }, 0..1500);
+    assert_eq!(thin, (Inconclusive, "only 1 attempt of api says anything while the fault was in effect".into()));
+    // Over the whole of the run a few are blind; in the fault they are many.
+    let blind = judged(|slot| if (265..310).contains(&slot) { Answer::NotSent } else { Answer::Refused }, 0..1500);
+    assert_eq!(blind, (Inconclusive, "the prober was blind: 45 of 735 attempts not made".into()));
+    assert_eq!(judged(|_| Answer::Refused, 0..500), (Inconclusive, "api stopped asking before the undo".into()));
+    assert_eq!(judged(|slot| if slot == 500 { Answer::Ok } else { Answer::NotSent }, 0..1500).0, Fail);
 }
 
 #[test]

@@ -17,12 +17,12 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
     ("failedShare", failed_share),
     ("leaderChange", leader_change),
     ("leaderGap", |cx, node| {
-        let (component, at_most) = of_leader(cx, node, "`leaderGap`", "atMost")?;
-        Some(Expectation::LeaderGap { component, at_most })
+        let (component, at_most, at_least) = how_long(cx, node, "`leaderGap`")?;
+        Some(Expectation::LeaderGap { component, at_most, at_least })
     }),
     ("oldLeader", |cx, node| {
-        let (component, at_most) = of_leader(cx, node, "`oldLeader`", "atMost")?;
-        Some(Expectation::OldLeader { component, at_most })
+        let (component, at_most, at_least) = how_long(cx, node, "`oldLeader`")?;
+        Some(Expectation::OldLeader { component, at_most, at_least })
     }),
     ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
     ("noSuccess", no_success),
@@ -60,8 +60,11 @@ fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
     let of = fields.optional("of", dns_label);
     let after = fields.optional("after", dns_label);
     let within = fields.required("within", limit);
+    let at_least = fields.optional("atLeast", positive);
     fields.finish();
-    Some(Expectation::Detection { of: of?, after: after?, within: within? })
+    let (within, at_least) = (within?, at_least?);
+    possible(cx, node, ("within", Some(within)), at_least)?;
+    Some(Expectation::Detection { of: of?, after: after?, within, at_least })
 }
 
 fn no_success(cx: &Cx, node: &Node) -> Option<Expectation> {
@@ -104,12 +107,18 @@ fn error_window(cx: &Cx, node: &Node) -> Option<Expectation> {
     if empty {
         return cx.error(node.focus(), "`errorWindow` needs `atMost`, `atLeast`, or both");
     }
-    if let (Some(Bound::Fixed(most)), Some(least)) = (at_most, at_least)
-        && most < least
-    {
-        return cx.error(node.focus(), "`atMost` is shorter than `atLeast`: no window can be both");
-    }
+    possible(cx, node, ("atMost", at_most), at_least)?;
     Some(Expectation::ErrorWindow { probe: probe?, at_most, at_least })
+}
+
+/// Tells of two bounds that contradict each other.
+fn possible(cx: &Cx, node: &Node, (field, most): (&str, Option<Bound>), least: Option<Duration>) -> Option<()> {
+    match (most, least) {
+        (Some(Bound::Fixed(most)), Some(least)) if most < least => {
+            cx.error(node.focus(), format!("`{field}` is shorter than `atLeast`: nothing can be both"))
+        }
+        _ => Some(()),
+    }
 }
 
 fn failed_share(cx: &Cx, node: &Node) -> Option<Expectation> {
@@ -151,17 +160,23 @@ fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
 }
 
 fn leader_change(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let (component, within) = of_leader(cx, node, "`leaderChange`", "within")?;
-    Some(Expectation::LeaderChange { component, within })
+    let mut fields = Fields::of(cx, node, "`leaderChange`")?;
+    let component = fields.required("component", led);
+    let within = fields.required("within", positive);
+    fields.finish();
+    Some(Expectation::LeaderChange { component: component?, within: within? })
 }
 
-/// A part of which one leads, and a bound.
-fn of_leader(cx: &Cx, node: &Node, what: &'static str, bound: &'static str) -> Option<(Component, Duration)> {
+/// A part of which one leads, and how long something of it lasts: at most, and at least.
+fn how_long(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, Duration, Option<Duration>)> {
     let mut fields = Fields::of(cx, node, what)?;
     let component = fields.required("component", led);
-    let bound = fields.required(bound, positive);
+    let at_most = fields.required("atMost", positive);
+    let at_least = fields.optional("atLeast", positive);
     fields.finish();
-    Some((component?, bound?))
+    let (at_most, at_least) = (at_most?, at_least?);
+    possible(cx, node, ("atMost", Some(Bound::Fixed(at_most))), at_least)?;
+    Some((component?, at_most, at_least))
 }
 
 /// A part of which one leads.
@@ -189,8 +204,12 @@ mod tests {
             of: of.map(str::to_owned),
             after: after.map(str::to_owned),
             within,
+            at_least: None,
         };
         assert_eq!(expectation("detection: {within: 7s}"), detection(None, None, seven));
+        let least = Some(Duration::from_secs(2));
+        let both = Expectation::Detection { of: None, after: None, within: seven, at_least: least };
+        assert_eq!(expectation("detection: {atLeast: 2s, within: 7s}"), both);
         assert_eq!(expectation("detection: {within: predicted}"), detection(None, None, Bound::Predicted));
         assert_eq!(expectation("detection: {of: a, after: b, within: 7s}"), detection(Some("a"), Some("b"), seven));
         assert_eq!(expectation("nodesUntouched: {}"), Expectation::NodesUntouched);
@@ -256,10 +275,20 @@ mod tests {
     fn leaders_are_expected_by_part() {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
         let (component, within) = (Component::Etcd, Duration::from_secs(7));
-        let at_most = within;
+        let (at_most, at_least) = (within, None);
         assert_eq!(expectation("leaderChange: {component: etcd, within: 7s}"), Expectation::LeaderChange { component, within });
-        assert_eq!(expectation("leaderGap: {component: etcd, atMost: 7s}"), Expectation::LeaderGap { component, at_most });
-        assert_eq!(expectation("oldLeader: {component: etcd, atMost: 7s}"), Expectation::OldLeader { component, at_most });
+        assert_eq!(
+            expectation("leaderGap: {component: etcd, atMost: 7s}"),
+            Expectation::LeaderGap { component, at_most, at_least }
+        );
+        assert_eq!(
+            expectation("oldLeader: {component: etcd, atMost: 7s}"),
+            Expectation::OldLeader { component, at_most, at_least }
+        );
+        let at_least = Some(Duration::from_secs(2));
+        let both = |kind: &str| expectation(&format!("{kind}: {{component: etcd, atLeast: 2s, atMost: 7s}}"));
+        assert_eq!(both("leaderGap"), Expectation::LeaderGap { component, at_most, at_least });
+        assert_eq!(both("oldLeader"), Expectation::OldLeader { component, at_most, at_least });
     }
 
     #[test]
@@ -278,7 +307,9 @@ mod tests {
         assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
         assert!(wrong("objectsKept: {within: 7s}").contains("unknown field `within` in `objectsKept`"));
         assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
-        assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("no window can be both"));
+        assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("`atMost` is shorter than `atLeast`"));
+        assert!(wrong("detection: {within: 3s, atLeast: 4s}").contains("`within` is shorter than `atLeast`"));
+        assert!(wrong("oldLeader: {component: etcd, atMost: 3s, atLeast: 4s}").contains("nothing can be both"));
         assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"));
         assert!(wrong("recovery: 7s").contains("(write `recovery: {within: 7s}`)"));
     }

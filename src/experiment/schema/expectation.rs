@@ -64,6 +64,9 @@ pub enum Expectation {
         after: Option<String>,
         /// At most so long after the fault was requested.
         within: Bound,
+        /// And at least so long after it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<Duration>,
     },
     /// The endpoints on the node left their Service: from the fault until the last is not ready.
     EndpointRemoval {
@@ -107,6 +110,9 @@ pub enum Expectation {
         component: Component,
         /// At most so long.
         at_most: Duration,
+        /// And at least so long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<Duration>,
     },
     /// A leader that was frozen, and has been replaced meanwhile, gives up once it is thawed.
     OldLeader {
@@ -114,6 +120,9 @@ pub enum Expectation {
         component: Component,
         /// It lives on beside the new one for at most so long.
         at_most: Duration,
+        /// And for at least so long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<Duration>,
     },
     /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
     NoSuccess {
@@ -147,7 +156,8 @@ pub enum Expectation {
         /// At most so long after the fault was requested.
         within: Duration,
     },
-    /// Every object that was there before the first fault is there after the recovery, with the uid that it had.
+    /// Every object that was there before the first fault is there after the recovery, with the uid that it had, and unchanged. What
+    /// controllers make is theirs to replace.
     ObjectsKept,
     /// The steady state is back.
     Recovery {

@@ -1,6 +1,5 @@
 //! Rules about who leads a part of the control plane. All need a fault.
 
-use super::Outcome;
 use super::rules::{Finding, Limits};
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
 use crate::stats::{Between, Seconds};
@@ -130,6 +129,7 @@ pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
 mod tests {
     use std::time::Duration;
 
+    use super::super::Outcome;
     use super::*;
     use crate::analysis::testing::Run;
     use crate::analysis::{Findings, analyse};

@@ -156,6 +156,12 @@ pub struct ObjectName {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// Whether another object's controller makes and replaces it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub controlled: bool,
+    /// What is another when its content is: its generation, or its version where it has none. `None`: that isn't known of its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 impl std::fmt::Display for ObjectName {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! records  -> clock.rs (+0) -> faults.rs, life.rs, endpoints.rs, heartbeats.rs ─┐
-//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings.rs -> causes/ -> doubts.rs (warnings)
+//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings/ -> causes/ -> doubts.rs (warnings)
 //! ```
 
 mod burst;

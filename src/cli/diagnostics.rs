@@ -37,12 +37,12 @@ pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
 
 /// "3 errors, 1 warning in x.yaml".
 pub fn summary(problems: &[Diagnostic]) -> String {
-    let count = |severity: Severity| match problems.iter().filter(|problem| problem.severity == severity).count() {
+    let count = |name: &str| match problems.iter().filter(|problem| problem.severity.name() == name).count() {
         0 => None,
-        1 => Some(format!("1 {}", severity.name())),
-        many => Some(format!("{many} {}s", severity.name())),
+        1 => Some(format!("1 {name}")),
+        many => Some(format!("{many} {name}s")),
     };
-    let counts: Vec<String> = [count(Severity::Error), count(Severity::Warning)].into_iter().flatten().collect();
+    let counts: Vec<String> = [Severity::Error, Severity::Warning].into_iter().filter_map(|kind| count(kind.name())).collect();
     let files: BTreeSet<&str> = problems.iter().filter_map(|problem| Some(problem.at.as_ref()?.file.name.as_str())).collect();
     match files.len() {
         0 => counts.join(", "),

@@ -10,7 +10,7 @@ use super::namespace::RUN_LABEL;
 use super::objects::{Node, Pod};
 
 /// Pods that a kubelet runs by itself bear this; they can't be evicted.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What came of asking a pod to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

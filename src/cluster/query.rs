@@ -10,6 +10,7 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::connect::Cluster;
+use super::drain::MIRROR;
 use super::error::ClusterError;
 use super::objects;
 use crate::timeline::{Endpoint, NodeRole, Ready};
@@ -55,6 +56,8 @@ pub struct Pod {
     pub host_network: bool,
     /// Its containers that run, by name, with their ids (`containerd://...`).
     pub running: Vec<(String, String)>,
+    /// Whether it is the API's picture of a static pod, as the parts of a control plane are.
+    pub mirror: bool,
 }
 
 /// A Service.
@@ -199,7 +202,7 @@ pub fn pod_ready(pod: &objects::Pod) -> bool {
 }
 
 fn read_pod(pod: objects::Pod) -> Pod {
-    let ready = pod_ready(&pod);
+    let (ready, mirror) = (pod_ready(&pod), pod.annotations().contains_key(MIRROR));
     let spec = pod.spec.unwrap_or_default();
     let status = pod.status.unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
@@ -211,6 +214,7 @@ fn read_pod(pod: objects::Pod) -> Pod {
         ready,
         host_network: spec.host_network.unwrap_or(false),
         running: containers.into_iter().filter_map(running).collect(),
+        mirror,
     }
 }
 

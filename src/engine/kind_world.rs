@@ -216,6 +216,11 @@ impl World for KindWorld<'_> {
         let (target, run) = (NodeTarget::new(&node.name, self.container(&node.name)?), self.tenant.run);
         let undo = match fault {
             Fault::NodeDrain { .. } => return Ok(self.tenant.plan_drain(&node.name, step, &self.access)),
+            // A first member that is told of no other may still have others: each joiner knows those before it, not the other way round.
+            Fault::EtcdDataLoss { .. } if self.containers.iter().filter(|c| c.role == NodeRole::ControlPlane).count() > 1 => {
+                return Err(Trouble::refused("etcd has several members here, and the data of one alone is not the cluster's")
+                    .hint("take a cluster with one control plane, or stop members (`componentStop` with `count: 2`)"));
+            }
             Fault::Partition { from, direction, .. } => {
                 fault::plan_partition(self.cut(*from, *direction, &node.name)?, &target, run, step, dead_man)
             }

@@ -85,12 +85,19 @@ fn choose(mut found: Vec<Pod>, selector: &PodSelector, namespace: &str, seed: &m
         Count::All => found.len().max(1),
         Count::Exactly(count) => count as usize,
     };
+    if let Some(part) = found.iter().find(|pod| pod.mirror) {
+        // Its harm is counted by nobody as a pod's: as a component's it is, by the blast radius.
+        return Err(Trouble::refused(format!("{} is a static pod: a part of its node", part.name))
+            .hint("`componentKill` and `componentStop` harm a part of the control plane, within the blast radius"));
+    }
     if found.len() < wanted {
         let labels: Vec<String> = selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let there = found.len();
+        let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
         return Err(Trouble::refused(format!(
-            "{wanted} pods of {namespace} with {} are to be hit, {there} are there",
-            labels.join(",")
+            "{wanted} pod{s} of {namespace} with {} {are} to be hit, {there} {} there",
+            labels.join(","),
+            if there == 1 { "is" } else { "are" }
         )));
     }
     let mut chosen = Vec::new();
@@ -116,6 +123,7 @@ mod tests {
             ready: true,
             host_network: false,
             running: Vec::new(),
+            mirror: false,
         };
         (0..count).map(pod).collect()
     }
@@ -137,10 +145,22 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_control_plane_is_no_pod_to_be_hit() {
+        let mut found = pods(2);
+        found[1].mirror = true;
+        let selector = PodSelector { namespace: None, labels: [("tier".into(), "control-plane".into())].into(), count: Count::All };
+        let refused = choose(found, &selector, "kube-system", &mut Seed::new(1)).unwrap_err();
+        assert!(refused.message.starts_with("p1 is a static pod") && refused.hint.unwrap().contains("componentKill"));
+    }
+
+    #[test]
     fn too_few_are_refused() {
         for (there, count) in [(1, Count::Exactly(2)), (0, Count::All), (0, Count::Exactly(1))] {
             let refused = chosen(there, count, 1).unwrap_err();
-            assert!(refused.message.ends_with(&format!("pods of ns with app=web are to be hit, {there} are there")), "{refused}");
+            assert!(
+                refused.message.contains(" of ns with app=web ") && refused.message.contains(&format!("to be hit, {there} ")),
+                "{refused}"
+            );
         }
     }
 }

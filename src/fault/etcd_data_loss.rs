@@ -18,7 +18,7 @@ const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// What kubeadm gives etcd for its data. A manifest with another directory is refused.
 const DATA: &str = "/var/lib/etcd";
 /// A script waits for etcd's end, for which its pod has 30 s; and for another script that does.
-const LONG: Script = Script { lock_secs: 70, limit: Duration::from_secs(150) };
+const LONG: Script = Script { lock_secs: 110, limit: Duration::from_secs(220) };
 const LOOK: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -46,12 +46,21 @@ fn meanwhile(mark: &str) -> String {
 fn ending(mark: &str) -> String {
     let keep = keep(mark);
     format!(
-        "alive() {{ for at in /proc/[0-9]*; do [ \"$(cat $at/comm 2>/dev/null)\" = etcd ] || continue\n\
+        "alive() {{ for at in /proc/[0-9]*; do read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = etcd ] || continue\n\
+         [ -n \"$(readlink $at/exe)\" ] || continue\n\
          [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }}\n\
          if [ -e {MANIFEST} ]; then mkdir -p {keep} && mv {MANIFEST} {keep}/etcd.yaml || exit 1; fi\n\
-         tries=0; while [ -n \"$(alive)\" ]; do\n\
-         tries=$((tries+1)); [ $tries -lt 450 ] || {{ echo 'etcd does not end'; exit 1; }}; sleep 0.1; done"
+         {absent}",
+        absent = absent(),
     )
+}
+
+/// Waits until etcd has not run for three seconds: a kubelet that has begun to start it goes on with that, and ends it afterwards.
+fn absent() -> String {
+    "tries=0; quiet=0; while [ $quiet -lt 15 ]; do\n\
+     if [ -n \"$(alive)\" ]; then quiet=0; else quiet=$((quiet+1)); fi\n\
+     tries=$((tries+1)); [ $tries -lt 240 ] || { echo 'etcd does not end'; exit 1; }; sleep 0.2; done"
+        .to_owned()
 }
 
 /// Lets the kubelet start etcd.
@@ -67,7 +76,7 @@ fn losing(mark: &str) -> String {
          grep -q -e '--initial-cluster=[^,]*$' {MANIFEST} || {{ echo 'it is not the only member'; exit 1; }}\n\
          [ -d {DATA}/member ] || {{ echo 'no data is in {DATA}'; exit 1; }}\n\
          {ending}\n\
-         mkdir {kept} && mv {DATA}/member {kept}/member || exit 1\n\
+         mkdir {kept} && mv -T {DATA}/member {kept}/member || exit 1\n\
          {beginning}\n\
          [ -e {MANIFEST} ]"
     )
@@ -79,16 +88,19 @@ fn finding_again(mark: &str) -> String {
     LONG.healing(
         mark,
         &format!(
+            // One that has come between the two moves has another store open: it ends before the manifest is back.
             "if [ -e {kept}/member ]; then\n\
              {ending}\n\
              if [ -e {DATA}/member ]; then mkdir -p {meanwhile} && mv {DATA}/member {meanwhile}/$(cat /proc/sys/kernel/random/uuid) || exit 1; fi\n\
-             mv {kept}/member {DATA}/member || exit 1\n\
+             mv -T {kept}/member {DATA}/member || exit 1\n\
+             {absent}\n\
              fi\n\
              [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost'; exit 1; }}\n\
              rmdir {kept} 2>/dev/null\n\
              rm -rf {meanwhile}\n\
              {beginning}\n\
-             [ -e {MANIFEST} ] || {{ echo '{MANIFEST} is lost'; exit 1; }}"
+             [ -e {MANIFEST} ] || {{ echo '{MANIFEST} is lost'; exit 1; }}",
+            absent = absent(),
         ),
     )
 }
@@ -111,9 +123,10 @@ pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Dura
     Ok(())
 }
 
-/// Whether etcd runs and has made itself a new store.
+/// Whether etcd runs and has made itself a new store, while the old one is in its keep.
 async fn runs_anew(scene: &Scene<'_, '_>, mark: &str) -> Result<bool, FaultError> {
-    let made = scene.run(&["test", "-d", &format!("{DATA}/member/wal")]).await?.code == 0;
+    let script = format!("[ -d {DATA}/member/wal ] && [ -d {}/member ]", kept_data(mark));
+    let made = scene.run(&["sh", "-c", &script]).await?.code == 0;
     Ok(made && part(mark).look(scene).await?.runs())
 }
 
@@ -133,13 +146,16 @@ mod tests {
 
     use super::*;
 
-    /// A node as a folder: its paths lie below it, its etcd never runs, its switch is armed.
+    /// Between two looks for etcd.
+    const PAUSE: &str = "sleep 0.01";
+
+    /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says so, its switch is armed.
     fn run(root: &Path, script: &str) -> (bool, String) {
         let here = |path: &str| format!("{}{path}", root.display());
         let script = script.replace("/etc/kubernetes", &here("/etc/kubernetes")).replace(DATA, &here(DATA));
         let script = format!(
             "flock() {{ :; }}; systemctl() {{ :; }}\n{}",
-            script.replace("exec 9</run", ":").replace("/proc/[0-9]*", "/none")
+            script.replace("exec 9</run", ":").replace("/proc/[0-9]*", &here("/proc/[0-9]*")).replace("sleep 0.2", PAUSE)
         );
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -200,6 +216,34 @@ mod tests {
                 assert_whole(root.path(), &format!("{harm}\n---\n{back}"));
             }
         }
+    }
+
+    /// A kubelet that had begun to start etcd when its manifest was taken away: etcd comes, makes a store where none is, and ends.
+    #[test]
+    fn an_etcd_that_comes_late_is_waited_for() {
+        let root = node();
+        assert!(run(root.path(), &losing("m")).0);
+        let process = root.path().join("proc/7");
+        let come_and_go = std::thread::spawn({
+            let (process, root) = (process.clone(), root.path().to_owned());
+            move || {
+                std::thread::sleep(Duration::from_millis(50));
+                std::fs::create_dir_all(process.join("ns")).unwrap();
+                std::os::unix::fs::symlink("/usr/local/bin/etcd", process.join("exe")).unwrap();
+                std::os::unix::fs::symlink(std::fs::read_link("/proc/self/ns/net").unwrap(), process.join("ns/net")).unwrap();
+                std::fs::create_dir_all(root.join("var/lib/etcd/member/wal")).unwrap();
+                std::fs::write(process.join("comm"), "etcd\n").unwrap();
+                std::thread::sleep(Duration::from_millis(500));
+                let waited = root.join("var/lib/etcd-m/member").exists();
+                std::fs::remove_dir_all(process).unwrap();
+                waited
+            }
+        });
+        let (done, said) = run(root.path(), &finding_again("m"));
+        assert!(come_and_go.join().unwrap(), "nothing was moved while it ran");
+        assert!(done, "{said}");
+        std::fs::remove_dir_all(root.path().join("proc")).unwrap();
+        assert_whole(root.path(), "after it has ended");
     }
 
     #[test]

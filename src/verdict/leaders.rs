@@ -129,14 +129,13 @@ pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Outcome;
+    use super::super::Outcome::{self, Fail, Inconclusive, Pass};
     use super::*;
     use crate::analysis::testing::Run;
     use crate::analysis::{Findings, analyse};
     use crate::experiment::Expectation;
     use crate::prediction::{Ground, Predictions};
     use crate::timeline::{Change, Event, FaultPhase, ProcessState};
-    use Outcome::{Fail, Inconclusive, Pass};
     use ProcessState::{Gone, Running, Stopped};
 
     const WORKER: &str = "fast-detection-worker";

@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
         test("offline::an_experiment_comes_from_standard_input", an_experiment_comes_from_standard_input),
         test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
         test("offline::all_mistakes_are_told_at_once", all_mistakes_are_told_at_once),
+        test("offline::a_bare_leader_is_one_of_three", a_bare_leader_is_one_of_three),
         test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
         test("offline::no_engine_is_refused_with_a_hint", no_engine_is_refused_with_a_hint),
         test("offline::no_such_context", no_such_context),
@@ -82,6 +83,18 @@ fn all_mistakes_are_told_at_once() {
     output.exits(2).says("nodeKill").says("200ms").says("rate").says("bad.yaml:");
     let run = home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
     run.exits(2).says("nodeKill");
+}
+
+fn a_bare_leader_is_one_of_three() {
+    let home = Home::new();
+    let (whose, bare) = ("kube-scheduler, target: {role: control-plane}", "kube-scheduler, target: {leader: }");
+    home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| text.replace(whose, bare));
+    let file = home.path().join("experiments/scheduler-down.yaml");
+    let output = home.run(&["validate", "-f", &file.to_string_lossy()]);
+    output.exits(2).says("error: a cluster has three leaders").says("leader: kube-scheduler").says("1 error in");
+    // Where there is no cluster to ask, that is all there is to say.
+    let run = home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
+    run.exits(2).says("error: a cluster has three leaders").says("leader: etcd");
 }
 
 fn a_misspelt_name_is_guessed() {

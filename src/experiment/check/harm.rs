@@ -119,7 +119,7 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
         if matches!(&probe.from, From::Node(from) if from.name.as_ref() == Some(target)) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
             let message = format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
-            let hint = "ask from another node, from a pod elsewhere, or from the host";
+            let hint = "ask from another node, or from a pod elsewhere";
             check.tell(
                 check.error(&format!("{place}.target.name"), message).related(check.cx.file(), at, "asked from here").hint(hint),
             );

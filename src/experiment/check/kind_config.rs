@@ -67,7 +67,7 @@ fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
             let at = check.at(&format!("spec.probes[{number}].from.node.role"));
             let message =
                 format!("this harms the only {} of {}, from which the probe `{}` asks", role.name(), config.file.name, probe.name);
-            let hint = "ask from a node of another role, or from the host; or add a node to the kind config";
+            let hint = "ask from a node of another role, or add a node to the kind config";
             let place = format!("{place}.target.role");
             check.tell(check.error(&place, message).related(check.cx.file(), at, "asked from here").hint(hint));
         }

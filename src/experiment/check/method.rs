@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Count, Expectation, Fault};
+use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
 use crate::experiment::suggest;
 use crate::timeline::Component;
 
@@ -82,9 +82,22 @@ fn shared_nodes(check: &Check) {
 }
 
 /// The engine gives the lowest free address to whatever starts: of two machines that are off at once, the first to start may take the
-/// other's. Those of one step are started in the order of their addresses; those of two steps start when each is due.
+/// other's. The undo starts those of one step in the order of their addresses; those of two steps start when each is due, and a reboot
+/// starts each at once.
 fn addresses_are_kept(check: &Check) {
     let faults = check.faults();
+    for (step, fault, place) in &faults {
+        let Fault::NodeReboot { target } = fault else { continue };
+        let hits_several = |target: &NodeSelector| target.count != Count::default();
+        let around =
+            faults.iter().filter(|(outer, ..)| step.during.contains(&outer.number) && outer.name() == target.of.as_deref());
+        let same = around.filter_map(|(_, outer, _)| outer.target()).filter(|_| target.of.is_some()).any(hits_several);
+        if same || hits_several(target) {
+            let message = "several machines would reboot at once, and the first to start may be given another's address";
+            let problem = check.error(&format!("{place}.target.count"), message);
+            check.tell(problem.hint("reboot them in one step after the other, or harm them by one `nodeKill`"));
+        }
+    }
     for (step, fault, place) in faults.iter().filter(|(_, fault, _)| fault.frees_address()) {
         let outer = faults.iter().find(|(outer, fault, _)| step.during.contains(&outer.number) && fault.frees_address());
         if let Some((outer, ..)) = outer {
@@ -93,7 +106,7 @@ fn addresses_are_kept(check: &Check) {
             let problem = check.error(place, message).related(check.cx.file(), at, "off meanwhile");
             check.tell(problem.hint(format!(
                 "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` harms two by one `{}`",
-                fault.kind()
+                if matches!(fault, Fault::NodeReboot { .. }) { "nodeKill" } else { fault.kind() }
             )));
         }
     }
@@ -125,9 +138,6 @@ fn every_leader_is_one(check: &Check) {
         {
             let message = format!("this harms {} where {} leads or follows", hit.name(), led.name());
             check.tell(check.warning(&format!("{place}.component"), message));
-        }
-        if matches!(fault, Fault::NodeReboot { .. }) && target.count == Count::All {
-            check.tell(check.warning(&format!("{place}.target.count"), "all of these nodes would be rebooted at once"));
         }
     }
 }
@@ -183,6 +193,16 @@ mod tests {
         assert!(told.contains("error: `away` hits no node"), "{told}");
         let told = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
         assert!(told.contains("this does not begin during a step `away` (put it into the `meanwhile` of `away`)"), "{told}");
+    }
+
+    #[test]
+    fn machines_reboot_one_after_the_other() {
+        let several = "error: several machines would reboot at once";
+        let reboot = |count: &str| format!("  - {{fault: {{nodeReboot: {{target: {{role: worker{count}}}}}}}, for: 15s}}\n");
+        assert!(!method(&reboot("")).contains(several));
+        assert!(method(&reboot(", count: 2")).contains(several) && method(&reboot(", count: all")).contains(several));
+        let drained = "  - name: away\n    fault: {nodeDrain: {target: {role: worker, count: 2}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
+        assert!(method(drained).contains(several));
     }
 
     #[test]

@@ -127,6 +127,12 @@ impl World<'_> {
             Some(Target::Pod { labels, .. }) => self.pods(check, &format!("{place}.pod.labels"), labels),
             Some(Target::Address { .. }) | None => {}
         }
+        let inside = matches!(probe.ask.target(), Some(Target::Service { .. })) || matches!(probe.ask, Ask::Dns { .. });
+        if inside && probe.from == From::Host {
+            let message = "this machine reaches no ClusterIP and not the cluster's DNS";
+            let problem = check.error(&format!("spec.probes[{index}].from"), message);
+            check.tell(problem.hint("`from: {node: {role: control-plane}}` does, and so does a pod"));
+        }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
         }
@@ -198,6 +204,12 @@ mod tests {
         assert_eq!(told, "24:26: error: no probe `wbe` in this experiment (did you mean `web`?)");
         let told = changed("probe: {name: web", "probe: {name: api");
         assert_eq!(told, "17:19: error: no probe `api` in this experiment (its probes are `web`)");
+    }
+
+    #[test]
+    fn a_service_is_not_asked_from_this_machine() {
+        let told = changed("from: {node: {role: control-plane}}", "from: host");
+        assert!(told.contains("error: this machine reaches no ClusterIP"), "{told}");
     }
 
     #[test]

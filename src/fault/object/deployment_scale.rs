@@ -18,7 +18,7 @@ pub(super) async fn inject(stage: &mut Stage<'_, '_>, namespace: &str, name: &st
         return Err(unfit(namespace, name, format!("another run has scaled it (label outage.run={mark})")));
     }
     stage.say(FaultPhase::Requested, format!("scale it from {} to {to}", seen.wanted));
-    stage.cluster.scale(namespace, name, &seen, to, Some(stage.mark)).await?;
+    scale(stage, namespace, name, seen, to).await?;
     stage.say(FaultPhase::Returned, "the API server has it");
     let there = until(stage, namespace, name, |scale| scale.there == Some(to)).await?;
     if there.there != Some(to) {
@@ -27,6 +27,18 @@ pub(super) async fn inject(stage: &mut Stage<'_, '_>, namespace: &str, name: &st
     }
     stage.say(FaultPhase::Confirmed, format!("it has {to} replicas"));
     Ok(())
+}
+
+/// Its controller writes to it, too: who was slower looks again.
+async fn scale(stage: &Stage<'_, '_>, namespace: &str, name: &str, mut seen: Scale, to: u32) -> Result<(), FaultError> {
+    let end = Instant::now() + ON_ITS_WAY;
+    loop {
+        match stage.cluster.scale(namespace, name, &seen, to, Some(stage.mark)).await {
+            Err(error) if error.may_pass() && Instant::now() < end => sleep(LOOK).await,
+            other => return Ok(drop(other?)),
+        }
+        seen = stage.cluster.scale_of(namespace, name).await?;
+    }
 }
 
 /// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.

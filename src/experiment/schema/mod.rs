@@ -1,0 +1,168 @@
+//! What an experiment can say. The types of these files are the schema: every field says its default.
+//!
+//! They are plain data and can be written as JSON (the timeline's header holds one) and read again.
+
+mod expectation;
+mod fault;
+mod probe;
+mod selector;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::claim::Claim;
+
+pub use expectation::{Bound, Expectation};
+pub use fault::{Direction, Fault, Side};
+pub use probe::{Ask, Canary, Connection, From, Probe, StatusRange, Target};
+pub use selector::{Count, NodeSelector, PodSelector};
+
+/// The `apiVersion` of every experiment.
+pub const API_VERSION: &str = "outage/v1alpha1";
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Experiment {
+    /// `metadata.name`: a DNS label.
+    pub name: String,
+    /// What it asks, in a sentence. Default: none.
+    pub question: Option<String>,
+    /// Claims that the verdict, or some of the expectations, decide. Default: none.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
+    /// What it runs on.
+    pub cluster: Cluster,
+    /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of the run's own. Default: none.
+    pub workload: Vec<PathBuf>,
+    /// How long the workload may take to become ready. Default: 120 s.
+    pub workload_timeout: Duration,
+    /// What is asked, and how often.
+    pub probes: Vec<Probe>,
+    /// What must hold before any harm, and again afterwards.
+    pub steady_state: Vec<Condition>,
+    /// How long the steady state may take to be reached. Default: 120 s.
+    pub steady_state_timeout: Duration,
+    /// What is done, in this order.
+    pub method: Vec<Step>,
+    /// What must be so. Default: nothing (the run measures only).
+    pub expect: Vec<Expectation>,
+    /// How much may be harmed at once.
+    pub blast_radius: BlastRadius,
+}
+
+/// What an experiment runs on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cluster {
+    /// A kind cluster, made when it is absent.
+    Kind {
+        /// The kind config, relative to the experiment's file; it must have a `name:`.
+        config: PathBuf,
+        /// Settings of failure detection that replace the config's. The cluster's name then ends in them.
+        tuning: Option<TuningRequest>,
+    },
+    /// The context that the command line names, or the current one.
+    Context,
+}
+
+/// Settings of failure detection that are asked for. What is absent stays as the kind config has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TuningRequest {
+    /// The kubelet's `nodeStatusUpdateFrequency`.
+    pub node_status_update_frequency: Option<Duration>,
+    /// The controller manager's `--node-monitor-period`.
+    pub node_monitor_period: Option<Duration>,
+    /// The controller manager's `--node-monitor-grace-period`.
+    pub node_monitor_grace_period: Option<Duration>,
+}
+
+/// Something that must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Condition {
+    /// Nodes are Ready: `all`, or at least so many.
+    NodesReady(Quantity),
+    /// A Service has at least so many ready endpoints.
+    EndpointsReady {
+        /// The Service.
+        service: String,
+        /// How many.
+        at_least: u32,
+    },
+    /// A probe succeeds.
+    Probe {
+        /// The probe.
+        name: String,
+        /// The least share of attempts that succeed, 0 to 1.
+        success_ratio: f64,
+        /// For how long.
+        hold: Duration,
+    },
+}
+
+/// All, or at least a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Quantity {
+    /// All of them.
+    All,
+    /// At least so many.
+    AtLeast(u32),
+}
+
+/// One step of a method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Harm is done, held, and undone.
+    Fault {
+        /// By what others speak of it: a DNS label, unique in the experiment. Default: none.
+        #[serde(default)]
+        name: Option<String>,
+        /// What is done.
+        fault: Fault,
+        /// How long it lasts, from its confirmation.
+        hold: Duration,
+        /// What is done one after the other from its confirmation on, beside it; it may outlast the fault. Default: nothing.
+        #[serde(default)]
+        meanwhile: Vec<Step>,
+    },
+    /// Nothing is done for a while.
+    Pause {
+        /// For how long.
+        hold: Duration,
+    },
+}
+
+/// How much may be harmed at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlastRadius {
+    /// Workers that may be down at once. Default: 1.
+    pub max_workers: u32,
+    /// Control-plane nodes that may be down, or lack a part, at once. Default: 0. More than etcd's quorum allows also needs `quorum_loss`.
+    pub max_control_planes: u32,
+    /// Whether etcd may lose its quorum. Default: no.
+    pub quorum_loss: bool,
+    /// Whether the load balancer before the API servers may be lost. Default: no.
+    #[serde(default)]
+    pub load_balancer: bool,
+    /// Whether the cluster's data may be away for a while. Default: no.
+    #[serde(default)]
+    pub data_loss: bool,
+    /// Namespaces besides the run's whose objects may be harmed. Default: none.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+}
+
+impl Default for BlastRadius {
+    fn default() -> Self {
+        let (max_workers, max_control_planes) = (1, 0);
+        let (quorum_loss, load_balancer, data_loss) = (false, false, false);
+        Self { max_workers, max_control_planes, quorum_loss, load_balancer, data_loss, namespaces: Vec::new() }
+    }
+}

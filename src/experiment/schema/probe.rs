@@ -1,0 +1,208 @@
+//! What is asked, by whom, and how often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::NodeSelector;
+use crate::experiment::asking::{ApiServer, ApiVerb, DnsName};
+
+/// A question asked at a fixed rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Its name: a DNS label, unique in the experiment.
+    pub name: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// From where. Default: a control-plane node. A canary is the host's.
+    pub from: From,
+    /// Whether each attempt has a connection of its own. Default: new.
+    pub connection: Connection,
+    /// Attempts a second, 1 to 1000 (`50/s`); of a canary, 0.01 to 5 (`3/min`). Default: 10; of a canary, its own.
+    pub rate: f64,
+    /// The time that the whole of an attempt may take. Default: 1 s; of a canary, its own.
+    pub timeout: Duration,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ask {
+    /// An HTTP GET. Success: 2xx and 3xx (redirects are not followed).
+    Http {
+        /// Whom.
+        target: Target,
+        /// The path and query. Default: `/`. Of a `url`, its own.
+        path: String,
+        /// Statuses that are success. Default: 200 to 399.
+        success: StatusRange,
+        /// Headers to send besides Host. Default: none.
+        headers: BTreeMap<String, String>,
+        /// The response header that names the back end. Default: `x-backend`. Where the answer has none, the back end is unknown.
+        backend_header: String,
+        /// For an `https` URL: accept any certificate. Default: no.
+        insecure: bool,
+    },
+    /// A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to be still open.
+    Tcp {
+        /// Whom.
+        target: Target,
+    },
+    /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
+    Api {
+        /// What.
+        verb: ApiVerb,
+        /// Which one. Default: the balancer.
+        server: ApiServer,
+    },
+    /// The cluster's DNS. Success: an address.
+    Dns {
+        /// Whose address.
+        name: DnsName,
+        /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
+        cached: bool,
+    },
+    /// Something that the control plane is asked to do, in the run's namespace. Success: it is done.
+    Canary(Canary),
+}
+
+/// What the control plane is asked to do, each time anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Canary {
+    /// A new pod is to run, which takes the scheduler and a kubelet.
+    Scheduling,
+    /// A Deployment is to have one pod more or less, which takes the controller manager.
+    Reconciliation,
+    /// An autoscaler is to bring its target back to its least size, which takes the controller manager's autoscaler.
+    Autoscaling,
+}
+
+impl Canary {
+    /// Its name in an experiment.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Canary::Scheduling => "scheduling",
+            Canary::Reconciliation => "reconciliation",
+            Canary::Autoscaling => "autoscaling",
+        }
+    }
+}
+
+impl Ask {
+    /// Its name in an experiment.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Ask::Http { .. } => "http",
+            Ask::Tcp { .. } => "tcp",
+            Ask::Api { .. } => "api",
+            Ask::Dns { .. } => "dns",
+            Ask::Canary(_) => "canary",
+        }
+    }
+
+    /// Whom it asks; `None`: the control plane, or DNS.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
+        }
+    }
+
+    /// Whom it asks, to be changed.
+    pub fn target_mut(&mut self) -> Option<&mut Target> {
+        match self {
+            Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
+            Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
+        }
+    }
+
+    /// The Service that it asks, if it is one.
+    pub fn service(&self) -> Option<&str> {
+        match self.target() {
+            Some(Target::Service { name, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it asks the control plane to do, if it does.
+    pub fn canary(&self) -> Option<Canary> {
+        match self {
+            Ask::Canary(canary) => Some(*canary),
+            _ => None,
+        }
+    }
+}
+
+/// Whom a probe asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// A Service of the run's namespace, by its ClusterIP (from a pod: by its DNS name).
+    Service {
+        /// Its name.
+        name: String,
+        /// Its port. Default: its only one.
+        port: Option<u16>,
+    },
+    /// A pod, directly.
+    Pod {
+        /// Labels that choose it; the first by name.
+        labels: BTreeMap<String, String>,
+        /// The port.
+        port: u16,
+    },
+    /// A host and port (for `http`, of an `http://` or `https://` URL).
+    Address {
+        /// The host: a name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Whether TLS is spoken.
+        tls: bool,
+    },
+}
+
+/// Statuses that count as success, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusRange {
+    /// The lowest.
+    pub from: u16,
+    /// The highest.
+    pub to: u16,
+}
+
+impl Default for StatusRange {
+    fn default() -> Self {
+        Self { from: 200, to: 399 }
+    }
+}
+
+/// Where a probe asks from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum From {
+    /// A node's own network.
+    Node(NodeSelector),
+    /// A pod's network and its DNS.
+    Pod {
+        /// Labels that choose it; the first by name, in the run's namespace.
+        labels: BTreeMap<String, String>,
+    },
+    /// The machine on which this program runs.
+    Host,
+}
+
+/// Whether attempts share connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Connection {
+    /// Each attempt opens its own.
+    #[default]
+    New,
+    /// Attempts use one that is open and idle; only where there is none a new one.
+    Reused,
+}

@@ -144,6 +144,9 @@ pub struct PodIdentity {
     pub ending: bool,
 }
 
+/// What an undo says first when it finds that the packet filter, which was to be taken away, was no longer there.
+pub const NO_FILTER: &str = "no packet filter was there";
+
 /// An object, as an inventory has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

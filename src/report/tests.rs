@@ -547,7 +547,7 @@ fn watches_that_the_fault_itself_blinded_are_one_line() {
     };
     let own = with(Some(crate::timeline::Component::ApiServer));
     assert_eq!(own.len(), 1, "{own:?}");
-    assert!(own[0].starts_with("3 watches were blind from +0.600 to +5.000: the fault took the API server away ("), "{own:?}");
+    assert!(own[0].starts_with("3 watches were blind from +0.600s to +5.000s: the fault took the API server away ("), "{own:?}");
     let other = with(Some(crate::timeline::Component::Scheduler));
     assert!(other.len() == 1 && other[0].ends_with(" Try: repeat the run"), "{other:?}");
 }

@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(count("{labels: {app: web}}"), Ok(Count::Exactly(1)));
         assert_eq!(count("{labels: {app: web}, count: all}"), Ok(Count::All));
         assert_eq!(count("{labels: {app: web}, count: 2}"), Ok(Count::Exactly(2)));
-        assert!(count("{labels: {app: web}, count: 0}").unwrap_err().contains("expected 1 or more"));
+        assert!(count("{labels: {app: web}, count: 0}").unwrap_err().contains("expected a number of 1 or more, or `all`"));
         assert!(count("{labels: {}}").unwrap_err().contains("would choose anything"));
     }
 }

@@ -146,7 +146,7 @@ impl Command<'_> {
         })
     }
 
-    /// Deletes a kind cluster; any other stays.
+    /// Deletes a kind cluster, and with it what was owed to it; any other stays.
     pub async fn delete(&self, ground: &Ground) -> Result<(), Failure> {
         let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
         let name = ground.state.cluster();
@@ -155,7 +155,9 @@ impl Command<'_> {
         };
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
-        Ok(())
+        let mut progress = Progress::new(self.env.stderr);
+        let settled = restore::settle(ground, &mut |line| said(&mut progress, line)).await;
+        self.shown(progress, settled)
     }
 }
 

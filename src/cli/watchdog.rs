@@ -42,9 +42,7 @@ async fn settle(state: &StateDir) -> Result<(), Trouble> {
 /// Undoes the faults of a run that stands still. It will do so again when it goes on, and strike them then.
 async fn undo_only(state: &StateDir) -> Result<(), Trouble> {
     let ledger = Ledger::open(&state.ledger())?;
-    for entry in ledger.owed().iter().rev().filter(|entry| entry.obligation.fault().is_some()) {
-        tools_of(&entry.engine).await?.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await?;
-    }
+    undo::faults_only(&ledger, tools_of).await;
     Ok(())
 }
 

@@ -63,14 +63,14 @@ impl Cluster {
         }
     }
 
-    /// Deletes one pod, by its uid. One that is gone already is no error.
-    pub async fn delete_pod(&self, namespace: &str, pod: &str, uid: &str) -> Result<(), ClusterError> {
+    /// Deletes one pod, by its uid. Whether it was there: one that is gone already is no error.
+    pub async fn delete_pod(&self, namespace: &str, pod: &str, uid: &str) -> Result<bool, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams::default().preconditions(this);
         match self.call(format!("delete the pod {namespace}/{pod}"), api.delete(pod, &params)).await {
-            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(()),
-            other => other.map(drop),
+            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(false),
+            other => other.map(|_| true),
         }
     }
 

@@ -50,6 +50,10 @@ pub struct FakeWorld {
     pub mishap: Option<(usize, Mishap)>,
     /// Whether undoing fails, too.
     pub undo_fails: bool,
+    /// A node that could not be brought back as it was.
+    pub moves: Option<&'static str>,
+    /// What is answered, after the rehearsal, to who asks for the objects of a fault.
+    pub no_objects: Option<Trouble>,
     /// How long a node that was undone takes to be Ready. Default: nothing.
     pub boot: Duration,
     out: Option<UnboundedSender<Record>>,
@@ -59,7 +63,16 @@ pub struct FakeWorld {
 impl FakeWorld {
     /// A healthy cluster: `cp`, `w1`, `w2`.
     pub fn new(mishap: Option<(usize, Mishap)>) -> Self {
-        Self { truth: Default::default(), mishap, undo_fails: false, boot: Duration::ZERO, out: None, prober: None }
+        Self {
+            truth: Default::default(),
+            mishap,
+            undo_fails: false,
+            moves: None,
+            no_objects: None,
+            boot: Duration::ZERO,
+            out: None,
+            prober: None,
+        }
     }
 
     /// Counts a call and lets it go wrong if it is its turn.
@@ -77,6 +90,14 @@ impl FakeWorld {
                 Mishap::Hangs => std::future::pending().await,
             },
             _ => Ok(()),
+        }
+    }
+
+    /// What goes through the API needs the control plane.
+    fn api(&self) -> Result<(), Trouble> {
+        match self.truth.lock().unwrap().down.contains_key("cp") {
+            true => Err(Trouble::failed("the API server is away")),
+            false => Ok(()),
         }
     }
 
@@ -216,8 +237,18 @@ impl World for FakeWorld {
         Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
     }
 
+    async fn vet(&self, fault: &Obligation) -> Result<(), Trouble> {
+        match fault.fault().filter(|owed| Some(owed.node) == self.moves) {
+            Some(owed) => Err(Trouble::refused(format!("{} would come back with another address", owed.node))),
+            None => Ok(()),
+        }
+    }
+
     async fn plan_object_fault(&self, fault: &Fault, step: u32, _: Duration, _: &mut Seed) -> Result<Vec<Obligation>, Trouble> {
         let Fault::PodDelete { pods } = fault else { panic!("is no fault that this world knows") };
+        if let Some(trouble) = self.no_objects.clone().filter(|_| !self.truth.lock().unwrap().down.is_empty()) {
+            return Err(trouble);
+        }
         let pod = |number| {
             let (namespace, pod, uid, node) = ("outage-test".into(), format!("web-{number}"), "u".into(), None);
             on_object(step, ObjectHarm::PodDelete { namespace, pod, uid, node })
@@ -234,6 +265,7 @@ impl World for FakeWorld {
 
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         let Obligation::Fault(undo) = fault else {
+            self.api()?;
             let owed = fault.fault().expect("is a fault");
             progress(FaultPhase::Requested, String::new());
             self.truth.lock().unwrap().down.insert(object(owed.kind, owed.node), ());
@@ -270,6 +302,7 @@ impl World for FakeWorld {
             }
             Obligation::Object { undo, .. } => {
                 progress(FaultPhase::UndoRequested, String::new());
+                self.api().inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
                 self.truth.lock().unwrap().down.remove(&object(undo.kind(), undo.target()));
                 progress(FaultPhase::Undone, String::new());
             }

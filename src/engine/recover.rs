@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::ledger::{Access, Entry, Ledger, Obligation};
-use super::rollback::NotUndone;
+use super::rollback::{NotUndone, in_passes};
 use super::trouble::Trouble;
 use super::world::Progress;
 use crate::agent;
@@ -209,26 +209,109 @@ pub(super) async fn end_back_off(docker: &Docker, cluster: &str) -> Vec<String> 
     done
 }
 
-/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it went.
+/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it went
+/// in the end.
 pub async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
     say: &mut dyn FnMut(&Entry, Result<(), &Trouble>),
 ) -> Vec<NotUndone> {
-    let owed: Vec<Entry> = ledger.owed().iter().rev().cloned().collect();
-    let mut not_undone = Vec::new();
-    for entry in owed {
-        let result = one(ledger, &entry, &tools_of).await;
-        say(&entry, result.as_ref().copied());
-        if let Err(why) = result {
-            not_undone.push(NotUndone { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why });
-        }
-    }
-    not_undone
+    let owed = ledger.owed().iter().rev().cloned().collect();
+    let left = in_passes(owed, async |entry: &Entry| {
+        one(entry, &tools_of).await?;
+        ledger.settle(entry.id)?;
+        say(entry, Ok(()));
+        Ok(())
+    });
+    let left = left.await;
+    left.iter().for_each(|(entry, why)| say(entry, Err(why)));
+    left.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-async fn one(ledger: &mut Ledger, entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Result<(), Trouble> {
-    let tools = tools_of(&entry.engine).await?;
-    tools.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await?;
-    ledger.settle(entry.id)
+/// Undoes all faults that a ledger has, and strikes none: the ledger is that of a run which will undo them itself when it goes on. What
+/// could not be undone.
+pub async fn faults_only(ledger: &Ledger, tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Vec<NotUndone> {
+    let owed = ledger.owed().iter().rev().filter(|entry| entry.obligation.fault().is_some()).cloned().collect();
+    let left = in_passes(owed, async |entry: &Entry| one(entry, &tools_of).await);
+    left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
+}
+
+async fn one(entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Result<(), Trouble> {
+    tools_of(&entry.engine).await?.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::Debtor;
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+    use crate::experiment::{Fault, NodeSelector};
+    use crate::fault::NodeTarget;
+
+    /// A ledger that owes the start of a node which is down on engine `e`, and then one on an engine that is gone.
+    fn owing(root: &Path) -> Ledger {
+        let mut ledger = Ledger::open(&root.join("ledger")).unwrap();
+        for (step, engine) in ["e", "gone"].into_iter().enumerate() {
+            let target = NodeTarget {
+                node: "c-worker".into(),
+                container_id: "id-c-worker".into(),
+                container_name: "c-worker".into(),
+                role: NodeRole::Worker,
+                addresses: Default::default(),
+                cluster: "c".into(),
+            };
+            let kill = Fault::NodeKill { target: NodeSelector::default() };
+            let undo = fault::plan(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
+            ledger.owe(Debtor { run: "r", engine }, Obligation::Fault(undo)).unwrap();
+        }
+        ledger
+    }
+
+    async fn tools(engine: &FakeEngine, name: &str) -> Result<Tools, Trouble> {
+        match name {
+            "e" => Ok(Tools { docker: engine.connect().await, kind: Err(Trouble::refused("no kind")), cluster: None }),
+            _ => Err(Trouble::failed("the engine is gone")),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_keeps_no_other_from_being_undone() {
+        let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        engine.worker(|c| c.running = false);
+        let ledger = owing(root.path());
+        let left = faults_only(&ledger, async |name: &str| tools(&engine, name).await).await;
+        assert_eq!(left.iter().map(|left| left.why.message.as_str()).collect::<Vec<_>>(), ["the engine is gone"]);
+        assert!(engine.worker(|c| c.running), "the one that was owed first is undone");
+        assert_eq!(ledger.owed().len(), 2, "and nothing is struck");
+    }
+
+    #[tokio::test]
+    async fn what_is_owed_to_a_cluster_that_is_gone_is_gone_with_it() {
+        let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        engine.with(|state| state.containers.clear());
+        let (mut ledger, access) = (owing(root.path()), Access::Kind { cluster: "c".into() });
+        ledger.settle(1).unwrap();
+        let drain = fault::ObjectHarm::NodeDrain { node: "c-worker".into(), namespaces: Vec::new() };
+        let undo = ObjectUndo::new("r", 1, drain);
+        let debtor = Debtor { run: "r", engine: "e" };
+        let probers = Obligation::Probers { containers: vec!["id-c-worker".into()] };
+        let namespace = Obligation::Namespace { name: "outage-r".into(), access: access.clone() };
+        for obligation in [Obligation::Object { undo, access }, probers, namespace] {
+            ledger.owe(debtor, obligation).unwrap();
+        }
+        let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
+        assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_told_once_at_the_end() {
+        let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        engine.worker(|c| c.running = false);
+        let (mut ledger, mut told) = (owing(root.path()), Vec::new());
+        let mut say = |entry: &Entry, result: Result<(), &Trouble>| told.push((entry.id, result.is_ok()));
+        let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut say).await;
+        assert_eq!(left.len(), 1);
+        assert_eq!(told, [(0, true), (1, false)]);
+        assert_eq!(ledger.owed().iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);
+    }
 }

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::abort::Abort;
 use super::kind_ground::{self, KindNodes};
-use super::provision::{Ground, Nodes, Say};
-use super::recover::end_back_off;
+use super::ledger::Ledger;
+use super::provision::{Ground, Nodes, Say, refuse_owed};
+use super::recover::{self, Tools, end_back_off};
 use super::trouble::Trouble;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
@@ -27,11 +28,34 @@ const SYSTEM: &str = "kube-system";
 /// Those who renew a lease there while they work.
 const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 
-/// Waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing after six minutes, when
-/// something is owed, or by a signal.
+/// Takes back what is still owed, waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing
+/// after six minutes, when something stays owed, or by a signal.
 pub async fn restore(ground: &mut Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
+    settle(ground, say).await?;
+    refuse_owed(&ground.state)?;
     wait(ground, abort, say).await?;
     kind_ground::look_again(ground).await
+}
+
+/// Takes back what the runs on this ground still owe: what was not possible at the end of one may be now, and what was to be done to
+/// containers that are gone is gone with them. What is left stays in the ledger. Errors when that can't be read.
+pub async fn settle(ground: &Ground, say: Say<'_>) -> Result<(), Trouble> {
+    let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
+    let mut ledger = Ledger::open(&ground.state.ledger())?;
+    recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut |entry, result| match result {
+        Ok(()) => say(&format!("undone after all: {}", entry.obligation.describe())),
+        Err(trouble) => say(&format!("still not undone: {}: {}", entry.obligation.describe(), trouble.line())),
+    })
+    .await;
+    Ok(())
+}
+
+/// Another engine's containers are not to be reached from here.
+fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
+    if engine != nodes.engine {
+        return Err(Trouble::failed(format!("it is owed on another container engine, {engine}")));
+    }
+    Ok(Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: None })
 }
 
 async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {

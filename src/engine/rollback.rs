@@ -22,6 +22,12 @@ pub struct NotUndone {
     pub why: Trouble,
 }
 
+impl NotUndone {
+    pub(super) fn new(entry: &Entry, why: Trouble) -> Self {
+        Self { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why }
+    }
+}
+
 /// Undoes a run's faults, the last one first.
 pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
     let owed = owed(run, ledger, |obligation| obligation.fault().is_some());
@@ -39,18 +45,35 @@ fn owed(run: &str, ledger: &Ledger, which: impl Fn(&Obligation) -> bool) -> Vec<
 }
 
 async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
-    let mut not_undone = Vec::new();
-    for entry in owed {
-        let voice = voice(&entry.obligation, recorder);
-        // A fault of our own in one undo must not keep the others from being done.
-        let taken_back = AssertUnwindSafe(take_back(&entry.obligation, &voice, world)).catch_unwind().await;
-        let settled =
-            taken_back.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))).and_then(|()| ledger.settle(entry.id));
-        if let Err(why) = settled {
-            not_undone.push(NotUndone { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why });
+    let left = in_passes(owed, async |entry: &Entry| {
+        take_back(&entry.obligation, &voice(&entry.obligation, recorder), world).await?;
+        ledger.settle(entry.id)
+    });
+    left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
+}
+
+/// Takes back one after the other, each whatever becomes of those before it, and then once more what failed, as long as a pass has taken
+/// something back: one may have been in another's way (a drained node is uncordoned through an API that a later undo brings back). What is
+/// left, with why.
+pub async fn in_passes(
+    mut owed: Vec<Entry>,
+    mut take_back: impl AsyncFnMut(&Entry) -> Result<(), Trouble>,
+) -> Vec<(Entry, Trouble)> {
+    loop {
+        let before = owed.len();
+        let mut failed = Vec::new();
+        for entry in owed {
+            // A fault of our own in one undo must not keep the others from being done.
+            let taken_back = AssertUnwindSafe(take_back(&entry)).catch_unwind().await;
+            if let Err(why) = taken_back.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))) {
+                failed.push((entry, why));
+            }
         }
+        if failed.is_empty() || failed.len() == before {
+            return failed;
+        }
+        owed = failed.into_iter().map(|(entry, _)| entry).collect();
     }
-    not_undone
 }
 
 /// Who tells of an obligation's progress.

@@ -10,6 +10,7 @@ use super::fake_world::{FakeWorld, Mishap};
 use super::ledger::{Debtor, Ledger};
 use super::recorder::Recorder;
 use super::run::{self, Job, RunEnd, Stop};
+use super::trouble::{Trouble, TroubleKind};
 use crate::experiment::*;
 use crate::timeline::*;
 
@@ -267,6 +268,30 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
     }
 }
 
+/// A drain that is due while the API is away.
+fn drained_while_the_api_is_away() -> Experiment {
+    let of = |role| NodeSelector { role: Some(role), ..NodeSelector::default() };
+    let drain = fault(Fault::NodeDrain { target: of(NodeRole::Worker) }, 1, Vec::new());
+    let away = Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
+    let method = vec![fault(away, 6, vec![Step::Pause { hold: Duration::from_secs(2) }, drain])];
+    Experiment { method, ..overlapping(1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_another_is_in_the_way_of_is_tried_again() {
+    let run = simulate_method(drained_while_the_api_is_away(), FakeWorld::new(None), None, 1).await;
+    assert!(
+        matches!(&run.end.stop, Some(Stop::Trouble(trouble)) if trouble.message.contains("API server is away")),
+        "{:?}",
+        run.end
+    );
+    assert!(run.end.not_undone.is_empty(), "{:?}", run.end);
+    run.assert_nothing_is_lost("drained while the API is away");
+    use FaultPhase::*;
+    let undone = phases(&run.timeline).into_iter().map(|p| (p.0, p.2)).filter(|p| matches!(p.1, NotUndone | Undone));
+    assert_eq!(undone.collect::<Vec<_>>(), [(2, NotUndone), (0, Undone), (2, Undone)], "the last first, and once more");
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_goes_wrong_is_undone() {
     let calls = simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
@@ -315,6 +340,36 @@ async fn faults_on_objects_are_undone_as_others_are() {
         assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn}: {:?}", run.end);
         run.assert_nothing_is_lost(&format!("call {turn} fails"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_what_is_there_now() {
+    let gone = Trouble::refused("2 pods are to be hit, 0 are there");
+    for (answer, hit) in [(Trouble { passes: true, ..gone.clone() }, true), (gone, false)] {
+        let mut world = FakeWorld::new(None);
+        world.no_objects = Some(answer);
+        let run = simulate_method(with_pods(), world, None, 1).await;
+        let harmed = phases(&run.timeline).iter().any(|p| p.0 == 1 && p.2 == FaultPhase::Requested);
+        assert_eq!((harmed, run.end.stop.is_none()), (hit, hit), "{:?}", run.end);
+        run.assert_nothing_is_lost("no objects");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
+    let target = NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
+    let mut method = experiment().method;
+    method.push(fault(Fault::NodeKill { target }, 1, Vec::new()));
+    let blast_radius = BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
+    let experiment = Experiment { method, blast_radius, ..experiment() };
+    let mut world = FakeWorld::new(None);
+    world.moves = Some("cp");
+    let run = simulate_method(experiment.clone(), world, None, 1).await;
+    let Some(Stop::Trouble(trouble)) = &run.end.stop else { panic!("{:?}", run.end) };
+    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "cp would come back with another address"));
+    assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
+    run.assert_nothing_is_lost("refused");
+    assert!(simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(), "all else is well");
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,11 @@ pub trait Hinted: Error {
 
     /// What a person can do, where there is something.
     fn what_to_do(&self) -> Option<String>;
+
+    /// Whether it says nothing of what was asked for, because nobody could answer that now.
+    fn may_pass(&self) -> bool {
+        false
+    }
 }
 
 impl Hinted for DockerError {
@@ -52,6 +57,10 @@ impl Hinted for ClusterError {
 
     fn what_to_do(&self) -> Option<String> {
         self.hint()
+    }
+
+    fn may_pass(&self) -> bool {
+        ClusterError::may_pass(self)
     }
 }
 
@@ -95,12 +104,14 @@ pub struct Trouble {
     pub causes: Vec<String>,
     /// What a person can do.
     pub hint: Option<String>,
+    /// Whether it says nothing of what was asked for, because nobody could answer that now: an API server that is away.
+    pub passes: bool,
 }
 
 impl Trouble {
     /// Refused before any harm.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { kind: TroubleKind::Refused, message: message.into(), causes: Vec::new(), hint: None }
+        Self { kind: TroubleKind::Refused, message: message.into(), causes: Vec::new(), hint: None, passes: false }
     }
 
     /// Failed on the way.
@@ -110,7 +121,7 @@ impl Trouble {
 
     /// Refused before any harm, by an error of an adapter.
     pub fn refused_by(error: impl Hinted) -> Self {
-        let refused = Self::refused(error.said()).maybe_hint(error.what_to_do());
+        let refused = Self { passes: error.may_pass(), ..Self::refused(error.said()).maybe_hint(error.what_to_do()) };
         match error.source() {
             Some(source) => refused.because(source),
             None => refused,

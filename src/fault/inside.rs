@@ -6,13 +6,20 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
+use super::RETRY;
 use super::error::FaultError;
 use super::scene::Scene;
 
 /// What a script says when the tools that it needs are not in the node.
 const NO_TOOL: i64 = 71;
+/// What a script says when another has held the lock for too long.
+const LOCKED: i64 = 73;
 /// What a harming script says when its switch is not armed.
 const NO_TICKET: i64 = 75;
+/// The longest script may hold the lock for so long (that which waits for etcd's end): an undo waits that out.
+const LONGEST_HOLD: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 150 });
 
 /// How long a script may take, with all that it waits for.
 #[derive(Clone, Copy)]
@@ -52,7 +59,7 @@ pub(super) async fn arm(
 impl Script {
     /// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
     fn lock(self) -> String {
-        format!("exec 9</run && flock -w {} 9 || {{ echo 'the lock on /run is held by another'; exit 1; }}", self.lock_secs)
+        format!("exec 9</run && flock -w {} 9 || {{ echo 'the lock on /run is held by another'; exit {LOCKED}; }}", self.lock_secs)
     }
 
     /// Runs a harming script, if its switch is armed.
@@ -72,19 +79,24 @@ impl Script {
         format!("{}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0", self.lock())
     }
 
-    /// Runs the healing script. `None`: the node does not run, so that there is nothing inside it.
+    /// Runs the healing script, again as long as another script has the lock. `None`: the node does not run, so that there is nothing
+    /// inside it.
     pub async fn heal(self, scene: &Scene<'_, '_>, what: &'static str, script: &str) -> Result<Option<String>, FaultError> {
-        let state = scene.state().await?;
-        if !state.running {
-            return Ok(None);
-        }
-        if state.paused {
-            return Err(scene.frozen());
-        }
-        let output = scene.run_within(self.limit, &["sh", "-c", script]).await?;
-        match output.code {
-            0 => Ok(Some(output.text())),
-            _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+        let began = Instant::now();
+        loop {
+            let state = scene.state().await?;
+            if !state.running {
+                return Ok(None);
+            }
+            if state.paused {
+                return Err(scene.frozen());
+            }
+            let output = scene.run_within(self.limit, &["sh", "-c", script]).await?;
+            match output.code {
+                0 => return Ok(Some(output.text())),
+                LOCKED if began.elapsed() < LONGEST_HOLD => sleep(RETRY).await,
+                _ => return Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+            }
         }
     }
 }
@@ -108,8 +120,10 @@ pub(super) async fn heal(scene: &Scene<'_, '_>, what: &'static str, script: &str
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::fault::record::tests::{every_fault, target};
-    use crate::fault::{Undo, inject, plan, undo};
+    use crate::experiment::{Direction, Fault, NodeSelector, Side};
+    use crate::fault::record::tests::{every_component_fault, every_fault, target};
+    use crate::fault::{Cut, Undo, inject, plan, plan_container_kill, plan_partition, undo};
+    use crate::timeline::Component;
 
     fn plans() -> [Undo; 2] {
         let [.., cut, kubelet] = every_fault();
@@ -160,6 +174,68 @@ mod tests {
         cut.target.addresses.insert("other".into(), vec!["10.9.8.7".parse().unwrap()]);
         let error = harmed(&engine, &cut).await;
         assert_eq!(error, "harm node c-worker: its address 10.9.8.7 is on none of its interfaces eth+");
+    }
+
+    #[tokio::test]
+    async fn an_undo_waits_for_a_script_that_has_the_lock_for_long_and_not_for_ever() {
+        for (held, times) in [(2, 3), (u32::MAX, 0)] {
+            let (engine, tries) = (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(0u32)));
+            let counted = tries.clone();
+            engine.with(|state| {
+                state.script = Box::new(move |_, argv| match argv.join(" ") {
+                    text if text.contains("flock -w 20 9 || { echo 'the lock on /run is held by another'; exit 73; }") => {
+                        *counted.lock().unwrap() += 1;
+                        if *counted.lock().unwrap() <= held { (73, "held".into()) } else { (0, String::new()) }
+                    }
+                    text if text == "systemctl is-active kubelet" => (0, "active".into()),
+                    _ => (0, String::new()),
+                });
+            });
+            let ([_, kubelet], docker, began) = (plans(), engine.connect().await, Instant::now());
+            let undone = undo(&kubelet, &docker, &mut |_, _| {}).await;
+            assert_eq!(undone.is_ok(), times == 3, "{undone:?}");
+            assert!(times == 0 || *tries.lock().unwrap() == times);
+            assert!(times == 3 || began.elapsed() >= LONGEST_HOLD, "{:?}", began.elapsed());
+        }
+    }
+
+    /// The script that a fault gives its switch, on a node where all is well.
+    async fn given_to_the_switch(plan: &Undo) -> String {
+        let (engine, given) = (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(None)));
+        let heard = given.clone();
+        engine.with(|state| {
+            state.script = Box::new(move |_, argv| match argv.join(" ") {
+                text if text.contains("exec systemd-run") => {
+                    *heard.lock().unwrap() = argv.last().cloned();
+                    (1, "enough".into())
+                }
+                text if text.starts_with("ip -o addr") => (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into()),
+                text if text == "systemctl is-active kubelet" => (0, "active".into()),
+                text if text.contains("echo end") => (0, "now 7 70 S\nend".into()),
+                _ => (0, String::new()),
+            });
+        });
+        let docker = engine.connect().await;
+        inject(plan, &docker, &mut |_, _| {}).await.unwrap_err();
+        let given = given.lock().unwrap().take();
+        given.unwrap_or_else(|| panic!("no switch: {plan:?}"))
+    }
+
+    #[tokio::test]
+    async fn no_switchs_script_has_what_systemd_reads() {
+        let [.., cut, kubelet] = every_fault();
+        let parts = Component::ALL.into_iter().flat_map(every_component_fault);
+        let loss = Fault::EtcdDataLoss { target: NodeSelector::default() };
+        let faults = [cut, kubelet, loss].into_iter().chain(parts);
+        let mut plans: Vec<Undo> = faults.map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60))).collect();
+        let (from, direction, addresses) = (Side::Peers, Direction::Both, || vec!["172.18.0.2".parse().unwrap()]);
+        let cut = Cut { from, direction, api_servers: addresses(), peers: addresses() };
+        plans.push(plan_partition(cut, &target(), "r", 0, Duration::from_secs(60)));
+        plans.push(plan_container_kill(("p", vec!["a".into()]), &target(), ("r", 0, 0), Duration::from_secs(60)));
+        for plan in &plans {
+            let script = given_to_the_switch(plan).await;
+            assert!(!script.contains("${") && !script.contains('%'), "{}: {script}", plan.harm.kind());
+        }
     }
 
     #[tokio::test]

@@ -48,6 +48,7 @@ use scene::Scene;
 
 /// How long an engine that does not answer is waited for in an undo.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two attempts of an undo.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What is told of a fault's progress: a phase, and what was seen.

@@ -20,7 +20,10 @@ pub(super) async fn inject(
 ) -> Result<(), FaultError> {
     let on = node.map_or(String::new(), |node| format!(" on {node}"));
     stage.say(FaultPhase::Requested, format!("delete the pod {}{on}", named(namespace, pod)));
-    stage.cluster.delete_pod(namespace, pod, uid).await?;
+    if !stage.cluster.delete_pod(namespace, pod, uid).await? {
+        let why = "it was gone already, so that nothing was done".into();
+        return Err(FaultError::Object { what: format!("delete the pod {}", named(namespace, pod)), why });
+    }
     stage.say(FaultPhase::Returned, "the API server has it");
     let end = Instant::now() + PATIENCE;
     while stage.cluster.pod_stays(namespace, pod, uid).await? {

@@ -21,8 +21,6 @@ use super::world::World;
 use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// A node takes so long to be stopped and to be started again, at most, for a dead man's switch.
-pub(super) const FAULT_CALLS: Duration = Duration::from_secs(30);
 /// What the world has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 /// So often it is said what is still waited for.

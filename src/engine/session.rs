@@ -15,7 +15,7 @@ use super::kind_world::KindWorld;
 use super::ledger::{Debtor, Ledger};
 use super::provision::{Ground, Nodes, Site};
 use super::recorder::{Recorder, Sight};
-use super::recover::Tools;
+use super::recover::{Harmed, Tools};
 use super::run::{self, Job, RunEnd};
 use super::tenant::{Running, Tenant};
 use super::trouble::Trouble;
@@ -111,7 +111,9 @@ impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
         let experiment = &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
         each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
-        let tools = Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: Some(self.ground.cluster.clone()) };
+        let (docker, kind, cluster) = (nodes.docker.clone(), nodes.kind.clone(), Some(self.ground.cluster.clone()));
+        let harmed = Harmed::default();
+        let tools = Tools { docker, kind, cluster, harmed: harmed.clone() };
         let id = self.id.clone();
         let world = KindWorld {
             tenant: self.tenant(experiment, &id, workload),
@@ -124,7 +126,9 @@ impl<'o> Once<'o> {
             records: None,
         };
         let arm = |dead_man| arm(self.session.site, self.ground, &id, &nodes.engine, dead_man);
-        self.carry_out(world, experiment, &nodes.engine, &arm).await
+        let ended = self.carry_out(world, experiment, &nodes.engine, &arm).await;
+        nodes.harmed.add(&harmed);
+        ended
     }
 
     async fn on_embedded(self, nodes: &EmbeddedNodes, workload: Workload) -> Result<Ended, Trouble> {

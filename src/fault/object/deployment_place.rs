@@ -1,7 +1,7 @@
 //! A Deployment's pods are moved to nodes; then they may be where they might be before.
 
-use std::collections::BTreeSet;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use tokio::time::{Instant, sleep};
 
 use super::{LOOK, ON_ITS_WAY, PODS, Stage, named};

@@ -147,7 +147,7 @@ impl<'a, W: World> Method<'a, W> {
             let planned = self.plan((step, name), fault, dead_man).await?;
             let owe = |(harm, obligation)| self.owe(name, harm, obligation);
             let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
-            (self.job.arm)(dead_man)?;
+            (self.job.arm)(dead_man).await?;
             debts
         };
         // Whatever is refused after the first fault is no longer refused before any harm.

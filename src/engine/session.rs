@@ -1,8 +1,11 @@
 //! One run on a prepared ground: its id, its folder, its world.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,7 +19,7 @@ use super::ledger::{Debtor, Ledger};
 use super::provision::{Ground, Nodes, Site};
 use super::recorder::{Recorder, Sight};
 use super::recover::{Harmed, Tools};
-use super::run::{self, Job, RunEnd};
+use super::run::{self, Arm, Job, RunEnd};
 use super::tenant::{Running, Tenant};
 use super::trouble::Trouble;
 use super::world::World;
@@ -82,9 +85,6 @@ struct Once<'a> {
     abort: &'a Abort,
 }
 
-/// Starts the dead man's switch of a fault that may last so long.
-type Arm<'a> = &'a dyn Fn(Duration) -> Result<(), Trouble>;
-
 impl Session<'_> {
     /// Carries the experiment out once. An error means that nothing was done.
     pub async fn run(
@@ -138,7 +138,7 @@ impl<'o> Once<'o> {
         let id = self.id.clone();
         let world = EmbeddedWorld { tenant: self.tenant(&experiment, &id, workload), embedded: &nodes.embedded };
         // Whatever ends this process ends the fault.
-        self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| Ok(())).await
+        self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| ready(Ok(())).boxed_local()).await
     }
 
     fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a>
@@ -189,7 +189,13 @@ impl<'o> Once<'o> {
 }
 
 /// Starts the process that undoes the run's faults when the run has died.
-fn arm(site: &Site<'_>, ground: &Ground, run: &str, engine: &str, dead_man: Duration) -> Result<(), Trouble> {
+fn arm(
+    site: &Site<'_>,
+    ground: &Ground,
+    run: &str,
+    engine: &str,
+    dead_man: Duration,
+) -> LocalBoxFuture<'static, Result<(), Trouble>> {
     let arguments = [
         ("--cluster", ground.state.cluster().to_owned()),
         ("--run", run.to_owned()),
@@ -197,7 +203,8 @@ fn arm(site: &Site<'_>, ground: &Ground, run: &str, engine: &str, dead_man: Dura
         ("--deadline-secs", dead_man.as_secs().to_string()),
         ("--docker-host", engine.to_owned()),
     ];
-    watchdog::start(&site.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
+    let (program, arguments) = (site.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
+    async move { watchdog::start(&program, &arguments).await }.boxed_local()
 }
 
 /// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's; and the load balancer that the

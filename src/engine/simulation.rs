@@ -1,8 +1,10 @@
 //! The engine against a fake world on a paused clock, with something going wrong at every step in turn.
 
+use std::future::ready;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::abort::Abort;
@@ -103,7 +105,14 @@ async fn simulate_method(experiment: Experiment, mut world: FakeWorld, interrupt
         });
     }
     let tuning = Tuning::default();
-    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed, dead_man_margin: MARGIN, arm: &|_| Ok(()) };
+    let job = Job {
+        debtor: DEBTOR,
+        experiment: &experiment,
+        tuning: &tuning,
+        seed,
+        dead_man_margin: MARGIN,
+        arm: &|_| ready(Ok(())).boxed_local(),
+    };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
     drop(recorder);
     recording.finish().await;
@@ -392,7 +401,14 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
     let (experiment, tuning, mut world) = (experiment(), Tuning::default(), FakeWorld::new(None));
-    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed: 1, dead_man_margin: MARGIN, arm: &|_| Ok(()) };
+    let job = Job {
+        debtor: DEBTOR,
+        experiment: &experiment,
+        tuning: &tuning,
+        seed: 1,
+        dead_man_margin: MARGIN,
+        arm: &|_| ready(Ok(())).boxed_local(),
+    };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &Abort::by_hand().1).await;
     drop(recorder);
     recording.finish().await;

@@ -366,16 +366,14 @@ async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_
 
 #[tokio::test(start_paused = true)]
 async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
-    let target = NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
-    let mut method = experiment().method;
-    method.push(fault(Fault::NodeKill { target }, 1, Vec::new()));
-    let blast_radius = BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
-    let experiment = Experiment { method, blast_radius, ..experiment() };
+    let named = |name: &str| NodeSelector { name: Some(name.to_owned()), ..NodeSelector::default() };
+    let kill = |name| fault(Fault::NodeKill { target: named(name) }, 1, Vec::new());
+    let experiment = Experiment { method: vec![kill("w1"), kill("w2")], ..experiment() };
     let mut world = FakeWorld::new(None);
-    world.moves = Some("cp");
+    world.moves = Some("w2");
     let run = simulate_method(experiment.clone(), world, None, 1).await;
     let Some(Stop::Trouble(trouble)) = &run.end.stop else { panic!("{:?}", run.end) };
-    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "cp would come back with another address"));
+    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "w2 would come back with another address"));
     assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
     run.assert_nothing_is_lost("refused");
     assert!(simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(), "all else is well");

@@ -5,7 +5,7 @@ use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
 use super::{life, overlap};
 use crate::stats::Seconds;
-use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline};
+use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, NO_FILTER, ProcessState, Ready, Record, Timeline};
 
 /// Every fault of a run, in the order of their requests.
 pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
@@ -79,6 +79,7 @@ impl<'a> Scope<'a> {
             engine: self.engine(),
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
             undone: at(FaultPhase::Undone),
+            wore_off: self.wore_off(),
             not_undone: self.seen(FaultPhase::NotUndone).filter(|_| self.phase(FaultPhase::Undone).is_none()),
             node: self.node(undo),
             services,
@@ -106,6 +107,34 @@ impl<'a> Scope<'a> {
     fn seen(&self, phase: FaultPhase) -> Option<Seen> {
         let (at, detail) = self.phase(phase)?;
         Some(Seen { at: self.zero.at(at), own_time: None, what: detail.to_owned() })
+    }
+
+    /// The first sign of an effect that is over before its undo: of its process, of its engine, or that nothing was left to undo.
+    fn wore_off(&self) -> Option<Seen> {
+        let from = self.phase(FaultPhase::Confirmed)?.0;
+        let undo = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
+        let held = |record: &&Record| record.at > from && undo.is_none_or(|undo| record.at < undo);
+        let sign = |record: &Record| Some(Seen { at: self.zero.at(record.at), own_time: None, what: self.over(&record.event)? });
+        let nothing_left = || self.seen(FaultPhase::Undone).filter(|seen| seen.what.starts_with(NO_FILTER));
+        self.after().filter(held).find_map(sign).or_else(nothing_left)
+    }
+
+    fn over(&self, event: &Event) -> Option<String> {
+        let Request { kind, target, component, .. } = self.request;
+        match event {
+            Event::Process { node, component: part, state, .. } if node == target && Some(*part) == component => {
+                match (kind, state) {
+                    ("componentPause", ProcessState::Gone) => Some("its process was gone".into()),
+                    ("componentPause" | "componentStop", ProcessState::Running) => Some("its process ran".into()),
+                    _ => None,
+                }
+            }
+            Event::Docker { container, action, .. } if container == target => match (kind, action.as_str()) {
+                ("nodeStop" | "nodeKill", "start") | ("nodePause", "unpause") => Some(format!("the engine said `{action}`")),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn own(&self, time: &Option<jiff::Timestamp>) -> Option<Seconds> {

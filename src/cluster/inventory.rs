@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, PartialObjectMeta};
+use kube::core::{ApiResource, ObjectMeta, PartialObjectMeta};
 use kube::discovery::{Discovery, verbs};
 use tokio::time::{Instant, sleep};
 
@@ -14,7 +14,11 @@ use super::error::ClusterError;
 use crate::timeline::{ObjectName, UnreadKind};
 
 /// Kinds whose objects come and go by themselves.
-const FLEETING: [&str; 4] = ["Event", "Lease", "PodMetrics", "NodeMetrics"];
+const FLEETING: [&str; 5] = ["Event", "Lease", "PodMetrics", "NodeMetrics", "CertificateSigningRequest"];
+/// Kinds that controllers change as nodes and pods come and go.
+const CHANGING: [&str; 2] = ["Endpoints", "EndpointSlice"];
+/// Kinds without a generation that only change when their content does.
+const PLAIN: [&str; 2] = ["ConfigMap", "Secret"];
 const PAGE: u32 = 500;
 /// How long what may pass is asked for again, in all: an API server whose store has just come back answers some kinds late.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,7 +94,21 @@ fn kind_of(resource: &ApiResource) -> String {
 
 /// What has no uid is no object that is kept anywhere.
 fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Option<ObjectName> {
-    Some(ObjectName { kind: kind_of(resource), namespace: object.namespace(), name: object.name_any(), uid: object.uid()? })
+    Some(ObjectName {
+        kind: kind_of(resource),
+        namespace: object.namespace(),
+        name: object.name_any(),
+        uid: object.uid()?,
+        controlled: object.owner_references().iter().any(|owner| owner.controller == Some(true)),
+        content: content(resource, &object.metadata),
+    })
+}
+
+/// A status is nobody's wish: what controllers write there does not count.
+fn content(resource: &ApiResource, metadata: &ObjectMeta) -> Option<String> {
+    let kind = resource.kind.as_str();
+    let version = || metadata.resource_version.clone().filter(|_| PLAIN.contains(&kind));
+    metadata.generation.map(|generation| generation.to_string()).or_else(version).filter(|_| !CHANGING.contains(&kind))
 }
 
 #[cfg(test)]
@@ -98,6 +116,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
 
+    use k8s_openapi::api::core::v1::Pod;
     use kube::client::Body;
     use serde_json::{Value, json};
 
@@ -148,6 +167,26 @@ mod tests {
         let (objects, unread) = taken(503, 20).await;
         assert_eq!(objects, [("Pod", "pods"), ("Secret", "secrets")].map(|(kind, name)| (kind.into(), name.into())).into());
         assert_eq!(unread, []);
+    }
+
+    #[test]
+    fn what_is_noted_of_an_object_changes_with_its_content() {
+        let noted = |kind: &str, metadata: Value| {
+            let resource = ApiResource { kind: kind.into(), group: String::new(), ..ApiResource::erase::<Pod>(&()) };
+            let object = serde_json::from_value(json!({"apiVersion": "v1", "kind": kind, "metadata": metadata})).unwrap();
+            let object = named(&resource, object).unwrap();
+            (object.controlled, object.content)
+        };
+        let meta = |generation: Option<u32>| json!({"name": "a", "uid": "u", "generation": generation, "resourceVersion": "77"});
+        assert_eq!(noted("Deployment", meta(Some(3))), (false, Some("3".into())));
+        assert_eq!(noted("ConfigMap", meta(None)), (false, Some("77".into())));
+        assert_eq!(noted("Node", meta(None)), (false, None), "its version changes with its status");
+        assert_eq!(noted("EndpointSlice", meta(Some(3))), (false, None));
+        let owned = |controller: bool| {
+            let owner = json!({"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "o", "controller": controller});
+            noted("Pod", json!({"name": "a", "uid": "u", "ownerReferences": [owner]})).0
+        };
+        assert_eq!([owned(true), owned(false)], [true, false]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use super::error::FaultError;
 use super::inside::{arm, harm, heal, healing};
 use super::scene::Scene;
 use crate::experiment::Direction;
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultPhase, NO_FILTER};
 
 /// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and others.
 const CABLES: &str = "eth+";
@@ -278,7 +278,7 @@ fn covered(listing: &str, address: &str) -> bool {
 pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
     Ok(match heal(scene, BACK, &mending(mark)).await?.as_deref() {
         None => "the node does not run: its packet filter went with it".into(),
-        Some("0") => "no packet filter was there: never done, or taken away by the dead man's switch".into(),
+        Some("0") => format!("{NO_FILTER}: never done, or taken away by the dead man's switch"),
         Some(_) => "the packet filter is gone".into(),
     })
 }

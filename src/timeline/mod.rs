@@ -19,6 +19,8 @@ pub use component::Component;
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource};
 pub use outcome::{Outcome, Phase, TlsCause};
-pub use record::{Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, PodIdentity, ProcessState, Ready, Record, UnreadKind};
+pub use record::{
+    Change, Endpoint, Event, FaultPhase, NO_FILTER, NodeRole, ObjectName, PodIdentity, ProcessState, Ready, Record, UnreadKind,
+};
 pub use store::{RunFolder, StoreError, Timeline};
 pub use tuning::minor_version;

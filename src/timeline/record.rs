@@ -144,6 +144,9 @@ pub struct PodIdentity {
     pub ending: bool,
 }
 
+/// What an undo says first when it finds that the packet filter, which was to be taken away, was no longer there.
+pub const NO_FILTER: &str = "no packet filter was there";
+
 /// An object, as an inventory has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -156,6 +159,12 @@ pub struct ObjectName {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// Whether another object's controller makes and replaces it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub controlled: bool,
+    /// What is another when its content is: its generation, or its version where it has none. `None`: that isn't known of its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 impl std::fmt::Display for ObjectName {

@@ -83,6 +83,15 @@ fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Op
     short.then(|| format!("{} stopped asking before the undo", probe.name))
 }
 
+/// Why nothing is shown by what did not happen: a fault was over before its undo.
+pub fn of_effect(found: &Findings) -> Option<String> {
+    found.faults.iter().find_map(|fault| {
+        let over = fault.wore_off.as_ref()?;
+        let hit = Component::on(fault.component, &fault.target);
+        Some(format!("{} of {hit} was over before its undo: {} at {:+.3}", fault.kind, over.what, over.at))
+    })
+}
+
 /// Why a fault can't have been noticed by a probe's clients.
 pub fn of_hit(fault: &FaultFinding, probe: &ProbeFinding) -> Option<String> {
     let name = probe.service.as_ref()?;

@@ -111,16 +111,21 @@ pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Sec
 pub fn objects_kept(found: &Findings) -> Finding {
     let Some(objects) = &found.objects else { return Finding::unknown("nobody listed the objects before the fault") };
     let Some(missing) = &objects.missing else { return Finding::unknown("nobody listed the objects after the recovery") };
-    let kept = objects.before as usize - missing.len();
-    let measured = Some(format!("{kept} of {}", objects.before));
+    let kept = objects.before as usize - missing.len() - objects.replaced as usize;
+    let replaced = if objects.replaced > 0 { format!(", {} left to their controllers", objects.replaced) } else { String::new() };
+    let measured = Some(format!("{kept} of {}{replaced}", objects.before));
     if !missing.is_empty() {
-        let more = missing.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let named = missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-        return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {named}{more}")), predicted: None };
+        return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {}", some_of(missing))), predicted: None };
     }
-    let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
-    pass.doubted_pass(objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}")))
+    let unread = objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}"));
+    let changed = (!objects.changed.is_empty()).then(|| format!("there, and changed: {}", some_of(&objects.changed)));
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(unread.or(changed))
+}
+
+fn some_of(objects: &[String]) -> String {
+    let more = objects.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", objects.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -212,13 +217,18 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let taken = |before, uids: &[&str], unread: &[&str]| {
-            let object =
-                |uid: &&str| ObjectName { kind: "Secret".into(), namespace: None, name: (*uid).into(), uid: (*uid).into() };
+            // Of `a=2` the content is another than that of `a`; `p*` are pods, which a controller makes.
+            let object = |uid: &&str| {
+                let (uid, content) = uid.split_once('=').unwrap_or((uid, "1"));
+                let (kind, name, controlled) = ("Secret".into(), uid.into(), uid.starts_with('p'));
+                ObjectName { kind, namespace: None, name, uid: uid.into(), controlled, content: Some(content.into()) }
+            };
             let unread = unread.iter().map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() }).collect();
             Event::Objects { before, objects: uids.iter().map(object).collect(), unread }
         };
         let run = |after: &[&str], unread: &[&str]| {
-            let run = Run::new().event(-1000, taken(true, &["a", "b"], &[])).kill(15_000);
+            let before: &[&str] = if after.iter().any(|uid| uid.starts_with('p')) { &["a", "b", "p1"] } else { &["a", "b"] };
+            let run = Run::new().event(-1000, taken(true, before, &[])).kill(15_000);
             objects_kept(&found(run.event(20_000, taken(false, after, unread))))
         };
         assert_eq!(run(&["a", "b", "c"], &[]).outcome, Pass);
@@ -231,6 +241,10 @@ mod tests {
         assert_eq!(unread.outcome, Inconclusive);
         assert_eq!(unread.why.as_deref(), Some("not all kinds could be listed: Thing.x.io: status 503"));
         assert_eq!(run(&["b"], &["Secret"]).outcome, Inconclusive, "nobody knows whether a is there");
+        let replaced = run(&["a", "b", "p2"], &[]);
+        assert_eq!((replaced.outcome, replaced.measured.as_deref()), (Pass, Some("2 of 3, 1 left to their controllers")));
+        let changed = run(&["a=2", "b"], &[]);
+        assert_eq!((changed.outcome, changed.why.as_deref()), (Inconclusive, Some("there, and changed: Secret a")));
         assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");
         assert_eq!(objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000))).outcome, Inconclusive);
         assert_eq!(objects_kept(&found(Run::new().kill(15_000))).outcome, Inconclusive);

@@ -116,10 +116,17 @@ pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) 
     let (subject, bound) = words(expectation);
     let unharmed = run.found.faults.is_empty();
     let finding = if unharmed { Finding::unknown("no fault was carried out") } else { rule(run, expectation) };
+    let finding = if awaits_nothing(expectation) { finding.doubted_pass(doubt::of_effect(run.found)) } else { finding };
     let Finding { outcome, measured, why, predicted } = finding.doubted(doubt.map(str::to_owned));
     let text = format!("{subject} {bound}");
     let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
     Assertion { name: expectation.name(), text, subject, bound, outcome, measured, why }
+}
+
+/// Whether it passes by what does not happen for as long as a fault lasts.
+fn awaits_nothing(expectation: &Expectation) -> bool {
+    use Expectation::{LeaderGap, NoErrors, NoSuccess, NotDetected, NotRescheduled};
+    matches!(expectation, NoErrors { .. } | NoSuccess { .. } | NotDetected | NotRescheduled { .. } | LeaderGap { .. })
 }
 
 fn words(expectation: &Expectation) -> (String, String) {

@@ -327,6 +327,53 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     assert_eq!(verdict.assertions[0].said(), format!("successes of api in the fault 0 of {asked}, at most 0"));
 }
 
+/// A fault that was over long before its undo shows nothing by what it did not cause.
+#[test]
+fn a_fault_that_wore_off_shows_nothing() {
+    let unharmed = || Run::new().endpoints(2, 1).kill(15_000).probe(refused(0, 0));
+    let start = |ms| {
+        let (container, action) = ("fast-detection-worker".into(), "start".into());
+        one(&found(unharmed().event(ms, Event::Docker { container, action, engine_time: None })), no_errors())
+    };
+    let why = "nodeKill of fast-detection-worker was over before its undo: the engine said `start` at +9.000s";
+    assert_eq!(start(9000), (Inconclusive, why.into()));
+    assert_eq!(start(15_100).0, Pass, "that was the undo");
+    let filtered = |detail: &str| {
+        use crate::timeline::FaultPhase::{Confirmed, Requested, UndoRequested, Undone};
+        let phases = [(0, Requested, ""), (300, Confirmed, ""), (15_000, UndoRequested, ""), (15_400, Undone, detail)];
+        let run = Run::new().endpoints(2, 1).probe(refused(0, 0));
+        let run = phases.into_iter().fold(run, |run, (ms, phase, detail)| run.fault_phase(ms, "nodeDisconnect", phase, detail));
+        outcome(&found(run), no_errors())
+    };
+    let gone = format!("{}: taken away", crate::timeline::NO_FILTER);
+    assert_eq!([filtered("the packet filter is gone"), filtered(&gone)], [Pass, Inconclusive]);
+    assert_eq!(outcome(&found(harmed().event(9000, started())), window(8000)), Pass, "what did happen did");
+}
+
+fn started() -> Event {
+    Event::Docker { container: "fast-detection-worker".into(), action: "start".into(), engine_time: None }
+}
+
+#[test]
+fn a_process_that_ends_or_comes_back_ends_its_fault() {
+    use crate::timeline::FaultPhase::{Confirmed, Requested, UndoRequested};
+    use crate::timeline::{Component, ProcessState};
+    let judged = |kind: &str, state: Option<ProcessState>| {
+        let (target, component) = ("fast-detection-control-plane", Component::Scheduler);
+        let run = [(0, Requested), (300, Confirmed), (15_000, UndoRequested)].into_iter().fold(Run::new(), |run, (ms, phase)| {
+            let (fault, target, detail) = (kind.to_owned(), target.to_owned(), String::new());
+            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: Some(component), phase, detail })
+        });
+        let process = |state| Event::Process { node: target.into(), component, pid: None, state };
+        let run = state.into_iter().fold(run, |run, state| run.event(5000, process(state)));
+        outcome(&found(run.probe(api("web", 0, 0))), no_errors())
+    };
+    let (gone, running) = (Some(ProcessState::Gone), Some(ProcessState::Running));
+    assert_eq!([judged("componentPause", None), judged("componentStop", None), judged("componentStop", gone)], [Pass; 3]);
+    let over = [judged("componentPause", gone), judged("componentPause", running), judged("componentStop", running)];
+    assert_eq!(over, [Inconclusive; 3]);
+}
+
 /// Nothing succeeded, and that says nothing: nobody asked, or hardly anybody, or not to the end.
 #[test]
 fn no_success_needs_attempts_that_could_have_succeeded() {

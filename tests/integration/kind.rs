@@ -256,6 +256,7 @@ fn scheduler_stopped_frozen_and_killed() {
         ("rate: 0.25/s, timeout: 10s", "rate: 0.5/s, timeout: 6s"),
         ("for: 30s\n", &format!("for: 16s\n{}", more.concat())),
         ("  - noSuccess: {probe: scheduling}\n", ""),
+        ("by: [noSuccess, noErrors]", "by: [noErrors]"),
     ];
     let report = canary("scheduler-down", "scheduling", &short);
     let faults = report["findings"]["faults"].as_array().unwrap();
@@ -268,6 +269,7 @@ fn canary_reconciliation() {
     let meanwhile = "    meanwhile:\n    - pause: 5s\n    - name: worker-dies\n      fault:\n        nodeKill: {target: {role: worker, mostEndpointsOf: web}}\n      for: 65s\n";
     let expected = "  - detection: {of: worker-dies, after: controller-manager-away, within: 40s}\n  - errorWindow: {probe: web, atLeast: 25s}\n";
     let short = [(meanwhile, ""), (expected, "  - noErrors: {probe: web}\n"), ("for: 30s", "for: 12s")];
+    let short = [&short[..], &[("by: [noSuccess, detection, errorWindow]", "by: [noSuccess]")]].concat();
     canary("controller-manager-down", "reconciliation", &short);
 }
 

@@ -39,6 +39,9 @@ pub struct FaultFinding {
     pub undo_requested: Option<Seconds>,
     /// When the effect was seen to be gone.
     pub undone: Option<Seconds>,
+    /// What shows that the effect was gone before the undo was requested; `None`: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wore_off: Option<Seen>,
     /// When it was given up to undo it, and why; `None` when it was undone in the end.
     pub not_undone: Option<Seen>,
     /// The node that it hit, as Kubernetes saw it.

@@ -208,6 +208,12 @@ pub struct ObjectsFinding {
     pub before: u32,
     /// Those that are not there any more, or are others of the same name; `None`: nobody looked again.
     pub missing: Option<Vec<String>>,
+    /// As many that another object's controller makes are not there any more: it replaces them.
+    #[serde(default)]
+    pub replaced: u32,
+    /// Those that are there with another content.
+    #[serde(default)]
+    pub changed: Vec<String>,
     /// Kinds that could not be listed, with the reason.
     pub unread: Vec<String>,
 }

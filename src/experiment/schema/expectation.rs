@@ -156,7 +156,8 @@ pub enum Expectation {
         /// At most so long after the fault was requested.
         within: Duration,
     },
-    /// Every object that was there before the first fault is there after the recovery, with the uid that it had.
+    /// Every object that was there before the first fault is there after the recovery, with the uid that it had, and unchanged. What
+    /// controllers make is theirs to replace.
     ObjectsKept,
     /// The steady state is back.
     Recovery {

@@ -30,7 +30,8 @@ async fn scale(stage: &Stage<'_, '_>, namespace: &str, name: &str, mut seen: Sca
     loop {
         match stage.cluster.scale(namespace, name, &seen, to, Some(stage.mark)).await {
             Err(error) if error.may_pass() && Instant::now() < end => sleep(LOOK).await,
-            other => return Ok(drop(other?)),
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Ok(()),
         }
         seen = stage.cluster.scale_of(namespace, name).await?;
     }

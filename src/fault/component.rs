@@ -12,9 +12,9 @@ use crate::timeline::Component;
 
 const LOOK: Duration = Duration::from_millis(100);
 /// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
-const END: Duration = Duration::from_secs(45);
+pub(super) const END: Duration = Duration::from_secs(45);
 /// The kubelet waits before it starts a container again: 10 s, and twice as long each time up to 5 min.
-const START: Duration = Duration::from_secs(330);
+pub(super) const START: Duration = Duration::from_secs(330);
 /// What is not back after so long is not being started: its kubelet waits.
 const STARTED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 12 });
 /// The kernel keeps so much of a program's name.

@@ -10,17 +10,15 @@ use tokio::time::{Instant, sleep};
 
 use super::component::{Part, Seen};
 use super::error::FaultError;
-use super::inside::{Script, arm};
+use super::inside::{LONG, arm};
 use super::scene::Scene;
 use crate::timeline::{Component, FaultPhase};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// What kubeadm gives etcd for its data. A manifest with another directory is refused.
 const DATA: &str = "/var/lib/etcd";
-/// A script waits for etcd's end, for which its pod has 30 s; and for another script that does.
-const LONG: Script = Script { lock_secs: 110, limit: Duration::from_secs(220) };
 const LOOK: Duration = Duration::from_millis(250);
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 fn part(mark: &str) -> Part<'_> {
     Part::of(Component::Etcd, mark)

@@ -38,18 +38,20 @@ pub struct Span {
     pub until: Moment,
 }
 
-/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there.
-pub fn services(records: &[Record], target: &str, span: Span, zero: Zero) -> Vec<ServiceFinding> {
+/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there. `beside` are all
+/// targets of its step: what comes in the place of one may as well be in the place of another.
+pub fn services(records: &[Record], target: &str, beside: &[&str], span: Span, zero: Zero) -> Vec<ServiceFinding> {
     let after = records.partition_point(|record| record.at < span.requested);
     let end = records.partition_point(|record| record.at < span.until);
     let found = ready_at(records, span.requested);
-    let scope = Scope { after: &records[after..end], target, requested: span.requested, undo: zero.at(span.undo), zero };
+    let scope = Scope { after: &records[after..end], target, beside, requested: span.requested, undo: zero.at(span.undo), zero };
     found.into_iter().map(|(name, endpoints)| scope.service(name, &endpoints)).collect()
 }
 
 struct Scope<'a> {
     after: &'a [Record],
     target: &'a str,
+    beside: &'a [&'a str],
     requested: Moment,
     undo: Seconds,
     zero: Zero,
@@ -58,7 +60,7 @@ struct Scope<'a> {
 impl Scope<'_> {
     fn service(&self, name: &str, endpoints: &BTreeMap<&str, &Endpoint>) -> ServiceFinding {
         let changes: Vec<Seen<'_>> = self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
-        let hit = endpoints.values().filter(|endpoint| self.hits(endpoint));
+        let hit = endpoints.values().filter(|endpoint| is_on(endpoint, self.target));
         let hit: Vec<EndpointFinding> = hit.map(|endpoint| self.fate(endpoint, &changes)).collect();
         ServiceFinding {
             service: name.to_owned(),
@@ -67,21 +69,17 @@ impl Scope<'_> {
             // A node that starts again takes its endpoints away itself: what left after the undo was not removed because of the fault.
             removed: last_of(hit.iter().map(|e| e.left.filter(|left| left.latest < self.undo))),
             back: last_of(hit.iter().map(|e| e.back)),
-            replaced: self.replaced(hit.len(), endpoints, &changes),
+            replaced: self.replaced(endpoints, &changes).filter(|_| !hit.is_empty()),
             hit,
         }
     }
 
-    /// A target is a node or a pod.
-    fn hits(&self, endpoint: &Endpoint) -> bool {
-        [&endpoint.node, &endpoint.pod].into_iter().any(|place| place.as_deref() == Some(self.target))
-    }
-
-    /// When `count` new back ends were ready at once that the fault did not hit.
-    fn replaced(&self, count: usize, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
-        let mut ready = BTreeSet::new();
+    /// When as many new back ends were ready at once as the step hit, on none of its targets.
+    fn replaced(&self, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
+        let hits = |endpoint: &Endpoint| self.beside.iter().any(|target| is_on(endpoint, target));
+        let (count, mut ready) = (before.values().filter(|endpoint| hits(endpoint)).count(), BTreeSet::new());
         let all = changes.iter().find(|seen| {
-            let new = !before.contains_key(key(seen.endpoint)) && !self.hits(seen.endpoint);
+            let new = !before.contains_key(key(seen.endpoint)) && !hits(seen.endpoint);
             match new && seen.ready() {
                 true => ready.insert(key(seen.endpoint)),
                 false => ready.remove(key(seen.endpoint)),
@@ -93,7 +91,11 @@ impl Scope<'_> {
 
     fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
         let left = changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
-        let back = left.and_then(|left| changes[left + 1..].iter().find(|seen| seen.ready() && same(seen.endpoint, endpoint)));
+        // In the place of a pod that was hit itself another may come, on its own node too: that is not the one that left.
+        let by_pod = endpoint.pod.as_deref() == Some(self.target);
+        let same =
+            |other: &Endpoint| key(other) == key(endpoint) || (!by_pod && other.node.is_some() && other.node == endpoint.node);
+        let back = left.and_then(|left| changes[left + 1..].iter().find(|seen| seen.ready() && same(seen.endpoint)));
         EndpointFinding {
             address: endpoint.address.clone(),
             pod: endpoint.pod.clone(),
@@ -145,7 +147,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The same one, or another on the same node.
-fn same(a: &Endpoint, b: &Endpoint) -> bool {
-    key(a) == key(b) || (a.node.is_some() && a.node == b.node)
+/// A target is a node or a pod.
+fn is_on(endpoint: &Endpoint, target: &str) -> bool {
+    [&endpoint.node, &endpoint.pod].into_iter().any(|place| place.as_deref() == Some(target))
 }

@@ -11,10 +11,14 @@ use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, NO_F
 pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
     let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
     let (records, anchor) = (timeline.records.as_slice(), &timeline.header.anchor);
-    let alone = |request| Scope { records, anchor, zero, request, until: Moment(u64::MAX) };
-    let spans: Vec<overlap::Span> = requests.iter().map(|request| alone(*request).span()).collect();
+    let beside = |step: u32| requests.iter().filter(|other| other.step == step).map(|other| other.target).collect();
+    let alone = |number: usize| {
+        let request = requests[number];
+        Scope { records, anchor, zero, request, beside: beside(request.step), until: Moment(u64::MAX) }
+    };
+    let spans: Vec<overlap::Span> = (0..requests.len()).map(|number| alone(number).span()).collect();
     let (until, overlaps) = (overlap::ends(&spans), overlap::groups(&spans));
-    let scopes = requests.iter().zip(until).map(|(request, until)| Scope { until, ..alone(*request) });
+    let scopes = until.into_iter().enumerate().map(|(number, until)| Scope { until, ..alone(number) });
     scopes.zip(overlaps).map(|(scope, overlap)| FaultFinding { overlap, ..scope.fault() }).collect()
 }
 
@@ -51,6 +55,8 @@ struct Scope<'a> {
     anchor: &'a Anchor,
     zero: Zero,
     request: Request<'a>,
+    /// All targets of its step.
+    beside: Vec<&'a str>,
     until: Moment,
 }
 
@@ -65,7 +71,7 @@ impl<'a> Scope<'a> {
         let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
         let undo = undo_requested.unwrap_or(Moment(u64::MAX));
         let span = endpoints::Span { requested: self.request.at, undo, until: self.until };
-        let services = endpoints::services(self.records, self.request.target, span, self.zero);
+        let services = endpoints::services(self.records, self.request.target, &self.beside, span, self.zero);
         FaultFinding {
             step: self.request.step,
             name: self.request.name.map(str::to_owned),

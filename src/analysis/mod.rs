@@ -90,7 +90,8 @@ fn started(timeline: &Timeline, name: &str) -> usize {
 fn completion(timeline: &Timeline) -> Completion {
     let cut_short = timeline.records.iter().find_map(|record| match &record.event {
         Event::Interrupted { signal } => Some(Completion::Interrupted { signal: signal.clone() }),
-        Event::Failed { error } => Some(Completion::Failed { error: error.clone() }),
+        Event::Failed { error, refused: true } => Some(Completion::Refused { error: error.clone() }),
+        Event::Failed { error, .. } => Some(Completion::Failed { error: error.clone() }),
         _ => None,
     });
     cut_short.unwrap_or(match (timeline.ended(), timeline.growing) {
@@ -130,7 +131,7 @@ fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
 /// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
 /// was known of a harmed node before it spoke again was old knowledge, and is no recovery yet.
 fn recovery(faults: &[FaultFinding], steady: Option<&findings::Steady>, unheard: &[String]) -> Option<Between> {
-    let undone = faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+    let undone = faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()?;
     let held = steady?.held_since?;
     let heard = last_on_each(faults).filter_map(|fault| fault.node.heard_again);
     let back = heard.fold(When { earliest: held, latest: held }, When::later);

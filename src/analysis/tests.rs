@@ -439,3 +439,23 @@ fn what_timed_out_and_came_true_is_counted() {
     let (first, last) = (late.first.unwrap(), late.last.unwrap());
     assert_eq!((first.latest, last.latest, last.earliest), (s(32.2), s(33.1), s(31.9)));
 }
+
+/// Two pods on one node are deleted at once; others come on the same node.
+#[test]
+fn a_pod_that_is_deleted_does_not_come_back_and_others_come_for_all_of_them() {
+    let phase = |run: Run, ms: i64, pod: &str, phase: FaultPhase| {
+        let (fault, target, detail) = ("podDelete".into(), pod.into(), String::new());
+        run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail })
+    };
+    let both = |run: Run, ms, which| phase(phase(run, ms, "web-0", which), ms, "web-1", which);
+    let run = both(both(Run::new().endpoints(3, 3), 0, FaultPhase::Requested), 100, FaultPhase::Confirmed);
+    let change = |run: Run, ms, index, ready| run.endpoint(ms, Change::Changed, index, "fast-detection-worker", ready);
+    let run = change(change(change(change(run, 500, 0, false), 600, 1, false), 3000, 7, true), 4000, 8, true);
+    let run = both(both(run, 20_000, FaultPhase::UndoRequested), 20_000, FaultPhase::Undone);
+    let found = analyse(&run.steady(21_000, false, 4000).ended(25_000).build());
+    let services = || found.faults.iter().map(|fault| &fault.services[0]);
+    assert!(services().all(|web| web.back.is_none() && web.hit.len() == 1), "{found:#?}");
+    assert!(services().all(|web| web.replaced.unwrap().latest == s(4.0)), "two were hit, so two must come");
+    // Nothing was undone at +20: what it did was over when it was done.
+    assert_eq!((found.last_undone(), found.recovery.unwrap().most), (Some(s(0.1)), s(3.9)));
+}

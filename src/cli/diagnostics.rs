@@ -8,7 +8,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use crate::experiment::{Diagnostic, Location, Severity, SourceFile};
 
 /// How many problems are drawn; the others are counted.
-const MOST: usize = 30;
+const MOST: usize = 100;
 /// The narrowest that is drawn, whatever the terminal says.
 const NARROWEST: usize = 40;
 

@@ -1,11 +1,15 @@
 //! The environment: read here and nowhere else.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use super::args::{Colour, Global};
+use super::failure::Failure;
 use crate::docker::EngineEnv;
+use crate::engine::trouble::Trouble;
 
 /// What the environment says.
 #[derive(Clone, Debug)]
@@ -42,11 +46,14 @@ pub struct Terminal {
 }
 
 impl Env {
-    /// Reads it.
-    pub fn read(global: &Global) -> Self {
+    /// Reads it. Errors: there is no place for the state.
+    pub fn read(global: &Global) -> Result<Self, Failure> {
         let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let home = var("HOME").or_else(|| var("USERPROFILE")).map(PathBuf::from);
-        let state_dir = state_dir(var("XDG_STATE_HOME").map(PathBuf::from), home.clone());
+        let state_dir = match state_dir(var("XDG_STATE_HOME").map(PathBuf::from), home.clone()) {
+            Some(directory) => directory,
+            None => shared(&std::env::temp_dir())?,
+        };
         let ci = var("CI").is_some();
         let coloured = |terminal: bool| match global.color {
             Colour::Always => true,
@@ -54,7 +61,7 @@ impl Env {
             Colour::Auto => terminal && var("NO_COLOR").is_none() && var("TERM").is_none_or(|term| term != "dumb"),
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
-        Self {
+        Ok(Self {
             runs_dir: global.runs_dir.clone().unwrap_or_else(|| state_dir.join("runs")),
             state_dir,
             path: var("PATH").unwrap_or_default(),
@@ -68,14 +75,30 @@ impl Env {
                 width: width(err),
             },
             width: width(out),
-        }
+        })
     }
 }
 
-fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> PathBuf {
+fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     // A relative XDG_STATE_HOME is to be ignored (XDG Base Directory Specification).
     let base = xdg.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".local/state")));
-    base.unwrap_or_else(std::env::temp_dir).join("outage")
+    base.map(|base| base.join("outage"))
+}
+
+/// For one who has no home: a directory among those of others. Its ledger says what is done to whom, so nobody else may have made it.
+fn shared(temp: &Path) -> Result<PathBuf, Failure> {
+    let path = temp.join(format!("outage-{}", rustix::process::geteuid().as_raw()));
+    let refused = |why: String| {
+        let trouble = Trouble::refused(format!("the state can't be kept in {}", path.display())).caused_by(why);
+        Failure::from(trouble.hint("set HOME or XDG_STATE_HOME to a directory of your own"))
+    };
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(refused(error.to_string())),
+        _ => {}
+    }
+    let seen = std::fs::symlink_metadata(&path).map_err(|error| refused(error.to_string()))?;
+    let own = seen.is_dir() && seen.uid() == rustix::process::geteuid().as_raw() && seen.mode() & 0o077 == 0;
+    if own { Ok(path) } else { Err(refused("it belongs to somebody else, or is open to others".into())) }
 }
 
 fn width(terminal: bool) -> usize {
@@ -96,5 +119,34 @@ fn engine_env(home: Option<PathBuf>) -> EngineEnv {
         xdg_runtime_dir: text("XDG_RUNTIME_DIR").map(PathBuf::from),
         home,
         ..EngineEnv::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn state_is_kept_at_home_where_there_is_one() {
+        let at = |xdg: Option<&str>, home: Option<&str>| state_dir(xdg.map(PathBuf::from), home.map(PathBuf::from));
+        assert_eq!(at(Some("/x"), Some("/h")), Some("/x/outage".into()));
+        assert_eq!(at(Some("relative"), Some("/h")), Some("/h/.local/state/outage".into()));
+        assert_eq!(at(None, None), None);
+    }
+
+    #[test]
+    fn without_a_home_it_is_kept_where_nobody_else_can_write() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = shared(temp.path()).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(shared(temp.path()).unwrap(), path, "made once, found again");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = shared(temp.path()).unwrap_err();
+        assert!(refused.code == exit::REFUSED && refused.text.contains("hint: set HOME or XDG_STATE_HOME"), "{}", refused.text);
+        std::fs::remove_dir(&path).unwrap();
+        symlink(temp.path(), &path).unwrap();
+        assert!(shared(temp.path()).is_err(), "where somebody else's link leads");
     }
 }

@@ -41,6 +41,7 @@ impl Judged {
     /// The exit code that its verdict asks for.
     pub fn code(&self) -> u8 {
         match self.verdict.outcome {
+            _ if self.view().is_refused() => exit::REFUSED,
             Outcome::Pass => exit::PASS,
             Outcome::Fail => exit::FAIL,
             Outcome::Inconclusive => exit::INCONCLUSIVE,

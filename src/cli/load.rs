@@ -40,15 +40,39 @@ pub fn even_open(files: &[PathBuf], names: &[String], env: &Env) -> Result<Vec<P
     }
     let (mut parsed, mut broken) = (Vec::new(), false);
     for name in &named {
-        match experiment::load_all(name) {
+        let (file, cell) = cell(name);
+        let first = parsed.len();
+        match experiment::load_all(file) {
             Ok(sources) => sources.into_iter().for_each(|source| broken |= !check(source, &mut parsed, env)),
             Err(problems) => {
                 show(&problems, env);
                 broken = true;
             }
         }
+        if let Some(cell) = cell.filter(|_| !broken) {
+            let chosen = only(parsed.split_off(first), cell)?;
+            parsed.extend(chosen);
+        }
     }
     if broken { Err(Failure::told(exit::USAGE)) } else { Ok(parsed) }
+}
+
+/// One experiment of a matrix, as its run is called: `control-plane-away[for=10s]`. A file may have such a name, too.
+fn cell(name: &str) -> (&str, Option<&str>) {
+    match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        Some((file, cell)) if !Path::new(name).exists() => (file, Some(cell)),
+        _ => (name, None),
+    }
+}
+
+/// Those of a file that have this setting.
+fn only(all: Vec<Parsed>, cell: &str) -> Result<Vec<Parsed>, Failure> {
+    let names: Vec<String> = all.iter().map(|one| one.experiment.name.clone()).collect();
+    let wanted: Vec<Parsed> = all.into_iter().filter(|one| one.experiment.name.ends_with(&format!("[{cell}]"))).collect();
+    match wanted.is_empty() {
+        false => Ok(wanted),
+        true => Err(Failure::usage(format!("error: no experiment [{cell}]\n\nhint: there are {}", names.join(", ")))),
+    }
 }
 
 /// Whether a file is good; if so its experiments are kept.
@@ -88,4 +112,26 @@ fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
     let steps = parsed.experiment.steps();
     let place = |number: u32| steps.iter().find(|step| step.number == number).map(|step| format!("{}.for", step.place));
     traps.map(|(step, trap)| parsed.warning(&place(step).unwrap_or_default(), trap.text).hint(trap.hint)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(name: &str) -> Vec<Parsed> {
+        experiment::parse_all(experiment::load(name).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn one_experiment_of_a_matrix_is_named_as_its_run_is() {
+        let names = all("control-plane-away").into_iter().map(|one| one.experiment.name);
+        let whole = names.last().unwrap();
+        let (file, setting) = cell(&whole);
+        assert_eq!(file, "control-plane-away");
+        let chosen = only(all(file), setting.unwrap()).unwrap();
+        assert_eq!(chosen.iter().map(|one| one.experiment.name.as_str()).collect::<Vec<_>>(), [whole.as_str()]);
+        let refused = only(all(file), "for=7s").unwrap_err();
+        assert!(refused.code == exit::USAGE && refused.text.contains(&whole), "{}", refused.text);
+        assert_eq!((cell("node-kill"), cell("a]")), (("node-kill", None), ("a]", None)));
+    }
 }

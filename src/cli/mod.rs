@@ -49,8 +49,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::PASS });
         }
     };
-    let env = Env::read(&cli.global);
-    match dispatch(cli.command, &env) {
+    match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if !failure.text.is_empty() {
@@ -61,17 +60,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, env: &Env) -> Result<u8, Failure> {
+/// What runs in a node, or says the same everywhere, has no state and so needs no place for it.
+fn dispatch(Cli { global, command }: Cli) -> Result<u8, Failure> {
+    let env = || Env::read(&global);
     match command {
-        Command::Run(args) => run::run(&args, env),
-        Command::Validate(args) => validate::validate(&args, env),
-        Command::Lint(args) => lint::lint(&args, env),
-        Command::Predict(args) => predict::predict(&args, env),
-        Command::Get(args) => get::get(&args, env),
-        Command::Describe(args) => describe::describe(&args, env),
-        Command::Report(args) => report::report(&args, env),
-        Command::Recover(args) => recover::recover(&args, env),
-        Command::Cluster(args) => cluster::cluster(&args, env),
+        Command::Run(args) => run::run(&args, &env()?),
+        Command::Validate(args) => validate::validate(&args, &env()?),
+        Command::Lint(args) => lint::lint(&args, &env()?),
+        Command::Predict(args) => predict::predict(&args, &env()?),
+        Command::Get(args) => get::get(&args, &env()?),
+        Command::Describe(args) => describe::describe(&args, &env()?),
+        Command::Report(args) => report::report(&args, &env()?),
+        Command::Recover(args) => recover::recover(&args, &env()?),
+        Command::Cluster(args) => cluster::cluster(&args, &env()?),
         Command::Schema => schema::schema(),
         Command::Completion(args) => completion::completion(&args),
         Command::Agent(args) => agent::agent(&args),

@@ -10,7 +10,7 @@ use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::embedded_folder;
 use crate::engine::kind_ground::find_kind_program;
 use crate::engine::ledger::Ledger;
-use crate::engine::recover::{self, Harmed, Tools};
+use crate::engine::recover::{self, Harmed, Said, Tools};
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
 
@@ -71,9 +71,11 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     let _lock = state.lock()?;
     let mut ledger = Ledger::open(&state.ledger())?;
     let tools_of = async |engine: &str| tools(docker_host.unwrap_or(engine), &env.engine, &env.path).await;
-    let not_undone = block_on(recover::all(&mut ledger, tools_of, &mut |entry, result| match result {
-        Ok(()) => print(&format!("done: {}", entry.obligation.describe())),
-        Err(trouble) => {
+    let not_undone = block_on(recover::all(&mut ledger, tools_of, &mut |entry, said| match said {
+        Said::Begins => complain!("undoing, until it is seen to be undone: {}", entry.obligation.describe()),
+        Said::GoesOn(long) => complain!("   still waiting after {} s: {}", long.as_secs(), entry.obligation.describe()),
+        Said::Ended(Ok(())) => print(&format!("done: {}", entry.obligation.describe())),
+        Said::Ended(Err(trouble)) => {
             let by_hand = entry.obligation.by_hand().map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
             complain!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
         }

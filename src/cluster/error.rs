@@ -131,7 +131,8 @@ impl ClusterError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => {
-                "is the cluster running? `kubectl cluster-info` asks it the same way".into()
+                "is the cluster running, and no fault lasting that takes its API server away? `kubectl cluster-info` asks it the same way"
+                    .into()
             }
             Self::Certificate { .. } => {
                 "a kind cluster that was made anew has a new certificate: `kind export kubeconfig --name NAME`".into()

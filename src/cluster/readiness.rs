@@ -55,7 +55,9 @@ impl Cluster {
         for service in services.iter().filter(|service| selects(service)) {
             let endpoints = self.endpoints(namespace, &service.name_any()).await?;
             if !endpoints.iter().any(|endpoint| endpoint.ready) {
-                waiting.push(format!("Service/{}: no ready endpoint", service.name_any()));
+                let chosen = pods.iter().filter(|pod| is_chosen(pod, service)).count();
+                let why = if chosen == 0 { ", and no pod has the labels that it selects" } else { "" };
+                waiting.push(format!("Service/{}: no ready endpoint{why}", service.name_any()));
             }
         }
         let mut stuck = pods.iter().find_map(stuck_pod).or_else(|| deployments.iter().find_map(stuck_deployment));
@@ -154,6 +156,12 @@ fn pod(object: &Pod) -> Option<String> {
 
 fn selects(service: &Service) -> bool {
     service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty())
+}
+
+fn is_chosen(pod: &Pod, service: &Service) -> bool {
+    let wanted = service.spec.iter().flat_map(|spec| spec.selector.iter().flatten());
+    let labels = pod.labels();
+    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 fn stuck_pod(object: &Pod) -> Option<String> {
@@ -262,6 +270,21 @@ mod tests {
         assert!(event("pods \"a\" is forbidden: exceeded quota: q").unwrap().starts_with("Job/j: "));
         assert_eq!(event("pods \"a\" is forbidden: error looking up serviceaccount default"), None);
         assert_eq!(event("timed out"), None);
+    }
+
+    #[test]
+    fn a_pod_that_nothing_takes_says_why_it_waits() {
+        let why = "0/3 nodes are available: 1 node(s) were unschedulable";
+        let pending: Pod = object(json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]}}));
+        assert_eq!(pod(&pending).unwrap(), format!("Pod/p: Pending, not placed: {why}"));
+    }
+
+    #[test]
+    fn a_service_chooses_by_all_of_its_labels() {
+        let service: Service = object(json!({"metadata": {"name": "s"}, "spec": {"selector": {"app": "web", "tier": "a"}}}));
+        let with = |labels: Value| is_chosen(&object(json!({"metadata": {"name": "p", "labels": labels}})), &service);
+        assert!(with(json!({"app": "web", "tier": "a", "x": "y"})) && !with(json!({"app": "web"})));
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Folder {
         let cannot = |e: std::io::Error| {
             Trouble::refused(format!("cannot make a folder in the state directory {}", state_dir.display()))
                 .because(&e)
-                .hint("free the disk, or set XDG_STATE_HOME to a writable directory")
+                .hint(super::state_dir::what_helps(&e))
         };
         fs::create_dir_all(state_dir).map_err(cannot)?;
         let _gate = gate(state_dir).map_err(cannot)?;

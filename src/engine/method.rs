@@ -26,7 +26,7 @@ use super::world::World;
 use crate::experiment::{Fault, Step};
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 
-/// The state in which the method began, and when its last fault was undone.
+/// The state in which the method began, and when its last fault was over.
 pub(super) struct MethodEnd {
     pub before: Live,
     pub harmed: Vec<String>,
@@ -58,6 +58,8 @@ pub(super) struct State<'a> {
     active: Vec<(u64, Option<Harm<'a>>)>,
     /// When the last fault on each node was undone.
     undone: BTreeMap<String, Moment>,
+    /// When the last fault was over: undone, or, where nobody undoes it, confirmed.
+    over: Option<Moment>,
 }
 
 /// One fault on one node or object, as it is owed.
@@ -97,7 +99,7 @@ impl<'a, W: World> Method<'a, W> {
         let state = self.state.take();
         let is_node = |name: &String| self.nodes.iter().any(|n| n.name == *name && n.role != NodeRole::ExternalLoadBalancer);
         let harmed = state.undone.into_keys().filter(is_node).collect();
-        Ok(MethodEnd { before: state.before, harmed, at: clock::now() })
+        Ok(MethodEnd { before: state.before, harmed, at: state.over.unwrap_or_else(clock::now) })
     }
 
     fn endpoints_now(&self) -> Live {
@@ -116,13 +118,16 @@ impl<'a, W: World> Method<'a, W> {
                     Step::Fault { name, fault, hold, meanwhile } => {
                         let debts = self.begin(number, name.as_deref(), fault, self.dead_man(step)).await?;
                         let confirmed = self.inject(&debts).await?;
+                        if !fault.lasts() {
+                            self.is_over(confirmed);
+                        }
                         let (held, beside) = (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
                         if step.is_shared() {
                             tokio::try_join!(held, beside)?;
                             self.healed().await?;
-                            self.undo(debts).await?;
+                            self.undo(fault, debts).await?;
                         } else {
-                            tokio::try_join!(held.and_then(|()| self.undo(debts)), beside)?;
+                            tokio::try_join!(held.and_then(|()| self.undo(fault, debts)), beside)?;
                         }
                     }
                 }
@@ -247,8 +252,13 @@ impl<'a, W: World> Method<'a, W> {
         Ok(())
     }
 
+    fn is_over(&self, at: Moment) {
+        let mut state = self.state.borrow_mut();
+        state.over = state.over.max(Some(at));
+    }
+
     /// The last begun first.
-    async fn undo(&self, debts: Vec<Debt<'_>>) -> Result<(), Trouble> {
+    async fn undo(&self, fault: &Fault, debts: Vec<Debt<'_>>) -> Result<(), Trouble> {
         stage(self.recorder, "undo");
         for debt in debts.iter().rev() {
             let voice = debt.voice(self.recorder);
@@ -257,6 +267,10 @@ impl<'a, W: World> Method<'a, W> {
             let mut state = self.state.borrow_mut();
             state.active.retain(|(id, _)| *id != debt.id);
             state.undone.insert(voice.target.to_owned(), clock::now());
+            drop(state);
+            if fault.lasts() {
+                self.is_over(clock::now());
+            }
         }
         if !self.state.borrow().active.is_empty() {
             stage(self.recorder, "fault");

@@ -22,6 +22,8 @@ const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
+/// So often it is said what is still waited for.
+const TELL: Duration = Duration::from_secs(10);
 /// Between two looks whether a cluster is still there.
 const GONE_LOOK: Duration = Duration::from_secs(2);
 
@@ -247,22 +249,34 @@ pub(super) async fn end_back_off(docker: &Docker, cluster: &str, ours: impl Fn(&
     done
 }
 
-/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it went
-/// in the end.
+/// How far the undo of one thing has come.
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// It begins.
+    Begins,
+    /// It still goes on, so long after its begin.
+    GoesOn(Duration),
+    /// It has ended.
+    Ended(Result<(), &'a Trouble>),
+}
+
+/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes, and
+/// in the end how it went.
 pub async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
-    say: &mut dyn FnMut(&Entry, Result<(), &Trouble>),
+    say: &mut dyn FnMut(&Entry, Said<'_>),
 ) -> Vec<NotUndone> {
     let owed = ledger.owed().iter().rev().cloned().collect();
     let left = in_passes(owed, async |entry: &Entry| {
-        one(entry, &tools_of).await?;
+        say(entry, Said::Begins);
+        patiently(one(entry, &tools_of), |long| say(entry, Said::GoesOn(long))).await?;
         ledger.settle(entry.id)?;
-        say(entry, Ok(()));
+        say(entry, Said::Ended(Ok(())));
         Ok(())
     });
     let left = left.await;
-    left.iter().for_each(|(entry, why)| say(entry, Err(why)));
+    left.iter().for_each(|(entry, why)| say(entry, Said::Ended(Err(why))));
     left.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
@@ -272,6 +286,18 @@ pub async fn faults_only(ledger: &Ledger, tools_of: impl AsyncFn(&str) -> Result
     let owed = ledger.owed().iter().rev().filter(|entry| entry.obligation.fault().is_some()).cloned().collect();
     let left = in_passes(owed, async |entry: &Entry| one(entry, &tools_of).await);
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
+}
+
+/// Waits for something, and says now and then that it does.
+async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duration)) -> T {
+    let (began, mut work) = (tokio::time::Instant::now(), std::pin::pin!(work));
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(TELL) => say(began.elapsed()),
+        }
+    }
 }
 
 async fn one(entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Result<(), Trouble> {
@@ -371,10 +397,24 @@ mod tests {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
         let (mut ledger, mut told) = (owing(root.path()), Vec::new());
-        let mut say = |entry: &Entry, result: Result<(), &Trouble>| told.push((entry.id, result.is_ok()));
+        let mut say = |entry: &Entry, said: Said<'_>| match said {
+            Said::Ended(result) => told.push((entry.id, result.is_ok())),
+            Said::Begins | Said::GoesOn(_) => {}
+        };
         let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut say).await;
         assert_eq!(left.len(), 1);
         assert_eq!(told, [(0, true), (1, false)]);
         assert_eq!(ledger.owed().iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_is_said_to_go_on() {
+        let mut said = Vec::new();
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            7
+        };
+        assert_eq!(patiently(slow, |long| said.push(long.as_secs())).await, 7);
+        assert_eq!(said, [10, 20]);
     }
 }

@@ -17,14 +17,15 @@ use super::rollback::{self, NotUndone};
 use super::seed::Seed;
 use super::steady_state::SteadyState;
 use super::target::{self, Endpoints, Known, Node};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, TroubleKind};
 use super::world::World;
 use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
 /// What the world has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
-/// So often it is said what is still waited for.
+/// After so long it is said what is still waited for, and then again and again.
+const FIRST_TELL: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
 const TAIL: Duration = Duration::from_millis(500);
@@ -71,10 +72,12 @@ pub async fn carry_out(job: &Job<'_>, world: &mut impl World, recorder: &Recorde
     let stop = forward_until_stopped(job, world, recorder, ledger, abort).await.err();
     match &stop {
         Some(Stop::Interrupted(signal)) => recorder.event(Event::Interrupted { signal: (*signal).into() }),
-        Some(Stop::Trouble(trouble)) => recorder.event(Event::Failed { error: trouble.line() }),
+        Some(Stop::Trouble(trouble)) => {
+            recorder.event(Event::Failed { error: trouble.line(), refused: trouble.kind == TroubleKind::Refused })
+        }
         None => {}
     }
-    recorder.event(Event::Stage { name: "clean up".into() });
+    recorder.event(Event::Stage { name: Event::CLEAN_UP.into() });
     // Faults first, while the probes still see the service come back; the workload that they ask goes last.
     let mut not_undone = rollback::faults(job.debtor.run, world, recorder, ledger).await;
     world.stop_probes().await;
@@ -108,7 +111,9 @@ async fn broken(recorder: &Recorder) -> Trouble {
     recorder
         .until(|live| {
             let timeline = live.broken.as_ref().map(|why| {
-                Trouble::failed("cannot write the timeline").caused_by(why).hint("free the disk, or choose another --runs-dir")
+                Trouble::failed("cannot write the timeline")
+                    .caused_by(why)
+                    .hint("it needs room on the disk and leave to write there; --runs-dir names another place")
             });
             timeline.or_else(|| {
                 let (probe, why) = live.dead_probes.first_key_value()?;
@@ -210,13 +215,13 @@ async fn workload(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, le
     };
     ledger.owe(job.debtor, obligation)?;
     world.create_workload().await?;
-    workload_ready(job, world).await?;
+    workload_ready(job, world, recorder).await?;
     recorder.event(Event::WorkloadReady { namespace });
     Ok(())
 }
 
-async fn workload_ready(job: &Job<'_>, world: &mut impl World) -> Result<(), Trouble> {
-    let deadline = tokio::time::Instant::now() + job.experiment.workload_timeout;
+async fn workload_ready(job: &Job<'_>, world: &mut impl World, recorder: &Recorder) -> Result<(), Trouble> {
+    let mut waiting = Waiting::new(job.experiment.workload_timeout, recorder);
     loop {
         let readiness = world.workload_readiness().await?;
         if let Some(why) = readiness.stuck {
@@ -225,7 +230,7 @@ async fn workload_ready(job: &Job<'_>, world: &mut impl World) -> Result<(), Tro
         if readiness.ready {
             return Ok(());
         }
-        if tokio::time::Instant::now() >= deadline {
+        if waiting.is_over() {
             let limit = job.experiment.workload_timeout.as_secs();
             return Err(Trouble::failed(format!(
                 "the workload was not ready within {limit} s; waiting for {}",
@@ -233,14 +238,43 @@ async fn workload_ready(job: &Job<'_>, world: &mut impl World) -> Result<(), Tro
             ))
             .hint("`workloadTimeout` in the experiment allows it more"));
         }
+        waiting.tell(&readiness.waiting);
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Waiting that has an end, and says what for.
+struct Waiting<'a> {
+    limit: Duration,
+    recorder: &'a Recorder,
+    began: tokio::time::Instant,
+    tell: tokio::time::Instant,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(limit: Duration, recorder: &'a Recorder) -> Self {
+        let began = tokio::time::Instant::now();
+        Self { limit, recorder, began, tell: began + FIRST_TELL }
+    }
+
+    fn is_over(&self) -> bool {
+        self.began.elapsed() >= self.limit
+    }
+
+    /// Says what is missing, when it is time to.
+    fn tell(&mut self, missing: &[String]) {
+        if tokio::time::Instant::now() < self.tell {
+            return;
+        }
+        self.tell += TELL;
+        let text = format!("still waiting, {} s at most: {}", self.limit.as_secs(), missing.join("; "));
+        self.recorder.event(Event::Note { warning: false, text });
     }
 }
 
 /// Waits for the steady state and records it, or that it was missed.
 async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &Recorder) -> bool {
-    let deadline = tokio::time::Instant::now() + limit;
-    let mut tell = tokio::time::Instant::now() + TELL;
+    let mut waiting = Waiting::new(limit, recorder);
     loop {
         let judged = steady.judge(&recorder.live(), clock::now());
         let texts =
@@ -249,15 +283,11 @@ async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &R
             recorder.event(Event::SteadyState { before, held_since, conditions: texts(true) });
             return true;
         }
-        if tokio::time::Instant::now() >= deadline {
+        if waiting.is_over() {
             recorder.event(Event::SteadyStateMissed { before, conditions: texts(false) });
             return false;
         }
-        if tokio::time::Instant::now() >= tell {
-            tell += TELL;
-            let text = format!("still waiting, {} s at most: {}", limit.as_secs(), texts(false).join("; "));
-            recorder.event(Event::Note { warning: false, text });
-        }
+        waiting.tell(&texts(false));
         recorder.changed().await;
     }
 }

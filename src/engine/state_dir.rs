@@ -22,7 +22,7 @@ impl StateDir {
         fs::create_dir_all(&path).map_err(|e| {
             Trouble::refused(format!("cannot make the state directory {}", path.display()))
                 .because(&e)
-                .hint("the undo ledger must be on disk before anything is harmed: free the disk, or set XDG_STATE_HOME to a writable directory")
+                .hint(format!("the undo ledger must be on disk before anything is harmed: {}", what_helps(&e)))
         })?;
         Ok(Self { path, cluster: cluster.to_owned() })
     }
@@ -97,6 +97,16 @@ impl StateDir {
     }
 }
 
+/// What a person can do where nothing can be written to the state directory.
+pub(super) fn what_helps(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "free the disk, or set XDG_STATE_HOME to a directory on another one"
+        }
+        _ => "set XDG_STATE_HOME to a directory that you may write to",
+    }
+}
+
 /// The lock of a cluster, held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
@@ -119,6 +129,12 @@ mod tests {
         drop(first);
         state.lock().expect("free again");
         assert_eq!(StateDir::clusters(root.path()), ["kind-a", "kind-b"]);
+    }
+
+    #[test]
+    fn a_full_disk_is_freed_and_a_foreign_one_is_left() {
+        assert!(what_helps(&std::io::ErrorKind::StorageFull.into()).contains("free the disk"));
+        assert!(!what_helps(&std::io::ErrorKind::PermissionDenied.into()).contains("disk"));
     }
 
     #[test]

@@ -22,9 +22,10 @@ pub enum TroubleKind {
 
 /// An error that knows what a person can do.
 pub trait Hinted: Error {
-    /// What failed: most adapters' texts fit after "failed to".
+    /// What failed: most adapters' texts fit after "failed to", some are sentences of their own, whoever passes them on.
     fn said(&self) -> String {
-        format!("failed to {self}")
+        let text = self.to_string();
+        if text.starts_with("the ") || text.starts_with("no ") { text } else { format!("failed to {text}") }
     }
 
     /// What a person can do, where there is something.
@@ -49,12 +50,6 @@ impl Hinted for EndpointError {
 }
 
 impl Hinted for ClusterError {
-    /// Some are sentences of their own.
-    fn said(&self) -> String {
-        let text = self.to_string();
-        if text.starts_with("the ") || text.starts_with("no ") { text } else { format!("failed to {text}") }
-    }
-
     fn what_to_do(&self) -> Option<String> {
         self.hint()
     }
@@ -185,3 +180,18 @@ impl std::fmt::Display for Trouble {
 }
 
 impl Error for Trouble {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_stays_one_whoever_passes_it_on() {
+        let away = || ClusterError::Unreachable { server: "https://x".into(), why: "refused".into() };
+        let passed_on = Trouble::failed_by(FaultError::from(away()));
+        assert_eq!(passed_on.message, "the API server https://x can't be reached: refused");
+        assert_eq!(passed_on.message, Trouble::failed_by(away()).message);
+        let gone = FaultError::Gone { container: "a".into() };
+        assert_eq!(Trouble::failed_by(gone).message, "failed to find container a: it no longer exists");
+    }
+}

@@ -4,7 +4,7 @@
 //! The lists are taken apart in the tree, so that whatever reads a setting knows nothing of it.
 
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use super::tree::{Node, Value};
+use super::tree::{Node, Value, quoted};
 use std::sync::Arc;
 
 /// What may be a list: below this path of the file, under this key, at any depth.
@@ -26,6 +26,11 @@ pub fn expand(file: &Arc<SourceFile>, root: &Node, problems: &mut Diagnostics) -
     let mut variants = vec![Variant { setting: None, root: root.clone() }];
     while let Some(list) = variants.first().and_then(|variant| next_list(&variant.root)) {
         let (key, place, items) = (list.key, list.place, list.items.len());
+        if let Some(twice) = list.twice() {
+            let message = format!("{} is in this list twice", quoted(twice.text().unwrap_or_default()));
+            problems.push(Diagnostic::error(message).at(file, twice.focus()).hint("`--repeat 2` runs the same one twice"));
+            break;
+        }
         if variants.len() * items > MOST {
             let message = format!("the lists make more than {MOST} experiments");
             problems.push(Diagnostic::error(message).at(file, place).hint("put some of them into a file of their own"));
@@ -41,6 +46,14 @@ struct List<'n> {
     key: &'static str,
     place: super::diagnostic::Span,
     items: &'n [Node],
+}
+
+impl List<'_> {
+    /// An item that another says, too.
+    fn twice(&self) -> Option<&Node> {
+        let earlier = |(at, item): &(usize, &Node)| self.items[..*at].iter().any(|other| other.text() == item.text());
+        self.items.iter().enumerate().find(earlier).map(|(_, item)| item)
+    }
 }
 
 fn next_list(root: &Node) -> Option<List<'_>> {
@@ -143,6 +156,12 @@ mod tests {
         let settings: Vec<_> = settings.iter().flatten().map(String::as_str).collect();
         assert_eq!(settings, ["for=1s,for=3s", "for=1s,for=4s", "for=2s,for=3s", "for=2s,for=4s"]);
         assert_eq!(problems, "");
+    }
+
+    #[test]
+    fn each_item_is_there_once() {
+        let told = settings("spec: {method: [{for: [10s, 1m, 10s]}]}").1;
+        assert!(told.contains("error: `10s` is in this list twice (`--repeat 2`"), "{told}");
     }
 
     #[test]

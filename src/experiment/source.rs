@@ -13,6 +13,9 @@ const STDIN: &str = "-";
 /// What standard input is called in diagnostics.
 const STDIN_NAME: &str = "<stdin>";
 
+/// So many names are offered in the place of one that is unknown.
+const NEAREST: usize = 3;
+
 /// An experiment's text, and where the files that it names are looked for.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -123,7 +126,7 @@ pub fn built_in_names() -> Vec<&'static str> {
 /// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), the name of a built-in one, or `-` for standard
 /// input, whose relative paths are of the working directory.
 ///
-/// Errors: no such file, not readable, an unknown name; the hint lists the built-in ones.
+/// Errors: no such file, not readable, an unknown name; the hint names those that are near.
 pub fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
     let path = Path::new(path_or_name);
     if path_or_name == STDIN {
@@ -174,13 +177,11 @@ fn is_path(text: &str) -> bool {
 }
 
 fn unknown_name(name: &str) -> Diagnostics {
-    let names = built_in_names();
-    let all = format!("built in are {}; a file is given by its path", suggest::listed(&names, "and"));
-    let hint = match suggest::closest(name, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`? {all}"),
-        None => all,
-    };
-    Diagnostic::error(format!("unknown experiment {}", super::tree::quoted(name))).hint(hint).into()
+    const ALL: &str = "`kubectl outage get experiments` lists those that are built in";
+    let near = suggest::nearest(name, built_in_names(), NEAREST);
+    let hint = if near.is_empty() { ALL.into() } else { format!("did you mean {}? {ALL}", suggest::listed(&near, "or")) };
+    let message = format!("there is no file {}, and no experiment of that name is built in", super::tree::quoted(name));
+    Diagnostic::error(message).hint(hint).into()
 }
 
 #[cfg(test)]
@@ -198,12 +199,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_what_there_is() {
-        let problem = load("worker-stop-fats").unwrap_err().to_string();
-        assert!(
-            problem.contains("unknown experiment `worker-stop-fats` (did you mean `worker-stop-fast`? built in are"),
-            "{problem}"
+    fn an_unknown_name_is_answered_with_those_that_are_near() {
+        let problem = |name: &str| load(name).unwrap_err().to_string();
+        assert_eq!(
+            problem("worker-stop-fats"),
+            "error: there is no file `worker-stop-fats`, and no experiment of that name is built in (did you mean \
+             `worker-stop-fast`? `kubectl outage get experiments` lists those that are built in)"
         );
+        let none = problem("nodir");
+        assert!(none.contains("there is no file `nodir`") && !none.contains("did you mean"), "{none}");
+        assert!(problem("worker-don").contains("did you mean `worker-down`?"), "{}", problem("worker-don"));
     }
 
     #[test]

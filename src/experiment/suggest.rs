@@ -2,15 +2,18 @@
 
 /// The candidate that was probably meant, if one is near enough.
 pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    nearest(word, candidates, 1).pop()
+}
+
+/// Those that may have been meant, `most` at most, the nearest first.
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>, most: usize) -> Vec<&'c str> {
     let fold = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let wanted = fold(word);
     let allowed = 1 + wanted.chars().count() / 4;
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(&wanted, &fold(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let measured = candidates.into_iter().map(|candidate| (strsim::osa_distance(&wanted, &fold(candidate)), candidate));
+    let mut near: Vec<_> = measured.filter(|(far, candidate)| *far <= allowed && *far < candidate.chars().count()).collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().take(most).map(|(_, candidate)| candidate).collect()
 }
 
 /// Words for people: "`a`, `b` and `c`".

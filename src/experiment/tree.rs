@@ -103,6 +103,7 @@ impl Node {
     /// What it is, for people: "a list", "`abc`".
     pub fn described(&self) -> String {
         match &self.value {
+            Value::List(items) if items.is_empty() => "an empty list".into(),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),
             Value::Scalar { .. } if self.is_null() => "nothing".into(),

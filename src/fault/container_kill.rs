@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::counted;
 use super::error::FaultError;
 use super::inside::{arm, harm, heal, healing};
 use super::scene::Scene;
@@ -44,7 +45,7 @@ pub(super) async fn inject(
 ) -> Result<(), FaultError> {
     scene.must_be_up().await?;
     arm(scene, mark, dead_man, &["grep"], &nothing(mark)).await?;
-    scene.say(FaultPhase::Requested, format!("kill -KILL in {} containers on {}", containers.len(), scene.node()));
+    scene.say(FaultPhase::Requested, format!("kill -KILL in {} on {}", counted(containers.len(), "container"), scene.node()));
     harm(scene, mark, "kill the container's process", &killing(containers)).await?;
     scene.say(FaultPhase::Returned, "the signal is sent");
     let script = format!("{}\nfound; echo end", finding(containers));

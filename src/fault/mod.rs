@@ -109,6 +109,11 @@ pub fn plan_container_kill(
     undo_of(target, run, step, Harm::ContainerKill { pod: pod.to_owned(), containers, mark, dead_man })
 }
 
+/// `1 pod`, `2 pods`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 fn undo_of(target: &NodeTarget, run: &str, step: u32, harm: Harm) -> Undo {
     Undo { format: UndoFormat::V1, run: run.to_owned(), step, target: target.clone(), harm }
 }

@@ -56,6 +56,13 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     lines.extend(steady(found, predictions));
     lines.extend(cut_short(timeline, found));
     lines.sort_by_key(|line| line.at);
+    // What the faults of one step have in common is said once.
+    let mut told = Vec::new();
+    lines.retain(|line| {
+        let news = !told.contains(line);
+        told.push(line.clone());
+        news
+    });
     lines
 }
 
@@ -107,8 +114,10 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, l
 
 /// What became of the pods that a fault was aimed at, or that were on its node: those that were started again, and those that came.
 fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
+    let step = || found.faults.iter().filter(|other| other.step == fault.step).flat_map(|fault| &fault.services);
     let replaced = fault.services.iter().filter_map(|service| {
-        let text = format!("{} ready in place of those that were hit", count(service.hit.len() as u64, "new endpoint"));
+        let hit: usize = step().filter(|other| other.service == service.service).map(|other| other.hit.len()).sum();
+        let text = format!("{} ready in place of those that were hit", count(hit as u64, "new endpoint"));
         service.replaced.map(|when| Line::of(when, "rescheduled", format!("{}: {text}", service.service)))
     });
     let restarted = found.pods.iter().filter(|pod| pod.pod == fault.target).filter_map(|pod| {
@@ -265,13 +274,19 @@ fn came_back(found: &Findings) -> Option<Line> {
     let back = found.recovery.zip(found.last_undone()).map(|(took, undone)| (undone + took.most, took.most - took.least));
     Some(match (steady.held_since, back) {
         // It holds from when the last harmed node was heard of: what was said before was old.
-        (Some(since), Some((back, by))) if back > since => Line::new(back, "steady", "the node was heard of again").within(by),
+        (Some(since), Some((back, by))) if back > since && heard_after(found, since) => {
+            Line::new(back, "steady", "the node was heard of again").within(by)
+        }
         (Some(since), None) if !found.unheard.is_empty() => {
             Line::new(since, "steady?", format!("no sign of life of {} after the undo", found.unheard.join(", ")))
         }
         (Some(since), _) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
         (None, _) => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
     })
+}
+
+fn heard_after(found: &Findings, moment: Seconds) -> bool {
+    found.faults.iter().any(|fault| fault.node.heard_again.is_some_and(|heard| heard.latest > moment))
 }
 
 fn cut_short(timeline: &Timeline, found: &Findings) -> Option<Line> {
@@ -285,6 +300,7 @@ fn cut_short(timeline: &Timeline, found: &Findings) -> Option<Line> {
             Some(Line::new(at(|e| matches!(e, Event::Interrupted { .. }))?, "interrupted", signal.clone()))
         }
         Completion::Failed { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone())),
+        Completion::Refused { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "refused", error.clone())),
         Completion::Died => Some(Line::new(last()?, "no more", "the timeline ends here")),
     }
 }

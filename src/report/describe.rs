@@ -34,7 +34,7 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     field(out, "+0", wall(&view.findings.origin.wall))?;
     field(out, "Program", &header.program)?;
     field(out, "Seed", header.seed)?;
-    field(out, "Verdict", format!("{} ({})", view.verdict.outcome.word(), view.verdict.summary))?;
+    field(out, "Verdict", format!("{} ({})", view.word(), view.verdict.summary))?;
     nodes(view, out)?;
     predictions(view, out)?;
     constants(view, out)?;
@@ -133,10 +133,7 @@ fn assertions(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Warnings:")?;
-    for warning in &view.findings.warnings {
-        writeln!(out, "  {} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice())?;
-    }
-    Ok(())
+    super::warnings::lines(view).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
 fn records(view: &View<'_>, out: &mut String) -> fmt::Result {

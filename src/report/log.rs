@@ -208,7 +208,7 @@ fn say(event: &Event) -> Option<String> {
         Event::ObserverGap { node, until: None, reason } => format!("nobody looks at {node}: {reason}"),
         Event::ObserverGap { node, until: Some(_), .. } => format!("{node} is looked at again"),
         Event::Interrupted { signal } => format!("interrupted by {signal}"),
-        Event::Failed { error } => format!("failed: {error}"),
+        Event::Failed { error, refused } => format!("{}: {error}", if *refused { "refused" } else { "failed" }),
         Event::Ended => "the run ended".into(),
         _ => return None,
     })

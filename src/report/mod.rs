@@ -30,6 +30,7 @@ pub mod terminal;
 mod tests;
 mod text;
 pub mod view;
+mod warnings;
 
 pub use ground::ground;
 pub use json::JSON_SCHEMA;

@@ -80,7 +80,7 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
             cell(run.unready()),
             cell(run.recovery.map(|r| r.to_string())),
             format!("{}/{}", run.failed, run.attempts),
-            run.outcome.word().to_owned(),
+            run.word(),
         ]
     });
     out.push_str(&table(vec!["RUN", "DETECTED", "ERRORS", "UNREADY", "RECOVERY", "FAILED", "VERDICT"], rows));

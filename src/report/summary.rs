@@ -93,7 +93,16 @@ impl Summary {
         match self.completion {
             Completion::Running => "running".into(),
             Completion::Died => "died".into(),
+            Completion::Refused { .. } => "refused".into(),
             _ => self.outcome.word().to_lowercase(),
+        }
+    }
+
+    /// Its verdict in a word; of one that was refused, that.
+    pub fn word(&self) -> String {
+        match self.completion {
+            Completion::Refused { .. } => "REFUSED".into(),
+            _ => self.outcome.word().into(),
         }
     }
 

@@ -45,6 +45,11 @@ pub fn render(view: &View<'_>, style: &Style) -> String {
 fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     title(view, style, out);
     out.push_str(&hang("", &view.subtitle(), style.width));
+    if view.is_refused() {
+        out.push('\n');
+        out.push_str(&hang("  ", &format!("{}.", capital(&view.verdict.summary)), style.width));
+        return Ok(());
+    }
     // A control probe is only of interest when it failed.
     for probe in view.findings.probes.iter().filter(|probe| !probe.control || probe.total.failed > 0) {
         out.push_str(&hang("", &view.probe_line(probe), style.width));
@@ -64,16 +69,15 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
     for surprise in view.beside().iter().filter_map(Beside::surprise) {
         out.push_str(&hang("  surprise: ", &surprise, style.width));
     }
-    for warning in &view.findings.warnings {
-        let text = format!("{} ({}). Try: {}", warning.seen(), warning.matters(), warning.advice());
-        out.push_str(&hang("  warning: ", &text, style.width));
+    for warning in super::warnings::lines(view) {
+        out.push_str(&hang("  warning: ", &warning, style.width));
     }
     out.push_str(&hang("  ", &closing(view), style.width));
     Ok(())
 }
 
 fn title(view: &View<'_>, style: &Style, out: &mut String) {
-    let word = view.verdict.outcome.word();
+    let word = view.word();
     let columns = style.width - word.len() - 2;
     let lines = wrap_glued(&view.title(), columns);
     out.push_str(&format!("{}  {}\n", pad(&lines[0], columns), judged(word, view.verdict.outcome, style)));
@@ -199,10 +203,14 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
     }
     // What holds for all of them is said once.
     if unsaid.iter().all(|assertion| assertion.why.as_ref() == Some(&view.verdict.summary)) && said.is_empty() {
-        let mut letters = view.verdict.summary.chars();
-        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-        out.push_str(&hang("  ", &format!("{first}{}.", letters.as_str()), style.width));
+        out.push_str(&hang("  ", &format!("{}.", capital(&view.verdict.summary)), style.width));
     }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
 }
 
 /// As many on a line as there is room for.

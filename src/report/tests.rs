@@ -515,3 +515,39 @@ fn a_suite_as_json_can_be_read_again() {
     assert_eq!(report.experiments[2].claims[0].decision, claims::Decision::Open);
     assert_eq!(report.outcome, Some(crate::verdict::Outcome::Fail));
 }
+
+#[test]
+fn a_run_that_was_refused_says_so_and_draws_nothing() {
+    let error = "the blast radius allows 1 worker".to_owned();
+    let run = Run::new().event(-100, Event::Failed { error: error.clone(), refused: true });
+    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (100, 200)).file()).ended(500), experiment());
+    let text = terminal(&judged, 100);
+    assert!(text.lines().next().unwrap().ends_with("REFUSED"), "{text}");
+    assert!(text.ends_with(&format!("\n\n  Refused before any harm: {error}.\n")), "{text}");
+    assert!(!text.contains("--repeat") && !text.contains("failed %"), "{text}");
+    assert_eq!(Summary::new(&judged.view()).state(), "refused");
+    let rows = suite::SuiteReport::new(&suite::Part::of_runs(vec![judged.view()])).experiments;
+    assert_eq!((rows[0].outcome, rows[0].not_run), (None, Some(suite::NotRun::Refused)));
+}
+
+#[test]
+fn watches_that_the_fault_itself_blinded_are_one_line() {
+    let blind = |run: Run, watch: &str| {
+        let gap = Event::WatchGap { watch: watch.into(), until: Some(crate::analysis::testing::at(5000)), reason: "reset".into() };
+        run.event(5000, gap).since(600)
+    };
+    let with = |component: Option<crate::timeline::Component>| {
+        let run = [(0, crate::timeline::FaultPhase::Requested), (500, crate::timeline::FaultPhase::Confirmed)];
+        let run = run.into_iter().fold(Run::new(), |run, (ms, phase)| {
+            let (fault, target, detail) = ("componentStop".into(), "fast-detection-control-plane".into(), String::new());
+            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component, phase, detail })
+        });
+        let judged = Judged::new(["nodes", "pods", "events"].into_iter().fold(run, blind).ended(9000), experiment());
+        warnings::lines(&judged.view()).into_iter().filter(|line| line.contains("blind")).collect::<Vec<_>>()
+    };
+    let own = with(Some(crate::timeline::Component::ApiServer));
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert!(own[0].starts_with("3 watches were blind from +0.600 to +5.000: the fault took the API server away ("), "{own:?}");
+    let other = with(Some(crate::timeline::Component::Scheduler));
+    assert!(other.len() == 1 && other[0].ends_with(" Try: repeat the run"), "{other:?}");
+}

@@ -3,8 +3,9 @@
 use super::beside::{self, Beside};
 use super::chain::{self, Line};
 use super::claims::DecidedClaim;
+use super::suite::NotRun;
 use super::text::{count, list, short_names};
-use crate::analysis::{FaultFinding, Findings, ProbeFinding};
+use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
 use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
@@ -32,6 +33,16 @@ impl<'a> View<'a> {
     pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict, predictions: &'a Predictions) -> Self {
         let chain = chain::lines(timeline, findings, predictions);
         Self { timeline, findings, verdict, predictions, chain }
+    }
+
+    /// Whether it was refused before any harm: nothing was measured that could be judged.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.findings.completion, Completion::Refused { .. })
+    }
+
+    /// Its verdict in a word; of one that was refused, that.
+    pub fn word(&self) -> &'static str {
+        if self.is_refused() { NotRun::Refused.word() } else { self.verdict.outcome.word() }
     }
 
     /// The claims that it decides.

@@ -426,7 +426,15 @@ pub enum Event {
     Failed {
         /// What failed, with its causes.
         error: String,
+        /// Whether it was refused before any harm. Timelines of older programs do not say.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
     },
     /// The run's last record. A timeline without it is of a run that died.
     Ended,
+}
+
+impl Event {
+    /// The stage in which faults that are left are undone, and the watches end.
+    pub const CLEAN_UP: &'static str = "clean up";
 }

@@ -16,10 +16,14 @@ pub fn of_run(found: &Findings) -> Option<String> {
     match &found.completion {
         Completion::Complete => {}
         Completion::Interrupted { signal } => return Some(format!("the run was interrupted ({signal})")),
+        Completion::Refused { error } => return Some(format!("refused before any harm: {error}")),
         Completion::Failed { error } => {
             return Some(format!(
                 "the run failed: {}",
-                error.strip_prefix("failed to ").map_or(error.clone(), |rest| format!("could not {rest}"))
+                error
+                    .strip_prefix("failed to ")
+                    // Older programs put it before sentences, too.
+                    .map_or(error.clone(), |rest| if rest.starts_with("the ") { rest.into() } else { format!("could not {rest}") })
             ));
         }
         Completion::Running => return Some("the run still goes on".into()),

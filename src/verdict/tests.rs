@@ -184,7 +184,7 @@ fn a_recovery_needs_a_sign_of_life() {
 fn a_run_that_was_cut_short_decides_nothing() {
     let died = analyse(&harmed().build());
     let interrupted = found(harmed().event(3000, Event::Interrupted { signal: "SIGTERM".into() }));
-    let failed = found(harmed().event(3000, Event::Failed { error: "the API server is gone".into() }));
+    let failed = found(harmed().event(3000, Event::Failed { error: "the API server is gone".into(), refused: false }));
     let never_steady =
         found(harmed().event(-100, Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] }));
     for found in [died, interrupted, failed, never_steady] {

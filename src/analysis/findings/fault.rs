@@ -53,6 +53,15 @@ pub struct FaultFinding {
 }
 
 impl FaultFinding {
+    /// When what it did was over, as far as this program sees to that: its confirmed undo. Nobody undoes the end of a pod or a container:
+    /// whoever makes another has begun to when it is confirmed.
+    pub fn over(&self) -> Option<Seconds> {
+        match self.kind.as_str() {
+            "podDelete" | "containerKill" => self.confirmed.as_ref().map(|seen| seen.at),
+            _ => self.undone,
+        }
+    }
+
     /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
     pub fn engine_saw(&self) -> Option<&Seen> {
         let action = match self.kind.as_str() {

@@ -32,7 +32,7 @@ pub struct Findings {
     pub faults: Vec<FaultFinding>,
     /// The steady state after the last undo; `None` when the run did not get so far.
     pub steady_after: Option<Steady>,
-    /// From the confirmed undo of the last fault until the steady state held again, and every harmed node had given a sign of life.
+    /// From the confirmed undo of the last fault (of one that nobody undoes: from its confirmation) until the steady state held again, and every harmed node had given a sign of life.
     pub recovery: Option<Between>,
     /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
     pub unheard: Vec<String>,
@@ -70,9 +70,9 @@ pub struct Origin {
 }
 
 impl Findings {
-    /// When the last of all undos was confirmed; `None` without any, or when one never was.
+    /// When the last of all faults was over, which is when its undo was confirmed, if it has one; `None` without any, or when one never was.
     pub fn last_undone(&self) -> Option<Seconds> {
-        self.faults.iter().map(|fault| fault.undone).collect::<Option<Vec<_>>>()?.into_iter().max()
+        self.faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
     /// When the last of all undos was requested; `None` without any.
@@ -80,9 +80,9 @@ impl Findings {
         self.faults.iter().filter_map(|fault| fault.undo_requested).max()
     }
 
-    /// The fault that was undone last.
+    /// The fault that was over last.
     pub fn last_undone_fault(&self) -> Option<&FaultFinding> {
-        self.faults.iter().max_by_key(|fault| fault.undone)
+        self.faults.iter().max_by_key(|fault| fault.over())
     }
 }
 
@@ -112,6 +112,11 @@ pub enum Completion {
     /// It failed.
     Failed {
         /// With what.
+        error: String,
+    },
+    /// It was refused before any harm.
+    Refused {
+        /// Why.
         error: String,
     },
     /// It still goes on: its timeline was being written when it was read.

@@ -70,7 +70,7 @@ pub struct LeaderGap {
     pub until: Option<When>,
     /// The node of the one that led then.
     pub next: Option<String>,
-    /// How long it was; up to the end of the timeline where it has no end.
+    /// How long it was; up to where the watches end where it has no end.
     pub length: Between,
 }
 
@@ -160,15 +160,24 @@ impl LeaderFinding {
 
 /// Every part of which a leader is known.
 pub fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
-    let end = timeline.records.iter().map(|record| record.at).max().unwrap_or(timeline.header.anchor.monotonic);
-    LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, end)).collect()
+    let last = timeline.records.iter().map(|record| record.at).max().unwrap_or(timeline.header.anchor.monotonic);
+    LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last)).collect()
 }
 
-fn leader(records: &[Record], component: Component, zero: Zero, end: Moment) -> Option<LeaderFinding> {
+/// Until when somebody looked: the watches end with the clean up, which may go on for minutes, or with the last thing they told.
+fn looked_until(records: &[Record], facts: &[facts::Fact<'_>], last: Moment) -> Moment {
+    let ends = |record: &&Record| matches!(&record.event, Event::Stage { name } if name == Event::CLEAN_UP);
+    let told = facts.iter().map(|fact| fact.when.latest).max();
+    records.iter().find(ends).map_or(last, |record| told.map_or(record.at, |told| told.max(record.at)))
+}
+
+fn leader(records: &[Record], component: Component, zero: Zero, last: Moment) -> Option<LeaderFinding> {
+    let facts = facts::facts(records, component);
+    let end = looked_until(records, &facts, last);
     let by_lease = component != Component::Etcd;
     let watched = if by_lease { gaps(records, |event| watch_gap(event, LEASE_WATCH)) } else { Vec::new() };
     let known = watched.last().filter(|gap| gap.until.is_none()).map_or(end, |gap| gap.from);
-    let reigns = reign::walk(&facts::facts(records, component), known);
+    let reigns = reign::walk(&facts, known);
     if reigns.held.is_empty() {
         return None;
     }

@@ -147,6 +147,19 @@ fn what_a_blind_watch_did_not_see_has_not_expired() {
 }
 
 #[test]
+fn while_it_is_cleaned_up_nobody_looks() {
+    let clean_up = |run: Run, ms| run.event(ms, Event::Stage { name: Event::CLEAN_UP.into() });
+    // Nobody watches any more, so that nobody sees it renewed.
+    assert!(found(clean_up(led(), 9000).ended(90_000)).gaps.is_empty());
+    let gone = || clean_up(led().process(1000, "a", 1, Gone), 9000);
+    let open = found(gone().ended(90_000));
+    assert_eq!((open.gaps[0].until, only_gap(&open)), (None, (LeaderLoss::Gone, between(8.0, 8.05))));
+    // A run that was cut short watches on while it undoes its faults.
+    assert_eq!(only_gap(&found(gone().leads(16_500, Some("b_2"), 5).ended(90_000))), (LeaderLoss::Gone, between(15.5, 15.55)));
+    assert_eq!(only_gap(&found(clean_up(led().process(500, "a", 1, Running), 17_000).ended(90_000))).1, between(2.0, 2.0));
+}
+
+#[test]
 fn a_node_that_dies_takes_its_leader_with_it() {
     let fault = |run: Run, ms, phase| {
         let (fault, target, detail) = ("nodeKill".into(), "a".into(), String::new());

@@ -4,9 +4,9 @@ use super::Check;
 use crate::experiment::decode::{known, scalar::is_dns_label};
 use crate::experiment::diagnostic::{Diagnostic, Span};
 use crate::experiment::files::ReadFile;
-use crate::experiment::schema::From;
+use crate::experiment::schema::{Count, Fault, From};
 use crate::experiment::tree::quoted;
-use crate::timeline::NodeRole;
+use crate::timeline::{Component, NodeRole};
 
 pub fn check(check: &Check, config: &ReadFile) {
     let error = |span: Span, message: String| Diagnostic::error(message).at(&config.file, span);
@@ -32,6 +32,31 @@ pub fn check(check: &Check, config: &ReadFile) {
     let roles: Vec<&str> = roles.collect();
     targets_are_there(check, config, &roles);
     a_node_is_left(check, config, &roles);
+    a_majority_is_left(check, config, &roles);
+}
+
+/// The run refuses it as well, but only when the cluster is there.
+fn a_majority_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
+    let planes = roles.iter().filter(|role| **role == "control-plane").count().max(1);
+    let allowed = check.draft.blast_radius.as_ref().is_none_or(|radius| radius.quorum_loss);
+    for (_, fault, place) in check.faults() {
+        let Some(target) = fault.target().filter(|target| target.role == Some(NodeRole::ControlPlane)) else { continue };
+        if matches!(fault, Fault::EtcdDataLoss { .. }) && planes > 1 {
+            let message =
+                format!("{} has {planes} members of etcd, and data that one loses it gets back from the others", config.file.name);
+            check.tell(check.error(&place, message).hint("a kind config with one control plane shows what is lost"));
+        }
+        let hit = match target.count {
+            Count::All => planes,
+            Count::Exactly(count) => count as usize,
+        };
+        let takes_etcd = fault.takes_node() || fault.component() == Some(Component::Etcd);
+        if takes_etcd && !allowed && planes > 1 && target.followers.is_none() && (planes - hit.min(planes)) * 2 <= planes {
+            let message =
+                format!("this takes {hit} of the {planes} control planes of {}, and etcd's quorum with them", config.file.name);
+            check.tell(check.error(&format!("{place}.target"), message).hint("`blastRadius: {quorumLoss: true}` allows it"));
+        }
+    }
 }
 
 /// kind makes one control plane where the config names no node.
@@ -76,7 +101,7 @@ fn a_node_is_left(check: &Check, config: &ReadFile, roles: &[&str]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{changed, with_config};
+    use super::super::tests::{GOOD, both, changed, with_config};
 
     const HEAD: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
 
@@ -102,6 +127,24 @@ mod tests {
         assert_eq!(told, "20:33: error: the cluster of kind.yaml has no worker");
         let told = changed("role: worker, mostEndpointsOf: web", "role: external-load-balancer");
         assert!(told.contains("has no load balancer"), "{told}");
+    }
+
+    #[test]
+    fn a_quorum_is_lost_by_permission_only() {
+        let three =
+            format!("{HEAD}name: test\nnodes: [{{role: control-plane}}, {{role: control-plane}}, {{role: control-plane}}]\n");
+        let told = |fault: &str, radius: &str| {
+            let experiment = GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", fault);
+            let radius = format!("  blastRadius: {{maxControlPlanes: 3, dataLoss: true{radius}}}\n  method:\n");
+            both(&experiment.replace("  method:\n", &radius).replace("from: {node: {role: control-plane}}", "from: host"), &three)
+        };
+        let kill = |count: &str| format!("nodeKill: {{target: {{role: control-plane{count}}}}}");
+        let quorum = "control planes of kind.yaml, and etcd's quorum with them (`blastRadius: {quorumLoss: true}` allows it)";
+        assert!(told(&kill(", count: 2"), "").contains(quorum), "{}", told(&kill(", count: 2"), ""));
+        assert!(told(&kill(", count: all"), "").contains(quorum) && !told(&kill(""), "").contains(quorum));
+        assert!(!told(&kill(", count: 2"), ", quorumLoss: true").contains(quorum));
+        let loss = told("etcdDataLoss: {target: {role: control-plane}}", ", quorumLoss: true");
+        assert!(loss.contains("error: kind.yaml has 3 members of etcd"), "{loss}");
     }
 
     #[test]

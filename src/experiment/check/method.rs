@@ -6,7 +6,7 @@ use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
 use crate::experiment::suggest;
-use crate::timeline::Component;
+use crate::timeline::{Component, NodeRole};
 
 pub fn check(check: &Check) {
     duplicate_names(check);
@@ -15,6 +15,27 @@ pub fn check(check: &Check) {
     addresses_are_kept(check);
     every_leader_is_one(check);
     no_success_of_which(check);
+    nobody_leads_and_follows(check);
+    balancer_is_no_node(check);
+}
+
+/// The target of what only a node of Kubernetes can suffer.
+fn balancer_is_no_node(check: &Check) {
+    for (_, fault, place) in check.faults() {
+        let Fault::NodeDrain { target } = fault else { continue };
+        if target.role == Some(NodeRole::ExternalLoadBalancer) {
+            check.tell(check.error(&format!("{place}.target.role"), "the load balancer is no node of Kubernetes: no pod is on it"));
+        }
+    }
+}
+
+fn nobody_leads_and_follows(check: &Check) {
+    for (_, fault, place) in check.faults() {
+        let Some(target) = fault.target() else { continue };
+        if target.leader.is_some() && target.leader == target.followers {
+            check.tell(check.error(&format!("{place}.target.followers"), "no node leads and follows in the same part"));
+        }
+    }
 }
 
 fn duplicate_names(check: &Check) {
@@ -225,6 +246,15 @@ mod tests {
         assert!(told.contains("warning: this is judged in every fault of the method: `nodeKill` and `nodePause`"), "{told}");
         assert!(told.contains("(`during: STEP` names the one"), "{told}");
         assert_eq!((judged("nodeKill", ", during: one"), judged("nodePause", "")), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_target_that_can_not_be_is_told() {
+        let told = changed("role: worker, mostEndpointsOf: web", "leader: etcd, followers: etcd");
+        assert!(told.contains("error: no node leads and follows in the same part"), "{told}");
+        let told =
+            changed("nodeStop: {target: {role: worker, mostEndpointsOf: web", "nodeDrain: {target: {role: external-load-balancer");
+        assert!(told.contains("error: the load balancer is no node of Kubernetes: no pod is on it"), "{told}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod method;
 mod objects;
 mod references;
 mod timing;
+mod together;
 
 use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Span};
@@ -24,6 +25,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     claims::check(&check);
     harm::check(&check);
     timing::check(&check);
+    together::check(&check);
     if let Some(config) = &files.kind_config {
         kind_config::check(&check, config);
     }
@@ -104,6 +106,11 @@ pub mod tests {
     /// The same with another kind config.
     pub fn with_config(config: &str) -> String {
         problems(GOOD, WORKLOAD, config)
+    }
+
+    /// Another experiment with another kind config.
+    pub fn both(experiment: &str, config: &str) -> String {
+        problems(experiment, WORKLOAD, config)
     }
 
     fn problems(experiment: &str, workload: &str, config: &str) -> String {

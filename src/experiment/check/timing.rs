@@ -5,13 +5,16 @@ use std::time::Duration;
 use super::Check;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Bound, Cluster, Condition, Expectation};
+use crate::experiment::schema::{Bound, Canary, Cluster, Condition, Expectation};
 
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
 
 /// How many attempts of a canary may be under way at once: each may be a pod.
 const MAX_CANARIES: f64 = 50.0;
+
+/// From one look of the autoscaler to the next, in seconds.
+const AUTOSCALER: f64 = 15.0;
 
 /// With fewer attempts a steady state shows little.
 const FEWEST_ATTEMPTS: f64 = 10.0;
@@ -40,11 +43,19 @@ fn probes(check: &Check) {
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
+        if probe.ask.canary() == Some(Canary::Autoscaling) && probe.rate * AUTOSCALER > 1.0 {
+            let message = format!("the autoscaler looks every {AUTOSCALER} s, and this asks more often");
+            let problem = check.warning(&format!("spec.probes[{index}].rate"), message);
+            check.tell(problem.hint("`rate: 3/min`, which it has where nothing is said, leaves it the time"));
+        }
         for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {
             let message = format!("the timeout is not shorter than a fault ({}): attempts outlive it", written(hold));
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
-            check.tell(problem.hint("a timeout well below a second shows when errors begin and end"));
+            check.tell(problem.hint(match probe.ask.canary() {
+                Some(_) => "give the canary a shorter `timeout`, or let the fault last several of them",
+                None => "a timeout well below a second shows when errors begin and end",
+            }));
         }
     }
 }
@@ -124,6 +135,25 @@ mod tests {
     fn a_timeout_as_long_as_the_fault_is_odd() {
         let told = changed("timeout: 200ms", "timeout: 20s");
         assert!(told.contains("14:14: warning: the timeout is not shorter than a fault (15s)"), "{told}");
+    }
+
+    #[test]
+    fn a_canary_needs_a_fault_of_several_timeouts() {
+        let told = changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
+        assert!(told.contains("warning: the timeout is not shorter than a fault (15s)"), "{told}");
+        assert!(told.contains("(give the canary a shorter `timeout`") && !told.contains("below a second"), "{told}");
+    }
+
+    #[test]
+    fn an_autoscaler_is_asked_no_more_often_than_it_looks() {
+        let asked = |rate: &str| {
+            changed(
+                "  steadyState:\n",
+                &format!("  - {{name: c, canary: autoscaling, rate: {rate}, timeout: 10s}}\n  steadyState:\n"),
+            )
+        };
+        assert!(asked("1/s").contains("warning: the autoscaler looks every 15 s"), "{}", asked("1/s"));
+        assert_eq!(asked("4/min"), "");
     }
 
     #[test]

@@ -12,7 +12,7 @@ const LONGEST: usize = 253;
 
 /// A question to the API server.
 pub fn api(cx: &Cx, node: &Node) -> Option<Ask> {
-    let mut fields = Fields::of(cx, node, "an api question")?;
+    let mut fields = Fields::of_or(cx, node, "an api question", |text| format!("api: {{verb: {text}}}"))?;
     let verb = fields.required("verb", |cx, node| choice(cx, node, "verb", &VERBS));
     let server = fields.or("server", ApiServer::Balancer, server);
     fields.finish();
@@ -26,7 +26,7 @@ fn server(cx: &Cx, node: &Node) -> Option<ApiServer> {
 
 /// A question to DNS.
 pub fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
-    let mut fields = Fields::of(cx, node, "a dns question")?;
+    let mut fields = Fields::of_or(cx, node, "a dns question", |text| format!("dns: {{service: {text}}}"))?;
     let name = fields.one_of(&[("service", service), ("name", full)]);
     let cached = fields.or("cached", false, flag);
     fields.finish();
@@ -84,6 +84,8 @@ mod tests {
     fn mistakes_are_told() {
         let wrong = |yaml: &str| decoded(&format!("{{name: a, {yaml}}}"), probe).1;
         assert!(wrong("api: {verb: list}").contains("list"), "{}", wrong("api: {verb: list}"));
+        assert!(wrong("api: read").contains("(write `api: {verb: read}`)"), "{}", wrong("api: read"));
+        assert!(wrong("dns: web").contains("(write `dns: {service: web}`)"), "{}", wrong("dns: web"));
         assert!(wrong("api: {}").contains("an api question needs `verb`"));
         assert!(wrong("api: {verb: read, server: all}").contains("`each`"), "{}", wrong("api: {verb: read, server: all}"));
         assert!(wrong("dns: {name: \"a b\"}").contains("is no name that DNS could know"));

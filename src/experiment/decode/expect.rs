@@ -41,7 +41,7 @@ pub fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
 }
 
 fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
-    let mut fields = Fields::of(cx, node, what)?;
+    let mut fields = Fields::of_or(cx, node, what, |text| format!("{}: {{within: {text}}}", what.trim_matches('`')))?;
     let within = fields.required("within", limit);
     fields.finish();
     within
@@ -68,7 +68,7 @@ fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
 }
 
 fn no_success(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of(cx, node, "`noSuccess`")?;
+    let mut fields = Fields::of_or(cx, node, "`noSuccess`", |text| format!("noSuccess: {{probe: {text}}}"))?;
     let probe = fields.required("probe", dns_label);
     let during = fields.optional("during", dns_label);
     fields.finish();
@@ -153,7 +153,7 @@ fn only_labels(cx: &Cx, node: &Node, what: &'static str) -> Option<BTreeMap<Stri
 }
 
 fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
-    let mut fields = Fields::of(cx, node, what)?;
+    let mut fields = Fields::of_or(cx, node, what, |text| format!("{}: {{probe: {text}}}", what.trim_matches('`')))?;
     let probe = fields.required("probe", dns_label);
     fields.finish();
     probe
@@ -310,6 +310,7 @@ mod tests {
         assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("`atMost` is shorter than `atLeast`"));
         assert!(wrong("detection: {within: 3s, atLeast: 4s}").contains("`within` is shorter than `atLeast`"));
         assert!(wrong("oldLeader: {component: etcd, atMost: 3s, atLeast: 4s}").contains("nothing can be both"));
-        assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web`"));
+        assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"));
+        assert!(wrong("recovery: 7s").contains("(write `recovery: {within: 7s}`)"));
     }
 }

@@ -62,6 +62,11 @@ impl<'f> Cx<'f> {
         self.error(node.focus(), format!("expected {wanted}, found {}", node.described()))
     }
 
+    /// The same with a hint; always `None`.
+    pub fn expected_hint<T>(&self, node: &Node, wanted: &str, hint: impl Into<String>) -> Option<T> {
+        self.error_hint(node.focus(), format!("expected {wanted}, found {}", node.described()), hint)
+    }
+
     /// A list, each item on its own: a bad item is `None` and takes no other with it.
     pub fn items<T>(&self, node: &Node, decode: Decode<T>) -> Option<Vec<Option<T>>> {
         match &node.value {
@@ -100,6 +105,14 @@ impl<'t, 'f> Fields<'t, 'f> {
         match node.value {
             Value::Map(_) => Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() }),
             _ => cx.expected(node, &format!("{what} (a mapping)")),
+        }
+    }
+
+    /// The same, with what to write in the place of a text.
+    pub fn of_or(cx: &'t Cx<'f>, node: &'t Node, what: &'static str, write: impl FnOnce(&str) -> String) -> Option<Self> {
+        match node.text() {
+            Some(text) => cx.expected_hint(node, &format!("{what} (a mapping)"), format!("write `{}`", write(text))),
+            None => Self::of(cx, node, what),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Which nodes: for targets, and for where a probe asks from.
 
 use super::fields::{Cx, Fields};
-use super::scalar::{at_least_one, choice, dns_label, is_dns_label, labels, node_name};
+use super::scalar::{choice, dns_label, is_dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
+use crate::experiment::suggest;
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, NodeRole};
 
@@ -20,7 +21,11 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
 
 /// Whom a fault hits: also by who leads, and more than one.
 pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
-    let mut fields = Fields::of(cx, node, "a target")?;
+    let whom = |text: &str| match text {
+        "leader" | "follower" | "followers" => "target: {leader: kube-scheduler}".to_owned(),
+        name => format!("target: {{name: {name}}}"),
+    };
+    let mut fields = Fields::of_or(cx, node, "a target", whom)?;
     let selector = common(&mut fields);
     let leader = led(cx, node, &mut fields, "leader");
     let followers = led(cx, node, &mut fields, "followers");
@@ -81,7 +86,16 @@ fn which_leader(cx: &Cx, node: &Node) {
 
 /// A number of 1 or more, or `all`.
 pub fn count(cx: &Cx, node: &Node) -> Option<Count> {
-    if node.text() == Some("all") { Some(Count::All) } else { at_least_one(cx, node).map(Count::Exactly) }
+    const WANTED: &str = "a number of 1 or more, or `all`";
+    match node.text().map(|text| (text, text.parse())) {
+        Some(("all", _)) => Some(Count::All),
+        Some((_, Ok(number @ 1..))) => Some(Count::Exactly(number)),
+        Some((text, Err(_))) => match suggest::closest(text, ["all"]) {
+            Some(near) => cx.expected_hint(node, WANTED, format!("did you mean `{near}`?")),
+            None => cx.expected(node, WANTED),
+        },
+        _ => cx.expected(node, WANTED),
+    }
 }
 
 fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelector> {
@@ -140,8 +154,19 @@ mod tests {
         assert_eq!(count("{role: worker, count: 2}"), Some(Count::Exactly(2)));
         assert_eq!(count("{role: worker, count: all}"), Some(Count::All));
         assert_eq!(count("{role: worker, count: 0}"), None);
+        let wrong = |yaml: &str| decoded(yaml, target).1;
+        assert!(wrong("{role: worker, count: 0}").contains("expected a number of 1 or more, or `all`, found `0`"));
+        assert!(wrong("{role: worker, count: -1}").contains("expected a number of 1 or more, or `all`, found `-1`"));
+        assert!(wrong("{role: worker, count: alll}").contains("found `alll` (did you mean `all`?)"));
         assert!(decoded("{count: all}", target).1.contains("would take any node"));
         assert!(decoded("{role: worker, count: 2}", selector).1.contains("unknown field `count`"));
+    }
+
+    #[test]
+    fn a_target_is_a_mapping() {
+        assert!(decoded("leader", target).1.contains("(write `target: {leader: kube-scheduler}`)"));
+        assert!(decoded("n-worker", target).1.contains("(write `target: {name: n-worker}`)"));
+        assert!(decoded("[]", target).1.contains("expected a target (a mapping), found an empty list"));
     }
 
     #[test]

@@ -83,8 +83,11 @@ pub fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
 pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
     let Some(text) = node.text() else { return cx.expected(node, "a share from 0 to 1") };
     if let Some(percent) = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok()) {
-        let message = format!("expected a share from 0 to 1, found {}", quoted(text));
-        return cx.error_hint(node.focus(), message, format!("did you mean `{}`?", percent / 100.0));
+        let hint = match percent / 100.0 {
+            share if (0.0..=1.0).contains(&share) => format!("did you mean `{share}`?"),
+            _ => "`1` is all, `0.5` is half of them".into(),
+        };
+        return cx.expected_hint(node, "a share from 0 to 1", hint);
     }
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Some(share),
@@ -94,7 +97,7 @@ pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
 
 /// A whole number, 0 or more.
 pub fn count(cx: &Cx, node: &Node) -> Option<u32> {
-    node.text().and_then(|text| text.parse().ok()).or_else(|| cx.expected(node, "a whole number"))
+    node.text().and_then(|text| text.parse().ok()).or_else(|| cx.expected(node, "a whole number of 0 or more"))
 }
 
 /// A whole number, 1 or more.
@@ -125,8 +128,8 @@ pub fn flag(cx: &Cx, node: &Node) -> Option<bool> {
 
 fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" => Some(true),
-        "false" | "no" | "off" => Some(false),
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
         _ => None,
     }
 }
@@ -205,6 +208,10 @@ mod tests {
     fn shares_lie_between_0_and_1() {
         assert_eq!(one("0.25", share), Ok(0.25));
         assert_eq!(one("99%", share), Err("expected a share from 0 to 1, found `99%` (did you mean `0.99`?)".into()));
+        assert_eq!(
+            one("150%", share),
+            Err("expected a share from 0 to 1, found `150%` (`1` is all, `0.5` is half of them)".into())
+        );
         assert!(one("1.5", share).is_err() && one("nan", share).is_err());
     }
 
@@ -212,6 +219,7 @@ mod tests {
     fn flags_are_true_or_false_only() {
         assert_eq!(one("true", flag), Ok(true));
         assert_eq!(one("no", flag), Err("expected `true` or `false`, found `no` (write `false`, without quotes)".into()));
+        assert_eq!(one("1", flag), Err("expected `true` or `false`, found `1` (write `true`, without quotes)".into()));
         assert_eq!(one("7", flag), Err("expected `true` or `false`, found `7`".into()));
     }
 
@@ -222,6 +230,7 @@ mod tests {
         for bad in ["0", "65536", "http", "-1", "8.5"] {
             assert!(one(bad, port).is_err(), "{bad}");
         }
+        assert_eq!(one("-1", count), Err("expected a whole number of 0 or more, found `-1`".into()));
         assert!(one("-1", count).is_err() && one("0", at_least_one).is_err());
     }
 
@@ -229,6 +238,7 @@ mod tests {
     fn nothing_is_no_duration() {
         assert_eq!(one("0s", positive), Err("a duration of nothing".into()));
         assert_eq!(one("0s", duration), Ok(Duration::ZERO));
+        assert_eq!(one("[]", positive), Err("expected a duration such as `15s`, found an empty list".into()));
         assert_eq!(one("15", duration), Err("expected a duration, found `15`, which has no unit (did you mean `15s`?)".into()));
     }
 

@@ -276,6 +276,11 @@ impl Fault {
         parts || self.harms_node() != other.harms_node()
     }
 
+    /// Whether there is something to be undone. A pod or a container that has ended does not come back: others come by themselves.
+    pub fn lasts(&self) -> bool {
+        !matches!(self, Fault::PodDelete { .. } | Fault::ContainerKill { .. })
+    }
+
     /// Its name in an experiment.
     pub fn kind(&self) -> &'static str {
         match self {

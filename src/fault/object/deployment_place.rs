@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{LOOK, ON_ITS_WAY, PODS, Stage, named};
 use crate::cluster::Placement;
-use crate::fault::FaultError;
+use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
 /// A Deployment, and the nodes to which its pods are moved.
@@ -31,7 +31,7 @@ impl Move<'_> {
             let on = on.into_iter().collect::<Vec<_>>().join(", ");
             return Err(self.slow("confirm the move of", &there, &format!(", its pods on {on}")));
         }
-        stage.say(FaultPhase::Confirmed, format!("{} pods are ready on {}", there.ready, self.nodes.join(", ")));
+        stage.say(FaultPhase::Confirmed, format!("ready on {}: {}", self.nodes.join(", "), counted(there.ready as usize, "pod")));
         Ok(())
     }
 

@@ -213,7 +213,9 @@ async fn undo_once(stage: &Stage<'_, '_>, harm: &ObjectHarm) -> Result<String, F
         ObjectHarm::DeploymentPlace { namespace, name, nodes, before, ready, .. } => {
             Move { namespace, name, nodes }.undo(stage, before, *ready).await
         }
-        ObjectHarm::PodDelete { .. } => Ok("nothing takes a deletion back: who made the pod makes another, or nobody does".into()),
+        ObjectHarm::PodDelete { .. } => {
+            Ok("nothing is to be undone: in the place of a pod that is deleted, who made it makes another, or nobody does".into())
+        }
         ObjectHarm::NodeDrain { node, .. } => node_drain::undo(stage, node).await,
     }
 }

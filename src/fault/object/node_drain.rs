@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{LOOK, ON_ITS_WAY, Stage, named};
 use crate::cluster::Evicted;
-use crate::fault::FaultError;
+use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
 /// How long pods may take to leave: a disruption budget may hold them up.
@@ -25,11 +25,11 @@ pub(super) async fn inject(stage: &mut Stage<'_, '_>, node: &str, namespaces: &[
         None => {}
     }
     let pods = pods(stage, node, namespaces).await?;
-    stage.say(FaultPhase::Requested, format!("cordon it and evict {} pods of {}", pods.len(), namespaces.join(", ")));
+    stage.say(FaultPhase::Requested, format!("cordon it and evict {} of {}", counted(pods.len(), "pod"), namespaces.join(", ")));
     stage.cluster.cordon(node, Some(stage.mark)).await?;
     stage.say(FaultPhase::Returned, "the node is cordoned");
     let evicted = evict(stage, node, namespaces).await?;
-    stage.say(FaultPhase::Confirmed, format!("{evicted} pods have left or are ending"));
+    stage.say(FaultPhase::Confirmed, format!("left or ending: {}", counted(evicted, "pod")));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::embedded_folder;
 use crate::engine::kind_ground::find_kind_program;
 use crate::engine::ledger::Ledger;
-use crate::engine::recover::{self, Said, Tools};
+use crate::engine::recover::{self, Harmed, Said, Tools};
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
 
@@ -88,5 +88,5 @@ pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools,
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(Trouble::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
-    Ok(Tools { docker, kind, cluster: None })
+    Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default() })
 }

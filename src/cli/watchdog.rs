@@ -1,5 +1,6 @@
 //! `watchdog`: the detached process that undoes a dead run's faults when nobody else did.
 
+use std::io::Write;
 use std::time::Duration;
 
 use super::args::Watchdog;
@@ -19,6 +20,9 @@ pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     // Away from the terminal: its Ctrl-C and its end are for the run.
     let _ = rustix::process::setsid();
     let state = StateDir::open(&args.state_dir, &args.cluster)?;
+    // Who has started us waits for this word, and may be dead by now: then the more is watched.
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{}", watchdog::WATCHES).and_then(|()| out.flush());
     let mut deadline = Duration::from_secs(args.deadline_secs);
     loop {
         let done = match watchdog::wait(&state, &args.run, deadline) {

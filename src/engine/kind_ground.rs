@@ -10,6 +10,7 @@ use super::inotify;
 use super::kind_addresses::refuse_moved;
 use super::ledger::{Access, Debtor, Ledger, Obligation};
 use super::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
+use super::recover::Harmed;
 use super::state_dir::{Lock, StateDir};
 use super::target::Node;
 use super::trouble::{Trouble, TroubleKind};
@@ -36,6 +37,8 @@ pub struct KindNodes {
     pub binary: Arc<[u8]>,
     /// Whether this program has just made the cluster.
     pub made: bool,
+    /// What this program's runs have hit.
+    pub harmed: Harmed,
 }
 
 /// Finds the cluster of this name; refuses one whose nodes or settings are not the config's.
@@ -190,7 +193,8 @@ async fn ground(
     let (facts, warnings) = facts.map_err(Trouble::refused_by)?;
     let kind = kind_program(site, &docker);
     let engine = site.engine()?.docker_host().to_owned();
-    let nodes = KindNodes { docker, engine, kind, access, containers, binary: binary(site)?, made: false };
+    let nodes =
+        KindNodes { docker, engine, kind, access, containers, binary: binary(site)?, made: false, harmed: Harmed::default() };
     Ok(Ground { cluster, facts, warnings, state, nodes: Nodes::Kind(Box::new(nodes)), _lock: lock })
 }
 

@@ -263,7 +263,10 @@ impl World for KindWorld<'_> {
 
     async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
-            Obligation::Fault(undo) => fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by),
+            Obligation::Fault(undo) => {
+                self.tools.harmed.note(undo);
+                fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by)
+            }
             Obligation::Object { undo, .. } => {
                 fault::inject_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by)
             }

@@ -11,12 +11,13 @@ use futures_util::{FutureExt, TryFutureExt};
 
 use super::blast_radius::Harm;
 use super::clock;
+use super::dead_man::lasts_at_most;
 use super::ledger::{Ledger, Obligation};
 use super::live::Live;
-use super::plan::{self, Scene};
+use super::plan::{self, Planned, Scene};
 use super::recorder::Recorder;
 use super::rollback;
-use super::run::{FAULT_CALLS, Job, faults, probed_services, stage};
+use super::run::{Job, probed_services, stage};
 use super::seed::Seed;
 use super::target::{self, Known, Node};
 use super::trouble::{Trouble, TroubleKind};
@@ -79,15 +80,15 @@ impl<'a, W: World> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
     pub async fn rehearse(&self) -> Result<(), Trouble> {
         let mut seed = self.seed.borrow().clone();
-        for planned in plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())? {
-            let Some((fault, hold)) = planned.step.fault() else { continue };
-            for node in planned.targets {
-                self.world.vet(&self.world.plan_fault(fault, node, planned.step.number, self.dead_man(hold))?).await?;
+        for Planned { step, targets } in plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())? {
+            let (Some((fault, _)), dead_man) = (step.fault(), self.dead_man(step.step)) else { continue };
+            for node in targets {
+                self.world.vet(&self.world.plan_fault(fault, node, step.number, dead_man)?).await?;
             }
-        }
-        for (step, fault, hold) in faults(self.job.experiment).filter(|(_, fault, _)| fault.target().is_none()) {
-            let planned = self.world.plan_object_fault(fault, step, self.dead_man(hold), &mut seed).await?;
-            self.rehearsed.borrow_mut().insert(step, planned);
+            if fault.target().is_none() {
+                let planned = self.world.plan_object_fault(fault, step.number, dead_man, &mut seed).await?;
+                self.rehearsed.borrow_mut().insert(step.number, planned);
+            }
         }
         Ok(())
     }
@@ -115,7 +116,7 @@ impl<'a, W: World> Method<'a, W> {
                 match step {
                     Step::Pause { hold } => tokio::time::sleep(*hold).await,
                     Step::Fault { name, fault, hold, meanwhile } => {
-                        let debts = self.begin(number, name.as_deref(), fault, step.holds()).await?;
+                        let debts = self.begin(number, name.as_deref(), fault, self.dead_man(step)).await?;
                         let confirmed = self.inject(&debts).await?;
                         if !fault.lasts() {
                             self.is_over(confirmed);
@@ -138,23 +139,29 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// Chooses the targets of a fault and writes down what will be owed.
-    async fn begin(&self, step: u32, name: Option<&'a str>, fault: &'a Fault, hold: Duration) -> Result<Vec<Debt<'a>>, Trouble> {
+    async fn begin(
+        &self,
+        step: u32,
+        name: Option<&'a str>,
+        fault: &'a Fault,
+        dead_man: Duration,
+    ) -> Result<Vec<Debt<'a>>, Trouble> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
             self.healed().await?;
-            let planned = self.plan((step, name), fault, self.dead_man(hold)).await?;
+            let planned = self.plan((step, name), fault, dead_man).await?;
             let owe = |(harm, obligation)| self.owe(name, harm, obligation);
             let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
-            (self.job.arm)(self.dead_man(hold))?;
+            (self.job.arm)(dead_man).await?;
             debts
         };
         // Whatever is refused after the first fault is no longer refused before any harm.
         begun.await.map_err(|trouble| if nothing_harmed { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })
     }
 
-    /// When a fault that is to last so long is undone by nobody, its dead man's switch does it.
-    fn dead_man(&self, hold: Duration) -> Duration {
-        hold + FAULT_CALLS + self.job.dead_man_margin
+    /// When a step's fault is undone by nobody, its dead man's switch does it after so long.
+    fn dead_man(&self, step: &Step) -> Duration {
+        lasts_at_most(step, self.job.experiment.steady_state_timeout) + self.job.dead_man_margin
     }
 
     fn is_unharmed(&self) -> bool {

@@ -12,6 +12,7 @@ mod asking;
 pub mod blast_radius;
 pub mod canaries;
 pub mod clock;
+mod dead_man;
 pub mod each_server;
 pub mod embedded_folder;
 pub mod embedded_ground;

@@ -1,6 +1,8 @@
 //! Taking back what a run owes, with the real tools: at the end of a run, in `recover`, and in the watchdog.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::ledger::{Access, Entry, Ledger, Obligation};
@@ -33,6 +35,41 @@ pub struct Tools {
     pub kind: Result<Kind, Trouble>,
     /// The cluster, where it is connected already.
     pub cluster: Option<Cluster>,
+    /// What the run has hit. Nobody knows it of another process's run.
+    pub harmed: Harmed,
+}
+
+/// The control planes that faults have hit, by their containers.
+#[derive(Clone, Debug, Default)]
+pub struct Harmed(Arc<Mutex<BTreeSet<String>>>);
+
+impl Harmed {
+    /// A fault hits a node: it counts where that is a control plane.
+    pub fn note(&self, fault: &fault::Undo) {
+        if fault.target.role == NodeRole::ControlPlane {
+            self.lock().insert(fault.target.container_id.clone());
+        }
+    }
+
+    /// Those of another, too.
+    pub fn add(&self, other: &Self) {
+        let others = other.lock().clone();
+        self.lock().extend(others);
+    }
+
+    /// Whether this container is one of them.
+    pub fn has(&self, container: &str) -> bool {
+        self.lock().contains(container)
+    }
+
+    /// Whether no control plane was hit.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Tools {
@@ -134,7 +171,7 @@ impl Tools {
     /// A help, no duty: what it can't do is waited for.
     async fn end_back_off(&self, access: &Access, progress: Progress<'_>) {
         let Some(cluster) = access.cluster() else { return };
-        for line in end_back_off(&self.docker, cluster).await {
+        for line in end_back_off(&self.docker, cluster, |container| self.harmed.has(container)).await {
             progress(FaultPhase::UndoRequested, line);
         }
     }
@@ -197,12 +234,13 @@ impl Tools {
     }
 }
 
-/// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often. What was done, for people; once
-/// nothing is measured any more, as how long a control plane takes by itself is what many an experiment is about.
-pub(super) async fn end_back_off(docker: &Docker, cluster: &str) -> Vec<String> {
+/// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often, on those containers that our faults
+/// may have brought there. What was done, for people; once nothing is measured any more, as how long a control plane takes by itself is
+/// what many an experiment is about.
+pub(super) async fn end_back_off(docker: &Docker, cluster: &str, ours: impl Fn(&str) -> bool) -> Vec<String> {
     let containers = docker.kind_nodes(cluster).await.unwrap_or_default();
     let mut done = Vec::new();
-    for node in containers.iter().filter(|container| container.role == NodeRole::ControlPlane) {
+    for node in containers.iter().filter(|container| container.role == NodeRole::ControlPlane && ours(&container.id)) {
         let waiting = fault::end_back_off(docker, &node.id).await.unwrap_or_default();
         if !waiting.is_empty() {
             done.push(format!("restarted the kubelet of {}, which let {} wait (back-off)", node.name, waiting.join(", ")));
@@ -295,7 +333,12 @@ mod tests {
 
     async fn tools(engine: &FakeEngine, name: &str) -> Result<Tools, Trouble> {
         match name {
-            "e" => Ok(Tools { docker: engine.connect().await, kind: Err(Trouble::refused("no kind")), cluster: None }),
+            "e" => Ok(Tools {
+                docker: engine.connect().await,
+                kind: Err(Trouble::refused("no kind")),
+                cluster: None,
+                harmed: Harmed::default(),
+            }),
             _ => Err(Trouble::failed("the engine is gone")),
         }
     }
@@ -327,6 +370,26 @@ mod tests {
         }
         let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
         assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn only_a_kubelet_of_a_control_plane_that_was_hit_is_restarted() {
+        let (root, engine, harmed) = (tempfile::tempdir().unwrap(), FakeEngine::start(), Harmed::default());
+        engine.with(|state| state.script = Box::new(|_, _| (0, "etcd".into())));
+        let docker = engine.connect().await;
+        let Obligation::Fault(mut hit) = owing(root.path()).owed()[0].obligation.clone() else { panic!() };
+        harmed.note(&hit);
+        assert!(harmed.is_empty(), "a worker has no control plane");
+        assert_eq!(end_back_off(&docker, "c", |id| harmed.has(id)).await, [] as [&str; 0]);
+        assert!(!engine.calls().iter().any(|call| call.contains("/exec")), "{:?}", engine.calls());
+        (hit.target.role, hit.target.container_id) = (NodeRole::ControlPlane, "id-c-control-plane".into());
+        harmed.add(&{
+            let of_the_run = Harmed::default();
+            of_the_run.note(&hit);
+            of_the_run
+        });
+        let done = end_back_off(&docker, "c", |id| harmed.has(id)).await;
+        assert_eq!(done, ["restarted the kubelet of c-control-plane, which let etcd wait (back-off)"]);
     }
 
     #[tokio::test]

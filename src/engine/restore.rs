@@ -57,7 +57,7 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
     if engine != nodes.engine {
         return Err(Trouble::failed(format!("it is owed on another container engine, {engine}")));
     }
-    Ok(Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: None })
+    Ok(Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: None, harmed: nodes.harmed.clone() })
 }
 
 async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
@@ -80,7 +80,11 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
             }
             if began.elapsed() > BACK_OFF_AFTER && !ended_back_off {
                 ended_back_off = true;
-                end_back_off(&nodes.docker, ground.state.cluster()).await.iter().for_each(|line| say(line));
+                // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
+                end_back_off(&nodes.docker, ground.state.cluster(), |_| !nodes.harmed.is_empty())
+                    .await
+                    .iter()
+                    .for_each(|line| say(line));
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 
 use super::abort::Abort;
 use super::clock;
@@ -21,8 +22,6 @@ use super::world::World;
 use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// A node takes so long to be stopped and to be started again, at most, for a dead man's switch.
-pub(super) const FAULT_CALLS: Duration = Duration::from_secs(30);
 /// What the world has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 /// After so long it is said what is still waited for, and then again and again.
@@ -30,6 +29,9 @@ const FIRST_TELL: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
 const TAIL: Duration = Duration::from_millis(500);
+
+/// Starts the dead man's switch of a fault that may last so long, and ends when it is there.
+pub type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), Trouble>>;
 
 /// What a run is about.
 pub struct Job<'a> {
@@ -44,7 +46,7 @@ pub struct Job<'a> {
     /// How long after the time that a fault may take its dead man's switch takes it back.
     pub dead_man_margin: Duration,
     /// Called before each fault with how long it may last at most: starts the dead man's switch that lives outside the cluster.
-    pub arm: &'a dyn Fn(Duration) -> Result<(), Trouble>,
+    pub arm: Arm<'a>,
 }
 
 /// Why a run did not come to its planned end.

@@ -1,8 +1,11 @@
 //! One run on a prepared ground: its id, its folder, its world.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,8 +18,8 @@ use super::kind_world::KindWorld;
 use super::ledger::{Debtor, Ledger};
 use super::provision::{Ground, Nodes, Site};
 use super::recorder::{Recorder, Sight};
-use super::recover::Tools;
-use super::run::{self, Job, RunEnd};
+use super::recover::{Harmed, Tools};
+use super::run::{self, Arm, Job, RunEnd};
 use super::tenant::{Running, Tenant};
 use super::trouble::Trouble;
 use super::world::World;
@@ -82,9 +85,6 @@ struct Once<'a> {
     abort: &'a Abort,
 }
 
-/// Starts the dead man's switch of a fault that may last so long.
-type Arm<'a> = &'a dyn Fn(Duration) -> Result<(), Trouble>;
-
 impl Session<'_> {
     /// Carries the experiment out once. An error means that nothing was done.
     pub async fn run(
@@ -111,7 +111,9 @@ impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
         let experiment = &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
         each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
-        let tools = Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: Some(self.ground.cluster.clone()) };
+        let (docker, kind, cluster) = (nodes.docker.clone(), nodes.kind.clone(), Some(self.ground.cluster.clone()));
+        let harmed = Harmed::default();
+        let tools = Tools { docker, kind, cluster, harmed: harmed.clone() };
         let id = self.id.clone();
         let world = KindWorld {
             tenant: self.tenant(experiment, &id, workload),
@@ -124,7 +126,9 @@ impl<'o> Once<'o> {
             records: None,
         };
         let arm = |dead_man| arm(self.session.site, self.ground, &id, &nodes.engine, dead_man);
-        self.carry_out(world, experiment, &nodes.engine, &arm).await
+        let ended = self.carry_out(world, experiment, &nodes.engine, &arm).await;
+        nodes.harmed.add(&harmed);
+        ended
     }
 
     async fn on_embedded(self, nodes: &EmbeddedNodes, workload: Workload) -> Result<Ended, Trouble> {
@@ -134,7 +138,7 @@ impl<'o> Once<'o> {
         let id = self.id.clone();
         let world = EmbeddedWorld { tenant: self.tenant(&experiment, &id, workload), embedded: &nodes.embedded };
         // Whatever ends this process ends the fault.
-        self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| Ok(())).await
+        self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| ready(Ok(())).boxed_local()).await
     }
 
     fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a>
@@ -185,7 +189,13 @@ impl<'o> Once<'o> {
 }
 
 /// Starts the process that undoes the run's faults when the run has died.
-fn arm(site: &Site<'_>, ground: &Ground, run: &str, engine: &str, dead_man: Duration) -> Result<(), Trouble> {
+fn arm(
+    site: &Site<'_>,
+    ground: &Ground,
+    run: &str,
+    engine: &str,
+    dead_man: Duration,
+) -> LocalBoxFuture<'static, Result<(), Trouble>> {
     let arguments = [
         ("--cluster", ground.state.cluster().to_owned()),
         ("--run", run.to_owned()),
@@ -193,7 +203,8 @@ fn arm(site: &Site<'_>, ground: &Ground, run: &str, engine: &str, dead_man: Dura
         ("--deadline-secs", dead_man.as_secs().to_string()),
         ("--docker-host", engine.to_owned()),
     ];
-    watchdog::start(&site.program, &arguments.map(|(flag, value)| format!("{flag}={value}")))
+    let (program, arguments) = (site.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
+    async move { watchdog::start(&program, &arguments).await }.boxed_local()
 }
 
 /// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's; and the load balancer that the

@@ -1,8 +1,10 @@
 //! The engine against a fake world on a paused clock, with something going wrong at every step in turn.
 
+use std::future::ready;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::abort::Abort;
@@ -103,7 +105,14 @@ async fn simulate_method(experiment: Experiment, mut world: FakeWorld, interrupt
         });
     }
     let tuning = Tuning::default();
-    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed, dead_man_margin: MARGIN, arm: &|_| Ok(()) };
+    let job = Job {
+        debtor: DEBTOR,
+        experiment: &experiment,
+        tuning: &tuning,
+        seed,
+        dead_man_margin: MARGIN,
+        arm: &|_| ready(Ok(())).boxed_local(),
+    };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
     drop(recorder);
     recording.finish().await;
@@ -357,16 +366,14 @@ async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_
 
 #[tokio::test(start_paused = true)]
 async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
-    let target = NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
-    let mut method = experiment().method;
-    method.push(fault(Fault::NodeKill { target }, 1, Vec::new()));
-    let blast_radius = BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
-    let experiment = Experiment { method, blast_radius, ..experiment() };
+    let named = |name: &str| NodeSelector { name: Some(name.to_owned()), ..NodeSelector::default() };
+    let kill = |name| fault(Fault::NodeKill { target: named(name) }, 1, Vec::new());
+    let experiment = Experiment { method: vec![kill("w1"), kill("w2")], ..experiment() };
     let mut world = FakeWorld::new(None);
-    world.moves = Some("cp");
+    world.moves = Some("w2");
     let run = simulate_method(experiment.clone(), world, None, 1).await;
     let Some(Stop::Trouble(trouble)) = &run.end.stop else { panic!("{:?}", run.end) };
-    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "cp would come back with another address"));
+    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "w2 would come back with another address"));
     assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
     run.assert_nothing_is_lost("refused");
     assert!(simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(), "all else is well");
@@ -392,7 +399,14 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
     let (experiment, tuning, mut world) = (experiment(), Tuning::default(), FakeWorld::new(None));
-    let job = Job { debtor: DEBTOR, experiment: &experiment, tuning: &tuning, seed: 1, dead_man_margin: MARGIN, arm: &|_| Ok(()) };
+    let job = Job {
+        debtor: DEBTOR,
+        experiment: &experiment,
+        tuning: &tuning,
+        seed: 1,
+        dead_man_margin: MARGIN,
+        arm: &|_| ready(Ok(())).boxed_local(),
+    };
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &Abort::by_hand().1).await;
     drop(recorder);
     recording.finish().await;

@@ -1,30 +1,44 @@
 //! The dead man's switch for nodes that can't carry one: a detached process that undoes what is owed when the run has died.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 use super::ledger::Ledger;
 use super::state_dir::{Lock, StateDir};
 use super::trouble::Trouble;
 
 const LOOK: Duration = Duration::from_secs(1);
+/// So long a watchdog may take until it watches.
+const START: Duration = Duration::from_secs(20);
 /// A run that has not beaten for so long stands still.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// Starts the watchdog of a cluster's ledger: `program watchdog <arguments>`, with nothing of ours open.
-pub fn start(program: &Path, arguments: &[String]) -> Result<(), Trouble> {
-    Command::new(program)
-        .arg("watchdog")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(drop)
-        .map_err(|e| {
-            Trouble::refused("cannot start the watchdog process, which undoes faults if this program is killed").because(&e)
-        })
+/// What a watchdog says when it is in a session of its own and has begun to watch.
+pub const WATCHES: &str = "watching";
+
+/// Starts the watchdog of a cluster's ledger, `program watchdog <arguments>`, with nothing of ours open, and waits until it watches. It
+/// outlives us; one that ends before us is reaped by the runtime.
+pub async fn start(program: &Path, arguments: &[String]) -> Result<(), Trouble> {
+    let mut command = Command::new(program);
+    command.arg("watchdog").args(arguments);
+    begin(command).await
+}
+
+async fn begin(mut command: Command) -> Result<(), Trouble> {
+    let cannot = || Trouble::refused("cannot start the watchdog process, which undoes faults if this program is killed");
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|e| cannot().because(&e))?;
+    let (mut said, mut out) = (String::new(), BufReader::new(child.stdout.take().expect("is a pipe")));
+    match tokio::time::timeout(START, out.read_line(&mut said)).await {
+        Ok(Ok(_)) if said.trim_end() == WATCHES => Ok(()),
+        Ok(Err(e)) => Err(cannot().because(&e)),
+        Ok(Ok(_)) => Err(cannot().caused_by("it ended at once")),
+        Err(_) => Err(cannot().caused_by(format!("it did not watch within {} s", START.as_secs()))),
+    }
 }
 
 /// What a watchdog finds.
@@ -112,6 +126,37 @@ mod tests {
         assert!(matches!(wait(&state, "r", LOOK), Found::Dead(_)));
         assert!(began.elapsed() >= LOOK * 3, "the lock was held until then");
         living.join().unwrap();
+    }
+
+    /// A watchdog that is a shell's script.
+    async fn begun(script: &str) -> Result<(), Trouble> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        begin(command).await
+    }
+
+    #[tokio::test]
+    async fn harm_waits_for_a_watchdog_that_watches() {
+        let began = Instant::now();
+        begun("sleep 0.5; echo watching; sleep 5").await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(500) && began.elapsed() < Duration::from_secs(4));
+        let dead = begun("exit 0").await.unwrap_err();
+        assert!(dead.line().ends_with("it ended at once"), "{dead}");
+        let missing = start(Path::new("/nowhere/outage"), &[]).await.unwrap_err();
+        assert!(missing.message.contains("cannot start the watchdog"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn one_that_has_ended_is_reaped() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("id");
+        begun(&format!("echo $$ >{}; echo watching", file.display())).await.unwrap();
+        let process = format!("/proc/{}", std::fs::read_to_string(file).unwrap().trim());
+        let end = Instant::now() + Duration::from_secs(10);
+        while Path::new(&process).exists() {
+            assert!(Instant::now() < end, "{process} is left");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     #[test]

@@ -12,11 +12,11 @@ use crate::timeline::Component;
 
 const LOOK: Duration = Duration::from_millis(100);
 /// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
-const END: Duration = Duration::from_secs(45);
+pub(super) const END: Duration = Duration::from_secs(45);
 /// The kubelet waits before it starts a container again: 10 s, and twice as long each time up to 5 min.
-const START: Duration = Duration::from_secs(330);
+pub(super) const START: Duration = Duration::from_secs(330);
 /// What is not back after so long is not being started: its kubelet waits.
-pub(super) const STARTED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 12 });
+const STARTED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 12 });
 /// The kernel keeps so much of a program's name.
 const COMM: usize = 15;
 
@@ -159,8 +159,9 @@ impl<'m> Part<'m> {
                 return Ok(self.well(&seen, restarted));
             }
             if seen.gone() && !asked && began.elapsed() > STARTED_WITHIN {
+                // A help, no duty: where that can't be done it is waited on.
                 asked = true;
-                restarted = hasten(scene).await;
+                restarted = end_back_off(scene.docker, scene.container()).await.is_ok_and(|waiting| !waiting.is_empty());
             }
             if began.elapsed() > START {
                 let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }.replace("{}", self.name());
@@ -177,11 +178,6 @@ impl<'m> Part<'m> {
         let how = if restarted { format!("; its kubelet let it wait, and was restarted after {after}s") } else { String::new() };
         format!("{} runs as process {id}{how}", self.name())
     }
-}
-
-/// Restarts a kubelet that lets a part wait; whether it did. A help, no duty: where that can't be done it is waited on.
-pub(super) async fn hasten(scene: &Scene<'_, '_>) -> bool {
-    end_back_off(scene.docker, scene.container()).await.is_ok_and(|waiting| !waiting.is_empty())
 }
 
 #[cfg(test)]

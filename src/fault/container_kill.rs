@@ -11,7 +11,7 @@ use super::scene::Scene;
 use crate::timeline::FaultPhase;
 
 const LOOK: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A function of the shell that tells the processes of these containers, by their control groups. A container that is started again has
 /// another id: what is found is never its successor.

@@ -8,19 +8,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::component::{Part, STARTED_WITHIN, Seen, hasten};
+use super::component::{Part, Seen};
 use super::error::FaultError;
-use super::inside::{Script, arm};
+use super::inside::{LONG, arm};
 use super::scene::Scene;
 use crate::timeline::{Component, FaultPhase};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// What kubeadm gives etcd for its data. A manifest with another directory is refused.
 const DATA: &str = "/var/lib/etcd";
-/// A script waits for etcd's end, for which its pod has 30 s; and for another script that does.
-const LONG: Script = Script { lock_secs: 110, limit: Duration::from_secs(220) };
 const LOOK: Duration = Duration::from_millis(250);
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 fn part(mark: &str) -> Part<'_> {
     Part::of(Component::Etcd, mark)
@@ -111,13 +109,8 @@ pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Dura
     scene.say(FaultPhase::Requested, format!("end etcd and move {DATA}/member away"));
     LONG.harm(scene, mark, "move the data away", &losing(mark)).await?;
     scene.say(FaultPhase::Returned, "its data is moved away");
-    let (began, mut hastened) = (Instant::now(), false);
+    let began = Instant::now();
     while !runs_anew(scene, mark).await? {
-        // That etcd begins is our doing, not its kubelet's to be measured by.
-        if !hastened && began.elapsed() > STARTED_WITHIN {
-            hastened = true;
-            hasten(scene).await;
-        }
         if began.elapsed() > PATIENCE {
             let seen = "etcd has not begun with an empty store".into();
             return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });

@@ -10,7 +10,7 @@ use super::scene::Scene;
 use crate::timeline::FaultPhase;
 
 const LOOK: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The script does not wait for systemd, so that it never holds the lock for long.
 const STOP: &str = "systemctl stop --no-block kubelet";

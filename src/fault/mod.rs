@@ -31,6 +31,7 @@ mod record;
 mod revive;
 mod scene;
 mod switch_off;
+mod takes;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub use error::FaultError;
 pub use object::{ObjectHarm, ObjectUndo, inject_object, undo_object};
 pub use partition::Cut;
 pub use record::{Harm, NodeTarget, Undo, UndoFormat};
+pub use takes::{injection_takes, undo_takes};
 
 use crate::docker::Docker;
 use crate::experiment::Fault;

@@ -11,7 +11,7 @@ use crate::timeline::FaultPhase;
 
 const LOOK: Duration = Duration::from_millis(50);
 /// How long each half may take to be seen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn inject(scene: &mut Scene<'_, '_>) -> Result<(), FaultError> {
     scene.must_be_up().await?;

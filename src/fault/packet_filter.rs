@@ -19,7 +19,7 @@ use crate::timeline::{FaultPhase, NO_FILTER};
 const CABLES: &str = "eth+";
 const TOOLS: [&str; 5] = ["iptables", "iptables-restore", "ip", "timeout", "bash"];
 const LOOK: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const WHAT: &str = "cut the network";
 const BACK: &str = "take the packet filter away";
 

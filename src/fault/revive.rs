@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_millis(3000);
 /// How long systemd may take to answer: a node that is frozen meanwhile never does.
 const ANSWER: Duration = Duration::from_secs(3);
 /// The bound on the whole.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a node was seen to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

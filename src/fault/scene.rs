@@ -9,7 +9,7 @@ use crate::docker::{ContainerState, Docker, DockerError, ExecOutput};
 use crate::timeline::FaultPhase;
 
 /// The bound on one command in the node.
-const COMMAND: Duration = Duration::from_secs(30);
+pub(super) const COMMAND: Duration = Duration::from_secs(30);
 
 pub(super) struct Scene<'a, 'p> {
     pub docker: &'a Docker,

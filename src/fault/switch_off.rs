@@ -14,7 +14,7 @@ use crate::timeline::FaultPhase;
 /// How often is looked. The exact time is in Docker's own event; this one must not load the engine.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long after the call's return the effect may take to be seen.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Drives `call` and looks at the container meanwhile, until both the call came back and `effect` says what it saw of the effect.
 pub(super) async fn until_seen(

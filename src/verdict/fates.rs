@@ -111,6 +111,9 @@ pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Sec
 pub fn objects_kept(found: &Findings) -> Finding {
     let Some(objects) = &found.objects else { return Finding::unknown("nobody listed the objects before the fault") };
     let Some(missing) = &objects.missing else { return Finding::unknown("nobody listed the objects after the recovery") };
+    if objects.before == 0 {
+        return Finding::unknown("no object was there before the fault");
+    }
     let kept = objects.before as usize - missing.len() - objects.replaced as usize;
     let replaced = if objects.replaced > 0 { format!(", {} left to their controllers", objects.replaced) } else { String::new() };
     let measured = Some(format!("{kept} of {}{replaced}", objects.before));
@@ -248,5 +251,7 @@ mod tests {
         assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");
         assert_eq!(objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000))).outcome, Inconclusive);
         assert_eq!(objects_kept(&found(Run::new().kill(15_000))).outcome, Inconclusive);
+        let nothing = Run::new().event(-1, taken(true, &[], &[])).kill(15_000).event(20_000, taken(false, &["a"], &[]));
+        assert_eq!(objects_kept(&found(nothing)).why.as_deref(), Some("no object was there before the fault"));
     }
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::kind::{CLUSTER, Lab, asked, coredns, docker, kubectl};
 
-/// A switch acts so long after a fault's `for` in these tests: 30 s for its calls, and the margin on the command line.
+/// No switch acts sooner after a fault's `for` in these tests: what its calls may take, and the margin on the command line.
 const AFTER: Duration = Duration::from_secs(31);
-const LIMIT: Duration = Duration::from_secs(90);
+/// A fault that waits for etcd's end and begin may take more than six minutes, and its switch waits for that.
+const LIMIT: Duration = Duration::from_secs(420);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Faults of which each lasts while the next ones begin.
@@ -80,9 +81,6 @@ fn until(what: &str, so: impl Fn() -> bool) -> Duration {
 
 const RULES: &str = "iptables -w -t mangle -S | grep -c outage- || true";
 const MANIFEST: &str = "ls /etc/kubernetes/manifests/kube-scheduler.yaml 2>/dev/null || true";
-/// The state of the controller manager's process, `T` while it is frozen.
-const CONTROLLERS: &str = "set -- $(cat /proc/$(pgrep -x kube-controller | head -n 1)/stat 2>/dev/null); echo $3";
-
 fn cordoned() -> String {
     kubectl(&["get", "nodes", "-l", "outage.run", "-o", "name"])
 }
@@ -154,7 +152,7 @@ pub fn undo_what_nobody_does() {
     [objects, alone, machine].iter().for_each(|home| home.0.assert_clean());
 }
 
-/// etcd's data is away, a part is frozen, and the run and its watchdogs are dead: timers in the node put both right.
+/// etcd's data is away, and the run and its watchdog are dead: a timer in the node puts it back.
 pub fn puts_the_data_back() {
     let dying = Dying::new();
     let lab = &dying.0;
@@ -163,18 +161,13 @@ pub fn puts_the_data_back() {
     assert!(before.is_ok(), "{before:?}");
     let limits = "{maxControlPlanes: 1, quorumLoss: true, dataLoss: true}";
     let loss = "etcdDataLoss: {target: {role: control-plane}}";
-    let pause = "componentPause: {component: kube-controller-manager, target: {role: control-plane}}";
-    let both = experiment(lab, "loss", limits, &nested(&[loss, pause]));
-    killed_at(lab, &both, "componentPause confirmed");
-    let killed = Instant::now();
+    let faults = experiment(lab, "loss", limits, &nested(&[loss]));
+    killed_at(lab, &faults, "etcdDataLoss confirmed");
     kill_watchdogs(lab.home.path());
-    assert_eq!(inside("control-plane", CONTROLLERS), "T");
     let away = "ls -d /var/lib/etcd-outage-* 2>/dev/null || true";
     assert!(!inside("control-plane", away).is_empty());
     let took = until("the data is back", || inside("control-plane", away).is_empty());
     assert!(took > Duration::from_secs(5), "{took:?} after the kill: not by the switch");
-    until("the controller manager is thawed", || !["T", ""].contains(&inside("control-plane", CONTROLLERS).as_str()));
-    assert!(killed.elapsed() > AFTER, "{:?}", killed.elapsed());
     lab.home.run(&["recover"]).exits(0);
     until("the API server knows what it knew", || uid() == before);
     lab.assert_clean();

@@ -1,18 +1,13 @@
 //! A Deployment's pods are moved to nodes; then they may be where they might be before.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use serde_json::Value;
+use std::collections::BTreeSet;
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ON_ITS_WAY, Stage, named};
+use super::{LOOK, ON_ITS_WAY, PODS, Stage, named};
 use crate::cluster::Placement;
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
-
-/// How long the pods may take to move.
-const PODS: Duration = Duration::from_secs(120);
 
 /// A Deployment, and the nodes to which its pods are moved.
 pub(super) struct Move<'a> {

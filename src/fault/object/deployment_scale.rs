@@ -1,16 +1,11 @@
 //! A Deployment is given another number of replicas; then as many as before.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ON_ITS_WAY, Stage, named};
+use super::{LOOK, ON_ITS_WAY, PODS, Stage, named};
 use crate::cluster::Scale;
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
-
-/// How long the pods may take to come or go.
-const PODS: Duration = Duration::from_secs(120);
 
 pub(super) async fn inject(stage: &mut Stage<'_, '_>, namespace: &str, name: &str, to: u32) -> Result<(), FaultError> {
     let seen = stage.cluster.scale_of(namespace, name).await?;

@@ -5,8 +5,8 @@
 
 mod deployment_place;
 mod deployment_scale;
-mod node_drain;
-mod pod_delete;
+pub(super) mod node_drain;
+pub(super) mod pod_delete;
 
 use std::time::Duration;
 
@@ -24,7 +24,9 @@ use crate::timeline::FaultPhase;
 
 const LOOK: Duration = Duration::from_millis(200);
 /// How long an API server that does not answer, or not yet as it should, is asked again in an undo.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a Deployment's pods may take to be as they should.
+pub(super) const PODS: Duration = Duration::from_secs(120);
 /// A change whose caller was stopped may still be on its way to the server: it is looked twice, so long apart.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 

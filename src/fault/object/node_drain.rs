@@ -12,7 +12,7 @@ use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
 /// How long pods may take to leave: a disruption budget may hold them up.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(in crate::fault) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A pod: namespace, name, uid.
 type Pod = (String, String, String);

@@ -9,7 +9,7 @@ use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
 
 /// How long the API server may take to say that it ends.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(in crate::fault) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn inject(
     stage: &mut Stage<'_, '_>,

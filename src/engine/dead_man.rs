@@ -1,0 +1,63 @@
+//! When a fault's dead man's switch may act: not while its run may still be at it. All may take as long as it may in a run that goes on.
+
+use std::time::Duration;
+
+use crate::experiment::Step;
+use crate::fault::{injection_takes, undo_takes};
+
+/// How long a step's fault lasts at most, from the call that arms its switch to the first of its undo. `healing` is how long a run waits
+/// for what was harmed to be back.
+pub(super) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
+    match step {
+        Step::Pause { hold } => *hold,
+        // It is undone after what is done to its nodes meanwhile.
+        Step::Fault { fault, hold, meanwhile, .. } if step.is_shared() => {
+            injection_takes(fault) + all_of(meanwhile, healing).max(*hold) + healing
+        }
+        Step::Fault { fault, hold, .. } => injection_takes(fault) + *hold,
+    }
+}
+
+fn all_of(steps: &[Step], healing: Duration) -> Duration {
+    steps.iter().map(|step| whole(step, healing)).sum()
+}
+
+/// A step from its begin until it and all beside it has ended.
+fn whole(step: &Step, healing: Duration) -> Duration {
+    let lasts = lasts_at_most(step, healing);
+    match step {
+        Step::Pause { .. } => lasts,
+        Step::Fault { fault, meanwhile, .. } => {
+            healing + (lasts + undo_takes(fault)).max(injection_takes(fault) + all_of(meanwhile, healing))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{Fault, NodeSelector};
+
+    const HEALING: Duration = Duration::from_secs(60);
+
+    fn step(name: Option<&str>, of: Option<&str>, secs: u64, meanwhile: Vec<Step>) -> Step {
+        let fault = Fault::NodeKill { target: NodeSelector { of: of.map(str::to_owned), ..NodeSelector::default() } };
+        Step::Fault { name: name.map(str::to_owned), fault, hold: Duration::from_secs(secs), meanwhile }
+    }
+
+    #[test]
+    fn a_fault_that_ends_in_its_own_time_waits_for_none_beside_it() {
+        let alone = lasts_at_most(&step(None, None, 5, Vec::new()), HEALING);
+        assert!(alone > Duration::from_secs(5));
+        assert_eq!(lasts_at_most(&step(Some("a"), None, 5, vec![step(None, None, 90, Vec::new())]), HEALING), alone);
+    }
+
+    #[test]
+    fn one_that_is_undone_after_others_waits_for_their_undos() {
+        let inner = step(None, Some("a"), 90, Vec::new());
+        let outer = lasts_at_most(&step(Some("a"), None, 5, vec![Step::Pause { hold: HEALING }, inner.clone()]), HEALING);
+        let Step::Fault { fault, .. } = &inner else { panic!() };
+        let beside = HEALING + HEALING + lasts_at_most(&inner, HEALING) + undo_takes(fault);
+        assert_eq!(outer, injection_takes(fault) + beside + HEALING);
+    }
+}

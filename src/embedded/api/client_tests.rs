@@ -49,10 +49,11 @@ async fn a_workload_comes_and_goes_with_its_namespace() {
     cluster.apply(&workload, "run").await.unwrap();
     assert!(cluster.apply(&workload, "run").await.unwrap_err().to_string().contains("already exists"));
     let readiness = cluster.readiness("run").await.unwrap();
-    assert_eq!(readiness.waiting, ["Deployment/web: not seen by its controller yet", "Service/web: no ready endpoint"]);
+    let no_endpoint = "Service/web: no ready endpoint, and no pod has the labels that it selects";
+    assert_eq!(readiness.waiting, ["Deployment/web: not seen by its controller yet", no_endpoint]);
     let seen = json!({"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2});
     store.update_status(&kinds::DEPLOYMENTS, "run", "web", seen).unwrap();
-    assert_eq!(cluster.readiness("run").await.unwrap().waiting, ["Service/web: no ready endpoint"]);
+    assert_eq!(cluster.readiness("run").await.unwrap().waiting, [no_endpoint]);
     cluster.remove_namespace("run", "20261122-7f3a", Duration::from_secs(5)).await.unwrap();
     assert!(store.list(&kinds::DEPLOYMENTS, Some("run")).is_empty());
     controllers.abort();

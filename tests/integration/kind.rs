@@ -43,7 +43,6 @@ pub fn tests() -> Vec<Trial> {
         ("through_the_users_context", through_the_users_context),
         ("every_kind_of_probe", every_kind_of_probe),
         ("etcd_data_lost", etcd_data_lost),
-        ("a_dead_man_puts_the_data_back", super::dead_man::puts_the_data_back),
         ("no_kind_is_refused_with_a_hint", no_kind_is_refused_with_a_hint),
         ("a_runs_directory_that_cannot_be_written", a_runs_directory_that_cannot_be_written),
         // The last one: it deletes the cluster.

@@ -56,7 +56,7 @@ impl<'a> Sources<'a> {
 
     fn of_any(&self, etcd: bool) -> Evidence {
         let mut causes = self.of_all_servers(etcd);
-        if self.balancers().next().is_some() {
+        if self.planes().len() > 1 {
             let answers = self.planes().iter().map(|node| self.answers(node, etcd)).collect();
             causes.push((Cause::BalancerCheck, Holds::any(answers)));
         }
@@ -92,8 +92,11 @@ impl<'a> Sources<'a> {
         self.nodes(NodeRole::ControlPlane).collect()
     }
 
+    /// The machines before the API servers that were hit: what a node's fault hits that is none of the cluster's nodes.
     fn balancers(&self) -> impl Iterator<Item = &'a str> {
-        self.nodes(NodeRole::ExternalLoadBalancer)
+        let nodes = &self.timeline.header.cluster.nodes;
+        let hit = self.faults.iter().filter(|fault| OF_NODES.contains(&fault.kind.as_str())).map(|fault| fault.target.as_str());
+        hit.filter(move |target| !nodes.iter().any(|node| node.name == *target && node.role != NodeRole::ExternalLoadBalancer))
     }
 
     /// A fault had taken the node away.

@@ -18,12 +18,16 @@ const ETCD: Component = Component::Etcd;
 const SERVER: Component = Component::ApiServer;
 
 impl Run {
-    /// On control planes, all of which are observed; behind a balancer where there are several.
+    /// On control planes, all of which are observed. The balancer before several is no node that the API knows.
     fn planes(mut self, count: usize) -> Self {
-        let node = |name: &str, role| NodeFacts { name: name.into(), role, address: None, kubelet: String::new(), container: None };
-        let nodes = PLANES[..count].iter().map(|name| node(name, NodeRole::ControlPlane));
-        let balancer = (count > 1).then(|| node("lb", NodeRole::ExternalLoadBalancer));
-        self.0.header.cluster.nodes = nodes.chain(balancer).collect();
+        let node = |name: &&str| NodeFacts {
+            name: (*name).into(),
+            role: NodeRole::ControlPlane,
+            address: None,
+            kubelet: String::new(),
+            container: None,
+        };
+        self.0.header.cluster.nodes = PLANES[..count].iter().map(node).collect();
         for (plane, pid) in PLANES[..count].iter().zip(1..) {
             self = self.process_of(-9000, plane, ETCD, pid, Running).process_of(-9000, plane, SERVER, pid, Running);
             self = self.says(-9000, plane, true, pid == 1);

@@ -17,6 +17,11 @@ use crate::timeline::{Component, FaultPhase};
 const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// What kubeadm gives etcd for its data. A manifest with another directory is refused.
 const DATA: &str = "/var/lib/etcd";
+/// One that ran, and does not any more, is not started again without its manifest.
+const ENDED: u32 = 1;
+/// A kubelet that has begun to start it goes on with that, and ends it afterwards. No longer than this: a kubelet that has forgotten the
+/// pod meanwhile asks the API server about it before it starts it again, and that hangs (measured: etcd came back after 66 s, not 3).
+const SETTLED: u32 = 5;
 const LOOK: Duration = Duration::from_millis(250);
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -41,7 +46,7 @@ fn meanwhile(mark: &str) -> String {
 
 /// Ends etcd: its manifest goes into the keep, and its process is waited for. (No `${` and no `%`: systemd would read them in the switch's
 /// script.)
-fn ending(mark: &str) -> String {
+fn ending(mark: &str, looks: u32) -> String {
     let keep = keep(mark);
     format!(
         "alive() {{ for at in /proc/[0-9]*; do read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = etcd ] || continue\n\
@@ -49,16 +54,17 @@ fn ending(mark: &str) -> String {
          [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }}\n\
          if [ -e {MANIFEST} ]; then mkdir -p {keep} && mv {MANIFEST} {keep}/etcd.yaml || exit 1; fi\n\
          {absent}",
-        absent = absent(),
+        absent = absent(looks),
     )
 }
 
-/// Waits until etcd has not run for three seconds: a kubelet that has begun to start it goes on with that, and ends it afterwards.
-fn absent() -> String {
-    "tries=0; quiet=0; while [ $quiet -lt 15 ]; do\n\
-     if [ -n \"$(alive)\" ]; then quiet=0; else quiet=$((quiet+1)); fi\n\
-     tries=$((tries+1)); [ $tries -lt 240 ] || { echo 'etcd does not end'; exit 1; }; sleep 0.2; done"
-        .to_owned()
+/// Waits until so many looks, 0.2 s apart, have not found etcd.
+fn absent(looks: u32) -> String {
+    format!(
+        "tries=0; quiet=0; while [ $quiet -lt {looks} ]; do\n\
+         if [ -n \"$(alive)\" ]; then quiet=0; else quiet=$((quiet+1)); fi\n\
+         tries=$((tries+1)); [ $tries -lt 240 ] || {{ echo 'etcd does not end'; exit 1; }}; sleep 0.2; done"
+    )
 }
 
 /// Lets the kubelet start etcd.
@@ -68,7 +74,7 @@ fn beginning(mark: &str) -> String {
 }
 
 fn losing(mark: &str) -> String {
-    let (kept, ending, beginning) = (kept_data(mark), ending(mark), beginning(mark));
+    let (kept, ending, beginning) = (kept_data(mark), ending(mark, ENDED), beginning(mark));
     format!(
         "grep -q -e --data-dir={DATA}$ {MANIFEST} || {{ echo 'its data directory is not {DATA}'; exit 1; }}\n\
          grep -q -e '--initial-cluster=[^,]*$' {MANIFEST} || {{ echo 'it is not the only member'; exit 1; }}\n\
@@ -82,7 +88,7 @@ fn losing(mark: &str) -> String {
 
 /// While the kept data is in its keep, the store in its place is the one that began empty. What was done already is not done again.
 fn finding_again(mark: &str) -> String {
-    let (kept, meanwhile, ending, beginning) = (kept_data(mark), meanwhile(mark), ending(mark), beginning(mark));
+    let (kept, meanwhile, ending, beginning) = (kept_data(mark), meanwhile(mark), ending(mark, SETTLED), beginning(mark));
     LONG.healing(
         mark,
         &format!(
@@ -98,7 +104,7 @@ fn finding_again(mark: &str) -> String {
              rm -rf {meanwhile}\n\
              {beginning}\n\
              [ -e {MANIFEST} ] || {{ echo '{MANIFEST} is lost'; exit 1; }}",
-            absent = absent(),
+            absent = absent(ENDED),
         ),
     )
 }
@@ -225,7 +231,7 @@ mod tests {
         let come_and_go = std::thread::spawn({
             let (process, root) = (process.clone(), root.path().to_owned());
             move || {
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(5));
                 std::fs::create_dir_all(process.join("ns")).unwrap();
                 std::os::unix::fs::symlink("/usr/local/bin/etcd", process.join("exe")).unwrap();
                 std::os::unix::fs::symlink(std::fs::read_link("/proc/self/ns/net").unwrap(), process.join("ns/net")).unwrap();

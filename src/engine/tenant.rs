@@ -139,7 +139,11 @@ impl Tenant<'_> {
 
     /// Every object that the cluster holds now.
     pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
-        self.cluster.inventory().await.map_err(Trouble::failed_by)
+        let (mut objects, unread) = self.cluster.inventory().await.map_err(Trouble::failed_by)?;
+        // What our own probes and canaries write is theirs to change.
+        let own = objects.iter_mut().filter(|object| object.namespace.as_ref() == Some(&self.namespace));
+        own.for_each(|object| object.content = None);
+        Ok((objects, unread))
     }
 
     /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.

@@ -1,10 +1,8 @@
 //! Three control planes behind a load balancer: a kind cluster of its own, made by the first test and deleted by the last.
 
-use std::process::Command;
-
 use libtest_mimic::Trial;
 
-use super::kind::{docker, trials};
+use super::kind::{delete, docker, trials};
 use super::program::{Home, Output};
 
 const CLUSTER: &str = "outage-test-ha";
@@ -19,7 +17,7 @@ pub fn tests() -> Vec<Trial> {
         // The last one.
         ("the_cluster_is_deleted", the_cluster_is_deleted),
     ];
-    trials("ha", tests)
+    trials("ha", CLUSTER, tests)
 }
 
 /// The experiments on a cluster of the tests' own, shorter.
@@ -93,6 +91,6 @@ fn load_balancer_down() {
 }
 
 fn the_cluster_is_deleted() {
-    assert!(Command::new("kind").args(["delete", "cluster", "--name", CLUSTER]).output().unwrap().status.success());
+    delete(CLUSTER);
     assert!(addresses().is_empty());
 }

@@ -1,8 +1,9 @@
 //! The real thing: one kind cluster, shared by all tests, and the program against it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
@@ -48,11 +49,11 @@ pub fn tests() -> Vec<Trial> {
         // The last one: it deletes the cluster.
         ("a_cluster_that_is_deleted_under_the_run", a_cluster_that_is_deleted_under_the_run),
     ];
-    trials("kind", tests)
+    trials("kind", CLUSTER, tests)
 }
 
-/// Tests that need a cluster.
-pub fn trials(topic: &'static str, tests: &[(&'static str, fn())]) -> Vec<Trial> {
+/// Tests that need a cluster, which the first of them makes.
+pub fn trials(topic: &'static str, cluster: &'static str, tests: &[(&'static str, fn())]) -> Vec<Trial> {
     let missing = missing();
     let required = std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some();
     if let Some(why) = &missing {
@@ -63,6 +64,10 @@ pub fn trials(topic: &'static str, tests: &[(&'static str, fn())]) -> Vec<Trial>
         let run = move || match missing {
             Some(why) => Err(Failed::from(format!("must run here, but {why}"))),
             None => {
+                // What tests that were killed left behind may have a fault in it. By hand, a cluster that is there saves its making.
+                if required {
+                    remade(cluster);
+                }
                 body();
                 Ok(())
             }
@@ -70,6 +75,19 @@ pub fn trials(topic: &'static str, tests: &[(&'static str, fn())]) -> Vec<Trial>
         Trial::test(format!("{topic}::{name}"), run).with_ignored_flag(!required && self::missing().is_some())
     };
     tests.iter().map(trial).collect()
+}
+
+/// A cluster of that name is one that these tests made: an older one is deleted, once.
+fn remade(cluster: &'static str) {
+    static SEEN: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster) {
+        delete(cluster);
+    }
+}
+
+/// Deletes a cluster, if it is there.
+pub fn delete(cluster: &str) {
+    assert!(Command::new("kind").args(["delete", "cluster", "--name", cluster]).output().unwrap().status.success());
 }
 
 /// Why these tests can't run here.
@@ -342,7 +360,8 @@ fn on_objects(lab: &Lab) -> String {
     let text = std::fs::read_to_string(lab.experiment("node-kill")).unwrap();
     let (head, _) = text.split_once("  method:").unwrap();
     // Its claims are decided by what it expects, and this expects something else.
-    let head: String = head.split_inclusive('\n').filter(|line| !line.starts_with("  claims:") && !line.contains("{id: ")).collect();
+    let head: String =
+        head.split_inclusive('\n').filter(|line| !line.starts_with("  claims:") && !line.contains("{id: ")).collect();
     lab.home.file("experiments/objects.yaml", &format!("{head}{ON_OBJECTS}")).to_string_lossy().into_owned()
 }
 
@@ -605,7 +624,7 @@ fn a_cluster_that_is_deleted_under_the_run() {
     let dead = Home::new();
     let ledger = format!("state/outage/clusters/{CLUSTER}/ledger.jsonl");
     dead.file(&ledger, &std::fs::read_to_string(lab.home.path().join(&ledger)).unwrap());
-    assert!(Command::new("kind").args(["delete", "cluster", "--name", CLUSTER]).output().unwrap().status.success());
+    delete(CLUSTER);
     let output = run.finish();
     assert!([1, 3].contains(&output.code), "{}", output.stderr);
     lab.home.run(&["recover"]).exits(0).prints("nothing to undo");

@@ -6,6 +6,7 @@ use super::args::Recover;
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::{block_on, exit, print};
+use crate::cluster::Removal;
 use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::embedded_folder;
 use crate::engine::kind_ground::find_kind_program;
@@ -88,5 +89,5 @@ pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools,
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(Trouble::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
-    Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default() })
+    Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default(), removal: Removal::Gone })
 }

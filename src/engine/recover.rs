@@ -10,7 +10,7 @@ use super::rollback::{NotUndone, in_passes};
 use super::trouble::Trouble;
 use super::world::Progress;
 use crate::agent;
-use crate::cluster::{Cluster, ClusterError, Kind};
+use crate::cluster::{Cluster, ClusterError, Kind, Removal};
 use crate::docker::Docker;
 use crate::fault::{self, ObjectUndo};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
@@ -37,6 +37,8 @@ pub struct Tools {
     pub cluster: Option<Cluster>,
     /// What the run has hit. Nobody knows it of another process's run.
     pub harmed: Harmed,
+    /// How far the removal of a run's namespace is waited for.
+    pub removal: Removal,
 }
 
 /// The control planes that faults have hit, by their containers.
@@ -150,7 +152,7 @@ impl Tools {
         access: &Access,
         progress: Progress<'_>,
     ) -> Result<(), Trouble> {
-        let removal = || cluster.remove_namespace(name, run, NAMESPACE_REMOVAL);
+        let removal = || cluster.remove_namespace(name, run, self.removal, NAMESPACE_REMOVAL);
         let removed = match tokio::time::timeout(BACK_OFF_AFTER, removal()).await {
             Ok(removed) => removed,
             Err(_) => {
@@ -338,6 +340,7 @@ mod tests {
                 kind: Err(Trouble::refused("no kind")),
                 cluster: None,
                 harmed: Harmed::default(),
+                removal: Removal::Gone,
             }),
             _ => Err(Trouble::failed("the engine is gone")),
         }

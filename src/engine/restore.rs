@@ -12,6 +12,7 @@ use super::ledger::Ledger;
 use super::provision::{Ground, Nodes, Say, refuse_owed};
 use super::recover::{self, Said, Tools, end_back_off};
 use super::trouble::Trouble;
+use crate::cluster::Removal;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
 
@@ -57,7 +58,8 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
     if engine != nodes.engine {
         return Err(Trouble::failed(format!("it is owed on another container engine, {engine}")));
     }
-    Ok(Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: None, harmed: nodes.harmed.clone() })
+    let (docker, kind, harmed) = (nodes.docker.clone(), nodes.kind.clone(), nodes.harmed.clone());
+    Ok(Tools { docker, kind, cluster: None, harmed, removal: Removal::Gone })
 }
 
 async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {

@@ -54,7 +54,8 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     }
     lines.extend(super::leaders::lines(found));
     lines.extend(steady(found, predictions));
-    lines.extend(cut_short(timeline, found));
+    let shown = lines.iter().map(|line| line.at).max();
+    lines.extend(cut_short(timeline, found, shown));
     lines.sort_by_key(|line| line.at);
     // What the faults of one step have in common is said once.
     let mut told = Vec::new();
@@ -289,10 +290,12 @@ fn heard_after(found: &Findings, moment: Seconds) -> bool {
     found.faults.iter().any(|fault| fault.node.heard_again.is_some_and(|heard| heard.latest > moment))
 }
 
-fn cut_short(timeline: &Timeline, found: &Findings) -> Option<Line> {
+/// How a run ended that did not come to its planned end. `shown` is the last moment above it: attempts have files of their own, which may
+/// go on for longer than the records.
+fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> Option<Line> {
     let zero = crate::analysis::Zero::of(timeline).0;
     let at = |wanted: fn(&Event) -> bool| timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at));
-    let last = || timeline.records.last().map(|record| zero.at(record.at));
+    let last = || timeline.records.last().map(|record| zero.at(record.at)).max(shown);
     match &found.completion {
         Completion::Complete => None,
         Completion::Running => Some(Line::new(last()?, "so far", "the run still goes on")),

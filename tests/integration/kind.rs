@@ -320,7 +320,7 @@ fn worker_reboot() {
 
 /// The shorter form of an experiment whose faults overlap.
 fn two_faults(lab: &Lab) -> String {
-    let shorter = [("for: 40s", "for: 12s"), ("for: 90s", "for: 40s"), ("atLeast: 35s", "atLeast: 6s")];
+    let shorter = [("for: 40s", "for: 12s"), ("for: 75s", "for: 40s"), ("atLeast: 35s", "atLeast: 6s")];
     lab.altered("worker-down-while-control-plane-down", &shorter)
 }
 

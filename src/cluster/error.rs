@@ -163,6 +163,11 @@ impl ClusterError {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
     }
 
+    /// Whether somebody else was faster: what was to be changed is not what was read any more.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { code: 409, .. })
+    }
+
     /// Whether it may be over in a moment, also where nobody changes anything: the server can't be asked, has no etcd, or has just started
     /// (until it has read the roles it forbids everything to everybody); or somebody else was faster, and it is to be read again.
     pub fn may_pass(&self) -> bool {
@@ -256,7 +261,7 @@ mod tests {
         assert!([401, 404, 422].iter().all(|code| !of(*code, "").may_pass()));
         assert!(of(404, "NotFound").is_not_found());
         assert!(matches!(of(409, "AlreadyExists"), ClusterError::AlreadyExists { .. }));
-        assert!(matches!(of(409, "Conflict"), ClusterError::Api { code: 409, .. }));
+        assert!(of(409, "Conflict").is_conflict() && !of(409, "AlreadyExists").is_conflict());
         assert_eq!(of(500, "InternalError").to_string(), "list nodes: words (status 500)");
     }
 }

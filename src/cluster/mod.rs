@@ -9,6 +9,8 @@ mod deployment;
 mod drain;
 mod error;
 mod facts;
+#[cfg(test)]
+pub(crate) mod fake;
 mod inventory;
 mod kind;
 mod kind_config;

@@ -107,20 +107,8 @@ fn read(found: &DynamicObject) -> Placement {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::merged;
     use super::*;
-
-    /// What a server does with a merge patch.
-    fn merged(value: &Value, patch: &Value) -> Value {
-        let Value::Object(patch) = patch else { return patch.clone() };
-        let mut whole = value.as_object().cloned().unwrap_or_default();
-        for (key, patch) in patch {
-            match patch {
-                Value::Null => drop(whole.remove(key)),
-                patch => drop(whole.insert(key.clone(), merged(whole.get(key).unwrap_or(&Value::Null), patch))),
-            }
-        }
-        Value::Object(whole)
-    }
 
     #[test]
     fn what_was_turned_can_be_turned_back() {

@@ -7,7 +7,7 @@ use super::tenant::Tenant;
 use super::trouble::Trouble;
 use crate::cluster::{self, Pod};
 use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
-use crate::fault::{ObjectHarm, ObjectUndo};
+use crate::fault::{Move, ObjectHarm, ObjectUndo, Resize};
 
 impl Tenant<'_> {
     /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and is another's to plan.
@@ -52,7 +52,7 @@ impl Tenant<'_> {
     async fn scale(&self, namespace: &str, name: &str, replicas: u32) -> Result<ObjectHarm, Trouble> {
         let seen = self.cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(ObjectHarm::DeploymentScale { namespace, name, before: seen.wanted, ready: seen.ready, replicas })
+        Ok(ObjectHarm::DeploymentScale(Resize { namespace, name, uid: seen.uid, before: seen.wanted, ready: seen.ready, replicas }))
     }
 
     /// All to one node, or each to a node of its own: anything else is neither layout.
@@ -69,7 +69,8 @@ impl Tenant<'_> {
         }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let placed = cluster::onto(&chosen, &seen.labels);
-        Ok(ObjectHarm::DeploymentPlace { namespace, name, nodes: chosen, before: seen.affinity, placed, ready: seen.ready })
+        let (uid, before, ready) = (seen.uid, seen.affinity, seen.ready);
+        Ok(ObjectHarm::DeploymentPlace(Move { namespace, name, uid, nodes: chosen, before, placed, ready }))
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are fewer.

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 pub use back_off::end_back_off;
 pub use error::FaultError;
-pub use object::{ObjectHarm, ObjectUndo, inject_object, undo_object};
+pub use object::{Move, ObjectHarm, ObjectUndo, Resize, inject_object, undo_object};
 pub use partition::Cut;
 pub use record::{Harm, NodeTarget, Undo, UndoFormat};
 pub use takes::{injection_takes, undo_takes};

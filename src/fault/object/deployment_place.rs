@@ -1,29 +1,46 @@
 //! A Deployment's pods are moved to nodes; then they may be where they might be before.
 
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ON_ITS_WAY, PODS, Stage, named};
-use crate::cluster::Placement;
+use super::{LOOK, ON_ITS_WAY, PODS, Stage, named, write};
+use crate::cluster::{ClusterError, Placement};
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
-/// A Deployment, and the nodes to which its pods are moved.
-pub(super) struct Move<'a> {
-    pub namespace: &'a str,
-    pub name: &'a str,
-    pub nodes: &'a [String],
+/// A Deployment as it was when the fault was planned, and the nodes to which its pods are moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Move {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another one of its name has another. Earlier versions' records have none, and an undo needs none.
+    #[serde(default)]
+    pub uid: String,
+    /// The nodes.
+    pub nodes: Vec<String>,
+    /// The affinity that its pods had before; null: none.
+    pub before: Value,
+    /// The one that they are given.
+    pub placed: Value,
+    /// How many of them were ready.
+    pub ready: u32,
 }
 
-impl Move<'_> {
-    pub(super) async fn inject(&self, stage: &mut Stage<'_, '_>, placed: &Value) -> Result<(), FaultError> {
-        let seen = self.seen(stage).await?;
-        if let Some(mark) = seen.mark {
-            return Err(self.unfit("move", format!("another run has changed it (label outage.run={mark})")));
-        }
+impl Move {
+    pub(super) async fn inject(&self, stage: &mut Stage<'_, '_>) -> Result<(), FaultError> {
+        let seen = self.fit(stage).await?;
         stage.say(FaultPhase::Requested, format!("move its pods to {}", self.nodes.join(", ")));
-        stage.cluster.place(self.namespace, self.name, &seen, placed, Some(stage.mark)).await?;
+        write(
+            seen,
+            async || self.fit(stage).await,
+            async |seen: &Placement| self.set(stage, seen, &self.placed, Some(stage.mark)).await,
+        )
+        .await?;
         stage.say(FaultPhase::Returned, "the API server has it");
         let there = self.until(stage, |seen| seen.ready == seen.wanted).await?;
         let on = self.nodes_of(stage, &there).await?;
@@ -35,36 +52,63 @@ impl Move<'_> {
         Ok(())
     }
 
+    /// What it was when the fault was planned is what it will be again: harm is done to nothing else.
+    async fn fit(&self, stage: &Stage<'_, '_>) -> Result<Placement, FaultError> {
+        let seen = self.seen(stage).await?;
+        let why = match &seen.mark {
+            Some(mark) => format!("another run has changed it (label outage.run={mark})"),
+            None if seen.uid != self.uid => "another one has had its name since the fault was planned".into(),
+            None if seen.affinity != self.before => {
+                "somebody has changed the affinity of its pods since the fault was planned".into()
+            }
+            None => return Ok(seen),
+        };
+        Err(self.unfit("move", why))
+    }
+
+    async fn set(&self, stage: &Stage<'_, '_>, seen: &Placement, affinity: &Value, mark: Option<&str>) -> Result<(), ClusterError> {
+        stage.cluster.place(&self.namespace, &self.name, seen, affinity, mark).await
+    }
+
     /// What bears the mark is put back. What does not was never moved, or is back already, or belongs to somebody else by now.
-    pub(super) async fn undo(&self, stage: &Stage<'_, '_>, before: &Value, ready: u32) -> Result<String, FaultError> {
-        let mut done = "it was not moved";
+    pub(super) async fn undo(&self, stage: &Stage<'_, '_>) -> Result<String, FaultError> {
+        let mut done = "it was not moved, or is back already";
         for look in 0..2 {
-            let seen = match stage.cluster.placement_of(self.namespace, self.name).await {
+            let seen = match stage.cluster.placement_of(&self.namespace, &self.name).await {
                 Err(error) if error.is_not_found() => {
-                    return Ok(format!("{} is no longer there", named(self.namespace, self.name)));
+                    return Ok(format!("{} is no longer there", named(&self.namespace, &self.name)));
                 }
                 seen => seen?,
             };
             if seen.mark.as_deref() == Some(stage.mark) {
-                stage.cluster.place(self.namespace, self.name, &seen, before, None).await?;
-                done = "its pods may be where they might be before";
+                done = self.put_back(stage, &seen).await?;
             } else if look == 0 {
                 sleep(ON_ITS_WAY).await;
             }
         }
-        let there = self.until(stage, |seen| seen.ready >= ready.min(seen.wanted)).await?;
-        if !there.settled || there.ready < ready.min(there.wanted) {
+        let there = self.until(stage, |seen| seen.ready >= self.ready.min(seen.wanted)).await?;
+        if !there.settled || there.ready < self.ready.min(there.wanted) {
             return Err(self.slow("put back", &there, ""));
         }
         Ok(format!("{done}: {} of {} replicas ready", there.ready, there.wanted))
     }
 
+    /// What is no longer what we have set is somebody's will: only the mark is taken away.
+    async fn put_back(&self, stage: &Stage<'_, '_>, seen: &Placement) -> Result<&'static str, FaultError> {
+        let ours = bare(&seen.affinity) == bare(&self.placed);
+        self.set(stage, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
+        Ok(match ours {
+            true => "its pods may be where they might be before",
+            false => "its pods are left where somebody has let them be meanwhile",
+        })
+    }
+
     async fn seen(&self, stage: &Stage<'_, '_>) -> Result<Placement, FaultError> {
-        Ok(stage.cluster.placement_of(self.namespace, self.name).await?)
+        Ok(stage.cluster.placement_of(&self.namespace, &self.name).await?)
     }
 
     async fn nodes_of(&self, stage: &Stage<'_, '_>, seen: &Placement) -> Result<BTreeSet<String>, FaultError> {
-        let pods = stage.cluster.pods(self.namespace, &seen.labels).await?;
+        let pods = stage.cluster.pods(&self.namespace, &seen.labels).await?;
         Ok(pods.into_iter().filter_map(|pod| pod.node).collect())
     }
 
@@ -81,11 +125,23 @@ impl Move<'_> {
     }
 
     fn unfit(&self, what: &str, why: String) -> FaultError {
-        FaultError::Object { what: format!("{what} the Deployment {}", named(self.namespace, self.name)), why }
+        FaultError::Object { what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)), why }
     }
 
     fn slow(&self, what: &str, seen: &Placement, more: &str) -> FaultError {
         let all = if seen.settled { "" } else { ", and older ones are left" };
         self.unfit(what, format!("{} of {} replicas are ready{all}{more} after {}s", seen.ready, seen.wanted, PODS.as_secs()))
+    }
+}
+
+/// Without what is empty: an API server leaves that out.
+fn bare(value: &Value) -> Value {
+    let empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+    match value {
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), bare(value))).filter(|(_, value)| !empty(value)).collect()
+        }
+        Value::Array(all) => all.iter().map(bare).collect(),
+        other => other.clone(),
     }
 }

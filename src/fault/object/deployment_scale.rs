@@ -1,88 +1,116 @@
 //! A Deployment is given another number of replicas; then as many as before.
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ON_ITS_WAY, PODS, Stage, named};
-use crate::cluster::Scale;
+use super::{LOOK, ON_ITS_WAY, PODS, Stage, named, write};
+use crate::cluster::{ClusterError, Scale};
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
 
-pub(super) async fn inject(stage: &mut Stage<'_, '_>, namespace: &str, name: &str, to: u32) -> Result<(), FaultError> {
-    let seen = stage.cluster.scale_of(namespace, name).await?;
-    if let Some(mark) = seen.mark {
-        return Err(unfit(namespace, name, format!("another run has scaled it (label outage.run={mark})")));
-    }
-    stage.say(FaultPhase::Requested, format!("scale it from {} to {to}", seen.wanted));
-    scale(stage, namespace, name, seen, to).await?;
-    stage.say(FaultPhase::Returned, "the API server has it");
-    let there = until(stage, namespace, name, |scale| scale.there == Some(to)).await?;
-    if there.there != Some(to) {
-        let seen = there.there.map_or("its controller has not seen it".into(), |there| format!("it has {there} replicas"));
-        return Err(slow("confirm the scale of", namespace, name, seen));
-    }
-    stage.say(FaultPhase::Confirmed, format!("it has {to} replicas"));
-    Ok(())
+/// A Deployment as it was when the fault was planned, and the number of replicas that it is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resize {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another one of its name has another. Earlier versions' records have none, and an undo needs none.
+    #[serde(default)]
+    pub uid: String,
+    /// How many it was to have before.
+    pub before: u32,
+    /// How many of them were ready.
+    pub ready: u32,
+    /// How many it is given.
+    pub replicas: u32,
 }
 
-/// Its controller writes to it, too: who was slower looks again.
-async fn scale(stage: &Stage<'_, '_>, namespace: &str, name: &str, mut seen: Scale, to: u32) -> Result<(), FaultError> {
-    let end = Instant::now() + ON_ITS_WAY;
-    loop {
-        match stage.cluster.scale(namespace, name, &seen, to, Some(stage.mark)).await {
-            Err(error) if error.may_pass() && Instant::now() < end => sleep(LOOK).await,
-            Err(error) => return Err(error.into()),
-            Ok(_) => return Ok(()),
+impl Resize {
+    pub(super) async fn inject(&self, stage: &mut Stage<'_, '_>) -> Result<(), FaultError> {
+        let (seen, to) = (self.fit(stage).await?, self.replicas);
+        stage.say(FaultPhase::Requested, format!("scale it from {} to {to}", seen.wanted));
+        write(seen, async || self.fit(stage).await, async |seen: &Scale| self.set(stage, seen, to, Some(stage.mark)).await).await?;
+        stage.say(FaultPhase::Returned, "the API server has it");
+        let there = self.until(stage, |scale| scale.there == Some(to)).await?;
+        if there.there != Some(to) {
+            let seen = there.there.map_or("its controller has not seen it".into(), |there| format!("it has {there} replicas"));
+            return Err(self.slow("confirm the scale of", seen));
         }
-        seen = stage.cluster.scale_of(namespace, name).await?;
+        stage.say(FaultPhase::Confirmed, format!("it has {to} replicas"));
+        Ok(())
     }
-}
 
-/// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.
-pub(super) async fn undo(
-    stage: &Stage<'_, '_>,
-    namespace: &str,
-    name: &str,
-    before: u32,
-    ready: u32,
-) -> Result<String, FaultError> {
-    let mut done = "it was not scaled";
-    for look in 0..2 {
-        let seen = match stage.cluster.scale_of(namespace, name).await {
-            Err(error) if error.is_not_found() => return Ok(format!("{} is no longer there", named(namespace, name))),
-            seen => seen?,
+    /// What it was when the fault was planned is what it will be again: harm is done to nothing else.
+    async fn fit(&self, stage: &Stage<'_, '_>) -> Result<Scale, FaultError> {
+        let seen = stage.cluster.scale_of(&self.namespace, &self.name).await?;
+        let why = match &seen.mark {
+            Some(mark) => format!("another run has scaled it (label outage.run={mark})"),
+            None if seen.uid != self.uid => "another one has had its name since the fault was planned".into(),
+            None if seen.wanted != self.before => {
+                format!(
+                    "somebody has scaled it to {} since the fault was planned, when it was to have {}",
+                    seen.wanted, self.before
+                )
+            }
+            None => return Ok(seen),
         };
-        if seen.mark.as_deref() == Some(stage.mark) {
-            stage.cluster.scale(namespace, name, &seen, before, None).await?;
-            done = "scaled back";
-        } else if look == 0 {
-            sleep(ON_ITS_WAY).await;
+        Err(self.unfit("scale", why))
+    }
+
+    async fn set(&self, stage: &Stage<'_, '_>, seen: &Scale, to: u32, mark: Option<&str>) -> Result<(), ClusterError> {
+        stage.cluster.scale(&self.namespace, &self.name, seen, to, mark).await.map(drop)
+    }
+
+    /// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.
+    pub(super) async fn undo(&self, stage: &Stage<'_, '_>) -> Result<String, FaultError> {
+        let mut done = "it was not scaled, or is back already".to_owned();
+        for look in 0..2 {
+            let seen = match stage.cluster.scale_of(&self.namespace, &self.name).await {
+                Err(error) if error.is_not_found() => {
+                    return Ok(format!("{} is no longer there", named(&self.namespace, &self.name)));
+                }
+                seen => seen?,
+            };
+            if seen.mark.as_deref() == Some(stage.mark) {
+                done = self.put_back(stage, &seen).await?;
+            } else if look == 0 {
+                sleep(ON_ITS_WAY).await;
+            }
+        }
+        let wanted = self.ready.min(self.before);
+        let there = self.until(stage, |scale| scale.there.is_some() && scale.ready >= wanted.min(scale.wanted)).await?;
+        if there.there.is_none() || there.ready < wanted.min(there.wanted) {
+            return Err(self.slow("scale back", format!("{} of {} replicas are ready", there.ready, there.wanted)));
+        }
+        Ok(format!("{done}: {} of {} replicas ready", there.ready, there.wanted))
+    }
+
+    /// What is no longer what we have set is somebody's will: only the mark is taken away.
+    async fn put_back(&self, stage: &Stage<'_, '_>, seen: &Scale) -> Result<String, FaultError> {
+        let ours = seen.wanted == self.replicas;
+        self.set(stage, seen, if ours { self.before } else { seen.wanted }, None).await?;
+        Ok(if ours { "scaled back".into() } else { format!("left as somebody has scaled it meanwhile, to {}", seen.wanted) })
+    }
+
+    /// Looks until it is so, or for too long.
+    async fn until(&self, stage: &Stage<'_, '_>, so: impl Fn(&Scale) -> bool) -> Result<Scale, FaultError> {
+        let end = Instant::now() + PODS;
+        loop {
+            let seen = stage.cluster.scale_of(&self.namespace, &self.name).await?;
+            if so(&seen) || Instant::now() > end {
+                return Ok(seen);
+            }
+            sleep(LOOK).await;
         }
     }
-    let wanted = ready.min(before);
-    let there = until(stage, namespace, name, |scale| scale.there.is_some() && scale.ready >= wanted.min(scale.wanted)).await?;
-    if there.there.is_none() || there.ready < wanted.min(there.wanted) {
-        return Err(slow("scale back", namespace, name, format!("{} of {} replicas are ready", there.ready, there.wanted)));
+
+    fn unfit(&self, what: &str, why: String) -> FaultError {
+        FaultError::Object { what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)), why }
     }
-    Ok(format!("{done}: {} of {} replicas ready", there.ready, there.wanted))
-}
 
-/// Looks until it is so, or for too long.
-async fn until(stage: &Stage<'_, '_>, namespace: &str, name: &str, so: impl Fn(&Scale) -> bool) -> Result<Scale, FaultError> {
-    let end = Instant::now() + PODS;
-    loop {
-        let seen = stage.cluster.scale_of(namespace, name).await?;
-        if so(&seen) || Instant::now() > end {
-            return Ok(seen);
-        }
-        sleep(LOOK).await;
+    fn slow(&self, what: &str, seen: String) -> FaultError {
+        self.unfit(what, format!("{seen} after {}s", PODS.as_secs()))
     }
-}
-
-fn unfit(namespace: &str, name: &str, why: String) -> FaultError {
-    FaultError::Object { what: format!("scale the Deployment {}", named(namespace, name)), why }
-}
-
-fn slow(what: &str, namespace: &str, name: &str, seen: String) -> FaultError {
-    let why = format!("{seen} after {}s", PODS.as_secs());
-    FaultError::Object { what: format!("{what} the Deployment {}", named(namespace, name)), why }
 }

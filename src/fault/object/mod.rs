@@ -5,16 +5,19 @@
 
 mod deployment_place;
 mod deployment_scale;
+#[cfg(test)]
+mod fake_tests;
 pub(super) mod node_drain;
 pub(super) mod pod_delete;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use deployment_place::Move;
+pub use deployment_place::Move;
+pub use deployment_scale::Resize;
 
 use super::error::FaultError;
 use super::record::UndoFormat;
@@ -29,6 +32,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const PODS: Duration = Duration::from_secs(120);
 /// A change whose caller was stopped may still be on its way to the server: it is looked twice, so long apart.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// How long a harm is tried that others were faster than.
+const RACE: Duration = Duration::from_millis(500);
 
 /// All that is needed to take a fault on an object back, beside the way to its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,33 +54,9 @@ pub struct ObjectUndo {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ObjectHarm {
     /// A Deployment was given another number of replicas.
-    DeploymentScale {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// How many it was to have before.
-        before: u32,
-        /// How many of them were ready.
-        ready: u32,
-        /// How many it is given.
-        replicas: u32,
-    },
+    DeploymentScale(Resize),
     /// A Deployment's pods were moved to nodes.
-    DeploymentPlace {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// The nodes.
-        nodes: Vec<String>,
-        /// The affinity that its pods had before; null: none.
-        before: Value,
-        /// The one that they are given.
-        placed: Value,
-        /// How many of them were ready.
-        ready: u32,
-    },
+    DeploymentPlace(Move),
     /// A pod was deleted.
     PodDelete {
         /// The namespace.
@@ -105,8 +86,8 @@ impl ObjectUndo {
     /// The fault's name in an experiment.
     pub fn kind(&self) -> &'static str {
         match &self.harm {
-            ObjectHarm::DeploymentScale { .. } => "deploymentScale",
-            ObjectHarm::DeploymentPlace { .. } => "deploymentPlace",
+            ObjectHarm::DeploymentScale(_) => "deploymentScale",
+            ObjectHarm::DeploymentPlace(_) => "deploymentPlace",
             ObjectHarm::PodDelete { .. } => "podDelete",
             ObjectHarm::NodeDrain { .. } => "nodeDrain",
         }
@@ -120,7 +101,7 @@ impl ObjectUndo {
     /// What it hits: a node, a pod, a Deployment.
     pub fn target(&self) -> &str {
         match &self.harm {
-            ObjectHarm::DeploymentScale { name, .. } | ObjectHarm::DeploymentPlace { name, .. } => name,
+            ObjectHarm::DeploymentScale(Resize { name, .. }) | ObjectHarm::DeploymentPlace(Move { name, .. }) => name,
             ObjectHarm::PodDelete { pod, .. } => pod,
             ObjectHarm::NodeDrain { node, .. } => node,
         }
@@ -129,10 +110,10 @@ impl ObjectUndo {
     /// What the undo does, for people.
     pub fn describe(&self) -> String {
         match &self.harm {
-            ObjectHarm::DeploymentScale { namespace, name, before, .. } => {
+            ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => {
                 format!("scale the Deployment {namespace}/{name} back to {before}")
             }
-            ObjectHarm::DeploymentPlace { namespace, name, .. } => {
+            ObjectHarm::DeploymentPlace(Move { namespace, name, .. }) => {
                 format!("let the pods of the Deployment {namespace}/{name} be where they might be before")
             }
             ObjectHarm::PodDelete { namespace, pod, .. } => format!("nothing: the pod {namespace}/{pod} stays deleted"),
@@ -143,10 +124,10 @@ impl ObjectUndo {
     /// The command that does the same by hand, where there is something to do.
     pub fn by_hand(&self) -> Option<String> {
         match &self.harm {
-            ObjectHarm::DeploymentScale { namespace, name, before, .. } => {
+            ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => {
                 Some(format!("kubectl -n {namespace} scale deployment {name} --replicas {before}"))
             }
-            ObjectHarm::DeploymentPlace { namespace, name, before, placed, .. } => {
+            ObjectHarm::DeploymentPlace(Move { namespace, name, before, placed, .. }) => {
                 let patch = json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
                 Some(format!("kubectl -n {namespace} patch deployment {name} --type merge -p '{patch}'"))
             }
@@ -169,20 +150,33 @@ impl Stage<'_, '_> {
     }
 }
 
-/// Does the harm, and ends when its effect was seen. As [`super::inject`] for faults on nodes.
+/// Does the harm, and ends when its effect was seen. As [`super::inject`] for faults on nodes. Errors, and does nothing, where what the undo
+/// would put back is no longer what is there.
 pub async fn inject_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut Progress<'_>) -> Result<(), FaultError> {
     let mut stage = Stage { cluster, mark: &undo.mark, progress };
     match &undo.harm {
-        ObjectHarm::DeploymentScale { namespace, name, replicas, .. } => {
-            deployment_scale::inject(&mut stage, namespace, name, *replicas).await
-        }
-        ObjectHarm::DeploymentPlace { namespace, name, nodes, placed, .. } => {
-            Move { namespace, name, nodes }.inject(&mut stage, placed).await
-        }
+        ObjectHarm::DeploymentScale(resize) => resize.inject(&mut stage).await,
+        ObjectHarm::DeploymentPlace(moved) => moved.inject(&mut stage).await,
         ObjectHarm::PodDelete { namespace, pod, uid, node } => {
             pod_delete::inject(&mut stage, namespace, pod, uid, node.as_deref()).await
         }
         ObjectHarm::NodeDrain { node, namespaces } => node_drain::inject(&mut stage, node, namespaces).await,
+    }
+}
+
+/// Writes what holds only for how the object was read. Others write to it, too: who was slower reads it again, and judges it anew.
+async fn write<S>(
+    mut seen: S,
+    read: impl AsyncFn() -> Result<S, FaultError>,
+    write: impl AsyncFn(&S) -> Result<(), ClusterError>,
+) -> Result<(), FaultError> {
+    let end = Instant::now() + RACE;
+    loop {
+        match write(&seen).await {
+            Err(error) if error.is_conflict() && Instant::now() < end => sleep(LOOK).await,
+            written => return Ok(written?),
+        }
+        seen = read().await?;
     }
 }
 
@@ -207,12 +201,8 @@ pub async fn undo_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut Pr
 
 async fn undo_once(stage: &Stage<'_, '_>, harm: &ObjectHarm) -> Result<String, FaultError> {
     match harm {
-        ObjectHarm::DeploymentScale { namespace, name, before, ready, .. } => {
-            deployment_scale::undo(stage, namespace, name, *before, *ready).await
-        }
-        ObjectHarm::DeploymentPlace { namespace, name, nodes, before, ready, .. } => {
-            Move { namespace, name, nodes }.undo(stage, before, *ready).await
-        }
+        ObjectHarm::DeploymentScale(resize) => resize.undo(stage).await,
+        ObjectHarm::DeploymentPlace(moved) => moved.undo(stage).await,
         ObjectHarm::PodDelete { .. } => {
             Ok("nothing is to be undone: in the place of a pod that is deleted, who made it makes another, or nobody does".into())
         }
@@ -238,17 +228,25 @@ mod tests {
     fn every_harm() -> [ObjectHarm; 4] {
         let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
         [
-            ObjectHarm::DeploymentScale { namespace: namespace(), name: name(), before: 2, ready: 2, replicas: 0 },
-            ObjectHarm::PodDelete { namespace: namespace(), pod: name(), uid: "u".into(), node: None },
-            ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec![namespace()] },
-            ObjectHarm::DeploymentPlace {
+            ObjectHarm::DeploymentScale(Resize {
                 namespace: namespace(),
                 name: name(),
+                uid: "u".into(),
+                before: 2,
+                ready: 2,
+                replicas: 0,
+            }),
+            ObjectHarm::PodDelete { namespace: namespace(), pod: name(), uid: "u".into(), node: None },
+            ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec![namespace()] },
+            ObjectHarm::DeploymentPlace(Move {
+                namespace: namespace(),
+                name: name(),
+                uid: "u".into(),
                 nodes: vec!["w".into()],
                 before: json!({"podAffinity": {}}),
                 placed: json!({"nodeAffinity": {}}),
                 ready: 2,
-            },
+            }),
         ]
     }
 
@@ -260,6 +258,14 @@ mod tests {
             assert_eq!(serde_json::from_str::<ObjectUndo>(&text).unwrap(), undo);
             assert_eq!(undo.mark, "20261122-085423-7f3a-2");
         }
+    }
+
+    /// As an earlier version wrote it.
+    #[test]
+    fn a_record_without_a_uid_is_read() {
+        let text = r#"{"format":"outage.undo/v1","step":0,"mark":"r-0","harm":{"deploymentScale":{"namespace":"kube-system","name":"coredns","before":2,"ready":2,"replicas":0}}}"#;
+        let undo: ObjectUndo = serde_json::from_str(text).unwrap();
+        assert_eq!(undo.describe(), "scale the Deployment kube-system/coredns back to 2");
     }
 
     #[test]

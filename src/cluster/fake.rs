@@ -1,0 +1,105 @@
+//! An API server for tests: objects by their paths, read, and patched as a real one does it: only as they were read, where the patch
+//! says so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::Cluster;
+
+type Objects = BTreeMap<String, Value>;
+/// What happens right before a call such as `PATCH /api/v1/nodes/w` is answered; a code refuses it.
+type Before = Box<dyn FnMut(&mut Objects, &str) -> Option<u16> + Send>;
+
+#[derive(Clone)]
+pub(crate) struct FakeApi {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    objects: Objects,
+    before: Before,
+}
+
+impl FakeApi {
+    /// With one object.
+    pub fn with(path: &str, object: Value) -> Self {
+        let state = State { objects: [(path.to_owned(), object)].into(), before: Box::new(|_, _| None) };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub fn before_each(&self, before: impl FnMut(&mut Objects, &str) -> Option<u16> + Send + 'static) {
+        self.state.lock().unwrap().before = Box::new(before);
+    }
+
+    pub fn object(&self, path: &str) -> Value {
+        self.state.lock().unwrap().objects.get(path).cloned().unwrap_or_default()
+    }
+
+    pub fn put(&self, path: &str, object: Value) {
+        self.state.lock().unwrap().objects.insert(path.to_owned(), object);
+    }
+
+    pub fn cluster(&self) -> Cluster {
+        let api = self.clone();
+        Cluster::of_service(move |request| {
+            let api = api.clone();
+            async move { api.answer(request).await }
+        })
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let body = request.into_body().collect_bytes().await?;
+        let patch = (method == Method::PATCH).then(|| serde_json::from_slice::<Value>(&body)).transpose()?;
+        let (code, value) = self.state.lock().unwrap().answer(&method, &path, patch);
+        Ok(Response::builder().status(code).body(Body::from(value.to_string().into_bytes()))?)
+    }
+}
+
+impl State {
+    fn answer(&mut self, method: &Method, path: &str, patch: Option<Value>) -> (u16, Value) {
+        let refused = (self.before)(&mut self.objects, &format!("{method} {path}"));
+        let status = |code: u16| (code, json!({"kind": "Status", "status": "Failure", "message": "no", "code": code}));
+        match (refused, self.objects.get_mut(path)) {
+            (Some(code), _) => status(code),
+            (_, None) => status(404),
+            (_, Some(object)) => {
+                if patch.as_ref().is_some_and(|patch| !holds(patch, object)) {
+                    return status(409);
+                }
+                patch.iter().for_each(|patch| changed(object, patch));
+                (200, object.clone())
+            }
+        }
+    }
+}
+
+/// Whether it is what the patch was made for.
+fn holds(patch: &Value, object: &Value) -> bool {
+    let same = |key: &str| patch["metadata"][key].is_null() || patch["metadata"][key] == object["metadata"][key];
+    same("uid") && same("resourceVersion")
+}
+
+/// Somebody patches an object: it has another version then.
+pub(crate) fn changed(object: &mut Value, patch: &Value) {
+    let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u64>().ok()).unwrap_or(0);
+    *object = merged(object, patch);
+    object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+}
+
+/// What a server does with a merge patch.
+pub(crate) fn merged(value: &Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else { return patch.clone() };
+    let mut whole = value.as_object().cloned().unwrap_or_default();
+    for (key, patch) in patch {
+        match patch {
+            Value::Null => drop(whole.remove(key)),
+            patch => drop(whole.insert(key.clone(), merged(whole.get(key).unwrap_or(&Value::Null), patch))),
+        }
+    }
+    Value::Object(whole)
+}

@@ -1,0 +1,183 @@
+//! Faults on objects against an API server in which others write, too.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::fake::{FakeApi, changed, merged};
+use crate::cluster::onto;
+
+const WEB: &str = "/apis/apps/v1/namespaces/n/deployments/web";
+const WRITE: &str = "PATCH /apis/apps/v1/namespaces/n/deployments/web";
+
+fn web() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "n", "uid": "u", "resourceVersion": "1", "generation": 1},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {"spec": {}}},
+        "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}})
+}
+
+/// To none, and two were recorded.
+fn resize() -> ObjectHarm {
+    ObjectHarm::DeploymentScale(Resize {
+        namespace: "n".into(),
+        name: "web".into(),
+        uid: "u".into(),
+        before: 2,
+        ready: 2,
+        replicas: 0,
+    })
+}
+
+/// To node w, and none was asked for.
+fn moved() -> ObjectHarm {
+    let (nodes, labels) = (vec!["w".to_owned()], [("app".to_owned(), "web".to_owned())].into());
+    let (before, placed) = (Value::Null, onto(&nodes, &labels));
+    ObjectHarm::DeploymentPlace(Move {
+        namespace: "n".into(),
+        name: "web".into(),
+        uid: "u".into(),
+        nodes,
+        before,
+        placed,
+        ready: 2,
+    })
+}
+
+/// Somebody's will, against both.
+fn theirs() -> Value {
+    json!({"spec": {"replicas": 5, "template": {"spec": {"affinity": {"nodeAffinity": {"theirs": true}}}}}})
+}
+
+/// Both are what is asked of a Deployment.
+fn asked(api: &FakeApi) -> Value {
+    let web = api.object(WEB);
+    json!({"replicas": web["spec"]["replicas"], "affinity": web["spec"]["template"]["spec"]["affinity"], "mark": web["metadata"]["labels"]["outage.run"]})
+}
+
+struct Told {
+    result: Result<(), String>,
+    said: Vec<(FaultPhase, String)>,
+}
+
+impl Told {
+    fn error(&self) -> &str {
+        self.result.as_ref().unwrap_err()
+    }
+
+    fn last(&self) -> &str {
+        &self.said.last().unwrap().1
+    }
+}
+
+async fn told(api: &FakeApi, harm: ObjectHarm, back: bool) -> Told {
+    let (undo, cluster, mut said) = (ObjectUndo::new("r", 0, harm), api.cluster(), Vec::new());
+    let mut progress = |phase, seen| said.push((phase, seen));
+    let result = match back {
+        false => inject_object(&undo, &cluster, &mut progress).await,
+        true => undo_object(&undo, &cluster, &mut progress).await,
+    };
+    Told { result: result.map_err(|error| error.to_string()), said }
+}
+
+/// A cluster whose controllers do at once what is asked of them.
+fn obedient() -> FakeApi {
+    disturbed(|_, _| None)
+}
+
+/// The same where something happens to the Deployment before each call.
+fn disturbed(mut before: impl FnMut(&mut Value, &str) -> Option<u16> + Send + 'static) -> FakeApi {
+    let api = FakeApi::with(WEB, web());
+    api.put(
+        "/api/v1/namespaces/n/pods",
+        json!({"items": [{"metadata": {"name": "p"}, "spec": {"nodeName": "w", "containers": []}}]}),
+    );
+    api.before_each(move |objects, call| {
+        let web = objects.get_mut(WEB)?;
+        let refused = before(web, call);
+        obey(web);
+        refused
+    });
+    api
+}
+
+fn obey(web: &mut Value) {
+    let replicas = web["spec"]["replicas"].clone();
+    for count in ["replicas", "updatedReplicas", "readyReplicas"] {
+        web["status"][count] = replicas.clone();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_is_done_and_undone_twice() {
+    for harm in [resize(), moved()] {
+        let api = obedient();
+        let done = told(&api, harm.clone(), false).await;
+        assert_eq!(done.result, Ok(()), "{harm:?}");
+        assert_eq!(
+            done.said.iter().map(|said| said.0).collect::<Vec<_>>(),
+            [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]
+        );
+        assert_eq!(asked(&api)["mark"], "r-0");
+        for _ in 0..2 {
+            let undone = told(&api, harm.clone(), true).await;
+            assert_eq!((undone.result, undone.said.last().unwrap().0), (Ok(()), FaultPhase::Undone));
+            assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_since_the_plan_is_not_harmed() {
+    for harm in [resize(), moved()] {
+        for (change, why) in
+            [(theirs(), "since the fault was planned"), (json!({"metadata": {"uid": "v"}}), "another one has had its name")]
+        {
+            let api = disturbed(move |web, _| {
+                *web = merged(web, &change);
+                None
+            });
+            let done = told(&api, harm.clone(), false).await;
+            assert!(done.error().contains(why), "{}", done.error());
+            assert!(done.said.is_empty() && asked(&api)["mark"].is_null(), "{harm:?}");
+        }
+    }
+}
+
+/// It is as it was planned when it is read, and no longer when it is written.
+#[tokio::test(start_paused = true)]
+async fn who_loses_a_race_looks_again() {
+    for harm in [resize(), moved()] {
+        for (change, is_will) in [(json!({"metadata": {"annotations": {"their": "status"}}}), false), (theirs(), true)] {
+            let mut raced = false;
+            let api = disturbed(move |web, call| {
+                if call == WRITE && !std::mem::replace(&mut raced, true) {
+                    changed(web, &change);
+                }
+                None
+            });
+            let done = told(&api, harm.clone(), false).await;
+            assert_eq!(done.result.is_err(), is_will, "{:?}", done.result);
+            assert_eq!(asked(&api)["mark"].is_null(), is_will, "{harm:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_set_meanwhile_stays_and_is_told() {
+    for (harm, words) in
+        [(resize(), "left as somebody has scaled it meanwhile, to 5"), (moved(), "left where somebody has let them be meanwhile")]
+    {
+        let api = obedient();
+        assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
+        let mut web = api.object(WEB);
+        changed(&mut web, &theirs());
+        api.put(WEB, web);
+        let undone = told(&api, harm, true).await;
+        assert!(undone.last().contains(words), "{}", undone.last());
+        let now = asked(&api);
+        assert_eq!(
+            (&now["replicas"], now["affinity"]["nodeAffinity"]["theirs"].as_bool(), &now["mark"]),
+            (&json!(5), Some(true), &Value::Null)
+        );
+    }
+}

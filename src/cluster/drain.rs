@@ -21,20 +21,32 @@ pub enum Evicted {
     NotNow,
 }
 
+/// Whether pods may come to a node, and whose mark it bears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cordon {
+    /// The node's uid: another one of its name has another.
+    pub uid: String,
+    /// The version that was read.
+    pub version: String,
+    /// No pod may come.
+    pub cordoned: bool,
+    /// The mark of a run that has cordoned it.
+    pub mark: Option<String>,
+}
+
 impl Cluster {
     /// Whether a node is cordoned, and by which run's mark. Errors when there is none of that name.
-    pub async fn cordon_of(&self, node: &str) -> Result<(bool, Option<String>), ClusterError> {
+    pub async fn cordon_of(&self, node: &str) -> Result<Cordon, ClusterError> {
         let api: Api<Node> = Api::all(self.client());
-        let found = self.call(format!("read the node {node}"), api.get(node)).await?;
-        let cordoned = found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-        Ok((cordoned, found.labels().get(RUN_LABEL).cloned()))
+        self.call(format!("read the node {node}"), api.get(node)).await.map(read)
     }
 
-    /// Cordons a node with our mark, or takes both away (`None`), in one step.
-    pub async fn cordon(&self, node: &str, mark: Option<&str>) -> Result<(), ClusterError> {
+    /// Cordons a node with our mark, or takes both away (`None`), in one step, if it still is as it was read. Errors when somebody has
+    /// changed it since.
+    pub async fn cordon(&self, node: &str, seen: &Cordon, mark: Option<&str>) -> Result<(), ClusterError> {
         let api: Api<Node> = Api::all(self.client());
-        let unschedulable = mark.map(|_| true);
-        let body = json!({"metadata": {"labels": {RUN_LABEL: mark}}, "spec": {"unschedulable": unschedulable}});
+        let metadata = json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
+        let body = json!({"metadata": metadata, "spec": {"unschedulable": mark.map(|_| true)}});
         let what = format!("{} the node {node}", if mark.is_some() { "cordon" } else { "uncordon" });
         self.call(what, api.patch(node, &PatchParams::default(), &Patch::Merge(body))).await.map(drop)
     }
@@ -79,6 +91,15 @@ impl Cluster {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let found = self.call(format!("look for the pod {namespace}/{pod}"), api.get_opt(pod)).await?;
         Ok(found.is_some_and(|pod| pod.uid().as_deref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()))
+    }
+}
+
+fn read(found: Node) -> Cordon {
+    Cordon {
+        cordoned: found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
+        mark: found.labels().get(RUN_LABEL).cloned(),
+        uid: found.uid().unwrap_or_default(),
+        version: found.resource_version().unwrap_or_default(),
     }
 }
 

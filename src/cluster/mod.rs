@@ -34,7 +34,7 @@ pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
 pub use canary_object::CANARY_OBJECT;
 pub use connect::Cluster;
 pub use deployment::Scale;
-pub use drain::Evicted;
+pub use drain::{Cordon, Evicted};
 pub use error::ClusterError;
 pub(crate) use error::chain as innermost;
 pub use facts::default_tuning;

@@ -181,3 +181,49 @@ async fn what_somebody_has_set_meanwhile_stays_and_is_told() {
         );
     }
 }
+
+const NODE: &str = "/api/v1/nodes/w";
+
+/// A node without pods. `race` happens to it right before the first write.
+fn node(race: Value) -> FakeApi {
+    let api = FakeApi::with(NODE, json!({"metadata": {"name": "w", "uid": "u", "resourceVersion": "1"}, "spec": {}}));
+    api.put("/api/v1/namespaces/n/pods", json!({"items": []}));
+    let mut race = Some(race);
+    api.before_each(move |objects, call| {
+        let race = (call == "PATCH /api/v1/nodes/w").then(|| race.take()).flatten();
+        race.iter().for_each(|race| changed(objects.get_mut(NODE).unwrap(), race));
+        None
+    });
+    api
+}
+
+fn drain() -> ObjectHarm {
+    ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec!["n".into()] }
+}
+
+fn cordon(api: &FakeApi) -> (bool, Option<String>) {
+    let node = api.object(NODE);
+    (node["spec"]["unschedulable"] == true, node["metadata"]["labels"]["outage.run"].as_str().map(str::to_owned))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cordon_of_somebody_else_is_never_taken_away() {
+    let api = node(json!({"spec": {"unschedulable": true}}));
+    let done = told(&api, drain(), false).await;
+    assert_eq!(done.error(), "drain node w: it is cordoned already");
+    told(&api, drain(), true).await.result.unwrap();
+    assert_eq!(cordon(&api), (true, None));
+}
+
+/// A kubelet that tells its status meanwhile is no reason to give up, in either direction.
+#[tokio::test(start_paused = true)]
+async fn a_nodes_status_may_change_meanwhile() {
+    let status = || json!({"status": {"beat": 1}});
+    let api = node(status());
+    assert_eq!(told(&api, drain(), false).await.result, Ok(()));
+    assert_eq!(cordon(&api), (true, Some("r-0".into())));
+    let busy = node(status());
+    busy.put(NODE, api.object(NODE));
+    assert_eq!(told(&busy, drain(), true).await.last(), "the node is uncordoned");
+    assert_eq!(cordon(&busy), (false, None));
+}

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ON_ITS_WAY, Stage, named};
-use crate::cluster::Evicted;
+use super::{LOOK, ON_ITS_WAY, Stage, named, write};
+use crate::cluster::{Cordon, Evicted};
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
@@ -18,19 +18,24 @@ pub(in crate::fault) const PATIENCE: Duration = Duration::from_secs(120);
 type Pod = (String, String, String);
 
 pub(super) async fn inject(stage: &mut Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<(), FaultError> {
-    let (cordoned, mark) = stage.cluster.cordon_of(node).await?;
-    match mark {
-        _ if cordoned => return Err(unfit(node, "it is cordoned already".into())),
-        Some(mark) => return Err(unfit(node, format!("another run has it (label outage.run={mark})"))),
-        None => {}
-    }
-    let pods = pods(stage, node, namespaces).await?;
+    let (seen, pods) = (fit(stage, node).await?, pods(stage, node, namespaces).await?);
     stage.say(FaultPhase::Requested, format!("cordon it and evict {} of {}", counted(pods.len(), "pod"), namespaces.join(", ")));
-    stage.cluster.cordon(node, Some(stage.mark)).await?;
+    let cordon = async |seen: &Cordon| stage.cluster.cordon(node, seen, Some(stage.mark)).await;
+    write(seen, async || fit(stage, node).await, cordon).await?;
     stage.say(FaultPhase::Returned, "the node is cordoned");
     let evicted = evict(stage, node, namespaces).await?;
     stage.say(FaultPhase::Confirmed, format!("left or ending: {}", counted(evicted, "pod")));
     Ok(())
+}
+
+/// A cordon of somebody else's is not ours to take away.
+async fn fit(stage: &Stage<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
+    let seen = stage.cluster.cordon_of(node).await?;
+    match &seen.mark {
+        _ if seen.cordoned => Err(unfit(node, "it is cordoned already".into())),
+        Some(mark) => Err(unfit(node, format!("another run has it (label outage.run={mark})"))),
+        None => Ok(seen),
+    }
 }
 
 /// Asks every pod to leave until none is left that stays.
@@ -65,14 +70,14 @@ async fn pods(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Resul
 
 /// A node without our mark was never cordoned by us, or is not any more.
 pub(super) async fn undo(stage: &Stage<'_, '_>, node: &str) -> Result<String, FaultError> {
-    let mut done = "it was not cordoned";
+    let mut done = "it was not cordoned, or is uncordoned already";
     for look in 0..2 {
-        let (_, mark) = match stage.cluster.cordon_of(node).await {
+        let seen = match stage.cluster.cordon_of(node).await {
             Err(error) if error.is_not_found() => return Ok("the node is no longer there".into()),
             found => found?,
         };
-        if mark.as_deref() == Some(stage.mark) {
-            stage.cluster.cordon(node, None).await?;
+        if seen.mark.as_deref() == Some(stage.mark) {
+            stage.cluster.cordon(node, &seen, None).await?;
             done = "the node is uncordoned";
         } else if look == 0 {
             sleep(ON_ITS_WAY).await;

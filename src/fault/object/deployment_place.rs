@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::{LOOK, ON_ITS_WAY, PODS, Stage, named, write};
+use super::{ON_ITS_WAY, PODS, Stage, named, ready, unknown, until, write};
 use crate::cluster::{ClusterError, Placement};
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
@@ -72,7 +72,6 @@ impl Move {
 
     /// What bears the mark is put back. What does not was never moved, or is back already, or belongs to somebody else by now.
     pub(super) async fn undo(&self, stage: &Stage<'_, '_>) -> Result<String, FaultError> {
-        let mut done = "it was not moved, or is back already";
         for look in 0..2 {
             let seen = match stage.cluster.placement_of(&self.namespace, &self.name).await {
                 Err(error) if error.is_not_found() => {
@@ -81,16 +80,14 @@ impl Move {
                 seen => seen?,
             };
             if seen.mark.as_deref() == Some(stage.mark) {
-                done = self.put_back(stage, &seen).await?;
-            } else if look == 0 {
+                let done = self.put_back(stage, &seen).await?;
+                return Ok(format!("{done}: {}", self.readiness(stage).await));
+            }
+            if look == 0 {
                 sleep(ON_ITS_WAY).await;
             }
         }
-        let there = self.until(stage, |seen| seen.ready >= self.ready.min(seen.wanted)).await?;
-        if !there.settled || there.ready < self.ready.min(there.wanted) {
-            return Err(self.slow("put back", &there, ""));
-        }
-        Ok(format!("{done}: {} of {} replicas ready", there.ready, there.wanted))
+        Ok("it was not moved, or is back already".into())
     }
 
     /// What is no longer what we have set is somebody's will: only the mark is taken away.
@@ -114,13 +111,15 @@ impl Move {
 
     /// Looks until it has settled and is so, or for too long.
     async fn until(&self, stage: &Stage<'_, '_>, so: impl Fn(&Placement) -> bool) -> Result<Placement, FaultError> {
-        let end = Instant::now() + PODS;
-        loop {
-            let seen = self.seen(stage).await?;
-            if seen.settled && so(&seen) || Instant::now() > end {
-                return Ok(seen);
-            }
-            sleep(LOOK).await;
+        until(async || self.seen(stage).await, |seen| seen.settled && so(seen)).await
+    }
+
+    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
+    async fn readiness(&self, stage: &Stage<'_, '_>) -> String {
+        let enough = |seen: &Placement| seen.settled && seen.ready >= self.ready.min(seen.wanted);
+        match self.until(stage, enough).await {
+            Ok(seen) => ready(seen.ready, seen.wanted, enough(&seen)),
+            Err(error) => unknown(&error),
         }
     }
 

@@ -1,9 +1,9 @@
 //! A Deployment is given another number of replicas; then as many as before.
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::{LOOK, ON_ITS_WAY, PODS, Stage, named, write};
+use super::{ON_ITS_WAY, PODS, Stage, named, ready, unknown, until, write};
 use crate::cluster::{ClusterError, Scale};
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
@@ -65,7 +65,6 @@ impl Resize {
 
     /// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.
     pub(super) async fn undo(&self, stage: &Stage<'_, '_>) -> Result<String, FaultError> {
-        let mut done = "it was not scaled, or is back already".to_owned();
         for look in 0..2 {
             let seen = match stage.cluster.scale_of(&self.namespace, &self.name).await {
                 Err(error) if error.is_not_found() => {
@@ -74,17 +73,14 @@ impl Resize {
                 seen => seen?,
             };
             if seen.mark.as_deref() == Some(stage.mark) {
-                done = self.put_back(stage, &seen).await?;
-            } else if look == 0 {
+                let done = self.put_back(stage, &seen).await?;
+                return Ok(format!("{done}: {}", self.readiness(stage).await));
+            }
+            if look == 0 {
                 sleep(ON_ITS_WAY).await;
             }
         }
-        let wanted = self.ready.min(self.before);
-        let there = self.until(stage, |scale| scale.there.is_some() && scale.ready >= wanted.min(scale.wanted)).await?;
-        if there.there.is_none() || there.ready < wanted.min(there.wanted) {
-            return Err(self.slow("scale back", format!("{} of {} replicas are ready", there.ready, there.wanted)));
-        }
-        Ok(format!("{done}: {} of {} replicas ready", there.ready, there.wanted))
+        Ok("it was not scaled, or is back already".into())
     }
 
     /// What is no longer what we have set is somebody's will: only the mark is taken away.
@@ -94,15 +90,16 @@ impl Resize {
         Ok(if ours { "scaled back".into() } else { format!("left as somebody has scaled it meanwhile, to {}", seen.wanted) })
     }
 
-    /// Looks until it is so, or for too long.
     async fn until(&self, stage: &Stage<'_, '_>, so: impl Fn(&Scale) -> bool) -> Result<Scale, FaultError> {
-        let end = Instant::now() + PODS;
-        loop {
-            let seen = stage.cluster.scale_of(&self.namespace, &self.name).await?;
-            if so(&seen) || Instant::now() > end {
-                return Ok(seen);
-            }
-            sleep(LOOK).await;
+        until(async || Ok(stage.cluster.scale_of(&self.namespace, &self.name).await?), so).await
+    }
+
+    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
+    async fn readiness(&self, stage: &Stage<'_, '_>) -> String {
+        let enough = |seen: &Scale| seen.there.is_some() && seen.ready >= self.ready.min(self.before).min(seen.wanted);
+        match self.until(stage, enough).await {
+            Ok(seen) => ready(seen.ready, seen.wanted, enough(&seen)),
+            Err(error) => unknown(&error),
         }
     }
 

@@ -182,6 +182,48 @@ async fn what_somebody_has_set_meanwhile_stays_and_is_told() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn it_is_undone_when_it_is_asked_for_as_before_whatever_its_pods_do() {
+    for harm in [resize(), moved()] {
+        let api = obedient();
+        assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
+        api.before_each(|objects, _| {
+            let web = objects.get_mut(WEB)?;
+            obey(web);
+            web["status"]["readyReplicas"] = json!(1);
+            None
+        });
+        let undone = told(&api, harm, true).await;
+        assert_eq!(undone.result, Ok(()));
+        assert!(undone.last().ends_with(": 1 of 2 replicas ready after 120s"), "{}", undone.last());
+        assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
+    }
+}
+
+/// For longer than an undo is tried again.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
+    for (harm, away_secs, words) in [
+        (resize(), 90, "scaled back: 2 of 2 replicas ready"),
+        (moved(), 90, "its pods may be where they might be before: 2 of 2 replicas ready"),
+        (resize(), 300, "scaled back: how many replicas are ready is not known: read the Deployment n/web: no (status 503)"),
+    ] {
+        let api = obedient();
+        assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
+        let mut written = None;
+        api.before_each(move |objects, call| {
+            obey(objects.get_mut(WEB)?);
+            if call == WRITE {
+                written = Some(Instant::now());
+            }
+            let away = |at: &Instant| call != WRITE && at.elapsed() < Duration::from_secs(away_secs);
+            written.as_ref().is_some_and(away).then_some(503)
+        });
+        let undone = told(&api, harm, true).await;
+        assert_eq!((undone.result.clone(), undone.last()), (Ok(()), words));
+    }
+}
+
 const NODE: &str = "/api/v1/nodes/w";
 
 /// A node without pods. `race` happens to it right before the first write.

@@ -30,7 +30,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a Deployment's pods may take to be as they should.
 pub(super) const PODS: Duration = Duration::from_secs(120);
-/// A change whose caller was stopped may still be on its way to the server: it is looked twice, so long apart.
+/// A change whose caller was stopped may still be on its way to the server: who finds none looks twice, so long apart. One that comes after
+/// its undo was made for another version, and is refused.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// How long a harm is tried that others were faster than.
 const RACE: Duration = Duration::from_millis(500);
@@ -178,6 +179,28 @@ async fn write<S>(
         }
         seen = read().await?;
     }
+}
+
+/// Looks until it is so, or for too long; an API server that does not answer is asked again meanwhile. What was seen last.
+async fn until<S>(look: impl AsyncFn() -> Result<S, FaultError>, so: impl Fn(&S) -> bool) -> Result<S, FaultError> {
+    let end = Instant::now() + PODS;
+    loop {
+        match look().await {
+            Ok(seen) if so(&seen) => return Ok(seen),
+            Ok(_) | Err(FaultError::Api { passes: true, .. }) if Instant::now() < end => sleep(LOOK).await,
+            last => return last,
+        }
+    }
+}
+
+/// How many replicas are ready after an undo.
+fn ready(ready: u32, wanted: u32, enough: bool) -> String {
+    let late = if enough { String::new() } else { format!(" after {}s", PODS.as_secs()) };
+    format!("{ready} of {wanted} replicas ready{late}")
+}
+
+fn unknown(error: &FaultError) -> String {
+    format!("how many replicas are ready is not known: {error}")
 }
 
 /// Takes a fault back, and ends when its effect was seen to be gone. As [`super::undo`] for faults on nodes; an API server that is away,

@@ -70,7 +70,6 @@ async fn pods(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Resul
 
 /// A node without our mark was never cordoned by us, or is not any more.
 pub(super) async fn undo(stage: &Stage<'_, '_>, node: &str) -> Result<String, FaultError> {
-    let mut done = "it was not cordoned, or is uncordoned already";
     for look in 0..2 {
         let seen = match stage.cluster.cordon_of(node).await {
             Err(error) if error.is_not_found() => return Ok("the node is no longer there".into()),
@@ -78,12 +77,13 @@ pub(super) async fn undo(stage: &Stage<'_, '_>, node: &str) -> Result<String, Fa
         };
         if seen.mark.as_deref() == Some(stage.mark) {
             stage.cluster.cordon(node, &seen, None).await?;
-            done = "the node is uncordoned";
-        } else if look == 0 {
+            return Ok("the node is uncordoned".into());
+        }
+        if look == 0 {
             sleep(ON_ITS_WAY).await;
         }
     }
-    Ok(done.into())
+    Ok("it was not cordoned, or is uncordoned already".into())
 }
 
 fn unfit(node: &str, why: String) -> FaultError {

@@ -9,6 +9,7 @@
 
 pub mod abort;
 mod asking;
+mod back_off;
 pub mod blast_radius;
 pub mod canaries;
 pub mod clock;

@@ -1,10 +1,12 @@
 //! Taking back what a run owes, with the real tools: at the end of a run, in `recover`, and in the watchdog.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::back_off::BackOff;
 use super::ledger::{Access, Entry, Ledger, Obligation};
 use super::rollback::{NotUndone, in_passes};
 use super::trouble::Trouble;
@@ -17,8 +19,6 @@ use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(super) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
-/// A namespace that is not gone by then waits for a part of the control plane.
-const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
@@ -152,15 +152,10 @@ impl Tools {
         access: &Access,
         progress: Progress<'_>,
     ) -> Result<(), Trouble> {
-        let removal = || cluster.remove_namespace(name, run, self.removal, NAMESPACE_REMOVAL);
-        let removed = match tokio::time::timeout(BACK_OFF_AFTER, removal()).await {
-            Ok(removed) => removed,
-            Err(_) => {
-                self.end_back_off(access, progress).await;
-                removal().await
-            }
-        };
-        removed.map_err(Trouble::failed_by)
+        tokio::select! {
+            removed = cluster.remove_namespace(name, run, self.removal, NAMESPACE_REMOVAL) => removed.map_err(Trouble::failed_by),
+            never = self.end_back_off(access, progress) => match never {},
+        }
     }
 
     /// Somebody deletes the cluster while its API server is asked: nobody need wait for an answer.
@@ -170,11 +165,15 @@ impl Tools {
         }
     }
 
-    /// A help, no duty: what it can't do is waited for.
-    async fn end_back_off(&self, access: &Access, progress: Progress<'_>) {
-        let Some(cluster) = access.cluster() else { return };
-        for line in end_back_off(&self.docker, cluster, |container| self.harmed.has(container)).await {
-            progress(FaultPhase::UndoRequested, line);
+    /// A namespace that stays waits for a part of the control plane.
+    async fn end_back_off(&self, access: &Access, progress: Progress<'_>) -> Infallible {
+        let mut back_off = BackOff::new();
+        loop {
+            tokio::time::sleep(RETRY).await;
+            let Some(cluster) = access.cluster() else { continue };
+            for line in back_off.end(&self.docker, cluster, |container| self.harmed.has(container)).await {
+                progress(FaultPhase::UndoRequested, line);
+            }
         }
     }
 
@@ -234,21 +233,6 @@ impl Tools {
     fn kind(&self) -> Result<&Kind, Trouble> {
         self.kind.as_ref().map_err(Clone::clone)
     }
-}
-
-/// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often, on those containers that our faults
-/// may have brought there. What was done, for people; once nothing is measured any more, as how long a control plane takes by itself is
-/// what many an experiment is about.
-pub(super) async fn end_back_off(docker: &Docker, cluster: &str, ours: impl Fn(&str) -> bool) -> Vec<String> {
-    let containers = docker.kind_nodes(cluster).await.unwrap_or_default();
-    let mut done = Vec::new();
-    for node in containers.iter().filter(|container| container.role == NodeRole::ControlPlane && ours(&container.id)) {
-        let waiting = fault::end_back_off(docker, &node.id).await.unwrap_or_default();
-        if !waiting.is_empty() {
-            done.push(format!("restarted the kubelet of {}, which let {} wait (back-off)", node.name, waiting.join(", ")));
-        }
-    }
-    done
 }
 
 /// How far the undo of one thing has come.
@@ -375,24 +359,16 @@ mod tests {
         assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
     }
 
-    #[tokio::test]
-    async fn only_a_kubelet_of_a_control_plane_that_was_hit_is_restarted() {
-        let (root, engine, harmed) = (tempfile::tempdir().unwrap(), FakeEngine::start(), Harmed::default());
-        engine.with(|state| state.script = Box::new(|_, _| (0, "etcd".into())));
-        let docker = engine.connect().await;
+    #[test]
+    fn only_control_planes_are_noted_as_harmed() {
+        let (root, harmed, all) = (tempfile::tempdir().unwrap(), Harmed::default(), Harmed::default());
         let Obligation::Fault(mut hit) = owing(root.path()).owed()[0].obligation.clone() else { panic!() };
         harmed.note(&hit);
         assert!(harmed.is_empty(), "a worker has no control plane");
-        assert_eq!(end_back_off(&docker, "c", |id| harmed.has(id)).await, [] as [&str; 0]);
-        assert!(!engine.calls().iter().any(|call| call.contains("/exec")), "{:?}", engine.calls());
         (hit.target.role, hit.target.container_id) = (NodeRole::ControlPlane, "id-c-control-plane".into());
-        harmed.add(&{
-            let of_the_run = Harmed::default();
-            of_the_run.note(&hit);
-            of_the_run
-        });
-        let done = end_back_off(&docker, "c", |id| harmed.has(id)).await;
-        assert_eq!(done, ["restarted the kubelet of c-control-plane, which let etcd wait (back-off)"]);
+        harmed.note(&hit);
+        all.add(&harmed);
+        assert!(all.has("id-c-control-plane") && !all.has("id-c-worker"));
     }
 
     #[tokio::test]

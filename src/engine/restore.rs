@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::abort::Abort;
+use super::back_off::BackOff;
 use super::kind_ground::{self, KindNodes};
 use super::ledger::Ledger;
 use super::provision::{Ground, Nodes, Say, refuse_owed};
-use super::recover::{self, Said, Tools, end_back_off};
+use super::recover::{self, Said, Tools};
 use super::trouble::Trouble;
 use crate::cluster::Removal;
 use crate::timeline::leader::LEADER_LEASES;
@@ -20,8 +19,6 @@ use crate::timeline::{Component, NodeRole, Ready};
 const LIMIT: Duration = Duration::from_secs(360);
 /// How long one look may take: an API server that hangs must not hold the limit up.
 const LOOK: Duration = Duration::from_secs(10);
-/// After which a part of the control plane that does not run is not left to its kubelet's back-off.
-const BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Where the cluster's own pods are.
@@ -67,7 +64,7 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
     let mut missing = Vec::new();
     let mut told = String::new();
     let whole = async {
-        let (began, mut pulses, mut ended_back_off) = (Instant::now(), Pulses::default(), false);
+        let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
             missing = tokio::time::timeout(LOOK, look(ground, nodes, &mut pulses))
                 .await
@@ -80,14 +77,9 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
                 say(&line);
                 told = line;
             }
-            if began.elapsed() > BACK_OFF_AFTER && !ended_back_off {
-                ended_back_off = true;
-                // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
-                end_back_off(&nodes.docker, ground.state.cluster(), |_| !nodes.harmed.is_empty())
-                    .await
-                    .iter()
-                    .for_each(|line| say(line));
-            }
+            // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
+            let ours = |_: &str| !nodes.harmed.is_empty();
+            back_off.end(&nodes.docker, ground.state.cluster(), ours).await.iter().for_each(|line| say(line));
             tokio::time::sleep(PAUSE).await;
         }
     };

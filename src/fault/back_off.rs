@@ -13,17 +13,14 @@ use crate::docker::{Docker, DockerError};
 use crate::timeline::Component;
 
 /// One that another fault has stopped stays so.
-const RESTARTING: &str = "case $waits in *etcd*) waits=;; esac
-[ -z \"$waits\" ] || systemctl try-restart --no-block kubelet || exit 1
+const RESTARTING: &str = "[ -z \"$waits\" ] || systemctl try-restart --no-block kubelet || exit 1
 echo $waits";
 
-/// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is there. Which those are, for people; empty:
+/// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is there, and etcd does. Which those are, for people; empty:
 /// nothing was done. A container that is gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
 /// not do as it is told.
 pub async fn end_back_off(docker: &Docker, container: &str) -> Result<Vec<&'static str>, FaultError> {
-    let looks = Component::ALL.map(look).join("\n");
-    let script = format!("{looks}\n{RESTARTING}");
-    let output = match docker.exec(container, &["sh", "-c", &script], None).await {
+    let output = match docker.exec(container, &["sh", "-c", &script()], None).await {
         Err(DockerError::NoSuchContainer { .. } | DockerError::NotRunning { .. } | DockerError::Paused { .. }) => {
             return Ok(Vec::new());
         }
@@ -35,6 +32,24 @@ pub async fn end_back_off(docker: &Docker, container: &str) -> Result<Vec<&'stat
     Ok(output.text().split_whitespace().filter_map(Component::named).map(Component::name).collect())
 }
 
+fn script() -> String {
+    let (looks, etcd) = (Component::ALL.map(look).join("\n"), without_etcd());
+    format!("waits=\n{looks}\n{etcd}\n{RESTARTING}")
+}
+
+/// Nothing is done where an etcd does not run or is stopped by a signal. Where one belongs is seen by its manifest, also while that is in
+/// a keep of ours, beside the others; a node may be without: then another has the cluster's.
+fn without_etcd() -> String {
+    format!(
+        "{finding}\n\
+         case $(found) in\n\
+         '') for at in /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/outage-*/etcd.yaml; do [ ! -e $at ] || waits=; done;;\n\
+         *' T'*) waits=;;\n\
+         esac",
+        finding = Part::of(Component::Etcd, "").finding(),
+    )
+}
+
 fn look(component: Component) -> String {
     let (finding, name) = (Part::of(component, "").finding(), component.name());
     format!("{finding}\n[ ! -f /etc/kubernetes/manifests/{name}.yaml ] || [ -n \"$(found)\" ] || waits=\"$waits {name}\"")
@@ -42,8 +57,11 @@ fn look(component: Component) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
     use crate::docker::fake::FakeEngine;
+    use crate::fault::record::mark;
     use crate::fault::record::tests::target;
 
     async fn said(answer: (i64, &'static str), running: bool) -> Result<Vec<&'static str>, FaultError> {
@@ -65,22 +83,68 @@ mod tests {
         assert!(said((0, "etcd"), false).await.unwrap().is_empty());
     }
 
-    #[test]
-    fn without_etcd_a_new_kubelet_would_be_no_help() {
-        let of = |waits: &str| {
-            let script = format!("systemctl() {{ printf 'restarted for '; }}; waits='{waits}'\n{RESTARTING}");
+    /// A node as a folder, with a manifest of the API server, which does not run.
+    struct Node(tempfile::TempDir);
+
+    impl Node {
+        fn new() -> Self {
+            let node = Self(tempfile::tempdir().unwrap());
+            node.file("/etc/kubernetes/manifests/kube-apiserver.yaml", "");
+            node
+        }
+
+        fn file(&self, path: &str, text: &str) {
+            let path = PathBuf::from(format!("{}{path}", self.0.path().display()));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+
+        /// An etcd runs, in this state.
+        fn process(&self, state: &str) {
+            let stat = format!("7 (etcd) {state} {}", "0 ".repeat(30));
+            [("comm", "etcd\n"), ("stat", &stat), ("ns/at", "")]
+                .iter()
+                .for_each(|(name, text)| self.file(&format!("/proc/7/{name}"), text));
+            let link = |to: &Path, at: &str| std::os::unix::fs::symlink(to, self.0.path().join("proc/7").join(at)).unwrap();
+            link(Path::new("/usr/local/bin/etcd"), "exe");
+            link(&std::fs::read_link("/proc/self/ns/net").unwrap(), "ns/net");
+        }
+
+        /// What the script says as a shell runs it here.
+        fn says(&self) -> String {
+            let here = |path: &str| format!("{}{path}", self.0.path().display());
+            let script =
+                script().replace("/etc/kubernetes", &here("/etc/kubernetes")).replace("/proc/[0-9]*", &here("/proc/[0-9]*"));
+            let script = format!("systemctl() {{ printf 'restarted for '; }}\n{script}");
             let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
-        assert_eq!(of(" kube-scheduler"), "restarted for kube-scheduler");
-        assert_eq!([of(" etcd"), of(" kube-scheduler etcd"), of("")], ["", "", ""]);
+        }
     }
 
-    /// The script as a shell runs it, in a place that has manifests for none.
+    #[test]
+    fn a_part_that_waits_is_helped_where_etcd_runs_or_another_has_it() {
+        let node = Node::new();
+        assert_eq!(node.says(), "restarted for kube-apiserver", "it never had one");
+        node.file("/etc/kubernetes/manifests/etcd.yaml", "");
+        assert_eq!(node.says(), "", "it does not run");
+        node.process("S");
+        assert_eq!(node.says(), "restarted for kube-apiserver");
+    }
+
+    #[test]
+    fn without_etcd_a_new_kubelet_would_be_no_help() {
+        let frozen = Node::new();
+        frozen.file("/etc/kubernetes/manifests/etcd.yaml", "");
+        frozen.process("T");
+        let held = Node::new();
+        held.file(&format!("/etc/kubernetes/{}/etcd.yaml", mark("r", 0)), "");
+        assert_eq!([frozen.says(), held.says()], ["", ""]);
+    }
+
     #[test]
     fn what_has_no_manifest_is_not_missed() {
-        let script = format!("{}\necho \"[$waits]\"", Component::ALL.map(look).join("\n"));
-        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[]");
+        let node = Node::new();
+        std::fs::remove_file(node.0.path().join("etc/kubernetes/manifests/kube-apiserver.yaml")).unwrap();
+        assert_eq!(node.says(), "");
     }
 }

@@ -150,16 +150,13 @@ mod tests {
 
     use super::*;
 
-    /// Between two looks for etcd.
-    const PAUSE: &str = "sleep 0.01";
-
     /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says so, its switch is armed.
     fn run(root: &Path, script: &str) -> (bool, String) {
         let here = |path: &str| format!("{}{path}", root.display());
         let script = script.replace("/etc/kubernetes", &here("/etc/kubernetes")).replace(DATA, &here(DATA));
         let script = format!(
-            "flock() {{ :; }}; systemctl() {{ :; }}\n{}",
-            script.replace("exec 9</run", ":").replace("/proc/[0-9]*", &here("/proc/[0-9]*")).replace("sleep 0.2", PAUSE)
+            "flock() {{ :; }}; systemctl() {{ :; }}; sleep() {{ :; }}\n{}",
+            script.replace("exec 9</run", ":").replace("/proc/[0-9]*", &here("/proc/[0-9]*"))
         );
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -222,30 +219,28 @@ mod tests {
         }
     }
 
+    /// Functions of the shell: etcd's process `comes` with a store of its own, and `goes`.
+    fn late_etcd(root: &Path) -> String {
+        let (process, net) = (root.join("proc/7"), std::fs::read_link("/proc/self/ns/net").unwrap());
+        let (process, net) = (process.display(), net.display());
+        format!(
+            "comes() {{ command mkdir -p {process}/ns {DATA}/member/wal; ln -s /usr/local/bin/etcd {process}/exe\n\
+             ln -s '{net}' {process}/ns/net; echo etcd >{process}/comm; }}\n\
+             goes() {{ rm -r {process}; }}"
+        )
+    }
+
     /// A kubelet that had begun to start etcd when its manifest was taken away: etcd comes, makes a store where none is, and ends.
     #[test]
     fn an_etcd_that_comes_late_is_waited_for() {
         let root = node();
         assert!(run(root.path(), &losing("m")).0);
-        let process = root.path().join("proc/7");
-        let come_and_go = std::thread::spawn({
-            let (process, root) = (process.clone(), root.path().to_owned());
-            move || {
-                std::thread::sleep(Duration::from_millis(5));
-                std::fs::create_dir_all(process.join("ns")).unwrap();
-                std::os::unix::fs::symlink("/usr/local/bin/etcd", process.join("exe")).unwrap();
-                std::os::unix::fs::symlink(std::fs::read_link("/proc/self/ns/net").unwrap(), process.join("ns/net")).unwrap();
-                std::fs::create_dir_all(root.join("var/lib/etcd/member/wal")).unwrap();
-                std::fs::write(process.join("comm"), "etcd\n").unwrap();
-                std::thread::sleep(Duration::from_millis(500));
-                let waited = root.join("var/lib/etcd-m/member").exists();
-                std::fs::remove_dir_all(process).unwrap();
-                waited
-            }
-        });
-        let (done, said) = run(root.path(), &finding_again("m"));
-        assert!(come_and_go.join().unwrap(), "nothing was moved while it ran");
-        assert!(done, "{said}");
+        let looks = format!(
+            "{}\nlooks=0; sleep() {{ looks=$((looks+1)); case $looks in 2) comes;; 20) goes; [ -e {}/member ] && echo waited;; esac; }}",
+            late_etcd(root.path()),
+            kept_data("m")
+        );
+        assert_eq!(run(root.path(), &format!("{looks}\n{}", finding_again("m"))), (true, "waited".into()));
         std::fs::remove_dir_all(root.path().join("proc")).unwrap();
         assert_whole(root.path(), "after it has ended");
     }

@@ -22,6 +22,10 @@ const ENDED: u32 = 1;
 /// A kubelet that has begun to start it goes on with that, and ends it afterwards. No longer than this: a kubelet that has forgotten the
 /// pod meanwhile asks the API server about it before it starts it again, and that hangs (measured: etcd came back after 66 s, not 3).
 const SETTLED: u32 = 5;
+/// So many looks has a whole script, 0.2 s apart: with its wait for the lock it stays within its bound.
+const LOOKS: u32 = 480;
+/// How often the data is moved back where an etcd has made itself a store between two moves.
+const TRIES: &str = "1 2 3 4 5";
 const LOOK: Duration = Duration::from_millis(250);
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -58,12 +62,12 @@ fn ending(mark: &str, looks: u32) -> String {
     )
 }
 
-/// Waits until so many looks, 0.2 s apart, have not found etcd.
-fn absent(looks: u32) -> String {
+/// Waits until so many looks, one after the other, have not found etcd.
+fn absent(quiet: u32) -> String {
     format!(
-        "tries=0; quiet=0; while [ $quiet -lt {looks} ]; do\n\
+        "quiet=0; while [ $quiet -lt {quiet} ]; do\n\
          if [ -n \"$(alive)\" ]; then quiet=0; else quiet=$((quiet+1)); fi\n\
-         tries=$((tries+1)); [ $tries -lt 240 ] || {{ echo 'etcd does not end'; exit 1; }}; sleep 0.2; done"
+         looks=$((looks+1)); [ $looks -lt {LOOKS} ] || {{ echo 'etcd does not end'; exit 1; }}; sleep 0.2; done"
     )
 }
 
@@ -79,6 +83,7 @@ fn losing(mark: &str) -> String {
         "grep -q -e --data-dir={DATA}$ {MANIFEST} || {{ echo 'its data directory is not {DATA}'; exit 1; }}\n\
          grep -q -e '--initial-cluster=[^,]*$' {MANIFEST} || {{ echo 'it is not the only member'; exit 1; }}\n\
          [ -d {DATA}/member ] || {{ echo 'no data is in {DATA}'; exit 1; }}\n\
+         looks=0\n\
          {ending}\n\
          mkdir {kept} && mv -T {DATA}/member {kept}/member || exit 1\n\
          {beginning}\n\
@@ -92,11 +97,16 @@ fn finding_again(mark: &str) -> String {
     LONG.healing(
         mark,
         &format!(
-            // One that has come between the two moves has another store open: it ends before the manifest is back.
-            "if [ -e {kept}/member ]; then\n\
+            // One that comes between the two moves has made a store: it is ended, and all is done anew. Or it has not yet: then it has ended
+            // before the manifest is back.
+            "looks=0\n\
+             if [ -e {kept}/member ]; then\n\
+             for try in {TRIES}; do\n\
              {ending}\n\
              if [ -e {DATA}/member ]; then mkdir -p {meanwhile} && mv {DATA}/member {meanwhile}/$(cat /proc/sys/kernel/random/uuid) || exit 1; fi\n\
-             mv -T {kept}/member {DATA}/member || exit 1\n\
+             mv -T {kept}/member {DATA}/member && break\n\
+             done\n\
+             [ ! -e {kept}/member ] || {{ echo 'another store comes in the place of {kept}/member again and again'; exit 1; }}\n\
              {absent}\n\
              fi\n\
              [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost'; exit 1; }}\n\
@@ -236,13 +246,33 @@ mod tests {
         let root = node();
         assert!(run(root.path(), &losing("m")).0);
         let looks = format!(
-            "{}\nlooks=0; sleep() {{ looks=$((looks+1)); case $looks in 2) comes;; 20) goes; [ -e {}/member ] && echo waited;; esac; }}",
+            "{}\npauses=0; sleep() {{ pauses=$((pauses+1)); case $pauses in 2) comes;; 20) goes; [ -e {}/member ] && echo waited;; esac; }}",
             late_etcd(root.path()),
             kept_data("m")
         );
         assert_eq!(run(root.path(), &format!("{looks}\n{}", finding_again("m"))), (true, "waited".into()));
-        std::fs::remove_dir_all(root.path().join("proc")).unwrap();
         assert_whole(root.path(), "after it has ended");
+    }
+
+    /// It begins right after the store before it was moved aside: the way back is not free.
+    #[test]
+    fn an_etcd_that_comes_between_two_moves_is_ended_as_well() {
+        for (times, done) in [(2, true), (9, false)] {
+            let root = node();
+            assert!(run(root.path(), &losing("m")).0);
+            let (late, undo, process) = (late_etcd(root.path()), finding_again("m"), root.path().join("proc/7"));
+            let stubs = format!(
+                "{late}\nsleep() {{ [ ! -e {} ] || goes; }}; comes; moves=0\n\
+                 mv() {{ command mv \"$@\" || return; case \"$*\" in *meanwhile/*) moves=$((moves+1)); [ $moves -gt {times} ] || comes;; esac; }}",
+                process.display()
+            );
+            let (ended, said) = run(root.path(), &format!("{stubs}\n{undo}"));
+            assert_eq!(ended, done, "{said}");
+            assert!(done || said.ends_with("again and again"), "{said}");
+            // It has calmed down.
+            assert!(run(root.path(), &format!("{late}\n[ ! -e {} ] || goes\n{undo}", process.display())).0);
+            assert_whole(root.path(), &format!("{times} times"));
+        }
     }
 
     #[test]

@@ -181,6 +181,12 @@ impl Run {
         Run(Timeline { header, records: Vec::new(), probes: Vec::new(), damage: Vec::new(), growing: false })
     }
 
+    /// All three nodes are control planes.
+    pub fn all_control_planes(mut self) -> Self {
+        self.0.header.cluster.nodes.iter_mut().for_each(|node| node.role = NodeRole::ControlPlane);
+        self
+    }
+
     pub fn event(mut self, ms: i64, event: Event) -> Self {
         self.0.records.push(Record::at(at(ms), event));
         self

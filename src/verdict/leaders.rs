@@ -1,7 +1,10 @@
 //! Rules about who leads a part of the control plane. All need a fault.
 
+use std::collections::BTreeSet;
+
 use super::rules::{Finding, Limits};
-use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
+use crate::analysis::leaders::Tenure;
+use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader, When};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
 
@@ -16,31 +19,62 @@ fn with_leaders(found: &Findings, component: Component, judge: impl Fn(&LeaderFi
 /// A new leader, from the request of each fault that hit the old one.
 pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
     with_leaders(found, component, |leaders, first| {
-        let hits: Vec<&FaultFinding> = found.faults.iter().filter(|fault| hits(fault, leaders)).collect();
-        let judged = hits.iter().map(|fault| changed(leaders, fault, bound)).max_by_key(|finding| finding.outcome);
+        let hits = found.faults.iter().filter(|fault| hits(fault, leaders));
+        let judged = hits.map(|fault| changed(found, leaders, fault, bound)).max_by_key(|finding| finding.outcome);
         judged.unwrap_or_else(|| {
-            let cause = found.faults.iter().find(|fault| shakes(fault, leaders) && leaders.next_after(fault.requested).is_some());
-            cause.map_or_else(|| Finding::unknown(missed(leaders, first)), |fault| changed(leaders, fault, bound))
+            let cost = |fault: &&FaultFinding| shakes(found, fault, leaders) && successor(found, leaders, fault).is_some();
+            let cause = found.faults.iter().find(cost);
+            cause.map_or_else(|| Finding::unknown(missed(leaders, first)), |fault| changed(found, leaders, fault, bound))
         })
     })
 }
 
-/// Whether a fault hit the process that led when it was requested, or cut it off from all others.
-fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
-    let takes = match fault.component {
-        Some(part) => part == leaders.component,
+/// Whether a fault took the process of a part from its node, or cut it off from all others.
+fn takes(fault: &FaultFinding, part: Component) -> bool {
+    match fault.component {
+        Some(taken) => taken == part,
         None => ["nodeStop", "nodeKill", "nodeReboot", "nodePause", "nodeDisconnect"].contains(&fault.kind.as_str()),
-    };
-    takes && on_its_node(fault, leaders)
+    }
 }
 
-/// Whether the leader depends on what a fault took from it, so that it may lose its lease and need not: an API server or an etcd member,
-/// or its node's ways to others.
-fn shakes(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
-    match fault.component {
+/// Whether a fault hit the process that led when it was requested.
+fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    takes(fault, leaders.component) && on_its_node(fault, leaders)
+}
+
+/// Whether the leader depends on what a fault took from it, so that it may lose its lease and need not: its own node's API server or etcd
+/// member, its node's ways to others, or etcd's quorum.
+fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
+    let own = match fault.component {
         Some(part) => leaders.component != Component::Etcd && matches!(part, Component::ApiServer | Component::Etcd),
-        None => fault.kind == "partition" && on_its_node(fault, leaders),
-    }
+        None => fault.kind == "partition",
+    };
+    (own && on_its_node(fault, leaders)) || costs_quorum(found, fault, &leaders.control_planes)
+}
+
+/// Whether, with this fault, so many etcd members are away that the others are no quorum.
+fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> bool {
+    let is_member = |fault: &FaultFinding| takes(fault, Component::Etcd) && members.contains(&fault.target);
+    let holds =
+        |other: &&FaultFinding| other.requested <= fault.requested && other.over().is_none_or(|over| over > fault.requested);
+    let away = found.faults.iter().filter(|other| is_member(other)).filter(holds);
+    let away: BTreeSet<&str> = away.map(|fault| fault.target.as_str()).collect();
+    is_member(fault) && members.len() - away.len() <= members.len() / 2
+}
+
+/// When another fault may begin to cost the leader its place: one that hits it or shakes it, or any once this one is being undone.
+fn alone_until(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding) -> Option<Seconds> {
+    let undone = |other: &FaultFinding| fault.undo_requested.is_some_and(|undo| other.requested >= undo);
+    let harms = |other: &FaultFinding| hits(other, leaders) || shakes(found, other, leaders);
+    let later = found.faults.iter().filter(|other| other.requested > fault.requested);
+    later.filter(|other| undone(other) || harms(other)).map(|other| other.requested).min()
+}
+
+/// The successor of a leader that a fault cost its place: the one that led at its request was lost before another fault could be the cause.
+fn successor<'f>(found: &Findings, leaders: &'f LeaderFinding, fault: &FaultFinding) -> Option<(&'f Tenure, When)> {
+    let lost = leaders.at(fault.requested)?.until?;
+    let own = alone_until(found, leaders, fault).is_none_or(|until| lost.latest <= until);
+    own.then(|| leaders.next_after(fault.requested)).flatten()
 }
 
 fn on_its_node(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
@@ -58,19 +92,31 @@ fn missed(leaders: &LeaderFinding, first: &FaultFinding) -> String {
     }
 }
 
-fn changed(leaders: &LeaderFinding, fault: &FaultFinding, bound: Seconds) -> Finding {
+fn changed(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding, bound: Seconds) -> Finding {
     let since = |moment: Seconds| (moment - fault.requested).or_zero();
-    if let Some((next, from)) = leaders.next_after(fault.requested) {
+    if let Some((next, from)) = successor(found, leaders, fault) {
         let length = Between::new(since(from.earliest), since(from.latest));
         return Finding::bounded(length, bound, format!("{length:.3}, on {}", next.node));
     }
-    let open = leaders.gaps.iter().find(|gap| gap.until.is_none());
+    let alone = alone_until(found, leaders, fault);
+    let own = |from: When| alone.is_none_or(|until| from.latest <= until);
+    let open = leaders.gaps.iter().find(|gap| gap.until.is_none() && own(gap.from));
     let lasted = fault.undo_requested.map_or(Seconds::ZERO, since);
     match open {
         _ if blind(leaders, fault.requested, Seconds::ZERO).is_some() => Finding::unknown("nobody saw who led"),
         Some(gap) => still_open(gap, since(gap.from.latest) + gap.length.least, bound),
-        None if lasted < bound => Finding::unknown(format!("the same leader went on, and the fault lasted only {lasted}")),
-        None => Finding::failed("the same leader went on"),
+        None => went_on(lasted, alone.map(since), bound),
+    }
+}
+
+/// No new leader is this fault's doing. `alone`: when another could have been the cause.
+fn went_on(lasted: Seconds, alone: Option<Seconds>, bound: Seconds) -> Finding {
+    match alone.filter(|alone| *alone < lasted) {
+        Some(alone) if alone < bound => {
+            Finding::unknown(format!("{alone} later another fault could have cost the leader its place, too"))
+        }
+        _ if lasted < bound => Finding::unknown(format!("the same leader went on, and the fault lasted only {lasted}")),
+        _ => Finding::failed("the same leader went on"),
     }
 }
 
@@ -245,15 +291,71 @@ mod tests {
         assert_eq!(judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1, "it is not known who led kube-scheduler");
     }
 
+    /// A fault of a step from one moment to another.
+    fn fault(run: Run, step: u32, (kind, component, target): (&str, Option<Component>, &str), (from, to): (i64, i64)) -> Run {
+        let phases = [
+            (from, FaultPhase::Requested),
+            (from + 200, FaultPhase::Confirmed),
+            (to, FaultPhase::UndoRequested),
+            (to + 200, FaultPhase::Undone),
+        ];
+        let event = |phase| {
+            let (fault, target, detail) = (kind.into(), target.into(), String::new());
+            Event::Fault { step, name: None, fault, target, component, phase, detail }
+        };
+        phases.into_iter().fold(run, |run, (ms, phase)| run.event(ms, event(phase)))
+    }
+
     /// A fault of a kind, on the leader's node and on a part of it.
     fn harmed(kind: &str, component: Option<Component>) -> Run {
-        let phases = [(0, FaultPhase::Requested), (200, FaultPhase::Confirmed), (40_000, FaultPhase::UndoRequested)];
-        let fault = |phase| {
-            let (fault, target, detail) = (kind.into(), WORKER.into(), String::new());
-            Event::Fault { step: 0, name: None, fault, target, component, phase, detail }
-        };
-        let run = phases.into_iter().fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
+        let run = fault(observed(Run::new()), 0, (kind, component, WORKER), (0, 40_000));
         renewed(lease(run, -500, WORKER, 1), 16_000, OTHER, 2)
+    }
+
+    /// The leader is frozen for 5 s, which its lease outlasts; another step kills it 20 s later.
+    #[test]
+    fn what_another_fault_did_is_not_this_ones_doing() {
+        let paused = |second: (&str, Option<Component>, &str)| {
+            let run = fault(observed(Run::new()), 0, ("componentPause", Some(COMPONENT), WORKER), (0, 5000));
+            let run = process(process(run, 200, 1, Stopped), 5100, 1, Running);
+            let run = lease(lease(run, -500, WORKER, 1), 6000, WORKER, 1);
+            let run = process(fault(run, 1, second, (25_000, 45_000)), 25_200, 1, Gone).since(25_100);
+            judged(renewed(run, 41_000, OTHER, 2), &change(Duration::from_secs(50)))
+        };
+        let (kill, elsewhere) = (("componentKill", Some(COMPONENT), WORKER), ("kubeletStop", None, OTHER));
+        let only = (Inconclusive, "the same leader went on, and the fault lasted only 5s".to_owned());
+        assert_eq!([paused(kill), paused(elsewhere)], [only.clone(), only]);
+    }
+
+    /// Lost to the first fault, and followed after the second one began.
+    #[test]
+    fn a_leader_that_a_fault_cost_its_place_is_followed_when_its_lease_has_expired() {
+        let run = fault(observed(Run::new()), 0, ("componentKill", Some(COMPONENT), WORKER), (0, 5000));
+        let run = fault(process(run, 200, 1, Gone).since(100), 1, ("kubeletStop", None, OTHER), (10_000, 20_000));
+        let run = renewed(lease(run, -500, WORKER, 1), 16_000, OTHER, 2);
+        assert_eq!(judged(run, &change(Duration::from_secs(30))).0, Pass);
+    }
+
+    /// Three control planes; the leader is the first one's.
+    #[test]
+    fn a_part_on_another_node_costs_no_leader_its_place_while_there_is_a_quorum() {
+        let of = |faults: &[(&str, Option<Component>, &str)]| {
+            let run = lease(observed(Run::new().all_control_planes()), -500, WORKER, 1);
+            let steps = faults.iter().zip(0..);
+            let run = steps.fold(run, |run, (what, step)| fault(run, step, *what, (i64::from(step) * 500, 40_000)));
+            judged(renewed(run, 16_000, OTHER, 2), &change(Duration::from_secs(30))).0
+        };
+        let third = "fast-detection-control-plane";
+        for part in [Component::ApiServer, Component::Etcd] {
+            assert_eq!(of(&[("componentStop", Some(part), OTHER)]), Inconclusive, "{part:?}");
+            assert_eq!(of(&[("componentStop", Some(part), WORKER)]), Pass, "{part:?}");
+        }
+        let etcd = |target| ("componentStop", Some(Component::Etcd), target);
+        assert_eq!([of(&[etcd(OTHER), etcd(third)]), of(&[etcd(OTHER), etcd(OTHER)])], [Pass, Inconclusive]);
+        assert_eq!(of(&[("nodeKill", None, OTHER), ("nodeKill", None, third)]), Pass);
+        let servers = |target| ("componentStop", Some(Component::ApiServer), target);
+        assert_eq!(of(&[servers(OTHER), servers(third)]), Inconclusive, "its own is there");
+        assert_eq!(of(&[servers(OTHER), servers(third), servers(WORKER)]), Pass);
     }
 
     #[test]

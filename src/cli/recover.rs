@@ -10,10 +10,11 @@ use crate::cluster::Removal;
 use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::embedded_folder;
 use crate::engine::kind_ground::find_kind_program;
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Entry, Ledger};
 use crate::engine::recover::{self, Harmed, Said, Tools};
 use crate::engine::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
+use crate::engine::watchdog;
 
 /// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
 pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
@@ -71,8 +72,13 @@ fn list(cluster: &str, ledger: &Ledger) {
 fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Failure> {
     let _lock = state.lock()?;
     let mut ledger = Ledger::open(&state.ledger())?;
-    let tools_of = async |engine: &str| tools(docker_host.unwrap_or(engine), &env.engine, &env.path).await;
-    let not_undone = block_on(recover::all(&mut ledger, tools_of, &mut |entry, said| match said {
+    let tools_of = async |engine: &str| match docker_host {
+        Some(other) if other != engine => {
+            knowing(tools(other, &env.engine, &env.path).await?, state.cluster(), other, engine).await
+        }
+        _ => tools(engine, &env.engine, &env.path).await,
+    };
+    let mut told = |entry: &Entry, said: Said<'_>| match said {
         Said::Begins => complain!("undoing, until it is seen to be undone: {}", entry.obligation.describe()),
         Said::GoesOn(long) => complain!("   still waiting after {} s: {}", long.as_secs(), entry.obligation.describe()),
         Said::Ended(Ok(())) => print(&format!("done: {}", entry.obligation.describe())),
@@ -80,8 +86,21 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
             let by_hand = entry.obligation.by_hand().map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
             complain!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
         }
-    }));
+    };
+    let not_undone = block_on(watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)));
     Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
+}
+
+/// Where another engine is named than the one on which something is owed: an error unless it has the cluster, for what is gone is taken
+/// for undone.
+async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, Trouble> {
+    match tools.docker.kind_nodes(cluster).await.map_err(Trouble::failed_by)? {
+        containers if containers.is_empty() => {
+            Err(Trouble::failed(format!("the engine {other} has no container of cluster {cluster}"))
+                .hint(format!("it is owed on {owed}, which is asked without --docker-host")))
+        }
+        _ => Ok(tools),
+    }
 }
 
 /// The tools that undoing needs on one engine.
@@ -90,4 +109,22 @@ pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools,
     let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
     Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default(), removal: Removal::Gone })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::FakeEngine;
+
+    #[tokio::test]
+    async fn another_engine_must_know_the_cluster() {
+        let engine = FakeEngine::start();
+        let tools = async || {
+            let (docker, kind) = (engine.connect().await, Err(Trouble::refused("no kind")));
+            Tools { docker, kind, cluster: None, harmed: Harmed::default(), removal: Removal::Gone }
+        };
+        assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
+        let trouble = knowing(tools().await, "d", "unix:///wrong", "unix:///first").await.err().unwrap();
+        assert!(trouble.to_string().contains("no container of cluster d"), "{trouble}");
+    }
 }

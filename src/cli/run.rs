@@ -73,7 +73,12 @@ impl Command<'_> {
                 Err(trouble) => Err(trouble.into()),
             };
             // One that can't be run does not keep the others from it.
-            codes.push(shown.unwrap_or_else(told));
+            codes.push(shown.unwrap_or_else(|failure| {
+                if experiments.len() > 1 {
+                    complain!("{} can't be run:", parsed.experiment.name);
+                }
+                told(failure)
+            }));
         }
         exit::gravest(codes)
     }

@@ -39,7 +39,7 @@ pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
 /// Undoes what a dead run owes, and strikes it.
 async fn settle(state: &StateDir) -> Result<(), Trouble> {
     let mut ledger = Ledger::open(&state.ledger())?;
-    undo::all(&mut ledger, tools_of, &mut |_, _| {}).await;
+    watchdog::beating(state, undo::all(&mut ledger, tools_of, &mut |_, _| {})).await;
     Ok(())
 }
 

@@ -34,13 +34,13 @@ impl Cluster {
         loop {
             let mut unread = Vec::new();
             for resource in kinds {
-                match self.of_kind(&resource).await {
+                match self.of_kind_until(until, &resource).await {
                     Ok(found) => objects.extend(found),
                     Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 405, .. }) => {}
                     Err(error) => unread.push((resource, error)),
                 }
             }
-            if Instant::now() > until || !unread.iter().any(|(_, error)| error.may_pass()) {
+            if Instant::now() + RETRY > until || !unread.iter().any(|(_, error)| error.may_pass()) {
                 objects.sort_by(|a: &ObjectName, b| (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name)));
                 return Ok((objects, unread.into_iter().map(given_up).collect()));
             }
@@ -57,6 +57,15 @@ impl Cluster {
             capabilities.supports_operation(verbs::LIST) && !FLEETING.contains(&resource.kind.as_str())
         });
         Ok(kept.map(|(resource, _)| resource).collect())
+    }
+
+    /// Where each call is slow, those of all kinds would take many minutes.
+    async fn of_kind_until(&self, until: Instant, resource: &ApiResource) -> Result<Vec<ObjectName>, ClusterError> {
+        if Instant::now() <= until {
+            return self.of_kind(resource).await;
+        }
+        let (what, why) = (format!("the {} were not listed", resource.plural), "the calls before took all of the time".to_owned());
+        Err(ClusterError::TooSlow { what, within: PATIENCE, why })
     }
 
     async fn of_kind(&self, resource: &ApiResource) -> Result<Vec<ObjectName>, ClusterError> {
@@ -204,5 +213,25 @@ mod tests {
             let why = format!("list the secrets: not now (status {code})");
             assert_eq!(unread, [UnreadKind { kind: "Secret".into(), why }]);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_are_all_slow_end_in_time() {
+        let slow = Cluster::of_service(|request: http::Request<Body>| async move {
+            let path = request.uri().path().to_owned();
+            if path.starts_with("/api/v1/") {
+                sleep(Duration::from_secs(600)).await;
+            }
+            Ok(http::Response::builder().status(200).body(Body::from(answer(&path).to_string().into_bytes()))?)
+        });
+        let (began, until) = (Instant::now(), Instant::now());
+        tokio::time::advance(RETRY).await;
+        let resource = ApiResource::erase::<Pod>(&());
+        let told = slow.of_kind_until(until, &resource).await.unwrap_err().to_string();
+        assert!(told.starts_with("the pods were not listed within 60 s"), "{told}");
+        assert_eq!(began.elapsed(), RETRY, "it is not even asked");
+        let (objects, unread) = slow.inventory().await.unwrap();
+        assert!(objects.is_empty() && unread.len() == 2, "{unread:?}");
+        assert!(began.elapsed() < PATIENCE + Duration::from_secs(25), "{:?}", began.elapsed());
     }
 }

@@ -117,17 +117,26 @@ impl Cluster {
         Ok(!self.list_all("list the pods", api, ListParams::default()).await?.is_empty())
     }
 
-    /// Waits until no namespace of a run is being deleted any more. Errors after `within`, or when the API server does not answer.
+    /// Waits until no namespace of a run is being deleted any more. An API server that does not answer, or not as it should, is asked again
+    /// (see [`ClusterError::may_pass`]). Errors after `within`, with what is left or what kept it from being asked.
     pub async fn until_no_run_is_ending(&self, within: Duration) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
         let ours = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
         let began = Instant::now();
         loop {
-            let namespaces = self.list_all("list the namespaces", api.clone(), ours.clone()).await?;
-            let Some(ending) = namespaces.iter().find(|found| found.metadata.deletion_timestamp.is_some()) else { return Ok(()) };
+            let left = match self.list_all("list the namespaces", api.clone(), ours.clone()).await {
+                Ok(namespaces) => match namespaces.iter().find(|found| found.metadata.deletion_timestamp.is_some()) {
+                    None => return Ok(()),
+                    Some(ending) => {
+                        let what = format!("the namespace {} of an earlier run is not gone", ending.name_any());
+                        ClusterError::TooSlow { what, within, why: why_left(ending) }
+                    }
+                },
+                Err(error) if error.may_pass() => error,
+                Err(error) => return Err(error),
+            };
             if began.elapsed() >= within {
-                let what = format!("the namespace {} of an earlier run is not gone", ending.name_any());
-                return Err(ClusterError::TooSlow { what, within, why: why_left(ending) });
+                return Err(left);
             }
             sleep(POLL).await;
         }

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::abort::Abort;
 use super::kind_ground::{self, KindNodes};
-use super::ledger::Ledger;
+use super::ledger::{Entry, Ledger};
 use super::provision::{Ground, Nodes, Say, refuse_owed};
 use super::recover::{self, Said, Tools, end_back_off};
 use super::trouble::Trouble;
+use super::watchdog::beating;
 use crate::cluster::Removal;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
@@ -43,13 +44,13 @@ pub async fn restore(ground: &mut Ground, abort: &Abort, say: Say<'_>) -> Result
 pub async fn settle(ground: &Ground, say: Say<'_>) -> Result<(), Trouble> {
     let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&ground.state.ledger())?;
-    recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut |entry, said| match said {
+    let mut told = |entry: &Entry, said: Said<'_>| match said {
         Said::Begins => say(&format!("undoing what an earlier run left: {}", entry.obligation.describe())),
         Said::GoesOn(long) => say(&format!("still undoing it after {} s: {}", long.as_secs(), entry.obligation.describe())),
         Said::Ended(Ok(())) => say(&format!("undone after all: {}", entry.obligation.describe())),
         Said::Ended(Err(trouble)) => say(&format!("still not undone: {}: {}", entry.obligation.describe(), trouble.line())),
-    })
-    .await;
+    };
+    beating(&ground.state, recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut told)).await;
     Ok(())
 }
 

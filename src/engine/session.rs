@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::abort::Abort;
 use super::each_server;
@@ -175,9 +174,9 @@ impl<'o> Once<'o> {
         let debtor = Debtor { run: &self.id, engine };
         let (tuning, seed, dead_man_margin) = (&ground.facts.tuning, self.turn.seed, self.session.site.dead_man_margin);
         let job = Job { debtor, experiment, tuning, seed, dead_man_margin, arm };
-        let beating = AbortOnDropHandle::new(tokio::spawn(watchdog::beat(ground.state.clone())));
-        let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort).await;
-        drop((world, recorder, beating));
+        let carried_out = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort);
+        let end = watchdog::beating(&ground.state, carried_out).await;
+        drop((world, recorder));
         recording.finish().await;
         Ok(Ended { folder: path, end })
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::ledger::Ledger;
 use super::state_dir::{Lock, StateDir};
@@ -73,12 +74,17 @@ pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
     }
 }
 
-/// Beats, in the run's process, as long as its one thread goes on: a run that is stopped (Ctrl-Z) or blocked does not.
-pub async fn beat(state: StateDir) {
-    loop {
-        state.beat();
-        tokio::time::sleep(LOOK).await;
-    }
+/// Does what is only done with the lock, and beats meanwhile, as long as the process's one thread goes on: one that is stopped (Ctrl-Z) or
+/// blocked does not. Whoever holds the lock and does not beat has its faults undone by a watchdog beside it.
+pub async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) -> T {
+    let state = state.clone();
+    let _beating = AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            state.beat();
+            tokio::time::sleep(LOOK).await;
+        }
+    }));
+    work.await
 }
 
 fn owes_fault(state: &StateDir, run: &str) -> bool {

@@ -296,7 +296,7 @@ fn api_server_down() {
     let experiment = lab.altered("api-server-down", &[("for: 20s", "for: 5s")]);
     let output = lab.home.run(&["run", "-f", &experiment]);
     judged(&output);
-    output.prints("the watch of nodes was blind");
+    output.prints("watches were blind");
     let report = lab.report("latest");
     let probes = report["findings"]["probes"].as_array().unwrap();
     let failed = |name: &str| probes.iter().find(|p| p["name"] == name).unwrap()["total"]["failed"].as_u64().unwrap();

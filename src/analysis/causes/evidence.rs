@@ -50,6 +50,8 @@ impl<'a> Sources<'a> {
             causes.push((Cause::EtcdMember, self.member_away(node)));
         }
         causes.push((Cause::ApiServers, self.process_away(Component::ApiServer, node)));
+        causes.push((Cause::ApiServersEnding, self.server_ending(node)));
+        causes.push((Cause::ApiServersStarting, self.server_starting(node)));
         causes.push((Cause::Unseen, Holds::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)])));
         causes
     }
@@ -80,8 +82,19 @@ impl<'a> Sources<'a> {
         let mut causes = vec![(Cause::Nodes, Holds::all(planes.iter().map(|node| self.node_away(node)).collect()))];
         causes.extend(etcd.then(|| (Cause::Etcd, self.etcd_away())));
         causes.push((Cause::ApiServers, Holds::all(planes.iter().map(|node| self.server_away(node)).collect())));
+        let ending = |node: &str| Holds::any(vec![self.server_away(node), self.server_ending(node)]);
+        causes.push((Cause::ApiServersEnding, self.some_of_all(|node| self.server_ending(node), ending)));
+        let starting = |node: &str| Holds::any(vec![ending(node), self.server_starting(node)]);
+        causes.push((Cause::ApiServersStarting, self.some_of_all(|node| self.server_starting(node), starting)));
         causes.push((Cause::Balancer, Holds::any(self.balancers().map(|node| self.node_away(node)).collect())));
         causes
+    }
+
+    /// No control-plane node is well, and what is wrong with one of them is this.
+    fn some_of_all(&self, this: impl Fn(&str) -> Holds, not_well: impl Fn(&str) -> Holds) -> Holds {
+        let planes = self.planes();
+        let of = |what: &dyn Fn(&str) -> Holds| planes.iter().map(|node| what(node)).collect::<Vec<_>>();
+        Holds::all(vec![Holds::any(of(&this)), Holds::all(of(&not_well))])
     }
 
     fn nodes(&self, role: NodeRole) -> impl Iterator<Item = &'a str> {
@@ -107,6 +120,35 @@ impl<'a> Sources<'a> {
 
     fn server_away(&self, node: &str) -> Holds {
         Holds::any(vec![self.node_away(node), self.process_away(Component::ApiServer, node)])
+    }
+
+    /// A fault had told the node's API server to end, and its process was still there.
+    fn server_ending(&self, node: &str) -> Holds {
+        let of_it = |fault: &&FaultFinding| fault.target == node && fault.component == Some(Component::ApiServer);
+        let stops = self.faults.iter().filter(of_it).filter(|fault| fault.kind == "componentStop");
+        let ended = |fault: &FaultFinding| fault.confirmed.as_ref().map(|seen| seen.at).or(fault.undo_requested);
+        Holds::In(stops.map(|fault| Span::exact(fault.requested, ended(fault).unwrap_or(NEVER.latest))).collect())
+    }
+
+    /// A process of the node's API server had come, and who was failing then had no answer yet.
+    fn server_starting(&self, node: &str) -> Holds {
+        let changes = leaders::processes(&self.timeline.records, Component::ApiServer).into_iter().filter(|(on, ..)| *on == node);
+        let starts = changes.skip(1).filter(|(.., state)| *state == ProcessState::Running).map(|(_, when, _)| self.zero.when(when));
+        let waiting = |start: When| {
+            let bursts = self.asking(node).flat_map(|probe| &probe.windows).flat_map(|window| &window.bursts);
+            let met =
+                bursts.filter(move |burst| burst.start.when.earliest <= start.latest && start.earliest <= burst.end.when.latest);
+            met.map(move |burst| Span { from: start, until: start.later(burst.end.when) }).collect::<Vec<_>>()
+        };
+        Holds::In(starts.flat_map(waiting).collect())
+    }
+
+    /// The probes that ask the API server of a node, whether directly or where any would do.
+    fn asking(&self, node: &str) -> impl Iterator<Item = &'a ProbeFinding> {
+        let of_it =
+            move |needs: &Needs| matches!(needs, Needs::ApiServer { node: on, .. } if on.as_deref().is_none_or(|on| on == node));
+        let files = self.timeline.probes.iter().filter(move |file| file.span.probe.needs.as_ref().is_some_and(of_it));
+        files.filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name))
     }
 
     /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.

@@ -40,6 +40,10 @@ pub enum Cause {
     EtcdMember,
     /// The API server that was asked; where any would have done, all of them.
     ApiServers,
+    /// It was told to end: it takes no new connection then, and lives on for as long as its grace period lasts.
+    ApiServersEnding,
+    /// Its process was there again, and did not answer yet.
+    ApiServersStarting,
     /// The load balancer itself was down.
     Balancer,
     /// Some API server answered directly, but not through the balancer: it had not found out yet which.
@@ -62,6 +66,8 @@ impl Cause {
             Cause::Etcd => "etcd without a leader or a quorum".into(),
             Cause::EtcdMember => "its etcd member away".into(),
             Cause::ApiServers => "API server away".into(),
+            Cause::ApiServersEnding => "API server ending".into(),
+            Cause::ApiServersStarting => "API server starting".into(),
             Cause::Balancer => "load balancer down".into(),
             Cause::BalancerCheck => "the balancer's check".into(),
             Cause::Leader(component) => format!("{} without a leader", component.name()),

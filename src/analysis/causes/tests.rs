@@ -105,8 +105,8 @@ fn a_direct_question_hangs_on_its_own_server() {
     let run = Run::new().planes(3).harmed("componentStop", "cp2", Some(SERVER)).process_of(80, "cp2", SERVER, 2, Gone);
     let run = run.process_of(10_500, "cp2", SERVER, 9, Running).asks_each([&[], &[(100, 10_900)], &[]]);
     insta::assert_snapshot!(run.causes("api@cp2"), @r"
-    9.8s to 10s: 9.8s to 9.97s API server away, 0s to 80ms unexplained
-    799ms to 901ms: 449ms to 500ms API server away, 300ms to 451ms unexplained
+    9.8s to 10s: 9.8s to 9.97s API server away, 0s to 80ms API server ending
+    799ms to 901ms: 449ms to 500ms API server away, 300ms to 451ms API server starting, 0s to 151ms unexplained
     ");
 }
 
@@ -127,7 +127,18 @@ fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
         run.process_of(10_800, "cp", ETCD, 8, Running).says(11_500, "cp", true, true).process_of(12_000, "cp", SERVER, 9, Running);
     insta::assert_snapshot!(run.asks_any(&[(100, 10_000), (10_000, 12_500)]).causes("api"), @r"
     9.8s to 10s: 9.8s to 10s control-plane node down, 0s to 100ms etcd without a leader or a quorum, 0s to 100ms API server away, 0s to 100ms not seen, 0s to 100ms unexplained
-    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 0s to 50ms not seen, 400ms to 551ms unexplained
+    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 400ms to 551ms API server starting, 0s to 50ms not seen, 0s to 151ms unexplained
+    ");
+}
+
+#[test]
+fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
+    let stop = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(SERVER), phase);
+    let run = stop(stop(Run::new().planes(1), 0, Requested).process_of(7980, "cp", SERVER, 1, Gone), 8000, Confirmed);
+    let run = stop(stop(run, 10_000, UndoRequested), 10_100, Undone).process_of(10_200, "cp", SERVER, 9, Running);
+    insta::assert_snapshot!(run.asks_any(&[(100, 10_900)]).causes("api"), @r"
+    9.8s to 10s: 1.92s to 2.07s API server away, 7.83s to 7.98s API server ending
+    799ms to 901ms: 149ms to 200ms API server away, 600ms to 751ms API server starting, 0s to 50ms not seen, 0s to 151ms unexplained
     ");
 }
 

@@ -19,10 +19,28 @@ pub struct InEffect {
     pub from: Seconds,
     /// When the first fault's undo was requested; `None`: never.
     pub until: Option<Seconds>,
-    /// How the attempts ended.
+    /// How the attempts ended; of a canary those that the API server took.
     pub tally: Tally,
+    /// Of a canary: how many the API server did not take. They say nothing of who was to do what is asked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_accepted: u64,
     /// When the first attempt that succeeded was sent.
     pub first_success: Option<Seconds>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What an attempt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It succeeded.
+    Done,
+    /// It failed.
+    NotDone,
+    /// Of a canary: it failed, for the API server did not take it.
+    NotAccepted,
 }
 
 /// When a probe that had failed was answered again after a step's undo.
@@ -49,6 +67,7 @@ pub struct Follow {
     /// When another fault begins to mix in.
     next: Seconds,
     tally: Tally,
+    not_accepted: u64,
     first_success: Option<Seconds>,
     /// Whether the last attempt before the undo failed, or one after it.
     away: bool,
@@ -79,6 +98,7 @@ impl Follow {
             undo,
             next: later.filter(|at| undo.is_some_and(|undo| *at > undo)).min().unwrap_or(NEVER),
             tally: Tally::default(),
+            not_accepted: 0,
             first_success: None,
             away: false,
             last_failure: None,
@@ -88,14 +108,18 @@ impl Follow {
 
     /// Takes an attempt that says something.
     #[inline]
-    pub fn take(&mut self, sent: Seconds, done: Seconds, failed: bool) {
+    pub fn take(&mut self, sent: Seconds, done: Seconds, said: Said) {
         if sent < self.requested || sent >= self.next {
             return;
         }
-        let after = self.undo.is_some_and(|undo| sent >= undo);
+        let (after, failed) = (self.undo.is_some_and(|undo| sent >= undo), said != Said::Done);
         self.away = failed || (after && self.away);
         if self.holds(sent, done) {
-            *if failed { &mut self.tally.failed } else { &mut self.tally.ok } += 1;
+            *match said {
+                Said::Done => &mut self.tally.ok,
+                Said::NotDone => &mut self.tally.failed,
+                Said::NotAccepted => &mut self.not_accepted,
+            } += 1;
             if !failed {
                 self.first_success = self.first_success.or(Some(sent));
             }
@@ -120,8 +144,8 @@ impl Follow {
 
     /// What it came to while it was in effect; `None` where it never was.
     pub fn in_effect(&self) -> Option<InEffect> {
-        let Self { step, until, tally, first_success, .. } = *self;
-        Some(InEffect { step, from: self.from?, until, tally, first_success })
+        let Self { step, until, tally, not_accepted, first_success, .. } = *self;
+        Some(InEffect { step, from: self.from?, until, tally, not_accepted, first_success })
     }
 
     /// When the probe was answered again; `None` where it did not fail any more at the undo, or nothing was undone.

@@ -7,14 +7,14 @@ use hdrhistogram::Histogram;
 use super::classes::Classes;
 use super::clock::Zero;
 use super::findings::{EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
-use super::in_effect::Follow;
+use super::in_effect::{Follow, Said};
 use super::late::late;
 use super::order::InOrder;
 use super::series::SeriesBuilder;
 use super::tracker::{Observation, Segment, Tracker};
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
+use crate::timeline::{Attempt, Outcome, ProbeHeader, ProbeSpan, Record};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
@@ -53,6 +53,7 @@ struct Pass<'a> {
     span: &'a ProbeSpan,
     start: i64,
     reusable: bool,
+    canary: bool,
     tallies: Vec<Tally>,
     /// By segment, how many timed out that had been accepted.
     pending: Vec<u64>,
@@ -93,6 +94,7 @@ impl<'a> Pass<'a> {
             start: start.as_nanos(),
             // A kept TCP connection to a dead peer looks open: only opening one proves anything.
             reusable: span.probe.protocol != "tcp",
+            canary: span.probe.protocol == ProbeHeader::CANARY,
             tallies: vec![Tally::default(); segments.len()],
             pending: vec![0; segments.len()],
             tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns)), span.probe.reused),
@@ -127,9 +129,12 @@ impl<'a> Pass<'a> {
         let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
         let segment = self.tracker.enter(sent, done, failed);
         let tally = &mut self.tallies[segment];
+        let mut said = Said::Done;
         if !ok {
             self.classes.count(attempt.outcome);
-            self.pending[segment] += u64::from(matches!(attempt.outcome, Outcome::Timeout(phase) if phase.is_pending()));
+            let pending = matches!(attempt.outcome, Outcome::Timeout(phase) if phase.is_pending());
+            self.pending[segment] += u64::from(pending);
+            said = if self.canary && !pending { Said::NotAccepted } else { Said::NotDone };
         }
         if !ok && !failed {
             tally.blind += 1;
@@ -142,7 +147,7 @@ impl<'a> Pass<'a> {
         }
         self.series.count(sent, failed);
         self.gaps.take(sent);
-        self.steps.iter_mut().for_each(|step| step.take(sent, done, failed));
+        self.steps.iter_mut().for_each(|step| step.take(sent, done, said));
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);
         self.tracker.take(Observation {

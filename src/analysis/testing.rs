@@ -181,6 +181,12 @@ impl Run {
         Run(Timeline { header, records: Vec::new(), probes: Vec::new(), damage: Vec::new(), growing: false })
     }
 
+    /// All three nodes are control planes.
+    pub fn all_control_planes(mut self) -> Self {
+        self.0.header.cluster.nodes.iter_mut().for_each(|node| node.role = NodeRole::ControlPlane);
+        self
+    }
+
     pub fn event(mut self, ms: i64, event: Event) -> Self {
         self.0.records.push(Record::at(at(ms), event));
         self
@@ -309,11 +315,18 @@ pub fn article() -> Run {
 
 /// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that waited run.
 pub fn pods_wait() -> Run {
+    (2..12).fold(pods_asked(|_| Outcome::Timeout(Phase::Bound)), |run: Run, slot: u64| {
+        run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot }).since(31_900)
+    })
+}
+
+/// The same fault; `failed` is what became of the attempts that it hit, slots 2 to 12. Those from 3 on are asked in it, and end in it.
+pub fn pods_asked(failed: impl Fn(u64) -> Outcome) -> Run {
     let mut canary = span("scheduling", 2000, 10_000);
     (canary.probe.protocol, canary.probe.service) = (ProbeHeader::CANARY.into(), None);
     (canary.probe.target, canary.probe.from) = ("a new pod, until it runs".into(), "this machine".into());
     // Slot 2 is under way at the fault; slot 12 waits for 11 s, the next one for 9 s only.
-    let outcome = |slot: u64| if (2..13).contains(&slot) { Outcome::Timeout(Phase::Bound) } else { Outcome::Ok };
+    let outcome = |slot: u64| if (2..13).contains(&slot) { failed(slot) } else { Outcome::Ok };
     let took = |slot: u64| match slot {
         2..13 => 10_000_000,
         // Asked in the fault, they run when it is over.
@@ -322,8 +335,5 @@ pub fn pods_wait() -> Run {
     };
     let attempts = (0..20).map(|slot| attempt(slot, outcome(slot), took(slot))).collect();
     let run = Run::new().steady(-100, true, -6000).kill(30_000).probe(file(&canary, &[], attempts));
-    let came_true = |run: Run, slot: u64| {
-        run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot }).since(31_900)
-    };
-    (2..12).fold(run, came_true).steady(40_000, false, 34_000).ended(41_000)
+    run.steady(40_000, false, 34_000).ended(41_000)
 }

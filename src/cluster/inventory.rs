@@ -103,12 +103,14 @@ fn kind_of(resource: &ApiResource) -> String {
 
 /// What has no uid is no object that is kept anywhere.
 fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Option<ObjectName> {
+    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone());
     Some(ObjectName {
         kind: kind_of(resource),
         namespace: object.namespace(),
         name: object.name_any(),
         uid: object.uid()?,
-        controlled: object.owner_references().iter().any(|owner| owner.controller == Some(true)),
+        controlled: owner.is_some(),
+        owner,
         content: content(resource, &object.metadata),
     })
 }
@@ -193,9 +195,12 @@ mod tests {
         assert_eq!(noted("EndpointSlice", meta(Some(3))), (false, None));
         let owned = |controller: bool| {
             let owner = json!({"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "o", "controller": controller});
-            noted("Pod", json!({"name": "a", "uid": "u", "ownerReferences": [owner]})).0
+            let resource = ApiResource::erase::<Pod>(&());
+            let pod = json!({"metadata": {"name": "a", "uid": "u", "ownerReferences": [owner]}});
+            let pod = named(&resource, serde_json::from_value(pod).unwrap()).unwrap();
+            (pod.controlled, pod.owner)
         };
-        assert_eq!([owned(true), owned(false)], [true, false]);
+        assert_eq!([owned(true), owned(false)], [(true, Some("o".into())), (false, None)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -260,7 +260,7 @@ impl World for FakeWorld {
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.call("inventory").await?;
         let (kind, namespace, name, uid) = ("Service".into(), None, "web".into(), "u".into());
-        Ok((vec![ObjectName { kind, namespace, name, uid, controlled: false, content: None }], Vec::new()))
+        Ok((vec![ObjectName { kind, namespace, name, uid, controlled: false, owner: None, content: None }], Vec::new()))
     }
 
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {

@@ -15,6 +15,10 @@ pub struct Claim {
     /// What it means for the claim that the experiment passes. Default: confirmed.
     #[serde(default)]
     pub pass_means: PassMeans,
+    /// What it means for the claim that the experiment fails. Default: refuted of a claim that a pass confirms; open of one that a pass
+    /// refutes, for something else that was expected and did not come is no proof of what is claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_means: Option<FailMeans>,
     /// The expectations that decide it, by their names or kinds. None: all of them, the verdict itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
@@ -25,6 +29,14 @@ impl Claim {
     pub fn is_decided_by(&self, expectation: &str) -> bool {
         self.by.is_empty() || self.by.iter().any(|by| means(by, expectation))
     }
+
+    /// What a fail means, said or not.
+    pub fn fail_means(&self) -> FailMeans {
+        self.fail_means.unwrap_or(match self.pass_means {
+            PassMeans::Confirmed => FailMeans::Refuted,
+            PassMeans::Refuted => FailMeans::Open,
+        })
+    }
 }
 
 /// Whether `by` means the expectation of this name: by the name, or by its kind, which means all of that kind.
@@ -33,7 +45,7 @@ pub fn means(by: &str, expectation: &str) -> bool {
     by == expectation || by == kind
 }
 
-/// What it means for a claim that its experiment (or what decides it there) passes. That it fails means the opposite; inconclusive leaves the claim open.
+/// What it means for a claim that its experiment (or what decides it there) passes. Inconclusive leaves the claim open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PassMeans {
@@ -42,6 +54,18 @@ pub enum PassMeans {
     Confirmed,
     /// The experiment expects the contrary of what is claimed.
     Refuted,
+}
+
+/// What it means for a claim that its experiment (or what decides it there) fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailMeans {
+    /// What was expected is all that could have spoken against the claim.
+    Confirmed,
+    /// What was expected is what is claimed.
+    Refuted,
+    /// It can fail for many reasons.
+    Open,
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub mod schema;
 pub mod source;
 
 pub use asking::{ApiServer, ApiVerb, DnsName};
-pub use claim::{Claim, PassMeans};
+pub use claim::{Claim, FailMeans, PassMeans};
 pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
 pub use method::Numbered;

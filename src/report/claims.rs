@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Claim, PassMeans};
+use crate::experiment::{Claim, FailMeans, PassMeans};
 use crate::verdict::{Outcome, Verdict};
 
 /// What a measurement made of a claim.
@@ -34,10 +34,10 @@ impl Decision {
 
     /// What an outcome means for a claim. `None`: nothing was carried out.
     pub fn of(claim: &Claim, outcome: Option<Outcome>) -> Self {
-        match (outcome, claim.pass_means) {
-            (Some(Outcome::Pass), PassMeans::Confirmed) | (Some(Outcome::Fail), PassMeans::Refuted) => Decision::Confirmed,
-            (Some(Outcome::Pass), PassMeans::Refuted) | (Some(Outcome::Fail), PassMeans::Confirmed) => Decision::Refuted,
-            (Some(Outcome::Inconclusive) | None, _) => Decision::Open,
+        match (outcome, claim.pass_means, claim.fail_means()) {
+            (Some(Outcome::Pass), PassMeans::Confirmed, _) | (Some(Outcome::Fail), _, FailMeans::Confirmed) => Decision::Confirmed,
+            (Some(Outcome::Pass), PassMeans::Refuted, _) | (Some(Outcome::Fail), _, FailMeans::Refuted) => Decision::Refuted,
+            (Some(Outcome::Fail), _, FailMeans::Open) | (Some(Outcome::Inconclusive) | None, ..) => Decision::Open,
         }
     }
 }
@@ -78,7 +78,10 @@ impl DecidedClaim {
 
     fn decided(claim: &Claim, outcome: Option<Outcome>, figures: String) -> Self {
         let Claim { id, says, source, .. } = claim.clone();
-        Self { id, says, source, decision: Decision::of(claim, outcome), figures }
+        let decision = Decision::of(claim, outcome);
+        let undecided = decision == Decision::Open && outcome == Some(Outcome::Fail);
+        let figures = if undecided { format!("{figures}; that alone confirms nothing") } else { figures };
+        Self { id, says, source, decision, figures }
     }
 }
 
@@ -135,7 +138,7 @@ mod tests {
     use crate::verdict::Assertion;
 
     fn claim(pass_means: PassMeans) -> Claim {
-        Claim { id: "B5".into(), says: "the state is gone".into(), source: None, pass_means, by: Vec::new() }
+        Claim { id: "B5".into(), says: "the state is gone".into(), source: None, pass_means, fail_means: None, by: Vec::new() }
     }
 
     #[test]
@@ -144,11 +147,23 @@ mod tests {
         assert_eq!(of(PassMeans::Confirmed, Some(Outcome::Pass)), Decision::Confirmed);
         assert_eq!(of(PassMeans::Confirmed, Some(Outcome::Fail)), Decision::Refuted);
         assert_eq!(of(PassMeans::Refuted, Some(Outcome::Pass)), Decision::Refuted);
-        assert_eq!(of(PassMeans::Refuted, Some(Outcome::Fail)), Decision::Confirmed);
         for means in [PassMeans::Confirmed, PassMeans::Refuted] {
             assert_eq!(of(means, Some(Outcome::Inconclusive)), Decision::Open);
             assert_eq!(of(means, None), Decision::Open);
         }
+    }
+
+    #[test]
+    fn that_the_contrary_fails_confirms_only_where_the_file_says_so() {
+        let of = |fail_means| {
+            let claim = Claim { fail_means, ..claim(PassMeans::Refuted) };
+            Decision::of(&claim, Some(Outcome::Fail))
+        };
+        assert_eq!([of(None), of(Some(FailMeans::Confirmed))], [Decision::Open, Decision::Confirmed]);
+        let doubtful = Claim { fail_means: Some(FailMeans::Open), ..claim(PassMeans::Confirmed) };
+        assert_eq!(Decision::of(&doubtful, Some(Outcome::Fail)), Decision::Open);
+        let decided = DecidedClaim::new(&claim(PassMeans::Refuted), &[&mixed()]);
+        assert_eq!(decided.figures, "detection 9s, within 7s (longer than expected); that alone confirms nothing");
     }
 
     fn assertion(name: &str, outcome: Outcome, why: Option<&str>) -> Assertion {
@@ -188,9 +203,9 @@ mod tests {
             (decided.decision, decided.figures)
         };
         let (mixed, doubted) = (mixed(), Verdict { doubt: Some("the run died".into()), ..mixed() });
-        assert_eq!(by(&[], &[&mixed]).0, Decision::Confirmed);
+        assert_eq!(by(&[], &[&mixed]).0, Decision::Open);
         assert_eq!(by(&["recovery"], &[&mixed]), (Decision::Refuted, "recovery 9s, within 7s".into()));
-        assert_eq!(by(&["recovery", "detection"], &[&mixed]).0, Decision::Confirmed);
+        assert_eq!(by(&["recovery", "detection"], &[&mixed]).0, Decision::Open);
         for name in ["noErrors", "noErrors/web"] {
             let (decision, figures) = by(&[name, "recovery"], &[&mixed]);
             assert_eq!((decision, figures.contains("the prober was blind")), (Decision::Open, true), "{figures}");

@@ -121,7 +121,8 @@ mod tests {
         let tenure = |node: &str, from| crate::analysis::leaders::Tenure { node: node.into(), from, until: None };
         let blind = crate::analysis::leaders::Blind { from: testing::s(22.0), until: None, why: "nobody looked at b".into() };
         let (held, blind) = (vec![tenure("a", None), tenure("b", Some(when(16.5, 16.5)))], vec![blind]);
-        found.leaders = vec![LeaderFinding { component: Component::Scheduler, held, gaps: vec![gap], old: vec![old], blind }];
+        let (component, control_planes) = (Component::Scheduler, vec!["a".into(), "b".into()]);
+        found.leaders = vec![LeaderFinding { component, control_planes, held, gaps: vec![gap], old: vec![old], blind }];
         found
     }
 

@@ -463,7 +463,14 @@ proptest::proptest! {
 
 /// The article's run, which decides a claim either way, one that decides none, and one that was not carried out.
 fn suite_of_three(show: impl Fn(&[suite::Part<'_>]) -> String) -> String {
-    let claim = |id: &str, pass_means| Claim { id: id.into(), says: "it | is so".into(), source: None, pass_means, by: Vec::new() };
+    let claim = |id: &str, pass_means| Claim {
+        id: id.into(),
+        says: "it | is so".into(),
+        source: None,
+        pass_means,
+        fail_means: None,
+        by: Vec::new(),
+    };
     let mut claiming = experiment();
     claiming.claims = vec![claim("B10", PassMeans::Confirmed), claim("A", PassMeans::Refuted)];
     let (good, mut bad) = (Judged::new(article(), claiming), gone_wrong());

@@ -162,6 +162,9 @@ pub struct ObjectName {
     /// Whether another object's controller makes and replaces it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub controlled: bool,
+    /// The uid of that other object; `None`: there is none, or it is not known (timelines of older programs).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// What is another when its content is: its generation, or its version where it has none. `None`: that isn't known of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,

@@ -9,7 +9,7 @@ const MOST_BLIND: f64 = 0.05;
 /// A control probe that failed more often than this was on a sick machine.
 const MOST_SICK: f64 = 0.01;
 /// Fewer attempts than these show nothing by not succeeding.
-const FEWEST: u64 = 2;
+const FEWEST: u64 = 3;
 
 /// Why nothing that this run measured decides anything.
 pub fn of_run(found: &Findings) -> Option<String> {
@@ -66,12 +66,30 @@ pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
 
 /// Why nothing is shown by what a step's attempts did not do: there were none, or too few.
 pub fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
-    let thin = match held.tally.judged() {
-        0 => Some(format!("no attempt of {} says anything while the fault was in effect", probe.name)),
-        seen if seen < FEWEST => Some(format!("only {seen} attempt of {} says anything while the fault was in effect", probe.name)),
-        _ => None,
+    let thin = (held.tally.judged() < FEWEST).then(|| too_few(probe, held.tally.judged()));
+    thin.or_else(|| of_acceptance(probe, held)).or_else(|| of_attempts(probe, held.tally, held.until))
+}
+
+/// Of a canary only what was accepted says anything.
+fn too_few(probe: &ProbeFinding, seen: u64) -> String {
+    let (attempts, counts) = match (seen, probe.is_canary()) {
+        (0, true) => ("no attempt".into(), "was accepted"),
+        (0, false) => ("no attempt".into(), "says anything"),
+        (1, true) => ("only 1 attempt".into(), "was accepted"),
+        (1, false) => ("only 1 attempt".into(), "says anything"),
+        (seen, true) => (format!("only {seen} attempts"), "were accepted"),
+        (seen, false) => (format!("only {seen} attempts"), "say anything"),
     };
-    thin.or_else(|| of_attempts(probe, held.tally, held.until))
+    format!("{attempts} of {} {counts} while the fault was in effect", probe.name)
+}
+
+/// Why the attempts that were accepted do not stand for all: whether anybody would have acted on the others is not known.
+fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
+    let all = held.tally.judged() + held.not_accepted;
+    let many = held.not_accepted as f64 > all as f64 * MOST_BLIND;
+    many.then(|| {
+        format!("{} of {all} attempts of {} were not accepted, and say nothing of who was to act", held.not_accepted, probe.name)
+    })
 }
 
 /// Why some attempts, which had to go on until a moment, do not stand for the whole time.

@@ -114,15 +114,17 @@ pub fn objects_kept(found: &Findings) -> Finding {
     if objects.before == 0 {
         return Finding::unknown("no object was there before the fault");
     }
-    let kept = objects.before as usize - missing.len() - objects.replaced as usize;
-    let replaced = if objects.replaced > 0 { format!(", {} left to their controllers", objects.replaced) } else { String::new() };
-    let measured = Some(format!("{kept} of {}{replaced}", objects.before));
+    let some = |count: u32, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+    let (replaced, unseen) = (some(objects.replaced, "replaced by their controllers"), some(objects.unseen, "not listed again"));
+    let measured = Some(format!("{} of {}{replaced}{unseen}", objects.kept, objects.before));
     if !missing.is_empty() {
         return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {}", some_of(missing))), predicted: None };
     }
     let unread = objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}"));
+    let unreplaced = (!objects.unreplaced.is_empty())
+        .then(|| format!("gone, and not replaced by their controllers: {}", some_of(&objects.unreplaced)));
     let changed = (!objects.changed.is_empty()).then(|| format!("there, and changed: {}", some_of(&objects.changed)));
-    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(unread.or(changed))
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(unread.or(unreplaced).or(changed))
 }
 
 fn some_of(objects: &[String]) -> String {
@@ -223,14 +225,16 @@ mod tests {
             // Of `a=2` the content is another than that of `a`; `p*` are pods, which a controller makes.
             let object = |uid: &&str| {
                 let (uid, content) = uid.split_once('=').unwrap_or((uid, "1"));
-                let (kind, name, controlled) = ("Secret".into(), uid.into(), uid.starts_with('p'));
-                ObjectName { kind, namespace: None, name, uid: uid.into(), controlled, content: Some(content.into()) }
+                let (name, owner) = (uid.into(), uid.starts_with('p').then(|| "rs".to_owned()));
+                let (kind, content) = (if owner.is_some() { "Pod" } else { "Secret" }.into(), Some(content.into()));
+                ObjectName { kind, namespace: None, name, uid: uid.into(), controlled: owner.is_some(), owner, content }
             };
             let unread = unread.iter().map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() }).collect();
             Event::Objects { before, objects: uids.iter().map(object).collect(), unread }
         };
         let run = |after: &[&str], unread: &[&str]| {
-            let before: &[&str] = if after.iter().any(|uid| uid.starts_with('p')) { &["a", "b", "p1"] } else { &["a", "b"] };
+            let pods = after.iter().any(|uid| uid.starts_with('p'));
+            let before: &[&str] = if pods { &["a", "b", "p1", "p2"] } else { &["a", "b"] };
             let run = Run::new().event(-1000, taken(true, before, &[])).kill(15_000);
             objects_kept(&found(run.event(20_000, taken(false, after, unread))))
         };
@@ -243,9 +247,13 @@ mod tests {
         let unread = run(&["a", "b"], &["Thing.x.io"]);
         assert_eq!(unread.outcome, Inconclusive);
         assert_eq!(unread.why.as_deref(), Some("not all kinds could be listed: Thing.x.io: status 503"));
-        assert_eq!(run(&["b"], &["Secret"]).outcome, Inconclusive, "nobody knows whether a is there");
-        let replaced = run(&["a", "b", "p2"], &[]);
-        assert_eq!((replaced.outcome, replaced.measured.as_deref()), (Pass, Some("2 of 3, 1 left to their controllers")));
+        let unseen = run(&["b"], &["Secret"]);
+        assert_eq!((unseen.outcome, unseen.measured.as_deref()), (Inconclusive, Some("0 of 2, 2 not listed again")));
+        let replaced = run(&["a", "b", "p1", "p3"], &[]);
+        assert_eq!((replaced.outcome, replaced.measured.as_deref()), (Pass, Some("3 of 4, 1 replaced by their controllers")));
+        let fewer = run(&["a", "b", "p1"], &[]);
+        let why = "gone, and not replaced by their controllers: Pod p2";
+        assert_eq!((fewer.outcome, fewer.why.as_deref()), (Inconclusive, Some(why)));
         let changed = run(&["a=2", "b"], &[]);
         assert_eq!((changed.outcome, changed.why.as_deref()), (Inconclusive, Some("there, and changed: Secret a")));
         assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, span};
+use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_asked, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
 use crate::prediction::{Ground, Predictions};
-use crate::timeline::{Change, Event, Outcome as Answer, Ready};
+use crate::timeline::{Change, Event, Outcome as Answer, Phase, Ready};
 use Outcome::{Fail, Inconclusive, Pass};
 
 fn ms(ms: u64) -> Duration {
@@ -325,6 +325,40 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     let verdict = unpredicted(&held, &[expect()]);
     let asked = effect.tally.failed;
     assert_eq!(verdict.assertions[0].said(), format!("successes of api in the fault 0 of {asked}, at most 0"));
+}
+
+/// That nobody acts is shown by what the API server took, and not by what it did not.
+#[test]
+fn of_a_canary_only_what_was_accepted_shows_anything() {
+    let judged = |failed: &dyn Fn(u64) -> Answer| {
+        let found = analyse(&pods_asked(failed).build());
+        let verdict = unpredicted(&found, &[Expectation::NoSuccess { probe: "scheduling".into(), during: None }]);
+        let assertion = verdict.assertions.into_iter().next().unwrap();
+        (assertion.outcome, assertion.why.or(assertion.measured).unwrap())
+    };
+    let (bound, accepted) = (Answer::Timeout(Phase::Bound), Answer::Timeout(Phase::Accepted));
+    assert_eq!(judged(&|_| bound), (Pass, "0 of 10".into()));
+    for refused in [Answer::Refused, accepted, Answer::Status(503)] {
+        let none = "no attempt of scheduling was accepted while the fault was in effect".to_owned();
+        assert_eq!(judged(&|_| refused), (Inconclusive, none), "{refused:?}");
+        let one_in_ten = judged(&|slot| if slot == 5 { refused } else { bound });
+        let why = "1 of 10 attempts of scheduling were not accepted, and say nothing of who was to act";
+        assert_eq!(one_in_ten, (Inconclusive, why.into()));
+    }
+    let two = judged(&|slot| if slot < 5 { bound } else { Answer::Refused });
+    assert_eq!(two, (Inconclusive, "only 2 attempts of scheduling were accepted while the fault was in effect".into()));
+}
+
+/// Three are enough: a canary that asks every 10 s and waits for 20 s has no more in 50 s.
+#[test]
+fn three_accepted_attempts_decide() {
+    let found = analyse(&pods_wait().build());
+    let (canary, mut held) = (&found.probes[0], found.probes[0].in_effect[0]);
+    let doubts = [2, 3].map(|failed| {
+        held.tally.failed = failed;
+        doubt::of_step(canary, &held).is_some()
+    });
+    assert_eq!(doubts, [true, false]);
 }
 
 /// A fault that was over long before its undo shows nothing by what it did not cause.

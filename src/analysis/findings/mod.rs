@@ -205,17 +205,26 @@ pub struct PodFinding {
 }
 
 /// The cluster's objects before the first fault and after the recovery, but for those that come and go by themselves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectsFinding {
     /// How many there were.
     pub before: u32,
+    /// How many of them are there, as the same objects.
+    #[serde(default)]
+    pub kept: u32,
     /// Those that are not there any more, or are others of the same name; `None`: nobody looked again.
     pub missing: Option<Vec<String>>,
-    /// As many that another object's controller makes are not there any more: it replaces them.
+    /// As many that another object's controller makes are not there any more, and it has made others in their place.
     #[serde(default)]
     pub replaced: u32,
+    /// Those that another object's controller makes, that are not there any more, and in whose place there is nothing.
+    #[serde(default)]
+    pub unreplaced: Vec<String>,
+    /// How many are of kinds that could not be listed afterwards.
+    #[serde(default)]
+    pub unseen: u32,
     /// Those that are there with another content.
     #[serde(default)]
     pub changed: Vec<String>,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::Zero;
 use super::findings::When;
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Bracket, Component, Event, Moment, ProcessState, Record, Timeline};
+use crate::timeline::{Bracket, Component, Event, Moment, NodeRole, ProcessState, Record, Timeline};
 
 /// The watch that follows the leases of leaders.
 const LEASE_WATCH: &str = "leader leases";
@@ -32,6 +32,9 @@ const LED: [Component; 3] = [Component::Etcd, Component::ControllerManager, Comp
 pub struct LeaderFinding {
     /// The part.
     pub component: Component,
+    /// The nodes of the control plane, each with an etcd member. Empty: not known.
+    #[serde(default)]
+    pub control_planes: Vec<String>,
     /// Who led, one after the other.
     pub held: Vec<Tenure>,
     /// The times in which nobody did.
@@ -161,7 +164,11 @@ impl LeaderFinding {
 /// Every part of which a leader is known.
 pub fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
     let last = timeline.records.iter().map(|record| record.at).max().unwrap_or(timeline.header.anchor.monotonic);
-    LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last)).collect()
+    let nodes = &timeline.header.cluster.nodes;
+    let control_planes = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).map(|node| node.name.clone());
+    let control_planes: Vec<String> = control_planes.collect();
+    let found = LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last));
+    found.map(|leaders| LeaderFinding { control_planes: control_planes.clone(), ..leaders }).collect()
 }
 
 /// Until when somebody looked: the watches end with the clean up, which may go on for minutes, or with the last thing they told.
@@ -186,6 +193,7 @@ fn leader(records: &[Record], component: Component, zero: Zero, last: Moment) ->
     let blind = blind.into_iter().map(|gap| gap.blind(zero)).filter(|gap| gap.until.is_none_or(|until| until - gap.from > LOOK));
     Some(LeaderFinding {
         component,
+        control_planes: Vec::new(),
         held: reigns.held.iter().map(|reign| tenure(reign, zero)).collect(),
         gaps: reigns.gaps.iter().map(|gap| without(gap, zero, end)).collect(),
         old: reigns.old.iter().map(|old| lived_on(old, zero, end)).collect(),

@@ -2,7 +2,7 @@
 
 use super::fields::{Cx, Fields};
 use super::scalar::{choice, sentence, text};
-use crate::experiment::claim::{Claim, PassMeans};
+use crate::experiment::claim::{Claim, FailMeans, PassMeans};
 use crate::experiment::tree::{Node, quoted};
 
 /// One item of `claims`.
@@ -12,9 +12,11 @@ pub fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let says = fields.required("says", sentence);
     let source = fields.optional("source", sentence);
     let pass_means = fields.or("passMeans", PassMeans::default(), pass_means);
+    let pass = pass_means.unwrap_or_default();
+    let fail_means = fields.optional("failMeans", |cx, node| fail_means(cx, node, pass));
     let by = fields.or("by", Vec::new(), by);
     fields.finish();
-    Some(Claim { id: id?, says: says?, source: source?, pass_means: pass_means?, by: by? })
+    Some(Claim { id: id?, says: says?, source: source?, pass_means: pass_means?, fail_means: fail_means?, by: by? })
 }
 
 /// Short and without blanks: it stands in the narrow column of a table.
@@ -30,6 +32,18 @@ fn id(cx: &Cx, node: &Node) -> Option<String> {
 
 fn pass_means(cx: &Cx, node: &Node) -> Option<PassMeans> {
     choice(cx, node, "meaning", &[("confirmed", PassMeans::Confirmed), ("refuted", PassMeans::Refuted)])
+}
+
+/// A claim that is the same whatever is measured is not put to the test.
+fn fail_means(cx: &Cx, node: &Node, pass: PassMeans) -> Option<FailMeans> {
+    let known = [("confirmed", FailMeans::Confirmed), ("refuted", FailMeans::Refuted), ("open", FailMeans::Open)];
+    let fail = choice(cx, node, "meaning", &known)?;
+    match (pass, fail) {
+        (PassMeans::Confirmed, FailMeans::Confirmed) | (PassMeans::Refuted, FailMeans::Refuted) => {
+            cx.error_hint(node.focus(), "a fail can't mean what a pass means", "`open`: a fail alone decides nothing")
+        }
+        _ => Some(fail),
+    }
 }
 
 /// What it names is looked up when all expectations are known.
@@ -52,6 +66,18 @@ mod tests {
         assert_eq!((found.id.as_str(), found.source, found.pass_means), ("B3", None, PassMeans::Confirmed));
         let found = decoded("{id: B5, says: The state is gone, source: an article, passMeans: refuted}", claim).0.unwrap();
         assert_eq!((found.source.as_deref(), found.pass_means), (Some("an article"), PassMeans::Refuted));
+    }
+
+    #[test]
+    fn a_fail_refutes_what_a_pass_confirms_and_confirms_only_where_that_is_said() {
+        let means = |yaml: &str| decoded(&format!("{{id: B5, says: x y{yaml}}}"), claim).0.unwrap().fail_means();
+        assert_eq!([means(""), means(", failMeans: open")], [FailMeans::Refuted, FailMeans::Open]);
+        let refuted = [", passMeans: refuted", ", passMeans: refuted, failMeans: confirmed"];
+        assert_eq!(refuted.map(means), [FailMeans::Open, FailMeans::Confirmed]);
+        for same in ["failMeans: confirmed", "passMeans: refuted, failMeans: refuted"] {
+            let said = decoded(&format!("{{id: B5, says: x y, {same}}}"), claim).1;
+            assert!(said.contains("a fail can't mean what a pass means"), "{said}");
+        }
     }
 
     #[test]

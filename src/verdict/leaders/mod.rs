@@ -1,0 +1,71 @@
+//! Rules about who leads a part of the control plane. All need a fault.
+
+mod change;
+#[cfg(test)]
+mod tests;
+
+use super::rules::{Finding, Limits};
+use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeader};
+use crate::stats::{Between, Seconds};
+use crate::timeline::Component;
+
+pub use change::change;
+
+fn with_leaders(found: &Findings, component: Component, judge: impl Fn(&LeaderFinding, &FaultFinding) -> Finding) -> Finding {
+    let leaders = found.leaders.iter().find(|leaders| leaders.component == component);
+    match (leaders, found.faults.first()) {
+        (Some(leaders), Some(first)) => judge(leaders, first),
+        _ => Finding::unknown(format!("it is not known who led {}", component.name())),
+    }
+}
+
+fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
+    let why = format!("nobody had taken the place of {} when the run ended, {waited} later", gap.node);
+    if waited > bound { Finding::failed(why) } else { Finding::unknown(why) }
+}
+
+/// The longest time without a leader, from the first fault on.
+pub fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
+    with_leaders(found, component, |leaders, first| {
+        let after = |gap: &&LeaderGap| gap.until.is_none_or(|until| until.latest > first.requested);
+        // What nobody saw may have been too long, or just long enough.
+        let unseen = blind(leaders, first.requested, limits.most);
+        let longer = blind(leaders, first.requested, limits.least);
+        let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most) else {
+            let none = Finding::bounded(Between::new(Seconds::ZERO, Seconds::ZERO), limits, "never".into());
+            return none.doubted_pass(unseen).doubted_fail(longer);
+        };
+        match longest.until {
+            None => still_open(longest, longest.length.least, limits.most),
+            Some(_) => {
+                let measured = format!("for {} ({})", longest.length, longest.loss.words());
+                let finding = Finding::bounded(longest.length, limits, measured).doubted_pass(unseen);
+                finding.doubted_fail(longer.filter(|_| longest.length.most < limits.least))
+            }
+        }
+    })
+}
+
+/// Why a time without a leader that is longer than `bound` may have gone unseen.
+fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<String> {
+    let long = |blind: &&crate::analysis::leaders::Blind| match blind.until {
+        None => true,
+        Some(until) => until > since && until - blind.from.max(since) > bound,
+    };
+    leaders.blind.iter().find(long).map(|blind| blind.why.clone())
+}
+
+/// How long a leader lived on beside its successor.
+pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
+    with_leaders(found, component, |leaders, first| {
+        let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
+        let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {
+            return Finding::unknown("no old leader was seen to run beside a new one");
+        };
+        if old.until.is_some() {
+            return Finding::bounded(old.length, limits, format!("{:.3}, on {}", old.length, old.node));
+        }
+        let why = format!("it still ran on {} when the run ended", old.node);
+        if old.length.least > limits.most { Finding::failed(why) } else { Finding::unknown(why) }
+    })
+}

@@ -47,7 +47,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Failure::from(Trouble::refused("cannot read the run").because(&error).maybe_hint(error.hint()));
         match error {
-            StoreError::NoSuchRun { .. } => Failure { code: exit::USAGE, ..failure },
+            StoreError::NoSuchRun { .. } | StoreError::Ambiguous { .. } => Failure { code: exit::USAGE, ..failure },
             _ => failure,
         }
     }
@@ -83,5 +83,9 @@ mod tests {
         let failure = Failure::from(StoreError::NoSuchRun { name: "x".into(), dir: "runs".into() });
         assert_eq!(failure.code, exit::USAGE);
         assert!(failure.text.contains("no run x in runs") && failure.text.contains("get runs"), "{}", failure.text);
+        let found = ["2026a", "2026b", "2026c"].map(str::to_owned).into();
+        let failure = Failure::from(StoreError::Ambiguous { name: "2026".into(), found });
+        assert_eq!(failure.code, exit::USAGE);
+        assert!(failure.text.contains("3 runs begin with 2026: 2026a and 2026c"), "{}", failure.text);
     }
 }

@@ -6,8 +6,8 @@ use super::args::Recover;
 use super::env::Env;
 use super::failure::{self, Failure};
 use super::{block_on, exit, print};
-use crate::cluster::Removal;
 use crate::docker::{Docker, Endpoint, EngineEnv};
+use crate::engine::abort::Abort;
 use crate::engine::embedded_folder;
 use crate::engine::kind_ground::find_kind_program;
 use crate::engine::ledger::{Entry, Ledger};
@@ -87,8 +87,13 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
             complain!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
         }
     };
-    let not_undone = block_on(watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)));
-    Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
+    block_on(async {
+        // Half an undo is the worst of all.
+        let still = |signal: &'static str, _| complain!("   {signal}: still undoing, please wait (this can't be cut short)");
+        let _signals = Abort::listen(still).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+        let not_undone = watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)).await;
+        Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
+    })
 }
 
 /// Where another engine is named than the one on which something is owed: an error unless it has the cluster, for what is gone is taken
@@ -108,7 +113,7 @@ pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools,
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(Trouble::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
-    Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default(), removal: Removal::Gone })
+    Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default() })
 }
 
 #[cfg(test)]
@@ -121,7 +126,7 @@ mod tests {
         let engine = FakeEngine::start();
         let tools = async || {
             let (docker, kind) = (engine.connect().await, Err(Trouble::refused("no kind")));
-            Tools { docker, kind, cluster: None, harmed: Harmed::default(), removal: Removal::Gone }
+            Tools { docker, kind, cluster: None, harmed: Harmed::default() }
         };
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
         let trouble = knowing(tools().await, "d", "unix:///wrong", "unix:///first").await.err().unwrap();

@@ -11,7 +11,7 @@ use super::run::{Command, told};
 use crate::engine::provision::Ground;
 use crate::engine::run::Stop;
 use crate::engine::seed;
-use crate::engine::session::{Ended, Session, Turn};
+use crate::engine::session::{Ended, Session};
 use crate::engine::trouble::TroubleKind;
 use crate::experiment::Parsed;
 
@@ -26,17 +26,15 @@ pub struct Repeated {
 }
 
 impl Command<'_> {
-    /// Carries an experiment out as often as it was asked for; `more_follow`: another one follows on the same ground. Returns the exit code,
-    /// the runs, and why those that are missing are.
-    pub async fn repeat(&self, parsed: &Parsed, ground: &Ground, more_follow: bool) -> Repeated {
+    /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and why those that are missing are.
+    pub async fn repeat(&self, parsed: &Parsed, ground: &Ground) -> Repeated {
         let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session = Session { parsed, runs_dir: &self.env.runs_dir, site: &self.site };
         let (mut codes, mut runs, mut why) = (Vec::new(), Vec::new(), None);
         for number in 1..=self.args.repeat {
             let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
-            let more = number < self.args.repeat;
-            let turn = Turn { seed: first_seed + u64::from(number - 1), repetition, more_follow: more || more_follow };
-            match self.once(&session, ground, turn).await {
+            let seed = first_seed + u64::from(number - 1);
+            match self.once(&session, ground, seed, repetition).await {
                 Ok((code, judged)) => {
                     codes.push(code);
                     runs.extend(judged);
@@ -46,6 +44,7 @@ impl Command<'_> {
                     codes.push(told(failure));
                 }
             }
+            let more = number < self.args.repeat;
             if more && self.abort.signal().is_some() {
                 codes.push(exit::INTERRUPTED);
             }
@@ -60,9 +59,15 @@ impl Command<'_> {
     }
 
     /// One run, shown while it goes on, and judged.
-    async fn once(&self, session: &Session<'_>, ground: &Ground, turn: Turn) -> Result<(u8, Option<Judged>), Failure> {
-        if let Some((number, of)) = turn.repetition {
-            complain!("run {number} of {of} (seed {})", turn.seed);
+    async fn once(
+        &self,
+        session: &Session<'_>,
+        ground: &Ground,
+        seed: u64,
+        repetition: Option<(u32, u32)>,
+    ) -> Result<(u8, Option<Judged>), Failure> {
+        if let Some((number, of)) = repetition {
+            complain!("run {number} of {of} (seed {seed})");
         }
         let (observer, mut sights) = mpsc::unbounded_channel();
         let mut progress = Progress::new(self.env.stderr);
@@ -73,7 +78,7 @@ impl Command<'_> {
             }
             progress.done();
         });
-        let ended = session.run(ground, turn, observer, self.abort).await;
+        let ended = session.run(ground, seed, repetition, observer, self.abort).await;
         let _ = shown.join();
         let ended = ended?;
         let judged = judge::judge(&ended.folder);

@@ -28,6 +28,9 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         if args.access.context.is_some() && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. })) {
             complain!("warning: --context is given: the experiment's own kind config and tuning are not used");
         }
+        if args.access.kubeconfig.is_some() && args.access.context.is_none() && experiments.iter().all(|p| command.is_made(p)) {
+            complain!("warning: --kubeconfig is given without --context: the experiment's own kind cluster is used");
+        }
         command.refuse_open(&experiments).await?;
         match args.dry_run {
             true => Ok(command.dry_run(&experiments).await),
@@ -99,6 +102,11 @@ impl Command<'_> {
             Found::Ground(ground) => Some(target::who_leads(&leaders::now(&ground).await.ok()?)),
             Found::Absent(_) => None,
         }
+    }
+
+    /// Whether the experiment names its own cluster.
+    fn is_made(&self, parsed: &Parsed) -> bool {
+        self.args.cluster == Some(ClusterChoice::Embedded) || matches!(parsed.experiment.cluster, Cluster::Kind { .. })
     }
 
     /// The cluster that an experiment is to run on.

@@ -74,7 +74,7 @@ impl<'a> Suite<'a> {
             }
             self.announce(parsed);
             match self.ready(&mut ground, &wanted).await {
-                Ok(ready) => self.one(parsed, ready, index + 1 < group.experiments.len()).await,
+                Ok(ready) => self.one(parsed, ready).await,
                 // What keeps one from its cluster keeps the others from it.
                 Err(failure) => {
                     self.refuse(&group.experiments[index..], failure);
@@ -115,11 +115,11 @@ impl<'a> Suite<'a> {
         Ok(ground.as_ref().expect("is there now"))
     }
 
-    async fn one(&mut self, parsed: &Parsed, ground: &Ground, more_follow: bool) {
+    async fn one(&mut self, parsed: &Parsed, ground: &Ground) {
         if let Some(why) = self.unfit(parsed, ground).await {
             return self.part(parsed, Became::Not(NotRun::Skipped, why));
         }
-        let repeated = self.command.repeat(parsed, ground, more_follow).await;
+        let repeated = self.command.repeat(parsed, ground).await;
         self.codes.push(repeated.code);
         let became = match (repeated.runs, repeated.why) {
             (runs, None) => Became::Ran(runs),

@@ -44,7 +44,7 @@ pub use kind_nodes::{NodeContainer, find_kind_cluster};
 pub use kind_tuning::with_tuning;
 pub use kubeconfig::kubeconfig_paths;
 pub use manifest::{Manifest, ManifestError, ManifestObject};
-pub use namespace::{RUN_LABEL, Removal};
+pub use namespace::RUN_LABEL;
 pub use placement::{Placement, onto, turned};
 pub use query::{ClusterDns, Node, Pod, Service, ServicePort};
 pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoints};

@@ -26,17 +26,6 @@ const POD_GRACE_SECONDS: u32 = 1;
 /// After which a pod on a node that is not Ready is deleted by force: its kubelet can't confirm its end.
 const FORCE_AFTER: Duration = Duration::from_secs(5);
 
-/// How far the removal of a namespace is waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Removal {
-    /// Until nothing is left of it.
-    #[default]
-    Gone,
-    /// Until the API server has taken its deletion and its pods have ended. The rest is the controller manager's, which lets 5 s pass
-    /// before it begins (`namespaceDeletionGracePeriod` in Kubernetes' namespace controller).
-    Emptied,
-}
-
 impl Cluster {
     /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it exists, and when the API server does
     /// not take its name, or the run's full id as a label (at most 63 letters, digits, `-`, `_` and `.`).
@@ -65,23 +54,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes the namespace of a run, given by its full id, and waits for as much as `removal` says. One that is not there is no error, and one
+    /// Deletes the namespace of a run, given by its full id, and waits until it is gone. One that is not there is no error, and one
     /// without this run's labels is never touched: it is somebody else's, and nothing of this run is left. Pods on nodes that are not
     /// Ready are deleted by force. An API server that does not answer, or not as it should, is asked again (see [`ClusterError::may_pass`]). Errors when
     /// something is left after `within`; with what kept it from being asked when the API server does not answer at that time.
     ///
     /// May be dropped and called again.
-    pub async fn remove_namespace(
-        &self,
-        namespace: &str,
-        run: &str,
-        removal: Removal,
-        within: Duration,
-    ) -> Result<(), ClusterError> {
+    pub async fn remove_namespace(&self, namespace: &str, run: &str, within: Duration) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
         let began = Instant::now();
         loop {
-            let left = match self.push_namespace(&api, (namespace, run), removal, began.elapsed() >= FORCE_AFTER).await {
+            let left = match self.push_namespace(&api, namespace, run, began.elapsed() >= FORCE_AFTER).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(why)) => ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why },
                 Err(error) if error.may_pass() => error,
@@ -94,51 +77,20 @@ impl Cluster {
         }
     }
 
-    /// Looks for the namespace of a run and pushes it towards its end; why it is still waited for, or `None` when it need not be.
+    /// Looks for the namespace of a run and pushes it towards its end; why it is still there, or `None` when nothing of the run is.
     async fn push_namespace(
         &self,
         api: &Api<Namespace>,
-        (name, run): (&str, &str),
-        removal: Removal,
+        name: &str,
+        run: &str,
         force: bool,
     ) -> Result<Option<String>, ClusterError> {
         match self.call(format!("remove the namespace {name}"), api.get_opt(name)).await? {
             Some(found) if is_of(&found, run) => {
                 self.end_namespace(api, &found, force).await?;
-                let accepted = removal == Removal::Emptied && found.metadata.deletion_timestamp.is_some();
-                Ok(if accepted && !self.has_pods(name).await? { None } else { Some(why_left(&found)) })
+                Ok(Some(why_left(&found)))
             }
             _ => Ok(None),
-        }
-    }
-
-    async fn has_pods(&self, namespace: &str) -> Result<bool, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client(), namespace);
-        Ok(!self.list_all("list the pods", api, ListParams::default()).await?.is_empty())
-    }
-
-    /// Waits until no namespace of a run is being deleted any more. An API server that does not answer, or not as it should, is asked again
-    /// (see [`ClusterError::may_pass`]). Errors after `within`, with what is left or what kept it from being asked.
-    pub async fn until_no_run_is_ending(&self, within: Duration) -> Result<(), ClusterError> {
-        let api: Api<Namespace> = Api::all(self.client());
-        let ours = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
-        let began = Instant::now();
-        loop {
-            let left = match self.list_all("list the namespaces", api.clone(), ours.clone()).await {
-                Ok(namespaces) => match namespaces.iter().find(|found| found.metadata.deletion_timestamp.is_some()) {
-                    None => return Ok(()),
-                    Some(ending) => {
-                        let what = format!("the namespace {} of an earlier run is not gone", ending.name_any());
-                        ClusterError::TooSlow { what, within, why: why_left(ending) }
-                    }
-                },
-                Err(error) if error.may_pass() => error,
-                Err(error) => return Err(error),
-            };
-            if began.elapsed() >= within {
-                return Err(left);
-            }
-            sleep(POLL).await;
         }
     }
 
@@ -218,8 +170,6 @@ mod tests {
     struct Server {
         namespace: Arc<Mutex<Option<Value>>>,
         calls: Arc<Mutex<Vec<String>>>,
-        /// How many pods it lists.
-        pods: Arc<Mutex<usize>>,
         /// It answers only so many calls.
         answers: Option<usize>,
     }
@@ -256,8 +206,6 @@ mod tests {
             let missing = json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "NotFound", "code": 404});
             let (code, value) = match (&method, path.ends_with("/pods"), &*namespace) {
                 (&Method::DELETE, ..) => (200, json!({"kind": "Status", "status": "Success"})),
-                (_, true, _) => (200, json!({"items": vec![json!({"metadata": {"name": "web"}}); *self.pods.lock().unwrap()]})),
-                _ if path.ends_with("/namespaces") => (200, json!({"items": Vec::from_iter(namespace.clone())})),
                 _ if path.ends_with("/serviceaccounts/default") => (200, json!({"metadata": {"name": "default"}})),
                 (_, _, Some(namespace)) => (200, namespace.clone()),
                 _ => (404, missing),
@@ -275,7 +223,7 @@ mod tests {
         let made = server.namespace.lock().unwrap().clone().unwrap();
         assert_eq!(made["metadata"]["name"], "outage-7f3a");
         assert_eq!(made["metadata"]["labels"], json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}));
-        server.cluster().remove_namespace("outage-7f3a", FULL, Removal::Gone, Duration::from_secs(5)).await.unwrap();
+        server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
         assert!(server.namespace.lock().unwrap().is_none());
     }
 
@@ -283,7 +231,7 @@ mod tests {
     async fn only_the_runs_own_namespace_is_removed() {
         let ours = json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL});
         let server = Server::with(ours);
-        server.cluster().remove_namespace("outage-7f3a", FULL, Removal::Gone, Duration::from_secs(5)).await.unwrap();
+        server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
         let calls = server.calls.lock().unwrap().clone();
         assert!(
             calls.iter().any(|call| call.starts_with("DELETE /api/v1/namespaces/outage-7f3a") && call.contains(r#""uid":"u1""#))
@@ -296,27 +244,9 @@ mod tests {
             json!({}),
         ] {
             let server = Server::with(labels.clone());
-            server.cluster().remove_namespace("outage-7f3a", FULL, Removal::Gone, Duration::from_secs(5)).await.unwrap();
+            server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
             assert_eq!(*server.calls.lock().unwrap(), ["GET /api/v1/namespaces/outage-7f3a"], "{labels}");
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_accepted_deletion_is_enough_where_nothing_runs_any_more() {
-        let ending = json!({"metadata": {"name": "outage-7f3a", "deletionTimestamp": "2026-11-22T08:54:23Z",
-            "labels": {"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}}});
-        let server = Server::default();
-        *server.namespace.lock().unwrap() = Some(ending);
-        let (cluster, within) = (server.cluster(), Duration::from_secs(3));
-        cluster.remove_namespace("outage-7f3a", FULL, Removal::Gone, within).await.unwrap_err();
-        let ends = cluster.until_no_run_is_ending(within).await.unwrap_err().to_string();
-        assert!(ends.starts_with("the namespace outage-7f3a of an earlier run is not gone within 3 s"), "{ends}");
-        *server.pods.lock().unwrap() = 1;
-        cluster.remove_namespace("outage-7f3a", FULL, Removal::Emptied, within).await.unwrap_err();
-        *server.pods.lock().unwrap() = 0;
-        cluster.remove_namespace("outage-7f3a", FULL, Removal::Emptied, within).await.unwrap();
-        server.namespace.lock().unwrap().as_mut().unwrap()["metadata"]["deletionTimestamp"].take();
-        cluster.until_no_run_is_ending(within).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -325,8 +255,7 @@ mod tests {
             let ours = json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL});
             let server = Server { answers: Some(answers), ..Server::with(ours) };
             let began = Instant::now();
-            let error =
-                server.cluster().remove_namespace("outage-7f3a", FULL, Removal::Gone, Duration::from_secs(5)).await.unwrap_err();
+            let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap_err();
             assert!(error.is_unreachable() && error.to_string().contains("connection refused"), "{error:?}");
             assert!(began.elapsed() >= Duration::from_secs(5), "it is asked again");
         }
@@ -334,8 +263,7 @@ mod tests {
             "labels": {"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}}});
         let server = Server::default();
         *server.namespace.lock().unwrap() = Some(terminating);
-        let error =
-            server.cluster().remove_namespace("outage-7f3a", FULL, Removal::Gone, Duration::from_secs(3)).await.unwrap_err();
+        let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(3)).await.unwrap_err();
         assert_eq!(error.to_string(), "the namespace outage-7f3a is not gone within 3 s: it is still being deleted");
     }
 

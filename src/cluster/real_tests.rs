@@ -93,13 +93,13 @@ async fn a_workload_becomes_ready_and_is_removed_without_a_trace() {
     assert!(matches!(error, ClusterError::AlreadyExists { .. }), "{error}");
     assert!(matches!(cluster.create_namespace(&namespace, "t-web").await, Err(ClusterError::AlreadyExists { .. })));
     // Another run's, of the same name, stays; and so does what is nobody's.
-    cluster.remove_namespace(&namespace, "t-other", Removal::Gone, Duration::from_secs(1)).await.unwrap();
-    cluster.remove_namespace("default", "t-web", Removal::Gone, Duration::from_secs(1)).await.unwrap();
+    cluster.remove_namespace(&namespace, "t-other", Duration::from_secs(1)).await.unwrap();
+    cluster.remove_namespace("default", "t-web", Duration::from_secs(1)).await.unwrap();
     assert!(cluster.readiness(&namespace).await.unwrap().ready && cluster.service("default", "kubernetes").await.is_ok());
     let began = Instant::now();
-    cluster.remove_namespace(&namespace, "t-web", Removal::Gone, Duration::from_secs(60)).await.unwrap();
+    cluster.remove_namespace(&namespace, "t-web", Duration::from_secs(60)).await.unwrap();
     println!("removed after {:?}", began.elapsed());
-    cluster.remove_namespace(&namespace, "t-web", Removal::Gone, Duration::from_secs(1)).await.unwrap();
+    cluster.remove_namespace(&namespace, "t-web", Duration::from_secs(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn what_never_becomes_ready_is_told_at_once() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         println!("{run} after {:?}: {stuck}", began.elapsed());
-        cluster.remove_namespace(&namespace, run, Removal::Gone, Duration::from_secs(60)).await.unwrap();
+        cluster.remove_namespace(&namespace, run, Duration::from_secs(60)).await.unwrap();
         assert!(stuck.contains(expected) || (expected == "ErrImagePull" && stuck.contains("ImagePullBackOff")), "{run}: {stuck}");
     }
 }
@@ -224,7 +224,7 @@ async fn pods_on_a_dead_node_do_not_hold_up_the_end() {
         |action: &str| assert!(std::process::Command::new("docker").args([action, &worker]).output().unwrap().status.success());
     docker("pause");
     let began = Instant::now();
-    let removed = cluster.remove_namespace(&namespace, "t-dead", Removal::Gone, Duration::from_secs(60)).await;
+    let removed = cluster.remove_namespace(&namespace, "t-dead", Duration::from_secs(60)).await;
     docker("unpause");
     println!("removed after {:?}", began.elapsed());
     removed.unwrap();

@@ -16,7 +16,7 @@ use super::tenant::{Party, Tenant};
 use super::trouble::Trouble;
 use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::{Manifest, Removal};
+use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
 use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
@@ -312,7 +312,7 @@ impl EmbeddedWorld<'_> {
                 Ok(())
             }
             Obligation::Namespace { name, .. } => {
-                let removed = self.tenant.cluster.remove_namespace(name, self.tenant.run, Removal::Gone, NAMESPACE_REMOVAL).await;
+                let removed = self.tenant.cluster.remove_namespace(name, self.tenant.run, NAMESPACE_REMOVAL).await;
                 removed.map_err(Trouble::failed_by)
             }
             // None of these is ever owed to a model.

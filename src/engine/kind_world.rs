@@ -12,7 +12,7 @@ use super::kind_ground;
 use super::ledger::{Access, Obligation};
 use super::observers::{Observers, Post};
 use super::placement::Place;
-use super::recover::{NAMESPACE_REMOVAL, Tools};
+use super::recover::Tools;
 use super::seed::Seed;
 use super::target::Node;
 use super::tenant::{Party, Tenant};
@@ -246,10 +246,6 @@ impl World for KindWorld<'_> {
         let pods = self.tenant.choose_pods(pods, seed).await?;
         let kills = pods.iter().enumerate().map(|(which, pod)| self.kill(pod, container.as_deref(), (step, which), dead_man));
         kills.collect()
-    }
-
-    async fn until_no_run_is_ending(&self) -> Result<(), Trouble> {
-        self.tenant.cluster.until_no_run_is_ending(NAMESPACE_REMOVAL).await.map_err(Trouble::failed_by)
     }
 
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {

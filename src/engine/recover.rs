@@ -12,7 +12,7 @@ use super::rollback::{NotUndone, in_passes};
 use super::trouble::Trouble;
 use super::world::Progress;
 use crate::agent;
-use crate::cluster::{Cluster, ClusterError, Kind, Removal};
+use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
 use crate::fault::{self, ObjectUndo};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
@@ -37,8 +37,6 @@ pub struct Tools {
     pub cluster: Option<Cluster>,
     /// What the run has hit. Nobody knows it of another process's run.
     pub harmed: Harmed,
-    /// How far the removal of a run's namespace is waited for.
-    pub removal: Removal,
 }
 
 /// The control planes that faults have hit, by their containers.
@@ -153,7 +151,7 @@ impl Tools {
         progress: Progress<'_>,
     ) -> Result<(), Trouble> {
         tokio::select! {
-            removed = cluster.remove_namespace(name, run, self.removal, NAMESPACE_REMOVAL) => removed.map_err(Trouble::failed_by),
+            removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(Trouble::failed_by),
             never = self.end_back_off(access, progress) => match never {},
         }
     }
@@ -324,7 +322,6 @@ mod tests {
                 kind: Err(Trouble::refused("no kind")),
                 cluster: None,
                 harmed: Harmed::default(),
-                removal: Removal::Gone,
             }),
             _ => Err(Trouble::failed("the engine is gone")),
         }

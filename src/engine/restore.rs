@@ -12,7 +12,6 @@ use super::provision::{Ground, Nodes, Say, refuse_owed};
 use super::recover::{self, Said, Tools};
 use super::trouble::Trouble;
 use super::watchdog::beating;
-use crate::cluster::Removal;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
 
@@ -56,8 +55,7 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
     if engine != nodes.engine {
         return Err(Trouble::failed(format!("it is owed on another container engine, {engine}")));
     }
-    let (docker, kind, harmed) = (nodes.docker.clone(), nodes.kind.clone(), nodes.harmed.clone());
-    Ok(Tools { docker, kind, cluster: None, harmed, removal: Removal::Gone })
+    Ok(Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: None, harmed: nodes.harmed.clone() })
 }
 
 async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {

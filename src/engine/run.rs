@@ -146,8 +146,6 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
         return Err(Trouble::failed("the steady state did not hold before any harm was done, so none was")
             .hint("`kubectl outage describe run latest` lists what was seen"));
     }
-    // Its objects would be missed, and its pods' end measured with the fault.
-    world.until_no_run_is_ending().await?;
     take_inventory(job, world, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;

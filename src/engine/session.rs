@@ -23,7 +23,7 @@ use super::tenant::{Running, Tenant};
 use super::trouble::Trouble;
 use super::world::World;
 use super::{seed, watchdog};
-use crate::cluster::{Manifest, ManifestError, Removal, Workload};
+use crate::cluster::{Manifest, ManifestError, Workload};
 use crate::docker::Container;
 use crate::experiment::{Experiment, Parsed};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
@@ -71,17 +71,6 @@ fn refused(problems: &[ManifestError]) -> Trouble {
     trouble
 }
 
-/// Which of several runs on one ground this is.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// The seed of its random choices.
-    pub seed: u64,
-    /// Its number among the runs of its experiment and how many those are, where there are several.
-    pub repetition: Option<(u32, u32)>,
-    /// Whether another run begins on the same ground when this one has ended.
-    pub more_follow: bool,
-}
-
 /// One run of a session.
 struct Once<'a> {
     session: &'a Session<'a>,
@@ -89,7 +78,8 @@ struct Once<'a> {
     id: String,
     namespace: String,
     anchor: Anchor,
-    turn: Turn,
+    seed: u64,
+    repetition: Option<(u32, u32)>,
     observer: UnboundedSender<Sight>,
     abort: &'a Abort,
 }
@@ -99,7 +89,8 @@ impl Session<'_> {
     pub async fn run(
         &self,
         ground: &Ground,
-        turn: Turn,
+        seed: u64,
+        repetition: Option<(u32, u32)>,
         observer: UnboundedSender<Sight>,
         abort: &Abort,
     ) -> Result<Ended, Trouble> {
@@ -107,7 +98,7 @@ impl Session<'_> {
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
         let namespace = format!("outage-{short}");
-        let once = Once { session: self, ground, id, namespace, anchor, turn, observer, abort };
+        let once = Once { session: self, ground, id, namespace, anchor, seed, repetition, observer, abort };
         match &ground.nodes {
             Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
             Nodes::Embedded(nodes) => once.on_embedded(nodes, workload).await,
@@ -121,9 +112,7 @@ impl<'o> Once<'o> {
         each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
         let (docker, kind, cluster) = (nodes.docker.clone(), nodes.kind.clone(), Some(self.ground.cluster.clone()));
         let harmed = Harmed::default();
-        // What is left of this one ends while the next one prepares itself, which waits for it before it does harm.
-        let removal = if self.turn.more_follow { Removal::Emptied } else { Removal::Gone };
-        let tools = Tools { docker, kind, cluster, harmed: harmed.clone(), removal };
+        let tools = Tools { docker, kind, cluster, harmed: harmed.clone() };
         let id = self.id.clone();
         let world = KindWorld {
             tenant: self.tenant(experiment, &id, workload),
@@ -172,7 +161,7 @@ impl<'o> Once<'o> {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
         let debtor = Debtor { run: &self.id, engine };
-        let (tuning, seed, dead_man_margin) = (&ground.facts.tuning, self.turn.seed, self.session.site.dead_man_margin);
+        let (tuning, seed, dead_man_margin) = (&ground.facts.tuning, self.seed, self.session.site.dead_man_margin);
         let job = Job { debtor, experiment, tuning, seed, dead_man_margin, arm };
         let carried_out = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&ground.state, carried_out).await;
@@ -191,8 +180,8 @@ impl<'o> Once<'o> {
             name: parsed.experiment.name.clone(),
             experiment: serde_json::to_value(&parsed.experiment).expect("is plain data"),
             source: parsed.source.text().to_owned(),
-            seed: self.turn.seed,
-            repetition: self.turn.repetition,
+            seed: self.seed,
+            repetition: self.repetition,
             cluster: self.ground.facts.clone(),
         }
     }

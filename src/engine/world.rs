@@ -65,10 +65,6 @@ pub trait World {
         dead_man: Duration,
         seed: &mut Seed,
     ) -> Result<Vec<Obligation>, Trouble>;
-    /// Waits until nothing of an earlier run is still being deleted.
-    async fn until_no_run_is_ending(&self) -> Result<(), Trouble> {
-        Ok(())
-    }
     /// Every object that the cluster holds now, and the kinds that could not be listed.
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble>;
     /// Makes a fault; ends when it is confirmed.

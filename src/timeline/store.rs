@@ -45,6 +45,14 @@ pub enum StoreError {
         /// The runs directory.
         dir: PathBuf,
     },
+    /// Several runs begin so.
+    #[error("{} runs begin with {name}: {} and {}", found.len(), found[0], found[found.len() - 1])]
+    Ambiguous {
+        /// The beginning that was asked for.
+        name: String,
+        /// The runs, oldest first, two at least.
+        found: Vec<String>,
+    },
 }
 
 impl StoreError {
@@ -53,6 +61,7 @@ impl StoreError {
         match self {
             StoreError::NoSuchRun { .. } => Some("`kubectl outage get runs` lists the runs; --runs-dir names another directory"),
             StoreError::Io { source, .. } => hint_of(source.kind()),
+            StoreError::Ambiguous { .. } => Some("say more of the id; `kubectl outage get runs` lists the runs"),
             StoreError::Format { .. } => None,
         }
     }
@@ -214,10 +223,13 @@ impl Timeline {
         if exact.join(EVENTS).is_file() {
             return Ok(exact);
         }
-        let mut found =
-            list(runs_dir)?.into_iter().filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name)));
-        match (found.next(), found.next()) {
-            (Some(path), None) if !name.is_empty() => Ok(path),
+        let id = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found: Vec<PathBuf> = list(runs_dir)?.into_iter().filter(|path| id(path).starts_with(name)).collect();
+        match &found[..] {
+            [path] if !name.is_empty() => Ok(path.clone()),
+            [_, _, ..] if !name.is_empty() => {
+                Err(StoreError::Ambiguous { name: name.to_owned(), found: found.iter().map(id).collect() })
+            }
             _ => Err(missing()),
         }
     }

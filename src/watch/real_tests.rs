@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
 use super::start;
-use crate::cluster::{Cluster, Manifest, Removal};
+use crate::cluster::{Cluster, Manifest};
 use crate::timeline::{Change, Event, Moment, NodeRole, Ready, Record};
 
 async fn cluster() -> Cluster {
@@ -116,7 +116,7 @@ async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     seen.next("ready again", |event| is_ready(event, true)).await;
     watches.stop().await;
     let began = Moment::now();
-    cluster.remove_namespace(&namespace, "t-watch", Removal::Gone, Duration::from_secs(60)).await.unwrap();
+    cluster.remove_namespace(&namespace, "t-watch", Duration::from_secs(60)).await.unwrap();
     println!("removed in {:.1} s", Moment::now().seconds_since(began));
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Availability;
 use super::testing::{ask, node, send, serve, served, tidy};
-use crate::cluster::{Cluster, Manifest, Removal};
+use crate::cluster::{Cluster, Manifest};
 use crate::embedded::store::{Store, kinds};
 use crate::timeline::{ClusterKind, Event, Ready, Record};
 
@@ -54,7 +54,7 @@ async fn a_workload_comes_and_goes_with_its_namespace() {
     let seen = json!({"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2});
     store.update_status(&kinds::DEPLOYMENTS, "run", "web", seen).unwrap();
     assert_eq!(cluster.readiness("run").await.unwrap().waiting, [no_endpoint]);
-    cluster.remove_namespace("run", "20261122-7f3a", Removal::Gone, Duration::from_secs(5)).await.unwrap();
+    cluster.remove_namespace("run", "20261122-7f3a", Duration::from_secs(5)).await.unwrap();
     assert!(store.list(&kinds::DEPLOYMENTS, Some("run")).is_empty());
     controllers.abort();
 }

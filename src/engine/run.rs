@@ -236,10 +236,18 @@ async fn workload_ready(job: &Job<'_>, world: &mut impl World, recorder: &Record
                 "the workload was not ready within {limit} s; waiting for {}",
                 readiness.waiting.join(", ")
             ))
-            .hint("`workloadTimeout` in the experiment allows it more"));
+            .hint(what_helps(&readiness.waiting)));
         }
         waiting.tell(&readiness.waiting);
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn what_helps(waiting: &[String]) -> &'static str {
+    // In the scheduler's words: `1 node(s) were unschedulable`.
+    match waiting.iter().any(|line| line.contains("were unschedulable")) {
+        true => "a node is cordoned: `kubectl get nodes` shows which, `kubectl uncordon NODE` lets pods on it again",
+        false => "`workloadTimeout` in the experiment allows it more",
     }
 }
 
@@ -333,4 +341,16 @@ pub fn duration_at_least(experiment: &Experiment) -> Duration {
         _ => Duration::ZERO,
     });
     steady.max().unwrap_or_default() * 2 + experiment.method.iter().map(Step::lasts).sum::<Duration>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cordoned_node_is_no_matter_of_time() {
+        let full = "Pod/web-1: Pending (Unschedulable: 0/3 nodes are available: 1 node(s) were unschedulable)".to_owned();
+        assert!(what_helps(&["Pod/web-2: Pending".into(), full]).contains("kubectl uncordon"));
+        assert!(what_helps(&["Pod/web-2: Pending".into()]).contains("workloadTimeout"));
+    }
 }

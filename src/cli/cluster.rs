@@ -10,8 +10,8 @@ use super::{block_on, exit, load, print};
 use crate::cluster::KindConfig;
 use crate::embedded::Embedded;
 use crate::engine::abort::Abort;
-use crate::engine::embedded_folder::{Folder, Secret};
-use crate::engine::embedded_ground;
+use crate::engine::ground::embedded;
+use crate::engine::ground::embedded_folder::{Folder, Secret};
 use crate::engine::trouble::Trouble;
 
 /// What the cluster is a model of when no kind config is named.
@@ -21,7 +21,7 @@ pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default
 pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
     let config = config(args)?;
     let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
-    let embedded = Embedded::start(embedded_ground::spec(&config)).map_err(Trouble::refused_by)?;
+    let embedded = Embedded::start(embedded::spec(&config)).map_err(Trouble::refused_by)?;
     block_on(async {
         let abort = Abort::listen(|_, _| {}).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
         let own = folder.kubeconfig(embedded.kubeconfig())?;

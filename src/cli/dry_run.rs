@@ -6,13 +6,15 @@ use super::args::Run;
 use super::{exit, failure::Failure, planned, print};
 use crate::canary::describe;
 use crate::docker::Container;
+use crate::engine::ground::provision::{self, Found, Ground, Nodes, Site, Wanted};
+use crate::engine::leaders;
+use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::plan::{self, Planned};
-use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
 use crate::engine::run::duration_at_least;
 use crate::engine::seed::Seed;
-use crate::engine::target::{self, Endpoints, Known, Node};
+use crate::engine::session;
 use crate::engine::trouble::Trouble;
-use crate::engine::{embedded_world, leaders, session};
+use crate::engine::world::embedded;
 use crate::experiment::{Count, Fault, From, NodeSelector, Numbered, Parsed};
 use crate::fault::{self, NodeTarget};
 use crate::prediction::{self, Predictions, Quantity};
@@ -59,7 +61,7 @@ fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Durati
             let undo = |c: &Container| fault::plan_on_node(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold);
             hit.map(|c| undo(c).map_or_else(|| undone_otherwise(fault, &c.name), |undo| fault::describe(&undo))).collect()
         }
-        Nodes::Embedded(_) => names.iter().map(|name| embedded_world::describe(fault, name)).collect(),
+        Nodes::Embedded(_) => names.iter().map(|name| embedded::describe(fault, name)).collect(),
     }
 }
 
@@ -82,7 +84,7 @@ fn predicted(predictions: &Predictions, step: u32) -> Option<String> {
 
 async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) -> Result<(), Failure> {
     if matches!(ground.nodes, Nodes::Embedded(_)) {
-        embedded_world::refuse_unmodelled(&parsed.experiment)?;
+        embedded::refuse_unmodelled(&parsed.experiment)?;
     }
     let facts = &ground.facts;
     let engine = facts.engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::{exit, load};
-use crate::engine::provision;
+use crate::engine::ground::provision;
 use crate::experiment::{Cluster, Parsed};
 use crate::model::Topology;
 use crate::prediction::{Ground, workload};

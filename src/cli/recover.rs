@@ -8,13 +8,13 @@ use super::failure::{self, Failure};
 use super::{block_on, exit, print};
 use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::abort::Abort;
-use crate::engine::embedded_folder;
-use crate::engine::kind_ground::find_kind_program;
-use crate::engine::ledger::{Entry, Ledger};
-use crate::engine::recover::{self, Harmed, Said, Tools};
-use crate::engine::state_dir::StateDir;
+use crate::engine::ground::embedded_folder;
+use crate::engine::ground::kind::find_kind_program;
+use crate::engine::ground::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
-use crate::engine::watchdog;
+use crate::engine::undo::ledger::{Entry, Ledger};
+use crate::engine::undo::recover::{self, Harmed, Said, Tools};
+use crate::engine::undo::watchdog;
 
 /// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
 pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {

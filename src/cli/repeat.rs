@@ -8,7 +8,7 @@ use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::run::{Command, told};
-use crate::engine::provision::Ground;
+use crate::engine::ground::provision::Ground;
 use crate::engine::run::Stop;
 use crate::engine::seed;
 use crate::engine::session::{Ended, Session};

@@ -10,9 +10,11 @@ use super::{block_on, dry_run, exit, load};
 use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
-use crate::engine::provision::{self, Found, Ground, Nodes, Site, Wanted};
+use crate::engine::ground::provision::{self, Found, Ground, Nodes, Site, Wanted};
+use crate::engine::ground::restore;
+use crate::engine::leaders;
+use crate::engine::plan::target;
 use crate::engine::trouble::Trouble;
-use crate::engine::{leaders, restore, target};
 use crate::experiment::{Cluster, Parsed};
 
 /// Runs; exits with the gravest code.

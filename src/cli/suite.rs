@@ -4,7 +4,7 @@ use super::args::Form;
 use super::judge::{self, Became, Part};
 use super::run::{Command, told};
 use super::{exit, failure::Failure};
-use crate::engine::provision::{Ground, Nodes, Wanted};
+use crate::engine::ground::provision::{Ground, Nodes, Wanted};
 use crate::engine::session;
 use crate::experiment::Parsed;
 use crate::report::suite::NotRun;

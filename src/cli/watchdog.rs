@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::args::Watchdog;
 use super::{block_on, exit, failure::Failure, recover};
 use crate::docker::EngineEnv;
-use crate::engine::ledger::Ledger;
-use crate::engine::recover as undo;
-use crate::engine::state_dir::StateDir;
+use crate::engine::ground::state_dir::StateDir;
 use crate::engine::trouble::Trouble;
-use crate::engine::watchdog::{self, Found};
+use crate::engine::undo::ledger::Ledger;
+use crate::engine::undo::recover as undo;
+use crate::engine::undo::watchdog::{self, Found};
 
 /// From one attempt to the next: the engine may be on its way up.
 const RETRY: Duration = Duration::from_secs(10);

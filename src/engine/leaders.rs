@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::kind_ground::KindNodes;
-use super::provision::{Ground, Nodes};
-use super::trouble::Trouble;
+use crate::engine::ground::kind::KindNodes;
+use crate::engine::ground::provision::{Ground, Nodes};
+use crate::engine::trouble::Trouble;
 use crate::timeline::{Component, NodeRole};
 
 /// An etcd member that takes longer is not heard.

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::clock;
 use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::docker::Docker;
+use crate::engine::clock;
 use crate::timeline::{Component, Event, Moment, Record};
 
 /// Observers may take so long to begin before the run goes on without them.

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
-use super::clock;
-use super::live::Live;
 use crate::agent::AgentMessage;
+use crate::engine::clock;
+use crate::engine::live::Live;
 use crate::timeline::attempts::{AttemptReader, AttemptWriter};
 use crate::timeline::{Event, Moment, ProbeSpan, Record, RunFolder};
 

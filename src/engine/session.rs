@@ -8,23 +8,24 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::abort::Abort;
-use super::each_server;
-use super::embedded_ground::EmbeddedNodes;
-use super::embedded_world::{self, EmbeddedWorld};
-use super::kind_ground::KindNodes;
-use super::kind_world::KindWorld;
-use super::ledger::{Debtor, Ledger};
-use super::provision::{Ground, Nodes, Site};
-use super::recorder::{Recorder, Sight};
-use super::recover::{Harmed, Tools};
-use super::run::{self, Arm, Job, RunEnd};
-use super::tenant::{Running, Tenant};
-use super::trouble::Trouble;
-use super::world::World;
-use super::{seed, watchdog};
 use crate::cluster::{Manifest, ManifestError, Workload};
 use crate::docker::Container;
+use crate::engine::abort::Abort;
+use crate::engine::ground::embedded::EmbeddedNodes;
+use crate::engine::ground::kind::KindNodes;
+use crate::engine::ground::provision::{Ground, Nodes, Site};
+use crate::engine::plan::each_server;
+use crate::engine::recorder::{Recorder, Sight};
+use crate::engine::run::{self, Arm, Job, RunEnd};
+use crate::engine::seed;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::{Debtor, Ledger};
+use crate::engine::undo::recover::{Harmed, Tools};
+use crate::engine::undo::watchdog;
+use crate::engine::world::World;
+use crate::engine::world::embedded::{self, EmbeddedWorld};
+use crate::engine::world::kind::KindWorld;
+use crate::engine::world::tenant::{Running, Tenant};
 use crate::experiment::{Experiment, Parsed};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
 
@@ -55,7 +56,7 @@ pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trou
 /// Refuses what this ground does not have: in the model that is much.
 pub async fn fits(ground: &Ground, parsed: &Parsed) -> Result<(), Trouble> {
     if matches!(ground.nodes, Nodes::Embedded(_)) {
-        embedded_world::refuse_unmodelled(&parsed.experiment)?;
+        embedded::refuse_unmodelled(&parsed.experiment)?;
     }
     workload(ground, parsed).await.map(|_| ())
 }
@@ -132,12 +133,12 @@ impl<'o> Once<'o> {
 
     async fn on_embedded(self, nodes: &EmbeddedNodes, workload: Workload) -> Result<Ended, Trouble> {
         let asked = &self.session.parsed.experiment;
-        embedded_world::refuse_unmodelled(asked)?;
-        let experiment = embedded_world::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
+        embedded::refuse_unmodelled(asked)?;
+        let experiment = embedded::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
         let id = self.id.clone();
         let world = EmbeddedWorld { tenant: self.tenant(&experiment, &id, workload), embedded: &nodes.embedded };
         // Whatever ends this process ends the fault.
-        self.carry_out(world, &experiment, embedded_world::ENGINE, &|_| ready(Ok(())).boxed_local()).await
+        self.carry_out(world, &experiment, embedded::ENGINE, &|_| ready(Ok(())).boxed_local()).await
     }
 
     fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a>

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
-use super::abort::Abort;
-use super::fake_world::{FakeWorld, Mishap};
-use super::ledger::{Debtor, Ledger};
-use super::recorder::Recorder;
-use super::run::{self, Job, RunEnd, Stop};
-use super::trouble::{Trouble, TroubleKind};
+use crate::engine::abort::Abort;
+use crate::engine::recorder::Recorder;
+use crate::engine::run::{self, Job, RunEnd, Stop};
+use crate::engine::trouble::{Trouble, TroubleKind};
+use crate::engine::undo::ledger::{Debtor, Ledger};
+use crate::engine::world::fake::{FakeWorld, Mishap};
 use crate::experiment::*;
 use crate::timeline::*;
 

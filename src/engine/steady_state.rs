@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::live::Live;
+use crate::engine::live::Live;
 use crate::experiment::{Condition, Quantity};
 use crate::timeline::{Moment, Ready};
 
@@ -123,9 +123,9 @@ impl SteadyState {
 
 #[cfg(test)]
 mod tests {
-    use super::super::live::NodeState;
-    use super::super::live::tests::span;
     use super::*;
+    use crate::engine::live::NodeState;
+    use crate::engine::live::tests::span;
     use crate::timeline::Endpoint;
 
     fn secs(s: f64) -> Moment {

@@ -1,7 +1,7 @@
 //! How one fault's progress gets into the timeline.
 
-use super::clock;
-use super::recorder::Recorder;
+use crate::engine::clock;
+use crate::engine::recorder::Recorder;
 use crate::timeline::{Component, Event, FaultPhase};
 
 /// Records how far one fault has come.

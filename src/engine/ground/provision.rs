@@ -1,19 +1,19 @@
 //! The ground that a run stands on: the cluster (made when absent), its lock and its ledger. All refusals that need no look at the
-//! experiment's method are here. `kind_ground.rs` and `embedded_ground.rs` are siblings: what a cluster's nodes are made of.
+//! experiment's method are here. `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes are made of.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::abort::Abort;
-use super::embedded_ground::{self, EmbeddedNodes};
-use super::kind_ground::{self, KindNodes};
-use super::ledger::Ledger;
-use super::state_dir::{Lock, StateDir};
-use super::target::Node;
-use super::trouble::Trouble;
 use crate::cluster::{Cluster, KindConfig, KindConfigError, with_tuning};
 use crate::docker::Endpoint;
+use crate::engine::abort::Abort;
+use crate::engine::ground::embedded::{self, EmbeddedNodes};
+use crate::engine::ground::kind::{self, KindNodes};
+use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::plan::target::Node;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::Ledger;
 use crate::experiment::TuningRequest;
 use crate::timeline::{ClusterFacts, Tuning};
 
@@ -117,7 +117,7 @@ pub struct Ground {
     pub state: StateDir,
     /// What its nodes are made of.
     pub nodes: Nodes,
-    pub(super) _lock: Lock,
+    pub(in crate::engine) _lock: Lock,
 }
 
 impl Ground {
@@ -125,7 +125,7 @@ impl Ground {
     pub async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         let nodes = self.cluster.nodes().await.map_err(Trouble::refused_by)?;
         let machines = match &self.nodes {
-            Nodes::Kind(nodes) => kind_ground::machines(&nodes.containers),
+            Nodes::Kind(nodes) => kind::machines(&nodes.containers),
             Nodes::Embedded(_) => Vec::new(),
         };
         Ok(nodes.into_iter().map(Node::from).chain(machines).collect())
@@ -160,7 +160,7 @@ pub type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
 pub async fn prepare(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
     match (find(wanted, site, say).await?, wanted) {
         (Found::Ground(ground), _) => Ok(*ground),
-        (Found::Absent(_), Wanted::Kind { name, config }) => kind_ground::make(name, config, site, abort, say).await,
+        (Found::Absent(_), Wanted::Kind { name, config }) => kind::make(name, config, site, abort, say).await,
         (Found::Absent(_), _) => unreachable!("only a kind cluster can be absent"),
     }
 }
@@ -169,14 +169,14 @@ pub async fn prepare(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'
 pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
     let there = |ground| Found::Ground(Box::new(ground));
     match wanted {
-        Wanted::Kind { name, config } => kind_ground::find(name, config, site, say).await,
-        Wanted::Context { kubeconfig, context } => kind_ground::of_context(kubeconfig, context.as_deref(), site).await.map(there),
-        Wanted::Embedded { config } => embedded_ground::start(config, site, say).await.map(there),
+        Wanted::Kind { name, config } => kind::find(name, config, site, say).await,
+        Wanted::Context { kubeconfig, context } => kind::of_context(kubeconfig, context.as_deref(), site).await.map(there),
+        Wanted::Embedded { config } => embedded::start(config, site, say).await.map(there),
     }
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
-pub(super) fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
+pub(in crate::engine) fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
     let (state, lock) = match site.only_look {
         true => StateDir::look(site.state_dir, cluster)?,
         false => {
@@ -190,7 +190,7 @@ pub(super) fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), 
 }
 
 /// Refuses while something is not undone.
-pub(super) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
+pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
     let ledger = Ledger::open(&state.ledger())?;
     let owed: Vec<String> = ledger.owed().iter().map(|entry| entry.obligation.describe()).collect();
     if owed.is_empty() {

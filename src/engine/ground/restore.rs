@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::abort::Abort;
-use super::back_off::BackOff;
-use super::kind_ground::{self, KindNodes};
-use super::ledger::{Entry, Ledger};
-use super::provision::{Ground, Nodes, Say, refuse_owed};
-use super::recover::{self, Said, Tools};
-use super::trouble::Trouble;
-use super::watchdog::beating;
+use crate::engine::abort::Abort;
+use crate::engine::ground::kind::{self, KindNodes};
+use crate::engine::ground::provision::{Ground, Nodes, Say, refuse_owed};
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::back_off::BackOff;
+use crate::engine::undo::ledger::{Entry, Ledger};
+use crate::engine::undo::recover::{self, Said, Tools};
+use crate::engine::undo::watchdog::beating;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
 
@@ -32,7 +32,7 @@ pub async fn restore(ground: &mut Ground, abort: &Abort, say: Say<'_>) -> Result
     settle(ground, say).await?;
     refuse_owed(&ground.state)?;
     wait(ground, abort, say).await?;
-    kind_ground::look_again(ground).await
+    kind::look_again(ground).await
 }
 
 /// Takes back what the runs on this ground still owe: what was not possible at the end of one may be now, and what was to be done to

@@ -1,13 +1,22 @@
 //! A method on the nodes of a cluster: which of them a fault hits, and whether it may. All of it is tried before the first fault, with every
 //! fault that could still last when another begins, and each is looked at again when it is due.
 
+pub(in crate::engine) mod asking;
+pub mod blast_radius;
+pub mod canaries;
+pub mod each_server;
+pub(in crate::engine) mod needs;
+pub(in crate::engine) mod object_fault;
+pub(in crate::engine) mod placement;
+pub mod target;
+
 use std::collections::BTreeMap;
 
-use super::blast_radius::{self, Harm};
-use super::live::Live;
-use super::seed::Seed;
-use super::target::{self, Known, Node};
-use super::trouble::Trouble;
+use crate::engine::live::Live;
+use crate::engine::plan::blast_radius::Harm;
+use crate::engine::plan::target::{Known, Node};
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
 use crate::experiment::{Experiment, Fault, Numbered};
 use crate::timeline::Ready;
 
@@ -106,8 +115,8 @@ pub fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::tests::{cluster, role};
     use super::*;
+    use crate::engine::plan::target::tests::{cluster, role};
     use crate::experiment::{BlastRadius, Count, NodeSelector, Step};
     use crate::timeline::{Component, NodeRole};
 
@@ -125,7 +134,7 @@ mod tests {
 
     /// The targets of each fault, or why not.
     fn planned(planes: usize, workers: usize, limits: BlastRadius, method: Vec<Step>) -> Result<Vec<Vec<String>>, String> {
-        let experiment = Experiment { method, blast_radius: limits, ..super::super::simulation::experiment() };
+        let experiment = Experiment { method, blast_radius: limits, ..crate::engine::simulation::experiment() };
         let nodes = cluster(planes, workers);
         let planned = rehearse(&experiment, &nodes, &Known::default(), Seed::new(1)).map_err(|trouble| trouble.line())?;
         Ok(planned.iter().map(|p| p.targets.iter().map(|node| node.name.clone()).collect()).collect())

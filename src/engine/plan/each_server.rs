@@ -1,7 +1,7 @@
 //! `server: each` comes to be one probe for each API server.
 
-use super::trouble::Trouble;
 use crate::cluster::Cluster;
+use crate::engine::trouble::Trouble;
 use crate::experiment::{ApiServer, Ask, Condition, Experiment, Probe};
 use crate::timeline::{NodeFacts, NodeRole};
 

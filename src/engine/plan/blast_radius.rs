@@ -1,7 +1,7 @@
 //! How much may be harmed at once: checked before the first fault.
 
-use super::target::Node;
-use super::trouble::Trouble;
+use crate::engine::plan::target::Node;
+use crate::engine::trouble::Trouble;
 use crate::experiment::{BlastRadius, Fault};
 use crate::timeline::NodeRole;
 

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::embedded_folder::Folder;
-use super::provision::{Ground, Nodes, Say, Site};
-use super::state_dir::{Lock, StateDir};
-use super::trouble::Trouble;
 use crate::cluster::{Cluster, KindConfig};
 use crate::embedded::{Embedded, EmbeddedSpec};
+use crate::engine::ground::embedded_folder::Folder;
+use crate::engine::ground::provision::{Ground, Nodes, Say, Site};
+use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::trouble::Trouble;
 use crate::timeline::ClusterKind;
 
 /// How the embedded cluster is called: in reports, in its kubeconfig, and below the state directory.
@@ -31,7 +31,7 @@ pub fn spec(config: &KindConfig) -> EmbeddedSpec {
         name: config.name.clone(),
         nodes: config.nodes.clone(),
         tuning: config.expected(version),
-        seed: super::seed::fresh(),
+        seed: crate::engine::seed::fresh(),
     }
 }
 

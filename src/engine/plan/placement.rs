@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::needs::needs;
-use super::target::{self, Endpoints};
-use super::trouble::Trouble;
 use crate::cluster::{Cluster, Pod, Service};
+use crate::engine::plan::needs::needs;
+use crate::engine::plan::target::{self, Endpoints};
+use crate::engine::trouble::Trouble;
 use crate::experiment::{Ask, Connection, From, Probe, Target};
 use crate::probe::{Destination, HttpQuestion, ProbeSpec, Question, TlsQuestion};
 use crate::timeline::ProbeHeader;
@@ -52,13 +52,13 @@ impl Place {
 }
 
 /// What a probe asks, resolved.
-pub(super) struct Asked {
+pub(in crate::engine) struct Asked {
     /// In words.
-    pub(super) target: String,
+    pub(in crate::engine) target: String,
     /// Whom.
-    pub(super) destination: Destination,
+    pub(in crate::engine) destination: Destination,
     /// What.
-    pub(super) question: Question,
+    pub(in crate::engine) question: Question,
 }
 
 /// Resolves probes in the run's namespace.
@@ -184,7 +184,7 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
 }
 
 /// An address, or a name to be resolved.
-pub(super) fn address(host: &str, port: u16) -> Destination {
+pub(in crate::engine) fn address(host: &str, port: u16) -> Destination {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => Destination::Address(SocketAddr::new(ip, port)),
         Err(_) => Destination::Name { host: host.to_owned(), port },

@@ -6,19 +6,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::back_off::BackOff;
-use super::ledger::{Access, Entry, Ledger, Obligation};
-use super::rollback::{NotUndone, in_passes};
-use super::trouble::Trouble;
-use super::world::Progress;
 use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::back_off::BackOff;
+use crate::engine::undo::ledger::{Access, Entry, Ledger, Obligation};
+use crate::engine::undo::rollback::{NotUndone, in_passes};
+use crate::engine::world::Progress;
 use crate::fault::{self, ObjectUndo};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
-pub(super) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
+pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
@@ -290,9 +290,9 @@ async fn one(entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Troub
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::Debtor;
     use super::*;
     use crate::docker::fake::FakeEngine;
+    use crate::engine::undo::ledger::Debtor;
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::NodeTarget;
 

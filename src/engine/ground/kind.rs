@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::abort::Abort;
-use super::inotify;
-use super::kind_addresses::refuse_moved;
-use super::ledger::{Access, Debtor, Ledger, Obligation};
-use super::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
-use super::recover::Harmed;
-use super::state_dir::{Lock, StateDir};
-use super::target::Node;
-use super::trouble::{Trouble, TroubleKind};
 use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences};
 use crate::docker::{Container, Docker, Endpoint};
+use crate::engine::abort::Abort;
+use crate::engine::ground::inotify;
+use crate::engine::ground::kind_addresses::refuse_moved;
+use crate::engine::ground::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
+use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::plan::target::Node;
+use crate::engine::trouble::{Trouble, TroubleKind};
+use crate::engine::undo::ledger::{Access, Debtor, Ledger, Obligation};
+use crate::engine::undo::recover::Harmed;
 use crate::timeline::{ClusterKind, NodeRole, Ready};
 
 /// How long the nodes of a new cluster may take to become ready.
@@ -72,7 +72,13 @@ pub fn find_kind_program(path: &OsStr, engine: &Endpoint, docker: &Docker) -> Re
 }
 
 /// Makes the cluster. What is half made when that fails or is interrupted is deleted again.
-pub(super) async fn make(name: &str, config: &str, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
+pub(in crate::engine) async fn make(
+    name: &str,
+    config: &str,
+    site: &Site<'_>,
+    abort: &Abort,
+    say: Say<'_>,
+) -> Result<Ground, Trouble> {
     let docker = connect(site).await?;
     let kind = kind_program(site, &docker)?;
     let (state, lock) = claim(site, name)?;
@@ -148,7 +154,7 @@ async fn of_kind(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lo
 }
 
 /// The same cluster once more, after a run in it: containers and addresses may be others.
-pub(super) async fn look_again(ground: &mut Ground) -> Result<(), Trouble> {
+pub(in crate::engine) async fn look_again(ground: &mut Ground) -> Result<(), Trouble> {
     let Nodes::Kind(nodes) = &mut ground.nodes else { return Ok(()) };
     let name = ground.state.cluster();
     let containers = nodes.docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;

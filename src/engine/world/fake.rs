@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-use super::ledger::{Access, Obligation};
-use super::seed::Seed;
-use super::target::Node;
-use super::trouble::Trouble;
-use super::world::{Progress, Readiness, World};
 use crate::agent::AgentMessage;
+use crate::engine::plan::target::Node;
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::{Access, Obligation};
+use crate::engine::world::{Progress, Readiness, World};
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
@@ -103,7 +103,7 @@ impl FakeWorld {
 
     fn tell(&self, event: Event) {
         if let Some(out) = &self.out {
-            let _ = out.send(super::clock::record(event));
+            let _ = out.send(crate::engine::clock::record(event));
         }
     }
 
@@ -120,7 +120,7 @@ impl FakeWorld {
         tokio::spawn(async move {
             tokio::time::sleep(boot).await;
             if let Some(out) = out {
-                let _ = out.send(super::clock::record(state(&node, Change::Changed, Ready::True)));
+                let _ = out.send(crate::engine::clock::record(state(&node, Change::Changed, Ready::True)));
             }
         });
     }
@@ -147,7 +147,15 @@ fn state(node: &str, change: Change, ready: Ready) -> Event {
 
 fn renewal(node: &str) -> Record {
     let (namespace, name, change) = ("kube-node-lease".into(), node.into(), Change::Changed);
-    super::clock::record(Event::Lease { namespace, name, change, holder: None, renewed: None, transitions: None, lasts_s: None })
+    crate::engine::clock::record(Event::Lease {
+        namespace,
+        name,
+        change,
+        holder: None,
+        renewed: None,
+        transitions: None,
+        lasts_s: None,
+    })
 }
 
 impl World for FakeWorld {
@@ -190,8 +198,8 @@ impl World for FakeWorld {
     async fn start_probes(&mut self, _at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
         self.truth.lock().unwrap().probers = true;
         self.call("start_probes").await?;
-        let mut span = super::live::tests::span("web", 50);
-        span.start = super::clock::now();
+        let mut span = crate::engine::live::tests::span("web", 50);
+        span.start = crate::engine::clock::now();
         let _ = out.send(AgentMessage::Started(span.clone()));
         let (truth, records_out) = (self.truth.clone(), self.out.clone());
         self.prober = Some(tokio::spawn(async move {

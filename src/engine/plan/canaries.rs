@@ -1,8 +1,8 @@
 //! Canaries in a run: from the experiment's words to what is started.
 
-use super::needs::needs;
-use super::trouble::Trouble;
 use crate::canary::{CanarySpec, describe};
+use crate::engine::plan::needs::needs;
+use crate::engine::trouble::Trouble;
 use crate::experiment::{Canary, Experiment, Probe};
 use crate::probe::ProbeSpec;
 use crate::timeline::ProbeHeader;

@@ -14,7 +14,7 @@ use crate::timeline::NodeRole;
 const EVERY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
 
 /// Ends the back-off of a cluster's kubelets. A help, no duty: what it can't do is waited for.
-pub(super) struct BackOff {
+pub(in crate::engine) struct BackOff {
     next: Instant,
     /// The containers whose kubelets were restarted.
     ended: BTreeSet<String>,

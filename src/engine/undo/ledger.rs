@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::embedded_world;
-use super::trouble::Trouble;
+use crate::engine::trouble::Trouble;
+use crate::engine::world::embedded;
 use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
 use crate::timeline::Component;
@@ -117,7 +117,7 @@ impl Obligation {
     }
 
     /// A world was given what another one has planned.
-    pub(super) fn is_no_fault_here(&self) -> Trouble {
+    pub(in crate::engine) fn is_no_fault_here(&self) -> Trouble {
         Trouble::failed(format!("this cluster can't be made to {}", self.describe()))
     }
 
@@ -137,7 +137,7 @@ impl Obligation {
         match self {
             Obligation::Fault(undo) => fault::describe(undo),
             Obligation::Object { undo, .. } => undo.describe(),
-            Obligation::Modelled { node, fault, .. } => embedded_world::describe(fault, node),
+            Obligation::Modelled { node, fault, .. } => embedded::describe(fault, node),
             Obligation::Probers { .. } => "remove the run's probers from the nodes".into(),
             Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),
             Obligation::KindCluster { name } => format!("delete the half-made kind cluster {name}"),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::seed::Seed;
-use super::trouble::Trouble;
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
 use crate::experiment::{Count, NodeSelector};
 use crate::timeline::{Component, Endpoint, NodeRole, Ready};
 
@@ -195,7 +195,7 @@ pub fn describe(selector: &NodeSelector) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::engine) mod tests {
     use super::*;
 
     fn node(name: &str, role: NodeRole) -> Node {

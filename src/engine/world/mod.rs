@@ -1,15 +1,21 @@
-//! All that a run may do to the world. The real one is in `kind_world.rs`, the model in
-//! `embedded_world.rs`; tests run the engine against a fake one.
+//! All that a run may do to the world. The real one is in `kind.rs`, the model in `embedded.rs`, what both do
+//! through the API in `tenant.rs`; tests run the engine against a fake one.
+
+pub mod embedded;
+#[cfg(test)]
+pub(in crate::engine) mod fake;
+pub mod kind;
+pub mod tenant;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::ledger::Obligation;
-use super::seed::Seed;
-use super::target::Node;
-use super::trouble::Trouble;
 use crate::agent::AgentMessage;
+use crate::engine::plan::target::Node;
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::Obligation;
 use crate::experiment::Fault;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 

@@ -4,11 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-use super::ledger::{Entry, FaultOwed, Ledger, Obligation};
-use super::recorder::Recorder;
-use super::trouble::Trouble;
-use super::voice::Voice;
-use super::world::World;
+use crate::engine::recorder::Recorder;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::{Entry, FaultOwed, Ledger, Obligation};
+use crate::engine::voice::Voice;
+use crate::engine::world::World;
 use crate::timeline::{Event, FaultPhase};
 
 /// Something that could not be taken back. It stays in the ledger.
@@ -23,7 +23,7 @@ pub struct NotUndone {
 }
 
 impl NotUndone {
-    pub(super) fn new(entry: &Entry, why: Trouble) -> Self {
+    pub(in crate::engine) fn new(entry: &Entry, why: Trouble) -> Self {
         Self { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why }
     }
 }

@@ -8,9 +8,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ledger::Ledger;
-use super::state_dir::{Lock, StateDir};
-use super::trouble::Trouble;
+use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::Ledger;
 
 const LOOK: Duration = Duration::from_secs(1);
 /// So long a watchdog may take until it watches.
@@ -95,8 +95,8 @@ fn owes_fault(state: &StateDir, run: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::{Debtor, Entry, Obligation};
     use super::*;
+    use crate::engine::undo::ledger::{Debtor, Entry, Obligation};
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::{self, NodeTarget};
     use crate::timeline::NodeRole;

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::placement::{Asked, Place, Placement, address};
-use super::trouble::Trouble;
 use crate::cluster::{ApiAccess, CANARY_OBJECT, ClusterDns, ClusterError};
+use crate::engine::plan::placement::{Asked, Place, Placement, address};
+use crate::engine::trouble::Trouble;
 use crate::experiment::{ApiServer, ApiVerb, DnsName, Probe};
 use crate::probe::{Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion};
 
@@ -13,7 +13,7 @@ const DNS_PORT: u16 = 53;
 
 impl Placement<'_> {
     /// A question to an API server.
-    pub(super) fn api(&self, probe: &Probe, verb: ApiVerb, server: &ApiServer) -> Result<Asked, Trouble> {
+    pub(in crate::engine) fn api(&self, probe: &Probe, verb: ApiVerb, server: &ApiServer) -> Result<Asked, Trouble> {
         let access = match server {
             ApiServer::On { address, .. } => self.cluster.api_access_at(address),
             ApiServer::Balancer | ApiServer::Each => self.cluster.api_access(),
@@ -29,7 +29,13 @@ impl Placement<'_> {
     }
 
     /// A question to DNS: of a pod's own name servers, of the cluster's from a node, of this machine's from the host.
-    pub(super) async fn dns(&self, probe: &Probe, place: &Place, name: &DnsName, cached: bool) -> Result<Asked, Trouble> {
+    pub(in crate::engine) async fn dns(
+        &self,
+        probe: &Probe,
+        place: &Place,
+        name: &DnsName,
+        cached: bool,
+    ) -> Result<Asked, Trouble> {
         let (destination, dns) = match place {
             Place::Host => (Destination::Resolver, None),
             Place::Pod { .. } => (Destination::Resolver, self.cluster_dns().await?),

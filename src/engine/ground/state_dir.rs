@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::trouble::Trouble;
+use crate::engine::trouble::Trouble;
 
 const LOCK: &str = "lock";
 
@@ -98,7 +98,7 @@ impl StateDir {
 }
 
 /// What a person can do where nothing can be written to the state directory.
-pub(super) fn what_helps(error: &std::io::Error) -> &'static str {
+pub(in crate::engine) fn what_helps(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             "free the disk, or set XDG_STATE_HOME to a directory on another one"

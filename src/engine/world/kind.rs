@@ -8,19 +8,19 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::kind_ground;
-use super::ledger::{Access, Obligation};
-use super::observers::{Observers, Post};
-use super::placement::Place;
-use super::recover::Tools;
-use super::seed::Seed;
-use super::target::Node;
-use super::tenant::{Party, Tenant};
-use super::trouble::Trouble;
-use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Pod;
 use crate::docker::{Container, Docker};
+use crate::engine::ground::kind::machines;
+use crate::engine::observers::{Observers, Post};
+use crate::engine::plan::placement::Place;
+use crate::engine::plan::target::Node;
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::{Access, Obligation};
+use crate::engine::undo::recover::Tools;
+use crate::engine::world::tenant::{Party, Tenant};
+use crate::engine::world::{Progress, Readiness, World};
 use crate::experiment::{Direction, Fault, Side};
 use crate::fault::{self, Cut, NodeTarget};
 use crate::probe::ProbeSpec;
@@ -152,7 +152,7 @@ impl Deployment<'_> {
 impl World for KindWorld<'_> {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         let nodes = self.tenant.nodes().await?;
-        Ok(nodes.into_iter().chain(kind_ground::machines(&self.containers)).collect())
+        Ok(nodes.into_iter().chain(machines(&self.containers)).collect())
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::embedded_ground::NAME;
-use super::state_dir::{Lock, StateDir};
-use super::trouble::Trouble;
+use crate::engine::ground::embedded::NAME;
+use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::trouble::Trouble;
 
 /// A folder of this process. Gone when this is dropped; what a process that died has left is found by its lock, which nobody holds.
 #[derive(Debug)]
@@ -23,12 +23,12 @@ impl Folder {
         let cannot = |e: std::io::Error| {
             Trouble::refused(format!("cannot make a folder in the state directory {}", state_dir.display()))
                 .because(&e)
-                .hint(super::state_dir::what_helps(&e))
+                .hint(crate::engine::ground::state_dir::what_helps(&e))
         };
         fs::create_dir_all(state_dir).map_err(cannot)?;
         let _gate = gate(state_dir).map_err(cannot)?;
         remove_left(state_dir);
-        let path = state_dir.join(NAME).join(format!("{}-{:04x}", std::process::id(), super::seed::fresh() & 0xffff));
+        let path = state_dir.join(NAME).join(format!("{}-{:04x}", std::process::id(), crate::engine::seed::fresh() & 0xffff));
         let folder = Self { path, state_dir: state_dir.to_owned() };
         let state = StateDir::open(&folder.path, NAME)?;
         let lock = state.lock()?;

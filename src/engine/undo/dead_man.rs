@@ -7,7 +7,7 @@ use crate::fault::{injection_takes, undo_takes};
 
 /// How long a step's fault lasts at most, from the call that arms its switch to the first of its undo. `healing` is how long a run waits
 /// for what was harmed to be back.
-pub(super) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
+pub(in crate::engine) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
     match step {
         Step::Pause { hold } => *hold,
         // It is undone after what is done to its nodes meanwhile.

@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::trouble::Trouble;
 use crate::docker::{Container, Docker};
+use crate::engine::trouble::Trouble;
 use crate::timeline::NodeRole;
 
 /// Prints the certificate by which an etcd member is known, in hexadecimal.

@@ -6,19 +6,19 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::canaries;
-use super::ledger::{Access, Obligation};
-use super::placement::Place;
-use super::recover::NAMESPACE_REMOVAL;
-use super::seed::Seed;
-use super::target::Node;
-use super::tenant::{Party, Tenant};
-use super::trouble::Trouble;
-use super::world::{Progress, Readiness, World};
 use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
+use crate::engine::plan::canaries;
+use crate::engine::plan::placement::Place;
+use crate::engine::plan::target::Node;
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::{Access, Obligation};
+use crate::engine::undo::recover::NAMESPACE_REMOVAL;
+use crate::engine::world::tenant::{Party, Tenant};
+use crate::engine::world::{Progress, Readiness, World};
 use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
 use crate::fault;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
@@ -46,7 +46,7 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let unmodelled = super::run::faults(experiment).map(|(_, fault, _)| fault).find(|fault| !is_modelled(fault));
+    let unmodelled = crate::engine::run::faults(experiment).map(|(_, fault, _)| fault).find(|fault| !is_modelled(fault));
     if let Some(fault) = unmodelled {
         return Err(Trouble::refused(format!("the embedded cluster has no {}", fault.kind()))
             .hint("--cluster kind runs the experiment as it is in a kind cluster"));

@@ -1,11 +1,11 @@
 //! Faults on objects of a namespace: which objects, as the cluster's API tells it now.
 
-use super::ledger::{Access, Obligation};
-use super::seed::Seed;
-use super::target::{self, Known};
-use super::tenant::Tenant;
-use super::trouble::Trouble;
 use crate::cluster::{self, Pod};
+use crate::engine::plan::target::{self, Known};
+use crate::engine::seed::Seed;
+use crate::engine::trouble::Trouble;
+use crate::engine::undo::ledger::{Access, Obligation};
+use crate::engine::world::tenant::Tenant;
 use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
 use crate::fault::{Move, ObjectHarm, ObjectUndo, Resize};
 

@@ -1,0 +1,13 @@
+//! What is owed to a cluster and how it is taken back: at a run's end, by `recover`, and by the watchdog of a dead run.
+//!
+//! ```text
+//! ledger.rs (what is owed, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs
+//!                                      dead_man.rs, watchdog.rs (where the run itself is gone)
+//! ```
+
+pub(in crate::engine) mod back_off;
+pub(in crate::engine) mod dead_man;
+pub mod ledger;
+pub mod recover;
+pub mod rollback;
+pub mod watchdog;

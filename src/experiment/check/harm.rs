@@ -56,7 +56,7 @@ fn blast_radius(check: &Check, place: &str, fault: &Fault) {
         return;
     }
     let place = format!("{place}.target.role");
-    let harmed = fault.target().filter(|_| fault.harms_node());
+    let harmed = fault.target().filter(|target| fault.counts_on(target.role));
     let (allowed, what, field) = match harmed.and_then(|target| target.role) {
         Some(NodeRole::ControlPlane) => (radius.max_control_planes, "a control plane", "maxControlPlanes"),
         Some(NodeRole::Worker) => (radius.max_workers, "a worker", "maxWorkers"),

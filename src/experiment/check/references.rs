@@ -296,10 +296,10 @@ mod tests {
     fn what_a_fault_hits_is_found_in_the_workload() {
         let fault = |to: &str| changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", to);
         for right in ["deploymentScale: {name: web, replicas: 0}", "containerKill: {labels: {app: web}, container: nginx}"] {
-            assert_eq!(fault(right), "", "{right}");
+            assert!(!fault(right).contains("error"), "{right}");
         }
         let told = fault("deploymentScale: {name: wb, replicas: 0}");
-        assert_eq!(told, "20:31: error: no workload file defines a Deployment `wb` (did you mean `web`?)");
+        assert!(told.contains("20:31: error: no workload file defines a Deployment `wb` (did you mean `web`?)"), "{told}");
         let told = fault("deploymentPlace: {name: coredns, on: {role: worker}}");
         assert!(told.contains("no workload file defines a Deployment `coredns` (the workload's Deployments are `web`)"), "{told}");
         let told = fault("podDelete: {labels: {app: wbe}}");

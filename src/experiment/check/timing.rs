@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn what_is_done_meanwhile_begins_while_the_fault_lasts() {
         let with = |pause: &str| {
-            let inner = format!("- pause: {pause}\n    - {{fault: {{podDelete: {{labels: {{app: web}}}}}}, for: 1s}}");
+            let inner = format!("- pause: {pause}\n    - {{fault: {{nodeDrain: {{target: {{role: worker}}}}}}, for: 1s}}");
             changed("    for: 15s\n", &format!("    for: 15s\n    meanwhile:\n    {inner}\n"))
         };
         assert_eq!(with("14s"), "");

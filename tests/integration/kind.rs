@@ -391,7 +391,10 @@ fn node_drain() {
 fn etcd_data_lost() {
     let lab = Lab::new();
     let experiment = lab.altered("etcd-data-lost", &[("for: 20s", "for: 5s")]);
-    lab.home.run(&["run", "-f", &experiment]).prints("objects kept ").prints("PASS  recovery");
+    let output = lab.home.run(&["run", "-f", &experiment]);
+    output.prints("objects kept ").prints("PASS  recovery").says("a snapshot from before is in /var/lib/etcd-");
+    let left = docker(&["exec", &format!("{CLUSTER}-control-plane"), "ls", "/var/lib"]);
+    assert!(!left.contains("etcd-"), "the snapshot goes when the data is back: {left}");
     lab.assert_clean();
 }
 

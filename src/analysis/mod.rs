@@ -25,6 +25,7 @@ mod overlap;
 mod pods;
 mod probes;
 pub mod quality;
+mod recovering;
 mod series;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -40,6 +41,7 @@ pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, Probe
 pub use in_effect::{InEffect, Recovered};
 pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
+pub use recovering::Recovering;
 pub use window::{Proof, Window};
 
 use crate::stats::Between;

@@ -25,6 +25,7 @@ mod overlap;
 mod pods;
 mod probes;
 pub mod quality;
+mod recovering;
 mod series;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -40,6 +41,7 @@ pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, Probe
 pub use in_effect::{InEffect, Recovered};
 pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
+pub use recovering::Recovering;
 pub use window::{Proof, Window};
 
 use crate::stats::Between;
@@ -88,17 +90,17 @@ fn started(timeline: &Timeline, name: &str) -> usize {
 }
 
 fn completion(timeline: &Timeline) -> Completion {
+    // One that was interrupted goes on until all is undone.
+    if timeline.growing && !timeline.ended() {
+        return Completion::Running;
+    }
     let cut_short = timeline.records.iter().find_map(|record| match &record.event {
         Event::Interrupted { signal } => Some(Completion::Interrupted { signal: signal.clone() }),
         Event::Failed { error, refused: true } => Some(Completion::Refused { error: error.clone() }),
         Event::Failed { error, .. } => Some(Completion::Failed { error: error.clone() }),
         _ => None,
     });
-    cut_short.unwrap_or(match (timeline.ended(), timeline.growing) {
-        (true, _) => Completion::Complete,
-        (false, true) => Completion::Running,
-        (false, false) => Completion::Died,
-    })
+    cut_short.unwrap_or(if timeline.ended() { Completion::Complete } else { Completion::Died })
 }
 
 /// The last word on the steady state, before any harm or after it.

@@ -245,6 +245,9 @@ fn a_run_that_was_cut_short_says_so() {
     assert_eq!(analyse(&timeline).completion, Completion::Running);
     let interrupted = run().event(2000, Event::Interrupted { signal: "SIGINT".into() }).ended(3000).build();
     assert_eq!(analyse(&interrupted).completion, Completion::Interrupted { signal: "SIGINT".into() });
+    let mut undoing = run().event(2000, Event::Interrupted { signal: "SIGINT".into() }).build();
+    undoing.growing = true;
+    assert_eq!(analyse(&undoing).completion, Completion::Running, "it goes on until all is undone");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::docker::Container;
 use crate::engine::ground::provision::{self, Found, Ground, Nodes, Site, Wanted};
 use crate::engine::leaders;
 use crate::engine::plan::target::{self, Endpoints, Known, Node};
-use crate::engine::plan::{self, Planned};
+use crate::engine::plan::{self, Planned, object_undo};
 use crate::engine::run::duration_at_least;
 use crate::engine::seed::Seed;
 use crate::engine::session;
@@ -25,7 +25,7 @@ pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &R
     let mut lines = vec![format!("{} ({}), dry run: nothing is changed", parsed.experiment.name, parsed.source.name())];
     match provision::find(wanted, site, &mut |_| {}).await? {
         Found::Ground(ground) => in_ground(parsed, &ground, &mut lines).await?,
-        Found::Absent(name) => absent(parsed, &name, args.node_image.as_deref(), &mut lines),
+        Found::Absent(name) => absent(parsed, &name, args.node_image.as_deref(), &mut lines).await?,
     }
     let times = format!(" {} times", args.repeat);
     let at_least = duration_at_least(&parsed.experiment) * args.repeat;
@@ -34,7 +34,7 @@ pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &R
     Ok(exit::PASS)
 }
 
-fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<String>) {
+async fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<String>) -> Result<(), Failure> {
     let image = image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
     lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
     let predictions = planned::today(parsed).map(|ground| closed_form(parsed, ground));
@@ -42,9 +42,13 @@ fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<Stri
         let Some((fault, hold)) = step.fault() else { continue };
         let (number, during, hold) = (step.number, during(&step), hold.as_secs_f64());
         let target = fault.target().map_or_else(|| fault.objects().unwrap_or_default(), target::describe);
-        lines.push(format!("step {number}    {} on {target}, for {hold} s{during}, then undone", named(fault)));
+        let undo = object_undo::outlook(fault, number, None).await?;
+        let then = if undo.is_none() { ", then undone" } else { "" };
+        lines.push(format!("step {number}    {} on {target}, for {hold} s{during}{then}", named(fault)));
+        lines.extend(undo.map(|undo| format!("          {undo}")));
         lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, number)));
     }
+    Ok(())
 }
 
 /// A fault and the part that it hits: `componentStop of kube-scheduler`.
@@ -105,7 +109,7 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
     let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));
     let known = Known { leaders: leaders::now(ground).await?, ..Known::default() };
     for planned in plan::rehearse(&parsed.experiment, &nodes, &known, Seed::new(0))? {
-        lines.extend(step_lines(ground, &nodes, &known, &planned));
+        lines.extend(step_lines(ground, &nodes, &known, &planned).await?);
         lines.extend(predicted(&predictions, planned.step.number));
     }
     Ok(())
@@ -121,12 +125,14 @@ fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
     }
 }
 
-fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Planned) -> Vec<String> {
-    let Some((fault, hold)) = planned.step.fault() else { return Vec::new() };
+async fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Planned<'_>) -> Result<Vec<String>, Trouble> {
+    let Some((fault, hold)) = planned.step.fault() else { return Ok(Vec::new()) };
     let step = planned.step.number;
     let Some(target) = fault.target() else {
         let (objects, during) = (fault.objects().unwrap_or_default(), during(&planned.step));
-        return vec![format!("step {step}    {} on {objects}, for {} s{during}", fault.kind(), hold.as_secs_f64())];
+        let what = format!("step {step}    {} on {objects}, for {} s{during}", fault.kind(), hold.as_secs_f64());
+        let undo = object_undo::outlook(fault, step, Some(&ground.cluster)).await?;
+        return Ok([what].into_iter().chain(undo.map(|undo| format!("          {undo}"))).collect());
     };
     let leader = target.leader.and_then(|part| known.leaders.get(&part));
     let names: Vec<&str> = match leader {
@@ -139,7 +145,7 @@ fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Planned)
     let undos = undos(ground, &names, fault, step, hold);
     lines.extend(undos.into_iter().map(|undo| format!("          undo: {undo}")));
     lines.extend(target.leader.or(target.followers).map(|_| format!("          {}", target::who_leads(&known.leaders))));
-    lines
+    Ok(lines)
 }
 
 fn hit(target: &NodeSelector, names: &[&str]) -> String {

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::args::{Form, ListForm};
 use super::env::Env;
 use super::{exit, failure::Failure};
-use crate::analysis::{self, Findings};
+use crate::analysis::{self, Completion, Findings};
 use crate::experiment::{Claim, Experiment};
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
 use crate::report::suite::{self, NotRun, SuiteReport};
-use crate::report::{Style, Summary, View, describe, ground, json, jsonl, junit, log, markdown, terminal};
+use crate::report::{Document, Style, Summary, View, describe, ground, json, jsonl, junit, log, markdown, terminal};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
@@ -48,6 +46,11 @@ impl Judged {
         }
     }
 
+    /// Whether it came to its own end.
+    pub fn is_complete(&self) -> bool {
+        self.findings.completion == Completion::Complete
+    }
+
     fn view(&self) -> View<'_> {
         View::new(&self.timeline, &self.findings, &self.verdict, &self.predictions)
     }
@@ -71,6 +74,8 @@ pub struct Part {
     pub claims: Vec<Claim>,
     /// What became of it.
     pub became: Became,
+    /// How many of the runs that were asked for were not begun.
+    pub not_begun: u32,
 }
 
 /// What became of an experiment.
@@ -87,7 +92,8 @@ impl Part {
             Became::Ran(runs) => suite::Became::Ran(runs.iter().map(Judged::view).collect()),
             Became::Not(state, why) => suite::Became::Not(*state, why.clone()),
         };
-        suite::Part { experiment: self.experiment.clone(), claims: self.claims.clone(), became }
+        let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
+        suite::Part { experiment, claims, became, not_begun: self.not_begun }
     }
 
     fn runs(&self) -> &[Judged] {
@@ -98,6 +104,13 @@ impl Part {
     }
 }
 
+/// Prints the report of the runs of one experiment for people, and how many more were not begun.
+pub fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &Env) {
+    let views: Vec<View> = runs.iter().map(Judged::view).collect();
+    let spreads = spreads(&views).into_iter().map(|spread| SpreadReport { not_begun, ..spread }).collect();
+    super::print(&text(&views, spreads, &style(env), runs.iter().filter(|_| form == Form::Wide)));
+}
+
 /// Prints the report of some runs to standard output. Several runs of one experiment end with their spread, several experiments with
 /// their table.
 pub fn print(runs: &[Judged], form: Form, env: &Env) {
@@ -106,10 +119,7 @@ pub fn print(runs: &[Judged], form: Form, env: &Env) {
     match form {
         Form::Text | Form::Wide => {
             let views: Vec<View> = runs.iter().map(Judged::view).collect();
-            let mut shown = text(&views, &style);
-            if form == Form::Wide {
-                shown += &format!("\n{}", runs.iter().map(Judged::describe).collect::<Vec<_>>().join("\n"));
-            }
+            let mut shown = text(&views, spreads(&views), &style, runs.iter().filter(|_| form == Form::Wide));
             if parts.len() > 1 {
                 shown += &format!("\n{}", suite::render(&SuiteReport::new(&parts), &style));
             }
@@ -144,8 +154,8 @@ fn style(env: &Env) -> Style {
 
 fn print_document(parts: &[suite::Part<'_>], runs: Vec<&Judged>, form: Form) {
     match form {
-        Form::Json => super::print(&structured(parts, json::render, |report| json::pretty(&report))),
-        Form::Yaml => super::print(&structured(parts, json::render_yaml, |report| json::yaml(&report))),
+        Form::Json => super::print(&json::pretty(&Document::of(parts))),
+        Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
         Form::Junit => super::print(&junit::render(parts)),
         Form::Markdown => super::print(&markdown::render(&SuiteReport::new(parts))),
         Form::Log => runs.iter().for_each(|run| super::print(&log_of(run))),
@@ -154,32 +164,11 @@ fn print_document(parts: &[suite::Part<'_>], runs: Vec<&Judged>, form: Form) {
     }
 }
 
-fn text(views: &[View<'_>], style: &Style) -> String {
+/// The runs, the spreads of those that are several, and what `described` ones recorded.
+fn text<'r>(views: &[View<'_>], spreads: Vec<SpreadReport>, style: &Style, described: impl Iterator<Item = &'r Judged>) -> String {
     let reports = views.iter().map(|view| terminal::render(view, style));
-    let spreads = spreads(views).into_iter().filter(|spread| spread.runs.len() > 1);
-    reports.chain(spreads.map(|spread| spread::render(&spread, style))).collect::<Vec<_>>().join("\n")
-}
-
-/// One run is its report; several runs of one experiment are their spread, several experiments their suite.
-fn structured(parts: &[suite::Part<'_>], one: impl Fn(&View<'_>) -> String, several: impl Fn(Several) -> String) -> String {
-    match parts {
-        [part] => match part.runs() {
-            [view] => one(view),
-            [] => several(Several::Suite(SuiteReport::new(parts))),
-            views => several(Several::Spread([SpreadReport::new(views.iter().map(Summary::new).collect())])),
-        },
-        _ => several(Several::Suite(SuiteReport::new(parts))),
-    }
-}
-
-/// What several runs are in a form for programs.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Several {
-    /// Of one experiment (a list, as that of several experiments was before there were suites).
-    Spread([SpreadReport; 1]),
-    /// Of several.
-    Suite(SuiteReport),
+    let spreads = spreads.into_iter().filter(|spread| spread.runs.len() > 1).map(|spread| spread::render(&spread, style));
+    reports.chain(spreads).chain(described.map(Judged::describe)).collect::<Vec<_>>().join("\n")
 }
 
 fn spreads(views: &[View<'_>]) -> Vec<SpreadReport> {

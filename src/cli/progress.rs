@@ -6,9 +6,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::env::Terminal;
+use crate::analysis::Recovering;
 use crate::engine::recorder::Sight;
 use crate::report::hang;
-use crate::timeline::{Change, Component, Event, FaultPhase, Moment, Ready, Record};
+use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
 /// Shows progress.
 pub struct Progress {
@@ -18,12 +19,13 @@ pub struct Progress {
     zero: Option<Moment>,
     /// Nodes that a fault hit, and their last known condition: changes of it and of their endpoints are shown.
     hit: BTreeMap<String, Option<Ready>>,
+    recovering: Recovering,
 }
 
 impl Progress {
     /// For this terminal.
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, step: None, zero: None, hit: BTreeMap::new() }
+        Self { terminal, step: None, zero: None, hit: BTreeMap::new(), recovering: Recovering::new(Anchor::take()) }
     }
 
     /// A step began; the one before it is done.
@@ -89,6 +91,7 @@ impl Progress {
     }
 
     fn record(&mut self, record: &Record) {
+        self.recovering.take(record);
         match &record.event {
             Event::Stage { name } => self.step(stage_text(name)),
             Event::Note { warning: true, text } => self.line("   warning: ", text),
@@ -102,7 +105,10 @@ impl Progress {
                 self.endpoint(record.at, service, *change, endpoint)
             }
             Event::SteadyState { before: true, .. } => self.line("   ", "steady state holds"),
-            Event::SteadyState { before: false, held_since, .. } => self.chain(*held_since, "steady state is back"),
+            Event::SteadyState { before: false, held_since, .. } => {
+                let back = self.recovering.back(*held_since);
+                self.chain(back, "steady state is back");
+            }
             Event::SteadyStateMissed { conditions, .. } => self.line("   steady state not reached: ", &conditions.join("; ")),
             _ => {}
         }

@@ -23,6 +23,8 @@ pub struct Repeated {
     pub runs: Vec<Judged>,
     /// Why there are not as many as were asked for; `None`: nothing was refused.
     pub why: Option<String>,
+    /// How many of those that were asked for were not begun.
+    pub not_begun: u32,
 }
 
 impl Command<'_> {
@@ -30,10 +32,11 @@ impl Command<'_> {
     pub async fn repeat(&self, parsed: &Parsed, ground: &Ground) -> Repeated {
         let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session = Session { parsed, runs_dir: &self.env.runs_dir, site: &self.site };
-        let (mut codes, mut runs, mut why) = (Vec::new(), Vec::new(), None);
+        let (mut codes, mut runs, mut why, mut begun) = (Vec::new(), Vec::new(), None, 0);
         for number in 1..=self.args.repeat {
             let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
             let seed = first_seed + u64::from(number - 1);
+            begun = number;
             match self.once(&session, ground, seed, repetition).await {
                 Ok((code, judged)) => {
                     codes.push(code);
@@ -52,10 +55,15 @@ impl Command<'_> {
                 break;
             }
         }
+        let not_begun = self.args.repeat - begun;
         if matches!(self.args.output, Form::Text | Form::Wide) {
-            judge::print(&runs, self.args.output, self.env);
+            judge::print_repeated(&runs, not_begun, self.args.output, self.env);
         }
-        Repeated { code: exit::gravest(codes), runs, why }
+        if not_begun > 0 {
+            let done = runs.iter().filter(|run| run.is_complete()).count() as u32;
+            complain!("{}", cut_short(done, begun, not_begun));
+        }
+        Repeated { code: exit::gravest(codes), runs, why, not_begun }
     }
 
     /// One run, shown while it goes on, and judged.
@@ -103,5 +111,26 @@ impl Command<'_> {
             Some(Stop::Trouble(_)) => exit::INCONCLUSIVE,
             None => verdict,
         }
+    }
+}
+
+/// What became of all the runs that were asked for, where some were not begun.
+fn cut_short(done: u32, begun: u32, not_begun: u32) -> String {
+    let ended = match begun - done {
+        0 => String::new(),
+        // Whatever ends a run before its end ends the others, too.
+        early => format!(", {early} did not come to its end"),
+    };
+    format!("{done} of {} runs were done{ended}, {not_begun} were not begun", begun + not_begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_were_not_begun_are_counted() {
+        assert_eq!(cut_short(2, 3, 17), "2 of 20 runs were done, 1 did not come to its end, 17 were not begun");
+        assert_eq!(cut_short(3, 3, 17), "3 of 20 runs were done, 17 were not begun");
     }
 }

@@ -117,7 +117,7 @@ impl<'a> Suite<'a> {
 
     async fn one(&mut self, parsed: &Parsed, ground: &Ground) {
         if let Some(why) = self.unfit(parsed, ground).await {
-            return self.part(parsed, Became::Not(NotRun::Skipped, why));
+            return self.part(parsed, Became::Not(NotRun::Skipped, why), 0);
         }
         let repeated = self.command.repeat(parsed, ground).await;
         self.codes.push(repeated.code);
@@ -126,7 +126,7 @@ impl<'a> Suite<'a> {
             (runs, Some(_)) if !runs.is_empty() => Became::Ran(runs),
             (_, Some(why)) => Became::Not(NotRun::Refused, why),
         };
-        self.part(parsed, became);
+        self.part(parsed, became, repeated.not_begun);
     }
 
     /// Why the model can't show this experiment.
@@ -152,17 +152,17 @@ impl<'a> Suite<'a> {
         };
         self.codes.push(code);
         told(failure);
-        experiments.iter().for_each(|parsed| self.part(parsed, Became::Not(state, why.clone())));
+        experiments.iter().for_each(|parsed| self.part(parsed, Became::Not(state, why.clone()), 0));
     }
 
     /// What was never begun has not passed.
     fn not_begun(&mut self, parsed: &Parsed) {
         self.codes.push(exit::INTERRUPTED);
-        self.part(parsed, Became::Not(NotRun::NotBegun, "the suite was interrupted".into()));
+        self.part(parsed, Became::Not(NotRun::NotBegun, "the suite was interrupted".into()), 0);
     }
 
-    fn part(&mut self, parsed: &Parsed, became: Became) {
+    fn part(&mut self, parsed: &Parsed, became: Became, not_begun: u32) {
         let Parsed { experiment, .. } = parsed;
-        self.parts.push(Part { experiment: experiment.name.clone(), claims: experiment.claims.clone(), became });
+        self.parts.push(Part { experiment: experiment.name.clone(), claims: experiment.claims.clone(), became, not_begun });
     }
 }

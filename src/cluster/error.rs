@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use super::leftovers::Leftovers;
+
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -120,6 +122,16 @@ pub enum ClusterError {
         /// What was seen last.
         why: String,
     },
+    /// A namespace that was deleted stays.
+    #[error("the namespace {namespace} is not gone within {} s: {}", within.as_secs(), left.why())]
+    NamespaceStays {
+        /// Its name.
+        namespace: String,
+        /// How long was waited.
+        within: Duration,
+        /// What is left in it.
+        left: Leftovers,
+    },
 }
 
 fn list_paths(paths: &[PathBuf]) -> String {
@@ -149,6 +161,7 @@ impl ClusterError {
                 None => format!("there are: {}", available.join(", ")),
             },
             Self::NoCurrentContext { available } => format!("name one with --context; there are: {}", available.join(", ")),
+            Self::NamespaceStays { namespace, left, .. } => left.hint(namespace),
             _ => return None,
         })
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
+use super::leftovers::Leftovers;
 use super::objects::Pod;
 use crate::timeline::Ready;
 
@@ -66,7 +67,7 @@ impl Cluster {
         loop {
             let left = match self.push_namespace(&api, namespace, run, began.elapsed() >= FORCE_AFTER).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(why)) => ClusterError::TooSlow { what: format!("the namespace {namespace} is not gone"), within, why },
+                Ok(Some(left)) => ClusterError::NamespaceStays { namespace: namespace.to_owned(), within, left },
                 Err(error) if error.may_pass() => error,
                 Err(error) => return Err(error),
             };
@@ -77,18 +78,18 @@ impl Cluster {
         }
     }
 
-    /// Looks for the namespace of a run and pushes it towards its end; why it is still there, or `None` when nothing of the run is.
+    /// Looks for the namespace of a run and pushes it towards its end; what is left in it, or `None` when nothing of the run is.
     async fn push_namespace(
         &self,
         api: &Api<Namespace>,
         name: &str,
         run: &str,
         force: bool,
-    ) -> Result<Option<String>, ClusterError> {
+    ) -> Result<Option<Leftovers>, ClusterError> {
         match self.call(format!("remove the namespace {name}"), api.get_opt(name)).await? {
             Some(found) if is_of(&found, run) => {
                 self.end_namespace(api, &found, force).await?;
-                Ok(Some(why_left(&found)))
+                Ok(Some(Leftovers::of(&found)))
             }
             _ => Ok(None),
         }
@@ -145,14 +146,6 @@ fn gone_is_fine<T>(result: Result<T, ClusterError>) -> Result<(), ClusterError> 
         Err(error) if error.is_unreachable() => Ok(()),
         other => other.map(drop),
     }
-}
-
-/// What Kubernetes says of a namespace that stays.
-fn why_left(namespace: &Namespace) -> String {
-    let conditions = namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let messages: Vec<&str> =
-        conditions.filter(|condition| condition.status == "True").filter_map(|condition| condition.message.as_deref()).collect();
-    if messages.is_empty() { "it is still being deleted".to_owned() } else { messages.join("; ") }
 }
 
 #[cfg(test)]
@@ -265,15 +258,6 @@ mod tests {
         *server.namespace.lock().unwrap() = Some(terminating);
         let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(3)).await.unwrap_err();
         assert_eq!(error.to_string(), "the namespace outage-7f3a is not gone within 3 s: it is still being deleted");
-    }
-
-    #[test]
-    fn kubernetes_own_words_are_shown() {
-        let namespace = serde_json::from_value(serde_json::json!({"status": {"conditions": [
-            {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "all discovered"},
-            {"type": "NamespaceContentRemaining", "status": "True", "message": "pods. has 1 resource instances"}]}}))
-        .unwrap();
-        assert_eq!(why_left(&namespace), "pods. has 1 resource instances");
-        assert_eq!(why_left(&Namespace::default()), "it is still being deleted");
+        assert!(error.hint().unwrap().contains("kubectl get namespace outage-7f3a"), "{:?}", error.hint());
     }
 }

@@ -150,7 +150,7 @@ impl<'a, W: World> Method<'a, W> {
         let begun = async {
             self.healed().await?;
             let planned = self.plan((step, name), fault, dead_man).await?;
-            let owe = |(harm, obligation)| self.owe(name, harm, obligation);
+            let owe = |(harm, obligation)| self.owe((name, dead_man), harm, obligation);
             let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
             (self.job.arm)(dead_man).await?;
             debts
@@ -214,8 +214,13 @@ impl<'a, W: World> Method<'a, W> {
         }
     }
 
-    fn owe(&self, name: Option<&'a str>, harm: Option<Harm<'a>>, obligation: Obligation) -> Result<Debt<'a>, Trouble> {
-        let id = self.ledger.borrow_mut().owe(self.job.debtor, obligation.clone())?;
+    fn owe(
+        &self,
+        (name, dead_man): (Option<&'a str>, Duration),
+        harm: Option<Harm<'a>>,
+        obligation: Obligation,
+    ) -> Result<Debt<'a>, Trouble> {
+        let id = self.ledger.borrow_mut().owe_watched(self.job.debtor, obligation.clone(), dead_man)?;
         self.state.borrow_mut().active.push((id, harm));
         Ok(Debt { id, obligation, name })
     }

@@ -53,6 +53,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
     lines.extend(super::leaders::lines(found));
+    lines.extend(bystanders(found));
     lines.extend(steady(found, predictions));
     let shown = lines.iter().map(|line| line.at).max();
     lines.extend(cut_short(timeline, found, shown));
@@ -223,6 +224,14 @@ fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
     Some(Line::of(last, "caught up", text))
 }
 
+/// Nodes that Kubernetes took for dead although no fault hit them.
+fn bystanders(found: &Findings) -> impl Iterator<Item = Line> {
+    found.bystanders.iter().filter_map(|other| {
+        let text = format!("{} left Ready, though no fault hit it", other.node);
+        other.left_ready.map(|when| Line::of(when, "bystander", text))
+    })
+}
+
 /// `goes_on`: the window before it was still open when the undo was requested, which divides the two.
 fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line>) {
     let all = window.bursts.len();
@@ -298,7 +307,11 @@ fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> O
     let last = || timeline.records.last().map(|record| zero.at(record.at)).max(shown);
     match &found.completion {
         Completion::Complete => None,
-        Completion::Running => Some(Line::new(last()?, "so far", "the run still goes on")),
+        Completion::Running => {
+            let undoes = at(|e| matches!(e, Event::Interrupted { .. } | Event::Failed { .. })).is_some();
+            let what = if undoes { "the run is cut short, and undoes what it did" } else { "the run still goes on" };
+            Some(Line::new(last()?, "so far", what))
+        }
         Completion::Interrupted { signal } => {
             Some(Line::new(at(|e| matches!(e, Event::Interrupted { .. }))?, "interrupted", signal.clone()))
         }

@@ -1,4 +1,4 @@
-//! A run as JSON (and as YAML, which is the same value), with a published schema.
+//! A run as JSON (and as YAML, which is the same value).
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -163,19 +163,6 @@ impl Tuning {
         }
     }
 }
-
-/// A run as JSON, indented.
-pub fn render(view: &View<'_>) -> String {
-    pretty(&Report::new(view))
-}
-
-/// A run as YAML.
-pub fn render_yaml(view: &View<'_>) -> String {
-    yaml(&Report::new(view))
-}
-
-/// The JSON schema of [`Report`]. A test writes it and holds it against the types.
-pub const JSON_SCHEMA: &str = include_str!("schema.json");
 
 /// Any of this module's siblings' values as indented JSON.
 pub fn pretty(value: &impl Serialize) -> String {

@@ -1,9 +1,9 @@
 //! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error. An experiment that was
-//! not carried out is a suite of one case.
+//! not carried out is a suite of one case, and so are the runs that were not begun.
 
 use std::fmt::{self, Write};
 
-use super::suite::{Became, NotRun, Part};
+use super::suite::{Became, NotRun, Part, not_begun};
 use super::view::View;
 use crate::verdict::{Assertion, Outcome, Verdict};
 
@@ -35,9 +35,14 @@ struct Suite<'a> {
 impl<'a> Suite<'a> {
     fn of(part: &'a Part<'a>) -> Vec<Self> {
         let name = part.experiment.as_str();
+        let without = |state, why: &str| Self { name, view: None, cases: vec![Case::not_run(state, why)] };
         match &part.became {
-            Became::Ran(runs) => runs.iter().map(|view| Self { name, view: Some(view), cases: cases(view.verdict) }).collect(),
-            Became::Not(state, why) => vec![Self { name, view: None, cases: vec![Case::not_run(*state, why)] }],
+            Became::Ran(runs) => {
+                let left = (part.not_begun > 0).then(|| without(NotRun::NotBegun, &not_begun(runs.len(), part.not_begun)));
+                let ran = runs.iter().map(|view| Self { name, view: Some(view), cases: cases(view.verdict) });
+                ran.chain(left).collect()
+            }
+            Became::Not(state, why) => vec![without(*state, why)],
         }
     }
 

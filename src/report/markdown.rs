@@ -8,12 +8,12 @@ use super::suite::{Row, SuiteReport};
 pub fn render(report: &SuiteReport) -> String {
     let mut out = String::from("| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n");
     for (claim, row) in report.claims() {
-        let measured = if row.outcome.is_none() { not_run(row) } else { claim.figures.clone() };
+        let measured = measured(row, &claim.figures);
         write_row(&mut out, [&claim.id, &claim.says, &code(&row.experiment), claim.decision.word(), &measured]);
     }
     for row in report.experiments.iter().filter(|row| row.claims.is_empty()) {
         let result = row.outcome.map_or(String::new(), |outcome| outcome.word().to_lowercase());
-        let measured = if row.outcome.is_none() { not_run(row) } else { row.figures.clone() };
+        let measured = measured(row, &row.figures);
         write_row(&mut out, ["", "", &code(&row.experiment), &result, &measured]);
     }
     causes(report, &mut out);
@@ -30,6 +30,11 @@ fn causes(report: &SuiteReport, out: &mut String) {
     if !lines.is_empty() {
         let _ = write!(out, "\nWhat the control plane's gaps were made of:\n\n{lines}");
     }
+}
+
+fn measured(row: &Row, figures: &str) -> String {
+    let figures = if row.outcome.is_none() { not_run(row) } else { figures.to_owned() };
+    [Some(figures), row.left()].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn not_run(row: &Row) -> String {

@@ -5,6 +5,7 @@
 //! timeline, findings          -> log.rs | jsonl.rs
 //! several views               -> spread.rs | junit.rs | runs.rs (a row each)
 //! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim)
+//! any of these                -> document.rs, for programs
 //! ```
 
 pub mod beside;
@@ -12,6 +13,7 @@ mod causes;
 pub mod chain;
 pub mod claims;
 pub mod describe;
+mod document;
 pub mod forecast;
 mod ground;
 pub mod json;
@@ -32,8 +34,8 @@ mod text;
 pub mod view;
 mod warnings;
 
+pub use document::{Document, JSON_SCHEMA};
 pub use ground::ground;
-pub use json::JSON_SCHEMA;
 pub use summary::Summary;
 pub use terminal::Style;
 pub use text::hang;

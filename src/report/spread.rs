@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::runs::table;
 use super::summary::Summary;
 use super::terminal::Style;
-use super::text::{hang, judged};
+use super::text::{count, hang, judged};
 use crate::stats::{Between, Seconds, Spread};
 use crate::verdict::Outcome;
 
@@ -29,6 +29,9 @@ pub struct SpreadReport {
     pub outcome: Outcome,
     /// Each run.
     pub runs: Vec<Summary>,
+    /// How many more were asked for and never begun.
+    #[serde(default)]
+    pub not_begun: u32,
     /// Detection, where it was measured. Of an interval its end.
     pub detection: Option<Spread>,
     /// The error window's upper end, where it has one.
@@ -62,6 +65,7 @@ impl SpreadReport {
             predicted,
             inside: predicted.map(within),
             runs,
+            not_begun: 0,
         }
     }
 }
@@ -69,7 +73,8 @@ impl SpreadReport {
 /// The runs and their spread as lines.
 pub fn render(report: &SpreadReport, style: &Style) -> String {
     let mut out = String::new();
-    let title = format!("{}: {} runs   ", report.experiment, report.runs.len());
+    let left = if report.not_begun > 0 { format!(", {} not begun", report.not_begun) } else { String::new() };
+    let title = format!("{}: {}{left}   ", report.experiment, count(report.runs.len() as u64, "run"));
     let _ = writeln!(out, "{title}{}\n", judged(report.outcome.word(), report.outcome, style));
     let cell = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let rows = report.runs.iter().map(|run| {

@@ -27,6 +27,8 @@ pub struct Part<'a> {
     pub claims: Vec<Claim>,
     /// What became of it.
     pub became: Became<'a>,
+    /// How many of the runs that were asked for were not begun.
+    pub not_begun: u32,
 }
 
 /// What became of an experiment.
@@ -72,7 +74,7 @@ impl<'a> Part<'a> {
                 Some(Part { became: Became::Ran(runs), .. }) => runs.push(view),
                 _ => {
                     let (experiment, claims) = (name.clone(), view.claims());
-                    parts.push(Part { experiment, claims, became: Became::Ran(vec![view]) });
+                    parts.push(Part { experiment, claims, became: Became::Ran(vec![view]), not_begun: 0 });
                 }
             }
         }
@@ -85,6 +87,12 @@ impl<'a> Part<'a> {
             Became::Ran(runs) => runs,
             Became::Not(..) => &[],
         }
+    }
+
+    /// Its runs and how far they lie apart; `None`: there are none.
+    pub fn spread(&self) -> Option<SpreadReport> {
+        let runs: Vec<Summary> = self.runs().iter().map(Summary::new).collect();
+        (!runs.is_empty()).then(|| SpreadReport { not_begun: self.not_begun, ..SpreadReport::new(runs) })
     }
 }
 
@@ -177,9 +185,15 @@ impl Row {
             causes: runs.iter().max_by_key(|view| view.verdict.outcome).map(causes::of_run).unwrap_or_default(),
             claims: part.claims.iter().map(decided).collect(),
             took,
-            runs: (!runs.is_empty()).then(|| SpreadReport::new(runs.iter().map(Summary::new).collect())),
+            runs: part.spread(),
             figures,
         }
+    }
+
+    /// What its runs leave open: `17 of 20 runs were not begun`.
+    pub(super) fn left(&self) -> Option<String> {
+        let runs = self.runs.as_ref().filter(|spread| spread.not_begun > 0)?;
+        Some(not_begun(runs.runs.len(), runs.not_begun))
     }
 
     /// Its verdict in a word, or why it has none.
@@ -208,6 +222,11 @@ fn for_people(time: Seconds) -> String {
     }
 }
 
+/// What was asked for and never begun, beside what was.
+pub(super) fn not_begun(begun: usize, left: u32) -> String {
+    format!("{left} of {} runs were not begun", begun as u32 + left)
+}
+
 /// The table as lines of no more than the style's width, the figures of each experiment below its row.
 pub fn render(report: &SuiteReport, style: &Style) -> String {
     let header = ["EXPERIMENT", "CLAIMS", "VERDICT", "TIME"].map(String::from);
@@ -220,6 +239,7 @@ pub fn render(report: &SuiteReport, style: &Style) -> String {
         let word = row.outcome.map_or(cells[2].clone(), |outcome| judged(&cells[2], outcome, style));
         out.push_str(&format!("{}\n", line(cells).replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1).trim_end()));
         out.push_str(&hang("    ", &row.figures, style.width.max(80)));
+        row.left().iter().for_each(|left| out.push_str(&hang("    ", left, style.width.max(80))));
     }
     out.push_str(&hang("", &total(report), style.width.max(80)));
     out

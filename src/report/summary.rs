@@ -98,10 +98,11 @@ impl Summary {
         }
     }
 
-    /// Its verdict in a word; of one that was refused, that.
+    /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> String {
         match self.completion {
             Completion::Refused { .. } => "REFUSED".into(),
+            Completion::Running => "RUNNING".into(),
             _ => self.outcome.word().into(),
         }
     }

@@ -48,9 +48,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Its verdict in a word; of one that was refused, that.
+    /// Its verdict in a word; of one that was refused, or that still goes on, that.
     pub fn word(&self) -> &'static str {
-        if self.is_refused() { NotRun::Refused.word() } else { self.verdict.outcome.word() }
+        match self.findings.completion {
+            Completion::Refused { .. } => NotRun::Refused.word(),
+            Completion::Running => "RUNNING",
+            _ => self.verdict.outcome.word(),
+        }
     }
 
     /// The claims that it decides.

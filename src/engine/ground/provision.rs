@@ -196,7 +196,31 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
     if owed.is_empty() {
         return Ok(());
     }
+    let watched = ledger.owed().iter().filter_map(|entry| entry.watched_until).max();
     let (cluster, owed) = (state.cluster(), owed.join("; "));
     Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {owed}"))
-        .hint("run `kubectl outage recover` first"))
+        .hint(what_undoes(watched, jiff::Timestamp::now())))
+}
+
+/// What undoes what a dead run owes: its watchdog, if that lives, at `watched`; or a person, at once.
+fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
+    match watched.map(|until| until.duration_since(now).as_secs()) {
+        None => "run `kubectl outage recover` first".into(),
+        Some(left @ 1..) => format!("its watchdog begins to undo that in {left} s, if it lives; `kubectl outage recover` does it now"),
+        Some(_) => "its watchdog, if it lives, is at it, and tries again every 10 s; `kubectl outage recover` does it now, and says what is in the way".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_told_for_how_long() {
+        let now: jiff::Timestamp = "2026-11-22T06:23:41Z".parse().unwrap();
+        let hint = |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
+        assert!(hint(95).starts_with("its watchdog begins to undo that in 95 s, if it lives"), "{}", hint(95));
+        assert!(hint(-5).starts_with("its watchdog, if it lives, is at it"), "{}", hint(-5));
+        assert!(what_undoes(None, now).starts_with("run `kubectl outage recover`"));
+    }
 }

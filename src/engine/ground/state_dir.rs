@@ -76,6 +76,11 @@ impl StateDir {
 
     /// Takes the lock. It ends with the process, however that ends. Refused when another run has it.
     pub fn lock(&self) -> Result<Lock, Trouble> {
+        self.lock_as(Holder::Command)
+    }
+
+    /// The same, said by whom.
+    pub fn lock_as(&self, holder: Holder) -> Result<Lock, Trouble> {
         let path = self.path.join(LOCK);
         let cannot = |e: std::io::Error| Trouble::refused(format!("cannot lock {}", path.display())).because(&e);
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
@@ -84,16 +89,47 @@ impl StateDir {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(self.taken(&mut file)),
             Err(errno) => return Err(cannot(errno.into())),
         }
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}{}", std::process::id(), holder.mark()));
         Ok(Lock { _file: Some(file) })
     }
 
     fn taken(&self, file: &mut File) -> Trouble {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        let by = if holder.is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
+        let process = |id: &str| if id.is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
+        if let Some(id) = holder.strip_suffix(Holder::Watchdog.mark()) {
+            return Trouble::refused(format!(
+                "a run in cluster {} has died, and its watchdog{} is undoing what that left",
+                self.cluster,
+                process(id)
+            ))
+            .hint(
+                "wait for it: a fault mostly takes less than two minutes, the namespace no more than two others, where the engine and the API \
+                 server answer; `kubectl outage recover --dry-run` lists what is left to do",
+            );
+        }
+        let by = process(&holder);
         Trouble::refused(format!("another run, or the undo of one, is going on in cluster {}{by}", self.cluster))
             .hint("wait for it; a run ends, and undoes its faults, on Ctrl-C")
+    }
+}
+
+/// Who has a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A command that somebody typed: a run, an undo.
+    Command,
+    /// The watchdog of a run that has died.
+    Watchdog,
+}
+
+impl Holder {
+    /// What is written behind its process.
+    fn mark(self) -> &'static str {
+        match self {
+            Holder::Command => "",
+            Holder::Watchdog => " watchdog",
+        }
     }
 }
 
@@ -129,6 +165,19 @@ mod tests {
         drop(first);
         state.lock().expect("free again");
         assert_eq!(StateDir::clusters(root.path()), ["kind-a", "kind-b"]);
+    }
+
+    #[test]
+    fn a_watchdog_that_undoes_is_told_as_such() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::open(root.path(), "kind-a").unwrap();
+        let undoing = state.lock_as(Holder::Watchdog).unwrap();
+        let refused = state.lock().unwrap_err();
+        let by = format!("its watchdog (process {}) is undoing", std::process::id());
+        assert!(refused.message.contains(&by) && refused.hint.unwrap().starts_with("wait for it"), "{}", refused.message);
+        drop(undoing);
+        let _next = state.lock().unwrap();
+        assert!(state.lock().unwrap_err().message.starts_with("another run"), "nothing of the watchdog's is left");
     }
 
     #[test]

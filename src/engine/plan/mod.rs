@@ -7,6 +7,7 @@ pub mod canaries;
 pub mod each_server;
 pub(in crate::engine) mod needs;
 pub(in crate::engine) mod object_fault;
+pub mod object_undo;
 pub(in crate::engine) mod placement;
 pub mod target;
 

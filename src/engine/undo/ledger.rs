@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +158,9 @@ pub struct Entry {
     pub engine: String,
     /// When it was written.
     pub at: jiff::Timestamp,
+    /// When a watchdog takes it back if its run has died; `None`: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_until: Option<jiff::Timestamp>,
     /// What must be taken back.
     pub obligation: Obligation,
 }
@@ -226,11 +230,26 @@ impl Ledger {
 
     /// Writes an obligation, synced; only then may it be made. Returns its number.
     pub fn owe(&mut self, debtor: Debtor<'_>, obligation: Obligation) -> Result<u64, Trouble> {
+        self.write(debtor, obligation, None)
+    }
+
+    /// The same for what a watchdog takes back after so long, if the run has died by then.
+    pub fn owe_watched(&mut self, debtor: Debtor<'_>, obligation: Obligation, dead_man: Duration) -> Result<u64, Trouble> {
+        self.write(debtor, obligation, jiff::Timestamp::now().checked_add(dead_man).ok())
+    }
+
+    fn write(
+        &mut self,
+        debtor: Debtor<'_>,
+        obligation: Obligation,
+        watched_until: Option<jiff::Timestamp>,
+    ) -> Result<u64, Trouble> {
         let entry = Entry {
             id: self.next,
             run: debtor.run.to_owned(),
             engine: debtor.engine.to_owned(),
             at: jiff::Timestamp::now(),
+            watched_until,
             obligation,
         };
         self.append(&Line::Owed(Box::new(entry.clone()))).map_err(|e| self.cannot_write(&e))?;

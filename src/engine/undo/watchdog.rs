@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::ground::state_dir::{Holder, Lock, StateDir};
 use crate::engine::trouble::Trouble;
 use crate::engine::undo::ledger::Ledger;
 
@@ -65,7 +65,7 @@ pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
         if began.elapsed() < deadline {
             continue;
         }
-        if let Ok(lock) = state.lock() {
+        if let Ok(lock) = state.lock_as(Holder::Watchdog) {
             return Found::Dead(lock);
         }
         if state.last_beat().is_some_and(|beat| beat >= STANDSTILL) {

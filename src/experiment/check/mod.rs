@@ -1,5 +1,6 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
+mod at_once;
 mod claims;
 mod fitting;
 mod harm;
@@ -28,6 +29,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     timing::check(&check);
     together::check(&check);
     fitting::check(&check);
+    at_once::check(&check);
     if let Some(config) = &files.kind_config {
         kind_config::check(&check, config);
     }

@@ -1,0 +1,75 @@
+//! When a run that goes on will be said to have recovered: the same moment as [`analyse`](super::analyse) finds afterwards.
+
+use std::collections::BTreeMap;
+
+use super::heartbeats::NODE_LEASES;
+use super::life;
+use crate::timeline::{Anchor, Event, FaultPhase, Moment, Record};
+
+/// Follows a run, record by record.
+#[derive(Debug)]
+pub struct Recovering {
+    anchor: Anchor,
+    /// What nodes have said of themselves.
+    words: Vec<Record>,
+    /// When the last fault on each target was undone.
+    undone: BTreeMap<String, Moment>,
+}
+
+impl Recovering {
+    /// Follows a run whose wall clock and monotonic clock are tied by `anchor`.
+    pub fn new(anchor: Anchor) -> Self {
+        Self { anchor, words: Vec::new(), undone: BTreeMap::new() }
+    }
+
+    /// Takes in a record.
+    pub fn take(&mut self, record: &Record) {
+        match &record.event {
+            Event::Node { .. } => self.words.push(record.clone()),
+            Event::Lease { namespace, .. } if namespace == NODE_LEASES => self.words.push(record.clone()),
+            Event::Fault { phase: FaultPhase::Undone, target, .. } => drop(self.undone.insert(target.clone(), record.at)),
+            _ => {}
+        }
+    }
+
+    /// When the steady state was back that holds since `held`: what was known of a harmed node before it spoke again was old knowledge.
+    pub fn back(&mut self, held: Moment) -> Moment {
+        self.words.sort_by_key(|record| record.at);
+        let heard = |(node, undone): (&String, &Moment)| life::after(&self.words, &self.anchor, node, *undone);
+        self.undone.iter().filter_map(heard).map(|word| word.latest).fold(held, Moment::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing::{Run, at};
+    use crate::analysis::{Zero, analyse};
+    use crate::timeline::{Ready, Timeline};
+
+    /// What is said while a run goes on, and what is found afterwards; in milliseconds after +0.
+    fn both(run: &Timeline) -> (Moment, f64) {
+        let mut following = Recovering::new(run.header.anchor.clone());
+        let mut said = None;
+        for record in &run.records {
+            following.take(record);
+            if let Event::SteadyState { before: false, held_since, .. } = record.event {
+                said = Some(following.back(held_since));
+            }
+        }
+        let found = analyse(run);
+        let report = found.last_undone().unwrap() + found.recovery.unwrap().most;
+        let said = said.unwrap();
+        assert_eq!(Zero::of(run).0.at(said), report);
+        (said, report.as_f64())
+    }
+
+    #[test]
+    fn what_is_said_meanwhile_is_what_the_report_says() {
+        let hit = || Run::new().beat(-500, "06:23:40Z", Ready::True).kill(15_000);
+        let heard_last = hit().beat(19_600, "06:24:00Z", Ready::True).steady(20_000, false, 15_700).build();
+        assert_eq!(both(&heard_last).0, at(19_600), "it held on old knowledge before");
+        let heard_first = hit().beat(16_000, "06:23:57Z", Ready::True).steady(26_600, false, 21_600).build();
+        assert_eq!(both(&heard_first).0, at(21_600));
+    }
+}

@@ -1,0 +1,68 @@
+//! Steps that would change one object at once: what each is to put back is what it found, and it would find the other's change.
+
+use super::Check;
+use crate::experiment::schema::Fault;
+
+pub fn check(check: &Check) {
+    let faults = check.faults();
+    for (step, fault, place) in &faults {
+        let Some(changed) = deployment(fault) else { continue };
+        let around = |outer: u32| step.during.contains(&outer);
+        let Some((outer, other, _)) =
+            faults.iter().find(|(outer, other, _)| around(outer.number) && deployment(other) == Some(changed))
+        else {
+            continue;
+        };
+        let message = format!("the Deployment `{}` would be changed by two steps at once", changed.1);
+        let at = check.at(&format!("{}.fault.{}", outer.place, other.kind()));
+        let problem = check.error(place, message).related(check.cx.file(), at, "changed meanwhile");
+        check.tell(problem.hint("each puts back what it found: let one step follow the other in `method`"));
+    }
+}
+
+/// The Deployment that a fault changes: its namespace, if it is not the run's, and its name.
+fn deployment(fault: &Fault) -> Option<(Option<&str>, &str)> {
+    match fault {
+        Fault::DeploymentScale { namespace, name, .. } | Fault::DeploymentPlace { namespace, name, .. } => {
+            Some((namespace.as_deref(), name))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{GOOD, of};
+
+    const STEP: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
+    const MESSAGE: &str = "error: the Deployment `dns` would be changed by two steps at once";
+
+    fn method(steps: &str) -> String {
+        of(&GOOD.replace("  method:\n", "  blastRadius: {namespaces: [kube-system]}\n  method:\n").replace(STEP, steps))
+    }
+
+    fn scale(name: &str) -> String {
+        format!("{{fault: {{deploymentScale: {{namespace: kube-system, name: {name}, replicas: 0}}}}, for: 15s}}")
+    }
+
+    fn nested(outer: &str, inner: &str) -> String {
+        method(&format!("  - {}, meanwhile: [{inner}]}}\n", outer.strip_suffix('}').unwrap()))
+    }
+
+    #[test]
+    fn one_deployment_is_changed_by_one_step_at_a_time() {
+        let told = nested(&scale("dns"), &scale("dns"));
+        assert!(told.contains(MESSAGE) && told.contains("let one step follow the other"), "{told}");
+        let place = "{fault: {deploymentPlace: {namespace: kube-system, name: dns, on: {role: worker}}}, for: 15s}";
+        assert!(nested(&scale("dns"), place).contains(MESSAGE));
+        assert!(nested(place, &scale("dns")).contains(MESSAGE));
+    }
+
+    #[test]
+    fn two_deployments_or_two_steps_in_turn_are_as_they_were() {
+        assert!(!nested(&scale("dns"), &scale("other")).contains("at once"));
+        let own = "{fault: {deploymentScale: {name: dns, replicas: 0}}, for: 15s}";
+        assert!(!nested(&scale("dns"), own).contains("at once"), "of another namespace");
+        assert!(!method(&format!("  - {}\n  - {}\n", scale("dns"), scale("dns"))).contains("at once"));
+    }
+}

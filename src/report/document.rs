@@ -1,0 +1,38 @@
+//! What `-o json` and `-o yaml` print: one document, whatever was carried out.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::json::Report;
+use super::spread::SpreadReport;
+use super::suite::{Part, SuiteReport};
+
+/// A document. Its forms are told apart by their `format`; that of several runs is a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(untagged)]
+pub enum Document {
+    /// One run.
+    Run(Box<Report>),
+    /// Several runs of one experiment (`run --repeat`); of recorded runs (`get runs`) one entry an experiment.
+    Spreads(Vec<SpreadReport>),
+    /// Several experiments.
+    Suite(SuiteReport),
+}
+
+impl Document {
+    /// The document of these experiments.
+    pub fn of(parts: &[Part<'_>]) -> Self {
+        match parts {
+            [part] if part.not_begun == 0 && part.runs().len() == 1 => Document::Run(Box::new(Report::new(&part.runs()[0]))),
+            [part] => {
+                part.spread().map_or_else(|| Document::Suite(SuiteReport::new(parts)), |spread| Document::Spreads(vec![spread]))
+            }
+            _ => Document::Suite(SuiteReport::new(parts)),
+        }
+    }
+}
+
+/// The JSON schema of [`Document`]. A test writes it and holds it against the types.
+pub const JSON_SCHEMA: &str = include_str!("schema.json");

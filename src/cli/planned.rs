@@ -5,7 +5,11 @@ use std::path::Path;
 use super::failure::Failure;
 use super::{exit, load};
 use crate::engine::ground::provision;
-use crate::experiment::{Cluster, Parsed};
+use crate::engine::plan::target::{self, Endpoints, Known, Node};
+use crate::engine::plan::{self, Refusal};
+use crate::engine::run::at_risk;
+use crate::engine::trouble::Trouble;
+use crate::experiment::{BlastRadius, Cluster, Diagnostic, Experiment, Fault, From, NodeSelector, Parsed};
 use crate::model::Topology;
 use crate::prediction::{Ground, workload};
 use crate::timeline::NodeRole;
@@ -44,4 +48,178 @@ pub fn today(parsed: &Parsed) -> Option<Ground> {
 /// A ground with the experiment's workload on it.
 pub fn with_workload(ground: Ground, parsed: &Parsed) -> Ground {
     ground.with_workload(workload::behind_services(parsed.workload.iter().map(|file| file.text.as_str())))
+}
+
+/// What a run in the cluster of the experiment's own kind config would refuse, at its places. Nothing where there is no such config, or
+/// where nodes are chosen by labels, which only the cluster knows.
+pub fn refused(parsed: &Parsed) -> Vec<Diagnostic> {
+    let (Some(file), Cluster::Kind { tuning, .. }) = (&parsed.kind_config, &parsed.experiment.cluster) else { return Vec::new() };
+    let config = match provision::asked(&file.path, &file.text, *tuning) {
+        Ok(config) => config,
+        // A mistake in the config has been told at its place.
+        Err(_) if parsed.warnings.has_errors() => return Vec::new(),
+        Err(trouble) => return vec![refusal(parsed, "spec.cluster.kind.config", trouble)],
+    };
+    let experiment = lenient(parsed);
+    if selectors(&experiment).any(|selector| !selector.labels.is_empty()) {
+        return Vec::new();
+    }
+    let (planes, workers) = (config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker));
+    in_nodes(parsed, &experiment, &nodes(&config.name, planes, workers))
+}
+
+/// The experiment, without the limits that a look at the file alone has found to be broken: what is told of them is not told twice.
+fn lenient(parsed: &Parsed) -> Experiment {
+    let mut experiment = parsed.experiment.clone();
+    if parsed.warnings.has_errors() {
+        let (max_workers, max_control_planes, load_balancer) = (u32::MAX, u32::MAX, true);
+        experiment.blast_radius = BlastRadius { max_workers, max_control_planes, load_balancer, ..experiment.blast_radius };
+    }
+    experiment
+}
+
+/// Whom a method hits, and where its pods go.
+fn selectors(experiment: &Experiment) -> impl Iterator<Item = &NodeSelector> {
+    experiment.steps().into_iter().filter_map(|step| match step.fault()?.0 {
+        Fault::DeploymentPlace { on, .. } => Some(on.as_ref()),
+        fault => fault.target(),
+    })
+}
+
+/// The nodes of a kind cluster, all well, and the load balancer that kind makes before several control planes.
+fn nodes(name: &str, planes: usize, workers: usize) -> Vec<Node> {
+    let node = |(name, role)| Node { name, role, labels: Default::default(), ready: true, address: None };
+    let balancer = (planes > 1).then(|| (format!("{name}-external-load-balancer"), NodeRole::ExternalLoadBalancer));
+    let nodes = Topology::kind(name, planes, workers).nodes.into_iter().map(|node| (node.name, node.role));
+    nodes.chain(balancer).map(node).collect()
+}
+
+fn in_nodes(parsed: &Parsed, experiment: &Experiment, nodes: &[Node]) -> Vec<Diagnostic> {
+    let at_risk = at_risk(experiment, nodes);
+    let at_risk: Vec<&str> = at_risk.iter().map(String::as_str).collect();
+    let (mut hosts, mut told) = (Vec::new(), Vec::new());
+    for (number, probe) in experiment.probes.iter().enumerate() {
+        let From::Node(from) = &probe.from else { continue };
+        match target::probe_host(nodes, from, &Endpoints::new(), &at_risk) {
+            _ if !from.labels.is_empty() => {}
+            Ok(host) => hosts.push(host.name.clone()),
+            Err(trouble) => told.push(refusal(parsed, &format!("spec.probes[{number}].from.node"), trouble)),
+        }
+    }
+    // A probe on a node that is harmed by its name the file alone has told.
+    let hosts = if parsed.warnings.has_errors() { Vec::new() } else { hosts };
+    let place = |Refusal { step, .. }: &Refusal| match step.fault() {
+        Some((fault @ Fault::DeploymentPlace { .. }, _)) => format!("{}.fault.{}.on", step.place, fault.kind()),
+        Some((fault, _)) => format!("{}.fault.{}.target", step.place, fault.kind()),
+        None => step.place.clone(),
+    };
+    // A node that hosts a probe may be one too many as well.
+    for known in [Known::default(), Known { hosts, ..Known::default() }] {
+        let refused = plan::refusals(experiment, nodes, &known);
+        let refused = refused.into_iter().map(|refused| refusal(parsed, &place(&refused), refused.trouble));
+        let news: Vec<Diagnostic> = refused.filter(|refused| !told.contains(refused)).collect();
+        told.extend(news);
+    }
+    told
+}
+
+fn refusal(parsed: &Parsed, place: &str, trouble: Trouble) -> Diagnostic {
+    parsed.error(place, trouble.line()).hint_if(trouble.hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{Source, parse_all_with};
+
+    const GOOD: &str = include_str!("../experiment/testdata/good.yaml");
+    const WEB: &str = include_str!("../experiment/testdata/web.yaml");
+    const TARGET: &str = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+
+    /// All problems of `GOOD` with another fault, limits and probe host, on so many nodes.
+    fn told(fault: &str, radius: &str, from: &str, (planes, workers): (usize, usize)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let nodes = [vec!["{role: control-plane}"; planes], vec!["{role: worker}"; workers]].concat().join(", ");
+        let config = format!("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{nodes}]\n");
+        std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+        std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
+        let method = format!("  blastRadius: {{{radius}}}\n  method:\n");
+        let experiment = GOOD.replace(TARGET, fault).replace("  method:\n", &method);
+        let experiment = experiment.replace("from: {node: {role: control-plane}}", &format!("from: {from}"));
+        match parse_all_with(Source::from_text("x.yaml", experiment, folder.path()), &refused) {
+            Ok(all) => all[0].warnings.to_string(),
+            Err(problems) => problems.to_string(),
+        }
+    }
+
+    const PLANE: &str = "{node: {role: control-plane}}";
+    const WORKER: &str = "{node: {role: worker}}";
+
+    #[test]
+    fn what_the_nodes_suffice_for_is_not_refused() {
+        assert_eq!(told(TARGET, "", PLANE, (1, 2)), "");
+        assert_eq!(told(TARGET, "", WORKER, (1, 2)), "", "another worker may host the probe");
+        assert_eq!(told("nodeStop: {target: {labels: {disk: ssd}}}", "", PLANE, (1, 1)), "", "only the cluster knows labels");
+    }
+
+    #[test]
+    fn the_only_control_plane_is_lost_by_permission_only() {
+        let kill = |radius| told("nodeKill: {target: {role: control-plane}}", radius, WORKER, (1, 2));
+        let quorum = "x.yaml:21:26: error: etcd would lose its quorum: 1 of 1 members would be down, 1 is needed (if that is the experiment, say `blastRadius: {quorumLoss: true}`)";
+        assert_eq!(kill("maxControlPlanes: 1"), quorum);
+        let both = kill("");
+        assert!(both.contains("the blast radius allows none") && both.contains(quorum), "both at once: {both}");
+        assert_eq!(both.lines().count(), 2, "{both}");
+        assert_eq!(kill("maxControlPlanes: 1, quorumLoss: true"), "");
+        let etcd = told("componentStop: {component: etcd, target: {role: control-plane}}", "maxControlPlanes: 1", WORKER, (1, 2));
+        assert!(etcd.contains("etcd would lose its quorum"), "{etcd}");
+        let scheduler = "componentStop: {component: kube-scheduler, target: {role: control-plane}}";
+        assert_eq!(told(scheduler, "maxControlPlanes: 1", WORKER, (1, 2)), "");
+    }
+
+    #[test]
+    fn a_majority_is_lost_by_permission_only() {
+        let kill = |count: &str, radius: &str| {
+            let fault = format!("nodeKill: {{target: {{role: control-plane{count}}}}}");
+            told(&fault, &format!("maxControlPlanes: 3{radius}"), WORKER, (3, 2))
+        };
+        assert_eq!(kill("", ""), "");
+        assert!(kill(", count: 2", "").contains("2 of 3 members would be down, 2 are needed"));
+        assert!(kill(", count: all", "").contains("3 of 3 members would be down"));
+        assert_eq!(kill(", count: 2", ", quorumLoss: true"), "");
+        let followers = "componentStop: {component: kube-scheduler, target: {followers: kube-scheduler, count: all}}";
+        assert_eq!(told(followers, "maxControlPlanes: 2", WORKER, (3, 2)), "");
+    }
+
+    #[test]
+    fn the_nodes_that_are_harmed_are_there() {
+        let many = told("nodeKill: {target: {role: worker, count: 3}}", "maxWorkers: 3", PLANE, (1, 2));
+        let wanted = "error: 3 nodes are to be harmed, and 2 match 3 of role worker: test-worker, test-worker2";
+        assert!(many.contains(wanted), "{many}");
+        let named = told("nodeDrain: {target: {name: test-worker9}}", "", PLANE, (1, 2));
+        assert!(named.contains("no node matches name test-worker9 (the cluster's nodes are"), "{named}");
+        assert!(told(TARGET, "", PLANE, (1, 0)).contains("no node matches role worker"));
+        let balancer = "nodeKill: {target: {role: external-load-balancer}}";
+        assert!(told(balancer, "loadBalancer: true", PLANE, (1, 1)).contains("no node matches role external-load-balancer"));
+        assert!(!told(balancer, "loadBalancer: true", PLANE, (2, 1)).contains("error"));
+        let moved = told("deploymentPlace: {name: web, on: {role: worker, count: 3}}", "", PLANE, (1, 2));
+        assert!(moved.contains("x.yaml:21:40: error: 3 nodes are to be harmed"), "{moved}");
+    }
+
+    #[test]
+    fn the_only_node_is_not_harmed_and_asked_from() {
+        let told = |from| told(TARGET, "", from, (1, 1));
+        assert!(told(WORKER).contains("x.yaml:21:26: error: every node that the target allows hosts a probe: test-worker"));
+        let plane = super::tests::told("nodeKill: {target: {role: control-plane}}", "maxControlPlanes: 1", PLANE, (1, 1));
+        assert!(plane.contains("hosts a probe: test-control-plane") && plane.contains("lose its quorum"), "{plane}");
+        let absent = told("{node: {name: test-worker7}}");
+        assert!(absent.contains("x.yaml:12:18: error: no node matches name test-worker7"), "{absent}");
+    }
+
+    #[test]
+    fn all_steps_that_are_refused_are_told() {
+        let two =
+            "nodeKill: {target: {role: worker, count: 3}}\n    for: 15s\n  - fault:\n      nodeDrain: {target: {name: nobody}}";
+        assert_eq!(told(two, "maxWorkers: 3", PLANE, (1, 2)).lines().count(), 2);
+    }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::args::{LintForm, Predict};
 use super::env::Env;
+use super::load::Place;
 use super::planned::{Planned, planned, with_workload};
 use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
 use crate::engine::trouble::Trouble;
@@ -28,7 +29,7 @@ struct Said {
 
 /// Predicts, and prints.
 pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
-    let experiments = load::experiments(&args.filename, &args.names, env)?;
+    let experiments = load::experiments(&args.filename, &args.names, Place::Other, env)?;
     let live = match &args.context {
         Some(_) => Some(block_on(in_cluster(args, env))?),
         None => None,

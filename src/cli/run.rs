@@ -4,6 +4,7 @@ use super::args::{ClusterChoice, Run};
 use super::cluster::DEFAULT_CONFIG;
 use super::env::Env;
 use super::failure::Failure;
+use super::load::Place;
 use super::progress::Progress;
 use super::suite::Suite;
 use super::{block_on, dry_run, exit, load};
@@ -19,7 +20,7 @@ use crate::experiment::{Cluster, Parsed};
 
 /// Runs; exits with the gravest code.
 pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
-    let experiments = load::even_open(&args.filename, &args.names, env)?;
+    let experiments = load::even_open(&args.filename, &args.names, place(args), env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
             true => complain!("   {signal}: undoing what was done (this can't be cut short)"),
@@ -39,6 +40,14 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
             false => Ok(Suite::new(&command, &experiments).carry_out().await),
         }
     })
+}
+
+/// A context is another cluster than an experiment's own, unless the command says that it is not used.
+fn place(args: &Run) -> Place {
+    match (args.cluster, &args.access.context) {
+        (Some(ClusterChoice::Embedded), _) | (_, None) => Place::Own,
+        _ => Place::Other,
+    }
 }
 
 fn site<'a>(args: &'a Run, env: &'a Env) -> Result<Site<'a>, Trouble> {

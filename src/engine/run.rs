@@ -199,7 +199,8 @@ pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Dur
     experiment.steps().into_iter().filter_map(|step| step.fault().map(|(fault, hold)| (step.number, fault, hold)))
 }
 
-fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
+/// The nodes that a fault of the method may take.
+pub fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
     let taken = faults(experiment).filter(|(_, fault, _)| fault.takes_node());
     let targets = taken.filter_map(|(_, fault, _)| fault.target());
     let allowed = targets.flat_map(|target| target::candidates(nodes, target, &Endpoints::new()));

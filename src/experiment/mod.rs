@@ -27,7 +27,7 @@ pub use claim::{Claim, FailMeans, PassMeans};
 pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
 pub use method::Numbered;
-pub use parsed::{KindConfigFile, Parsed, WorkloadFile, parse, parse_all};
+pub use parsed::{KindConfigFile, More, Parsed, WorkloadFile, parse, parse_all, parse_all_with};
 pub use schema::*;
 pub use source::{Source, built_in_names, load, load_all};
 pub use suggest::closest;

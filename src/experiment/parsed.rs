@@ -62,6 +62,12 @@ impl Parsed {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
     }
 
+    /// An error at a field's place, for what only the caller can know (what a run would refuse, say).
+    pub fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        let place = self.locate(path);
+        Diagnostic::error(message).at(&place.file, place.span)
+    }
+
     /// A warning at a field's place, for what only the caller can know (what the model expects, say).
     pub fn warning(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let place = self.locate(path);
@@ -72,13 +78,21 @@ impl Parsed {
 /// Parses and checks a file, and reads the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
 /// Errors: all problems, errors and warnings, in the file's order.
 pub fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
+    parse_all_with(source, &|_| Vec::new())
+}
+
+/// What a caller finds wrong or odd in an experiment whose problems so far are its `warnings`; there may be errors among them.
+pub type More<'a> = &'a dyn Fn(&Parsed) -> Vec<Diagnostic>;
+
+/// The same, with what only the caller can know, so that it is told along with all else.
+pub fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else { return Err(problems) };
     let variants = matrix::expand(source.file(), &root, &mut problems);
     let (mut parsed, mut wrong) = (Vec::new(), Diagnostics::default());
     for variant in variants {
-        match one(source.clone(), variant, problems.clone()) {
+        match one(source.clone(), variant, problems.clone(), more) {
             Ok(one) => parsed.push(one),
             // What is wrong with each of them is told once.
             Err(told) => {
@@ -97,7 +111,12 @@ pub fn parse(source: Source) -> Result<Parsed, Diagnostics> {
 }
 
 /// One experiment of a file; `problems` are those of the file as a whole.
-fn one(source: Source, Variant { setting, root }: Variant, mut problems: Diagnostics) -> Result<Parsed, Diagnostics> {
+fn one(
+    source: Source,
+    Variant { setting, root }: Variant,
+    mut problems: Diagnostics,
+    more: More<'_>,
+) -> Result<Parsed, Diagnostics> {
     let cx = Cx::new(source.file());
     let draft = decode::experiment(&cx, &root);
     let files = draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
@@ -106,14 +125,13 @@ fn one(source: Source, Variant { setting, root }: Variant, mut problems: Diagnos
     }
     problems.extend(cx.into_problems());
     problems.sort();
-    let experiment = draft.and_then(Draft::complete);
-    match experiment {
-        Some(mut experiment) if !problems.has_errors() => {
-            experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
-            Ok(assemble(experiment, source, root, &files, problems))
-        }
-        _ => Err(problems),
-    }
+    let Some(mut experiment) = draft.and_then(Draft::complete) else { return Err(problems) };
+    experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
+    let mut parsed = assemble(experiment, source, root, &files, problems);
+    let told = more(&parsed);
+    parsed.warnings.extend(told);
+    parsed.warnings.sort();
+    if parsed.warnings.has_errors() { Err(parsed.warnings) } else { Ok(parsed) }
 }
 
 fn only_document(source: &Source, documents: Vec<Node>, problems: &mut Diagnostics) -> Option<Node> {

@@ -10,7 +10,10 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>, mo
     let fold = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let wanted = fold(word);
     let allowed = 1 + wanted.chars().count() / 4;
-    let measured = candidates.into_iter().map(|candidate| (strsim::osa_distance(&wanted, &fold(candidate)), candidate));
+    // `scheduler` is `kube-scheduler`, without what all names of its kind begin with.
+    let short = |candidate: &str| candidate.split_once('-').is_some_and(|(_, rest)| fold(rest) == wanted);
+    let far = |candidate: &str| if short(candidate) { 1 } else { strsim::osa_distance(&wanted, &fold(candidate)) };
+    let measured = candidates.into_iter().map(|candidate| (far(candidate), candidate));
     let mut near: Vec<_> = measured.filter(|(far, candidate)| *far <= allowed && *far < candidate.chars().count()).collect();
     near.sort_by_key(|(distance, _)| *distance);
     near.into_iter().take(most).map(|(_, candidate)| candidate).collect()
@@ -44,6 +47,14 @@ mod tests {
         assert_eq!(closest("nodeStpo", words), Some("nodeStop"));
         assert_eq!(closest("node-kill", words), Some("nodeKill"));
         assert_eq!(closest("NODEPAUSE", words), Some("nodePause"));
+    }
+
+    #[test]
+    fn a_short_form_finds_its_word() {
+        let parts = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"];
+        let found = ["apiserver", "api-server", "controller-manager", "scheduler"].map(|word| closest(word, parts));
+        assert_eq!(found, [Some(parts[0]), Some(parts[0]), Some(parts[1]), Some(parts[2])]);
+        assert_eq!(closest("manager", parts), None);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The only etcd member loses its data directory, which is moved away and never deleted; etcd then starts with an empty one. The undo ends
 //! etcd, moves the empty one aside and the old one back, and starts etcd again.
 //!
+//! A snapshot is taken first, by the `etcdctl` in etcd's own image, and is there until the data is back. What is moved back is the directory
+//! all the same: it holds what was written since, and `etcdutl`, which makes a directory of a snapshot, is not in every image.
+//!
 //! Each is one script under the node's lock, which waits for etcd's end itself: what is moved is used by nobody. A script that is cut short
 //! has left marks by which the next one goes on: the kept manifest and the kept data, each moved in one step on one file system.
 
@@ -26,6 +29,8 @@ const SETTLED: u32 = 5;
 const LOOKS: u32 = 480;
 /// How often the data is moved back where an etcd has made itself a store between two moves.
 const TRIES: &str = "1 2 3 4 5";
+/// For a snapshot: a store of 2 GiB, etcd's own limit, on a slow disk.
+const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -43,19 +48,37 @@ fn kept_data(mark: &str) -> String {
     format!("{DATA}-{mark}")
 }
 
+/// The snapshot.
+fn snapshot(mark: &str) -> String {
+    format!("{DATA}-{mark}.db")
+}
+
 /// Where the store goes that began empty.
 fn meanwhile(mark: &str) -> String {
     format!("{DATA}-{mark}.meanwhile")
 }
 
-/// Ends etcd: its manifest goes into the keep, and its process is waited for. (No `${` and no `%`: systemd would read them in the switch's
-/// script.)
+/// A function of the shell: where the processes of the node's etcd are. (No `${` and no `%`: systemd would read them in the switch's script.)
+const ALIVE: &str = "alive() { for at in /proc/[0-9]*; do read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = etcd ] || continue\n\
+     [ -n \"$(readlink $at/exe)\" ] || continue\n\
+     [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }";
+
+/// Takes a snapshot and says where it is; nothing, where etcd's image has no `etcdctl`.
+fn snapshotting(mark: &str) -> String {
+    let (pki, snapshot) = ("/etc/kubernetes/pki/etcd", snapshot(mark));
+    format!(
+        "{ALIVE}\n\
+         for at in $(alive); do tool=$at/root/usr/local/bin/etcdctl; [ -x $tool ] || continue\n\
+         $tool --endpoints=https://127.0.0.1:2379 --cacert={pki}/ca.crt --cert={pki}/server.crt --key={pki}/server.key \\\n\
+         snapshot save {snapshot} >/dev/null && echo {snapshot}; exit; done"
+    )
+}
+
+/// Ends etcd: its manifest goes into the keep, and its process is waited for.
 fn ending(mark: &str, looks: u32) -> String {
     let keep = keep(mark);
     format!(
-        "alive() {{ for at in /proc/[0-9]*; do read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = etcd ] || continue\n\
-         [ -n \"$(readlink $at/exe)\" ] || continue\n\
-         [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }}\n\
+        "{ALIVE}\n\
          if [ -e {MANIFEST} ]; then mkdir -p {keep} && mv {MANIFEST} {keep}/etcd.yaml || exit 1; fi\n\
          {absent}",
         absent = absent(looks),
@@ -94,6 +117,7 @@ fn losing(mark: &str) -> String {
 /// While the kept data is in its keep, the store in its place is the one that began empty. What was done already is not done again.
 fn finding_again(mark: &str) -> String {
     let (kept, meanwhile, ending, beginning) = (kept_data(mark), meanwhile(mark), ending(mark, SETTLED), beginning(mark));
+    let snapshot = snapshot(mark);
     LONG.healing(
         mark,
         &format!(
@@ -109,7 +133,8 @@ fn finding_again(mark: &str) -> String {
              [ ! -e {kept}/member ] || {{ echo 'another store comes in the place of {kept}/member again and again'; exit 1; }}\n\
              {absent}\n\
              fi\n\
-             [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost'; exit 1; }}\n\
+             [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost; a snapshot from before:' $(ls {snapshot} 2>/dev/null || echo none); exit 1; }}\n\
+             rm -f {snapshot} {snapshot}.part\n\
              rmdir {kept} 2>/dev/null\n\
              rm -rf {meanwhile}\n\
              {beginning}\n\
@@ -121,6 +146,7 @@ fn finding_again(mark: &str) -> String {
 
 pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Duration) -> Result<(), FaultError> {
     part(mark).must_run(scene).await?;
+    let snapshot = take_snapshot(scene, mark).await?;
     arm(scene, mark, dead_man, &["readlink", "grep"], &finding_again(mark)).await?;
     scene.say(FaultPhase::Requested, format!("end etcd and move {DATA}/member away"));
     LONG.harm(scene, mark, "move the data away", &losing(mark)).await?;
@@ -133,8 +159,18 @@ pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Dura
         }
         sleep(LOOK).await;
     }
-    scene.say(FaultPhase::Confirmed, "etcd runs with an empty store");
+    scene.say(FaultPhase::Confirmed, format!("etcd runs with an empty store; {snapshot}"));
     Ok(())
+}
+
+/// Before any harm. What became of it, in words.
+async fn take_snapshot(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
+    let said = scene.run_within(SNAPSHOT_LIMIT, &["sh", "-c", &snapshotting(mark)]).await?;
+    match (said.code, said.text().as_str()) {
+        (0, "") => Ok("without a snapshot: etcd's image has no etcdctl".into()),
+        (0, path) => Ok(format!("a snapshot from before is in {path}")),
+        _ => Err(scene.not_fit(format!("no snapshot of its etcd could be taken: {}", said.complaint()))),
+    }
 }
 
 /// Whether etcd runs and has made itself a new store, while the old one is in its keep.
@@ -275,6 +311,40 @@ mod tests {
         }
     }
 
+    /// An etcd whose image has this as its `etcdctl`.
+    fn with_etcdctl(root: &Path, script: Option<&str>) {
+        let comes = format!("{}\ncomes; mkdir -p {1}/proc/7/root/usr/local/bin", late_etcd(root), root.display());
+        assert!(run(root, &comes).0);
+        let Some(script) = script else { return };
+        let tool = root.join("proc/7/root/usr/local/bin/etcdctl");
+        std::fs::write(&tool, script).unwrap();
+        assert!(Command::new("chmod").arg("+x").arg(&tool).status().unwrap().success());
+    }
+
+    #[test]
+    fn a_snapshot_is_there_until_the_data_is_back() {
+        let root = node();
+        with_etcdctl(root.path(), Some("#!/bin/sh\nfor last; do :; done; echo Snapshot saved; echo \"$*\" >\"$last\""));
+        let (taken, path) = run(root.path(), &snapshotting("m"));
+        assert!(
+            taken && std::fs::read_to_string(&path).unwrap().contains("--cert=") && path.ends_with("var/lib/etcd-m.db"),
+            "{path}"
+        );
+        std::fs::remove_dir_all(root.path().join("proc")).unwrap();
+        assert!(run(root.path(), &losing("m")).0 && Path::new(&path).exists());
+        assert!(run(root.path(), &finding_again("m")).0);
+        assert_whole(root.path(), "with a snapshot");
+    }
+
+    #[test]
+    fn without_the_tool_there_is_none_and_a_tool_that_fails_is_told() {
+        let root = node();
+        with_etcdctl(root.path(), None);
+        assert_eq!(run(root.path(), &snapshotting("m")), (true, String::new()));
+        with_etcdctl(root.path(), Some("#!/bin/sh\nexit 4"));
+        assert!(!run(root.path(), &snapshotting("m")).0);
+    }
+
     #[test]
     fn what_is_lost_for_good_is_said() {
         let root = node();
@@ -282,7 +352,7 @@ mod tests {
         assert_eq!(store(root.path()), None);
         std::fs::remove_dir_all(root.path().join("var/lib/etcd-m")).unwrap();
         let (done, said) = run(root.path(), &finding_again("m"));
-        assert!(!done && said.ends_with("/member is lost"), "{said}");
+        assert!(!done && said.contains("/member is lost") && said.ends_with("none"), "{said}");
     }
 
     #[test]

@@ -158,15 +158,16 @@ impl Row {
         let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
         let gravest = Gravest::of(verdicts.iter().copied());
         // What was refused when its run had begun is told as what was refused before.
-        let refused = !runs.is_empty() && runs.iter().all(View::is_refused);
-        let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| !refused);
+        let refused = runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
+        let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
         let decided = |claim: &Claim| match &part.became {
             Became::Not(_, why) => DecidedClaim::open(claim, why),
             Became::Ran(_) => DecidedClaim::new(claim, &verdicts),
         };
         let (not_run, figures) = match &part.became {
             Became::Not(state, why) => (Some(*state), why.clone()),
-            Became::Ran(_) => (refused.then_some(NotRun::Refused), gravest.map_or(String::new(), |gravest| gravest.figures)),
+            Became::Ran(_) if refused.is_some() => (Some(NotRun::Refused), refused.unwrap_or_default().to_owned()),
+            Became::Ran(_) => (None, gravest.map_or(String::new(), |gravest| gravest.figures)),
         };
         let took = runs.iter().map(View::took).reduce(|a, b| a + b);
         Self {

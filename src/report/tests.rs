@@ -557,6 +557,7 @@ fn a_run_that_was_refused_says_so_and_draws_nothing() {
     assert_eq!(Summary::new(&judged.view()).state(), "refused");
     let rows = suite::SuiteReport::new(&suite::Part::of_runs(vec![judged.view()])).experiments;
     assert_eq!((rows[0].outcome, rows[0].not_run), (None, Some(suite::NotRun::Refused)));
+    assert_eq!(rows[0].figures, error, "that it was refused its state says");
 }
 
 #[test]

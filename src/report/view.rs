@@ -37,7 +37,15 @@ impl<'a> View<'a> {
 
     /// Whether it was refused before any harm: nothing was measured that could be judged.
     pub fn is_refused(&self) -> bool {
-        matches!(self.findings.completion, Completion::Refused { .. })
+        self.refused().is_some()
+    }
+
+    /// Why it was refused before any harm, if it was.
+    pub fn refused(&self) -> Option<&str> {
+        match &self.findings.completion {
+            Completion::Refused { error } => Some(error),
+            _ => None,
+        }
     }
 
     /// Its verdict in a word; of one that was refused, that.

@@ -48,10 +48,12 @@ impl<'a> Sources<'a> {
         if etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
             causes.push((Cause::EtcdMember, self.member_away(node)));
+            causes.extend(self.etcd_useless());
         }
         causes.push((Cause::ApiServers, self.process_away(Component::ApiServer, node)));
         causes.push((Cause::ApiServersEnding, self.server_ending(node)));
         causes.push((Cause::ApiServersStarting, self.server_starting(node)));
+        causes.extend(etcd.then(|| (Cause::EtcdReturned, self.member_returned(node))));
         causes.push((Cause::Unseen, Holds::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)])));
         causes
     }
@@ -62,6 +64,7 @@ impl<'a> Sources<'a> {
             let answers = self.planes().iter().map(|node| self.answers(node, etcd)).collect();
             causes.push((Cause::BalancerCheck, Holds::any(answers)));
         }
+        causes.extend(etcd.then(|| (Cause::EtcdReturned, self.etcd_returned())));
         causes.push((Cause::Unseen, self.blind(Component::Etcd, etcd)));
         causes.push((Cause::ApiServers, self.all_fail(etcd)));
         causes.push((Cause::Unseen, self.servers_unseen()));
@@ -70,6 +73,7 @@ impl<'a> Sources<'a> {
 
     fn of_leader(&self, component: Component) -> Evidence {
         let mut causes = self.of_all_servers(true);
+        causes.push((Cause::EtcdReturned, self.etcd_returned()));
         causes.push((Cause::ApiServers, self.all_fail(true)));
         causes.push((Cause::Leader(component), self.without_leader(component)));
         causes.push((Cause::Unseen, Holds::any(vec![self.blind(component, true), self.servers_unseen()])));
@@ -80,7 +84,10 @@ impl<'a> Sources<'a> {
     fn of_all_servers(&self, etcd: bool) -> Evidence {
         let planes = self.planes();
         let mut causes = vec![(Cause::Nodes, Holds::all(planes.iter().map(|node| self.node_away(node)).collect()))];
-        causes.extend(etcd.then(|| (Cause::Etcd, self.etcd_away())));
+        if etcd {
+            causes.push((Cause::Etcd, self.etcd_away()));
+            causes.extend(self.etcd_useless());
+        }
         causes.push((Cause::ApiServers, Holds::all(planes.iter().map(|node| self.server_away(node)).collect())));
         let ending = |node: &str| Holds::any(vec![self.server_away(node), self.server_ending(node)]);
         causes.push((Cause::ApiServersEnding, self.some_of_all(|node| self.server_ending(node), ending)));
@@ -101,7 +108,7 @@ impl<'a> Sources<'a> {
         self.timeline.header.cluster.nodes.iter().filter(move |node| node.role == role).map(|node| node.name.as_str())
     }
 
-    fn planes(&self) -> Vec<&'a str> {
+    pub fn planes(&self) -> Vec<&'a str> {
         self.nodes(NodeRole::ControlPlane).collect()
     }
 
@@ -113,7 +120,7 @@ impl<'a> Sources<'a> {
     }
 
     /// A fault had taken the node away.
-    fn node_away(&self, node: &str) -> Holds {
+    pub fn node_away(&self, node: &str) -> Holds {
         let faults = self.faults.iter().filter(|fault| fault.target == node && OF_NODES.contains(&fault.kind.as_str()));
         Holds::In(faults.filter_map(in_effect).collect())
     }
@@ -134,25 +141,26 @@ impl<'a> Sources<'a> {
     fn server_starting(&self, node: &str) -> Holds {
         let changes = leaders::processes(&self.timeline.records, Component::ApiServer).into_iter().filter(|(on, ..)| *on == node);
         let starts = changes.skip(1).filter(|(.., state)| *state == ProcessState::Running).map(|(_, when, _)| self.zero.when(when));
-        let waiting = |start: When| {
-            let bursts = self.asking(node).flat_map(|probe| &probe.windows).flat_map(|window| &window.bursts);
-            let met =
-                bursts.filter(move |burst| burst.start.when.earliest <= start.latest && start.earliest <= burst.end.when.latest);
-            met.map(move |burst| Span { from: start, until: start.later(burst.end.when) }).collect::<Vec<_>>()
-        };
-        Holds::In(starts.flat_map(waiting).collect())
+        let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: on, .. } if on.as_deref().is_none_or(|on| on == node));
+        self.until_answered(starts, ask)
     }
 
-    /// The probes that ask the API server of a node, whether directly or where any would do.
-    fn asking(&self, node: &str) -> impl Iterator<Item = &'a ProbeFinding> {
-        let of_it =
-            move |needs: &Needs| matches!(needs, Needs::ApiServer { node: on, .. } if on.as_deref().is_none_or(|on| on == node));
-        let files = self.timeline.probes.iter().filter(move |file| file.span.probe.needs.as_ref().is_some_and(of_it));
-        files.filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name))
+    /// From each of these moments until who was failing then, of the probes that need this, was answered.
+    pub fn until_answered(&self, moments: impl Iterator<Item = When>, need: impl Fn(&Needs) -> bool) -> Holds {
+        let files = self.timeline.probes.iter().filter(|file| file.span.probe.needs.as_ref().is_some_and(&need));
+        let probes = files.filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name));
+        let bursts: Vec<&Burst> = probes.flat_map(|probe| &probe.windows).flat_map(|window| &window.bursts).collect();
+        let waiting = |moment: When| {
+            let met = bursts
+                .iter()
+                .filter(move |burst| burst.start.when.earliest <= moment.latest && moment.earliest <= burst.end.when.latest);
+            met.map(move |burst| Span { from: moment, until: moment.later(burst.end.when) })
+        };
+        Holds::In(moments.flat_map(waiting).collect())
     }
 
     /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.
-    fn process_away(&self, component: Component, node: &str) -> Holds {
+    pub fn process_away(&self, component: Component, node: &str) -> Holds {
         let records = &self.timeline.records;
         let of_it =
             |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
@@ -164,25 +172,7 @@ impl<'a> Sources<'a> {
         self.spans(changes.map(|(_, when, state)| (when, state != ProcessState::Running)))
     }
 
-    /// The node's etcd member does not answer, or knows of no leader.
-    fn member_away(&self, node: &str) -> Holds {
-        self.spans(self.timeline.records.iter().filter_map(|record| match &record.event {
-            Event::EtcdMember { node: on, answers, has_leader, .. } if on == node => {
-                Some((record.bracket(), !(*answers && *has_leader)))
-            }
-            _ => None,
-        }))
-    }
-
-    fn etcd_away(&self) -> Holds {
-        let planes = self.planes();
-        let members = planes.iter().map(|node| Holds::any(vec![self.node_away(node), self.process_away(Component::Etcd, node)]));
-        // With so many away the others are no quorum.
-        let too_many = planes.len() - planes.len() / 2;
-        Holds::any(vec![self.without_leader(Component::Etcd), Holds::AtLeast(too_many, members.collect())])
-    }
-
-    fn without_leader(&self, component: Component) -> Holds {
+    pub fn without_leader(&self, component: Component) -> Holds {
         let gaps = self.leader(component).flat_map(|leader| &leader.gaps);
         Holds::In(gaps.map(|gap| Span { from: gap.from, until: gap.until.unwrap_or(NEVER) }).collect())
     }
@@ -193,7 +183,7 @@ impl<'a> Sources<'a> {
         Holds::In(blind.map(|blind| Span::exact(blind.from, blind.until.unwrap_or(NEVER.latest))).collect())
     }
 
-    fn leader(&self, component: Component) -> impl Iterator<Item = &'a LeaderFinding> {
+    pub fn leader(&self, component: Component) -> impl Iterator<Item = &'a LeaderFinding> {
         self.leaders.iter().filter(move |leader| leader.component == component)
     }
 
@@ -233,7 +223,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The times in which something was away, from all changes.
-    fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Holds {
+    pub fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Holds {
         let (mut spans, mut open): (Vec<Span>, Option<When>) = (Vec::new(), None);
         for (when, away) in changes.map(|(when, away)| (self.zero.when(when), away)) {
             match (open, away) {

@@ -1,8 +1,8 @@
 //! What caused a window of errors of the control plane: its parts, by what was away meanwhile.
 //!
 //! ```text
-//! leaders, processes, faults, the other probes -> evidence.rs (what shows a cause) ─┬-> split.rs (one sweep) -> parts
-//!                                                 a probe's windows of errors ──────┘      with holds.rs: yes, no, maybe
+//! leaders, processes, faults, the other probes -> evidence.rs, etcd.rs (what shows a cause) ─┬-> split.rs (one sweep) -> parts
+//!                                                          a probe's windows of errors ──────┘      with holds.rs: yes, no, maybe
 //! ```
 //!
 //! Where several causes hold, the deepest counts, since it brings the others about: without its nodes nothing of a control plane runs;
@@ -10,6 +10,7 @@
 //! finds one; and whoever holds a lease can't renew it without all of these. A balancer's check is only blamed while some API server
 //! answers when it is asked directly.
 
+mod etcd;
 mod evidence;
 mod holds;
 mod split;
@@ -38,12 +39,18 @@ pub enum Cause {
     Etcd,
     /// The member of the API server that was asked did not answer, or knew of no leader.
     EtcdMember,
+    /// It was told to end, and was still there: it answers nobody then.
+    EtcdEnding,
+    /// It had an empty store, in place of its data.
+    EtcdData,
     /// The API server that was asked; where any would have done, all of them.
     ApiServers,
     /// It was told to end: it takes no new connection then, and lives on for as long as its grace period lasts.
     ApiServersEnding,
     /// Its process was there again, and did not answer yet.
     ApiServersStarting,
+    /// etcd was there again, and API servers did not answer yet: they look for a lost one ever less often.
+    EtcdReturned,
     /// The load balancer itself was down.
     Balancer,
     /// Some API server answered directly, but not through the balancer: it had not found out yet which.
@@ -65,9 +72,12 @@ impl Cause {
             Cause::Nodes => "control-plane node down".into(),
             Cause::Etcd => "etcd without a leader or a quorum".into(),
             Cause::EtcdMember => "its etcd member away".into(),
+            Cause::EtcdEnding => "etcd ending".into(),
+            Cause::EtcdData => "etcd without its data".into(),
             Cause::ApiServers => "API server away".into(),
             Cause::ApiServersEnding => "API server ending".into(),
             Cause::ApiServersStarting => "API server starting".into(),
+            Cause::EtcdReturned => "etcd back, API server not yet".into(),
             Cause::Balancer => "load balancer down".into(),
             Cause::BalancerCheck => "the balancer's check".into(),
             Cause::Leader(component) => format!("{} without a leader", component.name()),

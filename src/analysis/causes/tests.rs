@@ -97,7 +97,7 @@ fn a_lost_leader_costs_an_election_and_then_a_check() {
     // The first etcd leader's node is killed; another leads after 1.6 s, and the balancer goes on asking the dead server until 2.4 s.
     let run = Run::new().planes(3).harmed("nodeKill", "cp", None).says(1700, "cp2", true, true);
     let run = run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
-    insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server away, 600ms to 1s the balancer's check, 0s to 201ms unexplained");
+    insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server away, 0s to 151ms etcd back, API server not yet, 600ms to 1s the balancer's check, 0s to 201ms unexplained");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
         run.process_of(10_800, "cp", ETCD, 8, Running).says(11_500, "cp", true, true).process_of(12_000, "cp", SERVER, 9, Running);
     insta::assert_snapshot!(run.asks_any(&[(100, 10_000), (10_000, 12_500)]).causes("api"), @r"
     9.8s to 10s: 9.8s to 10s control-plane node down, 0s to 100ms etcd without a leader or a quorum, 0s to 100ms API server away, 0s to 100ms not seen, 0s to 100ms unexplained
-    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 400ms to 551ms API server starting, 0s to 50ms not seen, 0s to 151ms unexplained
+    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 400ms to 551ms API server starting, 0s to 151ms etcd back, API server not yet, 0s to 101ms unexplained
     ");
 }
 
@@ -139,6 +139,42 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
     insta::assert_snapshot!(run.asks_any(&[(100, 10_900)]).causes("api"), @r"
     9.8s to 10s: 1.92s to 2.07s API server away, 7.83s to 7.98s API server ending
     799ms to 901ms: 149ms to 200ms API server away, 600ms to 751ms API server starting, 0s to 50ms not seen, 0s to 151ms unexplained
+    ");
+}
+
+/// The only etcd: told to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its API server finds it at 14 s.
+fn etcd_stopped() -> Run {
+    let harm = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(ETCD), phase);
+    let run = harm(Run::new().planes(1), 0, Requested).process_of(3000, "cp", ETCD, 1, Gone).says(3000, "cp", false, false);
+    let run = harm(harm(run, 3100, Confirmed), 10_000, UndoRequested).process_of(10_200, "cp", ETCD, 9, Running);
+    harm(run, 10_300, Undone).says(10_500, "cp", true, true).asks_any(&[(100, 14_000)])
+}
+
+#[test]
+fn an_etcd_that_is_stopped_takes_its_time_to_end_and_to_be_found_again() {
+    insta::assert_snapshot!(etcd_stopped().causes("api"), @r"
+    9.8s to 10s: 6.9s to 7.05s etcd without a leader or a quorum, 2.85s to 3s etcd ending
+    3.9s to 4s: 249ms to 500ms etcd without a leader or a quorum, 3.4s to 3.75s etcd back, API server not yet, 0s to 351ms unexplained
+    ");
+}
+
+#[test]
+fn an_etcd_without_its_data_is_of_no_use() {
+    let (kind, etcd) = ("etcdDataLoss", Some(ETCD));
+    let run = Run::new().planes(1).harm(0, kind, "cp", etcd, Requested).process_of(3000, "cp", ETCD, 1, Gone);
+    let run = run.harm(3100, kind, "cp", etcd, FaultPhase::Returned).process_of(4000, "cp", ETCD, 8, Running);
+    let run = run.says(3000, "cp", false, false).says(4500, "cp", true, true);
+    let run = run.says(12_000, "cp", false, false).says(13_300, "cp", true, true).harm(4100, kind, "cp", etcd, Confirmed).harm(
+        10_000,
+        kind,
+        "cp",
+        etcd,
+        UndoRequested,
+    );
+    let run = run.process_of(12_000, "cp", ETCD, 8, Gone).process_of(13_000, "cp", ETCD, 9, Running);
+    insta::assert_snapshot!(run.harm(13_100, kind, "cp", etcd, Undone).asks_any(&[(100, 14_000)]).causes("api"), @r"
+    9.8s to 10s: 1.25s to 1.55s etcd without a leader or a quorum, 2.85s to 3s etcd ending, 5.4s to 5.75s etcd without its data
+    3.9s to 4s: 1.05s to 1.55s etcd without a leader or a quorum, 1.75s to 2.05s etcd ending, 600ms to 901ms etcd back, API server not yet, 0s to 301ms unexplained
     ");
 }
 

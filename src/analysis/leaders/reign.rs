@@ -54,6 +54,14 @@ struct Leader<'a> {
     dead: bool,
 }
 
+impl Leader<'_> {
+    /// When its lease ends, if it has one and does not renew it.
+    fn expiry(&self) -> Option<Bracket> {
+        let lasts = self.lasts?;
+        Some(Bracket { earliest: self.renewed.earliest.plus(lasts), latest: self.renewed.latest.plus(lasts) })
+    }
+}
+
 /// A leader that has been replaced, whose process is still there.
 struct Replaced<'a> {
     node: &'a str,
@@ -107,7 +115,8 @@ impl<'a> Walk<'a> {
             Some(leader) if leader.identity == identity => {
                 (leader.renewed, leader.lasts) = (when, lasts);
                 // A renewal that was under way says nothing for one who is dead or frozen.
-                if self.gap.as_ref().is_some_and(|gap| !matches!(gap.loss, LeaderLoss::Gone | LeaderLoss::Frozen)) {
+                let frozen = self.processes.get(node).is_some_and(|(_, state)| *state == ProcessState::Stopped);
+                if !leader.dead && !frozen {
                     self.close(when, node);
                 }
             }
@@ -163,7 +172,8 @@ impl<'a> Walk<'a> {
         let frozen = self.gap.as_ref().is_some_and(|gap| gap.loss == LeaderLoss::Frozen);
         match state {
             ProcessState::Stopped => self.open(when, LeaderLoss::Frozen),
-            _ if frozen => self.close(when, node),
+            // One that thaws after its lease has expired leads no more, unless it renews it before another takes it.
+            _ if frozen && leader.expiry().is_none_or(|expiry| when.latest < expiry.earliest) => self.close(when, node),
             _ => {}
         }
     }
@@ -213,8 +223,7 @@ impl<'a> Walk<'a> {
     /// A lease that was not renewed by `known` has expired.
     fn expire(&mut self, known: Moment) {
         let Some(leader) = self.leader.as_ref().filter(|_| self.gap.is_none()) else { return };
-        let Some(lasts) = leader.lasts else { return };
-        let expiry = Bracket { earliest: leader.renewed.earliest.plus(lasts), latest: leader.renewed.latest.plus(lasts) };
+        let Some(expiry) = leader.expiry() else { return };
         if known > expiry.latest {
             self.open(expiry, LeaderLoss::Expired);
         }

@@ -101,6 +101,13 @@ fn a_frozen_leader_that_thaws_in_time_goes_on() {
 }
 
 #[test]
+fn a_frozen_leader_that_thaws_too_late_leads_again_once_it_has_renewed() {
+    let run = led().process(1000, "a", 1, Stopped).process(39_000, "a", 1, Running).leads(39_800, Some("a_1"), 4).ended(42_000);
+    let found = found(run);
+    assert_eq!((nodes(&found), only_gap(&found)), (vec!["a"], (LeaderLoss::Frozen, between(38.8, 38.85))));
+}
+
+#[test]
 fn a_frozen_leader_that_thaws_too_late_lives_on_beside_its_successor() {
     let frozen = || led().process(1000, "a", 1, Stopped).leads(17_000, Some("b_2"), 5);
     let found_ = found(frozen().process(25_000, "a", 1, Running).process(26_200, "a", 1, Gone).ended(30_000));

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::experiment::{Diagnostics, Source, Span, parse};
+use crate::cli::planned;
+use crate::experiment::{Diagnostics, Source, Span, parse_all_with};
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
@@ -13,8 +14,9 @@ fn problems(experiment: &str, workload: &str, config: &str) -> (Diagnostics, Str
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("web.yaml"), workload).unwrap();
     std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
-    let problems = match parse(Source::from_text("x.yaml", experiment, folder.path())) {
-        Ok(parsed) => parsed.warnings,
+    let source = Source::from_text("x.yaml", experiment, folder.path());
+    let problems = match parse_all_with(source, &planned::refused) {
+        Ok(all) => all[0].warnings.clone(),
         Err(problems) => problems,
     };
     (problems, format!("{}/", folder.path().display()))
@@ -83,7 +85,9 @@ mistakes! {
 
 #[test]
 fn probe_on_the_target() {
-    let text = GOOD.replace("{role: control-plane}", "{name: n2}").replace("role: worker, mostEndpointsOf: web", "name: n2");
+    let text = GOOD
+        .replace("{role: control-plane}", "{name: test-worker}")
+        .replace("role: worker, mostEndpointsOf: web", "name: test-worker");
     insta::assert_snapshot!(drawn_whole(&text, WEB, KIND));
 }
 

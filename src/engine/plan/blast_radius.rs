@@ -2,7 +2,7 @@
 
 use crate::engine::plan::target::Node;
 use crate::engine::trouble::Trouble;
-use crate::experiment::{BlastRadius, Fault};
+use crate::experiment::{BlastRadius, Excess, Fault, Harmed};
 use crate::timeline::NodeRole;
 
 /// A fault on a node.
@@ -16,41 +16,26 @@ pub struct Harm<'a> {
     pub step: Option<&'a str>,
 }
 
-/// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time.
+/// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time. Names
+/// all that is more than may be.
 pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[String], harms: &[Harm<'_>]) -> Result<(), Trouble> {
-    let hit = |node: &Node| harms.iter().any(|harm| harm.node.name == node.name);
+    let on = |node: &Node| harms.iter().filter(|harm| harm.node.name == node.name).map(|harm| harm.fault).collect::<Vec<_>>();
+    let counts = |node: &Node| on(node).iter().any(|fault| fault.counts_on(Some(node.role)));
     let is_down = |node: &Node| down.contains(&node.name);
     let count = |role, which: &dyn Fn(&Node) -> bool| nodes.iter().filter(|node| node.role == role && which(node)).count() as u32;
-    let harmed = |role| count(role, &|node| hit(node) || is_down(node));
-    at_most("worker", harmed(NodeRole::Worker), limits.max_workers, "maxWorkers")?;
-    at_most("control-plane node", harmed(NodeRole::ControlPlane), limits.max_control_planes, "maxControlPlanes")?;
-    if count(NodeRole::ExternalLoadBalancer, &hit) > 0 && !limits.load_balancer {
-        return Err(Trouble::refused("the load balancer before the API servers would be lost")
-            .hint("if that is the experiment, say `blastRadius: {loadBalancer: true}`"));
-    }
-    let takes_member = |node: &Node| harms.iter().any(|harm| harm.node.name == node.name && harm.fault.takes_etcd());
-    let lost = count(NodeRole::ControlPlane, &|node| takes_member(node) || (is_down(node) && !hit(node)));
-    quorum(lost, count(NodeRole::ControlPlane, &|_| true), limits)
-}
-
-fn quorum(lost: u32, members: u32, limits: &BlastRadius) -> Result<(), Trouble> {
-    let quorum = members / 2 + 1;
-    if lost == 0 || members - lost >= quorum || limits.quorum_loss {
-        return Ok(());
-    }
-    Err(Trouble::refused(format!("etcd would lose its quorum: {lost} of {members} members would be down, {quorum} are needed"))
-        .hint("if that is the experiment, say `blastRadius: {quorumLoss: true}`"))
-}
-
-fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Result<(), Trouble> {
-    if count <= limit {
-        return Ok(());
-    }
-    Err(Trouble::refused(format!(
-        "{count} {what}{} would be harmed at once, at most {limit} may be",
-        if count == 1 { "" } else { "s" }
-    ))
-    .hint(format!("if that is the experiment, say `blastRadius: {{{field}: {count}}}`")))
+    let harmed = |role| count(role, &|node| counts(node) || is_down(node));
+    let lost = |node: &Node| match on(node).iter().any(|fault| fault.harms_node()) {
+        true => on(node).iter().any(|fault| fault.takes_etcd()),
+        false => is_down(node),
+    };
+    let excess = limits.excess(&Harmed {
+        workers: harmed(NodeRole::Worker),
+        control_planes: harmed(NodeRole::ControlPlane),
+        load_balancer: count(NodeRole::ExternalLoadBalancer, &counts) > 0,
+        members_lost: count(NodeRole::ControlPlane, &lost),
+        members: count(NodeRole::ControlPlane, &|_| true),
+    });
+    Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Trouble::refused(message).hint(hint)))
 }
 
 #[cfg(test)]
@@ -122,5 +107,23 @@ mod tests {
         assert!(check(&limits, &one, &[], &stop(Component::Etcd), &one[0]).unwrap_err().message.contains("1 of 1 members"));
         check(&limits, &three, &[], &stop(Component::Etcd), &three[0]).unwrap();
         assert!(check(&limits, &three, &[&three[1]], &stop(Component::Etcd), &three[0]).is_err());
+    }
+
+    #[test]
+    fn a_control_plane_is_drained_by_permission_only() {
+        let three = nodes(3, 1);
+        let drain = Fault::NodeDrain { target: NodeSelector::default() };
+        let refused = check(&BlastRadius::default(), &three, &[], &drain, &three[0]).unwrap_err();
+        assert_eq!(refused.hint.unwrap(), "if that is the experiment, say `blastRadius: {maxControlPlanes: 1}`");
+        check(&BlastRadius { max_control_planes: 1, ..BlastRadius::default() }, &three, &[], &drain, &three[0]).unwrap();
+        check(&BlastRadius { max_workers: 0, ..BlastRadius::default() }, &three, &[], &drain, &three[3]).unwrap();
+    }
+
+    #[test]
+    fn all_that_is_too_much_is_named_at_once() {
+        let one = nodes(1, 1);
+        let refused = check(&BlastRadius::default(), &one, &[], &kill(), &one[0]).unwrap_err();
+        assert!(refused.message.contains("at most 0 may be; etcd would lose its quorum"), "{refused}");
+        assert!(refused.hint.unwrap().ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`"));
     }
 }

@@ -20,6 +20,9 @@ use crate::engine::trouble::Trouble;
 use crate::experiment::{Experiment, Fault, Numbered};
 use crate::timeline::Ready;
 
+/// With so many seeds each choice among a few nodes comes up.
+const SEEDS: u64 = 32;
+
 /// A fault of a method, and the nodes that it would hit.
 #[derive(Debug)]
 pub struct Planned<'a> {
@@ -29,25 +32,51 @@ pub struct Planned<'a> {
     pub targets: Vec<&'a Node>,
 }
 
+/// A fault that may not be, and why.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// Its step.
+    pub step: Numbered<'a>,
+    /// Why.
+    pub trouble: Trouble,
+}
+
 /// Chooses targets for all faults of a method in the order in which they begin. Refused where there are none, or more than may be harmed
 /// at once.
-pub fn rehearse<'a>(
+pub fn rehearse<'a>(experiment: &'a Experiment, nodes: &'a [Node], known: &Known, seed: Seed) -> Result<Vec<Planned<'a>>, Trouble> {
+    let (planned, refused) = attempt(experiment, nodes, known, seed);
+    refused.into_iter().next().map_or(Ok(planned), |first| Err(first.trouble))
+}
+
+/// All faults that are refused whatever the seed: where one choice of targets allows the method, another run has it.
+pub fn refusals<'a>(experiment: &'a Experiment, nodes: &'a [Node], known: &Known) -> Vec<Refusal<'a>> {
+    let tried = (0..SEEDS).map(|seed| attempt(experiment, nodes, known, Seed::new(seed)).1);
+    tried.min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// The faults for which there are targets, and those that are refused. What begins beside a refused one is left out: it may hang on it.
+fn attempt<'a>(
     experiment: &'a Experiment,
     nodes: &'a [Node],
     known: &Known,
     mut seed: Seed,
-) -> Result<Vec<Planned<'a>>, Trouble> {
-    let mut planned: Vec<Planned<'a>> = Vec::new();
+) -> (Vec<Planned<'a>>, Vec<Refusal<'a>>) {
+    let (mut planned, mut refused): (Vec<Planned<'a>>, Vec<Refusal<'a>>) = Default::default();
     for step in experiment.steps() {
         let Some((fault, _)) = step.fault() else { continue };
+        if refused.iter().any(|outer| step.during.contains(&outer.step.number)) {
+            continue;
+        }
         let lasting = planned.iter().filter(|earlier| step.during.contains(&earlier.step.number));
         let active: Vec<Harm> = lasting.flat_map(Planned::harms).collect();
         let hit = planned.iter().flat_map(|earlier| &earlier.targets).map(|node| node.name.clone()).collect();
         let known = &Known { hit, ..known.clone() };
-        let targets = Scene { experiment, nodes, known, active: &active }.targets(fault, &mut seed)?;
-        planned.push(Planned { step, targets });
+        match (Scene { experiment, nodes, known, active: &active }.targets(fault, &mut seed)) {
+            Ok(targets) => planned.push(Planned { step, targets }),
+            Err(trouble) => refused.push(Refusal { step, trouble }),
+        }
     }
-    Ok(planned)
+    (planned, refused)
 }
 
 impl<'a> Planned<'a> {
@@ -74,14 +103,20 @@ impl<'a> Scene<'_, 'a> {
     /// The nodes that a fault hits now.
     pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
         // What is no node is chosen when the fault is due: nobody knows it before.
-        let Some(selector) = fault.target() else { return Ok(Vec::new()) };
+        let Some(selector) = fault.target() else { return self.has_ground(fault).map(|()| Vec::new()) };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
         let known = Known { under: self.under(), ..self.known.clone() };
         let targets = target::choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
         let new = targets.iter().map(|node| Harm { node, fault, step: None });
-        let harms: Vec<Harm> = self.active.iter().copied().chain(new).filter(|harm| harm.fault.harms_node()).collect();
+        let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
         blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
         Ok(targets)
+    }
+
+    /// Whether there are the nodes to which a fault is to move pods.
+    fn has_ground(&self, fault: &Fault) -> Result<(), Trouble> {
+        let Fault::DeploymentPlace { on, .. } = fault else { return Ok(()) };
+        target::choose(self.nodes, on, &Known::default(), (&[], &[]), &mut Seed::new(0)).map(drop)
     }
 
     /// Nodes under a fault with which this one can't share them.

@@ -95,6 +95,8 @@ pub fn choose<'a>(
     let led = by_lead(matching, selector, known)?;
     let free: Vec<&Node> = led.iter().copied().filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name)).collect();
     let wanted = match selector.count {
+        // All that follow are one fewer, whoever of them it is that leads.
+        Count::All if selector.followers.is_some_and(|part| !known.leaders.contains_key(&part)) => (led.len() - 1).max(1),
         Count::All => led.len(),
         Count::Exactly(count) => count as usize,
     };

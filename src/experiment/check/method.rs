@@ -229,7 +229,8 @@ mod tests {
     #[test]
     fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
         let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
-        assert!(method(planes).contains("error: this harms a control plane, and the blast radius allows none"));
+        let told = method(planes);
+        assert_eq!(told.matches("error: this harms a control plane, and the blast radius allows none").count(), 2, "{told}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
 mod claims;
+mod fitting;
 mod harm;
 mod kind_config;
 mod method;
@@ -26,6 +27,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     harm::check(&check);
     timing::check(&check);
     together::check(&check);
+    fitting::check(&check);
     if let Some(config) = &files.kind_config {
         kind_config::check(&check, config);
     }

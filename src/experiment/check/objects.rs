@@ -1,6 +1,6 @@
 //! What the workload's files define, as far as an experiment refers to it; and objects that a run can't own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::experiment::decode::fields::Cx;
 use crate::experiment::diagnostic::{Diagnostic, Span};
@@ -12,8 +12,33 @@ use crate::experiment::tree::{Node, Value, quoted};
 pub struct Objects {
     /// Services by name, with their ports.
     pub services: BTreeMap<String, Vec<u16>>,
-    /// The labels of every pod and pod template.
-    pub pods: Vec<BTreeMap<String, String>>,
+    /// Deployments by name.
+    pub deployments: BTreeSet<String>,
+    /// Every pod and pod template.
+    pub pods: Vec<Pod>,
+}
+
+/// A pod, or what pods are made from.
+#[derive(Debug, Default)]
+pub struct Pod {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its containers' names.
+    pub containers: Vec<String>,
+}
+
+impl Pod {
+    fn of(object: &Node, path: &str) -> Self {
+        let (pod, _) = object.find(path);
+        let containers = pod.find("spec.containers").0.items().iter();
+        let containers = containers.filter_map(|container| Some(container.text_at("name")?.to_owned())).collect();
+        Self { labels: texts(pod, "metadata.labels"), containers }
+    }
+
+    /// Whether it has all of these labels.
+    pub fn has(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
 }
 
 /// Kinds that live outside of namespaces. The server's own list is asked before a run, too; this one needs no server.
@@ -101,10 +126,13 @@ impl Reader<'_, '_> {
                 let ports = ports.filter_map(|port| port.text_at("port")?.parse().ok()).collect();
                 self.objects.services.insert(name.to_owned(), ports);
             }
-            "Pod" => self.objects.pods.push(texts(object, "metadata.labels")),
+            "Pod" => self.objects.pods.push(Pod::of(object, "")),
             "CronJob" => {}
-            _ if object.find("spec.template.metadata").1 => self.objects.pods.push(texts(object, "spec.template.metadata.labels")),
+            _ if object.find("spec.template.metadata").1 => self.objects.pods.push(Pod::of(object, "spec.template")),
             _ => {}
+        }
+        if kind == "Deployment" {
+            self.objects.deployments.insert(name.to_owned());
         }
     }
 }

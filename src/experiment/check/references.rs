@@ -1,6 +1,6 @@
 //! Names that one part of an experiment uses and another defines: probes, Services, pods.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Check;
 use super::objects::Objects;
@@ -144,24 +144,47 @@ impl World<'_> {
         if let Some(service) = service.filter(|service| !service.contains('/')) {
             self.service(check, &format!("{place}.target.mostEndpointsOf"), service);
         }
-        if let Some(pods) = fault.pods().filter(|pods| pods.namespace.is_none()) {
+        if fault.foreign_namespace().is_some() {
+            return;
+        }
+        if let Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. } = fault {
+            let names: Vec<&String> = self.objects.deployments.iter().collect();
+            self.named(check, &format!("{place}.name"), ("Deployment", name), &names);
+        }
+        if let Some(pods) = fault.pods() {
             self.pods(check, &format!("{place}.labels"), &pods.labels);
+        }
+        if let Fault::ContainerKill { pods, container: Some(container) } = fault {
+            self.container(check, &format!("{place}.container"), &pods.labels, container);
         }
     }
 
     fn service(&self, check: &Check, place: &str, name: &str) {
-        if !self.files.complete || self.objects.services.contains_key(name) {
+        let names: Vec<&String> = self.objects.services.keys().collect();
+        self.named(check, place, ("Service", name), &names);
+    }
+
+    /// An object of the run's namespace, among those that the workload makes.
+    fn named(&self, check: &Check, place: &str, (kind, name): (&str, &str), names: &[&String]) {
+        if !self.files.complete || names.iter().any(|known| *known == name) {
             return;
         }
         if check.draft.workload.is_empty() {
-            let message = format!("nothing in this experiment makes the Service `{name}`");
+            let message = format!("nothing in this experiment makes the {kind} `{name}`");
             check.tell(check.warning(place, message).hint("it must be there already; `workload` names files that make it"));
             return;
         }
-        let names: Vec<&String> = self.objects.services.keys().collect();
-        let problem = check.error(place, format!("no workload file defines a Service `{name}`"));
-        let hint = suggest::hint(name, &names, "the workload's Services are");
+        let problem = check.error(place, format!("no workload file defines a {kind} `{name}`"));
+        let hint = suggest::hint(name, names, &format!("the workload's {kind}s are"));
         check.tell(problem.hint_if(hint));
+    }
+
+    fn container(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>, name: &str) {
+        let names: Vec<&String> = self.objects.pods.iter().filter(|pod| pod.has(labels)).flat_map(|pod| &pod.containers).collect();
+        if self.files.complete && !names.is_empty() && !names.iter().any(|known| *known == name) {
+            let problem = check.error(place, format!("no pod with these labels has a container `{name}`"));
+            check.tell(problem.hint_if(suggest::hint(name, &names, "their containers are")));
+        }
     }
 
     fn port(&self, check: &Check, place: &str, name: &str, port: Option<u16>) {
@@ -181,8 +204,7 @@ impl World<'_> {
     }
 
     fn pods(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>) {
-        let has_all = |pod: &BTreeMap<String, String>| labels.iter().all(|(key, value)| pod.get(key) == Some(value));
-        if !self.files.complete || self.objects.pods.iter().any(has_all) {
+        if !self.files.complete || self.objects.pods.iter().any(|pod| pod.has(labels)) {
             return;
         }
         if check.draft.workload.is_empty() {
@@ -190,7 +212,12 @@ impl World<'_> {
             check.tell(check.warning(place, message).hint("it must be there already; `workload` names files that make it"));
             return;
         }
-        check.tell(check.error(place, "no workload file defines a pod with these labels"));
+        let label = |(key, value): (&String, &String)| format!("{key}={value}");
+        let known: BTreeSet<String> = self.objects.pods.iter().flat_map(|pod| pod.labels.iter().map(label)).collect();
+        let known: Vec<&String> = known.iter().collect();
+        let unknown = labels.iter().map(label).find(|wanted| !known.contains(&wanted));
+        let hint = unknown.and_then(|wanted| suggest::hint(&wanted, &known, "the workload's pods have"));
+        check.tell(check.error(place, "no workload file defines a pod with these labels").hint_if(hint));
     }
 }
 
@@ -262,6 +289,30 @@ mod tests {
         assert_eq!(changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: web, tier: front}}}"), "");
         let told = changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: client}}}");
         assert!(told.contains("no workload file defines a pod with these labels"), "{told}");
+        assert!(told.contains("(the workload's pods have `app=web` and `tier=front`)"), "{told}");
+    }
+
+    #[test]
+    fn what_a_fault_hits_is_found_in_the_workload() {
+        let fault = |to: &str| changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", to);
+        for right in ["deploymentScale: {name: web, replicas: 0}", "containerKill: {labels: {app: web}, container: nginx}"] {
+            assert!(!fault(right).contains("error"), "{right}");
+        }
+        let told = fault("deploymentScale: {name: wb, replicas: 0}");
+        assert!(told.contains("20:31: error: no workload file defines a Deployment `wb` (did you mean `web`?)"), "{told}");
+        let told = fault("deploymentPlace: {name: coredns, on: {role: worker}}");
+        assert!(told.contains("no workload file defines a Deployment `coredns` (the workload's Deployments are `web`)"), "{told}");
+        let told = fault("podDelete: {labels: {app: wbe}}");
+        assert!(told.contains("a pod with these labels (did you mean `app=web`?)"), "{told}");
+        let told = fault("containerKill: {labels: {app: web}, container: ngnix}");
+        assert!(told.contains("no pod with these labels has a container `ngnix` (did you mean `nginx`?)"), "{told}");
+    }
+
+    #[test]
+    fn what_is_in_another_namespace_only_the_cluster_knows() {
+        let scale = "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}";
+        let told = changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", scale);
+        assert!(!told.contains("Deployment"), "{told}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Check;
 use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Bound, Cluster, Condition, Expectation};
+use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
 
 /// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
@@ -24,6 +24,24 @@ pub fn check(check: &Check) {
     steady_state(check);
     expectations(check);
     tuning(check);
+    meanwhile(check);
+}
+
+/// What is to be done beside a fault begins while it lasts.
+fn meanwhile(check: &Check) {
+    for outer in check.steps() {
+        let (mut begin, lasts) = (Duration::ZERO, outer.step.holds());
+        for (index, step) in outer.step.meanwhile().iter().enumerate() {
+            if begin >= lasts && matches!(step, Step::Fault { .. }) {
+                let message = format!("this begins {} after a fault that lasts {}: not beside it", written(begin), written(lasts));
+                let at = check.at(&format!("{}.for", outer.place));
+                let problem = check.warning(&format!("{}.meanwhile[{index}].fault", outer.place), message);
+                let problem = problem.related(check.cx.file(), at, "it lasts so long");
+                check.tell(problem.hint("let that fault last longer, or make this a step of its own after it"));
+            }
+            begin += step.lasts();
+        }
+    }
 }
 
 fn probes(check: &Check) {
@@ -134,6 +152,20 @@ mod tests {
         let told = changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
         assert!(told.contains("warning: the timeout is not shorter than a fault (15s)"), "{told}");
         assert!(told.contains("(give the canary a shorter `timeout`") && !told.contains("below a second"), "{told}");
+    }
+
+    #[test]
+    fn what_is_done_meanwhile_begins_while_the_fault_lasts() {
+        let with = |pause: &str| {
+            let inner = format!("- pause: {pause}\n    - {{fault: {{nodeDrain: {{target: {{role: worker}}}}}}, for: 1s}}");
+            changed("    for: 15s\n", &format!("    for: 15s\n    meanwhile:\n    {inner}\n"))
+        };
+        assert_eq!(with("14s"), "");
+        for late in ["15s", "40s"] {
+            let told = with(late);
+            let wanted = format!("24:15: warning: this begins {late} after a fault that lasts 15s: not beside it (let that fault");
+            assert!(told.starts_with(&wanted), "{told}");
+        }
     }
 
     #[test]

@@ -180,6 +180,7 @@ mod tests {
         let step = Step::Fault { name: None, fault: wanted, hold: Duration::from_secs(1), meanwhile: Vec::new() };
         assert_eq!(found, Some(step));
         assert!(fault("{component: kube-shceduler, target: {name: n}}").1.contains("did you mean `kube-scheduler`?"));
+        assert!(fault("{component: apiserver, target: {name: n}}").1.contains("did you mean `kube-apiserver`?"));
         assert!(fault("{target: {name: n}}").1.contains("`componentKill` needs `component`"));
     }
 

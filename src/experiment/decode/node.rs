@@ -11,9 +11,16 @@ use crate::timeline::{Component, NodeRole};
 /// The parts of a control plane of which one leads and the others follow.
 const LED: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Etcd];
 
+/// All roles, by name.
+const ROLES: [(&str, NodeRole); 3] = [
+    ("worker", NodeRole::Worker),
+    ("control-plane", NodeRole::ControlPlane),
+    ("external-load-balancer", NodeRole::ExternalLoadBalancer),
+];
+
 /// A selector that names at least one thing.
 pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
-    let mut fields = Fields::of(cx, node, "a choice of nodes")?;
+    let mut fields = Fields::of_or(cx, node, "a choice of nodes", one)?;
     let selector = common(&mut fields);
     fields.finish();
     something(cx, node, selector?)
@@ -23,7 +30,7 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
 pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let whom = |text: &str| match text {
         "leader" | "follower" | "followers" => "target: {leader: kube-scheduler}".to_owned(),
-        name => format!("target: {{name: {name}}}"),
+        word => format!("target: {}", one(word)),
     };
     let mut fields = Fields::of_or(cx, node, "a target", whom)?;
     let selector = common(&mut fields);
@@ -40,9 +47,17 @@ pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     Some(NodeSelector { count: count?, ..selector })
 }
 
+/// What a bare word means in the place of a selector: a role, else a name.
+fn one(word: &str) -> String {
+    match ROLES.iter().any(|(role, _)| *role == word) {
+        true => format!("{{role: {word}}}"),
+        false => format!("{{name: {word}}}"),
+    }
+}
+
 /// Where pods are to go: by what nodes are, and one or more.
 pub fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
-    let mut fields = Fields::of(cx, node, "a choice of nodes")?;
+    let mut fields = Fields::of_or(cx, node, "a choice of nodes", one)?;
     let selector = alike(&mut fields);
     let count = fields.or("count", Count::default(), count);
     fields.finish();
@@ -125,12 +140,7 @@ fn role(cx: &Cx, node: &Node) -> Option<NodeRole> {
         which_leader(cx, node);
         return Some(NodeRole::ControlPlane);
     }
-    let roles = [
-        ("worker", NodeRole::Worker),
-        ("control-plane", NodeRole::ControlPlane),
-        ("external-load-balancer", NodeRole::ExternalLoadBalancer),
-    ];
-    choice(cx, node, "role", &roles)
+    choice(cx, node, "role", &ROLES)
 }
 
 #[cfg(test)]
@@ -166,6 +176,8 @@ mod tests {
     fn a_target_is_a_mapping() {
         assert!(decoded("leader", target).1.contains("(write `target: {leader: kube-scheduler}`)"));
         assert!(decoded("n-worker", target).1.contains("(write `target: {name: n-worker}`)"));
+        assert!(decoded("worker", target).1.contains("(write `target: {role: worker}`)"));
+        assert!(decoded("control-plane", selector).1.contains("(write `{role: control-plane}`)"));
         assert!(decoded("[]", target).1.contains("expected a target (a mapping), found an empty list"));
     }
 

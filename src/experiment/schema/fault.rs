@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Count, NodeSelector, PodSelector};
-use crate::timeline::Component;
+use crate::timeline::{Component, NodeRole};
 
 /// Ways to harm. Each has a file of its own in `fault/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -267,6 +267,12 @@ impl Fault {
     /// Whether it makes the node less than it was: a drained one is well, and so are those whose pods are hit.
     pub fn harms_node(&self) -> bool {
         self.target().is_some() && !matches!(self, Fault::NodeDrain { .. })
+    }
+
+    /// Whether the blast radius counts a node of this role that it hits. A drained worker is well, and its pods go elsewhere; a control
+    /// plane is none of a workload's, and nobody cordons one by the way.
+    pub fn counts_on(&self, role: Option<NodeRole>) -> bool {
+        self.harms_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
     }
 
     /// Whether it may hit a node that `other` has hit and still does: where neither touches what the other did. A drain is the API's

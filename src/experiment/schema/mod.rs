@@ -2,6 +2,7 @@
 //!
 //! They are plain data and can be written as JSON (the timeline's header holds one) and read again.
 
+mod blast_radius;
 mod expectation;
 mod fault;
 mod probe;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
 
+pub use blast_radius::{BlastRadius, Excess, Harmed};
 pub use expectation::{Bound, Expectation};
 pub use fault::{Direction, Fault, Side};
 pub use probe::{Ask, Canary, Connection, From, Probe, StatusRange, Target};
@@ -136,33 +138,4 @@ pub enum Step {
         /// For how long.
         hold: Duration,
     },
-}
-
-/// How much may be harmed at once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BlastRadius {
-    /// Workers that may be down at once. Default: 1.
-    pub max_workers: u32,
-    /// Control-plane nodes that may be down, or lack a part, at once. Default: 0. More than etcd's quorum allows also needs `quorum_loss`.
-    pub max_control_planes: u32,
-    /// Whether etcd may lose its quorum. Default: no.
-    pub quorum_loss: bool,
-    /// Whether the load balancer before the API servers may be lost. Default: no.
-    #[serde(default)]
-    pub load_balancer: bool,
-    /// Whether the cluster's data may be away for a while. Default: no.
-    #[serde(default)]
-    pub data_loss: bool,
-    /// Namespaces besides the run's whose objects may be harmed. Default: none.
-    #[serde(default)]
-    pub namespaces: Vec<String>,
-}
-
-impl Default for BlastRadius {
-    fn default() -> Self {
-        let (max_workers, max_control_planes) = (1, 0);
-        let (quorum_loss, load_balancer, data_loss) = (false, false, false);
-        Self { max_workers, max_control_planes, quorum_loss, load_balancer, data_loss, namespaces: Vec::new() }
-    }
 }

@@ -1,0 +1,86 @@
+//! What shows that etcd was away, or of no use to the API servers before it.
+
+use super::super::findings::FaultFinding;
+use super::Cause;
+use super::evidence::Sources;
+use super::holds::{Holds, NEVER, Span};
+use super::split::Evidence;
+use crate::timeline::{Component, Event, Needs};
+
+/// When something was so because of a fault.
+type Spans = fn(&FaultFinding) -> Vec<Span>;
+
+impl Sources<'_> {
+    /// The node's etcd member does not answer, or knows of no leader.
+    pub fn member_away(&self, node: &str) -> Holds {
+        self.spans(self.timeline.records.iter().filter_map(|record| match &record.event {
+            Event::EtcdMember { node: on, answers, has_leader, .. } if on == node => {
+                Some((record.bracket(), !(*answers && *has_leader)))
+            }
+            _ => None,
+        }))
+    }
+
+    /// The node's member runs no more.
+    fn member_gone(&self, node: &str) -> Holds {
+        Holds::any(vec![self.node_away(node), self.process_away(Component::Etcd, node)])
+    }
+
+    /// No member leads, or fewer are there than are a quorum.
+    pub fn etcd_away(&self) -> Holds {
+        let members = self.planes().into_iter().map(|node| self.member_gone(node));
+        Holds::any(vec![self.without_leader(Component::Etcd), self.no_quorum_without(members)])
+    }
+
+    /// Members are there, and API servers have nothing of them.
+    pub fn etcd_useless(&self) -> Evidence {
+        let spans: [(Cause, Spans); 2] = [(Cause::EtcdEnding, ending), (Cause::EtcdData, without_data)];
+        let faults = || self.faults.iter().filter(|fault| fault.component == Some(Component::Etcd));
+        let of_kind = spans.into_iter().filter(|(_, spans)| faults().any(|fault| !spans(fault).is_empty()));
+        let holds = |spans: Spans| {
+            let of = |node: &str| Holds::In(faults().filter(|fault| fault.target == node).flat_map(spans).collect());
+            let useless = self.planes().into_iter().map(|node| Holds::any(vec![self.member_gone(node), of(node)]));
+            let some = Holds::In(faults().flat_map(spans).collect());
+            Holds::all(vec![some, self.no_quorum_without(useless)])
+        };
+        of_kind.map(|(cause, spans)| (cause, holds(spans))).collect()
+    }
+
+    /// Where so many of these members hold what is wrong with one that the others are no quorum.
+    fn no_quorum_without(&self, members: impl Iterator<Item = Holds>) -> Holds {
+        let planes = self.planes().len();
+        Holds::AtLeast(planes - planes / 2, members.collect())
+    }
+
+    /// etcd could be asked again, and who was failing then had no answer yet: an API server looks for a lost etcd ever less often.
+    pub fn etcd_returned(&self) -> Holds {
+        let gaps = self.leader(Component::Etcd).flat_map(|leader| &leader.gaps);
+        self.until_answered(gaps.filter_map(|gap| gap.until), |needs| matches!(needs, Needs::ApiServer { node: None, etcd: true }))
+    }
+
+    /// The same of the member beside the API server of a node.
+    pub fn member_returned(&self, node: &str) -> Holds {
+        let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: Some(on), etcd: true } if on == node);
+        let Holds::In(away) = self.member_away(node) else { return Holds::In(Vec::new()) };
+        self.until_answered(away.iter().map(|away| away.until).filter(|until| *until != NEVER), ask)
+    }
+}
+
+/// When the member was told to end and may still have been there.
+fn ending(fault: &FaultFinding) -> Vec<Span> {
+    let until = |seen: Option<_>| seen.unwrap_or(NEVER.latest);
+    let ended = Span::exact(fault.requested, until(fault.confirmed.as_ref().map(|seen| seen.at).or(fault.undo_requested)));
+    // Its data is put back while it is away.
+    let again = fault.undo_requested.map(|asked| Span::exact(asked, until(fault.undone)));
+    match fault.kind.as_str() {
+        "componentStop" => vec![ended],
+        "etcdDataLoss" => [Some(ended), again].into_iter().flatten().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// When the member knew nothing of what it had known.
+fn without_data(fault: &FaultFinding) -> Vec<Span> {
+    let lost = fault.returned.filter(|_| fault.kind == "etcdDataLoss");
+    lost.map(|lost| Span::exact(lost, fault.undo_requested.unwrap_or(NEVER.latest))).into_iter().collect()
+}

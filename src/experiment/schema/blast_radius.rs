@@ -1,0 +1,100 @@
+//! How much may be harmed at once, and what is more than that.
+
+use serde::{Deserialize, Serialize};
+
+/// How much may be harmed at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlastRadius {
+    /// Workers that may be down at once. Default: 1.
+    pub max_workers: u32,
+    /// Control-plane nodes that may be down, lack a part, or be drained at once. Default: 0. More than etcd's quorum allows also needs `quorum_loss`.
+    pub max_control_planes: u32,
+    /// Whether etcd may lose its quorum. Default: no.
+    pub quorum_loss: bool,
+    /// Whether the load balancer before the API servers may be lost. Default: no.
+    #[serde(default)]
+    pub load_balancer: bool,
+    /// Whether the cluster's data may be away for a while. Default: no.
+    #[serde(default)]
+    pub data_loss: bool,
+    /// Namespaces besides the run's whose objects may be harmed. Default: none.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+}
+
+impl Default for BlastRadius {
+    fn default() -> Self {
+        let (max_workers, max_control_planes) = (1, 0);
+        let (quorum_loss, load_balancer, data_loss) = (false, false, false);
+        Self { max_workers, max_control_planes, quorum_loss, load_balancer, data_loss, namespaces: Vec::new() }
+    }
+}
+
+/// What would be harmed at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Harmed {
+    /// Workers.
+    pub workers: u32,
+    /// Control-plane nodes.
+    pub control_planes: u32,
+    /// Whether the load balancer before the API servers would be.
+    pub load_balancer: bool,
+    /// Members that etcd would lose.
+    pub members_lost: u32,
+    /// Members that it has.
+    pub members: u32,
+}
+
+/// Something that would be harmed and may not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// What: a lowercase fragment.
+    pub message: String,
+    /// What would allow it: `maxWorkers: 2`.
+    pub field: String,
+}
+
+impl BlastRadius {
+    /// All that is more than may be harmed.
+    pub fn excess(&self, harmed: &Harmed) -> Vec<Excess> {
+        let found = [
+            at_most("worker", harmed.workers, self.max_workers, "maxWorkers"),
+            at_most("control-plane node", harmed.control_planes, self.max_control_planes, "maxControlPlanes"),
+            (harmed.load_balancer && !self.load_balancer).then(|| Excess {
+                message: "the load balancer before the API servers would be lost".into(),
+                field: "loadBalancer: true".into(),
+            }),
+            self.quorum(harmed.members_lost, harmed.members),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// Whether etcd loses its quorum, and may not.
+    pub fn quorum(&self, lost: u32, members: u32) -> Option<Excess> {
+        let needed = members / 2 + 1;
+        if lost == 0 || members - lost.min(members) >= needed || self.quorum_loss {
+            return None;
+        }
+        let is = if needed == 1 { "is" } else { "are" };
+        let message = format!("etcd would lose its quorum: {lost} of {members} members would be down, {needed} {is} needed");
+        Some(Excess { message, field: "quorumLoss: true".into() })
+    }
+}
+
+impl Excess {
+    /// All in one sentence, and what would allow them; `None`: there is none.
+    pub fn join(all: &[Excess]) -> Option<(String, String)> {
+        let join = |part: fn(&Excess) -> &str, by: &str| all.iter().map(part).collect::<Vec<_>>().join(by);
+        let hint = format!("if that is the experiment, say `blastRadius: {{{}}}`", join(|one| &one.field, ", "));
+        (!all.is_empty()).then(|| (join(|one| &one.message, "; "), hint))
+    }
+}
+
+fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Option<Excess> {
+    let s = if count == 1 { "" } else { "s" };
+    (count > limit).then(|| Excess {
+        message: format!("{count} {what}{s} would be harmed at once, at most {limit} may be"),
+        field: format!("{field}: {count}"),
+    })
+}

@@ -176,6 +176,14 @@ impl ClusterError {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
     }
 
+    /// Whether the kubeconfig shows no way to any server.
+    pub fn is_of_kubeconfig(&self) -> bool {
+        matches!(
+            self,
+            Self::Kubeconfig { .. } | Self::NoKubeconfig { .. } | Self::NoSuchContext { .. } | Self::NoCurrentContext { .. }
+        )
+    }
+
     /// Whether somebody else was faster: what was to be changed is not what was read any more.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Api { code: 409, .. })

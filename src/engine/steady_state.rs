@@ -41,7 +41,11 @@ impl SteadyState {
     pub fn recovered(mut self, live: &Live, services: &[String], harmed: Vec<String>, from: Moment) -> Self {
         for service in services {
             let at_least = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
-            self.conditions.push(Condition::EndpointsReady { service: service.clone(), at_least });
+            let as_before = Condition::EndpointsReady { service: service.clone(), at_least };
+            // The experiment may have asked for as much.
+            if !self.conditions.contains(&as_before) {
+                self.conditions.push(as_before);
+            }
         }
         // A restarted kubelet's phase no longer matters, and nothing held before the undo counts.
         self.settle = Duration::ZERO;
@@ -181,6 +185,19 @@ mod tests {
         assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), Some(secs(25.0)));
         live.heard.insert("w".into(), secs(19.0));
         assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), None, "heard of before it was undone only");
+    }
+
+    #[test]
+    fn what_the_experiment_asks_already_is_not_asked_twice() {
+        let mut live = live(Ready::True, None);
+        let endpoint = Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready: true };
+        live.endpoints.entry("web".into()).or_default().insert("p".into(), endpoint);
+        for (at_least, conditions) in [(1, 1), (2, 2)] {
+            let asked = Condition::EndpointsReady { service: "web".into(), at_least };
+            let steady = SteadyState::new(vec![asked], Vec::new(), Duration::ZERO, secs(0.0));
+            let judged = steady.recovered(&live, &["web".into()], Vec::new(), secs(20.0)).judge(&live, secs(21.0));
+            assert_eq!(judged.len(), conditions, "{judged:?}");
+        }
     }
 
     #[test]

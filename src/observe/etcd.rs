@@ -26,6 +26,11 @@ impl Member {
         Event::EtcdMember { node: node.to_owned(), answers, has_leader, is_leader, leader_changes }
     }
 
+    /// Whether it answers, and knows a leader.
+    pub fn is_well(&self) -> bool {
+        self.answers && self.has_leader
+    }
+
     /// From the text of its metrics; `None` when they are not an etcd's.
     fn read(text: &str) -> Option<Self> {
         let number = |name: &str| {

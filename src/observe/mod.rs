@@ -9,6 +9,7 @@ mod process;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::timeline::{Event, Moment, Record};
@@ -19,8 +20,12 @@ const LOOK: Duration = Duration::from_millis(50);
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 /// A look that comes later than this was kept from looking: the node stood still.
 const BLIND: Duration = Duration::from_secs(1);
-/// Between two questions to etcd, whose answer costs it some milliseconds.
-const ASK: Duration = Duration::from_millis(250);
+/// Between two questions to etcd. An answer costs it some 5 ms, so that it is left alone while all is quiet.
+const ASK: Duration = Duration::from_millis(500);
+/// The same while something goes on.
+const ASK_OFTEN: Duration = Duration::from_millis(250);
+/// For so long after a change something goes on.
+const STIR: Duration = Duration::from_secs(5);
 /// Where kubeadm lets etcd tell its metrics.
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2381);
 
@@ -50,12 +55,14 @@ impl Observer {
     /// Looks until it is told to stop.
     pub fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
         std::thread::scope(|scope| {
-            scope.spawn(|| self.ask_etcd(stop, say));
-            self.look_at_processes(stop, say);
+            let (stirs, stirred) = channel();
+            scope.spawn(move || self.ask_etcd(stop, &stirred, say));
+            self.look_at_processes(stop, &stirs, say);
         });
     }
 
-    fn look_at_processes(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
+    /// Looks, and says where something has changed.
+    fn look_at_processes(&self, stop: &AtomicBool, stirs: &Sender<()>, say: &(dyn Fn(Said) + Sync)) {
         let mut table = process::Table::new(&self.proc);
         let (mut last, mut told) = (None, None);
         while !stop.load(Ordering::Relaxed) {
@@ -68,6 +75,10 @@ impl Observer {
             let said = !changes.is_empty();
             for event in changes.into_iter().map(|change| change.event(&self.node)) {
                 say(Said::Record(Record { at, since: last, event }));
+            }
+            if said {
+                // Who asks etcd goes on for as long as this does.
+                let _ = stirs.send(());
             }
             if said || told.is_none_or(|told| at.since(told) >= SIGN_OF_LIFE) {
                 say(Said::Looked(at));
@@ -85,20 +96,31 @@ impl Observer {
         (at.since(last) > BLIND).then_some(Record { at, since: Some(last), event })
     }
 
-    fn ask_etcd(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
-        let (mut known, mut last) = (None, None);
+    fn ask_etcd(&self, stop: &AtomicBool, stirred: &Receiver<()>, say: &(dyn Fn(Said) + Sync)) {
+        let (mut known, mut last, mut stir) = (None, None, Instant::now());
         while !stop.load(Ordering::Relaxed) {
             // The answer holds for some moment between the two.
             let (began, asked) = (Instant::now(), Moment::now());
             let member = etcd::ask(self.metrics);
-            if known.as_ref() != Some(&member) {
+            let is_news = known.as_ref() != Some(&member);
+            if is_news {
                 say(Said::Record(Record { at: Moment::now(), since: last, event: member.event(&self.node) }));
-                known = Some(member);
             }
-            last = Some(asked);
-            std::thread::sleep(ASK.saturating_sub(began.elapsed()));
+            if is_news || !member.is_well() {
+                stir = began;
+            }
+            (known, last) = (Some(member), Some(asked));
+            // What changes elsewhere on the node is a reason to ask at once.
+            if stirred.recv_timeout(pause_after(stir).saturating_sub(began.elapsed())).is_ok() {
+                stir = Instant::now();
+            }
         }
     }
+}
+
+/// From one question to the next, when something has changed last at `stir`.
+fn pause_after(stir: Instant) -> Duration {
+    if stir.elapsed() < STIR { ASK_OFTEN } else { ASK }
 }
 
 #[cfg(test)]
@@ -145,6 +167,31 @@ mod tests {
         let silent = |said: &Said| matches!(said, Said::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. }));
         assert_eq!(said.iter().filter(|said| silent(said)).count(), 1, "nobody listens there, and it is said once");
         assert!(said.iter().any(|said| matches!(said, Said::Looked(_))));
+    }
+
+    #[test]
+    fn etcd_is_asked_seldom_while_all_is_quiet_and_at_once_when_something_changes() {
+        let quiet = Instant::now().checked_sub(STIR).unwrap();
+        assert!(pause_after(quiet) >= ASK_OFTEN * 2 && pause_after(Instant::now()) == ASK_OFTEN);
+        let etcd = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let observer = Observer { metrics: etcd.local_addr().unwrap(), ..Observer::of("cp") };
+        let (stop, (stirs, stirred)) = (AtomicBool::new(false), channel());
+        std::thread::scope(|scope| {
+            let (observer, stop) = (&observer, &stop);
+            scope.spawn(move || observer.ask_etcd(stop, &stirred, &|_| {}));
+            let asked_after_a_change = || {
+                drop(etcd.accept().unwrap());
+                stirs.send(()).unwrap();
+                let began = Instant::now();
+                drop(etcd.accept().unwrap());
+                began.elapsed()
+            };
+            // A machine may be slow now and then.
+            let fastest = (0..5).map(|_| asked_after_a_change()).min().unwrap();
+            assert!(fastest < ASK_OFTEN / 2, "{fastest:?}");
+            stop.store(true, Ordering::Relaxed);
+            drop(stirs);
+        });
     }
 
     #[test]

@@ -219,9 +219,8 @@ fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
 }
 
 fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
-    if fault.takes_node() && takes_all_control_planes(ground, fault) {
-        let why = "no control plane is left that could notice it".to_owned();
-        return StepPrediction { step, fault: fault.kind().to_owned(), prediction: None, why_not: Some(why) };
+    if let Some(why) = nobody_notices(ground, fault) {
+        return StepPrediction { step, fault: fault.kind().to_owned(), prediction: None, why_not: Some(why.to_owned()) };
     }
     let end = KubeletEnd::of_fault(fault.kind(), grace(fault));
     let (prediction, why_not) = match model::predict(&ground.tuning, &ground.kubernetes, end) {
@@ -229,6 +228,17 @@ fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
         Err(why) => (None, Some(why.to_string())),
     };
     StepPrediction { step, fault: fault.kind().to_owned(), prediction, why_not }
+}
+
+/// Why no controller takes what is hit for dead, where it is known beforehand.
+fn nobody_notices(ground: &Ground, fault: &Fault) -> Option<&'static str> {
+    if !fault.takes_node() {
+        return None;
+    }
+    match fault.target()?.role {
+        Some(NodeRole::ExternalLoadBalancer) => Some("the load balancer is no node of Kubernetes, so that nobody waits for it"),
+        _ => takes_all_control_planes(ground, fault).then_some("no control plane is left that could notice it"),
+    }
 }
 
 fn takes_all_control_planes(ground: &Ground, fault: &Fault) -> bool {

@@ -70,6 +70,13 @@ fn every_quantity_has_an_end() {
 }
 
 #[test]
+fn nobody_waits_for_a_load_balancer() {
+    let predictions = predictions("load-balancer-down", tuned(), 20);
+    let why = predictions.between(Quantity::Detection, 0).unwrap_err();
+    assert!(why.contains("the load balancer is no node"), "{why}");
+}
+
+#[test]
 fn what_can_t_be_tried_says_why() {
     let zero = Tuning { node_monitor_period: Some(Duration::ZERO), ..tuned() };
     let why = predictions("worker-stop-fast", zero, 15).tried().unwrap_err().to_owned();

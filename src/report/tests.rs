@@ -9,7 +9,7 @@ use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, s
 use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
 use crate::prediction::{self, Predictions};
-use crate::timeline::{Change, ClusterKind, Event, Outcome as Answer, Ready, Timeline};
+use crate::timeline::{Change, ClusterKind, Event, NodeFacts, NodeRole, Outcome as Answer, Ready, Timeline};
 use crate::verdict::{Verdict, judge};
 
 /// The experiment of the article's run.
@@ -452,6 +452,28 @@ fn predictions_never_see_the_measurement() {
     assert_eq!(good.view().predictions.steps, bad.view().predictions.steps);
     let detection = good.view().prediction().unwrap().detection;
     assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
+}
+
+/// Where the leader may die with its node, the tries know more than the closed form: the last line says what the chain says.
+#[test]
+fn the_last_line_predicts_as_the_chain_does() {
+    let mut experiment = experiment();
+    let target = NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
+    let fault = Fault::NodeKill { target };
+    experiment.method = vec![Step::Fault { name: None, fault, hold: Duration::from_secs(60), meanwhile: Vec::new() }];
+    let mut timeline = article().build();
+    timeline.header.experiment = serde_json::to_value(&experiment).unwrap();
+    let nodes = &mut timeline.header.cluster.nodes;
+    let plane = nodes.iter().find(|node| node.role == NodeRole::ControlPlane).unwrap().clone();
+    nodes.extend(["a", "b"].map(|name| NodeFacts { name: name.into(), ..plane.clone() }));
+    let mut ground = ground(&timeline.header, &analyse(&timeline));
+    ground.targets.clear();
+    let predictions = Predictions::new(Some(experiment), ground, 50, 1);
+    let judged = Judged { predictions, ..Judged::of(timeline) };
+    let between = judged.predictions.between(prediction::Quantity::Detection, 0).unwrap();
+    assert!(between.most > judged.view().prediction().unwrap().detection.most, "{between:.1}");
+    let said = format!("predicted detection is {between:.1}.");
+    assert!(terminal(&judged, 200).contains(&said), "{said}");
 }
 
 /// A bound may be what the model says: of a run inside it, of one that left it, and of what it has nothing to say of.

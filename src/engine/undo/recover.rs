@@ -195,7 +195,11 @@ impl Tools {
     /// The outer error says that there is no way to the cluster, the inner one what its API server answered.
     async fn reach(&self, access: &Access) -> Result<Result<Cluster, ClusterError>, Trouble> {
         match access {
-            Access::Context { kubeconfig, context, .. } => Ok(Cluster::from_files(kubeconfig, Some(context)).await),
+            // The user's file may be gone by now, or call its contexts otherwise: it was found to be this cluster of kind's.
+            Access::Context { kubeconfig, context, cluster } => match Cluster::from_files(kubeconfig, Some(context)).await {
+                Err(error) if error.is_of_kubeconfig() && self.kind.is_ok() => self.kind_access(cluster).await,
+                reached => Ok(reached),
+            },
             Access::Kind { cluster } => self.kind_access(cluster).await,
             Access::Embedded => Err(Trouble::failed("the embedded cluster is gone")),
         }
@@ -354,6 +358,31 @@ mod tests {
         }
         let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
         assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
+    }
+
+    /// A kind program that knows the way to a cluster of which nothing answers.
+    fn kind(folder: &Path) -> Kind {
+        use std::os::unix::fs::PermissionsExt;
+        let config = "{clusters: [{name: k, cluster: {server: 'http://127.0.0.1:1'}}], contexts: [{name: k, context: {cluster: k, user: k}}], users: [{name: k}], current-context: k}";
+        let path = folder.join("kind");
+        // Written by a child, so that no other test's fork holds the file open for writing while it is run.
+        let write = "printf '#!/bin/sh\\necho \"%s\"\\n' \"$1\" >\"$0\"";
+        assert!(std::process::Command::new("sh").args(["-c", write]).arg(&path).arg(config).status().unwrap().success());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Kind::find(folder.as_os_str(), None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_gone_is_no_end_where_kind_knows_the_cluster() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        let kubeconfig = vec![folder.path().join("gone")];
+        let access = Access::Context { kubeconfig, context: "home".into(), cluster: "c".into() };
+        let mut tools = tools(&engine, "e").await.unwrap();
+        let error = tools.reach(&access).await.unwrap().unwrap_err();
+        assert!(error.is_of_kubeconfig(), "nobody else knows it: {error}");
+        tools.kind = Ok(kind(folder.path()));
+        let error = tools.reach(&access).await.unwrap().unwrap_err();
+        assert!(error.is_unreachable(), "{error}");
     }
 
     #[test]

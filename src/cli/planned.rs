@@ -189,6 +189,10 @@ mod tests {
         assert_eq!(kill(", count: 2", ", quorumLoss: true"), "");
         let followers = "componentStop: {component: kube-scheduler, target: {followers: kube-scheduler, count: all}}";
         assert_eq!(told(followers, "maxControlPlanes: 2", WORKER, (3, 2)), "");
+        let nobody = told(followers, "maxControlPlanes: 2", WORKER, (1, 2));
+        assert!(nobody.contains("error: no node matches all of role control-plane, a follower of kube-scheduler"), "{nobody}");
+        let leader_too = told(&followers.replace("count: all", "count: 3"), "maxControlPlanes: 3", WORKER, (3, 2));
+        assert!(leader_too.contains("error: 3 nodes are to be harmed, and 2 match"), "{leader_too}");
     }
 
     #[test]
@@ -203,7 +207,7 @@ mod tests {
         assert!(told(balancer, "loadBalancer: true", PLANE, (1, 1)).contains("no node matches role external-load-balancer"));
         assert!(!told(balancer, "loadBalancer: true", PLANE, (2, 1)).contains("error"));
         let moved = told("deploymentPlace: {name: web, on: {role: worker, count: 3}}", "", PLANE, (1, 2));
-        assert!(moved.contains("x.yaml:21:40: error: 3 nodes are to be harmed"), "{moved}");
+        assert!(moved.contains("x.yaml:21:40: error: 3 nodes are to take the pods, and 2 match 3 of role worker"), "{moved}");
     }
 
     #[test]

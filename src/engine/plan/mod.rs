@@ -9,6 +9,7 @@ pub(in crate::engine) mod needs;
 pub(in crate::engine) mod object_fault;
 pub mod object_undo;
 pub(in crate::engine) mod placement;
+mod pool;
 pub mod target;
 
 use std::collections::BTreeMap;
@@ -117,7 +118,7 @@ impl<'a> Scene<'_, 'a> {
     /// Whether there are the nodes to which a fault is to move pods.
     fn has_ground(&self, fault: &Fault) -> Result<(), Trouble> {
         let Fault::DeploymentPlace { on, .. } = fault else { return Ok(()) };
-        target::choose(self.nodes, on, &Known::default(), (&[], &[]), &mut Seed::new(0)).map(drop)
+        target::ground(self.nodes, on, &mut Seed::new(0)).map(drop)
     }
 
     /// Nodes under a fault with which this one can't share them.

@@ -1,7 +1,7 @@
 //! Faults on objects of a namespace: which objects, as the cluster's API tells it now.
 
 use crate::cluster::{self, Pod};
-use crate::engine::plan::target::{self, Known};
+use crate::engine::plan::target;
 use crate::engine::seed::Seed;
 use crate::engine::trouble::Trouble;
 use crate::engine::undo::ledger::{Access, Obligation};
@@ -59,7 +59,7 @@ impl Tenant<'_> {
     async fn place(&self, namespace: &str, name: &str, on: &NodeSelector, seed: &mut Seed) -> Result<ObjectHarm, Trouble> {
         let seen = self.cluster.placement_of(namespace, name).await.map_err(Trouble::refused_by)?;
         let nodes = self.nodes().await?;
-        let chosen = target::choose(&nodes, on, &Known::default(), (&[], &[]), seed)?;
+        let chosen = target::ground(&nodes, on, seed)?;
         let chosen: Vec<String> = chosen.into_iter().map(|node| node.name.clone()).collect();
         let (pods, nodes) = (seen.wanted, chosen.len());
         if nodes > 1 && nodes != pods as usize {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::plan::pool::Pool;
 use crate::engine::seed::Seed;
 use crate::engine::trouble::Trouble;
 use crate::experiment::{Count, NodeSelector};
@@ -41,7 +42,7 @@ pub fn candidates<'a>(nodes: &'a [Node], selector: &NodeSelector, endpoints: &En
     }
 }
 
-fn matches(node: &Node, selector: &NodeSelector) -> bool {
+pub(super) fn matches(node: &Node, selector: &NodeSelector) -> bool {
     selector.name.as_ref().is_none_or(|name| *name == node.name)
         && selector.role.is_none_or(|role| role == node.role)
         && selector.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value))
@@ -86,23 +87,32 @@ pub fn choose<'a>(
     (hosts, busy): (&[String], &[String]),
     seed: &mut Seed,
 ) -> Result<Vec<&'a Node>, Trouble> {
-    let shared =
-        |node: &&Node| selector.of.as_ref().is_none_or(|of| known.under.get(of).is_some_and(|all| all.contains(&node.name)));
-    let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).filter(shared).collect();
-    if matching.is_empty() {
-        return Err(nothing_matches(nodes, selector));
-    }
-    let led = by_lead(matching, selector, known)?;
-    let free: Vec<&Node> = led.iter().copied().filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name)).collect();
-    let wanted = match selector.count {
-        // All that follow are one fewer, whoever of them it is that leads.
-        Count::All if selector.followers.is_some_and(|part| !known.leaders.contains_key(&part)) => (led.len() - 1).max(1),
-        Count::All => led.len(),
-        Count::Exactly(count) => count as usize,
-    };
+    let pool = Pool::of(nodes, selector, known)?;
+    let wanted = pool.wanted(selector, "are to be harmed")?;
+    let free: Vec<&Node> = pool.nodes.iter().copied().filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name)).collect();
     if free.len() < wanted {
-        return Err(too_few(&led, &free, wanted, hosts, selector));
+        return Err(too_few_free(&pool.nodes, &free, wanted, hosts));
     }
+    Ok(pick(nodes, free, wanted, selector, known, seed))
+}
+
+/// Chooses the nodes to which pods are to go. Refused when there are too few.
+pub fn ground<'a>(nodes: &'a [Node], selector: &NodeSelector, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
+    let known = Known::default();
+    let pool = Pool::of(nodes, selector, &known)?;
+    let wanted = pool.wanted(selector, "are to take the pods")?;
+    Ok(pick(nodes, pool.nodes, wanted, selector, &known, seed))
+}
+
+/// So many of those that are free: the ones with the most endpoints, among equals by the seed.
+fn pick<'a>(
+    nodes: &'a [Node],
+    free: Vec<&Node>,
+    wanted: usize,
+    selector: &NodeSelector,
+    known: &Known,
+    seed: &mut Seed,
+) -> Vec<&'a Node> {
     let mut left: Vec<Node> = free.into_iter().cloned().collect();
     let mut chosen = Vec::new();
     while chosen.len() < wanted {
@@ -113,24 +123,7 @@ pub fn choose<'a>(
         left.retain(|node| node.name != name);
         chosen.extend(nodes.iter().find(|node| node.name == name));
     }
-    Ok(chosen)
-}
-
-/// Those on which a part of the control plane leads, or follows, where that is asked for.
-fn by_lead<'a>(nodes: Vec<&'a Node>, selector: &NodeSelector, known: &Known) -> Result<Vec<&'a Node>, Trouble> {
-    let (Some(part), leaders) = (selector.leader.or(selector.followers), &known.leaders) else { return Ok(nodes) };
-    let leader = match leaders.get(&part) {
-        Some(leader) => leader,
-        None if !known.all_leaders => return Ok(nodes),
-        None => return Err(Trouble::refused(format!("it is not known which {} leads", part.name())).hint(who_leads(leaders))),
-    };
-    let wanted = |node: &&Node| (node.name == *leader) == selector.leader.is_some();
-    let led: Vec<&Node> = nodes.into_iter().filter(wanted).collect();
-    if led.is_empty() {
-        let text = format!("no node matches {}", describe(selector));
-        return Err(Trouble::refused(text).hint(who_leads(leaders)));
-    }
-    Ok(led)
+    chosen
 }
 
 /// The leaders that are known, for people.
@@ -139,16 +132,13 @@ pub fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
     if listed.is_empty() { "no leader is known".into() } else { format!("the leaders are {}", listed.join(", ")) }
 }
 
-fn too_few(led: &[&Node], free: &[&Node], wanted: usize, hosts: &[String], selector: &NodeSelector) -> Trouble {
-    let hosting = led.iter().any(|node| hosts.contains(&node.name));
+fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> Trouble {
+    let hosting = allowed.iter().any(|node| hosts.contains(&node.name));
     let hint = "a probe on the node that is harmed would measure itself: let it ask `from` another node";
     let why = if hosting { "hosts a probe" } else { "is under another fault" };
     let text = match (wanted, free.len()) {
-        _ if led.len() < wanted => {
-            format!("{wanted} nodes are to be harmed, and {} match {}: {}", led.len(), describe(selector), names(led))
-        }
-        (1, _) | (_, 0) => format!("every node that the target allows {why}: {}", names(led)),
-        (_, left) => format!("{wanted} nodes are to be harmed, and of {} only {left} are free: one {why}", names(led)),
+        (1, _) | (_, 0) => format!("every node that the target allows {why}: {}", names(allowed)),
+        (_, left) => format!("{wanted} nodes are to be harmed, and of {} only {left} are free: one {why}", names(allowed)),
     };
     Trouble::refused(text).maybe_hint(hosting.then_some(hint))
 }
@@ -168,11 +158,11 @@ pub fn probe_host<'a>(
     Ok(allowed[0])
 }
 
-fn names(nodes: &[&Node]) -> String {
+pub(super) fn names(nodes: &[&Node]) -> String {
     nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Trouble {
+pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Trouble {
     let listed: Vec<String> = nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
     Trouble::refused(format!("no node matches {}", describe(selector)))
         .hint(format!("the cluster's nodes are {}", listed.join(", ")))
@@ -310,6 +300,25 @@ pub(in crate::engine) mod tests {
         assert_eq!(refused.hint.unwrap(), "the leaders are kube-scheduler on cp2");
         let elsewhere = NodeSelector { name: Some("cp1".into()), ..leader(Component::Scheduler) };
         assert!(chosen(elsewhere).unwrap_err().message.contains("no node matches name cp1, the leader of kube-scheduler"));
+    }
+
+    #[test]
+    fn of_unknown_leaders_one_is_spared_whoever_it_is() {
+        let followers = |count| NodeSelector { followers: Some(Component::Scheduler), count, ..role(NodeRole::ControlPlane) };
+        let chosen = |planes, count| chosen(&cluster(planes, 1), &followers(count), Endpoints::new(), &[], 1);
+        assert_eq!(chosen(3, Count::All).unwrap().split(' ').count(), 2);
+        assert!(chosen(3, Count::Exactly(2)).is_ok());
+        let refused = chosen(3, Count::Exactly(3)).unwrap_err();
+        assert!(refused.message.starts_with("3 nodes are to be harmed, and 2 match 3 of role control-plane"), "{refused}");
+        assert!(refused.message.ends_with("all but one of cp1, cp2, cp3"), "{refused}");
+        for count in [Count::All, Count::Exactly(1)] {
+            let refused = chosen(1, count).unwrap_err();
+            assert!(refused.message.starts_with("no node matches "), "{refused}");
+            assert_eq!(refused.hint.unwrap(), "cp1 is the only one that runs kube-scheduler, and so leads");
+        }
+        let named = NodeSelector { name: Some("cp2".into()), ..followers(Count::All) };
+        let found = super::tests::chosen(&cluster(3, 1), &named, Endpoints::new(), &[], 1);
+        assert_eq!(found.unwrap(), "cp2", "another one may lead");
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub fn kind_config(path: &Path) -> Result<String, Failure> {
 
 /// What the experiment's modules can't know: what the engine would refuse, and what the model expects.
 fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
-    let refused = if place == Place::Own { planned::refused(parsed) } else { Vec::new() };
+    let refused = if place == Place::Own { planned::refused(parsed) } else { parsed.without_nodes() };
     let clean = refused.is_empty() && !parsed.warnings.has_errors();
     refused.into_iter().chain(if clean { expected(parsed) } else { Vec::new() }).collect()
 }

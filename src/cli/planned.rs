@@ -9,7 +9,7 @@ use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::plan::{self, Refusal};
 use crate::engine::run::at_risk;
 use crate::engine::trouble::Trouble;
-use crate::experiment::{BlastRadius, Cluster, Diagnostic, Experiment, Fault, From, NodeSelector, Parsed};
+use crate::experiment::{Cluster, Diagnostic, Experiment, Fault, From, NodeSelector, Parsed};
 use crate::model::Topology;
 use crate::prediction::{Ground, workload};
 use crate::timeline::NodeRole;
@@ -50,32 +50,26 @@ pub fn with_workload(ground: Ground, parsed: &Parsed) -> Ground {
     ground.with_workload(workload::behind_services(parsed.workload.iter().map(|file| file.text.as_str())))
 }
 
-/// What a run in the cluster of the experiment's own kind config would refuse, at its places. Nothing where there is no such config, or
-/// where nodes are chosen by labels, which only the cluster knows.
+/// What a run in the cluster of the experiment's own kind config would refuse, at its places. Where there is no such config, or nodes are
+/// chosen by labels, which only the cluster knows: what the file alone tells.
 pub fn refused(parsed: &Parsed) -> Vec<Diagnostic> {
-    let (Some(file), Cluster::Kind { tuning, .. }) = (&parsed.kind_config, &parsed.experiment.cluster) else { return Vec::new() };
+    let (Some(file), Cluster::Kind { tuning, .. }) = (&parsed.kind_config, &parsed.experiment.cluster) else {
+        return parsed.without_nodes();
+    };
     let config = match provision::asked(&file.path, &file.text, *tuning) {
         Ok(config) => config,
         // A mistake in the config has been told at its place.
-        Err(_) if parsed.warnings.has_errors() => return Vec::new(),
-        Err(trouble) => return vec![refusal(parsed, "spec.cluster.kind.config", trouble)],
+        Err(_) if parsed.warnings.has_errors() => return parsed.without_nodes(),
+        Err(trouble) => {
+            let config = refusal(parsed, "spec.cluster.kind.config", trouble);
+            return parsed.without_nodes().into_iter().chain([config]).collect();
+        }
     };
-    let experiment = lenient(parsed);
-    if selectors(&experiment).any(|selector| !selector.labels.is_empty()) {
-        return Vec::new();
+    if selectors(&parsed.experiment).any(|selector| !selector.labels.is_empty()) {
+        return parsed.without_nodes();
     }
     let (planes, workers) = (config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker));
-    in_nodes(parsed, &experiment, &nodes(&config.name, planes, workers))
-}
-
-/// The experiment, without the limits that a look at the file alone has found to be broken: what is told of them is not told twice.
-fn lenient(parsed: &Parsed) -> Experiment {
-    let mut experiment = parsed.experiment.clone();
-    if parsed.warnings.has_errors() {
-        let (max_workers, max_control_planes, load_balancer) = (u32::MAX, u32::MAX, true);
-        experiment.blast_radius = BlastRadius { max_workers, max_control_planes, load_balancer, ..experiment.blast_radius };
-    }
-    experiment
+    in_nodes(parsed, &nodes(&config.name, planes, workers))
 }
 
 /// Whom a method hits, and where its pods go.
@@ -94,20 +88,25 @@ fn nodes(name: &str, planes: usize, workers: usize) -> Vec<Node> {
     nodes.chain(balancer).map(node).collect()
 }
 
-fn in_nodes(parsed: &Parsed, experiment: &Experiment, nodes: &[Node]) -> Vec<Diagnostic> {
+/// Whether a fault and a probe name one node: the file alone tells of that.
+fn both_named(experiment: &Experiment, from: &NodeSelector) -> bool {
+    let mut taken = experiment.steps().into_iter().filter_map(|step| step.fault()?.0.taken_by_name());
+    taken.any(|name| from.name.as_deref() == Some(name))
+}
+
+fn in_nodes(parsed: &Parsed, nodes: &[Node]) -> Vec<Diagnostic> {
+    let experiment = &parsed.experiment;
     let at_risk = at_risk(experiment, nodes);
     let at_risk: Vec<&str> = at_risk.iter().map(String::as_str).collect();
     let (mut hosts, mut told) = (Vec::new(), Vec::new());
     for (number, probe) in experiment.probes.iter().enumerate() {
         let From::Node(from) = &probe.from else { continue };
         match target::probe_host(nodes, from, &Endpoints::new(), &at_risk) {
-            _ if !from.labels.is_empty() => {}
+            _ if !from.labels.is_empty() || both_named(experiment, from) => {}
             Ok(host) => hosts.push(host.name.clone()),
             Err(trouble) => told.push(refusal(parsed, &format!("spec.probes[{number}].from.node"), trouble)),
         }
     }
-    // A probe on a node that is harmed by its name the file alone has told.
-    let hosts = if parsed.warnings.has_errors() { Vec::new() } else { hosts };
     let place = |Refusal { step, .. }: &Refusal| match step.fault() {
         Some((fault @ Fault::DeploymentPlace { .. }, _)) => format!("{}.fault.{}.on", step.place, fault.kind()),
         Some((fault, _)) => format!("{}.fault.{}.target", step.place, fault.kind()),
@@ -168,8 +167,9 @@ mod tests {
         let quorum = "x.yaml:21:26: error: etcd would lose its quorum: 1 of 1 members would be down, 1 is needed (if that is the experiment, say `blastRadius: {quorumLoss: true}`)";
         assert_eq!(kill("maxControlPlanes: 1"), quorum);
         let both = kill("");
-        assert!(both.contains("the blast radius allows none") && both.contains(quorum), "both at once: {both}");
-        assert_eq!(both.lines().count(), 2, "{both}");
+        assert!(both.contains("at most 0 may be; etcd would lose its quorum"), "both at once: {both}");
+        assert!(both.ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`)"), "one hint: {both}");
+        assert_eq!(both.lines().count(), 1, "{both}");
         assert_eq!(kill("maxControlPlanes: 1, quorumLoss: true"), "");
         let etcd = told("componentStop: {component: etcd, target: {role: control-plane}}", "maxControlPlanes: 1", WORKER, (1, 2));
         assert!(etcd.contains("etcd would lose its quorum"), "{etcd}");
@@ -218,6 +218,20 @@ mod tests {
         assert!(plane.contains("hosts a probe: test-control-plane") && plane.contains("lose its quorum"), "{plane}");
         let absent = told("{node: {name: test-worker7}}");
         assert!(absent.contains("x.yaml:12:18: error: no node matches name test-worker7"), "{absent}");
+    }
+
+    #[test]
+    fn another_mistake_hides_nothing_and_none_is_told_twice() {
+        let nested = "nodeKill: {target: {role: worker}}\n    for: 15s\n    meanwhile:\n    - fault: {nodeStop: {target: {role: worker, mostEndpointsOf: wbe}}}\n      for: 3s\n  - fault:\n      nodePause: {target: {role: worker}}";
+        let nested = told(nested, "", PLANE, (1, 3));
+        assert!(nested.contains("2 workers would be harmed at once") && nested.contains("Service `wbe`"), "{nested}");
+        let loss = told("etcdDataLoss: {target: {role: control-plane}}", "", WORKER, (1, 2));
+        let wanted = "say `blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`)";
+        assert!(loss.ends_with(wanted) && loss.matches("blastRadius").count() == 1, "{loss}");
+        let named = told("nodeKill: {target: {name: test-worker}}", "", "{node: {name: test-worker}}", (1, 2));
+        assert!(named.contains("from which the probe `web` asks") && named.lines().count() == 1, "{named}");
+        let unread = told("nodeKill: {target: {role: control-plane}}\n    oops: 1", "", WORKER, (1, 2));
+        assert!(unread.contains("oops") && unread.contains("1 control-plane node would be harmed"), "{unread}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub struct Parsed {
     pub workload: Vec<WorkloadFile>,
     /// The kind config; `None` where the experiment runs on a context.
     pub kind_config: Option<KindConfigFile>,
+    without_nodes: Vec<Diagnostic>,
     root: Node,
 }
 
@@ -57,6 +58,11 @@ impl Parsed {
         self.warnings.iter().filter(|problem| problem.is_open())
     }
 
+    /// What would be refused of the method, as far as the file alone tells: for who doesn't know the nodes.
+    pub fn without_nodes(&self) -> Vec<Diagnostic> {
+        self.without_nodes.clone()
+    }
+
     /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the nearest field around it.
     pub fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
@@ -78,10 +84,11 @@ impl Parsed {
 /// Parses and checks a file, and reads the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
 /// Errors: all problems, errors and warnings, in the file's order.
 pub fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
-    parse_all_with(source, &|_| Vec::new())
+    parse_all_with(source, &Parsed::without_nodes)
 }
 
-/// What a caller finds wrong or odd in an experiment whose problems so far are its `warnings`; there may be errors among them.
+/// What a caller finds wrong or odd in an experiment whose problems so far are its `warnings`; there may be errors among them. Of who
+/// doesn't know the nodes that includes [`Parsed::without_nodes`].
 pub type More<'a> = &'a dyn Fn(&Parsed) -> Vec<Diagnostic>;
 
 /// The same, with what only the caller can know, so that it is told along with all else.
@@ -123,15 +130,26 @@ fn one(
     if let Some(draft) = &draft {
         check::check(&cx, &root, draft, &files);
     }
+    let without_nodes = draft.as_ref().map(|draft| radius(&source, &root, draft)).unwrap_or_default();
     problems.extend(cx.into_problems());
     problems.sort();
-    let Some(mut experiment) = draft.and_then(Draft::complete) else { return Err(problems) };
+    let Some(mut experiment) = draft.and_then(Draft::complete) else {
+        problems.extend(without_nodes);
+        problems.sort();
+        return Err(problems);
+    };
     experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
-    let mut parsed = assemble(experiment, source, root, &files, problems);
+    let mut parsed = Parsed { without_nodes, ..assemble(experiment, source, root, &files, problems) };
     let told = more(&parsed);
     parsed.warnings.extend(told);
     parsed.warnings.sort();
     if parsed.warnings.has_errors() { Err(parsed.warnings) } else { Ok(parsed) }
+}
+
+fn radius(source: &Source, root: &Node, draft: &Draft) -> Vec<Diagnostic> {
+    let cx = Cx::new(source.file());
+    check::radius(&cx, root, draft);
+    cx.into_problems().into_iter().collect()
 }
 
 fn only_document(source: &Source, documents: Vec<Node>, problems: &mut Diagnostics) -> Option<Node> {
@@ -157,7 +175,8 @@ fn assemble(experiment: Experiment, source: Source, root: Node, files: &Files, w
         text: read.file.text.clone(),
         name: read.documents.first().and_then(|root| root.text_at("name")).unwrap_or_default().to_owned(),
     });
-    Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, root }
+    let without_nodes = Vec::new();
+    Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, without_nodes, root }
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[String], harms: &[Har
         load_balancer: count(NodeRole::ExternalLoadBalancer, &counts) > 0,
         members_lost: count(NodeRole::ControlPlane, &lost),
         members: count(NodeRole::ControlPlane, &|_| true),
+        data_lost: harms.iter().any(|harm| matches!(harm.fault, Fault::EtcdDataLoss { .. })),
     });
     Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Trouble::refused(message).hint(hint)))
 }

@@ -2,14 +2,14 @@
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{BlastRadius, Count, Expectation, Fault, From, Step};
-use crate::timeline::NodeRole;
+use crate::experiment::schema::{Expectation, Fault, From, Step};
 
 pub fn check(check: &Check) {
     something_happens(check);
     something_is_measured(check);
     for (_, fault, place) in check.faults() {
-        blast_radius(check, &place, fault);
+        impossible(check, &place, fault);
+        foreign_namespace(check, &place, fault);
         probes_live_on(check, &place, fault);
     }
     // Beside an unknown Service it would only repeat that error.
@@ -44,57 +44,16 @@ fn something_is_measured(check: &Check) {
     }
 }
 
-fn blast_radius(check: &Check, place: &str, fault: &Fault) {
-    let Some(radius) = &check.draft.blast_radius else { return };
-    foreign_namespace(check, place, fault, radius);
-    data_loss(check, place, fault, radius);
-    if let (Some(component), Some(role)) = (fault.component(), fault.target().and_then(|target| target.role))
-        && role != NodeRole::ControlPlane
-    {
-        let problem = check.error(&format!("{place}.target.role"), format!("only a control plane runs {}", component.name()));
-        check.tell(problem.hint("`target: {role: control-plane}`"));
-        return;
-    }
-    let place = format!("{place}.target.role");
-    let harmed = fault.target().filter(|target| fault.counts_on(target.role));
-    let (allowed, what, field) = match harmed.and_then(|target| target.role) {
-        Some(NodeRole::ControlPlane) => (radius.max_control_planes, "a control plane", "maxControlPlanes"),
-        Some(NodeRole::Worker) => (radius.max_workers, "a worker", "maxWorkers"),
-        Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::KubeletStop { .. }) => {
-            check.tell(check.error(&place, "the load balancer has no kubelet"));
-            return;
-        }
-        Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::Partition { .. }) => {
-            check.tell(check.error(&place, "the load balancer is no node, and has no packet filter of its own"));
-            return;
-        }
-        Some(NodeRole::ExternalLoadBalancer) if matches!(fault, Fault::NodeDisconnect { .. }) => {
-            let problem = check.error(&place, "the load balancer has nothing inside that could cut it off");
-            check.tell(problem.hint("`nodePause` makes it as silent, and keeps its address"));
-            return;
-        }
-        Some(NodeRole::ExternalLoadBalancer) if !radius.load_balancer => {
-            let problem = check.error(&place, "this harms the load balancer, and the blast radius does not allow it");
-            check.tell(problem.hint("`blastRadius: {loadBalancer: true}` does"));
-            return;
-        }
-        _ => return,
-    };
-    let count = match fault.target().map(|target| target.count) {
-        Some(Count::Exactly(count)) => count,
-        _ => 1,
-    };
-    if allowed == 0 {
-        let problem = check.error(&place, format!("this harms {what}, and the blast radius allows none"));
-        check.tell(problem.hint(format!("`blastRadius: {{{field}: {count}}}` allows {}", if count == 1 { "one" } else { "them" })));
-    } else if count > allowed {
-        let problem = check.error(&place, format!("this harms {count} at once, and the blast radius allows {allowed}"));
-        check.tell(problem.hint(format!("`blastRadius: {{{field}: {count}}}` allows them")));
+fn impossible(check: &Check, place: &str, fault: &Fault) {
+    let role = fault.target().and_then(|target| target.role);
+    if let Some((message, hint)) = role.and_then(|role| fault.impossible_on(role)) {
+        check.tell(check.error(&format!("{place}.target.role"), message).hint_if(hint.map(str::to_owned)));
     }
 }
 
 /// What is not the run's own may be harmed only where the file says so.
-fn foreign_namespace(check: &Check, place: &str, fault: &Fault, radius: &BlastRadius) {
+fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
+    let Some(radius) = &check.draft.blast_radius else { return };
     let Some(namespace) = fault.foreign_namespace().filter(|name| !radius.namespaces.iter().any(|known| known == name)) else {
         return;
     };
@@ -103,20 +62,11 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault, radius: &BlastRa
     check.tell(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
 }
 
-fn data_loss(check: &Check, place: &str, fault: &Fault, radius: &BlastRadius) {
-    if matches!(fault, Fault::EtcdDataLoss { .. }) && !(radius.data_loss && radius.quorum_loss) {
-        let problem =
-            check.error(place, "this takes the cluster's data away for a while, and the blast radius does not allow that");
-        check.tell(problem.hint("`blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}` allows it"));
-    }
-}
-
 /// A probe on the node that is to be harmed would die with it. By role or labels only the run can know; by name the file does.
 fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
-    let target = fault.target().filter(|_| fault.takes_node());
-    let Some(target) = target.and_then(|target| target.name.as_ref()) else { return };
+    let Some(target) = fault.taken_by_name() else { return };
     for (index, probe) in known(&check.draft.probes) {
-        if matches!(&probe.from, From::Node(from) if from.name.as_ref() == Some(target)) {
+        if matches!(&probe.from, From::Node(from) if from.name.as_deref() == Some(target)) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
             let message = format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
             let hint = "ask from another node, or from a pod elsewhere";
@@ -175,29 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn the_blast_radius_holds() {
-        let told = changed("role: worker, most", "role: control-plane, most");
-        assert_eq!(
-            told.lines().next().unwrap(),
-            "20:33: error: this harms a control plane, and the blast radius allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"
-        );
-        let told = changed("  method:\n", "  blastRadius: {maxWorkers: 0}\n  method:\n");
-        assert!(told.contains("this harms a worker"), "{told}");
-        assert!(
-            changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer")
-                .contains("has no kubelet")
-        );
-    }
-
-    #[test]
-    fn a_part_of_a_control_plane_is_harm_to_it() {
-        let of_part = |target: &str| {
-            changed("nodeStop: {target: {role: worker, ", &format!("componentStop: {{component: etcd, target: {{{target}"))
-        };
-        let told = of_part("role: control-plane, ");
-        assert!(told.contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "{told}");
-        assert!(of_part("").contains("allows none (`blastRadius: {maxControlPlanes: 1}` allows one)"), "without a role, too");
-        assert!(of_part("role: worker, ").contains("only a control plane runs etcd"), "{told}");
+    fn what_a_node_has_not_is_not_harmed() {
+        let told = changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer");
+        assert!(told.contains("20:36: error: the load balancer has no kubelet"), "{told}");
+        let told = changed("nodeStop: {target: {role: worker, ", "componentStop: {component: etcd, target: {role: worker, ");
+        assert!(told.contains("only a control plane runs etcd"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
     }
 
     #[test]
@@ -207,9 +140,6 @@ mod tests {
         assert!(scale.contains("harms the namespace `kube-system`"), "{scale}");
         assert!(scale.contains("`blastRadius: {namespaces: [kube-system]}` allows it"), "{scale}");
         assert!(!changed(fault, "podDelete: {labels: {app: web}}").contains("error"));
-        let loss = changed(fault, "etcdDataLoss: {target: {role: control-plane}}");
-        assert!(loss.contains("quorumLoss: true, dataLoss: true}` allows it"), "{loss}");
-        assert!(loss.contains("this harms a control plane"), "{loss}");
     }
 
     #[test]

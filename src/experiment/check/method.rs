@@ -230,7 +230,7 @@ mod tests {
     fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
         let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
         let told = method(planes);
-        assert_eq!(told.matches("error: this harms a control plane, and the blast radius allows none").count(), 2, "{told}");
+        assert_eq!(told.matches("error: 1 control-plane node would be harmed at once, at most 0 may be").count(), 2, "{told}");
     }
 
     #[test]

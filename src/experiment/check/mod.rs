@@ -7,6 +7,7 @@ mod harm;
 mod kind_config;
 mod method;
 mod objects;
+mod radius;
 mod references;
 mod timing;
 mod together;
@@ -33,6 +34,11 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     if let Some(config) = &files.kind_config {
         kind_config::check(&check, config);
     }
+}
+
+/// What is more than may be harmed, as far as the file alone tells.
+pub fn radius(cx: &Cx, root: &Node, draft: &Draft) {
+    radius::check(&Check { cx, root, draft });
 }
 
 /// What every check needs.

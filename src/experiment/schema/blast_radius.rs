@@ -44,6 +44,8 @@ pub struct Harmed {
     pub members_lost: u32,
     /// Members that it has.
     pub members: u32,
+    /// Whether the cluster's data would be away.
+    pub data_lost: bool,
 }
 
 /// Something that would be harmed and may not be.
@@ -66,6 +68,8 @@ impl BlastRadius {
                 field: "loadBalancer: true".into(),
             }),
             self.quorum(harmed.members_lost, harmed.members),
+            (harmed.data_lost && !self.data_loss)
+                .then(|| Excess { message: "the cluster's data would be away for a while".into(), field: "dataLoss: true".into() }),
         ];
         found.into_iter().flatten().collect()
     }

@@ -250,6 +250,11 @@ impl Fault {
         }
     }
 
+    /// The node that it takes, where it names one.
+    pub fn taken_by_name(&self) -> Option<&str> {
+        self.target().filter(|_| self.takes_node())?.name.as_deref()
+    }
+
     /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
     pub fn frees_address(&self) -> bool {
         matches!(self, Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. })
@@ -269,9 +274,30 @@ impl Fault {
         self.target().is_some() && !matches!(self, Fault::NodeDrain { .. })
     }
 
+    /// Why it can't be on a node of this role, and what can, where that is known. `None`: it can.
+    pub fn impossible_on(&self, role: NodeRole) -> Option<(String, Option<&'static str>)> {
+        let balancer = role == NodeRole::ExternalLoadBalancer;
+        match self {
+            Fault::KubeletStop { .. } if balancer => Some(("the load balancer has no kubelet".into(), None)),
+            Fault::Partition { .. } if balancer => {
+                Some(("the load balancer is no node, and has no packet filter of its own".into(), None))
+            }
+            Fault::NodeDisconnect { .. } if balancer => {
+                let hint = "`nodePause` makes it as silent, and keeps its address";
+                Some(("the load balancer has nothing inside that could cut it off".into(), Some(hint)))
+            }
+            _ => self.component().filter(|_| role != NodeRole::ControlPlane).map(|component| {
+                (format!("only a control plane runs {}", component.name()), Some("`target: {role: control-plane}`"))
+            }),
+        }
+    }
+
     /// Whether the blast radius counts a node of this role that it hits. A drained worker is well, and its pods go elsewhere; a control
     /// plane is none of a workload's, and nobody cordons one by the way.
     pub fn counts_on(&self, role: Option<NodeRole>) -> bool {
+        if role.is_some_and(|role| self.impossible_on(role).is_some()) {
+            return false;
+        }
         self.harms_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
     }
 

@@ -402,10 +402,17 @@ fn a_node_that_left_ready_without_a_fault_is_in_the_chain_of_every_cluster() {
         timeline.header.cluster.kind = kind;
         let before = Judged::of(timeline.clone());
         assert!(!terminal(&before, 100).contains("bystander"));
-        let (change, ready, reason) = (Change::Changed, Ready::Unknown, String::new());
-        let (node, transition, heartbeat, taints) = ("fast-detection-worker2".into(), None, None, Vec::new());
-        let left = Event::Node { node, change, ready, reason, transition, heartbeat, taints };
-        timeline.records.push(crate::timeline::Record::at(crate::analysis::testing::at(5000), left));
+        let said = |ms, ready| {
+            let (node, reason, change) = ("fast-detection-worker2".into(), String::new(), Change::Changed);
+            let (transition, heartbeat, taints) = (None, None, Vec::new());
+            let event = Event::Node { node, change, ready, reason, transition, heartbeat, taints };
+            crate::timeline::Record::at(crate::analysis::testing::at(ms), event)
+        };
+        let mut away = timeline.clone();
+        away.records.extend([said(-500, Ready::Unknown), said(5000, Ready::Unknown)]);
+        away.records.sort_by_key(|record| record.at);
+        assert!(!terminal(&Judged::of(away), 100).contains("bystander"), "it was not Ready before either");
+        timeline.records.extend([said(-500, Ready::True), said(5000, Ready::Unknown)]);
         timeline.records.sort_by_key(|record| record.at);
         let text = terminal(&Judged::of(timeline), 100);
         assert!(text.contains("+5.000s           bystander        fast-detection-worker2 left Ready, though no fault"), "{text}");

@@ -21,6 +21,16 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
         warnings.push(Warning::RunDied);
     }
     warnings.extend(timeline.damage.iter().map(|what| Warning::Damaged { what: what.clone() }));
+    // What was cut short, or still goes on, had no time to be seen.
+    let has_time = !matches!(found.completion, Completion::Interrupted { .. } | Completion::Died | Completion::Running);
+    let unseen = |fault: &&FaultFinding| has_time && fault.confirmed.is_none() && fault.engine_saw().is_none();
+    warnings.extend(
+        found
+            .faults
+            .iter()
+            .filter(unseen)
+            .map(|fault| Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: fault.target.clone() }),
+    );
     warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes, timeline)));
     warnings.extend(found.probes.iter().flat_map(of_probe));
     warnings.extend(gaps(timeline, found, zero));
@@ -34,9 +44,6 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
 
 fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) -> Vec<Warning> {
     let (target, mut warnings) = (&fault.target, Vec::new());
-    if fault.confirmed.is_none() && fault.engine_saw().is_none() {
-        warnings.push(Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: target.clone() });
-    }
     if fault.node.ready_before == Some(false) {
         warnings.push(Warning::NodeNotReadyBefore { node: target.clone() });
     }

@@ -130,7 +130,7 @@ async fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Pl
     let step = planned.step.number;
     let Some(target) = fault.target() else {
         let (objects, during) = (fault.objects().unwrap_or_default(), during(&planned.step));
-        let what = format!("step {step}    {} on {objects}, for {} s{during}", fault.kind(), hold.as_secs_f64());
+        let what = format!("{}    {} on {objects}, for {} s{during}", called(&planned.step), fault.kind(), hold.as_secs_f64());
         let undo = object_undo::outlook(fault, step, Some(&ground.cluster)).await?;
         return Ok([what].into_iter().chain(undo.map(|undo| format!("          {undo}"))).collect());
     };
@@ -141,7 +141,7 @@ async fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Pl
     };
     let during = during(&planned.step);
     let hit = format!("{} on {}", named(fault), hit(target, &names));
-    let mut lines = vec![format!("step {step}    {hit}, for {} s{during}", hold.as_secs_f64())];
+    let mut lines = vec![format!("{}    {hit}, for {} s{during}", called(&planned.step), hold.as_secs_f64())];
     let undos = undos(ground, &names, fault, step, hold);
     lines.extend(undos.into_iter().map(|undo| format!("          undo: {undo}")));
     lines.extend(target.leader.or(target.followers).map(|_| format!("          {}", target::who_leads(&known.leaders))));
@@ -160,6 +160,11 @@ fn hit(target: &NodeSelector, names: &[&str]) -> String {
         Some(service) => format!("{count} of {all}: with the most endpoints of {service} then, among equals by the seed"),
         None => format!("{count} of {all}, by the seed"),
     }
+}
+
+/// A step as it is told: `step 2 (worker-dies)`.
+fn called(step: &Numbered) -> String {
+    step.name().map_or_else(|| format!("step {}", step.number), |name| format!("step {} ({name})", step.number))
 }
 
 /// The fault beside which a step begins.

@@ -264,7 +264,7 @@ impl<'a, W: World> Method<'a, W> {
 
     /// The last begun first.
     async fn undo(&self, fault: &Fault, debts: Vec<Debt<'_>>) -> Result<(), Trouble> {
-        stage(self.recorder, "undo");
+        stage(self.recorder, Event::UNDO);
         for debt in debts.iter().rev() {
             let voice = debt.voice(self.recorder);
             rollback::take_back(&debt.obligation, &voice, self.world).await?;

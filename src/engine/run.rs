@@ -77,9 +77,9 @@ pub async fn carry_out(job: &Job<'_>, world: &mut impl World, recorder: &Recorde
         }
         None => {}
     }
-    recorder.event(Event::Stage { name: Event::CLEAN_UP.into() });
     // Faults first, while the probes still see the service come back; the workload that they ask goes last.
     let mut not_undone = rollback::faults(job.debtor.run, world, recorder, ledger).await;
+    recorder.event(Event::Stage { name: Event::CLEAN_UP.into() });
     world.stop_probes().await;
     world.stop_watching().await;
     not_undone.extend(rollback::rest(job.debtor.run, world, recorder, ledger).await);

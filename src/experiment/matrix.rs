@@ -29,16 +29,25 @@ pub fn expand(file: &Arc<SourceFile>, root: &Node, problems: &mut Diagnostics) -
         if let Some(twice) = list.twice() {
             let message = format!("{} is in this list twice", quoted(twice.text().unwrap_or_default()));
             problems.push(Diagnostic::error(message).at(file, twice.focus()).hint("`--repeat 2` runs the same one twice"));
-            break;
+            return firsts(root);
         }
         if variants.len() * items > MOST {
             let message = format!("the lists make more than {MOST} experiments");
             problems.push(Diagnostic::error(message).at(file, place).hint("put some of them into a file of their own"));
-            break;
+            return firsts(root);
         }
         variants = variants.iter().flat_map(|variant| (0..items).map(|item| variant.with(key, item))).collect();
     }
     variants
+}
+
+/// With the first item of each list, so that whoever reads the settings tells what else is wrong, and nothing of lists.
+fn firsts(root: &Node) -> Vec<Variant> {
+    let mut variant = Variant { setting: None, root: root.clone() };
+    while let Some(key) = next_list(&variant.root).map(|list| list.key) {
+        variant = variant.with(key, 0);
+    }
+    vec![variant]
 }
 
 /// A list where a setting is expected.
@@ -162,6 +171,10 @@ mod tests {
     fn each_item_is_there_once() {
         let told = settings("spec: {method: [{for: [10s, 1m, 10s]}]}").1;
         assert!(told.contains("error: `10s` is in this list twice (`--repeat 2`"), "{told}");
+        // Whoever reads the settings finds one of them, and no list to complain of.
+        let yaml = "spec: {method: [{for: [10s, 10s]}]}";
+        let variants = expand(&file(yaml), &tree(yaml), &mut Diagnostics::default());
+        assert_eq!(variants.iter().map(|v| v.root.text_at("spec.method[0].for")).collect::<Vec<_>>(), [Some("10s")]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The only etcd member loses its data directory, which is moved away and never deleted; etcd then starts with an empty one. The undo ends
 //! etcd, moves the empty one aside and the old one back, and starts etcd again.
 //!
-//! A snapshot is taken first, by the `etcdctl` in etcd's own image, and is there until the data is back. What is moved back is the directory
+//! A snapshot is taken first, by the `etcdctl` in etcd's own image, and is there until etcd runs on its data again. What is moved back is the directory
 //! all the same: it holds what was written since, and `etcdutl`, which makes a directory of a snapshot, is not in every image.
 //!
 //! Each is one script under the node's lock, which waits for etcd's end itself: what is moved is used by nobody. A script that is cut short
@@ -30,7 +30,7 @@ const LOOKS: u32 = 480;
 /// How often the data is moved back where an etcd has made itself a store between two moves.
 const TRIES: &str = "1 2 3 4 5";
 /// For a snapshot: a store of 2 GiB, etcd's own limit, on a slow disk.
-const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -63,15 +63,23 @@ const ALIVE: &str = "alive() { for at in /proc/[0-9]*; do read -r comm 2>/dev/nu
      [ -n \"$(readlink $at/exe)\" ] || continue\n\
      [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }";
 
-/// Takes a snapshot and says where it is; nothing, where etcd's image has no `etcdctl`.
+/// Takes a snapshot and says where it is; nothing, where etcd's image has no `etcdctl`. It lies on etcd's own disk, which it must not fill.
 fn snapshotting(mark: &str) -> String {
     let (pki, snapshot) = ("/etc/kubernetes/pki/etcd", snapshot(mark));
     format!(
         "{ALIVE}\n\
-         for at in $(alive); do tool=$at/root/usr/local/bin/etcdctl; [ -x $tool ] || continue\n\
+         tool=$(alive | head -n1)/root/usr/local/bin/etcdctl; [ -x $tool ] || exit 0\n\
+         size=$(stat -c %s {DATA}/member/snap/db) && free=$(df -B1 --output=avail {DATA} | tail -n1) || exit 1\n\
+         [ $free -gt $((size * 4)) ] || {{ echo 'its disk has no room for one'; exit 1; }}\n\
          $tool --endpoints=https://127.0.0.1:2379 --cacert={pki}/ca.crt --cert={pki}/server.crt --key={pki}/server.key \\\n\
-         snapshot save {snapshot} >/dev/null && echo {snapshot}; exit; done"
+         snapshot save {snapshot} >/dev/null && echo {snapshot}"
     )
+}
+
+/// Removes the snapshot, once etcd runs on its data again.
+fn discarding(mark: &str) -> String {
+    let snapshot = snapshot(mark);
+    format!("rm -f {snapshot} {snapshot}.part")
 }
 
 /// Ends etcd: its manifest goes into the keep, and its process is waited for.
@@ -134,7 +142,6 @@ fn finding_again(mark: &str) -> String {
              {absent}\n\
              fi\n\
              [ -d {DATA}/member ] || {{ echo '{DATA}/member is lost; a snapshot from before:' $(ls {snapshot} 2>/dev/null || echo none); exit 1; }}\n\
-             rm -f {snapshot} {snapshot}.part\n\
              rmdir {kept} 2>/dev/null\n\
              rm -rf {meanwhile}\n\
              {beginning}\n\
@@ -186,7 +193,9 @@ pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, Fa
         let seen = "the node does not run, so that etcd's data could not be moved back,".into();
         return Err(FaultError::NotUndone { node: scene.node(), seen, after: Duration::ZERO });
     }
-    part(mark).until_well(scene, Seen::replaced).await
+    let well = part(mark).until_well(scene, Seen::replaced).await?;
+    scene.run(&["sh", "-c", &discarding(mark)]).await?;
+    Ok(well)
 }
 
 #[cfg(test)]
@@ -322,17 +331,20 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_there_until_the_data_is_back() {
+    fn a_snapshot_is_there_until_etcd_runs_on_its_data_again() {
         let root = node();
         with_etcdctl(root.path(), Some("#!/bin/sh\nfor last; do :; done; echo Snapshot saved; echo \"$*\" >\"$last\""));
+        std::fs::create_dir_all(root.path().join("var/lib/etcd/member/snap")).unwrap();
+        std::fs::write(root.path().join("var/lib/etcd/member/snap/db"), "a store").unwrap();
         let (taken, path) = run(root.path(), &snapshotting("m"));
         assert!(
             taken && std::fs::read_to_string(&path).unwrap().contains("--cert=") && path.ends_with("var/lib/etcd-m.db"),
             "{path}"
         );
         std::fs::remove_dir_all(root.path().join("proc")).unwrap();
-        assert!(run(root.path(), &losing("m")).0 && Path::new(&path).exists());
-        assert!(run(root.path(), &finding_again("m")).0);
+        assert!(run(root.path(), &losing("m")).0 && run(root.path(), &finding_again("m")).0);
+        assert!(Path::new(&path).exists(), "it is not yet known whether etcd runs on what was moved back");
+        assert!(run(root.path(), &discarding("m")).0);
         assert_whole(root.path(), "with a snapshot");
     }
 

@@ -19,7 +19,7 @@ pub fn injection_takes(fault: &Fault) -> Duration {
             Fault::NodeDisconnect { .. } | Fault::Partition { .. } => COMMAND + packet_filter::PATIENCE,
             Fault::KubeletStop { .. } => COMMAND + kubelet_stop::PATIENCE,
             Fault::ComponentStop { .. } | Fault::ComponentKill { .. } | Fault::ComponentPause { .. } => COMMAND + component::END,
-            Fault::EtcdDataLoss { .. } => LONG.limit + etcd_data_loss::PATIENCE,
+            Fault::EtcdDataLoss { .. } => etcd_data_loss::SNAPSHOT_LIMIT + LONG.limit + etcd_data_loss::PATIENCE,
             Fault::ContainerKill { .. } => COMMAND + container_kill::PATIENCE,
             Fault::NodeDrain { .. } => node_drain::PATIENCE,
             Fault::PodDelete { .. } => pod_delete::PATIENCE,
@@ -57,7 +57,7 @@ mod tests {
         let [part, ..] = every_component_fault(Component::Etcd);
         assert!(injection_takes(&part) >= component::END + COMMAND * 2);
         let loss = Fault::EtcdDataLoss { target: Default::default() };
-        assert!(injection_takes(&loss) >= Duration::from_secs(220 + 120), "{:?}", injection_takes(&loss));
+        assert!(injection_takes(&loss) >= Duration::from_secs(60 + 220 + 120), "{:?}", injection_takes(&loss));
         assert!(undo_takes(&part) >= component::START);
     }
 }

@@ -9,7 +9,7 @@ mod process;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::timeline::{Event, Moment, Record};
@@ -110,9 +110,11 @@ impl Observer {
                 stir = began;
             }
             (known, last) = (Some(member), Some(asked));
-            // What changes elsewhere on the node is a reason to ask at once.
-            if stirred.recv_timeout(pause_after(stir).saturating_sub(began.elapsed())).is_ok() {
-                stir = Instant::now();
+            // What changes elsewhere on the node is a reason to ask at once, and once for all that has changed.
+            match stirred.recv_timeout(pause_after(stir).saturating_sub(began.elapsed())) {
+                Ok(()) => stir = stirred.try_iter().fold(Instant::now(), |now, ()| now),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

@@ -438,6 +438,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// The stage in which faults that are left are undone, and the watches end.
+    /// The stage in which the watches end, and what the run made is removed.
     pub const CLEAN_UP: &'static str = "clean up";
+    /// The stage in which faults are taken back.
+    pub const UNDO: &'static str = "undo";
 }

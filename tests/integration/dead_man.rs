@@ -10,7 +10,7 @@ use super::kind::{CLUSTER, Lab, coredns, docker, kubectl};
 
 /// No switch acts sooner after a fault's `for` in these tests: what its calls may take, and the margin on the command line.
 const AFTER: Duration = Duration::from_secs(31);
-/// Each fault's switch waits for as long as its own calls may take at worst. etcd's data is not among these: its switch waits for six minutes.
+/// Each fault's switch waits for as long as its own calls may take at worst. etcd's data is not among these: its switch waits for seven minutes.
 const LIMIT: Duration = Duration::from_secs(420);
 const LOOK: Duration = Duration::from_millis(200);
 

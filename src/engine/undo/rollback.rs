@@ -31,6 +31,9 @@ impl NotUndone {
 /// Undoes a run's faults, the last one first.
 pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
     let owed = owed(run, ledger, |obligation| obligation.fault().is_some());
+    if !owed.is_empty() {
+        recorder.event(Event::Stage { name: Event::UNDO.into() });
+    }
     all(owed, world, recorder, ledger).await
 }
 

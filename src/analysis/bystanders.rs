@@ -17,7 +17,7 @@ pub struct Bystander {
     pub node: String,
     /// Whether it was Ready when the first fault was requested; `None` when no watch said.
     pub ready_before: Option<bool>,
-    /// When it first left Ready after that; `None`: it never did, as far as a watch saw.
+    /// When it first left Ready after that; `None`: it never did, as far as a watch saw, or was not Ready at all.
     pub left_ready: Option<When>,
 }
 
@@ -35,19 +35,19 @@ pub fn bystanders(timeline: &Timeline, faults: &[FaultFinding], zero: Zero) -> V
 
 fn follow(records: &[Record], name: &str, zero: Zero) -> Bystander {
     let mut found = Bystander { node: name.to_owned(), ready_before: None, left_ready: None };
-    let mut changed_at = None;
+    let mut seen = None;
     for record in records {
         let Event::Node { node, change, ready, transition, .. } = &record.event else { continue };
         if node != name {
             continue;
         }
-        // What a blind watch has missed shows in the object's own time of the last change.
-        let was_away = changed_at.is_some_and(|known| known != *transition);
-        changed_at = Some(*transition);
+        let (before, ready) = (seen, *ready == Ready::True && *change != Change::Deleted);
+        seen = Some((ready, *transition));
         let when = zero.when(record.bracket());
         if when.latest < crate::stats::Seconds::ZERO {
-            found.ready_before = Some(*ready == Ready::True && *change != Change::Deleted);
-        } else if *ready != Ready::True || *change == Change::Deleted || was_away {
+            found.ready_before = Some(ready);
+        // What a blind watch has missed shows in the object's own time of the last change.
+        } else if before.is_some_and(|(was_ready, changed)| was_ready && (!ready || changed != *transition)) {
             found.left_ready = found.left_ready.or(Some(when));
         }
     }
@@ -58,6 +58,19 @@ fn follow(records: &[Record], name: &str, zero: Zero) -> Bystander {
 mod tests {
     use super::*;
     use crate::analysis::testing::Run;
+
+    #[test]
+    fn one_that_was_not_ready_before_can_not_leave_ready() {
+        let followed = |run: Run| {
+            let run = run.beat(900, "06:23:42Z", Ready::Unknown).beat(1900, "06:23:42Z", Ready::False).build();
+            follow(&run.records, "fast-detection-worker", Zero::of(&run).0)
+        };
+        let away = followed(Run::new().beat(-500, "06:23:40Z", Ready::Unknown));
+        assert_eq!((away.ready_before, away.left_ready), (Some(false), None));
+        let back = followed(Run::new().beat(-500, "06:23:40Z", Ready::Unknown).beat(400, "06:23:41Z", Ready::True));
+        assert!(back.left_ready.is_some(), "it came, and left after that");
+        assert_eq!(followed(Run::new()).left_ready, None, "nobody knows how it was");
+    }
 
     #[test]
     fn one_that_left_is_told_even_when_the_watch_was_blind() {

@@ -118,8 +118,9 @@ impl Command<'_> {
 fn cut_short(done: u32, begun: u32, not_begun: u32) -> String {
     let ended = match begun - done {
         0 => String::new(),
-        // Whatever ends a run before its end ends the others, too.
-        early => format!(", {early} did not come to its end"),
+        1 => ", 1 did not come to its end".into(),
+        // One that fails on the way ends no other.
+        early => format!(", {early} did not come to their end"),
     };
     format!("{done} of {} runs were done{ended}, {not_begun} were not begun", begun + not_begun)
 }
@@ -131,6 +132,7 @@ mod tests {
     #[test]
     fn runs_that_were_not_begun_are_counted() {
         assert_eq!(cut_short(2, 3, 17), "2 of 20 runs were done, 1 did not come to its end, 17 were not begun");
+        assert_eq!(cut_short(0, 3, 17), "0 of 20 runs were done, 3 did not come to their end, 17 were not begun");
         assert_eq!(cut_short(3, 3, 17), "3 of 20 runs were done, 17 were not begun");
     }
 }

@@ -141,16 +141,20 @@ fn list_paths(paths: &[PathBuf]) -> String {
 impl ClusterError {
     /// What a person can do about it, where there is something.
     pub fn hint(&self) -> Option<String> {
+        self.hint_through("kubectl")
+    }
+
+    /// The same where a command that asks this cluster begins with `kubectl`, as with a context or a kubeconfig of its own.
+    pub fn hint_through(&self, kubectl: &str) -> Option<String> {
         Some(match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => {
-                "is the cluster running, and no fault lasting that takes its API server away? `kubectl cluster-info` asks it the same way"
-                    .into()
-            }
+            Self::Unreachable { .. } | Self::Timeout { .. } => format!(
+                "is the cluster running, and no fault lasting that takes its API server away? `{kubectl} cluster-info` asks it the same way"
+            ),
             Self::Certificate { .. } => {
                 "a kind cluster that was made anew has a new certificate: `kind export kubeconfig --name NAME`".into()
             }
             Self::Unauthorized { .. } => {
-                "`kubectl auth whoami` with the same context shows whether the credentials still hold".into()
+                format!("`{kubectl} auth whoami` with the same context shows whether the credentials still hold")
             }
             Self::NoKubeconfig { .. } => "name one with --kubeconfig or KUBECONFIG".into(),
             Self::NoSuchContext { available, .. } | Self::NoCurrentContext { available } if available.is_empty() => {
@@ -161,7 +165,7 @@ impl ClusterError {
                 None => format!("there are: {}", available.join(", ")),
             },
             Self::NoCurrentContext { available } => format!("name one with --context; there are: {}", available.join(", ")),
-            Self::NamespaceStays { namespace, left, .. } => left.hint(namespace),
+            Self::NamespaceStays { namespace, left, .. } => left.hint(namespace, kubectl),
             _ => return None,
         })
     }

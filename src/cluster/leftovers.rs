@@ -32,13 +32,13 @@ impl Leftovers {
         self.why.clone().unwrap_or_else(|| "it is still being deleted".into())
     }
 
-    /// How a person finds what it is, and what ends it.
-    pub fn hint(&self, namespace: &str) -> String {
+    /// How a person finds what it is, and what ends it. `kubectl`: what a command begins with that asks this cluster.
+    pub fn hint(&self, namespace: &str, kubectl: &str) -> String {
         match &self.kinds[..] {
-            [] => format!("`kubectl get namespace {namespace} -o yaml` shows in its conditions what keeps it"),
+            [] => format!("`{kubectl} get namespace {namespace} -o yaml` shows in its conditions what keeps it"),
             kinds => format!(
-                "`kubectl -n {namespace} get {} -o yaml` shows what is left, and its finalizers: who set them takes them away, \
-                 or you do with `kubectl -n {namespace} edit`",
+                "`{kubectl} -n {namespace} get {} -o yaml` shows what is left, and its finalizers: who set them takes them away, \
+                 or you do, with `edit` in place of `get`",
                 kinds.join(",")
             ),
         }
@@ -75,9 +75,11 @@ mod tests {
                 .ends_with("; Some content in the namespace has finalizers remaining: example.com/hold in 3 resource instances")
         );
         assert!(
-            stuck.hint("n").starts_with("`kubectl -n n get configmaps,widgets.example.com -o yaml` shows"),
+            stuck
+                .hint("n", "kubectl --context c")
+                .starts_with("`kubectl --context c -n n get configmaps,widgets.example.com -o yaml` shows"),
             "{}",
-            stuck.hint("n")
+            stuck.hint("n", "kubectl")
         );
     }
 
@@ -85,7 +87,7 @@ mod tests {
     fn one_that_says_nothing_is_looked_at_itself() {
         let silent = Leftovers::of(&Namespace::default());
         assert_eq!(silent.why(), "it is still being deleted");
-        assert!(silent.hint("n").starts_with("`kubectl get namespace n -o yaml`"));
+        assert!(silent.hint("n", "kubectl --context c").starts_with("`kubectl --context c get namespace n -o yaml`"));
         let other = left(serde_json::json!([{"type": "NamespaceContentRemaining", "status": "True", "message": "in other words"}]));
         assert_eq!((other.why().as_str(), other.kinds.len()), ("in other words", 0));
     }

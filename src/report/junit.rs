@@ -36,14 +36,12 @@ impl<'a> Suite<'a> {
     fn of(part: &'a Part<'a>) -> Vec<Self> {
         let name = part.experiment.as_str();
         let without = |state, why: &str| Self { name, view: None, cases: vec![Case::not_run(state, why)] };
-        match &part.became {
-            Became::Ran(runs) => {
-                let left = (part.not_begun > 0).then(|| without(NotRun::NotBegun, &not_begun(runs.len(), part.not_begun)));
-                let ran = runs.iter().map(|view| Self { name, view: Some(view), cases: cases(view.verdict) });
-                ran.chain(left).collect()
-            }
+        let left = (part.not_begun > 0).then(|| without(NotRun::NotBegun, &not_begun(part.not_begun)));
+        let begun: Vec<Self> = match &part.became {
+            Became::Ran(runs) => runs.iter().map(|view| Self { name, view: Some(view), cases: cases(view.verdict) }).collect(),
             Became::Not(state, why) => vec![without(*state, why)],
-        }
+        };
+        begun.into_iter().chain(left).collect()
     }
 
     fn count(&self, tag: Option<Tag>) -> usize {

@@ -133,6 +133,9 @@ pub struct Row {
     pub took: Option<Seconds>,
     /// Its runs and their spread.
     pub runs: Option<SpreadReport>,
+    /// How many more runs were asked for and never begun: also where there are none, because the first was refused.
+    #[serde(default)]
+    pub not_begun: u32,
 }
 
 impl SuiteReport {
@@ -186,14 +189,14 @@ impl Row {
             claims: part.claims.iter().map(decided).collect(),
             took,
             runs: part.spread(),
+            not_begun: part.not_begun,
             figures,
         }
     }
 
-    /// What its runs leave open: `17 of 20 runs were not begun`.
+    /// What was left out after its runs: `17 more runs were not begun`.
     pub(super) fn left(&self) -> Option<String> {
-        let runs = self.runs.as_ref().filter(|spread| spread.not_begun > 0)?;
-        Some(not_begun(runs.runs.len(), runs.not_begun))
+        (self.not_begun > 0).then(|| not_begun(self.not_begun))
     }
 
     /// Its verdict in a word, or why it has none.
@@ -222,9 +225,9 @@ fn for_people(time: Seconds) -> String {
     }
 }
 
-/// What was asked for and never begun, beside what was.
-pub(super) fn not_begun(begun: usize, left: u32) -> String {
-    format!("{left} of {} runs were not begun", begun as u32 + left)
+/// What was asked for and never begun. Beside what number is not said: a run that is refused before it has a folder is in no list.
+pub(super) fn not_begun(left: u32) -> String {
+    format!("{} {} not begun", count(left.into(), "more run"), if left == 1 { "was" } else { "were" })
 }
 
 /// The table as lines of no more than the style's width, the figures of each experiment below its row.

@@ -402,10 +402,17 @@ fn a_node_that_left_ready_without_a_fault_is_in_the_chain_of_every_cluster() {
         timeline.header.cluster.kind = kind;
         let before = Judged::of(timeline.clone());
         assert!(!terminal(&before, 100).contains("bystander"));
-        let (change, ready, reason) = (Change::Changed, Ready::Unknown, String::new());
-        let (node, transition, heartbeat, taints) = ("fast-detection-worker2".into(), None, None, Vec::new());
-        let left = Event::Node { node, change, ready, reason, transition, heartbeat, taints };
-        timeline.records.push(crate::timeline::Record::at(crate::analysis::testing::at(5000), left));
+        let said = |ms, ready| {
+            let (node, reason, change) = ("fast-detection-worker2".into(), String::new(), Change::Changed);
+            let (transition, heartbeat, taints) = (None, None, Vec::new());
+            let event = Event::Node { node, change, ready, reason, transition, heartbeat, taints };
+            crate::timeline::Record::at(crate::analysis::testing::at(ms), event)
+        };
+        let mut away = timeline.clone();
+        away.records.extend([said(-500, Ready::Unknown), said(5000, Ready::Unknown)]);
+        away.records.sort_by_key(|record| record.at);
+        assert!(!terminal(&Judged::of(away), 100).contains("bystander"), "it was not Ready before either");
+        timeline.records.extend([said(-500, Ready::True), said(5000, Ready::Unknown)]);
         timeline.records.sort_by_key(|record| record.at);
         let text = terminal(&Judged::of(timeline), 100);
         assert!(text.contains("+5.000s           bystander        fast-detection-worker2 left Ready, though no fault"), "{text}");
@@ -433,7 +440,7 @@ fn what_was_not_begun_is_in_every_form() {
         parts[0].not_begun = not_begun;
         parts
     };
-    let text = "4 of 5 runs were not begun";
+    let text = "4 more runs were not begun";
     assert!(markdown::render(&suite::SuiteReport::new(&part(4))).contains(text));
     assert!(suite::render(&suite::SuiteReport::new(&part(4)), &Style::default()).contains(text));
     assert!(spread::render(&part(4)[0].spread().unwrap(), &Style::default()).contains(": 1 run, 4 not begun "));
@@ -443,6 +450,28 @@ fn what_was_not_begun_is_in_every_form() {
     assert_eq!((&value[0]["notBegun"], value[0]["runs"].as_array().unwrap().len()), (&serde_json::json!(4), 1));
     assert!(matches!(Document::of(&part(0)), Document::Run(_)), "one that was asked for once is itself");
     assert!(!junit::render(&part(0)).contains("not begun"));
+}
+
+/// The first of twenty was refused before it had a folder.
+#[test]
+fn what_was_not_begun_after_a_refusal_is_in_every_form() {
+    let part = |not_begun| suite::Part {
+        experiment: "e".into(),
+        claims: Vec::new(),
+        became: suite::Became::Not(suite::NotRun::Refused, "no steady state".into()),
+        not_begun,
+    };
+    let (parts, text) = ([part(19)], "19 more runs were not begun");
+    let table = suite::SuiteReport::new(&parts);
+    assert!(markdown::render(&table).contains(&format!("refused: no steady state; {text}")));
+    assert!(suite::render(&table, &Style::default()).contains(text));
+    let junit = junit::render(&parts);
+    assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
+    assert!(junit.contains(r#"<testsuites name="outage" tests="2""#), "{junit}");
+    let value = serde_json::to_value(Document::of(&parts)).unwrap();
+    assert_eq!(value["experiments"][0]["notBegun"], 19);
+    assert_eq!(suite::SuiteReport::new(&[part(1)]).experiments[0].left().unwrap(), "1 more run was not begun");
+    assert_eq!(suite::SuiteReport::new(&[part(0)]).experiments[0].left(), None);
 }
 
 /// What the model says comes from the header: another measurement leaves it alone.

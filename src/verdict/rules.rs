@@ -392,7 +392,8 @@ fn nodes_untouched(found: &Findings) -> Finding {
         .iter()
         .filter_map(|other| Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest)))
         .collect();
-    let measured = Some(format!("{} of {} stayed Ready", found.bystanders.len() - left.len(), found.bystanders.len()));
+    let stayed = found.bystanders.iter().filter(|other| other.ready_before == Some(true) && other.left_ready.is_none()).count();
+    let measured = Some(format!("{stayed} of {} stayed Ready", found.bystanders.len()));
     if !left.is_empty() {
         return Finding { measured, ..Finding::failed(left.join(", ")) };
     }

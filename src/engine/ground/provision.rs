@@ -196,17 +196,19 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
     if owed.is_empty() {
         return Ok(());
     }
-    let watched = ledger.owed().iter().filter_map(|entry| entry.watched_until).max();
+    // Each fault has a watchdog of its own, and the first whose time has come takes back all that is owed.
+    let watched = ledger.owed().iter().filter_map(|entry| entry.watched_until).min();
     let (cluster, owed) = (state.cluster(), owed.join("; "));
     Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {owed}"))
         .hint(what_undoes(watched, jiff::Timestamp::now())))
 }
 
-/// What undoes what a dead run owes: its watchdog, if that lives, at `watched`; or a person, at once.
+/// What undoes what a dead run owes: its watchdog, if that lives, at `watched` (or before that: the one of a fault that was undone waits
+/// for the others' faults, too); or a person, at once.
 fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),
-        Some(left @ 1..) => format!("its watchdog begins to undo that in {left} s, if it lives; `kubectl outage recover` does it now"),
+        Some(left @ 1..) => format!("its watchdog begins to undo that in {left} s at the latest, if it lives; `kubectl outage recover` does it now"),
         Some(_) => "its watchdog, if it lives, is at it, and tries again every 10 s; `kubectl outage recover` does it now, and says what is in the way".into(),
     }
 }
@@ -214,12 +216,29 @@ fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::undo::ledger::{Access, Debtor, Obligation};
+
+    /// A step and the one inside it: the first whose time has come takes back both.
+    #[test]
+    fn the_first_watchdog_undoes_what_all_watch() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::open(root.path(), "c").unwrap();
+        let mut ledger = Ledger::open(&state.ledger()).unwrap();
+        for seconds in [3600, 100, 900] {
+            let (name, access) = (format!("n{seconds}"), Access::Kind { cluster: "c".into() });
+            let debtor = Debtor { run: "r", engine: "e" };
+            ledger.owe_watched(debtor, Obligation::Namespace { name, access }, Duration::from_secs(seconds)).unwrap();
+        }
+        let hint = refuse_owed(&state).unwrap_err().hint.unwrap();
+        let left = hint.strip_prefix("its watchdog begins to undo that in ").and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!((1..=100).contains(&left.parse::<u64>().unwrap()), "{hint}");
+    }
 
     #[test]
     fn who_waits_is_told_for_how_long() {
         let now: jiff::Timestamp = "2026-11-22T06:23:41Z".parse().unwrap();
         let hint = |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
-        assert!(hint(95).starts_with("its watchdog begins to undo that in 95 s, if it lives"), "{}", hint(95));
+        assert!(hint(95).starts_with("its watchdog begins to undo that in 95 s at the latest, if it lives"), "{}", hint(95));
         assert!(hint(-5).starts_with("its watchdog, if it lives, is at it"), "{}", hint(-5));
         assert!(what_undoes(None, now).starts_with("run `kubectl outage recover`"));
     }

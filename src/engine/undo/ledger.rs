@@ -84,6 +84,21 @@ impl Access {
             Access::Embedded => None,
         }
     }
+
+    /// What a person's command begins with that asks this cluster. One that a run has made is in no kubeconfig of theirs.
+    pub fn kubectl(&self) -> String {
+        match self {
+            Access::Kind { cluster } => {
+                let file = format!("{cluster}.kubeconfig");
+                format!("kind export kubeconfig --name {cluster} --kubeconfig {file} && kubectl --kubeconfig {file}")
+            }
+            Access::Context { kubeconfig, context, .. } => {
+                let files: Vec<_> = kubeconfig.iter().map(|file| file.display().to_string()).collect();
+                format!("KUBECONFIG='{}' kubectl --context '{context}'", files.join(":"))
+            }
+            Access::Embedded => "kubectl".into(),
+        }
+    }
 }
 
 /// What is known of a fault from its obligation: the step of the method, the fault's name, the node.
@@ -126,9 +141,9 @@ impl Obligation {
     pub fn by_hand(&self) -> Option<String> {
         match self {
             Obligation::Fault(undo) => Some(fault::by_hand(undo)),
-            Obligation::Object { undo, .. } => undo.by_hand(),
+            Obligation::Object { undo, access } => undo.by_hand(&access.kubectl()),
             Obligation::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
-            Obligation::Namespace { name, .. } => Some(format!("kubectl delete namespace {name}")),
+            Obligation::Namespace { name, access } => Some(format!("{} delete namespace {name}", access.kubectl())),
             Obligation::Probers { .. } | Obligation::Modelled { .. } => None,
         }
     }
@@ -317,6 +332,18 @@ mod tests {
 
     fn namespace(name: &str) -> Obligation {
         Obligation::Namespace { name: name.into(), access: Access::Kind { cluster: "a".into() } }
+    }
+
+    #[test]
+    fn what_is_done_by_hand_asks_the_cluster_that_is_meant() {
+        let harm = fault::ObjectHarm::NodeDrain { node: "w".into(), namespaces: Vec::new() };
+        let drained = |access| Obligation::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }.by_hand().unwrap();
+        let kubeconfig = vec!["/home/u/a".into(), "/home/u/b".into()];
+        let own = Access::Context { kubeconfig, context: "kind-c".into(), cluster: "c".into() };
+        assert_eq!(drained(own), "KUBECONFIG='/home/u/a:/home/u/b' kubectl --context 'kind-c' uncordon w");
+        let export = "kind export kubeconfig --name a --kubeconfig a.kubeconfig && ";
+        assert_eq!(namespace("n").by_hand().unwrap(), format!("{export}kubectl --kubeconfig a.kubeconfig delete namespace n"));
+        assert_eq!(drained(Access::Embedded), "kubectl uncordon w");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Tools {
         progress: Progress<'_>,
     ) -> Result<(), Trouble> {
         tokio::select! {
-            removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(Trouble::failed_by),
+            removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(|error| told(error, access)),
             never = self.end_back_off(access, progress) => match never {},
         }
     }
@@ -187,7 +187,7 @@ impl Tools {
         loop {
             match self.reach(access).await? {
                 Err(error) if error.may_pass() && tokio::time::Instant::now() < until => tokio::time::sleep(RETRY).await,
-                reached => return reached.map_err(Trouble::failed_by),
+                reached => return reached.map_err(|error| told(error, access)),
             }
         }
     }
@@ -197,7 +197,9 @@ impl Tools {
         match access {
             // The user's file may be gone by now, or call its contexts otherwise: it was found to be this cluster of kind's.
             Access::Context { kubeconfig, context, cluster } => match Cluster::from_files(kubeconfig, Some(context)).await {
-                Err(error) if error.is_of_kubeconfig() && self.kind.is_ok() => self.kind_access(cluster).await,
+                Err(gone) if gone.is_of_kubeconfig() && self.kind.is_ok() => {
+                    self.kind_access(cluster).await.map_err(|kind| instead_of(gone, &kind))
+                }
                 reached => Ok(reached),
             },
             Access::Kind { cluster } => self.kind_access(cluster).await,
@@ -235,6 +237,18 @@ impl Tools {
     fn kind(&self) -> Result<&Kind, Trouble> {
         self.kind.as_ref().map_err(Clone::clone)
     }
+}
+
+/// What a cluster's error is for a person, whose kubectl may ask another one.
+fn told(error: ClusterError, access: &Access) -> Trouble {
+    let hint = error.hint_through(&access.kubectl());
+    Trouble::failed_by(error).maybe_hint(hint)
+}
+
+/// Neither way leads to the cluster. It is the user's own kubeconfig that a person can put back.
+fn instead_of(gone: ClusterError, kind: &Trouble) -> Trouble {
+    let gone = Trouble::failed_by(gone).caused_by(format!("and of kind: {}", kind.line()));
+    Trouble { hint: gone.hint.or_else(|| kind.hint.clone()), ..gone }
 }
 
 /// How far the undo of one thing has come.
@@ -360,16 +374,43 @@ mod tests {
         assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
     }
 
-    /// A kind program that knows the way to a cluster of which nothing answers.
-    fn kind(folder: &Path) -> Kind {
+    /// A kind program that is this script.
+    fn kind(folder: &Path, script: &str) -> Kind {
         use std::os::unix::fs::PermissionsExt;
-        let config = "{clusters: [{name: k, cluster: {server: 'http://127.0.0.1:1'}}], contexts: [{name: k, context: {cluster: k, user: k}}], users: [{name: k}], current-context: k}";
         let path = folder.join("kind");
         // Written by a child, so that no other test's fork holds the file open for writing while it is run.
-        let write = "printf '#!/bin/sh\\necho \"%s\"\\n' \"$1\" >\"$0\"";
-        assert!(std::process::Command::new("sh").args(["-c", write]).arg(&path).arg(config).status().unwrap().success());
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\"";
+        assert!(std::process::Command::new("sh").args(["-c", write]).arg(&path).arg(script).status().unwrap().success());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         Kind::find(folder.as_os_str(), None).unwrap()
+    }
+
+    /// What kind prints of a cluster at this address.
+    fn kubeconfig_of(address: &str) -> String {
+        format!(
+            "echo \"{{clusters: [{{name: k, cluster: {{server: 'http://{address}'}}}}], contexts: [{{name: k, context: {{cluster: k, user: k}}}}], \
+             users: [{{name: k}}], current-context: k}}\""
+        )
+    }
+
+    /// An API server that says its version once. Its address.
+    fn server() -> String {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let keys = ["major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"];
+        let version: serde_json::Map<_, _> = keys.into_iter().map(|key| (key.to_owned(), "v1.34.4".into())).collect();
+        let body = serde_json::to_string(&version).unwrap();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        address
     }
 
     #[tokio::test]
@@ -380,9 +421,33 @@ mod tests {
         let mut tools = tools(&engine, "e").await.unwrap();
         let error = tools.reach(&access).await.unwrap().unwrap_err();
         assert!(error.is_of_kubeconfig(), "nobody else knows it: {error}");
-        tools.kind = Ok(kind(folder.path()));
+        tools.kind = Ok(kind(folder.path(), &kubeconfig_of("127.0.0.1:1")));
         let error = tools.reach(&access).await.unwrap().unwrap_err();
         assert!(error.is_unreachable(), "{error}");
+        tools.kind = Ok(kind(folder.path(), &kubeconfig_of(&server())));
+        let cluster = tools.reach(&access).await.unwrap().unwrap();
+        assert_eq!(cluster.context(), "k", "kind's own way");
+    }
+
+    #[test]
+    fn a_namespace_that_stays_is_looked_for_in_its_own_cluster() {
+        let (namespace, within) = ("outage-r".to_owned(), NAMESPACE_REMOVAL);
+        let stays = ClusterError::NamespaceStays { namespace, within, left: crate::cluster::Leftovers::default() };
+        let hint = told(stays, &Access::Kind { cluster: "c".into() }).hint.unwrap();
+        assert!(hint.starts_with("`kind export kubeconfig --name c --kubeconfig c.kubeconfig && kubectl --kubeconfig "), "{hint}");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_gone_is_told_where_kind_does_not_help() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
+        let kubeconfig = vec![folder.path().join("gone")];
+        let access = Access::Context { kubeconfig, context: "home".into(), cluster: "c".into() };
+        let mut tools = tools(&engine, "e").await.unwrap();
+        tools.kind = Ok(kind(folder.path(), "echo ERROR: no engine >&2; exit 1"));
+        let trouble = tools.reach(&access).await.unwrap_err();
+        let (said, gone) = (trouble.line(), format!("no kubeconfig: {} not found", folder.path().join("gone").display()));
+        assert!(said.starts_with(&gone) && said.contains("and of kind: ") && said.contains("no engine"), "{said}");
+        assert!(trouble.hint.is_some_and(|hint| hint.contains("--kubeconfig")));
     }
 
     #[test]

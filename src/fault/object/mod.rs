@@ -122,18 +122,18 @@ impl ObjectUndo {
         }
     }
 
-    /// The command that does the same by hand, where there is something to do.
-    pub fn by_hand(&self) -> Option<String> {
+    /// The command that does the same by hand, where there is something to do. `kubectl`: what one begins with that asks this cluster.
+    pub fn by_hand(&self, kubectl: &str) -> Option<String> {
         match &self.harm {
             ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => {
-                Some(format!("kubectl -n {namespace} scale deployment {name} --replicas {before}"))
+                Some(format!("{kubectl} -n {namespace} scale deployment {name} --replicas {before}"))
             }
             ObjectHarm::DeploymentPlace(Move { namespace, name, before, placed, .. }) => {
                 let patch = json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
-                Some(format!("kubectl -n {namespace} patch deployment {name} --type merge -p '{patch}'"))
+                Some(format!("{kubectl} -n {namespace} patch deployment {name} --type merge -p '{patch}'"))
             }
             ObjectHarm::PodDelete { .. } => None,
-            ObjectHarm::NodeDrain { node, .. } => Some(format!("kubectl uncordon {node}")),
+            ObjectHarm::NodeDrain { node, .. } => Some(format!("{kubectl} uncordon {node}")),
         }
     }
 }
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn people_are_told_what_will_be_done() {
-        let texts = every_harm().map(|harm| ObjectUndo::new("r", 0, harm)).map(|undo| (undo.describe(), undo.by_hand()));
+        let texts = every_harm().map(|harm| ObjectUndo::new("r", 0, harm)).map(|undo| (undo.describe(), undo.by_hand("kubectl")));
         assert_eq!(texts[0].0, "scale the Deployment kube-system/coredns back to 2");
         assert_eq!(texts[0].1.as_deref(), Some("kubectl -n kube-system scale deployment coredns --replicas 2"));
         assert_eq!(texts[1], ("nothing: the pod kube-system/coredns stays deleted".into(), None));

@@ -41,7 +41,7 @@ impl<'a> Pool<'a> {
             return Ok(wanted);
         }
         let but = if self.leading > 0 { "all but one of " } else { "" };
-        let (which, names) = (describe(selector), names(&self.nodes));
+        let (which, names) = (describe(&NodeSelector { count: Count::Exactly(1), ..selector.clone() }), names(&self.nodes));
         Err(Trouble::refused(format!("{wanted} nodes {purpose}, and {available} match {which}: {but}{names}")))
     }
 

@@ -264,7 +264,7 @@ pub(in crate::engine) mod tests {
         assert_eq!(chosen(&nodes, &count(Count::Exactly(2)), on.clone(), &[], 4).unwrap(), "w3 w1");
         assert_eq!(chosen(&nodes, &count(Count::All), on.clone(), &[], 4).unwrap(), "w3 w1 w2");
         let refused = chosen(&nodes, &count(Count::Exactly(4)), on, &[], 4).unwrap_err();
-        assert!(refused.message.starts_with("4 nodes are to be harmed, and 3 match 4 of role worker"), "{refused}");
+        assert!(refused.message.starts_with("4 nodes are to be harmed, and 3 match role worker"), "{refused}");
     }
 
     #[test]
@@ -309,7 +309,7 @@ pub(in crate::engine) mod tests {
         assert_eq!(chosen(3, Count::All).unwrap().split(' ').count(), 2);
         assert!(chosen(3, Count::Exactly(2)).is_ok());
         let refused = chosen(3, Count::Exactly(3)).unwrap_err();
-        assert!(refused.message.starts_with("3 nodes are to be harmed, and 2 match 3 of role control-plane"), "{refused}");
+        assert!(refused.message.starts_with("3 nodes are to be harmed, and 2 match role control-plane"), "{refused}");
         assert!(refused.message.ends_with("all but one of cp1, cp2, cp3"), "{refused}");
         for count in [Count::All, Count::Exactly(1)] {
             let refused = chosen(1, count).unwrap_err();

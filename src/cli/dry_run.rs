@@ -41,10 +41,11 @@ async fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Ve
     for step in parsed.experiment.steps() {
         let Some((fault, hold)) = step.fault() else { continue };
         let (number, during, hold) = (step.number, during(&step), hold.as_secs_f64());
+        let called = called(&step);
         let target = fault.target().map_or_else(|| fault.objects().unwrap_or_default(), target::describe);
         let undo = object_undo::outlook(fault, number, None).await?;
         let then = if undo.is_none() { ", then undone" } else { "" };
-        lines.push(format!("step {number}    {} on {target}, for {hold} s{during}{then}", named(fault)));
+        lines.push(format!("{called}    {} on {target}, for {hold} s{during}{then}", named(fault)));
         lines.extend(undo.map(|undo| format!("          {undo}")));
         lines.extend(predictions.as_ref().and_then(|predictions| predicted(predictions, number)));
     }

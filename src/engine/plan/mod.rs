@@ -214,7 +214,7 @@ mod tests {
             assert_eq!(targets[0], targets[1]);
         }
         let refused = planned(1, 3, BlastRadius::default(), named("other", drain(), kill(of("drained")))).unwrap_err();
-        assert!(refused.starts_with("no node matches role worker, under drained"), "{refused}");
+        assert!(refused.starts_with("no node matches role worker, hit by drained"), "{refused}");
         let limits = BlastRadius { max_workers: 2, ..BlastRadius::default() };
         let refused = planned(1, 3, limits, named("down", kill(role(NodeRole::Worker)), kill(of("down")))).unwrap_err();
         assert!(refused.contains("is under another fault"), "{refused}");

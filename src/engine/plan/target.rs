@@ -175,7 +175,7 @@ pub fn describe(selector: &NodeSelector) -> String {
     parts.extend(selector.role.map(|role| format!("role {}", role.name())));
     parts.extend(selector.labels.iter().map(|(key, value)| format!("label {key}={value}")));
     parts.extend(selector.most_endpoints_of.as_ref().map(|service| format!("the most endpoints of {service}")));
-    parts.extend(selector.of.as_ref().map(|step| format!("under {step}")));
+    parts.extend(selector.of.as_ref().map(|step| format!("hit by {step}")));
     parts.extend(selector.leader.map(|part| format!("the leader of {}", part.name())));
     parts.extend(selector.followers.map(|part| format!("a follower of {}", part.name())));
     let one = if parts.is_empty() { "any node".into() } else { parts.join(", ") };

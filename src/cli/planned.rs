@@ -112,10 +112,17 @@ fn in_nodes(parsed: &Parsed, nodes: &[Node]) -> Vec<Diagnostic> {
         Some((fault, _)) => format!("{}.fault.{}.target", step.place, fault.kind()),
         None => step.place.clone(),
     };
+    // Which step shares its nodes with this one is told at its place, if none does.
+    let names: Vec<_> = experiment.steps().into_iter().map(|step| (step.number, step.name().map(str::to_owned))).collect();
+    let shares = |refused: &Refusal| {
+        let of = refused.step.fault().and_then(|(fault, _)| fault.target()?.of.as_deref());
+        let around = |(number, name): &(u32, Option<String>)| refused.step.during.contains(number) && name.as_deref() == of;
+        of.is_none() || names.iter().any(around)
+    };
     // A node that hosts a probe may be one too many as well.
     for known in [Known::default(), Known { hosts, ..Known::default() }] {
         let refused = plan::refusals(experiment, nodes, &known);
-        let refused = refused.into_iter().map(|refused| refusal(parsed, &place(&refused), refused.trouble));
+        let refused = refused.into_iter().filter(shares).map(|refused| refusal(parsed, &place(&refused), refused.trouble));
         let news: Vec<Diagnostic> = refused.filter(|refused| !told.contains(refused)).collect();
         told.extend(news);
     }
@@ -228,6 +235,9 @@ mod tests {
         let loss = told("etcdDataLoss: {target: {role: control-plane}}", "", WORKER, (1, 2));
         let wanted = "say `blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`)";
         assert!(loss.ends_with(wanted) && loss.matches("blastRadius").count() == 1, "{loss}");
+        let shared = told("nodeKill: {target: {of: nobody}}", "", PLANE, (1, 2));
+        assert!(shared.contains("during a step `nobody` (put it into the `meanwhile` of a step of that name)"), "{shared}");
+        assert_eq!(shared.lines().count(), 1, "{shared}");
         let named = told("nodeKill: {target: {name: test-worker}}", "", "{node: {name: test-worker}}", (1, 2));
         assert!(named.contains("from which the probe `web` asks") && named.lines().count() == 1, "{named}");
         let unread = told("nodeKill: {target: {role: control-plane}}\n    oops: 1", "", WORKER, (1, 2));

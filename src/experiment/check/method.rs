@@ -86,7 +86,9 @@ fn shared_nodes(check: &Check) {
                 let names: Vec<&str> =
                     steps.iter().filter(|outer| step.during.contains(&outer.number)).filter_map(|outer| outer.name()).collect();
                 let hint = suggest::hint(name, &names, "it begins during");
-                check.tell(problem.hint_if(hint.or(Some(format!("put it into the `meanwhile` of `{name}`")))));
+                let there = steps.iter().any(|step| step.name() == Some(name));
+                let around = if there { format!("`{name}`") } else { "a step of that name".to_owned() };
+                check.tell(problem.hint_if(hint.or(Some(format!("put it into the `meanwhile` of {around}")))));
             }
             Some((outer, _)) if outer.target().is_none() => {
                 check.tell(check.error(&place, format!("`{name}` hits no node")));
@@ -213,7 +215,10 @@ mod tests {
         let told = method(&nested("podDelete: {labels: {app: web}}", "away"));
         assert!(told.contains("error: `away` hits no node"), "{told}");
         let told = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
-        assert!(told.contains("this does not begin during a step `away` (put it into the `meanwhile` of `away`)"), "{told}");
+        assert!(
+            told.contains("this does not begin during a step `away` (put it into the `meanwhile` of a step of that name)"),
+            "{told}"
+        );
     }
 
     #[test]

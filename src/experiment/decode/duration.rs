@@ -5,7 +5,12 @@ use std::time::Duration;
 /// The longest duration that an experiment may name.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The rates of ordinary probes.
-pub const RATES: Rates = Rates { least: 1.0, most: 1000.0, said: "1/s to 1000/s are possible", forms: "`50/s` or `3000/m`" };
+pub const RATES: Rates = Rates {
+    least: 1.0,
+    most: 1000.0,
+    said: "1/s to 1000/s are possible; canaries alone ask more seldom",
+    forms: "`50/s` or `3000/min`",
+};
 /// The rates of canaries: each attempt is work for the whole control plane.
 pub const CANARY_RATES: Rates = Rates { least: 0.01, most: 5.0, said: "a canary takes 0.01/s to 5/s", forms: "`0.5/s` or `3/min`" };
 

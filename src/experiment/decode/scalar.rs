@@ -141,7 +141,7 @@ pub fn choice<T: Copy>(cx: &Cx, node: &Node, what: &str, choices: &[(&str, T)]) 
     if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }
-    let hint = suggest::hint(text, &words, &format!("{what} is one of")).unwrap_or_default();
+    let hint = suggest::hint(text, &words, &format!("the {what} is one of")).unwrap_or_default();
     cx.error_hint(node.focus(), format!("{} is no {what}", quoted(text)), hint)
 }
 
@@ -247,7 +247,7 @@ mod tests {
         let decode: fn(&Cx, &Node) -> Option<u8> = |cx, node| choice(cx, node, "role", &[("worker", 1), ("control-plane", 2)]);
         assert_eq!(one("worker", decode), Ok(1));
         assert_eq!(one("controlplane", decode), Err("`controlplane` is no role (did you mean `control-plane`?)".into()));
-        assert_eq!(one("boss", decode), Err("`boss` is no role (role is one of `worker` and `control-plane`)".into()));
+        assert_eq!(one("boss", decode), Err("`boss` is no role (the role is one of `worker` and `control-plane`)".into()));
     }
 
     #[test]

@@ -23,14 +23,10 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
     warnings.extend(timeline.damage.iter().map(|what| Warning::Damaged { what: what.clone() }));
     // What was cut short, or still goes on, had no time to be seen.
     let has_time = !matches!(found.completion, Completion::Interrupted { .. } | Completion::Died | Completion::Running);
-    let unseen = |fault: &&FaultFinding| has_time && fault.confirmed.is_none() && fault.engine_saw().is_none();
-    warnings.extend(
-        found
-            .faults
-            .iter()
-            .filter(unseen)
-            .map(|fault| Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: fault.target.clone() }),
-    );
+    let unseen = found.faults.iter().filter(|fault| has_time && fault.seen().is_none());
+    let not_confirmed =
+        |fault: &FaultFinding| Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: fault.target.clone() };
+    warnings.extend(unseen.map(not_confirmed));
     warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes, timeline)));
     warnings.extend(found.probes.iter().flat_map(of_probe));
     warnings.extend(gaps(timeline, found, zero));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::{exit, load};
+use crate::cluster::KindConfig;
 use crate::engine::ground::provision;
 use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::plan::{self, Refusal};
@@ -32,9 +33,8 @@ pub fn planned(parsed: &Parsed, config: Option<&Path>, kubernetes: &str) -> Resu
     let unusable = |trouble| Failure { code: exit::USAGE, ..Failure::from(trouble) };
     let config = provision::asked(&path, &text, tuning).map_err(unusable)?;
     let name = &config.name;
-    let nodes = Topology::kind(name, config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker)).nodes;
+    let nodes = kubernetes_nodes(&config);
     let count = nodes.len();
-    let nodes = nodes.into_iter().map(|node| (node.name, node.role));
     let ground = with_workload(Ground::new(nodes, config.expected(kubernetes), kubernetes), parsed);
     let name = format!("kind cluster {name} as {path} asks for it (Kubernetes {kubernetes}, {count} nodes)");
     Ok(Some(Planned { ground, name }))
@@ -68,8 +68,7 @@ pub fn refused(parsed: &Parsed) -> Vec<Diagnostic> {
     if selectors(&parsed.experiment).any(|selector| !selector.labels.is_empty()) {
         return parsed.without_nodes();
     }
-    let (planes, workers) = (config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker));
-    in_nodes(parsed, &nodes(&config.name, planes, workers))
+    in_nodes(parsed, &nodes(&config))
 }
 
 /// Whom a method hits, and where its pods go.
@@ -80,12 +79,18 @@ fn selectors(experiment: &Experiment) -> impl Iterator<Item = &NodeSelector> {
     })
 }
 
-/// The nodes of a kind cluster, all well, and the load balancer that kind makes before several control planes.
-fn nodes(name: &str, planes: usize, workers: usize) -> Vec<Node> {
+/// What Kubernetes knows as nodes in the cluster of a kind config: how kind names them, and their roles.
+fn kubernetes_nodes(config: &KindConfig) -> Vec<(String, NodeRole)> {
+    let nodes = Topology::kind(&config.name, config.count(NodeRole::ControlPlane), config.count(NodeRole::Worker)).nodes;
+    nodes.into_iter().map(|node| (node.name, node.role)).collect()
+}
+
+/// The same, all well, and the load balancer that kind makes before several control planes.
+fn nodes(config: &KindConfig) -> Vec<Node> {
     let node = |(name, role)| Node { name, role, labels: Default::default(), ready: true, address: None };
-    let balancer = (planes > 1).then(|| (format!("{name}-external-load-balancer"), NodeRole::ExternalLoadBalancer));
-    let nodes = Topology::kind(name, planes, workers).nodes.into_iter().map(|node| (node.name, node.role));
-    nodes.chain(balancer).map(node).collect()
+    let balancer = format!("{}-external-load-balancer", config.name);
+    let balancer = (config.count(NodeRole::ControlPlane) > 1).then_some((balancer, NodeRole::ExternalLoadBalancer));
+    kubernetes_nodes(config).into_iter().chain(balancer).map(node).collect()
 }
 
 /// Whether a fault and a probe name one node: the file alone tells of that.
@@ -113,11 +118,10 @@ fn in_nodes(parsed: &Parsed, nodes: &[Node]) -> Vec<Diagnostic> {
         None => step.place.clone(),
     };
     // Which step shares its nodes with this one is told at its place, if none does.
-    let names: Vec<_> = experiment.steps().into_iter().map(|step| (step.number, step.name().map(str::to_owned))).collect();
+    let steps = experiment.steps();
     let shares = |refused: &Refusal| {
         let of = refused.step.fault().and_then(|(fault, _)| fault.target()?.of.as_deref());
-        let around = |(number, name): &(u32, Option<String>)| refused.step.during.contains(number) && name.as_deref() == of;
-        of.is_none() || names.iter().any(around)
+        of.is_none() || steps.iter().any(|outer| refused.step.is_during(outer) && outer.name() == of)
     };
     // A node that hosts a probe may be one too many as well.
     for known in [Known::default(), Known { hosts, ..Known::default() }] {

@@ -30,6 +30,11 @@ impl<'a> Numbered<'a> {
     pub fn name(&self) -> Option<&'a str> {
         self.step.name()
     }
+
+    /// Whether it begins during this other step.
+    pub fn is_during(&self, outer: &Numbered) -> bool {
+        self.during.contains(&outer.number)
+    }
 }
 
 impl Step {

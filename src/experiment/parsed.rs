@@ -139,7 +139,7 @@ fn one(
         return Err(problems);
     };
     experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
-    let mut parsed = Parsed { without_nodes, ..assemble(experiment, source, root, &files, problems) };
+    let mut parsed = assemble(experiment, source, root, &files, problems, without_nodes);
     let told = more(&parsed);
     parsed.warnings.extend(told);
     parsed.warnings.sort();
@@ -168,14 +168,20 @@ fn only_document(source: &Source, documents: Vec<Node>, problems: &mut Diagnosti
     None
 }
 
-fn assemble(experiment: Experiment, source: Source, root: Node, files: &Files, warnings: Diagnostics) -> Parsed {
+fn assemble(
+    experiment: Experiment,
+    source: Source,
+    root: Node,
+    files: &Files,
+    warnings: Diagnostics,
+    without_nodes: Vec<Diagnostic>,
+) -> Parsed {
     let workload = files.workload.iter().map(|read| WorkloadFile { path: read.file.name.clone(), text: read.file.text.clone() });
     let kind_config = files.kind_config.as_ref().map(|read| KindConfigFile {
         path: read.file.name.clone(),
         text: read.file.text.clone(),
         name: read.documents.first().and_then(|root| root.text_at("name")).unwrap_or_default().to_owned(),
     });
-    let without_nodes = Vec::new();
     Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, without_nodes, root }
 }
 

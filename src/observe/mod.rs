@@ -112,7 +112,10 @@ impl Observer {
             (known, last) = (Some(member), Some(asked));
             // What changes elsewhere on the node is a reason to ask at once, and once for all that has changed.
             match stirred.recv_timeout(pause_after(stir).saturating_sub(began.elapsed())) {
-                Ok(()) => stir = stirred.try_iter().fold(Instant::now(), |now, ()| now),
+                Ok(()) => {
+                    stirred.try_iter().for_each(drop);
+                    stir = Instant::now();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -2,7 +2,7 @@
 
 use super::super::findings::FaultFinding;
 use super::Cause;
-use super::evidence::Sources;
+use super::evidence::{self, Sources};
 use super::holds::{Holds, NEVER, Span};
 use super::split::Evidence;
 use crate::timeline::{Component, Event, Needs};
@@ -68,13 +68,11 @@ impl Sources<'_> {
 
 /// When the member was told to end and may still have been there.
 fn ending(fault: &FaultFinding) -> Vec<Span> {
-    let until = |seen: Option<_>| seen.unwrap_or(NEVER.latest);
-    let ended = Span::exact(fault.requested, until(fault.confirmed.as_ref().map(|seen| seen.at).or(fault.undo_requested)));
     // Its data is put back while it is away.
-    let again = fault.undo_requested.map(|asked| Span::exact(asked, until(fault.undone)));
+    let again = fault.undo_requested.map(|asked| Span::exact(asked, fault.undone.unwrap_or(NEVER.latest)));
     match fault.kind.as_str() {
-        "componentStop" => vec![ended],
-        "etcdDataLoss" => [Some(ended), again].into_iter().flatten().collect(),
+        "componentStop" => vec![evidence::ending(fault)],
+        "etcdDataLoss" => [Some(evidence::ending(fault)), again].into_iter().flatten().collect(),
         _ => Vec::new(),
     }
 }

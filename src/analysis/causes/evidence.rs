@@ -133,8 +133,7 @@ impl<'a> Sources<'a> {
     fn server_ending(&self, node: &str) -> Holds {
         let of_it = |fault: &&FaultFinding| fault.target == node && fault.component == Some(Component::ApiServer);
         let stops = self.faults.iter().filter(of_it).filter(|fault| fault.kind == "componentStop");
-        let ended = |fault: &FaultFinding| fault.confirmed.as_ref().map(|seen| seen.at).or(fault.undo_requested);
-        Holds::In(stops.map(|fault| Span::exact(fault.requested, ended(fault).unwrap_or(NEVER.latest))).collect())
+        Holds::In(stops.map(ending).collect())
     }
 
     /// A process of the node's API server had come, and who was failing then had no answer yet.
@@ -241,9 +240,15 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// When a part that a fault told to end may still have been there.
+pub(super) fn ending(fault: &FaultFinding) -> Span {
+    let ended = fault.confirmed.as_ref().map(|seen| seen.at).or(fault.undo_requested);
+    Span::exact(fault.requested, ended.unwrap_or(NEVER.latest))
+}
+
 /// When a fault was in effect; `None`: it was not seen to be.
 fn in_effect(fault: &FaultFinding) -> Option<Span> {
-    let seen = fault.engine_saw().or(fault.confirmed.as_ref())?.at;
+    let seen = fault.seen()?.at;
     let from = When { earliest: fault.requested, latest: seen.max(fault.requested) };
     let undone = fault.undo_requested.map(|asked| When { earliest: asked, latest: fault.undone.unwrap_or(NEVER.latest) });
     Some(Span { from, until: undone.map_or(NEVER, |undone| from.later(undone)) })

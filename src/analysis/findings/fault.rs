@@ -62,6 +62,11 @@ impl FaultFinding {
         }
     }
 
+    /// Its effect: the container engine's own word where there is one, else what the fault itself saw. `None`: it was not seen.
+    pub fn seen(&self) -> Option<&Seen> {
+        self.engine_saw().or(self.confirmed.as_ref())
+    }
+
     /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
     pub fn engine_saw(&self) -> Option<&Seen> {
         let action = match self.kind.as_str() {

@@ -66,10 +66,10 @@ fn attempt<'a>(
     let (mut planned, mut refused): (Vec<Planned<'a>>, Vec<Refusal<'a>>) = Default::default();
     for step in experiment.steps() {
         let Some((fault, _)) = step.fault() else { continue };
-        if refused.iter().any(|outer| step.during.contains(&outer.step.number)) {
+        if refused.iter().any(|outer| step.is_during(&outer.step)) {
             continue;
         }
-        let lasting = planned.iter().filter(|earlier| step.during.contains(&earlier.step.number));
+        let lasting = planned.iter().filter(|earlier| step.is_during(&earlier.step));
         let active: Vec<Harm> = lasting.flat_map(Planned::harms).collect();
         let hit = planned.iter().flat_map(|earlier| &earlier.targets).map(|node| node.name.clone()).collect();
         let known = &Known { hit, ..known.clone() };

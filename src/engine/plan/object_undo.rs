@@ -22,17 +22,11 @@ pub async fn outlook(fault: &Fault, step: u32, cluster: Option<&Cluster>) -> Res
 
 /// The same where nothing can be asked: the objects are the run's own, or the cluster is not there yet.
 fn unseen(fault: &Fault) -> Option<String> {
-    let named = |namespace: &Option<String>, name: &str| match namespace {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name.to_owned(),
-    };
     Some(match fault {
-        Fault::DeploymentScale { namespace, name, .. } => {
-            format!("undo: scale the Deployment {} back to as many replicas as it has then", named(namespace, name))
+        Fault::DeploymentScale { .. } => {
+            format!("undo: scale {} back to as many replicas as it has then", fault.deployment()?)
         }
-        Fault::DeploymentPlace { namespace, name, .. } => {
-            format!("undo: let the pods of the Deployment {} be where they might be before", named(namespace, name))
-        }
+        Fault::DeploymentPlace { .. } => format!("undo: let the pods of {} be where they might be before", fault.deployment()?),
         Fault::PodDelete { .. } => "nothing to undo: what is deleted stays so, and whoever made the pods makes others".into(),
         Fault::ContainerKill { .. } => "nothing to undo: the kubelet starts the containers again".into(),
         _ => return None,

@@ -7,9 +7,8 @@ pub fn check(check: &Check) {
     let faults = check.faults();
     for (step, fault, place) in &faults {
         let Some(changed) = deployment(fault) else { continue };
-        let around = |outer: u32| step.during.contains(&outer);
         let Some((outer, other, _)) =
-            faults.iter().find(|(outer, other, _)| around(outer.number) && deployment(other) == Some(changed))
+            faults.iter().find(|(outer, other, _)| step.is_during(outer) && deployment(other) == Some(changed))
         else {
             continue;
         };

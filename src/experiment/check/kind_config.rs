@@ -35,8 +35,8 @@ pub fn check(check: &Check, config: &ReadFile) {
 fn data_is_lost_for_good(check: &Check, config: &ReadFile, root: &Node) {
     let roles = root.find("nodes").0.items().iter().map(|node| node.text_at("role").unwrap_or("control-plane"));
     let planes = roles.filter(|role| *role == "control-plane").count();
-    for (_, fault, place) in check.faults().into_iter().filter(|_| planes > 1) {
-        if matches!(fault, Fault::EtcdDataLoss { .. }) {
+    for (_, fault, place) in check.faults() {
+        if planes > 1 && matches!(fault, Fault::EtcdDataLoss { .. }) {
             let message =
                 format!("{} has {planes} members of etcd, and data that one loses it gets back from the others", config.file.name);
             check.tell(check.error(&place, message).hint("a kind config with one control plane shows what is lost"));

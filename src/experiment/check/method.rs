@@ -79,12 +79,12 @@ fn shared_nodes(check: &Check) {
     for (step, fault, place) in check.faults() {
         let Some(name) = fault.target().and_then(|target| target.of.as_ref()) else { continue };
         let place = format!("{place}.target.of");
-        let outer = steps.iter().find(|outer| step.during.contains(&outer.number) && outer.name() == Some(name));
+        let outer = steps.iter().find(|outer| step.is_during(outer) && outer.name() == Some(name));
         match outer.and_then(|outer| outer.fault()) {
             None => {
                 let problem = check.error(&place, format!("this does not begin during a step `{name}`"));
                 let names: Vec<&str> =
-                    steps.iter().filter(|outer| step.during.contains(&outer.number)).filter_map(|outer| outer.name()).collect();
+                    steps.iter().filter(|outer| step.is_during(outer)).filter_map(|outer| outer.name()).collect();
                 let hint = suggest::hint(name, &names, "it begins during");
                 let there = steps.iter().any(|step| step.name() == Some(name));
                 let around = if there { format!("`{name}`") } else { "a step of that name".to_owned() };
@@ -112,8 +112,7 @@ fn addresses_are_kept(check: &Check) {
     for (step, fault, place) in &faults {
         let Fault::NodeReboot { target } = fault else { continue };
         let hits_several = |target: &NodeSelector| target.count != Count::default();
-        let around =
-            faults.iter().filter(|(outer, ..)| step.during.contains(&outer.number) && outer.name() == target.of.as_deref());
+        let around = faults.iter().filter(|(outer, ..)| step.is_during(outer) && outer.name() == target.of.as_deref());
         let same = around.filter_map(|(_, outer, _)| outer.target()).filter(|_| target.of.is_some()).any(hits_several);
         if same || hits_several(target) {
             let message = "several machines would reboot at once, and the first to start may be given another's address";
@@ -122,7 +121,7 @@ fn addresses_are_kept(check: &Check) {
         }
     }
     for (step, fault, place) in faults.iter().filter(|(_, fault, _)| fault.frees_address()) {
-        let outer = faults.iter().find(|(outer, fault, _)| step.during.contains(&outer.number) && fault.frees_address());
+        let outer = faults.iter().find(|(outer, fault, _)| step.is_during(outer) && fault.frees_address());
         if let Some((outer, ..)) = outer {
             let message = "two machines would be off at once, and the first to start may be given the other's address";
             let at = check.at(&format!("{}.fault", outer.place));

@@ -212,12 +212,11 @@ impl Fault {
 
     /// The objects that it hits, for people: `the Deployment kube-system/coredns, to 0 replicas`; `None`: it hits a node.
     pub fn objects(&self) -> Option<String> {
-        let space = self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
-        if let Fault::DeploymentScale { name, replicas, .. } = self {
-            return Some(format!("the Deployment {space}{name}, to {replicas} replicas"));
-        }
-        if let Fault::DeploymentPlace { name, .. } = self {
-            return Some(format!("the pods of the Deployment {space}{name}"));
+        if let Some(deployment) = self.deployment() {
+            return Some(match self {
+                Fault::DeploymentScale { replicas, .. } => format!("{deployment}, to {replicas} replicas"),
+                _ => format!("the pods of {deployment}"),
+            });
         }
         let pods = self.pods()?;
         let labels: Vec<String> = pods.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -225,8 +224,15 @@ impl Fault {
             Count::All => "all".to_owned(),
             Count::Exactly(count) => count.to_string(),
         };
-        let space = space.strip_suffix('/').map_or(String::new(), |namespace| format!(" of {namespace}"));
+        let space = self.foreign_namespace().map_or(String::new(), |namespace| format!(" of {namespace}"));
         Some(format!("{count} of the pods{space} with {}", labels.join(",")))
+    }
+
+    /// The Deployment that it changes, in words: `the Deployment kube-system/coredns`.
+    pub fn deployment(&self) -> Option<String> {
+        let (Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. }) = self else { return None };
+        let space = self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
+        Some(format!("the Deployment {space}{name}"))
     }
 
     /// The part of the control plane that it hits; `None`: the node itself.

@@ -22,21 +22,29 @@ const ROUNDS: u32 = 7;
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = write(folder.path());
-    let bytes: u64 =
-        std::fs::read_dir(&path).expect("the run").map(|e| e.expect("a file").metadata().expect("its size").len()).sum();
+    let bytes: u64 = std::fs::read_dir(&path)
+        .expect("the run")
+        .map(|e| e.expect("a file").metadata().expect("its size").len())
+        .sum();
     println!("{ATTEMPTS} attempts: {:.1} MB on disk", bytes as f64 / 1e6);
     let timeline = Timeline::read(&path).expect("the run");
     let findings = analyse(&timeline);
     let window = &findings.probes[0].windows[0];
     println!("errors for {}, {} of {} failed", window.length, window.failed, window.attempts);
-    report("decoding alone", || timeline.probes[0].attempts().filter(|a| a.outcome.is_failure()).count());
+    report("decoding alone", || {
+        timeline.probes[0].attempts().filter(|a| a.outcome.is_failure()).count()
+    });
     report("windows (decode, order, windows, counts)", || analyse(&timeline).probes.len());
     report("whole report (read, analyse, judge, render)", || {
         let timeline = Timeline::read(&path).expect("the run");
         let findings = analyse(&timeline);
         let predictions = Predictions::new(None, Ground::default(), 0, 0);
         let verdict = judge(&findings, &[], &predictions);
-        terminal::render(&View::new(&timeline, &findings, &verdict, &predictions), &Style::default()).len()
+        terminal::render(
+            &View::new(&timeline, &findings, &verdict, &predictions),
+            &Style::default(),
+        )
+        .len()
     });
 }
 
@@ -49,7 +57,12 @@ fn report<T>(what: &str, mut work: impl FnMut() -> T) {
     let mut times: Vec<Duration> = (0..ROUNDS).map(|_| ()).map(time).collect();
     times.sort();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    println!("{what}: median {:.1} ms, least {:.1} ms, most {:.1} ms of {ROUNDS}", ms(times[3]), ms(times[0]), ms(times[6]));
+    println!(
+        "{what}: median {:.1} ms, least {:.1} ms, most {:.1} ms of {ROUNDS}",
+        ms(times[3]),
+        ms(times[0]),
+        ms(times[6])
+    );
 }
 
 fn write(runs: &Path) -> std::path::PathBuf {
@@ -69,12 +82,25 @@ fn write(runs: &Path) -> std::path::PathBuf {
         (FAULT + 61_000, FaultPhase::Undone),
     ] {
         let (fault, target) = ("nodeKill".into(), "worker".into());
-        let event = Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail: String::new() };
+        let event = Event::Fault {
+            step: 0,
+            name: None,
+            fault,
+            target,
+            component: None,
+            phase,
+            detail: String::new(),
+        };
         folder.record(&Record::at(span.due(slot), event)).expect("a record is written");
     }
     for (index, node) in ["worker", "worker2"].into_iter().enumerate() {
         let pod = Some(["web-559b-47p6z", "web-559b-9xkq2"][index].into());
-        let endpoint = Endpoint { address: format!("10.244.{index}.2"), pod, node: Some(node.into()), ready: true };
+        let endpoint = Endpoint {
+            address: format!("10.244.{index}.2"),
+            pod,
+            node: Some(node.into()),
+            ready: true,
+        };
         let event = Event::Endpoint { service: "web".into(), change: Change::Baseline, endpoint };
         folder.record(&Record::at(START, event)).expect("a record is written");
     }
@@ -102,9 +128,21 @@ fn attempt(slot: u64) -> Attempt {
     let late_us = 20 + chance % 70;
     if backend == 0 && (FAULT + 80..FAULT + OUTAGE).contains(&slot) {
         let phases = Phases { connect_us: 200_300 + chance % 200, ..Phases::default() };
-        return Attempt { slot, late_us, outcome: Outcome::Timeout(Phase::Connect), phases, backend: None, reused: false };
+        return Attempt {
+            slot,
+            late_us,
+            outcome: Outcome::Timeout(Phase::Connect),
+            phases,
+            backend: None,
+            reused: false,
+        };
     }
-    let phases = Phases { connect_us: 60 + chance % 90, first_byte_us: 200 + chance % 300, body_us: 5, ..Phases::default() };
+    let phases = Phases {
+        connect_us: 60 + chance % 90,
+        first_byte_us: 200 + chance % 300,
+        body_us: 5,
+        ..Phases::default()
+    };
     Attempt { slot, late_us, outcome: Outcome::Ok, phases, backend: Some(backend), reused: false }
 }
 

@@ -25,17 +25,26 @@ fn main() {
             let begun = Instant::now();
             let forecast = forecast(&scenario(), &settings, TRIALS, seed);
             best = best.min(begun.elapsed());
-            assert_eq!(forecast.faults[0].detection.n() + forecast.faults[0].detection.never(), TRIALS);
+            assert_eq!(
+                forecast.faults[0].detection.n() + forecast.faults[0].detection.never(),
+                TRIALS
+            );
             if seed == 0 {
                 println!("{name}: detection {:?}", forecast.faults[0].detection.summary());
-                println!("{name}: endpoint removal {:?}", forecast.faults[0].endpoint_removal.summary());
+                println!(
+                    "{name}: endpoint removal {:?}",
+                    forecast.faults[0].endpoint_removal.summary()
+                );
                 println!("{name}: error window {:?}", forecast.faults[0].error_window.summary());
                 println!("{name}: failed share {:?}", forecast.faults[0].failed_share.summary());
                 println!("{name}: rescheduling {:?}", forecast.faults[0].rescheduling.summary());
                 println!("{name}: recovery {:?}", forecast.faults[0].recovery.summary());
             }
         }
-        println!("{name}: {TRIALS} trials in {best:.0?}, {:.0} a second", f64::from(TRIALS) / best.as_secs_f64());
+        println!(
+            "{name}: {TRIALS} trials in {best:.0?}, {:.0} a second",
+            f64::from(TRIALS) / best.as_secs_f64()
+        );
     }
 }
 

@@ -22,8 +22,10 @@ use outage::timeline::{Moment, Outcome};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const RATE: f64 = 1000.0;
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nX-Backend: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n";
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nX-Backend: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n";
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -65,8 +67,11 @@ fn names() -> NameService {
 }
 
 fn ours(port: u16, seconds: u64) -> Result<()> {
-    let spec = http_probe("ours", (Ipv4Addr::LOCALHOST, port).into(), RATE, Duration::from_millis(200));
-    let found = probe_while(vec![spec], names(), || std::thread::sleep(Duration::from_secs(seconds))).remove(0);
+    let spec =
+        http_probe("ours", (Ipv4Addr::LOCALHOST, port).into(), RATE, Duration::from_millis(200));
+    let found =
+        probe_while(vec![spec], names(), || std::thread::sleep(Duration::from_secs(seconds)))
+            .remove(0);
     let late = lateness(&found);
     let failed = found.attempts.iter().filter(|attempt| attempt.outcome.is_failure()).count();
     println!("{} {} {} {} {}", found.attempts.len(), late(0.5), late(0.99), late(1.0), failed);
@@ -76,7 +81,11 @@ fn ours(port: u16, seconds: u64) -> Result<()> {
 fn lateness(found: &Found) -> impl Fn(f64) -> u64 {
     let mut late: Vec<u64> = found.attempts.iter().map(|attempt| attempt.late_us).collect();
     late.sort_unstable();
-    move |q| late.get(((late.len() as f64 * q) as usize).min(late.len().saturating_sub(1))).copied().unwrap_or(0)
+    move |q| {
+        late.get(((late.len() as f64 * q) as usize).min(late.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0)
+    }
 }
 
 fn floor(port: u16, seconds: u64) -> Result<()> {
@@ -92,7 +101,13 @@ fn floor(port: u16, seconds: u64) -> Result<()> {
         failed += usize::from(ask(address).is_err());
     }
     late.sort_unstable();
-    println!("{} {} {} {} {failed}", late.len(), late[late.len() / 2], late[late.len() * 99 / 100], late[late.len() - 1]);
+    println!(
+        "{} {} {} {} {failed}",
+        late.len(),
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+        late[late.len() - 1]
+    );
     Ok(())
 }
 
@@ -100,12 +115,19 @@ fn ask(address: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     stream.write_all(REQUEST)?;
-    if stream.read(&mut [0; 1024])? == 0 { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    if stream.read(&mut [0; 1024])? == 0 {
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(target_os = "linux")]
 fn sleep_until(due: Moment) -> Result<()> {
-    let request = rustix::time::Timespec { tv_sec: (due.0 / 1_000_000_000) as _, tv_nsec: (due.0 % 1_000_000_000) as _ };
+    let request = rustix::time::Timespec {
+        tv_sec: (due.0 / 1_000_000_000) as _,
+        tv_nsec: (due.0 % 1_000_000_000) as _,
+    };
     Ok(rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &request)?)
 }
 
@@ -140,8 +162,15 @@ fn blackhole(seconds: u64) -> Result<()> {
         }
     });
     let found = &found[0];
-    let count = |wanted: fn(Outcome) -> bool| found.attempts.iter().filter(|attempt| wanted(attempt.outcome)).count();
-    let over: Vec<u64> = found.attempts.iter().filter(|a| a.outcome.is_failure()).map(|a| a.duration_us() - 200_000).collect();
+    let count = |wanted: fn(Outcome) -> bool| {
+        found.attempts.iter().filter(|attempt| wanted(attempt.outcome)).count()
+    };
+    let over: Vec<u64> = found
+        .attempts
+        .iter()
+        .filter(|a| a.outcome.is_failure())
+        .map(|a| a.duration_us() - 200_000)
+        .collect();
     let late = lateness(found);
     println!(
         "blackhole at 1000/s, timeout 200 ms, {seconds} s: {} slots, {} not sent, {} timed out, {} cut at the end\n  \
@@ -184,7 +213,11 @@ fn children_us() -> Result<f64> {
 struct Server(Child, u16);
 
 fn server() -> Result<Server> {
-    let mut child = Command::new(std::env::current_exe()?).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
     Ok(Server(child, line.trim().parse()?))
@@ -219,7 +252,8 @@ fn compare(seconds: u64, rounds: u64) -> Result<()> {
     if !oha {
         println!("oha is not installed: left out (cargo install oha)");
     }
-    let mut all: Vec<(&str, Vec<Run>)> = ["floor", "ours", "oha", "article"].map(|name| (name, Vec::new())).into();
+    let mut all: Vec<(&str, Vec<Run>)> =
+        ["floor", "ours", "oha", "article"].map(|name| (name, Vec::new())).into();
     for round in 1..=rounds {
         let server = server()?;
         let (port, time) = (server.1.to_string(), seconds.to_string());
@@ -244,7 +278,10 @@ fn compare(seconds: u64, rounds: u64) -> Result<()> {
     println!();
     for (name, _) in &all {
         if let Some(cpu_us) = median(name) {
-            println!("{name:8} {cpu_us:7.1} us CPU an attempt (median), ours is {:.2}x of it", ours / cpu_us);
+            println!(
+                "{name:8} {cpu_us:7.1} us CPU an attempt (median), ours is {:.2}x of it",
+                ours / cpu_us
+            );
         }
     }
     println!();
@@ -261,7 +298,9 @@ fn median(runs: &[Run]) -> Option<f64> {
 fn detail(name: &str, said: &str) -> String {
     let words: Vec<&str> = said.split_whitespace().collect();
     match (name, &*words) {
-        ("floor" | "ours", [_, p50, p99, max, failed]) => format!("late p50 {p50} us, p99 {p99} us, max {max} us; {failed} failed"),
+        ("floor" | "ours", [_, p50, p99, max, failed]) => {
+            format!("late p50 {p50} us, p99 {p99} us, max {max} us; {failed} failed")
+        }
         _ => String::new(),
     }
 }
@@ -286,8 +325,11 @@ fn oha_command(port: &str, seconds: u64) -> Command {
 
 fn oha_attempts(said: &str) -> Option<f64> {
     let value: serde_json::Value = serde_json::from_str(said).ok()?;
-    let count =
-        |name: &str| value[name].as_object().map_or(0, |all| all.values().filter_map(serde_json::Value::as_u64).sum::<u64>());
+    let count = |name: &str| {
+        value[name]
+            .as_object()
+            .map_or(0, |all| all.values().filter_map(serde_json::Value::as_u64).sum::<u64>())
+    };
     // Its workers that wait for their turn at the end are errors to it, and sent nothing.
     let not_sent = value["errorDistribution"]["aborted due to deadline"].as_u64().unwrap_or(0);
     Some((count("statusCodeDistribution") + count("errorDistribution") - not_sent) as f64)

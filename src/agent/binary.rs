@@ -12,8 +12,11 @@ const PROCESSORS: [(&str, &str, u16); 5] = [
 /// Checks that a program is a Linux one for a processor (`amd64` or `x86_64`, `arm64` or `aarch64`; an empty or unknown name agrees
 /// with any). The error says what it is instead.
 pub fn check_binary(program: &[u8], processor: &str) -> Result<(), String> {
-    let machine = elf_machine(program).ok_or_else(|| format!("{} is no Linux program", kind(program)))?;
-    let wanted = PROCESSORS.iter().find(|(kubernetes, kernel, _)| processor == *kubernetes || processor == *kernel);
+    let machine =
+        elf_machine(program).ok_or_else(|| format!("{} is no Linux program", kind(program)))?;
+    let wanted = PROCESSORS
+        .iter()
+        .find(|(kubernetes, kernel, _)| processor == *kubernetes || processor == *kernel);
     match wanted {
         Some((name, _, wanted)) if *wanted != machine => {
             Err(format!("its processor is {name}, the program is for {}", processor_name(machine)))
@@ -30,7 +33,10 @@ fn elf_machine(program: &[u8]) -> Option<u16> {
 
 fn processor_name(machine: u16) -> String {
     let known = PROCESSORS.iter().find(|(_, _, number)| *number == machine);
-    known.map_or_else(|| format!("another one (ELF machine {machine})"), |(name, _, _)| (*name).to_owned())
+    known.map_or_else(
+        || format!("another one (ELF machine {machine})"),
+        |(name, _, _)| (*name).to_owned(),
+    )
 }
 
 fn kind(program: &[u8]) -> &'static str {
@@ -59,13 +65,22 @@ mod tests {
         assert_eq!(check_binary(&elf(62), "amd64"), Ok(()));
         assert_eq!(check_binary(&elf(183), "aarch64"), Ok(()));
         assert_eq!(check_binary(&elf(62), ""), Ok(()));
-        assert_eq!(check_binary(&elf(62), "arm64").unwrap_err(), "its processor is arm64, the program is for amd64");
+        assert_eq!(
+            check_binary(&elf(62), "arm64").unwrap_err(),
+            "its processor is arm64, the program is for amd64"
+        );
     }
 
     #[test]
     fn what_is_no_linux_program_is_named() {
-        assert_eq!(check_binary(&[0xcf, 0xfa, 0xed, 0xfe, 7], "arm64").unwrap_err(), "a macOS program is no Linux program");
-        assert_eq!(check_binary(b"#!/bin/sh\n", "amd64").unwrap_err(), "a script is no Linux program");
+        assert_eq!(
+            check_binary(&[0xcf, 0xfa, 0xed, 0xfe, 7], "arm64").unwrap_err(),
+            "a macOS program is no Linux program"
+        );
+        assert_eq!(
+            check_binary(b"#!/bin/sh\n", "amd64").unwrap_err(),
+            "a script is no Linux program"
+        );
         assert_eq!(check_binary(b"", "amd64").unwrap_err(), "the file is no Linux program");
     }
 }

@@ -20,12 +20,16 @@ impl Offset {
     /// What one exchange tells: the agent read its clock at some moment between the ping and the pong.
     pub fn of_exchange(ping: Moment, agent: Moment, pong: Moment) -> Self {
         let half = pong.0.saturating_sub(ping.0).div_ceil(2);
-        Self { ahead_ns: i128::from(agent.0) - i128::from(ping.0) - i128::from(half), uncertainty_ns: half }
+        Self {
+            ahead_ns: i128::from(agent.0) - i128::from(ping.0) - i128::from(half),
+            uncertainty_ns: half,
+        }
     }
 
     /// Whether the true offset may be `other`'s.
     pub fn allows(&self, other: Offset) -> bool {
-        self.ahead_ns.abs_diff(other.ahead_ns) <= u128::from(self.uncertainty_ns) + u128::from(other.uncertainty_ns)
+        self.ahead_ns.abs_diff(other.ahead_ns)
+            <= u128::from(self.uncertainty_ns) + u128::from(other.uncertainty_ns)
     }
 
     /// A moment of the agent on the runner's clock.
@@ -35,7 +39,11 @@ impl Offset {
 
     /// A span with its start on the runner's clock.
     pub fn convert(&self, span: ProbeSpan) -> ProbeSpan {
-        ProbeSpan { start: self.to_runner(span.start), clock_uncertainty_ns: self.uncertainty_ns, ..span }
+        ProbeSpan {
+            start: self.to_runner(span.start),
+            clock_uncertainty_ns: self.uncertainty_ns,
+            ..span
+        }
     }
 
     /// A record with its moments on the runner's clock; its bracket is wider by as much as that may be off.
@@ -45,7 +53,11 @@ impl Offset {
             *until = until.map(|until| self.to_runner(until).plus(off));
         }
         let at = self.to_runner(record.at).plus(off);
-        Record { at, since: record.since.map(|since| self.to_runner(since).minus(off)), event: record.event }
+        Record {
+            at,
+            since: record.since.map(|since| self.to_runner(since).minus(off)),
+            event: record.event,
+        }
     }
 }
 
@@ -78,8 +90,13 @@ mod tests {
     #[test]
     fn a_records_bracket_grows_by_the_doubt() {
         let offset = Offset { ahead_ns: 1000, uncertainty_ns: 30 };
-        let event = Event::ObserverGap { node: "cp".into(), until: Some(Moment(5000)), reason: String::new() };
-        let record = offset.convert_record(Record { at: Moment(5000), since: Some(Moment(3000)), event });
+        let event = Event::ObserverGap {
+            node: "cp".into(),
+            until: Some(Moment(5000)),
+            reason: String::new(),
+        };
+        let record =
+            offset.convert_record(Record { at: Moment(5000), since: Some(Moment(3000)), event });
         assert_eq!((record.at, record.since), (Moment(4030), Some(Moment(1970))));
         assert!(matches!(record.event, Event::ObserverGap { until: Some(Moment(4030)), .. }));
     }

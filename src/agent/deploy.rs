@@ -90,8 +90,10 @@ pub async fn deploy<T: AgentTransport>(
 ) -> Result<AgentHandle, AgentError> {
     let node = placement.node.clone();
     let Placement { container, processor, .. } = &placement;
-    check_binary(program, processor).map_err(|why| AgentError::Binary { node: node.clone(), why })?;
-    let prefix = file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: node.clone(), why })?;
+    check_binary(program, processor)
+        .map_err(|why| AgentError::Binary { node: node.clone(), why })?;
+    let prefix =
+        file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: node.clone(), why })?;
     let path = format!("{prefix}{:016x}", random());
     let refused = |what| {
         let node = node.clone();
@@ -101,7 +103,8 @@ pub async fn deploy<T: AgentTransport>(
     let argv = ["agent", "--unlink", &path].map(str::to_owned);
     let argv: Vec<String> = std::iter::once(path.clone()).chain(argv).collect();
     let begun = async {
-        let (input, output) = transport.exec_stream(container, &argv).await.map_err(refused("start"))?;
+        let (input, output) =
+            transport.exec_stream(container, &argv).await.map_err(refused("start"))?;
         begin(Link { input, output, frames: Frames::default() }, placement.clone(), messages).await
     };
     let begun = begun.await;
@@ -116,7 +119,11 @@ pub async fn deploy<T: AgentTransport>(
 /// Removes what agents of a run may have left in a container when the runner died, or was told to end, between uploading one and its own
 /// removal. Any number of times; nothing there is no error. Errors when the container does not run, or the run's id can't be part of a
 /// file's name.
-pub async fn sweep<T: AgentTransport>(transport: &T, container: &str, run: &str) -> Result<(), TransportError> {
+pub async fn sweep<T: AgentTransport>(
+    transport: &T,
+    container: &str,
+    run: &str,
+) -> Result<(), TransportError> {
     // As many as the random part has: an id may begin with another.
     let remove = format!("rm -f {}{}", file_prefix(run)?, "?".repeat(16));
     let argv = ["sh", "-c", &remove].map(str::to_owned);
@@ -152,7 +159,8 @@ where
     let node = placement.node.clone();
     let probes = names(&placement.probes, placement.control.as_ref());
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-    let silent = |_| AgentError::Silent { what: "start", node: node.clone(), within: HANDSHAKE_TIMEOUT };
+    let silent =
+        |_| AgentError::Silent { what: "start", node: node.clone(), within: HANDSHAKE_TIMEOUT };
     let failed = |why| AgentError::Agent { node: node.clone(), why };
     let shaken = timeout_at(deadline, shake_hands(&mut link, placement)).await;
     let (offset, first) = shaken.map_err(silent)?.map_err(failed)?;
@@ -161,10 +169,17 @@ where
     let mut pump = Pump { link, offset, messages, stop: token.clone(), drift_told: false };
     let task = tokio::spawn(async move {
         let result = pump.run(first).await;
-        let _ = pump.messages.send(AgentMessage::Ended { probes, error: result.as_ref().err().cloned() });
+        let _ = pump
+            .messages
+            .send(AgentMessage::Ended { probes, error: result.as_ref().err().cloned() });
         let _ = done.send(result);
     });
-    Ok(AgentHandle { node, stop: StopSignal::Task(token), ended, _task: Some(AbortOnDropHandle::new(task)) })
+    Ok(AgentHandle {
+        node,
+        stop: StopSignal::Task(token),
+        ended,
+        _task: Some(AbortOnDropHandle::new(task)),
+    })
 }
 
 /// Both directions of an agent's stream.
@@ -211,7 +226,10 @@ where
 }
 
 /// From hello until the first probe has begun: the clock's offset, and the first message.
-async fn shake_hands<I, O>(link: &mut Link<I, O>, placement: Placement) -> Result<(Offset, FromAgent), String>
+async fn shake_hands<I, O>(
+    link: &mut Link<I, O>,
+    placement: Placement,
+) -> Result<(Offset, FromAgent), String>
 where
     I: AsyncWrite + Unpin,
     O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
@@ -305,7 +323,9 @@ where
             FromAgent::Record(record) => AgentMessage::Record(self.offset.convert_record(record)),
             FromAgent::Looked(at) => AgentMessage::Looked(self.offset.to_runner(at)),
             FromAgent::Note { warning, text } => AgentMessage::Note { warning, text },
-            FromAgent::Pong { ping, agent } => self.drift(Offset::of_exchange(ping, agent, Moment::now()))?,
+            FromAgent::Pong { ping, agent } => {
+                self.drift(Offset::of_exchange(ping, agent, Moment::now()))?
+            }
             FromAgent::Hello(_) => return Some(Err("it said hello twice".into())),
             FromAgent::Bye { error: Some(error) } => return Some(Err(error)),
             FromAgent::Bye { error: None } if stopping => return Some(Ok(())),
@@ -322,7 +342,9 @@ where
         }
         self.drift_told = true;
         let off_us = seen.ahead_ns.abs_diff(self.offset.ahead_ns) / 1000;
-        let text = format!("the prober's clock has drifted by {off_us} us since it began: its moments are off by as much");
+        let text = format!(
+            "the prober's clock has drifted by {off_us} us since it began: its moments are off by as much"
+        );
         Some(AgentMessage::Note { warning: true, text })
     }
 }

@@ -36,9 +36,17 @@ pub fn start_from(
     let names = names(&probes, control.as_ref());
     let (done, ended) = oneshot::channel();
     let work = move || {
-        let start = Start { probes, control, heartbeat_timeout_ms: 0, pod_uid: None, source, observe: None };
+        let start = Start {
+            probes,
+            control,
+            heartbeat_timeout_ms: 0,
+            pod_uid: None,
+            source,
+            observe: None,
+        };
         let result = serve::ask(start, netns::own_names(), &stop, &mut Messages(messages.clone()));
-        let _ = messages.send(AgentMessage::Ended { probes: names, error: result.as_ref().err().cloned() });
+        let _ = messages
+            .send(AgentMessage::Ended { probes: names, error: result.as_ref().err().cloned() });
         let _ = done.send(result);
     };
     let thread = std::thread::Builder::new().name("probes".into()).spawn(work);

@@ -71,7 +71,12 @@ pub enum AgentMessage {
 
 /// The names of an agent's probes.
 fn names(probes: &[ProbeSpec], control: Option<&ProbeHeader>) -> Vec<String> {
-    probes.iter().map(|probe| &probe.header).chain(control).map(|header| header.name.clone()).collect()
+    probes
+        .iter()
+        .map(|probe| &probe.header)
+        .chain(control)
+        .map(|header| header.name.clone())
+        .collect()
 }
 
 /// Why an agent can't be brought to work, or did not end well.
@@ -119,7 +124,9 @@ impl AgentError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Binary { .. } => Some("give a Linux build of this program for the node's processor: --agent-binary PATH"),
+            Self::Binary { .. } => Some(
+                "give a Linux build of this program for the node's processor: --agent-binary PATH",
+            ),
             _ => None,
         }
     }
@@ -150,8 +157,15 @@ impl AgentHandle {
         match tokio::time::timeout(STOP_TIMEOUT, &mut self.ended).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(why))) => Err(AgentError::Agent { node: self.node.clone(), why }),
-            Ok(Err(_)) => Err(AgentError::Agent { node: self.node.clone(), why: "it ended without a word".into() }),
-            Err(_) => Err(AgentError::Silent { what: "stop", node: self.node.clone(), within: STOP_TIMEOUT }),
+            Ok(Err(_)) => Err(AgentError::Agent {
+                node: self.node.clone(),
+                why: "it ended without a word".into(),
+            }),
+            Err(_) => Err(AgentError::Silent {
+                what: "stop",
+                node: self.node.clone(),
+                within: STOP_TIMEOUT,
+            }),
         }
     }
 

@@ -34,12 +34,17 @@ pub fn own_names() -> NameService {
 /// Enters a pod's network with the calling thread, before it makes any socket, and gives how the pod resolves names.
 #[cfg(target_os = "linux")]
 pub fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
-    let process = process_of(Path::new("/proc"), uid).ok_or_else(|| NetnsError::NoProcess(uid.into()))?;
+    let process =
+        process_of(Path::new("/proc"), uid).ok_or_else(|| NetnsError::NoProcess(uid.into()))?;
     let namespace = process.join("ns/net");
-    let refused = |what: &str, source| NetnsError::Io { what: format!("{what} of the pod with uid {uid}"), source };
+    let refused = |what: &str, source| NetnsError::Io {
+        what: format!("{what} of the pod with uid {uid}"),
+        source,
+    };
     let file = File::open(&namespace).map_err(|error| refused("open the network", error))?;
     let names = NameService::parse(
-        &file_of(&process, "etc/resolv.conf").map_err(|error| refused("read the resolv.conf", error))?,
+        &file_of(&process, "etc/resolv.conf")
+            .map_err(|error| refused("read the resolv.conf", error))?,
         &file_of(&process, "etc/hosts").unwrap_or_default(),
     );
     let network = Some(rustix::thread::LinkNameSpaceType::Network);
@@ -57,15 +62,19 @@ pub fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
 /// A process of the pod, preferably one with a `resolv.conf`.
 fn process_of(proc: &Path, uid: &str) -> Option<PathBuf> {
     let all = fs::read_dir(proc).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let numbered = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    let mut of_pod: Vec<PathBuf> = all.filter(numbered).filter(|path| is_of_pod(path, uid)).collect();
+    let numbered = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+    };
+    let mut of_pod: Vec<PathBuf> =
+        all.filter(numbered).filter(|path| is_of_pod(path, uid)).collect();
     of_pod.sort();
     let with_names = of_pod.iter().find(|path| file_of(path, "etc/resolv.conf").is_ok());
     with_names.or(of_pod.first()).cloned()
 }
 
 fn is_of_pod(process: &Path, uid: &str) -> bool {
-    fs::read_to_string(process.join("cgroup")).is_ok_and(|cgroups| cgroups.lines().any(|line| names_pod(line, uid)))
+    fs::read_to_string(process.join("cgroup"))
+        .is_ok_and(|cgroups| cgroups.lines().any(|line| names_pod(line, uid)))
 }
 
 /// Whether a cgroup lies in the pod's: `.../pod<uid>/...`, or with systemd `...-pod<uid with underscores>.slice/...`.
@@ -75,7 +84,9 @@ fn names_pod(cgroup: &str, uid: &str) -> bool {
     !uid.is_empty()
         && path.split('/').any(|part| {
             let part = part.strip_suffix(".slice").unwrap_or(part);
-            let of_pod = part.rsplit_once("pod").map(|(before, id)| (before.is_empty() || before.ends_with('-'), id));
+            let of_pod = part
+                .rsplit_once("pod")
+                .map(|(before, id)| (before.is_empty() || before.ends_with('-'), id));
             matches!(of_pod, Some((true, id)) if id == uid || id == escaped)
         })
 }
@@ -123,7 +134,14 @@ mod tests {
 
     #[test]
     fn other_pods_are_not_taken_for_it() {
-        for line in ["0::/", "0::/init.scope", "x", "0::/kubepods/pod", &format!("0::/kubepods/pod{UID}7"), &format!("0::/{UID}")] {
+        for line in [
+            "0::/",
+            "0::/init.scope",
+            "x",
+            "0::/kubepods/pod",
+            &format!("0::/kubepods/pod{UID}7"),
+            &format!("0::/{UID}"),
+        ] {
             assert!(!names_pod(line, UID), "{line}");
             assert!(!names_pod(line, ""), "{line}");
         }
@@ -132,9 +150,11 @@ mod tests {
     #[test]
     fn a_process_with_names_is_preferred_and_links_stay_inside() {
         let proc = tempfile::tempdir().unwrap();
-        for (pid, cgroup) in
-            [("7", "0::/"), ("8", &*format!("0::/kubepods/pod{UID}/a")), ("9", &format!("0::/kubepods/pod{UID}/b"))]
-        {
+        for (pid, cgroup) in [
+            ("7", "0::/"),
+            ("8", &*format!("0::/kubepods/pod{UID}/a")),
+            ("9", &format!("0::/kubepods/pod{UID}/b")),
+        ] {
             fs::create_dir_all(proc.path().join(pid).join("root/etc")).unwrap();
             fs::write(proc.path().join(pid).join("cgroup"), format!("{cgroup}\n")).unwrap();
         }
@@ -143,7 +163,10 @@ mod tests {
         fs::write(root.join("inside"), "nameserver 10.0.0.1\n").unwrap();
         std::os::unix::fs::symlink("/inside", root.join("etc/resolv.conf")).unwrap();
         assert_eq!(process_of(proc.path(), UID), Some(proc.path().join("9")));
-        assert_eq!(file_of(&proc.path().join("9"), "etc/resolv.conf").unwrap(), "nameserver 10.0.0.1\n");
+        assert_eq!(
+            file_of(&proc.path().join("9"), "etc/resolv.conf").unwrap(),
+            "nameserver 10.0.0.1\n"
+        );
         assert_eq!(process_of(proc.path(), "other"), None);
     }
 

@@ -70,7 +70,14 @@ pub struct Start {
 impl Start {
     /// Of a prober that asks nothing but its control probe.
     pub fn of_control(control: ProbeHeader, heartbeat_timeout_ms: u64) -> Self {
-        Self { probes: Vec::new(), control: Some(control), heartbeat_timeout_ms, pod_uid: None, source: None, observe: None }
+        Self {
+            probes: Vec::new(),
+            control: Some(control),
+            heartbeat_timeout_ms,
+            pod_uid: None,
+            source: None,
+            observe: None,
+        }
     }
 }
 
@@ -242,7 +249,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn gone() -> crate::timeline::Event {
-        let (component, state) = (crate::timeline::Component::Etcd, crate::timeline::ProcessState::Gone);
+        let (component, state) =
+            (crate::timeline::Component::Etcd, crate::timeline::ProcessState::Gone);
         crate::timeline::Event::Process { node: "cp".into(), component, pid: None, state }
     }
 

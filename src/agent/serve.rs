@@ -65,7 +65,8 @@ pub fn serve(
     let heard = events.clone();
     thread("agent-input", move || read_frames(input, &heard, &replies))?;
     let _ = outbox.send(Some(FromAgent::Hello(Hello::here()).encode()));
-    let mut agent = Agent { events, outbox, stop: Arc::default(), probes: None, patience: FIRST_HEARTBEAT };
+    let mut agent =
+        Agent { events, outbox, stop: Arc::default(), probes: None, patience: FIRST_HEARTBEAT };
     let ended = agent.run(&inbox);
     agent.end();
     let bye = FromAgent::Bye { error: ended.as_ref().err().map(ToString::to_string) };
@@ -106,7 +107,12 @@ fn read_frames(mut input: impl Read, events: &Sender<Event>, replies: &Sender<Op
     }
 }
 
-fn hand_on(frames: &mut Frames, now: Moment, events: &Sender<Event>, replies: &Sender<Option<Vec<u8>>>) -> Result<(), String> {
+fn hand_on(
+    frames: &mut Frames,
+    now: Moment,
+    events: &Sender<Event>,
+    replies: &Sender<Option<Vec<u8>>>,
+) -> Result<(), String> {
     while let Some(message) = frames.message::<ToAgent>().map_err(|error| error.to_string())? {
         if let ToAgent::Ping(ping) = message {
             let _ = replies.send(Some(FromAgent::Pong { ping, agent: now }.encode()));
@@ -143,7 +149,9 @@ impl Agent {
                 Ok(Event::InputEnded(None)) => return Err(ServeError::StreamEnded),
                 Ok(Event::InputEnded(Some(why))) => return Err(ServeError::Protocol(why)),
                 Ok(Event::ProbesEnded(result)) => return result.map_err(ServeError::Probes),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(ServeError::Silence(self.patience)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Err(ServeError::Silence(self.patience));
+                }
             }
         }
     }
@@ -153,7 +161,8 @@ impl Agent {
             return Err(ServeError::Protocol("it said start twice".into()));
         }
         self.patience = Duration::from_millis(start.heartbeat_timeout_ms.max(1));
-        let (stop, events, mut sink) = (Arc::clone(&self.stop), self.events.clone(), Outgoing(self.outbox.clone()));
+        let (stop, events, mut sink) =
+            (Arc::clone(&self.stop), self.events.clone(), Outgoing(self.outbox.clone()));
         self.probes = Some(thread("probes", move || {
             let ended = match &start.observe {
                 Some(node) => observe(node, &stop, &sink),
@@ -201,9 +210,11 @@ pub(super) fn ask(
     stop: &AtomicBool,
     sink: &mut dyn Sink,
 ) -> Result<(), String> {
-    let responder = control.map(|header| Ok::<_, io::Error>((Responder::start()?, header))).transpose();
+    let responder =
+        control.map(|header| Ok::<_, io::Error>((Responder::start()?, header))).transpose();
     let responder = responder.map_err(|error| format!("listen for the control probe: {error}"))?;
-    let control = responder.as_ref().map(|(responder, header)| responder.probe(header.clone(), &probes));
+    let control =
+        responder.as_ref().map(|(responder, header)| responder.probe(header.clone(), &probes));
     probes.extend(control);
     let prober = Prober::new(probes, names).map_err(|error| error.to_string())?;
     prober.from(source).run(stop, sink).map_err(|error| error.to_string())

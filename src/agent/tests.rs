@@ -57,13 +57,30 @@ impl AgentTransport for Pair {
     type Input = OwnedWriteHalf;
     type Output = Output;
 
-    async fn upload(&self, container: &str, path: &str, mode: u32, bytes: &[u8]) -> Result<(), TransportError> {
-        self.calls.lock().unwrap().push(format!("upload {container} {} {mode:o} {}", dir(path), bytes.len()));
+    async fn upload(
+        &self,
+        container: &str,
+        path: &str,
+        mode: u32,
+        bytes: &[u8],
+    ) -> Result<(), TransportError> {
+        self.calls.lock().unwrap().push(format!(
+            "upload {container} {} {mode:o} {}",
+            dir(path),
+            bytes.len()
+        ));
         Ok(())
     }
 
-    async fn exec_stream(&self, _: &str, argv: &[String]) -> Result<(OwnedWriteHalf, Output), TransportError> {
-        self.calls.lock().unwrap().push(argv.iter().map(|arg| dir(arg)).collect::<Vec<_>>().join(" "));
+    async fn exec_stream(
+        &self,
+        _: &str,
+        argv: &[String],
+    ) -> Result<(OwnedWriteHalf, Output), TransportError> {
+        self.calls
+            .lock()
+            .unwrap()
+            .push(argv.iter().map(|arg| dir(arg)).collect::<Vec<_>>().join(" "));
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let manner = self.manner;
@@ -140,7 +157,9 @@ fn assert_good(messages: &[AgentMessage], before: Moment) {
     });
     let spans: Vec<_> = started.collect();
     assert_eq!(spans.iter().map(|span| &*span.probe.name).collect::<Vec<_>>(), ["web", "control"]);
-    assert!(spans.iter().all(|span| before < span.start && span.start < Moment::now() && span.clock_uncertainty_ns == 0));
+    assert!(spans.iter().all(|span| before < span.start
+        && span.start < Moment::now()
+        && span.clock_uncertainty_ns == 0));
     let (ok, all) = succeeded(messages, "web");
     assert!(all > 20 && ok >= all - 2, "{ok} of {all}");
     assert!(succeeded(messages, "control").0 > 1);
@@ -152,7 +171,8 @@ fn assert_good(messages: &[AgentMessage], before: Moment) {
 async fn an_agent_probes_until_it_is_stopped() {
     let server = GatedServer::start(1).unwrap();
     let probe = http_probe("web", server.address(), 100.0, Duration::from_millis(500));
-    let (pair, (messages, inbox), before) = (pair(Manner::Serve), unbounded_channel(), Moment::now());
+    let (pair, (messages, inbox), before) =
+        (pair(Manner::Serve), unbounded_channel(), Moment::now());
     let handle = deploy(&pair, placement(vec![probe]), &program(), messages).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     handle.stop().await.unwrap();
@@ -172,7 +192,8 @@ async fn a_local_prober_says_the_same() {
     let server = GatedServer::start(1).unwrap();
     let probe = http_probe("web", server.address(), 100.0, Duration::from_millis(500));
     let ((messages, inbox), before) = (unbounded_channel(), Moment::now());
-    let handle = local::start(vec![probe], Some(header("control", "host", None)), messages).unwrap();
+    let handle =
+        local::start(vec![probe], Some(header("control", "host", None)), messages).unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     handle.stop().await.unwrap();
     assert_good(&drain(inbox).await, before);
@@ -200,16 +221,28 @@ async fn fails(manner: Manner, change: impl FnOnce(&mut Placement)) -> (AgentErr
 
 #[tokio::test]
 async fn what_goes_wrong_is_said_and_cleaned_up() {
-    let (error, calls) = fails(Manner::Say(b"OCI runtime exec failed: exec format error"), |_| ()).await;
-    assert_eq!(error.to_string(), "probe from worker: what it said is no frame: OCI runtime exec failed: exec format error");
+    let (error, calls) =
+        fails(Manner::Say(b"OCI runtime exec failed: exec format error"), |_| ()).await;
+    assert_eq!(
+        error.to_string(),
+        "probe from worker: what it said is no frame: OCI runtime exec failed: exec format error"
+    );
     assert_eq!(calls.last().unwrap(), "rm -f /usr/local/bin/.outage-agent-r-1");
     let (error, _) = fails(Manner::Say(b""), |_| ()).await;
     assert_eq!(error.to_string(), "probe from worker: its output has ended");
-    let (error, calls) = fails(Manner::Serve, |placement| placement.processor = "arm64".into()).await;
-    assert_eq!(error.to_string(), "run the prober on worker: its processor is arm64, the program is for amd64");
+    let (error, calls) =
+        fails(Manner::Serve, |placement| placement.processor = "arm64".into()).await;
+    assert_eq!(
+        error.to_string(),
+        "run the prober on worker: its processor is arm64, the program is for amd64"
+    );
     assert!(error.hint().unwrap().contains("--agent-binary") && calls.is_empty());
-    let (error, _) = fails(Manner::Serve, |placement| placement.pod_uid = Some("gone".into())).await;
-    assert_eq!(error.to_string(), "probe from worker: find a process of the pod with uid gone on this node");
+    let (error, _) =
+        fails(Manner::Serve, |placement| placement.pod_uid = Some("gone".into())).await;
+    assert_eq!(
+        error.to_string(),
+        "probe from worker: find a process of the pod with uid gone on this node"
+    );
 }
 
 #[tokio::test]
@@ -219,7 +252,13 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
     let call = pair.calls.lock().unwrap().remove(0);
     let script = call.strip_prefix("sh -c ").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let names = ["r-1-0123456789abcdef", "r-1-fedcba9876543210", "r-10-0123456789abcdef", "r-1-2-0123456789abcdef", "r-1"];
+    let names = [
+        "r-1-0123456789abcdef",
+        "r-1-fedcba9876543210",
+        "r-10-0123456789abcdef",
+        "r-1-2-0123456789abcdef",
+        "r-1",
+    ];
     for name in names {
         std::fs::write(folder.path().join(format!(".outage-agent-{name}")), "").unwrap();
     }
@@ -260,7 +299,10 @@ fn say(stream: &mut StdStream, message: &ToAgent) {
 }
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
-    ToAgent::Start(Box::new(protocol::Start::of_control(header("control", "worker", None), heartbeat_timeout_ms)))
+    ToAgent::Start(Box::new(protocol::Start::of_control(
+        header("control", "worker", None),
+        heartbeat_timeout_ms,
+    )))
 }
 
 #[test]
@@ -291,7 +333,9 @@ fn nonsense_ends_an_agent_with_an_explanation() {
     io::Read::read_to_end(&mut stream, &mut bytes).unwrap();
     frames.push(&bytes);
     assert!(matches!(frames.message().unwrap(), Some(FromAgent::Hello(_))));
-    let Some(FromAgent::Bye { error: Some(error) }) = frames.message().unwrap() else { panic!("no bye") };
+    let Some(FromAgent::Bye { error: Some(error) }) = frames.message().unwrap() else {
+        panic!("no bye")
+    };
     assert!(error.starts_with("understand the runner"), "{error}");
 }
 
@@ -303,12 +347,19 @@ async fn an_observer_looks_until_it_is_stopped() {
     let (mut parts, mut looked) = (0, None);
     while looked.is_none() {
         match inbox.recv().await.unwrap() {
-            AgentMessage::Record(Record { event: Event::Process { node, .. }, .. }) if node == "worker" => parts += 1,
+            AgentMessage::Record(Record { event: Event::Process { node, .. }, .. })
+                if node == "worker" =>
+            {
+                parts += 1
+            }
             AgentMessage::Looked(at) => looked = Some(at),
             _ => {}
         }
     }
     assert!(parts == 4 && looked < Some(Moment::now()));
     handle.stop().await.unwrap();
-    assert_eq!(drain(inbox).await.last(), Some(&AgentMessage::Ended { probes: Vec::new(), error: None }));
+    assert_eq!(
+        drain(inbox).await.last(),
+        Some(&AgentMessage::Ended { probes: Vec::new(), error: None })
+    );
 }

@@ -67,7 +67,10 @@ impl Open {
         Self {
             first: Success { sent: first.sent, done: first.done },
             first_in_flight,
-            first_answered: !matches!(first.outcome, Outcome::Timeout(_) | Outcome::Unreachable | Outcome::Dns),
+            first_answered: !matches!(
+                first.outcome,
+                Outcome::Timeout(_) | Outcome::Unreachable | Outcome::Dns
+            ),
             first_after_request: None,
             last_sent: first.sent,
             waited_until: first.done,
@@ -141,12 +144,23 @@ impl Open {
         let mixed = self.seen_at_last > self.failed;
         match miss {
             Some(miss) if miss > 0.0 || !mixed => draws_to_exclude(miss),
-            _ => draws_to_exclude(1.0 - share_at_least(self.failed.saturating_sub(2), self.seen_at_last.saturating_sub(2))),
+            _ => draws_to_exclude(
+                1.0 - share_at_least(
+                    self.failed.saturating_sub(2),
+                    self.seen_at_last.saturating_sub(2),
+                ),
+            ),
         }
     }
 
     /// Ends it, with its brackets. `limit` bounds the end where nothing else does.
-    pub fn close(self, segment: &Segment, start_of_data: Seconds, limit: (Seconds, Proof), kept: bool) -> Part {
+    pub fn close(
+        self,
+        segment: &Segment,
+        start_of_data: Seconds,
+        limit: (Seconds, Proof),
+        kept: bool,
+    ) -> Part {
         let needed = self.draws_needed(segment.miss);
         let (start_at, start_proof) = self.start_bound(needed, segment, start_of_data, kept);
         let (end_at, end_proof) = self.end_bound(needed, segment, kept).unwrap_or(limit);
@@ -175,31 +189,57 @@ impl Open {
         let own = self.first.done - self.first.sent;
         let transit = if slowest > Seconds::ZERO { slowest.min(own) } else { own };
         if self.first_in_flight {
-            return self.first_after_request.map_or(self.first.done, |sent| self.first.done.min(sent + transit));
+            return self
+                .first_after_request
+                .map_or(self.first.done, |sent| self.first.done.min(sent + transit));
         }
         if self.first_answered { self.first.done } else { self.first.sent + transit }
     }
 
-    fn start_bound(&self, needed: Option<u64>, segment: &Segment, start_of_data: Seconds, kept: bool) -> (Seconds, Proof) {
+    fn start_bound(
+        &self,
+        needed: Option<u64>,
+        segment: &Segment,
+        start_of_data: Seconds,
+        kept: bool,
+    ) -> (Seconds, Proof) {
         if self.first_in_flight {
             // What was sent before the request and answered was not harmed, whichever back end it went to.
-            return self.last_before.map_or((start_of_data, Proof::StartOfData), |s| (s.sent, Proof::Neighbour));
+            return self
+                .last_before
+                .map_or((start_of_data, Proof::StartOfData), |s| (s.sent, Proof::Neighbour));
         }
-        let neighbour = self.last_before.filter(|_| kept || needed == Some(1)).map(|s| (s.sent, Proof::Neighbour));
+        let neighbour = self
+            .last_before
+            .filter(|_| kept || needed == Some(1))
+            .map(|s| (s.sent, Proof::Neighbour));
         let draws = needed.and_then(|k| {
             let place = self.draws_before.len().checked_sub(usize::try_from(k).ok()?)?;
             Some((self.draws_before[place].sent, Proof::Draws { attempts: k }))
         });
         let hit = self.hit_before.map(|s| (s.sent, Proof::BackEnd));
         let proofs = [hit, neighbour, draws.filter(|_| needed != Some(1) && hit.is_none())];
-        let best = proofs.into_iter().flatten().max_by_key(|(at, _)| *at).unwrap_or((start_of_data, Proof::StartOfData));
+        let best = proofs
+            .into_iter()
+            .flatten()
+            .max_by_key(|(at, _)| *at)
+            .unwrap_or((start_of_data, Proof::StartOfData));
         // Nothing was harmed earlier.
         if best.0 < segment.from { (segment.from, segment.limit()) } else { best }
     }
 
-    fn end_bound(&self, needed: Option<u64>, segment: &Segment, kept: bool) -> Option<(Seconds, Proof)> {
-        let neighbour = self.first_success_after.filter(|_| kept || needed == Some(1)).map(|s| (s.done, Proof::Neighbour));
-        let in_rotation = self.hit_after.is_some_and(|hit| segment.left.is_none_or(|left| left > hit.done));
+    fn end_bound(
+        &self,
+        needed: Option<u64>,
+        segment: &Segment,
+        kept: bool,
+    ) -> Option<(Seconds, Proof)> {
+        let neighbour = self
+            .first_success_after
+            .filter(|_| kept || needed == Some(1))
+            .map(|s| (s.done, Proof::Neighbour));
+        let in_rotation =
+            self.hit_after.is_some_and(|hit| segment.left.is_none_or(|left| left > hit.done));
         let draws = needed.filter(|k| *k > 1 && !in_rotation).and_then(|k| {
             let draw = self.draws_after.get(usize::try_from(k).ok()? - 1)?;
             Some((draw.done, Proof::Draws { attempts: k }))
@@ -229,7 +269,8 @@ pub struct Part {
 impl Part {
     fn burst(&self, uncertainty: Seconds) -> Burst {
         let edge = |(when, proof): (When, Proof)| {
-            let when = When { earliest: when.earliest - uncertainty, latest: when.latest + uncertainty };
+            let when =
+                When { earliest: when.earliest - uncertainty, latest: when.latest + uncertainty };
             Edge { when, proof }
         };
         Burst {
@@ -239,7 +280,10 @@ impl Part {
             start: edge(self.start),
             end: edge(self.end),
             // One clock stamped both ends: its offset falls out.
-            length: Between::new(self.last_failure - self.start.0.latest, self.end.0.latest - self.start.0.earliest),
+            length: Between::new(
+                self.last_failure - self.start.0.latest,
+                self.end.0.latest - self.start.0.earliest,
+            ),
             failed: self.failed,
             attempts: self.attempts,
             longest_gap: self.gap,
@@ -248,13 +292,21 @@ impl Part {
 }
 
 /// A period's bursts as one window; `None` without any. `limit` is what bounds the last one where nothing else does.
-pub fn merge(period: Period, parts: Vec<Part>, limit: Proof, uncertainty: Seconds) -> Option<Window> {
+pub fn merge(
+    period: Period,
+    parts: Vec<Part>,
+    limit: Proof,
+    uncertainty: Seconds,
+) -> Option<Window> {
     let (first, last) = (parts.first()?, parts.last()?);
     let mut classes = Classes::default();
     parts.iter().for_each(|part| classes.add(&part.classes));
     let between: u64 = parts[..parts.len() - 1].iter().map(|part| part.successes_after).sum();
-    let apart =
-        parts.windows(2).map(|two| Gap { from: two[0].last_failure, to: two[1].first_failure, successes: two[0].successes_after });
+    let apart = parts.windows(2).map(|two| Gap {
+        from: two[0].last_failure,
+        to: two[1].first_failure,
+        successes: two[0].successes_after,
+    });
     let bursts: Vec<Burst> = parts.iter().map(|part| part.burst(uncertainty)).collect();
     Some(Window {
         period,
@@ -264,13 +316,20 @@ pub fn merge(period: Period, parts: Vec<Part>, limit: Proof, uncertainty: Second
         start: bursts[0].start,
         end: bursts[bursts.len() - 1].end,
         // One clock stamped both ends: its offset falls out.
-        length: Between::new(last.last_failure - first.start.0.latest, last.end.0.latest - first.start.0.earliest),
+        length: Between::new(
+            last.last_failure - first.start.0.latest,
+            last.end.0.latest - first.start.0.earliest,
+        ),
         open: last.end.1 == limit,
         failed: parts.iter().map(|part| part.failed).sum(),
         attempts: between + parts.iter().map(|part| part.attempts).sum::<u64>(),
         classes: classes.counts(),
         in_flight: parts.iter().map(|part| part.in_flight).sum(),
-        longest_gap: parts.iter().filter_map(|part| part.gap).chain(apart).max_by_key(|gap| gap.successes),
+        longest_gap: parts
+            .iter()
+            .filter_map(|part| part.gap)
+            .chain(apart)
+            .max_by_key(|gap| gap.successes),
         longest_streak: parts.iter().map(|part| part.streak).max().unwrap_or(0),
         bursts,
         causes: Vec::new(),

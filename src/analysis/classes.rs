@@ -50,7 +50,9 @@ mod tests {
     #[test]
     fn one_label_is_one_class() {
         let mut classes = Classes::default();
-        for outcome in [Outcome::Refused, Outcome::Timeout(Phase::Connect), Outcome::Timeout(Phase::FirstByte)] {
+        for outcome in
+            [Outcome::Refused, Outcome::Timeout(Phase::Connect), Outcome::Timeout(Phase::FirstByte)]
+        {
             classes.count(outcome);
         }
         let shown: Vec<_> = classes.counts().into_iter().map(|c| (c.class, c.count)).collect();

@@ -16,7 +16,14 @@ impl Zero {
             Some(record) => (OriginKind::FaultRequested, record.at),
             None => (OriginKind::RunStarted, timeline.header.anchor.monotonic),
         };
-        (Self(at), Origin { what, wall: timeline.header.anchor.wall_of(at).to_string(), monotonic_ns: at.0 })
+        (
+            Self(at),
+            Origin {
+                what,
+                wall: timeline.header.anchor.wall_of(at).to_string(),
+                monotonic_ns: at.0,
+            },
+        )
     }
 
     /// A moment, in seconds after +0.

@@ -22,10 +22,15 @@ pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warnin
     }
     warnings.extend(timeline.damage.iter().map(|what| Warning::Damaged { what: what.clone() }));
     // What was cut short, or still goes on, had no time to be seen.
-    let has_time = !matches!(found.completion, Completion::Interrupted { .. } | Completion::Died | Completion::Running);
+    let has_time = !matches!(
+        found.completion,
+        Completion::Interrupted { .. } | Completion::Died | Completion::Running
+    );
     let unseen = found.faults.iter().filter(|fault| has_time && fault.seen().is_none());
-    let not_confirmed =
-        |fault: &FaultFinding| Warning::FaultNotConfirmed { fault: fault.kind.clone(), target: fault.target.clone() };
+    let not_confirmed = |fault: &FaultFinding| Warning::FaultNotConfirmed {
+        fault: fault.kind.clone(),
+        target: fault.target.clone(),
+    };
     warnings.extend(unseen.map(not_confirmed));
     warnings.extend(found.faults.iter().flat_map(|fault| of_fault(fault, &found.probes, timeline)));
     warnings.extend(found.probes.iter().flat_map(of_probe));
@@ -45,12 +50,18 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) 
     }
     // The control plane has no endpoints, nor has its load balancer: that clients do not notice their loss is what is asked.
     let nodes = &timeline.header.cluster.nodes;
-    let is_worker = nodes.iter().find(|node| node.name == *target).is_none_or(|node| node.role == NodeRole::Worker);
+    let is_worker = nodes
+        .iter()
+        .find(|node| node.name == *target)
+        .is_none_or(|node| node.role == NodeRole::Worker);
     let balancer = !nodes.is_empty() && !nodes.iter().any(|node| node.name == *target);
     let hits_endpoints = fault.component.is_none() && is_worker && !balancer;
     let noticed = probes.iter().filter(|probe| !probe.control && hits_endpoints);
     for probe in noticed {
-        let asked = probe.service.as_ref().and_then(|name| fault.services.iter().find(|s| &s.service == name));
+        let asked = probe
+            .service
+            .as_ref()
+            .and_then(|name| fault.services.iter().find(|s| &s.service == name));
         if let Some(service) = asked.filter(|service| service.hit.is_empty()) {
             let (probe, service) = (probe.name.clone(), service.service.clone());
             warnings.push(Warning::HitNoEndpoint { probe, service, target: target.clone() });
@@ -60,23 +71,39 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) 
 }
 
 fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
-    let (probe, since, before) = (found.name.clone(), found.since_fault(), found.tally(Period::Before));
+    let (probe, since, before) =
+        (found.name.clone(), found.since_fault(), found.tally(Period::Before));
     let mut warnings = Vec::new();
     if found.control && since.failed > 0 {
-        warnings.push(Warning::ControlFailed { probe: probe.clone(), failed: since.failed, of: since.judged() });
+        warnings.push(Warning::ControlFailed {
+            probe: probe.clone(),
+            failed: since.failed,
+            of: since.judged(),
+        });
     }
     if before.failed > 0 {
-        warnings.push(Warning::BackgroundErrors { probe: probe.clone(), failed: before.failed, of: before.judged() });
+        warnings.push(Warning::BackgroundErrors {
+            probe: probe.clone(),
+            failed: before.failed,
+            of: before.judged(),
+        });
     }
     if since.blind_share() > 0.001 {
-        warnings.push(Warning::BlindProber { probe: probe.clone(), blind: since.blind, of: since.judged() + since.blind });
+        warnings.push(Warning::BlindProber {
+            probe: probe.clone(),
+            blind: since.blind,
+            of: since.judged() + since.blind,
+        });
     }
     if found.lateness.p99 > found.interval.max(LATE) && !found.control {
         let (p99, interval) = (found.lateness.p99, found.interval);
         warnings.push(Warning::LateProber { probe: probe.clone(), p99, interval });
     }
     if found.clock_uncertainty > CLOCK {
-        warnings.push(Warning::ClockUncertain { probe: probe.clone(), uncertainty: found.clock_uncertainty });
+        warnings.push(Warning::ClockUncertain {
+            probe: probe.clone(),
+            uncertainty: found.clock_uncertainty,
+        });
     }
     if found.truncated {
         warnings.push(Warning::AttemptsCut { probe });
@@ -88,10 +115,13 @@ fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
 fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     let Some(first) = found.faults.first() else { return Vec::new() };
     let key = |record: &Record| match &record.event {
-        Event::WatchGap { watch, until, .. } => Some((watch.clone(), record.since.unwrap_or(record.at), until.is_some())),
+        Event::WatchGap { watch, until, .. } => {
+            Some((watch.clone(), record.since.unwrap_or(record.at), until.is_some()))
+        }
         _ => None,
     };
-    let closed: BTreeSet<_> = timeline.records.iter().filter_map(key).filter(|(.., closed)| *closed).collect();
+    let closed: BTreeSet<_> =
+        timeline.records.iter().filter_map(key).filter(|(.., closed)| *closed).collect();
     let gap = |record: &Record| match &record.event {
         Event::WatchGap { watch, until, reason } => {
             let from = record.since.unwrap_or(record.at);
@@ -113,11 +143,17 @@ fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
 
 /// The status counts as known when it was seen to beat, or when its frequency is: a watch need not show every post.
 fn slow_heartbeats(found: &Findings, tuning: &Tuning) -> Vec<Warning> {
-    let Some(grace) = tuning.node_monitor_grace_period.map(Seconds::from) else { return Vec::new() };
+    let Some(grace) = tuning.node_monitor_grace_period.map(Seconds::from) else {
+        return Vec::new();
+    };
     let report = tuning.node_status_report_frequency.map(|f: Duration| Seconds::from(f));
     let slow = |beats: &super::findings::HeartbeatFinding| {
         let interval = beats.status.or(report)?.min(beats.lease?);
-        (interval > grace).then(|| Warning::SlowHeartbeats { node: beats.node.clone(), interval, grace })
+        (interval > grace).then(|| Warning::SlowHeartbeats {
+            node: beats.node.clone(),
+            interval,
+            grace,
+        })
     };
     found.heartbeats.iter().filter_map(slow).collect()
 }

@@ -40,11 +40,24 @@ pub struct Span {
 
 /// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there. `beside` are all
 /// targets of its step: what comes in the place of one may as well be in the place of another.
-pub fn services(records: &[Record], target: &str, beside: &[&str], span: Span, zero: Zero) -> Vec<ServiceFinding> {
+pub fn services(
+    records: &[Record],
+    target: &str,
+    beside: &[&str],
+    span: Span,
+    zero: Zero,
+) -> Vec<ServiceFinding> {
     let after = records.partition_point(|record| record.at < span.requested);
     let end = records.partition_point(|record| record.at < span.until);
     let found = ready_at(records, span.requested);
-    let scope = Scope { after: &records[after..end], target, beside, requested: span.requested, undo: zero.at(span.undo), zero };
+    let scope = Scope {
+        after: &records[after..end],
+        target,
+        beside,
+        requested: span.requested,
+        undo: zero.at(span.undo),
+        zero,
+    };
     found.into_iter().map(|(name, endpoints)| scope.service(name, &endpoints)).collect()
 }
 
@@ -59,7 +72,8 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn service(&self, name: &str, endpoints: &BTreeMap<&str, &Endpoint>) -> ServiceFinding {
-        let changes: Vec<Seen<'_>> = self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
+        let changes: Vec<Seen<'_>> =
+            self.after.iter().filter_map(|record| Seen::of(record, name)).collect();
         let hit = endpoints.values().filter(|endpoint| is_on(endpoint, self.target));
         let hit: Vec<EndpointFinding> = hit.map(|endpoint| self.fate(endpoint, &changes)).collect();
         ServiceFinding {
@@ -77,7 +91,8 @@ impl Scope<'_> {
     /// When as many new back ends were ready at once as the step hit, on none of its targets.
     fn replaced(&self, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
         let hits = |endpoint: &Endpoint| self.beside.iter().any(|target| is_on(endpoint, target));
-        let (count, mut ready) = (before.values().filter(|endpoint| hits(endpoint)).count(), BTreeSet::new());
+        let (count, mut ready) =
+            (before.values().filter(|endpoint| hits(endpoint)).count(), BTreeSet::new());
         let all = changes.iter().find(|seen| {
             let new = !before.contains_key(key(seen.endpoint)) && !hits(seen.endpoint);
             match new && seen.ready() {
@@ -90,12 +105,17 @@ impl Scope<'_> {
     }
 
     fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
-        let left = changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
+        let left =
+            changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
         // In the place of a pod that was hit itself another may come, on its own node too: that is not the one that left.
         let by_pod = endpoint.pod.as_deref() == Some(self.target);
-        let same =
-            |other: &Endpoint| key(other) == key(endpoint) || (!by_pod && other.node.is_some() && other.node == endpoint.node);
-        let back = left.and_then(|left| changes[left + 1..].iter().find(|seen| seen.ready() && same(seen.endpoint)));
+        let same = |other: &Endpoint| {
+            key(other) == key(endpoint)
+                || (!by_pod && other.node.is_some() && other.node == endpoint.node)
+        };
+        let back = left.and_then(|left| {
+            changes[left + 1..].iter().find(|seen| seen.ready() && same(seen.endpoint))
+        });
         EndpointFinding {
             address: endpoint.address.clone(),
             pod: endpoint.pod.clone(),
@@ -117,7 +137,10 @@ fn by_node(endpoints: &BTreeMap<&str, &Endpoint>) -> Vec<NodeCount> {
     for endpoint in endpoints.values() {
         *counts.entry(endpoint.node.as_deref()).or_default() += 1;
     }
-    counts.into_iter().map(|(node, count)| NodeCount { node: node.map(str::to_owned), count }).collect()
+    counts
+        .into_iter()
+        .map(|(node, count)| NodeCount { node: node.map(str::to_owned), count })
+        .collect()
 }
 
 /// The last of some moments; `None` without any, or when one is missing.
@@ -135,7 +158,9 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn of(record: &'a Record, wanted: &str) -> Option<Self> {
         match &record.event {
-            Event::Endpoint { service, change, endpoint } if service == wanted && *change != Change::Baseline => {
+            Event::Endpoint { service, change, endpoint }
+                if service == wanted && *change != Change::Baseline =>
+            {
                 Some(Self { record, endpoint, deleted: *change == Change::Deleted })
             }
             _ => None,

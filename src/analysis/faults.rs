@@ -5,20 +5,34 @@ use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
 use super::{life, overlap};
 use crate::stats::Seconds;
-use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, NO_FILTER, ProcessState, Ready, Record, Timeline};
+use crate::timeline::{
+    Anchor, Change, Component, Event, FaultPhase, Moment, NO_FILTER, ProcessState, Ready, Record,
+    Timeline,
+};
 
 /// Every fault of a run, in the order of their requests.
 pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
     let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
     let (records, anchor) = (timeline.records.as_slice(), &timeline.header.anchor);
-    let beside = |step: u32| requests.iter().filter(|other| other.step == step).map(|other| other.target).collect();
+    let beside = |step: u32| {
+        requests.iter().filter(|other| other.step == step).map(|other| other.target).collect()
+    };
     let alone = |number: usize| {
         let request = requests[number];
-        Scope { records, anchor, zero, request, beside: beside(request.step), until: Moment(u64::MAX) }
+        Scope {
+            records,
+            anchor,
+            zero,
+            request,
+            beside: beside(request.step),
+            until: Moment(u64::MAX),
+        }
     };
-    let spans: Vec<overlap::Span> = (0..requests.len()).map(|number| alone(number).span()).collect();
+    let spans: Vec<overlap::Span> =
+        (0..requests.len()).map(|number| alone(number).span()).collect();
     let (until, overlaps) = (overlap::ends(&spans), overlap::groups(&spans));
-    let scopes = until.into_iter().enumerate().map(|(number, until)| Scope { until, ..alone(number) });
+    let scopes =
+        until.into_iter().enumerate().map(|(number, until)| Scope { until, ..alone(number) });
     scopes.zip(overlaps).map(|(scope, overlap)| FaultFinding { overlap, ..scope.fault() }).collect()
 }
 
@@ -40,7 +54,15 @@ impl<'a> Request<'a> {
 
     fn of(record: &'a Record) -> Option<Self> {
         match &record.event {
-            Event::Fault { step, name, fault, target, component, phase: FaultPhase::Requested, .. } => {
+            Event::Fault {
+                step,
+                name,
+                fault,
+                target,
+                component,
+                phase: FaultPhase::Requested,
+                ..
+            } => {
                 let (name, at) = (name.as_deref(), record.at);
                 Some(Self { step: *step, name, kind: fault, target, component: *component, at })
             }
@@ -63,7 +85,12 @@ struct Scope<'a> {
 impl<'a> Scope<'a> {
     fn span(&self) -> overlap::Span<'a> {
         let undo = self.phase(FaultPhase::UndoRequested).map_or(Moment(u64::MAX), |(at, _)| at);
-        overlap::Span { step: self.request.step, target: self.request.target, requested: self.request.at, undo }
+        overlap::Span {
+            step: self.request.step,
+            target: self.request.target,
+            requested: self.request.at,
+            undo,
+        }
     }
 
     fn fault(&self) -> FaultFinding {
@@ -71,7 +98,8 @@ impl<'a> Scope<'a> {
         let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
         let undo = undo_requested.unwrap_or(Moment(u64::MAX));
         let span = endpoints::Span { requested: self.request.at, undo, until: self.until };
-        let services = endpoints::services(self.records, self.request.target, &self.beside, span, self.zero);
+        let services =
+            endpoints::services(self.records, self.request.target, &self.beside, span, self.zero);
         FaultFinding {
             step: self.request.step,
             name: self.request.name.map(str::to_owned),
@@ -86,7 +114,9 @@ impl<'a> Scope<'a> {
             undo_requested: undo_requested.map(|at| self.zero.at(at)),
             undone: at(FaultPhase::Undone),
             wore_off: self.wore_off(),
-            not_undone: self.seen(FaultPhase::NotUndone).filter(|_| self.phase(FaultPhase::Undone).is_none()),
+            not_undone: self
+                .seen(FaultPhase::NotUndone)
+                .filter(|_| self.phase(FaultPhase::Undone).is_none()),
             node: self.node(undo),
             services,
             notices: self.notices(),
@@ -100,13 +130,16 @@ impl<'a> Scope<'a> {
 
     /// A phase's first record. Phases of this step may come after the next request too (an undo that was retried).
     fn phase(&self, wanted: FaultPhase) -> Option<(Moment, &str)> {
-        self.records.iter().filter(|record| record.at >= self.request.at).find_map(|record| match &record.event {
-            Event::Fault { step, phase, detail, target, component, .. }
-                if (*step, target.as_str(), *component) == self.request.key() && *phase == wanted =>
-            {
-                Some((record.at, detail.as_str()))
+        self.records.iter().filter(|record| record.at >= self.request.at).find_map(|record| {
+            match &record.event {
+                Event::Fault { step, phase, detail, target, component, .. }
+                    if (*step, target.as_str(), *component) == self.request.key()
+                        && *phase == wanted =>
+                {
+                    Some((record.at, detail.as_str()))
+                }
+                _ => None,
             }
-            _ => None,
         })
     }
 
@@ -120,25 +153,40 @@ impl<'a> Scope<'a> {
         let from = self.phase(FaultPhase::Confirmed)?.0;
         let undo = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
         let held = |record: &&Record| record.at > from && undo.is_none_or(|undo| record.at < undo);
-        let sign = |record: &Record| Some(Seen { at: self.zero.at(record.at), own_time: None, what: self.over(&record.event)? });
-        let nothing_left = || self.seen(FaultPhase::Undone).filter(|seen| seen.what.starts_with(NO_FILTER));
+        let sign = |record: &Record| {
+            Some(Seen {
+                at: self.zero.at(record.at),
+                own_time: None,
+                what: self.over(&record.event)?,
+            })
+        };
+        let nothing_left =
+            || self.seen(FaultPhase::Undone).filter(|seen| seen.what.starts_with(NO_FILTER));
         self.after().filter(held).find_map(sign).or_else(nothing_left)
     }
 
     fn over(&self, event: &Event) -> Option<String> {
         let Request { kind, target, component, .. } = self.request;
         match event {
-            Event::Process { node, component: part, state, .. } if node == target && Some(*part) == component => {
+            Event::Process { node, component: part, state, .. }
+                if node == target && Some(*part) == component =>
+            {
                 match (kind, state) {
                     ("componentPause", ProcessState::Gone) => Some("its process was gone".into()),
-                    ("componentPause" | "componentStop", ProcessState::Running) => Some("its process ran".into()),
+                    ("componentPause" | "componentStop", ProcessState::Running) => {
+                        Some("its process ran".into())
+                    }
                     _ => None,
                 }
             }
-            Event::Docker { container, action, .. } if container == target => match (kind, action.as_str()) {
-                ("nodeStop" | "nodeKill", "start") | ("nodePause", "unpause") => Some(format!("the engine said `{action}`")),
-                _ => None,
-            },
+            Event::Docker { container, action, .. } if container == target => {
+                match (kind, action.as_str()) {
+                    ("nodeStop" | "nodeKill", "start") | ("nodePause", "unpause") => {
+                        Some(format!("the engine said `{action}`"))
+                    }
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -149,8 +197,14 @@ impl<'a> Scope<'a> {
 
     fn engine(&self) -> Vec<Seen> {
         let seen = |record: &Record| match &record.event {
-            Event::Docker { container, action, engine_time } if container == self.request.target => {
-                Some(Seen { at: self.zero.at(record.at), own_time: self.own(engine_time), what: action.clone() })
+            Event::Docker { container, action, engine_time }
+                if container == self.request.target =>
+            {
+                Some(Seen {
+                    at: self.zero.at(record.at),
+                    own_time: self.own(engine_time),
+                    what: action.clone(),
+                })
             }
             _ => None,
         };
@@ -160,8 +214,14 @@ impl<'a> Scope<'a> {
     fn notices(&self) -> Vec<Seen> {
         let about = format!("Node/{}", self.request.target);
         let seen = |record: &Record| match &record.event {
-            Event::KubeEvent { reason, regarding, time, change: Change::Changed, .. } if *regarding == about => {
-                Some(Seen { at: self.zero.at(record.at), own_time: self.own(time), what: reason.clone() })
+            Event::KubeEvent { reason, regarding, time, change: Change::Changed, .. }
+                if *regarding == about =>
+            {
+                Some(Seen {
+                    at: self.zero.at(record.at),
+                    own_time: self.own(time),
+                    what: reason.clone(),
+                })
             }
             _ => None,
         };
@@ -169,14 +229,22 @@ impl<'a> Scope<'a> {
     }
 
     fn states(&self) -> impl Iterator<Item = State<'_>> {
-        self.records.iter().filter(|r| r.at < self.until).filter_map(|record| State::of(record, self.request.target))
+        self.records
+            .iter()
+            .filter(|r| r.at < self.until)
+            .filter_map(|record| State::of(record, self.request.target))
     }
 
     fn node(&self, undo: Moment) -> NodeFinding {
         let before = self.states().take_while(|s| s.record.at < self.request.at).last();
-        let detected = self.states().filter(|s| s.changed && s.record.at >= self.request.at).find(|s| s.is_detection(undo));
+        let detected = self
+            .states()
+            .filter(|s| s.changed && s.record.at >= self.request.at)
+            .find(|s| s.is_detection(undo));
         let after = detected.as_ref().map(|s| s.record.at);
-        let again = after.and_then(|after| self.states().find(|s| s.record.at > after && s.ready == Ready::True));
+        let again = after.and_then(|after| {
+            self.states().find(|s| s.record.at > after && s.ready == Ready::True)
+        });
         NodeFinding {
             ready_before: before.map(|s| s.ready == Ready::True),
             detected: detected.map(|s| self.detected(&s)),
@@ -187,14 +255,18 @@ impl<'a> Scope<'a> {
 
     fn heard_again(&self) -> Option<When> {
         let (undone, _) = self.phase(FaultPhase::Undone)?;
-        life::after(self.records, self.anchor, self.request.target, undone).map(|heard| self.zero.when(heard))
+        life::after(self.records, self.anchor, self.request.target, undone)
+            .map(|heard| self.zero.when(heard))
     }
 
     fn detected(&self, state: &State<'_>) -> Detected {
         let when = self.zero.when(state.record.bracket());
         Detected {
             // It can't have been noticed before it happened, however long the watch was blind.
-            at: When { earliest: when.earliest.max(self.zero.at(self.request.at)), latest: when.latest },
+            at: When {
+                earliest: when.earliest.max(self.zero.at(self.request.at)),
+                latest: when.latest,
+            },
             status: format!("{:?}", state.ready),
             reason: state.reason.to_owned(),
             transition: self.own(&state.transition),
@@ -213,8 +285,16 @@ struct State<'a> {
 impl<'a> State<'a> {
     fn of(record: &'a Record, wanted: &str) -> Option<Self> {
         match &record.event {
-            Event::Node { node, change, ready, reason, transition, .. } if node == wanted && *change != Change::Deleted => {
-                Some(Self { record, changed: *change == Change::Changed, ready: *ready, reason, transition: *transition })
+            Event::Node { node, change, ready, reason, transition, .. }
+                if node == wanted && *change != Change::Deleted =>
+            {
+                Some(Self {
+                    record,
+                    changed: *change == Change::Changed,
+                    ready: *ready,
+                    reason,
+                    transition: *transition,
+                })
             }
             _ => None,
         }

@@ -87,7 +87,8 @@ impl Follow {
 
     fn of(step: u32, faults: &[FaultFinding]) -> Self {
         let own = || faults.iter().filter(|fault| fault.step == step);
-        let confirmed: Option<Vec<Seconds>> = own().map(|fault| fault.confirmed.as_ref().map(|seen| seen.at)).collect();
+        let confirmed: Option<Vec<Seconds>> =
+            own().map(|fault| fault.confirmed.as_ref().map(|seen| seen.at)).collect();
         let undo = own().filter_map(|fault| fault.undo_requested).max();
         let later = faults.iter().filter(|fault| fault.step != step).map(|fault| fault.requested);
         Self {

@@ -11,7 +11,11 @@ pub fn after(records: &[Record], anchor: &Anchor, node: &str, undone: Moment) ->
     let mut known = Known::default();
     records.iter().find_map(|record| {
         let word = known.hear(&record.event, node)?;
-        if record.at < undone { None } else { spoken(record, word.and_then(|own| anchor.moment_of(own)), undone) }
+        if record.at < undone {
+            None
+        } else {
+            spoken(record, word.and_then(|own| anchor.moment_of(own)), undone)
+        }
     })
 }
 
@@ -34,14 +38,17 @@ impl Known {
     /// Takes an event. When the node has said something new by it: the time that it gave, if it gave one.
     fn hear(&mut self, event: &Event, wanted: &str) -> Option<Option<jiff::Timestamp>> {
         match event {
-            Event::Lease { namespace, name, renewed, change, .. } if namespace == NODE_LEASES && name == wanted => {
+            Event::Lease { namespace, name, renewed, change, .. }
+                if namespace == NODE_LEASES && name == wanted =>
+            {
                 let fresh = is_fresh(&mut self.renewed, *renewed);
                 (fresh && *change == Change::Changed).then_some(*renewed)
             }
             Event::Node { node, ready, heartbeat, change, .. } if node == wanted => {
                 let beat = is_fresh(&mut self.heartbeat, *heartbeat);
                 // Others may write Unknown; Ready is the node's own word.
-                let up = self.ready.replace(*ready).is_some_and(|before| before != Ready::True) && *ready == Ready::True;
+                let up = self.ready.replace(*ready).is_some_and(|before| before != Ready::True)
+                    && *ready == Ready::True;
                 ((beat || up) && *change == Change::Changed).then_some(heartbeat.filter(|_| beat))
             }
             _ => None,
@@ -73,14 +80,28 @@ mod tests {
     #[test]
     fn what_the_node_wrote_after_the_undo_counts() {
         assert_eq!(heard(Run::new()), None);
-        assert_eq!(heard(Run::new().lease(1900, "06:23:43.1Z").lease(2300, "06:23:43.5Z")), exactly(2300));
+        assert_eq!(
+            heard(Run::new().lease(1900, "06:23:43.1Z").lease(2300, "06:23:43.5Z")),
+            exactly(2300)
+        );
         assert_eq!(heard(Run::new().beat(2400, "06:23:43Z", Ready::True)), exactly(2400));
-        assert_eq!(heard(Run::new().beat(1000, "06:23:40Z", Ready::Unknown).beat(2500, "06:23:40Z", Ready::True)), exactly(2500));
+        assert_eq!(
+            heard(Run::new().beat(1000, "06:23:40Z", Ready::Unknown).beat(
+                2500,
+                "06:23:40Z",
+                Ready::True
+            )),
+            exactly(2500)
+        );
     }
 
     #[test]
     fn what_others_wrote_of_it_does_not() {
-        let same = Run::new().beat(2300, "06:23:40Z", Ready::Unknown).beat(2400, "06:23:40Z", Ready::Unknown);
+        let same = Run::new().beat(2300, "06:23:40Z", Ready::Unknown).beat(
+            2400,
+            "06:23:40Z",
+            Ready::Unknown,
+        );
         assert_eq!(heard(same.lease(2500, "06:23:40.8Z")), None);
     }
 
@@ -89,6 +110,9 @@ mod tests {
         assert_eq!(heard(Run::new().lease(3000, "06:23:41Z").since(100)), None);
         let told = Run::new().lease(3000, "06:23:43.5Z").since(100);
         assert_eq!(heard(told), Some(Bracket { earliest: at(2000), latest: at(3000) }));
-        assert_eq!(heard(Run::new().lease(3000, "06:23:41Z").since(2100)), Some(Bracket { earliest: at(2100), latest: at(3000) }));
+        assert_eq!(
+            heard(Run::new().lease(3000, "06:23:41Z").since(2100)),
+            Some(Bracket { earliest: at(2100), latest: at(3000) })
+        );
     }
 }

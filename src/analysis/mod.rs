@@ -37,7 +37,10 @@ pub mod window;
 pub use bystanders::Bystander;
 pub use causes::{Cause, CausePart};
 pub use clock::Zero;
-pub use findings::{Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally, When};
+pub use findings::{
+    Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally,
+    When,
+};
 pub use in_effect::{InEffect, Recovered};
 pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
 pub use quality::Warning;
@@ -51,7 +54,8 @@ use crate::timeline::{Event, Moment, NodeRole, Timeline};
 pub fn analyse(timeline: &Timeline) -> Findings {
     let (zero, origin) = Zero::of(timeline);
     let faults = faults::faults(timeline, zero);
-    let end = zero.at(timeline.records.last().map_or(timeline.header.anchor.monotonic, |record| record.at));
+    let end = zero
+        .at(timeline.records.last().map_or(timeline.header.anchor.monotonic, |record| record.at));
     let steady_after = steady(timeline, zero, false);
     let steady_before = steady(timeline, zero, true);
     let harmed = faults.first().map(|fault| fault.requested);
@@ -96,7 +100,9 @@ fn completion(timeline: &Timeline) -> Completion {
     }
     let cut_short = timeline.records.iter().find_map(|record| match &record.event {
         Event::Interrupted { signal } => Some(Completion::Interrupted { signal: signal.clone() }),
-        Event::Failed { error, refused: true } => Some(Completion::Refused { error: error.clone() }),
+        Event::Failed { error, refused: true } => {
+            Some(Completion::Refused { error: error.clone() })
+        }
         Event::Failed { error, .. } => Some(Completion::Failed { error: error.clone() }),
         _ => None,
     });
@@ -107,7 +113,9 @@ fn completion(timeline: &Timeline) -> Completion {
 fn steady(timeline: &Timeline, zero: Zero, wanted: bool) -> Option<findings::Steady> {
     timeline.records.iter().rev().find_map(|record| {
         let (before, held_since, conditions) = match &record.event {
-            Event::SteadyState { before, held_since, conditions } => (before, Some(zero.at(*held_since)), conditions),
+            Event::SteadyState { before, held_since, conditions } => {
+                (before, Some(zero.at(*held_since)), conditions)
+            }
             Event::SteadyStateMissed { before, conditions } => (before, None, conditions),
             _ => return None,
         };
@@ -118,22 +126,34 @@ fn steady(timeline: &Timeline, zero: Zero, wanted: bool) -> Option<findings::Ste
 
 /// The last fault on each target: what the others came to is undone with it.
 fn last_on_each(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
-    faults.iter().enumerate().filter(|(i, fault)| !faults[i + 1..].iter().any(|later| later.target == fault.target)).map(|(_, f)| f)
+    faults
+        .iter()
+        .enumerate()
+        .filter(|(i, fault)| !faults[i + 1..].iter().any(|later| later.target == fault.target))
+        .map(|(_, f)| f)
 }
 
 /// The harmed nodes that have given no sign of life since their undo. A load balancer is no node of Kubernetes, a pod neither: nothing
 /// tells of them.
 fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
     let nodes = &timeline.header.cluster.nodes;
-    let is_node = |name: &str| nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer);
-    let silent = last_on_each(faults).filter(|fault| fault.node.heard_again.is_none() && is_node(&fault.target));
+    let is_node = |name: &str| {
+        nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer)
+    };
+    let silent = last_on_each(faults)
+        .filter(|fault| fault.node.heard_again.is_none() && is_node(&fault.target));
     silent.map(|fault| fault.target.clone()).collect()
 }
 
 /// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
 /// was known of a harmed node before it spoke again was old knowledge, and is no recovery yet.
-fn recovery(faults: &[FaultFinding], steady: Option<&findings::Steady>, unheard: &[String]) -> Option<Between> {
-    let undone = faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+fn recovery(
+    faults: &[FaultFinding],
+    steady: Option<&findings::Steady>,
+    unheard: &[String],
+) -> Option<Between> {
+    let undone =
+        faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()?;
     let held = steady?.held_since?;
     let heard = last_on_each(faults).filter_map(|fault| fault.node.heard_again);
     let back = heard.fold(When { earliest: held, latest: held }, When::later);

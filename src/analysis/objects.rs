@@ -6,7 +6,13 @@ use super::findings::ObjectsFinding;
 use crate::timeline::{Event, ObjectName, Record, UnreadKind};
 
 /// What a controller makes anew whenever it has to, and what holds nothing of its own. Anything else that has an owner can be lost.
-const REPLACEABLE: [&str; 5] = ["Pod", "ReplicaSet.apps", "ControllerRevision.apps", "EndpointSlice.discovery.k8s.io", "Endpoints"];
+const REPLACEABLE: [&str; 5] = [
+    "Pod",
+    "ReplicaSet.apps",
+    "ControllerRevision.apps",
+    "EndpointSlice.discovery.k8s.io",
+    "Endpoints",
+];
 
 /// What became of the objects; `None`: no inventory was taken. Of a kind that could not be listed nothing is missing: nobody knows. What a
 /// controller replaces whenever it has to is not missing where there are as many others of the same owner.
@@ -15,17 +21,30 @@ pub fn objects(records: &[Record]) -> Option<ObjectsFinding> {
     let now = inventory(records, false);
     let found = ObjectsFinding { before: was.len() as u32, ..ObjectsFinding::default() };
     let mut found = now.map_or(found.clone(), |(now, unread)| compare(found, was, now, unread));
-    let unread: BTreeSet<_> = unread.iter().chain(now.into_iter().flat_map(|(_, unread)| unread)).collect();
-    found.unread = unread.into_iter().map(|unread| format!("{}: {}", unread.kind, unread.why)).collect();
+    let unread: BTreeSet<_> =
+        unread.iter().chain(now.into_iter().flat_map(|(_, unread)| unread)).collect();
+    found.unread =
+        unread.into_iter().map(|unread| format!("{}: {}", unread.kind, unread.why)).collect();
     Some(found)
 }
 
-fn compare(mut found: ObjectsFinding, was: &[ObjectName], now: &[ObjectName], unread: &[UnreadKind]) -> ObjectsFinding {
-    let by_uid: BTreeMap<&str, &ObjectName> = now.iter().map(|object| (object.uid.as_str(), object)).collect();
-    let (unseen, seen): (Vec<_>, Vec<_>) = was.iter().partition(|object| unread.iter().any(|unread| unread.kind == object.kind));
-    let (kept, gone): (Vec<_>, Vec<_>) = seen.into_iter().partition(|object| by_uid.contains_key(object.uid.as_str()));
-    let (replaceable, missing): (Vec<_>, Vec<_>) = gone.into_iter().partition(|object| is_replaceable(object));
-    let changed = |object: &&&ObjectName| object.content.is_some() && by_uid[object.uid.as_str()].content != object.content;
+fn compare(
+    mut found: ObjectsFinding,
+    was: &[ObjectName],
+    now: &[ObjectName],
+    unread: &[UnreadKind],
+) -> ObjectsFinding {
+    let by_uid: BTreeMap<&str, &ObjectName> =
+        now.iter().map(|object| (object.uid.as_str(), object)).collect();
+    let (unseen, seen): (Vec<_>, Vec<_>) =
+        was.iter().partition(|object| unread.iter().any(|unread| unread.kind == object.kind));
+    let (kept, gone): (Vec<_>, Vec<_>) =
+        seen.into_iter().partition(|object| by_uid.contains_key(object.uid.as_str()));
+    let (replaceable, missing): (Vec<_>, Vec<_>) =
+        gone.into_iter().partition(|object| is_replaceable(object));
+    let changed = |object: &&&ObjectName| {
+        object.content.is_some() && by_uid[object.uid.as_str()].content != object.content
+    };
     let changed = kept.iter().filter(|object| !is_replaceable(object)).filter(changed);
     (found.unseen, found.kept) = (unseen.len() as u32, kept.len() as u32);
     found.changed = changed.map(ToString::to_string).collect();
@@ -42,7 +61,8 @@ fn is_replaceable(object: &ObjectName) -> bool {
 /// Those that have gone and in whose place nothing has come: one object is as good as another of its kind and owner.
 fn unreplaced(gone: &[&ObjectName], was: &[ObjectName], now: &[ObjectName]) -> Vec<String> {
     let known: BTreeSet<&str> = was.iter().map(|object| object.uid.as_str()).collect();
-    let new = now.iter().filter(|object| is_replaceable(object) && !known.contains(object.uid.as_str()));
+    let new =
+        now.iter().filter(|object| is_replaceable(object) && !known.contains(object.uid.as_str()));
     let (mut new, mut left): (Vec<_>, Vec<String>) = (new.map(place).collect(), Vec::new());
     for object in gone {
         match new.iter().position(|new| *new == place(object)) {
@@ -60,7 +80,9 @@ fn place(object: &ObjectName) -> (&str, Option<&str>, Option<&str>) {
 
 fn inventory(records: &[Record], wanted: bool) -> Option<(&[ObjectName], &[UnreadKind])> {
     records.iter().rev().find_map(|record| match &record.event {
-        Event::Objects { before, objects, unread } if *before == wanted => Some((objects.as_slice(), unread.as_slice())),
+        Event::Objects { before, objects, unread } if *before == wanted => {
+            Some((objects.as_slice(), unread.as_slice()))
+        }
         _ => None,
     })
 }
@@ -72,15 +94,32 @@ mod tests {
 
     fn taken(before: bool, uids: &[&str]) -> Record {
         let object = |uid: &&str| {
-            let (kind, namespace, name) = ("Deployment.apps".into(), Some("ns".into()), uid.chars().take(1).collect());
-            ObjectName { kind, namespace, name, uid: (*uid).to_owned(), controlled: false, owner: None, content: None }
+            let (kind, namespace, name) =
+                ("Deployment.apps".into(), Some("ns".into()), uid.chars().take(1).collect());
+            ObjectName {
+                kind,
+                namespace,
+                name,
+                uid: (*uid).to_owned(),
+                controlled: false,
+                owner: None,
+                content: None,
+            }
         };
-        Record::at(at(0), Event::Objects { before, objects: uids.iter().map(object).collect(), unread: Vec::new() })
+        Record::at(
+            at(0),
+            Event::Objects {
+                before,
+                objects: uids.iter().map(object).collect(),
+                unread: Vec::new(),
+            },
+        )
     }
 
     #[test]
     fn another_one_of_the_same_name_is_not_the_same() {
-        let found = objects(&[taken(true, &["a1", "b1", "c1"]), taken(false, &["a1", "b2", "d1"])]).unwrap();
+        let found = objects(&[taken(true, &["a1", "b1", "c1"]), taken(false, &["a1", "b2", "d1"])])
+            .unwrap();
         assert_eq!(
             (found.before, found.missing.unwrap()),
             (3, vec!["Deployment.apps ns/b".to_owned(), "Deployment.apps ns/c".into()])
@@ -91,8 +130,12 @@ mod tests {
 
     /// `pod 1 of a` has the uid 1 and the owner a; `=2` is its content.
     fn named(text: &&str) -> ObjectName {
-        let (text, content) = text.split_once('=').map_or((*text, None), |(text, content)| (text, Some(content.to_owned())));
-        let (text, owner) = text.split_once(" of ").map_or((text, None), |(text, owner)| (text, Some(owner.to_owned())));
+        let (text, content) = text
+            .split_once('=')
+            .map_or((*text, None), |(text, content)| (text, Some(content.to_owned())));
+        let (text, owner) = text
+            .split_once(" of ")
+            .map_or((text, None), |(text, owner)| (text, Some(owner.to_owned())));
         let (kind, uid) = text.split_once(' ').unwrap();
         ObjectName {
             kind: kind.into(),
@@ -107,8 +150,14 @@ mod tests {
 
     fn compared(was: &[&str], now: &[&str], unread: &[&str]) -> ObjectsFinding {
         let taken = |before, objects: &[&str], unread: &[&str]| {
-            let unread = unread.iter().map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() }).collect();
-            Record::at(at(0), Event::Objects { before, objects: objects.iter().map(named).collect(), unread })
+            let unread = unread
+                .iter()
+                .map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() })
+                .collect();
+            Record::at(
+                at(0),
+                Event::Objects { before, objects: objects.iter().map(named).collect(), unread },
+            )
         };
         objects(&[taken(true, was, &[]), taken(false, now, unread)]).unwrap()
     }
@@ -116,9 +165,19 @@ mod tests {
     #[test]
     fn what_a_controller_has_replaced_is_not_missing_and_a_change_is_told() {
         let was = ["Pod 1 of a=1", "Pod 2 of a=1", "Deployment.apps 3=1", "Secret 4"];
-        let found = compared(&was, &["Pod 5 of a=1", "Pod 2 of a=2", "Deployment.apps 3=2", "Secret 4"], &[]);
-        assert_eq!((found.before, found.missing, found.kept, found.replaced), (4, Some(Vec::new()), 3, 1));
-        assert_eq!((found.changed, found.unreplaced), (vec!["Deployment.apps 3".to_owned()], Vec::new()));
+        let found = compared(
+            &was,
+            &["Pod 5 of a=1", "Pod 2 of a=2", "Deployment.apps 3=2", "Secret 4"],
+            &[],
+        );
+        assert_eq!(
+            (found.before, found.missing, found.kept, found.replaced),
+            (4, Some(Vec::new()), 3, 1)
+        );
+        assert_eq!(
+            (found.changed, found.unreplaced),
+            (vec!["Deployment.apps 3".to_owned()], Vec::new())
+        );
     }
 
     #[test]
@@ -129,8 +188,16 @@ mod tests {
             (found.replaced, found.unreplaced)
         };
         assert_eq!(left(&["Pod 1 of a", "Pod 2 of a"], &["Pod 3 of a"]), (1, vec!["Pod 2".into()]));
-        assert_eq!(left(&["Pod 1 of a"], &["Pod 3 of b"]), (0, vec!["Pod 1".into()]), "that is another owner's");
-        assert_eq!(left(&["Pod 1 of a", "Pod 2 of a"], &["Pod 2 of a"]), (0, vec!["Pod 1".into()]), "it was there before");
+        assert_eq!(
+            left(&["Pod 1 of a"], &["Pod 3 of b"]),
+            (0, vec!["Pod 1".into()]),
+            "that is another owner's"
+        );
+        assert_eq!(
+            left(&["Pod 1 of a", "Pod 2 of a"], &["Pod 2 of a"]),
+            (0, vec!["Pod 1".into()]),
+            "it was there before"
+        );
         assert_eq!(left(&["ReplicaSet.apps 1 of a"], &[]), (0, vec!["ReplicaSet.apps 1".into()]));
     }
 
@@ -145,7 +212,14 @@ mod tests {
 
     #[test]
     fn what_could_not_be_listed_is_neither_kept_nor_missing() {
-        let found = compared(&["Secret 1", "Pod 2 of a", "ConfigMap 3"], &["ConfigMap 3"], &["Secret", "Pod"]);
-        assert_eq!((found.kept, found.unseen, found.missing, found.unreplaced), (1, 2, Some(Vec::new()), Vec::new()));
+        let found = compared(
+            &["Secret 1", "Pod 2 of a", "ConfigMap 3"],
+            &["ConfigMap 3"],
+            &["Secret", "Pod"],
+        );
+        assert_eq!(
+            (found.kept, found.unseen, found.missing, found.unreplaced),
+            (1, 2, Some(Vec::new()), Vec::new())
+        );
     }
 }

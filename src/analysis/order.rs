@@ -25,8 +25,19 @@ pub struct InOrder<'a> {
 impl<'a> InOrder<'a> {
     /// Attempts of a probe, by slot.
     pub fn new(span: &ProbeSpan, reader: AttemptReader<'a>) -> Self {
-        let limit = (span.timeout_ns / span.interval_ns.max(1)).saturating_mul(2).saturating_add(SLACK).min(MOST_WAITING);
-        Self { reader, current: Attempt::default(), next: 0, waiting: VecDeque::new(), leaper: None, limit, ended: false }
+        let limit = (span.timeout_ns / span.interval_ns.max(1))
+            .saturating_mul(2)
+            .saturating_add(SLACK)
+            .min(MOST_WAITING);
+        Self {
+            reader,
+            current: Attempt::default(),
+            next: 0,
+            waiting: VecDeque::new(),
+            leaper: None,
+            limit,
+            ended: false,
+        }
     }
 
     /// The reader below: its back ends, and whether its file was cut.
@@ -39,7 +50,12 @@ impl<'a> InOrder<'a> {
     fn release(&self) -> bool {
         match self.waiting.front() {
             None => false,
-            Some(first) => first.is_some() || self.ended || self.leaper.is_some() || self.waiting.len() as u64 > self.limit,
+            Some(first) => {
+                first.is_some()
+                    || self.ended
+                    || self.leaper.is_some()
+                    || self.waiting.len() as u64 > self.limit
+            }
         }
     }
 
@@ -100,7 +116,9 @@ impl<'a> InOrder<'a> {
                     return true;
                 }
                 // Nothing that waits has anything to wait for behind such a leap.
-                slot if slot - self.next > 2 * self.limit => self.leaper = Some(self.current.clone()),
+                slot if slot - self.next > 2 * self.limit => {
+                    self.leaper = Some(self.current.clone())
+                }
                 _ => self.keep(),
             }
         }

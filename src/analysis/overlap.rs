@@ -19,7 +19,9 @@ pub struct Span<'a> {
 /// when it was over.
 pub fn ends(spans: &[Span<'_>]) -> Vec<Moment> {
     let end = |(i, span): (usize, &Span<'_>)| {
-        let is_next = |next: &&Span<'_>| next.step != span.step && (next.target == span.target || next.requested >= span.undo);
+        let is_next = |next: &&Span<'_>| {
+            next.step != span.step && (next.target == span.target || next.requested >= span.undo)
+        };
         spans[i..].iter().find(is_next).map_or(Moment(u64::MAX), |next| next.requested)
     };
     spans.iter().enumerate().map(end).collect()
@@ -31,7 +33,9 @@ pub fn groups(spans: &[Span<'_>]) -> Vec<u32> {
     let mut open: Option<(u32, Moment, u32)> = None;
     for span in spans {
         let (first, until) = match open {
-            Some((first, until, last)) if span.requested < until || span.step == last => (first, until.max(span.undo)),
+            Some((first, until, last)) if span.requested < until || span.step == last => {
+                (first, until.max(span.undo))
+            }
             _ => (span.step, span.undo),
         };
         open = Some((first, until, span.step));
@@ -51,7 +55,13 @@ mod tests {
     #[test]
     fn overlapping_faults_are_one_group() {
         // One that outlasts the first, one within both, one of two targets, and one afterwards.
-        let spans = [span(0, "cp", 0, 40), span(2, "w", 5, 60), span(3, "x", 50, 55), span(5, "a", 70, 80), span(5, "b", 70, 81)];
+        let spans = [
+            span(0, "cp", 0, 40),
+            span(2, "w", 5, 60),
+            span(3, "x", 50, 55),
+            span(5, "a", 70, 80),
+            span(5, "b", 70, 81),
+        ];
         assert_eq!(groups(&spans), [0, 0, 0, 5, 5]);
         let spans = [span(0, "cp", 0, 40), span(2, "w", 40, 60)];
         assert_eq!(groups(&spans), [0, 2]);
@@ -60,7 +70,12 @@ mod tests {
 
     #[test]
     fn a_fault_is_not_over_when_another_begins_beside_it() {
-        let spans = [span(0, "cp", 0, 40), span(2, "w", 5, 30), span(3, "w", 35, 60), span(5, "cp", 70, 80)];
+        let spans = [
+            span(0, "cp", 0, 40),
+            span(2, "w", 5, 30),
+            span(3, "w", 35, 60),
+            span(5, "cp", 70, 80),
+        ];
         assert_eq!(ends(&spans), [Moment(70), Moment(35), Moment(70), Moment(u64::MAX)]);
     }
 }

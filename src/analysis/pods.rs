@@ -17,7 +17,8 @@ pub fn pods(records: &[Record], harmed: Moment, zero: Zero) -> Vec<PodFinding> {
         let key = if identity.uid.is_empty() { pod } else { &identity.uid };
         let after = record.at >= harmed;
         let place = *places.entry(key).or_insert_with(|| {
-            let appeared = (after && *change != Change::Baseline).then(|| zero.when(record.bracket()));
+            let appeared =
+                (after && *change != Change::Baseline).then(|| zero.when(record.bracket()));
             found.push(first_seen(pod, identity, appeared));
             found.len() - 1
         });
@@ -43,7 +44,14 @@ fn first_seen(pod: &str, identity: &PodIdentity, appeared: Option<When>) -> PodF
 
 impl PodFinding {
     /// Takes what a watch told of it; `when`: after the first fault's request, else before.
-    fn see(&mut self, change: Change, node: Option<&str>, ready: bool, identity: &PodIdentity, when: Option<When>) {
+    fn see(
+        &mut self,
+        change: Change,
+        node: Option<&str>,
+        ready: bool,
+        identity: &PodIdentity,
+        when: Option<When>,
+    ) {
         if let Some(node) = node {
             self.node = Some(node.to_owned());
         }
@@ -79,21 +87,31 @@ mod tests {
     #[test]
     fn who_comes_after_the_fault_has_appeared() {
         let run = Run::new().pod(-9000, Change::Baseline, "a", 0, true).kill(15_000);
-        let found = told(run.pod(4000, Change::Changed, "b", 0, false).pod(6000, Change::Changed, "b", 0, true).pod(
-            7000,
-            Change::Deleted,
-            "a",
-            0,
-            false,
-        ));
+        let found = told(
+            run.pod(4000, Change::Changed, "b", 0, false)
+                .pod(6000, Change::Changed, "b", 0, true)
+                .pod(7000, Change::Deleted, "a", 0, false),
+        );
         assert_eq!((found[0].appeared, found[0].left.unwrap().latest), (None, s(7.0)));
-        assert_eq!((found[1].appeared.unwrap().latest, found[1].ready.unwrap().latest), (s(4.0), s(6.0)));
+        assert_eq!(
+            (found[1].appeared.unwrap().latest, found[1].ready.unwrap().latest),
+            (s(4.0), s(6.0))
+        );
     }
 
     #[test]
     fn a_restart_is_the_first_that_comes_after_the_fault() {
-        let run = Run::new().pod(-9000, Change::Baseline, "a", 2, true).pod(-8000, Change::Changed, "a", 3, true).kill(15_000);
-        let found = told(run.pod(2000, Change::Changed, "a", 4, true).since(500).pod(3000, Change::Changed, "a", 5, true));
+        let run = Run::new()
+            .pod(-9000, Change::Baseline, "a", 2, true)
+            .pod(-8000, Change::Changed, "a", 3, true)
+            .kill(15_000);
+        let found = told(run.pod(2000, Change::Changed, "a", 4, true).since(500).pod(
+            3000,
+            Change::Changed,
+            "a",
+            5,
+            true,
+        ));
         let restarted = found[0].restarted.unwrap();
         assert_eq!((restarted.earliest, restarted.latest, found[0].restarts), (s(0.5), s(2.0), 5));
     }

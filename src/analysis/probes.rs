@@ -6,7 +6,10 @@ use hdrhistogram::Histogram;
 
 use super::classes::Classes;
 use super::clock::Zero;
-use super::findings::{EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding, Tally, When};
+use super::findings::{
+    EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding,
+    Tally, When,
+};
 use super::in_effect::{Follow, Said};
 use super::late::late;
 use super::order::InOrder;
@@ -97,7 +100,11 @@ impl<'a> Pass<'a> {
             canary: span.probe.protocol == ProbeHeader::CANARY,
             tallies: vec![Tally::default(); segments.len()],
             pending: vec![0; segments.len()],
-            tracker: Tracker::new(segments.clone(), Seconds::from_nanos(clamp(span.clock_uncertainty_ns)), span.probe.reused),
+            tracker: Tracker::new(
+                segments.clone(),
+                Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
+                span.probe.reused,
+            ),
             segments,
             classes: Classes::default(),
             late: Histogram::new_with_bounds(1, MOST_LATE_US, 2).expect("the bounds are constants"),
@@ -105,14 +112,19 @@ impl<'a> Pass<'a> {
             asked: None,
             named: 0,
             steps: Follow::all(run.faults),
-            gaps: Gaps { from: run.faults.first().map_or(run.end, |fault| fault.requested), last: None, longest: Seconds::ZERO },
+            gaps: Gaps {
+                from: run.faults.first().map_or(run.end, |fault| fault.requested),
+                last: None,
+                longest: Seconds::ZERO,
+            },
         }
     }
 
     fn name_backends(&mut self, names: &[&str], faults: &[FaultFinding]) {
         for name in &names[self.named..] {
             let hit = |segment: &Segment| {
-                let mut services = of_period(segment.period, faults).filter_map(|fault| asked_service(self.span, fault));
+                let mut services = of_period(segment.period, faults)
+                    .filter_map(|fault| asked_service(self.span, fault));
                 services.any(|service| is_hit(service, name))
             };
             self.tracker.back_end(self.segments.iter().map(hit).collect());
@@ -123,9 +135,12 @@ impl<'a> Pass<'a> {
     #[inline]
     fn take(&mut self, attempt: &Attempt) {
         let micros = |us: u64| clamp(us).saturating_mul(1000);
-        let due = clamp(attempt.slot).saturating_mul(clamp(self.span.interval_ns)).saturating_add(self.start);
+        let due = clamp(attempt.slot)
+            .saturating_mul(clamp(self.span.interval_ns))
+            .saturating_add(self.start);
         let sent = Seconds::from_nanos(due.saturating_add(micros(attempt.late_us)));
-        let done = Seconds::from_nanos(sent.as_nanos().saturating_add(micros(attempt.duration_us())));
+        let done =
+            Seconds::from_nanos(sent.as_nanos().saturating_add(micros(attempt.duration_us())));
         let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
         let segment = self.tracker.enter(sent, done, failed);
         let tally = &mut self.tallies[segment];
@@ -162,8 +177,15 @@ impl<'a> Pass<'a> {
 
     fn finish(self, faults: &[FaultFinding], truncated: bool) -> ProbeFinding {
         let span = self.span;
-        let periods = self.segments.iter().zip(&self.tallies).map(|(s, t)| PeriodTally { period: s.period, tally: *t }).collect();
-        let late = |p: f64| Seconds::from_nanos(clamp(self.late.value_at_quantile(p)).saturating_mul(1000));
+        let periods = self
+            .segments
+            .iter()
+            .zip(&self.tallies)
+            .map(|(s, t)| PeriodTally { period: s.period, tally: *t })
+            .collect();
+        let late = |p: f64| {
+            Seconds::from_nanos(clamp(self.late.value_at_quantile(p)).saturating_mul(1000))
+        };
         let interval = Seconds::from_nanos(clamp(span.interval_ns));
         ProbeFinding {
             name: span.probe.name.clone(),
@@ -199,15 +221,33 @@ fn clamp(number: u64) -> i64 {
 /// The parts of the run, by the steady state, each fault's request and its undo's.
 fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     let first = if run.steady_since.is_some() { Period::Settling } else { Period::Before };
-    let mut segments = vec![Segment { period: first, from: Seconds::from_nanos(i64::MIN), miss: None, left: None }];
-    segments.extend(run.steady_since.map(|from| Segment { period: Period::Before, from, miss: None, left: None }));
+    let mut segments = vec![Segment {
+        period: first,
+        from: Seconds::from_nanos(i64::MIN),
+        miss: None,
+        left: None,
+    }];
+    segments.extend(run.steady_since.map(|from| Segment {
+        period: Period::Before,
+        from,
+        miss: None,
+        left: None,
+    }));
     for faults in run.faults.chunk_by(|a, b| a.overlap == b.overlap) {
         let (miss, left, step) = (miss(span, faults), left(span, faults), faults[0].overlap);
         // While one of them has no undo, none is over.
-        let undone: Option<Vec<Seconds>> = faults.iter().map(|fault| fault.undo_requested).collect();
+        let undone: Option<Vec<Seconds>> =
+            faults.iter().map(|fault| fault.undo_requested).collect();
         let undone = undone.and_then(|all| all.into_iter().max());
-        let parts = [(Period::Fault { step }, Some(faults[0].requested)), (Period::AfterUndo { step }, undone)];
-        segments.extend(parts.into_iter().filter_map(|(period, from)| Some(Segment { period, from: from?, miss, left })));
+        let parts = [
+            (Period::Fault { step }, Some(faults[0].requested)),
+            (Period::AfterUndo { step }, undone),
+        ];
+        segments.extend(
+            parts
+                .into_iter()
+                .filter_map(|(period, from)| Some(Segment { period, from: from?, miss, left })),
+        );
     }
     segments
 }
@@ -232,7 +272,10 @@ pub fn asked_service<'a>(span: &ProbeSpan, fault: &'a FaultFinding) -> Option<&'
 }
 
 fn is_hit(service: &ServiceFinding, name: &str) -> bool {
-    service.hit.iter().any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
+    service
+        .hit
+        .iter()
+        .any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
 }
 
 /// The share of attempts that go to back ends that overlapping faults did not hit. What is no Service is taken for one back end; `None`
@@ -242,13 +285,18 @@ fn miss(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<f64> {
         return Some(0.0);
     }
     let all = f64::from(machines(faults).find_map(|fault| asked_service(span, fault))?.endpoints);
-    let hit: BTreeSet<&str> = hit(span, faults).map(|endpoint| endpoint.pod.as_deref().unwrap_or(&endpoint.address)).collect();
+    let hit: BTreeSet<&str> = hit(span, faults)
+        .map(|endpoint| endpoint.pod.as_deref().unwrap_or(&endpoint.address))
+        .collect();
     let hit = hit.len() as f64;
     (hit > 0.0 && all >= hit).then(|| 1.0 - hit / all)
 }
 
 /// The endpoints that a probe asks and faults hit.
-fn hit<'a>(span: &ProbeSpan, faults: &'a [FaultFinding]) -> impl Iterator<Item = &'a EndpointFinding> {
+fn hit<'a>(
+    span: &ProbeSpan,
+    faults: &'a [FaultFinding],
+) -> impl Iterator<Item = &'a EndpointFinding> {
     machines(faults).filter_map(|fault| asked_service(span, fault)).flat_map(|service| &service.hit)
 }
 

@@ -120,9 +120,13 @@ impl Warning {
         match self {
             Warning::RunDied => "the timeline has no end: the run died".into(),
             Warning::Damaged { what } => what.clone(),
-            Warning::AttemptsCut { probe } => format!("the attempts of {probe} end in the middle of one"),
+            Warning::AttemptsCut { probe } => {
+                format!("the attempts of {probe} end in the middle of one")
+            }
             Warning::Note { text } => text.clone(),
-            Warning::FaultNotConfirmed { fault, target } => format!("{fault} of {target} was not seen to take effect"),
+            Warning::FaultNotConfirmed { fault, target } => {
+                format!("{fault} of {target} was not seen to take effect")
+            }
             Warning::HitNoEndpoint { probe, service, target } => {
                 format!("no ready endpoint of {service}, which {probe} asks, was on {target}")
             }
@@ -130,10 +134,14 @@ impl Warning {
                 format!("{failed} of {of} attempts of {probe} failed before anything was harmed")
             }
             Warning::ControlFailed { probe, failed, of } => {
-                format!("{failed} of {of} attempts of the control probe {probe} failed, which no fault can touch")
+                format!(
+                    "{failed} of {of} attempts of the control probe {probe} failed, which no fault can touch"
+                )
             }
             Warning::LateProber { probe, p99, interval } => {
-                format!("{probe} sent one attempt in a hundred more than {p99} late; they are {interval} apart")
+                format!(
+                    "{probe} sent one attempt in a hundred more than {p99} late; they are {interval} apart"
+                )
             }
             Warning::BlindProber { probe, blind, of } => {
                 format!("{blind} of {of} attempts of {probe} could not be made by the prober")
@@ -147,7 +155,9 @@ impl Warning {
             Warning::WatchGap { watch, from, until: None, reason } => {
                 format!("the watch of {watch} was blind from {from:+.3} on ({reason})")
             }
-            Warning::NodeNotReadyBefore { node } => format!("{node} was not Ready before the fault"),
+            Warning::NodeNotReadyBefore { node } => {
+                format!("{node} was not Ready before the fault")
+            }
             Warning::SlowHeartbeats { node, interval, grace } => {
                 format!("{node} beats every {interval}, the controller waits {grace}")
             }
@@ -157,17 +167,29 @@ impl Warning {
     /// Why it matters.
     pub fn matters(&self) -> &'static str {
         match self {
-            Warning::RunDied | Warning::Damaged { .. } | Warning::AttemptsCut { .. } => "what came after is not known",
+            Warning::RunDied | Warning::Damaged { .. } | Warning::AttemptsCut { .. } => {
+                "what came after is not known"
+            }
             Warning::Note { .. } => "the numbers may mean something else",
             Warning::FaultNotConfirmed { .. } => "what was measured may not be the fault's doing",
             Warning::HitNoEndpoint { .. } => "its clients could not notice the fault",
-            Warning::BackgroundErrors { .. } => "some failures after the fault may have nothing to do with it",
-            Warning::ControlFailed { .. } => "the prober's own machine was sick: failures may be its own",
-            Warning::LateProber { .. } => "edges of errors are known less well, and late attempts may time out by themselves",
+            Warning::BackgroundErrors { .. } => {
+                "some failures after the fault may have nothing to do with it"
+            }
+            Warning::ControlFailed { .. } => {
+                "the prober's own machine was sick: failures may be its own"
+            }
+            Warning::LateProber { .. } => {
+                "edges of errors are known less well, and late attempts may time out by themselves"
+            }
             Warning::BlindProber { .. } => "errors in that time may have gone unseen",
-            Warning::ClockUncertain { .. } => "edges of errors are uncertain by as much against all other moments",
+            Warning::ClockUncertain { .. } => {
+                "edges of errors are uncertain by as much against all other moments"
+            }
             Warning::WatchGap { .. } => "what happened meanwhile has an interval, not a moment",
-            Warning::NodeNotReadyBefore { .. } => "its detection can't be told from what was before",
+            Warning::NodeNotReadyBefore { .. } => {
+                "its detection can't be told from what was before"
+            }
             Warning::SlowHeartbeats { .. } => "healthy nodes are taken for dead",
         }
     }
@@ -176,18 +198,22 @@ impl Warning {
     pub fn advice(&self) -> &'static str {
         match self {
             Warning::RunDied => "`kubectl outage recover`, then run it again",
-            Warning::Damaged { .. } | Warning::AttemptsCut { .. } => "run it again, with room on the disk",
+            Warning::Damaged { .. } | Warning::AttemptsCut { .. } => {
+                "run it again, with room on the disk"
+            }
             Warning::Note { .. } => "see `describe run`",
             Warning::FaultNotConfirmed { .. } => "look at the target, then run it again",
             Warning::HitNoEndpoint { .. } => "select the target by `mostEndpointsOf`",
             Warning::BackgroundErrors { .. } => "ask for a longer steady state",
-            Warning::ControlFailed { .. } | Warning::LateProber { .. } | Warning::BlindProber { .. } => {
-                "a lower rate, or a less busy machine"
-            }
+            Warning::ControlFailed { .. }
+            | Warning::LateProber { .. }
+            | Warning::BlindProber { .. } => "a lower rate, or a less busy machine",
             Warning::ClockUncertain { .. } => "run where the cluster runs",
             Warning::WatchGap { .. } => "repeat the run",
             Warning::NodeNotReadyBefore { .. } => "ask for `nodesReady: all` in the steady state",
-            Warning::SlowHeartbeats { .. } => "set nodeStatusUpdateFrequency in the kubelet's config file, not by its flag",
+            Warning::SlowHeartbeats { .. } => {
+                "set nodeStatusUpdateFrequency in the kubelet's config file, not by its flag"
+            }
         }
     }
 }

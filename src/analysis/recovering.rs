@@ -26,8 +26,12 @@ impl Recovering {
     pub fn take(&mut self, record: &Record) {
         match &record.event {
             Event::Node { .. } => self.words.push(record.clone()),
-            Event::Lease { namespace, .. } if namespace == NODE_LEASES => self.words.push(record.clone()),
-            Event::Fault { phase: FaultPhase::Undone, target, .. } => drop(self.undone.insert(target.clone(), record.at)),
+            Event::Lease { namespace, .. } if namespace == NODE_LEASES => {
+                self.words.push(record.clone())
+            }
+            Event::Fault { phase: FaultPhase::Undone, target, .. } => {
+                drop(self.undone.insert(target.clone(), record.at))
+            }
             _ => {}
         }
     }
@@ -35,7 +39,9 @@ impl Recovering {
     /// When the steady state was back that holds since `held`: what was known of a harmed node before it spoke again was old knowledge.
     pub fn back(&mut self, held: Moment) -> Moment {
         self.words.sort_by_key(|record| record.at);
-        let heard = |(node, undone): (&String, &Moment)| life::after(&self.words, &self.anchor, node, *undone);
+        let heard = |(node, undone): (&String, &Moment)| {
+            life::after(&self.words, &self.anchor, node, *undone)
+        };
         self.undone.iter().filter_map(heard).map(|word| word.latest).fold(held, Moment::max)
     }
 }
@@ -67,9 +73,11 @@ mod tests {
     #[test]
     fn what_is_said_meanwhile_is_what_the_report_says() {
         let hit = || Run::new().beat(-500, "06:23:40Z", Ready::True).kill(15_000);
-        let heard_last = hit().beat(19_600, "06:24:00Z", Ready::True).steady(20_000, false, 15_700).build();
+        let heard_last =
+            hit().beat(19_600, "06:24:00Z", Ready::True).steady(20_000, false, 15_700).build();
         assert_eq!(both(&heard_last).0, at(19_600), "it held on old knowledge before");
-        let heard_first = hit().beat(16_000, "06:23:57Z", Ready::True).steady(26_600, false, 21_600).build();
+        let heard_first =
+            hit().beat(16_000, "06:23:57Z", Ready::True).steady(26_600, false, 21_600).build();
         assert_eq!(both(&heard_first).0, at(21_600));
     }
 }

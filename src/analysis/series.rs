@@ -22,7 +22,14 @@ impl SeriesBuilder {
     pub fn new(from: Seconds, to: Seconds) -> Self {
         let step = round_step((to - from).or_zero().as_nanos() / MOST_COLUMNS as i64);
         let start = from.as_nanos().div_euclid(step).saturating_mul(step);
-        Self { start, step, column: 0, column_end: start.saturating_add(step), failed: vec![0], judged: vec![0] }
+        Self {
+            start,
+            step,
+            column: 0,
+            column_end: start.saturating_add(step),
+            failed: vec![0],
+            judged: vec![0],
+        }
     }
 
     /// Counts one attempt.
@@ -51,8 +58,11 @@ impl SeriesBuilder {
 
     /// The data is longer than was expected: two columns become one.
     fn halve(&mut self) {
-        let merge = |columns: &[u32]| columns.chunks(2).map(|c| c.iter().fold(0, |a: u32, b| a.saturating_add(*b))).collect();
-        (self.judged, self.failed, self.step) = (merge(&self.judged), merge(&self.failed), self.step.saturating_mul(2));
+        let merge = |columns: &[u32]| {
+            columns.chunks(2).map(|c| c.iter().fold(0, |a: u32, b| a.saturating_add(*b))).collect()
+        };
+        (self.judged, self.failed, self.step) =
+            (merge(&self.judged), merge(&self.failed), self.step.saturating_mul(2));
     }
 
     /// What was counted.
@@ -108,7 +118,10 @@ mod tests {
         }
         let series = builder.finish();
         assert!(series.judged.len() <= 2 * MOST_COLUMNS, "{}", series.judged.len());
-        assert_eq!((series.judged.iter().sum::<u32>(), series.failed.iter().sum::<u32>()), (100_000, 50_000));
+        assert_eq!(
+            (series.judged.iter().sum::<u32>(), series.failed.iter().sum::<u32>()),
+            (100_000, 50_000)
+        );
     }
 
     #[test]

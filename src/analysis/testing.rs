@@ -57,7 +57,8 @@ pub fn file(span: &ProbeSpan, backends: &[&str], mut attempts: Vec<Attempt>) -> 
 /// The bytes of [`file`].
 pub fn bytes(span: &ProbeSpan, backends: &[&str], attempts: &mut [Attempt]) -> Vec<u8> {
     attempts.sort_by_key(|attempt| span.done(attempt));
-    let (mut encoder, mut bytes) = (AttemptEncoder::default(), serde_json::to_vec(span).expect("plain data"));
+    let (mut encoder, mut bytes) =
+        (AttemptEncoder::default(), serde_json::to_vec(span).expect("plain data"));
     bytes.push(b'\n');
     backends.iter().for_each(|name| encoder.backend(name, &mut bytes));
     attempts.iter().for_each(|attempt| encoder.attempt(attempt, &mut bytes));
@@ -99,19 +100,32 @@ impl Prober {
 
     pub fn new(interval_ms: u64, backends: u32, dead: u32, outage_ms: (i64, i64)) -> Self {
         let outage = (outage_ms.0 * 1_000_000, outage_ms.1 * 1_000_000);
-        Self { span: span("web", interval_ms, 200), seconds: 30, backends, dead, outage, named: false, refuses: false, seed: 7 }
+        Self {
+            span: span("web", interval_ms, 200),
+            seconds: 30,
+            backends,
+            dead,
+            outage,
+            named: false,
+            refuses: false,
+            seed: 7,
+        }
     }
 
     fn attempts(&self) -> Vec<Attempt> {
         let mut random = Random(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        (0..self.seconds * 1_000_000_000 / self.span.interval_ns).map(|slot| self.attempt(slot, &mut random)).collect()
+        (0..self.seconds * 1_000_000_000 / self.span.interval_ns)
+            .map(|slot| self.attempt(slot, &mut random))
+            .collect()
     }
 
     fn attempt(&self, slot: u64, random: &mut Random) -> Attempt {
         let late_us = (random.share() * 300.0) as u64;
         let transit_ns = 20_000.0 + random.share() * 80_000.0;
         let backend = (random.share() * f64::from(self.backends)) as u32;
-        let reaches = self.span.due(slot).0 as i64 - at(0).0 as i64 + late_us as i64 * 1000 + transit_ns as i64;
+        let reaches = self.span.due(slot).0 as i64 - at(0).0 as i64
+            + late_us as i64 * 1000
+            + transit_ns as i64;
         let shut = backend < self.dead && reaches >= self.outage.0 && reaches < self.outage.1;
         let (outcome, took_us) = match (shut, self.refuses) {
             (false, _) => (Outcome::Ok, 2 * transit_ns as u64 / 1000 + 100),
@@ -178,7 +192,13 @@ impl Run {
             repetition: None,
             cluster,
         };
-        Run(Timeline { header, records: Vec::new(), probes: Vec::new(), damage: Vec::new(), growing: false })
+        Run(Timeline {
+            header,
+            records: Vec::new(),
+            probes: Vec::new(),
+            damage: Vec::new(),
+            growing: false,
+        })
     }
 
     /// All three nodes are control planes.
@@ -200,12 +220,26 @@ impl Run {
 
     pub fn fault_phase(self, ms: i64, kind: &str, phase: FaultPhase, detail: &str) -> Self {
         let (fault, target, detail) = (kind.into(), "fast-detection-worker".into(), detail.into());
-        self.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail })
+        self.event(
+            ms,
+            Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail },
+        )
     }
 
     pub fn node(self, ms: i64, change: Change, ready: Ready, reason: &str) -> Self {
         let (node, reason) = ("fast-detection-worker".into(), reason.into());
-        self.event(ms, Event::Node { node, change, ready, reason, transition: None, heartbeat: None, taints: Vec::new() })
+        self.event(
+            ms,
+            Event::Node {
+                node,
+                change,
+                ready,
+                reason,
+                transition: None,
+                heartbeat: None,
+                taints: Vec::new(),
+            },
+        )
     }
 
     /// A record of the worker's node with a heartbeat at this time of the run's day.
@@ -214,7 +248,15 @@ impl Run {
         let (node, reason) = ("fast-detection-worker".into(), "KubeletReady".into());
         self.event(
             ms,
-            Event::Node { node, change: Change::Changed, ready, reason, transition: None, heartbeat, taints: Vec::new() },
+            Event::Node {
+                node,
+                change: Change::Changed,
+                ready,
+                reason,
+                transition: None,
+                heartbeat,
+                taints: Vec::new(),
+            },
         )
     }
 
@@ -224,7 +266,15 @@ impl Run {
         let (namespace, name) = ("kube-node-lease".into(), "fast-detection-worker".into());
         self.event(
             ms,
-            Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None, lasts_s: None },
+            Event::Lease {
+                namespace,
+                name,
+                change: Change::Changed,
+                holder: None,
+                renewed,
+                transitions: None,
+                lasts_s: None,
+            },
         )
     }
 
@@ -249,7 +299,10 @@ impl Run {
         let labels = [("app".to_owned(), "web".to_owned())].into();
         let identity = PodIdentity { uid: name.into(), labels, restarts, ..PodIdentity::default() };
         let node = Some("fast-detection-worker".into());
-        self.event(ms, Event::Pod { pod: name.into(), change, node, phase: "Running".into(), ready, identity })
+        self.event(
+            ms,
+            Event::Pod { pod: name.into(), change, node, phase: "Running".into(), ready, identity },
+        )
     }
 
     /// A kill at +0, confirmed at 300 ms, undone from `undo_ms` on.
@@ -283,8 +336,11 @@ impl Run {
 
 /// The article's case: one of two back ends on a worker that is stopped, tuned settings, 50 attempts a second.
 pub fn article() -> Run {
-    let docker =
-        |action: &str| Event::Docker { container: "fast-detection-worker".into(), action: action.into(), engine_time: None };
+    let docker = |action: &str| Event::Docker {
+        container: "fast-detection-worker".into(),
+        action: action.into(),
+        engine_time: None,
+    };
     let notice = Event::KubeEvent {
         kind: "Normal".into(),
         reason: "NodeNotReady".into(),
@@ -295,7 +351,12 @@ pub fn article() -> Run {
     };
     let worker = "fast-detection-worker";
     let stop = |run: Run, ms, phase, detail: &str| run.fault_phase(ms, "nodeStop", phase, detail);
-    let run = Run::new().endpoints(2, 1).steady(-100, true, -8000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+    let run = Run::new().endpoints(2, 1).steady(-100, true, -8000).node(
+        -9000,
+        Change::Baseline,
+        Ready::True,
+        "KubeletReady",
+    );
     let run = stop(run, 0, FaultPhase::Requested, "");
     let run = stop(run, 10_310, FaultPhase::Returned, "");
     let run = stop(run, 10_320, FaultPhase::Confirmed, "container exited");
@@ -316,7 +377,8 @@ pub fn article() -> Run {
 /// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that waited run.
 pub fn pods_wait() -> Run {
     (2..12).fold(pods_asked(|_| Outcome::Timeout(Phase::Bound)), |run: Run, slot: u64| {
-        run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot }).since(31_900)
+        run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot })
+            .since(31_900)
     })
 }
 
@@ -324,7 +386,8 @@ pub fn pods_wait() -> Run {
 pub fn pods_asked(failed: impl Fn(u64) -> Outcome) -> Run {
     let mut canary = span("scheduling", 2000, 10_000);
     (canary.probe.protocol, canary.probe.service) = (ProbeHeader::CANARY.into(), None);
-    (canary.probe.target, canary.probe.from) = ("a new pod, until it runs".into(), "this machine".into());
+    (canary.probe.target, canary.probe.from) =
+        ("a new pod, until it runs".into(), "this machine".into());
     // Slot 2 is under way at the fault; slot 12 waits for 11 s, the next one for 9 s only.
     let outcome = |slot: u64| if (2..13).contains(&slot) { failed(slot) } else { Outcome::Ok };
     let took = |slot: u64| match slot {

@@ -13,7 +13,14 @@ const AFTER: Period = Period::AfterUndo { step: 0 };
 
 /// A kill at +0, undone at 15 s, seen by one prober.
 fn kill(prober: &Prober) -> Findings {
-    analyse(&Run::new().endpoints(prober.backends, prober.dead).kill(15_000).probe(prober.file()).ended(26_000).build())
+    analyse(
+        &Run::new()
+            .endpoints(prober.backends, prober.dead)
+            .kill(15_000)
+            .probe(prober.file())
+            .ended(26_000)
+            .build(),
+    )
 }
 
 fn window(found: &Findings, period: Period) -> &Window {
@@ -66,7 +73,9 @@ fn failures_after_the_undo_are_a_window_of_their_own() {
 
 #[test]
 fn failures_that_go_on_to_the_undo_are_open() {
-    let found = scripted_kill(scripted(|ms| if (1000..=15_500).contains(&ms) { Outcome::Refused } else { Outcome::Ok }));
+    let found = scripted_kill(scripted(|ms| {
+        if (1000..=15_500).contains(&ms) { Outcome::Refused } else { Outcome::Ok }
+    }));
     let (during, after) = (window(&found, FAULT), window(&found, AFTER));
     assert!(during.open && during.end.proof == Proof::UndoRequest);
     assert_eq!(during.end.when.latest, s(15.0));
@@ -76,7 +85,8 @@ fn failures_that_go_on_to_the_undo_are_open() {
 
 #[test]
 fn failures_that_go_on_to_the_end_of_the_data_are_open() {
-    let found = scripted_kill(scripted(|ms| if ms >= 20_000 { Outcome::Refused } else { Outcome::Ok }));
+    let found =
+        scripted_kill(scripted(|ms| if ms >= 20_000 { Outcome::Refused } else { Outcome::Ok }));
     let after = window(&found, AFTER);
     assert!(after.open && after.end.proof == Proof::EndOfData);
     assert!(found.probes[0].window(FAULT).is_none());
@@ -89,9 +99,13 @@ fn gaps_and_streaks_are_told() {
         _ => Outcome::Ok,
     }));
     let window = window(&found, FAULT);
-    let bursts: Vec<_> = window.bursts.iter().map(|b| (b.first_failure, b.last_failure, b.failed)).collect();
+    let bursts: Vec<_> =
+        window.bursts.iter().map(|b| (b.first_failure, b.last_failure, b.failed)).collect();
     assert_eq!(bursts, [(s(1.0), s(1.1), 6), (s(2.0), s(2.04), 3)]);
-    assert_eq!((window.bursts[0].end.when.latest, window.bursts[1].start.when.earliest), (s(1.121), s(1.98)));
+    assert_eq!(
+        (window.bursts[0].end.when.latest, window.bursts[1].start.when.earliest),
+        (s(1.121), s(1.98))
+    );
     let gap = window.longest_gap.unwrap();
     assert_eq!((gap.from, gap.to, gap.successes), (s(1.1), s(2.0), 44));
     assert_eq!((window.longest_streak, window.failed, window.attempts), (6, 9, 53));
@@ -99,7 +113,8 @@ fn gaps_and_streaks_are_told() {
 
 #[test]
 fn failures_in_flight_are_kept_and_labelled() {
-    let mut attempts = scripted(|ms| if (0..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
+    let mut attempts =
+        scripted(|ms| if (0..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
     // Sent 20 ms before the fault was requested, and cut off 50 ms after it.
     attempts[249] = attempt(249, Outcome::Timeout(crate::timeline::Phase::FirstByte), 70_000);
     let found = scripted_kill(attempts);
@@ -118,13 +133,18 @@ fn background_errors_are_no_part_of_the_window() {
         _ => Outcome::Ok,
     }));
     assert_eq!(window(&found, FAULT).first_failure, s(1.0));
-    assert!(found.warnings.contains(&Warning::BackgroundErrors { probe: "web".into(), failed: 6, of: 250 }));
+    assert!(found.warnings.contains(&Warning::BackgroundErrors {
+        probe: "web".into(),
+        failed: 6,
+        of: 250
+    }));
 }
 
 /// While the workload comes up, failures are nobody's.
 #[test]
 fn failures_before_the_steady_state_are_not_judged() {
-    let outcome = |ms| if ms < -3000 || (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok };
+    let outcome =
+        |ms| if ms < -3000 || (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok };
     let file = file(&span("web", 20, 200), &[], scripted(outcome));
     let run = Run::new().endpoints(1, 1).steady(-100, true, -2900).kill(15_000);
     let found = analyse(&run.probe(file).ended(26_000).build());
@@ -150,27 +170,53 @@ fn slots_that_were_not_sent_prove_nothing() {
 #[test]
 fn kept_connections_are_no_draws() {
     let reused = |reused_from: u64, kept: bool| {
-        let attempts = scripted(|ms| if (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
-        let attempts = attempts.into_iter().map(|a| Attempt { reused: a.slot > reused_from && a.outcome.is_ok(), ..a }).collect();
+        let attempts =
+            scripted(|ms| if (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
+        let attempts = attempts
+            .into_iter()
+            .map(|a| Attempt { reused: a.slot > reused_from && a.outcome.is_ok(), ..a })
+            .collect();
         let mut span = span("web", 20, 200);
         span.probe.reused = kept;
-        analyse(&Run::new().endpoints(2, 1).kill(15_000).probe(file(&span, &[], attempts)).ended(26_000).build())
+        analyse(
+            &Run::new()
+                .endpoints(2, 1)
+                .kill(15_000)
+                .probe(file(&span, &[], attempts))
+                .ended(26_000)
+                .build(),
+        )
     };
     let (fresh, kept) = (reused(u64::MAX, false), reused(0, true));
     assert_eq!(window(&fresh, FAULT).end.proof, Proof::Draws { attempts: 5 });
     assert_eq!(window(&fresh, FAULT).start.when.earliest, s(0.9));
-    assert_eq!((window(&kept, FAULT).start.when.earliest, window(&kept, FAULT).start.proof), (s(0.98), Proof::Neighbour));
-    assert_eq!((window(&kept, FAULT).end.proof, window(&kept, FAULT).end.when.latest), (Proof::Neighbour, s(2.021)));
+    assert_eq!(
+        (window(&kept, FAULT).start.when.earliest, window(&kept, FAULT).start.proof),
+        (s(0.98), Proof::Neighbour)
+    );
+    assert_eq!(
+        (window(&kept, FAULT).end.proof, window(&kept, FAULT).end.when.latest),
+        (Proof::Neighbour, s(2.021))
+    );
 }
 
 /// A kept TCP connection to a dead peer looks open.
 #[test]
 fn a_kept_tcp_connection_proves_nothing() {
-    let attempts = scripted(|ms| if (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
-    let attempts = attempts.into_iter().map(|a| Attempt { reused: a.outcome.is_ok(), ..a }).collect();
+    let attempts =
+        scripted(|ms| if (1000..=2000).contains(&ms) { Outcome::Refused } else { Outcome::Ok });
+    let attempts =
+        attempts.into_iter().map(|a| Attempt { reused: a.outcome.is_ok(), ..a }).collect();
     let mut span = span("web", 20, 200);
     span.probe.protocol = "tcp".into();
-    let found = analyse(&Run::new().endpoints(1, 1).kill(15_000).probe(file(&span, &[], attempts)).ended(26_000).build());
+    let found = analyse(
+        &Run::new()
+            .endpoints(1, 1)
+            .kill(15_000)
+            .probe(file(&span, &[], attempts))
+            .ended(26_000)
+            .build(),
+    );
     assert!(window(&found, FAULT).open);
 }
 
@@ -185,24 +231,49 @@ fn where_the_share_is_not_known_the_failures_tell_it() {
 
 #[test]
 fn a_blind_watch_gives_an_interval() {
-    let run = Run::new().endpoints(1, 1).kill(15_000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
-    let found = analyse(&run.node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(-500).ended(20_000).build());
-    assert_eq!(found.faults[0].node.detected.as_ref().unwrap().at, When { earliest: s(0.0), latest: s(6.0) });
+    let run = Run::new().endpoints(1, 1).kill(15_000).node(
+        -9000,
+        Change::Baseline,
+        Ready::True,
+        "KubeletReady",
+    );
+    let found = analyse(
+        &run.node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown")
+            .since(-500)
+            .ended(20_000)
+            .build(),
+    );
+    assert_eq!(
+        found.faults[0].node.detected.as_ref().unwrap().at,
+        When { earliest: s(0.0), latest: s(6.0) }
+    );
 }
 
 #[test]
 fn a_node_that_comes_back_is_not_detected_by_its_own_word() {
-    let run = Run::new().endpoints(1, 1).kill(3000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
-    let found = analyse(&run.node(3500, Change::Changed, Ready::False, "KubeletNotReady").ended(20_000).build());
+    let run = Run::new().endpoints(1, 1).kill(3000).node(
+        -9000,
+        Change::Baseline,
+        Ready::True,
+        "KubeletReady",
+    );
+    let found = analyse(
+        &run.node(3500, Change::Changed, Ready::False, "KubeletNotReady").ended(20_000).build(),
+    );
     assert_eq!(found.faults[0].node.detected, None);
 }
 
 #[test]
 fn all_endpoints_must_have_left() {
     let worker = "fast-detection-worker";
-    let run = Run::new().endpoints(3, 2).kill(15_000).endpoint(4000, Change::Changed, 0, worker, false);
-    assert_eq!(analyse(&Run(run.0.clone()).ended(20_000).build()).faults[0].services[0].removed, None);
-    let found = analyse(&run.endpoint(4100, Change::Deleted, 1, worker, true).ended(20_000).build());
+    let run =
+        Run::new().endpoints(3, 2).kill(15_000).endpoint(4000, Change::Changed, 0, worker, false);
+    assert_eq!(
+        analyse(&Run(run.0.clone()).ended(20_000).build()).faults[0].services[0].removed,
+        None
+    );
+    let found =
+        analyse(&run.endpoint(4100, Change::Deleted, 1, worker, true).ended(20_000).build());
     let web = &found.faults[0].services[0];
     assert_eq!(web.removed.unwrap().latest, s(4.1));
     assert_eq!((web.hit[0].deleted, web.hit[1].deleted), (false, true));
@@ -217,9 +288,17 @@ fn an_endpoint_is_its_pod() {
         node: Some("fast-detection-worker".into()),
         ready,
     };
-    let event = |ready| Event::Endpoint { service: "web".into(), change: Change::Changed, endpoint: moved(ready) };
-    let run =
-        Run::new().endpoints(2, 1).event(-3000, event(true)).kill(15_000).event(4000, event(false)).event(20_000, event(true));
+    let event = |ready| Event::Endpoint {
+        service: "web".into(),
+        change: Change::Changed,
+        endpoint: moved(ready),
+    };
+    let run = Run::new()
+        .endpoints(2, 1)
+        .event(-3000, event(true))
+        .kill(15_000)
+        .event(4000, event(false))
+        .event(20_000, event(true));
     let found = analyse(&run.ended(20_000).build());
     let web = &found.faults[0].services[0];
     assert_eq!((web.endpoints, web.hit.len()), (2, 1));
@@ -231,7 +310,12 @@ fn a_gap_that_closed_is_told_once() {
     let gap = |until| Event::WatchGap { watch: "nodes".into(), until, reason: "refused".into() };
     let run = || Run::new().endpoints(1, 1).kill(15_000).event(3000, gap(None)).since(2000);
     let warned = |run: Run| analyse(&run.ended(20_000).build()).warnings;
-    let told = |until| Warning::WatchGap { watch: "nodes".into(), from: s(2.0), until, reason: "refused".into() };
+    let told = |until| Warning::WatchGap {
+        watch: "nodes".into(),
+        from: s(2.0),
+        until,
+        reason: "refused".into(),
+    };
     assert_eq!(warned(run()), [told(None)]);
     assert_eq!(warned(run().event(5000, gap(Some(at(5000)))).since(2000)), [told(Some(s(5.0)))]);
 }
@@ -243,8 +327,12 @@ fn a_run_that_was_cut_short_says_so() {
     assert_eq!(analyse(&timeline).completion, Completion::Died);
     timeline.growing = true;
     assert_eq!(analyse(&timeline).completion, Completion::Running);
-    let interrupted = run().event(2000, Event::Interrupted { signal: "SIGINT".into() }).ended(3000).build();
-    assert_eq!(analyse(&interrupted).completion, Completion::Interrupted { signal: "SIGINT".into() });
+    let interrupted =
+        run().event(2000, Event::Interrupted { signal: "SIGINT".into() }).ended(3000).build();
+    assert_eq!(
+        analyse(&interrupted).completion,
+        Completion::Interrupted { signal: "SIGINT".into() }
+    );
     let mut undoing = run().event(2000, Event::Interrupted { signal: "SIGINT".into() }).build();
     undoing.growing = true;
     assert_eq!(analyse(&undoing).completion, Completion::Running, "it goes on until all is undone");
@@ -259,7 +347,9 @@ fn a_stop_that_the_engine_saw_was_not_without_effect() {
         let die = Event::Docker { container, action, engine_time: None };
         died.into_iter().fold(run, |run, ms| run.event(ms, die.clone())).ended(5000).build()
     };
-    let told = |timeline| analyse(&timeline).warnings.iter().any(|w| matches!(w, Warning::FaultNotConfirmed { .. }));
+    let told = |timeline| {
+        analyse(&timeline).warnings.iter().any(|w| matches!(w, Warning::FaultNotConfirmed { .. }))
+    };
     assert!(told(stopped(None)));
     assert!(!told(stopped(Some(2100))), "it died of the interrupt");
 }
@@ -290,21 +380,45 @@ fn heartbeats_later_than_the_grace_are_named() {
         let (namespace, name) = ("kube-node-lease".into(), "fast-detection-worker".into());
         run.event(
             ms,
-            Event::Lease { namespace, name, change: Change::Changed, holder: None, renewed, transitions: None, lasts_s: None },
+            Event::Lease {
+                namespace,
+                name,
+                change: Change::Changed,
+                holder: None,
+                renewed,
+                transitions: None,
+                lasts_s: None,
+            },
         )
     };
     let mut run = [-35_000, -25_000, -15_000, -5_000].into_iter().fold(Run::new(), lease);
-    run.0.header.cluster.tuning.node_status_report_frequency = Some(std::time::Duration::from_secs(300));
+    run.0.header.cluster.tuning.node_status_report_frequency =
+        Some(std::time::Duration::from_secs(300));
     let found = analyse(&run.endpoints(1, 1).kill(15_000).ended(20_000).build());
     assert_eq!(found.heartbeats[0].lease, Some(s(10.0)));
-    assert!(matches!(&found.warnings[..], [Warning::SlowHeartbeats { .. }]), "{:?}", found.warnings);
+    assert!(
+        matches!(&found.warnings[..], [Warning::SlowHeartbeats { .. }]),
+        "{:?}",
+        found.warnings
+    );
 }
 
 #[test]
 fn two_faults_have_their_own_windows() {
     let second = |run: Run, ms, phase| {
         let (fault, target) = ("nodeKill".into(), "fast-detection-worker".into());
-        run.event(ms, Event::Fault { step: 2, name: None, fault, target, component: None, phase, detail: String::new() })
+        run.event(
+            ms,
+            Event::Fault {
+                step: 2,
+                name: None,
+                fault,
+                target,
+                component: None,
+                phase,
+                detail: String::new(),
+            },
+        )
     };
     let run = Run::new().endpoints(1, 1).kill(5000);
     let run = second(second(run, 12_000, FaultPhase::Requested), 18_000, FaultPhase::UndoRequested);
@@ -312,7 +426,8 @@ fn two_faults_have_their_own_windows() {
         1000..=2000 | 13_000..=13_500 => Outcome::Refused,
         _ => Outcome::Ok,
     });
-    let found = analyse(&run.probe(file(&span("web", 20, 200), &[], attempts)).ended(25_000).build());
+    let found =
+        analyse(&run.probe(file(&span("web", 20, 200), &[], attempts)).ended(25_000).build());
     assert_eq!(window(&found, FAULT).last_failure, s(2.0));
     assert_eq!(window(&found, Period::Fault { step: 2 }).first_failure, s(13.0));
 }
@@ -335,7 +450,8 @@ fn findings_survive_json() {
 #[test]
 fn the_start_allows_for_the_way() {
     let latest = |failure: Outcome, took_us| {
-        let mut attempts = scripted(|ms| if (1000..=2000).contains(&ms) { failure } else { Outcome::Ok });
+        let mut attempts =
+            scripted(|ms| if (1000..=2000).contains(&ms) { failure } else { Outcome::Ok });
         attempts[290].phases.first_byte_us = 3000;
         attempts[300].phases.first_byte_us = took_us;
         window(&scripted_kill(attempts), FAULT).start.when.latest
@@ -352,15 +468,24 @@ fn answers_of_others_prove_the_end_where_an_endpoint_left() {
         .into_iter()
         .map(|attempt| match attempt.slot as i64 * 20 - 5000 {
             ms @ 1000..4000 if ms % 40 == 0 => Attempt { outcome: Outcome::Refused, ..attempt },
-            ms if ms % 40 == 0 && !(4000..9000).contains(&ms) => Attempt { backend: Some(0), ..attempt },
+            ms if ms % 40 == 0 && !(4000..9000).contains(&ms) => {
+                Attempt { backend: Some(0), ..attempt }
+            }
             _ => Attempt { backend: Some(1), ..attempt },
         })
         .collect();
-    let run = || Run::new().endpoints(2, 1).kill(15_000).probe(file(&span("web", 20, 200), &["web-0", "web-1"], attempts.clone()));
+    let run = || {
+        Run::new().endpoints(2, 1).kill(15_000).probe(file(
+            &span("web", 20, 200),
+            &["web-0", "web-1"],
+            attempts.clone(),
+        ))
+    };
     let stayed = analyse(&run().ended(26_000).build());
     let left = run().endpoint(3990, Change::Changed, 0, "fast-detection-worker", false);
     let left = analyse(&left.ended(26_000).build());
-    let end = |found: &Findings| (window(found, FAULT).end.proof, window(found, FAULT).end.when.latest);
+    let end =
+        |found: &Findings| (window(found, FAULT).end.proof, window(found, FAULT).end.when.latest);
     assert_eq!(end(&stayed), (Proof::BackEnd, s(9.001)));
     assert_eq!(end(&left), (Proof::Draws { attempts: 5 }, s(4.061)));
     assert_eq!(window(&left, FAULT).start.proof, Proof::BackEnd);
@@ -400,7 +525,8 @@ fn coverage(backends: u32, dead: u32, named: bool) -> (f64, f64, f64) {
     for seed in 1..=RUNS {
         let from = 1_000_000_000 + (seed as i64 * 7_919_777) % 1_000_000_000;
         let outage = (from, from + 3_000_000_000);
-        let prober = Prober { outage, named, seed, seconds: 11, ..Prober::new(10, backends, dead, (0, 0)) };
+        let prober =
+            Prober { outage, named, seed, seconds: 11, ..Prober::new(10, backends, dead, (0, 0)) };
         let found = kill(&prober);
         let window = window(&found, FAULT);
         start += u32::from(window.start.when.holds(Seconds::from_nanos(outage.0)));
@@ -417,7 +543,10 @@ fn shares_widen_the_bracket_and_hold_the_truth() {
     for (backends, dead, draws) in [(2, 1, 5.0), (10, 1, 29.0), (3, 2, 3.0)] {
         let (start, end, width) = coverage(backends, dead, false);
         assert!(start >= 0.925 && end >= 0.925, "{dead} of {backends}: {start} {end}");
-        assert!(width >= 0.01 * draws && width <= 0.01 * (draws + 12.0), "{dead} of {backends}: {width}");
+        assert!(
+            width >= 0.01 * draws && width <= 0.01 * (draws + 12.0),
+            "{dead} of {backends}: {width}"
+        );
     }
 }
 
@@ -436,7 +565,10 @@ fn what_timed_out_and_came_true_is_counted() {
     let canary = &found.probes[0];
     assert!(canary.is_canary());
     let window = canary.window(Period::Fault { step: 0 }).unwrap();
-    assert_eq!((window.failed, window.in_flight, window.classes[0].class.as_str()), (11, 1, "not bound"));
+    assert_eq!(
+        (window.failed, window.in_flight, window.classes[0].class.as_str()),
+        (11, 1, "not bound")
+    );
     let [late] = canary.late[..] else { panic!("{:?}", canary.late) };
     assert_eq!((late.step, late.timed_out, late.came_true), (0, 11, 10));
     let (first, last) = (late.first.unwrap(), late.last.unwrap());
@@ -448,17 +580,34 @@ fn what_timed_out_and_came_true_is_counted() {
 fn a_pod_that_is_deleted_does_not_come_back_and_others_come_for_all_of_them() {
     let phase = |run: Run, ms: i64, pod: &str, phase: FaultPhase| {
         let (fault, target, detail) = ("podDelete".into(), pod.into(), String::new());
-        run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail })
+        run.event(
+            ms,
+            Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail },
+        )
     };
     let both = |run: Run, ms, which| phase(phase(run, ms, "web-0", which), ms, "web-1", which);
-    let run = both(both(Run::new().endpoints(3, 3), 0, FaultPhase::Requested), 100, FaultPhase::Confirmed);
-    let change = |run: Run, ms, index, ready| run.endpoint(ms, Change::Changed, index, "fast-detection-worker", ready);
-    let run = change(change(change(change(run, 500, 0, false), 600, 1, false), 3000, 7, true), 4000, 8, true);
+    let run = both(
+        both(Run::new().endpoints(3, 3), 0, FaultPhase::Requested),
+        100,
+        FaultPhase::Confirmed,
+    );
+    let change = |run: Run, ms, index, ready| {
+        run.endpoint(ms, Change::Changed, index, "fast-detection-worker", ready)
+    };
+    let run = change(
+        change(change(change(run, 500, 0, false), 600, 1, false), 3000, 7, true),
+        4000,
+        8,
+        true,
+    );
     let run = both(both(run, 20_000, FaultPhase::UndoRequested), 20_000, FaultPhase::Undone);
     let found = analyse(&run.steady(21_000, false, 4000).ended(25_000).build());
     let services = || found.faults.iter().map(|fault| &fault.services[0]);
     assert!(services().all(|web| web.back.is_none() && web.hit.len() == 1), "{found:#?}");
-    assert!(services().all(|web| web.replaced.unwrap().latest == s(4.0)), "two were hit, so two must come");
+    assert!(
+        services().all(|web| web.replaced.unwrap().latest == s(4.0)),
+        "two were hit, so two must come"
+    );
     // Nothing was undone at +20: what it did was over when it was done.
     assert_eq!((found.last_undone(), found.recovery.unwrap().most), (Some(s(0.1)), s(3.9)));
 }

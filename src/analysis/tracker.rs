@@ -109,11 +109,14 @@ impl Tracker {
     /// `kept` says that the probe keeps its connections.
     pub fn new(segments: Vec<Segment>, uncertainty: Seconds, kept: bool) -> Self {
         let needed = |s: &Segment| match s.miss {
-            Some(miss) => draws_to_exclude(miss).map_or(UNKNOWN_DRAWS, |k| k.min(MOST_DRAWS as u64) as usize).max(UNKNOWN_DRAWS),
+            Some(miss) => draws_to_exclude(miss)
+                .map_or(UNKNOWN_DRAWS, |k| k.min(MOST_DRAWS as u64) as usize)
+                .max(UNKNOWN_DRAWS),
             None => UNKNOWN_DRAWS,
         };
         let keep = segments.iter().map(needed).max().unwrap_or(1);
-        let (draws, windows, backends) = (VecDeque::with_capacity(keep + 1), Vec::new(), Vec::new());
+        let (draws, windows, backends) =
+            (VecDeque::with_capacity(keep + 1), Vec::new(), Vec::new());
         let end_of_data = Seconds::from_nanos(i64::MIN);
         Self {
             segments,
@@ -136,7 +139,8 @@ impl Tracker {
     #[inline]
     pub fn enter(&mut self, sent: Seconds, done: Seconds, failed: bool) -> usize {
         while let Some(next) = self.segments.get(self.current + 1) {
-            let in_flight = failed && done >= next.from && matches!(next.period, Period::Fault { .. });
+            let in_flight =
+                failed && done >= next.from && matches!(next.period, Period::Fault { .. });
             if sent < next.from && !in_flight {
                 break;
             }
@@ -197,12 +201,14 @@ impl Tracker {
         }
         let segment = &self.segments[self.current];
         let in_flight = seen.sent < segment.from;
-        let again = self.open.as_ref().is_some_and(|open| segment.apart(open.successes())) && self.parts.len() < MOST_BURSTS;
+        let again = self.open.as_ref().is_some_and(|open| segment.apart(open.successes()))
+            && self.parts.len() < MOST_BURSTS;
         if again {
             self.close(Proof::NextFailure, seen.sent);
         }
         if self.open.is_none() {
-            self.open = Some(Open::new(seen, in_flight, &self.draws, self.last, self.last_of_hit()));
+            self.open =
+                Some(Open::new(seen, in_flight, &self.draws, self.last, self.last_of_hit()));
         }
         if let Some(open) = &mut self.open {
             open.failure(seen, in_flight);
@@ -213,16 +219,27 @@ impl Tracker {
     fn close(&mut self, limit: Proof, at: Seconds) {
         if let Some(open) = self.open.take() {
             let start = self.first_sent.unwrap_or(at);
-            self.parts.push(open.close(&self.segments[self.current], start, (at, limit), self.kept));
+            self.parts.push(open.close(
+                &self.segments[self.current],
+                start,
+                (at, limit),
+                self.kept,
+            ));
         }
     }
 
     fn leave(&mut self) {
         let next = self.segments.get(self.current + 1);
-        let (at, limit) = next.map_or((self.end_of_data, Proof::EndOfData), |next| (next.from, next.limit()));
+        let (at, limit) =
+            next.map_or((self.end_of_data, Proof::EndOfData), |next| (next.from, next.limit()));
         self.close(limit, at);
         let period = self.segments[self.current].period;
-        self.windows.extend(merge(period, std::mem::take(&mut self.parts), limit, self.uncertainty));
+        self.windows.extend(merge(
+            period,
+            std::mem::take(&mut self.parts),
+            limit,
+            self.uncertainty,
+        ));
         self.current += 1;
     }
 

@@ -72,19 +72,33 @@ impl Book {
 
     /// An attempt is sent.
     pub fn sent(&mut self, slot: u64, at: Moment) {
-        let open = Open { sent: at, accepted: None, change: None, waits_for: Phase::Accepted, timed_out: false };
+        let open = Open {
+            sent: at,
+            accepted: None,
+            change: None,
+            waits_for: Phase::Accepted,
+            timed_out: false,
+        };
         self.open.insert(slot, open);
     }
 
     /// The API server's answer to an attempt: taken (with the number of the change, where it has one), or not. What is waited for next.
-    pub fn answered(&mut self, slot: u64, at: Moment, answer: Result<Option<i64>, Outcome>, next: Phase) -> Option<Told> {
+    pub fn answered(
+        &mut self,
+        slot: u64,
+        at: Moment,
+        answer: Result<Option<i64>, Outcome>,
+        next: Phase,
+    ) -> Option<Told> {
         let open = self.open.get_mut(&slot)?;
         match answer {
             Ok(change) => {
                 open.accepted.get_or_insert(at);
                 open.change = change;
-                open.waits_for = if open.waits_for == Phase::Accepted { next } else { open.waits_for };
-                let (done, when) = self.done.filter(|(done, _)| change.is_some_and(|change| change <= *done))?;
+                open.waits_for =
+                    if open.waits_for == Phase::Accepted { next } else { open.waits_for };
+                let (done, when) =
+                    self.done.filter(|(done, _)| change.is_some_and(|change| change <= *done))?;
                 let known = Bracket { earliest: when.earliest.min(at), latest: at };
                 self.up_to(done, known).into_iter().next()
             }
@@ -111,7 +125,9 @@ impl Book {
         match open.timed_out {
             true => vec![late],
             false if at.latest <= deadline => vec![open.end(slot, at.latest, Outcome::Ok)],
-            false if at.earliest >= deadline => vec![open.end(slot, deadline, Outcome::Timeout(open.waits_for)), late],
+            false if at.earliest >= deadline => {
+                vec![open.end(slot, deadline, Outcome::Timeout(open.waits_for)), late]
+            }
             false => vec![open.end(slot, deadline, Outcome::Unseen)],
         }
     }
@@ -119,7 +135,9 @@ impl Book {
     /// All changes up to this one are done.
     pub fn up_to(&mut self, change: i64, at: Bracket) -> Vec<Told> {
         self.done = Some((change, at));
-        let asked = |(slot, open): (&u64, &Open)| open.change.is_some_and(|asked| asked <= change).then_some(*slot);
+        let asked = |(slot, open): (&u64, &Open)| {
+            open.change.is_some_and(|asked| asked <= change).then_some(*slot)
+        };
         let slots: Vec<u64> = self.open.iter().filter_map(asked).collect();
         slots.into_iter().flat_map(|slot| self.came_true(slot, at)).collect()
     }
@@ -128,7 +146,8 @@ impl Book {
     pub fn blind(&mut self, from: Moment, until: Option<Moment>) {
         self.gaps.retain(|(_, until)| until.is_some());
         let oldest = self.open.values().map(|open| open.sent).min();
-        self.gaps.retain(|(_, until)| until.zip(oldest).is_some_and(|(until, oldest)| until >= oldest));
+        self.gaps
+            .retain(|(_, until)| until.zip(oldest).is_some_and(|(until, oldest)| until >= oldest));
         self.gaps.push((from, until));
     }
 
@@ -138,8 +157,11 @@ impl Book {
 
     /// Tells what has come to nothing. The verdict waits until a blindness at the deadline would be known.
     pub fn judge(&mut self, now: Moment) -> Vec<Told> {
-        let due = |open: &Open| !open.timed_out && open.accepted.is_some() && self.verdict_at(open) <= now;
-        let slots: Vec<u64> = self.open.iter().filter(|(_, open)| due(open)).map(|(slot, _)| *slot).collect();
+        let due = |open: &Open| {
+            !open.timed_out && open.accepted.is_some() && self.verdict_at(open) <= now
+        };
+        let slots: Vec<u64> =
+            self.open.iter().filter(|(_, open)| due(open)).map(|(slot, _)| *slot).collect();
         slots.into_iter().filter_map(|slot| self.verdict(slot)).collect()
     }
 
@@ -160,7 +182,11 @@ impl Book {
 
     /// When [`Self::judge`] has something to tell, if nothing comes true before.
     pub fn next_verdict(&self) -> Option<Moment> {
-        self.open.values().filter(|open| !open.timed_out && open.accepted.is_some()).map(|open| self.verdict_at(open)).min()
+        self.open
+            .values()
+            .filter(|open| !open.timed_out && open.accepted.is_some())
+            .map(|open| self.verdict_at(open))
+            .min()
     }
 
     /// Attempts that may still come true.
@@ -185,7 +211,12 @@ impl End {
     /// As the attempts' file has it; `due` is when it was to be sent.
     pub fn attempt(&self, due: Moment) -> Attempt {
         let micros = |later: Moment, earlier: Moment| later.since(earlier).as_micros() as u64;
-        let mut attempt = Attempt { slot: self.slot, late_us: micros(self.sent, due), outcome: self.outcome, ..Attempt::default() };
+        let mut attempt = Attempt {
+            slot: self.slot,
+            late_us: micros(self.sent, due),
+            outcome: self.outcome,
+            ..Attempt::default()
+        };
         let accepted = self.accepted.unwrap_or(self.done).min(self.done);
         *attempt.phases.of_mut(Phase::Accepted) = micros(accepted, self.sent);
         *attempt.phases.of_mut(Phase::Observed) = micros(self.done, accepted);
@@ -216,7 +247,11 @@ mod tests {
     }
 
     fn outcomes(told: &[Told]) -> Vec<(u64, Outcome)> {
-        told.iter().filter_map(|told| if let Told::Ended(end) = told { Some((end.slot, end.outcome)) } else { None }).collect()
+        told.iter()
+            .filter_map(|told| {
+                if let Told::Ended(end) = told { Some((end.slot, end.outcome)) } else { None }
+            })
+            .collect()
     }
 
     #[test]
@@ -226,7 +261,10 @@ mod tests {
         assert_eq!(outcomes(&told), [(1, Outcome::Ok)]);
         let Told::Ended(end) = told[0] else { panic!("it ended") };
         let attempt = end.attempt(s(0.99));
-        assert_eq!((attempt.late_us, attempt.phases.first_byte_us, attempt.phases.body_us), (10_000, 100_000, 1_900_000));
+        assert_eq!(
+            (attempt.late_us, attempt.phases.first_byte_us, attempt.phases.body_us),
+            (10_000, 100_000, 1_900_000)
+        );
         assert_eq!((book.len(), book.came_true(1, at(4.0))), (1, Vec::new()));
     }
 
@@ -234,7 +272,8 @@ mod tests {
     fn what_was_not_taken_failed_as_a_request() {
         let mut book = Book::new(Duration::from_secs(10), Duration::ZERO);
         book.sent(0, s(0.0));
-        let told: Vec<Told> = book.answered(0, s(0.5), Err(Outcome::Refused), Phase::Bound).into_iter().collect();
+        let told: Vec<Told> =
+            book.answered(0, s(0.5), Err(Outcome::Refused), Phase::Bound).into_iter().collect();
         assert_eq!(outcomes(&told), [(0, Outcome::Refused)]);
         assert_eq!((book.len(), book.next_verdict()), (0, None));
     }
@@ -245,7 +284,10 @@ mod tests {
         book.waits_for(1, s(2.0), Phase::Running);
         assert_eq!(book.next_verdict(), Some(s(15.0)));
         assert!(book.judge(s(14.9)).is_empty(), "a blind watch might not be known yet");
-        assert_eq!(outcomes(&book.judge(s(16.0))), [(0, Outcome::Timeout(Phase::Bound)), (1, Outcome::Timeout(Phase::Running))]);
+        assert_eq!(
+            outcomes(&book.judge(s(16.0))),
+            [(0, Outcome::Timeout(Phase::Bound)), (1, Outcome::Timeout(Phase::Running))]
+        );
         assert!(book.judge(s(17.0)).is_empty(), "an outcome is told once");
         assert_eq!((book.next_verdict(), book.len()), (None, 2));
         assert_eq!(book.came_true(0, at(40.0)), [Told::Late { slot: 0, at: at(40.0) }]);
@@ -266,7 +308,11 @@ mod tests {
         assert_eq!(book.next_verdict(), Some(s(10.0)), "that it can't be seen is known already");
         assert_eq!(outcomes(&book.judge(s(10.0))), [(0, Outcome::Unseen)]);
         book.blind(s(9.0), Some(s(12.0)));
-        assert_eq!(outcomes(&book.judge(s(19.0))), [(4, Outcome::Timeout(Phase::Bound))], "it saw again by the deadline");
+        assert_eq!(
+            outcomes(&book.judge(s(19.0))),
+            [(4, Outcome::Timeout(Phase::Bound))],
+            "it saw again by the deadline"
+        );
     }
 
     #[test]
@@ -282,13 +328,22 @@ mod tests {
         let mut book = Book::new(Duration::from_secs(10), Duration::from_secs(5));
         for slot in 0..3 {
             book.sent(slot, s(slot as f64));
-            assert_eq!(book.answered(slot, s(slot as f64 + 0.1), Ok(Some(5 + slot as i64)), Phase::Observed), None);
+            assert_eq!(
+                book.answered(
+                    slot,
+                    s(slot as f64 + 0.1),
+                    Ok(Some(5 + slot as i64)),
+                    Phase::Observed
+                ),
+                None
+            );
         }
         assert_eq!(outcomes(&book.up_to(6, at(3.0))), [(0, Outcome::Ok), (1, Outcome::Ok)]);
         book.sent(3, s(4.0));
         assert_eq!(outcomes(&book.up_to(8, at(4.05))), [(2, Outcome::Ok)]);
         // The watch was faster than the answer.
-        let told: Vec<Told> = book.answered(3, s(4.1), Ok(Some(8)), Phase::Observed).into_iter().collect();
+        let told: Vec<Told> =
+            book.answered(3, s(4.1), Ok(Some(8)), Phase::Observed).into_iter().collect();
         assert_eq!(outcomes(&told), [(3, Outcome::Ok)]);
     }
 

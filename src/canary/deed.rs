@@ -12,8 +12,12 @@ const LEAST: u32 = 2;
 pub fn describe(canary: Canary) -> &'static str {
     match canary {
         Canary::Scheduling => "a new pod, until it runs",
-        Canary::Reconciliation => "a Deployment scaled to 0 or 1, until its controllers have done so",
-        Canary::Autoscaling => "an autoscaler's target scaled below its least size, until it is back",
+        Canary::Reconciliation => {
+            "a Deployment scaled to 0 or 1, until its controllers have done so"
+        }
+        Canary::Autoscaling => {
+            "an autoscaler's target scaled below its least size, until it is back"
+        }
     }
 }
 
@@ -69,7 +73,9 @@ impl Deed {
     pub async fn ask(&self, slot: u64) -> Result<Option<i64>, Outcome> {
         match self.canary {
             Canary::Scheduling => self.perch.ask_for_pod(slot).await.map(|()| None),
-            Canary::Reconciliation => self.perch.ask_for_size(1 - (slot % 2) as u32, slot).await.map(Some),
+            Canary::Reconciliation => {
+                self.perch.ask_for_size(1 - (slot % 2) as u32, slot).await.map(Some)
+            }
             Canary::Autoscaling => self.perch.ask_for_size(LEAST - 1, slot).await.map(Some),
         }
     }
@@ -88,14 +94,21 @@ impl Deed {
             Event::Pod { pod, node, phase, change, .. } if *change != Change::Deleted => {
                 let slot = self.perch.slot_of(pod)?;
                 let waits_for = if node.is_some() { Phase::Running } else { Phase::Bound };
-                Some(if phase == "Running" { Sign::True(slot) } else { Sign::WaitsFor(slot, waits_for) })
+                Some(if phase == "Running" {
+                    Sign::True(slot)
+                } else {
+                    Sign::WaitsFor(slot, waits_for)
+                })
             }
             Event::Deployment { generation, observed, wanted, replicas, .. } => match self.canary {
                 Canary::Scheduling => None,
                 // As many as the newest change wants: the older ones are overtaken by it, as Kubernetes' controllers see it.
-                Canary::Reconciliation => (observed == generation && replicas == wanted).then_some(Sign::UpTo(*generation)),
+                Canary::Reconciliation => (observed == generation && replicas == wanted)
+                    .then_some(Sign::UpTo(*generation)),
                 // This generation is the autoscaler's own doing: those before it were ours.
-                Canary::Autoscaling => (*wanted >= LEAST as i32).then_some(Sign::UpTo(*generation - 1)),
+                Canary::Autoscaling => {
+                    (*wanted >= LEAST as i32).then_some(Sign::UpTo(*generation - 1))
+                }
             },
             _ => None,
         }
@@ -112,11 +125,25 @@ mod tests {
 
     fn pod(name: &str, node: Option<&str>, phase: &str) -> Event {
         let (pod, node, identity) = (name.into(), node.map(str::to_owned), Default::default());
-        Event::Pod { pod, change: Change::Changed, node, phase: phase.into(), ready: false, identity }
+        Event::Pod {
+            pod,
+            change: Change::Changed,
+            node,
+            phase: phase.into(),
+            ready: false,
+            identity,
+        }
     }
 
     fn deployment(generation: i64, observed: i64, wanted: i32, replicas: i32) -> Event {
-        Event::Deployment { deployment: "d".into(), change: Change::Changed, generation, observed, wanted, replicas }
+        Event::Deployment {
+            deployment: "d".into(),
+            change: Change::Changed,
+            generation,
+            observed,
+            wanted,
+            replicas,
+        }
     }
 
     #[tokio::test]

@@ -89,7 +89,11 @@ pub async fn start(
     let watches = watch::of_canary(watch, eyes, &spec.namespace, &name, deed.objects(), said);
     if watches.baseline(FIRST_LIST).await.is_err() {
         let why = "the API server delivered no list".to_owned();
-        return Err(ClusterError::TooSlow { what: format!("the watch of the {watch} did not begin"), within: FIRST_LIST, why });
+        return Err(ClusterError::TooSlow {
+            what: format!("the watch of the {watch} did not begin"),
+            within: FIRST_LIST,
+            why,
+        });
     }
     let (mode, told) = mode::channel(Mode::Asking);
     let clock = Clock { instant: Instant::now(), moment: Moment::now() };
@@ -212,7 +216,8 @@ impl Task {
             if room && self.span.due(self.next) > now {
                 self.ask(slot, now);
             } else {
-                let end = End { slot, sent: now, accepted: None, done: now, outcome: Outcome::NotSent };
+                let end =
+                    End { slot, sent: now, accepted: None, done: now, outcome: Outcome::NotSent };
                 self.tell(vec![Told::Ended(end)]);
             }
         }
@@ -271,7 +276,9 @@ impl Task {
         let mut records = Vec::new();
         for told in told {
             match told {
-                Told::Ended(end) => self.encoder.attempt(&end.attempt(self.span.due(end.slot)), &mut records),
+                Told::Ended(end) => {
+                    self.encoder.attempt(&end.attempt(self.span.due(end.slot)), &mut records)
+                }
                 Told::Late { slot, at } => {
                     let event = Event::CameTrue { probe: self.span.probe.name.clone(), slot };
                     let since = Some(at.earliest).filter(|earliest| *earliest < at.latest);
@@ -280,7 +287,9 @@ impl Task {
             }
         }
         if !records.is_empty() {
-            let _ = self.out.send(AgentMessage::Attempts { probe: self.span.probe.name.clone(), records });
+            let _ = self
+                .out
+                .send(AgentMessage::Attempts { probe: self.span.probe.name.clone(), records });
         }
     }
 

@@ -23,7 +23,8 @@ pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
     let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
     let embedded = Embedded::start(embedded::spec(&config)).map_err(Trouble::refused_by)?;
     block_on(async {
-        let abort = Abort::listen(|_, _| {}).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+        let abort = Abort::listen(|_, _| {})
+            .map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
         let own = folder.kubeconfig(embedded.kubeconfig())?;
         let wanted = args.kubeconfig_out.as_deref();
         let _out = wanted.map(|path| write_out(path, embedded.kubeconfig())).transpose()?;
@@ -44,7 +45,8 @@ fn config(args: &Cluster) -> Result<KindConfig, Failure> {
         Some(path) => (path.display().to_string(), load::kind_config(path)?),
         None => ("built in".into(), DEFAULT_CONFIG.into()),
     };
-    KindConfig::parse(&text).map_err(|e| Failure::usage(format!("error: cannot use the kind config {name}: {e}")))
+    KindConfig::parse(&text)
+        .map_err(|e| Failure::usage(format!("error: cannot use the kind config {name}: {e}")))
 }
 
 /// Writes the kubeconfig where it is wanted, for as long as the cluster is up. Refuses to touch what is there: it may be somebody's
@@ -55,5 +57,8 @@ fn write_out(path: &Path, text: &str) -> Result<Secret, Trouble> {
             .then_some("name a file that is not there yet; one that is there is never overwritten, for it may hold credentials");
         Trouble::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
     };
-    path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| Secret::write(path, text)).map_err(cannot)
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| Secret::write(path, text))
+        .map_err(cannot)
 }

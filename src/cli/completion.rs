@@ -8,7 +8,12 @@ use super::{exit, failure::Failure, print};
 /// Prints the completions of a shell.
 pub fn completion(args: &Completion) -> Result<u8, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command().bin_name("kubectl-outage"), "kubectl-outage", &mut script);
+    clap_complete::generate(
+        args.shell,
+        &mut Cli::command().bin_name("kubectl-outage"),
+        "kubectl-outage",
+        &mut script,
+    );
     print(&String::from_utf8_lossy(&script));
     Ok(exit::PASS)
 }

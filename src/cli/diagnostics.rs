@@ -20,7 +20,8 @@ pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
         return String::new();
     }
     let width = width.max(NARROWEST);
-    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() }.term_width(width);
+    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() }
+        .term_width(width);
     let mut text = String::new();
     for problem in problems.iter().take(MOST) {
         for group in groups(problem, width) {
@@ -37,13 +38,23 @@ pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
 
 /// "3 errors, 1 warning in x.yaml".
 pub fn summary(problems: &[Diagnostic]) -> String {
-    let count = |name: &str| match problems.iter().filter(|problem| problem.severity.name() == name).count() {
+    let count = |name: &str| match problems
+        .iter()
+        .filter(|problem| problem.severity.name() == name)
+        .count()
+    {
         0 => None,
         1 => Some(format!("1 {name}")),
         many => Some(format!("{many} {name}s")),
     };
-    let counts: Vec<String> = [Severity::Error, Severity::Warning].into_iter().filter_map(|kind| count(kind.name())).collect();
-    let files: BTreeSet<&str> = problems.iter().filter_map(|problem| Some(problem.at.as_ref()?.file.name.as_str())).collect();
+    let counts: Vec<String> = [Severity::Error, Severity::Warning]
+        .into_iter()
+        .filter_map(|kind| count(kind.name()))
+        .collect();
+    let files: BTreeSet<&str> = problems
+        .iter()
+        .filter_map(|problem| Some(problem.at.as_ref()?.file.name.as_str()))
+        .collect();
     match files.len() {
         0 => counts.join(", "),
         1 => format!("{} in {}", counts.join(", "), files.into_iter().collect::<String>()),
@@ -56,13 +67,20 @@ fn groups(problem: &Diagnostic, width: usize) -> Vec<Group<'_>> {
         Severity::Error | Severity::Open => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = Group::with_title(level.primary_title(wrapped(&problem.message, width - "warning: ".len())));
+    let title = Group::with_title(
+        level.primary_title(wrapped(&problem.message, width - "warning: ".len())),
+    );
     let hint = Level::HELP.with_name("hint");
     match (&problem.hint, &problem.at) {
         (None, _) => vec![title.elements(snippets(problem))],
         // Right of the line numbers and of "= hint: ".
-        (Some(text), Some(_)) => vec![title.elements(snippets(problem)).element(hint.message(wrapped(text, width - 16)))],
-        (Some(text), None) => vec![title, Group::with_title(hint.primary_title(wrapped(text, width - "hint: ".len())))],
+        (Some(text), Some(_)) => {
+            vec![title.elements(snippets(problem)).element(hint.message(wrapped(text, width - 16)))]
+        }
+        (Some(text), None) => vec![
+            title,
+            Group::with_title(hint.primary_title(wrapped(text, width - "hint: ".len()))),
+        ],
     }
 }
 
@@ -76,7 +94,10 @@ fn snippets(problem: &Diagnostic) -> Vec<Snippet<'_, Annotation<'_>>> {
         }
     }
     let own = std::iter::once((at, AnnotationKind::Primary, None));
-    let others = problem.related.iter().map(|related| (&related.at, AnnotationKind::Context, Some(related.label.as_str())));
+    let others = problem
+        .related
+        .iter()
+        .map(|related| (&related.at, AnnotationKind::Context, Some(related.label.as_str())));
     let marks: Vec<_> = own.chain(others).collect();
     files.into_iter().map(|file| snippet(file, &marks)).collect()
 }
@@ -86,7 +107,8 @@ fn snippet<'p>(
     marks: &[(&'p Location, AnnotationKind, Option<&'p str>)],
 ) -> Snippet<'p, Annotation<'p>> {
     let mine = marks.iter().filter(|(at, ..)| Arc::ptr_eq(&at.file, file));
-    let annotations = mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(*label));
+    let annotations =
+        mine.map(|(at, kind, label)| kind.span(at.span.start..at.span.end).label(*label));
     Snippet::source(&file.text).path(&file.name).annotations(annotations.collect::<Vec<_>>())
 }
 

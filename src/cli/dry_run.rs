@@ -21,28 +21,50 @@ use crate::prediction::{self, Predictions, Quantity};
 use crate::stats::Seconds;
 
 /// Prints the plan of one experiment.
-pub async fn dry_run(parsed: &Parsed, wanted: &Wanted, site: &Site<'_>, args: &Run) -> Result<u8, Failure> {
-    let mut lines = vec![format!("{} ({}), dry run: nothing is changed", parsed.experiment.name, parsed.source.name())];
+pub async fn dry_run(
+    parsed: &Parsed,
+    wanted: &Wanted,
+    site: &Site<'_>,
+    args: &Run,
+) -> Result<u8, Failure> {
+    let mut lines = vec![format!(
+        "{} ({}), dry run: nothing is changed",
+        parsed.experiment.name,
+        parsed.source.name()
+    )];
     match provision::find(wanted, site, &mut |_| {}).await? {
         Found::Ground(ground) => in_ground(parsed, &ground, &mut lines).await?,
-        Found::Absent(name) => absent(parsed, &name, args.node_image.as_deref(), &mut lines).await?,
+        Found::Absent(name) => {
+            absent(parsed, &name, args.node_image.as_deref(), &mut lines).await?
+        }
     }
     let times = format!(" {} times", args.repeat);
     let at_least = duration_at_least(&parsed.experiment) * args.repeat;
-    lines.push(format!("takes at least {} s{}", at_least.as_secs(), if args.repeat > 1 { times.as_str() } else { "" }));
+    lines.push(format!(
+        "takes at least {} s{}",
+        at_least.as_secs(),
+        if args.repeat > 1 { times.as_str() } else { "" }
+    ));
     print(&lines.join("\n"));
     Ok(exit::PASS)
 }
 
-async fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Vec<String>) -> Result<(), Failure> {
-    let image = image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
+async fn absent(
+    parsed: &Parsed,
+    name: &str,
+    image: Option<&str>,
+    lines: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let image =
+        image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
     lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
     let predictions = planned::today(parsed).map(|ground| closed_form(parsed, ground));
     for step in parsed.experiment.steps() {
         let Some((fault, hold)) = step.fault() else { continue };
         let (number, during, hold) = (step.number, during(&step), hold.as_secs_f64());
         let called = called(&step);
-        let target = fault.target().map_or_else(|| fault.objects().unwrap_or_default(), target::describe);
+        let target =
+            fault.target().map_or_else(|| fault.objects().unwrap_or_default(), target::describe);
         let undo = object_undo::outlook(fault, number, None).await?;
         let then = if undo.is_none() { ", then undone" } else { "" };
         lines.push(format!("{called}    {} on {target}, for {hold} s{during}{then}", named(fault)));
@@ -54,7 +76,8 @@ async fn absent(parsed: &Parsed, name: &str, image: Option<&str>, lines: &mut Ve
 
 /// A fault and the part that it hits: `componentStop of kube-scheduler`.
 fn named(fault: &Fault) -> String {
-    let part = fault.component().map_or(String::new(), |component| format!(" of {}", component.name()));
+    let part =
+        fault.component().map_or(String::new(), |component| format!(" of {}", component.name()));
     format!("{}{part}", fault.kind())
 }
 
@@ -62,9 +85,18 @@ fn named(fault: &Fault) -> String {
 fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Duration) -> Vec<String> {
     match &ground.nodes {
         Nodes::Kind(nodes) => {
-            let hit = nodes.containers.iter().filter(|container| names.contains(&container.name.as_str()));
-            let undo = |c: &Container| fault::plan_on_node(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold);
-            hit.map(|c| undo(c).map_or_else(|| undone_otherwise(fault, &c.name), |undo| fault::describe(&undo))).collect()
+            let hit = nodes
+                .containers
+                .iter()
+                .filter(|container| names.contains(&container.name.as_str()));
+            let undo = |c: &Container| {
+                fault::plan_on_node(fault, &NodeTarget::new(&c.name, c), "dry-run", step, hold)
+            };
+            hit.map(|c| {
+                undo(c)
+                    .map_or_else(|| undone_otherwise(fault, &c.name), |undo| fault::describe(&undo))
+            })
+            .collect()
         }
         Nodes::Embedded(_) => names.iter().map(|name| embedded::describe(fault, name)).collect(),
     }
@@ -87,13 +119,23 @@ fn predicted(predictions: &Predictions, step: u32) -> Option<String> {
     Some(format!("          detection is predicted within {latest:.1}"))
 }
 
-async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) -> Result<(), Failure> {
+async fn in_ground(
+    parsed: &Parsed,
+    ground: &Ground,
+    lines: &mut Vec<String>,
+) -> Result<(), Failure> {
     if matches!(ground.nodes, Nodes::Embedded(_)) {
         embedded::refuse_unmodelled(&parsed.experiment)?;
     }
     let facts = &ground.facts;
-    let engine = facts.engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
-    lines.push(format!("cluster   {} (Kubernetes {}, {} nodes), {engine}", facts.name, facts.kubernetes, facts.nodes.len()));
+    let engine =
+        facts.engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
+    lines.push(format!(
+        "cluster   {} (Kubernetes {}, {} nodes), {engine}",
+        facts.name,
+        facts.kubernetes,
+        facts.nodes.len()
+    ));
     let workload = session::workload(ground, parsed).await?.summary();
     if !workload.is_empty() {
         lines.push(format!("workload  {} in a namespace of the run's own", workload.join(", ")));
@@ -102,10 +144,19 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
     for probe in &parsed.experiment.probes {
         if let Some(canary) = probe.ask.canary() {
             let every = Seconds::from_f64(1.0 / probe.rate);
-            lines.push(format!("canary    {}: {}; asked of the API every {every}", probe.name, describe(canary)));
+            lines.push(format!(
+                "canary    {}: {}; asked of the API every {every}",
+                probe.name,
+                describe(canary)
+            ));
             continue;
         }
-        lines.push(format!("probe     {}: {} attempts a second from {}", probe.name, probe.rate, place(&probe.from, &nodes)?));
+        lines.push(format!(
+            "probe     {}: {} attempts a second from {}",
+            probe.name,
+            probe.rate,
+            place(&probe.from, &nodes)?
+        ));
     }
     let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));
     let known = Known { leaders: leaders::now(ground).await?, ..Known::default() };
@@ -119,33 +170,58 @@ async fn in_ground(parsed: &Parsed, ground: &Ground, lines: &mut Vec<String>) ->
 fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
     match from {
         From::Host => Ok("this machine".into()),
-        From::Node(selector) => Ok(target::probe_host(nodes, selector, &Endpoints::new(), &[])?.name.clone()),
-        From::Pod { labels } => {
-            Ok(format!("the pod with {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")))
+        From::Node(selector) => {
+            Ok(target::probe_host(nodes, selector, &Endpoints::new(), &[])?.name.clone())
         }
+        From::Pod { labels } => Ok(format!(
+            "the pod with {}",
+            labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+        )),
     }
 }
 
-async fn step_lines(ground: &Ground, nodes: &[Node], known: &Known, planned: &Planned<'_>) -> Result<Vec<String>, Trouble> {
+async fn step_lines(
+    ground: &Ground,
+    nodes: &[Node],
+    known: &Known,
+    planned: &Planned<'_>,
+) -> Result<Vec<String>, Trouble> {
     let Some((fault, hold)) = planned.step.fault() else { return Ok(Vec::new()) };
     let step = planned.step.number;
     let Some(target) = fault.target() else {
         let (objects, during) = (fault.objects().unwrap_or_default(), during(&planned.step));
-        let what = format!("{}    {} on {objects}, for {} s{during}", called(&planned.step), fault.kind(), hold.as_secs_f64());
+        let what = format!(
+            "{}    {} on {objects}, for {} s{during}",
+            called(&planned.step),
+            fault.kind(),
+            hold.as_secs_f64()
+        );
         let undo = object_undo::outlook(fault, step, Some(&ground.cluster)).await?;
-        return Ok([what].into_iter().chain(undo.map(|undo| format!("          {undo}"))).collect());
+        return Ok([what]
+            .into_iter()
+            .chain(undo.map(|undo| format!("          {undo}")))
+            .collect());
     };
     let leader = target.leader.and_then(|part| known.leaders.get(&part));
     let names: Vec<&str> = match leader {
         Some(leader) => vec![leader],
-        None => target::candidates(nodes, target, &Endpoints::new()).iter().map(|node| node.name.as_str()).collect(),
+        None => target::candidates(nodes, target, &Endpoints::new())
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect(),
     };
     let during = during(&planned.step);
     let hit = format!("{} on {}", named(fault), hit(target, &names));
-    let mut lines = vec![format!("{}    {hit}, for {} s{during}", called(&planned.step), hold.as_secs_f64())];
+    let mut lines =
+        vec![format!("{}    {hit}, for {} s{during}", called(&planned.step), hold.as_secs_f64())];
     let undos = undos(ground, &names, fault, step, hold);
     lines.extend(undos.into_iter().map(|undo| format!("          undo: {undo}")));
-    lines.extend(target.leader.or(target.followers).map(|_| format!("          {}", target::who_leads(&known.leaders))));
+    lines.extend(
+        target
+            .leader
+            .or(target.followers)
+            .map(|_| format!("          {}", target::who_leads(&known.leaders))),
+    );
     Ok(lines)
 }
 
@@ -158,14 +234,19 @@ fn hit(target: &NodeSelector, names: &[&str]) -> String {
         Count::Exactly(count) => count.to_string(),
     };
     match &target.most_endpoints_of {
-        Some(service) => format!("{count} of {all}: with the most endpoints of {service} then, among equals by the seed"),
+        Some(service) => format!(
+            "{count} of {all}: with the most endpoints of {service} then, among equals by the seed"
+        ),
         None => format!("{count} of {all}, by the seed"),
     }
 }
 
 /// A step as it is told: `step 2 (worker-dies)`.
 fn called(step: &Numbered) -> String {
-    step.name().map_or_else(|| format!("step {}", step.number), |name| format!("step {} ({name})", step.number))
+    step.name().map_or_else(
+        || format!("step {}", step.number),
+        |name| format!("step {} ({name})", step.number),
+    )
 }
 
 /// The fault beside which a step begins.

@@ -58,7 +58,11 @@ impl Env {
         let coloured = |terminal: bool| match global.color {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => terminal && var("NO_COLOR").is_none() && var("TERM").is_none_or(|term| term != "dumb"),
+            Colour::Auto => {
+                terminal
+                    && var("NO_COLOR").is_none()
+                    && var("TERM").is_none_or(|term| term != "dumb")
+            }
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Ok(Self {
@@ -81,7 +85,9 @@ impl Env {
 
 fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     // A relative XDG_STATE_HOME is to be ignored (XDG Base Directory Specification).
-    let base = xdg.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".local/state")));
+    let base = xdg
+        .filter(|path| path.is_absolute())
+        .or_else(|| home.map(|home| home.join(".local/state")));
     base.map(|base| base.join("outage"))
 }
 
@@ -89,23 +95,33 @@ fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
 fn shared(temp: &Path) -> Result<PathBuf, Failure> {
     let path = temp.join(format!("outage-{}", rustix::process::geteuid().as_raw()));
     let refused = |why: String| {
-        let trouble = Trouble::refused(format!("the state can't be kept in {}", path.display())).caused_by(why);
+        let trouble = Trouble::refused(format!("the state can't be kept in {}", path.display()))
+            .caused_by(why);
         Failure::from(trouble.hint("set HOME or XDG_STATE_HOME to a directory of your own"))
     };
     match DirBuilder::new().mode(0o700).create(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(refused(error.to_string())),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(refused(error.to_string()));
+        }
         _ => {}
     }
     let seen = std::fs::symlink_metadata(&path).map_err(|error| refused(error.to_string()))?;
-    let own = seen.is_dir() && seen.uid() == rustix::process::geteuid().as_raw() && seen.mode() & 0o077 == 0;
-    if own { Ok(path) } else { Err(refused("it belongs to somebody else, or is open to others".into())) }
+    let own = seen.is_dir()
+        && seen.uid() == rustix::process::geteuid().as_raw()
+        && seen.mode() & 0o077 == 0;
+    if own {
+        Ok(path)
+    } else {
+        Err(refused("it belongs to somebody else, or is open to others".into()))
+    }
 }
 
 fn width(terminal: bool) -> usize {
     if !terminal {
         return 100;
     }
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
+    let size = rustix::termios::tcgetwinsize(std::io::stdout())
+        .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
     size.map(|size| usize::from(size.ws_col)).ok().filter(|columns| *columns > 0).unwrap_or(100)
 }
 
@@ -130,7 +146,9 @@ mod tests {
 
     #[test]
     fn state_is_kept_at_home_where_there_is_one() {
-        let at = |xdg: Option<&str>, home: Option<&str>| state_dir(xdg.map(PathBuf::from), home.map(PathBuf::from));
+        let at = |xdg: Option<&str>, home: Option<&str>| {
+            state_dir(xdg.map(PathBuf::from), home.map(PathBuf::from))
+        };
         assert_eq!(at(Some("/x"), Some("/h")), Some("/x/outage".into()));
         assert_eq!(at(Some("relative"), Some("/h")), Some("/h/.local/state/outage".into()));
         assert_eq!(at(None, None), None);
@@ -144,7 +162,12 @@ mod tests {
         assert_eq!(shared(temp.path()).unwrap(), path, "made once, found again");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
         let refused = shared(temp.path()).unwrap_err();
-        assert!(refused.code == exit::REFUSED && refused.text.contains("hint: set HOME or XDG_STATE_HOME"), "{}", refused.text);
+        assert!(
+            refused.code == exit::REFUSED
+                && refused.text.contains("hint: set HOME or XDG_STATE_HOME"),
+            "{}",
+            refused.text
+        );
         std::fs::remove_dir(&path).unwrap();
         symlink(temp.path(), &path).unwrap();
         assert!(shared(temp.path()).is_err(), "where somebody else's link leads");

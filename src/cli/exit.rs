@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn help_names_every_code() {
         for code in [PASS, FAIL, USAGE, INCONCLUSIVE, REFUSED, NOT_UNDONE, INTERRUPTED] {
-            assert!(HELP.lines().any(|line| line.trim_start().starts_with(&format!("{code} "))), "{code}");
+            assert!(
+                HELP.lines().any(|line| line.trim_start().starts_with(&format!("{code} "))),
+                "{code}"
+            );
         }
     }
 }

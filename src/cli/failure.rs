@@ -21,7 +21,12 @@ impl Failure {
 
     /// What failed and why, in one line.
     pub fn line(&self) -> String {
-        let said = self.text.split("\n\nhint: ").next().unwrap_or_default().replace("\n  caused by: ", ": ");
+        let said = self
+            .text
+            .split("\n\nhint: ")
+            .next()
+            .unwrap_or_default()
+            .replace("\n  caused by: ", ": ");
         said.trim_start_matches("error: ").to_owned()
     }
 
@@ -45,9 +50,13 @@ impl From<Trouble> for Failure {
 impl From<StoreError> for Failure {
     /// A run that is not there was typed wrongly.
     fn from(error: StoreError) -> Self {
-        let failure = Failure::from(Trouble::refused("cannot read the run").because(&error).maybe_hint(error.hint()));
+        let failure = Failure::from(
+            Trouble::refused("cannot read the run").because(&error).maybe_hint(error.hint()),
+        );
         match error {
-            StoreError::NoSuchRun { .. } | StoreError::Ambiguous { .. } => Failure { code: exit::USAGE, ..failure },
+            StoreError::NoSuchRun { .. } | StoreError::Ambiguous { .. } => {
+                Failure { code: exit::USAGE, ..failure }
+            }
             _ => failure,
         }
     }
@@ -71,9 +80,14 @@ mod tests {
 
     #[test]
     fn an_error_is_what_failed_its_causes_and_a_hint() {
-        let trouble = Trouble::refused("cannot stop").because(&std::io::Error::other("no such thing")).hint("look again");
+        let trouble = Trouble::refused("cannot stop")
+            .because(&std::io::Error::other("no such thing"))
+            .hint("look again");
         let failure = Failure::from(trouble);
-        assert_eq!(failure.text, "error: cannot stop\n  caused by: no such thing\n\nhint: look again");
+        assert_eq!(
+            failure.text,
+            "error: cannot stop\n  caused by: no such thing\n\nhint: look again"
+        );
         assert_eq!(failure.code, exit::REFUSED);
         assert_eq!(failure.line(), "cannot stop: no such thing");
     }
@@ -82,10 +96,18 @@ mod tests {
     fn a_run_that_is_not_there_is_bad_usage() {
         let failure = Failure::from(StoreError::NoSuchRun { name: "x".into(), dir: "runs".into() });
         assert_eq!(failure.code, exit::USAGE);
-        assert!(failure.text.contains("no run x in runs") && failure.text.contains("get runs"), "{}", failure.text);
+        assert!(
+            failure.text.contains("no run x in runs") && failure.text.contains("get runs"),
+            "{}",
+            failure.text
+        );
         let found = ["2026a", "2026b", "2026c"].map(str::to_owned).into();
         let failure = Failure::from(StoreError::Ambiguous { name: "2026".into(), found });
         assert_eq!(failure.code, exit::USAGE);
-        assert!(failure.text.contains("3 runs begin with 2026: 2026a and 2026c"), "{}", failure.text);
+        assert!(
+            failure.text.contains("3 runs begin with 2026: 2026a and 2026c"),
+            "{}",
+            failure.text
+        );
     }
 }

@@ -50,8 +50,15 @@ struct Listed {
 }
 
 fn experiments() -> Vec<Listed> {
-    let parsed = experiment::built_in_names().into_iter().filter_map(|name| experiment::parse(experiment::load(name).ok()?).ok());
-    parsed.map(|p| Listed { name: p.file_name().into(), question: p.experiment.question.unwrap_or_default() }).collect()
+    let parsed = experiment::built_in_names()
+        .into_iter()
+        .filter_map(|name| experiment::parse(experiment::load(name).ok()?).ok());
+    parsed
+        .map(|p| Listed {
+            name: p.file_name().into(),
+            question: p.experiment.question.unwrap_or_default(),
+        })
+        .collect()
 }
 
 fn list_of(experiments: &[Listed], form: ListForm) -> String {
@@ -71,8 +78,12 @@ mod tests {
     fn experiments_are_listed_in_every_form() {
         let table = list_of(&experiments(), ListForm::Text);
         assert!(table.starts_with("NAME ") && table.contains("\nworker-stop-fast "), "{table}");
-        let json: serde_json::Value = serde_json::from_str(&list_of(&experiments(), ListForm::Json)).unwrap();
-        assert!(json.as_array().unwrap().iter().any(|one| one["name"] == "worker-stop-fast"), "{json}");
+        let json: serde_json::Value =
+            serde_json::from_str(&list_of(&experiments(), ListForm::Json)).unwrap();
+        assert!(
+            json.as_array().unwrap().iter().any(|one| one["name"] == "worker-stop-fast"),
+            "{json}"
+        );
         assert!(list_of(&experiments(), ListForm::Yaml).contains("name: worker-stop-fast"));
     }
 }

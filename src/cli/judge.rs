@@ -12,7 +12,9 @@ use crate::experiment::{Claim, Experiment};
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
 use crate::report::suite::{self, NotRun, SuiteReport};
-use crate::report::{Document, Style, Summary, View, describe, ground, json, jsonl, junit, log, markdown, terminal};
+use crate::report::{
+    Document, Style, Summary, View, describe, ground, json, jsonl, junit, log, markdown, terminal,
+};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
@@ -28,7 +30,10 @@ pub struct Judged {
 pub fn judge(folder: &Path) -> Result<Judged, Failure> {
     let timeline = Timeline::read(folder)?;
     let experiment: Experiment = serde_json::from_value(timeline.header.experiment.clone())
-        .map_err(|e| Failure { code: exit::REFUSED, text: format!("error: the run's experiment is not understood: {e}") })?;
+        .map_err(|e| Failure {
+            code: exit::REFUSED,
+            text: format!("error: the run's experiment is not understood: {e}"),
+        })?;
     let findings = analysis::analyse(&timeline);
     let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
     let verdict = verdict::judge(&findings, &experiment.expect, &predictions);
@@ -107,7 +112,8 @@ impl Part {
 /// Prints the report of the runs of one experiment for people, and how many more were not begun.
 pub fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &Env) {
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
-    let spreads = spreads(&views).into_iter().map(|spread| SpreadReport { not_begun, ..spread }).collect();
+    let spreads =
+        spreads(&views).into_iter().map(|spread| SpreadReport { not_begun, ..spread }).collect();
     super::print(&text(&views, spreads, &style(env), runs.iter().filter(|_| form == Form::Wide)));
 }
 
@@ -119,7 +125,8 @@ pub fn print(runs: &[Judged], form: Form, env: &Env) {
     match form {
         Form::Text | Form::Wide => {
             let views: Vec<View> = runs.iter().map(Judged::view).collect();
-            let mut shown = text(&views, spreads(&views), &style, runs.iter().filter(|_| form == Form::Wide));
+            let mut shown =
+                text(&views, spreads(&views), &style, runs.iter().filter(|_| form == Form::Wide));
             if parts.len() > 1 {
                 shown += &format!("\n{}", suite::render(&SuiteReport::new(&parts), &style));
             }
@@ -145,7 +152,11 @@ pub fn print_parts(parts: &[Part], form: Form) {
 pub fn print_list(runs: &[Judged], form: ListForm) {
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
     let spreads = spreads(&views);
-    super::print(&if form == ListForm::Yaml { json::yaml(&spreads) } else { json::pretty(&spreads) });
+    super::print(&if form == ListForm::Yaml {
+        json::yaml(&spreads)
+    } else {
+        json::pretty(&spreads)
+    });
 }
 
 fn style(env: &Env) -> Style {
@@ -165,9 +176,17 @@ fn print_document(parts: &[suite::Part<'_>], runs: Vec<&Judged>, form: Form) {
 }
 
 /// The runs, the spreads of those that are several, and what `described` ones recorded.
-fn text<'r>(views: &[View<'_>], spreads: Vec<SpreadReport>, style: &Style, described: impl Iterator<Item = &'r Judged>) -> String {
+fn text<'r>(
+    views: &[View<'_>],
+    spreads: Vec<SpreadReport>,
+    style: &Style,
+    described: impl Iterator<Item = &'r Judged>,
+) -> String {
     let reports = views.iter().map(|view| terminal::render(view, style));
-    let spreads = spreads.into_iter().filter(|spread| spread.runs.len() > 1).map(|spread| spread::render(&spread, style));
+    let spreads = spreads
+        .into_iter()
+        .filter(|spread| spread.runs.len() > 1)
+        .map(|spread| spread::render(&spread, style));
     reports.chain(spreads).chain(described.map(Judged::describe)).collect::<Vec<_>>().join("\n")
 }
 

@@ -96,14 +96,29 @@ fn in_file(source: &Source, args: &Lint) -> Found {
 }
 
 async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, Trouble> {
-    let (facts, warnings) = live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
-    let nodes: Vec<ConfigNode> = facts.nodes.into_iter().map(|node| ConfigNode { name: node.name, role: node.role }).collect();
-    let api_servers = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;
+    let (facts, warnings) =
+        live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
+    let nodes: Vec<ConfigNode> = facts
+        .nodes
+        .into_iter()
+        .map(|node| ConfigNode { name: node.name, role: node.role })
+        .collect();
+    let api_servers =
+        nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;
     let outlook = lint::outlook(&facts.tuning, &facts.kubernetes, api_servers, args.nodes);
-    let problems: Diagnostics =
-        warnings.into_iter().map(Diagnostic::warning).chain(outlook.traps.iter().map(lint::without_place)).collect();
+    let problems: Diagnostics = warnings
+        .into_iter()
+        .map(Diagnostic::warning)
+        .chain(outlook.traps.iter().map(lint::without_place))
+        .collect();
     let code = code(&problems, args.strict);
-    let picture = Picture { outlook, cluster: facts.name, kubernetes_is_assumed: false, nodes, kubelets: Vec::new() };
+    let picture = Picture {
+        outlook,
+        cluster: facts.name,
+        kubernetes_is_assumed: false,
+        nodes,
+        kubelets: Vec::new(),
+    };
     Ok(Found::new(format!("context {}", picture.cluster), Some(picture), problems, code))
 }
 
@@ -114,22 +129,38 @@ fn code(problems: &[Diagnostic], strict: bool) -> u8 {
 
 fn show(found: &Found, env: &Env) {
     if !found.told.is_empty() {
-        complain!("{}", diagnostics::render(&found.told, env.stderr.colour, env.stderr.width).trim_end());
+        complain!(
+            "{}",
+            diagnostics::render(&found.told, env.stderr.colour, env.stderr.width).trim_end()
+        );
     }
     if let Some(picture) = &found.picture {
-        print(&lint::text::render(&title(&found.subject, picture), &picture.outlook, &picture.kubelets));
+        print(&lint::text::render(
+            &title(&found.subject, picture),
+            &picture.outlook,
+            &picture.kubelets,
+        ));
     }
 }
 
 /// `kind-configs/x.yaml: cluster x, 1 control plane, 2 workers, Kubernetes v1.34.0 (assumed)`.
 fn title(subject: &str, picture: &Picture) -> String {
-    let count = |role: NodeRole, what: &str| match picture.nodes.iter().filter(|node| node.role == role).count() {
+    let count = |role: NodeRole, what: &str| match picture
+        .nodes
+        .iter()
+        .filter(|node| node.role == role)
+        .count()
+    {
         1 => format!("1 {what}"),
         many => format!("{many} {what}s"),
     };
     let assumed = if picture.kubernetes_is_assumed { " (assumed: --kubernetes)" } else { "" };
-    let nodes = [count(NodeRole::ControlPlane, "control plane"), count(NodeRole::Worker, "worker")].join(", ");
-    format!("{subject}: cluster {}, {nodes}, Kubernetes {}{assumed}", picture.cluster, picture.outlook.kubernetes)
+    let nodes = [count(NodeRole::ControlPlane, "control plane"), count(NodeRole::Worker, "worker")]
+        .join(", ");
+    format!(
+        "{subject}: cluster {}, {nodes}, Kubernetes {}{assumed}",
+        picture.cluster, picture.outlook.kubernetes
+    )
 }
 
 impl Found {

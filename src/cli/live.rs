@@ -8,8 +8,15 @@ use crate::engine::trouble::Trouble;
 use crate::timeline::{ClusterFacts, ClusterKind};
 
 /// The facts of a context's cluster (its name is the context's), and what could not be read of its settings.
-pub async fn facts(context: Option<&str>, kubeconfig: Option<&Path>, env: &Env) -> Result<(ClusterFacts, Vec<String>), Trouble> {
+pub async fn facts(
+    context: Option<&str>,
+    kubeconfig: Option<&Path>,
+    env: &Env,
+) -> Result<(ClusterFacts, Vec<String>), Trouble> {
     let paths = kubeconfig_paths(kubeconfig, env.kubeconfig.as_deref(), env.home.as_deref());
     let cluster = Cluster::from_files(&paths, context).await.map_err(Trouble::refused_by)?;
-    cluster.facts(ClusterKind::Context, cluster.context(), None, &[]).await.map_err(Trouble::refused_by)
+    cluster
+        .facts(ClusterKind::Context, cluster.context(), None, &[])
+        .await
+        .map_err(Trouble::refused_by)
 }

@@ -21,7 +21,12 @@ pub enum Place {
 }
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so does what is left open.
-pub fn experiments(files: &[PathBuf], names: &[String], place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
+pub fn experiments(
+    files: &[PathBuf],
+    names: &[String],
+    place: Place,
+    env: &Env,
+) -> Result<Vec<Parsed>, Failure> {
     let parsed = even_open(files, names, place, env)?;
     refuse_open(&parsed, &[], env)?;
     Ok(parsed)
@@ -34,14 +39,27 @@ pub fn refuse_open(parsed: &[Parsed], now: &[Option<String>], env: &Env) -> Resu
         _ => open.clone(),
     };
     let now = now.iter().map(Option::as_ref).chain(std::iter::repeat(None));
-    let open: Vec<Diagnostic> = parsed.iter().zip(now).flat_map(|(one, now)| one.open().map(move |open| with(open, now))).collect();
+    let open: Vec<Diagnostic> = parsed
+        .iter()
+        .zip(now)
+        .flat_map(|(one, now)| one.open().map(move |open| with(open, now)))
+        .collect();
     show(&open, env);
     if open.is_empty() { Ok(()) } else { Err(Failure::told(exit::USAGE)) }
 }
 
 /// The same, but what is left open is neither printed nor an error yet.
-pub fn even_open(files: &[PathBuf], names: &[String], place: Place, env: &Env) -> Result<Vec<Parsed>, Failure> {
-    let named: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).chain(names.iter().cloned()).collect();
+pub fn even_open(
+    files: &[PathBuf],
+    names: &[String],
+    place: Place,
+    env: &Env,
+) -> Result<Vec<Parsed>, Failure> {
+    let named: Vec<String> = files
+        .iter()
+        .map(|file| file.to_string_lossy().into_owned())
+        .chain(names.iter().cloned())
+        .collect();
     if named.is_empty() {
         return Err(Failure::usage(
             "error: no experiment named\n\nhint: name a file with -f FILE, or one of those inside this program: `kubectl outage get experiments`",
@@ -52,7 +70,9 @@ pub fn even_open(files: &[PathBuf], names: &[String], place: Place, env: &Env) -
         let (file, cell) = cell(name);
         let first = parsed.len();
         match experiment::load_all(file) {
-            Ok(sources) => sources.into_iter().for_each(|source| broken |= !check(source, place, &mut parsed, env)),
+            Ok(sources) => sources
+                .into_iter()
+                .for_each(|source| broken |= !check(source, place, &mut parsed, env)),
             Err(problems) => {
                 show(&problems, env);
                 broken = true;
@@ -77,10 +97,14 @@ fn cell(name: &str) -> (&str, Option<&str>) {
 /// Those of a file that have this setting.
 fn only(all: Vec<Parsed>, cell: &str) -> Result<Vec<Parsed>, Failure> {
     let names: Vec<String> = all.iter().map(|one| one.experiment.name.clone()).collect();
-    let wanted: Vec<Parsed> = all.into_iter().filter(|one| one.experiment.name.ends_with(&format!("[{cell}]"))).collect();
+    let wanted: Vec<Parsed> =
+        all.into_iter().filter(|one| one.experiment.name.ends_with(&format!("[{cell}]"))).collect();
     match wanted.is_empty() {
         false => Ok(wanted),
-        true => Err(Failure::usage(format!("error: no experiment [{cell}]\n\nhint: there are {}", names.join(", ")))),
+        true => Err(Failure::usage(format!(
+            "error: no experiment [{cell}]\n\nhint: there are {}",
+            names.join(", ")
+        ))),
     }
 }
 
@@ -89,7 +113,8 @@ fn check(source: Source, place: Place, parsed: &mut Vec<Parsed>, env: &Env) -> b
     match experiment::parse_all_with(source, &|one| more(one, place)) {
         Ok(all) => {
             for one in all {
-                let warnings: Vec<Diagnostic> = one.warnings.iter().filter(|problem| !problem.is_open()).cloned().collect();
+                let warnings: Vec<Diagnostic> =
+                    one.warnings.iter().filter(|problem| !problem.is_open()).cloned().collect();
                 show(&warnings, env);
                 parsed.push(one);
             }
@@ -104,18 +129,23 @@ fn check(source: Source, place: Place, parsed: &mut Vec<Parsed>, env: &Env) -> b
 
 fn show(problems: &[Diagnostic], env: &Env) {
     if !problems.is_empty() {
-        complain!("{}", diagnostics::render(problems, env.stderr.colour, env.stderr.width).trim_end());
+        complain!(
+            "{}",
+            diagnostics::render(problems, env.stderr.colour, env.stderr.width).trim_end()
+        );
     }
 }
 
 /// The text of a kind config.
 pub fn kind_config(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("error: cannot read {}: {e}", path.display())))
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("error: cannot read {}: {e}", path.display())))
 }
 
 /// What the experiment's modules can't know: what the engine would refuse, and what the model expects.
 fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
-    let refused = if place == Place::Own { planned::refused(parsed) } else { parsed.without_nodes() };
+    let refused =
+        if place == Place::Own { planned::refused(parsed) } else { parsed.without_nodes() };
     let clean = refused.is_empty() && !parsed.warnings.has_errors();
     refused.into_iter().chain(if clean { expected(parsed) } else { Vec::new() }).collect()
 }
@@ -123,10 +153,18 @@ fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
 /// Warnings that need the model: a fault that is over before it can be detected.
 fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
     let Some(ground) = planned::today(parsed) else { return Vec::new() };
-    let traps = prediction::traps(&parsed.experiment, &ground).into_iter().filter(|(_, trap)| trap.about == About::Hold);
+    let traps = prediction::traps(&parsed.experiment, &ground)
+        .into_iter()
+        .filter(|(_, trap)| trap.about == About::Hold);
     let steps = parsed.experiment.steps();
-    let place = |number: u32| steps.iter().find(|step| step.number == number).map(|step| format!("{}.for", step.place));
-    traps.map(|(step, trap)| parsed.warning(&place(step).unwrap_or_default(), trap.text).hint(trap.hint)).collect()
+    let place = |number: u32| {
+        steps.iter().find(|step| step.number == number).map(|step| format!("{}.for", step.place))
+    };
+    traps
+        .map(|(step, trap)| {
+            parsed.warning(&place(step).unwrap_or_default(), trap.text).hint(trap.hint)
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -140,7 +178,9 @@ mod tests {
     #[test]
     fn nothing_is_odd_about_those_inside_this_program() {
         for name in experiment::built_in_names() {
-            let all = experiment::parse_all_with(experiment::load(name).unwrap(), &|one| more(one, Place::Own));
+            let all = experiment::parse_all_with(experiment::load(name).unwrap(), &|one| {
+                more(one, Place::Own)
+            });
             all.unwrap().iter().for_each(|one| assert_eq!(one.warnings.to_string(), "", "{name}"));
         }
     }
@@ -152,7 +192,10 @@ mod tests {
         let (file, setting) = cell(&whole);
         assert_eq!(file, "control-plane-away");
         let chosen = only(all(file), setting.unwrap()).unwrap();
-        assert_eq!(chosen.iter().map(|one| one.experiment.name.as_str()).collect::<Vec<_>>(), [whole.as_str()]);
+        assert_eq!(
+            chosen.iter().map(|one| one.experiment.name.as_str()).collect::<Vec<_>>(),
+            [whole.as_str()]
+        );
         let refused = only(all(file), "for=7s").unwrap_err();
         assert!(refused.code == exit::USAGE && refused.text.contains(&whole), "{}", refused.text);
         assert_eq!((cell("node-kill"), cell("a]")), (("node-kill", None), ("a]", None)));

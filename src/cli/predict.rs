@@ -37,7 +37,9 @@ pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let mut all = Vec::new();
     for parsed in &experiments {
         let site = match &live {
-            Some((ground, name)) => Planned { ground: with_workload(ground.clone(), parsed), name: name.clone() },
+            Some((ground, name)) => {
+                Planned { ground: with_workload(ground.clone(), parsed), name: name.clone() }
+            }
             None => in_config(parsed, args)?,
         };
         all.push(one(parsed, site, args));
@@ -56,9 +58,11 @@ fn one(parsed: &Parsed, site: Planned, args: &Predict) -> Said {
     ground.tuning = args.tuning.over(ground.tuning);
     let (tuning, kubernetes) = (ground.tuning, ground.kubernetes.clone());
     let planes = ground.topology.with_role(NodeRole::ControlPlane).count() as u32;
-    let mut traps: Vec<Trap> = prediction::traps(&parsed.experiment, &ground).into_iter().map(|(_, trap)| trap).collect();
+    let mut traps: Vec<Trap> =
+        prediction::traps(&parsed.experiment, &ground).into_iter().map(|(_, trap)| trap).collect();
     traps.dedup();
-    let predictions = Predictions::new(Some(parsed.experiment.clone()), ground, args.trials, args.seed);
+    let predictions =
+        Predictions::new(Some(parsed.experiment.clone()), ground, args.trials, args.seed);
     Said {
         forecast: ForecastReport::new(&parsed.experiment.name, &site.name, &predictions, args.seed),
         outlook: lint::outlook(&tuning, &kubernetes, planes, args.nodes),
@@ -69,30 +73,47 @@ fn one(parsed: &Parsed, site: Planned, args: &Predict) -> Said {
 /// The cluster that the experiment, or the command, names a kind config for.
 fn in_config(parsed: &Parsed, args: &Predict) -> Result<Planned, Failure> {
     planned(parsed, args.kind_config.as_deref(), &args.kubernetes)?.ok_or_else(|| {
-        let hint = "--context NAME reads a running cluster, --kind-config FILE one that could be made";
-        Failure::usage(format!("error: {} names no kind config\n\nhint: {hint}", parsed.experiment.name))
+        let hint =
+            "--context NAME reads a running cluster, --kind-config FILE one that could be made";
+        Failure::usage(format!(
+            "error: {} names no kind config\n\nhint: {hint}",
+            parsed.experiment.name
+        ))
     })
 }
 
 /// The cluster of a context, as it is.
 async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), Trouble> {
-    let (facts, warnings) = live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
+    let (facts, warnings) =
+        live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
     for warning in warnings {
         complain!("warning: {warning}");
     }
-    let name = format!("context {} as it is (Kubernetes {}, {} nodes)", facts.name, facts.kubernetes, facts.nodes.len());
+    let name = format!(
+        "context {} as it is (Kubernetes {}, {} nodes)",
+        facts.name,
+        facts.kubernetes,
+        facts.nodes.len()
+    );
     Ok((Ground::of_cluster(&facts), name))
 }
 
 fn show(said: &Said, env: &Env) {
     // That pods stay where they are is Kubernetes' own way, and no mistake of the experiment's.
-    let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) = said.traps.iter().partition(|trap| trap.about == About::Pods);
-    let traps: Vec<Diagnostic> = said.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
+    let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) =
+        said.traps.iter().partition(|trap| trap.about == About::Pods);
+    let traps: Vec<Diagnostic> =
+        said.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
     if !traps.is_empty() {
-        complain!("{}", diagnostics::render(&traps, env.stderr.colour, env.stderr.width).trim_end());
+        complain!(
+            "{}",
+            diagnostics::render(&traps, env.stderr.colour, env.stderr.width).trim_end()
+        );
     }
     print(&forecast::render(&said.forecast, env.width, false));
-    notes.iter().for_each(|note| print(&hang("note: ", &format!("{}; {} ({})", note.text, note.why, note.hint), env.width)));
+    notes.iter().for_each(|note| {
+        print(&hang("note: ", &format!("{}; {} ({})", note.text, note.why, note.hint), env.width))
+    });
     // Figures for a cluster that can't be would be lies.
     if said.forecast.why_not.is_none() {
         print(&lint::text::render("Settings", &said.outlook, &[]));
@@ -106,10 +127,15 @@ impl super::args::TuningFlags {
         Tuning {
             node_status_update_frequency: update.or(cluster.node_status_update_frequency),
             // As in the kubelet's config file: it follows the update frequency unless it is set itself.
-            node_status_report_frequency: self.node_status_report_frequency.or(update).or(cluster.node_status_report_frequency),
+            node_status_report_frequency: self
+                .node_status_report_frequency
+                .or(update)
+                .or(cluster.node_status_report_frequency),
             node_lease_duration: self.node_lease_duration.or(cluster.node_lease_duration),
             node_monitor_period: self.node_monitor_period.or(cluster.node_monitor_period),
-            node_monitor_grace_period: self.node_monitor_grace_period.or(cluster.node_monitor_grace_period),
+            node_monitor_grace_period: self
+                .node_monitor_grace_period
+                .or(cluster.node_monitor_grace_period),
             source: cluster.source,
         }
     }

@@ -25,7 +25,13 @@ pub struct Progress {
 impl Progress {
     /// For this terminal.
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, step: None, zero: None, hit: BTreeMap::new(), recovering: Recovering::new(Anchor::take()) }
+        Self {
+            terminal,
+            step: None,
+            zero: None,
+            hit: BTreeMap::new(),
+            recovering: Recovering::new(Anchor::take()),
+        }
     }
 
     /// A step began; the one before it is done.
@@ -37,7 +43,11 @@ impl Progress {
             self.step = Some((ProgressBar::hidden(), text));
             return;
         }
-        let template = if self.terminal.colour { " {spinner:.cyan} {msg} {elapsed:.dim}" } else { " {spinner} {msg} {elapsed}" };
+        let template = if self.terminal.colour {
+            " {spinner:.cyan} {msg} {elapsed:.dim}"
+        } else {
+            " {spinner} {msg} {elapsed}"
+        };
         let bar = ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template(template).expect("is well formed"))
             .with_message(text.clone());
@@ -85,8 +95,12 @@ impl Progress {
     pub fn show(&mut self, sight: &Sight) {
         match sight {
             Sight::Record(record) => self.record(record),
-            Sight::Failing { probe, sent, class } => self.chain(*sent, &format!("errors: {probe} fails ({class})")),
-            Sight::Answering { probe, sent } => self.chain(*sent, &format!("healed: last failed request of {probe} sent")),
+            Sight::Failing { probe, sent, class } => {
+                self.chain(*sent, &format!("errors: {probe} fails ({class})"))
+            }
+            Sight::Answering { probe, sent } => {
+                self.chain(*sent, &format!("healed: last failed request of {probe} sent"))
+            }
         }
     }
 
@@ -100,7 +114,9 @@ impl Progress {
                 self.hit(record.at, *phase, target);
                 self.fault(record.at, *phase, fault, &Component::on(*component, target), detail);
             }
-            Event::Node { node, change: Change::Changed, ready, .. } => self.node(record.at, node, *ready),
+            Event::Node { node, change: Change::Changed, ready, .. } => {
+                self.node(record.at, node, *ready)
+            }
             Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
                 self.endpoint(record.at, service, *change, endpoint)
             }
@@ -109,7 +125,9 @@ impl Progress {
                 let back = self.recovering.back(*held_since);
                 self.chain(back, "steady state is back");
             }
-            Event::SteadyStateMissed { conditions, .. } => self.line("   steady state not reached: ", &conditions.join("; ")),
+            Event::SteadyStateMissed { conditions, .. } => {
+                self.line("   steady state not reached: ", &conditions.join("; "))
+            }
             _ => {}
         }
     }
@@ -125,7 +143,9 @@ impl Progress {
         let what = match phase {
             FaultPhase::Requested => format!("{fault} requested: {target} {}", in_brackets(detail)),
             FaultPhase::Confirmed => format!("{fault} confirmed: {target} {}", in_brackets(detail)),
-            FaultPhase::UndoRequested => format!("undo requested: {target} {}", in_brackets(detail)),
+            FaultPhase::UndoRequested => {
+                format!("undo requested: {target} {}", in_brackets(detail))
+            }
             FaultPhase::Undone => format!("undone: {target} {}", in_brackets(detail)),
             FaultPhase::NotUndone => format!("NOT UNDONE: {target} {}", in_brackets(detail)),
             FaultPhase::Returned => return,
@@ -147,10 +167,19 @@ impl Progress {
         self.chain(at, &format!("node {node} is {status}"));
     }
 
-    fn endpoint(&mut self, at: Moment, service: &str, change: Change, endpoint: &crate::timeline::Endpoint) {
+    fn endpoint(
+        &mut self,
+        at: Moment,
+        service: &str,
+        change: Change,
+        endpoint: &crate::timeline::Endpoint,
+    ) {
         let name = endpoint.pod.as_deref().unwrap_or(&endpoint.address);
-        if self.zero.is_some() && endpoint.node.as_ref().is_some_and(|node| self.hit.contains_key(node)) {
-            let became = if change == Change::Deleted || !endpoint.ready { "left" } else { "is back in" };
+        if self.zero.is_some()
+            && endpoint.node.as_ref().is_some_and(|node| self.hit.contains_key(node))
+        {
+            let became =
+                if change == Change::Deleted || !endpoint.ready { "left" } else { "is back in" };
             self.chain(at, &format!("endpoint {name} {became} {service}"));
         }
     }

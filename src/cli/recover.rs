@@ -43,7 +43,9 @@ fn embedded(args: &Recover, env: &Env) -> bool {
         true => (embedded_folder::left(&env.state_dir), "to remove"),
         false => (embedded_folder::sweep(&env.state_dir), "removed"),
     };
-    found.iter().for_each(|path| print(&format!("{word}: {}, left by an embedded cluster that was killed", path.display())));
+    found.iter().for_each(|path| {
+        print(&format!("{word}: {}, left by an embedded cluster that was killed", path.display()))
+    });
     !found.is_empty()
 }
 
@@ -64,7 +66,12 @@ fn of_cluster(cluster: &str, args: &Recover, env: &Env) -> Result<Option<u8>, Fa
 fn list(cluster: &str, ledger: &Ledger) {
     print(&format!("cluster {cluster}:"));
     for entry in ledger.owed().iter().rev() {
-        print(&format!("  {} (run {}, {})", entry.obligation.describe(), entry.run, entry.at.strftime("%Y-%m-%d %H:%M:%S UTC")));
+        print(&format!(
+            "  {} (run {}, {})",
+            entry.obligation.describe(),
+            entry.run,
+            entry.at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        ));
     }
 }
 
@@ -74,24 +81,42 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     let mut ledger = Ledger::open(&state.ledger())?;
     let tools_of = async |engine: &str| match docker_host {
         Some(other) if other != engine => {
-            knowing(tools(other, &env.engine, &env.path).await?, state.cluster(), other, engine).await
+            knowing(tools(other, &env.engine, &env.path).await?, state.cluster(), other, engine)
+                .await
         }
         _ => tools(engine, &env.engine, &env.path).await,
     };
     let mut told = |entry: &Entry, said: Said<'_>| match said {
-        Said::Begins => complain!("undoing, until it is seen to be undone: {}", entry.obligation.describe()),
-        Said::GoesOn(long) => complain!("   still waiting after {} s: {}", long.as_secs(), entry.obligation.describe()),
+        Said::Begins => {
+            complain!("undoing, until it is seen to be undone: {}", entry.obligation.describe())
+        }
+        Said::GoesOn(long) => complain!(
+            "   still waiting after {} s: {}",
+            long.as_secs(),
+            entry.obligation.describe()
+        ),
         Said::Ended(Ok(())) => print(&format!("done: {}", entry.obligation.describe())),
         Said::Ended(Err(trouble)) => {
-            let by_hand = entry.obligation.by_hand().map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
-            complain!("not undone: {}\n{}{by_hand}", entry.obligation.describe(), failure::text_of(trouble));
+            let by_hand = entry
+                .obligation
+                .by_hand()
+                .map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
+            complain!(
+                "not undone: {}\n{}{by_hand}",
+                entry.obligation.describe(),
+                failure::text_of(trouble)
+            );
         }
     };
     block_on(async {
         // Half an undo is the worst of all.
-        let still = |signal: &'static str, _| complain!("   {signal}: still undoing, please wait (this can't be cut short)");
-        let _signals = Abort::listen(still).map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
-        let not_undone = watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)).await;
+        let still = |signal: &'static str, _| {
+            complain!("   {signal}: still undoing, please wait (this can't be cut short)")
+        };
+        let _signals = Abort::listen(still)
+            .map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+        let not_undone =
+            watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)).await;
         Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
     })
 }
@@ -100,10 +125,10 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
 /// for undone.
 async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, Trouble> {
     match tools.docker.kind_nodes(cluster).await.map_err(Trouble::failed_by)? {
-        containers if containers.is_empty() => {
-            Err(Trouble::failed(format!("the engine {other} has no container of cluster {cluster}"))
-                .hint(format!("it is owed on {owed}, which is asked without --docker-host")))
-        }
+        containers if containers.is_empty() => Err(Trouble::failed(format!(
+            "the engine {other} has no container of cluster {cluster}"
+        ))
+        .hint(format!("it is owed on {owed}, which is asked without --docker-host"))),
         _ => Ok(tools),
     }
 }
@@ -129,7 +154,8 @@ mod tests {
             Tools { docker, kind, cluster: None, harmed: Harmed::default() }
         };
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
-        let trouble = knowing(tools().await, "d", "unix:///wrong", "unix:///first").await.err().unwrap();
+        let trouble =
+            knowing(tools().await, "d", "unix:///wrong", "unix:///first").await.err().unwrap();
         assert!(trouble.to_string().contains("no container of cluster d"), "{trouble}");
     }
 }

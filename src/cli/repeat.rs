@@ -51,7 +51,8 @@ impl Command<'_> {
             if more && self.abort.signal().is_some() {
                 codes.push(exit::INTERRUPTED);
             }
-            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED))) {
+            if matches!(codes.last(), Some(&(exit::INTERRUPTED | exit::NOT_UNDONE | exit::REFUSED)))
+            {
                 break;
             }
         }
@@ -90,7 +91,8 @@ impl Command<'_> {
         let _ = shown.join();
         let ended = ended?;
         let judged = judge::judge(&ended.folder);
-        let code = self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
+        let code =
+            self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
         Ok((code, judged.map_err(|failure| complain!("{}", failure.text)).ok()))
     }
 
@@ -100,9 +102,15 @@ impl Command<'_> {
             complain!("{}", failure::text_of(trouble));
         }
         for not_undone in &ended.end.not_undone {
-            let by_hand = not_undone.by_hand.as_ref().map_or(String::new(), |command| format!(", by hand: {command}"));
+            let by_hand = not_undone
+                .by_hand
+                .as_ref()
+                .map_or(String::new(), |command| format!(", by hand: {command}"));
             let why = failure::text_of(&not_undone.why);
-            complain!("NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}", not_undone.what);
+            complain!(
+                "NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}",
+                not_undone.what
+            );
         }
         match &ended.end.stop {
             _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
@@ -131,8 +139,14 @@ mod tests {
 
     #[test]
     fn runs_that_were_not_begun_are_counted() {
-        assert_eq!(cut_short(2, 3, 17), "2 of 20 runs were done, 1 did not come to its end, 17 were not begun");
-        assert_eq!(cut_short(0, 3, 17), "0 of 20 runs were done, 3 did not come to their end, 17 were not begun");
+        assert_eq!(
+            cut_short(2, 3, 17),
+            "2 of 20 runs were done, 1 did not come to its end, 17 were not begun"
+        );
+        assert_eq!(
+            cut_short(0, 3, 17),
+            "0 of 20 runs were done, 3 did not come to their end, 17 were not begun"
+        );
         assert_eq!(cut_short(3, 3, 17), "3 of 20 runs were done, 17 were not begun");
     }
 }

@@ -28,11 +28,20 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         });
         let abort = abort.map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
         let command = Command { args, env, abort: &abort, site: site(args, env)? };
-        if args.access.context.is_some() && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. })) {
-            complain!("warning: --context is given: the experiment's own kind config and tuning are not used");
+        if args.access.context.is_some()
+            && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. }))
+        {
+            complain!(
+                "warning: --context is given: the experiment's own kind config and tuning are not used"
+            );
         }
-        if args.access.kubeconfig.is_some() && args.access.context.is_none() && experiments.iter().all(|p| command.is_made(p)) {
-            complain!("warning: --kubeconfig is given without --context: the experiment's own kind cluster is used");
+        if args.access.kubeconfig.is_some()
+            && args.access.context.is_none()
+            && experiments.iter().all(|p| command.is_made(p))
+        {
+            complain!(
+                "warning: --kubeconfig is given without --context: the experiment's own kind cluster is used"
+            );
         }
         command.refuse_open(&experiments).await?;
         match args.dry_run {
@@ -51,9 +60,11 @@ fn place(args: &Run) -> Place {
 }
 
 fn site<'a>(args: &'a Run, env: &'a Env) -> Result<Site<'a>, Trouble> {
-    let cannot = |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
+    let cannot =
+        |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
     Ok(Site {
-        engine: Endpoint::resolve(args.access.docker_host.as_deref(), &env.engine).map_err(Trouble::refused_by),
+        engine: Endpoint::resolve(args.access.docker_host.as_deref(), &env.engine)
+            .map_err(Trouble::refused_by),
         path: &env.path,
         program: std::env::current_exe().map_err(cannot)?,
         agent_binary: args.agent_binary.as_deref(),
@@ -101,14 +112,19 @@ impl Command<'_> {
     async fn refuse_open(&self, experiments: &[Parsed]) -> Result<(), Failure> {
         let mut now = Vec::new();
         for parsed in experiments {
-            now.push(if parsed.open().next().is_some() { self.who_leads(parsed).await } else { None });
+            now.push(if parsed.open().next().is_some() {
+                self.who_leads(parsed).await
+            } else {
+                None
+            });
         }
         load::refuse_open(experiments, &now, self.env)
     }
 
     /// Who leads in the cluster of an experiment; `None`: it is not there, or does not say.
     async fn who_leads(&self, parsed: &Parsed) -> Option<String> {
-        let (wanted, site) = (self.wanted(parsed).ok()?, Site { only_look: true, ..self.site.clone() });
+        let (wanted, site) =
+            (self.wanted(parsed).ok()?, Site { only_look: true, ..self.site.clone() });
         match provision::find(&wanted, &site, &mut |_| {}).await.ok()? {
             Found::Ground(ground) => Some(target::who_leads(&leaders::now(&ground).await.ok()?)),
             Found::Absent(_) => None,
@@ -117,7 +133,8 @@ impl Command<'_> {
 
     /// Whether the experiment names its own cluster.
     fn is_made(&self, parsed: &Parsed) -> bool {
-        self.args.cluster == Some(ClusterChoice::Embedded) || matches!(parsed.experiment.cluster, Cluster::Kind { .. })
+        self.args.cluster == Some(ClusterChoice::Embedded)
+            || matches!(parsed.experiment.cluster, Cluster::Kind { .. })
     }
 
     /// The cluster that an experiment is to run on.
@@ -145,14 +162,18 @@ impl Command<'_> {
     /// The cluster, found or made.
     pub async fn prepare(&self, wanted: &Wanted) -> Result<Ground, Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared = provision::prepare(wanted, &self.site, self.abort, &mut |line| said(&mut progress, line)).await;
+        let prepared = provision::prepare(wanted, &self.site, self.abort, &mut |line| {
+            said(&mut progress, line)
+        })
+        .await;
         self.shown(progress, prepared)
     }
 
     /// The same cluster for the next experiment, when it is whole again.
     pub async fn restore(&self, ground: &mut Ground) -> Result<(), Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let restored = restore::restore(ground, self.abort, &mut |line| said(&mut progress, line)).await;
+        let restored =
+            restore::restore(ground, self.abort, &mut |line| said(&mut progress, line)).await;
         self.shown(progress, restored)
     }
 
@@ -175,7 +196,9 @@ impl Command<'_> {
         let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
         let name = ground.state.cluster();
         let failed = |e: crate::cluster::KindError| {
-            Trouble::failed(format!("cannot delete the kind cluster {name}")).because(&e).maybe_hint(e.hint())
+            Trouble::failed(format!("cannot delete the kind cluster {name}"))
+                .because(&e)
+                .maybe_hint(e.hint())
         };
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
@@ -188,7 +211,9 @@ impl Command<'_> {
 /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
 fn embedded(parsed: &Parsed) -> Result<Wanted, Trouble> {
     match (&parsed.experiment.cluster, &parsed.kind_config) {
-        (Cluster::Kind { tuning, .. }, Some(config)) => Wanted::embedded(&config.path, &config.text, *tuning),
+        (Cluster::Kind { tuning, .. }, Some(config)) => {
+            Wanted::embedded(&config.path, &config.text, *tuning)
+        }
         _ => Wanted::embedded("built in", DEFAULT_CONFIG, None),
     }
 }
@@ -219,11 +244,15 @@ enum Said<'a> {
 impl<'a> Said<'a> {
     /// kind says a step twice: at its begin (a bullet) and at its end (a tick), which is no news.
     fn of(line: &'a str) -> Option<Self> {
-        let bare = |text: &'a str| text.trim().trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')');
+        let bare = |text: &'a str| {
+            text.trim().trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')')
+        };
         match line.trim_start().chars().next()? {
             '✓' => None,
             '•' | '✗' => Some(Said::Detail(bare(line.trim_start().trim_start_matches('•')))),
-            _ if line.starts_with("Pulling image") || line.starts_with("warning: ") => Some(Said::Detail(bare(line))),
+            _ if line.starts_with("Pulling image") || line.starts_with("warning: ") => {
+                Some(Said::Detail(bare(line)))
+            }
             _ => Some(Said::Step(bare(line))),
         }
     }
@@ -235,10 +264,19 @@ mod tests {
 
     #[test]
     fn a_step_of_kind_is_said_once() {
-        assert_eq!(Said::of(" • Preparing nodes 📦 📦   ..."), Some(Said::Detail("Preparing nodes")));
+        assert_eq!(
+            Said::of(" • Preparing nodes 📦 📦   ..."),
+            Some(Said::Detail("Preparing nodes"))
+        );
         assert_eq!(Said::of(" ✓ Preparing nodes 📦 📦"), None);
-        assert_eq!(Said::of("making the kind cluster a"), Some(Said::Step("making the kind cluster a")));
-        assert_eq!(Said::of("Pulling image: kindest/node ..."), Some(Said::Detail("Pulling image: kindest/node")));
+        assert_eq!(
+            Said::of("making the kind cluster a"),
+            Some(Said::Step("making the kind cluster a"))
+        );
+        assert_eq!(
+            Said::of("Pulling image: kindest/node ..."),
+            Some(Said::Detail("Pulling image: kindest/node"))
+        );
         assert_eq!(Said::of(""), None);
     }
 }

@@ -47,7 +47,8 @@ impl<'a> Suite<'a> {
         }
         self.print();
         // What the model does not have is no failure of those that it has; where that is all, nothing was done.
-        let skipped = self.parts.iter().all(|part| matches!(part.became, Became::Not(NotRun::Skipped, _)));
+        let skipped =
+            self.parts.iter().all(|part| matches!(part.became, Became::Not(NotRun::Skipped, _)));
         if skipped { exit::REFUSED } else { exit::gravest(self.codes) }
     }
 
@@ -82,22 +83,34 @@ impl<'a> Suite<'a> {
                 }
             }
         }
-        if let Some(ground) = ground.filter(|ground| self.command.args.delete_cluster && ground.is_made_here()) {
+        if let Some(ground) =
+            ground.filter(|ground| self.command.args.delete_cluster && ground.is_made_here())
+        {
             self.codes.extend(self.command.delete(&ground).await.err().map(told));
         }
     }
 
     fn announce(&self, parsed: &Parsed) {
         if self.all > 1 {
-            complain!("experiment {} of {}: {}", self.parts.len() + 1, self.all, parsed.experiment.name);
+            complain!(
+                "experiment {} of {}: {}",
+                self.parts.len() + 1,
+                self.all,
+                parsed.experiment.name
+            );
         }
     }
 
     /// The cluster: found or made for the first experiment, the same and whole again for those that follow. One that does not come back
     /// is made anew when it was made by this command.
-    async fn ready<'g>(&self, ground: &'g mut Option<Ground>, wanted: &Wanted) -> Result<&'g Ground, Failure> {
+    async fn ready<'g>(
+        &self,
+        ground: &'g mut Option<Ground>,
+        wanted: &Wanted,
+    ) -> Result<&'g Ground, Failure> {
         let command = self.command;
-        if let Some(used) = ground.as_mut().filter(|ground| matches!(ground.nodes, Nodes::Kind(_))) {
+        if let Some(used) = ground.as_mut().filter(|ground| matches!(ground.nodes, Nodes::Kind(_)))
+        {
             match command.restore(used).await {
                 Err(failure) if used.is_made_here() && command.abort.signal().is_none() => {
                     complain!("{}\n   it is deleted and made anew", failure.text);
@@ -163,6 +176,11 @@ impl<'a> Suite<'a> {
 
     fn part(&mut self, parsed: &Parsed, became: Became, not_begun: u32) {
         let Parsed { experiment, .. } = parsed;
-        self.parts.push(Part { experiment: experiment.name.clone(), claims: experiment.claims.clone(), became, not_begun });
+        self.parts.push(Part {
+            experiment: experiment.name.clone(),
+            claims: experiment.claims.clone(),
+            became,
+            not_begun,
+        });
     }
 }

@@ -9,7 +9,11 @@ use super::{exit, failure::Failure, load, print};
 pub fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
     for parsed in load::experiments(&args.filename, &args.names, Place::Own, env)? {
         let at_least = crate::engine::run::duration_at_least(&parsed.experiment).as_secs();
-        print(&format!("{}: valid ({} takes at least {at_least} s)", parsed.source.name(), parsed.experiment.name));
+        print(&format!(
+            "{}: valid ({} takes at least {at_least} s)",
+            parsed.source.name(),
+            parsed.experiment.name
+        ));
     }
     Ok(exit::PASS)
 }

@@ -51,5 +51,6 @@ async fn undo_only(state: &StateDir) -> Result<(), Trouble> {
 }
 
 async fn tools_of(engine: &str) -> Result<undo::Tools, Trouble> {
-    recover::tools(engine, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default()).await
+    recover::tools(engine, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default())
+        .await
 }

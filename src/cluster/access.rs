@@ -47,7 +47,10 @@ pub struct ApiTls {
 
 impl fmt::Debug for ApiAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiAccess").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("ApiAccess")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +99,9 @@ fn of_config(config: &kube::Config) -> Result<ApiAccess, String> {
 
 fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
     if user.exec.is_some() || user.auth_provider.is_some() {
-        return Err("its user's credentials come from a plugin, which an `api` probe can't ask".into());
+        return Err(
+            "its user's credentials come from a plugin, which an `api` probe can't ask".into()
+        );
     }
     if user.impersonate.is_some() {
         return Err("its user acts as another one, which an `api` probe can't".into());
@@ -105,32 +110,47 @@ fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
         return Ok(Some(format!("Bearer {}", token.expose_secret())));
     }
     if let Some(file) = &user.token_file {
-        let token = std::fs::read_to_string(file).map_err(|error| format!("the token file {file} can't be read: {error}"))?;
+        let token = std::fs::read_to_string(file)
+            .map_err(|error| format!("the token file {file} can't be read: {error}"))?;
         return Ok(Some(format!("Bearer {}", token.trim())));
     }
     let basic = user.username.as_ref().zip(user.password.as_ref());
-    Ok(basic.map(|(name, password)| format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{}", password.expose_secret())))))
+    Ok(basic.map(|(name, password)| {
+        format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{}", password.expose_secret())))
+    }))
 }
 
 /// Certificates and key.
 type Identity = (Vec<Vec<u8>>, Vec<u8>);
 
 fn identity(user: &AuthInfo) -> Result<Option<Identity>, String> {
-    let certificate = pem(user.client_certificate_data.as_deref(), user.client_certificate.as_deref(), "client certificate")?;
+    let certificate = pem(
+        user.client_certificate_data.as_deref(),
+        user.client_certificate.as_deref(),
+        "client certificate",
+    )?;
     let key = user.client_key_data.as_ref().map(|data| data.expose_secret());
     let key = pem(key, user.client_key.as_deref(), "client key")?;
     let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
-    let chain = CertificateDer::pem_slice_iter(&certificate).map(|der| der.map(|der| der.to_vec())).collect::<Result<_, _>>();
+    let chain = CertificateDer::pem_slice_iter(&certificate)
+        .map(|der| der.map(|der| der.to_vec()))
+        .collect::<Result<_, _>>();
     let chain = chain.map_err(|error| format!("the client certificate can't be read: {error}"))?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| format!("the client key can't be read: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .map_err(|error| format!("the client key can't be read: {error}"))?;
     Ok(Some((chain, key.secret_der().to_vec())))
 }
 
 /// A PEM text, from the kubeconfig itself or from the file that it names.
 fn pem(data: Option<&str>, file: Option<&str>, what: &str) -> Result<Option<Vec<u8>>, String> {
     match (data, file) {
-        (Some(data), _) => BASE64_STANDARD.decode(data).map(Some).map_err(|error| format!("the {what} is no base64: {error}")),
-        (None, Some(file)) => std::fs::read(file).map(Some).map_err(|error| format!("the {what} {file} can't be read: {error}")),
+        (Some(data), _) => BASE64_STANDARD
+            .decode(data)
+            .map(Some)
+            .map_err(|error| format!("the {what} is no base64: {error}")),
+        (None, Some(file)) => std::fs::read(file)
+            .map(Some)
+            .map_err(|error| format!("the {what} {file} can't be read: {error}")),
         (None, None) => Ok(None),
     }
 }
@@ -150,7 +170,9 @@ mod tests {
             "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\n\
              clusters:\n- name: c\n  cluster: {{server: '{server}'}}\nusers:\n- name: u\n  user: {user}\n"
         );
-        let chosen = choose(Kubeconfig::from_yaml(&text).unwrap(), None).await.map_err(|error| error.to_string())?;
+        let chosen = choose(Kubeconfig::from_yaml(&text).unwrap(), None)
+            .await
+            .map_err(|error| error.to_string())?;
         of_config(&chosen.config)
     }
 
@@ -162,7 +184,10 @@ mod tests {
             BASE64_STANDARD.encode(KEY)
         );
         let found = access("https://127.0.0.1:40123/k8s/", &user).await.unwrap();
-        assert_eq!((found.host.as_str(), found.port, found.prefix.as_str()), ("127.0.0.1", 40123, "/k8s"));
+        assert_eq!(
+            (found.host.as_str(), found.port, found.prefix.as_str()),
+            ("127.0.0.1", 40123, "/k8s")
+        );
         let tls = found.tls.as_ref().unwrap();
         assert_eq!((tls.server_name.as_str(), tls.insecure), ("127.0.0.1", false));
         let (chain, key) = tls.identity.as_ref().unwrap();
@@ -172,13 +197,21 @@ mod tests {
         assert_eq!(found.authorization.as_deref(), Some("Bearer hunter2"));
         assert!(!format!("{found:?} {tls:?}").contains("hunter2"));
         let basic = access("https://[::1]:1", "{username: me, password: hunter2}").await.unwrap();
-        assert_eq!((basic.host.as_str(), basic.authorization.as_deref()), ("::1", Some("Basic bWU6aHVudGVyMg==")));
+        assert_eq!(
+            (basic.host.as_str(), basic.authorization.as_deref()),
+            ("::1", Some("Basic bWU6aHVudGVyMg=="))
+        );
     }
 
     #[tokio::test]
     async fn what_a_plugin_knows_is_refused() {
         let plugin = "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, interactiveMode: Never}}";
         assert!(access("https://a:1", plugin).await.unwrap_err().contains("from a plugin"));
-        assert!(access("https://a:1", "{token: t, as: admin}").await.unwrap_err().contains("acts as another"));
+        assert!(
+            access("https://a:1", "{token: t, as: admin}")
+                .await
+                .unwrap_err()
+                .contains("acts as another")
+        );
     }
 }

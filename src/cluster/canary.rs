@@ -48,17 +48,25 @@ pub struct Perch {
 impl Cluster {
     /// A place for a canary in a namespace that is there. Errors when the nodes have no pause image in common: none is ever pulled.
     pub async fn perch(&self, namespace: &str, probe: &str) -> Result<Perch, ClusterError> {
-        let nodes: Vec<NodeOfImages> =
-            self.list_all("list the nodes' images", Api::all(self.client()), ListParams::default()).await?;
+        let nodes: Vec<NodeOfImages> = self
+            .list_all("list the nodes' images", Api::all(self.client()), ListParams::default())
+            .await?;
         let named = |node: NodeOfImages| -> BTreeSet<String> {
             let images = node.status.and_then(|status| status.images).unwrap_or_default();
             images.into_iter().flat_map(|image| image.names.unwrap_or_default()).collect()
         };
-        let image = pause_image(nodes.into_iter().map(named).collect()).ok_or_else(|| ClusterError::NotFound {
-            what: "find an image for canaries".into(),
-            why: "the nodes list no pause image that all of them have".into(),
+        let image = pause_image(nodes.into_iter().map(named).collect()).ok_or_else(|| {
+            ClusterError::NotFound {
+                what: "find an image for canaries".into(),
+                why: "the nodes list no pause image that all of them have".into(),
+            }
         })?;
-        Ok(Perch { cluster: self.clone(), namespace: namespace.to_owned(), probe: probe.to_owned(), image })
+        Ok(Perch {
+            cluster: self.clone(),
+            namespace: namespace.to_owned(),
+            probe: probe.to_owned(),
+            image,
+        })
     }
 }
 
@@ -67,7 +75,8 @@ fn pause_image(nodes: Vec<BTreeSet<String>>) -> Option<String> {
     if nodes.iter().all(BTreeSet::is_empty) {
         return Some(ANY_IMAGE.to_owned());
     }
-    let common = nodes.into_iter().reduce(|all, node| all.intersection(&node).cloned().collect())?;
+    let common =
+        nodes.into_iter().reduce(|all, node| all.intersection(&node).cloned().collect())?;
     common.into_iter().rfind(|name| name.contains("/pause:"))
 }
 
@@ -97,7 +106,8 @@ impl Perch {
     pub async fn ask_for_pod(&self, slot: u64) -> Result<(), Outcome> {
         let mut spec = self.pod_spec();
         // Any node will do, one of the control plane's as well.
-        spec["tolerations"] = json!([{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]);
+        spec["tolerations"] =
+            json!([{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]);
         let pod = json!({"metadata": self.metadata(&self.pod_name(slot)), "spec": spec});
         let (api, object) = self.object("", "v1", "Pod", pod);
         api.create(&PostParams::default(), &object).await.map(drop).map_err(|error| outcome(&error))
@@ -107,7 +117,10 @@ impl Perch {
     pub async fn remove_pod(&self, slot: u64) -> bool {
         let api: Api<Pod> = Api::namespaced(self.cluster.client(), &self.namespace);
         let (name, params) = (self.pod_name(slot), DeleteParams::default().grace_period(0));
-        self.cluster.call("remove a pod", api.delete(&name, &params)).await.map_or_else(|error| error.is_not_found(), |_| true)
+        self.cluster
+            .call("remove a pod", api.delete(&name, &params))
+            .await
+            .map_or_else(|error| error.is_not_found(), |_| true)
     }
 
     /// Makes a Deployment of so many pods that need no node.
@@ -119,7 +132,13 @@ impl Perch {
             "replicas": replicas, "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": pod},
         });
-        self.make("apps", "v1", "Deployment", json!({"metadata": self.metadata(&self.name()), "spec": spec})).await
+        self.make(
+            "apps",
+            "v1",
+            "Deployment",
+            json!({"metadata": self.metadata(&self.name()), "spec": spec}),
+        )
+        .await
     }
 
     /// Makes an autoscaler that never lets the Deployment have fewer than so many. Below that it asks no metrics.
@@ -133,17 +152,35 @@ impl Perch {
     /// Asks for another size of the Deployment, and gives the number of the change. `nonce` makes it one, whatever the size was.
     pub async fn ask_for_size(&self, replicas: u32, nonce: u64) -> Result<i64, Outcome> {
         let api: Api<Deployment> = Api::namespaced(self.cluster.client(), &self.namespace);
-        let patch = json!({"spec": {"replicas": replicas, "revisionHistoryLimit": 1 + nonce % 1000}});
+        let patch =
+            json!({"spec": {"replicas": replicas, "revisionHistoryLimit": 1 + nonce % 1000}});
         let patched = api.patch(&self.name(), &PatchParams::default(), &Patch::Merge(patch)).await;
-        patched.map(|now| now.metadata.generation.unwrap_or_default()).map_err(|error| outcome(&error))
+        patched
+            .map(|now| now.metadata.generation.unwrap_or_default())
+            .map_err(|error| outcome(&error))
     }
 
-    async fn make(&self, group: &str, version: &str, kind: &str, value: Value) -> Result<(), ClusterError> {
+    async fn make(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+        value: Value,
+    ) -> Result<(), ClusterError> {
         let (api, object) = self.object(group, version, kind, value);
-        self.cluster.call(format!("make a canary's {kind}"), api.create(&PostParams::default(), &object)).await.map(drop)
+        self.cluster
+            .call(format!("make a canary's {kind}"), api.create(&PostParams::default(), &object))
+            .await
+            .map(drop)
     }
 
-    fn object(&self, group: &str, version: &str, kind: &str, value: Value) -> (Api<DynamicObject>, DynamicObject) {
+    fn object(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+        value: Value,
+    ) -> (Api<DynamicObject>, DynamicObject) {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let mut object = DynamicObject::new("", &resource).data(json!({"spec": value["spec"]}));
         object.metadata = serde_json::from_value(value["metadata"].clone()).unwrap_or_default();
@@ -182,7 +219,9 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Outcome {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.kind() {
                 io::ErrorKind::ConnectionRefused => Outcome::Refused,
-                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Outcome::Unreachable,
+                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                    Outcome::Unreachable
+                }
                 io::ErrorKind::TimedOut => Outcome::Timeout(Phase::Accepted),
                 _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
                     Outcome::Tls(crate::timeline::TlsCause::Other)
@@ -209,7 +248,8 @@ mod tests {
 
     #[test]
     fn the_pause_image_is_one_that_all_nodes_have() {
-        let both = [set(&["k/pause:3.10", "k/pause:3.9", "k/etcd:3"]), set(&["k/pause:3.9", "k/proxy:1"])];
+        let both =
+            [set(&["k/pause:3.10", "k/pause:3.9", "k/etcd:3"]), set(&["k/pause:3.9", "k/proxy:1"])];
         assert_eq!(pause_image(both.to_vec()).as_deref(), Some("k/pause:3.9"));
         assert_eq!(pause_image(vec![set(&["k/pause:3.9"]), set(&["k/pause:3.8"])]), None);
         assert_eq!(pause_image(vec![set(&[]), set(&[])]).as_deref(), Some(ANY_IMAGE));
@@ -228,9 +268,11 @@ mod tests {
                 let body = request.into_body().collect_bytes().await.unwrap_or_default();
                 log.lock().unwrap().push((line, serde_json::from_slice(&body).unwrap_or_default()));
                 let kind = if status < 300 { "Pod" } else { "Status" };
-                let answer =
-                    json!({"apiVersion": "v1", "kind": kind, "metadata": {"generation": 7}, "code": status, "message": "no"});
-                Ok(http::Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap())
+                let answer = json!({"apiVersion": "v1", "kind": kind, "metadata": {"generation": 7}, "code": status, "message": "no"});
+                Ok(http::Response::builder()
+                    .status(status)
+                    .body(Body::from(answer.to_string().into_bytes()))
+                    .unwrap())
             }
         });
         (Perch { cluster, namespace: "n".into(), probe: "p".into(), image: "pause".into() }, asked)
@@ -250,7 +292,10 @@ mod tests {
         );
         assert_eq!(pod["spec"]["containers"][0]["imagePullPolicy"], "Never");
         assert_eq!(asked[1].0, "DELETE /api/v1/namespaces/n/pods/outage-canary-p-3");
-        assert_eq!((perch.slot_of("outage-canary-p-3"), perch.slot_of("outage-canary-p2-3")), (Some(3), None));
+        assert_eq!(
+            (perch.slot_of("outage-canary-p-3"), perch.slot_of("outage-canary-p2-3")),
+            (Some(3), None)
+        );
     }
 
     #[tokio::test]
@@ -272,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_connection_that_fails_has_a_class() {
-        let of = |kind: io::ErrorKind| outcome(&kube::Error::Service(Box::new(io::Error::from(kind))));
+        let of =
+            |kind: io::ErrorKind| outcome(&kube::Error::Service(Box::new(io::Error::from(kind))));
         assert_eq!(of(io::ErrorKind::ConnectionRefused), Outcome::Refused);
         assert_eq!(of(io::ErrorKind::HostUnreachable), Outcome::Unreachable);
         assert_eq!(of(io::ErrorKind::ConnectionReset), Outcome::Reset(Phase::Accepted));

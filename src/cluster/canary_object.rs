@@ -15,6 +15,11 @@ impl Cluster {
         let mut object = ConfigMap::default();
         object.metadata.name = Some(CANARY_OBJECT.to_owned());
         let api: Api<ConfigMap> = Api::namespaced(self.client(), namespace);
-        self.call(format!("make the ConfigMap {CANARY_OBJECT}"), api.create(&PostParams::default(), &object)).await.map(drop)
+        self.call(
+            format!("make the ConfigMap {CANARY_OBJECT}"),
+            api.create(&PostParams::default(), &object),
+        )
+        .await
+        .map(drop)
     }
 }

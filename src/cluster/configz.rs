@@ -23,7 +23,10 @@ pub(super) struct KubeletSettings {
 
 impl Cluster {
     /// Asks all of these nodes. The order is theirs.
-    pub(super) async fn kubelet_settings(&self, nodes: &[String]) -> Vec<(String, Result<KubeletSettings, ClusterError>)> {
+    pub(super) async fn kubelet_settings(
+        &self,
+        nodes: &[String],
+    ) -> Vec<(String, Result<KubeletSettings, ClusterError>)> {
         let answers = futures_util::stream::iter(nodes.to_vec()).map(|node| async move {
             let settings = self.configz(&node).await.map(|config| read(&config));
             (node, settings)
@@ -33,9 +36,19 @@ impl Cluster {
 
     /// The cluster's domain, by the first kubelet that answers.
     pub(super) async fn cluster_domain(&self) -> Option<String> {
-        for node in self.nodes().await.ok()?.into_iter().filter(|node| node.ready == crate::timeline::Ready::True).take(2) {
+        for node in self
+            .nodes()
+            .await
+            .ok()?
+            .into_iter()
+            .filter(|node| node.ready == crate::timeline::Ready::True)
+            .take(2)
+        {
             if let Ok(config) = self.configz(&node.name).await {
-                return config["kubeletconfig"]["clusterDomain"].as_str().filter(|domain| !domain.is_empty()).map(str::to_owned);
+                return config["kubeletconfig"]["clusterDomain"]
+                    .as_str()
+                    .filter(|domain| !domain.is_empty())
+                    .map(str::to_owned);
             }
         }
         None
@@ -44,11 +57,16 @@ impl Cluster {
     async fn configz(&self, node: &str) -> Result<Value, ClusterError> {
         let what = || format!("read the settings of the kubelet of {node}");
         let path = format!("/api/v1/nodes/{node}/proxy/configz");
-        let request = http::Request::get(path).body(Vec::new()).expect("a node's name is a DNS name");
+        let request =
+            http::Request::get(path).body(Vec::new()).expect("a node's name is a DNS name");
         let client = self.client();
         let answer = self.call(what(), client.request::<Value>(request));
         tokio::time::timeout(ANSWER_TIMEOUT, answer).await.unwrap_or_else(|_| {
-            Err(ClusterError::Timeout { what: what(), server: self.server().to_owned(), within: ANSWER_TIMEOUT })
+            Err(ClusterError::Timeout {
+                what: what(),
+                server: self.server().to_owned(),
+                within: ANSWER_TIMEOUT,
+            })
         })
     }
 }
@@ -72,7 +90,11 @@ mod tests {
         let config = serde_json::json!({"kubeletconfig": {
             "nodeStatusUpdateFrequency": "1s", "nodeStatusReportFrequency": "5m0s", "nodeLeaseDurationSeconds": 40}});
         let seconds = |s| Some(Duration::from_secs(s));
-        let expected = KubeletSettings { status_update: seconds(1), status_report: seconds(300), lease_duration: seconds(40) };
+        let expected = KubeletSettings {
+            status_update: seconds(1),
+            status_report: seconds(300),
+            lease_duration: seconds(40),
+        };
         assert_eq!(read(&config), expected);
         assert_eq!(read(&serde_json::json!({})), KubeletSettings::default());
     }

@@ -38,20 +38,27 @@ pub struct Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("context", &self.context).field("server", &self.server).finish()
+        f.debug_struct("Cluster")
+            .field("context", &self.context)
+            .field("server", &self.server)
+            .finish()
     }
 }
 
 impl Cluster {
     /// Connects by the text of a kubeconfig (kind's), with its current context. Errors when the server does not answer.
     pub async fn from_kubeconfig(text: &str) -> Result<Self, ClusterError> {
-        let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
+        let kubeconfig = Kubeconfig::from_yaml(text)
+            .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
         Self::connect(kubeconfig, None).await
     }
 
     /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)), which are only read. Default
     /// context: the current one. Errors when none of the files is there, the context is not, or the server does not answer.
-    pub async fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Self, ClusterError> {
+    pub async fn from_files(
+        paths: &[PathBuf],
+        context: Option<&str>,
+    ) -> Result<Self, ClusterError> {
         Self::connect(read_files(paths)?, context).await
     }
 
@@ -65,27 +72,41 @@ impl Cluster {
         let mut config = (*self.config).clone();
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         let url = format!("https://{host}:{API_PORT}").parse();
-        config.cluster_url = url.map_err(|_| ClusterError::Kubeconfig { why: format!("{address} is no address") })?;
+        config.cluster_url =
+            url.map_err(|_| ClusterError::Kubeconfig { why: format!("{address} is no address") })?;
         config.tls_server_name = Some(API_NAME.to_owned());
         Self::of_config(config, self.context.clone()).await
     }
 
     async fn of_config(config: kube::Config, context: String) -> Result<Self, ClusterError> {
         let server = shown(&config.cluster_url);
-        let client = client(&config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
-        let mut cluster = Self { client, config: Arc::new(config), context, server, version: String::new() };
-        cluster.version = cluster.call("ask for the version", cluster.client.apiserver_version()).await?.git_version;
+        let client =
+            client(&config).map_err(|error| ClusterError::from_kube("connect", &server, error))?;
+        let mut cluster =
+            Self { client, config: Arc::new(config), context, server, version: String::new() };
+        cluster.version = cluster
+            .call("ask for the version", cluster.client.apiserver_version())
+            .await?
+            .git_version;
         Ok(cluster)
     }
 
     /// A cluster whose API server is a function.
     #[cfg(test)]
-    pub(super) fn of_service<A: Future<Output = Result<http::Response<Body>, BoxError>> + Send + 'static>(
+    pub(super) fn of_service<
+        A: Future<Output = Result<http::Response<Body>, BoxError>> + Send + 'static,
+    >(
         answer: impl FnMut(http::Request<Body>) -> A + Clone + Send + 'static,
     ) -> Self {
         let client = kube::Client::new(tower::service_fn(answer), "default");
         let config = Arc::new(kube::Config::new("https://fake".parse().expect("is a URL")));
-        Self { client, config, context: "fake".into(), server: "https://fake".into(), version: "v1.34.4".into() }
+        Self {
+            client,
+            config,
+            context: "fake".into(),
+            server: "https://fake".into(),
+            version: "v1.34.4".into(),
+        }
     }
 
     /// The kubeconfig's context.
@@ -120,7 +141,10 @@ impl Cluster {
 
     /// The kind cluster that this is, among those of the Docker engine, whatever its context is called: every node has the name and an
     /// address of a container with kind's labels. `None` when it is not kind's (or another engine's).
-    pub async fn kind_cluster(&self, containers: &[NodeContainer]) -> Result<Option<String>, ClusterError> {
+    pub async fn kind_cluster(
+        &self,
+        containers: &[NodeContainer],
+    ) -> Result<Option<String>, ClusterError> {
         Ok(find_kind_cluster(&self.nodes().await?, containers).map(str::to_owned))
     }
 
@@ -131,8 +155,14 @@ impl Cluster {
         question: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ClusterError> {
         match tokio::time::timeout(CALL_TIMEOUT, question).await {
-            Ok(answer) => answer.map_err(|error| ClusterError::from_kube(what, &self.server, error)),
-            Err(_) => Err(ClusterError::Timeout { what: what.into(), server: self.server.clone(), within: CALL_TIMEOUT }),
+            Ok(answer) => {
+                answer.map_err(|error| ClusterError::from_kube(what, &self.server, error))
+            }
+            Err(_) => Err(ClusterError::Timeout {
+                what: what.into(),
+                server: self.server.clone(),
+                within: CALL_TIMEOUT,
+            }),
         }
     }
 }
@@ -141,7 +171,8 @@ impl Cluster {
 fn shown(url: &http::Uri) -> String {
     let text = url.to_string();
     let userinfo = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
-    let text = userinfo.map_or(text.clone(), |(userinfo, _)| text.replacen(&format!("{userinfo}@"), "", 1));
+    let text = userinfo
+        .map_or(text.clone(), |(userinfo, _)| text.replacen(&format!("{userinfo}@"), "", 1));
     text.trim_end_matches('/').to_owned()
 }
 
@@ -157,10 +188,11 @@ fn client(config: &kube::Config) -> kube::Result<kube::Client> {
     connector.set_read_timeout(Some(READ_TIMEOUT));
     connector.set_write_timeout(Some(READ_TIMEOUT));
     connector.set_reset_reader_on_write(true);
-    let http: hyper_util::client::legacy::Client<_, Body> = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build(connector);
+    let http: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
     let stack = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
@@ -184,7 +216,10 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_not_there_is_named() {
         let error = Cluster::from_kubeconfig(&kubeconfig("https://localhost:9")).await.unwrap_err();
-        assert!(matches!(&error, ClusterError::Unreachable { server, .. } if server == "https://localhost:9"), "{error:?}");
+        assert!(
+            matches!(&error, ClusterError::Unreachable { server, .. } if server == "https://localhost:9"),
+            "{error:?}"
+        );
         assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
     }
 

@@ -28,7 +28,12 @@ pub struct Scale {
 impl Cluster {
     /// A Deployment's scale. Errors when there is none of that name.
     pub async fn scale_of(&self, namespace: &str, name: &str) -> Result<Scale, ClusterError> {
-        let found = self.call(format!("read the Deployment {namespace}/{name}"), self.deployments(namespace).get(name)).await?;
+        let found = self
+            .call(
+                format!("read the Deployment {namespace}/{name}"),
+                self.deployments(namespace).get(name),
+            )
+            .await?;
         Ok(read(found))
     }
 
@@ -44,8 +49,16 @@ impl Cluster {
     ) -> Result<Scale, ClusterError> {
         let body = patch(seen, to, mark);
         let what = format!("scale the Deployment {namespace}/{name} to {to}");
-        let patched =
-            self.call(what, self.deployments(namespace).patch(name, &PatchParams::default(), &Patch::Merge(body))).await?;
+        let patched = self
+            .call(
+                what,
+                self.deployments(namespace).patch(
+                    name,
+                    &PatchParams::default(),
+                    &Patch::Merge(body),
+                ),
+            )
+            .await?;
         Ok(read(patched))
     }
 
@@ -56,12 +69,14 @@ impl Cluster {
 
 /// A label that is null is taken away.
 fn patch(seen: &Scale, to: u32, mark: Option<&str>) -> Value {
-    let metadata = json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
+    let metadata =
+        json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
     json!({"metadata": metadata, "spec": {"replicas": to}})
 }
 
 fn read(found: Deployment) -> Scale {
-    let count = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    let count =
+        |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let status = found.status.unwrap_or_default();
     let seen = status.observed_generation >= found.metadata.generation;
     let wanted = found.spec.and_then(|spec| spec.replicas);
@@ -91,7 +106,10 @@ mod tests {
         };
         assert_eq!(of(deployment(2)).there, None);
         let seen = of(deployment(3));
-        assert_eq!((seen.wanted, seen.there, seen.ready, seen.mark.as_deref()), (0, Some(2), 2, Some("r-0")));
+        assert_eq!(
+            (seen.wanted, seen.there, seen.ready, seen.mark.as_deref()),
+            (0, Some(2), 2, Some("r-0"))
+        );
         assert_eq!(of(json!({"metadata": {"name": "d"}})).wanted, 1, "Kubernetes' default");
     }
 
@@ -99,7 +117,10 @@ mod tests {
     fn a_scale_holds_only_for_what_was_read() {
         let seen = of(json!({"metadata": {"uid": "u", "resourceVersion": "7"}}));
         let sent = patch(&seen, 0, Some("r-0"));
-        assert_eq!(sent["metadata"], json!({"uid": "u", "resourceVersion": "7", "labels": {"outage.run": "r-0"}}));
+        assert_eq!(
+            sent["metadata"],
+            json!({"uid": "u", "resourceVersion": "7", "labels": {"outage.run": "r-0"}})
+        );
         assert_eq!(patch(&seen, 2, None)["metadata"]["labels"], json!({"outage.run": null}));
     }
 }

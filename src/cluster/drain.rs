@@ -43,24 +43,52 @@ impl Cluster {
 
     /// Cordons a node with our mark, or takes both away (`None`), in one step, if it still is as it was read. Errors when somebody has
     /// changed it since.
-    pub async fn cordon(&self, node: &str, seen: &Cordon, mark: Option<&str>) -> Result<(), ClusterError> {
+    pub async fn cordon(
+        &self,
+        node: &str,
+        seen: &Cordon,
+        mark: Option<&str>,
+    ) -> Result<(), ClusterError> {
         let api: Api<Node> = Api::all(self.client());
-        let metadata = json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
+        let metadata =
+            json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
         let body = json!({"metadata": metadata, "spec": {"unschedulable": mark.map(|_| true)}});
-        let what = format!("{} the node {node}", if mark.is_some() { "cordon" } else { "uncordon" });
-        self.call(what, api.patch(node, &PatchParams::default(), &Patch::Merge(body))).await.map(drop)
+        let what =
+            format!("{} the node {node}", if mark.is_some() { "cordon" } else { "uncordon" });
+        self.call(what, api.patch(node, &PatchParams::default(), &Patch::Merge(body)))
+            .await
+            .map(drop)
     }
 
     /// The pods of a namespace on a node that can be evicted, as name and uid: those that no DaemonSet would bring back to the same
     /// node, and that are not the kubelet's own.
-    pub async fn evictable(&self, namespace: &str, node: &str) -> Result<Vec<(String, String)>, ClusterError> {
+    pub async fn evictable(
+        &self,
+        namespace: &str,
+        node: &str,
+    ) -> Result<Vec<(String, String)>, ClusterError> {
         let params = ListParams::default().fields(&format!("spec.nodeName={node}"));
-        let pods = self.list_all::<Pod>("list the node's pods", Api::namespaced(self.client(), namespace), params).await?;
-        Ok(pods.iter().filter(|pod| can_leave(pod)).map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect())
+        let pods = self
+            .list_all::<Pod>(
+                "list the node's pods",
+                Api::namespaced(self.client(), namespace),
+                params,
+            )
+            .await?;
+        Ok(pods
+            .iter()
+            .filter(|pod| can_leave(pod))
+            .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
+            .collect())
     }
 
     /// Asks a pod to leave through the eviction API.
-    pub async fn evict(&self, namespace: &str, pod: &str, uid: &str) -> Result<Evicted, ClusterError> {
+    pub async fn evict(
+        &self,
+        namespace: &str,
+        pod: &str,
+        uid: &str,
+    ) -> Result<Evicted, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}}});
@@ -70,27 +98,43 @@ impl Cluster {
             Ok(_) => Ok(Evicted::Leaves),
             Err(ClusterError::Api { code: 429, .. }) => Ok(Evicted::NotNow),
             // It is gone, or another one has its name.
-            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(Evicted::Leaves),
+            Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => {
+                Ok(Evicted::Leaves)
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Deletes one pod, by its uid. Whether it was there: one that is gone already is no error.
-    pub async fn delete_pod(&self, namespace: &str, pod: &str, uid: &str) -> Result<bool, ClusterError> {
+    pub async fn delete_pod(
+        &self,
+        namespace: &str,
+        pod: &str,
+        uid: &str,
+    ) -> Result<bool, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams::default().preconditions(this);
-        match self.call(format!("delete the pod {namespace}/{pod}"), api.delete(pod, &params)).await {
+        match self.call(format!("delete the pod {namespace}/{pod}"), api.delete(pod, &params)).await
+        {
             Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(false),
             other => other.map(|_| true),
         }
     }
 
     /// Whether this pod, by its uid, is there and not ending.
-    pub async fn pod_stays(&self, namespace: &str, pod: &str, uid: &str) -> Result<bool, ClusterError> {
+    pub async fn pod_stays(
+        &self,
+        namespace: &str,
+        pod: &str,
+        uid: &str,
+    ) -> Result<bool, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
-        let found = self.call(format!("look for the pod {namespace}/{pod}"), api.get_opt(pod)).await?;
-        Ok(found.is_some_and(|pod| pod.uid().as_deref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()))
+        let found =
+            self.call(format!("look for the pod {namespace}/{pod}"), api.get_opt(pod)).await?;
+        Ok(found.is_some_and(|pod| {
+            pod.uid().as_deref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()
+        }))
     }
 }
 
@@ -104,13 +148,19 @@ fn read(found: Node) -> Cordon {
 }
 
 fn can_leave(pod: &Pod) -> bool {
-    let of_daemon_set = pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));
+    let of_daemon_set = pod
+        .owner_references()
+        .iter()
+        .any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));
     let ended = pod
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref())
         .is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
-    !of_daemon_set && !pod.annotations().contains_key(MIRROR) && !ended && pod.metadata.deletion_timestamp.is_none()
+    !of_daemon_set
+        && !pod.annotations().contains_key(MIRROR)
+        && !ended
+        && pod.metadata.deletion_timestamp.is_none()
 }
 
 #[cfg(test)]
@@ -119,12 +169,15 @@ mod tests {
 
     #[test]
     fn what_would_come_back_at_once_stays() {
-        let pod = |metadata: Value| serde_json::from_value::<Pod>(json!({"metadata": metadata})).unwrap();
+        let pod =
+            |metadata: Value| serde_json::from_value::<Pod>(json!({"metadata": metadata})).unwrap();
         let owned = |kind: &str| json!({"name": "p", "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": "o", "uid": "u", "controller": true}]});
         assert!(can_leave(&pod(json!({"name": "p"}))));
         assert!(can_leave(&pod(owned("ReplicaSet"))));
         assert!(!can_leave(&pod(owned("DaemonSet"))));
         assert!(!can_leave(&pod(json!({"name": "p", "annotations": {MIRROR: "x"}}))));
-        assert!(!can_leave(&pod(json!({"name": "p", "deletionTimestamp": "2026-11-22T08:54:23Z"}))));
+        assert!(!can_leave(&pod(
+            json!({"name": "p", "deletionTimestamp": "2026-11-22T08:54:23Z"})
+        )));
     }
 }

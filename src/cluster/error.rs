@@ -184,7 +184,10 @@ impl ClusterError {
     pub fn is_of_kubeconfig(&self) -> bool {
         matches!(
             self,
-            Self::Kubeconfig { .. } | Self::NoKubeconfig { .. } | Self::NoSuchContext { .. } | Self::NoCurrentContext { .. }
+            Self::Kubeconfig { .. }
+                | Self::NoKubeconfig { .. }
+                | Self::NoSuchContext { .. }
+                | Self::NoCurrentContext { .. }
         )
     }
 
@@ -196,7 +199,11 @@ impl ClusterError {
     /// Whether it may be over in a moment, also where nobody changes anything: the server can't be asked, has no etcd, or has just started
     /// (until it has read the roles it forbids everything to everybody); or somebody else was faster, and it is to be read again.
     pub fn may_pass(&self) -> bool {
-        self.is_unreachable() || matches!(self, Self::Forbidden { .. } | Self::Api { code: 409 | 429 | 500..=599, .. })
+        self.is_unreachable()
+            || matches!(
+                self,
+                Self::Forbidden { .. } | Self::Api { code: 409 | 429 | 500..=599, .. }
+            )
     }
 
     /// Sorts out what kube says.
@@ -214,7 +221,8 @@ impl ClusterError {
     }
 
     fn from_status(what: String, server: String, status: &Status) -> Self {
-        let why = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
+        let why =
+            if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
         match status.code {
             401 => Self::Unauthorized { server, why },
             403 => Self::Forbidden { what, why },
@@ -248,8 +256,11 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     // An outer text that repeats its cause says nothing more.
     let last = texts.pop().unwrap_or_default();
-    let names_more =
-        |text: &&String| !text.contains(&last) && !text.starts_with("client error") && !text.starts_with("ServiceError");
+    let names_more = |text: &&String| {
+        !text.contains(&last)
+            && !text.starts_with("client error")
+            && !text.starts_with("ServiceError")
+    };
     match texts.iter().rev().find(names_more) {
         Some(outer) if outer.len() < 60 => format!("{outer}: {last}"),
         _ => last,
@@ -259,7 +270,9 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// Whether TLS is among the causes. An `io::Error` leaves what it wraps out of its own causes, so those are looked into as well.
 fn find_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| find_tls(inner)) || error.source().is_some_and(find_tls)
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| find_tls(inner))
+        || error.source().is_some_and(find_tls)
 }
 
 #[cfg(test)]
@@ -268,9 +281,15 @@ mod tests {
 
     #[test]
     fn a_slip_in_a_context_is_answered_with_the_likely_name() {
-        let error = ClusterError::NoSuchContext { name: "knd-a".into(), available: vec!["kind-a".into(), "prod".into()] };
+        let error = ClusterError::NoSuchContext {
+            name: "knd-a".into(),
+            available: vec!["kind-a".into(), "prod".into()],
+        };
         assert_eq!(error.hint().unwrap(), "did you mean kind-a? there are: kind-a, prod");
-        let error = ClusterError::NoSuchContext { name: "staging".into(), available: vec!["kind-a".into()] };
+        let error = ClusterError::NoSuchContext {
+            name: "staging".into(),
+            available: vec!["kind-a".into()],
+        };
         assert_eq!(error.hint().unwrap(), "there are: kind-a");
     }
 

@@ -29,12 +29,23 @@ impl Cluster {
         let mut warnings = Vec::new();
         let tuning = self.tuning(&nodes, &mut warnings).await?;
         let nodes = nodes.into_iter().map(|node| node_facts(node, containers)).collect();
-        let facts = ClusterFacts { kind, name: name.to_owned(), kubernetes: self.version().to_owned(), engine, nodes, tuning };
+        let facts = ClusterFacts {
+            kind,
+            name: name.to_owned(),
+            kubernetes: self.version().to_owned(),
+            engine,
+            nodes,
+            tuning,
+        };
         Ok((facts, warnings))
     }
 
     /// The settings of failure detection as the running components have them; the version's defaults where they can't be read.
-    async fn tuning(&self, nodes: &[Node], warnings: &mut Vec<String>) -> Result<Tuning, ClusterError> {
+    async fn tuning(
+        &self,
+        nodes: &[Node],
+        warnings: &mut Vec<String>,
+    ) -> Result<Tuning, ClusterError> {
         let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
         let kubelets = slowest(self.kubelet_settings(&names).await, warnings);
         let managers = Api::<Pod>::namespaced(self.client(), "kube-system");
@@ -49,13 +60,24 @@ impl Cluster {
             warnings.push(error.to_string());
             Vec::new()
         });
-        Ok(combine(kubelets, monitor_of(&managers, warnings), &default_tuning(self.version()), warnings))
+        Ok(combine(
+            kubelets,
+            monitor_of(&managers, warnings),
+            &default_tuning(self.version()),
+            warnings,
+        ))
     }
 }
 
 fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
     let container = container_of(&node, containers).map(|container| container.id.clone());
-    NodeFacts { address: node.addresses.into_iter().next(), name: node.name, role: node.role, kubelet: node.kubelet, container }
+    NodeFacts {
+        address: node.addresses.into_iter().next(),
+        name: node.name,
+        role: node.role,
+        kubelet: node.kubelet,
+        container,
+    }
 }
 
 /// What Kubernetes of this version (`v1.34.4`) has when nothing is set.
@@ -64,7 +86,10 @@ pub fn default_tuning(version: &str) -> Tuning {
 }
 
 /// The slowest of each setting over all kubelets that answered; `None` when none did.
-fn slowest(answers: Vec<(String, Result<KubeletSettings, ClusterError>)>, warnings: &mut Vec<String>) -> Option<KubeletSettings> {
+fn slowest(
+    answers: Vec<(String, Result<KubeletSettings, ClusterError>)>,
+    warnings: &mut Vec<String>,
+) -> Option<KubeletSettings> {
     let mut by_settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut slowest: Option<KubeletSettings> = None;
     for (node, answer) in answers {
@@ -77,8 +102,10 @@ fn slowest(answers: Vec<(String, Result<KubeletSettings, ClusterError>)>, warnin
         }
     }
     if by_settings.len() > 1 {
-        let groups: Vec<String> =
-            by_settings.into_iter().map(|(settings, nodes)| format!("{}: {settings}", nodes.join(", "))).collect();
+        let groups: Vec<String> = by_settings
+            .into_iter()
+            .map(|(settings, nodes)| format!("{}: {settings}", nodes.join(", ")))
+            .collect();
         warnings.push(format!("the kubelets differ, the slowest counts: {}", groups.join("; ")));
     }
     slowest
@@ -111,19 +138,28 @@ struct Monitor {
 
 /// By the controller managers' pods; `None` when there are none to be seen. With several, they should agree.
 fn monitor_of(managers: &[Pod], warnings: &mut Vec<String>) -> Option<Monitor> {
-    let mut all: Vec<(String, Monitor)> = managers.iter().map(|pod| (pod.name_any(), pod_monitor(pod))).collect();
+    let mut all: Vec<(String, Monitor)> =
+        managers.iter().map(|pod| (pod.name_any(), pod_monitor(pod))).collect();
     all.sort_by_key(|(_, monitor)| monitor.grace);
     let (_, slowest) = all.last()?;
     if all.iter().any(|(_, monitor)| monitor != slowest) {
-        warnings.push("the controller managers have different settings; the longest grace period counts".to_owned());
+        warnings.push(
+            "the controller managers have different settings; the longest grace period counts"
+                .to_owned(),
+        );
     }
     Some(*slowest)
 }
 
 fn pod_monitor(pod: &Pod) -> Monitor {
-    let containers = pod.spec.as_ref().and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
-    let flag =
-        |name: &str| containers.iter().find_map(|container| flag_of(container, name)).and_then(|value| parse_duration(&value));
+    let containers =
+        pod.spec.as_ref().and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
+    let flag = |name: &str| {
+        containers
+            .iter()
+            .find_map(|container| flag_of(container, name))
+            .and_then(|value| parse_duration(&value))
+    };
     Monitor { period: flag("node-monitor-period"), grace: flag("node-monitor-grace-period") }
 }
 
@@ -143,7 +179,12 @@ fn flag_of(container: &Container, name: &str) -> Option<String> {
     value
 }
 
-fn combine(kubelets: Option<KubeletSettings>, monitor: Option<Monitor>, defaults: &Tuning, warnings: &mut Vec<String>) -> Tuning {
+fn combine(
+    kubelets: Option<KubeletSettings>,
+    monitor: Option<Monitor>,
+    defaults: &Tuning,
+    warnings: &mut Vec<String>,
+) -> Tuning {
     let mut tuning = *defaults;
     match kubelets {
         Some(read) => {
@@ -151,14 +192,18 @@ fn combine(kubelets: Option<KubeletSettings>, monitor: Option<Monitor>, defaults
             tuning.node_status_report_frequency = read.status_report;
             tuning.node_lease_duration = read.lease_duration;
         }
-        None => warnings.push("no kubelet's settings could be read; the version's defaults are assumed".to_owned()),
+        None => warnings.push(
+            "no kubelet's settings could be read; the version's defaults are assumed".to_owned(),
+        ),
     }
     match monitor {
         Some(read) => {
             tuning.node_monitor_period = read.period.or(defaults.node_monitor_period);
             tuning.node_monitor_grace_period = read.grace.or(defaults.node_monitor_grace_period);
         }
-        None => warnings.push("the controller manager can't be seen; the version's defaults are assumed".to_owned()),
+        None => warnings.push(
+            "the controller manager can't be seen; the version's defaults are assumed".to_owned(),
+        ),
     }
     if kubelets.is_some() && monitor.is_some() {
         tuning.source = TuningSource::Cluster;
@@ -175,7 +220,11 @@ mod tests {
     }
 
     fn kubelet(update: u64) -> KubeletSettings {
-        KubeletSettings { status_update: seconds(update), status_report: seconds(update), lease_duration: seconds(40) }
+        KubeletSettings {
+            status_update: seconds(update),
+            status_report: seconds(update),
+            lease_duration: seconds(40),
+        }
     }
 
     fn manager(words: &[&str]) -> Pod {
@@ -188,7 +237,9 @@ mod tests {
     #[test]
     fn flags_are_read_in_both_forms_and_the_last_counts() {
         let mut warnings = Vec::new();
-        let of = |words: &[&str], warnings: &mut Vec<String>| monitor_of(&[manager(words)], warnings).unwrap();
+        let of = |words: &[&str], warnings: &mut Vec<String>| {
+            monitor_of(&[manager(words)], warnings).unwrap()
+        };
         let words = [
             "kube-controller-manager",
             "--node-monitor-period=5s",
@@ -197,7 +248,10 @@ mod tests {
             "4s",
         ];
         assert_eq!(of(&words, &mut warnings), Monitor { period: seconds(1), grace: seconds(4) });
-        assert_eq!(of(&["x", "--node-monitor-periods=1s"], &mut warnings), Monitor { period: None, grace: None });
+        assert_eq!(
+            of(&["x", "--node-monitor-periods=1s"], &mut warnings),
+            Monitor { period: None, grace: None }
+        );
         assert_eq!(monitor_of(&[], &mut warnings), None);
         assert!(warnings.is_empty());
         monitor_of(&[manager(&["--node-monitor-grace-period=4s"]), manager(&["x"])], &mut warnings);
@@ -207,7 +261,10 @@ mod tests {
     #[test]
     fn the_slowest_kubelet_counts_and_the_difference_is_told() {
         let mut warnings = Vec::new();
-        let slow = slowest(vec![("a".into(), Ok(kubelet(1))), ("b".into(), Ok(kubelet(10)))], &mut warnings);
+        let slow = slowest(
+            vec![("a".into(), Ok(kubelet(1))), ("b".into(), Ok(kubelet(10)))],
+            &mut warnings,
+        );
         assert_eq!(slow, Some(kubelet(10)));
         assert_eq!(
             warnings,
@@ -221,14 +278,22 @@ mod tests {
     fn what_could_not_be_read_is_the_versions_default_and_said_so() {
         let mut warnings = Vec::new();
         let defaults = default_tuning("v1.34.4");
-        let read = combine(Some(kubelet(1)), Some(Monitor { period: None, grace: seconds(4) }), &defaults, &mut warnings);
+        let read = combine(
+            Some(kubelet(1)),
+            Some(Monitor { period: None, grace: seconds(4) }),
+            &defaults,
+            &mut warnings,
+        );
         assert_eq!(
             (read.node_monitor_period, read.node_monitor_grace_period, read.source),
             (seconds(5), seconds(4), TuningSource::Cluster)
         );
         assert!(warnings.is_empty());
         let managed = combine(Some(kubelet(10)), None, &defaults, &mut warnings);
-        assert_eq!((managed.node_monitor_grace_period, managed.source), (seconds(50), TuningSource::Defaults));
+        assert_eq!(
+            (managed.node_monitor_grace_period, managed.source),
+            (seconds(50), TuningSource::Defaults)
+        );
         assert_eq!(warnings.len(), 1);
     }
 }

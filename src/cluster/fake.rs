@@ -27,11 +27,15 @@ struct State {
 impl FakeApi {
     /// With one object.
     pub fn with(path: &str, object: Value) -> Self {
-        let state = State { objects: [(path.to_owned(), object)].into(), before: Box::new(|_, _| None) };
+        let state =
+            State { objects: [(path.to_owned(), object)].into(), before: Box::new(|_, _| None) };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    pub fn before_each(&self, before: impl FnMut(&mut Objects, &str) -> Option<u16> + Send + 'static) {
+    pub fn before_each(
+        &self,
+        before: impl FnMut(&mut Objects, &str) -> Option<u16> + Send + 'static,
+    ) {
         self.state.lock().unwrap().before = Box::new(before);
     }
 
@@ -54,7 +58,9 @@ impl FakeApi {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let body = request.into_body().collect_bytes().await?;
-        let patch = (method == Method::PATCH).then(|| serde_json::from_slice::<Value>(&body)).transpose()?;
+        let patch = (method == Method::PATCH)
+            .then(|| serde_json::from_slice::<Value>(&body))
+            .transpose()?;
         let (code, value) = self.state.lock().unwrap().answer(&method, &path, patch);
         Ok(Response::builder().status(code).body(Body::from(value.to_string().into_bytes()))?)
     }
@@ -63,7 +69,9 @@ impl FakeApi {
 impl State {
     fn answer(&mut self, method: &Method, path: &str, patch: Option<Value>) -> (u16, Value) {
         let refused = (self.before)(&mut self.objects, &format!("{method} {path}"));
-        let status = |code: u16| (code, json!({"kind": "Status", "status": "Failure", "message": "no", "code": code}));
+        let status = |code: u16| {
+            (code, json!({"kind": "Status", "status": "Failure", "message": "no", "code": code}))
+        };
         match (refused, self.objects.get_mut(path)) {
             (Some(code), _) => status(code),
             (_, None) => status(404),
@@ -80,13 +88,18 @@ impl State {
 
 /// Whether it is what the patch was made for.
 fn holds(patch: &Value, object: &Value) -> bool {
-    let same = |key: &str| patch["metadata"][key].is_null() || patch["metadata"][key] == object["metadata"][key];
+    let same = |key: &str| {
+        patch["metadata"][key].is_null() || patch["metadata"][key] == object["metadata"][key]
+    };
     same("uid") && same("resourceVersion")
 }
 
 /// Somebody patches an object: it has another version then.
 pub(crate) fn changed(object: &mut Value, patch: &Value) {
-    let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u64>().ok()).unwrap_or(0);
+    let version = object["metadata"]["resourceVersion"]
+        .as_str()
+        .and_then(|version| version.parse::<u64>().ok())
+        .unwrap_or(0);
     *object = merged(object, patch);
     object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
 }
@@ -98,7 +111,9 @@ pub(crate) fn merged(value: &Value, patch: &Value) -> Value {
     for (key, patch) in patch {
         match patch {
             Value::Null => drop(whole.remove(key)),
-            patch => drop(whole.insert(key.clone(), merged(whole.get(key).unwrap_or(&Value::Null), patch))),
+            patch => drop(
+                whole.insert(key.clone(), merged(whole.get(key).unwrap_or(&Value::Null), patch)),
+            ),
         }
     }
     Value::Object(whole)

@@ -14,7 +14,8 @@ use super::error::ClusterError;
 use crate::timeline::{ObjectName, UnreadKind};
 
 /// Kinds whose objects come and go by themselves.
-const FLEETING: [&str; 5] = ["Event", "Lease", "PodMetrics", "NodeMetrics", "CertificateSigningRequest"];
+const FLEETING: [&str; 5] =
+    ["Event", "Lease", "PodMetrics", "NodeMetrics", "CertificateSigningRequest"];
 /// Kinds that controllers change as nodes and pods come and go.
 const CHANGING: [&str; 2] = ["Endpoints", "EndpointSlice"];
 /// Kinds without a generation that only change when their content does.
@@ -41,7 +42,9 @@ impl Cluster {
                 }
             }
             if Instant::now() + RETRY > until || !unread.iter().any(|(_, error)| error.may_pass()) {
-                objects.sort_by(|a: &ObjectName, b| (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name)));
+                objects.sort_by(|a: &ObjectName, b| {
+                    (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name))
+                });
                 return Ok((objects, unread.into_iter().map(given_up).collect()));
             }
             sleep(RETRY).await;
@@ -54,17 +57,25 @@ impl Cluster {
         let discovery = self.call("ask for all kinds", Discovery::new(self.client()).run()).await?;
         let all = discovery.groups().flat_map(|group| group.recommended_resources());
         let kept = all.filter(|(resource, capabilities)| {
-            capabilities.supports_operation(verbs::LIST) && !FLEETING.contains(&resource.kind.as_str())
+            capabilities.supports_operation(verbs::LIST)
+                && !FLEETING.contains(&resource.kind.as_str())
         });
         Ok(kept.map(|(resource, _)| resource).collect())
     }
 
     /// Where each call is slow, those of all kinds would take many minutes.
-    async fn of_kind_until(&self, until: Instant, resource: &ApiResource) -> Result<Vec<ObjectName>, ClusterError> {
+    async fn of_kind_until(
+        &self,
+        until: Instant,
+        resource: &ApiResource,
+    ) -> Result<Vec<ObjectName>, ClusterError> {
         if Instant::now() <= until {
             return self.of_kind(resource).await;
         }
-        let (what, why) = (format!("the {} were not listed", resource.plural), "the calls before took all of the time".to_owned());
+        let (what, why) = (
+            format!("the {} were not listed", resource.plural),
+            "the calls before took all of the time".to_owned(),
+        );
         Err(ClusterError::TooSlow { what, within: PATIENCE, why })
     }
 
@@ -72,7 +83,9 @@ impl Cluster {
         let api: Api<DynamicObject> = Api::all_with(self.client(), resource);
         let (mut params, mut all) = (ListParams::default().limit(PAGE), Vec::new());
         loop {
-            let page = self.call(format!("list the {}", resource.plural), api.list_metadata(&params)).await?;
+            let page = self
+                .call(format!("list the {}", resource.plural), api.list_metadata(&params))
+                .await?;
             all.extend(page.items.into_iter().filter_map(|object| named(resource, object)));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
@@ -83,7 +96,10 @@ impl Cluster {
 }
 
 /// Asks until it is answered, or refused for good, or for too long.
-async fn patiently<T, F: Future<Output = Result<T, ClusterError>>>(until: Instant, ask: impl Fn() -> F) -> Result<T, ClusterError> {
+async fn patiently<T, F: Future<Output = Result<T, ClusterError>>>(
+    until: Instant,
+    ask: impl Fn() -> F,
+) -> Result<T, ClusterError> {
     loop {
         match ask().await {
             Err(error) if error.may_pass() && Instant::now() < until => sleep(RETRY).await,
@@ -97,13 +113,18 @@ fn given_up((resource, error): (ApiResource, ClusterError)) -> UnreadKind {
 }
 
 fn kind_of(resource: &ApiResource) -> String {
-    let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
+    let group =
+        if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
     format!("{}{group}", resource.kind)
 }
 
 /// What has no uid is no object that is kept anywhere.
 fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Option<ObjectName> {
-    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone());
+    let owner = object
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.clone());
     Some(ObjectName {
         kind: kind_of(resource),
         namespace: object.namespace(),
@@ -119,7 +140,11 @@ fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Op
 fn content(resource: &ApiResource, metadata: &ObjectMeta) -> Option<String> {
     let kind = resource.kind.as_str();
     let version = || metadata.resource_version.clone().filter(|_| PLAIN.contains(&kind));
-    metadata.generation.map(|generation| generation.to_string()).or_else(version).filter(|_| !CHANGING.contains(&kind))
+    metadata
+        .generation
+        .map(|generation| generation.to_string())
+        .or_else(version)
+        .filter(|_| !CHANGING.contains(&kind))
 }
 
 #[cfg(test)]
@@ -144,8 +169,11 @@ mod tests {
                 *left > 0
             };
             async move {
-                let (code, body) = if refused { (code, refusal(code)) } else { (200, answer(&path)) };
-                Ok(http::Response::builder().status(code).body(Body::from(body.to_string().into_bytes()))?)
+                let (code, body) =
+                    if refused { (code, refusal(code)) } else { (200, answer(&path)) };
+                Ok(http::Response::builder()
+                    .status(code)
+                    .body(Body::from(body.to_string().into_bytes()))?)
             }
         })
     }
@@ -158,7 +186,9 @@ mod tests {
         let kind = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list", "get"]});
         match path {
             "/apis" => json!({"kind": "APIGroupList", "groups": []}),
-            "/api" => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+            "/api" => {
+                json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+            }
             "/api/v1" => json!({"kind": "APIResourceList", "groupVersion": "v1",
                 "resources": [kind("secrets", "Secret"), kind("pods", "Pod"), kind("events", "Event")]}),
             kinds => {
@@ -176,15 +206,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_kind_that_is_refused_at_first_is_asked_for_again() {
         let (objects, unread) = taken(503, 20).await;
-        assert_eq!(objects, [("Pod", "pods"), ("Secret", "secrets")].map(|(kind, name)| (kind.into(), name.into())).into());
+        assert_eq!(
+            objects,
+            [("Pod", "pods"), ("Secret", "secrets")]
+                .map(|(kind, name)| (kind.into(), name.into()))
+                .into()
+        );
         assert_eq!(unread, []);
     }
 
     #[test]
     fn what_is_noted_of_an_object_changes_with_its_content() {
         let noted = |kind: &str, metadata: Value| {
-            let resource = ApiResource { kind: kind.into(), group: String::new(), ..ApiResource::erase::<Pod>(&()) };
-            let object = serde_json::from_value(json!({"apiVersion": "v1", "kind": kind, "metadata": metadata})).unwrap();
+            let resource = ApiResource {
+                kind: kind.into(),
+                group: String::new(),
+                ..ApiResource::erase::<Pod>(&())
+            };
+            let object = serde_json::from_value(
+                json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}),
+            )
+            .unwrap();
             let object = named(&resource, object).unwrap();
             (object.controlled, object.content)
         };
@@ -222,7 +264,9 @@ mod tests {
             if path.starts_with("/api/v1/") {
                 sleep(Duration::from_secs(600)).await;
             }
-            Ok(http::Response::builder().status(200).body(Body::from(answer(&path).to_string().into_bytes()))?)
+            Ok(http::Response::builder()
+                .status(200)
+                .body(Body::from(answer(&path).to_string().into_bytes()))?)
         });
         let (began, until) = (Instant::now(), Instant::now());
         tokio::time::advance(RETRY).await;

@@ -121,7 +121,9 @@ impl Kind {
     /// when it is in none of the directories.
     pub fn find(path_env: &OsStr, docker_host: Option<String>) -> Result<Self, KindError> {
         let name = format!("kind{}", std::env::consts::EXE_SUFFIX);
-        let found = std::env::split_paths(path_env).map(|folder| folder.join(&name)).find(|path| is_program(path));
+        let found = std::env::split_paths(path_env)
+            .map(|folder| folder.join(&name))
+            .find(|path| is_program(path));
         found.map(|path| Self { path, docker_host, podman: false }).ok_or(KindError::NotInstalled)
     }
 
@@ -144,7 +146,11 @@ impl Kind {
     /// The text of a kubeconfig for a cluster. Touches no file.
     pub async fn kubeconfig(&self, name: &str) -> Result<String, KindError> {
         self.ask(&["get", "kubeconfig", "--name", name]).await.map_err(|error| match error {
-            KindError::Failed { lines } if lines.iter().any(|line| line.contains("could not locate any control plane nodes")) => {
+            KindError::Failed { lines }
+                if lines
+                    .iter()
+                    .any(|line| line.contains("could not locate any control plane nodes")) =>
+            {
                 KindError::NoSuchCluster { name: name.to_owned() }
             }
             other => other,
@@ -165,13 +171,27 @@ impl Kind {
     /// the group is killed, and what it had made so far stays: note the cluster's name before the call, and call
     /// [`delete`](Self::delete) after it was dropped or failed with anything but [`KindError::Exists`].
     pub async fn create(&self, create: KindCreate<'_>) -> Result<(), KindError> {
-        let mut command = self.command(&["create", "cluster", "--name", create.name, "--config", "-", "-v", "1", "--kubeconfig"]);
+        let mut command = self.command(&[
+            "create",
+            "cluster",
+            "--name",
+            create.name,
+            "--config",
+            "-",
+            "-v",
+            "1",
+            "--kubeconfig",
+        ]);
         command.arg(create.kubeconfig);
         if let Some(image) = create.image {
             command.args(["--image", image]);
         }
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(self.not_run())?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(self.not_run())?;
         let mut group = Group::of(&child);
         let mut stdin = child.stdin.take().expect("is piped");
         // A kind that ends before it has read everything says why itself.
@@ -212,9 +232,15 @@ impl Kind {
     }
 
     async fn output(&self, mut command: Command, within: Duration) -> Result<String, KindError> {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(self.not_run())?;
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(self.not_run())?;
         let mut group = Group::of(&child);
-        let output = tokio::time::timeout(within, child.wait_with_output()).await.map_err(|_| KindError::TooSlow { within })?;
+        let output = tokio::time::timeout(within, child.wait_with_output())
+            .await
+            .map_err(|_| KindError::TooSlow { within })?;
         let output = output.map_err(self.not_run())?;
         group.ended();
         if output.status.success() {
@@ -285,7 +311,12 @@ mod tests {
         let path = folder.path().join("kind");
         // Written by a child, so that no other test's fork holds the file open for writing while it is run.
         let quoted = format!("#!/bin/sh\n{text}\n");
-        let status = std::process::Command::new("sh").arg("-c").arg("printf %s \"$1\" > \"$0\"").arg(&path).arg(quoted).status();
+        let status = std::process::Command::new("sh")
+            .arg("-c")
+            .arg("printf %s \"$1\" > \"$0\"")
+            .arg(&path)
+            .arg(quoted)
+            .status();
         assert!(status.unwrap().success());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         let kind = Kind::find(folder.path().as_os_str(), Some("unix:///x.sock".into())).unwrap();
@@ -296,8 +327,13 @@ mod tests {
         let mut seen = Vec::new();
         let mut progress = |line: &str| seen.push(line.to_owned());
         let kubeconfig = Path::new("ours");
-        let wanted =
-            KindCreate { name: "a", config_text: "kind: Cluster", image: Some("img"), kubeconfig, progress: &mut progress };
+        let wanted = KindCreate {
+            name: "a",
+            config_text: "kind: Cluster",
+            image: Some("img"),
+            kubeconfig,
+            progress: &mut progress,
+        };
         let result = kind.create(wanted).await;
         (result, seen)
     }
@@ -320,14 +356,18 @@ mod tests {
     #[tokio::test]
     async fn kind_is_told_of_podman_and_where_it_is() {
         let (_folder, kind) = script("echo $KIND_EXPERIMENTAL_PROVIDER at $CONTAINER_HOST");
-        assert_eq!(kind.clone().with_podman().clusters().await.unwrap(), ["podman at unix:///x.sock"]);
+        assert_eq!(
+            kind.clone().with_podman().clusters().await.unwrap(),
+            ["podman at unix:///x.sock"]
+        );
         assert_ne!(kind.clusters().await.unwrap(), ["podman at unix:///x.sock"]);
     }
 
     #[tokio::test]
     async fn create_hands_over_what_it_was_given_and_shows_kinds_steps() {
-        let (folder, kind) =
-            script("echo \"$@\" $DOCKER_HOST $(cat) > $(dirname $0)/seen; echo ' • Preparing nodes' >&2; echo noise >&2");
+        let (folder, kind) = script(
+            "echo \"$@\" $DOCKER_HOST $(cat) > $(dirname $0)/seen; echo ' • Preparing nodes' >&2; echo noise >&2",
+        );
         let (result, seen) = create(&kind).await;
         result.unwrap();
         assert_eq!(seen, ["• Preparing nodes"]);
@@ -343,7 +383,10 @@ mod tests {
         let (_folder, kind) = script(text);
         let began = std::time::Instant::now();
         let error = create(&kind).await.0.unwrap_err();
-        assert_eq!(error.to_string(), "the node image kindest/node:v9 is not here and can't be pulled: exit status 1");
+        assert_eq!(
+            error.to_string(),
+            "the node image kindest/node:v9 is not here and can't be pulled: exit status 1"
+        );
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 

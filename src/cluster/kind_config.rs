@@ -15,13 +15,17 @@ pub enum KindConfigError {
     #[error("it is not understood: {0}")]
     Yaml(String),
     /// It is something else.
-    #[error("it is no kind config: it lacks `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`")]
+    #[error(
+        "it is no kind config: it lacks `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`"
+    )]
     NotKind,
     /// It has no name.
     #[error("it needs a `name:`, so that this cluster is told from others")]
     NoName,
     /// A name that Docker and Kubernetes would not take.
-    #[error("its name {0} is no name of a kind cluster: lowercase letters, digits, `.` and `-`, at most 47 of them")]
+    #[error(
+        "its name {0} is no name of a kind cluster: lowercase letters, digits, `.` and `-`, at most 47 of them"
+    )]
     Name(String),
     /// A node of an unknown role.
     #[error("its node {index} has the role {role}: control-plane or worker is possible")]
@@ -43,7 +47,9 @@ pub enum KindConfigError {
     #[error("a kubeadm patch in it is not understood: {0}")]
     Patch(String),
     /// Settings that can't be changed where they are.
-    #[error("its settings of failure detection can't be changed: it has kubeadmConfigPatchesJSON6902; name the settings there")]
+    #[error(
+        "its settings of failure detection can't be changed: it has kubeadmConfigPatchesJSON6902; name the settings there"
+    )]
     JsonPatches,
 }
 
@@ -69,10 +75,14 @@ impl KindConfig {
     /// Reads a kind config. Errors when it is none, has no usable name, or asks for settings that are not understood.
     pub fn parse(text: &str) -> Result<Self, KindConfigError> {
         let value = read_yaml(text)?;
-        let name = value["name"].as_str().filter(|name| !name.is_empty()).ok_or(KindConfigError::NoName)?;
+        let name = value["name"]
+            .as_str()
+            .filter(|name| !name.is_empty())
+            .ok_or(KindConfigError::NoName)?;
         check_name(name)?;
         let nodes = value["nodes"].as_array().cloned().unwrap_or_default();
-        let mut images: Vec<String> = nodes.iter().filter_map(|node| node["image"].as_str().map(str::to_owned)).collect();
+        let mut images: Vec<String> =
+            nodes.iter().filter_map(|node| node["image"].as_str().map(str::to_owned)).collect();
         images.sort();
         images.dedup();
         let mut roles = nodes.iter().enumerate().map(role_of).collect::<Result<Vec<_>, _>>()?;
@@ -89,7 +99,8 @@ impl KindConfig {
         let file = self.asked.completed(version);
         // A kubelet reads its flags after the file, whose defaults are set by then: the report frequency does not follow
         // (https://github.com/kubernetes/kubernetes/issues/80172).
-        let updates = self.update_flags.iter().map(|flag| flag.or(file.node_status_update_frequency));
+        let updates =
+            self.update_flags.iter().map(|flag| flag.or(file.node_status_update_frequency));
         Tuning { node_status_update_frequency: updates.max().flatten(), ..file }
     }
 
@@ -101,26 +112,53 @@ impl KindConfig {
 
 /// How an existing cluster (its containers and the settings read from it) differs from the config, for people; empty when it does
 /// not. What could not be read from the cluster is taken to agree.
-pub fn differences(config: &KindConfig, containers: &[NodeContainer], actual: &Tuning, version: &str) -> Vec<String> {
+pub fn differences(
+    config: &KindConfig,
+    containers: &[NodeContainer],
+    actual: &Tuning,
+    version: &str,
+) -> Vec<String> {
     let mut found = Vec::new();
     for (role, word) in [(NodeRole::ControlPlane, "control plane"), (NodeRole::Worker, "worker")] {
-        let (have, want) = (containers.iter().filter(|container| container.role == role).count(), config.count(role));
+        let (have, want) = (
+            containers.iter().filter(|container| container.role == role).count(),
+            config.count(role),
+        );
         if have != want {
-            found.push(format!("it has {have} {word}{}, the file has {want}", if have == 1 { "" } else { "s" }));
+            found.push(format!(
+                "it has {have} {word}{}, the file has {want}",
+                if have == 1 { "" } else { "s" }
+            ));
         }
     }
     let expected = config.expected(version);
     for (name, want, have) in [
-        ("nodeStatusUpdateFrequency", expected.node_status_update_frequency, actual.node_status_update_frequency),
-        ("nodeStatusReportFrequency", expected.node_status_report_frequency, actual.node_status_report_frequency),
+        (
+            "nodeStatusUpdateFrequency",
+            expected.node_status_update_frequency,
+            actual.node_status_update_frequency,
+        ),
+        (
+            "nodeStatusReportFrequency",
+            expected.node_status_report_frequency,
+            actual.node_status_report_frequency,
+        ),
         ("nodeLeaseDurationSeconds", expected.node_lease_duration, actual.node_lease_duration),
         ("node-monitor-period", expected.node_monitor_period, actual.node_monitor_period),
-        ("node-monitor-grace-period", expected.node_monitor_grace_period, actual.node_monitor_grace_period),
+        (
+            "node-monitor-grace-period",
+            expected.node_monitor_grace_period,
+            actual.node_monitor_grace_period,
+        ),
     ] {
         if let (Some(want), Some(have)) = (want, have)
             && want != have
         {
-            found.push(format!("its {name} is {}, the file's {}", format_duration(have), format_duration(want)));
+            found.push(format!(
+                "its {name} is {}, the file's {}",
+                format_duration(have),
+                format_duration(want)
+            ));
         }
     }
     found
@@ -128,7 +166,8 @@ pub fn differences(config: &KindConfig, containers: &[NodeContainer], actual: &T
 
 /// The config as a tree; errors when it is none of kind's.
 pub(super) fn read_yaml(text: &str) -> Result<Value, KindConfigError> {
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| KindConfigError::Yaml(first_line(&error.to_string())))?;
+    let value: Value = serde_saphyr::from_str(text)
+        .map_err(|error| KindConfigError::Yaml(first_line(&error.to_string())))?;
     let version = value["apiVersion"].as_str().unwrap_or_default();
     if value["kind"] != "Cluster" || !version.starts_with("kind.x-k8s.io/") {
         return Err(KindConfigError::NotKind);
@@ -158,7 +197,8 @@ fn role_of((index, node): (usize, &Value)) -> Result<NodeRole, KindConfigError> 
 
 /// The documents of one patch.
 pub(super) fn documents(patch: &str) -> Result<Vec<Value>, KindConfigError> {
-    serde_saphyr::from_multiple(patch).map_err(|error| KindConfigError::Patch(first_line(&error.to_string())))
+    serde_saphyr::from_multiple(patch)
+        .map_err(|error| KindConfigError::Patch(first_line(&error.to_string())))
 }
 
 #[cfg(test)]
@@ -182,7 +222,11 @@ mod tests {
         assert_eq!(config.nodes, [NodeRole::ControlPlane, NodeRole::Worker, NodeRole::Worker]);
         let asked = &config.asked;
         assert_eq!(
-            (asked.node_status_update_frequency, asked.node_monitor_period, asked.node_monitor_grace_period),
+            (
+                asked.node_status_update_frequency,
+                asked.node_monitor_period,
+                asked.node_monitor_grace_period
+            ),
             (seconds(1), seconds(1), seconds(4))
         );
         assert_eq!(asked.node_lease_duration, None);
@@ -194,7 +238,10 @@ mod tests {
             kind: ClusterConfiguration\n    controllerManager:\n      extraArgs:\n      - name: node-monitor-grace-period\n        value: 20s\n    \
             ---\n    kind: KubeletConfiguration\n    nodeLeaseDurationSeconds: 20\n";
         let asked = KindConfig::parse(text).unwrap().asked;
-        assert_eq!((asked.node_monitor_grace_period, asked.node_lease_duration), (seconds(20), seconds(20)));
+        assert_eq!(
+            (asked.node_monitor_grace_period, asked.node_lease_duration),
+            (seconds(20), seconds(20))
+        );
     }
 
     #[test]
@@ -207,46 +254,84 @@ mod tests {
     #[test]
     fn kubelets_flags_count_node_by_node_and_the_report_frequency_does_not_follow() {
         let flag = |kind: &str, value: &str| {
-            format!("[\"{{kind: {kind}, nodeRegistration: {{kubeletExtraArgs: {{node-status-update-frequency: {value}}}}}}}\"]")
+            format!(
+                "[\"{{kind: {kind}, nodeRegistration: {{kubeletExtraArgs: {{node-status-update-frequency: {value}}}}}}}\"]"
+            )
         };
         let text = |first: &str, second: &str, all: &str| {
             let head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nkubeadmConfigPatches: ";
-            let node = |role: &str, patches: &str| format!("- {{role: {role}, kubeadmConfigPatches: {patches}}}\n");
+            let node = |role: &str, patches: &str| {
+                format!("- {{role: {role}, kubeadmConfigPatches: {patches}}}\n")
+            };
             let nodes = node("worker", first) + &node("control-plane", second) + "- role: worker\n";
             KindConfig::parse(&format!("{head}{all}\nnodes:\n{nodes}")).unwrap()
         };
         let joined = text("[]", "[]", &flag("JoinConfiguration", "1s"));
         assert_eq!(joined.update_flags, [seconds(1), None, seconds(1)]);
-        assert_eq!(joined.expected("v1.34.4").node_status_update_frequency, seconds(10), "the slowest counts");
-        let all = text(&flag("JoinConfiguration", "3s"), &flag("InitConfiguration", "2s"), &flag("JoinConfiguration", "1s"));
+        assert_eq!(
+            joined.expected("v1.34.4").node_status_update_frequency,
+            seconds(10),
+            "the slowest counts"
+        );
+        let all = text(
+            &flag("JoinConfiguration", "3s"),
+            &flag("InitConfiguration", "2s"),
+            &flag("JoinConfiguration", "1s"),
+        );
         assert_eq!(all.update_flags, [seconds(3), seconds(2), seconds(1)]);
         let expected = all.expected("v1.34.4");
-        assert_eq!((expected.node_status_update_frequency, expected.node_status_report_frequency), (seconds(3), seconds(300)));
+        assert_eq!(
+            (expected.node_status_update_frequency, expected.node_status_report_frequency),
+            (seconds(3), seconds(300))
+        );
         let unread = text(&flag("InitConfiguration", "3s"), &flag("JoinConfiguration", "2s"), "[]");
-        assert_eq!(unread.update_flags, [None; 3], "a node that joins reads no InitConfiguration, the first no JoinConfiguration");
+        assert_eq!(
+            unread.update_flags, [None; 3],
+            "a node that joins reads no InitConfiguration, the first no JoinConfiguration"
+        );
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        let with =
-            |text: &str| KindConfig::parse(&format!("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n{text}")).unwrap_err();
+        let with = |text: &str| {
+            KindConfig::parse(&format!("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n{text}"))
+                .unwrap_err()
+        };
         assert_eq!(with("nodes: []"), KindConfigError::NoName);
         assert_eq!(with("name: Big"), KindConfigError::Name("Big".into()));
-        assert_eq!(with("name: a\nnodes: [{role: boss}]"), KindConfigError::Role { index: 0, role: "boss".into() });
-        let bad = with("name: a\nkubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 5\n");
-        assert_eq!(bad.to_string(), "its nodeStatusUpdateFrequency is 5: a duration such as 10s is needed");
+        assert_eq!(
+            with("name: a\nnodes: [{role: boss}]"),
+            KindConfigError::Role { index: 0, role: "boss".into() }
+        );
+        let bad = with(
+            "name: a\nkubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 5\n",
+        );
+        assert_eq!(
+            bad.to_string(),
+            "its nodeStatusUpdateFrequency is 5: a duration such as 10s is needed"
+        );
         assert_eq!(KindConfig::parse("kind: Pod\napiVersion: v1"), Err(KindConfigError::NotKind));
         assert!(matches!(KindConfig::parse("kind: [x"), Err(KindConfigError::Yaml(_))));
     }
 
     fn container(role: NodeRole) -> NodeContainer {
-        NodeContainer { cluster: "a".into(), id: "i".into(), name: "n".into(), role, addresses: Vec::new() }
+        NodeContainer {
+            cluster: "a".into(),
+            id: "i".into(),
+            name: "n".into(),
+            role,
+            addresses: Vec::new(),
+        }
     }
 
     #[test]
     fn a_cluster_is_held_against_its_file() {
         let config = KindConfig::parse(FAST).unwrap();
-        let containers = [container(NodeRole::ControlPlane), container(NodeRole::Worker), container(NodeRole::Worker)];
+        let containers = [
+            container(NodeRole::ControlPlane),
+            container(NodeRole::Worker),
+            container(NodeRole::Worker),
+        ];
         let actual = Tuning { source: TuningSource::Cluster, ..config.expected("v1.34.4") };
         assert_eq!(differences(&config, &containers, &actual, "v1.34.4"), Vec::<String>::new());
         let defaults = default_tuning("v1.34.4");
@@ -264,9 +349,14 @@ mod tests {
 
     #[test]
     fn a_file_without_settings_wants_the_versions_defaults() {
-        let config = KindConfig::parse("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\n").unwrap();
+        let config =
+            KindConfig::parse("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\n")
+                .unwrap();
         let actual = default_tuning("v1.31.0");
-        assert!(differences(&config, &[container(NodeRole::ControlPlane)], &actual, "v1.31.0").is_empty());
+        assert!(
+            differences(&config, &[container(NodeRole::ControlPlane)], &actual, "v1.31.0")
+                .is_empty()
+        );
         let tuned = Tuning { node_monitor_grace_period: seconds(4), ..actual };
         assert_eq!(
             differences(&config, &[container(NodeRole::ControlPlane)], &tuned, "v1.31.0"),

@@ -14,7 +14,10 @@ use crate::timeline::{NodeRole, Tuning, TuningSource, parse_duration};
 pub(super) const UPDATE_FLAG: &str = "node-status-update-frequency";
 
 /// What the components' config asks for, and each node's flag for its kubelet.
-pub(super) fn read(config: &Value, roles: &[NodeRole]) -> Result<(Tuning, Vec<Option<Duration>>), KindConfigError> {
+pub(super) fn read(
+    config: &Value,
+    roles: &[NodeRole],
+) -> Result<(Tuning, Vec<Option<Duration>>), KindConfigError> {
     let asked = Tuning { source: TuningSource::Config, ..Tuning::default() };
     let first = roles.iter().position(|role| *role == NodeRole::ControlPlane);
     let mut reading = Reading { first, asked, update_flags: vec![None; roles.len()] };
@@ -54,8 +57,12 @@ impl Reading {
         match document["kind"].as_str() {
             Some("KubeletConfiguration") if !joins => self.kubelet_file(document),
             Some("ClusterConfiguration") if !joins => self.manager(document),
-            Some("InitConfiguration") => self.kubelet_flag(document, |index, first| first && node.is_none_or(|own| own == index)),
-            Some("JoinConfiguration") => self.kubelet_flag(document, |index, first| !first && node.is_none_or(|own| own == index)),
+            Some("InitConfiguration") => self.kubelet_flag(document, |index, first| {
+                first && node.is_none_or(|own| own == index)
+            }),
+            Some("JoinConfiguration") => self.kubelet_flag(document, |index, first| {
+                !first && node.is_none_or(|own| own == index)
+            }),
             _ => Ok(()),
         }
     }
@@ -64,7 +71,10 @@ impl Reading {
         let said = |name: &str| duration(name, &document[name]);
         set(&mut self.asked.node_status_update_frequency, said("nodeStatusUpdateFrequency")?);
         set(&mut self.asked.node_status_report_frequency, said("nodeStatusReportFrequency")?);
-        set(&mut self.asked.node_lease_duration, document["nodeLeaseDurationSeconds"].as_u64().map(Duration::from_secs));
+        set(
+            &mut self.asked.node_lease_duration,
+            document["nodeLeaseDurationSeconds"].as_u64().map(Duration::from_secs),
+        );
         Ok(())
     }
 
@@ -77,10 +87,19 @@ impl Reading {
     }
 
     /// `reads`: whether the node at this place, which is the first control plane or not, reads the document.
-    fn kubelet_flag(&mut self, document: &Value, reads: impl Fn(usize, bool) -> bool) -> Result<(), KindConfigError> {
-        let value = duration(UPDATE_FLAG, extra_arg(&document["nodeRegistration"]["kubeletExtraArgs"], UPDATE_FLAG))?;
+    fn kubelet_flag(
+        &mut self,
+        document: &Value,
+        reads: impl Fn(usize, bool) -> bool,
+    ) -> Result<(), KindConfigError> {
+        let value = duration(
+            UPDATE_FLAG,
+            extra_arg(&document["nodeRegistration"]["kubeletExtraArgs"], UPDATE_FLAG),
+        )?;
         let (first, flags) = (self.first, self.update_flags.iter_mut().enumerate());
-        flags.filter(|(index, _)| reads(*index, first == Some(*index))).for_each(|(_, flag)| set(flag, value));
+        flags
+            .filter(|(index, _)| reads(*index, first == Some(*index)))
+            .for_each(|(_, flag)| set(flag, value));
         Ok(())
     }
 }
@@ -92,7 +111,11 @@ fn set(field: &mut Option<Duration>, value: Option<Duration>) {
 /// One of kubeadm's extra arguments: a map in v1beta3, a list of names and values in v1beta4.
 fn extra_arg<'a>(args: &'a Value, name: &str) -> &'a Value {
     match args.as_array() {
-        Some(list) => list.iter().rev().find(|entry| entry["name"] == name).map_or(&Value::Null, |entry| &entry["value"]),
+        Some(list) => list
+            .iter()
+            .rev()
+            .find(|entry| entry["name"] == name)
+            .map_or(&Value::Null, |entry| &entry["value"]),
         None => &args[name],
     }
 }
@@ -103,7 +126,9 @@ fn duration(field: &str, value: &Value) -> Result<Option<Duration>, KindConfigEr
         other => {
             let text = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
             let parsed = parse_duration(&text).filter(|duration| !duration.is_zero());
-            parsed.map(Some).ok_or(KindConfigError::Duration { field: field.to_owned(), value: text })
+            parsed
+                .map(Some)
+                .ok_or(KindConfigError::Duration { field: field.to_owned(), value: text })
         }
     }
 }

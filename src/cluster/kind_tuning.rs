@@ -15,7 +15,8 @@ use crate::timeline::{Tuning, format_duration};
 pub fn with_tuning(text: &str, tuning: &Tuning) -> Result<(String, String), KindConfigError> {
     let config = KindConfig::parse(text)?;
     let wanted = Wanted::new(&config.asked, tuning);
-    let flags_go = tuning.node_status_update_frequency.is_some() && config.update_flags.iter().any(Option::is_some);
+    let flags_go = tuning.node_status_update_frequency.is_some()
+        && config.update_flags.iter().any(Option::is_some);
     if !flags_go && wanted == Wanted::new(&config.asked, &Tuning::default()) {
         return Ok((config.name, text.to_owned()));
     }
@@ -30,7 +31,8 @@ pub fn with_tuning(text: &str, tuning: &Tuning) -> Result<(String, String), Kind
         }
     }
     rewrite(&mut value, &wanted)?;
-    let text = serde_saphyr::to_string(&value).map_err(|error| KindConfigError::Yaml(error.to_string()))?;
+    let text = serde_saphyr::to_string(&value)
+        .map_err(|error| KindConfigError::Yaml(error.to_string()))?;
     Ok((name, text))
 }
 
@@ -57,7 +59,8 @@ impl Wanted {
     }
 
     fn manager_args(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let args = [("node-monitor-period", self.period), ("node-monitor-grace-period", self.grace)];
+        let args =
+            [("node-monitor-period", self.period), ("node-monitor-grace-period", self.grace)];
         args.into_iter().filter_map(|(name, value)| Some((name, format_duration(value?))))
     }
 }
@@ -77,7 +80,9 @@ fn rewrite(config: &mut Value, wanted: &Wanted) -> Result<(), KindConfigError> {
         // The map form: kind turns it into the list where kubeadm wants that.
         let args: serde_json::Map<String, Value> =
             wanted.manager_args().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        added.push(json!({"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": args}}));
+        added.push(
+            json!({"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": args}}),
+        );
     }
     if added.is_empty() {
         return Ok(());
@@ -98,7 +103,11 @@ struct Done {
     manager: bool,
 }
 
-fn rewrite_level(level: &mut Value, wanted: &Wanted, done: &mut Done) -> Result<(), KindConfigError> {
+fn rewrite_level(
+    level: &mut Value,
+    wanted: &Wanted,
+    done: &mut Done,
+) -> Result<(), KindConfigError> {
     refuse_json_patches(level)?;
     each_document(level, |document| rewrite_document(document, wanted, done))
 }
@@ -111,9 +120,14 @@ fn refuse_json_patches(level: &Value) -> Result<(), KindConfigError> {
 }
 
 /// Changes the documents of all patches of a level; `change` says whether it did. Other patches stay as they were written.
-fn each_document(level: &mut Value, mut change: impl FnMut(&mut Value) -> bool) -> Result<(), KindConfigError> {
+fn each_document(
+    level: &mut Value,
+    mut change: impl FnMut(&mut Value) -> bool,
+) -> Result<(), KindConfigError> {
     // Reading a missing member of a tree makes none; asking for it to be changed would.
-    let Some(patches) = level.get_mut("kubeadmConfigPatches").and_then(Value::as_array_mut) else { return Ok(()) };
+    let Some(patches) = level.get_mut("kubeadmConfigPatches").and_then(Value::as_array_mut) else {
+        return Ok(());
+    };
     for patch in patches {
         let mut documents = documents(patch.as_str().unwrap_or_default())?;
         // All of them, not only the first that changes.
@@ -180,8 +194,7 @@ fn render(documents: &[Value]) -> Result<String, KindConfigError> {
 mod tests {
     use super::*;
 
-    const HEAD: &str =
-        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n- role: control-plane\n- role: worker\n";
+    const HEAD: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n- role: control-plane\n- role: worker\n";
 
     fn tuning(update: Option<u64>, period: Option<u64>, grace: Option<u64>) -> Tuning {
         Tuning {
@@ -194,7 +207,11 @@ mod tests {
 
     fn asked(text: &str) -> (Option<Duration>, Option<Duration>, Option<Duration>) {
         let asked = KindConfig::parse(text).unwrap().asked;
-        (asked.node_status_update_frequency, asked.node_monitor_period, asked.node_monitor_grace_period)
+        (
+            asked.node_status_update_frequency,
+            asked.node_monitor_period,
+            asked.node_monitor_grace_period,
+        )
     }
 
     fn seconds(seconds: u64) -> Option<Duration> {
@@ -208,17 +225,27 @@ mod tests {
         assert_eq!(asked(&text), (seconds(2), seconds(5), seconds(20)));
         assert_eq!(KindConfig::parse(&text).unwrap().nodes.len(), 2);
         let (name, text) = with_tuning(HEAD, &tuning(None, None, Some(20))).unwrap();
-        assert_eq!((name.as_str(), asked(&text)), ("a-default-default-20s", (None, None, seconds(20))));
+        assert_eq!(
+            (name.as_str(), asked(&text)),
+            ("a-default-default-20s", (None, None, seconds(20)))
+        );
     }
 
     #[test]
     fn settings_are_replaced_where_they_stand() {
         let patches = "kubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n  maxPods: 20\n\
             - |\n  kind: ClusterConfiguration\n  controllerManager:\n    extraArgs:\n      node-monitor-period: 1s\n      v: '4'\n";
-        let (name, text) = with_tuning(&format!("{HEAD}{patches}"), &tuning(Some(3), None, Some(9))).unwrap();
-        assert_eq!((name.as_str(), asked(&text)), ("a-3s-1s-9s", (seconds(3), seconds(1), seconds(9))));
+        let (name, text) =
+            with_tuning(&format!("{HEAD}{patches}"), &tuning(Some(3), None, Some(9))).unwrap();
+        assert_eq!(
+            (name.as_str(), asked(&text)),
+            ("a-3s-1s-9s", (seconds(3), seconds(1), seconds(9)))
+        );
         assert!(text.contains("maxPods: 20"), "{text}");
-        assert!(!text.contains("1s-1s") && text.matches("nodeStatusUpdateFrequency").count() == 1, "{text}");
+        assert!(
+            !text.contains("1s-1s") && text.matches("nodeStatusUpdateFrequency").count() == 1,
+            "{text}"
+        );
         // An argument that looks like a number stays a text: kubeadm takes no number there.
         let value = read_yaml(&text).unwrap();
         let manager = documents(value["kubeadmConfigPatches"][1].as_str().unwrap()).unwrap();
@@ -247,31 +274,55 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_keeps_name_and_text() {
-        let text = format!("{HEAD}kubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n");
-        assert_eq!(with_tuning(&text, &tuning(Some(1), None, None)).unwrap(), ("a".to_owned(), text.clone()));
+        let text = format!(
+            "{HEAD}kubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s\n"
+        );
+        assert_eq!(
+            with_tuning(&text, &tuning(Some(1), None, None)).unwrap(),
+            ("a".to_owned(), text.clone())
+        );
         assert_eq!(with_tuning(&text, &Tuning::default()).unwrap().1, text);
     }
 
     #[test]
     fn a_flag_would_win_over_the_setting_and_goes() {
-        let join = |args: &str| format!("[\"{{kind: JoinConfiguration, nodeRegistration: {{kubeletExtraArgs: {args}}}}}\"]");
+        let join = |args: &str| {
+            format!(
+                "[\"{{kind: JoinConfiguration, nodeRegistration: {{kubeletExtraArgs: {args}}}}}\"]"
+            )
+        };
         let map = join("{node-status-update-frequency: 1s, v: '4'}");
         let list = join("[{name: node-status-update-frequency, value: 2s}, {name: v, value: '5'}]");
-        let head = HEAD.replace("- role: worker\n", &format!("- {{role: worker, kubeadmConfigPatches: {list}}}\n"));
+        let head = HEAD.replace(
+            "- role: worker\n",
+            &format!("- {{role: worker, kubeadmConfigPatches: {list}}}\n"),
+        );
         let text = format!("{head}kubeadmConfigPatches: {map}\n");
         let flagged = KindConfig::parse(&text).unwrap();
         assert_eq!(flagged.update_flags, [None, seconds(2)]);
         let (name, tuned) = with_tuning(&text, &tuning(Some(3), None, None)).unwrap();
-        assert_eq!((name.as_str(), KindConfig::parse(&tuned).unwrap().update_flags), ("a-3s-default-default", vec![None, None]));
+        assert_eq!(
+            (name.as_str(), KindConfig::parse(&tuned).unwrap().update_flags),
+            ("a-3s-default-default", vec![None, None])
+        );
         assert_eq!(asked(&tuned).0, seconds(3));
         assert!(tuned.contains("v: ") && tuned.contains("name: v"), "{tuned}");
         let (_, tuned) = with_tuning(&text, &tuning(None, None, Some(9))).unwrap();
-        assert_eq!(KindConfig::parse(&tuned).unwrap().update_flags, flagged.update_flags, "nobody asked for another");
+        assert_eq!(
+            KindConfig::parse(&tuned).unwrap().update_flags,
+            flagged.update_flags,
+            "nobody asked for another"
+        );
     }
 
     #[test]
     fn json_patches_can_hide_settings_and_are_refused() {
-        let text = format!("{HEAD}kubeadmConfigPatchesJSON6902:\n- {{group: x, version: y, kind: z, patch: '[]'}}\n");
-        assert_eq!(with_tuning(&text, &tuning(Some(2), None, None)), Err(KindConfigError::JsonPatches));
+        let text = format!(
+            "{HEAD}kubeadmConfigPatchesJSON6902:\n- {{group: x, version: y, kind: z, patch: '[]'}}\n"
+        );
+        assert_eq!(
+            with_tuning(&text, &tuning(Some(2), None, None)),
+            Err(KindConfigError::JsonPatches)
+        );
     }
 }

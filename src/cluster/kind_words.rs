@@ -19,7 +19,9 @@ impl Words {
     pub(super) fn hear<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let line = line.trim();
         // `-v 1` puts the place in kind's source before what it adds; only the pull is worth knowing of that.
-        if let Some((_, debug)) = line.strip_prefix("DEBUG: ").and_then(|rest| rest.split_once("] ")) {
+        if let Some((_, debug)) =
+            line.strip_prefix("DEBUG: ").and_then(|rest| rest.split_once("] "))
+        {
             return self.hear_debug(debug);
         }
         if line == "Stack Trace:" {
@@ -30,7 +32,9 @@ impl Words {
             return None;
         }
         self.in_trace = false;
-        if let Some(image) = line.strip_prefix("• Ensuring node image (").and_then(|rest| rest.split(')').next()) {
+        if let Some(image) =
+            line.strip_prefix("• Ensuring node image (").and_then(|rest| rest.split(')').next())
+        {
             self.image = image.to_owned();
         }
         if line.is_empty() {
@@ -54,15 +58,24 @@ impl Words {
     }
 
     pub(super) fn error(&self, name: &str) -> KindError {
-        let find = |texts: &[&str]| self.lines.iter().find(|line| texts.iter().any(|text| line.contains(text))).cloned();
+        let find = |texts: &[&str]| {
+            self.lines.iter().find(|line| texts.iter().any(|text| line.contains(text))).cloned()
+        };
         if find(&["already exist for a cluster with the name"]).is_some() {
             return KindError::Exists { name: name.to_owned() };
         }
-        if let Some(why) = find(&["port is already allocated", "address already in use", "failed to bind host port"]) {
+        if let Some(why) = find(&[
+            "port is already allocated",
+            "address already in use",
+            "failed to bind host port",
+        ]) {
             return KindError::Port { why };
         }
-        let engine =
-            ["Cannot connect to the Docker daemon", "permission denied while trying to connect", "Is the docker daemon running"];
+        let engine = [
+            "Cannot connect to the Docker daemon",
+            "permission denied while trying to connect",
+            "Is the docker daemon running",
+        ];
         if let Some(why) = find(&engine) {
             return KindError::Engine { why };
         }
@@ -89,12 +102,25 @@ mod tests {
             words.error("a")
         };
         assert!(matches!(
-            of("ERROR: failed to create cluster: node(s) already exist for a cluster with the name \"a\""),
+            of(
+                "ERROR: failed to create cluster: node(s) already exist for a cluster with the name \"a\""
+            ),
             KindError::Exists { .. }
         ));
-        assert!(matches!(of("ERROR: x\ndocker: Bind for 0.0.0.0:80 failed: port is already allocated."), KindError::Port { .. }));
-        assert!(matches!(of("ERROR: failed to list: Cannot connect to the Docker daemon at unix:///x"), KindError::Engine { .. }));
-        let failed = of("Creating\nERROR: failed to init\nStack Trace:\n a.go:1\n\nCommand Output: timed out waiting\nlast");
-        assert_eq!(failed.to_string(), "kind said: ERROR: failed to init\nCommand Output: timed out waiting\nlast");
+        assert!(matches!(
+            of("ERROR: x\ndocker: Bind for 0.0.0.0:80 failed: port is already allocated."),
+            KindError::Port { .. }
+        ));
+        assert!(matches!(
+            of("ERROR: failed to list: Cannot connect to the Docker daemon at unix:///x"),
+            KindError::Engine { .. }
+        ));
+        let failed = of(
+            "Creating\nERROR: failed to init\nStack Trace:\n a.go:1\n\nCommand Output: timed out waiting\nlast",
+        );
+        assert_eq!(
+            failed.to_string(),
+            "kind said: ERROR: failed to init\nCommand Output: timed out waiting\nlast"
+        );
     }
 }

@@ -8,12 +8,18 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::error::{ClusterError, chain};
 
 /// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else `~/.kube/config`.
-pub fn kubeconfig_paths(explicit: Option<&Path>, kubeconfig_env: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
+pub fn kubeconfig_paths(
+    explicit: Option<&Path>,
+    kubeconfig_env: Option<&OsStr>,
+    home: Option<&Path>,
+) -> Vec<PathBuf> {
     if let Some(path) = explicit {
         return vec![path.to_owned()];
     }
     let listed: Vec<PathBuf> = kubeconfig_env
-        .map(|list| std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect())
+        .map(|list| {
+            std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
+        })
         .unwrap_or_default();
     if !listed.is_empty() {
         return listed;
@@ -25,10 +31,13 @@ pub fn kubeconfig_paths(explicit: Option<&Path>, kubeconfig_env: Option<&OsStr>,
 pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths.iter().filter(|path| path.exists()) {
-        let next = Kubeconfig::read_from(path).map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
+        let next = Kubeconfig::read_from(path)
+            .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
         merged = Some(match merged {
             None => next,
-            Some(before) => before.merge(next).map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?,
+            Some(before) => before
+                .merge(next)
+                .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?,
         });
     }
     merged.ok_or_else(|| ClusterError::NoKubeconfig { paths: paths.to_vec() })
@@ -41,7 +50,10 @@ pub(super) struct Chosen {
 }
 
 /// Takes one context: the named one, else the current one.
-pub(super) async fn choose(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Chosen, ClusterError> {
+pub(super) async fn choose(
+    kubeconfig: Kubeconfig,
+    context: Option<&str>,
+) -> Result<Chosen, ClusterError> {
     let context = context_name(&kubeconfig, context)?;
     refuse_proxy(&kubeconfig, &context)?;
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
@@ -51,7 +63,8 @@ pub(super) async fn choose(kubeconfig: Kubeconfig, context: Option<&str>) -> Res
 }
 
 fn context_name(kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<String, ClusterError> {
-    let mut available: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let mut available: Vec<String> =
+        kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
     let current = || kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
     let Some(name) = asked.or_else(current) else {
         return Err(ClusterError::NoCurrentContext { available });
@@ -59,19 +72,27 @@ fn context_name(kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<String, 
     if available.iter().any(|have| have == name) {
         return Ok(name.to_owned());
     }
-    available.sort_by(|a, b| strsim::jaro_winkler(name, b).total_cmp(&strsim::jaro_winkler(name, a)));
+    available
+        .sort_by(|a, b| strsim::jaro_winkler(name, b).total_cmp(&strsim::jaro_winkler(name, a)));
     Err(ClusterError::NoSuchContext { name: name.to_owned(), available })
 }
 
 /// A proxy of the kubeconfig's can't be ignored: what it leads to may be reachable no other way.
 fn refuse_proxy(kubeconfig: &Kubeconfig, context: &str) -> Result<(), ClusterError> {
-    let cluster = kubeconfig.contexts.iter().find(|named| named.name == context).and_then(|named| named.context.as_ref());
-    let cluster = cluster.and_then(|context| kubeconfig.clusters.iter().find(|named| named.name == context.cluster));
-    let proxy = cluster.and_then(|named| named.cluster.as_ref()?.proxy_url.as_deref()).filter(|url| !url.is_empty());
+    let cluster = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context)
+        .and_then(|named| named.context.as_ref());
+    let cluster = cluster
+        .and_then(|context| kubeconfig.clusters.iter().find(|named| named.name == context.cluster));
+    let proxy = cluster
+        .and_then(|named| named.cluster.as_ref()?.proxy_url.as_deref())
+        .filter(|url| !url.is_empty());
     match proxy {
-        Some(url) => {
-            Err(ClusterError::Kubeconfig { why: format!("its cluster is behind the proxy {url}, which is not supported") })
-        }
+        Some(url) => Err(ClusterError::Kubeconfig {
+            why: format!("its cluster is behind the proxy {url}, which is not supported"),
+        }),
         None => Ok(()),
     }
 }
@@ -95,9 +116,18 @@ mod tests {
     #[test]
     fn paths_are_kubectls() {
         let home = Path::new("/home/u");
-        assert_eq!(kubeconfig_paths(Some(Path::new("x")), Some(OsStr::new("/a:/b")), Some(home)), [PathBuf::from("x")]);
-        assert_eq!(kubeconfig_paths(None, Some(OsStr::new("/a::/b")), Some(home)), [PathBuf::from("/a"), PathBuf::from("/b")]);
-        assert_eq!(kubeconfig_paths(None, Some(OsStr::new("")), Some(home)), [home.join(".kube/config")]);
+        assert_eq!(
+            kubeconfig_paths(Some(Path::new("x")), Some(OsStr::new("/a:/b")), Some(home)),
+            [PathBuf::from("x")]
+        );
+        assert_eq!(
+            kubeconfig_paths(None, Some(OsStr::new("/a::/b")), Some(home)),
+            [PathBuf::from("/a"), PathBuf::from("/b")]
+        );
+        assert_eq!(
+            kubeconfig_paths(None, Some(OsStr::new("")), Some(home)),
+            [home.join(".kube/config")]
+        );
         assert!(kubeconfig_paths(None, None, None).is_empty());
     }
 
@@ -105,7 +135,10 @@ mod tests {
     fn contexts_are_chosen_or_missed_with_words() {
         assert_eq!(context_name(&sample("prod"), None).unwrap(), "prod");
         assert_eq!(context_name(&sample("prod"), Some("kind-a")).unwrap(), "kind-a");
-        assert!(matches!(context_name(&sample(""), None), Err(ClusterError::NoCurrentContext { .. })));
+        assert!(matches!(
+            context_name(&sample(""), None),
+            Err(ClusterError::NoCurrentContext { .. })
+        ));
         let missed = context_name(&sample("prod"), Some("knd-a")).unwrap_err();
         assert!(missed.hint().unwrap().starts_with("did you mean kind-a?"));
     }
@@ -122,10 +155,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("a"), folder.path().join("b"));
         std::fs::write(&first, "current-context: one\n").unwrap();
-        std::fs::write(&second, "current-context: two\ncontexts:\n- name: two\n  context: {cluster: c, user: u}\n").unwrap();
+        std::fs::write(
+            &second,
+            "current-context: two\ncontexts:\n- name: two\n  context: {cluster: c, user: u}\n",
+        )
+        .unwrap();
         let merged = read_files(&[folder.path().join("missing"), first, second]).unwrap();
         assert_eq!(merged.current_context.as_deref(), Some("one"));
         assert_eq!(merged.contexts.len(), 1);
-        assert!(matches!(read_files(&[folder.path().join("missing")]), Err(ClusterError::NoKubeconfig { .. })));
+        assert!(matches!(
+            read_files(&[folder.path().join("missing")]),
+            Err(ClusterError::NoKubeconfig { .. })
+        ));
     }
 }

@@ -18,9 +18,15 @@ impl Cluster {
     }
 
     /// The version of each Lease of a namespace, by name: another one says that it was renewed in between, whatever the clocks say.
-    pub async fn lease_versions(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterError> {
+    pub async fn lease_versions(
+        &self,
+        namespace: &str,
+    ) -> Result<BTreeMap<String, String>, ClusterError> {
         let leases = self.leases("list the Leases", namespace).await?;
-        Ok(leases.into_iter().map(|lease| (lease.name_any(), lease.resource_version().unwrap_or_default())).collect())
+        Ok(leases
+            .into_iter()
+            .map(|lease| (lease.name_any(), lease.resource_version().unwrap_or_default()))
+            .collect())
     }
 
     async fn leases(&self, what: &str, namespace: &str) -> Result<Vec<Lease>, ClusterError> {
@@ -30,7 +36,8 @@ impl Cluster {
 
 fn leader(lease: &Lease) -> Option<(Component, String)> {
     let component = Component::named(&lease.name_any())?;
-    let holder = lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
+    let holder =
+        lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
     Some((component, node_of(holder).to_owned()))
 }
 

@@ -14,7 +14,8 @@ pub struct Leftovers {
 impl Leftovers {
     /// Reads a namespace's conditions.
     pub fn of(namespace: &Namespace) -> Self {
-        let conditions = namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let conditions =
+            namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let told: Vec<(&str, &str)> = conditions
             .filter(|condition| condition.status == "True")
             .filter_map(|condition| Some((condition.type_.as_str(), condition.message.as_deref()?)))
@@ -35,7 +36,9 @@ impl Leftovers {
     /// How a person finds what it is, and what ends it. `kubectl`: what a command begins with that asks this cluster.
     pub fn hint(&self, namespace: &str, kubectl: &str) -> String {
         match &self.kinds[..] {
-            [] => format!("`{kubectl} get namespace {namespace} -o yaml` shows in its conditions what keeps it"),
+            [] => format!(
+                "`{kubectl} get namespace {namespace} -o yaml` shows in its conditions what keeps it"
+            ),
             kinds => format!(
                 "`{kubectl} -n {namespace} get {} -o yaml` shows what is left, and its finalizers: who set them takes them away, \
                  or you do, with `edit` in place of `get`",
@@ -48,8 +51,13 @@ impl Leftovers {
 /// From `Some resources are remaining: configmaps. has 1 resource instances, widgets.example.com has 2 resource instances`.
 fn kinds(message: &str) -> Vec<String> {
     let list = message.rsplit_once("remaining: ").map_or(message, |(_, list)| list);
-    let kind = |part: &str| part.split_once(" has ").map(|(kind, _)| kind.trim().trim_end_matches('.').to_owned());
-    list.split(", ").filter_map(kind).filter(|kind| !kind.is_empty() && !kind.contains(' ')).collect()
+    let kind = |part: &str| {
+        part.split_once(" has ").map(|(kind, _)| kind.trim().trim_end_matches('.').to_owned())
+    };
+    list.split(", ")
+        .filter_map(kind)
+        .filter(|kind| !kind.is_empty() && !kind.contains(' '))
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,7 +65,10 @@ mod tests {
     use super::*;
 
     fn left(conditions: serde_json::Value) -> Leftovers {
-        Leftovers::of(&serde_json::from_value(serde_json::json!({"status": {"conditions": conditions}})).unwrap())
+        Leftovers::of(
+            &serde_json::from_value(serde_json::json!({"status": {"conditions": conditions}}))
+                .unwrap(),
+        )
     }
 
     #[test]
@@ -68,16 +79,20 @@ mod tests {
              "message": "Some resources are remaining: configmaps. has 1 resource instances, widgets.example.com has 2 resource instances"},
             {"type": "NamespaceFinalizersRemaining", "status": "True",
              "message": "Some content in the namespace has finalizers remaining: example.com/hold in 3 resource instances"}]));
-        assert!(stuck.why().starts_with("Some resources are remaining: configmaps. has 1"), "{}", stuck.why());
+        assert!(
+            stuck.why().starts_with("Some resources are remaining: configmaps. has 1"),
+            "{}",
+            stuck.why()
+        );
         assert!(
             stuck
                 .why()
                 .ends_with("; Some content in the namespace has finalizers remaining: example.com/hold in 3 resource instances")
         );
         assert!(
-            stuck
-                .hint("n", "kubectl --context c")
-                .starts_with("`kubectl --context c -n n get configmaps,widgets.example.com -o yaml` shows"),
+            stuck.hint("n", "kubectl --context c").starts_with(
+                "`kubectl --context c -n n get configmaps,widgets.example.com -o yaml` shows"
+            ),
             "{}",
             stuck.hint("n", "kubectl")
         );
@@ -87,8 +102,14 @@ mod tests {
     fn one_that_says_nothing_is_looked_at_itself() {
         let silent = Leftovers::of(&Namespace::default());
         assert_eq!(silent.why(), "it is still being deleted");
-        assert!(silent.hint("n", "kubectl --context c").starts_with("`kubectl --context c get namespace n -o yaml`"));
-        let other = left(serde_json::json!([{"type": "NamespaceContentRemaining", "status": "True", "message": "in other words"}]));
+        assert!(
+            silent
+                .hint("n", "kubectl --context c")
+                .starts_with("`kubectl --context c get namespace n -o yaml`")
+        );
+        let other = left(
+            serde_json::json!([{"type": "NamespaceContentRemaining", "status": "True", "message": "in other words"}]),
+        );
         assert_eq!((other.why().as_str(), other.kinds.len()), ("in other words", 0));
     }
 }

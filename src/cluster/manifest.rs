@@ -54,7 +54,9 @@ pub struct Manifest {
 impl Manifest {
     /// Reads files (name and text): several documents each, `List`s taken apart. Errors with all problems at once: what is no
     /// YAML, no object, has no name, has a namespace of its own, or is there twice.
-    pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<ManifestError>> {
+    pub fn parse<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Vec<ManifestError>> {
         let (mut objects, mut problems) = (Vec::<ManifestObject>::new(), Vec::new());
         for (file, text) in files {
             let error = |why: String| ManifestError { file: file.to_owned(), why };
@@ -97,10 +99,12 @@ fn same(a: &ManifestObject, b: &ManifestObject) -> bool {
 fn unfold(value: Value) -> Vec<Value> {
     let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
     match value {
-        Value::Object(mut list) if is_list && list.get("items").is_some_and(Value::is_array) => match list.remove("items") {
-            Some(Value::Array(items)) => items.into_iter().flat_map(unfold).collect(),
-            _ => Vec::new(),
-        },
+        Value::Object(mut list) if is_list && list.get("items").is_some_and(Value::is_array) => {
+            match list.remove("items") {
+                Some(Value::Array(items)) => items.into_iter().flat_map(unfold).collect(),
+                _ => Vec::new(),
+            }
+        }
         other => vec![other],
     }
 }
@@ -112,13 +116,17 @@ fn read(file: &str, value: Value) -> Result<ManifestObject, String> {
         }
     }
     let kind = value["kind"].as_str().unwrap_or_default().to_owned();
-    let object: DynamicObject = serde_json::from_value(value).map_err(|error| format!("an object of kind {kind}: {error}"))?;
+    let object: DynamicObject = serde_json::from_value(value)
+        .map_err(|error| format!("an object of kind {kind}: {error}"))?;
     let object = ManifestObject { file: file.to_owned(), object };
     if object.object.metadata.name.as_deref().is_none_or(str::is_empty) {
         return Err(format!("an object of kind {kind} lacks `metadata.name`"));
     }
     if let Some(namespace) = &object.object.metadata.namespace {
-        return Err(format!("{} has the namespace {namespace}; leave it out: each run has a namespace of its own", object.label()));
+        return Err(format!(
+            "{} has the namespace {namespace}; leave it out: each run has a namespace of its own",
+            object.label()
+        ));
     }
     Ok(object)
 }
@@ -144,7 +152,11 @@ mod tests {
         assert_eq!(texts[0], "a.yaml: Pod/a: is there twice");
         assert_eq!(texts[1], "a.yaml: an object lacks `apiVersion`");
         assert_eq!(texts[2], "a.yaml: an object of kind Pod lacks `metadata.name`");
-        assert!(texts[3].starts_with("a.yaml: Pod/b has the namespace default; leave it out"), "{}", texts[3]);
+        assert!(
+            texts[3].starts_with("a.yaml: Pod/b has the namespace default; leave it out"),
+            "{}",
+            texts[3]
+        );
         assert!(texts[4].starts_with("b.yaml: "), "{}", texts[4]);
         assert_eq!(texts.len(), 5);
     }

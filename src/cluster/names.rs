@@ -44,9 +44,17 @@ impl Names {
         let found: Vec<IpAddr> = if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         } else {
-            let resolver = self.resolver.as_ref().map_err(|why| io::Error::other(format!("no name servers: {why}")))?;
+            let resolver = self
+                .resolver
+                .as_ref()
+                .map_err(|why| io::Error::other(format!("no name servers: {why}")))?;
             let answer = resolver.lookup_ip(name).await;
-            answer.map_err(|error| io::Error::other(format!("the name {name} is not resolved: {error}")))?.iter().collect()
+            answer
+                .map_err(|error| {
+                    io::Error::other(format!("the name {name} is not resolved: {error}"))
+                })?
+                .iter()
+                .collect()
         };
         // The connector puts the port in.
         Ok(found.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
@@ -60,7 +68,10 @@ mod tests {
     #[tokio::test]
     async fn localhost_needs_no_name_server() {
         let names = Names { resolver: Err("none".into()) };
-        assert_eq!(names.resolve("LocalHost").await.unwrap()[0].ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
+        assert_eq!(
+            names.resolve("LocalHost").await.unwrap()[0].ip(),
+            IpAddr::from(Ipv4Addr::LOCALHOST)
+        );
         let error = names.resolve("api.example").await.unwrap_err();
         assert!(error.to_string().contains("no name servers"), "{error}");
     }

@@ -34,9 +34,14 @@ impl Cluster {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
         let labels = [(MANAGED_BY.0, MANAGED_BY.1), (RUN_LABEL, run)];
-        namespace.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        namespace.metadata.labels =
+            Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         let api: Api<Namespace> = Api::all(self.client());
-        self.call(format!("make the namespace {name}"), api.create(&PostParams::default(), &namespace)).await?;
+        self.call(
+            format!("make the namespace {name}"),
+            api.create(&PostParams::default(), &namespace),
+        )
+        .await?;
         self.await_account(name).await
     }
 
@@ -44,7 +49,11 @@ impl Cluster {
     async fn await_account(&self, namespace: &str) -> Result<(), ClusterError> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
         let deadline = Instant::now() + ACCOUNT_TIMEOUT;
-        while self.call("look for the namespace's service account", api.get_opt("default")).await?.is_none() {
+        while self
+            .call("look for the namespace's service account", api.get_opt("default"))
+            .await?
+            .is_none()
+        {
             if Instant::now() >= deadline {
                 let what = format!("the namespace {namespace} got no service account");
                 let why = "the controller manager makes it; is it running?".to_owned();
@@ -61,13 +70,23 @@ impl Cluster {
     /// something is left after `within`; with what kept it from being asked when the API server does not answer at that time.
     ///
     /// May be dropped and called again.
-    pub async fn remove_namespace(&self, namespace: &str, run: &str, within: Duration) -> Result<(), ClusterError> {
+    pub async fn remove_namespace(
+        &self,
+        namespace: &str,
+        run: &str,
+        within: Duration,
+    ) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client());
         let began = Instant::now();
         loop {
-            let left = match self.push_namespace(&api, namespace, run, began.elapsed() >= FORCE_AFTER).await {
+            let left = match self
+                .push_namespace(&api, namespace, run, began.elapsed() >= FORCE_AFTER)
+                .await
+            {
                 Ok(None) => return Ok(()),
-                Ok(Some(left)) => ClusterError::NamespaceStays { namespace: namespace.to_owned(), within, left },
+                Ok(Some(left)) => {
+                    ClusterError::NamespaceStays { namespace: namespace.to_owned(), within, left }
+                }
                 Err(error) if error.may_pass() => error,
                 Err(error) => return Err(error),
             };
@@ -96,13 +115,20 @@ impl Cluster {
     }
 
     /// One push towards a namespace's end.
-    async fn end_namespace(&self, api: &Api<Namespace>, found: &Namespace, force: bool) -> Result<(), ClusterError> {
+    async fn end_namespace(
+        &self,
+        api: &Api<Namespace>,
+        found: &Namespace,
+        force: bool,
+    ) -> Result<(), ClusterError> {
         let name = found.name_any();
         if found.metadata.deletion_timestamp.is_none() {
             // By its uid: one of the same name that was made since is another.
             let this = Preconditions { uid: found.metadata.uid.clone(), resource_version: None };
             let params = DeleteParams::background().preconditions(this);
-            gone_is_fine(self.call(format!("delete the namespace {name}"), api.delete(&name, &params)).await)?;
+            gone_is_fine(
+                self.call(format!("delete the namespace {name}"), api.delete(&name, &params)).await,
+            )?;
             self.hurry_pods(&name).await;
         }
         if force {
@@ -115,27 +141,38 @@ impl Cluster {
     async fn hurry_pods(&self, namespace: &str) {
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
         let params = DeleteParams::default().grace_period(POD_GRACE_SECONDS);
-        let _ = self.call("end the pods", api.delete_collection(&params, &ListParams::default())).await;
+        let _ =
+            self.call("end the pods", api.delete_collection(&params, &ListParams::default())).await;
     }
 
     /// What fails here is tried again at the next look.
     async fn force_pods(&self, namespace: &str) {
         let Ok(nodes) = self.nodes().await else { return };
-        let ready: BTreeMap<&str, bool> = nodes.iter().map(|node| (node.name.as_str(), node.ready == Ready::True)).collect();
+        let ready: BTreeMap<&str, bool> =
+            nodes.iter().map(|node| (node.name.as_str(), node.ready == Ready::True)).collect();
         let api: Api<Pod> = Api::namespaced(self.client(), namespace);
-        let Ok(pods) = self.list_all("list the pods", api.clone(), ListParams::default()).await else { return };
+        let Ok(pods) = self.list_all("list the pods", api.clone(), ListParams::default()).await
+        else {
+            return;
+        };
         for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()) {
             let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
             if node.is_none_or(|node| !ready.get(node).copied().unwrap_or(false)) {
-                let _ =
-                    self.call("delete a pod by force", api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0))).await;
+                let _ = self
+                    .call(
+                        "delete a pod by force",
+                        api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)),
+                    )
+                    .await;
             }
         }
     }
 }
 
 fn is_of(namespace: &Namespace, run: &str) -> bool {
-    let says = |label: &str, value: &str| namespace.labels().get(label).is_some_and(|found| found == value);
+    let says = |label: &str, value: &str| {
+        namespace.labels().get(label).is_some_and(|found| found == value)
+    };
     says(MANAGED_BY.0, MANAGED_BY.1) && says(RUN_LABEL, run)
 }
 
@@ -170,7 +207,8 @@ mod tests {
     impl Server {
         fn with(labels: Value) -> Self {
             let server = Self::default();
-            *server.namespace.lock().unwrap() = Some(json!({"metadata": {"name": "outage-7f3a", "uid": "u1", "labels": labels}}));
+            *server.namespace.lock().unwrap() =
+                Some(json!({"metadata": {"name": "outage-7f3a", "uid": "u1", "labels": labels}}));
             server
         }
 
@@ -186,7 +224,9 @@ mod tests {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let body = request.into_body().collect_bytes().await?;
             let mut calls = self.calls.lock().unwrap();
-            calls.push(format!("{method} {path} {}", String::from_utf8_lossy(&body)).trim().to_owned());
+            calls.push(
+                format!("{method} {path} {}", String::from_utf8_lossy(&body)).trim().to_owned(),
+            );
             if self.answers.is_some_and(|answers| calls.len() > answers) {
                 return Err("connection refused".into());
             }
@@ -199,7 +239,9 @@ mod tests {
             let missing = json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "NotFound", "code": 404});
             let (code, value) = match (&method, path.ends_with("/pods"), &*namespace) {
                 (&Method::DELETE, ..) => (200, json!({"kind": "Status", "status": "Success"})),
-                _ if path.ends_with("/serviceaccounts/default") => (200, json!({"metadata": {"name": "default"}})),
+                _ if path.ends_with("/serviceaccounts/default") => {
+                    (200, json!({"metadata": {"name": "default"}}))
+                }
                 (_, _, Some(namespace)) => (200, namespace.clone()),
                 _ => (404, missing),
             };
@@ -215,8 +257,15 @@ mod tests {
         server.cluster().create_namespace("outage-7f3a", FULL).await.unwrap();
         let made = server.namespace.lock().unwrap().clone().unwrap();
         assert_eq!(made["metadata"]["name"], "outage-7f3a");
-        assert_eq!(made["metadata"]["labels"], json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}));
-        server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
+        assert_eq!(
+            made["metadata"]["labels"],
+            json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL})
+        );
+        server
+            .cluster()
+            .remove_namespace("outage-7f3a", FULL, Duration::from_secs(5))
+            .await
+            .unwrap();
         assert!(server.namespace.lock().unwrap().is_none());
     }
 
@@ -224,11 +273,14 @@ mod tests {
     async fn only_the_runs_own_namespace_is_removed() {
         let ours = json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL});
         let server = Server::with(ours);
-        server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
+        server
+            .cluster()
+            .remove_namespace("outage-7f3a", FULL, Duration::from_secs(5))
+            .await
+            .unwrap();
         let calls = server.calls.lock().unwrap().clone();
-        assert!(
-            calls.iter().any(|call| call.starts_with("DELETE /api/v1/namespaces/outage-7f3a") && call.contains(r#""uid":"u1""#))
-        );
+        assert!(calls.iter().any(|call| call.starts_with("DELETE /api/v1/namespaces/outage-7f3a")
+            && call.contains(r#""uid":"u1""#)));
         for labels in [
             json!({"app.kubernetes.io/managed-by": "outage", "outage.run": "20251122-085423-7f3a"}),
             json!({"app.kubernetes.io/managed-by": "outage", "outage.run": "7f3a"}),
@@ -237,8 +289,16 @@ mod tests {
             json!({}),
         ] {
             let server = Server::with(labels.clone());
-            server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap();
-            assert_eq!(*server.calls.lock().unwrap(), ["GET /api/v1/namespaces/outage-7f3a"], "{labels}");
+            server
+                .cluster()
+                .remove_namespace("outage-7f3a", FULL, Duration::from_secs(5))
+                .await
+                .unwrap();
+            assert_eq!(
+                *server.calls.lock().unwrap(),
+                ["GET /api/v1/namespaces/outage-7f3a"],
+                "{labels}"
+            );
         }
     }
 
@@ -248,16 +308,34 @@ mod tests {
             let ours = json!({"app.kubernetes.io/managed-by": "outage", "outage.run": FULL});
             let server = Server { answers: Some(answers), ..Server::with(ours) };
             let began = Instant::now();
-            let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(5)).await.unwrap_err();
-            assert!(error.is_unreachable() && error.to_string().contains("connection refused"), "{error:?}");
+            let error = server
+                .cluster()
+                .remove_namespace("outage-7f3a", FULL, Duration::from_secs(5))
+                .await
+                .unwrap_err();
+            assert!(
+                error.is_unreachable() && error.to_string().contains("connection refused"),
+                "{error:?}"
+            );
             assert!(began.elapsed() >= Duration::from_secs(5), "it is asked again");
         }
         let terminating = json!({"metadata": {"name": "outage-7f3a", "deletionTimestamp": "2026-11-22T08:54:23Z",
             "labels": {"app.kubernetes.io/managed-by": "outage", "outage.run": FULL}}});
         let server = Server::default();
         *server.namespace.lock().unwrap() = Some(terminating);
-        let error = server.cluster().remove_namespace("outage-7f3a", FULL, Duration::from_secs(3)).await.unwrap_err();
-        assert_eq!(error.to_string(), "the namespace outage-7f3a is not gone within 3 s: it is still being deleted");
-        assert!(error.hint().unwrap().contains("kubectl get namespace outage-7f3a"), "{:?}", error.hint());
+        let error = server
+            .cluster()
+            .remove_namespace("outage-7f3a", FULL, Duration::from_secs(3))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the namespace outage-7f3a is not gone within 3 s: it is still being deleted"
+        );
+        assert!(
+            error.hint().unwrap().contains("kubectl get namespace outage-7f3a"),
+            "{:?}",
+            error.hint()
+        );
     }
 }

@@ -35,8 +35,17 @@ pub struct Placement {
 
 impl Cluster {
     /// Where a Deployment's pods may be. Errors when there is none of that name.
-    pub async fn placement_of(&self, namespace: &str, name: &str) -> Result<Placement, ClusterError> {
-        let found = self.call(format!("read the Deployment {namespace}/{name}"), self.any_deployment(namespace).get(name)).await?;
+    pub async fn placement_of(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Placement, ClusterError> {
+        let found = self
+            .call(
+                format!("read the Deployment {namespace}/{name}"),
+                self.any_deployment(namespace).get(name),
+            )
+            .await?;
         Ok(read(&found))
     }
 
@@ -50,12 +59,16 @@ impl Cluster {
         affinity: &Value,
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
-        let metadata = json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
+        let metadata =
+            json!({"uid": seen.uid, "resourceVersion": seen.version, "labels": {RUN_LABEL: mark}});
         let spec = json!({"template": {"spec": {"affinity": turned(&seen.affinity, affinity)}}});
-        let (params, patch) = (PatchParams::default(), Patch::Merge(json!({"metadata": metadata, "spec": spec})));
+        let (params, patch) =
+            (PatchParams::default(), Patch::Merge(json!({"metadata": metadata, "spec": spec})));
         let deployments = self.any_deployment(namespace);
         let call = deployments.patch(name, &params, &patch);
-        self.call(format!("move the pods of the Deployment {namespace}/{name}"), call).await.map(drop)
+        self.call(format!("move the pods of the Deployment {namespace}/{name}"), call)
+            .await
+            .map(drop)
     }
 
     /// Whole, as the server has it: what is put back must lack nothing that this program does not know.
@@ -71,7 +84,8 @@ pub fn onto(nodes: &[String], labels: &BTreeMap<String, String>) -> Value {
     let mut affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [here]}}});
     if nodes.len() > 1 {
         let apart = json!([{"topologyKey": HOSTNAME, "labelSelector": {"matchLabels": labels}}]);
-        affinity["podAntiAffinity"] = json!({"requiredDuringSchedulingIgnoredDuringExecution": apart});
+        affinity["podAntiAffinity"] =
+            json!({"requiredDuringSchedulingIgnoredDuringExecution": apart});
     }
     affinity
 }
@@ -80,8 +94,11 @@ pub fn onto(nodes: &[String], labels: &BTreeMap<String, String>) -> Value {
 pub fn turned(from: &Value, to: &Value) -> Value {
     let (Value::Object(to), empty) = (to, Map::new()) else { return to.clone() };
     let from = from.as_object().unwrap_or(&empty);
-    let gone = from.keys().filter(|key| !to.contains_key(*key)).map(|key| (key.clone(), Value::Null));
-    let there = to.iter().map(|(key, value)| (key.clone(), turned(from.get(key).unwrap_or(&Value::Null), value)));
+    let gone =
+        from.keys().filter(|key| !to.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let there = to
+        .iter()
+        .map(|(key, value)| (key.clone(), turned(from.get(key).unwrap_or(&Value::Null), value)));
     Value::Object(gone.chain(there).collect())
 }
 
@@ -133,7 +150,10 @@ mod tests {
             let nodes: Vec<String> = nodes.iter().map(|node| (*node).to_owned()).collect();
             onto(&nodes, &BTreeMap::new()).to_string()
         };
-        assert!(text(&["w1"]).contains(r#""values":["w1"]"#) && !text(&["w1"]).contains("podAntiAffinity"));
+        assert!(
+            text(&["w1"]).contains(r#""values":["w1"]"#)
+                && !text(&["w1"]).contains("podAntiAffinity")
+        );
         assert!(text(&["w1", "w2"]).contains("podAntiAffinity"));
     }
 
@@ -150,7 +170,10 @@ mod tests {
         assert!(!of(status(2, 2)).settled, "its controller has not seen it");
         assert!(!of(status(3, 3)).settled, "an older one is left");
         let seen = of(status(3, 2));
-        assert_eq!((seen.wanted, seen.ready, seen.mark.as_deref(), seen.affinity), (2, 2, Some("r-0"), Value::Null));
+        assert_eq!(
+            (seen.wanted, seen.ready, seen.mark.as_deref(), seen.affinity),
+            (2, 2, Some("r-0"), Value::Null)
+        );
         assert_eq!(seen.labels, [("a".to_owned(), "b".to_owned())].into());
     }
 }

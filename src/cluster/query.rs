@@ -16,7 +16,8 @@ use super::objects;
 use crate::timeline::{Endpoint, NodeRole, Ready};
 
 /// The label of a control-plane node (its value is empty).
-const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+const CONTROL_PLANE_LABELS: [&str; 2] =
+    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 /// Objects a page.
 const PAGE: u32 = 500;
 
@@ -96,17 +97,37 @@ pub struct ClusterDns {
 impl Cluster {
     /// All nodes, by name.
     pub async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
-        let nodes = self.list_all::<objects::Node>("list the nodes", Api::all(self.client()), ListParams::default()).await?;
+        let nodes = self
+            .list_all::<objects::Node>(
+                "list the nodes",
+                Api::all(self.client()),
+                ListParams::default(),
+            )
+            .await?;
         let mut nodes: Vec<Node> = nodes.into_iter().map(read_node).collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(nodes)
     }
 
     /// The pods of a namespace that carry all of these labels, by name. Those that are being deleted are left out.
-    pub async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Pod>, ClusterError> {
+    pub async fn pods(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Vec<Pod>, ClusterError> {
         let params = ListParams::default().labels(&selector(labels));
-        let pods = self.list_all::<objects::Pod>("list the pods", Api::namespaced(self.client(), namespace), params).await?;
-        let mut pods: Vec<Pod> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(read_pod).collect();
+        let pods = self
+            .list_all::<objects::Pod>(
+                "list the pods",
+                Api::namespaced(self.client(), namespace),
+                params,
+            )
+            .await?;
+        let mut pods: Vec<Pod> = pods
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .map(read_pod)
+            .collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(pods)
     }
@@ -118,7 +139,11 @@ impl Cluster {
     }
 
     /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the server has none, from its Endpoints.
-    pub async fn endpoints(&self, namespace: &str, service: &str) -> Result<Vec<Endpoint>, ClusterError> {
+    pub async fn endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> Result<Vec<Endpoint>, ClusterError> {
         let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let slices: Api<EndpointSlice> = Api::namespaced(self.client(), namespace);
         match self.list_all("list the EndpointSlices", slices, params).await {
@@ -128,24 +153,41 @@ impl Cluster {
         }
     }
 
-    async fn old_endpoints(&self, namespace: &str, service: &str) -> Result<Vec<Endpoint>, ClusterError> {
+    async fn old_endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> Result<Vec<Endpoint>, ClusterError> {
         let api: Api<core::Endpoints> = Api::namespaced(self.client(), namespace);
-        let object = self.call(format!("read the Endpoints {service}"), api.get_opt(service)).await?;
+        let object =
+            self.call(format!("read the Endpoints {service}"), api.get_opt(service)).await?;
         Ok(merge(object.iter().flat_map(endpoints_endpoints)))
     }
 
     /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None` where there is none.
     pub async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
         let api: Api<objects::Service> = Api::namespaced(self.client(), "kube-system");
-        let found = self.list_all("look for the cluster's DNS", api, ListParams::default().labels("k8s-app=kube-dns")).await?;
-        let address = found.into_iter().find_map(|service| read_service(service).cluster_ip?.parse().ok());
+        let found = self
+            .list_all(
+                "look for the cluster's DNS",
+                api,
+                ListParams::default().labels("k8s-app=kube-dns"),
+            )
+            .await?;
+        let address =
+            found.into_iter().find_map(|service| read_service(service).cluster_ip?.parse().ok());
         let Some(address) = address else { return Ok(None) };
         let domain = self.cluster_domain().await.unwrap_or_else(|| "cluster.local".to_owned());
         Ok(Some(ClusterDns { address, domain }))
     }
 
     /// A whole list, page by page.
-    pub(super) async fn list_all<K>(&self, what: &str, api: Api<K>, params: ListParams) -> Result<Vec<K>, ClusterError>
+    pub(super) async fn list_all<K>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+    ) -> Result<Vec<K>, ClusterError>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
@@ -178,7 +220,11 @@ fn read_node(node: objects::Node) -> Node {
         role: if control_plane { NodeRole::ControlPlane } else { NodeRole::Worker },
         labels,
         ready,
-        addresses: addresses.into_iter().filter(|entry| entry.type_ == "InternalIP").map(|entry| entry.address).collect(),
+        addresses: addresses
+            .into_iter()
+            .filter(|entry| entry.type_ == "InternalIP")
+            .map(|entry| entry.address)
+            .collect(),
         unschedulable: node.spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
         kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
     }
@@ -198,7 +244,9 @@ pub fn node_ready(node: &objects::Node) -> Ready {
 /// Whether a pod's Ready condition is True.
 pub fn pod_ready(pod: &objects::Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+    conditions.is_some_and(|all| {
+        all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    })
 }
 
 fn read_pod(pod: objects::Pod) -> Pod {
@@ -219,7 +267,8 @@ fn read_pod(pod: objects::Pod) -> Pod {
 }
 
 fn running(container: objects::ContainerStatus) -> Option<(String, String)> {
-    let runs = container.state.is_none_or(|state| state.waiting.is_none() && state.terminated.is_none());
+    let runs =
+        container.state.is_none_or(|state| state.waiting.is_none() && state.terminated.is_none());
     Some((container.name, container.container_id.filter(|_| runs)?))
 }
 
@@ -255,7 +304,11 @@ fn slice_endpoint(endpoint: &SliceEndpoint) -> Option<Endpoint> {
 pub fn endpoints_endpoints(object: &core::Endpoints) -> impl Iterator<Item = Endpoint> {
     object.subsets.iter().flatten().flat_map(|subset| {
         let of = |addresses: &Option<Vec<core::EndpointAddress>>, ready| {
-            addresses.clone().unwrap_or_default().into_iter().map(move |address| old_endpoint(address, ready))
+            addresses
+                .clone()
+                .unwrap_or_default()
+                .into_iter()
+                .map(move |address| old_endpoint(address, ready))
         };
         of(&subset.addresses, true).chain(of(&subset.not_ready_addresses, false))
     })
@@ -263,7 +316,12 @@ pub fn endpoints_endpoints(object: &core::Endpoints) -> impl Iterator<Item = End
 
 fn old_endpoint(address: core::EndpointAddress, ready: bool) -> Endpoint {
     let pod = address.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
-    Endpoint { address: address.ip, pod: pod.and_then(|target| target.name), node: address.node_name, ready }
+    Endpoint {
+        address: address.ip,
+        pod: pod.and_then(|target| target.name),
+        node: address.node_name,
+        ready,
+    }
 }
 
 /// One entry a pod (or address): with two address families, or while it moves between slices, an endpoint is listed twice.
@@ -295,22 +353,34 @@ mod tests {
             }))
             .unwrap(),
         );
-        assert_eq!((node.role, node.ready, node.unschedulable), (NodeRole::ControlPlane, Ready::False, true));
+        assert_eq!(
+            (node.role, node.ready, node.unschedulable),
+            (NodeRole::ControlPlane, Ready::False, true)
+        );
         assert_eq!(node.addresses, ["172.18.0.2"]);
     }
 
     #[test]
     fn a_nil_ready_is_ready_and_an_endpoint_counts_once() {
-        let slice =
-            |endpoints| serde_json::from_value::<EndpointSlice>(json!({"addressType": "IPv4", "endpoints": endpoints})).unwrap();
+        let slice = |endpoints| {
+            serde_json::from_value::<EndpointSlice>(
+                json!({"addressType": "IPv4", "endpoints": endpoints}),
+            )
+            .unwrap()
+        };
         let pod = |name: &str| json!({"kind": "Pod", "name": name});
         let first = slice(json!([
             {"addresses": ["10.0.0.1"], "targetRef": pod("a"), "nodeName": "n1"},
             {"addresses": ["10.0.0.2"], "targetRef": pod("b"), "conditions": {"ready": false}},
         ]));
-        let second = slice(json!([{"addresses": ["fd00::2"], "targetRef": pod("b"), "conditions": {"ready": true}}]));
+        let second = slice(
+            json!([{"addresses": ["fd00::2"], "targetRef": pod("b"), "conditions": {"ready": true}}]),
+        );
         let merged = merge(slice_endpoints(&first).chain(slice_endpoints(&second)));
-        let seen: Vec<_> = merged.iter().map(|endpoint| (endpoint.pod.as_deref().unwrap(), endpoint.ready)).collect();
+        let seen: Vec<_> = merged
+            .iter()
+            .map(|endpoint| (endpoint.pod.as_deref().unwrap(), endpoint.ready))
+            .collect();
         assert_eq!(seen, [("a", true), ("b", true)]);
         assert_eq!(merged[0].node.as_deref(), Some("n1"));
     }

@@ -39,13 +39,19 @@ impl Cluster {
     pub async fn readiness(&self, namespace: &str) -> Result<Readiness, ClusterError> {
         let client = || self.client();
         let all = ListParams::default;
-        let deployments: Vec<Deployment> =
-            self.list_all("list the Deployments", Api::namespaced(client(), namespace), all()).await?;
-        let stateful: Vec<StatefulSet> = self.list_served("list the StatefulSets", Api::namespaced(client(), namespace)).await?;
-        let daemons: Vec<DaemonSet> = self.list_served("list the DaemonSets", Api::namespaced(client(), namespace)).await?;
-        let jobs: Vec<Job> = self.list_served("list the Jobs", Api::namespaced(client(), namespace)).await?;
-        let pods: Vec<Pod> = self.list_all("list the pods", Api::namespaced(client(), namespace), all()).await?;
-        let services: Vec<Service> = self.list_all("list the Services", Api::namespaced(client(), namespace), all()).await?;
+        let deployments: Vec<Deployment> = self
+            .list_all("list the Deployments", Api::namespaced(client(), namespace), all())
+            .await?;
+        let stateful: Vec<StatefulSet> =
+            self.list_served("list the StatefulSets", Api::namespaced(client(), namespace)).await?;
+        let daemons: Vec<DaemonSet> =
+            self.list_served("list the DaemonSets", Api::namespaced(client(), namespace)).await?;
+        let jobs: Vec<Job> =
+            self.list_served("list the Jobs", Api::namespaced(client(), namespace)).await?;
+        let pods: Vec<Pod> =
+            self.list_all("list the pods", Api::namespaced(client(), namespace), all()).await?;
+        let services: Vec<Service> =
+            self.list_all("list the Services", Api::namespaced(client(), namespace), all()).await?;
         let mut waiting: Vec<String> = Vec::new();
         waiting.extend(deployments.iter().filter_map(deployment));
         waiting.extend(stateful.iter().filter_map(stateful_set));
@@ -56,11 +62,15 @@ impl Cluster {
             let endpoints = self.endpoints(namespace, &service.name_any()).await?;
             if !endpoints.iter().any(|endpoint| endpoint.ready) {
                 let chosen = pods.iter().filter(|pod| is_chosen(pod, service)).count();
-                let why = if chosen == 0 { ", and no pod has the labels that it selects" } else { "" };
+                let why =
+                    if chosen == 0 { ", and no pod has the labels that it selects" } else { "" };
                 waiting.push(format!("Service/{}: no ready endpoint{why}", service.name_any()));
             }
         }
-        let mut stuck = pods.iter().find_map(stuck_pod).or_else(|| deployments.iter().find_map(stuck_deployment));
+        let mut stuck = pods
+            .iter()
+            .find_map(stuck_pod)
+            .or_else(|| deployments.iter().find_map(stuck_deployment));
         if stuck.is_none() && !waiting.is_empty() {
             stuck = self.refused_pods(namespace).await?;
         }
@@ -81,7 +91,9 @@ impl Cluster {
     /// Pods that a controller was not allowed to make: only the events say so.
     async fn refused_pods(&self, namespace: &str) -> Result<Option<String>, ClusterError> {
         let params = ListParams::default().fields("reason=FailedCreate");
-        let events: Vec<Event> = self.list_all("list the events", Api::namespaced(self.client(), namespace), params).await?;
+        let events: Vec<Event> = self
+            .list_all("list the events", Api::namespaced(self.client(), namespace), params)
+            .await?;
         Ok(events.iter().find_map(refused))
     }
 }
@@ -95,7 +107,8 @@ fn refused(event: &Event) -> Option<String> {
 
 /// A missing service account is made in a moment; everything else that is forbidden stays so.
 fn is_refusal(message: &str) -> bool {
-    (message.contains("exceeded quota") || message.contains("is forbidden")) && !message.contains("serviceaccount")
+    (message.contains("exceeded quota") || message.contains("is forbidden"))
+        && !message.contains("serviceaccount")
 }
 
 /// What a controller waits for: how many it has of how many, and whether it has seen its newest form.
@@ -125,7 +138,14 @@ fn stateful_set(object: &StatefulSet) -> Option<String> {
 fn daemon_set(object: &DaemonSet) -> Option<String> {
     let status = object.status.clone().unwrap_or_default();
     let seen = status.observed_generation >= object.metadata.generation;
-    count("DaemonSet", object.name_any(), seen, status.number_ready, status.desired_number_scheduled, "ready")
+    count(
+        "DaemonSet",
+        object.name_any(),
+        seen,
+        status.number_ready,
+        status.desired_number_scheduled,
+        "ready",
+    )
 }
 
 /// A Job is there when it is done, or when all of its pods are at work.
@@ -142,20 +162,28 @@ fn job(object: &Job) -> Option<String> {
 }
 
 fn pod(object: &Pod) -> Option<String> {
-    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    let phase =
+        object.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     if object.metadata.deletion_timestamp.is_some() || phase == "Succeeded" || pod_ready(object) {
         return None;
     }
-    let unscheduled = object.status.iter().flat_map(|status| status.conditions.iter().flatten()).find_map(|condition| {
-        let is_it = condition.type_ == "PodScheduled" && condition.status == "False";
-        is_it.then(|| condition.message.clone().unwrap_or_default())
-    });
+    let unscheduled =
+        object.status.iter().flat_map(|status| status.conditions.iter().flatten()).find_map(
+            |condition| {
+                let is_it = condition.type_ == "PodScheduled" && condition.status == "False";
+                is_it.then(|| condition.message.clone().unwrap_or_default())
+            },
+        );
     let why = unscheduled.map_or(String::new(), |why| format!(", not placed: {why}"));
     Some(format!("Pod/{}: {phase}{why}", object.name_any()))
 }
 
 fn selects(service: &Service) -> bool {
-    service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty())
+    service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref())
+        .is_some_and(|selector| !selector.is_empty())
 }
 
 fn is_chosen(pod: &Pod, service: &Service) -> bool {
@@ -169,12 +197,19 @@ fn stuck_pod(object: &Pod) -> Option<String> {
     if object.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let containers = status
+        .init_container_statuses
+        .iter()
+        .flatten()
+        .chain(status.container_statuses.iter().flatten());
     let hopeless = containers.filter_map(hopeless_container).next();
     let owned = object.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
     let failed = status.phase.as_deref() == Some("Failed") && !owned;
-    let why =
-        hopeless.or_else(|| failed.then(|| status.message.clone().or(status.reason.clone()).unwrap_or_else(|| "failed".into())));
+    let why = hopeless.or_else(|| {
+        failed.then(|| {
+            status.message.clone().or(status.reason.clone()).unwrap_or_else(|| "failed".into())
+        })
+    });
     why.map(|why| format!("Pod/{}: {why}", object.name_any()))
 }
 
@@ -186,7 +221,11 @@ fn hopeless_container(container: &ContainerStatus) -> Option<String> {
         .as_ref()
         .and_then(|state| state.terminated.as_ref())
         .map(|end| format!(", it ended with {}", end.exit_code));
-    let message = waiting.message.as_deref().filter(|message| !message.is_empty()).map(|message| format!(": {message}"));
+    let message = waiting
+        .message
+        .as_deref()
+        .filter(|message| !message.is_empty())
+        .map(|message| format!(": {message}"));
     Some(format!(
         "{reason} of container {} (image {}){}{}",
         container.name,
@@ -198,7 +237,9 @@ fn hopeless_container(container: &ContainerStatus) -> Option<String> {
 
 fn stuck_deployment(object: &Deployment) -> Option<String> {
     let conditions = object.status.as_ref()?.conditions.as_ref()?;
-    let failure = conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    let failure = conditions
+        .iter()
+        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
     let message = failure.message.as_deref().filter(|message| is_refusal(message))?;
     Some(format!("Deployment/{}: {message}", object.name_any()))
 }
@@ -220,13 +261,18 @@ mod tests {
                 json!({"metadata": {"name": "web", "generation": 2}, "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status}),
             ))
         };
-        assert_eq!(with(json!({"observedGeneration": 2, "availableReplicas": 2, "updatedReplicas": 2})), None);
         assert_eq!(
-            with(json!({"observedGeneration": 2, "availableReplicas": 2, "updatedReplicas": 1})).unwrap(),
+            with(json!({"observedGeneration": 2, "availableReplicas": 2, "updatedReplicas": 2})),
+            None
+        );
+        assert_eq!(
+            with(json!({"observedGeneration": 2, "availableReplicas": 2, "updatedReplicas": 1}))
+                .unwrap(),
             "Deployment/web: 1 of 2 available"
         );
         assert_eq!(
-            with(json!({"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2})).unwrap(),
+            with(json!({"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2}))
+                .unwrap(),
             "Deployment/web: not seen by its controller yet"
         );
     }
@@ -240,16 +286,22 @@ mod tests {
 
     #[test]
     fn a_job_is_ready_when_done_or_at_work() {
-        let with = |status: Value| job(&object(json!({"metadata": {"name": "j"}, "spec": {"template": {}}, "status": status})));
+        let with = |status: Value| {
+            job(&object(
+                json!({"metadata": {"name": "j"}, "spec": {"template": {}}, "status": status}),
+            ))
+        };
         assert_eq!(with(json!({"succeeded": 1})), None);
         assert_eq!(with(json!({"ready": 1, "active": 1})), None);
         assert_eq!(with(json!({"active": 1})).unwrap(), "Job/j: 0 of 1 at work");
     }
 
     fn waiting_pod(reason: &str) -> Pod {
-        object(json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "containerStatuses": [{
+        object(
+            json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "containerStatuses": [{
             "name": "c", "image": "no/such:1", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": reason, "message": "not found"}}}]}}))
+            "state": {"waiting": {"reason": reason, "message": "not found"}}}]}}),
+        )
     }
 
     #[test]
@@ -265,9 +317,13 @@ mod tests {
     #[test]
     fn a_quota_is_stuck_and_a_late_account_is_not() {
         let event = |message: &str| {
-            refused(&object(json!({"metadata": {}, "involvedObject": {"kind": "Job", "name": "j"}, "message": message})))
+            refused(&object(
+                json!({"metadata": {}, "involvedObject": {"kind": "Job", "name": "j"}, "message": message}),
+            ))
         };
-        assert!(event("pods \"a\" is forbidden: exceeded quota: q").unwrap().starts_with("Job/j: "));
+        assert!(
+            event("pods \"a\" is forbidden: exceeded quota: q").unwrap().starts_with("Job/j: ")
+        );
         assert_eq!(event("pods \"a\" is forbidden: error looking up serviceaccount default"), None);
         assert_eq!(event("timed out"), None);
     }
@@ -275,21 +331,29 @@ mod tests {
     #[test]
     fn a_pod_that_nothing_takes_says_why_it_waits() {
         let why = "0/3 nodes are available: 1 node(s) were unschedulable";
-        let pending: Pod = object(json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]}}));
+        let pending: Pod = object(
+            json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]}}),
+        );
         assert_eq!(pod(&pending).unwrap(), format!("Pod/p: Pending, not placed: {why}"));
     }
 
     #[test]
     fn a_service_chooses_by_all_of_its_labels() {
-        let service: Service = object(json!({"metadata": {"name": "s"}, "spec": {"selector": {"app": "web", "tier": "a"}}}));
-        let with = |labels: Value| is_chosen(&object(json!({"metadata": {"name": "p", "labels": labels}})), &service);
+        let service: Service = object(
+            json!({"metadata": {"name": "s"}, "spec": {"selector": {"app": "web", "tier": "a"}}}),
+        );
+        let with = |labels: Value| {
+            is_chosen(&object(json!({"metadata": {"name": "p", "labels": labels}})), &service)
+        };
         assert!(with(json!({"app": "web", "tier": "a", "x": "y"})) && !with(json!({"app": "web"})));
     }
 
     #[test]
     fn a_bare_pod_that_failed_stays_so() {
-        let failed: Pod = object(json!({"metadata": {"name": "p"}, "status": {"phase": "Failed", "reason": "NodeAffinity"}}));
+        let failed: Pod = object(
+            json!({"metadata": {"name": "p"}, "status": {"phase": "Failed", "reason": "NodeAffinity"}}),
+        );
         assert_eq!(stuck_pod(&failed).unwrap(), "Pod/p: NodeAffinity");
         let owned: Pod = object(
             json!({"metadata": {"name": "p", "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "1"}]}, "status": {"phase": "Failed"}}),

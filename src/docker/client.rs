@@ -46,7 +46,10 @@ impl Docker {
     ///
     /// Errors when nothing is there, nobody listens, access is denied, the engine is too old, or it does not answer within 10 s.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, DockerError> {
-        let what = format!("connect to the container engine at {} ({})", endpoint.address, endpoint.origin);
+        let what = format!(
+            "connect to the container engine at {} ({})",
+            endpoint.address, endpoint.origin
+        );
         let bollard = open(endpoint).map_err(|error| socket_error(&what, endpoint, error))?;
         let bollard = bounded(&what, ASK, bollard.negotiate_version()).await?;
         let version = bounded(&what, ASK, bollard.version()).await?;
@@ -69,17 +72,23 @@ impl Docker {
 
     /// Whether the engine answers, within `limit`.
     pub async fn ping(&self, limit: Duration) -> Result<(), DockerError> {
-        bounded("ask the container engine whether it is there", limit, self.bollard.ping()).await.map(drop)
+        bounded("ask the container engine whether it is there", limit, self.bollard.ping())
+            .await
+            .map(drop)
     }
 
     /// Measures the engine's clock against ours: half the call's time is its bound. `None` where the engine does not tell its time.
     pub async fn clock(&self) -> Result<Option<EngineClock>, DockerError> {
         let before = Moment::now();
-        let info = bounded("ask the container engine for its time", ASK, self.bollard.info()).await?;
+        let info =
+            bounded("ask the container engine for its time", ASK, self.bollard.info()).await?;
         let took = Moment::now().since(before);
-        let Some(engine) = info.system_time.and_then(|t| t.parse::<jiff::Timestamp>().ok()) else { return Ok(None) };
+        let Some(engine) = info.system_time.and_then(|t| t.parse::<jiff::Timestamp>().ok()) else {
+            return Ok(None);
+        };
         let half = took / 2;
-        let middle = jiff::Timestamp::now() - jiff::SignedDuration::try_from(half).unwrap_or_default();
+        let middle =
+            jiff::Timestamp::now() - jiff::SignedDuration::try_from(half).unwrap_or_default();
         Ok(Some(EngineClock { offset: engine.duration_since(middle), uncertainty: half }))
     }
 }
@@ -100,9 +109,13 @@ pub(super) async fn bounded<T>(
 fn open(endpoint: &Endpoint) -> Result<Bollard, bollard::errors::Error> {
     match endpoint.socket() {
         #[cfg(unix)]
-        Some(_) => Bollard::connect_with_unix(&endpoint.address, NEVER.as_secs(), API_DEFAULT_VERSION),
+        Some(_) => {
+            Bollard::connect_with_unix(&endpoint.address, NEVER.as_secs(), API_DEFAULT_VERSION)
+        }
         #[cfg(not(unix))]
-        Some(_) => Err(bollard::errors::Error::UnsupportedURISchemeError { uri: endpoint.address.clone() }),
+        Some(_) => {
+            Err(bollard::errors::Error::UnsupportedURISchemeError { uri: endpoint.address.clone() })
+        }
         None => Bollard::connect_with_http(&endpoint.address, NEVER.as_secs(), API_DEFAULT_VERSION),
     }
 }
@@ -128,7 +141,11 @@ fn api_number(api: &str) -> Option<(u32, u32)> {
 
 impl About {
     fn of(version: bollard::models::SystemVersion) -> Self {
-        let podman = version.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
+        let podman = version
+            .components
+            .iter()
+            .flatten()
+            .any(|part| part.name.to_lowercase().contains("podman"));
         Self {
             engine: if podman { "Podman" } else { "Docker" }.into(),
             version: version.version.unwrap_or_else(|| "of unknown version".into()),
@@ -165,19 +182,31 @@ mod tests {
         let engine = FakeEngine::start();
         engine.with(|state| state.api = "1.40".into());
         let error = Docker::connect(&engine.endpoint()).await.unwrap_err();
-        assert!(matches!(&error, DockerError::TooOld { engine } if engine == "Docker 9.8.7 (API 1.40)"), "{error}");
+        assert!(
+            matches!(&error, DockerError::TooOld { engine } if engine == "Docker 9.8.7 (API 1.40)"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn no_socket_and_a_dead_socket_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d.sock");
-        let endpoint = Endpoint { address: format!("unix://{}", path.display()), origin: "DOCKER_HOST".into() };
+        let endpoint = Endpoint {
+            address: format!("unix://{}", path.display()),
+            origin: "DOCKER_HOST".into(),
+        };
         let error = Docker::connect(&endpoint).await.unwrap_err();
-        assert!(matches!(error, DockerError::Unreachable { why: Unreachable::NotThere, .. }), "{error}");
+        assert!(
+            matches!(error, DockerError::Unreachable { why: Unreachable::NotThere, .. }),
+            "{error}"
+        );
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let error = Docker::connect(&endpoint).await.unwrap_err();
-        assert!(matches!(error, DockerError::Unreachable { why: Unreachable::NotRunning, .. }), "{error}");
+        assert!(
+            matches!(error, DockerError::Unreachable { why: Unreachable::NotRunning, .. }),
+            "{error}"
+        );
         assert!(error.to_string().ends_with("(DOCKER_HOST): nobody listens there"), "{error}");
         assert!(error.hint().unwrap().contains("start the engine"));
     }

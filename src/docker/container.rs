@@ -70,8 +70,12 @@ impl Docker {
     /// kind's load balancer is among them.
     pub async fn kind_nodes(&self, cluster: &str) -> Result<Vec<Container>, DockerError> {
         let what = format!("list the containers of kind cluster {cluster}");
-        let mut nodes: Vec<_> =
-            self.labelled(&what, format!("{CLUSTER}={cluster}")).await?.into_iter().filter_map(container).collect();
+        let mut nodes: Vec<_> = self
+            .labelled(&what, format!("{CLUSTER}={cluster}"))
+            .await?
+            .into_iter()
+            .filter_map(container)
+            .collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(nodes)
     }
@@ -89,22 +93,43 @@ impl Docker {
     }
 
     /// The last lines that a container wrote, without colours and empty ones: why it ended, often.
-    pub async fn last_words(&self, container: &str, lines: usize) -> Result<Vec<String>, DockerError> {
+    pub async fn last_words(
+        &self,
+        container: &str,
+        lines: usize,
+    ) -> Result<Vec<String>, DockerError> {
         let what = format!("read the log of container {container}");
-        let options = LogsOptions { stdout: true, stderr: true, tail: (lines * 2).to_string(), ..Default::default() };
-        let read = self.bollard.logs(container, Some(options)).try_fold(Vec::new(), async |mut all, piece| {
-            all.extend_from_slice(piece.as_ref());
-            Ok(all)
-        });
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: (lines * 2).to_string(),
+            ..Default::default()
+        };
+        let read = self.bollard.logs(container, Some(options)).try_fold(
+            Vec::new(),
+            async |mut all, piece| {
+                all.extend_from_slice(piece.as_ref());
+                Ok(all)
+            },
+        );
         let all = bounded(&what, ASK, read).await?;
         let text = plain_text(&String::from_utf8_lossy(&all));
-        let said: Vec<String> = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+        let said: Vec<String> = text
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect();
         Ok(said[said.len().saturating_sub(lines)..].to_vec())
     }
 
-    async fn labelled(&self, what: &str, label: String) -> Result<Vec<ContainerSummary>, DockerError> {
+    async fn labelled(
+        &self,
+        what: &str,
+        label: String,
+    ) -> Result<Vec<ContainerSummary>, DockerError> {
         let filters = HashMap::from([("label".to_owned(), vec![label])]);
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let options =
+            ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         bounded(what, ASK, self.bollard.list_containers(Some(options))).await
     }
 }
@@ -114,7 +139,11 @@ fn plain_text(text: &str) -> String {
     let mut pieces = text.split("\x1b[");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |plain, piece| {
-        plain + piece.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default()
+        plain
+            + piece
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                .get(1..)
+                .unwrap_or_default()
     })
 }
 
@@ -138,7 +167,9 @@ fn container(summary: ContainerSummary) -> Option<Container> {
         role,
         addresses: addresses(summary.network_settings.and_then(|n| n.networks)),
         image: summary.image.unwrap_or_default(),
-        running: summary.state.is_some_and(|s| matches!(s.as_ref(), "running" | "paused" | "stopping")),
+        running: summary
+            .state
+            .is_some_and(|s| matches!(s.as_ref(), "running" | "paused" | "stopping")),
     })
 }
 
@@ -172,7 +203,13 @@ fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> Addresses {
         .into_iter()
         .flatten()
         .map(|(network, end)| {
-            (network, parse(end.ip_address).into_iter().chain(parse(end.global_ipv6_address)).collect::<Vec<_>>())
+            (
+                network,
+                parse(end.ip_address)
+                    .into_iter()
+                    .chain(parse(end.global_ipv6_address))
+                    .collect::<Vec<_>>(),
+            )
         })
         .filter(|(_, found)| !found.is_empty())
         .collect()
@@ -189,8 +226,17 @@ mod tests {
         let docker = engine.connect().await;
         let nodes = docker.kind_nodes("c").await.unwrap();
         let seen: Vec<_> = nodes.iter().map(|n| (n.name.as_str(), n.role, n.running)).collect();
-        assert_eq!(seen, [("c-control-plane", NodeRole::ControlPlane, true), ("c-worker", NodeRole::Worker, true)]);
-        assert_eq!(nodes[1].addresses["kind"], ["172.18.0.3".parse::<IpAddr>().unwrap(), "fc00::3".parse().unwrap()]);
+        assert_eq!(
+            seen,
+            [
+                ("c-control-plane", NodeRole::ControlPlane, true),
+                ("c-worker", NodeRole::Worker, true)
+            ]
+        );
+        assert_eq!(
+            nodes[1].addresses["kind"],
+            ["172.18.0.3".parse::<IpAddr>().unwrap(), "fc00::3".parse().unwrap()]
+        );
         assert_eq!(docker.kind_clusters().await.unwrap(), BTreeSet::from(["c".to_owned()]));
         assert_eq!(docker.kind_nodes("other").await.unwrap(), []);
     }
@@ -206,7 +252,12 @@ mod tests {
         let engine = FakeEngine::start();
         let docker = engine.connect().await;
         let state = docker.inspect("c-worker").await.unwrap();
-        assert!(state.running && !state.paused && state.exit_code.is_none() && state.finished_at.is_none());
+        assert!(
+            state.running
+                && !state.paused
+                && state.exit_code.is_none()
+                && state.finished_at.is_none()
+        );
         docker.kill("c-worker").await.unwrap();
         let state = docker.inspect("c-worker").await.unwrap();
         assert_eq!((state.running, state.exit_code, state.addresses.len()), (false, Some(137), 0));

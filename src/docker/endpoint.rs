@@ -97,7 +97,12 @@ impl Endpoint {
     pub fn resolve(explicit: Option<&str>, env: &EngineEnv) -> Result<Self, EndpointError> {
         let named = explicit
             .map(|address| (address.to_owned(), "given on the command line".to_owned()))
-            .or_else(|| env.docker_host.clone().filter(|h| !h.is_empty()).map(|h| (h, "DOCKER_HOST".to_owned())));
+            .or_else(|| {
+                env.docker_host
+                    .clone()
+                    .filter(|h| !h.is_empty())
+                    .map(|h| (h, "DOCKER_HOST".to_owned()))
+            });
         let (address, origin) = match named {
             Some(named) => named,
             None => match context_in_use(env) {
@@ -127,7 +132,12 @@ fn normal(address: &str) -> String {
 
 fn check(address: &str, origin: &str, env: &EngineEnv) -> Result<(), EndpointError> {
     let unsupported = |why: &str, hint: String| {
-        Err(EndpointError::Unsupported { address: address.into(), origin: origin.into(), why: why.into(), hint })
+        Err(EndpointError::Unsupported {
+            address: address.into(),
+            origin: origin.into(),
+            why: why.into(),
+            hint,
+        })
     };
     match address.split_once("://") {
         None if address.starts_with('/') => Ok(()),
@@ -136,11 +146,14 @@ fn check(address: &str, origin: &str, env: &EngineEnv) -> Result<(), EndpointErr
             unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host"))
         }
         Some(("tcp" | "http", rest)) if !rest.is_empty() => Ok(()),
-        Some(("https", _)) => unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host")),
-        Some(("ssh", host)) => unsupported("ssh is not supported", tunnel_hint(host)),
-        _ => {
-            unsupported("it is neither unix:///path nor tcp://host:port", "DOCKER_HOST=unix:///var/run/docker.sock is usual".into())
+        Some(("https", _)) => {
+            unsupported("TLS to an engine is not supported", tunnel_hint("the engine's host"))
         }
+        Some(("ssh", host)) => unsupported("ssh is not supported", tunnel_hint(host)),
+        _ => unsupported(
+            "it is neither unix:///path nor tcp://host:port",
+            "DOCKER_HOST=unix:///var/run/docker.sock is usual".into(),
+        ),
     }
 }
 
@@ -169,14 +182,23 @@ fn context_in_use(env: &EngineEnv) -> Option<(String, String)> {
 }
 
 /// Contexts lie in directories named by a hash of their name; each says its name itself, so that no hash is needed.
-fn context_host(env: &EngineEnv, name: &str, origin: String) -> Result<(String, String), EndpointError> {
+fn context_host(
+    env: &EngineEnv,
+    name: &str,
+    origin: String,
+) -> Result<(String, String), EndpointError> {
     let entries = config_dir(env).and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
     entries
         .into_iter()
         .flatten()
         .filter_map(|entry| json(&entry.ok()?.path().join("meta.json")))
         .find(|meta| meta["Name"] == name)
-        .and_then(|meta| Some((meta["Endpoints"]["docker"]["Host"].as_str()?.to_owned(), format!("docker context {name}"))))
+        .and_then(|meta| {
+            Some((
+                meta["Endpoints"]["docker"]["Host"].as_str()?.to_owned(),
+                format!("docker context {name}"),
+            ))
+        })
         .ok_or_else(|| EndpointError::NoSuchContext { name: name.into(), origin })
 }
 
@@ -233,15 +255,24 @@ mod tests {
     #[test]
     fn each_source_wins_over_the_next() {
         let (dir, mut env) = world();
-        assert!(matches!(Endpoint::resolve(None, &env), Err(EndpointError::NotFound { looked }) if looked.len() == 8));
+        assert!(
+            matches!(Endpoint::resolve(None, &env), Err(EndpointError::NotFound { looked }) if looked.len() == 8)
+        );
         fs::create_dir_all(dir.path().join("xdg/podman")).unwrap();
         fs::write(dir.path().join("xdg/podman/podman.sock"), "").unwrap();
         assert!(address(None, &env).ends_with("xdg/podman/podman.sock"));
         fs::write(&env.system_socket, "").unwrap();
         assert_eq!(address(None, &env), format!("unix://{}", env.system_socket.display()));
-        fs::write(env.home.as_ref().unwrap().join(".docker/config.json"), r#"{"currentContext":"colima"}"#).unwrap();
+        fs::write(
+            env.home.as_ref().unwrap().join(".docker/config.json"),
+            r#"{"currentContext":"colima"}"#,
+        )
+        .unwrap();
         let endpoint = Endpoint::resolve(None, &env).unwrap();
-        assert_eq!((endpoint.docker_host(), endpoint.origin.as_str()), ("unix:///c.sock", "docker context colima"));
+        assert_eq!(
+            (endpoint.docker_host(), endpoint.origin.as_str()),
+            ("unix:///c.sock", "docker context colima")
+        );
         env.docker_host = Some("tcp://10.0.0.1:2375".into());
         assert_eq!(address(None, &env), "tcp://10.0.0.1:2375");
         assert_eq!(address(Some("/x.sock"), &env), "unix:///x.sock");
@@ -262,10 +293,18 @@ mod tests {
         let error = Endpoint::resolve(None, &env).unwrap_err();
         assert_eq!(error.to_string(), "find docker context gone, named by DOCKER_CONTEXT");
         let error = Endpoint::resolve(Some("ssh://me@far"), &env).unwrap_err();
-        assert_eq!(error.to_string(), "use the container engine at ssh://me@far (given on the command line): ssh is not supported");
+        assert_eq!(
+            error.to_string(),
+            "use the container engine at ssh://me@far (given on the command line): ssh is not supported"
+        );
         assert!(error.hint().contains("ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock me@far"));
         env.docker_tls_verify = true;
-        assert!(Endpoint::resolve(Some("tcp://far:2376"), &env).unwrap_err().to_string().contains("TLS"));
+        assert!(
+            Endpoint::resolve(Some("tcp://far:2376"), &env)
+                .unwrap_err()
+                .to_string()
+                .contains("TLS")
+        );
         assert!(Endpoint::resolve(Some("npipe:////./pipe/docker_engine"), &env).is_err());
     }
 }

@@ -103,27 +103,45 @@ impl DockerError {
             Self::Unreachable { why: Unreachable::Forbidden, .. } => {
                 "add yourself to the socket's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker"
             }
-            Self::Unreachable { why: Unreachable::Broken, .. } => "does a container engine listen there? `docker version` tells",
-            Self::Timeout { .. } => "the engine hangs or is overloaded: `docker ps` should answer at once",
+            Self::Unreachable { why: Unreachable::Broken, .. } => {
+                "does a container engine listen there? `docker version` tells"
+            }
+            Self::Timeout { .. } => {
+                "the engine hangs or is overloaded: `docker ps` should answer at once"
+            }
             Self::Paused { .. } => "`docker unpause` thaws it",
             Self::TooOld { .. } => "update the container engine",
-            Self::NoSuchContainer { .. } | Self::NotRunning { .. } | Self::Refused { .. } => return None,
+            Self::NoSuchContainer { .. } | Self::NotRunning { .. } | Self::Refused { .. } => {
+                return None;
+            }
         })
     }
 
     pub(super) fn of(what: &str, error: Bollard) -> Self {
         match error {
-            Bollard::DockerResponseServerError { status_code, message } => Self::of_answer(what, status_code, message),
-            Bollard::RequestTimeoutError => Self::Timeout { what: what.into(), after: super::client::NEVER },
-            Bollard::SocketNotFoundError(path) => {
-                Self::Unreachable { what: what.into(), why: Unreachable::NotThere, detail: format!("no socket at {path}") }
+            Bollard::DockerResponseServerError { status_code, message } => {
+                Self::of_answer(what, status_code, message)
             }
-            Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. } | Bollard::APIVersionParseError {} => Self::Refused {
+            Bollard::RequestTimeoutError => {
+                Self::Timeout { what: what.into(), after: super::client::NEVER }
+            }
+            Bollard::SocketNotFoundError(path) => Self::Unreachable {
+                what: what.into(),
+                why: Unreachable::NotThere,
+                detail: format!("no socket at {path}"),
+            },
+            Bollard::JsonDataError { .. }
+            | Bollard::JsonSerdeError { .. }
+            | Bollard::APIVersionParseError {} => Self::Refused {
                 what: what.into(),
                 status: 0,
                 message: format!("its answer is not understood: {}", deepest(&error)),
             },
-            other => Self::Unreachable { what: what.into(), why: why_unreachable(&other), detail: deepest(&other) },
+            other => Self::Unreachable {
+                what: what.into(),
+                why: why_unreachable(&other),
+                detail: deepest(&other),
+            },
         }
     }
 
@@ -132,9 +150,13 @@ impl DockerError {
         let lower = message.to_lowercase();
         let says = |words: &str| lower.contains(words);
         match status {
-            404 if says("no such container") || says("no container with") => Self::NoSuchContainer { what },
+            404 if says("no such container") || says("no container with") => {
+                Self::NoSuchContainer { what }
+            }
             409 | 500 if says("is paused") => Self::Paused { what },
-            409 | 500 if says("is not running") && !says("is not paused") => Self::NotRunning { what },
+            409 | 500 if says("is not running") && !says("is not paused") => {
+                Self::NotRunning { what }
+            }
             _ => Self::Refused { what, status, message: message.trim().to_owned() },
         }
     }
@@ -175,10 +197,22 @@ mod tests {
     fn answers_become_typed() {
         let of = |status, message: &str| DockerError::of_answer("pause x", status, message.into());
         assert!(matches!(of(404, "No such container: x"), DockerError::NoSuchContainer { .. }));
-        assert!(matches!(of(404, "no container with name or ID \"x\" found"), DockerError::NoSuchContainer { .. }));
-        assert!(matches!(of(409, "Container x is paused, unpause the container before exec"), DockerError::Paused { .. }));
-        assert!(matches!(of(409, "Cannot kill container: x: Container y is not running"), DockerError::NotRunning { .. }));
-        assert!(matches!(of(500, "Container x is not paused"), DockerError::Refused { status: 500, .. }));
+        assert!(matches!(
+            of(404, "no container with name or ID \"x\" found"),
+            DockerError::NoSuchContainer { .. }
+        ));
+        assert!(matches!(
+            of(409, "Container x is paused, unpause the container before exec"),
+            DockerError::Paused { .. }
+        ));
+        assert!(matches!(
+            of(409, "Cannot kill container: x: Container y is not running"),
+            DockerError::NotRunning { .. }
+        ));
+        assert!(matches!(
+            of(500, "Container x is not paused"),
+            DockerError::Refused { status: 500, .. }
+        ));
         assert!(matches!(of(404, "No such exec instance"), DockerError::Refused { .. }));
         assert_eq!(of(500, "disk full\n").to_string(), "pause x: disk full");
     }

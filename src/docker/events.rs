@@ -15,7 +15,8 @@ use crate::timeline::{Event, Moment, Record};
 /// What the watch is called in records.
 const WATCH: &str = "docker";
 /// The actions that say something about a node's power.
-const ACTIONS: [&str; 10] = ["create", "start", "die", "stop", "kill", "pause", "unpause", "restart", "oom", "destroy"];
+const ACTIONS: [&str; 10] =
+    ["create", "start", "die", "stop", "kill", "pause", "unpause", "restart", "oom", "destroy"];
 /// How often a silent stream is checked by a ping: a frozen engine says nothing, as a quiet one does.
 const PULSE: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(3);
@@ -95,7 +96,9 @@ impl Follower {
     /// The engine's time is asked for first: the stream is opened from then on, so that nothing falls between.
     async fn connect(&mut self) {
         let engine = match self.docker.clock().await {
-            Ok(clock) => jiff::Timestamp::now() + clock.map_or(jiff::SignedDuration::ZERO, |c| c.offset),
+            Ok(clock) => {
+                jiff::Timestamp::now() + clock.map_or(jiff::SignedDuration::ZERO, |c| c.offset)
+            }
             Err(error) => {
                 self.lose(Moment::now(), error.to_string());
                 tokio::time::sleep(RETRY).await;
@@ -106,7 +109,11 @@ impl Follower {
         let from_ns = self.last_ns.map_or(now_ns, |last| last - OVERLAP_NS);
         self.last_ns.get_or_insert(now_ns);
         let options = EventsOptions {
-            since: Some(format!("{}.{:09}", from_ns.div_euclid(1_000_000_000), from_ns.rem_euclid(1_000_000_000))),
+            since: Some(format!(
+                "{}.{:09}",
+                from_ns.div_euclid(1_000_000_000),
+                from_ns.rem_euclid(1_000_000_000)
+            )),
             until: None,
             filters: Some(HashMap::from([
                 ("type".to_owned(), vec!["container".to_owned()]),
@@ -137,9 +144,14 @@ impl Follower {
 
     fn take(&mut self, message: EventMessage) {
         self.heard = Moment::now();
-        let Some(action) = message.action.as_deref().map(plain).filter(|a| ACTIONS.contains(a)).map(str::to_owned) else { return };
+        let Some(action) =
+            message.action.as_deref().map(plain).filter(|a| ACTIONS.contains(a)).map(str::to_owned)
+        else {
+            return;
+        };
         let actor = message.actor.unwrap_or_default();
-        let container = actor.attributes.and_then(|mut a| a.remove("name")).or(actor.id).unwrap_or_default();
+        let container =
+            actor.attributes.and_then(|mut a| a.remove("name")).or(actor.id).unwrap_or_default();
         let ns = message.time_nano.unwrap_or(0);
         let told = (ns, container.clone(), action.clone());
         if self.told.contains(&told) {
@@ -152,7 +164,10 @@ impl Follower {
         self.last_ns = self.last_ns.max(Some(ns));
         let since = self.replay.filter(|(until, _)| ns <= *until).map(|(_, since)| since);
         let engine_time = jiff::Timestamp::from_nanosecond(i128::from(ns)).ok().filter(|_| ns > 0);
-        self.ready.push_back(Record { since, ..Record::now(Event::Docker { container, action, engine_time }) });
+        self.ready.push_back(Record {
+            since,
+            ..Record::now(Event::Docker { container, action, engine_time })
+        });
     }
 }
 
@@ -189,7 +204,9 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), look).await.unwrap_or_else(|_| panic!("no {wanted}"))
+        tokio::time::timeout(Duration::from_secs(10), look)
+            .await
+            .unwrap_or_else(|_| panic!("no {wanted}"))
     }
 
     #[tokio::test]

@@ -89,7 +89,12 @@ impl Docker {
     ///
     /// Errors with `Paused` or `NotRunning` when nothing can be run in the container. When the future is dropped, or the time is over,
     /// the command goes on.
-    pub async fn exec(&self, container: &str, argv: &[&str], stdin: Option<&[u8]>) -> Result<ExecOutput, DockerError> {
+    pub async fn exec(
+        &self,
+        container: &str,
+        argv: &[&str],
+        stdin: Option<&[u8]>,
+    ) -> Result<ExecOutput, DockerError> {
         self.exec_within(RUN, container, argv, stdin).await
     }
 
@@ -107,8 +112,14 @@ impl Docker {
             .unwrap_or(Err(DockerError::Timeout { what, after: limit }))
     }
 
-    async fn run(&self, container: &str, argv: &[&str], stdin: Option<&[u8]>) -> Result<ExecOutput, DockerError> {
-        let ExecStream { stdin: mut pipe, mut output, handle } = self.begin(container, argv, stdin.is_some()).await?;
+    async fn run(
+        &self,
+        container: &str,
+        argv: &[&str],
+        stdin: Option<&[u8]>,
+    ) -> Result<ExecOutput, DockerError> {
+        let ExecStream { stdin: mut pipe, mut output, handle } =
+            self.begin(container, argv, stdin.is_some()).await?;
         let feed = async {
             if let Some(bytes) = stdin {
                 // A command may end without having read it all; its code tells.
@@ -131,11 +142,20 @@ impl Docker {
     }
 
     /// Starts a command and hands out its streams. Its stdin is open.
-    pub async fn exec_stream(&self, container: &str, argv: &[&str]) -> Result<ExecStream, DockerError> {
+    pub async fn exec_stream(
+        &self,
+        container: &str,
+        argv: &[&str],
+    ) -> Result<ExecStream, DockerError> {
         self.begin(container, argv, true).await
     }
 
-    async fn begin(&self, container: &str, argv: &[&str], stdin: bool) -> Result<ExecStream, DockerError> {
+    async fn begin(
+        &self,
+        container: &str,
+        argv: &[&str],
+        stdin: bool,
+    ) -> Result<ExecStream, DockerError> {
         let what = what(container, argv);
         let options = CreateExecOptions {
             attach_stdin: Some(stdin),
@@ -145,10 +165,14 @@ impl Docker {
             ..Default::default()
         };
         let id = bounded(&what, ASK, self.bollard.create_exec(container, options)).await?.id;
-        let started = bounded(&what, ASK, self.bollard.start_exec(&id, None::<StartExecOptions>)).await?;
-        let StartExecResults::Attached { output, input } = started else { unreachable!("asked to be attached") };
+        let started =
+            bounded(&what, ASK, self.bollard.start_exec(&id, None::<StartExecOptions>)).await?;
+        let StartExecResults::Attached { output, input } = started else {
+            unreachable!("asked to be attached")
+        };
         let handle = ExecHandle { docker: self.clone(), id, what: what.clone() };
-        let output = output.map(move |chunk| chunk.map(of_log).map_err(|error| broken(&what, &error)));
+        let output =
+            output.map(move |chunk| chunk.map(of_log).map_err(|error| broken(&what, &error)));
         Ok(ExecStream { stdin: input, output: Box::pin(output), handle })
     }
 }
@@ -160,7 +184,11 @@ fn of_log(chunk: LogOutput) -> ExecChunk {
 }
 
 fn broken(what: &str, error: &bollard::errors::Error) -> DockerError {
-    DockerError::Unreachable { what: what.into(), why: Unreachable::Broken, detail: error.to_string() }
+    DockerError::Unreachable {
+        what: what.into(),
+        why: Unreachable::Broken,
+        detail: error.to_string(),
+    }
 }
 
 /// Long scripts don't belong into an error's text.
@@ -193,7 +221,10 @@ mod tests {
         assert_eq!(error.to_string(), "run true in container c-worker: the container is paused");
         docker.unpause("c-worker").await.unwrap();
         docker.kill("c-worker").await.unwrap();
-        assert!(matches!(docker.exec("c-worker", &["true"], None).await, Err(DockerError::NotRunning { .. })));
+        assert!(matches!(
+            docker.exec("c-worker", &["true"], None).await,
+            Err(DockerError::NotRunning { .. })
+        ));
     }
 
     #[tokio::test]
@@ -202,7 +233,10 @@ mod tests {
         let docker = engine.connect().await;
         let mut stream = docker.exec_stream("c-worker", &["cat"]).await.unwrap();
         stream.stdin.write_all(b"one").await.unwrap();
-        assert_eq!(stream.output.next().await.unwrap().unwrap(), ExecChunk::Stdout(b"one".to_vec()));
+        assert_eq!(
+            stream.output.next().await.unwrap().unwrap(),
+            ExecChunk::Stdout(b"one".to_vec())
+        );
         assert_eq!(stream.handle.code().await.unwrap(), None);
         stream.stdin.shutdown().await.unwrap();
         assert!(stream.output.next().await.is_none());

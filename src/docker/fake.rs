@@ -131,7 +131,10 @@ impl FakeEngine {
     }
 
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint { address: format!("unix://{}", self.dir.path().join("d.sock").display()), origin: "a test".into() }
+        Endpoint {
+            address: format!("unix://{}", self.dir.path().join("d.sock").display()),
+            origin: "a test".into(),
+        }
     }
 
     pub async fn connect(&self) -> Docker {
@@ -188,13 +191,20 @@ async fn read(socket: &mut UnixStream) -> Option<Request> {
         let mut request = httparse::Request::new(&mut headers);
         let Ok(httparse::Status::Complete(head)) = request.parse(&bytes) else { continue };
         let length = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
-        let length: usize = length.map_or(0, |h| std::str::from_utf8(h.value).unwrap().parse().unwrap());
-        let (method, target) = (request.method.unwrap().to_owned(), request.path.unwrap().to_owned());
+        let length: usize =
+            length.map_or(0, |h| std::str::from_utf8(h.value).unwrap().parse().unwrap());
+        let (method, target) =
+            (request.method.unwrap().to_owned(), request.path.unwrap().to_owned());
         while bytes.len() < head + length {
             socket.read_buf(&mut bytes).await.ok()?;
         }
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        return Some(Request { method, path: path.into(), query: query.into(), body: bytes[head..head + length].into() });
+        return Some(Request {
+            method,
+            path: path.into(),
+            query: query.into(),
+            body: bytes[head..head + length].into(),
+        });
     }
 }
 
@@ -202,7 +212,8 @@ async fn connection(mut socket: UnixStream, state: Arc<Mutex<State>>) {
     let Some(request) = read(&mut socket).await else { return };
     let hung = {
         let mut state = state.lock().unwrap();
-        let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+        let query =
+            if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
         state.calls.push(format!("{} {}{query}", request.method, request.path));
         state.last_body = request.body.clone();
         state.hung
@@ -213,12 +224,17 @@ async fn connection(mut socket: UnixStream, state: Arc<Mutex<State>>) {
     let parts: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
     match (request.method.as_str(), parts.as_slice()) {
         ("GET", ["events"]) => return events(socket, state, &request.query).await,
-        ("POST", ["exec", number, "start"]) => return exec(socket, state, number.parse().unwrap()).await,
+        ("POST", ["exec", number, "start"]) => {
+            return exec(socket, state, number.parse().unwrap()).await;
+        }
         _ => {}
     }
     let (status, body) = answer(&state, &request, &parts).await;
     let body = if status == 204 || status == 304 { String::new() } else { body.to_string() };
-    let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = socket.write_all((head + &body).as_bytes()).await;
 }
 
@@ -229,7 +245,9 @@ fn message(status: u16, text: impl Into<String>) -> (u16, Value) {
 async fn answer(state: &Arc<Mutex<State>>, request: &Request, parts: &[&str]) -> (u16, Value) {
     {
         let mut state = state.lock().unwrap();
-        if let Some((_, status, text)) = state.refuse.take_if(|(part, ..)| request.path.contains(part.as_str())) {
+        if let Some((_, status, text)) =
+            state.refuse.take_if(|(part, ..)| request.path.contains(part.as_str()))
+        {
             return message(status, text);
         }
     }
@@ -257,10 +275,15 @@ fn about(state: &State, parts: &[&str]) -> (u16, Value) {
     match parts {
         ["version"] => {
             let part = if state.podman { "Podman Engine" } else { "Engine" };
-            (200, json!({"Version": "9.8.7", "ApiVersion": state.api, "Components": [{"Name": part, "Version": "9.8.7"}]}))
+            (
+                200,
+                json!({"Version": "9.8.7", "ApiVersion": state.api, "Components": [{"Name": part, "Version": "9.8.7"}]}),
+            )
         }
         ["_ping"] => (200, json!("OK")),
-        ["info"] => (200, json!({"SystemTime": (jiff::Timestamp::now() + state.clock_ahead).to_string()})),
+        ["info"] => {
+            (200, json!({"SystemTime": (jiff::Timestamp::now() + state.clock_ahead).to_string()}))
+        }
         _ => message(404, "page not found"),
     }
 }
@@ -307,10 +330,17 @@ fn container(state: &mut State, name: &str, call: &[&str], body: &[u8]) -> (u16,
             c.paused = *call == "pause";
             (204, json!(call))
         }
-        ["exec"] if c.paused => message(409, format!("Container {name} is paused, unpause the container before exec")),
+        ["exec"] if c.paused => {
+            message(409, format!("Container {name} is paused, unpause the container before exec"))
+        }
         ["exec"] => {
             let body: Value = serde_json::from_slice(body).unwrap();
-            let argv = body["Cmd"].as_array().unwrap().iter().map(|a| a.as_str().unwrap().to_owned()).collect();
+            let argv = body["Cmd"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|a| a.as_str().unwrap().to_owned())
+                .collect();
             state.execs.push((name.into(), argv, body["AttachStdin"] == true, None));
             return (201, json!({"Id": execs.to_string()}));
         }
@@ -345,7 +375,10 @@ async fn stop(state: &Arc<Mutex<State>>, name: &str, query: &str) -> (u16, Value
         }
         (state.stop_takes, state.stop_lag, c.boots)
     };
-    let grace = query.strip_prefix("t=").and_then(|t| t.parse().ok()).map_or(Duration::from_secs(10), Duration::from_secs);
+    let grace = query
+        .strip_prefix("t=")
+        .and_then(|t| t.parse().ok())
+        .map_or(Duration::from_secs(10), Duration::from_secs);
     let (state, name) = (state.clone(), name.to_owned());
     let stopping = tokio::spawn(async move {
         tokio::time::sleep(lag).await;
@@ -392,10 +425,17 @@ async fn frame(socket: &mut UnixStream, stream: u8, bytes: &[u8]) {
 }
 
 async fn events(mut socket: UnixStream, state: Arc<Mutex<State>>, query: &str) {
-    let since = query.split('&').find_map(|part| part.strip_prefix("since=")).unwrap().replace('.', "").parse::<i64>().unwrap();
+    let since = query
+        .split('&')
+        .find_map(|part| part.strip_prefix("since="))
+        .unwrap()
+        .replace('.', "")
+        .parse::<i64>()
+        .unwrap();
     let (past, mut feed) = {
         let state = state.lock().unwrap();
-        let past: Vec<String> = state.history.iter().filter(|(ns, _)| *ns >= since).map(|(_, e)| e.clone()).collect();
+        let past: Vec<String> =
+            state.history.iter().filter(|(ns, _)| *ns >= since).map(|(_, e)| e.clone()).collect();
         (past, state.events.subscribe())
     };
     let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;

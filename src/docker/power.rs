@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::{KillContainerOptions, StartContainerOptions, StopContainerOptions};
+use bollard::query_parameters::{
+    KillContainerOptions, StartContainerOptions, StopContainerOptions,
+};
 
 use super::client::{Docker, bounded};
 use super::error::DockerError;
@@ -25,17 +27,32 @@ impl Docker {
     /// Power loss: SIGKILL. Errors with `NotRunning` when it does not run.
     pub async fn kill(&self, container: &str) -> Result<(), DockerError> {
         let options = KillContainerOptions { signal: "SIGKILL".into() };
-        bounded(&format!("kill container {container}"), SWITCH, self.bollard.kill_container(container, Some(options))).await
+        bounded(
+            &format!("kill container {container}"),
+            SWITCH,
+            self.bollard.kill_container(container, Some(options)),
+        )
+        .await
     }
 
     /// A freeze. Errors when it is paused already, or not running.
     pub async fn pause(&self, container: &str) -> Result<(), DockerError> {
-        bounded(&format!("pause container {container}"), SWITCH, self.bollard.pause_container(container)).await
+        bounded(
+            &format!("pause container {container}"),
+            SWITCH,
+            self.bollard.pause_container(container),
+        )
+        .await
     }
 
     /// A thaw. Errors when it is not paused.
     pub async fn unpause(&self, container: &str) -> Result<(), DockerError> {
-        bounded(&format!("unpause container {container}"), SWITCH, self.bollard.unpause_container(container)).await
+        bounded(
+            &format!("unpause container {container}"),
+            SWITCH,
+            self.bollard.unpause_container(container),
+        )
+        .await
     }
 
     /// Starts it. One that runs is no error, **even if it is just being stopped**: look again afterwards.
@@ -56,9 +73,15 @@ mod tests {
         let docker = engine.connect().await;
         docker.start("c-worker").await.unwrap(); // 304
         docker.pause("c-worker").await.unwrap();
-        assert!(matches!(docker.pause("c-worker").await, Err(DockerError::Refused { status: 409, .. })));
+        assert!(matches!(
+            docker.pause("c-worker").await,
+            Err(DockerError::Refused { status: 409, .. })
+        ));
         docker.unpause("c-worker").await.unwrap();
-        assert!(matches!(docker.unpause("c-worker").await, Err(DockerError::Refused { status: 500, .. })));
+        assert!(matches!(
+            docker.unpause("c-worker").await,
+            Err(DockerError::Refused { status: 500, .. })
+        ));
         docker.stop("c-worker", Duration::from_millis(1500)).await.unwrap();
         assert_eq!(engine.calls().last().unwrap(), "POST /containers/c-worker/stop?t=2");
         docker.stop("c-worker", Duration::ZERO).await.unwrap(); // 304

@@ -16,17 +16,29 @@ impl Docker {
     ///
     /// `path` is absolute and its directory exists, on no tmpfs: what is uploaded to one (`/tmp` and `/run` of kind's nodes) is not seen
     /// inside, and the engine does not say so.
-    pub async fn upload(&self, container: &str, path: &str, mode: u32, bytes: &[u8]) -> Result<(), DockerError> {
+    pub async fn upload(
+        &self,
+        container: &str,
+        path: &str,
+        mode: u32,
+        bytes: &[u8],
+    ) -> Result<(), DockerError> {
         let what = format!("copy a file to {path} in container {container}");
-        let broken = |message: String| DockerError::Refused { what: what.clone(), status: 0, message };
+        let broken =
+            |message: String| DockerError::Refused { what: what.clone(), status: 0, message };
         let target = Path::new(path);
         let (Some(directory), Some(name)) = (target.parent(), target.file_name()) else {
             return Err(broken("the path has no file name".into()));
         };
-        let archive = archive(Path::new(name), mode, bytes).map_err(|error| broken(error.to_string()))?;
-        let options = UploadToContainerOptions { path: directory.display().to_string(), ..Default::default() };
+        let archive =
+            archive(Path::new(name), mode, bytes).map_err(|error| broken(error.to_string()))?;
+        let options = UploadToContainerOptions {
+            path: directory.display().to_string(),
+            ..Default::default()
+        };
         let body = bollard::body_full(archive.into());
-        bounded(&what, UPLOAD, self.bollard.upload_to_container(container, Some(options), body)).await
+        bounded(&what, UPLOAD, self.bollard.upload_to_container(container, Some(options), body))
+            .await
     }
 }
 
@@ -51,7 +63,10 @@ mod tests {
         let engine = FakeEngine::start();
         let docker = engine.connect().await;
         docker.upload("c-worker", "/usr/local/bin/agent", 0o755, b"\x7fELF").await.unwrap();
-        assert_eq!(engine.calls().last().unwrap(), "PUT /containers/c-worker/archive?path=%2Fusr%2Flocal%2Fbin");
+        assert_eq!(
+            engine.calls().last().unwrap(),
+            "PUT /containers/c-worker/archive?path=%2Fusr%2Flocal%2Fbin"
+        );
         let body = engine.with(|state| state.last_body.clone());
         let mut archive = tar::Archive::new(body.as_slice());
         let mut entry = archive.entries().unwrap().next().unwrap().unwrap();

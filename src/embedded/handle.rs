@@ -70,7 +70,14 @@ impl Embedded {
         let thread = std::thread::Builder::new().name("embedded".into()).spawn(work);
         let thread = thread.map_err(|error| EmbeddedError::Thread { why: error.to_string() })?;
         let kubeconfig = started.recv().map_err(|_| EmbeddedError::Ended)??;
-        Ok(Self { kubeconfig, topology, ports, commands: Some(commands), over, thread: Some(thread) })
+        Ok(Self {
+            kubeconfig,
+            topology,
+            ports,
+            commands: Some(commands),
+            over,
+            thread: Some(thread),
+        })
     }
 
     /// The text of a kubeconfig for it, with one context.
@@ -98,7 +105,9 @@ impl Embedded {
         let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
         commands.send(Command { action, done }).map_err(|_| EmbeddedError::Ended)?;
         let within = patience(action);
-        let became = tokio::time::timeout(within, effect).await.map_err(|_| EmbeddedError::NoEffect { within })?;
+        let became = tokio::time::timeout(within, effect)
+            .await
+            .map_err(|_| EmbeddedError::NoEffect { within })?;
         became.map_err(|_| EmbeddedError::Ended)?
     }
 
@@ -155,7 +164,11 @@ struct Plan {
 }
 
 /// The whole life of a cluster, on its thread.
-fn live(plan: Plan, wishes: mpsc::UnboundedReceiver<Command>, up: &std::sync::mpsc::Sender<Result<String, EmbeddedError>>) {
+fn live(
+    plan: Plan,
+    wishes: mpsc::UnboundedReceiver<Command>,
+    up: &std::sync::mpsc::Sender<Result<String, EmbeddedError>>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return drop(up.send(Err(EmbeddedError::Thread { why: error.to_string() }))),
@@ -177,14 +190,21 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     let shared = Arc::new(Shared::new(block.ports(), spec.tuning, topology.clone(), addresses));
     let listen = SocketAddr::new(block.api_server(), shared.ports.reachable(API_PORT, &[]));
     let store = Store::new();
-    let api = ApiServer::start(store.clone(), listen, KUBERNETES, ClusterHooks(shared.clone())).await?;
+    let api =
+        ApiServer::start(store.clone(), listen, KUBERNETES, ClusterHooks(shared.clone())).await?;
     let seat = |(number, node): (usize, &crate::model::NodeSpec)| NodeSeat {
         name: node.name.clone(),
         address: block.node(number),
         pods: 0,
     };
     let seats = Seats::of(topology.nodes.iter().enumerate().map(seat).collect());
-    let genesis = control::Genesis { topology: &topology, tuning: &spec.tuning, seats: &seats, block: &block, api: api.address() };
+    let genesis = control::Genesis {
+        topology: &topology,
+        tuning: &spec.tuning,
+        seats: &seats,
+        block: &block,
+        api: api.address(),
+    };
     genesis.write(&store);
     Ok(Driver::new(Parts { model, store, api, block, shared, over, seed: spec.seed }, seats))
 }
@@ -222,7 +242,10 @@ mod tests {
         let embedded = Embedded::start(spec()).unwrap();
         let node = embedded.node("a-worker").unwrap();
         let stop = embedded.act(Action::Stop { node, grace: Duration::from_secs(60) });
-        assert!(tokio::time::timeout(Duration::from_millis(100), stop).await.is_err(), "the shutdown goes on");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(100), stop).await.is_err(),
+            "the shutdown goes on"
+        );
         let began = Instant::now();
         embedded.act(Action::Start { node }).await.unwrap();
         let took = began.elapsed();
@@ -250,13 +273,22 @@ mod tests {
         let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
         let wish = taken.local_addr().unwrap().port();
         let embedded = Embedded::start(spec()).unwrap();
-        let cluster = crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap();
-        let service =
-            |ports: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": ports}});
+        let cluster =
+            crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap();
+        let service = |ports: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": ports}});
         let send = |method: &str, path: &str, body: Value| {
-            let content = if method == "PATCH" { "application/strategic-merge-patch+json" } else { "application/json" };
-            let request = http::Request::builder().method(method).uri(format!("/api/v1/namespaces/default/services{path}"));
-            let request = request.header("content-type", content).body(body.to_string().into_bytes()).unwrap();
+            let content = if method == "PATCH" {
+                "application/strategic-merge-patch+json"
+            } else {
+                "application/json"
+            };
+            let request = http::Request::builder()
+                .method(method)
+                .uri(format!("/api/v1/namespaces/default/services{path}"));
+            let request = request
+                .header("content-type", content)
+                .body(body.to_string().into_bytes())
+                .unwrap();
             let client = cluster.client();
             async move { client.request::<Value>(request).await }
         };
@@ -275,14 +307,25 @@ mod tests {
     async fn what_is_done_to_a_node_that_boots_happens_when_it_is_up() {
         let embedded = Embedded::start(spec()).unwrap();
         let node = embedded.node("a-worker").unwrap();
-        for harm in [Action::Kill { node }, Action::Start { node }, Action::Pause { node }, Action::Unpause { node }] {
+        for harm in [
+            Action::Kill { node },
+            Action::Start { node },
+            Action::Pause { node },
+            Action::Unpause { node },
+        ] {
             embedded.act(harm).await.unwrap();
         }
         // The same with an undo on its heels: it does not wait for what never was.
         embedded.act(Action::Kill { node }).await.unwrap();
         embedded.act(Action::Start { node }).await.unwrap();
-        let (pause, unpause) = tokio::join!(embedded.act(Action::Pause { node }), embedded.act(Action::Unpause { node }));
-        assert!(matches!(pause, Err(EmbeddedError::TakenBack)) && unpause.is_ok(), "{pause:?} {unpause:?}");
+        let (pause, unpause) = tokio::join!(
+            embedded.act(Action::Pause { node }),
+            embedded.act(Action::Unpause { node })
+        );
+        assert!(
+            matches!(pause, Err(EmbeddedError::TakenBack)) && unpause.is_ok(),
+            "{pause:?} {unpause:?}"
+        );
         embedded.act(Action::Kill { node }).await.unwrap();
         let stop = embedded.act(Action::StopKubelet { node }).await.unwrap_err();
         assert_eq!(stop.to_string(), "do anything in the node: it is off");
@@ -292,9 +335,14 @@ mod tests {
     async fn a_lease_that_is_no_lease_is_refused_and_ends_nothing() {
         let embedded = Embedded::start(spec()).unwrap();
         let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/a-worker";
-        let client = crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap().client();
-        let patch = http::Request::patch(lease).header("content-type", "application/merge-patch+json");
-        let refused = client.request::<Value>(patch.body(br#"{"spec":"x"}"#.to_vec()).unwrap()).await.unwrap_err();
+        let client =
+            crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap().client();
+        let patch =
+            http::Request::patch(lease).header("content-type", "application/merge-patch+json");
+        let refused = client
+            .request::<Value>(patch.body(br#"{"spec":"x"}"#.to_vec()).unwrap())
+            .await
+            .unwrap_err();
         assert!(matches!(&refused, kube::Error::Api(status) if status.code == 422), "{refused}");
         // As it would be at the node's next beat, or at the latest at its next boot.
         let node = embedded.node("a-worker").unwrap();
@@ -322,7 +370,11 @@ mod tests {
         assert_eq!(refused(workers), "model 1 nodes: one of them must be a control plane");
         let many = EmbeddedSpec { nodes: vec![NodeRole::ControlPlane; 101], ..spec() };
         assert_eq!(refused(many), "model 101 nodes: there is room for 100");
-        let tuning = Tuning { node_monitor_grace_period: Some(Duration::ZERO), ..Tuning::default() };
-        assert!(refused(EmbeddedSpec { tuning, ..spec() }).starts_with("model a cluster with these settings: "));
+        let tuning =
+            Tuning { node_monitor_grace_period: Some(Duration::ZERO), ..Tuning::default() };
+        assert!(
+            refused(EmbeddedSpec { tuning, ..spec() })
+                .starts_with("model a cluster with these settings: ")
+        );
     }
 }

@@ -55,7 +55,8 @@ impl Shared {
     /// Waits until this kubelet answers; for so long a real API server tries to reach one.
     async fn answers(&self, node: NodeId) -> Result<(), ApiError> {
         let mut answering = self.answering.subscribe();
-        match tokio::time::timeout(KUBELET_DIAL, answering.wait_for(|answer| answer[node.0])).await {
+        match tokio::time::timeout(KUBELET_DIAL, answering.wait_for(|answer| answer[node.0])).await
+        {
             Ok(_) => Ok(()),
             Err(_) => Err(ApiError::new(
                 503,
@@ -73,7 +74,8 @@ impl Shared {
         }
         let spec = object::map_mut(service, "spec");
         let external = spec.get("type").is_some_and(|kind| kind == "ExternalName");
-        let has_address = spec.get("clusterIP").and_then(Value::as_str).is_some_and(|ip| !ip.is_empty());
+        let has_address =
+            spec.get("clusterIP").and_then(Value::as_str).is_some_and(|ip| !ip.is_empty());
         if !external && !has_address {
             let count = self.given.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
             let address = self.addresses[count].to_string();
@@ -90,7 +92,12 @@ impl Shared {
 pub struct ClusterHooks(pub Arc<Shared>);
 
 impl Hooks for ClusterHooks {
-    fn admit(&self, kind: &'static Kind, _operation: Operation, object: &mut Value) -> Result<(), ApiError> {
+    fn admit(
+        &self,
+        kind: &'static Kind,
+        _operation: Operation,
+        object: &mut Value,
+    ) -> Result<(), ApiError> {
         match kind.plural {
             "services" => return self.0.admit_service(object),
             "pods" => pod::admit(object),
@@ -100,7 +107,9 @@ impl Hooks for ClusterHooks {
     }
 
     fn deletion(&self, kind: &'static Kind, object: &Value, grace: Option<u32>) -> Deletion {
-        let own = object["spec"]["terminationGracePeriodSeconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        let own = object["spec"]["terminationGracePeriodSeconds"]
+            .as_u64()
+            .and_then(|seconds| u32::try_from(seconds).ok());
         match kind.plural {
             "namespaces" => Deletion::Later(0),
             // A kubelet has to say that it has ended; one that is on no node has none.
@@ -142,11 +151,15 @@ mod tests {
     fn a_service_gets_an_address_once_and_keeps_what_is_behind_its_port() {
         let block = Block::claim().unwrap();
         let hooks = ClusterHooks(Arc::new(shared(&block)));
-        let mut service = json!({"spec": {"ports": [{"port": 18_090}, {"port": 18_091, "targetPort": "http"}]}});
+        let mut service =
+            json!({"spec": {"ports": [{"port": 18_090}, {"port": 18_091, "targetPort": "http"}]}});
         hooks.admit(&kinds::SERVICES, Operation::Create, &mut service).unwrap();
         assert_eq!(service["spec"]["clusterIP"], block.service(1).to_string());
         assert_eq!(
-            (&service["spec"]["ports"][0]["targetPort"], &service["spec"]["ports"][1]["targetPort"]),
+            (
+                &service["spec"]["ports"][0]["targetPort"],
+                &service["spec"]["ports"][1]["targetPort"]
+            ),
             (&18_090.into(), &"http".into())
         );
         let once = service.clone();
@@ -164,14 +177,22 @@ mod tests {
         assert!(hooks.node_proxy("a-worker", "configz").await.is_ok());
         assert_eq!(hooks.node_proxy("b", "configz").await.unwrap_err().code, 404);
         hooks.0.kubelets(vec![true, false]);
-        let silent = tokio::time::timeout(std::time::Duration::from_millis(50), hooks.node_proxy("a-worker", "configz")).await;
+        let silent = tokio::time::timeout(
+            std::time::Duration::from_millis(50),
+            hooks.node_proxy("a-worker", "configz"),
+        )
+        .await;
         assert!(silent.is_err());
         let asked = tokio::spawn(hooks.node_proxy("a-worker", "configz"));
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         hooks.0.kubelets(vec![true, true]);
         assert!(asked.await.unwrap().is_ok(), "it is asked when it comes back");
         hooks.0.kubelets(vec![true, false]);
-        assert_eq!(hooks.node_proxy("a-worker", "configz").await.unwrap_err().code, 503, "in the end it is given up");
+        assert_eq!(
+            hooks.node_proxy("a-worker", "configz").await.unwrap_err().code,
+            503,
+            "in the end it is given up"
+        );
     }
 
     #[test]

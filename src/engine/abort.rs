@@ -16,7 +16,8 @@ impl Abort {
         tokio::spawn(async move {
             loop {
                 let name = signals.next().await;
-                let first = sender.send_if_modified(|seen| seen.is_none() && seen.replace(name).is_none());
+                let first =
+                    sender.send_if_modified(|seen| seen.is_none() && seen.replace(name).is_none());
                 tell(name, first);
             }
         });

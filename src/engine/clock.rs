@@ -12,7 +12,9 @@ static ANCHOR: LazyLock<(Instant, Moment)> = LazyLock::new(|| (Instant::now(), M
 pub fn now() -> Moment {
     let (instant, moment) = *ANCHOR;
     let seen = tokio::time::Instant::now().into_std();
-    moment.plus(seen.saturating_duration_since(instant)).minus(instant.saturating_duration_since(seen))
+    moment
+        .plus(seen.saturating_duration_since(instant))
+        .minus(instant.saturating_duration_since(seen))
 }
 
 /// A record of something that happens now.

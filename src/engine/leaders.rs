@@ -23,8 +23,11 @@ pub async fn now(ground: &Ground) -> Result<BTreeMap<Component, String>, Trouble
 }
 
 async fn etcd(nodes: &KindNodes) -> Option<String> {
-    for container in nodes.containers.iter().filter(|container| container.role == NodeRole::ControlPlane) {
-        let said = nodes.docker.exec_within(PATIENCE, &container.id, &["sh", "-c", ASK], None).await;
+    for container in
+        nodes.containers.iter().filter(|container| container.role == NodeRole::ControlPlane)
+    {
+        let said =
+            nodes.docker.exec_within(PATIENCE, &container.id, &["sh", "-c", ASK], None).await;
         if said.is_ok_and(|said| said.code == 0) {
             return Some(container.name.clone());
         }

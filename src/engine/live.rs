@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::timeline::leader::{LEADER_LEASES, node_of};
-use crate::timeline::{Change, Component, Endpoint, Event, Moment, ProbeSpan, ProcessState, Ready, Record};
+use crate::timeline::{
+    Change, Component, Endpoint, Event, Moment, ProbeSpan, ProcessState, Ready, Record,
+};
 
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
 pub const HORIZON: Duration = Duration::from_secs(120);
@@ -66,7 +68,9 @@ impl Live {
                 self.heartbeat(node, *heartbeat, record.at);
                 self.node(node, *change, *ready, record.at);
             }
-            Event::Lease { namespace, name, change: Change::Changed, .. } if namespace == NODE_LEASES => {
+            Event::Lease { namespace, name, change: Change::Changed, .. }
+                if namespace == NODE_LEASES =>
+            {
                 self.heard.insert(name.clone(), record.at);
             }
             Event::Lease { namespace, name, change, holder, .. } if namespace == LEADER_LEASES => {
@@ -77,7 +81,9 @@ impl Live {
                 self.processes.insert((node.clone(), *component), (*pid, *state));
             }
             Event::EtcdMember { node, is_leader, .. } => self.member(node, *is_leader),
-            Event::Endpoint { service, change, endpoint } => self.endpoint(service, *change, endpoint, record.at),
+            Event::Endpoint { service, change, endpoint } => {
+                self.endpoint(service, *change, endpoint, record.at)
+            }
             Event::WatchGap { watch, until: None, reason } => {
                 self.blind.insert(watch.clone(), reason.clone());
             }
@@ -109,7 +115,8 @@ impl Live {
 
     fn heartbeat(&mut self, node: &str, heartbeat: Option<jiff::Timestamp>, at: Moment) {
         let Some(heartbeat) = heartbeat else { return };
-        if self.heartbeats.insert(node.to_owned(), heartbeat).is_some_and(|known| known < heartbeat) {
+        if self.heartbeats.insert(node.to_owned(), heartbeat).is_some_and(|known| known < heartbeat)
+        {
             self.heard.insert(node.to_owned(), at);
         }
     }
@@ -147,7 +154,11 @@ impl Live {
 
     /// The endpoints of a Service.
     pub fn endpoints_of(&self, service: &str) -> Vec<Endpoint> {
-        self.endpoints.get(service).into_iter().flat_map(|endpoints| endpoints.values().cloned()).collect()
+        self.endpoints
+            .get(service)
+            .into_iter()
+            .flat_map(|endpoints| endpoints.values().cloned())
+            .collect()
     }
 }
 
@@ -181,7 +192,8 @@ impl ProbeState {
         let until = now.min(self.span.due(self.open));
         let from = until.minus(hold);
         let within = self.recent.iter().filter(|(sent, _)| *sent >= from && *sent <= until);
-        let (total, ok) = within.fold((0, 0), |(total, good), (_, ok)| (total + 1, good + u32::from(*ok)));
+        let (total, ok) =
+            within.fold((0, 0), |(total, good), (_, ok)| (total + 1, good + u32::from(*ok)));
         let due = (hold.as_nanos() as u64 / self.span.interval_ns) as u32;
         // One whose outcome is overdue covers nothing.
         let fresh = until.plus(self.overdue() + hold / 10) >= now;
@@ -277,7 +289,11 @@ pub(crate) mod tests {
             probe.ended(slot);
         }
         let share = probe.share(Duration::from_secs(4), at(8000));
-        assert_eq!((share.total, share.covered), (4, true), "slot 5 may still fail: those from 1 to 5 s count");
+        assert_eq!(
+            (share.total, share.covered),
+            (4, true),
+            "slot 5 may still fail: those from 1 to 5 s count"
+        );
         probe.attempt(at(5000), false);
         probe.ended(5);
         assert_eq!(probe.share(Duration::from_secs(4), at(8000)).ratio(), 0.75);
@@ -296,19 +312,34 @@ pub(crate) mod tests {
     fn who_leads_is_known_by_lease_and_by_member() {
         let mut live = Live::default();
         let lease = |name: &str, holder: Option<&str>| {
-            let (namespace, name, holder) = ("kube-system".into(), name.into(), holder.map(str::to_owned));
+            let (namespace, name, holder) =
+                ("kube-system".into(), name.into(), holder.map(str::to_owned));
             let (change, renewed, transitions, lasts_s) = (Change::Changed, None, None, None);
-            Record::at(at(1), Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })
+            Record::at(
+                at(1),
+                Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s },
+            )
         };
         let member = |node: &str, is_leader| {
-            let event = Event::EtcdMember { node: node.into(), answers: true, has_leader: true, is_leader, leader_changes: 1 };
+            let event = Event::EtcdMember {
+                node: node.into(),
+                answers: true,
+                has_leader: true,
+                is_leader,
+                leader_changes: 1,
+            };
             Record::at(at(1), event)
         };
-        let records =
-            [lease("kube-scheduler", Some("cp_2_af09")), lease("other", Some("x_1")), member("cp", true), member("cp2", true)];
+        let records = [
+            lease("kube-scheduler", Some("cp_2_af09")),
+            lease("other", Some("x_1")),
+            member("cp", true),
+            member("cp2", true),
+        ];
         records.iter().for_each(|record| live.observe(record));
         live.observe(&member("cp", false));
-        let leaders = [(Component::Etcd, "cp2".to_owned()), (Component::Scheduler, "cp_2".to_owned())];
+        let leaders =
+            [(Component::Etcd, "cp2".to_owned()), (Component::Scheduler, "cp_2".to_owned())];
         assert_eq!(live.leaders, BTreeMap::from(leaders));
         live.observe(&member("cp2", false));
         live.observe(&lease("kube-scheduler", None));
@@ -320,7 +351,18 @@ pub(crate) mod tests {
         let mut live = Live::default();
         let node = |change, ready, ms| {
             let (reason, transition, heartbeat, taints) = (String::new(), None, None, Vec::new());
-            Record::at(at(ms), Event::Node { node: "w".into(), change, ready, reason, transition, heartbeat, taints })
+            Record::at(
+                at(ms),
+                Event::Node {
+                    node: "w".into(),
+                    change,
+                    ready,
+                    reason,
+                    transition,
+                    heartbeat,
+                    taints,
+                },
+            )
         };
         live.observe(&node(Change::Baseline, Ready::True, 1));
         assert_eq!(live.nodes["w"].since, None);

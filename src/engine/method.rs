@@ -80,13 +80,18 @@ impl<'a, W: World> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
     pub async fn rehearse(&self) -> Result<(), Trouble> {
         let mut seed = self.seed.borrow().clone();
-        for Planned { step, targets } in plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())? {
-            let (Some((fault, _)), dead_man) = (step.fault(), self.dead_man(step.step)) else { continue };
+        for Planned { step, targets } in
+            plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?
+        {
+            let (Some((fault, _)), dead_man) = (step.fault(), self.dead_man(step.step)) else {
+                continue;
+            };
             for node in targets {
                 self.world.vet(&self.world.plan_fault(fault, node, step.number, dead_man)?).await?;
             }
             if fault.target().is_none() {
-                let planned = self.world.plan_object_fault(fault, step.number, dead_man, &mut seed).await?;
+                let planned =
+                    self.world.plan_object_fault(fault, step.number, dead_man, &mut seed).await?;
                 self.rehearsed.borrow_mut().insert(step.number, planned);
             }
         }
@@ -97,7 +102,9 @@ impl<'a, W: World> Method<'a, W> {
         self.state.borrow_mut().before = self.endpoints_now();
         self.sequence(0, &self.job.experiment.method).await?;
         let state = self.state.take();
-        let is_node = |name: &String| self.nodes.iter().any(|n| n.name == *name && n.role != NodeRole::ExternalLoadBalancer);
+        let is_node = |name: &String| {
+            self.nodes.iter().any(|n| n.name == *name && n.role != NodeRole::ExternalLoadBalancer)
+        };
         let harmed = state.undone.into_keys().filter(is_node).collect();
         Ok(MethodEnd { before: state.before, harmed, at: state.over.unwrap_or_else(clock::now) })
     }
@@ -116,12 +123,14 @@ impl<'a, W: World> Method<'a, W> {
                 match step {
                     Step::Pause { hold } => tokio::time::sleep(*hold).await,
                     Step::Fault { name, fault, hold, meanwhile } => {
-                        let debts = self.begin(number, name.as_deref(), fault, self.dead_man(step)).await?;
+                        let debts =
+                            self.begin(number, name.as_deref(), fault, self.dead_man(step)).await?;
                         let confirmed = self.inject(&debts).await?;
                         if !fault.lasts() {
                             self.is_over(confirmed);
                         }
-                        let (held, beside) = (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
+                        let (held, beside) =
+                            (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
                         if step.is_shared() {
                             tokio::try_join!(held, beside)?;
                             self.healed().await?;
@@ -156,7 +165,9 @@ impl<'a, W: World> Method<'a, W> {
             debts
         };
         // Whatever is refused after the first fault is no longer refused before any harm.
-        begun.await.map_err(|trouble| if nothing_harmed { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } })
+        begun.await.map_err(|trouble| {
+            if nothing_harmed { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } }
+        })
     }
 
     /// When a step's fault is undone by nobody, its dead man's switch does it after so long.
@@ -171,10 +182,17 @@ impl<'a, W: World> Method<'a, W> {
 
     /// The engine gives a machine that starts the lowest free address: the undo, in reverse order, is to start that with the lowest first.
     fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, Trouble> {
-        let active: Vec<Harm> = self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
-        let scene = Scene { experiment: self.job.experiment, nodes: self.nodes, known: &self.known(), active: &active };
+        let active: Vec<Harm> =
+            self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
+        let scene = Scene {
+            experiment: self.job.experiment,
+            nodes: self.nodes,
+            known: &self.known(),
+            active: &active,
+        };
         let mut targets = scene.targets(fault, &mut self.seed.borrow_mut())?;
-        let address = |node: &&Node| node.address.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
+        let address =
+            |node: &&Node| node.address.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
         targets.sort_by_key(|node| std::cmp::Reverse(address(node)));
         Ok(targets)
     }
@@ -190,8 +208,14 @@ impl<'a, W: World> Method<'a, W> {
             let planned = self.plan_objects(step, fault, dead_man).await?;
             return Ok(planned.into_iter().map(|obligation| (None, obligation)).collect());
         }
-        let plan = |node| Ok((Some(Harm { node, fault, step: name }), self.world.plan_fault(fault, node, step, dead_man)?));
-        let planned = self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, Trouble>>()?;
+        let plan = |node| {
+            Ok((
+                Some(Harm { node, fault, step: name }),
+                self.world.plan_fault(fault, node, step, dead_man)?,
+            ))
+        };
+        let planned =
+            self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, Trouble>>()?;
         for (_, obligation) in &planned {
             self.world.vet(obligation).await?;
         }
@@ -199,14 +223,22 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// While the API is away, what was found in the rehearsal is what there is. One that answers has the last word.
-    async fn plan_objects(&self, step: u32, fault: &Fault, dead_man: Duration) -> Result<Vec<Obligation>, Trouble> {
+    async fn plan_objects(
+        &self,
+        step: u32,
+        fault: &Fault,
+        dead_man: Duration,
+    ) -> Result<Vec<Obligation>, Trouble> {
         let mut seed = self.seed.borrow().clone();
         let planned = self.world.plan_object_fault(fault, step, dead_man, &mut seed).await;
         *self.seed.borrow_mut() = seed;
         let known = self.rehearsed.borrow().get(&step).cloned();
         match (planned, known) {
             (Err(why), Some(known)) if why.passes => {
-                let text = format!("step {step} hits what was found before the first fault: {}", why.line());
+                let text = format!(
+                    "step {step} hits what was found before the first fault: {}",
+                    why.line()
+                );
                 self.recorder.event(Event::Note { warning: false, text });
                 Ok(known)
             }
@@ -220,7 +252,8 @@ impl<'a, W: World> Method<'a, W> {
         harm: Option<Harm<'a>>,
         obligation: Obligation,
     ) -> Result<Debt<'a>, Trouble> {
-        let id = self.ledger.borrow_mut().owe_watched(self.job.debtor, obligation.clone(), dead_man)?;
+        let id =
+            self.ledger.borrow_mut().owe_watched(self.job.debtor, obligation.clone(), dead_man)?;
         self.state.borrow_mut().active.push((id, harm));
         Ok(Debt { id, obligation, name })
     }
@@ -240,7 +273,11 @@ impl<'a, W: World> Method<'a, W> {
     async fn inject_one(&self, debt: &Debt<'_>) -> Result<Moment, Trouble> {
         let mut confirmed = None;
         let voice = debt.voice(self.recorder);
-        let reach = self.nodes.iter().any(|node| node.name == voice.target).then(|| self.reach_of(voice.target));
+        let reach = self
+            .nodes
+            .iter()
+            .any(|node| node.name == voice.target)
+            .then(|| self.reach_of(voice.target));
         let mut progress = |phase: FaultPhase, detail: String| {
             if phase == FaultPhase::Confirmed {
                 confirmed = Some(clock::now());
@@ -249,7 +286,9 @@ impl<'a, W: World> Method<'a, W> {
             voice.say(phase, reach.unwrap_or(detail));
         };
         self.world.inject(&debt.obligation, &mut progress).await?;
-        confirmed.ok_or_else(|| Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target)))
+        confirmed.ok_or_else(|| {
+            Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target))
+        })
     }
 
     async fn hold(&self, confirmed: Moment, hold: Duration) -> Result<(), Trouble> {
@@ -301,17 +340,38 @@ impl<'a, W: World> Method<'a, W> {
             return Vec::new();
         }
         let harms = |harm: &Harm<'_>, name: &str| harm.fault.harms_node() && harm.node.name == name;
-        let free = |name: &str| !state.active.iter().any(|(_, harm)| harm.as_ref().is_some_and(|harm| harms(harm, name)));
-        let down = |node: &&Node| node.ready && live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
-        let down = self.nodes.iter().filter(down).filter(|node| free(&node.name)).map(|node| format!("{} is not Ready", node.name));
-        let is_node = |name: &str| self.nodes.iter().any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer);
-        let unheard = |(name, at): &(&String, &Moment)| live.heard.get(*name).is_none_or(|heard| heard < *at);
-        let silent = state.undone.iter().filter(|(name, _)| free(name) && is_node(name)).filter(unheard);
-        let mut missing: Vec<String> = down.chain(silent.map(|(name, _)| format!("{name} has not been heard of"))).collect();
+        let free = |name: &str| {
+            !state
+                .active
+                .iter()
+                .any(|(_, harm)| harm.as_ref().is_some_and(|harm| harms(harm, name)))
+        };
+        let down = |node: &&Node| {
+            node.ready && live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True)
+        };
+        let down = self
+            .nodes
+            .iter()
+            .filter(down)
+            .filter(|node| free(&node.name))
+            .map(|node| format!("{} is not Ready", node.name));
+        let is_node = |name: &str| {
+            self.nodes
+                .iter()
+                .any(|node| node.name == name && node.role != NodeRole::ExternalLoadBalancer)
+        };
+        let unheard =
+            |(name, at): &(&String, &Moment)| live.heard.get(*name).is_none_or(|heard| heard < *at);
+        let silent =
+            state.undone.iter().filter(|(name, _)| free(name) && is_node(name)).filter(unheard);
+        let mut missing: Vec<String> =
+            down.chain(silent.map(|(name, _)| format!("{name} has not been heard of"))).collect();
         if !lasting && !state.undone.is_empty() {
             missing.extend(live.blind.keys().map(|watch| format!("the watch of {watch} is blind")));
             missing.extend(
-                probed_services(self.job.experiment).iter().filter_map(|name| endpoints_missing(name, &state.before, live)),
+                probed_services(self.job.experiment)
+                    .iter()
+                    .filter_map(|name| endpoints_missing(name, &state.before, live)),
             );
         }
         missing
@@ -330,7 +390,8 @@ impl<'a, W: World> Method<'a, W> {
 }
 
 fn endpoints_missing(service: &str, before: &Live, now: &Live) -> Option<String> {
-    let ready = |live: &Live| live.endpoints_of(service).iter().filter(|endpoint| endpoint.ready).count();
+    let ready =
+        |live: &Live| live.endpoints_of(service).iter().filter(|endpoint| endpoint.ready).count();
     let (before, now) = (ready(before), ready(now));
     (now < before).then(|| format!("{now} of {before} endpoints of {service} are ready"))
 }

@@ -54,7 +54,13 @@ impl Observers {
         for post in posts {
             let (tell, told) = oneshot::channel();
             let known = Known::of(&post.node);
-            let watch = Watch { post, out: out.clone(), stop: observers.stop.clone(), begun: Some(tell), known };
+            let watch = Watch {
+                post,
+                out: out.clone(),
+                stop: observers.stop.clone(),
+                begun: Some(tell),
+                known,
+            };
             observers.tasks.spawn(watch.keep());
             begun.push(told);
         }
@@ -102,7 +108,11 @@ impl Watch {
     }
 
     /// Hands on what an observer says. Returns why it ended; `None`: it was told to.
-    async fn listen(&mut self, handle: AgentHandle, mut inbox: UnboundedReceiver<AgentMessage>) -> Option<String> {
+    async fn listen(
+        &mut self,
+        handle: AgentHandle,
+        mut inbox: UnboundedReceiver<AgentMessage>,
+    ) -> Option<String> {
         let stop = self.stop.clone();
         self.known.begins();
         loop {
@@ -135,9 +145,13 @@ impl Watch {
                 self.say(|known| known.looked(at));
                 self.begun.take();
             }
-            AgentMessage::Ended { error, .. } => return Some(error.unwrap_or_else(|| "it ended by itself".into())),
+            AgentMessage::Ended { error, .. } => {
+                return Some(error.unwrap_or_else(|| "it ended by itself".into()));
+            }
             // An observer asks nothing.
-            AgentMessage::Started(_) | AgentMessage::Attempts { .. } | AgentMessage::Note { .. } => {}
+            AgentMessage::Started(_)
+            | AgentMessage::Attempts { .. }
+            | AgentMessage::Note { .. } => {}
         }
         None
     }
@@ -153,7 +167,8 @@ impl Watch {
 impl Post {
     async fn begin(&self) -> Result<(AgentHandle, UnboundedReceiver<AgentMessage>), String> {
         // Into a container that is down a file could be put, but nothing could be run there.
-        let state = self.docker.inspect(&self.container).await.map_err(|error| error.to_string())?;
+        let state =
+            self.docker.inspect(&self.container).await.map_err(|error| error.to_string())?;
         if !state.running || state.paused {
             return Err("the node is down".into());
         }
@@ -168,7 +183,9 @@ impl Post {
             control: None,
             observe: true,
         };
-        let handle = agent::deploy(&self.docker, placement, &self.binary, messages).await.map_err(|error| error.to_string())?;
+        let handle = agent::deploy(&self.docker, placement, &self.binary, messages)
+            .await
+            .map_err(|error| error.to_string())?;
         Ok((handle, inbox))
     }
 }
@@ -193,7 +210,14 @@ struct Known {
 impl Known {
     fn of(node: &str) -> Self {
         let now = clock::now();
-        Self { node: node.into(), until: now, gap: None, blind_from: now, states: BTreeMap::new(), said: BTreeSet::new() }
+        Self {
+            node: node.into(),
+            until: now,
+            gap: None,
+            blind_from: now,
+            states: BTreeMap::new(),
+            said: BTreeSet::new(),
+        }
     }
 
     /// A new observer looks.
@@ -221,7 +245,11 @@ impl Known {
 
     fn gap_until(&self, at: Moment, until: Option<Moment>) -> Option<Record> {
         let (from, reason) = self.gap.clone()?;
-        Some(Record { at, since: Some(from), event: Event::ObserverGap { node: self.node.clone(), until, reason } })
+        Some(Record {
+            at,
+            since: Some(from),
+            event: Event::ObserverGap { node: self.node.clone(), until, reason },
+        })
     }
 
     /// What an observer says: its first word on something is news only where it differs from the last one of the observer before.
@@ -251,7 +279,10 @@ mod tests {
 
     fn process(at: u64, pid: u32) -> Record {
         let (component, state) = (Component::Scheduler, ProcessState::Running);
-        Record::at(Moment(at), Event::Process { node: "cp".into(), component, pid: Some(pid), state })
+        Record::at(
+            Moment(at),
+            Event::Process { node: "cp".into(), component, pid: Some(pid), state },
+        )
     }
 
     fn known() -> Known {
@@ -273,7 +304,10 @@ mod tests {
         known.said(process(5, 7));
         known.looked(Moment(6));
         let lost = known.lost("its output has ended".into()).unwrap();
-        assert_eq!((lost.since, matches!(lost.event, Event::ObserverGap { until: None, .. })), (Some(Moment(6)), true));
+        assert_eq!(
+            (lost.since, matches!(lost.event, Event::ObserverGap { until: None, .. })),
+            (Some(Moment(6)), true)
+        );
         assert_eq!(known.lost("the node is down".into()), None);
         known.begins();
         assert_eq!(known.said(process(90, 7)), None, "the same process is no news");
@@ -290,7 +324,11 @@ mod tests {
     #[test]
     fn a_node_that_stood_still_says_so_itself() {
         let gap = || {
-            let event = Event::ObserverGap { node: "cp".into(), until: Some(Moment(9)), reason: "the node stood still".into() };
+            let event = Event::ObserverGap {
+                node: "cp".into(),
+                until: Some(Moment(9)),
+                reason: "the node stood still".into(),
+            };
             Record { at: Moment(9), since: Some(Moment(2)), event }
         };
         let mut known = known();

@@ -75,7 +75,13 @@ impl Recorder {
         let (records, records_in) = mpsc::unbounded_channel();
         let (attempts, attempts_in) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let scribe = Scribe { folder, observer, shared: shared.clone(), files: BTreeMap::new(), moods: BTreeMap::new() };
+        let scribe = Scribe {
+            folder,
+            observer,
+            shared: shared.clone(),
+            files: BTreeMap::new(),
+            moods: BTreeMap::new(),
+        };
         let task = tokio::spawn(scribe.work(records_in, attempts_in));
         (Self { records, attempts, shared }, Recording { task })
     }
@@ -108,7 +114,8 @@ impl Recorder {
 
     /// Waits until something has come in, or for a tenth of a second: conditions also come true by time alone.
     pub async fn changed(&self) {
-        let _ = tokio::time::timeout(Duration::from_millis(100), self.shared.changed.notified()).await;
+        let _ =
+            tokio::time::timeout(Duration::from_millis(100), self.shared.changed.notified()).await;
     }
 
     /// Waits until `find` finds something in what is known.
@@ -151,7 +158,11 @@ struct Mood {
 }
 
 impl Scribe {
-    async fn work(mut self, mut records: UnboundedReceiver<Record>, mut attempts: UnboundedReceiver<AgentMessage>) {
+    async fn work(
+        mut self,
+        mut records: UnboundedReceiver<Record>,
+        mut attempts: UnboundedReceiver<AgentMessage>,
+    ) {
         loop {
             tokio::select! {
                 Some(record) = records.recv() => self.record(record),
@@ -183,7 +194,9 @@ impl Scribe {
             AgentMessage::Record(record) => self.record(record),
             // Its silence is its supervisor's.
             AgentMessage::Looked(_) => {}
-            AgentMessage::Note { warning, text } => self.record(clock::record(Event::Note { warning, text })),
+            AgentMessage::Note { warning, text } => {
+                self.record(clock::record(Event::Note { warning, text }))
+            }
             AgentMessage::Ended { probes, error } => self.ended(probes, error),
         }
     }
@@ -192,7 +205,8 @@ impl Scribe {
         let probe = span.probe.name.clone();
         let made = self.folder.probe(&span).map_err(|e| e.to_string());
         if let Some(writer) = self.kept(made) {
-            self.files.insert(probe.clone(), ProbeFile { span: span.clone(), writer, previous_slot: 0 });
+            self.files
+                .insert(probe.clone(), ProbeFile { span: span.clone(), writer, previous_slot: 0 });
         }
         self.shared.live().probe_started(span);
         self.record(clock::record(Event::ProbeStarted { probe }));
@@ -200,8 +214,11 @@ impl Scribe {
 
     fn attempts(&mut self, probe: &str, bytes: &[u8]) {
         let Some(file) = self.files.get_mut(probe) else { return };
-        let written =
-            file.writer.append(bytes).and_then(|()| file.writer.flush()).map_err(|e| format!("cannot write attempts: {e}"));
+        let written = file
+            .writer
+            .append(bytes)
+            .and_then(|()| file.writer.flush())
+            .map_err(|e| format!("cannot write attempts: {e}"));
         let mut reader = AttemptReader::records_after(bytes, file.previous_slot);
         let mut sights = Vec::new();
         let mut live = self.shared.live();
@@ -225,14 +242,21 @@ impl Scribe {
 
     /// An agent has ended: those of its probes that had begun have stopped.
     fn ended(&mut self, probes: Vec<String>, error: Option<String>) {
-        for probe in probes.into_iter().filter(|probe| self.files.contains_key(probe)).collect::<Vec<_>>() {
+        for probe in
+            probes.into_iter().filter(|probe| self.files.contains_key(probe)).collect::<Vec<_>>()
+        {
             self.record(clock::record(Event::ProbeStopped { probe, error: error.clone() }));
         }
     }
 }
 
 impl Mood {
-    fn feel(&mut self, probe: &str, sent: Moment, outcome: crate::timeline::Outcome) -> Option<Sight> {
+    fn feel(
+        &mut self,
+        probe: &str,
+        sent: Moment,
+        outcome: crate::timeline::Outcome,
+    ) -> Option<Sight> {
         let probe = probe.to_owned();
         if outcome.is_failure() {
             self.last_failure = self.last_failure.max(Some(sent));

@@ -68,13 +68,22 @@ pub struct RunEnd {
 }
 
 /// Carries an experiment out. Whatever happens on the way, everything that was done is undone before this returns, or is named.
-pub async fn carry_out(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, ledger: &mut Ledger, abort: &Abort) -> RunEnd {
+pub async fn carry_out(
+    job: &Job<'_>,
+    world: &mut impl World,
+    recorder: &Recorder,
+    ledger: &mut Ledger,
+    abort: &Abort,
+) -> RunEnd {
     let stop = forward_until_stopped(job, world, recorder, ledger, abort).await.err();
     match &stop {
-        Some(Stop::Interrupted(signal)) => recorder.event(Event::Interrupted { signal: (*signal).into() }),
-        Some(Stop::Trouble(trouble)) => {
-            recorder.event(Event::Failed { error: trouble.line(), refused: trouble.kind == TroubleKind::Refused })
+        Some(Stop::Interrupted(signal)) => {
+            recorder.event(Event::Interrupted { signal: (*signal).into() })
         }
+        Some(Stop::Trouble(trouble)) => recorder.event(Event::Failed {
+            error: trouble.line(),
+            refused: trouble.kind == TroubleKind::Refused,
+        }),
         None => {}
     }
     // Faults first, while the probes still see the service come back; the workload that they ask goes last.
@@ -123,7 +132,12 @@ async fn broken(recorder: &Recorder) -> Trouble {
         .await
 }
 
-async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, ledger: &mut Ledger) -> Result<(), Trouble> {
+async fn forward(
+    job: &Job<'_>,
+    world: &mut impl World,
+    recorder: &Recorder,
+    ledger: &mut Ledger,
+) -> Result<(), Trouble> {
     let began = clock::now();
     watch(world, recorder).await?;
     let nodes = world.nodes().await?;
@@ -137,14 +151,20 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     let hosts = world.start_probes(&at_risk, recorder.attempts()).await?;
     let steady = SteadyState::new(
         conditions(job.experiment),
-        nodes.iter().filter(|n| n.role != NodeRole::ExternalLoadBalancer).map(|n| n.name.clone()).collect(),
+        nodes
+            .iter()
+            .filter(|n| n.role != NodeRole::ExternalLoadBalancer)
+            .map(|n| n.name.clone())
+            .collect(),
         settle_time(job.tuning),
         began,
     );
     stage(recorder, "steady state");
     if !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(Trouble::failed("the steady state did not hold before any harm was done, so none was")
-            .hint("`kubectl outage describe run latest` lists what was seen"));
+        return Err(Trouble::failed(
+            "the steady state did not hold before any harm was done, so none was",
+        )
+        .hint("`kubectl outage describe run latest` lists what was seen"));
     }
     take_inventory(job, world, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
@@ -152,15 +172,31 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
     // It must hold at the moment of the harm, not only a while before.
     let holds_still = SteadyState::since(&steady.judge(&recorder.live(), clock::now())).is_some();
     if !holds_still && !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(Trouble::failed("the steady state was lost again before any harm was done, so none was"));
+        return Err(Trouble::failed(
+            "the steady state was lost again before any harm was done, so none was",
+        ));
     }
     let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
-    let method =
-        Method { job, world: &*world, recorder, hosts: &hosts, nodes: &nodes, seed, ledger, state, rehearsed: RefCell::default() };
+    let method = Method {
+        job,
+        world: &*world,
+        recorder,
+        hosts: &hosts,
+        nodes: &nodes,
+        seed,
+        ledger,
+        state,
+        rehearsed: RefCell::default(),
+    };
     method.rehearse().await?;
     let undone = method.carry_out().await?;
     stage(recorder, "recovery");
-    let recovery = steady.recovered(&undone.before, &probed_services(job.experiment), undone.harmed, undone.at);
+    let recovery = steady.recovered(
+        &undone.before,
+        &probed_services(job.experiment),
+        undone.harmed,
+        undone.at,
+    );
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
     take_inventory(job, world, recorder, false).await?;
     tokio::time::sleep(TAIL).await;
@@ -169,7 +205,12 @@ async fn forward(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, led
 }
 
 /// What the cluster holds, where the experiment expects something of it.
-async fn take_inventory(job: &Job<'_>, world: &impl World, recorder: &Recorder, before: bool) -> Result<(), Trouble> {
+async fn take_inventory(
+    job: &Job<'_>,
+    world: &impl World,
+    recorder: &Recorder,
+    before: bool,
+) -> Result<(), Trouble> {
     if !job.experiment.expect.contains(&Expectation::ObjectsKept) {
         return Ok(());
     }
@@ -186,7 +227,9 @@ async fn watch(world: &mut impl World, recorder: &Recorder) -> Result<(), Troubl
     stage(recorder, "watch");
     world.watch(recorder.records()).await?;
     let first = recorder.until(|live| (!live.nodes.is_empty()).then_some(()));
-    tokio::time::timeout(TAKEN_IN, first).await.map_err(|_| Trouble::failed("the API server listed no node"))
+    tokio::time::timeout(TAKEN_IN, first)
+        .await
+        .map_err(|_| Trouble::failed("the API server listed no node"))
 }
 
 /// What can be refused before anything is made: targets that match nothing, more harm than allowed.
@@ -196,7 +239,10 @@ fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), Trouble> {
 
 /// The faults of a method in the order in which they begin, with their number and how long each lasts.
 pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Duration)> {
-    experiment.steps().into_iter().filter_map(|step| step.fault().map(|(fault, hold)| (step.number, fault, hold)))
+    experiment
+        .steps()
+        .into_iter()
+        .filter_map(|step| step.fault().map(|(fault, hold)| (step.number, fault, hold)))
 }
 
 /// The nodes that a fault of the method may take.
@@ -207,7 +253,12 @@ pub fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
     allowed.map(|node| node.name.clone()).collect()
 }
 
-async fn workload(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, ledger: &mut Ledger) -> Result<(), Trouble> {
+async fn workload(
+    job: &Job<'_>,
+    world: &mut impl World,
+    recorder: &Recorder,
+    ledger: &mut Ledger,
+) -> Result<(), Trouble> {
     let Some(obligation) = world.workload_obligation() else { return Ok(()) };
     stage(recorder, "workload");
     let namespace = match &obligation {
@@ -221,7 +272,11 @@ async fn workload(job: &Job<'_>, world: &mut impl World, recorder: &Recorder, le
     Ok(())
 }
 
-async fn workload_ready(job: &Job<'_>, world: &mut impl World, recorder: &Recorder) -> Result<(), Trouble> {
+async fn workload_ready(
+    job: &Job<'_>,
+    world: &mut impl World,
+    recorder: &Recorder,
+) -> Result<(), Trouble> {
     let mut waiting = Waiting::new(job.experiment.workload_timeout, recorder);
     loop {
         let readiness = world.workload_readiness().await?;
@@ -247,7 +302,9 @@ async fn workload_ready(job: &Job<'_>, world: &mut impl World, recorder: &Record
 fn what_helps(waiting: &[String]) -> &'static str {
     // In the scheduler's words: `1 node(s) were unschedulable`.
     match waiting.iter().any(|line| line.contains("were unschedulable")) {
-        true => "a node is cordoned: `kubectl get nodes` shows which, `kubectl uncordon NODE` lets pods on it again",
+        true => {
+            "a node is cordoned: `kubectl get nodes` shows which, `kubectl uncordon NODE` lets pods on it again"
+        }
         false => "`workloadTimeout` in the experiment allows it more",
     }
 }
@@ -276,7 +333,8 @@ impl<'a> Waiting<'a> {
             return;
         }
         self.tell += TELL;
-        let text = format!("still waiting, {} s at most: {}", self.limit.as_secs(), missing.join("; "));
+        let text =
+            format!("still waiting, {} s at most: {}", self.limit.as_secs(), missing.join("; "));
         self.recorder.event(Event::Note { warning: false, text });
     }
 }
@@ -286,8 +344,9 @@ async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &R
     let mut waiting = Waiting::new(limit, recorder);
     loop {
         let judged = steady.judge(&recorder.live(), clock::now());
-        let texts =
-            |held: bool| -> Vec<String> { judged.iter().filter(|c| c.since.is_some() == held).map(|c| c.text.clone()).collect() };
+        let texts = |held: bool| -> Vec<String> {
+            judged.iter().filter(|c| c.since.is_some() == held).map(|c| c.text.clone()).collect()
+        };
         if let Some(held_since) = SteadyState::since(&judged) {
             recorder.event(Event::SteadyState { before, held_since, conditions: texts(true) });
             return true;
@@ -304,7 +363,12 @@ async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &R
 /// The experiment's conditions; and of a probe without one, that it is answered at all: one that never was would measure nothing.
 fn conditions(experiment: &Experiment) -> Vec<Condition> {
     let mut conditions = experiment.steady_state.clone();
-    let named = |name: &str| experiment.steady_state.iter().any(|c| matches!(c, Condition::Probe { name: n, .. } if n == name));
+    let named = |name: &str| {
+        experiment
+            .steady_state
+            .iter()
+            .any(|c| matches!(c, Condition::Probe { name: n, .. } if n == name))
+    };
     for probe in experiment.probes.iter().filter(|probe| !named(&probe.name)) {
         let (name, interval) = (probe.name.clone(), Duration::from_secs_f64(1.0 / probe.rate));
         let hold = interval.max(Duration::from_secs(2));
@@ -316,20 +380,29 @@ fn conditions(experiment: &Experiment) -> Vec<Condition> {
 /// A tuned kubelet's beat is irregular once after its status changed (by up to half a period): three beats make it regular.
 fn settle_time(tuning: &Tuning) -> Duration {
     match (tuning.node_status_update_frequency, tuning.node_status_report_frequency) {
-        (Some(update), Some(report)) if report == update => (update * 3).min(Duration::from_secs(15)),
+        (Some(update), Some(report)) if report == update => {
+            (update * 3).min(Duration::from_secs(15))
+        }
         _ => Duration::ZERO,
     }
 }
 
 /// A random wait of up to the longer of heartbeat and monitor period: a fault must not keep step with either.
 fn phase(tuning: &Tuning, seed: &mut Seed) -> Duration {
-    let longest = tuning.node_status_update_frequency.max(tuning.node_monitor_period).unwrap_or(Duration::from_secs(10));
+    let longest = tuning
+        .node_status_update_frequency
+        .max(tuning.node_monitor_period)
+        .unwrap_or(Duration::from_secs(10));
     longest.min(Duration::from_secs(10)).mul_f64(seed.share())
 }
 
 /// The Services that probes ask: their endpoints must come back.
 pub fn probed_services(experiment: &Experiment) -> Vec<String> {
-    let mut services: Vec<String> = experiment.probes.iter().filter_map(|probe| probe.ask.service().map(str::to_owned)).collect();
+    let mut services: Vec<String> = experiment
+        .probes
+        .iter()
+        .filter_map(|probe| probe.ask.service().map(str::to_owned))
+        .collect();
     services.sort();
     services.dedup();
     services
@@ -341,7 +414,8 @@ pub fn duration_at_least(experiment: &Experiment) -> Duration {
         Condition::Probe { hold, .. } => *hold,
         _ => Duration::ZERO,
     });
-    steady.max().unwrap_or_default() * 2 + experiment.method.iter().map(Step::lasts).sum::<Duration>()
+    steady.max().unwrap_or_default() * 2
+        + experiment.method.iter().map(Step::lasts).sum::<Duration>()
 }
 
 #[cfg(test)]

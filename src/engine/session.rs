@@ -49,7 +49,8 @@ pub struct Ended {
 
 /// Holds the workload's files against what the cluster can make: all problems at once, nothing made.
 pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trouble> {
-    let checked = ground.cluster.check_workload(&manifest(parsed)?).await.map_err(Trouble::refused_by)?;
+    let checked =
+        ground.cluster.check_workload(&manifest(parsed)?).await.map_err(Trouble::refused_by)?;
     checked.map_err(|problems| refused(&problems))
 }
 
@@ -99,7 +100,17 @@ impl Session<'_> {
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
         let namespace = format!("outage-{short}");
-        let once = Once { session: self, ground, id, namespace, anchor, seed, repetition, observer, abort };
+        let once = Once {
+            session: self,
+            ground,
+            id,
+            namespace,
+            anchor,
+            seed,
+            repetition,
+            observer,
+            abort,
+        };
         match &ground.nodes {
             Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
             Nodes::Embedded(nodes) => once.on_embedded(nodes, workload).await,
@@ -109,9 +120,11 @@ impl Session<'_> {
 
 impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
-        let experiment = &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
+        let experiment =
+            &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
         each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
-        let (docker, kind, cluster) = (nodes.docker.clone(), nodes.kind.clone(), Some(self.ground.cluster.clone()));
+        let (docker, kind, cluster) =
+            (nodes.docker.clone(), nodes.kind.clone(), Some(self.ground.cluster.clone()));
         let harmed = Harmed::default();
         let tools = Tools { docker, kind, cluster, harmed: harmed.clone() };
         let id = self.id.clone();
@@ -131,12 +144,20 @@ impl<'o> Once<'o> {
         ended
     }
 
-    async fn on_embedded(self, nodes: &EmbeddedNodes, workload: Workload) -> Result<Ended, Trouble> {
+    async fn on_embedded(
+        self,
+        nodes: &EmbeddedNodes,
+        workload: Workload,
+    ) -> Result<Ended, Trouble> {
         let asked = &self.session.parsed.experiment;
         embedded::refuse_unmodelled(asked)?;
-        let experiment = embedded::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
+        let experiment =
+            embedded::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
         let id = self.id.clone();
-        let world = EmbeddedWorld { tenant: self.tenant(&experiment, &id, workload), embedded: &nodes.embedded };
+        let world = EmbeddedWorld {
+            tenant: self.tenant(&experiment, &id, workload),
+            embedded: &nodes.embedded,
+        };
         // Whatever ends this process ends the fault.
         self.carry_out(world, &experiment, embedded::ENGINE, &|_| ready(Ok(())).boxed_local()).await
     }
@@ -146,10 +167,24 @@ impl<'o> Once<'o> {
         'o: 'a,
     {
         let (namespace, cluster) = (self.namespace.clone(), self.ground.cluster.clone());
-        Tenant { experiment, run, namespace, cluster, facts: &self.ground.facts, workload, running: Running::default() }
+        Tenant {
+            experiment,
+            run,
+            namespace,
+            cluster,
+            facts: &self.ground.facts,
+            workload,
+            running: Running::default(),
+        }
     }
 
-    async fn carry_out(self, mut world: impl World, experiment: &Experiment, engine: &str, arm: Arm<'_>) -> Result<Ended, Trouble> {
+    async fn carry_out(
+        self,
+        mut world: impl World,
+        experiment: &Experiment,
+        engine: &str,
+        arm: Arm<'_>,
+    ) -> Result<Ended, Trouble> {
         let ground = self.ground;
         let mut ledger = Ledger::open(&ground.state.ledger())?;
         let folder = RunFolder::create(self.session.runs_dir, &self.header()).map_err(|e| {
@@ -162,7 +197,8 @@ impl<'o> Once<'o> {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
         let debtor = Debtor { run: &self.id, engine };
-        let (tuning, seed, dead_man_margin) = (&ground.facts.tuning, self.seed, self.session.site.dead_man_margin);
+        let (tuning, seed, dead_man_margin) =
+            (&ground.facts.tuning, self.seed, self.session.site.dead_man_margin);
         let job = Job { debtor, experiment, tuning, seed, dead_man_margin, arm };
         let carried_out = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort);
         let end = watchdog::beating(&ground.state, carried_out).await;
@@ -203,15 +239,20 @@ fn arm(
         ("--deadline-secs", dead_man.as_secs().to_string()),
         ("--docker-host", engine.to_owned()),
     ];
-    let (program, arguments) = (site.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
+    let (program, arguments) =
+        (site.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
     async move { watchdog::start(&program, &arguments).await }.boxed_local()
 }
 
 /// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's; and the load balancer that the
 /// label gives them. Nothing else is touched.
 fn nodes_of(ground: &Ground, containers: &[Container]) -> Vec<Container> {
-    let is_node = |container: &Container| ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id));
-    let known = |container: &&Container| is_node(container) || container.role == NodeRole::ExternalLoadBalancer;
+    let is_node = |container: &Container| {
+        ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id))
+    };
+    let known = |container: &&Container| {
+        is_node(container) || container.role == NodeRole::ExternalLoadBalancer
+    };
     containers.iter().filter(known).cloned().collect()
 }
 

@@ -21,7 +21,11 @@ fn fault(fault: Fault, secs: u64, meanwhile: Vec<Step>) -> Step {
 }
 
 pub fn experiment() -> Experiment {
-    let target = NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
+    let target = NodeSelector {
+        role: Some(NodeRole::Worker),
+        most_endpoints_of: Some("web".into()),
+        ..NodeSelector::default()
+    };
     let service = Target::Service { name: "web".into(), port: None };
     Experiment {
         name: "simulated".into(),
@@ -40,7 +44,11 @@ pub fn experiment() -> Experiment {
         }],
         steady_state: vec![
             Condition::NodesReady(Quantity::All),
-            Condition::Probe { name: "web".into(), success_ratio: 1.0, hold: Duration::from_secs(2) },
+            Condition::Probe {
+                name: "web".into(),
+                success_ratio: 1.0,
+                hold: Duration::from_secs(2),
+            },
         ],
         steady_state_timeout: Duration::from_secs(60),
         method: vec![
@@ -91,7 +99,12 @@ async fn simulate(world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> S
     simulate_method(experiment(), world, interrupt, seed).await
 }
 
-async fn simulate_method(experiment: Experiment, mut world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> Simulated {
+async fn simulate_method(
+    experiment: Experiment,
+    mut world: FakeWorld,
+    interrupt: Option<Duration>,
+    seed: u64,
+) -> Simulated {
     let dir = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(&dir.path().join("runs"), &header()).unwrap();
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
@@ -116,7 +129,12 @@ async fn simulate_method(experiment: Experiment, mut world: FakeWorld, interrupt
     let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
     drop(recorder);
     recording.finish().await;
-    Simulated { end, world, owed: owed(&dir.path().join("ledger")), timeline: Timeline::read(&dir.path().join("runs/r")).unwrap() }
+    Simulated {
+        end,
+        world,
+        owed: owed(&dir.path().join("ledger")),
+        timeline: Timeline::read(&dir.path().join("runs/r")).unwrap(),
+    }
 }
 
 fn owed(ledger: &Path) -> usize {
@@ -168,12 +186,24 @@ async fn a_run_without_mishap_does_things_in_order() {
 fn overlapping(inner_secs: u64) -> Experiment {
     let of = |role| NodeSelector { role: Some(role), ..NodeSelector::default() };
     let inner = fault(Fault::NodeKill { target: of(NodeRole::Worker) }, inner_secs, Vec::new());
-    let outer = Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
+    let outer =
+        Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
     let method = vec![
         fault(outer, 6, vec![Step::Pause { hold: Duration::from_secs(2) }, inner]),
-        fault(Fault::KubeletStop { target: NodeSelector { count: Count::All, ..of(NodeRole::Worker) } }, 3, Vec::new()),
+        fault(
+            Fault::KubeletStop {
+                target: NodeSelector { count: Count::All, ..of(NodeRole::Worker) },
+            },
+            3,
+            Vec::new(),
+        ),
     ];
-    let blast_radius = BlastRadius { max_workers: 2, max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
+    let blast_radius = BlastRadius {
+        max_workers: 2,
+        max_control_planes: 1,
+        quorum_loss: true,
+        ..BlastRadius::default()
+    };
     Experiment { method, blast_radius, ..experiment() }
 }
 
@@ -193,13 +223,27 @@ async fn faults_overlap_and_each_ends_in_its_own_time() {
         assert!(run.end.stop.is_none(), "{:?}", run.end);
         run.assert_nothing_is_lost("overlap");
         let phases = phases(&run.timeline);
-        let place = |step, wanted| phases.iter().position(|(s, _, phase)| *s == step && *phase == wanted).unwrap();
+        let place = |step, wanted| {
+            phases.iter().position(|(s, _, phase)| *s == step && *phase == wanted).unwrap()
+        };
         use FaultPhase::*;
-        assert!(place(0, Confirmed) < place(2, Requested) && place(2, Confirmed) < place(0, UndoRequested), "{phases:?}");
-        let undone: Vec<u32> = phases.iter().filter(|(step, _, phase)| *step < 3 && *phase == Undone).map(|p| p.0).collect();
+        assert!(
+            place(0, Confirmed) < place(2, Requested)
+                && place(2, Confirmed) < place(0, UndoRequested),
+            "{phases:?}"
+        );
+        let undone: Vec<u32> = phases
+            .iter()
+            .filter(|(step, _, phase)| *step < 3 && *phase == Undone)
+            .map(|p| p.0)
+            .collect();
         assert_eq!(undone[1], last_undone, "{phases:?}");
-        assert!(place(3, Requested) > place(0, Undone).max(place(2, Undone)), "a step begins when the one before has ended");
-        let both: Vec<&str> = phases.iter().filter(|p| p.0 == 3 && p.2 == Confirmed).map(|p| p.1.as_str()).collect();
+        assert!(
+            place(3, Requested) > place(0, Undone).max(place(2, Undone)),
+            "a step begins when the one before has ended"
+        );
+        let both: Vec<&str> =
+            phases.iter().filter(|p| p.0 == 3 && p.2 == Confirmed).map(|p| p.1.as_str()).collect();
         assert_eq!(both.len(), 2, "all workers: {phases:?}");
     }
 }
@@ -207,21 +251,49 @@ async fn faults_overlap_and_each_ends_in_its_own_time() {
 #[tokio::test(start_paused = true)]
 async fn overlapping_faults_are_undone_whatever_goes_wrong() {
     let world = || FakeWorld::new(None);
-    let calls = simulate_method(overlapping(10), world(), None, 1).await.world.truth.lock().unwrap().calls.len();
+    let calls = simulate_method(overlapping(10), world(), None, 1)
+        .await
+        .world
+        .truth
+        .lock()
+        .unwrap()
+        .calls
+        .len();
     for turn in 0..calls {
         for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
             let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
-            let run = simulate_method(overlapping(10), FakeWorld::new(Some((turn, mishap))), interrupt, turn as u64).await;
-            assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn} {mishap:?}: {:?}", run.end);
+            let run = simulate_method(
+                overlapping(10),
+                FakeWorld::new(Some((turn, mishap))),
+                interrupt,
+                turn as u64,
+            )
+            .await;
+            assert!(
+                run.end.stop.is_some() && run.end.not_undone.is_empty(),
+                "{turn} {mishap:?}: {:?}",
+                run.end
+            );
             run.assert_nothing_is_lost(&format!("call {turn} {mishap:?}"));
         }
     }
     for tenths in (0..300u64).step_by(3) {
-        let run = simulate_method(overlapping(10), world(), Some(Duration::from_millis(tenths * 100 + 7)), tenths).await;
+        let run = simulate_method(
+            overlapping(10),
+            world(),
+            Some(Duration::from_millis(tenths * 100 + 7)),
+            tenths,
+        )
+        .await;
         run.assert_nothing_is_lost(&format!("interrupted after {tenths} tenths of a second"));
         let undone = phases(&run.timeline);
-        let begun: Vec<u32> = undone.iter().filter(|p| p.2 == FaultPhase::Requested).map(|p| p.0).collect();
-        let ended = undone.iter().filter(|p| p.2 == FaultPhase::Undone).map(|p| p.0).collect::<std::collections::BTreeSet<_>>();
+        let begun: Vec<u32> =
+            undone.iter().filter(|p| p.2 == FaultPhase::Requested).map(|p| p.0).collect();
+        let ended = undone
+            .iter()
+            .filter(|p| p.2 == FaultPhase::Undone)
+            .map(|p| p.0)
+            .collect::<std::collections::BTreeSet<_>>();
         assert!(begun.iter().all(|step| ended.contains(step)), "{undone:?}");
     }
 }
@@ -231,25 +303,35 @@ async fn an_early_end_undoes_the_last_fault_first() {
     let world = FakeWorld::new(None);
     let whole = simulate_method(overlapping(10), world, None, 1).await;
     let began = whole.timeline.header.anchor.monotonic;
-    let confirmed = |record: &&Record| matches!(&record.event, Event::Fault { step: 2, phase: FaultPhase::Confirmed, .. });
-    let at = whole.timeline.records.iter().find(confirmed).unwrap().at.since(began) + Duration::from_secs(1);
+    let confirmed = |record: &&Record| {
+        matches!(&record.event, Event::Fault { step: 2, phase: FaultPhase::Confirmed, .. })
+    };
+    let at = whole.timeline.records.iter().find(confirmed).unwrap().at.since(began)
+        + Duration::from_secs(1);
     let run = simulate_method(overlapping(10), FakeWorld::new(None), Some(at), 1).await;
     assert_eq!(run.end.stop, Some(Stop::Interrupted("SIGINT")));
-    let undone = phases(&run.timeline).into_iter().filter(|p| p.2 == FaultPhase::Undone).map(|p| p.0);
+    let undone =
+        phases(&run.timeline).into_iter().filter(|p| p.2 == FaultPhase::Undone).map(|p| p.0);
     assert_eq!(undone.collect::<Vec<_>>(), [2, 0]);
 }
 
 /// A worker is drained for 3 s at least, and rebooted meanwhile, for longer.
 fn drained_and_rebooted() -> Experiment {
-    let of = |of: Option<&str>| NodeSelector { role: Some(NodeRole::Worker), of: of.map(str::to_owned), ..NodeSelector::default() };
+    let of = |of: Option<&str>| NodeSelector {
+        role: Some(NodeRole::Worker),
+        of: of.map(str::to_owned),
+        ..NodeSelector::default()
+    };
     let reboot = fault(Fault::NodeReboot { target: of(Some("drained")) }, 6, Vec::new());
     let (fault, hold) = (Fault::NodeDrain { target: of(None) }, Duration::from_secs(3));
-    let method = vec![Step::Fault { name: Some("drained".into()), fault, hold, meanwhile: vec![reboot] }];
+    let method =
+        vec![Step::Fault { name: Some("drained".into()), fault, hold, meanwhile: vec![reboot] }];
     Experiment { method, ..experiment() }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undone_and_it_is_back() {
+async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undone_and_it_is_back()
+{
     use FaultPhase::*;
     for seed in 0..8 {
         let mut world = FakeWorld::new(None);
@@ -258,20 +340,42 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
         assert!(run.end.stop.is_none(), "{:?}", run.end);
         run.assert_nothing_is_lost("drained and rebooted");
         let phases = phases(&run.timeline);
-        assert!(phases.iter().all(|(_, target, _)| *target == phases[0].1), "the same node: {phases:?}");
-        let order: Vec<(u32, FaultPhase)> = phases.into_iter().filter(|p| p.2 != Returned).map(|p| (p.0, p.2)).collect();
+        assert!(
+            phases.iter().all(|(_, target, _)| *target == phases[0].1),
+            "the same node: {phases:?}"
+        );
+        let order: Vec<(u32, FaultPhase)> =
+            phases.into_iter().filter(|p| p.2 != Returned).map(|p| (p.0, p.2)).collect();
         let wanted = [(0, Requested), (0, Confirmed), (1, Requested), (1, Confirmed)];
         assert_eq!(order[..4], wanted);
         assert_eq!(order[4..], [(1, UndoRequested), (1, Undone), (0, UndoRequested), (0, Undone)]);
-        let ready = |record: &Record| matches!(record.event, Event::Node { change: Change::Changed, ready: Ready::True, .. });
-        let uncordons = |record: &Record| matches!(record.event, Event::Fault { step: 0, phase: UndoRequested, .. });
-        let place = |wanted: &dyn Fn(&Record) -> bool| run.timeline.records.iter().position(wanted).unwrap();
+        let ready = |record: &Record| {
+            matches!(record.event, Event::Node { change: Change::Changed, ready: Ready::True, .. })
+        };
+        let uncordons = |record: &Record| {
+            matches!(record.event, Event::Fault { step: 0, phase: UndoRequested, .. })
+        };
+        let place = |wanted: &dyn Fn(&Record) -> bool| {
+            run.timeline.records.iter().position(wanted).unwrap()
+        };
         assert!(place(&ready) < place(&uncordons), "it is not uncordoned before it is back");
     }
-    let calls =
-        simulate_method(drained_and_rebooted(), FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
+    let calls = simulate_method(drained_and_rebooted(), FakeWorld::new(None), None, 1)
+        .await
+        .world
+        .truth
+        .lock()
+        .unwrap()
+        .calls
+        .len();
     for turn in 0..calls {
-        let run = simulate_method(drained_and_rebooted(), FakeWorld::new(Some((turn, Mishap::Fails))), None, turn as u64).await;
+        let run = simulate_method(
+            drained_and_rebooted(),
+            FakeWorld::new(Some((turn, Mishap::Fails))),
+            None,
+            turn as u64,
+        )
+        .await;
         assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn}: {:?}", run.end);
         run.assert_nothing_is_lost(&format!("call {turn} fails"));
     }
@@ -281,7 +385,8 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
 fn drained_while_the_api_is_away() -> Experiment {
     let of = |role| NodeSelector { role: Some(role), ..NodeSelector::default() };
     let drain = fault(Fault::NodeDrain { target: of(NodeRole::Worker) }, 1, Vec::new());
-    let away = Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
+    let away =
+        Fault::ComponentPause { component: Component::Etcd, target: of(NodeRole::ControlPlane) };
     let method = vec![fault(away, 6, vec![Step::Pause { hold: Duration::from_secs(2) }, drain])];
     Experiment { method, ..overlapping(1) }
 }
@@ -297,13 +402,21 @@ async fn an_undo_that_another_is_in_the_way_of_is_tried_again() {
     assert!(run.end.not_undone.is_empty(), "{:?}", run.end);
     run.assert_nothing_is_lost("drained while the API is away");
     use FaultPhase::*;
-    let undone = phases(&run.timeline).into_iter().map(|p| (p.0, p.2)).filter(|p| matches!(p.1, NotUndone | Undone));
-    assert_eq!(undone.collect::<Vec<_>>(), [(2, NotUndone), (0, Undone), (2, Undone)], "the last first, and once more");
+    let undone = phases(&run.timeline)
+        .into_iter()
+        .map(|p| (p.0, p.2))
+        .filter(|p| matches!(p.1, NotUndone | Undone));
+    assert_eq!(
+        undone.collect::<Vec<_>>(),
+        [(2, NotUndone), (0, Undone), (2, Undone)],
+        "the last first, and once more"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_goes_wrong_is_undone() {
-    let calls = simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
+    let calls =
+        simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
     assert!(calls == 7, "every call of the world goes wrong once");
     for turn in 0..calls {
         for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
@@ -334,25 +447,41 @@ async fn faults_on_objects_are_undone_as_others_are() {
     run.assert_nothing_is_lost("no mishap");
     let hit = |wanted| {
         let faults = run.timeline.records.iter().filter_map(|record| match &record.event {
-            Event::Fault { step: 1, target, phase, .. } if *phase == wanted => Some(target.as_str()),
+            Event::Fault { step: 1, target, phase, .. } if *phase == wanted => {
+                Some(target.as_str())
+            }
             _ => None,
         });
         faults.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
     };
-    assert_eq!((hit(FaultPhase::Requested), hit(FaultPhase::Undone)), (vec!["web-0", "web-1"], vec!["web-0", "web-1"]));
-    let taken =
-        |wanted| run.timeline.records.iter().any(|r| matches!(&r.event, Event::Objects { before, .. } if *before == wanted));
+    assert_eq!(
+        (hit(FaultPhase::Requested), hit(FaultPhase::Undone)),
+        (vec!["web-0", "web-1"], vec!["web-0", "web-1"])
+    );
+    let taken = |wanted| {
+        run.timeline
+            .records
+            .iter()
+            .any(|r| matches!(&r.event, Event::Objects { before, .. } if *before == wanted))
+    };
     assert!(taken(true) && taken(false), "an inventory before and one after");
     let calls = run.world.truth.lock().unwrap().calls.len();
     for turn in 0..calls {
-        let run = simulate_method(with_pods(), FakeWorld::new(Some((turn, Mishap::Fails))), None, turn as u64).await;
+        let run = simulate_method(
+            with_pods(),
+            FakeWorld::new(Some((turn, Mishap::Fails))),
+            None,
+            turn as u64,
+        )
+        .await;
         assert!(run.end.stop.is_some() && run.end.not_undone.is_empty(), "{turn}: {:?}", run.end);
         run.assert_nothing_is_lost(&format!("call {turn} fails"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_what_is_there_now() {
+async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_what_is_there_now()
+{
     let gone = Trouble::refused("2 pods are to be hit, 0 are there");
     for (answer, hit) in [(Trouble { passes: true, ..gone.clone() }, true), (gone, false)] {
         let mut world = FakeWorld::new(None);
@@ -366,23 +495,32 @@ async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_
 
 #[tokio::test(start_paused = true)]
 async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
-    let named = |name: &str| NodeSelector { name: Some(name.to_owned()), ..NodeSelector::default() };
+    let named =
+        |name: &str| NodeSelector { name: Some(name.to_owned()), ..NodeSelector::default() };
     let kill = |name| fault(Fault::NodeKill { target: named(name) }, 1, Vec::new());
     let experiment = Experiment { method: vec![kill("w1"), kill("w2")], ..experiment() };
     let mut world = FakeWorld::new(None);
     world.moves = Some("w2");
     let run = simulate_method(experiment.clone(), world, None, 1).await;
     let Some(Stop::Trouble(trouble)) = &run.end.stop else { panic!("{:?}", run.end) };
-    assert_eq!((trouble.kind, trouble.message.as_str()), (TroubleKind::Refused, "w2 would come back with another address"));
+    assert_eq!(
+        (trouble.kind, trouble.message.as_str()),
+        (TroubleKind::Refused, "w2 would come back with another address")
+    );
     assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
     run.assert_nothing_is_lost("refused");
-    assert!(simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(), "all else is well");
+    assert!(
+        simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(),
+        "all else is well"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_interruption_at_any_time_is_undone() {
     for tenths in 0..200u64 {
-        let run = simulate(FakeWorld::new(None), Some(Duration::from_millis(tenths * 100 + 7)), tenths).await;
+        let run =
+            simulate(FakeWorld::new(None), Some(Duration::from_millis(tenths * 100 + 7)), tenths)
+                .await;
         run.assert_nothing_is_lost(&format!("interrupted after {tenths} tenths of a second"));
         assert!(run.end.not_undone.is_empty());
         let interrupted = run.end.stop == Some(Stop::Interrupted("SIGINT"));
@@ -421,9 +559,18 @@ async fn what_cannot_be_undone_is_named_and_stays_owed() {
     let mut world = FakeWorld::new(None);
     world.undo_fails = true;
     let run = simulate(world, None, 3).await;
-    assert_eq!(run.end.not_undone.len(), 3, "the fault, the probers and the namespace: {:?}", run.end);
+    assert_eq!(
+        run.end.not_undone.len(),
+        3,
+        "the fault, the probers and the namespace: {:?}",
+        run.end
+    );
     run.assert_nothing_is_lost("undo fails");
-    let named = run.timeline.records.iter().any(|r| matches!(&r.event, Event::Fault { phase: FaultPhase::NotUndone, .. }));
+    let named = run
+        .timeline
+        .records
+        .iter()
+        .any(|r| matches!(&r.event, Event::Fault { phase: FaultPhase::NotUndone, .. }));
     assert!(named);
 }
 
@@ -455,5 +602,8 @@ async fn an_agents_end_is_that_of_its_own_probes() {
         crate::timeline::Event::ProbeStopped { probe, error } => Some((probe, error.unwrap())),
         _ => None,
     });
-    assert_eq!(stopped.collect::<Vec<_>>(), ["web", "control"].map(|probe| (probe.to_owned(), "died".to_owned())));
+    assert_eq!(
+        stopped.collect::<Vec<_>>(),
+        ["web", "control"].map(|probe| (probe.to_owned(), "died".to_owned()))
+    );
 }

@@ -32,13 +32,24 @@ pub struct SteadyState {
 
 impl SteadyState {
     /// The conditions of an experiment in a cluster of these nodes.
-    pub fn new(conditions: Vec<Condition>, nodes: Vec<String>, settle: Duration, began: Moment) -> Self {
+    pub fn new(
+        conditions: Vec<Condition>,
+        nodes: Vec<String>,
+        settle: Duration,
+        began: Moment,
+    ) -> Self {
         Self { conditions, settle, nodes, heard: Vec::new(), began }
     }
 
     /// As a recovery must reach it: with as many ready endpoints as there were in `live`, and a sign of life from every node that was
     /// harmed, after `from`.
-    pub fn recovered(mut self, live: &Live, services: &[String], harmed: Vec<String>, from: Moment) -> Self {
+    pub fn recovered(
+        mut self,
+        live: &Live,
+        services: &[String],
+        harmed: Vec<String>,
+        from: Moment,
+    ) -> Self {
         for service in services {
             let at_least = live.endpoints_of(service).iter().filter(|e| e.ready).count() as u32;
             let as_before = Condition::EndpointsReady { service: service.clone(), at_least };
@@ -56,22 +67,38 @@ impl SteadyState {
 
     /// Judges every condition.
     pub fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
-        let blind =
-            live.blind.iter().map(|(watch, why)| Judged { text: format!("the watch of {watch} is blind ({why})"), since: None });
+        let blind = live.blind.iter().map(|(watch, why)| Judged {
+            text: format!("the watch of {watch} is blind ({why})"),
+            since: None,
+        });
         let heard = self.heard.iter().map(|node| self.heard_of(node, live));
-        self.conditions.iter().map(|condition| self.condition(condition, live, now)).chain(blind).chain(heard).collect()
+        self.conditions
+            .iter()
+            .map(|condition| self.condition(condition, live, now))
+            .chain(blind)
+            .chain(heard)
+            .collect()
     }
 
     /// Since when all of it holds; `None`: it does not.
     pub fn since(judged: &[Judged]) -> Option<Moment> {
-        judged.iter().map(|condition| condition.since).collect::<Option<Vec<_>>>()?.into_iter().max()
+        judged
+            .iter()
+            .map(|condition| condition.since)
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .max()
     }
 
     fn condition(&self, condition: &Condition, live: &Live, now: Moment) -> Judged {
         match condition {
             Condition::NodesReady(quantity) => self.nodes_ready(*quantity, live, now),
-            Condition::EndpointsReady { service, at_least } => self.endpoints_ready(service, *at_least, live),
-            Condition::Probe { name, success_ratio, hold } => self.probe(name, *success_ratio, *hold, live, now),
+            Condition::EndpointsReady { service, at_least } => {
+                self.endpoints_ready(service, *at_least, live)
+            }
+            Condition::Probe { name, success_ratio, hold } => {
+                self.probe(name, *success_ratio, *hold, live, now)
+            }
         }
     }
 
@@ -95,14 +122,22 @@ impl SteadyState {
             Quantity::All => self.nodes.len(),
             Quantity::AtLeast(count) => count as usize,
         };
-        let missing: Vec<&str> = self.nodes.iter().filter(|name| !ready.contains_key(name)).map(String::as_str).collect();
+        let missing: Vec<&str> = self
+            .nodes
+            .iter()
+            .filter(|name| !ready.contains_key(name))
+            .map(String::as_str)
+            .collect();
         let mut text = format!("{} of {} nodes ready", ready.len(), self.nodes.len());
         if !missing.is_empty() {
             text += &format!(" (not yet: {})", missing.join(", "));
         }
         let mut since: Vec<Moment> = ready.into_values().collect();
         since.sort();
-        Judged { text, since: if wanted == 0 { Some(self.began) } else { since.get(wanted - 1).copied() } }
+        Judged {
+            text,
+            since: if wanted == 0 { Some(self.began) } else { since.get(wanted - 1).copied() },
+        }
     }
 
     fn endpoints_ready(&self, service: &str, at_least: u32, live: &Live) -> Judged {
@@ -143,7 +178,12 @@ mod tests {
     }
 
     fn all_nodes(settle: u64) -> SteadyState {
-        SteadyState::new(vec![Condition::NodesReady(Quantity::All)], vec!["w".into()], Duration::from_secs(settle), secs(1.0))
+        SteadyState::new(
+            vec![Condition::NodesReady(Quantity::All)],
+            vec!["w".into()],
+            Duration::from_secs(settle),
+            secs(1.0),
+        )
     }
 
     #[test]
@@ -157,7 +197,10 @@ mod tests {
 
     #[test]
     fn an_unknown_or_missing_node_is_not_ready() {
-        assert_eq!(SteadyState::since(&all_nodes(0).judge(&live(Ready::Unknown, None), secs(9.0))), None);
+        assert_eq!(
+            SteadyState::since(&all_nodes(0).judge(&live(Ready::Unknown, None), secs(9.0))),
+            None
+        );
         let judged = all_nodes(0).judge(&Live::default(), secs(9.0));
         assert_eq!(judged[0].text, "0 of 1 nodes ready (not yet: w)");
         assert_eq!(SteadyState::since(&judged), None);
@@ -174,7 +217,8 @@ mod tests {
     #[test]
     fn recovery_wants_as_many_endpoints_as_before() {
         let mut live = live(Ready::True, None);
-        let endpoint = |ready| Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready };
+        let endpoint =
+            |ready| Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready };
         live.endpoints.entry("web".into()).or_default().insert("p".into(), endpoint(true));
         let recovery = all_nodes(3).recovered(&live, &["web".into()], vec!["w".into()], secs(20.0));
         live.heard.insert("w".into(), secs(20.5));
@@ -184,18 +228,25 @@ mod tests {
         live.endpoints_changed.insert("web".into(), secs(25.0));
         assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), Some(secs(25.0)));
         live.heard.insert("w".into(), secs(19.0));
-        assert_eq!(SteadyState::since(&recovery.judge(&live, secs(26.0))), None, "heard of before it was undone only");
+        assert_eq!(
+            SteadyState::since(&recovery.judge(&live, secs(26.0))),
+            None,
+            "heard of before it was undone only"
+        );
     }
 
     #[test]
     fn what_the_experiment_asks_already_is_not_asked_twice() {
         let mut live = live(Ready::True, None);
-        let endpoint = Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready: true };
+        let endpoint =
+            Endpoint { address: "a".into(), pod: Some("p".into()), node: None, ready: true };
         live.endpoints.entry("web".into()).or_default().insert("p".into(), endpoint);
         for (at_least, conditions) in [(1, 1), (2, 2)] {
             let asked = Condition::EndpointsReady { service: "web".into(), at_least };
             let steady = SteadyState::new(vec![asked], Vec::new(), Duration::ZERO, secs(0.0));
-            let judged = steady.recovered(&live, &["web".into()], Vec::new(), secs(20.0)).judge(&live, secs(21.0));
+            let judged = steady
+                .recovered(&live, &["web".into()], Vec::new(), secs(20.0))
+                .judge(&live, secs(21.0));
             assert_eq!(judged.len(), conditions, "{judged:?}");
         }
     }
@@ -204,7 +255,11 @@ mod tests {
     fn a_probe_must_have_been_asked_for_all_of_the_time() {
         let mut live = Live::default();
         live.probe_started(span("web", 10));
-        let condition = Condition::Probe { name: "web".into(), success_ratio: 1.0, hold: Duration::from_secs(1) };
+        let condition = Condition::Probe {
+            name: "web".into(),
+            success_ratio: 1.0,
+            hold: Duration::from_secs(1),
+        };
         let steady = SteadyState::new(vec![condition], Vec::new(), Duration::ZERO, secs(0.0));
         for slot in 0..30u32 {
             let probe = live.probes.get_mut("web").unwrap();

@@ -25,7 +25,11 @@ pub trait Hinted: Error {
     /// What failed: most adapters' texts fit after "failed to", some are sentences of their own, whoever passes them on.
     fn said(&self) -> String {
         let text = self.to_string();
-        if text.starts_with("the ") || text.starts_with("no ") { text } else { format!("failed to {text}") }
+        if text.starts_with("the ") || text.starts_with("no ") {
+            text
+        } else {
+            format!("failed to {text}")
+        }
     }
 
     /// What a person can do, where there is something.
@@ -106,7 +110,13 @@ pub struct Trouble {
 impl Trouble {
     /// Refused before any harm.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { kind: TroubleKind::Refused, message: message.into(), causes: Vec::new(), hint: None, passes: false }
+        Self {
+            kind: TroubleKind::Refused,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            passes: false,
+        }
     }
 
     /// Failed on the way.
@@ -116,7 +126,10 @@ impl Trouble {
 
     /// Refused before any harm, by an error of an adapter.
     pub fn refused_by(error: impl Hinted) -> Self {
-        let refused = Self { passes: error.may_pass(), ..Self::refused(error.said()).maybe_hint(error.what_to_do()) };
+        let refused = Self {
+            passes: error.may_pass(),
+            ..Self::refused(error.said()).maybe_hint(error.what_to_do())
+        };
         match error.source() {
             Some(source) => refused.because(source),
             None => refused,
@@ -130,9 +143,15 @@ impl Trouble {
 
     /// A fault of this program's own.
     pub fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Self::failed(format!("this program has a fault of its own: {}", text.unwrap_or("it did not say which")))
-            .hint("please report it, with the run's folder")
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::failed(format!(
+            "this program has a fault of its own: {}",
+            text.unwrap_or("it did not say which")
+        ))
+        .hint("please report it, with the run's folder")
     }
 
     /// With the causes of an error.
@@ -187,11 +206,15 @@ mod tests {
 
     #[test]
     fn a_sentence_stays_one_whoever_passes_it_on() {
-        let away = || ClusterError::Unreachable { server: "https://x".into(), why: "refused".into() };
+        let away =
+            || ClusterError::Unreachable { server: "https://x".into(), why: "refused".into() };
         let passed_on = Trouble::failed_by(FaultError::from(away()));
         assert_eq!(passed_on.message, "the API server https://x can't be reached: refused");
         assert_eq!(passed_on.message, Trouble::failed_by(away()).message);
         let gone = FaultError::Gone { container: "a".into() };
-        assert_eq!(Trouble::failed_by(gone).message, "failed to find container a: it no longer exists");
+        assert_eq!(
+            Trouble::failed_by(gone).message,
+            "failed to find container a: it no longer exists"
+        );
     }
 }

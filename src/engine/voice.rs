@@ -25,6 +25,14 @@ impl Voice<'_> {
     pub fn say(&self, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
         let (fault, target) = (self.kind.to_owned(), self.target.to_owned());
-        self.recorder.record(clock::record(Event::Fault { step, name, fault, target, component, phase, detail }));
+        self.recorder.record(clock::record(Event::Fault {
+            step,
+            name,
+            fault,
+            target,
+            component,
+            phase,
+            detail,
+        }));
     }
 }

@@ -88,7 +88,9 @@ pub fn tidy(path: &Path) -> PathBuf {
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(tidied.components().next_back(), Some(Component::Normal(_))) => {
+            Component::ParentDir
+                if matches!(tidied.components().next_back(), Some(Component::Normal(_))) =>
+            {
                 tidied.pop();
             }
             other => tidied.push(other),
@@ -108,11 +110,20 @@ mod tests {
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));
         let on_disk: BTreeSet<String> = ["experiments", "experiments/workloads", "kind-configs"]
             .iter()
-            .flat_map(|folder| std::fs::read_dir(top.join(folder)).unwrap().map(move |entry| (folder, entry.unwrap())))
-            .filter(|(_, entry)| entry.path().extension().is_some_and(|extension| extension == "yaml"))
+            .flat_map(|folder| {
+                std::fs::read_dir(top.join(folder))
+                    .unwrap()
+                    .map(move |entry| (folder, entry.unwrap()))
+            })
+            .filter(|(_, entry)| {
+                entry.path().extension().is_some_and(|extension| extension == "yaml")
+            })
             .map(|(folder, entry)| format!("{folder}/{}", entry.file_name().to_string_lossy()))
             .collect();
-        assert_eq!(FILES.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>(), on_disk);
+        assert_eq!(
+            FILES.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>(),
+            on_disk
+        );
     }
 
     #[test]

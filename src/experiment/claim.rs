@@ -76,7 +76,15 @@ mod tests {
 
     /// Every claim that this repository puts to the test, and the experiments that do.
     const CLAIMS: &[(&str, &[&str])] = &[
-        ("A", &["worker-stop-fast", "worker-stop-from-pod", "worker-stop-default", "worker-stop-article-default"]),
+        (
+            "A",
+            &[
+                "worker-stop-fast",
+                "worker-stop-from-pod",
+                "worker-stop-default",
+                "worker-stop-article-default",
+            ],
+        ),
         ("B1", &["control-plane-down"]),
         ("B2", &["api-server-down"]),
         ("B3", &["scheduler-down"]),
@@ -90,7 +98,13 @@ mod tests {
         ("B9", &["control-plane-away"]),
         ("B9b", &["control-plane-away"]),
         ("B10", &["dns-down"]),
-        ("B11", &["container-dies-while-control-plane-down", "pod-deleted-while-controller-manager-down"]),
+        (
+            "B11",
+            &[
+                "container-dies-while-control-plane-down",
+                "pod-deleted-while-controller-manager-down",
+            ],
+        ),
         ("C1", &["worker-down"]),
         ("C2", &["rescheduling"]),
         ("C3", &["control-plane-down", "ha-one-control-plane-lost"]),
@@ -100,7 +114,16 @@ mod tests {
         ("C7", &["load-balancer-down"]),
         ("C8", &["dns-node-lost", "dns-node-lost-spread"]),
         ("C9", &["rolling-restart", "node-drain"]),
-        ("D1", &["worker-stop-fast", "node-kill", "node-pause", "node-disconnect", "worker-cut-off-from-the-api-server"]),
+        (
+            "D1",
+            &[
+                "worker-stop-fast",
+                "node-kill",
+                "node-pause",
+                "node-disconnect",
+                "worker-cut-off-from-the-api-server",
+            ],
+        ),
         ("D2", &["kubelet-stop"]),
         ("D3", &["leader-on-the-dead-node"]),
         ("D4", &["glitch-shorter-than-grace", "glitch-longer-than-grace"]),
@@ -113,7 +136,8 @@ mod tests {
         for name in &names {
             let claims = parse(load(name).unwrap()).unwrap().experiment.claims;
             let claimed: BTreeSet<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
-            let wanted: BTreeSet<&str> = CLAIMS.iter().filter(|(_, by)| by.contains(name)).map(|(id, _)| *id).collect();
+            let wanted: BTreeSet<&str> =
+                CLAIMS.iter().filter(|(_, by)| by.contains(name)).map(|(id, _)| *id).collect();
             if claimed != wanted || wanted.is_empty() {
                 wrong.push(format!(
                     "experiments/{name}.yaml claims {claimed:?}, the table in src/experiment/claim.rs has {wanted:?}"
@@ -128,9 +152,19 @@ mod tests {
     #[test]
     fn the_readme_names_every_experiment() {
         let readme = include_str!("../../README.md");
-        let section = readme.split("## What the articles claim, and what was measured").nth(1).expect("the section is there");
+        let section = readme
+            .split("## What the articles claim, and what was measured")
+            .nth(1)
+            .expect("the section is there");
         let section = section.split("\n## ").next().unwrap();
-        let missing: Vec<&str> = built_in_names().into_iter().filter(|name| !section.contains(&format!("`{name}"))).collect();
-        assert_eq!(missing, [] as [&str; 0], "a row of the table, or a word why there is none, is missing in README.md");
+        let missing: Vec<&str> = built_in_names()
+            .into_iter()
+            .filter(|name| !section.contains(&format!("`{name}")))
+            .collect();
+        assert_eq!(
+            missing,
+            [] as [&str; 0],
+            "a row of the table, or a word why there is none, is missing in README.md"
+        );
     }
 }

@@ -98,7 +98,13 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: printable(message.into()), at: None, hint: None, related: Vec::new() }
+        Self {
+            severity: Severity::Error,
+            message: printable(message.into()),
+            at: None,
+            hint: None,
+            related: Vec::new(),
+        }
     }
 
     /// Something that is left open, without a place.
@@ -133,7 +139,8 @@ impl Diagnostic {
 
     /// The same, with another place.
     pub fn related(mut self, file: &Arc<SourceFile>, span: Span, label: impl Into<String>) -> Self {
-        self.related.push(Related { at: Location { file: file.clone(), span }, label: label.into() });
+        self.related
+            .push(Related { at: Location { file: file.clone(), span }, label: label.into() });
         self
     }
 
@@ -153,7 +160,9 @@ fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
     }
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }
 
 /// `file:line:column: error: message (hint)`, for logs; a terminal gets the drawing of `cli::diagnostics`.
@@ -185,7 +194,9 @@ impl Diagnostics {
     /// Puts those of one file in the order of its text; files and problems without a place keep their order.
     pub fn sort(&mut self) {
         let mut files: Vec<String> = Vec::new();
-        self.0.sort_by_cached_key(|d| d.at.as_ref().map(|at| (file_number(&mut files, &at.file.name), at.span.start)));
+        self.0.sort_by_cached_key(|d| {
+            d.at.as_ref().map(|at| (file_number(&mut files, &at.file.name), at.span.start))
+        });
     }
 }
 
@@ -266,15 +277,23 @@ mod tests {
     #[test]
     fn problems_are_sorted_by_place_within_their_file() {
         let (a, b) = (file("a"), file("b"));
-        let at = |file, start| Diagnostic::error(format!("{start}")).at(file, Span { start, ..Span::default() });
-        let mut all: Diagnostics = [at(&a, 7), at(&b, 1), at(&a, 3), Diagnostic::error("whole")].into_iter().collect();
+        let at = |file, start| {
+            Diagnostic::error(format!("{start}")).at(file, Span { start, ..Span::default() })
+        };
+        let mut all: Diagnostics =
+            [at(&a, 7), at(&b, 1), at(&a, 3), Diagnostic::error("whole")].into_iter().collect();
         all.sort();
-        assert_eq!(all.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), ["whole", "3", "7", "1"]);
+        assert_eq!(
+            all.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(),
+            ["whole", "3", "7", "1"]
+        );
     }
 
     #[test]
     fn a_log_line_has_place_severity_message_and_hint() {
-        let one = Diagnostic::warning("odd").at(&file("x.yaml"), Span::of_bytes("ab\ncd", 3, 4)).hint("change it");
+        let one = Diagnostic::warning("odd")
+            .at(&file("x.yaml"), Span::of_bytes("ab\ncd", 3, 4))
+            .hint("change it");
         assert_eq!(one.to_string(), "x.yaml:2:1: warning: odd (change it)");
     }
 }

@@ -32,11 +32,15 @@ pub struct Files {
 
 /// Reads them; what can't be read is told where it is named.
 pub fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> Files {
-    let workload: Vec<_> =
-        known(&draft.workload).map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path)).collect();
-    let complete = workload.iter().all(Option::is_some) && draft.workload.iter().all(Option::is_some);
+    let workload: Vec<_> = known(&draft.workload)
+        .map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path))
+        .collect();
+    let complete =
+        workload.iter().all(Option::is_some) && draft.workload.iter().all(Option::is_some);
     let kind_config = match &draft.cluster {
-        Some(Cluster::Kind { config, .. }) => one(cx, root, source, "spec.cluster.kind.config", config),
+        Some(Cluster::Kind { config, .. }) => {
+            one(cx, root, source, "spec.cluster.kind.config", config)
+        }
         _ => None,
     };
     Files { workload: workload.into_iter().flatten().collect(), complete, kind_config }
@@ -48,7 +52,11 @@ fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Optio
         Err(why) => {
             let at = root.find(place).0.focus();
             let message = format!("cannot read {}: {why}", path.display());
-            cx.tell(Diagnostic::error(message).at(cx.file(), at).hint(format!("paths are relative to {}", source.place())));
+            cx.tell(
+                Diagnostic::error(message)
+                    .at(cx.file(), at)
+                    .hint(format!("paths are relative to {}", source.place())),
+            );
             return None;
         }
     };

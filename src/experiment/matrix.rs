@@ -27,16 +27,28 @@ pub fn expand(file: &Arc<SourceFile>, root: &Node, problems: &mut Diagnostics) -
     while let Some(list) = variants.first().and_then(|variant| next_list(&variant.root)) {
         let (key, place, items) = (list.key, list.place, list.items.len());
         if let Some(twice) = list.twice() {
-            let message = format!("{} is in this list twice", quoted(twice.text().unwrap_or_default()));
-            problems.push(Diagnostic::error(message).at(file, twice.focus()).hint("`--repeat 2` runs the same one twice"));
+            let message =
+                format!("{} is in this list twice", quoted(twice.text().unwrap_or_default()));
+            problems.push(
+                Diagnostic::error(message)
+                    .at(file, twice.focus())
+                    .hint("`--repeat 2` runs the same one twice"),
+            );
             return firsts(root);
         }
         if variants.len() * items > MOST {
             let message = format!("the lists make more than {MOST} experiments");
-            problems.push(Diagnostic::error(message).at(file, place).hint("put some of them into a file of their own"));
+            problems.push(
+                Diagnostic::error(message)
+                    .at(file, place)
+                    .hint("put some of them into a file of their own"),
+            );
             return firsts(root);
         }
-        variants = variants.iter().flat_map(|variant| (0..items).map(|item| variant.with(key, item))).collect();
+        variants = variants
+            .iter()
+            .flat_map(|variant| (0..items).map(|item| variant.with(key, item)))
+            .collect();
     }
     variants
 }
@@ -60,7 +72,9 @@ struct List<'n> {
 impl List<'_> {
     /// An item that another says, too.
     fn twice(&self) -> Option<&Node> {
-        let earlier = |(at, item): &(usize, &Node)| self.items[..*at].iter().any(|other| other.text() == item.text());
+        let earlier = |(at, item): &(usize, &Node)| {
+            self.items[..*at].iter().any(|other| other.text() == item.text())
+        };
         self.items.iter().enumerate().find(earlier).map(|(_, item)| item)
     }
 }
@@ -75,7 +89,9 @@ fn next_list(root: &Node) -> Option<List<'_>> {
 fn list_below<'n>(node: &'n Node, key: &'static str) -> Option<List<'n>> {
     match &node.value {
         Value::Map(entries) => entries.iter().find_map(|(name, child)| match &child.value {
-            Value::List(items) if name == key && is_axis(items) => Some(List { key, place: child.focus(), items }),
+            Value::List(items) if name == key && is_axis(items) => {
+                Some(List { key, place: child.focus(), items })
+            }
             _ => list_below(child, key),
         }),
         Value::List(items) => items.iter().find_map(|item| list_below(item, key)),
@@ -97,14 +113,17 @@ impl Variant {
             replace(below, key, item)
         });
         let text = format!("{key}={}", text.unwrap_or_default());
-        let setting = self.setting.as_ref().map_or(text.clone(), |before| format!("{before},{text}"));
+        let setting =
+            self.setting.as_ref().map_or(text.clone(), |before| format!("{before},{text}"));
         Self { setting: Some(setting), root }
     }
 }
 
 fn find_mut<'n>(root: &'n mut Node, path: &str) -> Option<&'n mut Node> {
     path.split('.').try_fold(root, |node, key| match &mut node.value {
-        Value::Map(entries) => entries.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node),
+        Value::Map(entries) => {
+            entries.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node)
+        }
         _ => None,
     })
 }
@@ -154,14 +173,21 @@ mod tests {
     fn each_item_is_an_experiment_and_each_keeps_its_place() {
         let yaml = "spec: {method: [{pause: 1s}, {fault: x, for: [1s, 2s]}]}";
         let variants = expand(&file(yaml), &tree(yaml), &mut Diagnostics::default());
-        let told: Vec<_> = variants.iter().map(|v| (v.setting.as_deref(), v.root.text_at("spec.method[1].for"))).collect();
+        let told: Vec<_> = variants
+            .iter()
+            .map(|v| (v.setting.as_deref(), v.root.text_at("spec.method[1].for")))
+            .collect();
         assert_eq!(told, [(Some("for=1s"), Some("1s")), (Some("for=2s"), Some("2s"))]);
-        assert_eq!(variants[1].root.find("spec.method[1].for").0.span.column, yaml.find("2s").unwrap() + 1);
+        assert_eq!(
+            variants[1].root.find("spec.method[1].for").0.span.column,
+            yaml.find("2s").unwrap() + 1
+        );
     }
 
     #[test]
     fn several_lists_are_combined_also_in_steps_within_steps() {
-        let (settings, problems) = settings("spec: {method: [{for: [1s, 2s], meanwhile: [{for: [3s, 4s]}]}]}");
+        let (settings, problems) =
+            settings("spec: {method: [{for: [1s, 2s], meanwhile: [{for: [3s, 4s]}]}]}");
         let settings: Vec<_> = settings.iter().flatten().map(String::as_str).collect();
         assert_eq!(settings, ["for=1s,for=3s", "for=1s,for=4s", "for=2s,for=3s", "for=2s,for=4s"]);
         assert_eq!(problems, "");
@@ -174,13 +200,17 @@ mod tests {
         // Whoever reads the settings finds one of them, and no list to complain of.
         let yaml = "spec: {method: [{for: [10s, 10s]}]}";
         let variants = expand(&file(yaml), &tree(yaml), &mut Diagnostics::default());
-        assert_eq!(variants.iter().map(|v| v.root.text_at("spec.method[0].for")).collect::<Vec<_>>(), [Some("10s")]);
+        assert_eq!(
+            variants.iter().map(|v| v.root.text_at("spec.method[0].for")).collect::<Vec<_>>(),
+            [Some("10s")]
+        );
     }
 
     #[test]
     fn too_many_are_told() {
         let list = (1..=11).map(|n| format!("{n}s")).collect::<Vec<_>>().join(", ");
-        let (_, problems) = settings(&format!("spec: {{method: [{{for: [{list}]}}, {{for: [{list}]}}]}}"));
+        let (_, problems) =
+            settings(&format!("spec: {{method: [{{for: [{list}]}}, {{for: [{list}]}}]}}"));
         assert!(problems.contains("more than 100 experiments"), "{problems}");
     }
 }

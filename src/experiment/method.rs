@@ -62,7 +62,9 @@ impl Step {
     /// Whether it, or what is done beside it, hits the nodes of the step of this name.
     fn shares(&self, name: &str) -> bool {
         let own = match self {
-            Step::Fault { fault, .. } => fault.target().is_some_and(|target| target.of.as_deref() == Some(name)),
+            Step::Fault { fault, .. } => {
+                fault.target().is_some_and(|target| target.of.as_deref() == Some(name))
+            }
             Step::Pause { .. } => false,
         };
         own || self.meanwhile().iter().any(|step| step.shares(name))
@@ -85,7 +87,9 @@ impl Step {
     pub fn lasts(&self) -> Duration {
         match self {
             Step::Pause { hold } => *hold,
-            Step::Fault { hold, meanwhile, .. } => meanwhile.iter().map(Step::lasts).sum::<Duration>().max(*hold),
+            Step::Fault { hold, meanwhile, .. } => {
+                meanwhile.iter().map(Step::lasts).sum::<Duration>().max(*hold)
+            }
         }
     }
 }
@@ -133,7 +137,8 @@ mod tests {
     fn steps_are_numbered_as_they_begin() {
         let method = [pause(1), fault(40, vec![pause(5), fault(50, vec![pause(1)])]), pause(1)];
         let found = numbered(method.iter().enumerate());
-        let told: Vec<(u32, &str, &[u32])> = found.iter().map(|s| (s.number, s.place.as_str(), s.during.as_slice())).collect();
+        let told: Vec<(u32, &str, &[u32])> =
+            found.iter().map(|s| (s.number, s.place.as_str(), s.during.as_slice())).collect();
         let wanted: [(u32, &str, &[u32]); 6] = [
             (0, "spec.method[0]", &[]),
             (1, "spec.method[1]", &[]),

@@ -24,7 +24,9 @@ pub mod source;
 
 pub use asking::{ApiServer, ApiVerb, DnsName};
 pub use claim::{Claim, FailMeans, PassMeans};
-pub use decode::duration::{Misread, duration as parse_duration, rate as parse_rate, written as written_duration};
+pub use decode::duration::{
+    Misread, duration as parse_duration, rate as parse_rate, written as written_duration,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
 pub use method::Numbered;
 pub use parsed::{KindConfigFile, More, Parsed, WorkloadFile, parse, parse_all, parse_all_with};

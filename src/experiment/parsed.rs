@@ -95,7 +95,9 @@ pub type More<'a> = &'a dyn Fn(&Parsed) -> Vec<Diagnostic>;
 pub fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
-    let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else { return Err(problems) };
+    let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else {
+        return Err(problems);
+    };
     let variants = matrix::expand(source.file(), &root, &mut problems);
     let (mut parsed, mut wrong) = (Vec::new(), Diagnostics::default());
     for variant in variants {
@@ -103,7 +105,8 @@ pub fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Dia
             Ok(one) => parsed.push(one),
             // What is wrong with each of them is told once.
             Err(told) => {
-                let news: Vec<Diagnostic> = told.into_iter().filter(|problem| !wrong.contains(problem)).collect();
+                let news: Vec<Diagnostic> =
+                    told.into_iter().filter(|problem| !wrong.contains(problem)).collect();
                 wrong.extend(news);
             }
         }
@@ -126,11 +129,13 @@ fn one(
 ) -> Result<Parsed, Diagnostics> {
     let cx = Cx::new(source.file());
     let draft = decode::experiment(&cx, &root);
-    let files = draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
+    let files =
+        draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
     if let Some(draft) = &draft {
         check::check(&cx, &root, draft, &files);
     }
-    let without_nodes = draft.as_ref().map(|draft| radius(&source, &root, draft)).unwrap_or_default();
+    let without_nodes =
+        draft.as_ref().map(|draft| radius(&source, &root, draft)).unwrap_or_default();
     problems.extend(cx.into_problems());
     problems.sort();
     let Some(mut experiment) = draft.and_then(Draft::complete) else {
@@ -152,12 +157,18 @@ fn radius(source: &Source, root: &Node, draft: &Draft) -> Vec<Diagnostic> {
     cx.into_problems().into_iter().collect()
 }
 
-fn only_document(source: &Source, documents: Vec<Node>, problems: &mut Diagnostics) -> Option<Node> {
+fn only_document(
+    source: &Source,
+    documents: Vec<Node>,
+    problems: &mut Diagnostics,
+) -> Option<Node> {
     let file = source.file();
     match <[Node; 1]>::try_from(documents) {
         Ok([root]) => return Some(root),
         Err(none) if none.is_empty() => {
-            problems.push(Diagnostic::error("the file is empty").at(file, Span::of_bytes(&file.text, 0, 0)));
+            problems.push(
+                Diagnostic::error("the file is empty").at(file, Span::of_bytes(&file.text, 0, 0)),
+            );
         }
         Err(several) => {
             let message = "an experiment's file holds one document, and this is a second one";
@@ -176,13 +187,29 @@ fn assemble(
     warnings: Diagnostics,
     without_nodes: Vec<Diagnostic>,
 ) -> Parsed {
-    let workload = files.workload.iter().map(|read| WorkloadFile { path: read.file.name.clone(), text: read.file.text.clone() });
+    let workload = files
+        .workload
+        .iter()
+        .map(|read| WorkloadFile { path: read.file.name.clone(), text: read.file.text.clone() });
     let kind_config = files.kind_config.as_ref().map(|read| KindConfigFile {
         path: read.file.name.clone(),
         text: read.file.text.clone(),
-        name: read.documents.first().and_then(|root| root.text_at("name")).unwrap_or_default().to_owned(),
+        name: read
+            .documents
+            .first()
+            .and_then(|root| root.text_at("name"))
+            .unwrap_or_default()
+            .to_owned(),
     });
-    Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, without_nodes, root }
+    Parsed {
+        experiment,
+        warnings,
+        workload: workload.collect(),
+        kind_config,
+        source,
+        without_nodes,
+        root,
+    }
 }
 
 #[cfg(test)]
@@ -199,18 +226,28 @@ mod tests {
 
     fn designed() -> Parsed {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
-        parse(Source::from_text("x.yaml", DESIGNED, folder)).unwrap_or_else(|problems| panic!("{problems}"))
+        parse(Source::from_text("x.yaml", DESIGNED, folder))
+            .unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     #[test]
     fn the_designed_example_says_what_it_says() {
         let experiment = designed().experiment;
-        let worker =
-            NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() };
+        let worker = NodeSelector {
+            role: Some(NodeRole::Worker),
+            most_endpoints_of: Some("web".into()),
+            ..NodeSelector::default()
+        };
         let seconds = Duration::from_secs;
         assert_eq!(experiment.name, "worker-stop-fast");
-        assert_eq!(experiment.cluster, Cluster::Kind { config: "../kind-configs/fast-detection.yaml".into(), tuning: None });
-        assert_eq!((experiment.probes[0].rate, experiment.probes[0].timeout), (50.0, Duration::from_millis(200)));
+        assert_eq!(
+            experiment.cluster,
+            Cluster::Kind { config: "../kind-configs/fast-detection.yaml".into(), tuning: None }
+        );
+        assert_eq!(
+            (experiment.probes[0].rate, experiment.probes[0].timeout),
+            (50.0, Duration::from_millis(200))
+        );
         assert_eq!(
             experiment.method,
             [Step::Fault {
@@ -223,19 +260,34 @@ mod tests {
         assert_eq!(
             experiment.expect,
             [
-                Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)), at_least: None },
-                Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
+                Expectation::Detection {
+                    of: None,
+                    after: None,
+                    within: Bound::Fixed(seconds(7)),
+                    at_least: None
+                },
+                Expectation::ErrorWindow {
+                    probe: "web".into(),
+                    at_most: Some(Bound::Fixed(seconds(8))),
+                    at_least: None
+                },
                 Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
             ]
         );
         assert_eq!(experiment.blast_radius, BlastRadius::default());
-        assert_eq!((experiment.workload_timeout, experiment.steady_state_timeout), (seconds(120), seconds(120)));
+        assert_eq!(
+            (experiment.workload_timeout, experiment.steady_state_timeout),
+            (seconds(120), seconds(120))
+        );
     }
 
     #[test]
     fn everything_is_read_before_any_harm() {
         let parsed = designed();
-        assert!(parsed.workload[0].path.ends_with("experiments/workloads/web.yaml") && parsed.workload[0].text.contains("nginx"));
+        assert!(
+            parsed.workload[0].path.ends_with("experiments/workloads/web.yaml")
+                && parsed.workload[0].text.contains("nginx")
+        );
         assert_eq!(parsed.kind_config.unwrap().name, "fast-detection");
     }
 
@@ -254,7 +306,9 @@ mod tests {
     #[test]
     fn every_built_in_experiment_is_right_and_named_as_its_file() {
         for name in built_in_names() {
-            for parsed in parse_all(load(name).unwrap()).unwrap_or_else(|problems| panic!("{problems}")) {
+            for parsed in
+                parse_all(load(name).unwrap()).unwrap_or_else(|problems| panic!("{problems}"))
+            {
                 assert_eq!(parsed.warnings.to_string(), "", "{name}");
                 assert_eq!(parsed.file_name(), name);
                 assert!(parsed.experiment.question.is_some(), "{name}");
@@ -265,15 +319,22 @@ mod tests {
     #[test]
     fn a_list_of_settings_is_an_experiment_each() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
-        let source = |hold: &str| Source::from_text("x.yaml", DESIGNED.replace("for: 15s", hold), folder);
+        let source =
+            |hold: &str| Source::from_text("x.yaml", DESIGNED.replace("for: 15s", hold), folder);
         let all = parse_all(source("for: [10s, 1m]")).unwrap();
-        let told: Vec<_> = all.iter().map(|p| (p.experiment.name.as_str(), p.file_name())).collect();
+        let told: Vec<_> =
+            all.iter().map(|p| (p.experiment.name.as_str(), p.file_name())).collect();
         let name = "worker-stop-fast";
         assert_eq!(told, [("worker-stop-fast[for=10s]", name), ("worker-stop-fast[for=1m]", name)]);
-        assert!(matches!(all[1].experiment.method[0], Step::Fault { hold, .. } if hold == Duration::from_secs(60)));
+        assert!(
+            matches!(all[1].experiment.method[0], Step::Fault { hold, .. } if hold == Duration::from_secs(60))
+        );
         let wrong = parse_all(source("for: [12s, 1, 1m]\n    fro: 1s")).unwrap_err().to_string();
         assert_eq!(wrong.lines().count(), 2, "each once: {wrong}");
-        assert!(wrong.contains("x.yaml:22:16: ") && wrong.contains("unknown field `fro`"), "{wrong}");
+        assert!(
+            wrong.contains("x.yaml:22:16: ") && wrong.contains("unknown field `fro`"),
+            "{wrong}"
+        );
     }
 
     #[test]

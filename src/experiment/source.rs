@@ -33,7 +33,11 @@ enum Place {
 
 impl Source {
     /// A text that did not come from a file (standard input, a test). The files that it names are looked for in `directory`.
-    pub fn from_text(name: impl Into<String>, text: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+    pub fn from_text(
+        name: impl Into<String>,
+        text: impl Into<String>,
+        directory: impl Into<PathBuf>,
+    ) -> Self {
         let file = Arc::new(SourceFile { name: name.into(), text: text.into() });
         Self { file, place: Place::Directory(directory.into()) }
     }
@@ -46,13 +50,19 @@ impl Source {
 
     /// Standard input. Errors: why it can't be read.
     fn from_stdin() -> Result<Self, Diagnostics> {
-        let text = text_of(io::stdin().lock()).map_err(|why| Diagnostic::error(format!("cannot read standard input: {why}")))?;
+        let text = text_of(io::stdin().lock())
+            .map_err(|why| Diagnostic::error(format!("cannot read standard input: {why}")))?;
         Ok(Self::from_text(STDIN_NAME, text, ""))
     }
 
     fn from_file(path: &Path) -> Result<Self, Diagnostics> {
-        let text = read(path).map_err(|why| Diagnostic::error(format!("cannot read {}: {why}", path.display())))?;
-        Ok(Self::from_text(path.display().to_string(), text, path.parent().unwrap_or(Path::new(""))))
+        let text = read(path)
+            .map_err(|why| Diagnostic::error(format!("cannot read {}: {why}", path.display())))?;
+        Ok(Self::from_text(
+            path.display().to_string(),
+            text,
+            path.parent().unwrap_or(Path::new("")),
+        ))
     }
 
     /// The file under which a person knows it.
@@ -67,7 +77,11 @@ impl Source {
 
     /// What the paths of the files that it names are relative to, in words.
     pub fn place(&self) -> &'static str {
-        if self.name() == STDIN_NAME { "the working directory" } else { "the experiment's own file" }
+        if self.name() == STDIN_NAME {
+            "the working directory"
+        } else {
+            "the experiment's own file"
+        }
     }
 
     /// Name and text, for diagnostics.
@@ -85,7 +99,9 @@ impl Source {
             }
             Place::BuiltIn => {
                 let found = builtin::file(&Path::new(builtin::EXPERIMENTS).join(path));
-                found.map(|(path, text)| built_in_file(path, text)).ok_or_else(|| "no such file in the binary".to_owned())
+                found
+                    .map(|(path, text)| built_in_file(path, text))
+                    .ok_or_else(|| "no such file in the binary".to_owned())
             }
         }
     }
@@ -106,8 +122,12 @@ fn read(path: &Path) -> Result<String, String> {
 /// A text, bounded. Errors: why it is none, a fragment.
 fn text_of(from: impl Read) -> Result<String, String> {
     let mut bytes = Vec::new();
-    from.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| explain(&error))?;
-    String::from_utf8(bytes).map_err(|error| format!("it is no text (UTF-8) from byte {} on", error.utf8_error().valid_up_to()))
+    from.take(yaml::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| explain(&error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        format!("it is no text (UTF-8) from byte {} on", error.utf8_error().valid_up_to())
+    })
 }
 
 fn explain(error: &io::Error) -> String {
@@ -140,9 +160,15 @@ pub fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
         }
     }
     Source::from_file(path).map_err(|mut problems| {
-        let built_in = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| builtin::experiment(stem).is_some());
+        let built_in = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .filter(|stem| builtin::experiment(stem).is_some());
         if let (Some(name), false) = (built_in, path.exists()) {
-            problems = problems.into_iter().map(|d| d.hint(format!("`{name}` is built in: give its name alone"))).collect();
+            problems = problems
+                .into_iter()
+                .map(|d| d.hint(format!("`{name}` is built in: give its name alone")))
+                .collect();
         }
         problems
     })
@@ -156,31 +182,46 @@ pub fn load_all(path_or_name: &str) -> Result<Vec<Source>, Diagnostics> {
     if !path.is_dir() || (!is_path(path_or_name) && builtin::experiment(path_or_name).is_some()) {
         return Ok(vec![load(path_or_name)?]);
     }
-    let cannot = |error: io::Error| Diagnostic::error(format!("cannot read {}: {}", path.display(), explain(&error)));
+    let cannot = |error: io::Error| {
+        Diagnostic::error(format!("cannot read {}: {}", path.display(), explain(&error)))
+    };
     let mut paths = Vec::new();
     for entry in path.read_dir().map_err(cannot)? {
         paths.push(entry.map_err(cannot)?.path());
     }
-    paths.retain(|path| path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
+    paths.retain(|path| {
+        path.is_file()
+            && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+    });
     paths.sort();
     if paths.is_empty() {
         return Err(Diagnostic::error(format!("no *.yaml file in {}", path.display())).into());
     }
     let mut problems = Diagnostics::default();
-    let loaded: Vec<Source> =
-        paths.iter().filter_map(|path| Source::from_file(path).map_err(|e| problems.extend(e)).ok()).collect();
+    let loaded: Vec<Source> = paths
+        .iter()
+        .filter_map(|path| Source::from_file(path).map_err(|e| problems.extend(e)).ok())
+        .collect();
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }
 }
 
 fn is_path(text: &str) -> bool {
-    text.contains(['/', '\\']) || [".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending))
+    text.contains(['/', '\\'])
+        || [".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending))
 }
 
 fn unknown_name(name: &str) -> Diagnostics {
     const ALL: &str = "`kubectl outage get experiments` lists those that are built in";
     let near = suggest::nearest(name, built_in_names(), NEAREST);
-    let hint = if near.is_empty() { ALL.into() } else { format!("did you mean {}? {ALL}", suggest::listed(&near, "or")) };
-    let message = format!("there is no file {}, and no experiment of that name is built in", super::tree::quoted(name));
+    let hint = if near.is_empty() {
+        ALL.into()
+    } else {
+        format!("did you mean {}? {ALL}", suggest::listed(&near, "or"))
+    };
+    let message = format!(
+        "there is no file {}, and no experiment of that name is built in",
+        super::tree::quoted(name)
+    );
     Diagnostic::error(message).hint(hint).into()
 }
 
@@ -192,7 +233,9 @@ mod tests {
     fn a_built_in_experiment_finds_its_files() {
         let source = load("worker-stop-fast").unwrap();
         assert_eq!(source.name(), "built-in:experiments/worker-stop-fast.yaml");
-        assert!(source.read_beside(Path::new("workloads/web.yaml")).unwrap().text.contains("nginx"));
+        assert!(
+            source.read_beside(Path::new("workloads/web.yaml")).unwrap().text.contains("nginx")
+        );
         let config = source.read_beside(Path::new("../kind-configs/fast-detection.yaml")).unwrap();
         assert_eq!(config.name, "built-in:kind-configs/fast-detection.yaml");
         assert!(source.read_beside(Path::new("/etc/hostname")).is_err());
@@ -207,8 +250,15 @@ mod tests {
              `worker-stop-fast`? `kubectl outage get experiments` lists those that are built in)"
         );
         let none = problem("nodir");
-        assert!(none.contains("there is no file `nodir`") && !none.contains("did you mean"), "{none}");
-        assert!(problem("worker-don").contains("did you mean `worker-down`?"), "{}", problem("worker-don"));
+        assert!(
+            none.contains("there is no file `nodir`") && !none.contains("did you mean"),
+            "{none}"
+        );
+        assert!(
+            problem("worker-don").contains("did you mean `worker-down`?"),
+            "{}",
+            problem("worker-don")
+        );
     }
 
     #[test]
@@ -241,11 +291,24 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let all = load_all(folder.path().to_str().unwrap()).unwrap();
-        let names: Vec<_> = all.iter().map(|source| Path::new(source.name()).file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> = all
+            .iter()
+            .map(|source| Path::new(source.name()).file_name().unwrap().to_owned())
+            .collect();
         assert_eq!(names, ["a.yml", "b.yaml"]);
         let empty = tempfile::tempdir().unwrap();
-        assert!(load_all(empty.path().to_str().unwrap()).unwrap_err().to_string().contains("no *.yaml file"));
-        assert!(load(folder.path().to_str().unwrap()).unwrap_err().to_string().contains("it is a directory"));
+        assert!(
+            load_all(empty.path().to_str().unwrap())
+                .unwrap_err()
+                .to_string()
+                .contains("no *.yaml file")
+        );
+        assert!(
+            load(folder.path().to_str().unwrap())
+                .unwrap_err()
+                .to_string()
+                .contains("it is a directory")
+        );
     }
 
     #[test]
@@ -253,6 +316,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yaml");
         std::fs::write(&path, b"a: \xff").unwrap();
-        assert!(load(path.to_str().unwrap()).unwrap_err().to_string().contains("no text (UTF-8) from byte 3 on"));
+        assert!(
+            load(path.to_str().unwrap())
+                .unwrap_err()
+                .to_string()
+                .contains("no text (UTF-8) from byte 3 on")
+        );
     }
 }

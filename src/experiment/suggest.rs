@@ -6,15 +6,24 @@ pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 }
 
 /// Those that may have been meant, `most` at most, the nearest first.
-pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>, most: usize) -> Vec<&'c str> {
+pub fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+    most: usize,
+) -> Vec<&'c str> {
     let fold = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let wanted = fold(word);
     let allowed = 1 + wanted.chars().count() / 4;
     // `scheduler` is `kube-scheduler`, without what all names of its kind begin with.
-    let short = |candidate: &str| candidate.split_once('-').is_some_and(|(_, rest)| fold(rest) == wanted);
-    let far = |candidate: &str| if short(candidate) { 1 } else { strsim::osa_distance(&wanted, &fold(candidate)) };
+    let short =
+        |candidate: &str| candidate.split_once('-').is_some_and(|(_, rest)| fold(rest) == wanted);
+    let far = |candidate: &str| {
+        if short(candidate) { 1 } else { strsim::osa_distance(&wanted, &fold(candidate)) }
+    };
     let measured = candidates.into_iter().map(|candidate| (far(candidate), candidate));
-    let mut near: Vec<_> = measured.filter(|(far, candidate)| *far <= allowed && *far < candidate.chars().count()).collect();
+    let mut near: Vec<_> = measured
+        .filter(|(far, candidate)| *far <= allowed && *far < candidate.chars().count())
+        .collect();
     near.sort_by_key(|(distance, _)| *distance);
     near.into_iter().take(most).map(|(_, candidate)| candidate).collect()
 }
@@ -52,7 +61,8 @@ mod tests {
     #[test]
     fn a_short_form_finds_its_word() {
         let parts = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"];
-        let found = ["apiserver", "api-server", "controller-manager", "scheduler"].map(|word| closest(word, parts));
+        let found = ["apiserver", "api-server", "controller-manager", "scheduler"]
+            .map(|word| closest(word, parts));
         assert_eq!(found, [Some(parts[0]), Some(parts[0]), Some(parts[1]), Some(parts[2])]);
         assert_eq!(closest("manager", parts), None);
     }
@@ -71,7 +81,10 @@ mod tests {
 
     #[test]
     fn without_a_near_word_the_hint_lists_all() {
-        assert_eq!(hint("color", &["for", "rate"], "the fields are").as_deref(), Some("the fields are `for` and `rate`"));
+        assert_eq!(
+            hint("color", &["for", "rate"], "the fields are").as_deref(),
+            Some("the fields are `for` and `rate`")
+        );
         assert_eq!(hint("color", &[] as &[&str], "the fields are"), None);
     }
 }

@@ -37,7 +37,9 @@ impl Node {
         match (&self.value, self.key) {
             _ if self.short => self.span,
             (_, Some(key)) => key,
-            (Value::Map(entries), None) => entries.first().and_then(|(_, node)| node.key).unwrap_or(self.beginning()),
+            (Value::Map(entries), None) => {
+                entries.first().and_then(|(_, node)| node.key).unwrap_or(self.beginning())
+            }
             (Value::List(items), None) => items.first().map_or(self.beginning(), Node::focus),
             _ => self.beginning(),
         }
@@ -63,7 +65,9 @@ impl Node {
     /// The value under a key of a map.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
+            Value::Map(entries) => {
+                entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+            }
             _ => None,
         }
     }
@@ -154,7 +158,8 @@ mod tests {
     #[test]
     fn focus_is_the_value_where_it_is_short_and_the_key_where_it_is_long() {
         let tree = tree("a: b\nlist:\n- x: 1\ntext: |\n  one\n  two\nempty:\nflow: [1]\n");
-        let column = |path: &str| (tree.find(path).0.focus().line, tree.find(path).0.focus().column);
+        let column =
+            |path: &str| (tree.find(path).0.focus().line, tree.find(path).0.focus().column);
         assert_eq!(column("a"), (1, 4));
         assert_eq!(column("list"), (2, 1));
         assert_eq!(column("list[0]"), (3, 3));

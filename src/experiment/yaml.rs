@@ -19,7 +19,10 @@ const MAX_NODES: usize = 100_000;
 pub fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
     if file.text.len() > MAX_BYTES {
         let start = Span::of_bytes(&file.text, 0, 0);
-        problems.push(Diagnostic::error(format!("the file is longer than {} MiB", MAX_BYTES >> 20)).at(file, start));
+        problems.push(
+            Diagnostic::error(format!("the file is longer than {} MiB", MAX_BYTES >> 20))
+                .at(file, start),
+        );
         return None;
     }
     let mut builder = Builder::new(file);
@@ -59,7 +62,14 @@ type Fatal = Box<Diagnostic>;
 
 impl<'t> Builder<'t> {
     fn new(file: &'t Arc<SourceFile>) -> Self {
-        Self { file, open: Vec::new(), anchors: HashMap::new(), nodes: 0, documents: Vec::new(), problems: Vec::new() }
+        Self {
+            file,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            documents: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     fn run(&mut self) -> Result<(), Fatal> {
@@ -81,10 +91,19 @@ impl<'t> Builder<'t> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-                self.add(Value::Scalar { text: text.into_owned(), plain }, span, self.on_one_line(span), anchor, 1)
+                let plain = style == ScalarStyle::Plain
+                    && !tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                self.add(
+                    Value::Scalar { text: text.into_owned(), plain },
+                    span,
+                    self.on_one_line(span),
+                    anchor,
+                    1,
+                )
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(Collection::List(Vec::new()), span, anchor),
+            Event::SequenceStart(_, anchor, _) => {
+                self.begin(Collection::List(Vec::new()), span, anchor)
+            }
             Event::MappingStart(_, anchor, _) => {
                 let map = Collection::Map { entries: Vec::new(), seen: HashMap::new(), key: None };
                 self.begin(map, span, anchor)
@@ -101,7 +120,8 @@ impl<'t> Builder<'t> {
 
     fn begin(&mut self, kind: Collection, start: Span, anchor: usize) -> Result<(), Fatal> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(self.fatal(format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), start));
+            return Err(self
+                .fatal(format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), start));
         }
         if let Some(Open { kind: Collection::Map { key: None, .. }, .. }) = self.open.last() {
             return Err(self.fatal("a list or a mapping can't be a key here".into(), start));
@@ -137,7 +157,14 @@ impl<'t> Builder<'t> {
     }
 
     /// Puts a finished node where it belongs: as a key, a value, an item, or a document.
-    fn add(&mut self, value: Value, span: Span, short: bool, anchor: usize, size: usize) -> Result<(), Fatal> {
+    fn add(
+        &mut self,
+        value: Value,
+        span: Span,
+        short: bool,
+        anchor: usize,
+        size: usize,
+    ) -> Result<(), Fatal> {
         self.nodes += size;
         if self.nodes > MAX_NODES {
             return Err(self.fatal(format!("the file has more than {MAX_NODES} values"), span));
@@ -169,7 +196,10 @@ impl<'t> Builder<'t> {
     }
 
     fn on_one_line(&self, span: Span) -> bool {
-        self.file.text.get(span.start..span.end).is_some_and(|text| !text.is_empty() && !text.contains('\n'))
+        self.file
+            .text
+            .get(span.start..span.end)
+            .is_some_and(|text| !text.is_empty() && !text.contains('\n'))
     }
 
     fn refuse_tag(&mut self, tag: &Tag, span: Span) {
@@ -185,16 +215,23 @@ impl<'t> Builder<'t> {
 
     fn span(&self, span: &granit_parser::Span) -> Span {
         let range = span.byte_range().unwrap_or_default();
-        Span { start: range.start, end: range.end, line: span.start.line(), column: span.start.col() + 1 }
+        Span {
+            start: range.start,
+            end: range.end,
+            line: span.start.line(),
+            column: span.start.col() + 1,
+        }
     }
 
     fn syntax_error(&self, error: &ScanError) -> Fatal {
         let at = error.marker().byte_offset().unwrap_or(0);
         // An error at the very end is drawn after the last character: an empty line below shows nothing.
         let at = if at >= self.file.text.len() { self.file.text.trim_end().len() } else { at };
-        let width = self.file.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let width =
+            self.file.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
         let (message, hint) = explain(error.kind());
-        let problem = Diagnostic::error(message).at(self.file, Span::of_bytes(&self.file.text, at, at + width));
+        let problem = Diagnostic::error(message)
+            .at(self.file, Span::of_bytes(&self.file.text, at, at + width));
         Box::new(problem.hint_if(hint.map(str::to_owned)))
     }
 }
@@ -208,34 +245,56 @@ fn count(node: &Node) -> usize {
 }
 
 fn duplicate(file: &Arc<SourceFile>, name: &str, at: Span, first: Span) -> Diagnostic {
-    Diagnostic::error(format!("`{name}` is there twice")).at(file, at).related(file, first, "first here")
+    Diagnostic::error(format!("`{name}` is there twice")).at(file, at).related(
+        file,
+        first,
+        "first here",
+    )
 }
 
 /// The syntax errors that people make, in words that say what to do; for the others the parser's own.
 fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
     use ErrorKind::*;
     let (message, hint) = match kind {
-        TabNotAllowed | TabInBlockIndentation | TabInIndentation | TabInPlainScalar | TabAtBlockScalarStart => {
-            ("a tab can't indent in YAML", "use spaces")
-        }
+        TabNotAllowed
+        | TabInBlockIndentation
+        | TabInIndentation
+        | TabInPlainScalar
+        | TabAtBlockScalarStart => ("a tab can't indent in YAML", "use spaces"),
         UnclosedQuotedScalar => ("a quote is opened and never closed", "close it on the same line"),
-        UnclosedFlowCollection { .. } | UnexpectedEofFlowMapping | UnexpectedEofFlowSequence | UnexpectedEofImplicitFlowMapping => {
+        UnclosedFlowCollection { .. }
+        | UnexpectedEofFlowMapping
+        | UnexpectedEofFlowSequence
+        | UnexpectedEofImplicitFlowMapping => {
             ("a bracket is opened and never closed", "every `{` needs a `}`, every `[` a `]`")
         }
-        MappingValueNotAllowed => {
-            ("a `key: value` can't stand here", "check the indentation above; put a text that has `: ` in it in quotes")
+        MappingValueNotAllowed => (
+            "a `key: value` can't stand here",
+            "check the indentation above; put a text that has `: ` in it in quotes",
+        ),
+        SimpleKeyExpected | InvalidSimpleKey => {
+            ("a key without `:`", "write `key: value`; list items begin with `- `")
         }
-        SimpleKeyExpected | InvalidSimpleKey => ("a key without `:`", "write `key: value`; list items begin with `- `"),
-        ExpectedBlockMappingKey | InvalidIndentation | ExpectedBlockSequenceEntry => {
-            ("the indentation fits nothing above", "keys of one mapping, and items of one list, begin in the same column")
+        ExpectedBlockMappingKey | InvalidIndentation | ExpectedBlockSequenceEntry => (
+            "the indentation fits nothing above",
+            "keys of one mapping, and items of one list, begin in the same column",
+        ),
+        ExpectedFlowMappingSeparator => {
+            ("expected `,` or `}`", "is a `}` missing above, or a comma between two entries?")
         }
-        ExpectedFlowMappingSeparator => ("expected `,` or `}`", "is a `}` missing above, or a comma between two entries?"),
-        ExpectedFlowSequenceSeparator => ("expected `,` or `]`", "is a `]` missing above, or a comma between two items?"),
-        InvalidQuotedScalarIndent => {
-            ("a text in quotes goes on here, less indented than it began", "is a closing quote missing above?")
+        ExpectedFlowSequenceSeparator => {
+            ("expected `,` or `]`", "is a `]` missing above, or a comma between two items?")
         }
-        UnknownAnchor => ("an alias to an anchor that is not there", "put a text that begins with `*` in quotes"),
-        RecursionLimitExceeded => return (format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), None),
+        InvalidQuotedScalarIndent => (
+            "a text in quotes goes on here, less indented than it began",
+            "is a closing quote missing above?",
+        ),
+        UnknownAnchor => {
+            ("an alias to an anchor that is not there", "put a text that begins with `*` in quotes")
+        }
+        RecursionLimitExceeded => {
+            return (format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), None);
+        }
         other => return (format!("not valid YAML: {other}"), None),
     };
     (message.into(), Some(hint))
@@ -287,14 +346,20 @@ pub(crate) mod tests {
     #[test]
     fn quotes_and_the_tag_str_make_a_text() {
         let tree = tree("a: 1\nb: \"1\"\nc: !!str 1\n");
-        let plain = |path: &str| matches!(tree.find(path).0.value, Value::Scalar { plain: true, .. });
+        let plain =
+            |path: &str| matches!(tree.find(path).0.value, Value::Scalar { plain: true, .. });
         assert_eq!((plain("a"), plain("b"), plain("c")), (true, false, false));
     }
 
     #[test]
     fn several_documents_are_several_trees_and_empty_ones_none() {
         let mut found = Diagnostics::default();
-        assert_eq!(parse(&file("---\n# only a comment\n---\na: 1\n---\nb: 1\n"), &mut found).unwrap().len(), 2);
+        assert_eq!(
+            parse(&file("---\n# only a comment\n---\na: 1\n---\nb: 1\n"), &mut found)
+                .unwrap()
+                .len(),
+            2
+        );
         assert_eq!(parse(&file(""), &mut found), Some(vec![]));
         assert!(found.is_empty());
     }
@@ -331,7 +396,10 @@ pub(crate) mod tests {
 
     #[test]
     fn tags_and_keys_that_mean_nothing_are_refused() {
-        assert_eq!(problems("a: !secret x\n"), "x.yaml:1:4: error: the tag `!secret` means nothing here (leave it out)");
+        assert_eq!(
+            problems("a: !secret x\n"),
+            "x.yaml:1:4: error: the tag `!secret` means nothing here (leave it out)"
+        );
         assert!(problems("? [a, b]\n: 1\n").contains("can't be a key"));
     }
 

@@ -19,15 +19,26 @@ echo $waits";
 /// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is there, and etcd does. Which those are, for people; empty:
 /// nothing was done. A container that is gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
 /// not do as it is told.
-pub async fn end_back_off(docker: &Docker, container: &str) -> Result<Vec<&'static str>, FaultError> {
+pub async fn end_back_off(
+    docker: &Docker,
+    container: &str,
+) -> Result<Vec<&'static str>, FaultError> {
     let output = match docker.exec(container, &["sh", "-c", &script()], None).await {
-        Err(DockerError::NoSuchContainer { .. } | DockerError::NotRunning { .. } | DockerError::Paused { .. }) => {
+        Err(
+            DockerError::NoSuchContainer { .. }
+            | DockerError::NotRunning { .. }
+            | DockerError::Paused { .. },
+        ) => {
             return Ok(Vec::new());
         }
         other => other.map_err(FaultError::Docker)?,
     };
     if output.code != 0 {
-        return Err(FaultError::Inside { node: container.to_owned(), what: "restart the kubelet", output: output.complaint() });
+        return Err(FaultError::Inside {
+            node: container.to_owned(),
+            what: "restart the kubelet",
+            output: output.complaint(),
+        });
     }
     Ok(output.text().split_whitespace().filter_map(Component::named).map(Component::name).collect())
 }
@@ -52,7 +63,9 @@ fn without_etcd() -> String {
 
 fn look(component: Component) -> String {
     let (finding, name) = (Part::of(component, "").finding(), component.name());
-    format!("{finding}\n[ ! -f /etc/kubernetes/manifests/{name}.yaml ] || [ -n \"$(found)\" ] || waits=\"$waits {name}\"")
+    format!(
+        "{finding}\n[ ! -f /etc/kubernetes/manifests/{name}.yaml ] || [ -n \"$(found)\" ] || waits=\"$waits {name}\""
+    )
 }
 
 #[cfg(test)]
@@ -64,7 +77,10 @@ mod tests {
     use crate::fault::record::mark;
     use crate::fault::record::tests::target;
 
-    async fn said(answer: (i64, &'static str), running: bool) -> Result<Vec<&'static str>, FaultError> {
+    async fn said(
+        answer: (i64, &'static str),
+        running: bool,
+    ) -> Result<Vec<&'static str>, FaultError> {
         let engine = FakeEngine::start();
         engine.with(|state| state.script = Box::new(move |_, _| (answer.0, answer.1.to_owned())));
         engine.worker(|c| c.running = running);
@@ -73,9 +89,14 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_told() {
-        assert_eq!(said((0, "kube-apiserver kube-scheduler"), true).await.unwrap(), ["kube-apiserver", "kube-scheduler"]);
+        assert_eq!(
+            said((0, "kube-apiserver kube-scheduler"), true).await.unwrap(),
+            ["kube-apiserver", "kube-scheduler"]
+        );
         assert!(said((0, ""), true).await.unwrap().is_empty());
-        assert!(said((1, "no systemd"), true).await.unwrap_err().to_string().ends_with("no systemd"));
+        assert!(
+            said((1, "no systemd"), true).await.unwrap_err().to_string().ends_with("no systemd")
+        );
     }
 
     #[tokio::test]
@@ -105,7 +126,9 @@ mod tests {
             [("comm", "etcd\n"), ("stat", &stat), ("ns/at", "")]
                 .iter()
                 .for_each(|(name, text)| self.file(&format!("/proc/7/{name}"), text));
-            let link = |to: &Path, at: &str| std::os::unix::fs::symlink(to, self.0.path().join("proc/7").join(at)).unwrap();
+            let link = |to: &Path, at: &str| {
+                std::os::unix::fs::symlink(to, self.0.path().join("proc/7").join(at)).unwrap()
+            };
             link(Path::new("/usr/local/bin/etcd"), "exe");
             link(&std::fs::read_link("/proc/self/ns/net").unwrap(), "ns/net");
         }
@@ -113,8 +136,9 @@ mod tests {
         /// What the script says as a shell runs it here.
         fn says(&self) -> String {
             let here = |path: &str| format!("{}{path}", self.0.path().display());
-            let script =
-                script().replace("/etc/kubernetes", &here("/etc/kubernetes")).replace("/proc/[0-9]*", &here("/proc/[0-9]*"));
+            let script = script()
+                .replace("/etc/kubernetes", &here("/etc/kubernetes"))
+                .replace("/proc/[0-9]*", &here("/proc/[0-9]*"));
             let script = format!("systemctl() {{ printf 'restarted for '; }}\n{script}");
             let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -144,7 +168,8 @@ mod tests {
     #[test]
     fn what_has_no_manifest_is_not_missed() {
         let node = Node::new();
-        std::fs::remove_file(node.0.path().join("etc/kubernetes/manifests/kube-apiserver.yaml")).unwrap();
+        std::fs::remove_file(node.0.path().join("etc/kubernetes/manifests/kube-apiserver.yaml"))
+            .unwrap();
         assert_eq!(node.says(), "");
     }
 }

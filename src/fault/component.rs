@@ -72,7 +72,9 @@ impl Seen {
         for line in text.lines() {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["met", pid, start, _] => seen.met.push(format!("{pid} {start}")),
-                ["now", pid, start, state] => seen.now.push(Process { id: format!("{pid} {start}"), frozen: state == "T" }),
+                ["now", pid, start, state] => {
+                    seen.now.push(Process { id: format!("{pid} {start}"), frozen: state == "T" })
+                }
                 _ => {}
             }
         }
@@ -114,11 +116,17 @@ impl<'m> Part<'m> {
 
     pub async fn look(self, scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
         let (finding, witness) = (self.finding(), self.witness());
-        let script = format!("{finding}\nsed 's/^/met /' {witness} 2>/dev/null\nfound | sed 's/^/now /'\necho end");
+        let script = format!(
+            "{finding}\nsed 's/^/met /' {witness} 2>/dev/null\nfound | sed 's/^/now /'\necho end"
+        );
         let output = scene.run(&["sh", "-c", &script]).await?;
         let text = output.text();
         if output.code != 0 || !text.ends_with("end") {
-            return Err(FaultError::Inside { node: scene.node(), what: "look for a process", output: output.complaint() });
+            return Err(FaultError::Inside {
+                node: scene.node(),
+                what: "look for a process",
+                output: output.complaint(),
+            });
         }
         Ok(Seen::read(&text))
     }
@@ -129,13 +137,19 @@ impl<'m> Part<'m> {
         let seen = self.look(scene).await?;
         match () {
             () if seen.gone() => Err(scene.not_fit(format!("no {} runs there", self.name()))),
-            () if !seen.runs() => Err(scene.not_fit(format!("its {} is frozen already", self.name()))),
+            () if !seen.runs() => {
+                Err(scene.not_fit(format!("its {} is frozen already", self.name())))
+            }
             () => Ok(()),
         }
     }
 
     /// Waits until the fault's effect is seen.
-    pub async fn until_harmed(self, scene: &Scene<'_, '_>, harmed: fn(&Seen) -> bool) -> Result<(), FaultError> {
+    pub async fn until_harmed(
+        self,
+        scene: &Scene<'_, '_>,
+        harmed: fn(&Seen) -> bool,
+    ) -> Result<(), FaultError> {
         let end = Instant::now() + END;
         while !harmed(&self.look(scene).await?) {
             if Instant::now() > end {
@@ -149,7 +163,11 @@ impl<'m> Part<'m> {
 
     /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A kubelet that lets it wait is restarted,
     /// once: to an undo that takes the longer the more often there was a fault nobody could give a time.
-    pub async fn until_well(self, scene: &Scene<'_, '_>, leaves: fn(&Seen) -> bool) -> Result<String, FaultError> {
+    pub async fn until_well(
+        self,
+        scene: &Scene<'_, '_>,
+        leaves: fn(&Seen) -> bool,
+    ) -> Result<String, FaultError> {
         let began = Instant::now();
         let (mut before, mut help_at, mut restarted) = (None, began + STARTED_WITHIN, None);
         loop {
@@ -164,11 +182,14 @@ impl<'m> Part<'m> {
             if seen.gone() && restarted.is_none() && Instant::now() > help_at {
                 // A help, no duty: where that can't be done it is waited on.
                 help_at = Instant::now() + HELPED_AGAIN_AFTER;
-                let helped = end_back_off(scene.docker, scene.container()).await.is_ok_and(|waiting| !waiting.is_empty());
+                let helped = end_back_off(scene.docker, scene.container())
+                    .await
+                    .is_ok_and(|waiting| !waiting.is_empty());
                 restarted = helped.then(|| began.elapsed());
             }
             if began.elapsed() > START {
-                let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }.replace("{}", self.name());
+                let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }
+                    .replace("{}", self.name());
                 return Err(FaultError::NotUndone { node: scene.node(), seen, after: START });
             }
             before = Some(seen);
@@ -178,8 +199,9 @@ impl<'m> Part<'m> {
 
     fn well(self, seen: &Seen, restarted: Option<Duration>) -> String {
         let id = seen.now[0].id.split(' ').next().unwrap_or_default();
-        let how = restarted
-            .map_or(String::new(), |after| format!("; its kubelet let it wait, and was restarted after {}s", after.as_secs()));
+        let how = restarted.map_or(String::new(), |after| {
+            format!("; its kubelet let it wait, and was restarted after {}s", after.as_secs())
+        });
         format!("{} runs as process {id}{how}", self.name())
     }
 }
@@ -193,21 +215,29 @@ mod tests {
     use crate::timeline::FaultPhase;
 
     fn plans() -> [Undo; 3] {
-        every_component_fault(Component::Scheduler).map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+        every_component_fault(Component::Scheduler)
+            .map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
     }
 
     /// A node with a kubelet that starts the scheduler where its manifest is, and the answers to our scripts. Its state is `process`
     /// (`pid start state`), `manifest`, `met`.
     fn node() -> FakeEngine {
         let engine = FakeEngine::start();
-        engine.worker(|c| c.inside.extend([("process", "7 70 S"), ("manifest", "")].map(|(k, v)| (k.to_owned(), v.to_owned()))));
+        engine.worker(|c| {
+            c.inside.extend(
+                [("process", "7 70 S"), ("manifest", "")]
+                    .map(|(k, v)| (k.to_owned(), v.to_owned())),
+            )
+        });
         engine.with(|state| {
             state.script = Box::new(|node, argv| {
                 let (text, inside) = (argv.join(" "), &mut node.inside);
                 let armed = inside.contains_key("armed");
                 let process = inside.get("process").cloned();
                 match () {
-                    () if text.contains("exec systemd-run") => drop(inside.insert("armed".into(), String::new())),
+                    () if text.contains("exec systemd-run") => {
+                        drop(inside.insert("armed".into(), String::new()))
+                    }
                     () if text.contains("echo end") => return (0, looked(inside)),
                     // Its etcd is still coming.
                     () if text.contains("try-restart") && inside.remove("in vain").is_some() => {}
@@ -224,9 +254,13 @@ mod tests {
                         inside.insert("met".into(), process.unwrap_or_default());
                         inside.insert("process".into(), "8 80 S".into());
                     }
-                    () if text.contains("kill -STOP") => drop(inside.insert("process".into(), "7 70 T".into())),
+                    () if text.contains("kill -STOP") => {
+                        drop(inside.insert("process".into(), "7 70 T".into()))
+                    }
                     () if text.contains("systemctl stop outage-r-0.timer") => healed(inside, &text),
-                    () if text.starts_with("rm -f /run/outage-r-0.met") => drop(inside.remove("met")),
+                    () if text.starts_with("rm -f /run/outage-r-0.met") => {
+                        drop(inside.remove("met"))
+                    }
                     () => {}
                 }
                 (0, String::new())
@@ -238,7 +272,9 @@ mod tests {
     type Inside = std::collections::BTreeMap<String, String>;
 
     fn looked(inside: &Inside) -> String {
-        let line = |key: &str, word: &str| inside.get(key).map_or(String::new(), |process| format!("{word} {process}\n"));
+        let line = |key: &str, word: &str| {
+            inside.get(key).map_or(String::new(), |process| format!("{word} {process}\n"))
+        };
         format!("{}{}end", line("met", "met"), line("process", "now"))
     }
 
@@ -252,38 +288,66 @@ mod tests {
         }
     }
 
-    async fn said(engine: &FakeEngine, plan: &Undo, back: bool) -> Result<Vec<(FaultPhase, String)>, FaultError> {
+    async fn said(
+        engine: &FakeEngine,
+        plan: &Undo,
+        back: bool,
+    ) -> Result<Vec<(FaultPhase, String)>, FaultError> {
         let (docker, mut said) = (engine.connect().await, Vec::new());
         let mut progress = |phase, seen| said.push((phase, seen));
-        let result = if back { undo(plan, &docker, &mut progress).await } else { inject(plan, &docker, &mut progress).await };
+        let result = if back {
+            undo(plan, &docker, &mut progress).await
+        } else {
+            inject(plan, &docker, &mut progress).await
+        };
         result.map(|()| said)
     }
 
     #[tokio::test]
     async fn each_is_done_confirmed_and_undone_twice() {
-        let effects =
-            ["no kube-scheduler runs", "the process of kube-scheduler is gone", "the process of kube-scheduler is frozen"];
+        let effects = [
+            "no kube-scheduler runs",
+            "the process of kube-scheduler is gone",
+            "the process of kube-scheduler is frozen",
+        ];
         for ((plan, effect), pid) in plans().iter().zip(effects).zip([9, 8, 7]) {
             let engine = node();
             let told = said(&engine, plan, false).await.unwrap();
             let phases: Vec<FaultPhase> = told.iter().map(|(phase, _)| *phase).collect();
-            assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
+            assert_eq!(
+                phases,
+                [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]
+            );
             assert_eq!(told[2].1, effect);
             for _ in 0..2 {
                 let told = said(&engine, plan, true).await.unwrap();
-                assert_eq!(told[1], (FaultPhase::Undone, format!("kube-scheduler runs as process {pid}")));
-                assert!(engine.worker(|c| !c.inside.contains_key("armed") && !c.inside.contains_key("met")));
+                assert_eq!(
+                    told[1],
+                    (FaultPhase::Undone, format!("kube-scheduler runs as process {pid}"))
+                );
+                assert!(
+                    engine.worker(
+                        |c| !c.inside.contains_key("armed") && !c.inside.contains_key("met")
+                    )
+                );
             }
         }
     }
 
     #[tokio::test]
     async fn what_does_not_run_or_is_frozen_is_no_target() {
-        for (process, why) in [("", "no kube-scheduler runs there"), ("7 70 T", "its kube-scheduler is frozen already")] {
+        for (process, why) in [
+            ("", "no kube-scheduler runs there"),
+            ("7 70 T", "its kube-scheduler is frozen already"),
+        ] {
             for plan in plans() {
                 let engine = node();
                 engine.worker(|c| {
-                    if process.is_empty() { c.inside.remove("process") } else { c.inside.insert("process".into(), process.into()) }
+                    if process.is_empty() {
+                        c.inside.remove("process")
+                    } else {
+                        c.inside.insert("process".into(), process.into())
+                    }
                 });
                 let error = said(&engine, &plan, false).await.unwrap_err();
                 assert_eq!(error.to_string(), format!("harm node c-worker: {why}"));
@@ -313,7 +377,10 @@ mod tests {
         let began = Instant::now();
         let told = said(&engine, &kill, true).await.unwrap();
         assert!(began.elapsed() >= STARTED_WITHIN, "what comes back by itself is left alone");
-        assert_eq!(told[1].1, "kube-scheduler runs as process 11; its kubelet let it wait, and was restarted after 1s");
+        assert_eq!(
+            told[1].1,
+            "kube-scheduler runs as process 11; its kubelet let it wait, and was restarted after 1s"
+        );
     }
 
     #[tokio::test]
@@ -325,7 +392,11 @@ mod tests {
             c.inside.insert("in vain".into(), String::new());
         });
         let told = said(&engine, &kill, true).await.unwrap();
-        assert!(told[1].1.starts_with("kube-scheduler runs as process 11; its kubelet let it wait"), "{}", told[1].1);
+        assert!(
+            told[1].1.starts_with("kube-scheduler runs as process 11; its kubelet let it wait"),
+            "{}",
+            told[1].1
+        );
     }
 
     #[tokio::test]
@@ -353,12 +424,17 @@ mod tests {
         };
         let mine = format!("{} ", child.id());
         let end = std::time::Instant::now() + Duration::from_secs(5);
-        while !find(Component::ControllerManager).lines().any(|line| line.starts_with(&mine)) && std::time::Instant::now() < end {}
+        while !find(Component::ControllerManager).lines().any(|line| line.starts_with(&mine))
+            && std::time::Instant::now() < end
+        {}
         let found = find(Component::ControllerManager);
         let others = find(Component::Scheduler);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(found.lines().any(|line| line.starts_with(&mine) && line.split(' ').count() == 3), "{found}");
+        assert!(
+            found.lines().any(|line| line.starts_with(&mine) && line.split(' ').count() == 3),
+            "{found}"
+        );
         assert!(!others.lines().any(|line| line.starts_with(&mine)), "{others}");
     }
 }

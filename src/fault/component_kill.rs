@@ -23,7 +23,11 @@ fn nothing(part: Part<'_>) -> String {
     healing(part.mark, ":")
 }
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, part: Part<'_>, dead_man: Duration) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    scene: &mut Scene<'_, '_>,
+    part: Part<'_>,
+    dead_man: Duration,
+) -> Result<(), FaultError> {
     part.must_run(scene).await?;
     arm(scene, part.mark, dead_man, &[], &nothing(part)).await?;
     scene.say(FaultPhase::Requested, format!("kill -KILL {}", part.name()));

@@ -23,10 +23,17 @@ fn freezing(part: Part<'_>) -> String {
 /// One that ends at this moment can't be thawed, and needs not.
 fn thawing(part: Part<'_>) -> String {
     let finding = part.finding();
-    healing(part.mark, &format!("{finding}\nfound | while read -r pid rest; do kill -CONT $pid 2>/dev/null; done"))
+    healing(
+        part.mark,
+        &format!("{finding}\nfound | while read -r pid rest; do kill -CONT $pid 2>/dev/null; done"),
+    )
 }
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, part: Part<'_>, dead_man: Duration) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    scene: &mut Scene<'_, '_>,
+    part: Part<'_>,
+    dead_man: Duration,
+) -> Result<(), FaultError> {
     part.must_run(scene).await?;
     arm(scene, part.mark, dead_man, &[], &thawing(part)).await?;
     scene.say(FaultPhase::Requested, format!("kill -STOP {}", part.name()));

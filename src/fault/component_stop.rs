@@ -56,7 +56,11 @@ pub(super) fn by_hand(container: &str, part: Part<'_>) -> String {
     format!("docker exec {container} mv {} {MANIFESTS}/", kept(part))
 }
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, part: Part<'_>, dead_man: Duration) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    scene: &mut Scene<'_, '_>,
+    part: Part<'_>,
+    dead_man: Duration,
+) -> Result<(), FaultError> {
     part.must_run(scene).await?;
     arm(scene, part.mark, dead_man, &[], &moving_back(part)).await?;
     scene.say(FaultPhase::Requested, format!("move {} away", manifest(part)));

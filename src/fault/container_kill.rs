@@ -45,7 +45,10 @@ pub(super) async fn inject(
 ) -> Result<(), FaultError> {
     scene.must_be_up().await?;
     arm(scene, mark, dead_man, &["grep"], &nothing(mark)).await?;
-    scene.say(FaultPhase::Requested, format!("kill -KILL in {} on {}", counted(containers.len(), "container"), scene.node()));
+    scene.say(
+        FaultPhase::Requested,
+        format!("kill -KILL in {} on {}", counted(containers.len(), "container"), scene.node()),
+    );
     harm(scene, mark, "kill the container's process", &killing(containers)).await?;
     scene.say(FaultPhase::Returned, "the signal is sent");
     let script = format!("{}\nfound; echo end", finding(containers));
@@ -76,7 +79,10 @@ mod tests {
         let script = finding(&[mine.clone(), other.clone()]);
         assert!(script.contains(&format!("grep -qE '{mine}|{other}' $at/cgroup")), "{script}");
         // No process here is in such a group.
-        let output = std::process::Command::new("sh").args(["-c", &format!("{script}\nfound; echo end")]).output().unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("{script}\nfound; echo end")])
+            .output()
+            .unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "end\n");
     }
 }

@@ -105,7 +105,9 @@ fn absent(quiet: u32) -> String {
 /// Lets the kubelet start etcd.
 fn beginning(mark: &str) -> String {
     let keep = keep(mark);
-    format!("if [ -e {keep}/etcd.yaml ]; then mv {keep}/etcd.yaml {MANIFEST} || exit 1; fi\nrmdir {keep} 2>/dev/null")
+    format!(
+        "if [ -e {keep}/etcd.yaml ]; then mv {keep}/etcd.yaml {MANIFEST} || exit 1; fi\nrmdir {keep} 2>/dev/null"
+    )
 }
 
 fn losing(mark: &str) -> String {
@@ -124,7 +126,8 @@ fn losing(mark: &str) -> String {
 
 /// While the kept data is in its keep, the store in its place is the one that began empty. What was done already is not done again.
 fn finding_again(mark: &str) -> String {
-    let (kept, meanwhile, ending, beginning) = (kept_data(mark), meanwhile(mark), ending(mark, SETTLED), beginning(mark));
+    let (kept, meanwhile, ending, beginning) =
+        (kept_data(mark), meanwhile(mark), ending(mark, SETTLED), beginning(mark));
     let snapshot = snapshot(mark);
     LONG.healing(
         mark,
@@ -151,7 +154,11 @@ fn finding_again(mark: &str) -> String {
     )
 }
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Duration) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    scene: &mut Scene<'_, '_>,
+    mark: &str,
+    dead_man: Duration,
+) -> Result<(), FaultError> {
     part(mark).must_run(scene).await?;
     let snapshot = take_snapshot(scene, mark).await?;
     arm(scene, mark, dead_man, &["readlink", "grep"], &finding_again(mark)).await?;
@@ -176,7 +183,10 @@ async fn take_snapshot(scene: &Scene<'_, '_>, mark: &str) -> Result<String, Faul
     match (said.code, said.text().as_str()) {
         (0, "") => Ok("without a snapshot: etcd's image has no etcdctl".into()),
         (0, path) => Ok(format!("a snapshot from before is in {path}")),
-        _ => Err(scene.not_fit(format!("no snapshot of its etcd could be taken: {}", said.complaint()))),
+        _ => {
+            Err(scene
+                .not_fit(format!("no snapshot of its etcd could be taken: {}", said.complaint())))
+        }
     }
 }
 
@@ -208,7 +218,8 @@ mod tests {
     /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says so, its switch is armed.
     fn run(root: &Path, script: &str) -> (bool, String) {
         let here = |path: &str| format!("{}{path}", root.display());
-        let script = script.replace("/etc/kubernetes", &here("/etc/kubernetes")).replace(DATA, &here(DATA));
+        let script =
+            script.replace("/etc/kubernetes", &here("/etc/kubernetes")).replace(DATA, &here(DATA));
         let script = format!(
             "flock() {{ :; }}; systemctl() {{ :; }}; sleep() {{ :; }}\n{}",
             script.replace("exec 9</run", ":").replace("/proc/[0-9]*", &here("/proc/[0-9]*"))
@@ -225,7 +236,10 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         let data = root.path().join("var/lib/etcd");
-        let flags = format!("    - --data-dir={}\n    - --initial-cluster=cp=https://172.18.0.2:2380\n", data.display());
+        let flags = format!(
+            "    - --data-dir={}\n    - --initial-cluster=cp=https://172.18.0.2:2380\n",
+            data.display()
+        );
         file("etc/kubernetes/manifests/etcd.yaml", &flags);
         file("var/lib/etcd/member/wal/0", "the old store");
         root
@@ -245,8 +259,10 @@ mod tests {
 
     /// The script, cut before the command of this number that makes or moves something; `None`: it has not so many.
     fn cut(script: &str, number: usize) -> Option<String> {
-        let places = script.match_indices("mkdir ").chain(script.match_indices("mv ")).map(|(at, _)| at);
-        let mut places: Vec<usize> = places.filter(|at| script[..*at].ends_with([' ', '\n'])).collect();
+        let places =
+            script.match_indices("mkdir ").chain(script.match_indices("mv ")).map(|(at, _)| at);
+        let mut places: Vec<usize> =
+            places.filter(|at| script[..*at].ends_with([' ', '\n'])).collect();
         places.sort();
         let at = *places.get(number)?;
         Some(format!("{}exit 1; {}", &script[..at], &script[at..]))
@@ -255,10 +271,17 @@ mod tests {
     #[test]
     fn the_old_store_is_back_after_any_interruption() {
         let (losing, undo) = (losing("m"), finding_again("m"));
-        let cuts = |script: &str| (0..).map_while(|number| cut(script, number)).chain([script.to_owned()]).collect::<Vec<_>>();
+        let cuts = |script: &str| {
+            (0..)
+                .map_while(|number| cut(script, number))
+                .chain([script.to_owned()])
+                .collect::<Vec<_>>()
+        };
         let (losings, undos) = (cuts(&losing), cuts(&undo));
         assert_eq!((losings.len(), undos.len()), (6, 7), "each making and moving, and the whole");
-        for (harm, back) in losings.iter().flat_map(|harm| undos.iter().map(move |back| (harm, back))) {
+        for (harm, back) in
+            losings.iter().flat_map(|harm| undos.iter().map(move |back| (harm, back)))
+        {
             let root = node();
             run(root.path(), harm);
             if root.path().join("var/lib/etcd-m/member").exists() {
@@ -276,7 +299,8 @@ mod tests {
 
     /// Functions of the shell: etcd's process `comes` with a store of its own, and `goes`.
     fn late_etcd(root: &Path) -> String {
-        let (process, net) = (root.join("proc/7"), std::fs::read_link("/proc/self/ns/net").unwrap());
+        let (process, net) =
+            (root.join("proc/7"), std::fs::read_link("/proc/self/ns/net").unwrap());
         let (process, net) = (process.display(), net.display());
         format!(
             "comes() {{ command mkdir -p {process}/ns {DATA}/member/wal; ln -s /usr/local/bin/etcd {process}/exe\n\
@@ -295,7 +319,10 @@ mod tests {
             late_etcd(root.path()),
             kept_data("m")
         );
-        assert_eq!(run(root.path(), &format!("{looks}\n{}", finding_again("m"))), (true, "waited".into()));
+        assert_eq!(
+            run(root.path(), &format!("{looks}\n{}", finding_again("m"))),
+            (true, "waited".into())
+        );
         assert_whole(root.path(), "after it has ended");
     }
 
@@ -305,7 +332,8 @@ mod tests {
         for (times, done) in [(2, true), (9, false)] {
             let root = node();
             assert!(run(root.path(), &losing("m")).0);
-            let (late, undo, process) = (late_etcd(root.path()), finding_again("m"), root.path().join("proc/7"));
+            let (late, undo, process) =
+                (late_etcd(root.path()), finding_again("m"), root.path().join("proc/7"));
             let stubs = format!(
                 "{late}\nsleep() {{ [ ! -e {} ] || goes; }}; comes; moves=0\n\
                  mv() {{ command mv \"$@\" || return; case \"$*\" in *meanwhile/*) moves=$((moves+1)); [ $moves -gt {times} ] || comes;; esac; }}",
@@ -315,14 +343,24 @@ mod tests {
             assert_eq!(ended, done, "{said}");
             assert!(done || said.ends_with("again and again"), "{said}");
             // It has calmed down.
-            assert!(run(root.path(), &format!("{late}\n[ ! -e {} ] || goes\n{undo}", process.display())).0);
+            assert!(
+                run(
+                    root.path(),
+                    &format!("{late}\n[ ! -e {} ] || goes\n{undo}", process.display())
+                )
+                .0
+            );
             assert_whole(root.path(), &format!("{times} times"));
         }
     }
 
     /// An etcd whose image has this as its `etcdctl`.
     fn with_etcdctl(root: &Path, script: Option<&str>) {
-        let comes = format!("{}\ncomes; mkdir -p {1}/proc/7/root/usr/local/bin", late_etcd(root), root.display());
+        let comes = format!(
+            "{}\ncomes; mkdir -p {1}/proc/7/root/usr/local/bin",
+            late_etcd(root),
+            root.display()
+        );
         assert!(run(root, &comes).0);
         let Some(script) = script else { return };
         let tool = root.join("proc/7/root/usr/local/bin/etcdctl");
@@ -333,17 +371,25 @@ mod tests {
     #[test]
     fn a_snapshot_is_there_until_etcd_runs_on_its_data_again() {
         let root = node();
-        with_etcdctl(root.path(), Some("#!/bin/sh\nfor last; do :; done; echo Snapshot saved; echo \"$*\" >\"$last\""));
+        with_etcdctl(
+            root.path(),
+            Some("#!/bin/sh\nfor last; do :; done; echo Snapshot saved; echo \"$*\" >\"$last\""),
+        );
         std::fs::create_dir_all(root.path().join("var/lib/etcd/member/snap")).unwrap();
         std::fs::write(root.path().join("var/lib/etcd/member/snap/db"), "a store").unwrap();
         let (taken, path) = run(root.path(), &snapshotting("m"));
         assert!(
-            taken && std::fs::read_to_string(&path).unwrap().contains("--cert=") && path.ends_with("var/lib/etcd-m.db"),
+            taken
+                && std::fs::read_to_string(&path).unwrap().contains("--cert=")
+                && path.ends_with("var/lib/etcd-m.db"),
             "{path}"
         );
         std::fs::remove_dir_all(root.path().join("proc")).unwrap();
         assert!(run(root.path(), &losing("m")).0 && run(root.path(), &finding_again("m")).0);
-        assert!(Path::new(&path).exists(), "it is not yet known whether etcd runs on what was moved back");
+        assert!(
+            Path::new(&path).exists(),
+            "it is not yet known whether etcd runs on what was moved back"
+        );
         assert!(run(root.path(), &discarding("m")).0);
         assert_whole(root.path(), "with a snapshot");
     }
@@ -372,7 +418,8 @@ mod tests {
         let root = node();
         let manifest = root.path().join("etc/kubernetes/manifests/etcd.yaml");
         let text = std::fs::read_to_string(&manifest).unwrap();
-        std::fs::write(&manifest, text.replace(":2380", ":2380,b=https://172.18.0.3:2380")).unwrap();
+        std::fs::write(&manifest, text.replace(":2380", ":2380,b=https://172.18.0.3:2380"))
+            .unwrap();
         assert_eq!(run(root.path(), &losing("m")), (false, "it is not the only member".into()));
         assert_whole(root.path(), "untouched");
     }

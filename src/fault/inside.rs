@@ -55,23 +55,43 @@ pub(super) async fn arm(
     match output.code {
         0 => Ok(()),
         NO_TOOL => Err(scene.not_fit(format!("it has no {}", output.complaint()))),
-        _ => Err(FaultError::Inside { node: scene.node(), what: "arm the dead man's switch", output: output.complaint() }),
+        _ => Err(FaultError::Inside {
+            node: scene.node(),
+            what: "arm the dead man's switch",
+            output: output.complaint(),
+        }),
     }
 }
 
 impl Script {
     /// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
     fn lock(self) -> String {
-        format!("exec 9</run && flock -w {} 9 || {{ echo 'the lock on /run is held by another'; exit {LOCKED}; }}", self.lock_secs)
+        format!(
+            "exec 9</run && flock -w {} 9 || {{ echo 'the lock on /run is held by another'; exit {LOCKED}; }}",
+            self.lock_secs
+        )
     }
 
     /// Runs a harming script, if its switch is armed.
-    pub async fn harm(self, scene: &Scene<'_, '_>, mark: &str, what: &'static str, script: &str) -> Result<(), FaultError> {
-        let script = format!("{}\nsystemctl is-active --quiet {mark}.timer || exit {NO_TICKET}\n{script}", self.lock());
+    pub async fn harm(
+        self,
+        scene: &Scene<'_, '_>,
+        mark: &str,
+        what: &'static str,
+        script: &str,
+    ) -> Result<(), FaultError> {
+        let script = format!(
+            "{}\nsystemctl is-active --quiet {mark}.timer || exit {NO_TICKET}\n{script}",
+            self.lock()
+        );
         let output = scene.run_within(self.limit, &["sh", "-c", &script]).await?;
         match output.code {
             0 => Ok(()),
-            NO_TICKET => Err(FaultError::Inside { node: scene.node(), what, output: "it was undone meanwhile".into() }),
+            NO_TICKET => Err(FaultError::Inside {
+                node: scene.node(),
+                what,
+                output: "it was undone meanwhile".into(),
+            }),
             _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
         }
     }
@@ -84,7 +104,12 @@ impl Script {
 
     /// Runs the healing script, again as long as another script has the lock. `None`: the node does not run, so that there is nothing
     /// inside it.
-    pub async fn heal(self, scene: &Scene<'_, '_>, what: &'static str, script: &str) -> Result<Option<String>, FaultError> {
+    pub async fn heal(
+        self,
+        scene: &Scene<'_, '_>,
+        what: &'static str,
+        script: &str,
+    ) -> Result<Option<String>, FaultError> {
         let began = Instant::now();
         loop {
             let state = scene.state().await?;
@@ -98,14 +123,25 @@ impl Script {
             match output.code {
                 0 => return Ok(Some(output.text())),
                 LOCKED if began.elapsed() < LONGEST_HOLD => sleep(RETRY).await,
-                _ => return Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
+                _ => {
+                    return Err(FaultError::Inside {
+                        node: scene.node(),
+                        what,
+                        output: output.complaint(),
+                    });
+                }
             }
         }
     }
 }
 
 /// [`Script::harm`] of one that is done at once.
-pub(super) async fn harm(scene: &Scene<'_, '_>, mark: &str, what: &'static str, script: &str) -> Result<(), FaultError> {
+pub(super) async fn harm(
+    scene: &Scene<'_, '_>,
+    mark: &str,
+    what: &'static str,
+    script: &str,
+) -> Result<(), FaultError> {
     SHORT.harm(scene, mark, what, script).await
 }
 
@@ -115,7 +151,11 @@ pub(super) fn healing(mark: &str, script: &str) -> String {
 }
 
 /// [`Script::heal`] of one that is done at once.
-pub(super) async fn heal(scene: &Scene<'_, '_>, what: &'static str, script: &str) -> Result<Option<String>, FaultError> {
+pub(super) async fn heal(
+    scene: &Scene<'_, '_>,
+    what: &'static str,
+    script: &str,
+) -> Result<Option<String>, FaultError> {
     SHORT.heal(scene, what, script).await
 }
 
@@ -134,16 +174,26 @@ mod tests {
     }
 
     /// A node whose scripts end with these codes, by what they do.
-    fn node(arming: (i64, &'static str), harming: (i64, &'static str), healing: (i64, &'static str)) -> FakeEngine {
+    fn node(
+        arming: (i64, &'static str),
+        harming: (i64, &'static str),
+        healing: (i64, &'static str),
+    ) -> FakeEngine {
         let engine = FakeEngine::start();
         engine.with(|state| {
             state.script = Box::new(move |_, argv| {
                 let text = argv.join(" ");
                 let (code, says) = match () {
-                    () if text.starts_with("ip -o addr") => (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64"),
+                    () if text.starts_with("ip -o addr") => {
+                        (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64")
+                    }
                     () if text == "systemctl is-active kubelet" => (0, "active"),
                     () if text.contains("exec systemd-run") => arming,
-                    () if text.contains("systemctl is-active --quiet outage-r-0.timer || exit 75") => harming,
+                    () if text
+                        .contains("systemctl is-active --quiet outage-r-0.timer || exit 75") =>
+                    {
+                        harming
+                    }
                     () => healing,
                 };
                 (code, says.to_owned())
@@ -162,7 +212,10 @@ mod tests {
     #[tokio::test]
     async fn harm_needs_its_tools_and_its_ticket() {
         for plan in plans() {
-            assert_eq!(harmed(&node((71, "flock"), (0, ""), (0, "0")), &plan).await, "harm node c-worker: it has no flock");
+            assert_eq!(
+                harmed(&node((71, "flock"), (0, ""), (0, "0")), &plan).await,
+                "harm node c-worker: it has no flock"
+            );
             let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
             assert_eq!(error, "arm the dead man's switch in node c-worker: unit exists");
             let error = harmed(&node((0, ""), (75, ""), (0, "0")), &plan).await;
@@ -176,19 +229,30 @@ mod tests {
         let [mut cut, _] = plans();
         cut.target.addresses.insert("other".into(), vec!["10.9.8.7".parse().unwrap()]);
         let error = harmed(&engine, &cut).await;
-        assert_eq!(error, "harm node c-worker: its address 10.9.8.7 is on none of its interfaces eth+");
+        assert_eq!(
+            error,
+            "harm node c-worker: its address 10.9.8.7 is on none of its interfaces eth+"
+        );
     }
 
     #[tokio::test]
     async fn an_undo_waits_for_a_script_that_has_the_lock_for_long_and_not_for_ever() {
         for (held, times) in [(2, 3), (u32::MAX, 0)] {
-            let (engine, tries) = (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(0u32)));
+            let (engine, tries) =
+                (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(0u32)));
             let counted = tries.clone();
             engine.with(|state| {
                 state.script = Box::new(move |_, argv| match argv.join(" ") {
-                    text if text.contains("flock -w 20 9 || { echo 'the lock on /run is held by another'; exit 73; }") => {
+                    text if text.contains(
+                        "flock -w 20 9 || { echo 'the lock on /run is held by another'; exit 73; }",
+                    ) =>
+                    {
                         *counted.lock().unwrap() += 1;
-                        if *counted.lock().unwrap() <= held { (73, "held".into()) } else { (0, String::new()) }
+                        if *counted.lock().unwrap() <= held {
+                            (73, "held".into())
+                        } else {
+                            (0, String::new())
+                        }
                     }
                     text if text == "systemctl is-active kubelet" => (0, "active".into()),
                     _ => (0, String::new()),
@@ -204,7 +268,8 @@ mod tests {
 
     /// The script that a fault gives its switch, on a node where all is well.
     async fn given_to_the_switch(plan: &Undo) -> String {
-        let (engine, given) = (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(None)));
+        let (engine, given) =
+            (FakeEngine::start(), std::sync::Arc::new(std::sync::Mutex::new(None)));
         let heard = given.clone();
         engine.with(|state| {
             state.script = Box::new(move |_, argv| match argv.join(" ") {
@@ -212,7 +277,9 @@ mod tests {
                     *heard.lock().unwrap() = argv.last().cloned();
                     (1, "enough".into())
                 }
-                text if text.starts_with("ip -o addr") => (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into()),
+                text if text.starts_with("ip -o addr") => {
+                    (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into())
+                }
                 text if text == "systemctl is-active kubelet" => (0, "active".into()),
                 text if text.contains("echo end") => (0, "now 7 70 S\nend".into()),
                 _ => (0, String::new()),
@@ -230,14 +297,25 @@ mod tests {
         let parts = Component::ALL.into_iter().flat_map(every_component_fault);
         let loss = Fault::EtcdDataLoss { target: NodeSelector::default() };
         let faults = [cut, kubelet, loss].into_iter().chain(parts);
-        let mut plans: Vec<Undo> = faults.map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60))).collect();
-        let (from, direction, addresses) = (Side::Peers, Direction::Both, || vec!["172.18.0.2".parse().unwrap()]);
+        let mut plans: Vec<Undo> =
+            faults.map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60))).collect();
+        let (from, direction, addresses) =
+            (Side::Peers, Direction::Both, || vec!["172.18.0.2".parse().unwrap()]);
         let cut = Cut { from, direction, api_servers: addresses(), peers: addresses() };
         plans.push(plan_partition(cut, &target(), "r", 0, Duration::from_secs(60)));
-        plans.push(plan_container_kill(("p", vec!["a".into()]), &target(), ("r", 0, 0), Duration::from_secs(60)));
+        plans.push(plan_container_kill(
+            ("p", vec!["a".into()]),
+            &target(),
+            ("r", 0, 0),
+            Duration::from_secs(60),
+        ));
         for plan in &plans {
             let script = given_to_the_switch(plan).await;
-            assert!(!script.contains("${") && !script.contains('%'), "{}: {script}", plan.harm.kind());
+            assert!(
+                !script.contains("${") && !script.contains('%'),
+                "{}: {script}",
+                plan.harm.kind()
+            );
         }
     }
 
@@ -247,9 +325,18 @@ mod tests {
         let docker = engine.connect().await;
         let mut quiet = |_, _| {};
         for plan in plans() {
-            assert!(undo(&plan, &docker, &mut quiet).await.unwrap_err().to_string().ends_with("rule is left"));
+            assert!(
+                undo(&plan, &docker, &mut quiet)
+                    .await
+                    .unwrap_err()
+                    .to_string()
+                    .ends_with("rule is left")
+            );
             engine.worker(|c| c.paused = true);
-            assert!(matches!(undo(&plan, &docker, &mut quiet).await, Err(FaultError::Frozen { .. })));
+            assert!(matches!(
+                undo(&plan, &docker, &mut quiet).await,
+                Err(FaultError::Frozen { .. })
+            ));
             engine.worker(|c| (c.paused, c.running) = (false, false));
             undo(&plan, &docker, &mut quiet).await.unwrap();
             engine.worker(|c| c.running = true);

@@ -16,7 +16,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const STOP: &str = "systemctl stop --no-block kubelet";
 const START: &str = "systemctl start --no-block kubelet || exit 1";
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Duration) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    scene: &mut Scene<'_, '_>,
+    mark: &str,
+    dead_man: Duration,
+) -> Result<(), FaultError> {
     scene.must_be_up().await?;
     let state = kubelet(scene).await?;
     if state != "active" {
@@ -34,7 +38,11 @@ pub(super) async fn inject(scene: &mut Scene<'_, '_>, mark: &str, dead_man: Dura
             return Ok(());
         }
         if Instant::now() > end {
-            return Err(FaultError::NotConfirmed { node: scene.node(), seen: format!("the kubelet is {state}"), after: PATIENCE });
+            return Err(FaultError::NotConfirmed {
+                node: scene.node(),
+                seen: format!("the kubelet is {state}"),
+                after: PATIENCE,
+            });
         }
         sleep(LOOK).await;
     }
@@ -59,7 +67,11 @@ pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, Fa
             return Ok("the kubelet is active".into());
         }
         if Instant::now() > end {
-            return Err(FaultError::NotUndone { node: scene.node(), seen: format!("its kubelet is {state}"), after: PATIENCE });
+            return Err(FaultError::NotUndone {
+                node: scene.node(),
+                seen: format!("its kubelet is {state}"),
+                after: PATIENCE,
+            });
         }
     }
 }

@@ -64,7 +64,13 @@ pub type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 ///
 /// `None`: it is no fault on a node alone. A partition is planned by [`plan_partition`], the death of a container by
 /// [`plan_container_kill`], and what is done through the API is an [`ObjectUndo`].
-pub fn plan_on_node(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Option<Undo> {
+pub fn plan_on_node(
+    fault: &Fault,
+    target: &NodeTarget,
+    run: &str,
+    step: u32,
+    dead_man: Duration,
+) -> Option<Undo> {
     let mark = || record::mark(run, step);
     let harm = match fault {
         Fault::NodeStop { grace, .. } => Harm::NodeStop { grace: *grace },
@@ -73,9 +79,15 @@ pub fn plan_on_node(fault: &Fault, target: &NodeTarget, run: &str, step: u32, de
         Fault::NodePause { .. } => Harm::NodePause,
         Fault::NodeDisconnect { .. } => Harm::NodeDisconnect { mark: mark(), dead_man },
         Fault::KubeletStop { .. } => Harm::KubeletStop { mark: mark(), dead_man },
-        Fault::ComponentStop { component, .. } => Harm::ComponentStop { component: *component, mark: mark(), dead_man },
-        Fault::ComponentKill { component, .. } => Harm::ComponentKill { component: *component, mark: mark(), dead_man },
-        Fault::ComponentPause { component, .. } => Harm::ComponentPause { component: *component, mark: mark(), dead_man },
+        Fault::ComponentStop { component, .. } => {
+            Harm::ComponentStop { component: *component, mark: mark(), dead_man }
+        }
+        Fault::ComponentKill { component, .. } => {
+            Harm::ComponentKill { component: *component, mark: mark(), dead_man }
+        }
+        Fault::ComponentPause { component, .. } => {
+            Harm::ComponentPause { component: *component, mark: mark(), dead_man }
+        }
         Fault::EtcdDataLoss { .. } => Harm::EtcdDataLoss { mark: mark(), dead_man },
         Fault::Partition { .. }
         | Fault::NodeDrain { .. }
@@ -94,7 +106,13 @@ pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: 
 }
 
 /// The same for a partition, by whom it cuts the node off from.
-pub fn plan_partition(cut: Cut, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Undo {
+pub fn plan_partition(
+    cut: Cut,
+    target: &NodeTarget,
+    run: &str,
+    step: u32,
+    dead_man: Duration,
+) -> Undo {
     undo_of(target, run, step, Harm::Partition { cut, mark: record::mark(run, step), dead_man })
 }
 
@@ -106,7 +124,12 @@ pub fn plan_container_kill(
     dead_man: Duration,
 ) -> Undo {
     let mark = format!("{}-{which}", record::mark(run, step));
-    undo_of(target, run, step, Harm::ContainerKill { pod: pod.to_owned(), containers, mark, dead_man })
+    undo_of(
+        target,
+        run,
+        step,
+        Harm::ContainerKill { pod: pod.to_owned(), containers, mark, dead_man },
+    )
 }
 
 /// `1 pod`, `2 pods`.
@@ -123,7 +146,11 @@ fn undo_of(target: &NodeTarget, run: &str, step: u32, harm: Harm) -> Undo {
 /// Reports `Requested` right before the harming call (what is needed first is done by then), `Returned` when it comes back, and
 /// `Confirmed` when its effect was seen, the last two in either order. On an error, or when the future is dropped, the harm may have
 /// been done or be on its way: call [`undo`].
-pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+pub async fn inject(
+    undo: &Undo,
+    docker: &Docker,
+    progress: &mut Progress<'_>,
+) -> Result<(), FaultError> {
     let mut scene = Scene { docker, undo, progress };
     match &undo.harm {
         Harm::NodeStop { grace } => node_stop::inject(&mut scene, *grace).await,
@@ -136,11 +163,15 @@ pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -
         Harm::Partition { cut, mark, dead_man } => {
             packet_filter::inject(&mut scene, &partition::filter(mark, cut), *dead_man).await
         }
-        Harm::EtcdDataLoss { mark, dead_man } => etcd_data_loss::inject(&mut scene, mark, *dead_man).await,
+        Harm::EtcdDataLoss { mark, dead_man } => {
+            etcd_data_loss::inject(&mut scene, mark, *dead_man).await
+        }
         Harm::ContainerKill { containers, mark, dead_man, .. } => {
             container_kill::inject(&mut scene, containers, mark, *dead_man).await
         }
-        Harm::KubeletStop { mark, dead_man } => kubelet_stop::inject(&mut scene, mark, *dead_man).await,
+        Harm::KubeletStop { mark, dead_man } => {
+            kubelet_stop::inject(&mut scene, mark, *dead_man).await
+        }
         Harm::ComponentStop { component, mark, dead_man } => {
             component_stop::inject(&mut scene, Part::of(*component, mark), *dead_man).await
         }
@@ -158,13 +189,19 @@ pub async fn inject(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -
 ///
 /// Reports `UndoRequested` when it begins, and `Undone` or `NotUndone` when it ends. An engine that is away is waited for, for 60 s.
 /// [`FaultError::Gone`] says that the container no longer exists: then nothing is left to be undone.
-pub async fn undo(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+pub async fn undo(
+    undo: &Undo,
+    docker: &Docker,
+    progress: &mut Progress<'_>,
+) -> Result<(), FaultError> {
     let mut scene = Scene { docker, undo, progress };
     scene.say(FaultPhase::UndoRequested, describe(undo));
     let until = tokio::time::Instant::now() + PATIENCE;
     let result = loop {
         match undo_once(&mut scene).await {
-            Err(FaultError::Docker(error)) if error.is_engine_away() && tokio::time::Instant::now() < until => {
+            Err(FaultError::Docker(error))
+                if error.is_engine_away() && tokio::time::Instant::now() < until =>
+            {
                 tokio::time::sleep(RETRY).await;
             }
             other => break other,
@@ -180,14 +217,24 @@ pub async fn undo(undo: &Undo, docker: &Docker, progress: &mut Progress<'_>) -> 
 /// One attempt; says what was seen at its end.
 async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
     match &scene.undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot | Harm::NodePause => revive::revive(scene).await,
-        Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } => packet_filter::undo(scene, mark).await,
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot | Harm::NodePause => {
+            revive::revive(scene).await
+        }
+        Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } => {
+            packet_filter::undo(scene, mark).await
+        }
         Harm::EtcdDataLoss { mark, .. } => etcd_data_loss::undo(scene, mark).await,
         Harm::ContainerKill { mark, .. } => container_kill::undo(scene, mark).await,
         Harm::KubeletStop { mark, .. } => kubelet_stop::undo(scene, mark).await,
-        Harm::ComponentStop { component, mark, .. } => component_stop::undo(scene, Part::of(*component, mark)).await,
-        Harm::ComponentKill { component, mark, .. } => component_kill::undo(scene, Part::of(*component, mark)).await,
-        Harm::ComponentPause { component, mark, .. } => component_pause::undo(scene, Part::of(*component, mark)).await,
+        Harm::ComponentStop { component, mark, .. } => {
+            component_stop::undo(scene, Part::of(*component, mark)).await
+        }
+        Harm::ComponentKill { component, mark, .. } => {
+            component_kill::undo(scene, Part::of(*component, mark)).await
+        }
+        Harm::ComponentPause { component, mark, .. } => {
+            component_pause::undo(scene, Part::of(*component, mark)).await
+        }
     }
 }
 
@@ -195,19 +242,31 @@ async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
 pub fn describe(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("start container {container} (docker start)"),
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => {
+            format!("start container {container} (docker start)")
+        }
         Harm::NodePause => format!("thaw container {container} (docker unpause)"),
-        Harm::EtcdDataLoss { .. } => format!("put etcd's data directory back in container {container}"),
+        Harm::EtcdDataLoss { .. } => {
+            format!("put etcd's data directory back in container {container}")
+        }
         Harm::ContainerKill { pod, .. } => {
-            format!("nothing: the kubelet in container {container} starts the containers of {pod} again")
+            format!(
+                "nothing: the kubelet in container {container} starts the containers of {pod} again"
+            )
         }
         Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } => {
             format!("take the packet filter {mark} out of container {container}")
         }
         Harm::KubeletStop { .. } => format!("start the kubelet in container {container}"),
-        Harm::ComponentStop { component, .. } => format!("put the manifest of {} back in container {container}", component.name()),
-        Harm::ComponentKill { component, .. } => format!("wait for {} in container {container}", component.name()),
-        Harm::ComponentPause { component, .. } => format!("thaw {} in container {container}", component.name()),
+        Harm::ComponentStop { component, .. } => {
+            format!("put the manifest of {} back in container {container}", component.name())
+        }
+        Harm::ComponentKill { component, .. } => {
+            format!("wait for {} in container {container}", component.name())
+        }
+        Harm::ComponentPause { component, .. } => {
+            format!("thaw {} in container {container}", component.name())
+        }
     }
 }
 
@@ -215,16 +274,26 @@ pub fn describe(undo: &Undo) -> String {
 pub fn by_hand(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
-        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => format!("docker start {container}"),
+        Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => {
+            format!("docker start {container}")
+        }
         Harm::NodePause => format!("docker unpause {container}"),
         // The dead man's switch is a unit of the node's; starting it is what it would do by itself.
-        Harm::NodeDisconnect { mark, .. } | Harm::Partition { mark, .. } | Harm::EtcdDataLoss { mark, .. } => {
+        Harm::NodeDisconnect { mark, .. }
+        | Harm::Partition { mark, .. }
+        | Harm::EtcdDataLoss { mark, .. } => {
             format!("docker exec {container} systemctl start {mark}.service")
         }
         Harm::KubeletStop { .. } => format!("docker exec {container} systemctl start kubelet"),
-        Harm::ComponentStop { component, mark, .. } => component_stop::by_hand(container, Part::of(*component, mark)),
+        Harm::ComponentStop { component, mark, .. } => {
+            component_stop::by_hand(container, Part::of(*component, mark))
+        }
         // It is the kubelet that starts it.
-        Harm::ComponentKill { .. } | Harm::ContainerKill { .. } => format!("docker exec {container} systemctl restart kubelet"),
-        Harm::ComponentPause { mark, .. } => format!("docker exec {container} systemctl start {mark}.service"),
+        Harm::ComponentKill { .. } | Harm::ContainerKill { .. } => {
+            format!("docker exec {container} systemctl restart kubelet")
+        }
+        Harm::ComponentPause { mark, .. } => {
+            format!("docker exec {container} systemctl start {mark}.service")
+        }
     }
 }

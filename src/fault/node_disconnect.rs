@@ -4,5 +4,11 @@ use super::packet_filter::{Filter, Hit};
 use crate::experiment::Direction;
 
 pub(super) fn filter(mark: &str) -> Filter<'_> {
-    Filter { mark, what: "drop all packets".into(), direction: Direction::Both, hit: Hit::Everybody, witness: None }
+    Filter {
+        mark,
+        what: "drop all packets".into(),
+        direction: Direction::Both,
+        hit: Hit::Everybody,
+        witness: None,
+    }
 }

@@ -69,12 +69,23 @@ mod tests {
     #[tokio::test]
     async fn it_goes_off_and_on_and_is_seen_to() {
         let engine = FakeEngine::start();
-        let plan = plan(&Fault::NodeReboot { target: NodeSelector::default() }, &target(), "r", 0, Duration::from_secs(60));
+        let plan = plan(
+            &Fault::NodeReboot { target: NodeSelector::default() },
+            &target(),
+            "r",
+            0,
+            Duration::from_secs(60),
+        );
         let (docker, mut phases) = (engine.connect().await, Vec::new());
         inject(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap();
         assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
         let calls = engine.calls();
-        let place = |what: &str| calls.iter().position(|call| call.contains(what)).unwrap_or_else(|| panic!("{what}: {calls:?}"));
+        let place = |what: &str| {
+            calls
+                .iter()
+                .position(|call| call.contains(what))
+                .unwrap_or_else(|| panic!("{what}: {calls:?}"))
+        };
         assert!(place("/kill") < place("/start"));
         undo(&plan, &docker, &mut |_, _| {}).await.unwrap();
         assert!(engine.worker(|c| c.running));
@@ -84,7 +95,13 @@ mod tests {
     async fn one_that_was_cut_in_the_middle_is_started_by_its_undo() {
         let engine = FakeEngine::start();
         engine.with(|state| state.refuse = Some(("/start".into(), 500, "no room".into())));
-        let plan = plan(&Fault::NodeReboot { target: NodeSelector::default() }, &target(), "r", 0, Duration::from_secs(60));
+        let plan = plan(
+            &Fault::NodeReboot { target: NodeSelector::default() },
+            &target(),
+            "r",
+            0,
+            Duration::from_secs(60),
+        );
         let docker = engine.connect().await;
         inject(&plan, &docker, &mut |_, _| {}).await.unwrap_err();
         assert!(engine.worker(|c| !c.running));

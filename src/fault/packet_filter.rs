@@ -110,8 +110,12 @@ impl Filter<'_> {
             Hit::Everybody => vec![any],
             Hit::Ports { of, theirs, ours } => ports(of, *theirs, *ours, true),
             Hit::Nodes { of, spared, theirs, ours } => {
-                let nodes =
-                    of.iter().map(|address| Rule { family: family(address), address: Some(*address), port: None, drop: true });
+                let nodes = of.iter().map(|address| Rule {
+                    family: family(address),
+                    address: Some(*address),
+                    port: None,
+                    drop: true,
+                });
                 ports(spared, *theirs, *ours, false).into_iter().chain(nodes).collect()
             }
         }
@@ -120,7 +124,8 @@ impl Filter<'_> {
     /// The rules as `iptables-restore` takes them for a family. They are put in from the last to the first, each before all others.
     fn lines(&self, wanted: Family) -> String {
         let rules = self.rules();
-        let here = rules.iter().rev().filter(|rule| rule.family == Family::Both || rule.family == wanted);
+        let here =
+            rules.iter().rev().filter(|rule| rule.family == Family::Both || rule.family == wanted);
         here.flat_map(|rule| self.of_directions(rule)).map(|line| format!("-I {line}\n")).collect()
     }
 
@@ -130,10 +135,17 @@ impl Filter<'_> {
             Some(Port::Theirs(port)) => format!(" -p tcp -m tcp {theirs} {port}"),
             Some(Port::Ours(port)) => format!(" -p tcp -m tcp {ours} {port}"),
         };
-        let end = format!("-m comment --comment {} -j {}", self.mark, if rule.drop { "DROP" } else { "ACCEPT" });
-        let with = |flag: &str| rule.address.map_or(String::new(), |address| format!(" {flag} {address}"));
-        let inward = format!("PREROUTING{} -i {CABLES}{} {end}", with("-s"), port("--sport", "--dport"));
-        let outward = format!("POSTROUTING{} -o {CABLES}{} {end}", with("-d"), port("--dport", "--sport"));
+        let end = format!(
+            "-m comment --comment {} -j {}",
+            self.mark,
+            if rule.drop { "DROP" } else { "ACCEPT" }
+        );
+        let with =
+            |flag: &str| rule.address.map_or(String::new(), |address| format!(" {flag} {address}"));
+        let inward =
+            format!("PREROUTING{} -i {CABLES}{} {end}", with("-s"), port("--sport", "--dport"));
+        let outward =
+            format!("POSTROUTING{} -o {CABLES}{} {end}", with("-d"), port("--dport", "--sport"));
         match self.direction {
             Direction::Both => vec![inward, outward],
             Direction::In => vec![inward],
@@ -162,7 +174,9 @@ impl Filter<'_> {
         let (inward, outward) = (self.direction != Direction::Out, self.direction != Direction::In);
         let routed = |family: &str| {
             let add = |chain: &str, flag: &str, side: &str| {
-                format!("echo \"-I {chain} {side} $net {flag} {CABLES} -m comment --comment {mark} -j DROP\";")
+                format!(
+                    "echo \"-I {chain} {side} $net {flag} {CABLES} -m comment --comment {mark} -j DROP\";"
+                )
             };
             let inward = if inward { add("PREROUTING", "-i", "-s") } else { String::new() };
             let outward = if outward { add("POSTROUTING", "-o", "-d") } else { String::new() };
@@ -172,7 +186,9 @@ impl Filter<'_> {
         };
         let put = |tool: &str, family: Family, flag: &str| {
             let (lines, routed) = (self.lines(family), routed(flag));
-            format!("{{ echo '*mangle'; {routed}; printf '%s' '{lines}'; echo COMMIT; }} | {tool}-restore -w 5 --noflush")
+            format!(
+                "{{ echo '*mangle'; {routed}; printf '%s' '{lines}'; echo COMMIT; }} | {tool}-restore -w 5 --noflush"
+            )
         };
         format!(
             "{behind}\n\
@@ -232,7 +248,11 @@ fn mending(mark: &str) -> String {
     healing(mark, &script)
 }
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, filter: &Filter<'_>, dead_man: Duration) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    scene: &mut Scene<'_, '_>,
+    filter: &Filter<'_>,
+    dead_man: Duration,
+) -> Result<(), FaultError> {
     scene.must_be_up().await?;
     knows_the_cables(scene).await?;
     arm(scene, filter.mark, dead_man, &TOOLS, &mending(filter.mark)).await?;
@@ -245,11 +265,15 @@ pub(super) async fn inject(scene: &mut Scene<'_, '_>, filter: &Filter<'_>, dead_
         let output = scene.run(&["sh", "-c", &filter.looking()]).await?.text();
         let dropped: u64 = output.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
         if dropped > 0 && output.ends_with("silent") {
-            scene.say(FaultPhase::Confirmed, format!("{whom} is silent, {dropped} packets dropped"));
+            scene
+                .say(FaultPhase::Confirmed, format!("{whom} is silent, {dropped} packets dropped"));
             return Ok(());
         }
         if Instant::now() > end {
-            let seen = format!("{dropped} packets were dropped and {whom} {}", output.split(' ').nth(1).unwrap_or("is unknown"));
+            let seen = format!(
+                "{dropped} packets were dropped and {whom} {}",
+                output.split(' ').nth(1).unwrap_or("is unknown")
+            );
             return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });
         }
         sleep(LOOK).await;
@@ -259,10 +283,19 @@ pub(super) async fn inject(scene: &mut Scene<'_, '_>, filter: &Filter<'_>, dead_
 /// The node's addresses must be on interfaces that the filter covers.
 async fn knows_the_cables(scene: &Scene<'_, '_>) -> Result<(), FaultError> {
     let output = scene.run(&["ip", "-o", "addr", "show"]).await?.text();
-    let uncovered = scene.undo.target.addresses.values().flatten().find(|address| !covered(&output, &address.to_string()));
+    let uncovered = scene
+        .undo
+        .target
+        .addresses
+        .values()
+        .flatten()
+        .find(|address| !covered(&output, &address.to_string()));
     match uncovered {
         None => Ok(()),
-        Some(address) => Err(scene.not_fit(format!("its address {address} is on none of its interfaces {CABLES}"))),
+        Some(address) => {
+            Err(scene
+                .not_fit(format!("its address {address} is on none of its interfaces {CABLES}")))
+        }
     }
 }
 
@@ -270,7 +303,9 @@ async fn knows_the_cables(scene: &Scene<'_, '_>) -> Result<(), FaultError> {
 fn covered(listing: &str, address: &str) -> bool {
     listing.lines().any(|line| {
         let mut words = line.split_whitespace().skip(1);
-        let named = words.next().is_some_and(|interface| interface.starts_with(CABLES.trim_end_matches('+')));
+        let named = words
+            .next()
+            .is_some_and(|interface| interface.starts_with(CABLES.trim_end_matches('+')));
         named && words.nth(1).is_some_and(|found| found.split('/').next() == Some(address))
     })
 }
@@ -312,24 +347,39 @@ mod tests {
     fn script(dir: &Path, argv: &[String]) -> (i64, String) {
         let text = argv.join(" ");
         match () {
-            () if text.starts_with("ip -o addr") => return (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into()),
+            () if text.starts_with("ip -o addr") => {
+                return (0, "2: eth0 inet 172.18.0.3/16\n2: eth0 inet6 fc00::3/64".into());
+            }
             () if text.contains("exec systemd-run") => {
                 return (0, std::fs::write(dir.join("armed"), "").map(|()| String::new()).unwrap());
             }
             () if text.contains("timeout 0.2") => return (0, "1 silent".into()),
             () => {}
         }
-        let inside = argv[2].replace("9</run", "9</dev/null").replace("/run/", "./").replace("tables-restore", "tables_restore");
-        let output = std::process::Command::new("sh").args(["-c", &format!("{NODE}{inside}")]).current_dir(dir).output().unwrap();
+        let inside = argv[2]
+            .replace("9</run", "9</dev/null")
+            .replace("/run/", "./")
+            .replace("tables-restore", "tables_restore");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("{NODE}{inside}")])
+            .current_dir(dir)
+            .output()
+            .unwrap();
         let said = if output.status.success() { output.stdout } else { output.stderr };
         (output.status.code().unwrap().into(), String::from_utf8(said).unwrap())
     }
 
     /// A node whose cable is cut, its directory, and the way to mend it.
-    async fn cut(tools_fail: &[&str]) -> (FakeEngine, tempfile::TempDir, Undo, Result<(), FaultError>) {
+    async fn cut(
+        tools_fail: &[&str],
+    ) -> (FakeEngine, tempfile::TempDir, Undo, Result<(), FaultError>) {
         let (engine, dir) = (FakeEngine::start(), tempfile::tempdir().unwrap());
         for tool in ["iptables", "ip6tables"] {
-            std::fs::write(dir.path().join(tool), "-P PREROUTING ACCEPT\n-A PREROUTING -i eth+ -j ACCEPT\n").unwrap();
+            std::fs::write(
+                dir.path().join(tool),
+                "-P PREROUTING ACCEPT\n-A PREROUTING -i eth+ -j ACCEPT\n",
+            )
+            .unwrap();
         }
         flag(&dir, tools_fail, true);
         let path = dir.path().to_owned();
@@ -343,17 +393,25 @@ mod tests {
     fn flag(dir: &tempfile::TempDir, names: &[&str], set: bool) {
         for name in names {
             let path = dir.path().join(name);
-            if set { std::fs::write(path, "").unwrap() } else { std::fs::remove_file(path).unwrap() }
+            if set {
+                std::fs::write(path, "").unwrap()
+            } else {
+                std::fs::remove_file(path).unwrap()
+            }
         }
     }
 
     fn rules_left(dir: &tempfile::TempDir) -> [usize; 2] {
-        ["iptables", "ip6tables"].map(|tool| std::fs::read_to_string(dir.path().join(tool)).unwrap().matches("outage-r-0").count())
+        ["iptables", "ip6tables"].map(|tool| {
+            std::fs::read_to_string(dir.path().join(tool)).unwrap().matches("outage-r-0").count()
+        })
     }
 
     #[tokio::test]
     async fn a_filter_that_fails_is_no_filter_without_rules() {
-        for failure in ["iptables.fails", "ip6tables.fails", "iptables.deletes-not", "ip6tables.deletes-not"] {
+        for failure in
+            ["iptables.fails", "ip6tables.fails", "iptables.deletes-not", "ip6tables.deletes-not"]
+        {
             let (engine, dir, plan, cut) = cut(&[]).await;
             cut.unwrap();
             assert_eq!(rules_left(&dir), [2, 2]);
@@ -362,11 +420,15 @@ mod tests {
             let error = undo(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap_err();
             assert!(error.to_string().ends_with("tables: lock held"), "{failure}: {error}");
             assert_eq!(phases, [FaultPhase::UndoRequested, FaultPhase::NotUndone]);
-            assert!(dir.path().join("armed").exists(), "{failure}: the switch is still to take it back");
+            assert!(
+                dir.path().join("armed").exists(),
+                "{failure}: the switch is still to take it back"
+            );
             flag(&dir, &[failure], false);
             undo(&plan, &docker, &mut |_, _| {}).await.unwrap();
             assert_eq!(rules_left(&dir), [0, 0]);
-            let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let names =
+                std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
             assert_eq!(names.count(), 2, "the switch is disarmed, and no witness is left");
         }
     }
@@ -374,7 +436,10 @@ mod tests {
     #[tokio::test]
     async fn a_filter_that_never_worked_keeps_nothing_from_being_undone() {
         let (engine, dir, plan, cut) = cut(&["ip6tables.fails"]).await;
-        assert_eq!(cut.unwrap_err().to_string(), "cut the network in node c-worker: ip6tables: lock held");
+        assert_eq!(
+            cut.unwrap_err().to_string(),
+            "cut the network in node c-worker: ip6tables: lock held"
+        );
         assert_eq!(rules_left(&dir), [2, 0]);
         undo(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
         assert_eq!(rules_left(&dir), [0, 0]);
@@ -399,7 +464,8 @@ mod tests {
     #[test]
     fn a_direction_is_the_nodes_own() {
         let of = |direction| filter(direction, Hit::Everybody).lines(Family::V4);
-        let (inward, outward) = ("-I PREROUTING -i eth+ -m comment", "-I POSTROUTING -o eth+ -m comment");
+        let (inward, outward) =
+            ("-I PREROUTING -i eth+ -m comment", "-I POSTROUTING -o eth+ -m comment");
         assert!(of(Direction::Both).contains(inward) && of(Direction::Both).contains(outward));
         assert!(of(Direction::In).contains(inward) && !of(Direction::In).contains(outward));
         assert!(!of(Direction::Out).contains(inward) && of(Direction::Out).contains(outward));
@@ -416,7 +482,10 @@ mod tests {
             "PREROUTING -s 172.18.0.2 -i eth+ -p tcp -m tcp --dport 10250 ",
             "POSTROUTING -d 172.18.0.2 -o eth+ -p tcp -m tcp --sport 10250 ",
         ] {
-            assert!(v4.contains(&format!("-I {rule}-m comment --comment outage-r-0 -j DROP\n")), "{rule}: {v4}");
+            assert!(
+                v4.contains(&format!("-I {rule}-m comment --comment outage-r-0 -j DROP\n")),
+                "{rule}: {v4}"
+            );
         }
         assert_eq!((v4.lines().count(), cut.lines(Family::V6).lines().count()), (4, 4));
         assert!(!v4.contains("fc00") && !cut.lines(Family::V6).contains("172."));
@@ -424,11 +493,16 @@ mod tests {
 
     #[test]
     fn what_is_spared_is_asked_first() {
-        let (peer, server) = (vec!["172.18.0.4".parse().unwrap()], vec!["172.18.0.2".parse().unwrap()]);
-        let cut = filter(Direction::In, Hit::Nodes { of: peer, spared: server, theirs: 6443, ours: 10250 });
+        let (peer, server) =
+            (vec!["172.18.0.4".parse().unwrap()], vec!["172.18.0.2".parse().unwrap()]);
+        let cut = filter(
+            Direction::In,
+            Hit::Nodes { of: peer, spared: server, theirs: 6443, ours: 10250 },
+        );
         let lines = cut.lines(Family::V4);
         // Each is put before those that were put in earlier.
-        let verdicts: Vec<&str> = lines.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        let verdicts: Vec<&str> =
+            lines.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
         assert_eq!(verdicts, ["DROP", "ACCEPT", "ACCEPT"]);
         assert!(cut.cutting().contains("ip $family route show via $peer"));
     }

@@ -33,7 +33,9 @@ impl Cut {
     /// Why it can't be made; `None`: it can.
     pub fn impossible(&self) -> Option<&'static str> {
         match self.from {
-            Side::ApiServer if self.api_servers.is_empty() => Some("there is no API server but the node's own"),
+            Side::ApiServer if self.api_servers.is_empty() => {
+                Some("there is no API server but the node's own")
+            }
             Side::Peers if self.peers.is_empty() => Some("there is no other node"),
             _ => None,
         }
@@ -54,9 +56,10 @@ pub(super) fn filter<'m>(mark: &'m str, cut: &Cut) -> Filter<'m> {
     let (servers, peers) = (cut.api_servers.clone(), cut.peers.clone());
     let (hit, witness) = match cut.from {
         Side::All => (Hit::Everybody, None),
-        Side::ApiServer => {
-            (Hit::Ports { of: servers, theirs: API_SERVER, ours: KUBELET }, cut.api_servers.first().map(|to| (*to, API_SERVER)))
-        }
+        Side::ApiServer => (
+            Hit::Ports { of: servers, theirs: API_SERVER, ours: KUBELET },
+            cut.api_servers.first().map(|to| (*to, API_SERVER)),
+        ),
         Side::Peers => {
             let hit = Hit::Nodes { of: peers, spared: servers, theirs: API_SERVER, ours: KUBELET };
             (hit, cut.peers.first().map(|to| (*to, CLOSED)))

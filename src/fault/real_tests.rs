@@ -22,7 +22,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let cluster = std::env::var("OUTAGE_TEST_CLUSTER").expect("names a kind cluster");
-        let endpoint = Endpoint::resolve(std::env::var("DOCKER_HOST").ok().as_deref(), &EngineEnv::default()).unwrap();
+        let endpoint =
+            Endpoint::resolve(std::env::var("DOCKER_HOST").ok().as_deref(), &EngineEnv::default())
+                .unwrap();
         let docker = Docker::connect(&endpoint).await.unwrap();
         println!("{} at {}", docker.describe(), endpoint.address);
         let nodes = docker.kind_nodes(&cluster).await.unwrap();
@@ -46,7 +48,11 @@ impl World {
     }
 
     async fn sh(&self, script: &str) -> String {
-        self.docker.exec(&self.target.container_id, &["sh", "-c", script], None).await.unwrap().text()
+        self.docker
+            .exec(&self.target.container_id, &["sh", "-c", script], None)
+            .await
+            .unwrap()
+            .text()
     }
 
     async fn rules(&self) -> String {
@@ -60,7 +66,11 @@ impl World {
             while self.sh("systemctl is-active kubelet").await != "active" && Instant::now() < end {
                 sleep(Duration::from_millis(100)).await;
             }
-            self.sh("systemctl is-active kubelet; systemctl list-units --all --no-legend 'outage-*'").await == "active"
+            self.sh(
+                "systemctl is-active kubelet; systemctl list-units --all --no-legend 'outage-*'",
+            )
+            .await
+                == "active"
         }
     }
 }
@@ -92,11 +102,16 @@ async fn a_fault_that_was_cut_is_undone_for_good() {
             println!("-- {kind} cut after {cut_ms} ms");
             let _ = timeout(Duration::from_millis(cut_ms), world.inject(&plan)).await;
             world.undo(&plan).await.unwrap();
-            let started = world.docker.inspect(&world.target.container_id).await.unwrap().started_at;
+            let started =
+                world.docker.inspect(&world.target.container_id).await.unwrap().started_at;
             // A stop that was still on its way would be over by then.
             sleep(Duration::from_secs(if kind == "nodeStop" { 12 } else { 2 })).await;
             assert!(world.is_well().await, "{kind} {cut_ms}");
-            assert_eq!(world.docker.inspect(&world.target.container_id).await.unwrap().started_at, started, "died again");
+            assert_eq!(
+                world.docker.inspect(&world.target.container_id).await.unwrap().started_at,
+                started,
+                "died again"
+            );
         }
     }
 }
@@ -109,7 +124,8 @@ async fn the_dead_mans_switch_heals_what_nobody_undoes() {
         let plan = world.plan(kind, 0, Duration::from_secs(5));
         world.inject(&plan).await.unwrap();
         sleep(Duration::from_secs(2)).await;
-        let harmed = world.rules().await != "0\n0" || world.sh("systemctl is-active kubelet").await == "inactive";
+        let harmed = world.rules().await != "0\n0"
+            || world.sh("systemctl is-active kubelet").await == "inactive";
         assert!(harmed, "{kind} ended early");
         sleep(Duration::from_secs(5)).await;
         assert!(world.is_well().await, "{kind} was not healed");
@@ -121,7 +137,8 @@ async fn the_dead_mans_switch_heals_what_nobody_undoes() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn two_cuts_on_one_node_are_undone_apart() {
     let world = World::new().await;
-    let (first, second) = (world.plan("nodeDisconnect", 1, HOUR), world.plan("nodeDisconnect", 11, HOUR));
+    let (first, second) =
+        (world.plan("nodeDisconnect", 1, HOUR), world.plan("nodeDisconnect", 11, HOUR));
     world.inject(&first).await.unwrap();
     world.inject(&second).await.unwrap();
     assert_eq!(world.rules().await, "4\n4");
@@ -141,11 +158,16 @@ async fn a_filter_that_fails_is_not_taken_for_gone() {
     let cut = world.plan("nodeDisconnect", 0, Duration::from_secs(12));
     world.inject(&cut).await.unwrap();
     let before = world.rules().await;
-    let fail = "p=$(readlink -f $(command -v iptables)); mount --bind /bin/false $p; sleep 20; umount $p";
-    let failing = world.docker.exec_stream(&world.target.container_id, &["sh", "-c", fail]).await.unwrap();
+    let fail =
+        "p=$(readlink -f $(command -v iptables)); mount --bind /bin/false $p; sleep 20; umount $p";
+    let failing =
+        world.docker.exec_stream(&world.target.container_id, &["sh", "-c", fail]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
     println!("{}", world.undo(&cut).await.unwrap_err());
-    assert_ne!(world.sh("systemctl is-active outage-test-0.timer outage-test-0.service").await, "inactive\ninactive");
+    assert_ne!(
+        world.sh("systemctl is-active outage-test-0.timer outage-test-0.service").await,
+        "inactive\ninactive"
+    );
     // By then the switch has tried in vain, too, and tries again.
     sleep(Duration::from_secs(25)).await;
     drop(failing);
@@ -168,7 +190,9 @@ async fn a_frozen_node_can_not_be_healed_inside_and_a_lost_one_is_gone() {
     assert!(world.is_well().await);
     world.target.container_id = "0123456789abcdef".into();
     for fault in every_fault() {
-        assert!(world.undo(&plan(&fault, &world.target, "test", 0, HOUR)).await.unwrap_err().is_gone());
+        assert!(
+            world.undo(&plan(&fault, &world.target, "test", 0, HOUR)).await.unwrap_err().is_gone()
+        );
     }
 }
 
@@ -217,7 +241,11 @@ async fn the_adapter_does_what_it_says() {
     let left = docker.exec_stream(id, &["sh", "-c", script]).await.unwrap();
     drop((stream, left));
     sleep(Duration::from_millis(500)).await;
-    assert_eq!(world.sh("cat /run/outage-upload-test; rm /run/outage-upload-test").await, "ended", "it sees the end of its input");
+    assert_eq!(
+        world.sh("cat /run/outage-upload-test; rm /run/outage-upload-test").await,
+        "ended",
+        "it sees the end of its input"
+    );
 
     let mut events = docker.events(&world.target.cluster);
     assert!(matches!(events.next().await.unwrap().event, Event::WatchStarted { .. }));
@@ -226,6 +254,8 @@ async fn the_adapter_does_what_it_says() {
     for wanted in ["pause", "unpause"] {
         let record = timeout(Duration::from_secs(5), events.next()).await.unwrap().unwrap();
         println!("{record:?}");
-        assert!(matches!(&record.event, Event::Docker { action, engine_time: Some(_), .. } if action == wanted));
+        assert!(
+            matches!(&record.event, Event::Docker { action, engine_time: Some(_), .. } if action == wanted)
+        );
     }
 }

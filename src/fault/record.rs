@@ -197,13 +197,15 @@ impl Harm {
 
 /// A name that no other fault has. It goes into scripts and unit names, so it is of letters, digits and dashes alone.
 pub(super) fn mark(run: &str, step: u32) -> String {
-    let plain: String = run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
+    let plain: String =
+        run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
     format!("outage-{plain}-{step}")
 }
 
 /// The same as the value of a label, which may have 63 characters and must begin and end with a letter or digit.
 pub(super) fn label(run: &str, step: u32) -> String {
-    let plain: String = run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
+    let plain: String =
+        run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
     format!("{}-{step}", plain.trim_start_matches('-'))
 }
 
@@ -219,7 +221,11 @@ pub(super) mod tests {
             container_id: "id-c-worker".into(),
             container_name: "c-worker".into(),
             role: NodeRole::Worker,
-            addresses: [("kind".into(), vec!["172.18.0.3".parse().unwrap(), "fc00::3".parse().unwrap()])].into(),
+            addresses: [(
+                "kind".into(),
+                vec!["172.18.0.3".parse().unwrap(), "fc00::3".parse().unwrap()],
+            )]
+            .into(),
             cluster: "c".into(),
         }
     }
@@ -251,9 +257,17 @@ pub(super) mod tests {
             let undo = plan(&fault, &target(), "7f3a", 2, Duration::from_secs(60));
             let text = serde_json::to_string(&undo).unwrap();
             assert_eq!(serde_json::from_str::<Undo>(&text).unwrap(), undo);
-            assert_eq!((undo.harm.kind(), undo.harm.component()), (fault.kind(), fault.component()));
+            assert_eq!(
+                (undo.harm.kind(), undo.harm.component()),
+                (fault.kind(), fault.component())
+            );
             let newer = text.replace("outage.undo/v1", "outage.undo/v9");
-            assert!(serde_json::from_str::<Undo>(&newer).unwrap_err().to_string().contains("outage.undo/v9"));
+            assert!(
+                serde_json::from_str::<Undo>(&newer)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("outage.undo/v9")
+            );
         }
     }
 
@@ -263,13 +277,23 @@ pub(super) mod tests {
             let undo = plan(&fault, &target(), "7f3a", 0, Duration::ZERO);
             (describe(&undo), by_hand(&undo))
         });
-        assert_eq!(texts[0], ("start container c-worker (docker start)".into(), "docker start c-worker".into()));
-        assert_eq!(texts[2], ("thaw container c-worker (docker unpause)".into(), "docker unpause c-worker".into()));
+        assert_eq!(
+            texts[0],
+            ("start container c-worker (docker start)".into(), "docker start c-worker".into())
+        );
+        assert_eq!(
+            texts[2],
+            ("thaw container c-worker (docker unpause)".into(), "docker unpause c-worker".into())
+        );
         assert_eq!(texts[3].0, "take the packet filter outage-7f3a-0 out of container c-worker");
         assert_eq!(texts[3].1, "docker exec c-worker systemctl start outage-7f3a-0.service");
-        let stop = plan(&every_component_fault(Component::Etcd)[0], &target(), "7f3a", 0, Duration::ZERO);
+        let stop =
+            plan(&every_component_fault(Component::Etcd)[0], &target(), "7f3a", 0, Duration::ZERO);
         assert_eq!(describe(&stop), "put the manifest of etcd back in container c-worker");
-        assert_eq!(by_hand(&stop), "docker exec c-worker mv /etc/kubernetes/outage-7f3a-0/etcd.yaml /etc/kubernetes/manifests/");
+        assert_eq!(
+            by_hand(&stop),
+            "docker exec c-worker mv /etc/kubernetes/outage-7f3a-0/etcd.yaml /etc/kubernetes/manifests/"
+        );
     }
 
     #[test]

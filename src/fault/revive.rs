@@ -42,8 +42,10 @@ pub(super) enum Seen {
 
 pub(super) async fn revive(scene: &Scene<'_, '_>) -> Result<String, FaultError> {
     let end = Instant::now() + PATIENCE;
-    let (frozen_by_us, stopped_by_us) =
-        (matches!(scene.undo.harm, Harm::NodePause), matches!(scene.undo.harm, Harm::NodeStop { .. }));
+    let (frozen_by_us, stopped_by_us) = (
+        matches!(scene.undo.harm, Harm::NodePause),
+        matches!(scene.undo.harm, Harm::NodeStop { .. }),
+    );
     let mut done = "container was running";
     let (mut started, mut watch) = (false, WATCH_FOUND);
     loop {
@@ -65,7 +67,11 @@ pub(super) async fn revive(scene: &Scene<'_, '_>) -> Result<String, FaultError> 
             }
         }
         if Instant::now() > end {
-            return Err(FaultError::NotUndone { node: scene.node(), seen: text(scene, seen).await, after: PATIENCE });
+            return Err(FaultError::NotUndone {
+                node: scene.node(),
+                seen: text(scene, seen).await,
+                after: PATIENCE,
+            });
         }
     }
     Ok(match moved(scene).await? {
@@ -82,7 +88,10 @@ async fn text(scene: &Scene<'_, '_>, seen: Seen) -> String {
         Seen::Paused => "its container is still paused".into(),
         Seen::Down => {
             let words = scene.docker.last_words(scene.container(), 3).await.unwrap_or_default();
-            format!("its container ends after each start, with the last words: {};", words.join(" / "))
+            format!(
+                "its container ends after each start, with the last words: {};",
+                words.join(" / ")
+            )
         }
     }
 }
@@ -119,7 +128,9 @@ async fn ask_systemd(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
         }),
         Err(FaultError::Frozen { .. }) => Ok(Seen::Paused),
         // It ended or froze between the two questions; the next look tells.
-        Err(FaultError::Docker(DockerError::NotRunning { .. } | DockerError::Refused { .. })) => Ok(Seen::Silent),
+        Err(FaultError::Docker(DockerError::NotRunning { .. } | DockerError::Refused { .. })) => {
+            Ok(Seen::Silent)
+        }
         Err(FaultError::Docker(DockerError::Timeout { .. })) => Ok(Seen::Slow),
         Err(other) => Err(other),
     }
@@ -155,7 +166,9 @@ async fn moved(scene: &Scene<'_, '_>) -> Result<Option<String>, FaultError> {
         if !before.iter().all(|address| after.contains(address)) {
             let (node, before) = (scene.node(), before.clone());
             return match scene.undo.target.role {
-                NodeRole::Worker => Ok(Some("the engine gave it another address, its old one is taken".into())),
+                NodeRole::Worker => {
+                    Ok(Some("the engine gave it another address, its old one is taken".into()))
+                }
                 _ => Err(FaultError::AddressChanged { node, before, after }),
             };
         }
@@ -176,11 +189,19 @@ mod tests {
         [stop, kill, pause].map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
     }
 
-    async fn heard(engine: &FakeEngine, undo_it: bool, plan: &Undo) -> (Result<(), FaultError>, Vec<FaultPhase>) {
+    async fn heard(
+        engine: &FakeEngine,
+        undo_it: bool,
+        plan: &Undo,
+    ) -> (Result<(), FaultError>, Vec<FaultPhase>) {
         let docker = engine.connect().await;
         let mut phases = Vec::new();
         let mut progress = |phase, _| phases.push(phase);
-        let result = if undo_it { undo(plan, &docker, &mut progress).await } else { inject(plan, &docker, &mut progress).await };
+        let result = if undo_it {
+            undo(plan, &docker, &mut progress).await
+        } else {
+            inject(plan, &docker, &mut progress).await
+        };
         (result, phases)
     }
 
@@ -195,7 +216,10 @@ mod tests {
             let (result, mut phases) = heard(&engine, false, &plan).await;
             result.unwrap();
             phases.sort_by_key(|p| *p as u8);
-            assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
+            assert_eq!(
+                phases,
+                [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]
+            );
             assert!(!up(&engine));
             for _ in 0..2 {
                 let (result, phases) = heard(&engine, true, &plan).await;
@@ -209,10 +233,15 @@ mod tests {
     /// The engine drops the injection at a moment of its choice, and undoes at once.
     async fn cut_after(plan: Undo, cut_ms: u64) {
         let engine = FakeEngine::start();
-        engine.with(|state| (state.stop_takes, state.stop_lag) = (Duration::from_secs(4), Duration::from_millis(150)));
+        engine.with(|state| {
+            (state.stop_takes, state.stop_lag) =
+                (Duration::from_secs(4), Duration::from_millis(150))
+        });
         let docker = engine.connect().await;
         let mut quiet = |_, _| {};
-        let _ = tokio::time::timeout(Duration::from_millis(cut_ms), inject(&plan, &docker, &mut quiet)).await;
+        let _ =
+            tokio::time::timeout(Duration::from_millis(cut_ms), inject(&plan, &docker, &mut quiet))
+                .await;
         let began = Instant::now();
         heard(&engine, true, &plan).await.0.unwrap();
         assert!(began.elapsed() < Duration::from_secs(4), "{cut_ms} {:?}", began.elapsed());
@@ -223,7 +252,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_injection_that_was_cut_is_undone_for_good() {
-        let cases = plans().into_iter().flat_map(|plan| [0, 1, 5, 60, 300].map(|cut_ms| Box::pin(cut_after(plan.clone(), cut_ms))));
+        let cases = plans().into_iter().flat_map(|plan| {
+            [0, 1, 5, 60, 300].map(|cut_ms| Box::pin(cut_after(plan.clone(), cut_ms)))
+        });
         futures_util::future::join_all(cases).await;
     }
 
@@ -247,7 +278,10 @@ mod tests {
         heard(&engine, true, &kill).await.0.unwrap();
         kill.target.role = NodeRole::ControlPlane;
         let error = heard(&engine, true, &kill).await.0.unwrap_err();
-        assert_eq!(error.to_string(), "give node c-worker its address back: it was 172.18.0.3, fc00::3 and is 172.18.0.9, fc00::9");
+        assert_eq!(
+            error.to_string(),
+            "give node c-worker its address back: it was 172.18.0.3, fc00::3 and is 172.18.0.9, fc00::9"
+        );
     }
 
     #[tokio::test]

@@ -32,7 +32,8 @@ impl<'a> Scene<'a, '_> {
     }
 
     pub async fn state(&self) -> Result<ContainerState, FaultError> {
-        let state = self.docker.inspect(self.container()).await.map_err(|error| self.error(error))?;
+        let state =
+            self.docker.inspect(self.container()).await.map_err(|error| self.error(error))?;
         if state.dead { Err(self.gone()) } else { Ok(state) }
     }
 
@@ -50,8 +51,15 @@ impl<'a> Scene<'a, '_> {
         self.run_within(COMMAND, argv).await
     }
 
-    pub async fn run_within(&self, limit: Duration, argv: &[&str]) -> Result<ExecOutput, FaultError> {
-        self.docker.exec_within(limit, self.container(), argv, None).await.map_err(|error| self.error(error))
+    pub async fn run_within(
+        &self,
+        limit: Duration,
+        argv: &[&str],
+    ) -> Result<ExecOutput, FaultError> {
+        self.docker
+            .exec_within(limit, self.container(), argv, None)
+            .await
+            .map_err(|error| self.error(error))
     }
 
     pub fn error(&self, error: DockerError) -> FaultError {

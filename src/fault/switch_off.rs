@@ -50,6 +50,8 @@ pub(super) async fn until_seen(
 
 /// The container has ended.
 pub(super) fn ended(state: &ContainerState) -> Option<String> {
-    let at = state.finished_at.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));
-    (!state.running).then(|| format!("container exited with {}{at}", state.exit_code.unwrap_or_default()))
+    let at =
+        state.finished_at.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));
+    (!state.running)
+        .then(|| format!("container exited with {}{at}", state.exit_code.unwrap_or_default()))
 }

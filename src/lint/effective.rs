@@ -54,7 +54,9 @@ pub fn asked(nodes: Nodes, found: &AskedSettings) -> Asked {
             None => kubelets.push(KubeletGroup { nodes: vec![node.name.clone()], tuning }),
         }
     }
-    kubelets.sort_by_key(|group| Reverse((heartbeat(&group.tuning).1, group.tuning.node_status_update_frequency)));
+    kubelets.sort_by_key(|group| {
+        Reverse((heartbeat(&group.tuning).1, group.tuning.node_status_update_frequency))
+    });
     Asked {
         name: nodes.cluster.clone(),
         api_servers: nodes.api_servers(),
@@ -78,5 +80,8 @@ fn tuning(found: &AskedSettings, flag: Option<Set>, kubernetes: &str) -> Tuning 
     };
     // The flag is read after the file, whose defaults are set by then: the report frequency stays.
     let completed = file.completed(kubernetes);
-    Tuning { node_status_update_frequency: value(flag).or(completed.node_status_update_frequency), ..completed }
+    Tuning {
+        node_status_update_frequency: value(flag).or(completed.node_status_update_frequency),
+        ..completed
+    }
 }

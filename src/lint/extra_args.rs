@@ -37,17 +37,28 @@ pub fn owner(flag: &str) -> Option<&'static str> {
 
 /// The arguments for one component, each with its value. Forms that kubeadm does not take are told, and so are flags that were
 /// misspelt or are another component's.
-pub fn read<'n>(told: &mut Told, args: &'n Node, component: &str, kubernetes: &str) -> Vec<(&'n str, &'n Node)> {
+pub fn read<'n>(
+    told: &mut Told,
+    args: &'n Node,
+    component: &str,
+    kubernetes: &str,
+) -> Vec<(&'n str, &'n Node)> {
     let found: Vec<(&str, &Node)> = match &args.value {
         Value::Map(entries) => entries.iter().map(|(name, value)| (name.as_str(), value)).collect(),
         Value::List(items) => {
             list_form(told, args, kubernetes);
-            items.iter().filter_map(|item| Some((item.text_at("name")?, item.get("value")?))).collect()
+            items
+                .iter()
+                .filter_map(|item| Some((item.text_at("name")?, item.get("value")?)))
+                .collect()
         }
         Value::Scalar { .. } if args.is_null() => Vec::new(),
         Value::Scalar { .. } => {
-            told.error(args.focus(), format!("expected flags and their values, found {}", args.described()))
-                .hint("write `flag: value` below");
+            told.error(
+                args.focus(),
+                format!("expected flags and their values, found {}", args.described()),
+            )
+            .hint("write `flag: value` below");
             Vec::new()
         }
     };
@@ -64,18 +75,25 @@ fn list_form(told: &mut Told, args: &Node, kubernetes: &str) {
         let message = format!(
             "a list of flags is kubeadm v1beta4's form, and kind writes {version} for Kubernetes {kubernetes}: kubeadm refuses it"
         );
-        told.error(args.focus(), message).hint("write a map, `flag: value`: kind turns it into a list where kubeadm wants one");
+        told.error(args.focus(), message)
+            .hint("write a map, `flag: value`: kind turns it into a list where kubeadm wants one");
     }
 }
 
 /// kubeadm takes texts only.
 fn text(told: &mut Told, name: &str, value: &Node) {
     let Value::Scalar { text, plain } = &value.value else {
-        told.error(value.focus(), format!("the value of {} is a text, found {}", quoted(name), value.described()));
+        told.error(
+            value.focus(),
+            format!("the value of {} is a text, found {}", quoted(name), value.described()),
+        );
         return;
     };
     if *plain && (text.parse::<f64>().is_ok() || matches!(text.as_str(), "true" | "false")) {
-        let message = format!("the value of {} is `{text}`, which is no text for YAML: kubeadm refuses it", quoted(name));
+        let message = format!(
+            "the value of {} is `{text}`, which is no text for YAML: kubeadm refuses it",
+            quoted(name)
+        );
         told.error(value.focus(), message).hint(format!("put it in quotes: `\"{text}\"`"));
     }
 }
@@ -84,13 +102,24 @@ fn known(told: &mut Told, name: &str, value: &Node, component: &str) {
     let at = value.key.unwrap_or(value.focus());
     match FLAGS.iter().find(|(flag, _)| *flag == name) {
         Some((_, owner)) if *owner != component => {
-            told.error(at, format!("{} is a flag of {owner}, not of {component}, which will not start with it", quoted(name)));
+            told.error(
+                at,
+                format!(
+                    "{} is a flag of {owner}, not of {component}, which will not start with it",
+                    quoted(name)
+                ),
+            );
         }
         Some(_) => {}
         None => {
             let own = FLAGS.iter().filter(|(_, owner)| *owner == component).map(|(flag, _)| *flag);
-            if let Some(near) = suggest::closest(name, own).filter(|near| strsim::osa_distance(name, near) <= SLIP) {
-                let message = format!("{component} knows no flag {}, and will not start with it", quoted(name));
+            if let Some(near) =
+                suggest::closest(name, own).filter(|near| strsim::osa_distance(name, near) <= SLIP)
+            {
+                let message = format!(
+                    "{component} knows no flag {}, and will not start with it",
+                    quoted(name)
+                );
                 told.error(at, message).hint(format!("did you mean `{near}`?"));
             }
         }

@@ -25,7 +25,8 @@ pub fn is_kind_config(told: &mut Told, root: &Node) -> bool {
         return false;
     }
     if version != Some("kind.x-k8s.io/v1alpha4") {
-        told.error(root.find("apiVersion").0.focus(), "kind knows only `kind.x-k8s.io/v1alpha4`").hint(hint);
+        told.error(root.find("apiVersion").0.focus(), "kind knows only `kind.x-k8s.io/v1alpha4`")
+            .hint(hint);
     }
     true
 }
@@ -42,7 +43,10 @@ fn check_below(told: &mut Told, node: &Node, path: &mut Vec<&'static Shape>, rea
     }
     let Value::Map(entries) = &node.value else {
         if !node.is_null() {
-            told.error(node.focus(), format!("expected {} (a mapping), found {}", shape.what, node.described()));
+            told.error(
+                node.focus(),
+                format!("expected {} (a mapping), found {}", shape.what, node.described()),
+            );
         }
         return;
     };
@@ -60,17 +64,28 @@ fn check_below(told: &mut Told, node: &Node, path: &mut Vec<&'static Shape>, rea
 fn unknown(told: &mut Told, key: &str, value: &Node, path: &[&'static Shape], reader: Reader) {
     let shape = path[path.len() - 1];
     let at = value.key.unwrap_or(value.focus());
-    let hint = home(key, path)
-        .or_else(|| suggest::closest(key, shape.fields.iter().copied()).map(|near| format!("did you mean `{near}`?")));
+    let hint = home(key, path).or_else(|| {
+        suggest::closest(key, shape.fields.iter().copied())
+            .map(|near| format!("did you mean `{near}`?"))
+    });
     match reader {
-        Reader::Kind => told.error(at, format!("unknown field {} in {}: kind refuses it", quoted(key), shape.what)).hint_if(hint),
+        Reader::Kind => told
+            .error(at, format!("unknown field {} in {}: kind refuses it", quoted(key), shape.what))
+            .hint_if(hint),
         Reader::Kubernetes if hint.is_some() => {
-            told.error(at, format!("unknown field {} in {}: it has no effect", quoted(key), shape.what)).hint_if(hint);
+            told.error(
+                at,
+                format!("unknown field {} in {}: it has no effect", quoted(key), shape.what),
+            )
+            .hint_if(hint);
         }
         // A newer Kubernetes may have it.
         Reader::Kubernetes => {
-            let message =
-                format!("unknown field {} in {}: Kubernetes 1.34 has none such, and would ignore it", quoted(key), shape.what);
+            let message = format!(
+                "unknown field {} in {}: Kubernetes 1.34 has none such, and would ignore it",
+                quoted(key),
+                shape.what
+            );
             told.warn(at, message);
         }
     }
@@ -79,9 +94,17 @@ fn unknown(told: &mut Told, key: &str, value: &Node, path: &[&'static Shape], re
 /// Where a field would be right.
 fn home(key: &str, path: &[&'static Shape]) -> Option<String> {
     let (shape, around) = path.split_last()?;
-    let deeper: Vec<&str> = shape.within.iter().filter(|(_, inner)| inner.fields.contains(&key)).map(|(name, _)| *name).collect();
+    let deeper: Vec<&str> = shape
+        .within
+        .iter()
+        .filter(|(_, inner)| inner.fields.contains(&key))
+        .map(|(name, _)| *name)
+        .collect();
     if !deeper.is_empty() {
-        return Some(format!("it belongs into {}: is it indented enough?", suggest::listed(&deeper, "or")));
+        return Some(format!(
+            "it belongs into {}: is it indented enough?",
+            suggest::listed(&deeper, "or")
+        ));
     }
     if let Some(outer) = around.iter().rev().find(|outer| outer.fields.contains(&key)) {
         return Some(format!("it belongs to {}: is it indented too far?", outer.what));
@@ -90,7 +113,9 @@ fn home(key: &str, path: &[&'static Shape]) -> Option<String> {
         return Some("flags stand below `extraArgs`, indented deeper".to_owned());
     }
     if let Some(owner) = extra_args::owner(key).filter(|owner| shape.fields.contains(owner)) {
-        return Some(format!("it is a flag, and belongs below `extraArgs` of `{owner}`: is it indented enough?"));
+        return Some(format!(
+            "it is a flag, and belongs below `extraArgs` of `{owner}`: is it indented enough?"
+        ));
     }
     let document = DOCUMENTS.iter().find(|document| document.shape.fields.contains(&key));
     document.filter(|_| path[0].what == CLUSTER.what).map(|document| {

@@ -16,7 +16,12 @@ pub fn documents(file: &Arc<SourceFile>, scalar: &Node, problems: &mut Diagnosti
         let place = Place { file, scalar: scalar.span, begin: piece.begin };
         let inner = Arc::new(SourceFile { name: file.name.clone(), text: piece.text });
         let mut told = Diagnostics::default();
-        found.extend(yaml::parse(&inner, &mut told).unwrap_or_default().into_iter().map(|node| place.node(node)));
+        found.extend(
+            yaml::parse(&inner, &mut told)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|node| place.node(node)),
+        );
         problems.extend(told.into_iter().map(|problem| place.diagnostic(problem)));
     }
     found
@@ -52,7 +57,8 @@ fn literal_lines<'f>(file: &'f SourceFile, span: Span, text: &str) -> Option<Vec
 
 /// A text from its first line that is not blank on: there the parser has it begin.
 fn begun(text: &str) -> &str {
-    let blank: usize = text.split_inclusive('\n').take_while(|line| line.trim().is_empty()).map(str::len).sum();
+    let blank: usize =
+        text.split_inclusive('\n').take_while(|line| line.trim().is_empty()).map(str::len).sum();
     &text[blank..]
 }
 
@@ -71,7 +77,9 @@ fn pieces(text: &str, lines: Option<&[Line]>) -> Vec<Piece> {
         }
         match line {
             // A document's first marker must stand at the first column, and has no place in the indented text.
-            Some(line) if inner.starts_with("---") => piece.text.extend(line.text.chars().map(|c| if c == '-' { ' ' } else { c })),
+            Some(line) if inner.starts_with("---") => {
+                piece.text.extend(line.text.chars().map(|c| if c == '-' { ' ' } else { c }))
+            }
             Some(line) => piece.text.push_str(line.text),
             None => piece.text.extend([inner, "\n"]),
         }
@@ -89,20 +97,32 @@ struct Place<'f> {
 impl Place<'_> {
     fn span(&self, span: Span) -> Span {
         match self.begin {
-            Some((start, line)) => {
-                Span { start: span.start + start, end: span.end + start, line: span.line + line - 1, column: span.column }
-            }
+            Some((start, line)) => Span {
+                start: span.start + start,
+                end: span.end + start,
+                line: span.line + line - 1,
+                column: span.column,
+            },
             None => self.scalar,
         }
     }
 
     fn node(&self, node: Node) -> Node {
         let value = match node.value {
-            Value::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
-            Value::Map(entries) => Value::Map(entries.into_iter().map(|(key, node)| (key, self.node(node))).collect()),
+            Value::List(items) => {
+                Value::List(items.into_iter().map(|item| self.node(item)).collect())
+            }
+            Value::Map(entries) => {
+                Value::Map(entries.into_iter().map(|(key, node)| (key, self.node(node))).collect())
+            }
             scalar => scalar,
         };
-        Node { value, span: self.span(node.span), key: node.key.map(|key| self.span(key)), short: node.short }
+        Node {
+            value,
+            span: self.span(node.span),
+            key: node.key.map(|key| self.span(key)),
+            short: node.short,
+        }
     }
 
     fn location(&self, at: Location) -> Location {
@@ -150,13 +170,20 @@ mod tests {
         let text = "patch: |-\n  ---\n  kind: A\n  --- # next\n  kind: B\n  ---\n";
         let (found, problems) = inner(text);
         assert_eq!((found.len(), problems.as_str()), (2, ""));
-        assert_eq!((found[0].get("kind").unwrap().span.line, found[1].get("kind").unwrap().span.line), (3, 5));
+        assert_eq!(
+            (found[0].get("kind").unwrap().span.line, found[1].get("kind").unwrap().span.line),
+            (3, 5)
+        );
         assert_eq!(slice(text, found[1].get("kind").unwrap()), "B");
     }
 
     #[test]
     fn other_forms_stand_as_a_whole() {
-        for text in ["patch: \"kind: A\\nx: 1\"\n", "patch: >-\n  kind: A\n\n  x: 1\n", "patch: '{kind: A, x: 1}'\n"] {
+        for text in [
+            "patch: \"kind: A\\nx: 1\"\n",
+            "patch: >-\n  kind: A\n\n  x: 1\n",
+            "patch: '{kind: A, x: 1}'\n",
+        ] {
             let (found, problems) = inner(text);
             assert_eq!(problems, "", "{text}");
             let at = tree(text).get("patch").unwrap().span;
@@ -168,7 +195,10 @@ mod tests {
     fn what_is_no_yaml_is_told_at_its_place() {
         assert_eq!(inner("patch: |\n  a: 1\n  a: 2\n").1, "x.yaml:3:3: error: `a` is there twice");
         let (_, problems) = inner("patch: |\n  a: [1\n  b: 2\n");
-        assert!(problems.starts_with("x.yaml:2:") || problems.starts_with("x.yaml:3:"), "{problems}");
+        assert!(
+            problems.starts_with("x.yaml:2:") || problems.starts_with("x.yaml:3:"),
+            "{problems}"
+        );
     }
 
     proptest! {

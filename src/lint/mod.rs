@@ -47,7 +47,9 @@ pub fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, Diagnost
     let documents = yaml::parse(file, &mut problems).unwrap_or_default();
     let Some(root) = documents.first() else {
         if !problems.has_errors() {
-            problems.push(Diagnostic::error("the file is empty").at(file, Span::of_bytes(&file.text, 0, 0)));
+            problems.push(
+                Diagnostic::error("the file is empty").at(file, Span::of_bytes(&file.text, 0, 0)),
+            );
         }
         return Err(problems);
     };
@@ -56,8 +58,11 @@ pub fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, Diagnost
         return Err(told.into_problems());
     }
     if let Some(second) = documents.get(1) {
-        told.warn(second.focus(), "kind reads the first document of a file, and this is another one")
-            .hint("put it into a file of its own");
+        told.warn(
+            second.focus(),
+            "kind reads the first document of a file, and this is another one",
+        )
+        .hint("put it into a file of its own");
     }
     fields::check(&mut told, root, &schema::CLUSTER, fields::Reader::Kind);
     let nodes = nodes::read(&mut told, root, kubernetes);

@@ -54,13 +54,21 @@ pub fn read(told: &mut Told, root: &Node, kubernetes: &str) -> Nodes {
         all.push(ConfigNode { name: format!("{cluster}-{}{number}", role.name()), role });
     }
     if all.is_empty() {
-        all.push(ConfigNode { name: format!("{cluster}-control-plane"), role: NodeRole::ControlPlane });
+        all.push(ConfigNode {
+            name: format!("{cluster}-control-plane"),
+            role: NodeRole::ControlPlane,
+        });
     }
     let tags = images(told, items);
-    let nodes =
-        Nodes { cluster, all, kubernetes_is_assumed: tags.is_none(), kubernetes: tags.unwrap_or_else(|| kubernetes.to_owned()) };
+    let nodes = Nodes {
+        cluster,
+        all,
+        kubernetes_is_assumed: tags.is_none(),
+        kubernetes: tags.unwrap_or_else(|| kubernetes.to_owned()),
+    };
     if nodes.first_control_plane().is_none() {
-        told.error(root.find("nodes").0.focus(), "no node is a control plane: kind refuses it").hint("add `- role: control-plane`");
+        told.error(root.find("nodes").0.focus(), "no node is a control plane: kind refuses it")
+            .hint("add `- role: control-plane`");
     }
     nodes
 }
@@ -68,13 +76,15 @@ pub fn read(told: &mut Told, root: &Node, kubernetes: &str) -> Nodes {
 fn name(told: &mut Told, root: &Node) -> String {
     let Some(name) = root.text_at("name") else {
         let message = "the kind config has no `name:`, so kind calls its cluster `kind`, as it does any other";
-        told.warn(root.focus(), message).hint("add `name: my-experiments`; `kubectl outage run` needs it");
+        told.warn(root.focus(), message)
+            .hint("add `name: my-experiments`; `kubectl outage run` needs it");
         return "kind".to_owned();
     };
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     if !name.chars().all(allowed) {
         let message = format!("{} can't be a cluster's name: kind refuses it", quoted(name));
-        told.error(root.find("name").0.focus(), message).hint("lowercase letters, digits, `.` and `-`");
+        told.error(root.find("name").0.focus(), message)
+            .hint("lowercase letters, digits, `.` and `-`");
     }
     name.to_owned()
 }
@@ -84,10 +94,17 @@ fn role(told: &mut Told, node: &Node) -> NodeRole {
         None | Some("control-plane") => NodeRole::ControlPlane,
         Some("worker") => NodeRole::Worker,
         Some(other) => {
-            told.error(node.find("role").0.focus(), format!("{} is no role of a node: kind refuses it", quoted(other)))
-                .hint("`control-plane` or `worker`");
+            told.error(
+                node.find("role").0.focus(),
+                format!("{} is no role of a node: kind refuses it", quoted(other)),
+            )
+            .hint("`control-plane` or `worker`");
             // As it was probably meant, so that one slip is one problem.
-            if suggest::closest(other, ["control-plane"]).is_some() { NodeRole::ControlPlane } else { NodeRole::Worker }
+            if suggest::closest(other, ["control-plane"]).is_some() {
+                NodeRole::ControlPlane
+            } else {
+                NodeRole::Worker
+            }
         }
     }
 }
@@ -101,7 +118,8 @@ fn images(told: &mut Told, nodes: &[Node]) -> Option<String> {
             None => first = Some(tag),
             Some(known) if known != tag => {
                 let message = format!("this node runs Kubernetes {tag}, another one {known}");
-                told.warn(node.find("image").0.focus(), message).hint("the first one's defaults are taken here");
+                told.warn(node.find("image").0.focus(), message)
+                    .hint("the first one's defaults are taken here");
             }
             Some(_) => {}
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Cost, GlitchRisk, Heartbeat, KubeletEnd, Risk, Trap, cost, heartbeat, predict, traps_of_tuning};
+use crate::model::{
+    Cost, GlitchRisk, Heartbeat, KubeletEnd, Risk, Trap, cost, heartbeat, predict, traps_of_tuning,
+};
 use crate::stats::{Between, Seconds};
 use crate::timeline::Tuning;
 
@@ -73,9 +75,15 @@ pub fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes: u32) 
     let (kind, interval) = heartbeat(&tuning);
     let prediction = predict(&tuning, kubernetes, KubeletEnd::AtOnce);
     let risk = Risk::of(&tuning, kubernetes).ok();
-    let glitch = |risk: &Risk| GLITCHES.iter().map(|seconds| risk.glitch(Duration::from_secs(*seconds))).collect();
-    let lost =
-        |risk: &Risk| LOSSES.iter().map(|loss| LossRisk { loss: *loss, probability_per_day: risk.day(*loss, nodes) }).collect();
+    let glitch = |risk: &Risk| {
+        GLITCHES.iter().map(|seconds| risk.glitch(Duration::from_secs(*seconds))).collect()
+    };
+    let lost = |risk: &Risk| {
+        LOSSES
+            .iter()
+            .map(|loss| LossRisk { loss: *loss, probability_per_day: risk.day(*loss, nodes) })
+            .collect()
+    };
     Outlook {
         kubernetes: kubernetes.to_owned(),
         settings: settings(&tuning),

@@ -38,7 +38,8 @@ pub struct Patch {
 pub fn read(told: &mut Told, config: &Node, nodes: &Nodes) -> Vec<Patch> {
     let mut found = Vec::new();
     level(told, config, Level::Cluster, nodes, &mut found);
-    for (index, node) in config.get("nodes").map(Node::items).unwrap_or_default().iter().enumerate() {
+    for (index, node) in config.get("nodes").map(Node::items).unwrap_or_default().iter().enumerate()
+    {
         level(told, node, Level::Node(index), nodes, &mut found);
     }
     found
@@ -47,8 +48,14 @@ pub fn read(told: &mut Told, config: &Node, nodes: &Nodes) -> Vec<Patch> {
 fn level(told: &mut Told, node: &Node, level: Level, nodes: &Nodes, found: &mut Vec<Patch>) {
     if let Some(patches) = node.get("kubeadmConfigPatches").filter(|patches| !patches.is_null()) {
         if !matches!(patches.value, Value::List(_)) {
-            told.error(patches.focus(), format!("expected a list of patches, found {}: kind refuses it", patches.described()))
-                .hint("each patch begins with `- |`");
+            told.error(
+                patches.focus(),
+                format!(
+                    "expected a list of patches, found {}: kind refuses it",
+                    patches.described()
+                ),
+            )
+            .hint("each patch begins with `- |`");
         }
         patches.items().iter().for_each(|patch| one(told, patch, level, nodes, found));
     }
@@ -59,14 +66,18 @@ fn level(told: &mut Told, node: &Node, level: Level, nodes: &Nodes, found: &mut 
 
 fn one(told: &mut Told, patch: &Node, level: Level, nodes: &Nodes, found: &mut Vec<Patch>) {
     if let Value::Map(_) | Value::List(_) = patch.value {
-        told.error(patch.focus(), format!("a patch is a text, found {}: kind refuses it", patch.described()))
-            .hint("begin it with `- |` and put its text below, indented deeper");
+        told.error(
+            patch.focus(),
+            format!("a patch is a text, found {}: kind refuses it", patch.described()),
+        )
+        .hint("begin it with `- |` and put its text below, indented deeper");
         return;
     }
     let mut problems = Diagnostics::default();
     let documents = inner_yaml::documents(told.file(), patch, &mut problems);
     if documents.is_empty() && problems.is_empty() {
-        told.error(before(told.file(), patch.span), "the patch is empty").hint("its text must be indented deeper than its `- |`");
+        told.error(before(told.file(), patch.span), "the patch is empty")
+            .hint("its text must be indented deeper than its `- |`");
     }
     told.extend(problems);
     for root in documents {
@@ -92,16 +103,21 @@ fn document(told: &mut Told, root: &Node, nodes: &Nodes) -> Option<&'static Docu
     }
     let kinds: Vec<&str> = DOCUMENTS.iter().map(|document| document.kind).collect();
     let Some(kind) = root.text_at("kind") else {
-        told.error(root.focus(), "a patch without `kind:`: kind applies it to nothing, without a word").hint_if(suggest::hint(
-            "",
-            &kinds,
-            "the kinds are",
-        ));
+        told.error(
+            root.focus(),
+            "a patch without `kind:`: kind applies it to nothing, without a word",
+        )
+        .hint_if(suggest::hint("", &kinds, "the kinds are"));
         return None;
     };
     let Some(document) = DOCUMENTS.iter().find(|document| document.kind == kind) else {
-        let message = format!("a patch of kind {}: kind applies it to nothing, without a word", quoted(kind));
-        told.error(root.find("kind").0.focus(), message).hint_if(suggest::hint(kind, &kinds, "the kinds are"));
+        let message =
+            format!("a patch of kind {}: kind applies it to nothing, without a word", quoted(kind));
+        told.error(root.find("kind").0.focus(), message).hint_if(suggest::hint(
+            kind,
+            &kinds,
+            "the kinds are",
+        ));
         return None;
     };
     version_fits(told, root, document, nodes).then_some(document)
@@ -119,7 +135,8 @@ fn version_fits(told: &mut Told, root: &Node, document: &Document, nodes: &Nodes
             nodes.kubernetes,
             quoted(version)
         );
-        told.error(root.find("apiVersion").0.focus(), message).hint("leave `apiVersion` out: kind then looks at the kind alone");
+        told.error(root.find("apiVersion").0.focus(), message)
+            .hint("leave `apiVersion` out: kind then looks at the kind alone");
     }
     version == wanted
 }
@@ -143,14 +160,21 @@ fn is_read(told: &mut Told, root: &Node, document: &Document, level: Level, node
     }
     let at = root.find("kind").0.focus();
     if join {
-        told.error(at, format!("a JoinConfiguration has no effect on {}: it does not join, it makes the cluster", node.name))
-            .hint("an InitConfiguration is read there");
+        told.error(
+            at,
+            format!(
+                "a JoinConfiguration has no effect on {}: it does not join, it makes the cluster",
+                node.name
+            ),
+        )
+        .hint("an InitConfiguration is read there");
     } else {
         let message = format!(
             "{} has no effect on {}: only the first control plane's is read, the others take it from the cluster",
             document.shape.what, node.name
         );
-        told.error(at, message).hint("put the patch at the top level, or on the first control plane");
+        told.error(at, message)
+            .hint("put the patch at the top level, or on the first control plane");
     }
     false
 }

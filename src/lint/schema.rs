@@ -28,7 +28,11 @@ pub static CLUSTER: Shape = Shape {
         "containerdConfigPatches",
         "containerdConfigPatchesJSON6902",
     ],
-    within: &[("nodes", &NODE), ("networking", &NETWORKING), ("kubeadmConfigPatchesJSON6902", &JSON_PATCH)],
+    within: &[
+        ("nodes", &NODE),
+        ("networking", &NETWORKING),
+        ("kubeadmConfigPatchesJSON6902", &JSON_PATCH),
+    ],
 };
 
 static NODE: Shape = Shape {
@@ -42,7 +46,11 @@ static NODE: Shape = Shape {
         "kubeadmConfigPatches",
         "kubeadmConfigPatchesJSON6902",
     ],
-    within: &[("extraMounts", &MOUNT), ("extraPortMappings", &PORT_MAPPING), ("kubeadmConfigPatchesJSON6902", &JSON_PATCH)],
+    within: &[
+        ("extraMounts", &MOUNT),
+        ("extraPortMappings", &PORT_MAPPING),
+        ("kubeadmConfigPatchesJSON6902", &JSON_PATCH),
+    ],
 };
 
 static NETWORKING: Shape = Shape {
@@ -60,13 +68,20 @@ static NETWORKING: Shape = Shape {
     within: &[],
 };
 
-static JSON_PATCH: Shape = Shape { what: "a JSON patch", fields: &["group", "version", "kind", "patch"], within: &[] };
+static JSON_PATCH: Shape =
+    Shape { what: "a JSON patch", fields: &["group", "version", "kind", "patch"], within: &[] };
 
-static MOUNT: Shape =
-    Shape { what: "a mount", fields: &["containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"], within: &[] };
+static MOUNT: Shape = Shape {
+    what: "a mount",
+    fields: &["containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"],
+    within: &[],
+};
 
-static PORT_MAPPING: Shape =
-    Shape { what: "a port mapping", fields: &["containerPort", "hostPort", "listenAddress", "protocol"], within: &[] };
+static PORT_MAPPING: Shape = Shape {
+    what: "a port mapping",
+    fields: &["containerPort", "hostPort", "listenAddress", "protocol"],
+    within: &[],
+};
 
 /// The group of kubeadm's own documents.
 pub const KUBEADM: &str = "kubeadm.k8s.io";
@@ -87,8 +102,16 @@ pub static DOCUMENTS: &[Document] = &[
     Document { kind: "ClusterConfiguration", group: KUBEADM, shape: &CLUSTER_CONFIGURATION },
     Document { kind: "InitConfiguration", group: KUBEADM, shape: &INIT_CONFIGURATION },
     Document { kind: "JoinConfiguration", group: KUBEADM, shape: &JOIN_CONFIGURATION },
-    Document { kind: "KubeletConfiguration", group: "kubelet.config.k8s.io/v1beta1", shape: &KUBELET_CONFIGURATION },
-    Document { kind: "KubeProxyConfiguration", group: "kubeproxy.config.k8s.io/v1alpha1", shape: &KUBE_PROXY_CONFIGURATION },
+    Document {
+        kind: "KubeletConfiguration",
+        group: "kubelet.config.k8s.io/v1beta1",
+        shape: &KUBELET_CONFIGURATION,
+    },
+    Document {
+        kind: "KubeProxyConfiguration",
+        group: "kubeproxy.config.k8s.io/v1alpha1",
+        shape: &KUBE_PROXY_CONFIGURATION,
+    },
 ];
 
 static CLUSTER_CONFIGURATION: Shape = Shape {
@@ -114,7 +137,11 @@ static CLUSTER_CONFIGURATION: Shape = Shape {
         "certificateValidityPeriod",
         "caCertificateValidityPeriod",
     ],
-    within: &[("apiServer", &API_SERVER), ("controllerManager", &COMPONENT), ("scheduler", &COMPONENT)],
+    within: &[
+        ("apiServer", &API_SERVER),
+        ("controllerManager", &COMPONENT),
+        ("scheduler", &COMPONENT),
+    ],
 };
 
 static API_SERVER: Shape = Shape {
@@ -123,8 +150,11 @@ static API_SERVER: Shape = Shape {
     within: &[],
 };
 
-static COMPONENT: Shape =
-    Shape { what: "a component of the control plane", fields: &["extraArgs", "extraVolumes", "extraEnvs"], within: &[] };
+static COMPONENT: Shape = Shape {
+    what: "a component of the control plane",
+    fields: &["extraArgs", "extraVolumes", "extraEnvs"],
+    within: &[],
+};
 
 static INIT_CONFIGURATION: Shape = Shape {
     what: "an InitConfiguration",
@@ -164,7 +194,15 @@ static JOIN_CONFIGURATION: Shape = Shape {
 
 static NODE_REGISTRATION: Shape = Shape {
     what: "nodeRegistration",
-    fields: &["name", "criSocket", "taints", "kubeletExtraArgs", "ignorePreflightErrors", "imagePullPolicy", "imagePullSerial"],
+    fields: &[
+        "name",
+        "criSocket",
+        "taints",
+        "kubeletExtraArgs",
+        "ignorePreflightErrors",
+        "imagePullPolicy",
+        "imagePullSerial",
+    ],
     within: &[],
 };
 

@@ -44,12 +44,15 @@ pub struct AskedSettings {
 
 /// Reads them from the patches that have an effect; values that can't be are told and left out.
 pub fn read(told: &mut Told, patches: &[Patch], nodes: &Nodes) -> AskedSettings {
-    let mut asked = AskedSettings { update_flags: vec![None; nodes.all.len()], ..AskedSettings::default() };
+    let mut asked =
+        AskedSettings { update_flags: vec![None; nodes.all.len()], ..AskedSettings::default() };
     for patch in patches {
         match patch.document.kind {
             "KubeletConfiguration" => kubelet_file(told, &patch.root, &mut asked),
             "ClusterConfiguration" => components(told, &patch.root, nodes, &mut asked),
-            "InitConfiguration" | "JoinConfiguration" => kubelet_flags(told, patch, nodes, &mut asked),
+            "InitConfiguration" | "JoinConfiguration" => {
+                kubelet_flags(told, patch, nodes, &mut asked)
+            }
             _ => {}
         }
     }
@@ -57,7 +60,10 @@ pub fn read(told: &mut Told, patches: &[Patch], nodes: &Nodes) -> AskedSettings 
 }
 
 fn kubelet_file(told: &mut Told, root: &Node, asked: &mut AskedSettings) {
-    for (name, setting) in [("nodeStatusUpdateFrequency", &mut asked.update), ("nodeStatusReportFrequency", &mut asked.report)] {
+    for (name, setting) in [
+        ("nodeStatusUpdateFrequency", &mut asked.update),
+        ("nodeStatusReportFrequency", &mut asked.report),
+    ] {
         *setting = root.get(name).and_then(|node| duration(told, name, node)).or(*setting);
     }
     let name = "nodeLeaseDurationSeconds";
@@ -65,7 +71,8 @@ fn kubelet_file(told: &mut Told, root: &Node, asked: &mut AskedSettings) {
 }
 
 fn components(told: &mut Told, root: &Node, nodes: &Nodes, asked: &mut AskedSettings) {
-    let args = |component: &str| root.get(component).and_then(|component| component.get("extraArgs"));
+    let args =
+        |component: &str| root.get(component).and_then(|component| component.get("extraArgs"));
     for (name, component) in [("apiServer", API_SERVER), ("scheduler", "the scheduler")] {
         if let Some(args) = args(name) {
             extra_args::read(told, args, component, &nodes.kubernetes);
@@ -84,10 +91,18 @@ fn components(told: &mut Told, root: &Node, nodes: &Nodes, asked: &mut AskedSett
 
 /// `kubeadm init` starts the first control plane's kubelet, `kubeadm join` all others.
 fn kubelet_flags(told: &mut Told, patch: &Patch, nodes: &Nodes, asked: &mut AskedSettings) {
-    let Some(args) = patch.root.get("nodeRegistration").and_then(|node| node.get("kubeletExtraArgs")) else { return };
+    let Some(args) =
+        patch.root.get("nodeRegistration").and_then(|node| node.get("kubeletExtraArgs"))
+    else {
+        return;
+    };
     let init = patch.document.kind == "InitConfiguration";
     for (name, value) in extra_args::read(told, args, KUBELET, &nodes.kubernetes) {
-        let Some(set) = (name == "node-status-update-frequency").then(|| duration(told, name, value)).flatten() else { continue };
+        let Some(set) =
+            (name == "node-status-update-frequency").then(|| duration(told, name, value)).flatten()
+        else {
+            continue;
+        };
         for (index, flag) in asked.update_flags.iter_mut().enumerate() {
             let first = nodes.first_control_plane() == Some(index);
             let mine = match patch.level {
@@ -105,7 +120,8 @@ fn duration(told: &mut Told, name: &str, node: &Node) -> Option<Set> {
         return None;
     }
     let Some(text) = node.text() else {
-        told.error(node.focus(), format!("{name} is a duration, found {}", node.described())).hint("such as `10s`");
+        told.error(node.focus(), format!("{name} is a duration, found {}", node.described()))
+            .hint("such as `10s`");
         return None;
     };
     let refused = |told: &mut Told, why: &str, hint: String| {
@@ -113,12 +129,22 @@ fn duration(told: &mut Told, name: &str, node: &Node) -> Option<Set> {
         None
     };
     match parse_duration(text) {
-        _ if text.starts_with('-') => refused(told, "a duration can't be negative", "such as `10s`".into()),
-        Some(value) if value.is_zero() => refused(told, "it can't be zero", "leave it out for the default".into()),
-        Some(value) if value > LONGEST => refused(told, "longer than a day", "is the unit right?".into()),
-        Some(value) if value < SHORTEST => refused(told, "shorter than a millisecond", "is the unit right?".into()),
+        _ if text.starts_with('-') => {
+            refused(told, "a duration can't be negative", "such as `10s`".into())
+        }
+        Some(value) if value.is_zero() => {
+            refused(told, "it can't be zero", "leave it out for the default".into())
+        }
+        Some(value) if value > LONGEST => {
+            refused(told, "longer than a day", "is the unit right?".into())
+        }
+        Some(value) if value < SHORTEST => {
+            refused(told, "shorter than a millisecond", "is the unit right?".into())
+        }
         Some(value) => Some(Set { value, at: node.focus() }),
-        None if text.parse::<f64>().is_ok() => refused(told, "a duration has a unit", format!("did you mean `{text}s`?")),
+        None if text.parse::<f64>().is_ok() => {
+            refused(told, "a duration has a unit", format!("did you mean `{text}s`?"))
+        }
         None => refused(told, "this is no duration", "such as `10s`, `1m30s` or `500ms`".into()),
     }
 }
@@ -133,10 +159,18 @@ fn whole_seconds(told: &mut Told, name: &str, node: &Node) -> Option<Set> {
         _ => None,
     };
     match number {
-        Some(seconds @ 1..=86_400) => Some(Set { value: Duration::from_secs(seconds.unsigned_abs()), at: node.focus() }),
+        Some(seconds @ 1..=86_400) => {
+            Some(Set { value: Duration::from_secs(seconds.unsigned_abs()), at: node.focus() })
+        }
         _ => {
-            told.error(node.focus(), format!("{name} is {}: a whole number of seconds, 1 to 86400, is needed", node.described()))
-                .hint("without unit and quotes, such as `40`");
+            told.error(
+                node.focus(),
+                format!(
+                    "{name} is {}: a whole number of seconds, 1 to 86400, is needed",
+                    node.described()
+                ),
+            )
+            .hint("without unit and quotes, such as `40`");
             None
         }
     }

@@ -11,7 +11,14 @@ pub fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> Stri
     let mut row = |name: &str, text: String| lines.push(format!("  {name:23} {text}"));
     row("kubelet", kubelet(&outlook.settings));
     for group in kubelets.iter().skip(1) {
-        row("", format!("{}: {}", group.nodes.join(", "), kubelet(&super::outlook::settings(&group.tuning))));
+        row(
+            "",
+            format!(
+                "{}: {}",
+                group.nodes.join(", "),
+                kubelet(&super::outlook::settings(&group.tuning))
+            ),
+        );
     }
     row("controller manager", manager(&outlook.settings));
     row("heartbeat", heartbeat(outlook));
@@ -27,7 +34,9 @@ pub fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> Stri
 fn kubelet(settings: &Settings) -> String {
     format!(
         "nodeStatusUpdateFrequency {}, nodeStatusReportFrequency {}, lease {}",
-        settings.node_status_update_frequency, settings.node_status_report_frequency, settings.node_lease_duration
+        settings.node_status_update_frequency,
+        settings.node_status_report_frequency,
+        settings.node_lease_duration
     )
 }
 
@@ -50,20 +59,32 @@ fn detection(outlook: &Outlook) -> String {
     match (&outlook.detection, &outlook.why_not) {
         (Some(between), _) => {
             let seconds = |seconds: Seconds| format!("{seconds:.1}");
-            format!("predicted {} to {} after a node's last breath", seconds(between.least.or_zero()), seconds(between.most))
+            format!(
+                "predicted {} to {} after a node's last breath",
+                seconds(between.least.or_zero()),
+                seconds(between.most)
+            )
         }
         (None, why) => format!("not predicted: {}", why.as_deref().unwrap_or_default()),
     }
 }
 
 fn glitches(outlook: &Outlook) -> String {
-    let chances = outlook.glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
+    let chances =
+        outlook.glitches.iter().map(|risk| format!("{} {}", risk.glitch, chance(risk.probability)));
     chances.collect::<Vec<_>>().join(", ")
 }
 
 fn losses(outlook: &Outlook) -> String {
-    let chances = outlook.losses.iter().map(|risk| format!("{} % lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
-    format!("{} (in a day, any of {} nodes)", chances.collect::<Vec<_>>().join(", "), outlook.cost.nodes)
+    let chances = outlook
+        .losses
+        .iter()
+        .map(|risk| format!("{} % lost {}", risk.loss * 100.0, chance(risk.probability_per_day)));
+    format!(
+        "{} (in a day, any of {} nodes)",
+        chances.collect::<Vec<_>>().join(", "),
+        outlook.cost.nodes
+    )
 }
 
 fn cost(cost: &Cost, defaults: &Cost) -> String {
@@ -111,7 +132,8 @@ mod tests {
             (thousands(66_000.0), thousands(6.0), thousands(1_234_567.0)),
             ("66 000".into(), "6".into(), "1 234 567".into())
         );
-        let chances: Vec<String> = [0.0, 0.0001, 0.052, 0.5, 0.999, 1.0].into_iter().map(chance).collect();
+        let chances: Vec<String> =
+            [0.0, 0.0001, 0.052, 0.5, 0.999, 1.0].into_iter().map(chance).collect();
         assert_eq!(chances, ["never", "<0.1 %", "5.2 %", "50 %", ">99 %", "always"]);
     }
 }

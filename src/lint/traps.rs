@@ -21,14 +21,29 @@ pub fn tell(told: &mut Told, root: &Node, asked: &Asked, settings: &AskedSetting
     }
     if let [slowest, _, ..] = asked.kubelets.as_slice() {
         let at = settings.update_flags.iter().flatten().next().map_or(root.focus(), |set| set.at);
-        let message = format!("the kubelets differ; the slowest count: those of {}", slowest.nodes.join(", "));
-        told.warn(at, message).hint("a KubeletConfiguration at the top level is the same for all nodes");
+        let message = format!(
+            "the kubelets differ; the slowest count: those of {}",
+            slowest.nodes.join(", ")
+        );
+        told.warn(at, message)
+            .hint("a KubeletConfiguration at the top level is the same for all nodes");
     }
 }
 
-fn diagnostic(told: &Told, root: &Node, trap: &Trap, group: &KubeletGroup, asked: &Asked, settings: &AskedSettings) -> Diagnostic {
+fn diagnostic(
+    told: &Told,
+    root: &Node,
+    trap: &Trap,
+    group: &KubeletGroup,
+    asked: &Asked,
+    settings: &AskedSettings,
+) -> Diagnostic {
     let place = place(trap.about, group, asked, settings).map_or(root.focus(), |set| set.at);
-    let on = if asked.kubelets.len() > 1 { format!(" (on {})", group.nodes.join(", ")) } else { String::new() };
+    let on = if asked.kubelets.len() > 1 {
+        format!(" (on {})", group.nodes.join(", "))
+    } else {
+        String::new()
+    };
     problem(trap, &on).at(told.file(), place)
 }
 
@@ -39,12 +54,18 @@ pub fn without_place(trap: &Trap) -> Diagnostic {
 
 fn problem(trap: &Trap, on: &str) -> Diagnostic {
     let message = format!("{}{on}: {} [{}]", trap.text, trap.why, trap.name);
-    let problem = if trap.certain { Diagnostic::error(message) } else { Diagnostic::warning(message) };
+    let problem =
+        if trap.certain { Diagnostic::error(message) } else { Diagnostic::warning(message) };
     problem.hint(&trap.hint)
 }
 
 /// Where the setting stands; one that is a default has no place, and another one of the pair made the trap.
-fn place(about: About, group: &KubeletGroup, asked: &Asked, settings: &AskedSettings) -> Option<Set> {
+fn place(
+    about: About,
+    group: &KubeletGroup,
+    asked: &Asked,
+    settings: &AskedSettings,
+) -> Option<Set> {
     let update = flag_of(group, asked, settings).or(settings.update);
     match about {
         About::NodeStatusUpdateFrequency => update,

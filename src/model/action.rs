@@ -162,6 +162,12 @@ impl Action {
 
     /// Whether it can only be done to a machine that is up.
     pub(super) fn needs_power(self) -> bool {
-        matches!(self, Action::Stop { .. } | Action::Kill { .. } | Action::Pause { .. } | Action::StopKubelet { .. })
+        matches!(
+            self,
+            Action::Stop { .. }
+                | Action::Kill { .. }
+                | Action::Pause { .. }
+                | Action::StopKubelet { .. }
+        )
     }
 }

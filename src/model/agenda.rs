@@ -70,7 +70,11 @@ pub(super) struct Agenda {
 
 impl Agenda {
     pub(super) fn new(nodes: usize) -> Self {
-        Self { fixed: vec![NEVER; GLOBALS + nodes * PER_NODE], pods: Vec::new(), owners: Vec::new() }
+        Self {
+            fixed: vec![NEVER; GLOBALS + nodes * PER_NODE],
+            pods: Vec::new(),
+            owners: Vec::new(),
+        }
     }
 
     pub(super) fn add_pod(&mut self) {
@@ -154,7 +158,8 @@ impl Agenda {
 
 fn least(slots: &[Nanos]) -> Option<(usize, Nanos)> {
     let least = slots.iter().copied().min()?;
-    (least != NEVER).then(|| (slots.iter().position(|due| *due == least).unwrap_or_default(), least))
+    (least != NEVER)
+        .then(|| (slots.iter().position(|due| *due == least).unwrap_or_default(), least))
 }
 
 fn fixed_timer(at: usize) -> Timer {

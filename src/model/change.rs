@@ -138,14 +138,20 @@ pub enum Taint {
 
 impl Taint {
     /// All four.
-    pub const ALL: [Taint; 4] =
-        [Taint::NotReadyNoSchedule, Taint::NotReadyNoExecute, Taint::UnreachableNoSchedule, Taint::UnreachableNoExecute];
+    pub const ALL: [Taint; 4] = [
+        Taint::NotReadyNoSchedule,
+        Taint::NotReadyNoExecute,
+        Taint::UnreachableNoSchedule,
+        Taint::UnreachableNoExecute,
+    ];
 
     /// Its key.
     pub fn key(self) -> &'static str {
         match self {
             Taint::NotReadyNoSchedule | Taint::NotReadyNoExecute => "node.kubernetes.io/not-ready",
-            Taint::UnreachableNoSchedule | Taint::UnreachableNoExecute => "node.kubernetes.io/unreachable",
+            Taint::UnreachableNoSchedule | Taint::UnreachableNoExecute => {
+                "node.kubernetes.io/unreachable"
+            }
         }
     }
 

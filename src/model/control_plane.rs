@@ -8,7 +8,10 @@ use super::agenda::{NEVER, Timer};
 use super::change::{Change, Power};
 use super::election::{CONTROLLER_MANAGER, Candidate, SCHEDULER, electing};
 use super::machine::{Model, Process};
-use super::settings::{BOOTED_PODS, COMPONENT_START, ETCD_ELECTION, Nanos, RECONNECT_MOST, RELIST_FIRST, RELIST_MOST, RETRY, THAW};
+use super::settings::{
+    BOOTED_PODS, COMPONENT_START, ETCD_ELECTION, Nanos, RECONNECT_MOST, RELIST_FIRST, RELIST_MOST,
+    RETRY, THAW,
+};
 use super::topology::NodeId;
 
 /// The parts of the control plane on one node, by [`Component::index`].
@@ -80,21 +83,29 @@ impl Model {
     /// Whether a part's process runs.
     pub(super) fn lives(&self, node: NodeId, component: Component) -> bool {
         let there = &self.nodes[node.0];
-        there.runs() && there.plane.as_ref().is_some_and(|p| p.up[component.index()] && !p.frozen[component.index()])
+        there.runs()
+            && there
+                .plane
+                .as_ref()
+                .is_some_and(|p| p.up[component.index()] && !p.frozen[component.index()])
     }
 
     /// The etcd members that form a quorum with one another.
     fn members(&self) -> Vec<NodeId> {
         let all = self.nodes.iter().filter(|node| node.plane.is_some()).count();
         let lives = |node: &NodeId| self.lives(*node, Component::Etcd);
-        let joined: Vec<_> =
-            (0..self.nodes.len()).map(NodeId).filter(lives).filter(|n| all == 1 || self.nodes[n.0].connected).collect();
+        let joined: Vec<_> = (0..self.nodes.len())
+            .map(NodeId)
+            .filter(lives)
+            .filter(|n| all == 1 || self.nodes[n.0].connected)
+            .collect();
         if 2 * joined.len() > all { joined } else { Vec::new() }
     }
 
     /// Whether the controllers run, and have an API server to write to.
     pub(super) fn controllers_write(&self) -> bool {
-        self.leading(CONTROLLER_MANAGER).is_some_and(|node| self.serves(node, Component::ControllerManager))
+        self.leading(CONTROLLER_MANAGER)
+            .is_some_and(|node| self.serves(node, Component::ControllerManager))
     }
 
     /// Whether the leading controller manager's API server serves.
@@ -158,7 +169,9 @@ impl Model {
 
     /// The controllers lose their API server, or have it again: their watches take a while to notice.
     fn refresh_controllers(&mut self) {
-        let lives = self.leading(CONTROLLER_MANAGER).is_some_and(|node| self.lives(node, Component::ControllerManager));
+        let lives = self
+            .leading(CONTROLLER_MANAGER)
+            .is_some_and(|node| self.lives(node, Component::ControllerManager));
         if !lives {
             // One that is frozen finds on its thaw what its watches have brought meanwhile.
             return self.end_node_lifecycle();
@@ -205,10 +218,14 @@ impl Model {
     fn refresh_reach(&mut self, id: NodeId) {
         let node = &self.nodes[id.0];
         let serving = |at: usize, other: &super::node::Node| {
-            let serves = other.plane.as_ref().is_some_and(|plane| plane.serves[Component::ApiServer.index()]);
+            let serves = other
+                .plane
+                .as_ref()
+                .is_some_and(|plane| plane.serves[Component::ApiServer.index()]);
             serves && (at == id.0 || (other.connected && node.connected))
         };
-        let reaches = node.runs() && self.nodes.iter().enumerate().any(|(at, other)| serving(at, other));
+        let reaches =
+            node.runs() && self.nodes.iter().enumerate().any(|(at, other)| serving(at, other));
         match (node.reaches, reaches) {
             (true, false) => self.cut_off(id),
             (false, true) => self.come_back(id),

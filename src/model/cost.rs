@@ -54,14 +54,20 @@ mod tests {
     use super::*;
 
     fn every(seconds: u64) -> Tuning {
-        Tuning { node_status_update_frequency: Some(Duration::from_secs(seconds)), ..Tuning::default() }
+        Tuning {
+            node_status_update_frequency: Some(Duration::from_secs(seconds)),
+            ..Tuning::default()
+        }
     }
 
     /// The article: 1000 nodes at 1 s are 60 000 status updates a minute; the leases come on top.
     #[test]
     fn the_article_s_thousand_nodes() {
         let cost = cost(&every(1), 1000);
-        assert_eq!((cost.status_writes_per_second * 60.0, cost.lease_writes_per_second * 60.0), (60_000.0, 6_000.0));
+        assert_eq!(
+            (cost.status_writes_per_second * 60.0, cost.lease_writes_per_second * 60.0),
+            (60_000.0, 6_000.0)
+        );
         assert_eq!((cost.writes_per_second, cost.writes_per_minute), (1100.0, 66_000.0));
     }
 
@@ -69,7 +75,10 @@ mod tests {
     #[test]
     fn the_defaults_are_mostly_leases() {
         let cost = cost(&Tuning::defaults("v1.34.4"), 1000);
-        assert_eq!((cost.status_writes_per_second * 60.0, cost.lease_writes_per_second * 60.0), (200.0, 6_000.0));
+        assert_eq!(
+            (cost.status_writes_per_second * 60.0, cost.lease_writes_per_second * 60.0),
+            (200.0, 6_000.0)
+        );
     }
 
     proptest! {

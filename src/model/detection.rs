@@ -131,10 +131,14 @@ pub enum Unpredictable {
     #[error("this fault does not end the node's heartbeats")]
     StillBeating,
     /// The version is needed for a default and not understood.
-    #[error("the grace period is not known, and its default depends on the version, which `{0}` does not tell")]
+    #[error(
+        "the grace period is not known, and its default depends on the version, which `{0}` does not tell"
+    )]
     Version(String),
     /// Healthy nodes lose their heartbeat.
-    #[error("heartbeats come every {interval}, later than the grace period of {grace}: healthy nodes are taken for dead")]
+    #[error(
+        "heartbeats come every {interval}, later than the grace period of {grace}: healthy nodes are taken for dead"
+    )]
     Flapping {
         /// The heartbeat's interval.
         interval: Seconds,
@@ -191,13 +195,20 @@ pub(super) fn lease_interval(tuning: &Tuning) -> Duration {
 /// How often an unchanged status is posted, as configured.
 pub(super) fn status_interval(tuning: &Tuning) -> Duration {
     let update = tuning.node_status_update_frequency.unwrap_or(UPDATE);
-    let report = tuning.node_status_report_frequency.or(tuning.node_status_update_frequency).unwrap_or(REPORT);
+    let report = tuning
+        .node_status_report_frequency
+        .or(tuning.node_status_update_frequency)
+        .unwrap_or(REPORT);
     report.max(update)
 }
 
 /// When a node that fails in this way will be noticed. `kubernetes` is the API server's version, for the defaults of what is not
 /// known. Errors say why nothing can be predicted.
-pub fn predict(tuning: &Tuning, kubernetes: &str, end: KubeletEnd) -> Result<Prediction, Unpredictable> {
+pub fn predict(
+    tuning: &Tuning,
+    kubernetes: &str,
+    end: KubeletEnd,
+) -> Result<Prediction, Unpredictable> {
     if end == KubeletEnd::Never {
         return Err(Unpredictable::StillBeating);
     }
@@ -218,13 +229,22 @@ pub fn predict(tuning: &Tuning, kubernetes: &str, end: KubeletEnd) -> Result<Pre
     let delay = end.delay();
     if !delay.is_zero() {
         let source = "this kind of fault ended the heartbeats within this of its request, measured on kind with Kubernetes 1.34.4";
-        constants.push(Constant { name: "last heartbeat".into(), value: delay.into(), source: source.into() });
+        constants.push(Constant {
+            name: "last heartbeat".into(),
+            value: delay.into(),
+            source: source.into(),
+        });
     }
-    let unseen = if beat == Heartbeat::Status && interval < WHOLE_SECOND { WHOLE_SECOND.as_secs_f64() } else { 0.0 };
+    let unseen = if beat == Heartbeat::Status && interval < WHOLE_SECOND {
+        WHOLE_SECOND.as_secs_f64()
+    } else {
+        0.0
+    };
     let (pass, wait) = (period.as_secs_f64(), grace.as_secs_f64());
     // Where passes are many, their own time adds up to a whole pass.
     let fewest = (wait / (pass + PASS_MOST)).floor() + 1.0;
-    let earliest = (fewest * (pass + PASS_LEAST)).max(wait) - JITTER * interval.as_secs_f64() - unseen;
+    let earliest =
+        (fewest * (pass + PASS_LEAST)).max(wait) - JITTER * interval.as_secs_f64() - unseen;
     let latest = f64::from(passes + extra) * (pass + PASS_MOST) + delay.as_secs_f64();
     Ok(Prediction {
         detection: Between::new(earliest.into(), latest.into()),
@@ -237,7 +257,12 @@ pub fn predict(tuning: &Tuning, kubernetes: &str, end: KubeletEnd) -> Result<Pre
     })
 }
 
-fn named(name: &str, set: Option<Duration>, default: Duration, constants: &mut Vec<Constant>) -> Duration {
+fn named(
+    name: &str,
+    set: Option<Duration>,
+    default: Duration,
+    constants: &mut Vec<Constant>,
+) -> Duration {
     let source = if set.is_some() { "the cluster's setting" } else { "Kubernetes' default" };
     let value = set.unwrap_or(default);
     constants.push(Constant { name: name.into(), value: value.into(), source: source.into() });
@@ -245,27 +270,40 @@ fn named(name: &str, set: Option<Duration>, default: Duration, constants: &mut V
 }
 
 /// 40 s up to 1.31, 50 s since 1.32.
-fn grace_period(tuning: &Tuning, kubernetes: &str, constants: &mut Vec<Constant>) -> Result<Duration, Unpredictable> {
+fn grace_period(
+    tuning: &Tuning,
+    kubernetes: &str,
+    constants: &mut Vec<Constant>,
+) -> Result<Duration, Unpredictable> {
     let name = "--node-monitor-grace-period";
     if tuning.node_monitor_grace_period.is_some() {
         return Ok(named(name, tuning.node_monitor_grace_period, Duration::ZERO, constants));
     }
-    let minor = minor_version(kubernetes).ok_or_else(|| Unpredictable::Version(kubernetes.to_owned()))?;
+    let minor =
+        minor_version(kubernetes).ok_or_else(|| Unpredictable::Version(kubernetes.to_owned()))?;
     let (seconds, since) = if minor >= 32 { (50, "since 1.32") } else { (40, "up to 1.31") };
     let value = Duration::from_secs(seconds);
-    constants.push(Constant { name: name.into(), value: value.into(), source: format!("Kubernetes' default {since}") });
+    constants.push(Constant {
+        name: name.into(),
+        value: value.into(),
+        source: format!("Kubernetes' default {since}"),
+    });
     Ok(value)
 }
 
 fn heartbeat_constant(tuning: &Tuning, beat: Heartbeat, interval: Duration) -> Constant {
     let (name, known) = match beat {
-        Heartbeat::Status => ("nodeStatusReportFrequency", tuning.node_status_report_frequency.is_some()),
+        Heartbeat::Status => {
+            ("nodeStatusReportFrequency", tuning.node_status_report_frequency.is_some())
+        }
         Heartbeat::Lease => ("nodeLeaseDurationSeconds / 4", tuning.node_lease_duration.is_some()),
     };
     let source = match (known, beat) {
         (true, _) => "the kubelet's setting",
         (false, Heartbeat::Lease) => "Kubernetes' default",
-        (false, Heartbeat::Status) => "nodeStatusUpdateFrequency, which sets it in the kubelet's config file",
+        (false, Heartbeat::Status) => {
+            "nodeStatusUpdateFrequency, which sets it in the kubelet's config file"
+        }
     };
     Constant { name: name.into(), value: interval.into(), source: source.into() }
 }
@@ -322,7 +360,10 @@ mod tests {
         assert_eq!(at_once.0, orderly.0);
         assert!((orderly.1 - at_once.1 - 0.6).abs() < 1e-6);
         let grace = Duration::from_millis(100);
-        assert!((range(&tuned(), "v1.34.4", KubeletEnd::Orderly { grace }).1 - at_once.1 - 0.1).abs() < 1e-6);
+        assert!(
+            (range(&tuned(), "v1.34.4", KubeletEnd::Orderly { grace }).1 - at_once.1 - 0.1).abs()
+                < 1e-6
+        );
     }
 
     /// The flag leaves the report frequency at five minutes: only the lease beats, and 4 s of grace are less than its 10 s.
@@ -330,7 +371,10 @@ mod tests {
     fn the_flag_makes_nodes_flap() {
         let flag = Tuning { node_status_report_frequency: seconds(300), ..tuned() };
         assert_eq!(heartbeat(&flag), (Heartbeat::Lease, Duration::from_secs(10)));
-        assert!(matches!(predict(&flag, "v1.34.4", KubeletEnd::AtOnce), Err(Unpredictable::Flapping { .. })));
+        assert!(matches!(
+            predict(&flag, "v1.34.4", KubeletEnd::AtOnce),
+            Err(Unpredictable::Flapping { .. })
+        ));
     }
 
     #[test]
@@ -348,16 +392,27 @@ mod tests {
 
     #[test]
     fn what_can_t_be_said_has_a_reason() {
-        assert_eq!(predict(&tuned(), "v1.34.4", KubeletEnd::Never), Err(Unpredictable::StillBeating));
-        assert_eq!(KubeletEnd::of_fault("componentStop", None), KubeletEnd::Never, "the kubelet goes on");
-        assert_eq!(predict(&Tuning::default(), "?", KubeletEnd::AtOnce), Err(Unpredictable::Version("?".into())));
+        assert_eq!(
+            predict(&tuned(), "v1.34.4", KubeletEnd::Never),
+            Err(Unpredictable::StillBeating)
+        );
+        assert_eq!(
+            KubeletEnd::of_fault("componentStop", None),
+            KubeletEnd::Never,
+            "the kubelet goes on"
+        );
+        assert_eq!(
+            predict(&Tuning::default(), "?", KubeletEnd::AtOnce),
+            Err(Unpredictable::Version("?".into()))
+        );
         let zero = Tuning { node_monitor_period: seconds(0), ..tuned() };
         assert_eq!(predict(&zero, "v1.34.4", KubeletEnd::AtOnce), Err(Unpredictable::NoPeriod));
     }
 
     #[test]
     fn every_constant_says_its_source() {
-        let prediction = predict(&Tuning::default(), "v1.34.4-gke.100", KubeletEnd::AtOnce).unwrap();
+        let prediction =
+            predict(&Tuning::default(), "v1.34.4-gke.100", KubeletEnd::AtOnce).unwrap();
         assert!(prediction.constants.iter().all(|c| !c.source.is_empty()));
         assert_eq!(prediction.constants[0].source, "Kubernetes' default since 1.32");
     }

@@ -23,7 +23,8 @@ pub struct Distribution {
 
 impl Default for Distribution {
     fn default() -> Self {
-        let values = Histogram::new_with_max(LARGEST, DIGITS).unwrap_or_else(|_| unreachable!("these bounds are allowed"));
+        let values = Histogram::new_with_max(LARGEST, DIGITS)
+            .unwrap_or_else(|_| unreachable!("these bounds are allowed"));
         Self { values, never: 0, min: f64::INFINITY, max: f64::NEG_INFINITY }
     }
 }
@@ -142,8 +143,14 @@ mod tests {
     fn quantiles_are_within_a_thousandth() {
         let values: Vec<f64> = (0..=1000).map(|i| 3.0 + f64::from(i) / 500.0).collect();
         let summary = of(&values).summary();
-        assert_eq!((summary.n, summary.never, summary.min, summary.max), (1001, 0, Some(3.0), Some(5.0)));
-        assert!((summary.median.unwrap() - 4.0).abs() < 0.005 && (summary.p95.unwrap() - 4.9).abs() < 0.005);
+        assert_eq!(
+            (summary.n, summary.never, summary.min, summary.max),
+            (1001, 0, Some(3.0), Some(5.0))
+        );
+        assert!(
+            (summary.median.unwrap() - 4.0).abs() < 0.005
+                && (summary.p95.unwrap() - 4.9).abs() < 0.005
+        );
     }
 
     #[test]

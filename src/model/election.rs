@@ -60,7 +60,9 @@ impl Model {
     pub(super) fn leading(&self, which: usize) -> Option<NodeId> {
         self.elections[which]
             .holder
-            .filter(|(node, life)| self.candidate(*node, which).is_some_and(|c| c.leads && c.life == *life))
+            .filter(|(node, life)| {
+                self.candidate(*node, which).is_some_and(|c| c.leads && c.life == *life)
+            })
             .map(|h| h.0)
     }
 
@@ -74,8 +76,12 @@ impl Model {
 
     /// A leader drawn among the control planes, and everybody at a random phase.
     pub(super) fn begin_election(&mut self, which: usize) {
-        let planes: Vec<NodeId> = (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect();
-        let Some(leader) = planes.get(self.random.below(planes.len() as u64) as usize).copied() else { return };
+        let planes: Vec<NodeId> =
+            (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect();
+        let Some(leader) = planes.get(self.random.below(planes.len() as u64) as usize).copied()
+        else {
+            return;
+        };
         self.elections[which] = Election { holder: Some((leader, 0)), version: 1 };
         for node in planes {
             if let Some(candidate) = self.candidate_mut(node, which) {
@@ -122,12 +128,16 @@ impl Model {
         if !reaches {
             return;
         }
-        let seen = candidate.seen.filter(|(version, _)| *version == lease.version).unwrap_or((lease.version, now));
+        let seen = candidate
+            .seen
+            .filter(|(version, _)| *version == lease.version)
+            .unwrap_or((lease.version, now));
         candidate.seen = Some(seen);
         let free = lease.holder.is_none() || now > seen.1 + LEASE;
         if free {
             candidate.leads = true;
-            self.elections[which] = Election { holder: Some((node, candidate.life)), version: lease.version + 1 };
+            self.elections[which] =
+                Election { holder: Some((node, candidate.life)), version: lease.version + 1 };
             self.agenda.set(Timer::Elector(node, which), now + RETRY);
         }
         if let Some(known) = self.candidate_mut(node, which) {
@@ -146,9 +156,12 @@ impl Model {
     /// A scheduler that ends in order gives its lease back; a controller manager does not.
     pub(super) fn release(&mut self, node: NodeId, component: Component) {
         let which = SCHEDULER;
-        let held = self.candidate(node, which).is_some_and(|c| c.leads && self.elections[which].holder == Some((node, c.life)));
+        let held = self
+            .candidate(node, which)
+            .is_some_and(|c| c.leads && self.elections[which].holder == Some((node, c.life)));
         if component == Component::Scheduler && held && self.serves(node, Component::ApiServer) {
-            self.elections[which] = Election { holder: None, version: self.elections[which].version + 1 };
+            self.elections[which] =
+                Election { holder: None, version: self.elections[which].version + 1 };
             self.tell(Change::Leader { component, holder: None });
         }
     }

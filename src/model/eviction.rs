@@ -3,7 +3,9 @@
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Deletion, Taint};
 use super::machine::Model;
-use super::settings::{EVICTION, EVICTION_REDUCED, EVICTS, LARGE_ZONE, Nanos, TAINT_PASS, UNHEALTHY_ZONE};
+use super::settings::{
+    EVICTION, EVICTION_REDUCED, EVICTS, LARGE_ZONE, Nanos, TAINT_PASS, UNHEALTHY_ZONE,
+};
 use super::topology::{NodeId, PodId};
 use crate::timeline::Ready;
 
@@ -108,10 +110,17 @@ impl Model {
 
     /// The next tick of the NoExecute pass at which a zone's rate allows something.
     pub(super) fn want_taint_pass(&mut self) {
-        let waiting = self.lifecycle.zones.iter().filter(|zone| !zone.queue.is_empty() && zone.free_at != NEVER);
+        let waiting = self
+            .lifecycle
+            .zones
+            .iter()
+            .filter(|zone| !zone.queue.is_empty() && zone.free_at != NEVER);
         if let Some(free) = waiting.map(|zone| zone.free_at).min() {
             let since = self.now.max(free).saturating_sub(self.lifecycle.taint_phase);
-            self.agenda.set(Timer::TaintPass, self.lifecycle.taint_phase + (since / TAINT_PASS + 1) * TAINT_PASS);
+            self.agenda.set(
+                Timer::TaintPass,
+                self.lifecycle.taint_phase + (since / TAINT_PASS + 1) * TAINT_PASS,
+            );
         }
     }
 
@@ -148,9 +157,13 @@ impl Model {
         object.taints ^= taint.bit();
         self.tell(Change::Taint { node, taint, present });
         match taint {
-            Taint::NotReadyNoSchedule | Taint::UnreachableNoSchedule if !present => self.want_binds(),
+            Taint::NotReadyNoSchedule | Taint::UnreachableNoSchedule if !present => {
+                self.want_binds()
+            }
             Taint::NotReadyNoSchedule | Taint::UnreachableNoSchedule => {}
-            Taint::NotReadyNoExecute | Taint::UnreachableNoExecute => self.with_pods_on(node, Model::tolerate),
+            Taint::NotReadyNoExecute | Taint::UnreachableNoExecute => {
+                self.with_pods_on(node, Model::tolerate)
+            }
         }
     }
 
@@ -158,11 +171,12 @@ impl Model {
     pub(super) fn tolerate(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
         let Some(object) = pod.node.map(|node| &self.nodes[node.0].object) else { return };
-        let tolerates = match (object.has(Taint::NotReadyNoExecute), object.has(Taint::UnreachableNoExecute)) {
-            (true, _) => pod.tolerates_not_ready,
-            (_, true) => pod.tolerates_unreachable,
-            _ => return self.agenda.clear(Timer::Evict(id)),
-        };
+        let tolerates =
+            match (object.has(Taint::NotReadyNoExecute), object.has(Taint::UnreachableNoExecute)) {
+                (true, _) => pod.tolerates_not_ready,
+                (_, true) => pod.tolerates_unreachable,
+                _ => return self.agenda.clear(Timer::Evict(id)),
+            };
         if let Some(tolerated) = tolerates.nanos().filter(|_| pod.active()) {
             let work = EVICTS.draw(&mut self.random);
             self.agenda.set_by(Timer::Evict(id), self.after(tolerated).saturating_add(work));

@@ -11,7 +11,8 @@ use super::change::{Change, Power};
 use super::detection::Heartbeat;
 use super::machine::Model;
 use super::settings::{
-    JITTER, KUBELET_STARTED_PODS, LEASE_RETRY_FIRST, LEASE_RETRY_MOST, Nanos, POD_STATUS_SYNC, STATUS_DELAY, Settings,
+    JITTER, KUBELET_STARTED_PODS, LEASE_RETRY_FIRST, LEASE_RETRY_MOST, Nanos, POD_STATUS_SYNC,
+    STATUS_DELAY, Settings,
 };
 use super::topology::{NodeId, PodId};
 use super::workload::{Container, Phase};
@@ -57,7 +58,8 @@ pub(super) fn jittered(interval: Nanos, jitter: f64, random: &mut Random) -> Nan
 impl Model {
     /// Puts a healthy kubelet's loops at random phases.
     pub(super) fn begin_kubelet(&mut self, node: NodeId) {
-        let (update, report, renewal) = (self.settings.status_update, self.settings.status_report, self.settings.lease_renewal);
+        let (update, report, renewal) =
+            (self.settings.status_update, self.settings.status_report, self.settings.lease_renewal);
         let next = self.random.below(update);
         self.agenda.set(Timer::Status(node), next);
         let next = self.random.below(renewal);
@@ -85,7 +87,9 @@ impl Model {
         let node = &mut self.nodes[id.0];
         let (ready, reason) = node.kubelet.ready();
         let changed = node.object.ready != ready;
-        if !changed && node.kubelet.reported.is_some_and(|last| now < last + node.kubelet.report_after) {
+        if !changed
+            && node.kubelet.reported.is_some_and(|last| now < last + node.kubelet.report_after)
+        {
             return;
         }
         let fresh = changed || node.kubelet.reported.is_none();
@@ -147,7 +151,9 @@ impl Model {
             self.restart_component(node, component);
         }
         let first = KUBELET_STARTED_PODS.draw(&mut self.random);
-        self.with_pods_on(node, |model, pod| model.agenda.set(Timer::Report(pod), model.now + first));
+        self.with_pods_on(node, |model, pod| {
+            model.agenda.set(Timer::Report(pod), model.now + first)
+        });
     }
 
     /// Its loops go on, at once; the comparison of its pods' status comes within so long.
@@ -191,7 +197,9 @@ impl Model {
     /// is that they are ready, as recorded.
     pub(super) fn report(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
-        let speaks = |node: NodeId| self.nodes[node.0].kubelet_works() && self.nodes[node.0].power == Power::On;
+        let speaks = |node: NodeId| {
+            self.nodes[node.0].kubelet_works() && self.nodes[node.0].power == Power::On
+        };
         if !pod.node.is_some_and(speaks) {
             return;
         }

@@ -186,7 +186,12 @@ impl Model {
     }
 
     /// Makes a pod that belongs to nobody (an API write).
-    pub fn create_pod(&mut self, at: Duration, pod: PodSpec, changed: &mut dyn FnMut(Duration, Change)) -> PodId {
+    pub fn create_pod(
+        &mut self,
+        at: Duration,
+        pod: PodSpec,
+        changed: &mut dyn FnMut(Duration, Change),
+    ) -> PodId {
         self.advance(at, changed);
         let pod = self.add_pod(None, pod);
         self.tell_all(&mut |at, change| changed(Duration::from_nanos(at), change));
@@ -244,7 +249,10 @@ impl Model {
 
     /// Whether the API takes writes, asked from outside of the nodes: some API server serves and is connected.
     pub fn api_serves(&self) -> bool {
-        self.nodes.iter().any(|node| node.connected && node.plane.as_ref().is_some_and(|p| p.serves[Component::ApiServer.index()]))
+        self.nodes.iter().any(|node| {
+            node.connected
+                && node.plane.as_ref().is_some_and(|p| p.serves[Component::ApiServer.index()])
+        })
     }
 
     /// Adds to what is told.

@@ -40,7 +40,9 @@ mod tests;
 pub use action::{Action, Component};
 pub use change::{Backend, Change, Deletion, Power, Taint};
 pub use cost::{Cost, cost};
-pub use detection::{Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict};
+pub use detection::{
+    Constant, Heartbeat, KubeletEnd, Prediction, Unpredictable, heartbeat, predict,
+};
 pub use distribution::{Bin, Distribution, Summary};
 pub use machine::{Effect, Model, NodeState, PodState, Process};
 pub use risk::{GlitchRisk, Risk};

@@ -69,8 +69,15 @@ impl Object {
 
 impl Node {
     pub(super) fn new(spec: &NodeSpec, settings: &Settings) -> Self {
-        let object =
-            Object { ready: Ready::True, reason: "KubeletReady", ready_since: 0, heartbeat: 0, posted: 0, renewed: 0, taints: 0 };
+        let object = Object {
+            ready: Ready::True,
+            reason: "KubeletReady",
+            ready_since: 0,
+            heartbeat: 0,
+            posted: 0,
+            renewed: 0,
+            taints: 0,
+        };
         Self {
             power: Power::On,
             frozen: false,
@@ -122,7 +129,10 @@ impl NodeState {
             frozen: node.frozen,
             connected: node.connected,
             kubelet: node.kubelet.running,
-            api_server: node.plane.as_ref().map_or(Process::Gone, |plane| plane.process(Component::ApiServer)),
+            api_server: node
+                .plane
+                .as_ref()
+                .map_or(Process::Gone, |plane| plane.process(Component::ApiServer)),
         }
     }
 }

@@ -41,7 +41,11 @@ impl NodeLifecycle {
         let mut names: Vec<&str> = topology.nodes.iter().map(|node| node.zone.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let places = topology.nodes.iter().map(|node| names.binary_search(&node.zone.as_str()).unwrap_or_default()).collect();
+        let places = topology
+            .nodes
+            .iter()
+            .map(|node| names.binary_search(&node.zone.as_str()).unwrap_or_default())
+            .collect();
         Self { zones: vec![Zone::new(); names.len()], taint_phase: 0, places, blind: false }
     }
 }
@@ -151,7 +155,12 @@ impl Model {
     fn try_update_health(&mut self, node: NodeId, seen: Object) -> Option<Ready> {
         let (now, grace) = (self.now, self.settings.grace);
         let known = self.nodes[node.0].health;
-        let fresh = Health { stamp: now, heartbeat: seen.heartbeat, lease: None, retry: known.is_some_and(|known| known.retry) };
+        let fresh = Health {
+            stamp: now,
+            heartbeat: seen.heartbeat,
+            lease: None,
+            retry: known.is_some_and(|known| known.retry),
+        };
         let mut health = known.filter(|known| known.heartbeat == seen.heartbeat).unwrap_or(fresh);
         if known.and_then(|known| known.lease).is_none_or(|lease| lease < seen.renewed) {
             (health.lease, health.stamp) = (Some(seen.renewed), now);
@@ -179,7 +188,8 @@ impl Model {
     /// controller that is cut off, and nothing is evicted.
     fn handle_disruption(&mut self) {
         let was_all = self.lifecycle.zones.iter().all(|zone| zone.health == ZoneHealth::Full);
-        let is_all = (0..self.lifecycle.zones.len()).all(|zone| self.zone_health(zone).0 == ZoneHealth::Full);
+        let is_all = (0..self.lifecycle.zones.len())
+            .all(|zone| self.zone_health(zone).0 == ZoneHealth::Full);
         match (was_all, is_all) {
             (true, true) => {}
             (false, true) => self.enter_full_disruption(),

@@ -61,7 +61,12 @@ struct Clients {
 
 impl Observer {
     pub(super) fn new(asked_from: NodeId, timeout: Nanos, nodes: usize, pods: &[NodeId]) -> Self {
-        let seen = |node: &NodeId| Seen { node: Some(*node), backend: Backend::Answers, endpoint: true, routed: true };
+        let seen = |node: &NodeId| Seen {
+            node: Some(*node),
+            backend: Backend::Answers,
+            endpoint: true,
+            routed: true,
+        };
         Self {
             asked_from,
             timeout,
@@ -77,7 +82,8 @@ impl Observer {
     pub(super) fn reset(&mut self, pods: &[NodeId]) {
         self.pods.truncate(pods.len());
         for (seen, node) in self.pods.iter_mut().zip(pods) {
-            *seen = Seen { node: Some(*node), backend: Backend::Answers, endpoint: true, routed: true };
+            *seen =
+                Seen { node: Some(*node), backend: Backend::Answers, endpoint: true, routed: true };
         }
         self.ready.fill(true);
         (self.fault, self.clients) = (None, Clients::default());
@@ -115,7 +121,12 @@ impl Observer {
                 self.detected(at, node, ready);
             }
             Change::PodCreated { pod, .. } if pod.0 >= self.pods.len() => {
-                self.pods.push(Seen { node: None, backend: Backend::Refuses, endpoint: false, routed: false });
+                self.pods.push(Seen {
+                    node: None,
+                    backend: Backend::Refuses,
+                    endpoint: false,
+                    routed: false,
+                });
             }
             Change::PodBound { pod, node } => self.pods[pod.0].node = Some(node),
             Change::Endpoint { pod, ready } => {
@@ -144,7 +155,11 @@ impl Observer {
     }
 
     fn heard(&mut self, at: Nanos, node: NodeId) {
-        if let Some(fault) = self.fault.as_mut().filter(|fault| fault.node == node && fault.undo.is_some() && !fault.heard) {
+        if let Some(fault) = self
+            .fault
+            .as_mut()
+            .filter(|fault| fault.node == node && fault.undo.is_some() && !fault.heard)
+        {
             fault.heard = true;
             self.settle(at);
         }
@@ -152,11 +167,13 @@ impl Observer {
 
     fn counted(&mut self, at: Nanos) {
         let Some(fault) = &mut self.fault else { return };
-        let there = self.pods.iter().filter(|pod| pod.endpoint && pod.node == Some(fault.node)).count();
+        let there =
+            self.pods.iter().filter(|pod| pod.endpoint && pod.node == Some(fault.node)).count();
         if there == 0 && fault.undo.is_none() {
             fault.removed.get_or_insert(at);
         }
-        let elsewhere = self.pods.iter().filter(|pod| pod.endpoint && pod.node != Some(fault.node)).count();
+        let elsewhere =
+            self.pods.iter().filter(|pod| pod.endpoint && pod.node != Some(fault.node)).count();
         if elsewhere >= self.wanted {
             fault.replaced.get_or_insert(at);
         }
@@ -190,7 +207,9 @@ impl Observer {
     fn share(&mut self, at: Nanos) {
         self.account(at, at);
         let routed = self.pods.iter().filter(|pod| pod.routed);
-        let (all, dead) = routed.fold((0, 0), |(all, dead), pod| (all + 1, dead + u32::from(pod.backend != Backend::Answers)));
+        let (all, dead) = routed.fold((0, 0), |(all, dead), pod| {
+            (all + 1, dead + u32::from(pod.backend != Backend::Answers))
+        });
         self.clients.share = if all == 0 { 1.0 } else { f64::from(dead) / f64::from(all) };
     }
 

@@ -5,7 +5,8 @@ use super::agenda::{NEVER, Timer};
 use super::change::{Backend, Change, Power};
 use super::machine::Model;
 use super::settings::{
-    BOOT, INSIDE_TAKES, KILL_TAKES, KUBELET_START, Nanos, ORDERLY_KUBELET, ORDERLY_PODS, ORDERLY_REFUSES, POD_STATUS_SYNC,
+    BOOT, INSIDE_TAKES, KILL_TAKES, KUBELET_START, Nanos, ORDERLY_KUBELET, ORDERLY_PODS,
+    ORDERLY_REFUSES, POD_STATUS_SYNC,
 };
 use super::topology::{NodeId, PodId};
 use super::workload::{Container, Pod};
@@ -44,13 +45,21 @@ impl Model {
             Action::Ail { node } => self.set_ails(node, true),
             Action::Heal { node } => self.set_ails(node, false),
             Action::StopComponent { node, component } => self.hold_component(node, component, true),
-            Action::StartComponent { node, component } => self.hold_component(node, component, false),
+            Action::StartComponent { node, component } => {
+                self.hold_component(node, component, false)
+            }
             Action::KillComponent { node, component } => self.kill_component(node, component),
-            Action::PauseComponent { node, component } => self.freeze_component(node, component, true),
-            Action::UnpauseComponent { node, component } => self.freeze_component(node, component, false),
+            Action::PauseComponent { node, component } => {
+                self.freeze_component(node, component, true)
+            }
+            Action::UnpauseComponent { node, component } => {
+                self.freeze_component(node, component, false)
+            }
             Action::Scale { owner, replicas } => self.scale(owner, replicas),
             Action::DeleteOwner { owner } => self.delete_owner(owner),
-            Action::DeletePod { pod, force } => self.delete_pod(pod, super::change::Deletion::User, force),
+            Action::DeletePod { pod, force } => {
+                self.delete_pod(pod, super::change::Deletion::User, force)
+            }
         }
     }
 

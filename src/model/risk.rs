@@ -66,7 +66,8 @@ impl Risk {
     pub fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
         let tuning = tuning.completed(kubernetes);
         let seconds = |setting: Option<Duration>| setting.unwrap_or_default().as_secs_f64();
-        let (period, grace) = (seconds(tuning.node_monitor_period), seconds(tuning.node_monitor_grace_period));
+        let (period, grace) =
+            (seconds(tuning.node_monitor_period), seconds(tuning.node_monitor_grace_period));
         let (kind, interval) = heartbeat(&tuning);
         if period == 0.0 || interval.is_zero() {
             return Err(Unpredictable::NoPeriod);
@@ -171,14 +172,24 @@ mod tests {
 
     impl Dice {
         fn roll(&mut self) -> f64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 11) as f64 / (1u64 << 53) as f64
         }
     }
 
     /// One glitch, played: a kubelet with its jitter, a controller that stamps and forgets as `tryUpdateNodeHealth` does. Knows
     /// nothing of the closed form.
-    fn node_is_taken_for_dead(beat: f64, status: bool, period: f64, grace: f64, glitch: f64, dice: &mut Dice) -> bool {
+    fn node_is_taken_for_dead(
+        beat: f64,
+        status: bool,
+        period: f64,
+        grace: f64,
+        glitch: f64,
+        dice: &mut Dice,
+    ) -> bool {
         let from = 60.0 * beat + dice.roll() * beat * period;
         let mut next_beat = dice.roll() * beat;
         let mut arrived = 0u64;
@@ -217,19 +228,27 @@ mod tests {
     fn played(beat: f64, status: bool, period: f64, grace: f64, glitch: f64) -> f64 {
         const TRIALS: u32 = 6_000;
         let mut dice = Dice(20_261_122);
-        let dead = (0..TRIALS).filter(|_| node_is_taken_for_dead(beat, status, period, grace, glitch, &mut dice)).count();
+        let dead = (0..TRIALS)
+            .filter(|_| node_is_taken_for_dead(beat, status, period, grace, glitch, &mut dice))
+            .count();
         dead as f64 / f64::from(TRIALS)
     }
 
     /// The mean interval stands for the jitter, and a pass for 1.0009 of one: that is good to some hundredths.
     #[test]
     fn a_simulation_that_knows_nothing_of_the_formula_agrees() {
-        for (beat, period, grace) in [(1.0, 1.0, 4.0), (2.0, 1.0, 8.0), (1.5, 1.0, 6.0), (1.0, 2.0, 10.0), (1.7, 1.0, 5.0)] {
+        for (beat, period, grace) in
+            [(1.0, 1.0, 4.0), (2.0, 1.0, 8.0), (1.5, 1.0, 6.0), (1.0, 2.0, 10.0), (1.7, 1.0, 5.0)]
+        {
             let risk = Risk::of(&tuned(beat, period, grace), "v1.34.4").unwrap();
             for step in 0..24 {
                 let glitch = f64::from(step) * grace / 12.0;
-                let (closed, played) = (at(&risk, glitch), played(beat, true, period, grace, glitch));
-                assert!((closed - played).abs() < 0.04, "{beat} {period} {grace}: a glitch of {glitch}: {closed} against {played}");
+                let (closed, played) =
+                    (at(&risk, glitch), played(beat, true, period, grace, glitch));
+                assert!(
+                    (closed - played).abs() < 0.04,
+                    "{beat} {period} {grace}: a glitch of {glitch}: {closed} against {played}"
+                );
             }
         }
     }
@@ -239,14 +258,19 @@ mod tests {
         let risk = Risk::of(&Tuning::default(), "v1.34.4").unwrap();
         for glitch in [20.0, 38.0, 42.0, 45.0, 48.0, 52.0, 56.0, 70.0] {
             let (closed, played) = (at(&risk, glitch), played(10.0, false, 5.0, 50.0, glitch));
-            assert!((closed - played).abs() < 0.04, "a glitch of {glitch}: {closed} against {played}");
+            assert!(
+                (closed - played).abs() < 0.04,
+                "a glitch of {glitch}: {closed} against {played}"
+            );
         }
     }
 
     fn dead_in_machines(tuning: &Tuning, glitch: f64, seed: u64) -> bool {
         use crate::model::{Action, Change, Model, NodeId, Settings, Topology};
-        let (from, node) = (Duration::from_secs(100) + Duration::from_millis(seed * 37 % 10_000), NodeId(1));
-        let mut model = Model::new(Settings::of(tuning, "v1.34.4").unwrap(), &Topology::kind("k", 1, 1), seed);
+        let (from, node) =
+            (Duration::from_secs(100) + Duration::from_millis(seed * 37 % 10_000), NodeId(1));
+        let mut model =
+            Model::new(Settings::of(tuning, "v1.34.4").unwrap(), &Topology::kind("k", 1, 1), seed);
         let mut dead = false;
         let mut look = |_: Duration, change: Change| {
             dead |= matches!(change, Change::NodeReady { node: n, ready: crate::timeline::Ready::Unknown, .. } if n == node);
@@ -264,12 +288,20 @@ mod tests {
     #[test]
     fn a_cut_cable_is_no_safer_than_the_glitch() {
         const TRIALS: u64 = 400;
-        for (tuning, glitches) in [(article(), [1.0, 3.5, 4.5]), (Tuning::default(), [19.0, 42.0, 46.0])] {
+        for (tuning, glitches) in
+            [(article(), [1.0, 3.5, 4.5]), (Tuning::default(), [19.0, 42.0, 46.0])]
+        {
             let risk = Risk::of(&tuning, "v1.34.4").unwrap();
             for glitch in glitches {
-                let dead = (0..TRIALS).filter(|seed| dead_in_machines(&tuning, glitch, *seed)).count() as f64 / TRIALS as f64;
+                let dead = (0..TRIALS)
+                    .filter(|seed| dead_in_machines(&tuning, glitch, *seed))
+                    .count() as f64
+                    / TRIALS as f64;
                 let (least, most) = (at(&risk, glitch), at(&risk, 2.0 * glitch));
-                assert!((least - 0.08..=most + 0.08).contains(&dead), "{glitch}: {least} {dead} {most}");
+                assert!(
+                    (least - 0.08..=most + 0.08).contains(&dead),
+                    "{glitch}: {least} {dead} {most}"
+                );
             }
         }
     }
@@ -279,17 +311,29 @@ mod tests {
     fn short_glitches_are_safe_and_long_ones_are_not() {
         let risk = Risk::of(&article(), "v1.34.4").unwrap();
         assert_eq!((at(&risk, 0.5), at(&risk, 1.9)), (0.0, 0.0));
-        assert!(at(&risk, 3.0) < 0.1 && at(&risk, 4.0) > 0.2, "{} {}", at(&risk, 3.0), at(&risk, 4.0));
+        assert!(
+            at(&risk, 3.0) < 0.1 && at(&risk, 4.0) > 0.2,
+            "{} {}",
+            at(&risk, 3.0),
+            at(&risk, 4.0)
+        );
         assert_eq!((at(&risk, 6.1), at(&risk, 60.0)), (1.0, 1.0));
         let defaults = Risk::of(&Tuning::default(), "v1.34.4").unwrap();
-        assert_eq!((at(&defaults, 10.0), at(&defaults, 29.0), at(&defaults, 56.0)), (0.0, 0.0, 1.0));
+        assert_eq!(
+            (at(&defaults, 10.0), at(&defaults, 29.0), at(&defaults, 56.0)),
+            (0.0, 0.0, 1.0)
+        );
     }
 
     #[test]
     fn a_day_without_losses_is_safe_and_one_with_nothing_else_is_not() {
         let risk = Risk::of(&article(), "v1.34.4").unwrap();
         assert_eq!((risk.day(0.0, 5000), risk.day(1.0, 1), risk.day(0.5, 0)), (0.0, 1.0, 0.0));
-        assert!(risk.day(0.01, 1) < 0.01 && risk.day(0.01, 1000) > risk.day(0.01, 1), "{}", risk.day(0.01, 1));
+        assert!(
+            risk.day(0.01, 1) < 0.01 && risk.day(0.01, 1000) > risk.day(0.01, 1),
+            "{}",
+            risk.day(0.01, 1)
+        );
         let defaults = Risk::of(&Tuning::default(), "v1.34.4").unwrap();
         assert!(defaults.day(0.01, 1000) < risk.day(0.01, 1000));
     }
@@ -297,7 +341,8 @@ mod tests {
     /// A healthy node whose grace period is shorter than its heartbeats' interval is taken for dead without any glitch.
     #[test]
     fn a_grace_period_below_the_heartbeat_needs_no_glitch() {
-        let flag = Tuning { node_status_report_frequency: Some(Duration::from_secs(300)), ..article() };
+        let flag =
+            Tuning { node_status_report_frequency: Some(Duration::from_secs(300)), ..article() };
         let risk = Risk::of(&flag, "v1.34.4").unwrap();
         assert_eq!((at(&risk, 0.0), risk.day(0.0, 1)), (1.0, 1.0));
     }
@@ -306,12 +351,22 @@ mod tests {
     #[test]
     fn odd_settings_have_an_answer() {
         let nanosecond = 1e-9;
-        for (beat, period, grace) in
-            [(1.7, 1.734, 5.0), (1.7, 1.733_999_999, 5.0), (nanosecond, 5.0, 86_400.0), (1.0, nanosecond, 4.0)]
-        {
+        for (beat, period, grace) in [
+            (1.7, 1.734, 5.0),
+            (1.7, 1.733_999_999, 5.0),
+            (nanosecond, 5.0, 86_400.0),
+            (1.0, nanosecond, 4.0),
+        ] {
             let risk = Risk::of(&tuned(beat, period, grace), "v1.34.4").unwrap();
-            assert_eq!((at(&risk, 0.1), at(&risk, 90_000.0)), (0.0, 1.0), "{beat} {period} {grace}");
-            assert!((0.0..=1.0).contains(&risk.day(1.0, 5000)) && risk.day(0.0, 5000) == 0.0, "{beat} {period} {grace}");
+            assert_eq!(
+                (at(&risk, 0.1), at(&risk, 90_000.0)),
+                (0.0, 1.0),
+                "{beat} {period} {grace}"
+            );
+            assert!(
+                (0.0..=1.0).contains(&risk.day(1.0, 5000)) && risk.day(0.0, 5000) == 0.0,
+                "{beat} {period} {grace}"
+            );
         }
     }
 

@@ -69,7 +69,9 @@ impl FaultKind {
     /// The fault of this name in an experiment (`nodeStop`, ...). `None`: one that is not modelled.
     pub fn of_fault(kind: &str, grace: Option<Duration>) -> Option<Self> {
         match kind {
-            "nodeStop" => Some(FaultKind::NodeStop { grace: grace.unwrap_or(Duration::from_secs(10)) }),
+            "nodeStop" => {
+                Some(FaultKind::NodeStop { grace: grace.unwrap_or(Duration::from_secs(10)) })
+            }
             "nodeKill" => Some(FaultKind::NodeKill),
             "nodePause" => Some(FaultKind::NodePause),
             "nodeDisconnect" => Some(FaultKind::NodeDisconnect),

@@ -37,7 +37,8 @@ impl Model {
     }
 
     pub(super) fn bind_due(&mut self, pod: PodId) {
-        let schedules = self.leading(SCHEDULER).is_some_and(|node| self.serves(node, Component::Scheduler));
+        let schedules =
+            self.leading(SCHEDULER).is_some_and(|node| self.serves(node, Component::Scheduler));
         if schedules && let Some(node) = self.place(pod) {
             self.bind(pod, node);
         }
@@ -45,22 +46,36 @@ impl Model {
 
     fn place(&self, id: PodId) -> Option<NodeId> {
         let pod = &self.pods[id.0];
-        let fits = (0..self.nodes.len()).map(NodeId).filter(|node| pod.may_run_on(*node) && self.takes(*node, id));
+        let fits = (0..self.nodes.len())
+            .map(NodeId)
+            .filter(|node| pod.may_run_on(*node) && self.takes(*node, id));
         let counted = fits.map(|node| (self.own_on(id, node), node));
-        counted.filter(|(own, _)| pod.spread == Spread::Prefer || *own == 0).min().map(|(_, node)| node)
+        counted
+            .filter(|(own, _)| pod.spread == Spread::Prefer || *own == 0)
+            .min()
+            .map(|(_, node)| node)
     }
 
     fn takes(&self, node: NodeId, pod: PodId) -> bool {
         let there = &self.nodes[node.0];
-        let kept_off = Taint::ALL.iter().any(|taint| taint.effect() == "NoSchedule" && there.object.has(*taint));
-        !kept_off && there.pods < PODS_PER_NODE && (!there.control_plane_taint || self.pods[pod.0].tolerates_control_plane)
+        let kept_off = Taint::ALL
+            .iter()
+            .any(|taint| taint.effect() == "NoSchedule" && there.object.has(*taint));
+        !kept_off
+            && there.pods < PODS_PER_NODE
+            && (!there.control_plane_taint || self.pods[pod.0].tolerates_control_plane)
     }
 
     fn own_on(&self, pod: PodId, node: NodeId) -> usize {
         let owner = self.pods[pod.0].owner;
         self.pods
             .iter()
-            .filter(|other| owner.is_some() && other.owner == owner && other.node == Some(node) && other.active())
+            .filter(|other| {
+                owner.is_some()
+                    && other.owner == owner
+                    && other.node == Some(node)
+                    && other.active()
+            })
             .count()
     }
 }

@@ -100,7 +100,10 @@ impl From<Nanos> for Quantity {
 
 impl From<Span> for Quantity {
     fn from(spread: Span) -> Self {
-        Quantity::Between { least: Duration::from_nanos(spread.least).into(), most: Duration::from_nanos(spread.most).into() }
+        Quantity::Between {
+            least: Duration::from_nanos(spread.least).into(),
+            most: Duration::from_nanos(spread.most).into(),
+        }
     }
 }
 
@@ -239,19 +242,47 @@ impl Settings {
     /// Errors say which setting can't be. A grace period below the heartbeat's interval can be: healthy nodes flap, and do so here.
     pub fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
         let mut tuned = Vec::new();
-        let update = known(&mut tuned, "nodeStatusUpdateFrequency", tuning.node_status_update_frequency, UPDATE, "1.34's default")?;
+        let update = known(
+            &mut tuned,
+            "nodeStatusUpdateFrequency",
+            tuning.node_status_update_frequency,
+            UPDATE,
+            "1.34's default",
+        )?;
         let report = match tuning.node_status_update_frequency {
-            Some(update) => (update, "nodeStatusUpdateFrequency, which sets it in the kubelet's config file"),
+            Some(update) => {
+                (update, "nodeStatusUpdateFrequency, which sets it in the kubelet's config file")
+            }
             None => (REPORT, "1.34's default"),
         };
-        let report = known(&mut tuned, "nodeStatusReportFrequency", tuning.node_status_report_frequency, report.0, report.1)?;
+        let report = known(
+            &mut tuned,
+            "nodeStatusReportFrequency",
+            tuning.node_status_report_frequency,
+            report.0,
+            report.1,
+        )?;
         let lease = tuning.node_lease_duration.map(|duration| duration / 4);
-        let lease = known(&mut tuned, "nodeLeaseDurationSeconds / 4", lease, RENEWAL, "1.34's default")?;
-        let period = known(&mut tuned, "--node-monitor-period", tuning.node_monitor_period, PERIOD, "1.34's default")?;
+        let lease =
+            known(&mut tuned, "nodeLeaseDurationSeconds / 4", lease, RENEWAL, "1.34's default")?;
+        let period = known(
+            &mut tuned,
+            "--node-monitor-period",
+            tuning.node_monitor_period,
+            PERIOD,
+            "1.34's default",
+        )?;
         let (grace, since) = default_grace(tuning, kubernetes)?;
-        let grace = known(&mut tuned, "--node-monitor-grace-period", tuning.node_monitor_grace_period, grace, since)?;
+        let grace = known(
+            &mut tuned,
+            "--node-monitor-grace-period",
+            tuning.node_monitor_grace_period,
+            grace,
+            since,
+        )?;
         if period > grace {
-            let (period, grace) = (Duration::from_nanos(period).into(), Duration::from_nanos(grace).into());
+            let (period, grace) =
+                (Duration::from_nanos(period).into(), Duration::from_nanos(grace).into());
             return Err(Unpredictable::PeriodAboveGrace { period, grace });
         }
         Ok(Self {
@@ -286,9 +317,14 @@ const RENEWAL: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// 40 s up to 1.31, 50 s since 1.32.
-fn default_grace(tuning: &Tuning, kubernetes: &str) -> Result<(Duration, &'static str), Unpredictable> {
+fn default_grace(
+    tuning: &Tuning,
+    kubernetes: &str,
+) -> Result<(Duration, &'static str), Unpredictable> {
     match minor_version(kubernetes) {
-        Some(minor) if minor >= 32 => Ok((Duration::from_secs(50), "Kubernetes' default since 1.32")),
+        Some(minor) if minor >= 32 => {
+            Ok((Duration::from_secs(50), "Kubernetes' default since 1.32"))
+        }
         Some(_) => Ok((Duration::from_secs(40), "Kubernetes' default up to 1.31")),
         None if tuning.node_monitor_grace_period.is_some() => Ok((Duration::ZERO, "")),
         None => Err(Unpredictable::Version(kubernetes.to_owned())),
@@ -311,6 +347,10 @@ fn known(
     }
     let source = if set.is_some() { "the cluster's setting" } else { source };
     let nanos = value.as_nanos() as Nanos;
-    listed.push(Parameter { name: name.to_owned(), value: nanos.into(), source: source.to_owned() });
+    listed.push(Parameter {
+        name: name.to_owned(),
+        value: nanos.into(),
+        source: source.to_owned(),
+    });
     Ok(nanos)
 }

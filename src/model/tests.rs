@@ -48,12 +48,15 @@ impl Cluster {
 
     fn owner(&mut self, at: f64, pod: PodSpec, replicas: usize) -> OwnerId {
         let told = &mut self.told;
-        self.model.create_owner(seconds(at), pod, replicas, &mut |at, change| told.push((at.as_secs_f64(), change)))
+        self.model.create_owner(seconds(at), pod, replicas, &mut |at, change| {
+            told.push((at.as_secs_f64(), change))
+        })
     }
 
     fn pod(&mut self, at: f64, pod: PodSpec) -> PodId {
         let told = &mut self.told;
-        self.model.create_pod(seconds(at), pod, &mut |at, change| told.push((at.as_secs_f64(), change)))
+        self.model
+            .create_pod(seconds(at), pod, &mut |at, change| told.push((at.as_secs_f64(), change)))
     }
 
     fn until(&mut self, to: f64) -> &mut Self {
@@ -64,13 +67,18 @@ impl Cluster {
 
     fn at(&mut self, at: f64, action: Action) -> &mut Self {
         let told = &mut self.told;
-        self.model.act(seconds(at), action, &mut |at, change| told.push((at.as_secs_f64(), change)));
+        self.model
+            .act(seconds(at), action, &mut |at, change| told.push((at.as_secs_f64(), change)));
         self
     }
 
     /// When something was told, from `since` on.
     fn when(&self, since: f64, which: impl Fn(&Change) -> bool) -> Vec<f64> {
-        self.told.iter().filter(|(at, change)| *at >= since && which(change)).map(|(at, _)| *at).collect()
+        self.told
+            .iter()
+            .filter(|(at, change)| *at >= since && which(change))
+            .map(|(at, _)| *at)
+            .collect()
     }
 
     fn first(&self, since: f64, which: impl Fn(&Change) -> bool) -> Option<f64> {
@@ -83,7 +91,10 @@ impl Cluster {
     }
 
     fn tainted(&self, since: f64, taint: Taint) -> Vec<f64> {
-        self.when(since, |c| matches!(c, Change::Taint { taint: t, present: true, .. } if *t == taint))
+        self.when(
+            since,
+            |c| matches!(c, Change::Taint { taint: t, present: true, .. } if *t == taint),
+        )
     }
 }
 
@@ -108,7 +119,13 @@ fn one_fault(kind: FaultKind, hold: f64) -> Scenario {
     }
 }
 
-fn forecast_one(tuning: &Tuning, kind: FaultKind, hold: f64, trials: u32, seed: u64) -> FaultForecast {
+fn forecast_one(
+    tuning: &Tuning,
+    kind: FaultKind,
+    hold: f64,
+    trials: u32,
+    seed: u64,
+) -> FaultForecast {
     let settings = Settings::of(tuning, "v1.34.4").unwrap();
     forecast(&one_fault(kind, hold), &settings, trials, seed).faults.remove(0)
 }

@@ -28,8 +28,11 @@ impl Topology {
     /// So many control-plane nodes, named as kind names them (`NAME-control-plane`, `NAME-control-plane2`, ...), and so many workers,
     /// all in one zone.
     pub fn kind(name: &str, control_planes: usize, workers: usize) -> Self {
-        let numbered = |role: &str, i: usize| if i == 0 { format!("{name}-{role}") } else { format!("{name}-{role}{}", i + 1) };
-        let planes = (0..control_planes).map(|i| (numbered("control-plane", i), NodeRole::ControlPlane));
+        let numbered = |role: &str, i: usize| {
+            if i == 0 { format!("{name}-{role}") } else { format!("{name}-{role}{}", i + 1) }
+        };
+        let planes =
+            (0..control_planes).map(|i| (numbered("control-plane", i), NodeRole::ControlPlane));
         let workers = (0..workers).map(|i| (numbered("worker", i), NodeRole::Worker));
         Self::of(planes.chain(workers))
     }
@@ -37,7 +40,8 @@ impl Topology {
     /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints control planes, and kind takes that
     /// back from an only node (`len(allNodes) == 1` in its `kubeadminit/init.go`).
     pub fn of(nodes: impl IntoIterator<Item = (String, NodeRole)>) -> Self {
-        let mut nodes: Vec<NodeSpec> = nodes.into_iter().map(|(name, role)| NodeSpec::new(name, role)).collect();
+        let mut nodes: Vec<NodeSpec> =
+            nodes.into_iter().map(|(name, role)| NodeSpec::new(name, role)).collect();
         if let [only] = &mut nodes[..] {
             only.tainted = false;
         }
@@ -76,7 +80,12 @@ pub struct NodeSpec {
 impl NodeSpec {
     /// A node without a zone; of the control plane: tainted.
     pub fn new(name: impl Into<String>, role: NodeRole) -> Self {
-        Self { name: name.into(), role, zone: String::new(), tainted: role == NodeRole::ControlPlane }
+        Self {
+            name: name.into(),
+            role,
+            zone: String::new(),
+            tainted: role == NodeRole::ControlPlane,
+        }
     }
 }
 
@@ -142,8 +151,9 @@ mod tests {
 
     #[test]
     fn an_only_node_takes_pods_and_several_control_planes_do_not() {
-        let tainted =
-            |planes, workers| -> Vec<bool> { Topology::kind("k", planes, workers).nodes.iter().map(|n| n.tainted).collect() };
+        let tainted = |planes, workers| -> Vec<bool> {
+            Topology::kind("k", planes, workers).nodes.iter().map(|n| n.tainted).collect()
+        };
         assert_eq!(tainted(1, 0), [false]);
         assert_eq!(tainted(3, 0), [true; 3]);
         assert_eq!(tainted(1, 1), [true, false]);

@@ -59,7 +59,14 @@ pub struct Trap {
 }
 
 impl Trap {
-    fn new(name: &str, about: About, text: String, why: impl Into<String>, hint: impl Into<String>, source: &str) -> Self {
+    fn new(
+        name: &str,
+        about: About,
+        text: String,
+        why: impl Into<String>,
+        hint: impl Into<String>,
+        source: &str,
+    ) -> Self {
         let (why, hint) = (why.into(), hint.into());
         Self { name: name.into(), about, certain: false, text, why, hint, source: source.into() }
     }
@@ -92,7 +99,11 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     if kind == Heartbeat::Status || update >= UPDATE || report == update {
         return None;
     }
-    let text = format!("the status is looked at every {} and posted only every {}", written(update), written(report));
+    let text = format!(
+        "the status is looked at every {} and posted only every {}",
+        written(update),
+        written(report)
+    );
     let why = format!(
         "an unchanged status is posted every nodeStatusReportFrequency, which the flag --node-status-update-frequency leaves at 5m; \
          what beats is the lease, every {}",
@@ -101,7 +112,14 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     let hint = "set nodeStatusUpdateFrequency in a KubeletConfiguration, where the report frequency follows it, or set \
                 nodeStatusReportFrequency too";
     let source = "kubernetes#80172; pkg/kubelet/apis/config/v1beta1/defaults.go";
-    Some(Trap::new("status-does-not-beat", About::NodeStatusUpdateFrequency, text, why, hint, source))
+    Some(Trap::new(
+        "status-does-not-beat",
+        About::NodeStatusUpdateFrequency,
+        text,
+        why,
+        hint,
+        source,
+    ))
 }
 
 fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
@@ -111,12 +129,12 @@ fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
         Heartbeat::Status => "the node's status",
     };
     let beats = format!("the heartbeat that beats ({what}, every {})", written(interval));
-    let source =
-        "cmd/kube-controller-manager/app/options/nodelifecyclecontroller.go: the grace period must be N times the heartbeat's";
+    let source = "cmd/kube-controller-manager/app/options/nodelifecyclecontroller.go: the grace period must be N times the heartbeat's";
     let about = About::NodeMonitorGracePeriod;
     if interval >= grace {
         let text = format!("the grace period of {} is not longer than {beats}", written(grace));
-        let hint = format!("a grace period of {} or more, or a shorter heartbeat", written(interval * 4));
+        let hint =
+            format!("a grace period of {} or more, or a shorter heartbeat", written(interval * 4));
         let why = "healthy nodes become NotReady between two heartbeats, again and again";
         return Some(Trap::new("grace-below-heartbeat", about, text, why, hint, source).certain());
     }
@@ -130,11 +148,17 @@ fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
 }
 
 fn period_above_grace(period: Duration, grace: Duration) -> Option<Trap> {
-    let text = format!("the monitor period of {} is longer than the grace period of {}", written(period), written(grace));
+    let text = format!(
+        "the monitor period of {} is longer than the grace period of {}",
+        written(period),
+        written(grace)
+    );
     let why = "nothing is noticed between two passes: the grace period does not decide when";
     let hint = format!("a monitor period of {} or less", written(grace / 4));
     let source = "pkg/controller/nodelifecycle/node_lifecycle_controller.go, monitorNodeHealth";
-    (period > grace).then(|| Trap::new("period-above-grace", About::NodeMonitorPeriod, text, why, hint, source).certain())
+    (period > grace).then(|| {
+        Trap::new("period-above-grace", About::NodeMonitorPeriod, text, why, hint, source).certain()
+    })
 }
 
 /// With one API server there is none to turn to: while it is gone nobody counts the grace period either.
@@ -151,9 +175,15 @@ fn connection_noticed_late(grace: Duration, api_servers: u32) -> Option<Trap> {
                and are taken for dead, many at once";
     let hint = "50s or more, as Kubernetes has it since 1.32, or HTTP2_READ_IDLE_TIMEOUT_SECONDS and HTTP2_PING_TIMEOUT_SECONDS \
                 below it on the nodes";
-    let source =
-        "nodelifecyclecontroller.go: greater than the sum of HTTP2_PING_TIMEOUT_SECONDS and HTTP2_READ_IDLE_TIMEOUT_SECONDS";
-    Some(Trap::new("http2-health-check-above-grace", About::NodeMonitorGracePeriod, text, why, hint, source))
+    let source = "nodelifecyclecontroller.go: greater than the sum of HTTP2_PING_TIMEOUT_SECONDS and HTTP2_READ_IDLE_TIMEOUT_SECONDS";
+    Some(Trap::new(
+        "http2-health-check-above-grace",
+        About::NodeMonitorGracePeriod,
+        text,
+        why,
+        hint,
+        source,
+    ))
 }
 
 /// A fault, as far as its traps go.
@@ -184,7 +214,9 @@ pub struct Pods {
 
 /// The traps of a fault on a cluster of this tuning.
 pub fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Vec<Trap> {
-    let Ok(prediction) = predict(&tuning.completed(kubernetes), kubernetes, plan.end) else { return Vec::new() };
+    let Ok(prediction) = predict(&tuning.completed(kubernetes), kubernetes, plan.end) else {
+        return Vec::new();
+    };
     let latest = Duration::from_secs_f64(prediction.detection.most.as_f64().max(0.0));
     let mut all: Vec<Trap> = undone_too_early(plan, latest).into_iter().collect();
     if let Some(pods) = plan.pods {
@@ -196,11 +228,15 @@ pub fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Ve
 }
 
 fn undone_too_early(plan: &FaultPlan, latest: Duration) -> Option<Trap> {
-    let text = format!("the fault may be undone before it is detected: detection takes up to {:.1} s here", latest.as_secs_f64());
+    let text = format!(
+        "the fault may be undone before it is detected: detection takes up to {:.1} s here",
+        latest.as_secs_f64()
+    );
     let why = "what was not detected can't be measured";
     let hint = format!("`for: {}s` or longer", latest.as_secs() + 5);
     let source = "the heartbeat's interval, the monitor period and the grace period (src/model/detection.rs)";
-    (plan.hold < latest).then(|| Trap::new("hold-below-detection", About::Hold, text, why, hint, source))
+    (plan.hold < latest)
+        .then(|| Trap::new("hold-below-detection", About::Hold, text, why, hint, source))
 }
 
 fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Trap> {
@@ -218,10 +254,13 @@ fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Tr
     };
     let why = "they leave their Service's endpoints when the node is detected, but none is made anew elsewhere";
     let hint = match evicted {
-        Some(evicted) => format!("a lower tolerationSeconds, or `for: {}s` or longer", evicted.as_secs() + 5),
+        Some(evicted) => {
+            format!("a lower tolerationSeconds, or `for: {}s` or longer", evicted.as_secs() + 5)
+        }
         None => "a toleration with tolerationSeconds".to_owned(),
     };
-    let source = "plugin/pkg/admission/defaulttolerationseconds: 300 s for not-ready and unreachable";
+    let source =
+        "plugin/pkg/admission/defaulttolerationseconds: 300 s for not-ready and unreachable";
     Some(Trap::new("eviction-after-the-fault", About::Pods, text, why, hint, source))
 }
 
@@ -230,15 +269,26 @@ fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
     let hint = "fewer nodes at once, or more nodes that stay";
     if plan.only_zone && plan.nodes >= plan.zone {
         let text = format!("all {} nodes are not ready at once", plan.zone);
-        let why =
-            "with no zone left in good health Kubernetes takes its taints back and evicts nothing: it rather believes itself ill";
-        return Some(Trap::new("no-eviction-when-all-are-dead", About::Targets, text, why, hint, source));
+        let why = "with no zone left in good health Kubernetes takes its taints back and evicts nothing: it rather believes itself ill";
+        return Some(Trap::new(
+            "no-eviction-when-all-are-dead",
+            About::Targets,
+            text,
+            why,
+            hint,
+            source,
+        ));
     }
     let share = f64::from(plan.nodes) / f64::from(plan.zone.max(1));
     if plan.nodes <= FEW || share < DISRUPTED || plan.nodes >= plan.zone || plan.zone > SMALL_ZONE {
         return None;
     }
-    let text = format!("{} of {} nodes of a zone are not ready at once ({:.0} %)", plan.nodes, plan.zone, share * 100.0);
+    let text = format!(
+        "{} of {} nodes of a zone are not ready at once ({:.0} %)",
+        plan.nodes,
+        plan.zone,
+        share * 100.0
+    );
     let why = "from 55 % on, and with more than two of them, nothing is evicted in a zone of up to 50 nodes";
     Some(Trap::new("no-eviction-in-a-disrupted-zone", About::Targets, text, why, hint, source))
 }
@@ -289,9 +339,12 @@ mod tests {
 
     #[test]
     fn defaults_and_the_article_s_settings_have_none_with_one_api_server() {
-        for (tuning, version) in
-            [(Tuning::default(), NOW), (Tuning::default(), "v1.31.0"), (tuned(1, 1, 4), NOW), (tuned(10, 5, 40), NOW)]
-        {
+        for (tuning, version) in [
+            (Tuning::default(), NOW),
+            (Tuning::default(), "v1.31.0"),
+            (tuned(1, 1, 4), NOW),
+            (tuned(10, 5, 40), NOW),
+        ] {
             assert_eq!(names(&traps_of_tuning(&tuning, version, 1)), [""; 0], "{tuning:?}");
         }
     }
@@ -301,7 +354,10 @@ mod tests {
         let flag = Tuning { node_status_report_frequency: seconds(300), ..tuned(1, 1, 4) };
         let traps = of_tuning(&flag, 1);
         assert_eq!(names(&traps), ["status-does-not-beat", "grace-below-heartbeat"]);
-        assert!(traps[1].certain && traps[1].text.contains("every 10s") && traps[0].why.contains("5m"), "{traps:?}");
+        assert!(
+            traps[1].certain && traps[1].text.contains("every 10s") && traps[0].why.contains("5m"),
+            "{traps:?}"
+        );
         // With a long grace period it is only not what was asked for.
         let patient = Tuning { node_monitor_grace_period: seconds(50), ..flag };
         assert_eq!(names(&of_tuning(&patient, 1)), ["status-does-not-beat"]);
@@ -309,7 +365,10 @@ mod tests {
 
     #[test]
     fn a_longer_lease_alone_is_no_trap() {
-        assert_eq!(names(&of_tuning(&Tuning { node_lease_duration: seconds(60), ..Tuning::default() }, 1)), [""; 0]);
+        assert_eq!(
+            names(&of_tuning(&Tuning { node_lease_duration: seconds(60), ..Tuning::default() }, 1)),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -328,12 +387,28 @@ mod tests {
     fn dead_connections_matter_where_there_is_another_api_server() {
         assert_eq!(names(&of_tuning(&tuned(10, 5, 40), 3)), ["http2-health-check-above-grace"]);
         assert_eq!(names(&of_tuning(&Tuning::default(), 3)), [""; 0]);
-        assert_eq!(names(&traps_of_tuning(&Tuning::default(), "v1.31.0", 3)), ["http2-health-check-above-grace"]);
+        assert_eq!(
+            names(&traps_of_tuning(&Tuning::default(), "v1.31.0", 3)),
+            ["http2-health-check-above-grace"]
+        );
     }
 
-    fn plan(hold: u64, nodes: u32, zone: u32, toleration: Option<Duration>, bare: bool) -> FaultPlan {
+    fn plan(
+        hold: u64,
+        nodes: u32,
+        zone: u32,
+        toleration: Option<Duration>,
+        bare: bool,
+    ) -> FaultPlan {
         let pods = Some(Pods { toleration, bare });
-        FaultPlan { end: KubeletEnd::AtOnce, hold: Duration::from_secs(hold), nodes, zone, only_zone: true, pods }
+        FaultPlan {
+            end: KubeletEnd::AtOnce,
+            hold: Duration::from_secs(hold),
+            nodes,
+            zone,
+            only_zone: true,
+            pods,
+        }
     }
 
     fn of_fault(plan: FaultPlan) -> Vec<String> {
@@ -342,9 +417,15 @@ mod tests {
 
     #[test]
     fn a_fault_that_is_over_before_it_is_seen() {
-        assert_eq!(of_fault(FaultPlan { pods: None, ..plan(3, 1, 3, None, false) }), ["hold-below-detection"]);
+        assert_eq!(
+            of_fault(FaultPlan { pods: None, ..plan(3, 1, 3, None, false) }),
+            ["hold-below-detection"]
+        );
         assert_eq!(of_fault(FaultPlan { pods: None, ..plan(7, 1, 3, None, false) }), [""; 0]);
-        assert_eq!(of_fault(FaultPlan { end: KubeletEnd::Never, ..plan(3, 1, 3, None, false) }), [""; 0]);
+        assert_eq!(
+            of_fault(FaultPlan { end: KubeletEnd::Never, ..plan(3, 1, 3, None, false) }),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -355,11 +436,20 @@ mod tests {
         assert_eq!(of_fault(plan(400, 1, 3, seconds(300), true)), ["bare-pod"]);
         // Two are few, whatever their share.
         assert_eq!(of_fault(plan(400, 2, 3, seconds(300), false)), [""; 0]);
-        assert_eq!(of_fault(plan(400, 3, 5, seconds(300), false)), ["no-eviction-in-a-disrupted-zone"]);
+        assert_eq!(
+            of_fault(plan(400, 3, 5, seconds(300), false)),
+            ["no-eviction-in-a-disrupted-zone"]
+        );
         assert_eq!(of_fault(plan(400, 3, 6, seconds(300), false)), [""; 0]);
         assert_eq!(of_fault(plan(400, 40, 51, seconds(300), false)), [""; 0]);
-        assert_eq!(of_fault(plan(400, 3, 3, seconds(300), false)), ["no-eviction-when-all-are-dead"]);
-        assert_eq!(of_fault(FaultPlan { only_zone: false, ..plan(400, 3, 3, seconds(300), false) }), [""; 0]);
+        assert_eq!(
+            of_fault(plan(400, 3, 3, seconds(300), false)),
+            ["no-eviction-when-all-are-dead"]
+        );
+        assert_eq!(
+            of_fault(FaultPlan { only_zone: false, ..plan(400, 3, 3, seconds(300), false) }),
+            [""; 0]
+        );
     }
 
     proptest! {

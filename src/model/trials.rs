@@ -85,10 +85,12 @@ pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64
     });
     let mut forecast = Forecast { trials, faults: nodes.map(FaultForecast::new).collect() };
     let timeout = nanos(scenario.timeout);
-    let mut observer = Observer::new(scenario.asked_from, timeout, scenario.topology.nodes.len(), &scenario.pods);
+    let mut observer =
+        Observer::new(scenario.asked_from, timeout, scenario.topology.nodes.len(), &scenario.pods);
     for _ in 0..trials {
         observer.reset(&scenario.pods);
-        Trial::begin(scenario, settings, seeds.draw(), &mut observer).run(scenario, &mut forecast.faults);
+        Trial::begin(scenario, settings, seeds.draw(), &mut observer)
+            .run(scenario, &mut forecast.faults);
     }
     forecast
 }
@@ -101,15 +103,22 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// A cluster with its workload in place, some time after its beginning: long enough that everybody has seen everybody.
-    fn begin(scenario: &Scenario, settings: &Settings, seed: u64, observer: &'a mut Observer) -> Self {
+    fn begin(
+        scenario: &Scenario,
+        settings: &Settings,
+        seed: u64,
+        observer: &'a mut Observer,
+    ) -> Self {
         let mut model = Model::new(settings.clone(), &scenario.topology, seed);
-        let owner = scenario.owned.then(|| model.settled_owner(scenario.pod.clone(), scenario.pods.len()));
+        let owner =
+            scenario.owned.then(|| model.settled_owner(scenario.pod.clone(), scenario.pods.len()));
         for node in &scenario.pods {
             model.settled_pod(owner, scenario.pod.clone(), *node);
         }
         let mut chance = Random::new(!seed);
         let beat = settings.status_report.max(settings.status_update).min(settings.lease_renewal);
-        let warm = 3 * beat + 3 * settings.monitor_period + chance.below(beat + settings.monitor_period);
+        let warm =
+            3 * beat + 3 * settings.monitor_period + chance.below(beat + settings.monitor_period);
         model.run(warm, |_, _| {});
         Self { model, chance, observer }
     }
@@ -124,7 +133,9 @@ impl<'a> Trial<'a> {
                     self.fault(*kind, *node, nanos(*hold));
                     // As a run does: the next fault waits until this one has healed.
                     self.until_well(nanos(scenario.horizon));
-                    if let (Some(forecast), Some(fault)) = (into.next(), self.observer.finish(self.model.now)) {
+                    if let (Some(forecast), Some(fault)) =
+                        (into.next(), self.observer.finish(self.model.now))
+                    {
                         forecast.add(&fault, hit, confirmation(*kind));
                     }
                 }
@@ -151,7 +162,9 @@ impl<'a> Trial<'a> {
     /// Follows the cluster until all is well again and stays so for a moment, or for so long.
     fn until_well(&mut self, horizon: Nanos) {
         let end = self.model.now + horizon;
-        while self.model.now < end && self.observer.fault.is_some_and(|fault| fault.recovered.is_none()) {
+        while self.model.now < end
+            && self.observer.fault.is_some_and(|fault| fault.recovered.is_none())
+        {
             let next = self.model.next().map_or(end, nanos);
             self.to(next.min(end));
         }
@@ -186,13 +199,22 @@ fn seconds(length: Nanos) -> f64 {
 }
 
 impl Model {
-    fn settled_owner(&mut self, pod: super::topology::PodSpec, replicas: usize) -> super::topology::OwnerId {
+    fn settled_owner(
+        &mut self,
+        pod: super::topology::PodSpec,
+        replicas: usize,
+    ) -> super::topology::OwnerId {
         let owner = self.add_owner(pod, replicas);
         self.agenda.clear(super::agenda::Timer::Owner(owner));
         owner
     }
 
-    fn settled_pod(&mut self, owner: Option<super::topology::OwnerId>, pod: super::topology::PodSpec, node: NodeId) -> PodId {
+    fn settled_pod(
+        &mut self,
+        owner: Option<super::topology::OwnerId>,
+        pod: super::topology::PodSpec,
+        node: NodeId,
+    ) -> PodId {
         let pod = self.add_pod(owner, pod);
         self.settle_pod(pod, node);
         pod

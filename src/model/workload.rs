@@ -128,8 +128,13 @@ impl Model {
 
     /// The pod that a ReplicaSet gives up first: not bound before not ready before ready, the youngest of them.
     fn dispensable(&self, owner: OwnerId) -> Option<PodId> {
-        let own = self.pods.iter().enumerate().filter(|(_, pod)| pod.owner == Some(owner) && pod.active());
-        own.min_by_key(|(at, pod)| (pod.node.is_some(), pod.ready, std::cmp::Reverse(*at))).map(|(at, _)| PodId(at))
+        let own = self
+            .pods
+            .iter()
+            .enumerate()
+            .filter(|(_, pod)| pod.owner == Some(owner) && pod.active());
+        own.min_by_key(|(at, pod)| (pod.node.is_some(), pod.ready, std::cmp::Reverse(*at)))
+            .map(|(at, _)| PodId(at))
     }
 
     pub(super) fn add_pod(&mut self, owner: Option<OwnerId>, spec: PodSpec) -> PodId {
@@ -167,7 +172,8 @@ impl Model {
         self.agenda.clear(Timer::Bind(id));
         self.agenda.clear(Timer::Container(id));
         let pod = &mut self.pods[id.0];
-        (pod.phase, pod.container, pod.backend) = (Phase::Running, Container::Running, Backend::Answers);
+        (pod.phase, pod.container, pod.backend) =
+            (Phase::Running, Container::Running, Backend::Answers);
         (pod.ready, pod.endpoint) = (true, Some(true));
         pod.routed.fill(true);
     }
@@ -207,7 +213,13 @@ impl Model {
             return;
         }
         (pod.phase, pod.ready) = (Phase::Gone, false);
-        for timer in [Timer::Container(id), Timer::Unready(id), Timer::Report(id), Timer::Evict(id), Timer::Bind(id)] {
+        for timer in [
+            Timer::Container(id),
+            Timer::Unready(id),
+            Timer::Report(id),
+            Timer::Evict(id),
+            Timer::Bind(id),
+        ] {
             self.agenda.clear(timer);
         }
         let node = pod.node;

@@ -95,7 +95,10 @@ mod tests {
 
     #[test]
     fn a_member_says_whether_it_leads() {
-        assert_eq!(told(METRICS), Member { answers: true, has_leader: true, is_leader: false, leader_changes: 3 });
+        assert_eq!(
+            told(METRICS),
+            Member { answers: true, has_leader: true, is_leader: false, leader_changes: 3 }
+        );
     }
 
     #[test]

@@ -62,7 +62,12 @@ impl Observer {
     }
 
     /// Looks, and says where something has changed.
-    fn look_at_processes(&self, stop: &AtomicBool, stirs: &Sender<()>, say: &(dyn Fn(Said) + Sync)) {
+    fn look_at_processes(
+        &self,
+        stop: &AtomicBool,
+        stirs: &Sender<()>,
+        say: &(dyn Fn(Said) + Sync),
+    ) {
         let mut table = process::Table::new(&self.proc);
         let (mut last, mut told) = (None, None);
         while !stop.load(Ordering::Relaxed) {
@@ -104,7 +109,11 @@ impl Observer {
             let member = etcd::ask(self.metrics);
             let is_news = known.as_ref() != Some(&member);
             if is_news {
-                say(Said::Record(Record { at: Moment::now(), since: last, event: member.event(&self.node) }));
+                say(Said::Record(Record {
+                    at: Moment::now(),
+                    since: last,
+                    event: member.event(&self.node),
+                }));
             }
             if is_news || !member.is_well() {
                 stir = began;
@@ -139,13 +148,19 @@ mod tests {
     fn it_says_how_things_are_and_then_what_changes() {
         let node = process::tests::Fake::new();
         node.process(7, "etcd", "S");
-        let observer = Observer { node: "cp".into(), proc: node.path().into(), metrics: ([127, 0, 0, 1], 9).into() };
+        let observer = Observer {
+            node: "cp".into(),
+            proc: node.path().into(),
+            metrics: ([127, 0, 0, 1], 9).into(),
+        };
         let (stop, said) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let states = || {
             let read = |said: &Said| match said {
-                Said::Record(Record { since, event: Event::Process { component: Component::Etcd, pid, state, .. }, .. }) => {
-                    Some((since.is_some(), *pid, *state))
-                }
+                Said::Record(Record {
+                    since,
+                    event: Event::Process { component: Component::Etcd, pid, state, .. },
+                    ..
+                }) => Some((since.is_some(), *pid, *state)),
                 _ => None,
             };
             said.lock().unwrap().iter().filter_map(read).collect::<Vec<_>>()
@@ -165,12 +180,24 @@ mod tests {
             until(3);
             stop.store(true, Ordering::Relaxed);
         });
-        let expected =
-            [(false, Some(7), ProcessState::Running), (true, Some(7), ProcessState::Stopped), (true, None, ProcessState::Gone)];
+        let expected = [
+            (false, Some(7), ProcessState::Running),
+            (true, Some(7), ProcessState::Stopped),
+            (true, None, ProcessState::Gone),
+        ];
         assert_eq!(states(), expected);
         let said = said.into_inner().unwrap();
-        let silent = |said: &Said| matches!(said, Said::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. }));
-        assert_eq!(said.iter().filter(|said| silent(said)).count(), 1, "nobody listens there, and it is said once");
+        let silent = |said: &Said| {
+            matches!(
+                said,
+                Said::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. })
+            )
+        };
+        assert_eq!(
+            said.iter().filter(|said| silent(said)).count(),
+            1,
+            "nobody listens there, and it is said once"
+        );
         assert!(said.iter().any(|said| matches!(said, Said::Looked(_))));
     }
 
@@ -204,6 +231,9 @@ mod tests {
         let observer = Observer::of("cp");
         assert_eq!(observer.gap(Moment(0), Moment(900_000_000)), None);
         let gap = observer.gap(Moment(5), Moment(2_000_000_000)).unwrap();
-        assert_eq!((gap.since, matches!(gap.event, Event::ObserverGap { until: Some(_), .. })), (Some(Moment(5)), true));
+        assert_eq!(
+            (gap.since, matches!(gap.event, Event::ObserverGap { until: Some(_), .. })),
+            (Some(Moment(5)), true)
+        );
     }
 }

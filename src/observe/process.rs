@@ -21,7 +21,12 @@ pub(super) struct Change {
 
 impl Change {
     pub fn event(self, node: &str) -> Event {
-        Event::Process { node: node.to_owned(), component: self.component, pid: self.pid, state: self.state }
+        Event::Process {
+            node: node.to_owned(),
+            component: self.component,
+            pid: self.pid,
+            state: self.state,
+        }
     }
 }
 
@@ -49,8 +54,10 @@ impl Table {
                 changes.push(self.is_now(component, pid, state));
             }
         }
-        let missing: Vec<Component> =
-            Component::ALL.into_iter().filter(|part| !matches!(self.parts.get(part), Some(Some(_)))).collect();
+        let missing: Vec<Component> = Component::ALL
+            .into_iter()
+            .filter(|part| !matches!(self.parts.get(part), Some(Some(_))))
+            .collect();
         if !missing.is_empty() {
             changes.extend(self.search(&missing));
         }
@@ -70,21 +77,28 @@ impl Table {
         self.others.retain(|pid, _| running.contains(pid));
         for pid in running {
             let known = self.others.get(&pid);
-            if known.is_some_and(|since| since.elapsed() > YOUTH) || self.parts.values().flatten().any(|(part, _)| *part == pid) {
+            if known.is_some_and(|since| since.elapsed() > YOUTH)
+                || self.parts.values().flatten().any(|(part, _)| *part == pid)
+            {
                 continue;
             }
             match self.part_of(pid).filter(|part| missing.contains(part)) {
                 Some(component) => {
                     let state = self.state_of(pid);
                     self.others.remove(&pid);
-                    changes.extend((state != ProcessState::Gone).then(|| self.is_now(component, pid, state)));
+                    changes.extend(
+                        (state != ProcessState::Gone).then(|| self.is_now(component, pid, state)),
+                    );
                 }
                 None => drop(self.others.entry(pid).or_insert_with(Instant::now)),
             }
         }
         // What was never there is said once.
-        let never: Vec<Component> = missing.iter().copied().filter(|part| !self.parts.contains_key(part)).collect();
-        changes.extend(never.into_iter().map(|component| self.is_now(component, 0, ProcessState::Gone)));
+        let never: Vec<Component> =
+            missing.iter().copied().filter(|part| !self.parts.contains_key(part)).collect();
+        changes.extend(
+            never.into_iter().map(|component| self.is_now(component, 0, ProcessState::Gone)),
+        );
         changes
     }
 
@@ -104,7 +118,8 @@ impl Table {
 
     /// Its state is the first letter behind its name, which is in parentheses and may have any of its own.
     fn state_of(&self, pid: u32) -> ProcessState {
-        let text = fs::read_to_string(self.proc.join(pid.to_string()).join("stat")).unwrap_or_default();
+        let text =
+            fs::read_to_string(self.proc.join(pid.to_string()).join("stat")).unwrap_or_default();
         let letter = text.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
         match letter {
             None | Some('Z' | 'X' | 'x') => ProcessState::Gone,
@@ -143,7 +158,9 @@ pub(super) mod tests {
         fn in_network(&self, pid: u32, program: &str, state: &str, network: &str) {
             let at = self.path().join(pid.to_string());
             let _ = fs::remove_file(at.join("exe"));
-            if fs::create_dir_all(at.join("ns")).is_ok() && symlink(network, at.join("ns/net")).is_err() {
+            if fs::create_dir_all(at.join("ns")).is_ok()
+                && symlink(network, at.join("ns/net")).is_err()
+            {
                 // It is there, with the same network.
             }
             symlink(format!("/usr/local/bin/{program}"), at.join("exe")).unwrap();
@@ -158,7 +175,11 @@ pub(super) mod tests {
     }
 
     fn looked(table: &mut Table) -> Vec<(&'static str, Option<u32>, ProcessState)> {
-        let mut seen: Vec<_> = table.look().into_iter().map(|change| (change.component.name(), change.pid, change.state)).collect();
+        let mut seen: Vec<_> = table
+            .look()
+            .into_iter()
+            .map(|change| (change.component.name(), change.pid, change.state))
+            .collect();
         seen.sort_by_key(|(name, pid, _)| (*name, pid.is_some()));
         seen
     }
@@ -166,13 +187,23 @@ pub(super) mod tests {
     #[test]
     fn each_part_is_said_once_and_then_its_changes() {
         let fake = Fake::new();
-        for (pid, program) in [(1, "systemd"), (11, "kube-apiserver"), (12, "etcd"), (13, "kube-scheduler")] {
+        for (pid, program) in
+            [(1, "systemd"), (11, "kube-apiserver"), (12, "etcd"), (13, "kube-scheduler")]
+        {
             fake.process(pid, program, "S");
         }
         let mut table = Table::new(fake.path());
         let first = looked(&mut table);
         let there = [("etcd", Some(12), Running), ("kube-apiserver", Some(11), Running)];
-        assert_eq!(first, [there[0], there[1], ("kube-controller-manager", None, Gone), ("kube-scheduler", Some(13), Running)]);
+        assert_eq!(
+            first,
+            [
+                there[0],
+                there[1],
+                ("kube-controller-manager", None, Gone),
+                ("kube-scheduler", Some(13), Running)
+            ]
+        );
         assert!(looked(&mut table).is_empty());
         fake.process(13, "kube-scheduler", "T");
         assert_eq!(looked(&mut table), [("kube-scheduler", Some(13), Stopped)]);

@@ -43,8 +43,17 @@ impl Ground {
     }
 
     /// Nodes of these names and roles.
-    pub fn new(nodes: impl IntoIterator<Item = (String, NodeRole)>, tuning: Tuning, kubernetes: &str) -> Self {
-        Self { topology: Topology::of(nodes), tuning, kubernetes: kubernetes.to_owned(), ..Self::default() }
+    pub fn new(
+        nodes: impl IntoIterator<Item = (String, NodeRole)>,
+        tuning: Tuning,
+        kubernetes: &str,
+    ) -> Self {
+        Self {
+            topology: Topology::of(nodes),
+            tuning,
+            kubernetes: kubernetes.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no node is known to have are left out.
@@ -62,7 +71,8 @@ impl Ground {
     fn node_objects(&self) -> Vec<(NodeId, Value)> {
         let object = |id: NodeId| {
             let node = &self.topology.nodes[id.0];
-            let mut labels = json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
+            let mut labels =
+                json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
             if node.role == NodeRole::ControlPlane {
                 labels["node-role.kubernetes.io/control-plane"] = "".into();
             }
@@ -72,7 +82,10 @@ impl Ground {
     }
 
     /// The same with back ends where they were seen: the Service, the node's name, and how many are there.
-    pub fn with_endpoints<'a>(mut self, seen: impl IntoIterator<Item = (&'a str, &'a str, u32)>) -> Self {
+    pub fn with_endpoints<'a>(
+        mut self,
+        seen: impl IntoIterator<Item = (&'a str, &'a str, u32)>,
+    ) -> Self {
         for (service, node, count) in seen {
             let Some(node) = self.topology.find(node) else { continue };
             let none = || Backends { nodes: Vec::new(), pod: PodSpec::default(), owned: true };
@@ -96,7 +109,12 @@ impl Ground {
             Spread::Require => nodes.len(),
             Spread::Prefer => usize::MAX,
         };
-        nodes.iter().copied().cycle().take(if nodes.is_empty() { 0 } else { replicas.min(most) }).collect()
+        nodes
+            .iter()
+            .copied()
+            .cycle()
+            .take(if nodes.is_empty() { 0 } else { replicas.min(most) })
+            .collect()
     }
 
     /// The node that a selector finds, the first among equals; `None` when none fits, or labels are asked for, which are not known.
@@ -111,7 +129,9 @@ impl Ground {
         let fitting: Vec<NodeId> = self.topology.ids().filter(fits).collect();
         let Some(service) = &selector.most_endpoints_of else { return fitting.first().copied() };
         let backends = self.services.get(service);
-        let count = |node: &NodeId| backends.map_or(0, |backends| backends.nodes.iter().filter(|at| *at == node).count());
+        let count = |node: &NodeId| {
+            backends.map_or(0, |backends| backends.nodes.iter().filter(|at| *at == node).count())
+        };
         fitting.into_iter().rev().max_by_key(count)
     }
 }
@@ -122,18 +142,25 @@ mod tests {
     use super::*;
 
     fn placed(planes: usize, workers: usize, spec: &str) -> Option<Vec<usize>> {
-        let nodes = Topology::kind("k", planes, workers).nodes.into_iter().map(|node| (node.name, node.role));
+        let nodes = Topology::kind("k", planes, workers)
+            .nodes
+            .into_iter()
+            .map(|node| (node.name, node.role));
         let text = format!(
             "kind: Service\nmetadata: {{name: s}}\nspec: {{selector: {{a: b}}}}\n---\nkind: Deployment\nspec:\n  replicas: 2\n  template: {{metadata: {{labels: {{a: b}}}}, spec: {spec}}}\n"
         );
-        let ground = Ground::new(nodes, Tuning::default(), "v1.34.4").with_workload(behind_services([text.as_str()]));
+        let ground = Ground::new(nodes, Tuning::default(), "v1.34.4")
+            .with_workload(behind_services([text.as_str()]));
         Some(ground.services.get("s")?.nodes.iter().map(|node| node.0).collect())
     }
 
     #[test]
     fn pods_go_where_they_ask_to_be() {
         assert_eq!(placed(1, 2, "{}"), Some(vec![1, 2]));
-        assert_eq!(placed(1, 2, "{nodeSelector: {kubernetes.io/hostname: k-worker2}}"), Some(vec![2, 2]));
+        assert_eq!(
+            placed(1, 2, "{nodeSelector: {kubernetes.io/hostname: k-worker2}}"),
+            Some(vec![2, 2])
+        );
         assert_eq!(placed(1, 2, "{nodeName: k-control-plane}"), Some(vec![0, 0]));
         assert_eq!(placed(1, 2, "{nodeSelector: {disk: fast}}"), None);
     }
@@ -141,6 +168,10 @@ mod tests {
     #[test]
     fn the_taint_goes_from_an_only_node_alone() {
         assert_eq!(placed(1, 0, "{}"), Some(vec![0, 0]));
-        assert_eq!(placed(3, 0, "{}"), Some(vec![]), "kind leaves the taint on three control planes");
+        assert_eq!(
+            placed(3, 0, "{}"),
+            Some(vec![]),
+            "kind leaves the taint on three control planes"
+        );
     }
 }

@@ -23,7 +23,9 @@ pub use ground::{Backends, Ground};
 pub use traps::traps;
 
 use crate::experiment::{Count, Experiment, Fault, Probe};
-use crate::model::{self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings, Unpredictable};
+use crate::model::{
+    self, Distribution, FaultForecast, KubeletEnd, Prediction, Settings, Unpredictable,
+};
 use crate::stats::{Between, Seconds};
 use crate::timeline::{Header, NodeRole};
 
@@ -99,9 +101,11 @@ impl Predictions {
     pub fn new(experiment: Option<Experiment>, ground: Ground, trials: u32, seed: u64) -> Self {
         let method = experiment.as_ref().map(Experiment::steps).unwrap_or_default();
         let steps = method.iter().filter_map(|step| Some((step, step.fault()?.0)));
-        let steps = steps.map(|(step, fault)| match step.during.is_empty() && step.step.meanwhile().is_empty() {
-            true => closed_form(&ground, step.number, fault),
-            false => not_alone(step.number, fault),
+        let steps = steps.map(|(step, fault)| {
+            match step.during.is_empty() && step.step.meanwhile().is_empty() {
+                true => closed_form(&ground, step.number, fault),
+                false => not_alone(step.number, fault),
+            }
         });
         let steps = steps.collect();
         Self { steps, experiment, ground, trials, seed, tried: OnceCell::new() }
@@ -130,17 +134,28 @@ impl Predictions {
         {
             return Err(why.to_string());
         }
-        let settings = Settings::of(&self.ground.tuning, &self.ground.kubernetes).map_err(|why| why.to_string())?;
+        let settings = Settings::of(&self.ground.tuning, &self.ground.kubernetes)
+            .map_err(|why| why.to_string())?;
         let mut tried = Vec::new();
         for scenario::Course { probe, scenario } in scenario::courses(experiment, &self.ground)? {
             let forecast = model::forecast(&scenario, &settings, self.trials, self.seed);
             let steps = self.steps.iter().map(|step| step.step);
-            tried.extend(steps.zip(forecast.faults).map(|(step, forecast)| self.one(step, probe, &scenario, forecast)));
+            tried.extend(
+                steps
+                    .zip(forecast.faults)
+                    .map(|(step, forecast)| self.one(step, probe, &scenario, forecast)),
+            );
         }
         Ok(tried)
     }
 
-    fn one(&self, step: u32, probe: Option<&Probe>, scenario: &model::Scenario, forecast: FaultForecast) -> Tried {
+    fn one(
+        &self,
+        step: u32,
+        probe: Option<&Probe>,
+        scenario: &model::Scenario,
+        forecast: FaultForecast,
+    ) -> Tried {
         let hit = scenario.pods.iter().filter(|node| **node == forecast.node).count();
         Tried {
             step,
@@ -155,12 +170,13 @@ impl Predictions {
     /// From the shortest to the longest that something takes that the fault of a step causes, in the closed form and in all tries
     /// together; recovery from half to twice of those. Errors say why it is not known.
     pub fn between(&self, quantity: Quantity<'_>, step: u32) -> Result<Between, String> {
-        let fault = self.steps.iter().find(|fault| fault.step == step).ok_or("there is no such fault")?;
+        let fault =
+            self.steps.iter().find(|fault| fault.step == step).ok_or("there is no such fault")?;
         match (quantity, &fault.prediction) {
             // The closed form leaves a rare tail out, which the tries have.
-            (Quantity::Detection, Some(prediction)) => {
-                Ok(self.in_tries(quantity, step).map_or(prediction.detection, |tried| hull(prediction.detection, tried)))
-            }
+            (Quantity::Detection, Some(prediction)) => Ok(self
+                .in_tries(quantity, step)
+                .map_or(prediction.detection, |tried| hull(prediction.detection, tried))),
             (Quantity::Detection, None) => Err(fault.why_not.clone().unwrap_or_default()),
             (Quantity::Recovery, _) => self.in_tries(quantity, step).map(of_any_machine),
             _ => self.in_tries(quantity, step),
@@ -189,10 +205,11 @@ impl Tried {
     fn of(&self, quantity: Quantity<'_>) -> Option<&Distribution> {
         match quantity {
             Quantity::Detection => Some(&self.forecast.detection),
-            Quantity::EndpointRemoval(service) => {
-                (self.service.as_deref() == Some(service)).then_some(&self.forecast.endpoint_removal)
+            Quantity::EndpointRemoval(service) => (self.service.as_deref() == Some(service))
+                .then_some(&self.forecast.endpoint_removal),
+            Quantity::ErrorWindow(probe) => {
+                (self.probe.as_deref() == Some(probe)).then_some(&self.forecast.error_window)
             }
-            Quantity::ErrorWindow(probe) => (self.probe.as_deref() == Some(probe)).then_some(&self.forecast.error_window),
             Quantity::Recovery => Some(&self.forecast.recovery),
         }
     }
@@ -220,7 +237,12 @@ fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
 
 fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
     if let Some(why) = nobody_notices(ground, fault) {
-        return StepPrediction { step, fault: fault.kind().to_owned(), prediction: None, why_not: Some(why.to_owned()) };
+        return StepPrediction {
+            step,
+            fault: fault.kind().to_owned(),
+            prediction: None,
+            why_not: Some(why.to_owned()),
+        };
     }
     let end = KubeletEnd::of_fault(fault.kind(), grace(fault));
     let (prediction, why_not) = match model::predict(&ground.tuning, &ground.kubernetes, end) {
@@ -236,13 +258,17 @@ fn nobody_notices(ground: &Ground, fault: &Fault) -> Option<&'static str> {
         return None;
     }
     match fault.target()?.role {
-        Some(NodeRole::ExternalLoadBalancer) => Some("the load balancer is no node of Kubernetes, so that nobody waits for it"),
-        _ => takes_all_control_planes(ground, fault).then_some("no control plane is left that could notice it"),
+        Some(NodeRole::ExternalLoadBalancer) => {
+            Some("the load balancer is no node of Kubernetes, so that nobody waits for it")
+        }
+        _ => takes_all_control_planes(ground, fault)
+            .then_some("no control plane is left that could notice it"),
     }
 }
 
 fn takes_all_control_planes(ground: &Ground, fault: &Fault) -> bool {
-    let planes = ground.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
+    let planes =
+        ground.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
     let Some(target) = fault.target() else { return false };
     let hit = match target.count {
         Count::Exactly(count) => count as usize,

@@ -16,7 +16,8 @@ pub struct Course<'a> {
 /// Errors say what is not modelled.
 pub fn courses<'a>(experiment: &'a Experiment, ground: &Ground) -> Result<Vec<Course<'a>>, String> {
     let steps = steps(experiment, ground)?;
-    let asked = experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, ground)?)));
+    let asked =
+        experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, ground)?)));
     let mut courses: Vec<Course> = asked
         .map(|(probe, backends)| Course {
             probe: Some(probe),
@@ -25,7 +26,10 @@ pub fn courses<'a>(experiment: &'a Experiment, ground: &Ground) -> Result<Vec<Co
         .collect();
     if courses.is_empty() {
         let nobody = Backends { nodes: Vec::new(), pod: PodSpec::default(), owned: true };
-        courses.push(Course { probe: None, scenario: scenario(experiment, ground, &steps, &nobody, None) });
+        courses.push(Course {
+            probe: None,
+            scenario: scenario(experiment, ground, &steps, &nobody, None),
+        });
     }
     Ok(courses)
 }
@@ -88,7 +92,8 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
                 let kind = kind(fault)?;
                 let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
                 let node = known.or_else(|| ground.find(fault.target()?, &[]));
-                let node = node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
+                let node =
+                    node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
                 Ok(model::Step::Fault { kind, node, hold: *hold })
             }
         })
@@ -96,5 +101,6 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
 }
 
 fn kind(fault: &Fault) -> Result<FaultKind, String> {
-    FaultKind::of_fault(fault.kind(), super::grace(fault)).ok_or_else(|| format!("{} is not modelled", fault.kind()))
+    FaultKind::of_fault(fault.kind(), super::grace(fault))
+        .ok_or_else(|| format!("{} is not modelled", fault.kind()))
 }

@@ -58,7 +58,8 @@ fn a_workload_is_spread_over_the_workers_and_one_of_them_is_hit() {
 fn every_quantity_has_an_end() {
     let predictions = predictions("worker-stop-fast", tuned(), 15);
     let longest = |quantity| predictions.longest(quantity, 0).unwrap().as_f64();
-    let (detection, removal) = (longest(Quantity::Detection), longest(Quantity::EndpointRemoval("web")));
+    let (detection, removal) =
+        (longest(Quantity::Detection), longest(Quantity::EndpointRemoval("web")));
     let (window, recovery) = (longest(Quantity::ErrorWindow("web")), longest(Quantity::Recovery));
     assert!((6.0..7.0).contains(&detection), "{detection}");
     assert!((5.0..8.0).contains(&removal), "{removal}");
@@ -106,7 +107,9 @@ fn measured(text: &str, what: &str) -> Vec<f64> {
 /// The largest distance between what was measured and what is predicted, as shares of runs (Kolmogorov and Smirnov's).
 fn distance(measured: &[f64], predicted: &Distribution) -> f64 {
     let share = |value: f64| {
-        let below = (0..=1000).take_while(|p| predicted.quantile(f64::from(*p) / 1000.0).unwrap() <= value).count();
+        let below = (0..=1000)
+            .take_while(|p| predicted.quantile(f64::from(*p) / 1000.0).unwrap() <= value)
+            .count();
         below as f64 / 1001.0
     };
     let n = measured.len() as f64;
@@ -133,11 +136,21 @@ fn held_against(predictions: &Predictions, runs: &str, n: usize) {
     let bounds = predictions.between(Quantity::Detection, 0).unwrap();
     let detections = measured(runs, "detection");
     assert_eq!(detections.len(), n);
-    assert!(detections.iter().all(|d| (bounds.least.as_f64()..=bounds.most.as_f64()).contains(d)), "{bounds} {detections:?}");
-    for (what, predicted) in
-        [("detection", &tried.detection), ("removal", &tried.endpoint_removal), ("errorWindow", &tried.error_window)]
-    {
+    assert!(
+        detections.iter().all(|d| (bounds.least.as_f64()..=bounds.most.as_f64()).contains(d)),
+        "{bounds} {detections:?}"
+    );
+    for (what, predicted) in [
+        ("detection", &tried.detection),
+        ("removal", &tried.endpoint_removal),
+        ("errorWindow", &tried.error_window),
+    ] {
         let distance = distance(&measured(runs, what), predicted);
-        assert!(distance < far(n), "{what}: {distance}, {:?}, measured {:?}", predicted.summary(), measured(runs, what));
+        assert!(
+            distance < far(n),
+            "{what}: {distance}, {:?}, measured {:?}",
+            predicted.summary(),
+            measured(runs, what)
+        );
     }
 }

@@ -18,7 +18,10 @@ pub fn traps(experiment: &Experiment, ground: &Ground) -> Vec<(u32, Trap)> {
             only_zone: true,
             pods,
         };
-        traps_of_fault(&plan, &ground.tuning, &ground.kubernetes).into_iter().map(|trap| (step.number, trap)).collect()
+        traps_of_fault(&plan, &ground.tuning, &ground.kubernetes)
+            .into_iter()
+            .map(|trap| (step.number, trap))
+            .collect()
     };
     experiment.steps().into_iter().flat_map(of_step).collect()
 }

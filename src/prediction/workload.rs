@@ -18,12 +18,16 @@ pub struct Deployed {
 /// What is behind each Service of the files. A Service whose pods are not in the files is left out, as is a file that is no YAML: the
 /// API server says more of it than we could.
 pub fn behind_services<'a>(files: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, Deployed> {
-    let documents = files.into_iter().filter_map(|text| serde_saphyr::from_multiple::<Value>(text).ok()).flatten();
+    let documents = files
+        .into_iter()
+        .filter_map(|text| serde_saphyr::from_multiple::<Value>(text).ok())
+        .flatten();
     let objects: Vec<Value> = documents.flat_map(unfold).collect();
     let services = objects.iter().filter(|object| object["kind"] == "Service");
     services
         .filter_map(|service| {
-            let behind = objects.iter().find_map(|object| deployed(object, &service["spec"]["selector"]))?;
+            let behind =
+                objects.iter().find_map(|object| deployed(object, &service["spec"]["selector"]))?;
             Some((service["metadata"]["name"].as_str()?.to_owned(), behind))
         })
         .collect()
@@ -38,7 +42,8 @@ fn unfold(value: Value) -> Vec<Value> {
 
 /// The pods that an object makes, if a selector selects them.
 fn deployed(object: &Value, selector: &Value) -> Option<Deployed> {
-    let owned = matches!(object["kind"].as_str(), Some("Deployment" | "ReplicaSet" | "StatefulSet"));
+    let owned =
+        matches!(object["kind"].as_str(), Some("Deployment" | "ReplicaSet" | "StatefulSet"));
     let template = match object["kind"].as_str() {
         Some("Pod") => object,
         _ if owned => &object["spec"]["template"],
@@ -69,6 +74,12 @@ mod tests {
         let found = behind_services([text]);
         assert_eq!((found["s"].replicas, found["s"].owned), (1, false));
         assert_eq!(found["s"].template["spec"]["nodeName"], "w");
-        assert!(behind_services(["kind: Service\nmetadata: {name: s}\nspec: {selector: {a: x}}", "not: [yaml"]).is_empty());
+        assert!(
+            behind_services([
+                "kind: Service\nmetadata: {name: s}\nspec: {selector: {a: x}}",
+                "not: [yaml"
+            ])
+            .is_empty()
+        );
     }
 }

@@ -52,7 +52,9 @@ impl Responder {
         let port = listener.local_addr()?.port();
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("control".into()).spawn(move || serve(&listener, &flag))?;
+        let thread = std::thread::Builder::new()
+            .name("control".into())
+            .spawn(move || serve(&listener, &flag))?;
         Ok(Self { port, stop, thread: Some(thread) })
     }
 
@@ -61,9 +63,16 @@ impl Responder {
         ProbeSpec {
             header,
             destination: Destination::Address((Ipv4Addr::LOCALHOST, self.port).into()),
-            question: Question::Http(Box::new(HttpQuestion { success: (200, 200), ..HttpQuestion::get("localhost", "/") })),
+            question: Question::Http(Box::new(HttpQuestion {
+                success: (200, 200),
+                ..HttpQuestion::get("localhost", "/")
+            })),
             interval_ns: INTERVAL_NS,
-            timeout_ns: others.iter().map(|probe| probe.timeout_ns).min().unwrap_or(DEFAULT_TIMEOUT_NS),
+            timeout_ns: others
+                .iter()
+                .map(|probe| probe.timeout_ns)
+                .min()
+                .unwrap_or(DEFAULT_TIMEOUT_NS),
         }
     }
 }

@@ -42,7 +42,9 @@ impl Ask {
     pub fn new(question: &Question, reused: bool) -> Result<Self, String> {
         let question = match question {
             Question::Tcp => return Ok(Ask::Tcp),
-            Question::Dns(question) => return Ok(Ask::Dns(format!("{}.", question.name.trim_end_matches('.')))),
+            Question::Dns(question) => {
+                return Ok(Ask::Dns(format!("{}.", question.name.trim_end_matches('.'))));
+            }
             Question::Http(question) => question,
         };
         Ok(Ask::Http {
@@ -92,7 +94,9 @@ impl Driver<'_> {
                     let step = lookup.ready(self.names);
                     self.resolved(step, link, task, registered)
                 }
-                Link::Wire(wire) => self.wire(wire, task, *registered).unwrap_or_else(|error| blocked(&error, task.phase)),
+                Link::Wire(wire) => self
+                    .wire(wire, task, *registered)
+                    .unwrap_or_else(|error| blocked(&error, task.phase)),
             };
             if turn != Turn::Next {
                 return turn;
@@ -111,7 +115,13 @@ impl Driver<'_> {
         }
     }
 
-    fn resolved(&mut self, step: Step, link: &mut Link, task: &mut Task, registered: &mut bool) -> Turn {
+    fn resolved(
+        &mut self,
+        step: Step,
+        link: &mut Link,
+        task: &mut Task,
+        registered: &mut bool,
+    ) -> Turn {
         match step {
             Step::Wait => return Turn::Wait,
             Step::Failed(outcome) => return Turn::Done(outcome),
@@ -154,7 +164,9 @@ impl Driver<'_> {
             Phase::Send => self.send(wire, task, registered),
             Phase::FirstByte | Phase::Body => self.receive(wire, task),
             // No prober's.
-            Phase::Accepted | Phase::Bound | Phase::Running | Phase::Observed => Ok(Turn::Done(Outcome::Prober)),
+            Phase::Accepted | Phase::Bound | Phase::Running | Phase::Observed => {
+                Ok(Turn::Done(Outcome::Prober))
+            }
         }
     }
 
@@ -191,7 +203,9 @@ impl Driver<'_> {
     }
 
     fn receive(&mut self, wire: &mut Wire, task: &mut Task) -> io::Result<Turn> {
-        let Ask::Http { backend_header, success, .. } = self.ask else { return Ok(Turn::Done(Outcome::Prober)) };
+        let Ask::Http { backend_header, success, .. } = self.ask else {
+            return Ok(Turn::Done(Outcome::Prober));
+        };
         for _ in 0..READS_PER_TURN {
             let length = wire.read(self.buffer)?;
             if task.phase == Phase::FirstByte && length > 0 {
@@ -199,7 +213,10 @@ impl Driver<'_> {
             }
             let progress = match length {
                 0 => task.answer.close(),
-                _ => task.answer.push(backend_header, &self.buffer[..length]).map_err(|_| io::ErrorKind::InvalidData)?,
+                _ => task
+                    .answer
+                    .push(backend_header, &self.buffer[..length])
+                    .map_err(|_| io::ErrorKind::InvalidData)?,
             };
             match (progress, task.answer.status) {
                 (Progress::Done, Some(status)) => return Ok(Turn::Done(class(status, *success))),

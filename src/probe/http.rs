@@ -32,7 +32,8 @@ impl Request {
         let mut text = head(question, reused);
         let mut slot = None;
         if let Some(Sent { text: body, .. }) = &question.body {
-            slot = body.find(Sent::SLOT).map(|at| text.len() + at..text.len() + at + Sent::SLOT.len());
+            slot =
+                body.find(Sent::SLOT).map(|at| text.len() + at..text.len() + at + Sent::SLOT.len());
             text.push_str(body);
         }
         Self { bytes: text.into_bytes(), slot }
@@ -52,7 +53,8 @@ impl Request {
 fn head(question: &HttpQuestion, reused: bool) -> String {
     let HttpQuestion { method, host, path, headers, .. } = question;
     let connection = if reused { "keep-alive" } else { "close" };
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
+    let mut text =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
     for (default, value) in [("User-Agent", "kubectl-outage"), ("Accept", "*/*")] {
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(default)) {
             text.push_str(&format!("{default}: {value}\r\n"));
@@ -65,7 +67,11 @@ fn head(question: &HttpQuestion, reused: bool) -> String {
         text.push_str(&format!("Authorization: {}\r\n", said.0));
     }
     if let Some(body) = &question.body {
-        text.push_str(&format!("Content-Type: {}\r\nContent-Length: {}\r\n", body.content_type, body.text.len()));
+        text.push_str(&format!(
+            "Content-Type: {}\r\nContent-Length: {}\r\n",
+            body.content_type,
+            body.text.len()
+        ));
     }
     text.push_str("\r\n");
     text
@@ -183,10 +189,13 @@ impl AnswerReader {
                 encoded = true;
                 chunked = last_token(header.value).eq_ignore_ascii_case(b"chunked");
             } else if header.name.eq_ignore_ascii_case("connection") {
-                let says = |word: &[u8]| tokens(header.value).any(|token| token.eq_ignore_ascii_case(word));
+                let says = |word: &[u8]| {
+                    tokens(header.value).any(|token| token.eq_ignore_ascii_case(word))
+                };
                 self.keep_alive = !says(b"close") && (self.keep_alive || says(b"keep-alive"));
             } else if header.name.eq_ignore_ascii_case(backend_header) {
-                self.backend = Some(String::from_utf8_lossy(header.value).trim().to_owned()).filter(|name| !name.is_empty());
+                self.backend = Some(String::from_utf8_lossy(header.value).trim().to_owned())
+                    .filter(|name| !name.is_empty());
             }
         }
         self.body = match length {
@@ -258,24 +267,36 @@ mod tests {
     fn both(text: &str) -> (Result<Progress, Malformed>, AnswerReader) {
         let whole = read(text.as_bytes(), usize::MAX);
         let split = read(text.as_bytes(), 1);
-        assert_eq!((whole.0, whole.1.status, &whole.1.backend), (split.0, split.1.status, &split.1.backend), "{text:?}");
+        assert_eq!(
+            (whole.0, whole.1.status, &whole.1.backend),
+            (split.0, split.1.status, &split.1.backend),
+            "{text:?}"
+        );
         whole
     }
 
     #[test]
     fn ends_where_its_length_says() {
-        let (progress, reader) = both("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-backend: web-1\r\n\r\nok");
+        let (progress, reader) =
+            both("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-backend: web-1\r\n\r\nok");
         assert_eq!(progress, Ok(Progress::Done));
-        assert_eq!((reader.status, reader.backend.as_deref(), reader.keep_alive), (Some(200), Some("web-1"), true));
+        assert_eq!(
+            (reader.status, reader.backend.as_deref(), reader.keep_alive),
+            (Some(200), Some("web-1"), true)
+        );
         assert_eq!(both("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok").0, Ok(Progress::More));
-        assert_eq!(both("HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n").0, Ok(Progress::Done));
+        assert_eq!(
+            both("HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n").0,
+            Ok(Progress::Done)
+        );
         assert_eq!(both("HTTP/1.1 304 Not Modified\r\n\r\n").0, Ok(Progress::Done));
     }
 
     #[test]
     fn ends_with_the_last_chunk() {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let (progress, reader) = both(&format!("{head}3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"));
+        let (progress, reader) =
+            both(&format!("{head}3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"));
         assert_eq!((progress, reader.keep_alive), (Ok(Progress::Done), true));
         assert_eq!(both(&format!("{head}3\r\nabc\r\n0\r\n")).0, Ok(Progress::More));
         assert_eq!(both(&format!("{head}x\r\n")).0, Err(Malformed));
@@ -286,7 +307,10 @@ mod tests {
     #[test]
     fn without_a_length_it_ends_with_the_connection() {
         let (progress, reader) = both("HTTP/1.0 200 OK\r\n\r\nabc");
-        assert_eq!((progress, reader.close(), reader.keep_alive), (Ok(Progress::More), Progress::Done, false));
+        assert_eq!(
+            (progress, reader.close(), reader.keep_alive),
+            (Ok(Progress::More), Progress::Done, false)
+        );
         let (_, cut) = both("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
         assert_eq!(cut.close(), Progress::More);
         assert_eq!(both("HTTP/1.1 200 OK\r\n").1.close(), Progress::More);
@@ -305,7 +329,10 @@ mod tests {
     fn what_is_no_answer_is_malformed() {
         assert_eq!(both("SSH-2.0-OpenSSH_9.6\r\n").0, Err(Malformed));
         assert_eq!(both("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").0, Err(Malformed));
-        assert_eq!(both("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx").0, Err(Malformed));
+        assert_eq!(
+            both("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx").0,
+            Err(Malformed)
+        );
         assert_eq!(both("HTTP/1.1 000 OK\r\n\r\n").0, Err(Malformed));
     }
 
@@ -325,7 +352,8 @@ mod tests {
         assert!(!keep("HTTP/1.0 200 OK\r\nContent-Length: 0"));
         assert!(keep("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive"));
         assert!(!keep("HTTP/1.1 200 OK"));
-        let (progress, surplus) = read(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1", usize::MAX);
+        let (progress, surplus) =
+            read(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1", usize::MAX);
         assert_eq!((progress, surplus.keep_alive), (Ok(Progress::Done), false));
     }
 
@@ -334,23 +362,39 @@ mod tests {
         let headers = vec![("user-agent".into(), "me".into())];
         let question = HttpQuestion { headers, ..HttpQuestion::get("web:80", "/x?y") };
         let text = String::from_utf8(Request::new(&question, false).of(7).into_owned()).unwrap();
-        assert_eq!(text, "GET /x?y HTTP/1.1\r\nHost: web:80\r\nConnection: close\r\nAccept: */*\r\nuser-agent: me\r\n\r\n");
+        assert_eq!(
+            text,
+            "GET /x?y HTTP/1.1\r\nHost: web:80\r\nConnection: close\r\nAccept: */*\r\nuser-agent: me\r\n\r\n"
+        );
     }
 
     #[test]
     fn no_two_writes_are_alike_and_nothing_shows_the_password() {
-        let body = Sent { content_type: "application/json".into(), text: format!(r#"{{"a":"{}"}}"#, Sent::SLOT) };
+        let body = Sent {
+            content_type: "application/json".into(),
+            text: format!(r#"{{"a":"{}"}}"#, Sent::SLOT),
+        };
         let authorization = Some(super::super::spec::Secret("Bearer hunter2".to_owned()));
-        let question = HttpQuestion { method: "PATCH".into(), body: Some(body), authorization, ..HttpQuestion::get("api", "/x") };
+        let question = HttpQuestion {
+            method: "PATCH".into(),
+            body: Some(body),
+            authorization,
+            ..HttpQuestion::get("api", "/x")
+        };
         let request = Request::new(&question, true);
         let text = |slot| String::from_utf8(request.of(slot).into_owned()).unwrap();
-        assert!(text(7).starts_with("PATCH /x HTTP/1.1\r\nHost: api\r\nConnection: keep-alive\r\n"), "{}", text(7));
+        assert!(
+            text(7).starts_with("PATCH /x HTTP/1.1\r\nHost: api\r\nConnection: keep-alive\r\n"),
+            "{}",
+            text(7)
+        );
         assert!(
             text(7).contains("\r\nAuthorization: Bearer hunter2\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n")
         );
         assert!(text(7).ends_with("\r\n\r\n{\"a\":\"000000000007\"}"));
         assert!(text(u64::MAX).ends_with("{\"a\":\"073709551615\"}"));
-        let shown = format!("{question:?} {request:?} {}", serde_json::to_string(&question).unwrap());
+        let shown =
+            format!("{question:?} {request:?} {}", serde_json::to_string(&question).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 

@@ -47,9 +47,12 @@ impl Lane {
     /// Prepares a probe. Errors when it can't be carried out.
     pub fn new(spec: ProbeSpec, start: Moment) -> Result<Self, String> {
         let reused = spec.header.reused;
-        let looks_up = |cached: bool| matches!(&spec.question, Question::Dns(dns) if dns.cached || !cached);
+        let looks_up =
+            |cached: bool| matches!(&spec.question, Question::Dns(dns) if dns.cached || !cached);
         let names = match &spec.destination {
-            Destination::Address(server) if looks_up(false) => Some(NameService::of_server(*server)),
+            Destination::Address(server) if looks_up(false) => {
+                Some(NameService::of_server(*server))
+            }
             _ => None,
         };
         Ok(Self {
@@ -104,7 +107,8 @@ impl Lane {
     pub fn record_unsent(&mut self, slot: Slot, now: Moment, outcome: Outcome) {
         let late_us = now.0.saturating_sub(slot.due.0) / 1000;
         let (phases, reused) = (Phases::default(), outcome.is_ok());
-        let attempt = Attempt { slot: slot.number, late_us, outcome, phases, backend: None, reused };
+        let attempt =
+            Attempt { slot: slot.number, late_us, outcome, phases, backend: None, reused };
         self.recorder.record(attempt, None);
     }
 
@@ -114,7 +118,10 @@ impl Lane {
     }
 
     /// The first deadline of an attempt that is still `alive` (given slot and line).
-    pub fn next_deadline(&mut self, mut alive: impl FnMut(u64, u64) -> bool) -> Option<(Moment, u64)> {
+    pub fn next_deadline(
+        &mut self,
+        mut alive: impl FnMut(u64, u64) -> bool,
+    ) -> Option<(Moment, u64)> {
         while let Some(&(deadline, slot, key)) = self.deadlines.front() {
             if alive(slot, key) {
                 return Some((deadline, key));

@@ -151,10 +151,9 @@ impl Lines {
 
     /// All of them, with their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Line)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, (generation, line))| Some((u64::from(*generation) << 32 | index as u64, line.as_ref()?)))
+        self.entries.iter().enumerate().filter_map(|(index, (generation, line))| {
+            Some((u64::from(*generation) << 32 | index as u64, line.as_ref()?))
+        })
     }
 }
 
@@ -165,7 +164,9 @@ mod tests {
     use super::*;
 
     fn line(port: u16) -> Line {
-        let link = Link::Wire(Wire::socket(([127, 0, 0, 1], port).into(), &Ports::of_this_network(1)).unwrap());
+        let link = Link::Wire(
+            Wire::socket(([127, 0, 0, 1], port).into(), &Ports::of_this_network(1)).unwrap(),
+        );
         Line { lane: 0, link, task: None, registered: false }
     }
 
@@ -187,12 +188,17 @@ mod tests {
         let slot = Slot { number: 3, due: Moment(1_000_000) };
         let mut task = Task::new(slot, Moment(1_002_999), 5_000_000, Phase::Connect);
         assert_eq!((task.late_us, task.deadline), (2, Moment(6_002_999)));
-        for (at, next) in [(1_004_500, Phase::Send), (1_005_100, Phase::FirstByte), (1_009_700, Phase::Body)] {
+        for (at, next) in
+            [(1_004_500, Phase::Send), (1_005_100, Phase::FirstByte), (1_009_700, Phase::Body)]
+        {
             task.mark(Moment(at));
             task.phase = next;
         }
         let (attempt, _) = task.end(Moment(1_012_998), Outcome::Ok);
-        assert_eq!((attempt.phases.connect_us, attempt.phases.first_byte_us, attempt.phases.body_us), (1, 5, 3));
+        assert_eq!(
+            (attempt.phases.connect_us, attempt.phases.first_byte_us, attempt.phases.body_us),
+            (1, 5, 3)
+        );
         assert_eq!(attempt.duration_us(), 9);
     }
 }

@@ -90,7 +90,11 @@ impl Lookup {
 
     /// Looks whether the server has taken too long.
     pub fn tick(&mut self, names: &NameService, now: Moment) -> Step {
-        if now.since(self.asked_at) < names.timeout { Step::Wait } else { self.next_server(names, Outcome::Timeout(Phase::Dns)) }
+        if now.since(self.asked_at) < names.timeout {
+            Step::Wait
+        } else {
+            self.next_server(names, Outcome::Timeout(Phase::Dns))
+        }
     }
 
     fn next_server(&mut self, names: &NameService, otherwise: Outcome) -> Step {
@@ -113,7 +117,8 @@ impl Lookup {
 
     fn prepare(&mut self, id: u16) {
         let name = self.candidates.get(self.candidate);
-        self.query = name.and_then(|name| message::encode(id, name, self.family)).unwrap_or_default();
+        self.query =
+            name.and_then(|name| message::encode(id, name, self.family)).unwrap_or_default();
     }
 
     /// A query that can't be sent is one that gets no answer.
@@ -124,7 +129,8 @@ impl Lookup {
 }
 
 fn open(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
     socket.set_nonblocking(true)?;
     socket.connect(server)?;
@@ -138,7 +144,9 @@ mod tests {
     use std::time::Duration;
 
     /// A server that answers with what `reply` makes of the name that is asked for; `None` is silence.
-    fn server(reply: impl Fn(&str, bool) -> Option<(u8, Vec<IpAddr>)> + Send + 'static) -> SocketAddr {
+    fn server(
+        reply: impl Fn(&str, bool) -> Option<(u8, Vec<IpAddr>)> + Send + 'static,
+    ) -> SocketAddr {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let address = socket.local_addr().unwrap();
@@ -188,7 +196,8 @@ mod tests {
     #[test]
     fn search_domains_are_tried_in_turn() {
         let web: IpAddr = "10.0.0.1".parse().unwrap();
-        let server = server(move |name, _| Some(if name == "web.b" { (0, vec![web]) } else { (3, vec![]) }));
+        let server =
+            server(move |name, _| Some(if name == "web.b" { (0, vec![web]) } else { (3, vec![]) }));
         assert_eq!(resolve(&[server], "search a b\noptions ndots:5\n", "web"), Ok(web));
         assert_eq!(resolve(&[server], "search a\n", "web"), Err(Outcome::Dns));
     }

@@ -80,13 +80,18 @@ pub fn decode(packet: &[u8], query: &[u8], family: Family) -> Option<Answer> {
 struct Broken;
 
 /// The first address, and the shortest time that it and the records before it (a chain of aliases) hold.
-fn first_address(packet: &[u8], start: usize, family: Family) -> Result<Option<(IpAddr, u32)>, Broken> {
+fn first_address(
+    packet: &[u8],
+    start: usize,
+    family: Family,
+) -> Result<Option<(IpAddr, u32)>, Broken> {
     let count = u16::from_be_bytes([packet[6], packet[7]]);
     let (mut at, mut ttl) = (start, u32::MAX);
     for _ in 0..count {
         at = skip_name(packet, at)?;
         let fixed = packet.get(at..at + 10).ok_or(Broken)?;
-        let (kind, length) = (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[8], fixed[9]]));
+        let (kind, length) =
+            (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[8], fixed[9]]));
         let data = packet.get(at + 10..at + 10 + usize::from(length)).ok_or(Broken)?;
         at += 10 + usize::from(length);
         ttl = ttl.min(u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]));
@@ -142,10 +147,16 @@ pub(super) mod tests {
     fn the_first_address_of_the_family_is_found_behind_a_cname() {
         let (v4, v6): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap());
         let query = encode(7, "Web.ns.svc", Family::V4).unwrap();
-        assert_eq!(decode(&answer(&query, 0, &[v6, v4]), &query, Family::V4), Some(Answer::Address(v4, 9)));
+        assert_eq!(
+            decode(&answer(&query, 0, &[v6, v4]), &query, Family::V4),
+            Some(Answer::Address(v4, 9))
+        );
         assert_eq!(decode(&answer(&query, 0, &[]), &query, Family::V4), Some(Answer::NoData));
         let query = encode(7, "web", Family::V6).unwrap();
-        assert_eq!(decode(&answer(&query, 0, &[v6]), &query, Family::V6), Some(Answer::Address(v6, 9)));
+        assert_eq!(
+            decode(&answer(&query, 0, &[v6]), &query, Family::V6),
+            Some(Answer::Address(v6, 9))
+        );
     }
 
     #[test]
@@ -159,7 +170,11 @@ pub(super) mod tests {
     #[test]
     fn another_questions_answer_is_none() {
         let query = encode(7, "web", Family::V4).unwrap();
-        for other in [encode(8, "web", Family::V4), encode(7, "wob", Family::V4), encode(7, "web", Family::V6)] {
+        for other in [
+            encode(8, "web", Family::V4),
+            encode(7, "wob", Family::V4),
+            encode(7, "web", Family::V6),
+        ] {
             assert_eq!(decode(&answer(&other.unwrap(), 0, &[]), &query, Family::V4), None);
         }
         assert_eq!(decode(&query, &query, Family::V4), None);

@@ -32,4 +32,7 @@ mod wire;
 
 pub use names::NameService;
 pub use prober::{Prober, ProberError, Sink};
-pub use spec::{Body, Destination, DnsQuestion, HttpQuestion, Identity, ProbeSpec, Question, Secret, TlsQuestion};
+pub use spec::{
+    Body, Destination, DnsQuestion, HttpQuestion, Identity, ProbeSpec, Question, Secret,
+    TlsQuestion,
+};

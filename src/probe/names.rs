@@ -38,8 +38,16 @@ impl NameService {
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("nameserver") => service.servers.extend(words.next().and_then(server)),
-                Some("search") => service.search = words.map(|domain| domain.trim_end_matches('.').to_owned()).collect(),
-                Some("domain") => service.search = words.take(1).map(|domain| domain.trim_end_matches('.').to_owned()).collect(),
+                Some("search") => {
+                    service.search =
+                        words.map(|domain| domain.trim_end_matches('.').to_owned()).collect()
+                }
+                Some("domain") => {
+                    service.search = words
+                        .take(1)
+                        .map(|domain| domain.trim_end_matches('.').to_owned())
+                        .collect()
+                }
                 Some("options") => words.for_each(|option| service.option(option)),
                 _ => {}
             }
@@ -59,7 +67,9 @@ impl NameService {
 
     /// An address that needs no server: of a literal, or from `hosts`.
     pub fn known(&self, name: &str) -> Option<IpAddr> {
-        name.parse().ok().or_else(|| self.hosts.get(&name.trim_end_matches('.').to_ascii_lowercase()).copied())
+        name.parse()
+            .ok()
+            .or_else(|| self.hosts.get(&name.trim_end_matches('.').to_ascii_lowercase()).copied())
     }
 
     /// The full names to ask for, in order.
@@ -67,7 +77,8 @@ impl NameService {
         if let Some(absolute) = name.strip_suffix('.') {
             return vec![absolute.to_owned()];
         }
-        let mut names: Vec<String> = self.search.iter().map(|domain| format!("{name}.{domain}")).collect();
+        let mut names: Vec<String> =
+            self.search.iter().map(|domain| format!("{name}.{domain}")).collect();
         let dots = name.matches('.').count();
         names.insert(if dots >= self.ndots { 0 } else { names.len() }, name.to_owned());
         names
@@ -94,7 +105,9 @@ fn parse_hosts(text: &str) -> HashMap<String, IpAddr> {
     let mut hosts = HashMap::from([("localhost".to_owned(), IpAddr::V4(Ipv4Addr::LOCALHOST))]);
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
+        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
+            continue;
+        };
         for name in words {
             // IPv4 goes first, as everywhere in this prober; otherwise the first line wins.
             let entry = hosts.entry(name.to_ascii_lowercase()).or_insert(address);
@@ -116,8 +129,14 @@ mod tests {
     fn a_pod_tries_its_search_domains_first() {
         let service = NameService::parse(POD, "");
         assert_eq!(service.servers, ["10.96.0.10:53".parse().unwrap()]);
-        assert_eq!(service.candidates("web"), ["web.ns.svc.cluster.local", "web.svc.cluster.local", "web.cluster.local", "web"]);
-        assert_eq!(service.candidates("web.ns.svc.cluster.local").last().unwrap(), "web.ns.svc.cluster.local");
+        assert_eq!(
+            service.candidates("web"),
+            ["web.ns.svc.cluster.local", "web.svc.cluster.local", "web.cluster.local", "web"]
+        );
+        assert_eq!(
+            service.candidates("web.ns.svc.cluster.local").last().unwrap(),
+            "web.ns.svc.cluster.local"
+        );
         assert_eq!(service.candidates("web.ns.svc.cluster.local."), ["web.ns.svc.cluster.local"]);
     }
 
@@ -130,8 +149,7 @@ mod tests {
 
     #[test]
     fn odd_files_are_read_as_glibc_does() {
-        let text =
-            "# c\n;c\nnameserver fe80::1%eth0\nnameserver nonsense\nsearch .\noptions ndots:99 timeout:0 rotate attempts:x\n";
+        let text = "# c\n;c\nnameserver fe80::1%eth0\nnameserver nonsense\nsearch .\noptions ndots:99 timeout:0 rotate attempts:x\n";
         let service = NameService::parse(text, "");
         assert_eq!(service.servers, ["[fe80::1]:53".parse().unwrap()]);
         assert_eq!((service.ndots, service.timeout.as_secs(), service.attempts), (15, 1, 2));
@@ -141,7 +159,8 @@ mod tests {
 
     #[test]
     fn hosts_and_literals_need_no_server() {
-        let service = NameService::parse("", "::1 localhost dual\n10.0.0.7 dual Web.x # web\nbad line\n");
+        let service =
+            NameService::parse("", "::1 localhost dual\n10.0.0.7 dual Web.x # web\nbad line\n");
         assert_eq!(service.known("10.1.2.3"), Some("10.1.2.3".parse().unwrap()));
         assert_eq!(service.known("web.x."), Some("10.0.0.7".parse().unwrap()));
         assert_eq!(service.known("dual"), Some("10.0.0.7".parse().unwrap()));

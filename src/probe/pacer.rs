@@ -50,7 +50,8 @@ mod tests {
         assert_eq!(pacer.take(Moment(999)), None);
         assert_eq!(pacer.take(Moment(1000)), Some(Slot { number: 0, due: Moment(1000) }));
         assert_eq!(pacer.take(Moment(1009)), None);
-        let late: Vec<u64> = std::iter::from_fn(|| pacer.take(Moment(1031))).map(|slot| slot.due.0).collect();
+        let late: Vec<u64> =
+            std::iter::from_fn(|| pacer.take(Moment(1031))).map(|slot| slot.due.0).collect();
         assert_eq!(late, [1010, 1020, 1030]);
         assert_eq!(pacer.due(), Moment(1040));
     }

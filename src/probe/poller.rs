@@ -51,7 +51,10 @@ mod epoll {
     impl Poller {
         /// Makes one. Errors when descriptors run out.
         pub fn new() -> io::Result<Self> {
-            Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(BATCH) })
+            Ok(Self {
+                epoll: epoll::create(CreateFlags::CLOEXEC)?,
+                events: Vec::with_capacity(BATCH),
+            })
         }
 
         /// Waits for a socket from now until it is closed.
@@ -62,11 +65,20 @@ mod epoll {
         }
 
         /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready sockets.
-        pub fn wait<'a>(&mut self, ns: u64, _: impl Iterator<Item = Source<'a>>, ready: &mut Vec<u64>) -> io::Result<()> {
+        pub fn wait<'a>(
+            &mut self,
+            ns: u64,
+            _: impl Iterator<Item = Source<'a>>,
+            ready: &mut Vec<u64>,
+        ) -> io::Result<()> {
             let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
             if again(rustix::event::poll(&mut fds, Some(&timespec(sleep_ns(ns)))))? > 0 {
                 self.events.clear();
-                again(epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(0))))?;
+                again(epoll::wait(
+                    &self.epoll,
+                    spare_capacity(&mut self.events),
+                    Some(&timespec(0)),
+                ))?;
                 ready.extend(self.events.iter().map(|event| event.data.u64()));
             }
             Ok(())
@@ -109,17 +121,27 @@ mod poll {
         }
 
         /// Waits for at most `ns`; appends the keys of ready sockets.
-        pub fn wait<'a>(&mut self, ns: u64, sources: impl Iterator<Item = Source<'a>>, ready: &mut Vec<u64>) -> io::Result<()> {
+        pub fn wait<'a>(
+            &mut self,
+            ns: u64,
+            sources: impl Iterator<Item = Source<'a>>,
+            ready: &mut Vec<u64>,
+        ) -> io::Result<()> {
             let (mut fds, mut keys) = (Vec::new(), Vec::new());
             for (fd, key, write) in sources {
-                fds.push(PollFd::from_borrowed_fd(fd, if write { PollFlags::OUT } else { PollFlags::IN }));
+                fds.push(PollFd::from_borrowed_fd(
+                    fd,
+                    if write { PollFlags::OUT } else { PollFlags::IN },
+                ));
                 keys.push(key);
             }
             match rustix::event::poll(&mut fds, Some(&timespec(sleep_ns(ns)))) {
                 Err(Errno::INTR) => return Ok(()),
                 other => other?,
             };
-            ready.extend(fds.iter().zip(keys).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, key)| key));
+            ready.extend(
+                fds.iter().zip(keys).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, key)| key),
+            );
             Ok(())
         }
     }

@@ -50,14 +50,17 @@ impl Ports {
         for _ in 0..TRIES {
             let port = self.take();
             // From and to the same port of one machine a socket would connect to itself.
-            if port != peer.port() && socket.bind(&SocketAddr::new(self.source_for(peer), port).into()).is_ok() {
+            if port != peer.port()
+                && socket.bind(&SocketAddr::new(self.source_for(peer), port).into()).is_ok()
+            {
                 return;
             }
         }
     }
 
     fn source_for(&self, peer: SocketAddr) -> IpAddr {
-        let same_kind = |source: &IpAddr| peer.ip().is_loopback() && source.is_ipv4() == peer.is_ipv4();
+        let same_kind =
+            |source: &IpAddr| peer.ip().is_loopback() && source.is_ipv4() == peer.is_ipv4();
         self.source.filter(same_kind).unwrap_or_else(|| unspecified(peer))
     }
 

@@ -169,7 +169,11 @@ impl Prober {
         let mut wire = Wire::socket(address, &self.ports)?;
         let sent = Moment::now();
         wire.connect(address)?;
-        Ok(self.line(lane, Link::Wire(wire), Task::new(slot, sent, self.lanes[lane].timeout_ns, Phase::Connect)))
+        Ok(self.line(
+            lane,
+            Link::Wire(wire),
+            Task::new(slot, sent, self.lanes[lane].timeout_ns, Phase::Connect),
+        ))
     }
 
     /// Asks for a name's address.
@@ -221,7 +225,13 @@ impl Prober {
             return self.idle_event(key);
         }
         let names = lane.names.as_ref().unwrap_or(&self.names);
-        let mut driver = Driver { ask: &lane.ask, port: lane.port(), names, ports: &self.ports, buffer: &mut self.buffer };
+        let mut driver = Driver {
+            ask: &lane.ask,
+            port: lane.port(),
+            names,
+            ports: &self.ports,
+            buffer: &mut self.buffer,
+        };
         let turn = driver.drive(line);
         self.turn(key, turn);
     }
@@ -265,7 +275,8 @@ impl Prober {
         let now = Moment::now();
         let in_time = now <= task.deadline;
         let lane = &mut self.lanes[line.lane];
-        let outcome = if in_time || outcome == Outcome::Cut { outcome } else { Outcome::Timeout(task.phase) };
+        let outcome =
+            if in_time || outcome == Outcome::Cut { outcome } else { Outcome::Timeout(task.phase) };
         if let (Some(holds), true) = (task.holds, outcome.is_ok()) {
             lane.learn(now, holds);
         }
@@ -295,7 +306,11 @@ impl Prober {
             while let Some((deadline, key)) = self.next_deadline(lane)
                 && deadline <= now
             {
-                let phase = self.lines.get(key).and_then(|line| line.task.as_ref()).map_or(Phase::Connect, |task| task.phase);
+                let phase = self
+                    .lines
+                    .get(key)
+                    .and_then(|line| line.task.as_ref())
+                    .map_or(Phase::Connect, |task| task.phase);
                 self.finish(key, Outcome::Timeout(phase));
             }
         }
@@ -303,8 +318,9 @@ impl Prober {
 
     fn next_deadline(&mut self, lane: usize) -> Option<(Moment, u64)> {
         let lines = &mut self.lines;
-        self.lanes[lane]
-            .next_deadline(|slot, key| lines.get(key).and_then(|line| line.task.as_ref()).is_some_and(|task| task.slot == slot))
+        self.lanes[lane].next_deadline(|slot, key| {
+            lines.get(key).and_then(|line| line.task.as_ref()).is_some_and(|task| task.slot == slot)
+        })
     }
 
     fn wait(&mut self) -> Result<(), ProberError> {
@@ -326,12 +342,19 @@ impl Prober {
         self.next_tick = Moment(now.0 + TICK_NS);
         self.flush(sink);
         let looking = |line: &Line| matches!(line.link, Link::Lookup(_));
-        let keys: Vec<u64> = self.lines.iter().filter(|(_, line)| looking(line)).map(|(key, _)| key).collect();
+        let keys: Vec<u64> =
+            self.lines.iter().filter(|(_, line)| looking(line)).map(|(key, _)| key).collect();
         for key in keys {
             let Some(line) = self.lines.get(key) else { continue };
             let lane = &self.lanes[line.lane];
             let names = lane.names.as_ref().unwrap_or(&self.names);
-            let mut driver = Driver { ask: &lane.ask, port: lane.port(), names, ports: &self.ports, buffer: &mut self.buffer };
+            let mut driver = Driver {
+                ask: &lane.ask,
+                port: lane.port(),
+                names,
+                ports: &self.ports,
+                buffer: &mut self.buffer,
+            };
             let turn = driver.tick(line, now);
             self.turn(key, turn);
         }
@@ -347,7 +370,8 @@ impl Prober {
     }
 
     fn cut(&mut self) {
-        let keys: Vec<u64> = self.lines.iter().filter(|(_, line)| line.task.is_some()).map(|(key, _)| key).collect();
+        let keys: Vec<u64> =
+            self.lines.iter().filter(|(_, line)| line.task.is_some()).map(|(key, _)| key).collect();
         for key in keys {
             self.finish(key, Outcome::Cut);
         }
@@ -369,7 +393,8 @@ fn max_lines() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let current =
+        if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     let files = current.unwrap_or(u64::MAX).saturating_sub(OTHER_DESCRIPTORS);
     usize::try_from(files).unwrap_or(MAX_LINES).clamp(1, MAX_LINES)
 }

@@ -56,7 +56,14 @@ mod tests {
     use crate::timeline::{AttemptReader, Outcome, attempts::Phases};
 
     fn attempt(slot: u64) -> Attempt {
-        Attempt { slot, late_us: 0, outcome: Outcome::Ok, phases: Phases::default(), backend: None, reused: false }
+        Attempt {
+            slot,
+            late_us: 0,
+            outcome: Outcome::Ok,
+            phases: Phases::default(),
+            backend: None,
+            reused: false,
+        }
     }
 
     #[test]

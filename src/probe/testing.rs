@@ -55,9 +55,14 @@ impl GatedServer {
     pub fn start(backends: usize) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { gates: Mutex::new(vec![Gate::default(); backends]), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            gates: Mutex::new(vec![Gate::default(); backends]),
+            stop: AtomicBool::new(false),
+        });
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("gated".into()).spawn(move || serve(&listener, &theirs))?;
+        let thread = std::thread::Builder::new()
+            .name("gated".into())
+            .spawn(move || serve(&listener, &theirs))?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
@@ -137,7 +142,9 @@ fn serve_one(mut stream: TcpStream, shared: &Shared, random: u64) -> Option<TcpS
         Some(Closed::Drop) => return None,
         None => {}
     }
-    let answer = format!("HTTP/1.1 200 OK\r\nX-Backend: backend-{backend}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nX-Backend: backend-{backend}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+    );
     stream.write_all(answer.as_bytes()).ok()?;
     None
 }
@@ -183,7 +190,11 @@ impl Sink for Keep {
 }
 
 /// Runs probes for as long as `meanwhile` takes. Panics where they can't be run.
-pub fn probe_while(specs: Vec<ProbeSpec>, names: NameService, meanwhile: impl FnOnce()) -> Vec<Found> {
+pub fn probe_while(
+    specs: Vec<ProbeSpec>,
+    names: NameService,
+    meanwhile: impl FnOnce(),
+) -> Vec<Found> {
     let stop = AtomicBool::new(false);
     let mut keep = Keep::default();
     std::thread::scope(|scope| {
@@ -201,5 +212,9 @@ fn found(span: ProbeSpan, records: &[u8]) -> Found {
     let mut reader = AttemptReader::records(records);
     let attempts = reader.by_ref().collect();
     assert!(!reader.truncated(), "records that can be read");
-    Found { span, attempts, backends: reader.backends().iter().map(|&name| name.to_owned()).collect() }
+    Found {
+        span,
+        attempts,
+        backends: reader.backends().iter().map(|&name| name.to_owned()).collect(),
+    }
 }

@@ -68,7 +68,10 @@ fn outcomes(found: &Found) -> Vec<Outcome> {
 fn all_end(address: SocketAddr, timeout_ms: u64, expected: Outcome) -> Found {
     let found = run(http_probe("p", address, 50.0, Duration::from_millis(timeout_ms)), 300);
     let seen = outcomes(&found);
-    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == expected), "{seen:?} instead of {expected:?}");
+    assert!(
+        !seen.is_empty() && seen.iter().all(|&outcome| outcome == expected),
+        "{seen:?} instead of {expected:?}"
+    );
     found
 }
 
@@ -80,7 +83,8 @@ fn full_backlog() -> (TcpListener, SocketAddr, Vec<socket2::Socket>) {
     let listener = TcpListener::from(socket);
     let address = listener.local_addr().unwrap();
     let fill = (0..8).map(|_| {
-        let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let client =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         client.set_nonblocking(true).unwrap();
         let _ = client.connect(&address.into());
         client
@@ -101,7 +105,13 @@ fn every_slot_is_sent_once_and_never_early() {
     assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
     assert_eq!(found.backends, ["backend-0"]);
     let ok = &found.attempts[0];
-    assert!(ok.phases.connect_us > 0 && ok.phases.first_byte_us > 0 && ok.phases.dns_us == 0 && ok.backend == Some(0), "{ok:?}");
+    assert!(
+        ok.phases.connect_us > 0
+            && ok.phases.first_byte_us > 0
+            && ok.phases.dns_us == 0
+            && ok.backend == Some(0),
+        "{ok:?}"
+    );
 }
 
 #[test]
@@ -134,9 +144,21 @@ fn whole_answers_of_every_form_are_ok() {
 
 #[test]
 fn failures_have_their_class() {
-    all_end(answers(&["HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]), 1000, Outcome::Status(503));
-    all_end(answers(&["HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort"]), 1000, Outcome::Reset(Phase::Body));
-    all_end(answers(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"]), 1000, Outcome::Reset(Phase::Body));
+    all_end(
+        answers(&["HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]),
+        1000,
+        Outcome::Status(503),
+    );
+    all_end(
+        answers(&["HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort"]),
+        1000,
+        Outcome::Reset(Phase::Body),
+    );
+    all_end(
+        answers(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"]),
+        1000,
+        Outcome::Reset(Phase::Body),
+    );
     all_end(answers(&[]), 1000, Outcome::Reset(Phase::FirstByte));
     all_end(answers(&["SSH-2.0-OpenSSH\r\n"]), 1000, Outcome::Protocol);
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
@@ -172,7 +194,10 @@ fn heads_and_bodies_without_end_are_bounded() {
         while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
     });
     let found = run(http_probe("p", body, 5.0, Duration::from_millis(100)), 500);
-    assert!(outcomes(&found).iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Body)), "{found:?}");
+    assert!(
+        outcomes(&found).iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Body)),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -182,8 +207,14 @@ fn a_full_backlog_is_a_timeout_of_connecting_and_leaves_no_socket() {
     assert!(found.attempts.iter().all(|attempt| attempt.phases.first_byte_us == 0));
     let mut tcp = http_probe("tcp", address, 50.0, Duration::from_millis(100));
     tcp.question = Question::Tcp;
-    assert!(outcomes(&run(tcp, 300)).iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Connect)));
-    assert_eq!(in_state(address.port(), SYN_SENT), 8 - established(address.port()), "only the test's own are left");
+    assert!(
+        outcomes(&run(tcp, 300)).iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Connect))
+    );
+    assert_eq!(
+        in_state(address.port(), SYN_SENT),
+        8 - established(address.port()),
+        "only the test's own are left"
+    );
 }
 
 const SYN_SENT: &str = "02";
@@ -210,7 +241,8 @@ fn kept_connections_are_used_again_and_replaced_when_closed() {
             if !read_request(&mut stream) {
                 return;
             }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Backend: a\r\nContent-Length: 2\r\n\r\nok");
+            let _ =
+                stream.write_all(b"HTTP/1.1 200 OK\r\nX-Backend: a\r\nContent-Length: 2\r\n\r\nok");
         }
     });
     let mut spec = http_probe("p", server, 50.0, Duration::from_millis(500));
@@ -220,8 +252,15 @@ fn kept_connections_are_used_again_and_replaced_when_closed() {
     assert!(seen.iter().all(|outcome| outcome.is_ok()), "{seen:?}");
     let fresh = found.attempts.iter().filter(|attempt| !attempt.reused).count();
     assert_eq!(fresh, connections.load(Ordering::Relaxed));
-    assert!(fresh > 1 && fresh < seen.len() && seen.len() <= fresh * 5, "{fresh} connections for {} attempts", seen.len());
-    assert!(found.attempts.iter().all(|attempt| attempt.reused == (attempt.phases.connect_us == 0)), "{found:?}");
+    assert!(
+        fresh > 1 && fresh < seen.len() && seen.len() <= fresh * 5,
+        "{fresh} connections for {} attempts",
+        seen.len()
+    );
+    assert!(
+        found.attempts.iter().all(|attempt| attempt.reused == (attempt.phases.connect_us == 0)),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -231,21 +270,28 @@ fn a_kept_connection_that_dies_in_flight_is_the_outcome() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         // The second request on the first connection is read, and never answered.
         if read_request(&mut stream) && number > 0 {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         }
     });
     let mut spec = http_probe("p", server, 20.0, Duration::from_millis(500));
     spec.header.reused = true;
     let found = run(spec, 600);
-    let failed: Vec<_> = found.attempts.iter().filter(|attempt| attempt.outcome.is_failure()).collect();
-    assert!(matches!(failed[..], [one] if one.reused && one.outcome == Outcome::Reset(Phase::FirstByte)), "{failed:?}");
+    let failed: Vec<_> =
+        found.attempts.iter().filter(|attempt| attempt.outcome.is_failure()).collect();
+    assert!(
+        matches!(failed[..], [one] if one.reused && one.outcome == Outcome::Reset(Phase::FirstByte)),
+        "{failed:?}"
+    );
     assert!(outcomes(&found).len() > 3);
 }
 
 #[test]
 fn tcp_probes_connect_and_kept_ones_notice_the_end() {
     let server = scripted(|mut stream, number| {
-        stream.set_read_timeout(Some(Duration::from_millis(if number == 0 { 150 } else { 5000 }))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(if number == 0 { 150 } else { 5000 })))
+            .unwrap();
         let _ = stream.read(&mut [0; 16]);
     });
     let mut spec = http_probe("p", server, 50.0, Duration::from_millis(500));
@@ -253,12 +299,19 @@ fn tcp_probes_connect_and_kept_ones_notice_the_end() {
     spec.header.reused = true;
     let found = run(spec.clone(), 400);
     let seen = outcomes(&found);
-    assert_eq!(seen.iter().filter(|&&outcome| outcome == Outcome::Reset(Phase::Send)).count(), 1, "{seen:?}");
+    assert_eq!(
+        seen.iter().filter(|&&outcome| outcome == Outcome::Reset(Phase::Send)).count(),
+        1,
+        "{seen:?}"
+    );
     assert_eq!(seen.iter().filter(|outcome| outcome.is_ok()).count(), seen.len() - 1, "{seen:?}");
     assert!(found.attempts.iter().filter(|attempt| !attempt.reused).count() >= 2);
     spec.header.reused = false;
     let found = run(spec, 200);
-    assert!(outcomes(&found).iter().all(|outcome| outcome.is_ok()) && found.attempts.iter().all(|attempt| !attempt.reused));
+    assert!(
+        outcomes(&found).iter().all(|outcome| outcome.is_ok())
+            && found.attempts.iter().all(|attempt| !attempt.reused)
+    );
 }
 
 #[test]
@@ -272,7 +325,8 @@ fn names_are_resolved_anew_for_each_connection() {
         while let Ok((length, from)) = dns.recv_from(&mut packet) {
             counter.fetch_add(1, Ordering::Relaxed);
             sleep(2);
-            let answer = super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
+            let answer =
+                super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
             dns.send_to(&answer, from).unwrap();
         }
     });
@@ -282,7 +336,10 @@ fn names_are_resolved_anew_for_each_connection() {
     spec.destination = Destination::Name { host: "web.test".into(), port: server.address().port() };
     let found = probe_while(vec![spec], names, || sleep(300)).remove(0);
     let ok = found.attempts.iter().filter(|attempt| attempt.outcome.is_ok());
-    assert!(ok.clone().count() > 5 && ok.clone().all(|attempt| attempt.phases.dns_us >= 2000), "{found:?}");
+    assert!(
+        ok.clone().count() > 5 && ok.clone().all(|attempt| attempt.phases.dns_us >= 2000),
+        "{found:?}"
+    );
     assert!(ok.count() <= queries.load(Ordering::Relaxed));
 }
 
@@ -304,7 +361,8 @@ fn a_cached_name_outlives_its_server() {
         let mut packet = [0; 512];
         while let Ok((length, from)) = dns.recv_from(&mut packet) {
             assert_eq!(&packet[12..22], b"\x03web\x04test\0", "in full, with no search domain");
-            let mut answer = super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
+            let mut answer =
+                super::message::tests::answer(&packet[..length], 0, &[Ipv4Addr::LOCALHOST.into()]);
             // Of the alias: one second. Of the address: nine.
             answer[length + 6..length + 10].copy_from_slice(&[0, 0, 0, 1]);
             if Moment::now().since(began) < Duration::from_millis(400) {
@@ -314,15 +372,28 @@ fn a_cached_name_outlives_its_server() {
     });
     let mut elsewhere = names();
     elsewhere.search = vec!["ns.svc".into()];
-    let mut found = probe_while(vec![dns_probe("new", at, false), dns_probe("known", at, true)], elsewhere, || sleep(1900));
+    let mut found = probe_while(
+        vec![dns_probe("new", at, false), dns_probe("known", at, true)],
+        elsewhere,
+        || sleep(1900),
+    );
     let (known, new) = (found.remove(1), found.remove(0));
     let first_failure = |found: &Found| {
         let failed = found.attempts.iter().filter(|attempt| attempt.outcome.is_failure());
         failed.map(|attempt| attempt.slot).min().expect("some fail") * 20
     };
-    assert!(first_failure(&known) >= first_failure(&new) + 400, "{} ms, {} ms", first_failure(&known), first_failure(&new));
+    assert!(
+        first_failure(&known) >= first_failure(&new) + 400,
+        "{} ms, {} ms",
+        first_failure(&known),
+        first_failure(&new)
+    );
     let from_cache = known.attempts.iter().filter(|attempt| attempt.reused);
-    assert!(from_cache.clone().count() > 20 && from_cache.clone().all(|a| a.outcome.is_ok() && a.duration_us() == 0), "{known:?}");
+    assert!(
+        from_cache.clone().count() > 20
+            && from_cache.clone().all(|a| a.outcome.is_ok() && a.duration_us() == 0),
+        "{known:?}"
+    );
     assert!(new.attempts.iter().all(|attempt| !attempt.reused));
     let silent = |found: &Found| outcomes(found).contains(&Outcome::Timeout(Phase::Dns));
     assert!(silent(&new) && silent(&known));
@@ -354,7 +425,10 @@ fn a_silent_name_server_is_a_timeout_of_dns() {
     spec.destination = Destination::Name { host: "web".into(), port: 80 };
     let found = probe_while(vec![spec.clone()], names.clone(), || sleep(300)).remove(0);
     let seen = outcomes(&found);
-    assert!(seen.len() > 3 && seen.iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Dns)), "{seen:?}");
+    assert!(
+        seen.len() > 3 && seen.iter().all(|&outcome| outcome == Outcome::Timeout(Phase::Dns)),
+        "{seen:?}"
+    );
     spec.destination = Destination::Name { host: "no..name".into(), port: 80 };
     let seen = outcomes(&probe_while(vec![spec], names, || sleep(400)).remove(0));
     assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Dns), "{seen:?}");
@@ -369,7 +443,10 @@ fn a_thing_that_is_no_tls_server_fails_the_handshake() {
     }
     let found = run(spec.clone(), 300);
     let seen = outcomes(&found);
-    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::NoTls)), "{seen:?}");
+    assert!(
+        !seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::NoTls)),
+        "{seen:?}"
+    );
     if let Question::Http(question) = &mut spec.question {
         question.tls = Some(tls(true, "not a name"));
     }
@@ -384,17 +461,25 @@ fn the_control_probe_is_answered() {
     spec.interval_ns /= 10;
     let found = run(spec, 300);
     assert!(found.span.probe.control);
-    assert!(outcomes(&found).len() > 2 && outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+    assert!(
+        outcomes(&found).len() > 2 && outcomes(&found).iter().all(|outcome| outcome.is_ok()),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn many_probes_share_one_loop() {
     let servers: Vec<GatedServer> = (0..4).map(|_| GatedServer::start(1).unwrap()).collect();
-    let probes = (0..12).map(|n| http_probe(&format!("p{n}"), servers[n % 4].address(), 50.0, Duration::from_millis(500)));
+    let probes = (0..12).map(|n| {
+        http_probe(&format!("p{n}"), servers[n % 4].address(), 50.0, Duration::from_millis(500))
+    });
     let all = probe_while(probes.collect(), names(), || sleep(500));
     assert_eq!(all.len(), 12);
     for found in all {
-        assert!(outcomes(&found).len() > 2 && outcomes(&found).iter().all(|outcome| outcome.is_ok()), "{found:?}");
+        assert!(
+            outcomes(&found).len() > 2 && outcomes(&found).iter().all(|outcome| outcome.is_ok()),
+            "{found:?}"
+        );
     }
 }
 
@@ -415,16 +500,21 @@ fn moments_of_records_lie_within_the_run() {
 fn tls_server() -> SocketAddr {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
     let cert = CertificateDer::from(include_bytes!("testdata/cert.der").as_slice());
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(include_bytes!("testdata/key.der").as_slice()));
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
+        include_bytes!("testdata/key.der").as_slice(),
+    ));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let config = Arc::new(builder.with_no_client_auth().with_single_cert(vec![cert], key).unwrap());
     scripted(move |stream, _| {
         let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut stream = rustls::StreamOwned::new(connection, stream);
         let mut request = [0; 4096];
         while stream.read(&mut request).is_ok_and(|length| length > 0) {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Backend: tls\r\nContent-Length: 2\r\n\r\nok");
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nX-Backend: tls\r\nContent-Length: 2\r\n\r\nok");
         }
     })
 }
@@ -453,11 +543,18 @@ fn https_connections_are_kept() {
     let found = run(https_probe(true, true), 400);
     let seen = outcomes(&found);
     assert!(seen.len() > 2 && seen.iter().all(|outcome| outcome.is_ok()), "{seen:?}");
-    assert!(found.attempts.iter().any(|attempt| attempt.reused && attempt.phases.tls_us == 0), "{found:?}");
+    assert!(
+        found.attempts.iter().any(|attempt| attempt.reused && attempt.phases.tls_us == 0),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_certificate_that_nobody_vouches_for_is_a_failure() {
     let seen = outcomes(&run(https_probe(false, false), 300));
-    assert!(!seen.is_empty() && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::BadCertificate)), "{seen:?}");
+    assert!(
+        !seen.is_empty()
+            && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::BadCertificate)),
+        "{seen:?}"
+    );
 }

@@ -7,7 +7,10 @@ use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 
 use super::spec::{Identity, Secret, TlsQuestion};
 use crate::timeline::TlsCause;
@@ -29,7 +32,9 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS is not available: {error}"))?;
         let builder = match question.insecure {
-            true => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+            true => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
             false => builder.with_root_certificates(roots(question.roots.as_deref())?),
         };
         let mut config = identify(builder, question.identity.as_ref())?;
@@ -46,7 +51,9 @@ impl Tls {
 
 /// Who may vouch for a server: those who are named, else those who vouch for the web's.
 fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, String> {
-    let Some(named) = named else { return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }) };
+    let Some(named) = named else {
+        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
+    };
     let mut roots = RootCertStore::empty();
     for der in named {
         let added = roots.add(CertificateDer::from(der.clone()));
@@ -59,10 +66,15 @@ fn identify(
     builder: ConfigBuilder<ClientConfig, WantsClientCert>,
     identity: Option<&Secret<Identity>>,
 ) -> Result<ClientConfig, String> {
-    let Some(Secret(Identity { chain, key })) = identity else { return Ok(builder.with_no_client_auth()) };
+    let Some(Secret(Identity { chain, key })) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
     let chain = chain.iter().cloned().map(CertificateDer::from).collect();
-    let key = PrivateKeyDer::try_from(key.clone()).map_err(|why| format!("the client's key can't be used: {why}"))?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| format!("the client's certificate can't be used: {error}"))
+    let key = PrivateKeyDer::try_from(key.clone())
+        .map_err(|why| format!("the client's key can't be used: {why}"))?;
+    builder
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| format!("the client's certificate can't be used: {error}"))
 }
 
 /// Why a handshake failed.
@@ -74,7 +86,9 @@ pub fn cause_of(error: &io::Error) -> TlsCause {
         Some(Error::AlertReceived(_)) => TlsCause::Alert,
         Some(Error::InvalidCertificate(why)) => match why {
             Certificate::UnknownIssuer => TlsCause::UnknownIssuer,
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsCause::OtherName,
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                TlsCause::OtherName
+            }
             Certificate::Expired
             | Certificate::ExpiredContext { .. }
             | Certificate::NotValidYet

@@ -47,7 +47,8 @@ impl Wire {
         let keepalive = TcpKeepalive::new().with_time(second).with_interval(second);
         let _ = socket2::SockRef::from(&self.stream).set_tcp_keepalive(&keepalive);
         #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(patience.max(second)));
+        let _ =
+            socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(patience.max(second)));
         #[cfg(not(target_os = "linux"))]
         let _ = patience;
     }
@@ -123,7 +124,8 @@ impl Wire {
     /// Whether an idle connection can take a request: open, and the peer has not said anything.
     pub fn check(&mut self) -> io::Result<()> {
         let mut byte = [0];
-        let seen = if self.tls.is_some() { self.read(&mut byte) } else { self.stream.peek(&mut byte) };
+        let seen =
+            if self.tls.is_some() { self.read(&mut byte) } else { self.stream.peek(&mut byte) };
         match seen {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error),
@@ -167,14 +169,23 @@ fn invalid(error: rustls::Error) -> io::Error {
 pub fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
     match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => Outcome::Refused,
-        Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE | Errno::NOTCONN) => Outcome::Reset(phase),
-        // A packet filter's REJECT comes as one of these; PERM is one on the prober's own side of the network.
-        Some(Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::NETDOWN | Errno::HOSTDOWN | Errno::ACCESS | Errno::PERM) => {
-            Outcome::Unreachable
+        Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE | Errno::NOTCONN) => {
+            Outcome::Reset(phase)
         }
+        // A packet filter's REJECT comes as one of these; PERM is one on the prober's own side of the network.
+        Some(
+            Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::HOSTDOWN
+            | Errno::ACCESS
+            | Errno::PERM,
+        ) => Outcome::Unreachable,
         Some(Errno::TIMEDOUT) => Outcome::Timeout(phase),
         Some(_) => Outcome::Prober,
-        None if error.kind() == io::ErrorKind::InvalidData && phase == Phase::Tls => Outcome::Tls(tls::cause_of(error)),
+        None if error.kind() == io::ErrorKind::InvalidData && phase == Phase::Tls => {
+            Outcome::Tls(tls::cause_of(error))
+        }
         None if error.kind() == io::ErrorKind::InvalidData => Outcome::Protocol,
         None => Outcome::Reset(phase),
     }

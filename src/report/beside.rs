@@ -31,21 +31,36 @@ pub fn beside(found: &Findings, predictions: &Predictions) -> Vec<Beside> {
 }
 
 fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -> Vec<Beside> {
-    let after = |when: crate::analysis::When| Between::new(when.earliest - fault.requested, when.latest - fault.requested);
+    let after = |when: crate::analysis::When| {
+        Between::new(when.earliest - fault.requested, when.latest - fault.requested)
+    };
     let mut all = Vec::new();
     let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>| {
         let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
         let inside = measured.map(|measured| holds(predicted, measured));
         all.push(Beside { step: fault.step, quantity: name, predicted, measured, inside });
     };
-    add("detection".into(), Quantity::Detection, fault.node.detected.as_ref().map(|detected| after(detected.at)));
+    add(
+        "detection".into(),
+        Quantity::Detection,
+        fault.node.detected.as_ref().map(|detected| after(detected.at)),
+    );
     for service in &fault.services {
         let name = &service.service;
-        add(format!("endpoints of {name} removed"), Quantity::EndpointRemoval(name), service.removed.map(after));
+        add(
+            format!("endpoints of {name} removed"),
+            Quantity::EndpointRemoval(name),
+            service.removed.map(after),
+        );
     }
     for probe in found.probes.iter().filter(|probe| !probe.control) {
-        let window = probe.window(Period::Fault { step: fault.overlap }).filter(|window| !window.open);
-        add(format!("errors of {}", probe.name), Quantity::ErrorWindow(&probe.name), window.map(|window| window.length));
+        let window =
+            probe.window(Period::Fault { step: fault.overlap }).filter(|window| !window.open);
+        add(
+            format!("errors of {}", probe.name),
+            Quantity::ErrorWindow(&probe.name),
+            window.map(|window| window.length),
+        );
     }
     if found.last_undone_fault().is_some_and(|last| last.step == fault.step) {
         add("recovery".into(), Quantity::Recovery, found.recovery);

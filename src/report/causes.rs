@@ -15,7 +15,9 @@ pub(super) fn lines(probe: &ProbeFinding) -> Vec<String> {
 
 /// The same of a whole run, each line with its probe.
 pub(super) fn of_run(view: &View<'_>) -> Vec<String> {
-    let of = |probe: &ProbeFinding| lines(probe).into_iter().map(|line| format!("{}: {line}", probe.name)).collect::<Vec<_>>();
+    let of = |probe: &ProbeFinding| {
+        lines(probe).into_iter().map(|line| format!("{}: {line}", probe.name)).collect::<Vec<_>>()
+    };
     view.findings.probes.iter().flat_map(of).collect()
 }
 
@@ -26,7 +28,8 @@ pub(super) fn parts(window: &Window) -> Option<String> {
     let told = |part: &&CausePart| part.length.least > Seconds::ZERO || part.length.most > edges;
     let some: Vec<&CausePart> = window.causes.iter().filter(told).collect();
     let shown = if some.is_empty() { window.causes.iter().collect() } else { some };
-    let texts: Vec<String> = shown.iter().map(|part| format!("{} {}", part.length, part.cause.words())).collect();
+    let texts: Vec<String> =
+        shown.iter().map(|part| format!("{} {}", part.length, part.cause.words())).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
@@ -40,14 +43,21 @@ mod tests {
     /// Errors from about 0.1 s to 4.8 s.
     fn found(parts: &[(Cause, f64, f64)]) -> Findings {
         let mut found = analyse(&article().build());
-        let part = |&(cause, least, most): &(Cause, f64, f64)| CausePart { cause, length: Between::new(s(least), s(most)) };
+        let part = |&(cause, least, most): &(Cause, f64, f64)| CausePart {
+            cause,
+            length: Between::new(s(least), s(most)),
+        };
         found.probes[0].windows[0].causes = parts.iter().map(part).collect();
         found
     }
 
     #[test]
     fn a_window_is_told_in_its_parts() {
-        let parts = [(Cause::Etcd, 1.6, 1.6), (Cause::BalancerCheck, 3.0, 3.2), (Cause::Unexplained, 0.0, 0.02)];
+        let parts = [
+            (Cause::Etcd, 1.6, 1.6),
+            (Cause::BalancerCheck, 3.0, 3.2),
+            (Cause::Unexplained, 0.0, 0.02),
+        ];
         let told = lines(&found(&parts).probes[0]);
         insta::assert_snapshot!(told.join("\n"), @"errors for 4.74s to 4.88s (from +0.100s): 1.6s etcd without a leader or a quorum, 3s to 3.2s the balancer's check");
     }

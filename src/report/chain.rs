@@ -45,7 +45,10 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     }
     let many = found.probes.iter().filter(|probe| !probe.control).count() > 1;
     for probe in found.probes.iter().filter(|probe| !probe.control) {
-        let asked = Asked { name: if many { format!("{}: ", probe.name) } else { String::new() }, canary: probe.is_canary() };
+        let asked = Asked {
+            name: if many { format!("{}: ", probe.name) } else { String::new() },
+            canary: probe.is_canary(),
+        };
         for (number, window) in probe.windows.iter().enumerate() {
             let goes_on = number > 0 && probe.windows[number - 1].open;
             of_window(window, goes_on, &asked, &mut lines);
@@ -91,18 +94,39 @@ fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, lines: &mut Vec<Line>) {
+fn of_fault(
+    fault: &FaultFinding,
+    found: &Findings,
+    predictions: &Predictions,
+    lines: &mut Vec<Line>,
+) {
     let (request, _, undo) = words(&fault.kind);
-    let hit = found.probes.iter().filter_map(|probe| super::view::asked_service(fault, probe)).fold(Vec::new(), distinct);
-    let hit: Vec<String> =
-        hit.iter().map(|s| format!(", {} of {} of {}", s.hit.len(), count(s.endpoints.into(), "endpoint"), s.service)).collect();
+    let hit = found
+        .probes
+        .iter()
+        .filter_map(|probe| super::view::asked_service(fault, probe))
+        .fold(Vec::new(), distinct);
+    let hit: Vec<String> = hit
+        .iter()
+        .map(|s| {
+            format!(
+                ", {} of {} of {}",
+                s.hit.len(),
+                count(s.endpoints.into(), "endpoint"),
+                s.service
+            )
+        })
+        .collect();
     lines.push(Line::new(fault.requested, request, format!("{}{}", target(fault), hit.concat())));
     lines.extend(effect(fault));
     lines.extend(detected(fault, predictions));
     let noticed = fault.notices.iter().find(|notice| notice.what == "NodeNotReady");
-    lines.extend(noticed.map(|notice| Line::new(notice.at, "event", format!("NodeNotReady{}", stamped(notice.own_time)))));
+    lines.extend(noticed.map(|notice| {
+        Line::new(notice.at, "event", format!("NodeNotReady{}", stamped(notice.own_time)))
+    }));
     for service in &fault.services {
-        let predicted = predictions.between(Quantity::EndpointRemoval(&service.service), fault.step).ok();
+        let predicted =
+            predictions.between(Quantity::EndpointRemoval(&service.service), fault.step).ok();
         of_service(service, said(predicted, fault.requested, ""), lines);
     }
     lines.extend(of_pods(fault, found));
@@ -111,24 +135,47 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions, l
         let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
         lines.push(Line::new(undone, "undone", format!("{undo}{ready}")));
     }
-    lines.extend(fault.not_undone.as_ref().map(|seen| Line::new(seen.at, "NOT UNDONE", seen.what.clone())));
+    lines.extend(
+        fault.not_undone.as_ref().map(|seen| Line::new(seen.at, "NOT UNDONE", seen.what.clone())),
+    );
 }
 
 /// What became of the pods that a fault was aimed at, or that were on its node: those that were started again, and those that came.
 fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
-    let step = || found.faults.iter().filter(|other| other.step == fault.step).flat_map(|fault| &fault.services);
+    let step = || {
+        found
+            .faults
+            .iter()
+            .filter(|other| other.step == fault.step)
+            .flat_map(|fault| &fault.services)
+    };
     let replaced = fault.services.iter().filter_map(|service| {
-        let hit: usize = step().filter(|other| other.service == service.service).map(|other| other.hit.len()).sum();
-        let text = format!("{} ready in place of those that were hit", count(hit as u64, "new endpoint"));
-        service.replaced.map(|when| Line::of(when, "rescheduled", format!("{}: {text}", service.service)))
+        let hit: usize = step()
+            .filter(|other| other.service == service.service)
+            .map(|other| other.hit.len())
+            .sum();
+        let text =
+            format!("{} ready in place of those that were hit", count(hit as u64, "new endpoint"));
+        service
+            .replaced
+            .map(|when| Line::of(when, "rescheduled", format!("{}: {text}", service.service)))
     });
     let restarted = found.pods.iter().filter(|pod| pod.pod == fault.target).filter_map(|pod| {
-        pod.restarted.map(|when| Line::of(when, "restarted", format!("{}: its container was started again in place", pod.pod)))
+        pod.restarted.map(|when| {
+            Line::of(
+                when,
+                "restarted",
+                format!("{}: its container was started again in place", pod.pod),
+            )
+        })
     });
     replaced.chain(restarted).collect()
 }
 
-fn distinct<'a>(mut list: Vec<&'a ServiceFinding>, service: &'a ServiceFinding) -> Vec<&'a ServiceFinding> {
+fn distinct<'a>(
+    mut list: Vec<&'a ServiceFinding>,
+    service: &'a ServiceFinding,
+) -> Vec<&'a ServiceFinding> {
     if !list.iter().any(|known| known.service == service.service) {
         list.push(service);
     }
@@ -144,7 +191,9 @@ fn target(fault: &FaultFinding) -> String {
 
 /// Kubernetes' own stamp, in whole seconds.
 fn stamped(own: Option<Seconds>) -> String {
-    own.map_or(String::new(), |own| format!(", stamped {own:+.1} to {:+.1}", own + Seconds::from_f64(1.0)))
+    own.map_or(String::new(), |own| {
+        format!(", stamped {own:+.1} to {:+.1}", own + Seconds::from_f64(1.0))
+    })
 }
 
 /// The engine's own word where there is one, else what the fault itself saw.
@@ -152,11 +201,14 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
     let (_, label, _) = words(&fault.kind);
     let said = if fault.kind == "nodePause" { "container paused" } else { "container died" };
     // `docker stop` kills what has not ended in time: 128 + 9.
-    let killed = fault.kind == "nodeStop" && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
+    let killed = fault.kind == "nodeStop"
+        && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
     match (fault.engine_saw(), &fault.confirmed) {
-        (Some(seen), _) if killed => {
-            Some(Line::new(seen.at, label, format!("{said}: it had not shut down in time, and was killed")))
-        }
+        (Some(seen), _) if killed => Some(Line::new(
+            seen.at,
+            label,
+            format!("{said}: it had not shut down in time, and was killed"),
+        )),
         (Some(seen), _) => Some(Line::new(seen.at, label, said)),
         (None, Some(confirmed)) => Some(Line::new(confirmed.at, label, confirmed.what.clone())),
         (None, None) => None,
@@ -165,14 +217,20 @@ fn effect(fault: &FaultFinding) -> Option<Line> {
 
 fn detected(fault: &FaultFinding, predictions: &Predictions) -> Option<Line> {
     let detected = fault.node.detected.as_ref()?;
-    let line = Line::of(detected.at, "detected", format!("Ready is {}, as a watch saw it", detected.status));
-    let predicted = said(predictions.between(Quantity::Detection, fault.step).ok(), fault.requested, "");
+    let line = Line::of(
+        detected.at,
+        "detected",
+        format!("Ready is {}, as a watch saw it", detected.status),
+    );
+    let predicted =
+        said(predictions.between(Quantity::Detection, fault.step).ok(), fault.requested, "");
     Some(Line { predicted, ..line })
 }
 
 /// What was predicted, counted from `since`.
 fn said(predicted: Option<Between>, since: Seconds, after: &str) -> Option<String> {
-    let predicted = predicted.map(|length| Between::new(length.least + since, length.most + since))?;
+    let predicted =
+        predicted.map(|length| Between::new(length.least + since, length.most + since))?;
     Some(format!("predicted {predicted:.1}{after}"))
 }
 
@@ -181,12 +239,16 @@ fn of_service(service: &ServiceFinding, predicted: Option<String>, lines: &mut V
         [one] => format!("endpoint {}", one.pod.as_ref().unwrap_or(&one.address)),
         all => format!("the last of {} endpoints", all.len()),
     };
-    let left = service.removed.map(|when| Line::of(when, "unready", format!("{which} left {}", service.service)));
+    let left = service
+        .removed
+        .map(|when| Line::of(when, "unready", format!("{which} left {}", service.service)));
     lines.extend(left.map(|line| Line { predicted, ..line }));
-    lines.extend(
-        left_late(service).map(|when| Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))),
-    );
-    lines.extend(service.back.map(|when| Line::of(when, "ready again", format!("{which} is back in {}", service.service))));
+    lines.extend(left_late(service).map(|when| {
+        Line::of(when, "unready", format!("{which} left {}, after the undo", service.service))
+    }));
+    lines.extend(service.back.map(|when| {
+        Line::of(when, "ready again", format!("{which} is back in {}", service.service))
+    }));
 }
 
 /// When the last endpoint left, where that was only after the undo.
@@ -211,16 +273,29 @@ impl Asked {
 
     /// Until when the client of a failure had to wait.
     fn waited(&self, until: Seconds) -> String {
-        if self.canary { format!("given up at {until:+.3}") } else { format!("its client waited until {until:+.3}") }
+        if self.canary {
+            format!("given up at {until:+.3}")
+        } else {
+            format!("its client waited until {until:+.3}")
+        }
     }
 }
 
 /// What a control plane that was back did of what had timed out.
 fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
     let last = late.last?;
-    let undone = found.faults.iter().filter(|fault| fault.step == late.step).filter_map(|fault| fault.undone).max();
-    let after = undone.map_or(String::new(), |undone| format!(", {:.1} after the undo", last.latest - undone));
-    let text = format!("{name}{} of {} that had timed out came true by themselves{after}", late.came_true, late.timed_out);
+    let undone = found
+        .faults
+        .iter()
+        .filter(|fault| fault.step == late.step)
+        .filter_map(|fault| fault.undone)
+        .max();
+    let after = undone
+        .map_or(String::new(), |undone| format!(", {:.1} after the undo", last.latest - undone));
+    let text = format!(
+        "{name}{} of {} that had timed out came true by themselves{after}",
+        late.came_true, late.timed_out
+    );
     Some(Line::of(last, "caught up", text))
 }
 
@@ -245,10 +320,16 @@ fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line
             true => " again",
             false => "",
         };
-        let in_flight = if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };
-        let skipped = if all > MOST_BURSTS && number + 1 == all { format!(" of burst {all}") } else { String::new() };
+        let in_flight =
+            if number == 0 && window.in_flight > 0 { ", in flight at the request" } else { "" };
+        let skipped = if all > MOST_BURSTS && number + 1 == all {
+            format!(" of burst {all}")
+        } else {
+            String::new()
+        };
         let undo = if number == 0 && after { " after the undo was requested" } else { "" };
-        let text = format!("{}first failed {}{skipped} sent{undo}{in_flight}", asked.name, asked.noun());
+        let text =
+            format!("{}first failed {}{skipped} sent{undo}{in_flight}", asked.name, asked.noun());
         let first = Line::new(burst.first_failure, &format!("errors{again}"), text);
         lines.push(first.within(burst.first_failure - burst.start.when.earliest));
         lines.push(if window.open && number + 1 == all {
@@ -260,13 +341,22 @@ fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line
 }
 
 fn failing(window: &Window, asked: &Asked) -> Line {
-    let until = if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
-    let text = format!("{}last failed {} sent; nothing shows an end before {until}", asked.name, asked.noun());
+    let until =
+        if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
+    let text = format!(
+        "{}last failed {} sent; nothing shows an end before {until}",
+        asked.name,
+        asked.noun()
+    );
     Line::new(window.last_failure, "still failing", text)
 }
 
 fn healed(burst: &Burst, again: &str, asked: &Asked) -> Line {
-    let which = if burst.failed == 1 { "it was the only one".into() } else { format!("last failed {} sent", asked.noun()) };
+    let which = if burst.failed == 1 {
+        "it was the only one".into()
+    } else {
+        format!("last failed {} sent", asked.noun())
+    };
     let text = format!("{}{which} ({})", asked.name, asked.waited(burst.waited_until));
     let last = Line::new(burst.last_failure, &format!("healed{again}"), text);
     last.within(burst.end.when.latest - burst.last_failure)
@@ -281,42 +371,65 @@ fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
 
 fn came_back(found: &Findings) -> Option<Line> {
     let steady = found.steady_after.as_ref()?;
-    let back = found.recovery.zip(found.last_undone()).map(|(took, undone)| (undone + took.most, took.most - took.least));
+    let back = found
+        .recovery
+        .zip(found.last_undone())
+        .map(|(took, undone)| (undone + took.most, took.most - took.least));
     Some(match (steady.held_since, back) {
         // It holds from when the last harmed node was heard of: what was said before was old.
         (Some(since), Some((back, by))) if back > since && heard_after(found, since) => {
             Line::new(back, "steady", "the node was heard of again").within(by)
         }
-        (Some(since), None) if !found.unheard.is_empty() => {
-            Line::new(since, "steady?", format!("no sign of life of {} after the undo", found.unheard.join(", ")))
+        (Some(since), None) if !found.unheard.is_empty() => Line::new(
+            since,
+            "steady?",
+            format!("no sign of life of {} after the undo", found.unheard.join(", ")),
+        ),
+        (Some(since), _) => {
+            Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed))
         }
-        (Some(since), _) => Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed)),
         (None, _) => Line::new(steady.confirmed, "not steady", steady.conditions.join("; ")),
     })
 }
 
 fn heard_after(found: &Findings, moment: Seconds) -> bool {
-    found.faults.iter().any(|fault| fault.node.heard_again.is_some_and(|heard| heard.latest > moment))
+    found
+        .faults
+        .iter()
+        .any(|fault| fault.node.heard_again.is_some_and(|heard| heard.latest > moment))
 }
 
 /// How a run ended that did not come to its planned end. `shown` is the last moment above it: attempts have files of their own, which may
 /// go on for longer than the records.
 fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> Option<Line> {
     let zero = crate::analysis::Zero::of(timeline).0;
-    let at = |wanted: fn(&Event) -> bool| timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at));
+    let at = |wanted: fn(&Event) -> bool| {
+        timeline.records.iter().find(|r| wanted(&r.event)).map(|r| zero.at(r.at))
+    };
     let last = || timeline.records.last().map(|record| zero.at(record.at)).max(shown);
     match &found.completion {
         Completion::Complete => None,
         Completion::Running => {
-            let undoes = at(|e| matches!(e, Event::Interrupted { .. } | Event::Failed { .. })).is_some();
-            let what = if undoes { "the run is cut short, and undoes what it did" } else { "the run still goes on" };
+            let undoes =
+                at(|e| matches!(e, Event::Interrupted { .. } | Event::Failed { .. })).is_some();
+            let what = if undoes {
+                "the run is cut short, and undoes what it did"
+            } else {
+                "the run still goes on"
+            };
             Some(Line::new(last()?, "so far", what))
         }
-        Completion::Interrupted { signal } => {
-            Some(Line::new(at(|e| matches!(e, Event::Interrupted { .. }))?, "interrupted", signal.clone()))
+        Completion::Interrupted { signal } => Some(Line::new(
+            at(|e| matches!(e, Event::Interrupted { .. }))?,
+            "interrupted",
+            signal.clone(),
+        )),
+        Completion::Failed { error } => {
+            Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone()))
         }
-        Completion::Failed { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "failed", error.clone())),
-        Completion::Refused { error } => Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "refused", error.clone())),
+        Completion::Refused { error } => {
+            Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "refused", error.clone()))
+        }
         Completion::Died => Some(Line::new(last()?, "no more", "the timeline ends here")),
     }
 }

@@ -35,9 +35,12 @@ impl Decision {
     /// What an outcome means for a claim. `None`: nothing was carried out.
     pub fn of(claim: &Claim, outcome: Option<Outcome>) -> Self {
         match (outcome, claim.pass_means, claim.fail_means()) {
-            (Some(Outcome::Pass), PassMeans::Confirmed, _) | (Some(Outcome::Fail), _, FailMeans::Confirmed) => Decision::Confirmed,
-            (Some(Outcome::Pass), PassMeans::Refuted, _) | (Some(Outcome::Fail), _, FailMeans::Refuted) => Decision::Refuted,
-            (Some(Outcome::Fail), _, FailMeans::Open) | (Some(Outcome::Inconclusive) | None, ..) => Decision::Open,
+            (Some(Outcome::Pass), PassMeans::Confirmed, _)
+            | (Some(Outcome::Fail), _, FailMeans::Confirmed) => Decision::Confirmed,
+            (Some(Outcome::Pass), PassMeans::Refuted, _)
+            | (Some(Outcome::Fail), _, FailMeans::Refuted) => Decision::Refuted,
+            (Some(Outcome::Fail), _, FailMeans::Open)
+            | (Some(Outcome::Inconclusive) | None, ..) => Decision::Open,
         }
     }
 }
@@ -80,7 +83,8 @@ impl DecidedClaim {
         let Claim { id, says, source, .. } = claim.clone();
         let decision = Decision::of(claim, outcome);
         let undecided = decision == Decision::Open && outcome == Some(Outcome::Fail);
-        let figures = if undecided { format!("{figures}; that alone confirms nothing") } else { figures };
+        let figures =
+            if undecided { format!("{figures}; that alone confirms nothing") } else { figures };
         Self { id, says, source, decision, figures }
     }
 }
@@ -109,14 +113,21 @@ impl Gravest {
 
 /// The figures that decide a verdict: those that fail it; of a pass all; what could not be decided with its reason.
 fn figures(verdict: &Verdict) -> String {
-    let deciding = verdict.assertions.iter().filter(|assertion| assertion.outcome == verdict.outcome);
+    let deciding =
+        verdict.assertions.iter().filter(|assertion| assertion.outcome == verdict.outcome);
     let texts: Vec<String> = deciding
         .map(|assertion| match &assertion.why {
-            Some(why) if verdict.outcome != Outcome::Pass => format!("{} ({why})", assertion.said()),
+            Some(why) if verdict.outcome != Outcome::Pass => {
+                format!("{} ({why})", assertion.said())
+            }
             _ => assertion.said(),
         })
         .collect();
-    if texts.is_empty() || verdict.doubt.is_some() { verdict.summary.clone() } else { texts.join("; ") }
+    if texts.is_empty() || verdict.doubt.is_some() {
+        verdict.summary.clone()
+    } else {
+        texts.join("; ")
+    }
 }
 
 /// Claims in the order in which people number them: A, B2, B10, B10b, C1.
@@ -138,7 +149,14 @@ mod tests {
     use crate::verdict::Assertion;
 
     fn claim(pass_means: PassMeans) -> Claim {
-        Claim { id: "B5".into(), says: "the state is gone".into(), source: None, pass_means, fail_means: None, by: Vec::new() }
+        Claim {
+            id: "B5".into(),
+            says: "the state is gone".into(),
+            source: None,
+            pass_means,
+            fail_means: None,
+            by: Vec::new(),
+        }
     }
 
     #[test]
@@ -159,11 +177,17 @@ mod tests {
             let claim = Claim { fail_means, ..claim(PassMeans::Refuted) };
             Decision::of(&claim, Some(Outcome::Fail))
         };
-        assert_eq!([of(None), of(Some(FailMeans::Confirmed))], [Decision::Open, Decision::Confirmed]);
+        assert_eq!(
+            [of(None), of(Some(FailMeans::Confirmed))],
+            [Decision::Open, Decision::Confirmed]
+        );
         let doubtful = Claim { fail_means: Some(FailMeans::Open), ..claim(PassMeans::Confirmed) };
         assert_eq!(Decision::of(&doubtful, Some(Outcome::Fail)), Decision::Open);
         let decided = DecidedClaim::new(&claim(PassMeans::Refuted), &[&mixed()]);
-        assert_eq!(decided.figures, "detection 9s, within 7s (longer than expected); that alone confirms nothing");
+        assert_eq!(
+            decided.figures,
+            "detection 9s, within 7s (longer than expected); that alone confirms nothing"
+        );
     }
 
     fn assertion(name: &str, outcome: Outcome, why: Option<&str>) -> Assertion {
@@ -191,7 +215,10 @@ mod tests {
         assert_eq!(figures(&good), "recovery 9s, within 7s");
         assert_eq!(figures(&mixed()), "detection 9s, within 7s (longer than expected)");
         let doubted = assertion("detection", Outcome::Inconclusive, Some("the run died"));
-        assert_eq!(figures(&Verdict::new(Some("the run died".into()), vec![doubted])), "the run died");
+        assert_eq!(
+            figures(&Verdict::new(Some("the run died".into()), vec![doubted])),
+            "the run died"
+        );
         assert_eq!(figures(&Verdict::new(None, Vec::new())), "measured; nothing was asserted");
     }
 
@@ -204,16 +231,30 @@ mod tests {
         };
         let (mixed, doubted) = (mixed(), Verdict { doubt: Some("the run died".into()), ..mixed() });
         assert_eq!(by(&[], &[&mixed]).0, Decision::Open);
-        assert_eq!(by(&["recovery"], &[&mixed]), (Decision::Refuted, "recovery 9s, within 7s".into()));
+        assert_eq!(
+            by(&["recovery"], &[&mixed]),
+            (Decision::Refuted, "recovery 9s, within 7s".into())
+        );
         assert_eq!(by(&["recovery", "detection"], &[&mixed]).0, Decision::Open);
         for name in ["noErrors", "noErrors/web"] {
             let (decision, figures) = by(&[name, "recovery"], &[&mixed]);
-            assert_eq!((decision, figures.contains("the prober was blind")), (Decision::Open, true), "{figures}");
+            assert_eq!(
+                (decision, figures.contains("the prober was blind")),
+                (Decision::Open, true),
+                "{figures}"
+            );
         }
         assert_eq!(by(&["recovery"], &[&doubted]), (Decision::Open, "the run died".into()));
         let (decision, figures) = by(&["recovery"], &[&mixed, &doubted]);
-        assert_eq!((decision, figures.as_str()), (Decision::Open, "1 of 2 runs INCONCLUSIVE, one of them: the run died"));
-        assert_eq!(by(&["restarted"], &[&mixed]).0, Decision::Open, "of a file that was changed by hand");
+        assert_eq!(
+            (decision, figures.as_str()),
+            (Decision::Open, "1 of 2 runs INCONCLUSIVE, one of them: the run died")
+        );
+        assert_eq!(
+            by(&["restarted"], &[&mixed]).0,
+            Decision::Open,
+            "of a file that was changed by hand"
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ fn write(view: &View<'_>, out: &mut String) -> fmt::Result {
     let experiment = crate::prediction::experiment(header);
     field(out, "Run", &header.run)?;
     field(out, "Experiment", &header.name)?;
-    if let Some(question) = experiment.as_ref().and_then(|experiment| experiment.question.as_ref()) {
+    if let Some(question) = experiment.as_ref().and_then(|experiment| experiment.question.as_ref())
+    {
         field(out, "Question", question)?;
     }
     field(out, "Cluster", cluster(&header.cluster))?;
@@ -61,7 +62,11 @@ fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
         let measured = beside.measured.map_or("<none>".into(), |measured| format!("{measured:.3}"));
         let left = if beside.inside == Some(false) { ", OUTSIDE" } else { "" };
         let predicted = beside.predicted;
-        writeln!(out, "  {} (step {}): {predicted:.1} predicted, {measured} measured{left}", beside.quantity, beside.step)?;
+        writeln!(
+            out,
+            "  {} (step {}): {predicted:.1} predicted, {measured} measured{left}",
+            beside.quantity, beside.step
+        )?;
     }
     Ok(())
 }
@@ -69,10 +74,19 @@ fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn constants(view: &View<'_>, out: &mut String) -> fmt::Result {
     for step in &view.predictions.steps {
         let Some(prediction) = &step.prediction else {
-            writeln!(out, "  {}: nothing, {}", step.fault, step.why_not.as_deref().unwrap_or_default())?;
+            writeln!(
+                out,
+                "  {}: nothing, {}",
+                step.fault,
+                step.why_not.as_deref().unwrap_or_default()
+            )?;
             continue;
         };
-        writeln!(out, "  {} is noticed {:.1} after its request, because of", step.fault, prediction.detection)?;
+        writeln!(
+            out,
+            "  {} is noticed {:.1} after its request, because of",
+            step.fault, prediction.detection
+        )?;
         for constant in &prediction.constants {
             writeln!(out, "    {} {} ({})", constant.name, constant.value, constant.source)?;
         }
@@ -84,12 +98,35 @@ fn faults(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Faults:")?;
     let at = |moment: Option<Seconds>| moment.map_or("<none>".into(), |at| format!("{at:+.3}"));
     for fault in &view.findings.faults {
-        writeln!(out, "  {} of {} (step {})", fault.kind, Component::on(fault.component, &fault.target), fault.step)?;
+        writeln!(
+            out,
+            "  {} of {} (step {})",
+            fault.kind,
+            Component::on(fault.component, &fault.target),
+            fault.step
+        )?;
         let confirmed = fault.confirmed.as_ref().map(|seen| seen.at);
-        writeln!(out, "    requested {:+.3}, returned {}, confirmed {}", fault.requested, at(fault.returned), at(confirmed))?;
-        writeln!(out, "    undo requested {}, undone {}", at(fault.undo_requested), at(fault.undone))?;
+        writeln!(
+            out,
+            "    requested {:+.3}, returned {}, confirmed {}",
+            fault.requested,
+            at(fault.returned),
+            at(confirmed)
+        )?;
+        writeln!(
+            out,
+            "    undo requested {}, undone {}",
+            at(fault.undo_requested),
+            at(fault.undone)
+        )?;
         for service in &fault.services {
-            writeln!(out, "    {}: {} of {} endpoints hit", service.service, service.hit.len(), service.endpoints)?;
+            writeln!(
+                out,
+                "    {}: {} of {} endpoints hit",
+                service.service,
+                service.hit.len(),
+                service.endpoints
+            )?;
         }
     }
     Ok(())
@@ -108,14 +145,34 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
         )?;
         for window in &probe.windows {
             let (start, end) = (window.start, window.end);
-            writeln!(out, "    errors {}, {} of {} failed", window.length, window.failed, window.attempts)?;
-            writeln!(out, "      began {:+.3} to {:+.3} ({})", start.when.earliest, start.when.latest, start.proof.said())?;
-            writeln!(out, "      ended {:+.3} to {:+.3} ({})", end.when.earliest, end.when.latest, end.proof.said())?;
+            writeln!(
+                out,
+                "    errors {}, {} of {} failed",
+                window.length, window.failed, window.attempts
+            )?;
+            writeln!(
+                out,
+                "      began {:+.3} to {:+.3} ({})",
+                start.when.earliest,
+                start.when.latest,
+                start.proof.said()
+            )?;
+            writeln!(
+                out,
+                "      ended {:+.3} to {:+.3} ({})",
+                end.when.earliest,
+                end.when.latest,
+                end.proof.said()
+            )?;
             if let Some(parts) = super::causes::parts(window) {
                 writeln!(out, "      because of {parts}")?;
             }
             if let Some(gap) = window.longest_gap {
-                writeln!(out, "      longest gap {} successes, {:+.3} to {:+.3}", gap.successes, gap.from, gap.to)?;
+                writeln!(
+                    out,
+                    "      longest gap {} successes, {:+.3} to {:+.3}",
+                    gap.successes, gap.from, gap.to
+                )?;
             }
         }
     }

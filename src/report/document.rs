@@ -25,10 +25,13 @@ impl Document {
     /// The document of these experiments.
     pub fn of(parts: &[Part<'_>]) -> Self {
         match parts {
-            [part] if part.not_begun == 0 && part.runs().len() == 1 => Document::Run(Box::new(Report::new(&part.runs()[0]))),
-            [part] => {
-                part.spread().map_or_else(|| Document::Suite(SuiteReport::new(parts)), |spread| Document::Spreads(vec![spread]))
+            [part] if part.not_begun == 0 && part.runs().len() == 1 => {
+                Document::Run(Box::new(Report::new(&part.runs()[0])))
             }
+            [part] => part.spread().map_or_else(
+                || Document::Suite(SuiteReport::new(parts)),
+                |spread| Document::Spreads(vec![spread]),
+            ),
             _ => Document::Suite(SuiteReport::new(parts)),
         }
     }

@@ -159,7 +159,9 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
         _ => "; nobody asks a Service over new connections".into(),
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
-        Some((Some(prediction), _)) => format!(". Detection in {:.1} by the closed form", prediction.detection),
+        Some((Some(prediction), _)) => {
+            format!(". Detection in {:.1} by the closed form", prediction.detection)
+        }
         Some((None, Some(why))) => format!(". No detection: {why}"),
         _ => String::new(),
     };
@@ -168,16 +170,21 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
 
 fn rows(outcome: &Outcome) -> String {
     let all = |summary: &Summary| summary.n + summary.never;
-    let rows = outcome.rows().into_iter().filter(|(_, summary, _)| all(summary) > 0).map(|(name, summary, say)| {
-        let said = |value: Option<f64>| value.map_or("-".into(), say);
-        let never = match (summary.never, summary.n) {
-            (0, _) => String::new(),
-            (_, 0) => "always".into(),
-            (never, _) => format!("{:.1} %", f64::from(never) * 100.0 / f64::from(all(&summary))),
-        };
-        let values = [summary.min, summary.p05, summary.median, summary.p95, summary.max].map(said);
-        std::iter::once(name.to_owned()).chain(values).chain([never]).collect()
-    });
+    let rows = outcome.rows().into_iter().filter(|(_, summary, _)| all(summary) > 0).map(
+        |(name, summary, say)| {
+            let said = |value: Option<f64>| value.map_or("-".into(), say);
+            let never = match (summary.never, summary.n) {
+                (0, _) => String::new(),
+                (_, 0) => "always".into(),
+                (never, _) => {
+                    format!("{:.1} %", f64::from(never) * 100.0 / f64::from(all(&summary)))
+                }
+            };
+            let values =
+                [summary.min, summary.p05, summary.median, summary.p95, summary.max].map(said);
+            std::iter::once(name.to_owned()).chain(values).chain([never]).collect()
+        },
+    );
     table(vec!["", "MIN", "5 %", "MEDIAN", "95 %", "MAX", "NEVER"], rows)
 }
 
@@ -185,7 +192,10 @@ fn rows(outcome: &Outcome) -> String {
 fn drawn(bins: &[Bin], ascii: bool) -> String {
     let (Some(first), Some(last)) = (bins.first(), bins.last()) else { return String::new() };
     let most = bins.iter().map(|bin| bin.n).max().unwrap_or(1).max(1);
-    let row: String = bins.iter().map(|bin| super::spark::block(u64::from(bin.n), u64::from(most), ascii)).collect();
+    let row: String = bins
+        .iter()
+        .map(|bin| super::spark::block(u64::from(bin.n), u64::from(most), ascii))
+        .collect();
     let name = "detection, from ";
     let (from, to) = (Seconds::from_f64(first.from), Seconds::from_f64(last.to));
     format!("{name}{from} {row} {to}, {} a column\n", Seconds::from_f64(first.to - first.from))

@@ -109,7 +109,8 @@ impl Report {
             program: header.program.clone(),
             run: header.run.clone(),
             experiment: header.name.clone(),
-            question: crate::prediction::experiment(header).and_then(|experiment| experiment.question),
+            question: crate::prediction::experiment(header)
+                .and_then(|experiment| experiment.question),
             repetition: header.repetition,
             seed: header.seed,
             cluster: Cluster::new(&header.cluster),

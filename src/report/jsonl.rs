@@ -39,7 +39,8 @@ pub fn write(timeline: &Timeline, out: &mut impl Write) -> io::Result<()> {
     for file in &timeline.probes {
         let mut attempts = file.attempts();
         while let Some(attempt) = attempts.next() {
-            let backend = attempt.backend.and_then(|index| attempts.backends().get(index as usize).copied());
+            let backend =
+                attempt.backend.and_then(|index| attempts.backends().get(index as usize).copied());
             serde_json::to_writer(&mut *out, &line(timeline, file, &attempt, backend, zero))?;
             out.write_all(b"\n")?;
         }
@@ -47,7 +48,13 @@ pub fn write(timeline: &Timeline, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn line<'a>(timeline: &Timeline, file: &'a ProbeFile, attempt: &Attempt, backend: Option<&'a str>, zero: Zero) -> Line<'a> {
+fn line<'a>(
+    timeline: &Timeline,
+    file: &'a ProbeFile,
+    attempt: &Attempt,
+    backend: Option<&'a str>,
+    zero: Zero,
+) -> Line<'a> {
     let span = &file.span;
     let Phases { dns_us, connect_us, tls_us, first_byte_us, body_us } = attempt.phases;
     Line {

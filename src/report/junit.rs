@@ -17,10 +17,14 @@ pub fn render(parts: &[Part<'_>]) -> String {
 fn write(parts: &[Part<'_>], out: &mut String) -> fmt::Result {
     let suites: Vec<Suite<'_>> = parts.iter().flat_map(Suite::of).collect();
     let sum = |tag: Option<Tag>| suites.iter().map(|suite| suite.count(tag)).sum::<usize>();
-    let (skipped, failures, errors) = (sum(Some(Tag::Skipped)), sum(Some(Tag::Failure)), sum(Some(Tag::Error)));
+    let (skipped, failures, errors) =
+        (sum(Some(Tag::Skipped)), sum(Some(Tag::Failure)), sum(Some(Tag::Error)));
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
     let tests = suites.iter().map(|suite| suite.cases.len()).sum::<usize>();
-    writeln!(out, r#"<testsuites name="outage" tests="{tests}" skipped="{skipped}" failures="{failures}" errors="{errors}">"#)?;
+    writeln!(
+        out,
+        r#"<testsuites name="outage" tests="{tests}" skipped="{skipped}" failures="{failures}" errors="{errors}">"#
+    )?;
     suites.iter().try_for_each(|suite| suite.write(out))?;
     writeln!(out, "</testsuites>")
 }
@@ -35,10 +39,15 @@ struct Suite<'a> {
 impl<'a> Suite<'a> {
     fn of(part: &'a Part<'a>) -> Vec<Self> {
         let name = part.experiment.as_str();
-        let without = |state, why: &str| Self { name, view: None, cases: vec![Case::not_run(state, why)] };
-        let left = (part.not_begun > 0).then(|| without(NotRun::NotBegun, &not_begun(part.not_begun)));
+        let without =
+            |state, why: &str| Self { name, view: None, cases: vec![Case::not_run(state, why)] };
+        let left =
+            (part.not_begun > 0).then(|| without(NotRun::NotBegun, &not_begun(part.not_begun)));
         let begun: Vec<Self> = match &part.became {
-            Became::Ran(runs) => runs.iter().map(|view| Self { name, view: Some(view), cases: cases(view.verdict) }).collect(),
+            Became::Ran(runs) => runs
+                .iter()
+                .map(|view| Self { name, view: Some(view), cases: cases(view.verdict) })
+                .collect(),
             Became::Not(state, why) => vec![without(*state, why)],
         };
         begun.into_iter().chain(left).collect()
@@ -52,7 +61,8 @@ impl<'a> Suite<'a> {
         let (name, tests) = (Text(self.name), self.cases.len());
         let seconds = self.view.map_or(0.0, |view| view.took().as_f64());
         let count = |tag| self.count(Some(tag));
-        let (skipped, errors, failures) = (count(Tag::Skipped), count(Tag::Error), count(Tag::Failure));
+        let (skipped, errors, failures) =
+            (count(Tag::Skipped), count(Tag::Error), count(Tag::Failure));
         writeln!(
             out,
             r#"    <testsuite name="{name}" tests="{tests}" skipped="{skipped}" errors="{errors}" failures="{failures}" time="{seconds:.3}">"#
@@ -67,10 +77,21 @@ fn properties(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "        <properties>")?;
     let header = &view.timeline.header;
     let cluster = super::view::cluster(&header.cluster);
-    let claim = |claim: super::claims::DecidedClaim| (format!("claim {}", claim.id), claim.decision.word().to_owned());
-    let ran = [("run".into(), header.run.clone()), ("cluster".into(), cluster), ("+0".into(), view.findings.origin.wall.clone())];
+    let claim = |claim: super::claims::DecidedClaim| {
+        (format!("claim {}", claim.id), claim.decision.word().to_owned())
+    };
+    let ran = [
+        ("run".into(), header.run.clone()),
+        ("cluster".into(), cluster),
+        ("+0".into(), view.findings.origin.wall.clone()),
+    ];
     for (name, value) in ran.into_iter().chain(view.decided().into_iter().map(claim)) {
-        writeln!(out, r#"            <property name="{}" value="{}"/>"#, Text(&name), Text(&value))?;
+        writeln!(
+            out,
+            r#"            <property name="{}" value="{}"/>"#,
+            Text(&name),
+            Text(&value)
+        )?;
     }
     writeln!(out, "        </properties>")
 }
@@ -115,7 +136,13 @@ impl Case {
     /// What was left out on purpose is skipped; whatever else did not happen is an error.
     fn not_run(state: NotRun, why: &str) -> Self {
         let tag = if state == NotRun::Skipped { Tag::Skipped } else { Tag::Error };
-        Self { name: "carried out".into(), tag: Some(tag), kind: state.word().to_lowercase(), why: why.into(), said: why.into() }
+        Self {
+            name: "carried out".into(),
+            tag: Some(tag),
+            kind: state.word().to_lowercase(),
+            why: why.into(),
+            said: why.into(),
+        }
     }
 
     fn write(&self, class: &Text<'_>, out: &mut String) -> fmt::Result {
@@ -124,8 +151,13 @@ impl Case {
         match self.tag {
             None => Ok(()),
             Some(Tag::Skipped) => writeln!(out, r#"            <skipped message="{why}"/>"#),
-            Some(Tag::Failure) => writeln!(out, r#"            <failure message="{why}" type="{kind}">{said}</failure>"#),
-            Some(Tag::Error) => writeln!(out, r#"            <error message="{why}" type="{kind}">{said}</error>"#),
+            Some(Tag::Failure) => writeln!(
+                out,
+                r#"            <failure message="{why}" type="{kind}">{said}</failure>"#
+            ),
+            Some(Tag::Error) => {
+                writeln!(out, r#"            <error message="{why}" type="{kind}">{said}</error>"#)
+            }
         }?;
         writeln!(out, "            <system-out>{said}</system-out>\n        </testcase>")
     }
@@ -163,6 +195,9 @@ mod tests {
 
     #[test]
     fn a_text_can_not_break_out_of_the_file() {
-        assert_eq!(Text("a<b> & \"c\"'s\x1b[1m\n").to_string(), "a&lt;b&gt; &amp; &quot;c&quot;&apos;s[1m\n");
+        assert_eq!(
+            Text("a<b> & \"c\"'s\x1b[1m\n").to_string(),
+            "a&lt;b&gt; &amp; &quot;c&quot;&apos;s[1m\n"
+        );
     }
 }

@@ -34,14 +34,21 @@ pub(super) fn lines(found: &Findings) -> Vec<Line> {
 
 fn of_part(leaders: &LeaderFinding, first: Seconds) -> Vec<Line> {
     let (part, mut lines) = (leaders.component.name(), Vec::new());
-    for gap in leaders.gaps.iter().filter(|gap| gap.until.is_none_or(|until| until.latest > first)) {
-        lines.push(Line::of(gap.from, "leader lost", format!("{part} on {}: {}", gap.node, gap.loss.words())));
+    for gap in leaders.gaps.iter().filter(|gap| gap.until.is_none_or(|until| until.latest > first))
+    {
+        lines.push(Line::of(
+            gap.from,
+            "leader lost",
+            format!("{part} on {}: {}", gap.node, gap.loss.words()),
+        ));
         lines.extend(gap.until.map(|until| led_again(gap, until, part)));
     }
     for old in leaders.old.iter().filter(|old| old.until.is_none_or(|until| until.latest > first)) {
         let beside = format!("{part} on {} runs, though the one on {} leads", old.node, old.next);
         lines.push(Line::of(old.from, "two leaders", beside));
-        let gave_up = |until| Line::of(until, "old gave up", format!("{part} on {}, after {}", old.node, old.length));
+        let gave_up = |until| {
+            Line::of(until, "old gave up", format!("{part} on {}, after {}", old.node, old.length))
+        };
         lines.extend(old.until.map(gave_up));
     }
     lines
@@ -50,9 +57,14 @@ fn of_part(leaders: &LeaderFinding, first: Seconds) -> Vec<Line> {
 /// The same process goes on, or another leads: on the same node, it is a new one.
 fn led_again(gap: &LeaderGap, until: When, part: &str) -> Line {
     let same_node = gap.next.as_ref() == Some(&gap.node);
-    let goes_on = same_node && !matches!(gap.loss, LeaderLoss::Gone | LeaderLoss::GivenBack | LeaderLoss::Unseen);
+    let goes_on = same_node
+        && !matches!(gap.loss, LeaderLoss::Gone | LeaderLoss::GivenBack | LeaderLoss::Unseen);
     let next = if same_node { "the same node" } else { gap.next.as_deref().unwrap_or_default() };
-    Line::of(until, if goes_on { "leads again" } else { "new leader" }, format!("{part} on {next}, after {} without", gap.length))
+    Line::of(
+        until,
+        if goes_on { "leads again" } else { "new leader" },
+        format!("{part} on {next}, after {} without", gap.length),
+    )
 }
 
 /// All that is known of each part, for `describe run`; nothing where nothing is.
@@ -85,12 +97,20 @@ fn held(leaders: &LeaderFinding) -> String {
 fn of_gap(gap: &LeaderGap, out: &mut String) -> fmt::Result {
     let end = gap.until.map_or("to the end".into(), |until| format!("to {:+.3}", until.latest));
     let lost = gap.loss.words();
-    writeln!(out, "    none from {:+.3} {end}, for {} ({lost} on {})", gap.from.latest, gap.length, gap.node)
+    writeln!(
+        out,
+        "    none from {:+.3} {end}, for {} ({lost} on {})",
+        gap.from.latest, gap.length, gap.node
+    )
 }
 
 fn of_old(old: &OldLeader, out: &mut String) -> fmt::Result {
     let end = old.until.map_or("to the end".into(), |until| format!("to {:+.3}", until.latest));
-    writeln!(out, "    two from {:+.3} {end}, for {}: {} ran on beside {}", old.from.latest, old.length, old.node, old.next)
+    writeln!(
+        out,
+        "    two from {:+.3} {end}, for {}: {} ran on beside {}",
+        old.from.latest, old.length, old.node, old.next
+    )
 }
 
 #[cfg(test)]
@@ -118,18 +138,36 @@ mod tests {
         let (from, until) = (when(20.0, 20.05), Some(when(20.2, 20.25)));
         let length = Between::new(testing::s(0.15), testing::s(0.25));
         let old = OldLeader { node: "a".into(), next: "b".into(), from, until, length };
-        let tenure = |node: &str, from| crate::analysis::leaders::Tenure { node: node.into(), from, until: None };
-        let blind = crate::analysis::leaders::Blind { from: testing::s(22.0), until: None, why: "nobody looked at b".into() };
-        let (held, blind) = (vec![tenure("a", None), tenure("b", Some(when(16.5, 16.5)))], vec![blind]);
+        let tenure = |node: &str, from| crate::analysis::leaders::Tenure {
+            node: node.into(),
+            from,
+            until: None,
+        };
+        let blind = crate::analysis::leaders::Blind {
+            from: testing::s(22.0),
+            until: None,
+            why: "nobody looked at b".into(),
+        };
+        let (held, blind) =
+            (vec![tenure("a", None), tenure("b", Some(when(16.5, 16.5)))], vec![blind]);
         let (component, control_planes) = (Component::Scheduler, vec!["a".into(), "b".into()]);
-        found.leaders = vec![LeaderFinding { component, control_planes, held, gaps: vec![gap], old: vec![old], blind }];
+        found.leaders = vec![LeaderFinding {
+            component,
+            control_planes,
+            held,
+            gaps: vec![gap],
+            old: vec![old],
+            blind,
+        }];
         found
     }
 
     #[test]
     fn the_chain_tells_who_led() {
-        let said: Vec<String> =
-            lines(&found()).iter().map(|line| format!("{:+.3} {}: {}", line.at, line.label, line.text)).collect();
+        let said: Vec<String> = lines(&found())
+            .iter()
+            .map(|line| format!("{:+.3} {}: {}", line.at, line.label, line.text))
+            .collect();
         insta::assert_snapshot!(said.join("\n"), @r"
         +0.150s leader lost: kube-scheduler on a: it was frozen
         +16.500s new leader: kube-scheduler on b, after 16.35s to 16.4s without

@@ -9,7 +9,9 @@ use super::text::pad;
 use crate::analysis::order::InOrder;
 use crate::analysis::{Findings, Zero, endpoints};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline};
+use crate::timeline::{
+    Attempt, Change, Component, Event, FaultPhase, Moment, Ready, Record, Timeline,
+};
 
 /// Changes of class that have a line of their own, in a second.
 const MOST_LINES: u32 = 10;
@@ -19,7 +21,13 @@ const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 pub fn write(timeline: &Timeline, found: &Findings, out: &mut impl Write) -> fmt::Result {
     let zero = Zero::of(timeline).0;
     let probe = timeline.probes.iter().find(|probe| !probe.span.probe.control);
-    writeln!(out, "# {} run {}, {}", timeline.header.name, timeline.header.run, super::view::cluster(&timeline.header.cluster))?;
+    writeln!(
+        out,
+        "# {} run {}, {}",
+        timeline.header.name,
+        timeline.header.run,
+        super::view::cluster(&timeline.header.cluster)
+    )?;
     writeln!(out, "# +0 is {}; times are UTC, of sending", super::view::wall(&found.origin.wall))?;
     if let Some(file) = probe {
         let probe = &file.span.probe;
@@ -81,7 +89,9 @@ impl<'a, W: Write> Log<'a, W> {
     }
 
     fn events_until(&mut self, moment: Moment) -> fmt::Result {
-        while let Some((record, rest)) = self.records.split_first().filter(|(record, _)| record.at <= moment) {
+        while let Some((record, rest)) =
+            self.records.split_first().filter(|(record, _)| record.at <= moment)
+        {
             self.records = rest;
             self.follow(&record.event);
             if let Some(text) = self.sayer.say(&record.event) {
@@ -109,8 +119,13 @@ impl<'a, W: Write> Log<'a, W> {
         for (node, pod) in &self.endpoints {
             nodes.entry(node).or_default().push(pod);
         }
-        let parts: Vec<String> = nodes.iter().map(|(node, pods)| format!("{node}: {}", pods.join(" "))).collect();
-        if parts.is_empty() && self.service.is_some() { "no endpoints".into() } else { parts.join("  ") }
+        let parts: Vec<String> =
+            nodes.iter().map(|(node, pods)| format!("{node}: {}", pods.join(" "))).collect();
+        if parts.is_empty() && self.service.is_some() {
+            "no endpoints".into()
+        } else {
+            parts.join("  ")
+        }
     }
 
     fn attempt(&mut self, sent: Moment, attempt: &Attempt) -> fmt::Result {
@@ -132,7 +147,12 @@ impl<'a, W: Write> Log<'a, W> {
         self.sum_up()?;
         let took = format!("{:.1}ms", attempt.duration_us() as f64 / 1e3);
         let cause = attempt.outcome.cause().map_or(String::new(), |cause| format!("{cause}  "));
-        let line = format!("{}  {}{}{cause}{endpoints}", self.stamp(sent), pad(&class, 14), pad(&took, 10));
+        let line = format!(
+            "{}  {}{}{cause}{endpoints}",
+            self.stamp(sent),
+            pad(&class, 14),
+            pad(&took, 10)
+        );
         writeln!(self.out, "{}", line.trim_end())?;
         self.state.lines += 1;
         (self.state.class, self.state.endpoints, self.state.said) = (class, endpoints, Some(sent));
@@ -145,8 +165,14 @@ impl<'a, W: Write> Log<'a, W> {
             return Ok(());
         }
         let total: u64 = unsaid.values().sum();
-        let parts: Vec<String> = unsaid.iter().map(|(class, count)| format!("{count} to {class}")).collect();
-        writeln!(self.out, "{}  .. {total} more changes: {}", self.stamp(self.state.unsaid_until), parts.join(", "))
+        let parts: Vec<String> =
+            unsaid.iter().map(|(class, count)| format!("{count} to {class}")).collect();
+        writeln!(
+            self.out,
+            "{}  .. {total} more changes: {}",
+            self.stamp(self.state.unsaid_until),
+            parts.join(", ")
+        )
     }
 }
 
@@ -171,19 +197,33 @@ impl<'a> Sayer<'a> {
 fn say(event: &Event) -> Option<String> {
     Some(match event {
         Event::Stage { name } => format!("stage: {name}"),
-        Event::Note { warning, text } => format!("{}: {text}", if *warning { "warning" } else { "note" }),
-        Event::WorkloadReady { namespace } => format!("the workload is ready in namespace {namespace}"),
-        Event::ProbeStopped { probe, error: Some(error) } => format!("probe {probe} stopped: {error}"),
-        Event::SteadyState { before, conditions, .. } => {
-            format!("steady state {} the fault: {}", if *before { "before" } else { "after" }, conditions.join("; "))
+        Event::Note { warning, text } => {
+            format!("{}: {text}", if *warning { "warning" } else { "note" })
         }
-        Event::SteadyStateMissed { conditions, .. } => format!("no steady state: {}", conditions.join("; ")),
+        Event::WorkloadReady { namespace } => {
+            format!("the workload is ready in namespace {namespace}")
+        }
+        Event::ProbeStopped { probe, error: Some(error) } => {
+            format!("probe {probe} stopped: {error}")
+        }
+        Event::SteadyState { before, conditions, .. } => {
+            format!(
+                "steady state {} the fault: {}",
+                if *before { "before" } else { "after" },
+                conditions.join("; ")
+            )
+        }
+        Event::SteadyStateMissed { conditions, .. } => {
+            format!("no steady state: {}", conditions.join("; "))
+        }
         Event::Fault { fault, target, component, phase, detail, .. } => {
             fault_phase(fault, &Component::on(*component, target), *phase, detail)
         }
         Event::Docker { container, action, .. } => format!("engine: {action} {container}"),
         Event::WatchGap { watch, reason, .. } => format!("the watch of {watch} is blind: {reason}"),
-        Event::Node { node, change: Change::Changed, ready, reason, .. } => format!("node {node}: Ready is {ready:?} ({reason})"),
+        Event::Node { node, change: Change::Changed, ready, reason, .. } => {
+            format!("node {node}: Ready is {ready:?} ({reason})")
+        }
         Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
             let name = endpoint.pod.as_deref().unwrap_or(&endpoint.address);
             let state = match (change, endpoint.ready) {
@@ -205,10 +245,14 @@ fn say(event: &Event) -> Option<String> {
         Event::EtcdMember { node, answers, has_leader, is_leader, .. } => {
             format!("etcd on {node}: {}", super::leaders::word(*answers, *has_leader, *is_leader))
         }
-        Event::ObserverGap { node, until: None, reason } => format!("nobody looks at {node}: {reason}"),
+        Event::ObserverGap { node, until: None, reason } => {
+            format!("nobody looks at {node}: {reason}")
+        }
         Event::ObserverGap { node, until: Some(_), .. } => format!("{node} is looked at again"),
         Event::Interrupted { signal } => format!("interrupted by {signal}"),
-        Event::Failed { error, refused } => format!("{}: {error}", if *refused { "refused" } else { "failed" }),
+        Event::Failed { error, refused } => {
+            format!("{}: {error}", if *refused { "refused" } else { "failed" })
+        }
         Event::Ended => "the run ended".into(),
         _ => return None,
     })

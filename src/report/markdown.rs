@@ -6,10 +6,15 @@ use super::suite::{Row, SuiteReport};
 
 /// The table, and what it was measured on. An experiment that decides no claim has a row all the same.
 pub fn render(report: &SuiteReport) -> String {
-    let mut out = String::from("| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n");
+    let mut out = String::from(
+        "| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n",
+    );
     for (claim, row) in report.claims() {
         let measured = measured(row, &claim.figures);
-        write_row(&mut out, [&claim.id, &claim.says, &code(&row.experiment), claim.decision.word(), &measured]);
+        write_row(
+            &mut out,
+            [&claim.id, &claim.says, &code(&row.experiment), claim.decision.word(), &measured],
+        );
     }
     for row in report.experiments.iter().filter(|row| row.claims.is_empty()) {
         let result = row.outcome.map_or(String::new(), |outcome| outcome.word().to_lowercase());
@@ -25,7 +30,12 @@ pub fn render(report: &SuiteReport) -> String {
 
 /// What the gaps of the control plane were made of: no cell could hold that.
 fn causes(report: &SuiteReport, out: &mut String) {
-    let lines = |row: &Row| row.causes.iter().map(|line| format!("- {}, {line}\n", code(&row.experiment))).collect::<String>();
+    let lines = |row: &Row| {
+        row.causes
+            .iter()
+            .map(|line| format!("- {}, {line}\n", code(&row.experiment)))
+            .collect::<String>()
+    };
     let lines: String = report.experiments.iter().map(lines).collect();
     if !lines.is_empty() {
         let _ = write!(out, "\nWhat the control plane's gaps were made of:\n\n{lines}");

@@ -21,7 +21,8 @@ impl Spark {
     /// The series between two moments, in no more than `columns`.
     pub fn new(series: &Series, from: Seconds, to: Seconds, columns: usize, ascii: bool) -> Self {
         let base = series.step.as_nanos().max(1_000_000);
-        let merge = merge_of(((to - from).or_zero().as_nanos() / base + 1) as usize, columns.max(1));
+        let merge =
+            merge_of(((to - from).or_zero().as_nanos() / base + 1) as usize, columns.max(1));
         let step = base.saturating_mul(merge as i64);
         // Columns begin at +0, whatever is before it.
         let start = from.as_nanos().div_euclid(step).saturating_mul(step);
@@ -50,7 +51,11 @@ fn merge_of(all: usize, columns: usize) -> usize {
 
 fn column(series: &Series, from: i64, to: i64, ascii: bool) -> char {
     let (start, step) = (series.start.as_nanos(), series.step.as_nanos().max(1));
-    let index = |at: i64| usize::try_from(at.saturating_sub(start).div_euclid(step)).unwrap_or(0).min(series.judged.len());
+    let index = |at: i64| {
+        usize::try_from(at.saturating_sub(start).div_euclid(step))
+            .unwrap_or(0)
+            .min(series.judged.len())
+    };
     let range = index(from)..index(to);
     let sum = |counts: &[u32]| counts[range.clone()].iter().map(|n| u64::from(*n)).sum::<u64>();
     let (failed, judged) = (sum(&series.failed), sum(&series.judged));
@@ -62,7 +67,9 @@ pub fn block(part: u64, whole: u64, ascii: bool) -> char {
     let levels = if ascii { ASCII } else { BLOCKS };
     match part {
         0 => levels[0],
-        _ => levels[((part * 8).div_ceil(whole.max(1)) as usize).clamp(if ascii { 1 } else { 2 }, 8)],
+        _ => {
+            levels[((part * 8).div_ceil(whole.max(1)) as usize).clamp(if ascii { 1 } else { 2 }, 8)]
+        }
     }
 }
 

@@ -49,10 +49,15 @@ pub struct SpreadReport {
 impl SpreadReport {
     /// Puts runs together; they should be of one experiment on one cluster.
     pub fn new(runs: Vec<Summary>) -> Self {
-        let most = |value: fn(&Summary) -> Option<Between>| Spread::of(runs.iter().filter_map(|run| Some(value(run)?.most)));
+        let most = |value: fn(&Summary) -> Option<Between>| {
+            Spread::of(runs.iter().filter_map(|run| Some(value(run)?.most)))
+        };
         let predicted = runs.first().and_then(|run| run.predicted);
         let within = |p: Between| {
-            runs.iter().filter_map(|run| run.detection).filter(|d| d.most >= p.least && d.least <= p.most).count() as u32
+            runs.iter()
+                .filter_map(|run| run.detection)
+                .filter(|d| d.most >= p.least && d.least <= p.most)
+                .count() as u32
         };
         Self {
             format: FORMAT.into(),
@@ -73,8 +78,13 @@ impl SpreadReport {
 /// The runs and their spread as lines.
 pub fn render(report: &SpreadReport, style: &Style) -> String {
     let mut out = String::new();
-    let left = if report.not_begun > 0 { format!(", {} not begun", report.not_begun) } else { String::new() };
-    let title = format!("{}: {}{left}   ", report.experiment, count(report.runs.len() as u64, "run"));
+    let left = if report.not_begun > 0 {
+        format!(", {} not begun", report.not_begun)
+    } else {
+        String::new()
+    };
+    let title =
+        format!("{}: {}{left}   ", report.experiment, count(report.runs.len() as u64, "run"));
     let _ = writeln!(out, "{title}{}\n", judged(report.outcome.word(), report.outcome, style));
     let cell = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let rows = report.runs.iter().map(|run| {
@@ -88,7 +98,10 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
             run.word(),
         ]
     });
-    out.push_str(&table(vec!["RUN", "DETECTED", "ERRORS", "UNREADY", "RECOVERY", "FAILED", "VERDICT"], rows));
+    out.push_str(&table(
+        vec!["RUN", "DETECTED", "ERRORS", "UNREADY", "RECOVERY", "FAILED", "VERDICT"],
+        rows,
+    ));
     out.push('\n');
     let spreads = [
         ("detection", &report.detection),
@@ -96,7 +109,8 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
         ("endpoint removal", &report.removal),
         ("recovery", &report.recovery),
     ];
-    let rows = spreads.into_iter().filter_map(|(name, spread)| Some(spread_row(name, spread.as_ref()?)));
+    let rows =
+        spreads.into_iter().filter_map(|(name, spread)| Some(spread_row(name, spread.as_ref()?)));
     out.push_str(&table(vec!["", "MIN", "MEDIAN", "MAX", "N"], rows));
     out.push_str(&hang("", &compared(report), style.width.max(80)));
     out
@@ -104,15 +118,26 @@ pub fn render(report: &SpreadReport, style: &Style) -> String {
 
 fn spread_row(name: &str, spread: &Spread) -> Vec<String> {
     let cell = |value: Seconds| format!("{value:.3}");
-    vec![name.to_owned(), cell(spread.min), cell(spread.median), cell(spread.max), spread.n.to_string()]
+    vec![
+        name.to_owned(),
+        cell(spread.min),
+        cell(spread.median),
+        cell(spread.max),
+        spread.n.to_string(),
+    ]
 }
 
 fn compared(report: &SpreadReport) -> String {
     match (report.predicted, report.inside, &report.detection) {
         (Some(predicted), Some(inside), Some(seen)) => {
-            format!("Detection was predicted to take {predicted:.1}: {inside} of {} runs lie inside.", seen.n)
+            format!(
+                "Detection was predicted to take {predicted:.1}: {inside} of {} runs lie inside.",
+                seen.n
+            )
         }
-        (Some(predicted), _, _) => format!("Detection was predicted to take {predicted:.1}; none was measured."),
+        (Some(predicted), _, _) => {
+            format!("Detection was predicted to take {predicted:.1}; none was measured.")
+        }
         _ => "Nothing was predicted.".into(),
     }
 }

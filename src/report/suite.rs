@@ -74,7 +74,12 @@ impl<'a> Part<'a> {
                 Some(Part { became: Became::Ran(runs), .. }) => runs.push(view),
                 _ => {
                     let (experiment, claims) = (name.clone(), view.claims());
-                    parts.push(Part { experiment, claims, became: Became::Ran(vec![view]), not_begun: 0 });
+                    parts.push(Part {
+                        experiment,
+                        claims,
+                        became: Became::Ran(vec![view]),
+                        not_begun: 0,
+                    });
                 }
             }
         }
@@ -92,7 +97,8 @@ impl<'a> Part<'a> {
     /// Its runs and how far they lie apart; `None`: there are none.
     pub fn spread(&self) -> Option<SpreadReport> {
         let runs: Vec<Summary> = self.runs().iter().map(Summary::new).collect();
-        (!runs.is_empty()).then(|| SpreadReport { not_begun: self.not_begun, ..SpreadReport::new(runs) })
+        (!runs.is_empty())
+            .then(|| SpreadReport { not_begun: self.not_begun, ..SpreadReport::new(runs) })
     }
 }
 
@@ -145,12 +151,21 @@ impl SuiteReport {
         let mut clusters: Vec<String> = parts.iter().flat_map(Part::runs).map(ground).collect();
         clusters.sort();
         clusters.dedup();
-        Self { format: FORMAT.into(), outcome: experiments.iter().filter_map(|row| row.outcome).max(), clusters, experiments }
+        Self {
+            format: FORMAT.into(),
+            outcome: experiments.iter().filter_map(|row| row.outcome).max(),
+            clusters,
+            experiments,
+        }
     }
 
     /// Every claim of every experiment, by its number, with the experiment's row.
     pub fn claims(&self) -> Vec<(&DecidedClaim, &Row)> {
-        let mut all: Vec<_> = self.experiments.iter().flat_map(|row| row.claims.iter().map(move |claim| (claim, row))).collect();
+        let mut all: Vec<_> = self
+            .experiments
+            .iter()
+            .flat_map(|row| row.claims.iter().map(move |claim| (claim, row)))
+            .collect();
         all.sort_by(|(a, _), (b, _)| claims::by_number(&a.id, &b.id));
         all
     }
@@ -169,7 +184,8 @@ impl Row {
         let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
         let gravest = Gravest::of(verdicts.iter().copied());
         // What was refused when its run had begun is told as what was refused before.
-        let refused = runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
+        let refused =
+            runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
         let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
         let decided = |claim: &Claim| match &part.became {
             Became::Not(_, why) => DecidedClaim::open(claim, why),
@@ -177,7 +193,9 @@ impl Row {
         };
         let (not_run, figures) = match &part.became {
             Became::Not(state, why) => (Some(*state), why.clone()),
-            Became::Ran(_) if refused.is_some() => (Some(NotRun::Refused), refused.unwrap_or_default().to_owned()),
+            Became::Ran(_) if refused.is_some() => {
+                (Some(NotRun::Refused), refused.unwrap_or_default().to_owned())
+            }
             Became::Ran(_) => (None, gravest.map_or(String::new(), |gravest| gravest.figures)),
         };
         let took = runs.iter().map(View::took).reduce(|a, b| a + b);
@@ -185,7 +203,11 @@ impl Row {
             experiment: part.experiment.clone(),
             outcome,
             not_run,
-            causes: runs.iter().max_by_key(|view| view.verdict.outcome).map(causes::of_run).unwrap_or_default(),
+            causes: runs
+                .iter()
+                .max_by_key(|view| view.verdict.outcome)
+                .map(causes::of_run)
+                .unwrap_or_default(),
             claims: part.claims.iter().map(decided).collect(),
             took,
             runs: part.spread(),
@@ -227,20 +249,32 @@ fn for_people(time: Seconds) -> String {
 
 /// What was asked for and never begun. Beside what number is not said: a run that is refused before it has a folder is in no list.
 pub(super) fn not_begun(left: u32) -> String {
-    format!("{} {} not begun", count(left.into(), "more run"), if left == 1 { "was" } else { "were" })
+    format!(
+        "{} {} not begun",
+        count(left.into(), "more run"),
+        if left == 1 { "was" } else { "were" }
+    )
 }
 
 /// The table as lines of no more than the style's width, the figures of each experiment below its row.
 pub fn render(report: &SuiteReport, style: &Style) -> String {
     let header = ["EXPERIMENT", "CLAIMS", "VERDICT", "TIME"].map(String::from);
     let row = |row: &Row| [row.experiment.clone(), row.claim_ids(), row.word().into(), row.time()];
-    let rows: Vec<[String; 4]> = std::iter::once(header).chain(report.experiments.iter().map(row)).collect();
-    let widths = [0, 1, 2, 3].map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0) + 3);
-    let line = |row: &[String; 4]| -> String { row.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect() };
+    let rows: Vec<[String; 4]> =
+        std::iter::once(header).chain(report.experiments.iter().map(row)).collect();
+    let widths = [0, 1, 2, 3]
+        .map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0) + 3);
+    let line = |row: &[String; 4]| -> String {
+        row.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect()
+    };
     let mut out = format!("{}\n", line(&rows[0]).trim_end());
     for (row, cells) in report.experiments.iter().zip(&rows[1..]) {
-        let word = row.outcome.map_or(cells[2].clone(), |outcome| judged(&cells[2], outcome, style));
-        out.push_str(&format!("{}\n", line(cells).replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1).trim_end()));
+        let word =
+            row.outcome.map_or(cells[2].clone(), |outcome| judged(&cells[2], outcome, style));
+        out.push_str(&format!(
+            "{}\n",
+            line(cells).replacen(&format!(" {} ", cells[2]), &format!(" {word} "), 1).trim_end()
+        ));
         out.push_str(&hang("    ", &row.figures, style.width.max(80)));
         row.left().iter().for_each(|left| out.push_str(&hang("    ", left, style.width.max(80))));
     }
@@ -253,10 +287,13 @@ fn total(report: &SuiteReport) -> String {
     let time = report.experiments.iter().filter_map(|row| row.took).reduce(|a, b| a + b);
     let time = time.map_or(String::new(), |time| format!(" in {}", for_people(time)));
     let words = ["PASS", "FAIL", "INCONCLUSIVE", "REFUSED", "SKIPPED", "NOT BEGUN"];
-    let rows = counted(words, |word| report.experiments.iter().filter(|row| row.word() == word).count());
+    let rows =
+        counted(words, |word| report.experiments.iter().filter(|row| row.word() == word).count());
     let decisions = [Decision::Confirmed, Decision::Refuted, Decision::Open].map(Decision::word);
     let claims = report.claims();
-    let decided = counted(decisions, |word| claims.iter().filter(|(claim, _)| claim.decision.word() == word).count());
+    let decided = counted(decisions, |word| {
+        claims.iter().filter(|(claim, _)| claim.decision.word() == word).count()
+    });
     let claims = if decided.is_empty() { String::new() } else { format!("; claims: {decided}") };
     format!("{}{time}: {rows}{claims}", count(report.experiments.len() as u64, "experiment"))
 }

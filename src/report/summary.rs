@@ -65,8 +65,11 @@ impl Summary {
             let requested = fault.map_or(Seconds::ZERO, |fault| fault.requested);
             Between::new(when.earliest - requested, when.latest - requested)
         };
-        let services = fault.zip(probe).map(|(fault, probe)| services(fault, probe)).unwrap_or_default();
-        let last = |of: fn(&ServiceFinding) -> Option<When>| services.iter().filter_map(|service| of(service)).reduce(When::later);
+        let services =
+            fault.zip(probe).map(|(fault, probe)| services(fault, probe)).unwrap_or_default();
+        let last = |of: fn(&ServiceFinding) -> Option<When>| {
+            services.iter().filter_map(|service| of(service)).reduce(When::later)
+        };
         Self {
             run: header.run.clone(),
             experiment: header.name.clone(),
@@ -76,7 +79,9 @@ impl Summary {
             outcome: view.verdict.outcome,
             summary: view.verdict.summary.clone(),
             completion: found.completion.clone(),
-            detection: fault.and_then(|fault| fault.node.detected.as_ref()).map(|detected| after(detected.at)),
+            detection: fault
+                .and_then(|fault| fault.node.detected.as_ref())
+                .map(|detected| after(detected.at)),
             error_window: window.map(|window| window.length).or(none),
             open: window.is_some_and(|window| window.open),
             removal: last(|service| service.removed).map(after),

@@ -52,7 +52,9 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
         return Ok(());
     }
     // A control probe is only of interest when it failed.
-    for probe in view.findings.probes.iter().filter(|probe| !probe.control || probe.total.failed > 0) {
+    for probe in
+        view.findings.probes.iter().filter(|probe| !probe.control || probe.total.failed > 0)
+    {
         out.push_str(&hang("", &view.probe_line(probe), style.width));
     }
     out.push('\n');
@@ -81,7 +83,11 @@ fn title(view: &View<'_>, style: &Style, out: &mut String) {
     let word = view.word();
     let columns = style.width - word.len() - 2;
     let lines = wrap_glued(&view.title(), columns);
-    out.push_str(&format!("{}  {}\n", pad(&lines[0], columns), judged(word, view.verdict.outcome, style)));
+    out.push_str(&format!(
+        "{}  {}\n",
+        pad(&lines[0], columns),
+        judged(word, view.verdict.outcome, style)
+    ));
     lines[1..].iter().for_each(|line| out.push_str(&format!("{line}\n")));
 }
 
@@ -110,14 +116,23 @@ fn chain_line(line: &Line, style: &Style, out: &mut String) {
         }
     }
     for (number, text) in lines.iter().enumerate() {
-        let lead = if number == 0 { lead.replacen(&line.label, &bold(&line.label, style), 1) } else { " ".repeat(width(&lead)) };
+        let lead = if number == 0 {
+            lead.replacen(&line.label, &bold(&line.label, style), 1)
+        } else {
+            " ".repeat(width(&lead))
+        };
         out.push_str(format!("{lead}{text}").trim_end());
         out.push('\n');
     }
 }
 
 /// The failures of a probe over time, and in numbers. A control probe without a failure has nothing to show.
-fn failures(found: &Findings, probe: &ProbeFinding, style: &Style, out: &mut String) -> fmt::Result {
+fn failures(
+    found: &Findings,
+    probe: &ProbeFinding,
+    style: &Style,
+    out: &mut String,
+) -> fmt::Result {
     if probe.control && probe.total.failed == 0 {
         return Ok(());
     }
@@ -125,7 +140,12 @@ fn failures(found: &Findings, probe: &ProbeFinding, style: &Style, out: &mut Str
     let columns = style.width.saturating_sub(width(&lead) + 18).clamp(10, WIDEST_SPARK);
     let (from, to) = extent(found, probe);
     let spark = Spark::new(&probe.series, from, to, columns, style.ascii);
-    writeln!(out, "\n{lead}{}  {}", spark.row, dim(&format!("{}s a column", spark.step.as_f64()), style))?;
+    writeln!(
+        out,
+        "\n{lead}{}  {}",
+        spark.row,
+        dim(&format!("{}s a column", spark.step.as_f64()), style)
+    )?;
     let counts = counts(probe);
     let marks = marks(found, &spark);
     let marks_lead = format!("{}{marks}", " ".repeat(width(&lead)));
@@ -143,7 +163,8 @@ fn failures(found: &Findings, probe: &ProbeFinding, style: &Style, out: &mut Str
 
 /// From a little before the fault to what came last.
 fn extent(found: &Findings, probe: &ProbeFinding) -> (Seconds, Seconds) {
-    let asked = probe.asked.map_or((Seconds::ZERO, Seconds::ZERO), |asked| (asked.earliest, asked.latest));
+    let asked =
+        probe.asked.map_or((Seconds::ZERO, Seconds::ZERO), |asked| (asked.earliest, asked.latest));
     let Some(first) = found.faults.first() else { return asked };
     let lead = (asked.1 - first.requested).or_zero().as_nanos() / 10;
     (asked.0.max(first.requested - Seconds::from_nanos(lead)), asked.1)
@@ -153,7 +174,9 @@ fn extent(found: &Findings, probe: &ProbeFinding) -> (Seconds, Seconds) {
 fn marks(found: &Findings, spark: &Spark) -> String {
     let mut row = String::new();
     let faults = found.faults.iter();
-    let marks = faults.flat_map(|f| [Some((f.requested, "^fault")), f.undo_requested.map(|at| (at, "^undo"))]).flatten();
+    let marks = faults
+        .flat_map(|f| [Some((f.requested, "^fault")), f.undo_requested.map(|at| (at, "^undo"))])
+        .flatten();
     let marks: Vec<(usize, &str)> = marks.map(|(at, mark)| (spark.column(at), mark)).collect();
     for (number, (column, mark)) in marks.iter().enumerate() {
         if *column < row.len() || *column >= spark.row.chars().count() {
@@ -169,30 +192,48 @@ fn marks(found: &Findings, spark: &Spark) -> String {
 /// `24 of 238 failed in the window (timeout 21, refused 3), 0 of 1116 outside: 24 of 1354 in all`.
 fn counts(probe: &ProbeFinding) -> String {
     let during = probe.windows.iter().find(|w| matches!(w.period, Period::Fault { .. }));
-    let (inside, all) = probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
+    let (inside, all) =
+        probe.windows.iter().fold((0, 0), |(failed, all), w| (failed + w.failed, all + w.attempts));
     let settled = probe.settled();
     let outside = (settled.failed.saturating_sub(inside), settled.judged().saturating_sub(all));
     let Some(first) = during.or(probe.windows.first()) else {
         return format!("{} of {} failed", settled.failed, settled.judged());
     };
-    let parts: Vec<String> = probe.windows.iter().map(|window| in_window(window, window == first)).collect();
+    let parts: Vec<String> =
+        probe.windows.iter().map(|window| in_window(window, window == first)).collect();
     let (failed, judged) = (settled.failed, settled.judged());
-    format!("{}, {} of {} outside: {failed} of {judged} in all", parts.join(", "), outside.0, outside.1)
+    format!(
+        "{}, {} of {} outside: {failed} of {judged} in all",
+        parts.join(", "),
+        outside.0,
+        outside.1
+    )
 }
 
 fn in_window(window: &Window, first: bool) -> String {
-    let classes: Vec<String> = window.classes.iter().map(|c| format!("{} {}", c.class, c.count)).collect();
+    let classes: Vec<String> =
+        window.classes.iter().map(|c| format!("{} {}", c.class, c.count)).collect();
     let place = match (first, window.period) {
         (_, Period::AfterUndo { .. }) => "after the undo",
         (true, _) => "in the window",
         (false, _) => "in the next window",
     };
-    let bursts = if window.bursts.len() > 1 { format!(" in {} bursts", window.bursts.len()) } else { String::new() };
-    format!("{} of {} failed {place}{bursts} ({})", window.failed, window.attempts, classes.join(", "))
+    let bursts = if window.bursts.len() > 1 {
+        format!(" in {} bursts", window.bursts.len())
+    } else {
+        String::new()
+    };
+    format!(
+        "{} of {} failed {place}{bursts} ({})",
+        window.failed,
+        window.attempts,
+        classes.join(", ")
+    )
 }
 
 fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
-    let (said, unsaid): (Vec<_>, Vec<_>) = view.verdict.assertions.iter().partition(|assertion| assertion.why.is_none());
+    let (said, unsaid): (Vec<_>, Vec<_>) =
+        view.verdict.assertions.iter().partition(|assertion| assertion.why.is_none());
     out.push('\n');
     in_rows(&said, style, out);
     for assertion in &unsaid {
@@ -203,7 +244,9 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
         out.push_str(&lines.replacen(word, &judged(word, assertion.outcome, style), 1));
     }
     // What holds for all of them is said once.
-    if unsaid.iter().all(|assertion| assertion.why.as_ref() == Some(&view.verdict.summary)) && said.is_empty() {
+    if unsaid.iter().all(|assertion| assertion.why.as_ref() == Some(&view.verdict.summary))
+        && said.is_empty()
+    {
         out.push_str(&hang("  ", &format!("{}.", capital(&view.verdict.summary)), style.width));
     }
 }
@@ -229,7 +272,11 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
         if columns > style.width {
             out.push_str(hang(&format!("  {word}  "), &assertion.said(), style.width).trim_end());
         } else {
-            out.push_str(&format!("{gap}  {}  {}", judged(word, assertion.outcome, style), assertion.said()));
+            out.push_str(&format!(
+                "{gap}  {}  {}",
+                judged(word, assertion.outcome, style),
+                assertion.said()
+            ));
         }
         used += gap.len() + columns;
     }
@@ -240,10 +287,14 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
 
 fn closing(view: &View<'_>) -> String {
     let repeat = "--repeat 20 measures it.";
-    let Some(first) = view.predictions.steps.first() else { return format!("One run out of a spread. {repeat}") };
+    let Some(first) = view.predictions.steps.first() else {
+        return format!("One run out of a spread. {repeat}");
+    };
     // As it stands in the chain: where the fault may take the leader, the tries know more than the closed form.
     match view.predictions.between(Quantity::Detection, first.step) {
-        Ok(detection) => format!("One run out of a spread: predicted detection is {detection:.1}. {repeat}"),
+        Ok(detection) => {
+            format!("One run out of a spread: predicted detection is {detection:.1}. {repeat}")
+        }
         Err(why) => format!("One run out of a spread, and nothing is predicted: {why}. {repeat}"),
     }
 }

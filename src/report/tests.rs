@@ -9,7 +9,9 @@ use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_wait, s
 use crate::analysis::{Findings, analyse};
 use crate::experiment::*;
 use crate::prediction::{self, Predictions};
-use crate::timeline::{Change, ClusterKind, Event, NodeFacts, NodeRole, Outcome as Answer, Ready, Timeline};
+use crate::timeline::{
+    Change, ClusterKind, Event, NodeFacts, NodeRole, Outcome as Answer, Ready, Timeline,
+};
 use crate::verdict::{Verdict, judge};
 
 /// The experiment of the article's run.
@@ -36,7 +38,10 @@ fn experiment() -> Experiment {
         name: "worker-stop-fast".into(),
         question: Some("How long do clients of a Service see errors after a worker dies?".into()),
         claims: Vec::new(),
-        cluster: Cluster::Kind { config: PathBuf::from("../kind-configs/fast-detection.yaml"), tuning: None },
+        cluster: Cluster::Kind {
+            config: PathBuf::from("../kind-configs/fast-detection.yaml"),
+            tuning: None,
+        },
         workload: vec![PathBuf::from("workloads/web.yaml")],
         workload_timeout: seconds(120),
         probes: vec![probe],
@@ -49,8 +54,17 @@ fn experiment() -> Experiment {
             hold: seconds(15),
         }],
         expect: vec![
-            Expectation::Detection { of: None, after: None, within: Bound::Fixed(seconds(7)), at_least: None },
-            Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(seconds(8))), at_least: None },
+            Expectation::Detection {
+                of: None,
+                after: None,
+                within: Bound::Fixed(seconds(7)),
+                at_least: None,
+            },
+            Expectation::ErrorWindow {
+                probe: "web".into(),
+                at_most: Some(Bound::Fixed(seconds(8))),
+                at_least: None,
+            },
             Expectation::Recovery { within: Bound::Fixed(seconds(60)) },
         ],
         blast_radius: BlastRadius::default(),
@@ -74,8 +88,14 @@ impl Judged {
     fn of(timeline: Timeline) -> Self {
         let findings = analyse(&timeline);
         // Few tries: these are tests of forms.
-        let predictions = Predictions::new(prediction::experiment(&timeline.header), ground(&timeline.header, &findings), 50, 1);
-        let expect = prediction::experiment(&timeline.header).map_or(Vec::new(), |experiment| experiment.expect);
+        let predictions = Predictions::new(
+            prediction::experiment(&timeline.header),
+            ground(&timeline.header, &findings),
+            50,
+            1,
+        );
+        let expect = prediction::experiment(&timeline.header)
+            .map_or(Vec::new(), |experiment| experiment.expect);
         let verdict = judge(&findings, &expect, &predictions);
         Self { timeline, findings, verdict, predictions }
     }
@@ -101,14 +121,34 @@ fn terminal(judged: &Judged, width: usize) -> String {
 /// A run in which nearly everything goes wrong.
 fn gone_wrong() -> Judged {
     let mut control = span("control", 20, 200);
-    (control.probe.control, control.probe.service, control.probe.target) = (true, None, "tcp://127.0.0.1:41234".into());
+    (control.probe.control, control.probe.service, control.probe.target) =
+        (true, None, "tcp://127.0.0.1:41234".into());
     let answer = |slot: u64| if (400..420).contains(&slot) { Answer::Refused } else { Answer::Ok };
-    let control = file(&control, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect());
-    let gap = Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
-    let run = Run::new().endpoints(10, 1).kill(6000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
-    let run = run.node(5000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(1000).event(1000, gap);
-    let run = run.event(20_000, Event::SteadyStateMissed { before: false, conditions: vec!["2 of 3 nodes are Ready".into()] });
-    let run = run.event(20_100, Event::Note { warning: true, text: "the wall clock was stepped by 1.2s".into() });
+    let control =
+        file(&control, &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect());
+    let gap =
+        Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
+    let run = Run::new().endpoints(10, 1).kill(6000).node(
+        -9000,
+        Change::Baseline,
+        Ready::True,
+        "KubeletReady",
+    );
+    let run = run
+        .node(5000, Change::Changed, Ready::Unknown, "NodeStatusUnknown")
+        .since(1000)
+        .event(1000, gap);
+    let run = run.event(
+        20_000,
+        Event::SteadyStateMissed {
+            before: false,
+            conditions: vec!["2 of 3 nodes are Ready".into()],
+        },
+    );
+    let run = run.event(
+        20_100,
+        Event::Note { warning: true, text: "the wall clock was stepped by 1.2s".into() },
+    );
     let mut experiment = experiment();
     experiment.method = vec![Step::Fault {
         name: None,
@@ -116,8 +156,14 @@ fn gone_wrong() -> Judged {
         hold: Duration::from_secs(6),
         meanwhile: Vec::new(),
     }];
-    experiment.expect.push(Expectation::EndpointRemoval { service: None, within: Bound::Fixed(Duration::from_secs(5)) });
-    Judged::new(run.probe(Prober::new(20, 10, 1, (300, 7000)).file()).probe(control).ended(21_000), experiment)
+    experiment.expect.push(Expectation::EndpointRemoval {
+        service: None,
+        within: Bound::Fixed(Duration::from_secs(5)),
+    });
+    Judged::new(
+        run.probe(Prober::new(20, 10, 1, (300, 7000)).file()).probe(control).ended(21_000),
+        experiment,
+    )
 }
 
 #[test]
@@ -142,8 +188,14 @@ fn terminal_when_all_goes_wrong() {
 
 #[test]
 fn terminal_of_an_interrupted_run() {
-    let run = Run::new().endpoints(2, 1).kill(3000).event(2900, Event::Interrupted { signal: "SIGINT".into() });
-    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (100, 2_000_000)).file()).ended(5000), experiment());
+    let run = Run::new()
+        .endpoints(2, 1)
+        .kill(3000)
+        .event(2900, Event::Interrupted { signal: "SIGINT".into() });
+    let judged = Judged::new(
+        run.probe(Prober::new(20, 2, 1, (100, 2_000_000)).file()).ended(5000),
+        experiment(),
+    );
     insta::assert_snapshot!(terminal(&judged, 80));
 }
 
@@ -152,7 +204,11 @@ fn terminal_of_a_run_that_asserts_nothing() {
     let mut experiment = experiment();
     experiment.expect.clear();
     let text = terminal(&Judged::new(article(), experiment), 100);
-    assert!(text.contains("  Measured; nothing was asserted.\n") && text.lines().next().unwrap().ends_with("PASS"), "{text}");
+    assert!(
+        text.contains("  Measured; nothing was asserted.\n")
+            && text.lines().next().unwrap().ends_with("PASS"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -166,14 +222,24 @@ fn terminal_of_a_canary() {
 #[test]
 fn recorded_runs_fit() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
-    let runs: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    let runs: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+        .collect();
     assert!(runs.len() >= 7, "{runs:?}");
     for run in runs {
         let judged = Judged::of(Timeline::read(&run).unwrap());
         let texts = [80, 100, 140].map(|width| terminal(&judged, width));
         assert!(judged.findings.unheard.is_empty(), "{}", texts[1]);
-        let kept: Vec<&str> = texts[1].lines().filter(|line| line.contains("web-kept: ") && line.contains("+0.")).collect();
-        assert!(kept.iter().all(|line| line.contains("errors ") || line.contains("healed ")), "{kept:#?}");
+        let kept: Vec<&str> = texts[1]
+            .lines()
+            .filter(|line| line.contains("web-kept: ") && line.contains("+0."))
+            .collect();
+        assert!(
+            kept.iter().all(|line| line.contains("errors ") || line.contains("healed ")),
+            "{kept:#?}"
+        );
         let keeps = judged.findings.probes.iter().any(|probe| probe.reused);
         assert_eq!(kept.len(), if keeps { 2 } else { 0 }, "{}", texts[1]);
     }
@@ -183,9 +249,14 @@ fn recorded_runs_fit() {
 #[test]
 fn terminal_of_an_outage_that_nobody_noticed() {
     let run = Run::new().endpoints(2, 1).kill(3000).beat(-500, "06:23:40Z", Ready::True);
-    let run = run.endpoint(6000, Change::Changed, 0, "fast-detection-worker", false).steady(4000, false, 3400);
+    let run = run
+        .endpoint(6000, Change::Changed, 0, "fast-detection-worker", false)
+        .steady(4000, false, 3400);
     let probe = Prober::new(20, 2, 1, (100, 3200)).file();
-    let run = run.probe(probe).endpoint(7000, Change::Changed, 0, "fast-detection-worker", true).ended(9000);
+    let run = run
+        .probe(probe)
+        .endpoint(7000, Change::Changed, 0, "fast-detection-worker", true)
+        .ended(9000);
     let heard = Judged::new(Run(run.0.clone()).lease(8000, "06:23:49.2Z"), experiment());
     let unheard = Judged::new(run, experiment());
     insta::assert_snapshot!(format!("{}\n{}", terminal(&unheard, 100), terminal(&heard, 100)));
@@ -196,7 +267,10 @@ fn a_timeline_of_nothing_has_a_report() {
     for width in [20, 80, 200] {
         let judged = Judged::new(Run::new(), experiment());
         terminal(&judged, width.max(80));
-        assert!(terminal::render(&judged.view(), &Style { width, ..Style::default() }).contains("INCONCLUSIVE"));
+        assert!(
+            terminal::render(&judged.view(), &Style { width, ..Style::default() })
+                .contains("INCONCLUSIVE")
+        );
     }
 }
 
@@ -204,14 +278,16 @@ fn a_timeline_of_nothing_has_a_report() {
 fn ascii_is_ascii() {
     let text = terminal::render(&gone_wrong().view(), &Style { ascii: true, ..Style::default() });
     assert!(text.is_ascii(), "{text}");
-    let coloured = terminal::render(&Judged::article().view(), &Style { colour: true, ..Style::default() });
+    let coloured =
+        terminal::render(&Judged::article().view(), &Style { colour: true, ..Style::default() });
     assert!(coloured.contains("\u{1b}[") && !terminal(&Judged::article(), 80).contains('\u{1b}'));
 }
 
 #[test]
 fn long_names_are_wrapped() {
     let mut run = Judged::article();
-    run.timeline.header.name = "an-experiment-with-a-name-that-is-longer-than-any-terminal-is-wide-".repeat(3);
+    run.timeline.header.name =
+        "an-experiment-with-a-name-that-is-longer-than-any-terminal-is-wide-".repeat(3);
     run.timeline.header.cluster.name = "узел".repeat(40);
     run.findings.faults[0].target = "worker-".repeat(30);
     terminal(&run, 80);
@@ -221,7 +297,8 @@ fn long_names_are_wrapped() {
 #[test]
 fn json_of_the_article() {
     let judged = Judged::article();
-    let mut value: serde_json::Value = serde_json::from_str(&json::pretty(&json::Report::new(&judged.view()))).unwrap();
+    let mut value: serde_json::Value =
+        serde_json::from_str(&json::pretty(&json::Report::new(&judged.view()))).unwrap();
     let series = value.pointer_mut("/findings/probes/0/series").unwrap();
     for key in ["failed", "judged"] {
         series[key] = serde_json::json!(series[key].as_array().unwrap().len());
@@ -232,14 +309,16 @@ fn json_of_the_article() {
 #[test]
 fn json_is_what_its_schema_says() {
     let schema = schemars::schema_for!(Document).to_value();
-    let (file, text) = ("src/report/schema.json", serde_json::to_string_pretty(&schema).unwrap() + "\n");
+    let (file, text) =
+        ("src/report/schema.json", serde_json::to_string_pretty(&schema).unwrap() + "\n");
     if JSON_SCHEMA != text {
         // Written anew, so that the next build has it; `git diff` shows what changed for those who read reports.
         std::fs::write(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file), text).unwrap();
         panic!("{file} was not what the types say, and is now: build again");
     }
     for judged in [Judged::article(), gone_wrong(), Judged::new(Run::new(), experiment())] {
-        let value: serde_json::Value = serde_json::from_str(&json::pretty(&json::Report::new(&judged.view()))).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&json::pretty(&json::Report::new(&judged.view()))).unwrap();
         check(&value, &schema, &schema, "report");
         let report: json::Report = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(serde_json::to_value(report).unwrap(), value);
@@ -251,16 +330,28 @@ fn json_is_what_its_schema_says() {
 }
 
 /// The part of JSON schema that schemars uses here: references, types, properties, required, items, oneOf, anyOf, const and enum.
-fn check(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value, path: &str) {
+fn check(
+    value: &serde_json::Value,
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    path: &str,
+) {
     if let Some(problem) = problem(value, schema, root, path) {
         panic!("{problem}");
     }
 }
 
-fn problem(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value, path: &str) -> Option<String> {
+fn problem(
+    value: &serde_json::Value,
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    path: &str,
+) -> Option<String> {
     use serde_json::Value;
     if let Some(Value::String(reference)) = schema.get("$ref") {
-        let target = root.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere");
+        let target = root
+            .pointer(reference.trim_start_matches('#'))
+            .expect("a reference that leads somewhere");
         return problem(value, target, root, path);
     }
     for key in ["oneOf", "anyOf"] {
@@ -297,17 +388,23 @@ fn problem(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_j
         return Some(format!("{path} is {kind}, not {}", schema["type"]));
     }
     if let (Value::Array(items), Some(item)) = (value, schema.get("items")) {
-        return items.iter().enumerate().find_map(|(i, v)| problem(v, item, root, &format!("{path}[{i}]")));
+        return items
+            .iter()
+            .enumerate()
+            .find_map(|(i, v)| problem(v, item, root, &format!("{path}[{i}]")));
     }
     let Value::Object(members) = value else { return None };
     let properties = schema.get("properties").and_then(Value::as_object);
     let missing = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    if let Some(name) = missing.filter_map(Value::as_str).find(|name| !members.contains_key(*name)) {
+    if let Some(name) = missing.filter_map(Value::as_str).find(|name| !members.contains_key(*name))
+    {
         return Some(format!("{path} lacks {name}"));
     }
     members.iter().find_map(|(name, member)| match properties.map(|p| p.get(name)) {
         Some(Some(schema)) => problem(member, schema, root, &format!("{path}.{name}")),
-        Some(None) if schema.get("oneOf").is_none() => Some(format!("{path}.{name} is in no schema")),
+        Some(None) if schema.get("oneOf").is_none() => {
+            Some(format!("{path}.{name} is in no schema"))
+        }
         _ => None,
     })
 }
@@ -317,16 +414,34 @@ fn yaml_is_the_same_value() {
     let judged = Judged::article();
     let yaml = json::yaml(&json::Report::new(&judged.view()));
     let read: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
-    assert_eq!(read, serde_json::from_str::<serde_json::Value>(&json::pretty(&json::Report::new(&judged.view()))).unwrap());
+    assert_eq!(
+        read,
+        serde_json::from_str::<serde_json::Value>(&json::pretty(&json::Report::new(
+            &judged.view()
+        )))
+        .unwrap()
+    );
 }
 
 #[test]
 fn an_endpoint_that_left_after_the_undo_is_in_the_tables_too() {
-    let run = Run::new().endpoints(2, 1).kill(2000).endpoint(3000, Change::Changed, 0, "fast-detection-worker", false);
-    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (300, 2500)).file()).ended(10_000), experiment());
+    let run = Run::new().endpoints(2, 1).kill(2000).endpoint(
+        3000,
+        Change::Changed,
+        0,
+        "fast-detection-worker",
+        false,
+    );
+    let judged = Judged::new(
+        run.probe(Prober::new(20, 2, 1, (300, 2500)).file()).ended(10_000),
+        experiment(),
+    );
     assert!(terminal(&judged, 100).contains("left web, after the undo"));
     let summary = Summary::new(&judged.view());
-    assert_eq!((summary.removal, summary.unready().as_deref()), (None, Some("3.000s (after undo)")));
+    assert_eq!(
+        (summary.removal, summary.unready().as_deref()),
+        (None, Some("3.000s (after undo)"))
+    );
 }
 
 #[test]
@@ -347,7 +462,10 @@ fn log_of_the_article() {
 fn the_log_stays_short_when_answers_alternate() {
     let mut fast = Prober::new(1, 2, 1, (100, 10_100));
     fast.seconds = 20;
-    let judged = Judged::new(Run::new().endpoints(2, 1).kill(12_000).probe(fast.file()).ended(16_000), experiment());
+    let judged = Judged::new(
+        Run::new().endpoints(2, 1).kill(12_000).probe(fast.file()).ended(16_000),
+        experiment(),
+    );
     let mut text = String::new();
     log::write(&judged.timeline, &judged.findings, &mut text).unwrap();
     assert!(text.lines().count() < 200, "{}", text.lines().count());
@@ -360,7 +478,8 @@ fn attempts_are_exported() {
     let mut bytes = Vec::new();
     jsonl::write(&judged.timeline, &mut bytes).unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len() as u64, judged.findings.probes[0].total.judged());
     let failed = lines.iter().filter(|line| line["failed"] == true).count() as u64;
     assert_eq!(failed, judged.findings.probes[0].total.failed);
@@ -369,10 +488,18 @@ fn attempts_are_exported() {
 
 #[test]
 fn table_of_runs() {
-    let judged = [Judged::article(), gone_wrong(), Judged::new(Run::new().endpoints(1, 1).kill(5000), experiment())];
+    let judged = [
+        Judged::article(),
+        gone_wrong(),
+        Judged::new(Run::new().endpoints(1, 1).kill(5000), experiment()),
+    ];
     let runs: Vec<Summary> = judged.iter().map(|judged| Summary::new(&judged.view())).collect();
     let now = "2026-11-22T09:30:00Z".parse().unwrap();
-    insta::assert_snapshot!(format!("{}\n{}", runs::render(&runs, false, now), runs::render(&runs, true, now)));
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        runs::render(&runs, false, now),
+        runs::render(&runs, true, now)
+    ));
     assert!(runs::render(&[], false, now).starts_with("RUN"));
 }
 
@@ -403,7 +530,8 @@ fn a_node_that_left_ready_without_a_fault_is_in_the_chain_of_every_cluster() {
         let before = Judged::of(timeline.clone());
         assert!(!terminal(&before, 100).contains("bystander"));
         let said = |ms, ready| {
-            let (node, reason, change) = ("fast-detection-worker2".into(), String::new(), Change::Changed);
+            let (node, reason, change) =
+                ("fast-detection-worker2".into(), String::new(), Change::Changed);
             let (transition, heartbeat, taints) = (None, None, Vec::new());
             let event = Event::Node { node, change, ready, reason, transition, heartbeat, taints };
             crate::timeline::Record::at(crate::analysis::testing::at(ms), event)
@@ -411,7 +539,10 @@ fn a_node_that_left_ready_without_a_fault_is_in_the_chain_of_every_cluster() {
         let mut away = timeline.clone();
         away.records.extend([said(-500, Ready::Unknown), said(5000, Ready::Unknown)]);
         away.records.sort_by_key(|record| record.at);
-        assert!(!terminal(&Judged::of(away), 100).contains("bystander"), "it was not Ready before either");
+        assert!(
+            !terminal(&Judged::of(away), 100).contains("bystander"),
+            "it was not Ready before either"
+        );
         timeline.records.extend([said(-500, Ready::True), said(5000, Ready::Unknown)]);
         timeline.records.sort_by_key(|record| record.at);
         let text = terminal(&Judged::of(timeline), 100);
@@ -421,7 +552,11 @@ fn a_node_that_left_ready_without_a_fault_is_in_the_chain_of_every_cluster() {
 
 #[test]
 fn a_run_that_goes_on_has_no_verdict_yet() {
-    let mut timeline = Run::new().endpoints(1, 1).kill(15_000).event(2000, Event::Interrupted { signal: "SIGINT".into() }).build();
+    let mut timeline = Run::new()
+        .endpoints(1, 1)
+        .kill(15_000)
+        .event(2000, Event::Interrupted { signal: "SIGINT".into() })
+        .build();
     timeline.growing = true;
     let judged = Judged::of(timeline);
     let text = terminal(&judged, 100);
@@ -443,12 +578,21 @@ fn what_was_not_begun_is_in_every_form() {
     let text = "4 more runs were not begun";
     assert!(markdown::render(&suite::SuiteReport::new(&part(4))).contains(text));
     assert!(suite::render(&suite::SuiteReport::new(&part(4)), &Style::default()).contains(text));
-    assert!(spread::render(&part(4)[0].spread().unwrap(), &Style::default()).contains(": 1 run, 4 not begun "));
+    assert!(
+        spread::render(&part(4)[0].spread().unwrap(), &Style::default())
+            .contains(": 1 run, 4 not begun ")
+    );
     let junit = junit::render(&part(4));
     assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
     let value = serde_json::to_value(Document::of(&part(4))).unwrap();
-    assert_eq!((&value[0]["notBegun"], value[0]["runs"].as_array().unwrap().len()), (&serde_json::json!(4), 1));
-    assert!(matches!(Document::of(&part(0)), Document::Run(_)), "one that was asked for once is itself");
+    assert_eq!(
+        (&value[0]["notBegun"], value[0]["runs"].as_array().unwrap().len()),
+        (&serde_json::json!(4), 1)
+    );
+    assert!(
+        matches!(Document::of(&part(0)), Document::Run(_)),
+        "one that was asked for once is itself"
+    );
     assert!(!junit::render(&part(0)).contains("not begun"));
 }
 
@@ -470,7 +614,10 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     assert!(junit.contains(r#"<testsuites name="outage" tests="2""#), "{junit}");
     let value = serde_json::to_value(Document::of(&parts)).unwrap();
     assert_eq!(value["experiments"][0]["notBegun"], 19);
-    assert_eq!(suite::SuiteReport::new(&[part(1)]).experiments[0].left().unwrap(), "1 more run was not begun");
+    assert_eq!(
+        suite::SuiteReport::new(&[part(1)]).experiments[0].left().unwrap(),
+        "1 more run was not begun"
+    );
     assert_eq!(suite::SuiteReport::new(&[part(0)]).experiments[0].left(), None);
 }
 
@@ -489,7 +636,12 @@ fn the_last_line_predicts_as_the_chain_does() {
     let mut experiment = experiment();
     let target = NodeSelector { role: Some(NodeRole::ControlPlane), ..NodeSelector::default() };
     let fault = Fault::NodeKill { target };
-    experiment.method = vec![Step::Fault { name: None, fault, hold: Duration::from_secs(60), meanwhile: Vec::new() }];
+    experiment.method = vec![Step::Fault {
+        name: None,
+        fault,
+        hold: Duration::from_secs(60),
+        meanwhile: Vec::new(),
+    }];
     let mut timeline = article().build();
     timeline.header.experiment = serde_json::to_value(&experiment).unwrap();
     let nodes = &mut timeline.header.cluster.nodes;
@@ -517,28 +669,49 @@ fn predicted_bounds_are_judged() {
         Expectation::Recovery { within },
     ];
     let judged = Judged::new(article(), experiment.clone());
-    assert!(judged.verdict.assertions.iter().all(|a| a.outcome == crate::verdict::Outcome::Pass), "{:#?}", judged.verdict);
+    assert!(
+        judged.verdict.assertions.iter().all(|a| a.outcome == crate::verdict::Outcome::Pass),
+        "{:#?}",
+        judged.verdict
+    );
     let detection = &judged.verdict.assertions[0];
-    assert_eq!((detection.text.as_str(), detection.bound.as_str()), ("detection within predicted", "within predicted 6.6s"));
-    let late = Run::new().endpoints(2, 1).kill(15_000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
-    let late =
-        late.node(9000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").probe(Prober::new(20, 2, 1, (100, 9000)).file());
+    assert_eq!(
+        (detection.text.as_str(), detection.bound.as_str()),
+        ("detection within predicted", "within predicted 6.6s")
+    );
+    let late = Run::new().endpoints(2, 1).kill(15_000).node(
+        -9000,
+        Change::Baseline,
+        Ready::True,
+        "KubeletReady",
+    );
+    let late = late
+        .node(9000, Change::Changed, Ready::Unknown, "NodeStatusUnknown")
+        .probe(Prober::new(20, 2, 1, (100, 9000)).file());
     let late = Judged::new(late.ended(27_000), experiment.clone());
     let outcomes: Vec<&str> = late.verdict.assertions.iter().map(|a| a.outcome.word()).collect();
     assert_eq!((outcomes[0], outcomes[2]), ("FAIL", "FAIL"), "{:#?}", late.verdict);
-    assert!(terminal(&late, 100).contains("surprise: detection took 9.0s, predicted was 3.0s to 6."), "{}", terminal(&late, 100));
+    assert!(
+        terminal(&late, 100).contains("surprise: detection took 9.0s, predicted was 3.0s to 6."),
+        "{}",
+        terminal(&late, 100)
+    );
     experiment.probes[0].connection = Connection::Reused;
     let kept = Judged::new(article(), experiment);
     let window = &kept.verdict.assertions[2];
     assert_eq!(window.outcome, crate::verdict::Outcome::Inconclusive);
-    assert!(window.why.as_ref().unwrap().contains("nothing was predicted: no probe asks"), "{window:?}");
+    assert!(
+        window.why.as_ref().unwrap().contains("nothing was predicted: no probe asks"),
+        "{window:?}"
+    );
 }
 
 /// A damaged or hostile file may say anything of its attempts.
 fn garbage() -> impl proptest::strategy::Strategy<Value = Vec<crate::timeline::Attempt>> {
     use proptest::prelude::*;
     let numbers = || prop_oneof![0u64..2000, any::<u64>()];
-    let attempt = (numbers(), numbers(), 0u16..600, numbers(), proptest::option::of(0u32..4), any::<bool>());
+    let attempt =
+        (numbers(), numbers(), 0u16..600, numbers(), proptest::option::of(0u32..4), any::<bool>());
     let attempt = attempt.prop_map(|(slot, late_us, code, first_byte_us, backend, reused)| {
         let outcome = Answer::from_code(code).unwrap_or(Answer::Ok);
         let phases = crate::timeline::attempts::Phases { first_byte_us, ..Default::default() };
@@ -592,7 +765,9 @@ fn suite_of_three(show: impl Fn(&[suite::Part<'_>]) -> String) -> String {
 
 #[test]
 fn a_suite_is_one_table() {
-    let shown = |style: &Style| suite_of_three(|parts| suite::render(&suite::SuiteReport::new(parts), style));
+    let shown = |style: &Style| {
+        suite_of_three(|parts| suite::render(&suite::SuiteReport::new(parts), style))
+    };
     let text = shown(&Style::default());
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     insta::assert_snapshot!(text);
@@ -602,21 +777,29 @@ fn a_suite_is_one_table() {
 
 #[test]
 fn a_suite_is_a_row_a_claim_in_markdown() {
-    insta::assert_snapshot!(suite_of_three(|parts| markdown::render(&suite::SuiteReport::new(parts))));
+    insta::assert_snapshot!(suite_of_three(|parts| markdown::render(&suite::SuiteReport::new(
+        parts
+    ))));
 }
 
 #[test]
 fn a_suite_is_one_junit_file() {
     let text = suite_of_three(junit::render);
-    assert!(text.contains(r#"skipped="1" failures="#) && text.contains(r#"<skipped message="the model has no DNS"/>"#), "{text}");
+    assert!(
+        text.contains(r#"skipped="1" failures="#)
+            && text.contains(r#"<skipped message="the model has no DNS"/>"#),
+        "{text}"
+    );
     assert!(text.contains(r#"<property name="claim A" value="refuted"/>"#), "{text}");
     assert_eq!(text.matches("<testsuite ").count(), 4);
 }
 
 #[test]
 fn a_suite_as_json_can_be_read_again() {
-    let value: serde_json::Value =
-        serde_json::from_str(&suite_of_three(|parts| json::pretty(&suite::SuiteReport::new(parts)))).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&suite_of_three(|parts| {
+        json::pretty(&suite::SuiteReport::new(parts))
+    }))
+    .unwrap();
     let report: suite::SuiteReport = serde_json::from_value(value.clone()).unwrap();
     assert_eq!(serde_json::to_value(&report).unwrap(), value);
     assert_eq!(report.experiments[0].claims[0].decision, claims::Decision::Confirmed);
@@ -628,7 +811,8 @@ fn a_suite_as_json_can_be_read_again() {
 fn a_run_that_was_refused_says_so_and_draws_nothing() {
     let error = "the blast radius allows 1 worker".to_owned();
     let run = Run::new().event(-100, Event::Failed { error: error.clone(), refused: true });
-    let judged = Judged::new(run.probe(Prober::new(20, 2, 1, (100, 200)).file()).ended(500), experiment());
+    let judged =
+        Judged::new(run.probe(Prober::new(20, 2, 1, (100, 200)).file()).ended(500), experiment());
     let text = terminal(&judged, 100);
     assert!(text.lines().next().unwrap().ends_with("REFUSED"), "{text}");
     assert!(text.ends_with(&format!("\n\n  Refused before any harm: {error}.\n")), "{text}");
@@ -642,21 +826,43 @@ fn a_run_that_was_refused_says_so_and_draws_nothing() {
 #[test]
 fn watches_that_the_fault_itself_blinded_are_one_line() {
     let blind = |run: Run, watch: &str| {
-        let gap = Event::WatchGap { watch: watch.into(), until: Some(crate::analysis::testing::at(5000)), reason: "reset".into() };
+        let gap = Event::WatchGap {
+            watch: watch.into(),
+            until: Some(crate::analysis::testing::at(5000)),
+            reason: "reset".into(),
+        };
         run.event(5000, gap).since(600)
     };
     let with = |component: Option<crate::timeline::Component>| {
-        let run = [(0, crate::timeline::FaultPhase::Requested), (500, crate::timeline::FaultPhase::Confirmed)];
+        let run = [
+            (0, crate::timeline::FaultPhase::Requested),
+            (500, crate::timeline::FaultPhase::Confirmed),
+        ];
         let run = run.into_iter().fold(Run::new(), |run, (ms, phase)| {
-            let (fault, target, detail) = ("componentStop".into(), "fast-detection-control-plane".into(), String::new());
-            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component, phase, detail })
+            let (fault, target, detail) =
+                ("componentStop".into(), "fast-detection-control-plane".into(), String::new());
+            run.event(
+                ms,
+                Event::Fault { step: 0, name: None, fault, target, component, phase, detail },
+            )
         });
-        let judged = Judged::new(["nodes", "pods", "events"].into_iter().fold(run, blind).ended(9000), experiment());
-        warnings::lines(&judged.view()).into_iter().filter(|line| line.contains("blind")).collect::<Vec<_>>()
+        let judged = Judged::new(
+            ["nodes", "pods", "events"].into_iter().fold(run, blind).ended(9000),
+            experiment(),
+        );
+        warnings::lines(&judged.view())
+            .into_iter()
+            .filter(|line| line.contains("blind"))
+            .collect::<Vec<_>>()
     };
     let own = with(Some(crate::timeline::Component::ApiServer));
     assert_eq!(own.len(), 1, "{own:?}");
-    assert!(own[0].starts_with("3 watches were blind from +0.600s to +5.000s: the fault took the API server away ("), "{own:?}");
+    assert!(
+        own[0].starts_with(
+            "3 watches were blind from +0.600s to +5.000s: the fault took the API server away ("
+        ),
+        "{own:?}"
+    );
     let other = with(Some(crate::timeline::Component::Scheduler));
     assert!(other.len() == 1 && other[0].ends_with(" Try: repeat the run"), "{other:?}");
 }

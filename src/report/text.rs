@@ -36,7 +36,11 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
 fn pieces(mut word: &str, columns: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     while width(word) > columns {
-        let fits = word.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| width(&word[..*end]) <= columns).last();
+        let fits = word
+            .char_indices()
+            .map(|(at, c)| at + c.len_utf8())
+            .take_while(|end| width(&word[..*end]) <= columns)
+            .last();
         let (piece, rest) = word.split_at(fits.unwrap_or(word.len()));
         pieces.push(piece);
         word = rest;

@@ -30,7 +30,12 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// Puts a run together.
-    pub fn new(timeline: &'a Timeline, findings: &'a Findings, verdict: &'a Verdict, predictions: &'a Predictions) -> Self {
+    pub fn new(
+        timeline: &'a Timeline,
+        findings: &'a Findings,
+        verdict: &'a Verdict,
+        predictions: &'a Predictions,
+    ) -> Self {
         let chain = chain::lines(timeline, findings, predictions);
         Self { timeline, findings, verdict, predictions, chain }
     }
@@ -70,7 +75,8 @@ impl<'a> View<'a> {
     /// From the first record to the last.
     pub fn took(&self) -> Seconds {
         let timeline = self.timeline;
-        let first = timeline.records.first().map_or(timeline.header.anchor.monotonic, |record| record.at);
+        let first =
+            timeline.records.first().map_or(timeline.header.anchor.monotonic, |record| record.at);
         let last = timeline.records.last().map_or(first, |record| record.at);
         last.since(first).into()
     }
@@ -95,18 +101,26 @@ impl<'a> View<'a> {
     pub fn subtitle(&self) -> String {
         let header = &self.timeline.header;
         let of = header.repetition.map_or(String::new(), |(n, of)| format!(" ({n} of {of})"));
-        format!("run {}{of}, +0 is {}; {}", header.run, wall(&self.findings.origin.wall), self.settings())
+        format!(
+            "run {}{of}, +0 is {}; {}",
+            header.run,
+            wall(&self.findings.origin.wall),
+            self.settings()
+        )
     }
 
     /// `kubelet 1s (beats every 1.02s), monitor period 1s, grace 4s`.
     pub fn settings(&self) -> String {
         let tuning = &self.timeline.header.cluster.tuning;
-        let said = |value: Option<std::time::Duration>| value.map_or("not known".into(), |v| Seconds::from(v).to_string());
+        let said = |value: Option<std::time::Duration>| {
+            value.map_or("not known".into(), |v| Seconds::from(v).to_string())
+        };
         let (beat, _) = heartbeat(tuning);
         let fault = self.findings.faults.first();
         let node = |node: &str| fault.is_none_or(|fault| fault.target == node);
         let seen = self.findings.heartbeats.iter().find(|beats| node(&beats.node));
-        let seen = seen.and_then(|beats| if beat == Heartbeat::Status { beats.status } else { beats.lease });
+        let seen = seen
+            .and_then(|beats| if beat == Heartbeat::Status { beats.status } else { beats.lease });
         let beats = seen.map_or(String::new(), |every| format!(" (beats every {every})"));
         format!(
             "kubelet {}{beats}, monitor period {}, grace {}",
@@ -119,27 +133,42 @@ impl<'a> View<'a> {
     /// A probe in a line: `web: 2 endpoints, on a and b; asked from c, 50/s`.
     pub fn probe_line(&self, probe: &ProbeFinding) -> String {
         let cluster = &self.timeline.header.cluster.name;
-        let asked = match self.findings.faults.first().and_then(|fault| asked_service(fault, probe)) {
+        let asked = match self.findings.faults.first().and_then(|fault| asked_service(fault, probe))
+        {
             Some(service) => {
-                let nodes: Vec<String> = service.by_node.iter().filter_map(|n| n.node.clone()).collect();
-                let on = if nodes.is_empty() { String::new() } else { format!(", on {}", list(&short_names(&nodes, cluster))) };
+                let nodes: Vec<String> =
+                    service.by_node.iter().filter_map(|n| n.node.clone()).collect();
+                let on = if nodes.is_empty() {
+                    String::new()
+                } else {
+                    format!(", on {}", list(&short_names(&nodes, cluster)))
+                };
                 format!("{}{on}", count(u64::from(service.endpoints), "endpoint"))
             }
             None => probe.target.clone(),
         };
         if probe.is_canary() {
-            return format!("{}: {asked}; asked of the API every {}, given up after {}", probe.name, probe.interval, probe.timeout);
+            return format!(
+                "{}: {asked}; asked of the API every {}, given up after {}",
+                probe.name, probe.interval, probe.timeout
+            );
         }
         let rate = 1e9 / probe.interval.as_nanos().max(1) as f64;
         let rate = if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
         let reused = if probe.reused { ", connections reused" } else { "" };
         let control = if probe.control { " (control: no fault touches it)" } else { "" };
-        format!("{}{control}: {asked}; asked from {}, {rate}, timeout {}{reused}", probe.name, probe.from, probe.timeout)
+        format!(
+            "{}{control}: {asked}; asked from {}, {rate}, timeout {}{reused}",
+            probe.name, probe.from, probe.timeout
+        )
     }
 }
 
 /// The Service that a probe asks, as a fault found it.
-pub fn asked_service<'a>(fault: &'a FaultFinding, probe: &ProbeFinding) -> Option<&'a crate::analysis::ServiceFinding> {
+pub fn asked_service<'a>(
+    fault: &'a FaultFinding,
+    probe: &ProbeFinding,
+) -> Option<&'a crate::analysis::ServiceFinding> {
     let name = probe.service.as_ref()?;
     fault.services.iter().find(|service| &service.service == name)
 }
@@ -154,7 +183,8 @@ pub fn cluster(cluster: &ClusterFacts) -> String {
     let real = if cluster.kind == ClusterKind::Embedded { "; no real Kubernetes" } else { "" };
     // What the model's server calls itself says no more than this line.
     let version = cluster.kubernetes.split('+').next().unwrap_or_default();
-    let nodes = cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
+    let nodes =
+        cluster.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer).count();
     format!("{kind} (Kubernetes {version}, {}{real})", count(nodes as u64, "node"))
 }
 

@@ -7,8 +7,11 @@ use crate::timeline::{Component, NodeRole};
 
 /// All of a run, each with why it matters and what to try.
 pub(super) fn lines(view: &View<'_>) -> Vec<String> {
-    let (gaps, others): (Vec<&Warning>, Vec<&Warning>) =
-        view.findings.warnings.iter().partition(|warning| matches!(warning, Warning::WatchGap { .. }));
+    let (gaps, others): (Vec<&Warning>, Vec<&Warning>) = view
+        .findings
+        .warnings
+        .iter()
+        .partition(|warning| matches!(warning, Warning::WatchGap { .. }));
     let others = others.into_iter().map(with_advice);
     others.chain(at_once(gaps).into_iter().map(|gaps| of_gaps(view, &gaps))).collect()
 }
@@ -30,7 +33,9 @@ fn at_once(mut gaps: Vec<&Warning>) -> Vec<Vec<&Warning>> {
     gaps.sort_by_key(|gap| span(gap).0);
     let mut groups: Vec<Vec<&Warning>> = Vec::new();
     for gap in gaps {
-        let beside = |group: &&mut Vec<&Warning>| group.iter().any(|other| span(other).1.is_none_or(|until| until >= span(gap).0));
+        let beside = |group: &&mut Vec<&Warning>| {
+            group.iter().any(|other| span(other).1.is_none_or(|until| until >= span(gap).0))
+        };
         match groups.last_mut().filter(beside) {
             Some(group) => group.push(gap),
             None => groups.push(vec![gap]),
@@ -42,12 +47,18 @@ fn at_once(mut gaps: Vec<&Warning>) -> Vec<Vec<&Warning>> {
 fn of_gaps(view: &View<'_>, gaps: &[&Warning]) -> String {
     let from = gaps.iter().map(|gap| span(gap).0).min().unwrap_or_default();
     let ends: Option<Vec<Seconds>> = gaps.iter().map(|gap| span(gap).1).collect();
-    let until = ends.and_then(|ends| ends.into_iter().max()).map_or("on".into(), |until| format!("to {until:+.3}"));
+    let until = ends
+        .and_then(|ends| ends.into_iter().max())
+        .map_or("on".into(), |until| format!("to {until:+.3}"));
     let blind = match gaps {
         [one] => one.seen(),
         all => format!("{} watches were blind from {from:+.3} {until}", watches(all)),
     };
-    let taken = view.findings.faults.iter().find(|fault| takes_api_server(view, fault) && lasted(fault, from));
+    let taken = view
+        .findings
+        .faults
+        .iter()
+        .find(|fault| takes_api_server(view, fault) && lasted(fault, from));
     match taken {
         Some(_) => format!("{blind}: the fault took the API server away ({})", gaps[0].matters()),
         None => format!("{blind} ({}). Try: {}", gaps[0].matters(), gaps[0].advice()),
@@ -72,6 +83,9 @@ fn takes_api_server(view: &View<'_>, fault: &FaultFinding) -> bool {
     let role = nodes.iter().find(|node| node.name == fault.target).map(|node| node.role);
     match fault.component {
         Some(part) => matches!(part, Component::ApiServer | Component::Etcd),
-        None => fault.kind == "etcdDataLoss" || matches!(role, Some(NodeRole::ControlPlane | NodeRole::ExternalLoadBalancer)),
+        None => {
+            fault.kind == "etcdDataLoss"
+                || matches!(role, Some(NodeRole::ControlPlane | NodeRole::ExternalLoadBalancer))
+        }
     }
 }

@@ -56,7 +56,10 @@ mod tests {
     #[test]
     fn a_spread_needs_no_order() {
         let spread = Spread::of([3.0, 1.0, 2.0].map(Seconds::from_f64)).unwrap();
-        assert_eq!((spread.n, spread.min, spread.median, spread.max), (3, 1.0.into(), 2.0.into(), 3.0.into()));
+        assert_eq!(
+            (spread.n, spread.min, spread.median, spread.max),
+            (3, 1.0.into(), 2.0.into(), 3.0.into())
+        );
         assert_eq!(Spread::of([]), None);
     }
 }

@@ -26,7 +26,8 @@ impl Random {
 
     /// Evenly from `least` to `most`, both inclusive for all that matters.
     pub fn between(&mut self, least: u64, most: u64) -> u64 {
-        least + ((u128::from(self.draw()) * u128::from(most.saturating_sub(least) + 1)) >> 64) as u64
+        least
+            + ((u128::from(self.draw()) * u128::from(most.saturating_sub(least) + 1)) >> 64) as u64
     }
 
     /// Evenly below `length`.
@@ -50,12 +51,20 @@ mod tests {
     fn the_draws_of_a_seed_stay() {
         let mut random = Random::new(1_234_567);
         let draws: Vec<u64> = (0..3).map(|_| random.draw()).collect();
-        assert_eq!(draws, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!(
+            draws,
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
     }
 
     #[test]
     fn the_same_seed_chooses_the_same() {
-        let choose = |seed| (0..20).map(|_| 0).scan(Random::new(seed), |s, _| s.choose(&[1, 2, 3]).copied()).collect::<Vec<_>>();
+        let choose = |seed| {
+            (0..20)
+                .map(|_| 0)
+                .scan(Random::new(seed), |s, _| s.choose(&[1, 2, 3]).copied())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(choose(7), choose(7));
         assert_ne!(choose(7), choose(8));
         assert_eq!(Random::new(1).choose::<u8>(&[]), None);

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 /// A signed number of seconds: a moment after a run's +0, or a length of time. Nanoseconds inside; a number of seconds, with six
 /// decimals at most, in JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(from = "f64", into = "f64")]
 pub struct Seconds(i64);
 
@@ -82,7 +84,11 @@ impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(decimals) = f.precision() {
             let seconds = self.as_f64();
-            return if f.sign_plus() { write!(f, "{seconds:+.decimals$}s") } else { write!(f, "{seconds:.decimals$}s") };
+            return if f.sign_plus() {
+                write!(f, "{seconds:+.decimals$}s")
+            } else {
+                write!(f, "{seconds:.decimals$}s")
+            };
         }
         let (value, unit, decimals) = match self.as_f64().abs() {
             0.0 => return f.write_str("0s"),
@@ -93,7 +99,11 @@ impl fmt::Display for Seconds {
             _ => (self.as_f64(), "s", 1),
         };
         let number = format!("{value:.decimals$}");
-        let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+        let number = if number.contains('.') {
+            number.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            &number
+        };
         write!(f, "{number}{unit}")
     }
 }
@@ -146,8 +156,14 @@ mod tests {
     #[test]
     fn people_read_them() {
         let shown = |s: f64| Seconds::from_f64(s).to_string();
-        assert_eq!([shown(7.0), shown(4.756), shown(0.02), shown(0.0004), shown(-1.5)], ["7s", "4.76s", "20ms", "0.4ms", "-1.5s"]);
-        assert_eq!([shown(0.0), shown(0.0015), shown(120.0), shown(40.0)], ["0s", "1.5ms", "120s", "40s"]);
+        assert_eq!(
+            [shown(7.0), shown(4.756), shown(0.02), shown(0.0004), shown(-1.5)],
+            ["7s", "4.76s", "20ms", "0.4ms", "-1.5s"]
+        );
+        assert_eq!(
+            [shown(0.0), shown(0.0015), shown(120.0), shown(40.0)],
+            ["0s", "1.5ms", "120s", "40s"]
+        );
         assert_eq!(format!("{:.3}", Seconds::from_f64(4.781)), "4.781s");
         assert_eq!(format!("{:+.3}", Seconds::from_f64(4.781)), "+4.781s");
     }
@@ -155,13 +171,19 @@ mod tests {
     #[test]
     fn json_has_microseconds() {
         assert_eq!(serde_json::to_string(&Seconds::from_nanos(1_234_567_891)).unwrap(), "1.234568");
-        assert_eq!(serde_json::from_str::<Seconds>("1.5").unwrap(), Seconds::from_nanos(1_500_000_000));
+        assert_eq!(
+            serde_json::from_str::<Seconds>("1.5").unwrap(),
+            Seconds::from_nanos(1_500_000_000)
+        );
     }
 
     #[test]
     fn one_number_is_said_once() {
         assert_eq!(Between::new(4.76.into(), 4.8.into()).to_string(), "4.76s to 4.8s");
         assert_eq!(Between::new(1.0.into(), 1.0.into()).to_string(), "1s");
-        assert_eq!(Between::new((-1.0).into(), (-2.0).into()), Between { least: Seconds::ZERO, most: Seconds::ZERO });
+        assert_eq!(
+            Between::new((-1.0).into(), (-2.0).into()),
+            Between { least: Seconds::ZERO, most: Seconds::ZERO }
+        );
     }
 }

@@ -218,9 +218,14 @@ impl<'a> AttemptReader<'a> {
     /// Splits a file into its header and its records. Errors when the header line is missing, cut, or of another format.
     pub fn open(bytes: &'a [u8]) -> Result<(ProbeSpan, Self), String> {
         let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is cut")?;
-        let span: ProbeSpan = serde_json::from_slice(&bytes[..end]).map_err(|e| format!("its first line is no probe: {e}"))?;
+        let span: ProbeSpan = serde_json::from_slice(&bytes[..end])
+            .map_err(|e| format!("its first line is no probe: {e}"))?;
         if span.format != ProbeSpan::FORMAT {
-            return Err(format!("it has the format {}, this program reads {}", span.format, ProbeSpan::FORMAT));
+            return Err(format!(
+                "it has the format {}, this program reads {}",
+                span.format,
+                ProbeSpan::FORMAT
+            ));
         }
         Ok((span, Self::records(&bytes[end + 1..])))
     }
@@ -352,7 +357,14 @@ mod tests {
     }
 
     fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
-        let attempt = (0u64..1 << 40, 0u64..1 << 30, outcomes(), any::<[u32; 5]>(), proptest::option::of(0u32..300), any::<bool>())
+        let attempt = (
+            0u64..1 << 40,
+            0u64..1 << 30,
+            outcomes(),
+            any::<[u32; 5]>(),
+            proptest::option::of(0u32..300),
+            any::<bool>(),
+        )
             .prop_map(|(slot, late_us, outcome, phases, backend, reused)| {
                 let [dns_us, connect_us, tls_us, first_byte_us, body_us] = phases.map(u64::from);
                 let phases = Phases { dns_us, connect_us, tls_us, first_byte_us, body_us };
@@ -398,9 +410,19 @@ mod tests {
     fn an_hour_at_a_thousand_a_second_takes_less_than_40_mb() {
         let (mut encoder, mut bytes) = (AttemptEncoder::default(), Vec::new());
         for slot in 0..10_000u64 {
-            let phases = Phases { connect_us: 90, first_byte_us: 300, body_us: 10, ..Phases::default() };
-            encoder
-                .attempt(&Attempt { slot, late_us: 60, outcome: Outcome::Ok, phases, backend: Some(1), reused: false }, &mut bytes);
+            let phases =
+                Phases { connect_us: 90, first_byte_us: 300, body_us: 10, ..Phases::default() };
+            encoder.attempt(
+                &Attempt {
+                    slot,
+                    late_us: 60,
+                    outcome: Outcome::Ok,
+                    phases,
+                    backend: Some(1),
+                    reused: false,
+                },
+                &mut bytes,
+            );
         }
         assert!(bytes.len() * 360 < 40_000_000, "{} bytes for 10 000 attempts", bytes.len());
     }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// All records of a run carry moments of this one clock: an agent on another machine converts its own by the offset that was
 /// measured, before the record is written. Two moments of different runs must not be compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Moment(pub u64);
 
@@ -83,7 +85,9 @@ impl Anchor {
 
 /// The kernel's boot id; empty where the system has none.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// An edge that was not seen itself: it lies after `earliest` and no later than `latest`.

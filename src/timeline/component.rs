@@ -24,7 +24,8 @@ pub enum Component {
 
 impl Component {
     /// All four.
-    pub const ALL: [Component; 4] = [Component::ApiServer, Component::Etcd, Component::Scheduler, Component::ControllerManager];
+    pub const ALL: [Component; 4] =
+        [Component::ApiServer, Component::Etcd, Component::Scheduler, Component::ControllerManager];
 
     /// As its static pod, its program and an experiment call it: `kube-apiserver`.
     pub fn name(self) -> &'static str {

@@ -28,16 +28,22 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         total += number * *nanos as f64;
         rest = &rest[end..];
     }
-    (!text.trim().is_empty() && total.is_finite() && total < u64::MAX as f64).then(|| Duration::from_nanos(total.round() as u64))
+    (!text.trim().is_empty() && total.is_finite() && total < u64::MAX as f64)
+        .then(|| Duration::from_nanos(total.round() as u64))
 }
 
 /// Writes a duration in Go's form, without the parts that are zero: `40s`, `1m30s`, `500ms`.
 pub fn format_duration(duration: Duration) -> String {
     let mut nanos = duration.as_nanos();
     let mut text = String::new();
-    for (unit, size) in
-        [("h", 3_600_000_000_000u128), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)]
-    {
+    for (unit, size) in [
+        ("h", 3_600_000_000_000u128),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+        ("ns", 1),
+    ] {
         if nanos >= size {
             text.push_str(&format!("{}{unit}", nanos / size));
             nanos %= size;
@@ -52,9 +58,15 @@ mod tests {
 
     #[test]
     fn reads_what_go_writes() {
-        for (text, millis) in
-            [("1s", 1000), ("5m0s", 300_000), ("1m30s", 90_000), ("0.5s", 500), ("100ms", 100), ("0", 0), ("1h0m1s", 3_601_000)]
-        {
+        for (text, millis) in [
+            ("1s", 1000),
+            ("5m0s", 300_000),
+            ("1m30s", 90_000),
+            ("0.5s", 500),
+            ("100ms", 100),
+            ("0", 0),
+            ("1h0m1s", 3_601_000),
+        ] {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "5", "s", "1x", "-1s", "1s 2s", "1e400h"] {

@@ -17,10 +17,13 @@ pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
 pub use go_duration::{format_duration, parse_duration};
-pub use header::{ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource};
+pub use header::{
+    ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource,
+};
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use record::{
-    Change, Endpoint, Event, FaultPhase, NO_FILTER, NodeRole, ObjectName, PodIdentity, ProcessState, Ready, Record, UnreadKind,
+    Change, Endpoint, Event, FaultPhase, NO_FILTER, NodeRole, ObjectName, PodIdentity,
+    ProcessState, Ready, Record, UnreadKind,
 };
 pub use store::{RunFolder, StoreError, Timeline};
 pub use tuning::minor_version;

@@ -141,7 +141,10 @@ impl Outcome {
     /// Whether the attempt says that the service failed its client. Neither this nor [`Self::is_ok`]: the attempt says nothing.
     #[inline(always)]
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Ok | Outcome::Prober | Outcome::NotSent | Outcome::Cut | Outcome::Unseen)
+        !matches!(
+            self,
+            Outcome::Ok | Outcome::Prober | Outcome::NotSent | Outcome::Cut | Outcome::Unseen
+        )
     }
 
     /// The class in one word, as reports list it: `timeout`, `refused`, `status 503`.
@@ -233,12 +236,23 @@ mod tests {
                 assert_eq!(outcome.code(), code, "{outcome:?}");
             }
         }
-        for outcome in [Outcome::Ok, Outcome::Status(599), Outcome::Timeout(Phase::Body), Outcome::Reset(Phase::Send)] {
+        for outcome in [
+            Outcome::Ok,
+            Outcome::Status(599),
+            Outcome::Timeout(Phase::Body),
+            Outcome::Reset(Phase::Send),
+        ] {
             assert_eq!(Outcome::from_code(outcome.code()), Some(outcome));
         }
         for phase in Phase::ALL {
-            assert_eq!(Outcome::from_code(Outcome::Timeout(phase).code()), Some(Outcome::Timeout(phase)));
-            assert_eq!(Outcome::from_code(Outcome::Reset(phase).code()), Some(Outcome::Reset(phase)));
+            assert_eq!(
+                Outcome::from_code(Outcome::Timeout(phase).code()),
+                Some(Outcome::Timeout(phase))
+            );
+            assert_eq!(
+                Outcome::from_code(Outcome::Reset(phase).code()),
+                Some(Outcome::Reset(phase))
+            );
         }
         for cause in TlsCause::ALL {
             assert_eq!(Outcome::from_code(Outcome::Tls(cause).code()), Some(Outcome::Tls(cause)));
@@ -249,6 +263,9 @@ mod tests {
     fn an_attempt_of_the_prober_proves_nothing() {
         assert!(!Outcome::NotSent.is_failure() && !Outcome::NotSent.is_ok());
         assert!(!Outcome::Unseen.is_failure() && !Outcome::Unseen.is_ok());
-        assert!(Outcome::Timeout(Phase::Connect).is_failure() && Outcome::Timeout(Phase::Bound).is_failure());
+        assert!(
+            Outcome::Timeout(Phase::Connect).is_failure()
+                && Outcome::Timeout(Phase::Bound).is_failure()
+        );
     }
 }

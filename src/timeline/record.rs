@@ -172,7 +172,8 @@ pub struct ObjectName {
 
 impl std::fmt::Display for ObjectName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let namespace = self.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
+        let namespace =
+            self.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
         write!(f, "{} {namespace}{}", self.kind, self.name)
     }
 }

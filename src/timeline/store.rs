@@ -59,9 +59,13 @@ impl StoreError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            StoreError::NoSuchRun { .. } => Some("`kubectl outage get runs` lists the runs; --runs-dir names another directory"),
+            StoreError::NoSuchRun { .. } => {
+                Some("`kubectl outage get runs` lists the runs; --runs-dir names another directory")
+            }
             StoreError::Io { source, .. } => hint_of(source.kind()),
-            StoreError::Ambiguous { .. } => Some("say more of the id; `kubectl outage get runs` lists the runs"),
+            StoreError::Ambiguous { .. } => {
+                Some("say more of the id; `kubectl outage get runs` lists the runs")
+            }
             StoreError::Format { .. } => None,
         }
     }
@@ -69,8 +73,12 @@ impl StoreError {
 
 fn hint_of(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
-        io::ErrorKind::PermissionDenied => Some("choose a directory that you may write to, with --runs-dir"),
-        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only: choose another directory with --runs-dir"),
+        io::ErrorKind::PermissionDenied => {
+            Some("choose a directory that you may write to, with --runs-dir")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is read-only: choose another directory with --runs-dir")
+        }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             Some("a file is where a directory is needed: choose another directory with --runs-dir")
         }
@@ -100,7 +108,11 @@ impl RunFolder {
         let path = runs_dir.join(&header.run);
         fs::create_dir(&path).map_err(io_error("cannot make", &path))?;
         let file = path.join(EVENTS);
-        let events = OpenOptions::new().create_new(true).append(true).open(&file).map_err(io_error("cannot make", &file))?;
+        let events = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .open(&file)
+            .map_err(io_error("cannot make", &file))?;
         // A file system without locks only loses the difference between a run that goes on and one that died.
         let _ = events.try_lock();
         let mut folder = Self { path, events };
@@ -143,7 +155,9 @@ fn point_latest(runs_dir: &Path, run: &str) {
     #[cfg(unix)]
     {
         let fresh = runs_dir.join(format!(".{LATEST}-{run}"));
-        if std::os::unix::fs::symlink(run, &fresh).is_ok() && fs::rename(&fresh, runs_dir.join(LATEST)).is_err() {
+        if std::os::unix::fs::symlink(run, &fresh).is_ok()
+            && fs::rename(&fresh, runs_dir.join(LATEST)).is_err()
+        {
             let _ = fs::remove_file(&fresh);
         }
     }
@@ -196,14 +210,19 @@ impl Timeline {
         let text = String::from_utf8_lossy(&text);
         let mut lines = text.split_inclusive('\n').enumerate();
         let header = lines.next().map_or("", |(_, line)| line);
-        let header = read_header(header).map_err(|why| StoreError::Format { path: path.clone(), why })?;
+        let header =
+            read_header(header).map_err(|why| StoreError::Format { path: path.clone(), why })?;
         let (mut records, mut damage) = (Vec::new(), Vec::new());
         for (number, line) in lines {
             match serde_json::from_str(line) {
                 Ok(record) => records.push(record),
                 Err(_) if !line.ends_with('\n') && growing => {}
-                Err(_) if !line.ends_with('\n') => damage.push(format!("{EVENTS} ends in the middle of line {}", number + 1)),
-                Err(error) => damage.push(format!("{EVENTS} line {} is not understood: {error}", number + 1)),
+                Err(_) if !line.ends_with('\n') => {
+                    damage.push(format!("{EVENTS} ends in the middle of line {}", number + 1))
+                }
+                Err(error) => {
+                    damage.push(format!("{EVENTS} line {} is not understood: {error}", number + 1))
+                }
             }
         }
         // A record made in one task may be written after a later one of another.
@@ -223,13 +242,16 @@ impl Timeline {
         if exact.join(EVENTS).is_file() {
             return Ok(exact);
         }
-        let id = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let found: Vec<PathBuf> = list(runs_dir)?.into_iter().filter(|path| id(path).starts_with(name)).collect();
+        let id =
+            |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found: Vec<PathBuf> =
+            list(runs_dir)?.into_iter().filter(|path| id(path).starts_with(name)).collect();
         match &found[..] {
             [path] if !name.is_empty() => Ok(path.clone()),
-            [_, _, ..] if !name.is_empty() => {
-                Err(StoreError::Ambiguous { name: name.to_owned(), found: found.iter().map(id).collect() })
-            }
+            [_, _, ..] if !name.is_empty() => Err(StoreError::Ambiguous {
+                name: name.to_owned(),
+                found: found.iter().map(id).collect(),
+            }),
             _ => Err(missing()),
         }
     }
@@ -247,7 +269,8 @@ impl Timeline {
 
 /// Whether somebody holds the lock of a run's events.
 fn is_written(events: &Path) -> bool {
-    File::open(events).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    File::open(events)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// The folders of all runs, oldest first by name (ids begin with their time). A directory that is not there has none.
@@ -258,7 +281,9 @@ pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     };
     let mut folders: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name != LATEST) && path.join(EVENTS).is_file())
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name != LATEST) && path.join(EVENTS).is_file()
+        })
         .collect();
     folders.sort();
     Ok(folders)
@@ -276,10 +301,15 @@ pub fn header_of(folder: &Path) -> Result<Header, StoreError> {
 }
 
 fn read_header(line: &str) -> Result<Header, String> {
-    let value: serde_json::Value = serde_json::from_str(line).map_err(|e| format!("its first line is no header: {e}"))?;
+    let value: serde_json::Value =
+        serde_json::from_str(line).map_err(|e| format!("its first line is no header: {e}"))?;
     match value.get("format").and_then(|f| f.as_str()) {
-        Some(Header::FORMAT) => serde_json::from_value(value).map_err(|e| format!("its header is not understood: {e}")),
-        Some(other) => Err(format!("it has the format {other}, this program reads {}", Header::FORMAT)),
+        Some(Header::FORMAT) => {
+            serde_json::from_value(value).map_err(|e| format!("its header is not understood: {e}"))
+        }
+        Some(other) => {
+            Err(format!("it has the format {other}, this program reads {}", Header::FORMAT))
+        }
         None => Err("its first line names no format".into()),
     }
 }
@@ -296,7 +326,8 @@ fn read_probes(folder: &Path, damage: &mut Vec<String>) -> Result<Vec<ProbeFile>
         let bytes = fs::read(&path).map_err(io_error("cannot read", &path))?;
         match ProbeFile::new(bytes) {
             Ok(probe) => probes.push(probe),
-            Err(why) => damage.push(format!("{}: {why}", path.file_name().unwrap_or_default().to_string_lossy())),
+            Err(why) => damage
+                .push(format!("{}: {why}", path.file_name().unwrap_or_default().to_string_lossy())),
         }
     }
     Ok(probes)
@@ -313,7 +344,9 @@ mod tests {
         fs::write(&file, "").unwrap();
         let hint = |dir: &Path| list(dir).unwrap_err().hint();
         assert!(hint(&file).unwrap().starts_with("a file is where a directory is needed"));
-        let making = fs::create_dir_all(file.join("runs")).map_err(io_error("cannot make", &file)).unwrap_err();
+        let making = fs::create_dir_all(file.join("runs"))
+            .map_err(io_error("cannot make", &file))
+            .unwrap_err();
         assert!(making.hint().unwrap().starts_with("a file is where a directory is needed"));
         assert!(hint_of(io::ErrorKind::StorageFull).unwrap().starts_with("free the disk"));
         assert!(hint_of(io::ErrorKind::PermissionDenied).unwrap().contains("may write to"));

@@ -25,11 +25,15 @@ impl Tuning {
         // The kubelet lets the report frequency follow the update frequency when only that one is set (in its config file).
         let report = self.node_status_report_frequency.or(self.node_status_update_frequency);
         Self {
-            node_status_update_frequency: self.node_status_update_frequency.or(defaults.node_status_update_frequency),
+            node_status_update_frequency: self
+                .node_status_update_frequency
+                .or(defaults.node_status_update_frequency),
             node_status_report_frequency: report.or(defaults.node_status_report_frequency),
             node_lease_duration: self.node_lease_duration.or(defaults.node_lease_duration),
             node_monitor_period: self.node_monitor_period.or(defaults.node_monitor_period),
-            node_monitor_grace_period: self.node_monitor_grace_period.or(defaults.node_monitor_grace_period),
+            node_monitor_grace_period: self
+                .node_monitor_grace_period
+                .or(defaults.node_monitor_grace_period),
             source: self.source,
         }
     }
@@ -61,8 +65,14 @@ mod tests {
 
     #[test]
     fn the_grace_period_is_the_versions() {
-        for (version, grace) in [("v1.31.9", 40), ("v1.32.0", 50), ("v1.34.4", 50), ("v1.29+", 40), ("1.27.3-eks", 40)] {
-            assert_eq!(Tuning::defaults(version).node_monitor_grace_period, seconds(grace), "{version}");
+        for (version, grace) in
+            [("v1.31.9", 40), ("v1.32.0", 50), ("v1.34.4", 50), ("v1.29+", 40), ("1.27.3-eks", 40)]
+        {
+            assert_eq!(
+                Tuning::defaults(version).node_monitor_grace_period,
+                seconds(grace),
+                "{version}"
+            );
         }
     }
 
@@ -72,6 +82,9 @@ mod tests {
         assert_eq!(asked.completed("v1.34.4").node_status_report_frequency, seconds(1));
         let both = Tuning { node_status_report_frequency: seconds(300), ..asked };
         assert_eq!(both.completed("v1.34.4").node_status_report_frequency, seconds(300));
-        assert_eq!(Tuning::default().completed("v1.34.4").node_status_report_frequency, seconds(300));
+        assert_eq!(
+            Tuning::default().completed("v1.34.4").node_status_report_frequency,
+            seconds(300)
+        );
     }
 }

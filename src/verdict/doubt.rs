@@ -15,7 +15,9 @@ const FEWEST: u64 = 3;
 pub fn of_run(found: &Findings) -> Option<String> {
     match &found.completion {
         Completion::Complete => {}
-        Completion::Interrupted { signal } => return Some(format!("the run was interrupted ({signal})")),
+        Completion::Interrupted { signal } => {
+            return Some(format!("the run was interrupted ({signal})"));
+        }
         Completion::Refused { error } => return Some(format!("refused before any harm: {error}")),
         Completion::Failed { error } => {
             return Some(format!(
@@ -23,7 +25,11 @@ pub fn of_run(found: &Findings) -> Option<String> {
                 error
                     .strip_prefix("failed to ")
                     // Older programs put it before sentences, too.
-                    .map_or(error.clone(), |rest| if rest.starts_with("the ") { rest.into() } else { format!("could not {rest}") })
+                    .map_or(error.clone(), |rest| if rest.starts_with("the ") {
+                        rest.into()
+                    } else {
+                        format!("could not {rest}")
+                    })
             ));
         }
         Completion::Running => return Some("the run still goes on".into()),
@@ -33,25 +39,43 @@ pub fn of_run(found: &Findings) -> Option<String> {
         return Some("the steady state never held before the fault".into());
     }
     let unconfirmed = found.faults.iter().find(|fault| fault.confirmed.is_none());
-    unconfirmed.map(|fault| format!("{} of {} was not confirmed", fault.kind, Component::on(fault.component, &fault.target)))
+    unconfirmed.map(|fault| {
+        format!(
+            "{} of {} was not confirmed",
+            fault.kind,
+            Component::on(fault.component, &fault.target)
+        )
+    })
 }
 
 /// Why the failures of a probe may be the prober's own.
 pub fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
-    let sick = |p: &&ProbeFinding| p.control && p.since_fault().failed_share().is_some_and(|share| share > MOST_SICK);
+    let sick = |p: &&ProbeFinding| {
+        p.control && p.since_fault().failed_share().is_some_and(|share| share > MOST_SICK)
+    };
     if let Some(control) = found.probes.iter().find(sick) {
-        return Some(format!("the control probe {} failed too: the prober's machine was sick", control.name));
+        return Some(format!(
+            "the control probe {} failed too: the prober's machine was sick",
+            control.name
+        ));
     }
     let half = Seconds::from_nanos(probe.timeout.as_nanos() / 2);
     let late = probe.lateness.p99 > half;
-    late.then(|| format!("the prober was late: one attempt in a hundred by more than {}", probe.lateness.p99))
+    late.then(|| {
+        format!("the prober was late: one attempt in a hundred by more than {}", probe.lateness.p99)
+    })
 }
 
 /// Why a probe's failures may be a moment's standstill of the prober's machine: enough to doubt that something took too long, not that
 /// it was in time.
 pub fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
-    if let Some(control) = found.probes.iter().find(|other| other.control && other.since_fault().failed > 0) {
-        return Some(format!("the control probe {} failed as well: the prober's machine stood still for a moment", control.name));
+    if let Some(control) =
+        found.probes.iter().find(|other| other.control && other.since_fault().failed > 0)
+    {
+        return Some(format!(
+            "the control probe {} failed as well: the prober's machine stood still for a moment",
+            control.name
+        ));
     }
     let late = probe.lateness.max > probe.timeout;
     late.then(|| format!("the prober stood still: it was late by {} once", probe.lateness.max))
@@ -60,14 +84,16 @@ pub fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
 /// Why a probe's successes prove nothing.
 pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let since = probe.since_fault();
-    let unasked = (since.judged() == 0).then(|| format!("no attempt of {} says anything after the fault", probe.name));
+    let unasked = (since.judged() == 0)
+        .then(|| format!("no attempt of {} says anything after the fault", probe.name));
     unasked.or_else(|| of_attempts(probe, since, found.last_undo_requested()))
 }
 
 /// Why nothing is shown by what a step's attempts did not do: there were none, or too few.
 pub fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
     let thin = (held.tally.judged() < FEWEST).then(|| too_few(probe, held.tally.judged()));
-    thin.or_else(|| of_acceptance(probe, held)).or_else(|| of_attempts(probe, held.tally, held.until))
+    thin.or_else(|| of_acceptance(probe, held))
+        .or_else(|| of_attempts(probe, held.tally, held.until))
 }
 
 /// Of a canary only what was accepted says anything.
@@ -88,14 +114,21 @@ fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
     let all = held.tally.judged() + held.not_accepted;
     let many = held.not_accepted as f64 > all as f64 * MOST_BLIND;
     many.then(|| {
-        format!("{} of {all} attempts of {} were not accepted, and say nothing of who was to act", held.not_accepted, probe.name)
+        format!(
+            "{} of {all} attempts of {} were not accepted, and say nothing of who was to act",
+            held.not_accepted, probe.name
+        )
     })
 }
 
 /// Why some attempts, which had to go on until a moment, do not stand for the whole time.
 fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Option<String> {
     if tally.blind_share() > MOST_BLIND {
-        return Some(format!("the prober was blind: {} of {} attempts not made", tally.blind, tally.judged() + tally.blind));
+        return Some(format!(
+            "the prober was blind: {} of {} attempts not made",
+            tally.blind,
+            tally.judged() + tally.blind
+        ));
     }
     if probe.truncated {
         return Some(format!("the attempts of {} are cut off", probe.name));
@@ -110,7 +143,10 @@ pub fn of_effect(found: &Findings) -> Option<String> {
     found.faults.iter().find_map(|fault| {
         let over = fault.wore_off.as_ref()?;
         let hit = Component::on(fault.component, &fault.target);
-        Some(format!("{} of {hit} was over before its undo: {} at {:+.3}", fault.kind, over.what, over.at))
+        Some(format!(
+            "{} of {hit} was over before its undo: {} at {:+.3}",
+            fault.kind, over.what, over.at
+        ))
     })
 }
 

@@ -22,38 +22,71 @@ pub fn not_detected(found: &Findings) -> Finding {
         let ready = fault.node.ready_before?;
         let lasted = fault.undo_requested? - fault.requested;
         Some(match &fault.node.detected {
-            _ if !ready => Finding::unknown(format!("{} was not Ready before the fault", fault.target)),
-            Some(detected) if fault.undo_requested.is_some_and(|undo| detected.at.latest < undo) => {
-                Finding::failed(format!("{} became {} at {:+.3}", fault.target, detected.status, detected.at.latest))
+            _ if !ready => {
+                Finding::unknown(format!("{} was not Ready before the fault", fault.target))
             }
-            Some(detected) => Finding::unknown(format!("{} became {} with the undo, or after it", fault.target, detected.status)),
-            None => Finding { outcome: Outcome::Pass, measured: Some(format!("none in {lasted}")), why: None, predicted: None },
+            Some(detected)
+                if fault.undo_requested.is_some_and(|undo| detected.at.latest < undo) =>
+            {
+                Finding::failed(format!(
+                    "{} became {} at {:+.3}",
+                    fault.target, detected.status, detected.at.latest
+                ))
+            }
+            Some(detected) => Finding::unknown(format!(
+                "{} became {} with the undo, or after it",
+                fault.target, detected.status
+            )),
+            None => Finding {
+                outcome: Outcome::Pass,
+                measured: Some(format!("none in {lasted}")),
+                why: None,
+                predicted: None,
+            },
         })
     };
-    let blind = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, .. } if watch == "nodes"));
+    let blind = found
+        .warnings
+        .iter()
+        .any(|w| matches!(w, Warning::WatchGap { watch, .. } if watch == "nodes"));
     let gravest = found.faults.iter().filter_map(judge).max_by_key(|finding| finding.outcome);
-    let gravest = gravest.unwrap_or_else(|| Finding::unknown("no fault hit a node of which a watch said how it was"));
+    let gravest = gravest.unwrap_or_else(|| {
+        Finding::unknown("no fault hit a node of which a watch said how it was")
+    });
     gravest.doubted_pass(blind.then(|| "the watch of nodes was blind".into()))
 }
 
 /// What each fault took from a Service was ready elsewhere.
 pub fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Finding {
     let judge = |fault: &FaultFinding| {
-        let service = fault.services.iter().find(|known| known.service == service && !known.hit.is_empty())?;
+        let service = fault
+            .services
+            .iter()
+            .find(|known| known.service == service && !known.hit.is_empty())?;
         Some(match service.replaced {
             Some(when) => moment(fault, when, bound),
             None => missing(found, fault, bound, "endpoints", "not rescheduled"),
         })
     };
     let gravest = found.faults.iter().filter_map(judge).max_by_key(|finding| finding.outcome);
-    gravest.unwrap_or_else(|| Finding::unknown(format!("no fault hit an endpoint of {service} that is known")))
+    gravest.unwrap_or_else(|| {
+        Finding::unknown(format!("no fault hit an endpoint of {service} that is known"))
+    })
 }
 
 /// Pods that were there before any harm and that a fault hit: themselves, or the node that they were on.
-fn hit<'a>(found: &'a Findings, labels: &BTreeMap<String, String>) -> Vec<(&'a PodFinding, &'a FaultFinding)> {
-    let hits = |pod: &PodFinding, fault: &FaultFinding| fault.target == pod.pod || pod.node.as_ref() == Some(&fault.target);
+fn hit<'a>(
+    found: &'a Findings,
+    labels: &BTreeMap<String, String>,
+) -> Vec<(&'a PodFinding, &'a FaultFinding)> {
+    let hits = |pod: &PodFinding, fault: &FaultFinding| {
+        fault.target == pod.pod || pod.node.as_ref() == Some(&fault.target)
+    };
     let pods = found.pods.iter().filter(|pod| pod.appeared.is_none() && pod.has(labels));
-    pods.flat_map(|pod| found.faults.iter().filter(move |fault| hits(pod, fault)).map(move |fault| (pod, fault))).collect()
+    pods.flat_map(|pod| {
+        found.faults.iter().filter(move |fault| hits(pod, fault)).map(move |fault| (pod, fault))
+    })
+    .collect()
 }
 
 /// No pod with these labels came before the last undo.
@@ -66,13 +99,19 @@ pub fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> F
     let Some(undo) = found.faults.iter().filter_map(|fault| fault.undo_requested).max() else {
         return Finding::unknown("the fault has no undo");
     };
-    let came = |pod: &&PodFinding| pod.has(labels) && pod.appeared.is_some_and(|when| when.earliest < undo && when.latest >= since);
+    let came = |pod: &&PodFinding| {
+        pod.has(labels)
+            && pod.appeared.is_some_and(|when| when.earliest < undo && when.latest >= since)
+    };
     let new: Vec<&PodFinding> = found.pods.iter().filter(came).collect();
     let measured = Some(format!("{} in {}", new.len(), undo - since));
     let surely = new.iter().find(|pod| pod.appeared.is_some_and(|when| when.latest < undo));
     let (outcome, why) = match (surely, new.first()) {
         (Some(pod), _) => (Outcome::Fail, Some(format!("{} came{}", pod.pod, on(pod)))),
-        (None, Some(pod)) => (Outcome::Inconclusive, Some(format!("{} came in the dark, or only after the undo", pod.pod))),
+        (None, Some(pod)) => (
+            Outcome::Inconclusive,
+            Some(format!("{} came in the dark, or only after the undo", pod.pod)),
+        ),
         (None, None) => (Outcome::Pass, None),
     };
     Finding { outcome, measured, why, predicted: None }.doubted_pass(hidden(found, since, undo))
@@ -85,7 +124,9 @@ fn hidden(found: &Findings, since: Seconds, undo: Seconds) -> Option<String> {
             if watch == "pods" && *from < undo && until.is_none_or(|until| until > since) =>
         {
             let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
-            Some(format!("the watch of pods was blind from {from:+.3} {until}: a pod may have come and gone"))
+            Some(format!(
+                "the watch of pods was blind from {from:+.3} {until}: a pod may have come and gone"
+            ))
         }
         _ => None,
     })
@@ -109,22 +150,40 @@ pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Sec
 
 /// Every object is there that was there before.
 pub fn objects_kept(found: &Findings) -> Finding {
-    let Some(objects) = &found.objects else { return Finding::unknown("nobody listed the objects before the fault") };
-    let Some(missing) = &objects.missing else { return Finding::unknown("nobody listed the objects after the recovery") };
+    let Some(objects) = &found.objects else {
+        return Finding::unknown("nobody listed the objects before the fault");
+    };
+    let Some(missing) = &objects.missing else {
+        return Finding::unknown("nobody listed the objects after the recovery");
+    };
     if objects.before == 0 {
         return Finding::unknown("no object was there before the fault");
     }
-    let some = |count: u32, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
-    let (replaced, unseen) = (some(objects.replaced, "replaced by their controllers"), some(objects.unseen, "not listed again"));
+    let some = |count: u32, what: &str| {
+        if count > 0 { format!(", {count} {what}") } else { String::new() }
+    };
+    let (replaced, unseen) = (
+        some(objects.replaced, "replaced by their controllers"),
+        some(objects.unseen, "not listed again"),
+    );
     let measured = Some(format!("{} of {}{replaced}{unseen}", objects.kept, objects.before));
     if !missing.is_empty() {
-        return Finding { outcome: Outcome::Fail, measured, why: Some(format!("missing: {}", some_of(missing))), predicted: None };
+        return Finding {
+            outcome: Outcome::Fail,
+            measured,
+            why: Some(format!("missing: {}", some_of(missing))),
+            predicted: None,
+        };
     }
-    let unread = objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}"));
-    let unreplaced = (!objects.unreplaced.is_empty())
-        .then(|| format!("gone, and not replaced by their controllers: {}", some_of(&objects.unreplaced)));
-    let changed = (!objects.changed.is_empty()).then(|| format!("there, and changed: {}", some_of(&objects.changed)));
-    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(unread.or(unreplaced).or(changed))
+    let unread =
+        objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}"));
+    let unreplaced = (!objects.unreplaced.is_empty()).then(|| {
+        format!("gone, and not replaced by their controllers: {}", some_of(&objects.unreplaced))
+    });
+    let changed = (!objects.changed.is_empty())
+        .then(|| format!("there, and changed: {}", some_of(&objects.changed)));
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
+        .doubted_pass(unread.or(unreplaced).or(changed))
 }
 
 fn some_of(objects: &[String]) -> String {
@@ -155,12 +214,21 @@ mod tests {
 
     #[test]
     fn a_glitch_that_nobody_noticed() {
-        let run = || Run::new().node(-9000, Change::Baseline, Ready::True, "KubeletReady").kill(2000);
+        let run =
+            || Run::new().node(-9000, Change::Baseline, Ready::True, "KubeletReady").kill(2000);
         let judged = |run: Run| not_detected(&found(run)).outcome;
-        let unknown = |run: Run, ms| run.node(ms, Change::Changed, Ready::Unknown, "NodeStatusUnknown");
-        assert_eq!([judged(run()), judged(unknown(run(), 1500)), judged(unknown(run(), 2500))], [Pass, Fail, Inconclusive]);
+        let unknown =
+            |run: Run, ms| run.node(ms, Change::Changed, Ready::Unknown, "NodeStatusUnknown");
+        assert_eq!(
+            [judged(run()), judged(unknown(run(), 1500)), judged(unknown(run(), 2500))],
+            [Pass, Fail, Inconclusive]
+        );
         assert_eq!(judged(Run::new().kill(2000)), Inconclusive, "no watch said how it was");
-        let gap = Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
+        let gap = Event::WatchGap {
+            watch: "nodes".into(),
+            until: None,
+            reason: "connection refused".into(),
+        };
         assert_eq!(judged(run().event(1000, gap)), Inconclusive);
     }
 
@@ -173,7 +241,11 @@ mod tests {
         assert_eq!([judged(run(), 15), judged(run(), 16)], [Fail, Inconclusive]);
         let same_node = run().endpoint(9000, Change::Changed, 7, "fast-detection-worker", true);
         assert_eq!(judged(same_node, 15), Fail);
-        assert_eq!(judged(Run::new().endpoints(2, 0).kill(15_000), 15), Inconclusive, "it hit none");
+        assert_eq!(
+            judged(Run::new().endpoints(2, 0).kill(15_000), 15),
+            Inconclusive,
+            "it hit none"
+        );
     }
 
     #[test]
@@ -183,19 +255,35 @@ mod tests {
         assert_eq!(judged(run()).outcome, Pass);
         assert_eq!(judged(run().pod(15_500, Change::Changed, "b", 0, true)).outcome, Pass);
         assert_eq!(judged(run().pod(4000, Change::Changed, "b", 0, true)).outcome, Fail);
-        assert_eq!(judged(run().pod(16_000, Change::Changed, "b", 0, true).since(3000)).outcome, Inconclusive);
+        assert_eq!(
+            judged(run().pod(16_000, Change::Changed, "b", 0, true).since(3000)).outcome,
+            Inconclusive
+        );
         let other = BTreeMap::from([("app".to_owned(), "db".to_owned())]);
         assert_eq!(not_rescheduled(&found(run()), &other).outcome, Inconclusive);
-        let blind = Event::WatchGap { watch: "pods".into(), until: None, reason: "connection refused".into() };
+        let blind = Event::WatchGap {
+            watch: "pods".into(),
+            until: None,
+            reason: "connection refused".into(),
+        };
         assert_eq!(judged(run().event(2000, blind)).outcome, Inconclusive);
         let gap = |from: i64, until: i64| {
-            let gap = Event::WatchGap { watch: "pods".into(), until: Some(at(until)), reason: "connection refused".into() };
+            let gap = Event::WatchGap {
+                watch: "pods".into(),
+                until: Some(at(until)),
+                reason: "connection refused".into(),
+            };
             judged(run().event(until, gap).since(from))
         };
-        assert_eq!([gap(2000, 5000).outcome, gap(14_000, 18_000).outcome], [Inconclusive, Inconclusive]);
+        assert_eq!(
+            [gap(2000, 5000).outcome, gap(14_000, 18_000).outcome],
+            [Inconclusive, Inconclusive]
+        );
         assert_eq!(
             gap(2000, 5000).why.as_deref(),
-            Some("the watch of pods was blind from +2.000s to +5.000s: a pod may have come and gone")
+            Some(
+                "the watch of pods was blind from +2.000s to +5.000s: a pod may have come and gone"
+            )
         );
         assert_eq!(gap(16_000, 18_000).outcome, Pass, "the undo was over");
     }
@@ -204,10 +292,25 @@ mod tests {
     fn a_container_that_dies_is_started_in_its_pod() {
         let phase = |run: Run, ms, phase| {
             let (fault, target) = ("containerKill".into(), "a".into());
-            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: None, phase, detail: String::new() })
+            run.event(
+                ms,
+                Event::Fault {
+                    step: 0,
+                    name: None,
+                    fault,
+                    target,
+                    component: None,
+                    phase,
+                    detail: String::new(),
+                },
+            )
         };
         let run = || {
-            let run = phase(Run::new().pod(-9000, Change::Baseline, "a", 0, true), 0, FaultPhase::Requested);
+            let run = phase(
+                Run::new().pod(-9000, Change::Baseline, "a", 0, true),
+                0,
+                FaultPhase::Requested,
+            );
             phase(phase(run, 100, FaultPhase::Confirmed), 10_000, FaultPhase::UndoRequested)
         };
         let judged = |run: Run, within| restarted(&found(run), &labels(), seconds(within)).outcome;
@@ -226,10 +329,22 @@ mod tests {
             let object = |uid: &&str| {
                 let (uid, content) = uid.split_once('=').unwrap_or((uid, "1"));
                 let (name, owner) = (uid.into(), uid.starts_with('p').then(|| "rs".to_owned()));
-                let (kind, content) = (if owner.is_some() { "Pod" } else { "Secret" }.into(), Some(content.into()));
-                ObjectName { kind, namespace: None, name, uid: uid.into(), controlled: owner.is_some(), owner, content }
+                let (kind, content) =
+                    (if owner.is_some() { "Pod" } else { "Secret" }.into(), Some(content.into()));
+                ObjectName {
+                    kind,
+                    namespace: None,
+                    name,
+                    uid: uid.into(),
+                    controlled: owner.is_some(),
+                    owner,
+                    content,
+                }
             };
-            let unread = unread.iter().map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() }).collect();
+            let unread = unread
+                .iter()
+                .map(|kind| UnreadKind { kind: (*kind).into(), why: "status 503".into() })
+                .collect();
             Event::Objects { before, objects: uids.iter().map(object).collect(), unread }
         };
         let run = |after: &[&str], unread: &[&str]| {
@@ -246,20 +361,42 @@ mod tests {
         );
         let unread = run(&["a", "b"], &["Thing.x.io"]);
         assert_eq!(unread.outcome, Inconclusive);
-        assert_eq!(unread.why.as_deref(), Some("not all kinds could be listed: Thing.x.io: status 503"));
+        assert_eq!(
+            unread.why.as_deref(),
+            Some("not all kinds could be listed: Thing.x.io: status 503")
+        );
         let unseen = run(&["b"], &["Secret"]);
-        assert_eq!((unseen.outcome, unseen.measured.as_deref()), (Inconclusive, Some("0 of 2, 2 not listed again")));
+        assert_eq!(
+            (unseen.outcome, unseen.measured.as_deref()),
+            (Inconclusive, Some("0 of 2, 2 not listed again"))
+        );
         let replaced = run(&["a", "b", "p1", "p3"], &[]);
-        assert_eq!((replaced.outcome, replaced.measured.as_deref()), (Pass, Some("3 of 4, 1 replaced by their controllers")));
+        assert_eq!(
+            (replaced.outcome, replaced.measured.as_deref()),
+            (Pass, Some("3 of 4, 1 replaced by their controllers"))
+        );
         let fewer = run(&["a", "b", "p1"], &[]);
         let why = "gone, and not replaced by their controllers: Pod p2";
         assert_eq!((fewer.outcome, fewer.why.as_deref()), (Inconclusive, Some(why)));
         let changed = run(&["a=2", "b"], &[]);
-        assert_eq!((changed.outcome, changed.why.as_deref()), (Inconclusive, Some("there, and changed: Secret a")));
+        assert_eq!(
+            (changed.outcome, changed.why.as_deref()),
+            (Inconclusive, Some("there, and changed: Secret a"))
+        );
         assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");
-        assert_eq!(objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000))).outcome, Inconclusive);
+        assert_eq!(
+            objects_kept(&found(Run::new().event(-1, taken(true, &["a"], &[])).kill(15_000)))
+                .outcome,
+            Inconclusive
+        );
         assert_eq!(objects_kept(&found(Run::new().kill(15_000))).outcome, Inconclusive);
-        let nothing = Run::new().event(-1, taken(true, &[], &[])).kill(15_000).event(20_000, taken(false, &["a"], &[]));
-        assert_eq!(objects_kept(&found(nothing)).why.as_deref(), Some("no object was there before the fault"));
+        let nothing = Run::new()
+            .event(-1, taken(true, &[], &[]))
+            .kill(15_000)
+            .event(20_000, taken(false, &["a"], &[]));
+        assert_eq!(
+            objects_kept(&found(nothing)).why.as_deref(),
+            Some("no object was there before the fault")
+        );
     }
 }

@@ -65,7 +65,9 @@ impl Verdict {
     pub fn new(doubt: Option<String>, assertions: Vec<Assertion>) -> Self {
         let outcome = match &doubt {
             Some(_) => Outcome::Inconclusive,
-            None => assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass),
+            None => {
+                assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass)
+            }
         };
         let summary = doubt.clone().unwrap_or_else(|| summary(outcome, &assertions));
         Self { outcome, summary, doubt, assertions }
@@ -73,8 +75,14 @@ impl Verdict {
 
     /// The verdict by those expectations alone that decide a claim.
     pub fn on(&self, claim: &Claim) -> Self {
-        let deciding: Vec<_> = self.assertions.iter().filter(|assertion| claim.is_decided_by(&assertion.name)).cloned().collect();
-        let nothing = deciding.is_empty().then(|| "nothing of what was expected decides it".to_owned());
+        let deciding: Vec<_> = self
+            .assertions
+            .iter()
+            .filter(|assertion| claim.is_decided_by(&assertion.name))
+            .cloned()
+            .collect();
+        let nothing =
+            deciding.is_empty().then(|| "nothing of what was expected decides it".to_owned());
         Self::new(self.doubt.clone().or(nothing), deciding)
     }
 }
@@ -105,7 +113,9 @@ impl Assertion {
     pub fn said(&self) -> String {
         match &self.measured {
             // A statement comes after what was to be stated.
-            Some(measured) if measured.contains(';') => format!("{} {}: {measured}", self.subject, self.bound),
+            Some(measured) if measured.contains(';') => {
+                format!("{} {}: {measured}", self.subject, self.bound)
+            }
             Some(measured) => format!("{} {measured}, {}", self.subject, self.bound),
             None => format!("{} {}", self.subject, self.bound),
         }
@@ -115,8 +125,12 @@ impl Assertion {
 /// Judges what was found by what was expected; `predictions` for the bounds that are `predicted`.
 pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions) -> Verdict {
     let doubt = doubt::of_run(found);
-    let assertions =
-        expect.iter().map(|expectation| rules::assertion(&Run { found, predictions }, expectation, doubt.as_deref())).collect();
+    let assertions = expect
+        .iter()
+        .map(|expectation| {
+            rules::assertion(&Run { found, predictions }, expectation, doubt.as_deref())
+        })
+        .collect();
     Verdict::new(doubt, assertions)
 }
 
@@ -127,6 +141,8 @@ fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {
         Outcome::Pass if all == 0 => "measured; nothing was asserted".into(),
         Outcome::Pass => format!("{all} of {all} expectations hold"),
         Outcome::Fail => format!("{} of {all} expectations do not hold", count(Outcome::Fail)),
-        Outcome::Inconclusive => format!("{} of {all} expectations could not be decided", count(Outcome::Inconclusive)),
+        Outcome::Inconclusive => {
+            format!("{} of {all} expectations could not be decided", count(Outcome::Inconclusive))
+        }
     }
 }

@@ -7,17 +7,31 @@ use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
 /// Judges a probe; of one that asks several servers (`PROBE@NODE`) the gravest, and says whose that is.
-pub fn each_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
-    let of_node =
-        |probe: &ProbeFinding| probe.name.split_once('@').filter(|(probe, _)| *probe == name).map(|(_, node)| node.to_owned());
+pub fn each_probe(
+    found: &Findings,
+    name: &str,
+    judge: impl Fn(&ProbeFinding) -> Finding,
+) -> Finding {
+    let of_node = |probe: &ProbeFinding| {
+        probe
+            .name
+            .split_once('@')
+            .filter(|(probe, _)| *probe == name)
+            .map(|(_, node)| node.to_owned())
+    };
     let judged = found.probes.iter().filter_map(|probe| match of_node(probe) {
         Some(node) => {
             let finding = judge(probe);
-            Some(Finding { measured: finding.measured.map(|measured| format!("{measured} (on {node})")), ..finding })
+            Some(Finding {
+                measured: finding.measured.map(|measured| format!("{measured} (on {node})")),
+                ..finding
+            })
         }
         None => (probe.name == name).then(|| judge(probe)),
     });
-    judged.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Finding::unknown(format!("the run has no attempts of {name}")))
+    judged
+        .max_by_key(|finding| finding.outcome)
+        .unwrap_or_else(|| Finding::unknown(format!("the run has no attempts of {name}")))
 }
 
 /// A burst in which nothing failed for more than this share of the bound was no failure that lasted.
@@ -27,9 +41,12 @@ const INTERRUPTED: f64 = 0.2;
 /// its first to its last failure. Several short ones are none that lasted.
 pub fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
-        let overlap = |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
+        let overlap =
+            |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
         let steps = probe.in_effect.iter().filter_map(|held| overlap(held.step));
-        let judged = steps.map(|step| lasted_in(found, probe, step, bound)).max_by_key(|finding| finding.outcome);
+        let judged = steps
+            .map(|step| lasted_in(found, probe, step, bound))
+            .max_by_key(|finding| finding.outcome);
         let own = doubt::of_failures(found, probe).or_else(|| doubt::of_a_failure(found, probe));
         judged.unwrap_or_else(|| Finding::unknown("no fault was in effect")).doubted_pass(own)
     })
@@ -38,27 +55,44 @@ pub fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
 fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) -> Finding {
     let Some(window) = probe.window(Period::Fault { step }) else {
         let why = doubt::of_successes(found, probe);
-        return Finding { measured: Some("none seen".into()), ..Finding::failed("shorter than expected") }.doubted(why);
+        return Finding {
+            measured: Some("none seen".into()),
+            ..Finding::failed("shorter than expected")
+        }
+        .doubted(why);
     };
-    let (count, longest) = (window.bursts.len(), window.bursts.iter().enumerate().max_by_key(|(_, burst)| burst.length.least));
+    let (count, longest) = (
+        window.bursts.len(),
+        window.bursts.iter().enumerate().max_by_key(|(_, burst)| burst.length.least),
+    );
     let Some((place, burst)) = longest else { return Finding::unknown("the window has no burst") };
     let endless = window.open && place + 1 == count;
-    let length = if endless { format!("{} at least", burst.length.least) } else { burst.length.to_string() };
+    let length =
+        if endless { format!("{} at least", burst.length.least) } else { burst.length.to_string() };
     let of = if count > 1 { format!(", the longest of {count} bursts") } else { String::new() };
     let (outcome, why) = match burst.length.least {
         least if least >= bound => (Outcome::Pass, None),
-        _ if window.length.most < bound => (Outcome::Fail, Some("shorter than expected".to_owned())),
-        _ if window.bursts.iter().any(|burst| burst.length.most >= bound) => {
-            (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {:.3}", burst.length)))
+        _ if window.length.most < bound => {
+            (Outcome::Fail, Some("shorter than expected".to_owned()))
         }
-        _ => (Outcome::Inconclusive, Some(format!("only {count} bursts together lasted so long, {:.3}", window.length))),
+        _ if window.bursts.iter().any(|burst| burst.length.most >= bound) => (
+            Outcome::Inconclusive,
+            Some(format!("the bound lies inside what was measured, {:.3}", burst.length)),
+        ),
+        _ => (
+            Outcome::Inconclusive,
+            Some(format!("only {count} bursts together lasted so long, {:.3}", window.length)),
+        ),
     };
-    Finding { outcome, measured: Some(format!("for {length}{of}")), why, predicted: None }.doubted_pass(interrupted(burst, bound))
+    Finding { outcome, measured: Some(format!("for {length}{of}")), why, predicted: None }
+        .doubted_pass(interrupted(burst, bound))
 }
 
 /// Why a burst may be two failures and nothing between them.
 fn interrupted(burst: &Burst, bound: Seconds) -> Option<String> {
-    let gap = burst.longest_gap.filter(|gap| (gap.to - gap.from).as_f64() > bound.as_f64() * INTERRUPTED)?;
+    let gap = burst
+        .longest_gap
+        .filter(|gap| (gap.to - gap.from).as_f64() > bound.as_f64() * INTERRUPTED)?;
     let (from, to) = (gap.from, gap.to);
     Some(format!("nothing failed from {from:+.3} to {to:+.3}, and {} were answered", gap.successes))
 }
@@ -73,7 +107,9 @@ pub fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding
         let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
             let measured = (all > 0).then(|| format!("{ok} of {all}"));
-            let why = held.first_success.map(|first| format!("one that was sent at {first:+.3} succeeded"));
+            let why = held
+                .first_success
+                .map(|first| format!("one that was sent at {first:+.3} succeeded"));
             let outcome = if why.is_some() { Outcome::Fail } else { Outcome::Pass };
             let doubt = doubt::of_step(probe, held).or_else(|| doubt::of_failures(found, probe));
             Finding { outcome, measured, why, predicted: None }.doubted_pass(doubt)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::of_probes::each_probe;
 use super::{Assertion, Outcome, doubt, fates, leaders};
-use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When};
+use crate::analysis::{
+    FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When,
+};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -20,7 +22,12 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn unknown(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Inconclusive, measured: None, why: Some(why.into()), predicted: None }
+        Self {
+            outcome: Outcome::Inconclusive,
+            measured: None,
+            why: Some(why.into()),
+            predicted: None,
+        }
     }
 
     pub(super) fn failed(why: impl Into<String>) -> Self {
@@ -37,7 +44,10 @@ impl Finding {
         } else if length.most < limits.least {
             (Outcome::Fail, Some("shorter than expected".into()))
         } else {
-            (Outcome::Inconclusive, Some(format!("the bound lies inside what was measured, {length:.3}")))
+            (
+                Outcome::Inconclusive,
+                Some(format!("the bound lies inside what was measured, {length:.3}")),
+            )
         };
         Self { outcome, measured: Some(measured), why, predicted: None }
     }
@@ -93,19 +103,37 @@ impl Run<'_> {
     fn limit(&self, bound: Bound, quantity: Quantity<'_>, step: u32) -> Result<Seconds, String> {
         match bound {
             Bound::Fixed(length) => Ok(length.into()),
-            Bound::Predicted => self.predictions.longest(quantity, step).map_err(|why| format!("nothing was predicted: {why}")),
+            Bound::Predicted => self
+                .predictions
+                .longest(quantity, step)
+                .map_err(|why| format!("nothing was predicted: {why}")),
         }
     }
 
     /// Judges each fault by the bound that is its own.
-    fn each_fault(&self, bound: Bound, quantity: Quantity<'_>, judge: impl Fn(&FaultFinding, Seconds) -> Finding) -> Finding {
-        each_fault(self.found, |fault| self.judged(bound, quantity, fault.step, |limit| judge(fault, limit)))
+    fn each_fault(
+        &self,
+        bound: Bound,
+        quantity: Quantity<'_>,
+        judge: impl Fn(&FaultFinding, Seconds) -> Finding,
+    ) -> Finding {
+        each_fault(self.found, |fault| {
+            self.judged(bound, quantity, fault.step, |limit| judge(fault, limit))
+        })
     }
 
     /// Judges by a bound, and says which it was where the model gave it.
-    fn judged(&self, bound: Bound, quantity: Quantity<'_>, step: u32, judge: impl FnOnce(Seconds) -> Finding) -> Finding {
+    fn judged(
+        &self,
+        bound: Bound,
+        quantity: Quantity<'_>,
+        step: u32,
+        judge: impl FnOnce(Seconds) -> Finding,
+    ) -> Finding {
         match self.limit(bound, quantity, step) {
-            Ok(limit) => Finding { predicted: (bound == Bound::Predicted).then_some(limit), ..judge(limit) },
+            Ok(limit) => {
+                Finding { predicted: (bound == Bound::Predicted).then_some(limit), ..judge(limit) }
+            }
             Err(why) => Finding::unknown(why),
         }
     }
@@ -115,8 +143,16 @@ impl Run<'_> {
 pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) -> Assertion {
     let (subject, bound) = words(expectation);
     let unharmed = run.found.faults.is_empty();
-    let finding = if unharmed { Finding::unknown("no fault was carried out") } else { rule(run, expectation) };
-    let finding = if awaits_nothing(expectation) { finding.doubted_pass(doubt::of_effect(run.found)) } else { finding };
+    let finding = if unharmed {
+        Finding::unknown("no fault was carried out")
+    } else {
+        rule(run, expectation)
+    };
+    let finding = if awaits_nothing(expectation) {
+        finding.doubted_pass(doubt::of_effect(run.found))
+    } else {
+        finding
+    };
     let Finding { outcome, measured, why, predicted } = finding.doubted(doubt.map(str::to_owned));
     let text = format!("{subject} {bound}");
     let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
@@ -126,7 +162,10 @@ pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) 
 /// Whether it passes by what does not happen for as long as a fault lasts.
 fn awaits_nothing(expectation: &Expectation) -> bool {
     use Expectation::{LeaderGap, NoErrors, NoSuccess, NotDetected, NotRescheduled};
-    matches!(expectation, NoErrors { .. } | NoSuccess { .. } | NotDetected | NotRescheduled { .. } | LeaderGap { .. })
+    matches!(
+        expectation,
+        NoErrors { .. } | NoSuccess { .. } | NotDetected | NotRescheduled { .. } | LeaderGap { .. }
+    )
 }
 
 fn words(expectation: &Expectation) -> (String, String) {
@@ -135,27 +174,39 @@ fn words(expectation: &Expectation) -> (String, String) {
         Bound::Predicted => "predicted".into(),
     };
     let within = |bound: &Bound| format!("within {}", length(bound));
-    let no_less = |least: &Option<Duration>| least.map_or(String::new(), |least| format!("at least {}, ", Seconds::from(least)));
-    let between = |least: &Option<Duration>, most: &Duration| format!("{}at most {}", no_less(least), Seconds::from(*most));
+    let no_less = |least: &Option<Duration>| {
+        least.map_or(String::new(), |least| format!("at least {}, ", Seconds::from(least)))
+    };
+    let between = |least: &Option<Duration>, most: &Duration| {
+        format!("{}at most {}", no_less(least), Seconds::from(*most))
+    };
     match expectation {
         Expectation::Detection { of, after, within: bound, at_least } => {
             let of = of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
-            let after = after.as_ref().map_or(String::new(), |after| format!(" after the undo of {after}"));
+            let after =
+                after.as_ref().map_or(String::new(), |after| format!(" after the undo of {after}"));
             (format!("detection{of}"), format!("{}{}{after}", no_less(at_least), within(bound)))
         }
         Expectation::EndpointRemoval { service: Some(service), within: bound } => {
             (format!("endpoints of {service} removed"), within(bound))
         }
-        Expectation::EndpointRemoval { service: None, within: bound } => ("endpoints removed".into(), within(bound)),
+        Expectation::EndpointRemoval { service: None, within: bound } => {
+            ("endpoints removed".into(), within(bound))
+        }
         Expectation::ErrorWindow { probe, at_most, at_least } => {
-            let bounds = at_least.map(|least| format!("at least {}", Seconds::from(least))).into_iter();
-            let bounds = bounds.chain(at_most.as_ref().map(|most| format!("at most {}", length(most))));
+            let bounds =
+                at_least.map(|least| format!("at least {}", Seconds::from(least))).into_iter();
+            let bounds =
+                bounds.chain(at_most.as_ref().map(|most| format!("at most {}", length(most))));
             (format!("errors of {probe}"), bounds.collect::<Vec<_>>().join(", "))
         }
-        Expectation::FailedShare { probe, at_most } => (format!("failures of {probe}"), format!("at most {}", percent(*at_most))),
+        Expectation::FailedShare { probe, at_most } => {
+            (format!("failures of {probe}"), format!("at most {}", percent(*at_most)))
+        }
         Expectation::NoErrors { probe } => (format!("errors of {probe}"), "at most 0".into()),
         Expectation::NoSuccess { probe, during } => {
-            let during = during.as_ref().map_or("in the fault".to_owned(), |step| format!("during {step}"));
+            let during =
+                during.as_ref().map_or("in the fault".to_owned(), |step| format!("during {step}"));
             (format!("successes of {probe} {during}"), "at most 0".into())
         }
         Expectation::NodesUntouched => ("other nodes".into(), "always Ready".into()),
@@ -163,20 +214,25 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::Rescheduled { service, within } => {
             (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
         }
-        Expectation::NotRescheduled { labels } => (format!("new pods with {}", fates::said(labels)), "none before the undo".into()),
-        Expectation::Restarted { labels, within } => {
-            (format!("pods with {} restarted", fates::said(labels)), format!("within {}", Seconds::from(*within)))
+        Expectation::NotRescheduled { labels } => {
+            (format!("new pods with {}", fates::said(labels)), "none before the undo".into())
         }
+        Expectation::Restarted { labels, within } => (
+            format!("pods with {} restarted", fates::said(labels)),
+            format!("within {}", Seconds::from(*within)),
+        ),
         Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
-        Expectation::LeaderChange { component, within } => {
-            (format!("new leader of {}", component.name()), format!("within {}", Seconds::from(*within)))
-        }
+        Expectation::LeaderChange { component, within } => (
+            format!("new leader of {}", component.name()),
+            format!("within {}", Seconds::from(*within)),
+        ),
         Expectation::LeaderGap { component, at_most, at_least } => {
             (format!("{} without a leader", component.name()), between(at_least, at_most))
         }
-        Expectation::OldLeader { component, at_most, at_least } => {
-            (format!("old leader of {} beside the new one", component.name()), between(at_least, at_most))
-        }
+        Expectation::OldLeader { component, at_most, at_least } => (
+            format!("old leader of {} beside the new one", component.name()),
+            between(at_least, at_most),
+        ),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
     }
 }
@@ -193,11 +249,18 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
             detection_of(run, of.as_deref(), after.as_deref(), (*at_least, *within))
         }
         Expectation::EndpointRemoval { service, within } => {
-            let first = || found.probes.iter().find_map(|probe| probe.service.clone().filter(|_| !probe.control));
+            let first = || {
+                found
+                    .probes
+                    .iter()
+                    .find_map(|probe| probe.service.clone().filter(|_| !probe.control))
+            };
             match service.clone().or_else(first) {
-                Some(service) => run.each_fault(*within, Quantity::EndpointRemoval(&service), |fault, limit| {
-                    removal(found, fault, &service, limit)
-                }),
+                Some(service) => {
+                    run.each_fault(*within, Quantity::EndpointRemoval(&service), |fault, limit| {
+                        removal(found, fault, &service, limit)
+                    })
+                }
                 None => Finding::unknown("no probe asks a Service"),
             }
         }
@@ -205,23 +268,38 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
             let window = |fault: &_, probe: &_, limit| error_window(found, fault, probe, limit);
             let most = at_most.map(|at_most| {
                 with_probe(found, probe, |probe| {
-                    run.each_fault(at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| window(fault, probe, limit))
+                    run.each_fault(at_most, Quantity::ErrorWindow(&probe.name), |fault, limit| {
+                        window(fault, probe, limit)
+                    })
                 })
             });
-            let least = at_least.map(|at_least| super::of_probes::lasted(found, probe, at_least.into()));
+            let least =
+                at_least.map(|at_least| super::of_probes::lasted(found, probe, at_least.into()));
             let both = least.into_iter().chain(most).max_by_key(|finding| finding.outcome);
             both.unwrap_or_else(|| Finding::unknown("no bound is given"))
         }
-        Expectation::FailedShare { probe, at_most } => with_probe(found, probe, |probe| failed_share(found, probe, *at_most)),
-        Expectation::NoErrors { probe } => with_probe(found, probe, |probe| no_errors(found, probe)),
-        Expectation::NoSuccess { probe, during } => super::of_probes::no_success(found, probe, during.as_deref()),
+        Expectation::FailedShare { probe, at_most } => {
+            with_probe(found, probe, |probe| failed_share(found, probe, *at_most))
+        }
+        Expectation::NoErrors { probe } => {
+            with_probe(found, probe, |probe| no_errors(found, probe))
+        }
+        Expectation::NoSuccess { probe, during } => {
+            super::of_probes::no_success(found, probe, during.as_deref())
+        }
         Expectation::NodesUntouched => nodes_untouched(found),
         Expectation::NotDetected => fates::not_detected(found),
-        Expectation::Rescheduled { service, within } => fates::rescheduled(found, service, (*within).into()),
+        Expectation::Rescheduled { service, within } => {
+            fates::rescheduled(found, service, (*within).into())
+        }
         Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),
-        Expectation::Restarted { labels, within } => fates::restarted(found, labels, (*within).into()),
+        Expectation::Restarted { labels, within } => {
+            fates::restarted(found, labels, (*within).into())
+        }
         Expectation::ObjectsKept => fates::objects_kept(found),
-        Expectation::LeaderChange { component, within } => leaders::change(found, *component, (*within).into()),
+        Expectation::LeaderChange { component, within } => {
+            leaders::change(found, *component, (*within).into())
+        }
         Expectation::LeaderGap { component, at_most, at_least } => {
             leaders::gap(found, *component, Limits::new(*at_least, (*at_most).into()))
         }
@@ -242,7 +320,9 @@ fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Fin
 
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
     each_probe(found, name, |probe| {
-        judge(probe).doubted_fail(doubt::of_a_failure(found, probe)).doubted(doubt::of_failures(found, probe))
+        judge(probe)
+            .doubted_fail(doubt::of_a_failure(found, probe))
+            .doubted(doubt::of_failures(found, probe))
     })
 }
 
@@ -252,28 +332,47 @@ pub(super) fn moment(fault: &FaultFinding, when: When, limits: impl Into<Limits>
 }
 
 /// What did not happen: judged only when there was time for it, and someone looked.
-pub(super) fn missing(found: &Findings, fault: &FaultFinding, bound: Seconds, watched: &str, what: &str) -> Finding {
+pub(super) fn missing(
+    found: &Findings,
+    fault: &FaultFinding,
+    bound: Seconds,
+    watched: &str,
+    what: &str,
+) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
     let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watch == watched);
     match lasted {
         None => Finding::unknown(format!("{what}, and the fault has no undo")),
-        Some(_) if found.warnings.iter().any(is_gap) => Finding::unknown(format!("{what} seen, but the watch was blind")),
-        Some(lasted) if lasted < bound => Finding::unknown(format!("{what} in the {lasted} that the fault lasted")),
+        Some(_) if found.warnings.iter().any(is_gap) => {
+            Finding::unknown(format!("{what} seen, but the watch was blind"))
+        }
+        Some(lasted) if lasted < bound => {
+            Finding::unknown(format!("{what} in the {lasted} that the fault lasted"))
+        }
         Some(lasted) => Finding::failed(format!("{what} in the {lasted} that the fault lasted")),
     }
 }
 
 fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding {
     match &fault.node.detected {
-        _ if fault.node.ready_before == Some(false) => Finding::unknown(format!("{} was not Ready before the fault", fault.target)),
+        _ if fault.node.ready_before == Some(false) => {
+            Finding::unknown(format!("{} was not Ready before the fault", fault.target))
+        }
         Some(detected) => moment(fault, detected.at, limits),
-        None if fault.node.ready_before.is_none() => Finding::unknown(format!("no watch said how {} was", fault.target)),
+        None if fault.node.ready_before.is_none() => {
+            Finding::unknown(format!("no watch said how {} was", fault.target))
+        }
         None => missing(found, fault, limits.most, "nodes", "not noticed"),
     }
 }
 
 /// Of the step that is named; else of each fault on a node as a whole, where there is one.
-fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, (least, within): (Option<Duration>, Bound)) -> Finding {
+fn detection_of(
+    run: &Run<'_>,
+    of: Option<&str>,
+    after: Option<&str>,
+    (least, within): (Option<Duration>, Bound),
+) -> Finding {
     let found = run.found;
     let whole = found.faults.iter().any(|fault| fault.component.is_none());
     let meant = |fault: &&FaultFinding| match of {
@@ -288,14 +387,22 @@ fn detection_of(run: &Run<'_>, of: Option<&str>, after: Option<&str>, (least, wi
         run.judged(within, Quantity::Detection, fault.step, judge)
     };
     let judged = found.faults.iter().filter(meant).map(judge).max_by_key(|finding| finding.outcome);
-    judged.unwrap_or_else(|| Finding::unknown(format!("{} was not carried out", of.unwrap_or("the fault"))))
+    judged.unwrap_or_else(|| {
+        Finding::unknown(format!("{} was not carried out", of.unwrap_or("the fault")))
+    })
 }
 
 /// A detection that needs another fault's undo first, counted from that one's confirmation.
 fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: Limits) -> Finding {
     let others = || found.faults.iter().filter(|other| other.name.as_deref() == Some(name));
-    let requested = others().map(|other| other.undo_requested).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-    let undone = others().map(|other| other.undone).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let requested = others()
+        .map(|other| other.undo_requested)
+        .collect::<Option<Vec<_>>>()
+        .and_then(|all| all.into_iter().max());
+    let undone = others()
+        .map(|other| other.undone)
+        .collect::<Option<Vec<_>>>()
+        .and_then(|all| all.into_iter().max());
     let (Some(requested), Some(undone)) = (requested, undone) else {
         return Finding::unknown(format!("the undo of {name} was not confirmed"));
     };
@@ -303,19 +410,34 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
         return missing_since(found, fault, undone, limits.most);
     };
     // The object's own time (whole seconds, cut) tells how long it had been so when a blind watch saw it.
-    let earliest = detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
+    let earliest =
+        detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
     if detected.at.latest < requested {
-        let early = Finding::failed(format!("it was noticed before the undo of {name} was requested"));
-        return Finding { measured: Some(format!("{} before it", requested - detected.at.latest)), ..early };
+        let early =
+            Finding::failed(format!("it was noticed before the undo of {name} was requested"));
+        return Finding {
+            measured: Some(format!("{} before it", requested - detected.at.latest)),
+            ..early
+        };
     }
-    let length = Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
+    let length =
+        Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
     let finding = Finding::bounded(length, limits, format!("{length:.3}"));
     let unclear = earliest < requested;
-    finding.doubted(unclear.then(|| format!("a blind watch can't tell whether it was noticed before the undo of {name}")))
+    finding.doubted(unclear.then(|| {
+        format!("a blind watch can't tell whether it was noticed before the undo of {name}")
+    }))
 }
 
-fn missing_since(found: &Findings, fault: &FaultFinding, since: Seconds, bound: Seconds) -> Finding {
-    let Some(until) = fault.undo_requested else { return Finding::unknown("not noticed, and the fault has no undo") };
+fn missing_since(
+    found: &Findings,
+    fault: &FaultFinding,
+    since: Seconds,
+    bound: Seconds,
+) -> Finding {
+    let Some(until) = fault.undo_requested else {
+        return Finding::unknown("not noticed, and the fault has no undo");
+    };
     // A node stays Unknown for as long as it is away: only a watch that is blind at the undo misses that it was.
     let blind = found.warnings.iter().any(|warning| match warning {
         Warning::WatchGap { watch, from, until: seen, .. } => {
@@ -325,16 +447,22 @@ fn missing_since(found: &Findings, fault: &FaultFinding, since: Seconds, bound: 
     });
     match until - since {
         _ if blind => Finding::unknown("not noticed, but the watch was blind at the undo"),
-        left if left < bound => Finding::unknown(format!("not noticed in the {} that were left of the fault", left.or_zero())),
+        left if left < bound => Finding::unknown(format!(
+            "not noticed in the {} that were left of the fault",
+            left.or_zero()
+        )),
         left => Finding::failed(format!("not noticed in the {left} that were left of the fault")),
     }
 }
 
 fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
-    let service: Option<&ServiceFinding> = fault.services.iter().find(|service| service.service == name);
+    let service: Option<&ServiceFinding> =
+        fault.services.iter().find(|service| service.service == name);
     match service {
         None => Finding::unknown(format!("no endpoint of {name} was known")),
-        Some(service) if service.hit.is_empty() => Finding::unknown(format!("no endpoint of {name} was on {}", fault.target)),
+        Some(service) if service.hit.is_empty() => {
+            Finding::unknown(format!("no endpoint of {name} was on {}", fault.target))
+        }
         Some(service) => match service.removed {
             Some(when) => moment(fault, when, bound),
             None => missing(found, fault, bound, "endpoints", "an endpoint was not removed"),
@@ -342,16 +470,29 @@ fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -
     }
 }
 
-fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bound: Seconds) -> Finding {
+fn error_window(
+    found: &Findings,
+    fault: &FaultFinding,
+    probe: &ProbeFinding,
+    bound: Seconds,
+) -> Finding {
     let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
-        let none = Finding { outcome: Outcome::Pass, measured: Some("none seen".into()), why: None, predicted: None };
-        return none.doubted_pass(doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)));
+        let none = Finding {
+            outcome: Outcome::Pass,
+            measured: Some("none seen".into()),
+            why: None,
+            predicted: None,
+        };
+        return none.doubted_pass(
+            doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)),
+        );
     };
     if !window.open {
         let measured = format!("for {}", window.length);
         let bursts = window.bursts.len();
         let measured = if bursts > 1 { format!("{measured} in {bursts} bursts") } else { measured };
-        return Finding::bounded(window.length, bound, measured).doubted_pass(doubt::of_successes(found, probe));
+        return Finding::bounded(window.length, bound, measured)
+            .doubted_pass(doubt::of_successes(found, probe));
     }
     let measured = Some(format!("for {} at least", window.length.least));
     let why = Some("nothing shows that they ended before the undo".into());
@@ -362,13 +503,25 @@ fn error_window(found: &Findings, fault: &FaultFinding, probe: &ProbeFinding, bo
 fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     let since = probe.since_fault();
     let Some(share) = since.failed_share() else {
-        return Finding::unknown(format!("no attempt of {} says anything after the fault", probe.name));
+        return Finding::unknown(format!(
+            "no attempt of {} says anything after the fault",
+            probe.name
+        ));
     };
     let measured = Some(format!("{} ({} of {})", percent(share), since.failed, since.judged()));
     if share > bound {
-        return Finding { outcome: Outcome::Fail, measured, why: Some("more than expected".into()), predicted: None };
+        return Finding {
+            outcome: Outcome::Fail,
+            measured,
+            why: Some("more than expected".into()),
+            predicted: None,
+        };
     }
-    let unharmed = if since.failed == 0 { found.faults.iter().find_map(|fault| doubt::of_hit(fault, probe)) } else { None };
+    let unharmed = if since.failed == 0 {
+        found.faults.iter().find_map(|fault| doubt::of_hit(fault, probe))
+    } else {
+        None
+    };
     let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
     pass.doubted_pass(doubt::of_successes(found, probe).or(unharmed))
 }
@@ -378,27 +531,43 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
     let failed = format!("{} of {} failed", since.failed, since.judged());
     let missed = probe.blind_below.filter(|_| since.failed == 0);
-    let missed = missed.map_or(String::new(), |below| format!("; an outage under {below} could have been missed"));
+    let missed = missed
+        .map_or(String::new(), |below| format!("; an outage under {below} could have been missed"));
     let measured = Some(format!("{failed}{missed}"));
     if since.failed > 0 {
-        return Finding { outcome: Outcome::Fail, measured, why: Some("some attempts failed".into()), predicted: None };
+        return Finding {
+            outcome: Outcome::Fail,
+            measured,
+            why: Some("some attempts failed".into()),
+            predicted: None,
+        };
     }
-    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt::of_successes(found, probe))
+    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
+        .doubted_pass(doubt::of_successes(found, probe))
 }
 
 fn nodes_untouched(found: &Findings) -> Finding {
     let left: Vec<String> = found
         .bystanders
         .iter()
-        .filter_map(|other| Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest)))
+        .filter_map(|other| {
+            Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest))
+        })
         .collect();
-    let stayed = found.bystanders.iter().filter(|other| other.ready_before == Some(true) && other.left_ready.is_none()).count();
+    let stayed = found
+        .bystanders
+        .iter()
+        .filter(|other| other.ready_before == Some(true) && other.left_ready.is_none())
+        .count();
     let measured = Some(format!("{stayed} of {} stayed Ready", found.bystanders.len()));
     if !left.is_empty() {
         return Finding { measured, ..Finding::failed(left.join(", ")) };
     }
     let unseen = found.bystanders.iter().find(|other| other.ready_before != Some(true));
-    let blind = found.warnings.iter().any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    let blind = found
+        .warnings
+        .iter()
+        .any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
     let doubt = match unseen {
         _ if found.bystanders.is_empty() => Some("every node was hit".to_owned()),
         Some(other) => Some(format!("{} was not seen to be Ready before the fault", other.node)),
@@ -416,11 +585,15 @@ fn recovery(found: &Findings, bound: Seconds) -> Finding {
         (_, None) => Finding::unknown("the run did not wait for the steady state"),
         (_, Some(steady)) if steady.held_since.is_some() => {
             let silent = found.unheard.join(", ");
-            Finding::unknown(format!("{silent} gave no sign of life after the undo: the steady state may be old knowledge"))
+            Finding::unknown(format!(
+                "{silent} gave no sign of life after the undo: the steady state may be old knowledge"
+            ))
         }
-        (Some(undone), Some(missed)) if missed.confirmed - undone >= bound => {
-            Finding::failed(format!("the steady state was not back after {}", missed.confirmed - undone))
+        (Some(undone), Some(missed)) if missed.confirmed - undone >= bound => Finding::failed(
+            format!("the steady state was not back after {}", missed.confirmed - undone),
+        ),
+        (Some(undone), Some(missed)) => {
+            Finding::unknown(format!("the run waited only {} for it", missed.confirmed - undone))
         }
-        (Some(undone), Some(missed)) => Finding::unknown(format!("the run waited only {} for it", missed.confirmed - undone)),
     }
 }

@@ -19,11 +19,20 @@ fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
 }
 
 fn detection(within: u64) -> Expectation {
-    Expectation::Detection { of: None, after: None, within: Bound::Fixed(ms(within)), at_least: None }
+    Expectation::Detection {
+        of: None,
+        after: None,
+        within: Bound::Fixed(ms(within)),
+        at_least: None,
+    }
 }
 
 fn window(at_most: u64) -> Expectation {
-    Expectation::ErrorWindow { probe: "web".into(), at_most: Some(Bound::Fixed(ms(at_most))), at_least: None }
+    Expectation::ErrorWindow {
+        probe: "web".into(),
+        at_most: Some(Bound::Fixed(ms(at_most))),
+        at_least: None,
+    }
 }
 
 fn removal(within: u64) -> Expectation {
@@ -53,7 +62,12 @@ fn outcome(found: &Findings, expectation: Expectation) -> Outcome {
 
 /// A kill of the only back end at +0, undone at 15 s; errors from 1 s to 4 s.
 fn harmed() -> Run {
-    let run = Run::new().endpoints(1, 1).kill(15_000).node(-9000, Change::Baseline, Ready::True, "KubeletReady");
+    let run = Run::new().endpoints(1, 1).kill(15_000).node(
+        -9000,
+        Change::Baseline,
+        Ready::True,
+        "KubeletReady",
+    );
     run.probe(Prober::new(20, 1, 1, (1000, 4000)).file())
 }
 
@@ -63,14 +77,18 @@ fn found(run: Run) -> Findings {
 
 fn refused(from: i64, to: i64) -> crate::timeline::store::ProbeFile {
     let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };
-    let attempts = (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
+    let attempts =
+        (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect();
     file(&span("web", 20, 200), &[], attempts)
 }
 
 #[test]
 fn the_article_passes_as_a_whole() {
     let found = analyse(&article().build());
-    let verdict = unpredicted(&found, &[detection(7000), window(8000), removal(7000), recovery(60_000), share(0.5)]);
+    let verdict = unpredicted(
+        &found,
+        &[detection(7000), window(8000), removal(7000), recovery(60_000), share(0.5)],
+    );
     assert_eq!(verdict.outcome, Pass, "{verdict:#?}");
     assert_eq!(verdict.assertions[0].said(), "detection 4.781s, within 7s");
     assert_eq!(verdict.summary, "5 of 5 expectations hold");
@@ -88,15 +106,27 @@ fn a_window_is_judged_on_its_upper_end() {
 #[test]
 fn a_window_that_stays_open_can_only_fail() {
     let run = || Run::new().endpoints(1, 1).kill(15_000).probe(refused(1000, 20_000));
-    assert_eq!([outcome(&found(run()), window(20_000)), outcome(&found(run()), window(5000))], [Inconclusive, Fail]);
+    assert_eq!(
+        [outcome(&found(run()), window(20_000)), outcome(&found(run()), window(5000))],
+        [Inconclusive, Fail]
+    );
 }
 
 #[test]
 fn no_errors_count_only_when_the_fault_could_cause_them() {
     let unharmed = |hit| found(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
-    assert_eq!([outcome(&unharmed(1), window(1000)), outcome(&unharmed(0), window(1000))], [Pass, Inconclusive]);
-    assert_eq!([outcome(&unharmed(1), share(0.0)), outcome(&unharmed(0), share(0.0))], [Pass, Inconclusive]);
-    assert_eq!([outcome(&unharmed(1), no_errors()), outcome(&unharmed(0), no_errors())], [Pass, Pass]);
+    assert_eq!(
+        [outcome(&unharmed(1), window(1000)), outcome(&unharmed(0), window(1000))],
+        [Pass, Inconclusive]
+    );
+    assert_eq!(
+        [outcome(&unharmed(1), share(0.0)), outcome(&unharmed(0), share(0.0))],
+        [Pass, Inconclusive]
+    );
+    assert_eq!(
+        [outcome(&unharmed(1), no_errors()), outcome(&unharmed(0), no_errors())],
+        [Pass, Pass]
+    );
     assert_eq!(outcome(&found(harmed()), no_errors()), Fail);
 }
 
@@ -105,20 +135,31 @@ fn a_share_is_exact() {
     let found = found(harmed());
     let since = found.probes[0].since_fault();
     let exact = since.failed as f64 / since.judged() as f64;
-    assert_eq!([outcome(&found, share(exact)), outcome(&found, share(exact * 0.999))], [Pass, Fail]);
+    assert_eq!(
+        [outcome(&found, share(exact)), outcome(&found, share(exact * 0.999))],
+        [Pass, Fail]
+    );
 }
 
 #[test]
 fn what_was_not_noticed_fails_only_when_there_was_time() {
     let found = found(harmed());
-    assert_eq!([outcome(&found, detection(15_000)), outcome(&found, detection(15_001))], [Fail, Inconclusive]);
-    assert_eq!([outcome(&found, removal(7000)), outcome(&found, removal(20_000))], [Fail, Inconclusive]);
+    assert_eq!(
+        [outcome(&found, detection(15_000)), outcome(&found, detection(15_001))],
+        [Fail, Inconclusive]
+    );
+    assert_eq!(
+        [outcome(&found, removal(7000)), outcome(&found, removal(20_000))],
+        [Fail, Inconclusive]
+    );
 }
 
 /// A node that starts again takes its pods out of the Service itself: with a long grace, that is the first removal there is.
 #[test]
 fn a_detection_may_be_too_soon() {
-    let seen = found(harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000));
+    let seen = found(
+        harmed().node(6000, Change::Changed, Ready::Unknown, "NodeStatusUnknown").since(3000),
+    );
     let judged = |least| {
         let (within, at_least) = (Bound::Fixed(ms(7000)), Some(ms(least)));
         one(&seen, Expectation::Detection { of: None, after: None, within, at_least })
@@ -133,12 +174,25 @@ fn what_the_undo_removed_was_not_removed_by_the_fault() {
     let left = |run: Run| run.endpoint(6000, Change::Changed, 0, "fast-detection-worker", false);
     assert_eq!(outcome(&found(left(run(15_000))), removal(8000)), Pass);
     let late = found(left(run(3000)));
-    assert_eq!(one(&late, removal(8000)), (Inconclusive, "an endpoint was not removed in the 3s that the fault lasted".into()));
+    assert_eq!(
+        one(&late, removal(8000)),
+        (Inconclusive, "an endpoint was not removed in the 3s that the fault lasted".into())
+    );
     assert_eq!(outcome(&late, removal(2000)), Fail);
-    assert_eq!((late.faults[0].services[0].removed, late.faults[0].services[0].hit[0].left.is_some()), (None, true));
+    assert_eq!(
+        (late.faults[0].services[0].removed, late.faults[0].services[0].hit[0].left.is_some()),
+        (None, true)
+    );
     // A watch that was blind across the undo can't tell.
-    let gap = Event::WatchGap { watch: "endpoints".into(), until: None, reason: "connection refused".into() };
-    assert_eq!(outcome(&found(left(run(3000)).since(2500).event(2500, gap)), removal(2000)), Inconclusive);
+    let gap = Event::WatchGap {
+        watch: "endpoints".into(),
+        until: None,
+        reason: "connection refused".into(),
+    };
+    assert_eq!(
+        outcome(&found(left(run(3000)).since(2500).event(2500, gap)), removal(2000)),
+        Inconclusive
+    );
 }
 
 #[test]
@@ -147,15 +201,24 @@ fn a_blind_watch_leaves_it_open() {
     let seen = found(run);
     let bounds = [2999, 5000, 6000].map(|bound| outcome(&seen, detection(bound)));
     assert_eq!(bounds, [Fail, Inconclusive, Pass]);
-    let gap = Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
+    let gap =
+        Event::WatchGap { watch: "nodes".into(), until: None, reason: "connection refused".into() };
     assert_eq!(outcome(&found(harmed().event(2000, gap)), detection(7000)), Inconclusive);
 }
 
 #[test]
 fn a_steady_state_that_did_not_come_back_fails_when_it_was_waited_for() {
-    let missed = |run: Run| run.event(26_000, Event::SteadyStateMissed { before: false, conditions: vec!["1 of 3 nodes".into()] });
+    let missed = |run: Run| {
+        run.event(
+            26_000,
+            Event::SteadyStateMissed { before: false, conditions: vec!["1 of 3 nodes".into()] },
+        )
+    };
     let missed = found(missed(harmed()));
-    assert_eq!([outcome(&missed, recovery(10_000)), outcome(&missed, recovery(11_000))], [Fail, Inconclusive]);
+    assert_eq!(
+        [outcome(&missed, recovery(10_000)), outcome(&missed, recovery(11_000))],
+        [Fail, Inconclusive]
+    );
     let back = found(harmed().beat(16_000, "06:23:57Z", Ready::True).steady(26_000, false, 21_400));
     assert_eq!([outcome(&back, recovery(6000)), outcome(&back, recovery(5999))], [Pass, Fail]);
     assert_eq!(outcome(&found(harmed()), recovery(6000)), Inconclusive);
@@ -164,10 +227,20 @@ fn a_steady_state_that_did_not_come_back_fails_when_it_was_waited_for() {
 /// The watch still says Ready of a node that was away for less than detection takes: that it is back shows only when it speaks.
 #[test]
 fn a_recovery_needs_a_sign_of_life() {
-    let short = || Run::new().endpoints(1, 1).kill(2000).beat(-500, "06:23:40Z", Ready::True).steady(2500, false, 2400);
+    let short = || {
+        Run::new()
+            .endpoints(1, 1)
+            .kill(2000)
+            .beat(-500, "06:23:40Z", Ready::True)
+            .steady(2500, false, 2400)
+    };
     assert_eq!(found(short()).recovery, None);
     let (judged, why) = one(&found(short()), recovery(60_000));
-    assert_eq!((judged, why.contains("fast-detection-worker gave no sign of life after the undo")), (Inconclusive, true), "{why}");
+    assert_eq!(
+        (judged, why.contains("fast-detection-worker gave no sign of life after the undo")),
+        (Inconclusive, true),
+        "{why}"
+    );
     // It was heard of 4.6 s after the undo was confirmed.
     let heard = found(short().lease(7000, "06:23:48.1Z"));
     assert_eq!([4600, 4599].map(|bound| outcome(&heard, recovery(bound))), [Pass, Fail]);
@@ -177,30 +250,51 @@ fn a_recovery_needs_a_sign_of_life() {
     assert_eq!(outcome(&analyse(&proxy.build()), recovery(0)), Pass);
     // The watch was blind from 3 s on.
     let blind = found(short().lease(7000, "06:23:48.1Z").since(3000));
-    assert_eq!([4600, 4599, 600, 599].map(|bound| outcome(&blind, recovery(bound))), [Pass, Inconclusive, Inconclusive, Fail]);
+    assert_eq!(
+        [4600, 4599, 600, 599].map(|bound| outcome(&blind, recovery(bound))),
+        [Pass, Inconclusive, Inconclusive, Fail]
+    );
 }
 
 #[test]
 fn a_run_that_was_cut_short_decides_nothing() {
     let died = analyse(&harmed().build());
     let interrupted = found(harmed().event(3000, Event::Interrupted { signal: "SIGTERM".into() }));
-    let failed = found(harmed().event(3000, Event::Failed { error: "the API server is gone".into(), refused: false }));
-    let never_steady =
-        found(harmed().event(-100, Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] }));
+    let failed = found(
+        harmed()
+            .event(3000, Event::Failed { error: "the API server is gone".into(), refused: false }),
+    );
+    let never_steady = found(harmed().event(
+        -100,
+        Event::SteadyStateMissed { before: true, conditions: vec!["2 of 3 nodes".into()] },
+    ));
     for found in [died, interrupted, failed, never_steady] {
         let verdict = unpredicted(&found, &[window(2900), detection(100)]);
-        assert!(verdict.assertions.iter().all(|a| a.outcome == Inconclusive && a.why.is_some()), "{verdict:#?}");
-        assert_eq!((verdict.outcome, unpredicted(&found, &[]).outcome), (Inconclusive, Inconclusive));
+        assert!(
+            verdict.assertions.iter().all(|a| a.outcome == Inconclusive && a.why.is_some()),
+            "{verdict:#?}"
+        );
+        assert_eq!(
+            (verdict.outcome, unpredicted(&found, &[]).outcome),
+            (Inconclusive, Inconclusive)
+        );
     }
 }
 
 #[test]
 fn a_fault_that_was_not_confirmed_decides_nothing() {
     use crate::timeline::FaultPhase::{Requested, UndoRequested};
-    let run =
-        Run::new().endpoints(1, 1).fault_phase(0, "nodeKill", Requested, "").fault_phase(15_000, "nodeKill", UndoRequested, "");
+    let run = Run::new().endpoints(1, 1).fault_phase(0, "nodeKill", Requested, "").fault_phase(
+        15_000,
+        "nodeKill",
+        UndoRequested,
+        "",
+    );
     let found = found(run.probe(refused(1000, 4000)));
-    assert_eq!([outcome(&found, window(8000)), outcome(&found, window(1000))], [Inconclusive, Inconclusive]);
+    assert_eq!(
+        [outcome(&found, window(8000)), outcome(&found, window(1000))],
+        [Inconclusive, Inconclusive]
+    );
 }
 
 #[test]
@@ -215,11 +309,18 @@ fn a_sick_prober_decides_nothing() {
     assert_eq!(judged(|_| false, 8000), Pass);
     assert_eq!(judged(|slot| slot > 250 && slot.is_multiple_of(20), 8000), Inconclusive);
     // One moment's standstill may have made the window longer, but not shorter.
-    assert_eq!((judged(|slot| slot == 400, 8000), judged(|slot| slot == 400, 1000)), (Pass, Inconclusive));
+    assert_eq!(
+        (judged(|slot| slot == 400, 8000), judged(|slot| slot == 400, 1000)),
+        (Pass, Inconclusive)
+    );
     assert_eq!(judged(|_| false, 1000), Fail);
-    let late = |slot| crate::timeline::Attempt { late_us: 150_000, ..attempt(slot, Answer::Ok, 1000) };
+    let late =
+        |slot| crate::timeline::Attempt { late_us: 150_000, ..attempt(slot, Answer::Ok, 1000) };
     let late = file(&span("web", 20, 200), &[], (0..1500).map(late).collect());
-    assert_eq!(outcome(&found(Run::new().endpoints(1, 1).kill(15_000).probe(late)), no_errors()), Inconclusive);
+    assert_eq!(
+        outcome(&found(Run::new().endpoints(1, 1).kill(15_000).probe(late)), no_errors()),
+        Inconclusive
+    );
 }
 
 #[test]
@@ -230,10 +331,17 @@ fn a_blind_prober_can_prove_failures_but_no_success() {
             _ if slot.is_multiple_of(4) => Answer::NotSent,
             _ => Answer::Ok,
         };
-        let file = file(&span("web", 20, 200), &[], (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect());
+        let file = file(
+            &span("web", 20, 200),
+            &[],
+            (0..1500).map(|slot| attempt(slot, answer(slot), 1000)).collect(),
+        );
         found(Run::new().endpoints(1, 1).kill(15_000).probe(file))
     };
-    assert_eq!([outcome(&blind(false), window(8000)), outcome(&blind(true), window(8000))], [Inconclusive, Fail]);
+    assert_eq!(
+        [outcome(&blind(false), window(8000)), outcome(&blind(true), window(8000))],
+        [Inconclusive, Fail]
+    );
 }
 
 #[test]
@@ -248,7 +356,10 @@ fn fail_dominates_inconclusive_dominates_pass() {
 #[test]
 fn nothing_asserted_passes_when_it_was_measured() {
     let verdict = unpredicted(&found(harmed()), &[]);
-    assert_eq!((verdict.outcome, verdict.summary.as_str()), (Pass, "measured; nothing was asserted"));
+    assert_eq!(
+        (verdict.outcome, verdict.summary.as_str()),
+        (Pass, "measured; nothing was asserted")
+    );
 }
 
 /// A probe called `name` of what is no Service, asked every 20 ms from 5 s before +0, refused from one moment to another.
@@ -256,7 +367,11 @@ fn api(name: &str, from: i64, to: i64) -> crate::timeline::store::ProbeFile {
     let mut span = span(name, 20, 200);
     span.probe.service = None;
     let outcome = |ms: i64| if (from..to).contains(&ms) { Answer::Refused } else { Answer::Ok };
-    file(&span, &[], (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect())
+    file(
+        &span,
+        &[],
+        (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect(),
+    )
 }
 
 fn at_least(seconds: u64) -> Expectation {
@@ -265,15 +380,29 @@ fn at_least(seconds: u64) -> Expectation {
 
 #[test]
 fn a_window_that_must_last_is_judged_on_its_lower_end() {
-    let failing = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
+    let failing =
+        |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
     // The first failure was answered at 1.001 s, the last one was sent at 3.98 s.
-    assert_eq!([2979, 2980, 3100].map(|bound| outcome(&failing(1000, 4000), at_least(bound))), [Pass, Inconclusive, Fail]);
-    assert_eq!(outcome(&failing(1000, 20_000), at_least(13_000)), Pass, "an end that is not known was not sooner");
+    assert_eq!(
+        [2979, 2980, 3100].map(|bound| outcome(&failing(1000, 4000), at_least(bound))),
+        [Pass, Inconclusive, Fail]
+    );
+    assert_eq!(
+        outcome(&failing(1000, 20_000), at_least(13_000)),
+        Pass,
+        "an end that is not known was not sooner"
+    );
     let (judged, why) = one(&failing(0, 0), at_least(10));
     assert_eq!((judged, why.as_str()), (Fail, "shorter than expected"));
-    let both =
-        |most| Expectation::ErrorWindow { probe: "api".into(), at_most: Some(Bound::Fixed(ms(most))), at_least: Some(ms(2000)) };
-    assert_eq!([outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))], [Pass, Fail]);
+    let both = |most| Expectation::ErrorWindow {
+        probe: "api".into(),
+        at_most: Some(Bound::Fixed(ms(most))),
+        at_least: Some(ms(2000)),
+    };
+    assert_eq!(
+        [outcome(&failing(1000, 4000), both(3100)), outcome(&failing(1000, 4000), both(2900))],
+        [Pass, Fail]
+    );
 }
 
 /// Failures at the fault's begin and at its end are no outage that lasted.
@@ -281,14 +410,20 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
 fn errors_that_come_and_go_did_not_last() {
     let attempts = |interval, fails: &dyn Fn(i64) -> bool| {
         let slots = 30_000 / interval;
-        let answer = |slot: u64| if fails(slot as i64 * interval as i64 - 5000) { Answer::Refused } else { Answer::Ok };
+        let answer = |slot: u64| {
+            if fails(slot as i64 * interval as i64 - 5000) { Answer::Refused } else { Answer::Ok }
+        };
         let mut span = span("api", interval, 200);
         span.probe.service = None;
         file(&span, &[], (0..slots).map(|slot| attempt(slot, answer(slot), 1000)).collect())
     };
     let found = |file| found(Run::new().endpoints(2, 1).kill(15_000).probe(file));
-    let twice = found(attempts(20, &|ms| (1000..3000).contains(&ms) || (6000..11_000).contains(&ms)));
-    assert_eq!([4979, 4980, 9000, 11_000].map(|bound| outcome(&twice, at_least(bound))), [Pass, Inconclusive, Inconclusive, Fail]);
+    let twice =
+        found(attempts(20, &|ms| (1000..3000).contains(&ms) || (6000..11_000).contains(&ms)));
+    assert_eq!(
+        [4979, 4980, 9000, 11_000].map(|bound| outcome(&twice, at_least(bound))),
+        [Pass, Inconclusive, Inconclusive, Fail]
+    );
     let (_, why) = one(&twice, at_least(9000));
     assert_eq!(why, "only 2 bursts together lasted so long, 9.979s to 10.021s");
     let said = unpredicted(&twice, &[at_least(4000)]).assertions[0].said();
@@ -296,7 +431,10 @@ fn errors_that_come_and_go_did_not_last() {
     // Too few successes to tell two bursts apart, and time enough to doubt that it is one.
     let seldom = found(attempts(500, &|ms| [1000, 9000].contains(&ms)));
     let (judged, why) = one(&seldom, at_least(7000));
-    assert_eq!((judged, why.as_str()), (Inconclusive, "nothing failed from +1.000s to +9.000s, and 15 were answered"));
+    assert_eq!(
+        (judged, why.as_str()),
+        (Inconclusive, "nothing failed from +1.000s to +9.000s, and 15 were answered")
+    );
     let one_success = found(attempts(500, &|ms| (1000..9000).contains(&ms) && ms != 5000));
     assert_eq!(outcome(&one_success, at_least(7000)), Pass);
 }
@@ -304,15 +442,22 @@ fn errors_that_come_and_go_did_not_last() {
 /// Half of the back ends are dead: what is answered between two failures came from the others, and the burst is one.
 #[test]
 fn what_a_living_neighbour_answers_is_no_end_of_a_burst() {
-    let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(Prober::new(20, 2, 1, (100, 15_000)).file()));
-    let lasted = |ms_| Expectation::ErrorWindow { probe: "web".into(), at_most: None, at_least: Some(ms(ms_)) };
+    let found = found(
+        Run::new().endpoints(2, 1).kill(15_000).probe(Prober::new(20, 2, 1, (100, 15_000)).file()),
+    );
+    let lasted = |ms_| Expectation::ErrorWindow {
+        probe: "web".into(),
+        at_most: None,
+        at_least: Some(ms(ms_)),
+    };
     assert_eq!([outcome(&found, lasted(14_000)), outcome(&found, lasted(16_000))], [Pass, Fail]);
 }
 
 #[test]
 fn no_success_is_judged_while_the_fault_was_in_effect() {
     let expect = || Expectation::NoSuccess { probe: "api".into(), during: None };
-    let failing = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
+    let failing =
+        |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to)));
     let held = failing(0, 20_000);
     let effect = held.probes[0].in_effect[0];
     let (confirmed, undo) = (effect.from, effect.until.unwrap());
@@ -324,7 +469,10 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     assert_eq!((judged, why.as_str()), (Fail, "one that was sent at +14.000s succeeded"));
     let verdict = unpredicted(&held, &[expect()]);
     let asked = effect.tally.failed;
-    assert_eq!(verdict.assertions[0].said(), format!("successes of api in the fault 0 of {asked}, at most 0"));
+    assert_eq!(
+        verdict.assertions[0].said(),
+        format!("successes of api in the fault 0 of {asked}, at most 0")
+    );
 }
 
 /// That nobody acts is shown by what the API server took, and not by what it did not.
@@ -332,7 +480,10 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
 fn of_a_canary_only_what_was_accepted_shows_anything() {
     let judged = |failed: &dyn Fn(u64) -> Answer| {
         let found = analyse(&pods_asked(failed).build());
-        let verdict = unpredicted(&found, &[Expectation::NoSuccess { probe: "scheduling".into(), during: None }]);
+        let verdict = unpredicted(
+            &found,
+            &[Expectation::NoSuccess { probe: "scheduling".into(), during: None }],
+        );
         let assertion = verdict.assertions.into_iter().next().unwrap();
         (assertion.outcome, assertion.why.or(assertion.measured).unwrap())
     };
@@ -342,11 +493,18 @@ fn of_a_canary_only_what_was_accepted_shows_anything() {
         let none = "no attempt of scheduling was accepted while the fault was in effect".to_owned();
         assert_eq!(judged(&|_| refused), (Inconclusive, none), "{refused:?}");
         let one_in_ten = judged(&|slot| if slot == 5 { refused } else { bound });
-        let why = "1 of 10 attempts of scheduling were not accepted, and say nothing of who was to act";
+        let why =
+            "1 of 10 attempts of scheduling were not accepted, and say nothing of who was to act";
         assert_eq!(one_in_ten, (Inconclusive, why.into()));
     }
     let two = judged(&|slot| if slot < 5 { bound } else { Answer::Refused });
-    assert_eq!(two, (Inconclusive, "only 2 attempts of scheduling were accepted while the fault was in effect".into()));
+    assert_eq!(
+        two,
+        (
+            Inconclusive,
+            "only 2 attempts of scheduling were accepted while the fault was in effect".into()
+        )
+    );
 }
 
 /// Three are enough: a canary that asks every 10 s and waits for 20 s has no more in 50 s.
@@ -367,25 +525,43 @@ fn a_fault_that_wore_off_shows_nothing() {
     let unharmed = || Run::new().endpoints(2, 1).kill(15_000).probe(refused(0, 0));
     let start = |ms| {
         let (container, action) = ("fast-detection-worker".into(), "start".into());
-        one(&found(unharmed().event(ms, Event::Docker { container, action, engine_time: None })), no_errors())
+        one(
+            &found(unharmed().event(ms, Event::Docker { container, action, engine_time: None })),
+            no_errors(),
+        )
     };
     let why = "nodeKill of fast-detection-worker was over before its undo: the engine said `start` at +9.000s";
     assert_eq!(start(9000), (Inconclusive, why.into()));
     assert_eq!(start(15_100).0, Pass, "that was the undo");
     let filtered = |detail: &str| {
         use crate::timeline::FaultPhase::{Confirmed, Requested, UndoRequested, Undone};
-        let phases = [(0, Requested, ""), (300, Confirmed, ""), (15_000, UndoRequested, ""), (15_400, Undone, detail)];
+        let phases = [
+            (0, Requested, ""),
+            (300, Confirmed, ""),
+            (15_000, UndoRequested, ""),
+            (15_400, Undone, detail),
+        ];
         let run = Run::new().endpoints(2, 1).probe(refused(0, 0));
-        let run = phases.into_iter().fold(run, |run, (ms, phase, detail)| run.fault_phase(ms, "nodeDisconnect", phase, detail));
+        let run = phases.into_iter().fold(run, |run, (ms, phase, detail)| {
+            run.fault_phase(ms, "nodeDisconnect", phase, detail)
+        });
         outcome(&found(run), no_errors())
     };
     let gone = format!("{}: taken away", crate::timeline::NO_FILTER);
     assert_eq!([filtered("the packet filter is gone"), filtered(&gone)], [Pass, Inconclusive]);
-    assert_eq!(outcome(&found(harmed().event(9000, started())), window(8000)), Pass, "what did happen did");
+    assert_eq!(
+        outcome(&found(harmed().event(9000, started())), window(8000)),
+        Pass,
+        "what did happen did"
+    );
 }
 
 fn started() -> Event {
-    Event::Docker { container: "fast-detection-worker".into(), action: "start".into(), engine_time: None }
+    Event::Docker {
+        container: "fast-detection-worker".into(),
+        action: "start".into(),
+        engine_time: None,
+    }
 }
 
 #[test]
@@ -394,17 +570,42 @@ fn a_process_that_ends_or_comes_back_ends_its_fault() {
     use crate::timeline::{Component, ProcessState};
     let judged = |kind: &str, state: Option<ProcessState>| {
         let (target, component) = ("fast-detection-control-plane", Component::Scheduler);
-        let run = [(0, Requested), (300, Confirmed), (15_000, UndoRequested)].into_iter().fold(Run::new(), |run, (ms, phase)| {
-            let (fault, target, detail) = (kind.to_owned(), target.to_owned(), String::new());
-            run.event(ms, Event::Fault { step: 0, name: None, fault, target, component: Some(component), phase, detail })
-        });
+        let run = [(0, Requested), (300, Confirmed), (15_000, UndoRequested)].into_iter().fold(
+            Run::new(),
+            |run, (ms, phase)| {
+                let (fault, target, detail) = (kind.to_owned(), target.to_owned(), String::new());
+                run.event(
+                    ms,
+                    Event::Fault {
+                        step: 0,
+                        name: None,
+                        fault,
+                        target,
+                        component: Some(component),
+                        phase,
+                        detail,
+                    },
+                )
+            },
+        );
         let process = |state| Event::Process { node: target.into(), component, pid: None, state };
         let run = state.into_iter().fold(run, |run, state| run.event(5000, process(state)));
         outcome(&found(run.probe(api("web", 0, 0))), no_errors())
     };
     let (gone, running) = (Some(ProcessState::Gone), Some(ProcessState::Running));
-    assert_eq!([judged("componentPause", None), judged("componentStop", None), judged("componentStop", gone)], [Pass; 3]);
-    let over = [judged("componentPause", gone), judged("componentPause", running), judged("componentStop", running)];
+    assert_eq!(
+        [
+            judged("componentPause", None),
+            judged("componentStop", None),
+            judged("componentStop", gone)
+        ],
+        [Pass; 3]
+    );
+    let over = [
+        judged("componentPause", gone),
+        judged("componentPause", running),
+        judged("componentStop", running),
+    ];
     assert_eq!(over, [Inconclusive; 3]);
 }
 
@@ -413,27 +614,51 @@ fn a_process_that_ends_or_comes_back_ends_its_fault() {
 fn no_success_needs_attempts_that_could_have_succeeded() {
     let judged = |answer: fn(u64) -> Answer, slots: std::ops::Range<u64>| {
         let attempts = slots.map(|slot| attempt(slot, answer(slot), 1000)).collect();
-        let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(file(&span("api", 20, 200), &[], attempts)));
+        let found = found(Run::new().endpoints(2, 1).kill(15_000).probe(file(
+            &span("api", 20, 200),
+            &[],
+            attempts,
+        )));
         one(&found, Expectation::NoSuccess { probe: "api".into(), during: None })
     };
     // Slot 250 is due at +0, slot 265 at the confirmation, slot 1000 at the undo's request.
     assert_eq!(judged(|_| Answer::Refused, 0..1500).0, Pass);
     let none = judged(|_| Answer::NotSent, 0..1500);
-    assert_eq!(none, (Inconclusive, "no attempt of api says anything while the fault was in effect".into()));
+    assert_eq!(
+        none,
+        (Inconclusive, "no attempt of api says anything while the fault was in effect".into())
+    );
     let thin = judged(|slot| if slot == 500 { Answer::Refused } else { Answer::NotSent }, 0..1500);
-    assert_eq!(thin, (Inconclusive, "only 1 attempt of api says anything while the fault was in effect".into()));
+    assert_eq!(
+        thin,
+        (Inconclusive, "only 1 attempt of api says anything while the fault was in effect".into())
+    );
     // Over the whole of the run a few are blind; in the fault they are many.
-    let blind = judged(|slot| if (265..310).contains(&slot) { Answer::NotSent } else { Answer::Refused }, 0..1500);
+    let blind = judged(
+        |slot| if (265..310).contains(&slot) { Answer::NotSent } else { Answer::Refused },
+        0..1500,
+    );
     assert_eq!(blind, (Inconclusive, "the prober was blind: 45 of 735 attempts not made".into()));
-    assert_eq!(judged(|_| Answer::Refused, 0..500), (Inconclusive, "api stopped asking before the undo".into()));
-    assert_eq!(judged(|slot| if slot == 500 { Answer::Ok } else { Answer::NotSent }, 0..1500).0, Fail);
+    assert_eq!(
+        judged(|_| Answer::Refused, 0..500),
+        (Inconclusive, "api stopped asking before the undo".into())
+    );
+    assert_eq!(
+        judged(|slot| if slot == 500 { Answer::Ok } else { Answer::NotSent }, 0..1500).0,
+        Fail
+    );
 }
 
 #[test]
 fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
-    let run = Run::new().endpoints(2, 1).kill(15_000).probe(api("api@cp-1", 0, 20_000)).probe(api("api@cp-2", 0, 0));
+    let run = Run::new()
+        .endpoints(2, 1)
+        .kill(15_000)
+        .probe(api("api@cp-1", 0, 20_000))
+        .probe(api("api@cp-2", 0, 0));
     let found = found(run);
-    let verdict = unpredicted(&found, &[Expectation::NoSuccess { probe: "api".into(), during: None }]);
+    let verdict =
+        unpredicted(&found, &[Expectation::NoSuccess { probe: "api".into(), during: None }]);
     assert!(verdict.assertions[0].said().contains("(on cp-2)"), "{verdict:?}");
     assert_eq!(verdict.outcome, Fail);
     let (judged, why) = one(&found, Expectation::NoErrors { probe: "api".into() });
@@ -449,20 +674,40 @@ fn what_could_have_been_missed_is_said() {
     };
     // 15 s of the fault and 10 s after it, every 20 ms; half of the requests would have met the dead back end: five in a row.
     let said_of = |hit| said(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
-    assert_eq!(said_of(1), "errors of web at most 0: 0 of 1250 failed; an outage under 100ms could have been missed");
-    assert_eq!(said_of(2), "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed");
-    assert_eq!(said_of(0), "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed");
+    assert_eq!(
+        said_of(1),
+        "errors of web at most 0: 0 of 1250 failed; an outage under 100ms could have been missed"
+    );
+    assert_eq!(
+        said_of(2),
+        "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed"
+    );
+    assert_eq!(
+        said_of(0),
+        "errors of web at most 0: 0 of 1250 failed; an outage under 20ms could have been missed"
+    );
 }
 
 #[test]
 fn a_probe_that_was_away_at_the_undo_is_back_with_its_first_success_that_lasts() {
-    let back = |from, to| found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to))).probes[0].recovered.clone();
+    let back = |from, to| {
+        found(Run::new().endpoints(2, 1).kill(15_000).probe(api("api", from, to))).probes[0]
+            .recovered
+            .clone()
+    };
     assert_eq!(back(1000, 4000), [], "it was back before the undo");
     let late = back(1000, 18_000)[0];
     let at = late.at.unwrap();
-    assert_eq!((late.step, late.undo_requested.as_f64(), at.earliest.as_f64(), at.latest.as_f64()), (0, 15.0, 17.98, 18.001));
+    assert_eq!(
+        (late.step, late.undo_requested.as_f64(), at.earliest.as_f64(), at.latest.as_f64()),
+        (0, 15.0, 17.98, 18.001)
+    );
     assert_eq!(back(1000, 40_000)[0].at, None, "never");
-    assert_eq!(back(16_000, 17_000)[0].at.unwrap().latest.as_f64(), 17.001, "it went away after the undo");
+    assert_eq!(
+        back(16_000, 17_000)[0].at.unwrap().latest.as_f64(),
+        17.001,
+        "it went away after the undo"
+    );
 }
 
 #[test]
@@ -481,12 +726,24 @@ fn nothing_succeeded_in_the_step_that_is_meant() {
     }
     let found = analyse(&timeline);
     let judged = |during: Option<&str>| {
-        outcome(&found, Expectation::NoSuccess { probe: "scheduling".into(), during: during.map(str::to_owned) })
+        outcome(
+            &found,
+            Expectation::NoSuccess {
+                probe: "scheduling".into(),
+                during: during.map(str::to_owned),
+            },
+        )
     };
-    assert_eq!([judged(None), judged(Some("away")), judged(Some("later"))], [Pass, Pass, Inconclusive]);
+    assert_eq!(
+        [judged(None), judged(Some("away")), judged(Some("later"))],
+        [Pass, Pass, Inconclusive]
+    );
     let lasted = |secs: u64| {
         let at_least = Some(Duration::from_secs(secs));
-        outcome(&found, Expectation::ErrorWindow { probe: "scheduling".into(), at_most: None, at_least })
+        outcome(
+            &found,
+            Expectation::ErrorWindow { probe: "scheduling".into(), at_most: None, at_least },
+        )
     };
     assert_eq!([lasted(10), lasted(40)], [Pass, Fail]);
 }

@@ -10,7 +10,12 @@ use crate::timeline::{Change, Event};
 /// One kind of object, and the rows that a timeline keeps of it.
 pub(super) trait Watched: Send + Sync + 'static {
     /// The object.
-    type Object: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
+    type Object: Resource<DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + 'static;
     /// What is kept of it.
     type Row: Row;
 
@@ -83,12 +88,20 @@ impl<W: Watched> Book<W> {
 
     /// Takes a whole list, of the version at which it holds, and gives what that changes: what the book has and the list has not is
     /// deleted, unless the book's is newer.
-    pub(super) fn replace(&mut self, objects: &[W::Object], at: Option<u64>, change: Change) -> Vec<Event> {
+    pub(super) fn replace(
+        &mut self,
+        objects: &[W::Object],
+        at: Option<u64>,
+        change: Change,
+    ) -> Vec<Event> {
         let ids: std::collections::HashSet<String> = objects.iter().map(id_of).collect();
-        let older = |id: &String| self.versions.get(id).zip(at).is_none_or(|(known, at)| *known <= at);
-        let gone: Vec<String> = self.keys.keys().filter(|id| !ids.contains(*id) && older(id)).cloned().collect();
+        let older =
+            |id: &String| self.versions.get(id).zip(at).is_none_or(|(known, at)| *known <= at);
+        let gone: Vec<String> =
+            self.keys.keys().filter(|id| !ids.contains(*id) && older(id)).cloned().collect();
         // New objects first: an endpoint that moved from one slice to another never left.
-        let mut events: Vec<Event> = objects.iter().flat_map(|object| self.put(object, change)).collect();
+        let mut events: Vec<Event> =
+            objects.iter().flat_map(|object| self.put(object, change)).collect();
         for id in gone {
             self.versions.extend(at.map(|at| (id.clone(), at)));
             events.extend(self.update(&id, Vec::new(), Change::Deleted));
@@ -113,7 +126,11 @@ impl<W: Watched> Book<W> {
         for (key, row) in rows {
             self.rows.entry(key).or_default().push((id.to_owned(), row));
         }
-        let events = touched.iter().zip(before).filter_map(|(key, before)| self.said(key, before, change)).collect();
+        let events = touched
+            .iter()
+            .zip(before)
+            .filter_map(|(key, before)| self.said(key, before, change))
+            .collect();
         for key in old {
             if self.rows.get(&key).is_some_and(Vec::is_empty) {
                 self.rows.remove(&key);
@@ -146,7 +163,11 @@ pub(super) fn version_of(text: &str) -> Option<u64> {
 /// An object's place: namespace and name.
 fn id_of(object: &impl Resource) -> String {
     let meta = object.meta();
-    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    format!(
+        "{}/{}",
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -169,7 +190,9 @@ mod tests {
 
     fn said(events: Vec<Event>) -> Vec<(String, Change, bool)> {
         let read = |event| match event {
-            Event::Endpoint { change, endpoint, .. } => (endpoint.pod.unwrap(), change, endpoint.ready),
+            Event::Endpoint { change, endpoint, .. } => {
+                (endpoint.pod.unwrap(), change, endpoint.ready)
+            }
             other => panic!("{other:?}"),
         };
         events.into_iter().map(read).collect()
@@ -180,9 +203,15 @@ mod tests {
         let mut book = Book::<Slices>::new();
         let one = |ready| slice("s", json!([endpoint("a", ready), endpoint("b", true)]));
         let first = said(book.put(&one(true), Change::Baseline));
-        assert_eq!(first, [("a".into(), Change::Baseline, true), ("b".into(), Change::Baseline, true)]);
+        assert_eq!(
+            first,
+            [("a".into(), Change::Baseline, true), ("b".into(), Change::Baseline, true)]
+        );
         assert!(book.put(&one(true), Change::Changed).is_empty());
-        assert_eq!(said(book.put(&one(false), Change::Changed)), [("a".into(), Change::Changed, false)]);
+        assert_eq!(
+            said(book.put(&one(false), Change::Changed)),
+            [("a".into(), Change::Changed, false)]
+        );
         let left = book.put(&slice("s", json!([endpoint("a", false)])), Change::Changed);
         assert_eq!(said(left), [("b".into(), Change::Deleted, true)]);
         assert_eq!(said(book.remove(&one(false))), [("a".into(), Change::Deleted, false)]);
@@ -195,7 +224,10 @@ mod tests {
         book.put(&slice("s", json!([endpoint("a", true)])), Change::Baseline);
         assert!(book.put(&slice("t", json!([endpoint("a", false)])), Change::Changed).is_empty());
         // It moves to the other slice, which then counts alone.
-        assert_eq!(said(book.remove(&slice("s", json!([])))), [("a".into(), Change::Changed, false)]);
+        assert_eq!(
+            said(book.remove(&slice("s", json!([])))),
+            [("a".into(), Change::Changed, false)]
+        );
     }
 
     fn at_version(version: u64, name: &str, endpoints: Value) -> EndpointSlice {
@@ -209,7 +241,10 @@ mod tests {
         let mut book = Book::<Slices>::new();
         let ready = |version, ready| at_version(version, "s", json!([endpoint("a", ready)]));
         assert_eq!(said(book.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
-        assert_eq!(said(book.put(&ready(8, false), Change::Changed)), [("a".into(), Change::Changed, false)]);
+        assert_eq!(
+            said(book.put(&ready(8, false), Change::Changed)),
+            [("a".into(), Change::Changed, false)]
+        );
         // The other server is late: its list and its stream tell what is known.
         assert!(book.replace(&[ready(5, true)], Some(7), Change::Changed).is_empty());
         assert!(book.put(&ready(8, false), Change::Changed).is_empty());
@@ -220,10 +255,19 @@ mod tests {
         assert_eq!(said(book.remove(&ready(15, false))), [("a".into(), Change::Deleted, false)]);
         assert!(book.put(&ready(14, true), Change::Changed).is_empty());
         assert!(book.remove(&ready(15, false)).is_empty());
-        assert_eq!(said(book.put(&ready(20, true), Change::Changed)), [("a".into(), Change::Changed, true)]);
+        assert_eq!(
+            said(book.put(&ready(20, true), Change::Changed)),
+            [("a".into(), Change::Changed, true)]
+        );
         // A list that is as new as what is known is believed where it has nothing.
-        assert_eq!(said(book.replace(&[ready(20, true)], Some(21), Change::Changed)), [("b".into(), Change::Deleted, true)]);
-        assert!(book.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed).is_empty());
+        assert_eq!(
+            said(book.replace(&[ready(20, true)], Some(21), Change::Changed)),
+            [("b".into(), Change::Deleted, true)]
+        );
+        assert!(
+            book.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed)
+                .is_empty()
+        );
     }
 
     #[test]
@@ -231,7 +275,11 @@ mod tests {
         let mut book = Book::<Slices>::new();
         book.put(&at_version(90, "s", json!([endpoint("a", true)])), Change::Baseline);
         book.forget_versions();
-        let back = book.replace(&[at_version(40, "s", json!([endpoint("a", false)]))], Some(41), Change::Changed);
+        let back = book.replace(
+            &[at_version(40, "s", json!([endpoint("a", false)]))],
+            Some(41),
+            Change::Changed,
+        );
         assert_eq!(said(back), [("a".into(), Change::Changed, false)]);
     }
 
@@ -239,10 +287,17 @@ mod tests {
     fn a_list_after_a_gap_says_what_came_changed_and_went() {
         let mut book = Book::<Slices>::new();
         book.put(&slice("s", json!([endpoint("a", true), endpoint("b", true)])), Change::Baseline);
-        let again = book.replace(&[slice("t", json!([endpoint("a", false), endpoint("c", true)]))], None, Change::Changed);
+        let again = book.replace(
+            &[slice("t", json!([endpoint("a", false), endpoint("c", true)]))],
+            None,
+            Change::Changed,
+        );
         // `a` is in both until the old slice goes: it changes once, to what the new one says.
-        let expected =
-            [("c".into(), Change::Changed, true), ("a".into(), Change::Changed, false), ("b".into(), Change::Deleted, true)];
+        let expected = [
+            ("c".into(), Change::Changed, true),
+            ("a".into(), Change::Changed, false),
+            ("b".into(), Change::Deleted, true),
+        ];
         assert_eq!(said(again), expected);
     }
 }

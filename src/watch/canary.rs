@@ -32,10 +32,13 @@ pub fn of_canary(
 ) -> Watches {
     let (report, started) = watch::channel(BTreeSet::new());
     let follow = Follow::new(name, out, report.clone()).labels(format!("{CANARY_LABEL}={canary}"));
-    let (mut tasks, clients): (_, Clients) = (JoinSet::new(), servers.iter().map(Cluster::client).collect());
+    let (mut tasks, clients): (_, Clients) =
+        (JoinSet::new(), servers.iter().map(Cluster::client).collect());
     match objects {
         Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, within(&clients, namespace))),
-        Canaries::Deployment => tasks.spawn(run::<deployment::Deployments>(follow, within(&clients, namespace))),
+        Canaries::Deployment => {
+            tasks.spawn(run::<deployment::Deployments>(follow, within(&clients, namespace)))
+        }
     };
     Watches { tasks, started, report, names: [name].into() }
 }

@@ -51,12 +51,15 @@ mod tests {
     #[test]
     fn a_deployment_tells_what_is_asked_and_what_is_done() {
         let object = |value| serde_json::from_value::<objects::Deployment>(value).unwrap();
-        let new = object(json!({"metadata": {"name": "d", "generation": 1}, "spec": {"replicas": 2}}));
+        let new =
+            object(json!({"metadata": {"name": "d", "generation": 1}, "spec": {"replicas": 2}}));
         let row = |object| Deployments::rows(object).remove(0).1;
         let Row { observed, wanted, replicas, .. } = row(&new);
         assert_eq!((observed, wanted, replicas), (0, 2, 0));
         let done = json!({"observedGeneration": 3, "replicas": 1});
-        let seen = row(&object(json!({"metadata": {"name": "d", "generation": 3}, "spec": {"replicas": 1}, "status": done})));
+        let seen = row(&object(
+            json!({"metadata": {"name": "d", "generation": 3}, "spec": {"replicas": 1}, "status": done}),
+        ));
         assert_eq!((seen.generation, seen.observed, seen.wanted, seen.replicas), (3, 3, 1, 1));
     }
 }

@@ -32,7 +32,11 @@ impl Row {
 
 impl book::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
-        Some(Event::Endpoint { service: self.service.clone(), change, endpoint: self.endpoint.clone() })
+        Some(Event::Endpoint {
+            service: self.service.clone(),
+            change,
+            endpoint: self.endpoint.clone(),
+        })
     }
 
     /// One that is ready counts before one that is not.

@@ -28,13 +28,24 @@ mod tests {
 
     #[test]
     fn an_address_that_moves_to_the_not_ready_ones_is_not_ready() {
-        let address = json!([{"ip": "10.0.0.1", "nodeName": "n", "targetRef": {"kind": "Pod", "name": "a"}}]);
-        let object =
-            |field: &str| serde_json::from_value(json!({"metadata": {"name": "web"}, "subsets": [{field: address}]})).unwrap();
+        let address =
+            json!([{"ip": "10.0.0.1", "nodeName": "n", "targetRef": {"kind": "Pod", "name": "a"}}]);
+        let object = |field: &str| {
+            serde_json::from_value(
+                json!({"metadata": {"name": "web"}, "subsets": [{field: address}]}),
+            )
+            .unwrap()
+        };
         let mut book = Book::<OldEndpoints>::new();
         book.put(&object("addresses"), Change::Baseline);
         let events = book.put(&object("notReadyAddresses"), Change::Changed);
-        let [Event::Endpoint { service, change: Change::Changed, endpoint }] = events.as_slice() else { panic!("{events:?}") };
-        assert_eq!((service.as_str(), endpoint.ready, endpoint.node.as_deref()), ("web", false, Some("n")));
+        let [Event::Endpoint { service, change: Change::Changed, endpoint }] = events.as_slice()
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!(
+            (service.as_str(), endpoint.ready, endpoint.node.as_deref()),
+            ("web", false, Some("n"))
+        );
     }
 }

@@ -31,7 +31,11 @@ impl Watched for Events {
         let row = Row {
             kind: object.type_.clone().unwrap_or_default(),
             reason: object.reason.clone().unwrap_or_default(),
-            regarding: format!("{}/{}", about.kind.as_deref().unwrap_or_default(), about.name.as_deref().unwrap_or_default()),
+            regarding: format!(
+                "{}/{}",
+                about.kind.as_deref().unwrap_or_default(),
+                about.name.as_deref().unwrap_or_default()
+            ),
             message: object.message.clone().unwrap_or_default(),
             time: last
                 .or(object.last_timestamp.as_ref().map(|time| time.0))
@@ -69,15 +73,20 @@ mod tests {
     fn an_event_that_happens_again_is_said_again_and_its_end_is_not() {
         let event = |count: i32| {
             let about = json!({"kind": "Node", "name": "w"});
-            serde_json::from_value::<core::Event>(json!({"metadata": {"name": "e"}, "involvedObject": about, "type": "Normal",
-                "reason": "NodeNotReady", "count": count, "lastTimestamp": "2026-11-22T06:23:41Z"}))
+            serde_json::from_value::<core::Event>(
+                json!({"metadata": {"name": "e"}, "involvedObject": about, "type": "Normal",
+                "reason": "NodeNotReady", "count": count, "lastTimestamp": "2026-11-22T06:23:41Z"}),
+            )
             .unwrap()
         };
         let mut book = Book::<Events>::new();
         assert_eq!(book.put(&event(1), Change::Baseline).len(), 1);
         assert!(book.put(&event(1), Change::Changed).is_empty());
         let again = book.put(&event(2), Change::Changed);
-        assert!(matches!(again.as_slice(), [Event::KubeEvent { regarding, .. }] if regarding == "Node/w"), "{again:?}");
+        assert!(
+            matches!(again.as_slice(), [Event::KubeEvent { regarding, .. }] if regarding == "Node/w"),
+            "{again:?}"
+        );
         assert!(book.remove(&event(2)).is_empty());
     }
 }

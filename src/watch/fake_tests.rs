@@ -28,7 +28,14 @@ struct Server(Arc<Mutex<State>>);
 
 impl Server {
     async fn start(old: bool) -> (Self, Cluster) {
-        let server = Self(Arc::new(Mutex::new(State { version: 7, ready: "True", frozen: false, cuts: 0, old, lists: 0 })));
+        let server = Self(Arc::new(Mutex::new(State {
+            version: 7,
+            ready: "True",
+            frozen: false,
+            cuts: 0,
+            old,
+            lists: 0,
+        })));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let own = server.clone();
@@ -60,7 +67,11 @@ impl Server {
         let (read, mut write) = connection.split();
         let mut lines = BufReader::new(read).lines();
         while let Ok(Some(request)) = lines.next_line().await {
-            while lines.next_line().await.is_ok_and(|line| line.is_some_and(|line| !line.is_empty())) {}
+            while lines
+                .next_line()
+                .await
+                .is_ok_and(|line| line.is_some_and(|line| !line.is_empty()))
+            {}
             while self.set(|state| state.frozen) {
                 sleep(Duration::from_millis(5)).await;
             }
@@ -74,13 +85,20 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: &str, out: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
+    async fn answer(
+        &self,
+        request: &str,
+        out: &mut (impl AsyncWriteExt + Unpin),
+    ) -> std::io::Result<()> {
         let (version, node, old) = self.set(|state| {
             state.lists += u32::from(request.contains("/nodes"));
             (state.version, node(state), state.old)
         });
-        let list = |items: &str| format!(r#"{{"metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#);
-        let endpoints = r#"{"metadata":{"name":"web"},"subsets":[{"addresses":[{"ip":"10.0.0.1"}]}]}"#;
+        let list = |items: &str| {
+            format!(r#"{{"metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#)
+        };
+        let endpoints =
+            r#"{"metadata":{"name":"web"},"subsets":[{"addresses":[{"ip":"10.0.0.1"}]}]}"#;
         let (status, body) = if request.contains("/version") {
             ("200 OK", r#"{"major":"1","minor":"34","gitVersion":"v1.34.4","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#.to_owned())
         } else if request.contains("/endpointslices") && old {
@@ -90,19 +108,36 @@ impl Server {
         } else {
             ("200 OK", list(if request.contains("/nodes") { &node } else { "" }))
         };
-        out.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await
+        out.write_all(
+            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+        )
+        .await
     }
 
-    async fn watch(&self, request: &str, cuts: u32, out: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
+    async fn watch(
+        &self,
+        request: &str,
+        cuts: u32,
+        out: &mut (impl AsyncWriteExt + Unpin),
+    ) -> std::io::Result<()> {
         out.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
-        let mut seen: u32 = request.split("resourceVersion=").nth(1).unwrap().split([' ', '&']).next().unwrap().parse().unwrap();
+        let mut seen: u32 = request
+            .split("resourceVersion=")
+            .nth(1)
+            .unwrap()
+            .split([' ', '&'])
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(2) || self.set(|state| state.frozen) {
             sleep(Duration::from_millis(2)).await;
             if self.set(|state| state.cuts) != cuts {
                 return Err(std::io::ErrorKind::ConnectionReset.into());
             }
-            let (version, node) = self.set(|state| (if state.frozen { 0 } else { state.version }, node(state)));
+            let (version, node) =
+                self.set(|state| (if state.frozen { 0 } else { state.version }, node(state)));
             if version > seen && request.contains("/nodes") {
                 seen = version;
                 let line = format!("{{\"type\":\"MODIFIED\",\"object\":{node}}}\n");
@@ -145,8 +180,7 @@ impl Seen {
     }
 
     async fn gap(&mut self, ended: bool) -> Record {
-        let is_it =
-            |event: &Event| matches!(event, Event::WatchGap { watch, until, .. } if watch == "nodes" && until.is_some() == ended);
+        let is_it = |event: &Event| matches!(event, Event::WatchGap { watch, until, .. } if watch == "nodes" && until.is_some() == ended);
         self.next(|record| is_it(&record.event).then(|| record.clone())).await
     }
 }
@@ -174,8 +208,12 @@ async fn a_change_is_said_as_it_comes_and_streams_follow_one_another_without_a_g
     sleep(Duration::from_millis(4500)).await;
     server.node("True");
     let is_gap = |event: &Event| matches!(event, Event::WatchGap { .. });
-    let next =
-        seen.next(|record| (is_gap(&record.event) || matches!(record.event, Event::Node { .. })).then(|| record.clone())).await;
+    let next = seen
+        .next(|record| {
+            (is_gap(&record.event) || matches!(record.event, Event::Node { .. }))
+                .then(|| record.clone())
+        })
+        .await;
     assert!(matches!(next.event, Event::Node { ready: Ready::True, .. }), "{next:?}");
     assert_eq!(server.set(|state| state.lists), 1);
     watches.stop().await;
@@ -227,7 +265,11 @@ async fn a_server_without_slices_is_watched_by_its_endpoints() {
     let (out, records) = unbounded_channel();
     let _watches = start(std::slice::from_ref(&cluster), "run", out);
     let mut seen = Seen(records);
-    seen.next(|record| matches!(&record.event, Event::Note { text, .. } if text.contains("EndpointSlices")).then_some(())).await;
+    seen.next(|record| {
+        matches!(&record.event, Event::Note { text, .. } if text.contains("EndpointSlices"))
+            .then_some(())
+    })
+    .await;
     let service = |event: &Event| match event {
         Event::Endpoint { service, endpoint, .. } if endpoint.ready => Some(service.clone()),
         _ => None,

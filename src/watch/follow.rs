@@ -109,7 +109,11 @@ enum Stream {
 }
 
 impl Follow {
-    pub(super) fn new(name: &'static str, out: UnboundedSender<Record>, started: watch::Sender<BTreeSet<&'static str>>) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        out: UnboundedSender<Record>,
+        started: watch::Sender<BTreeSet<&'static str>>,
+    ) -> Self {
         Self { name, fields: None, labels: None, out, started }
     }
 
@@ -132,7 +136,10 @@ impl Follow {
     /// only).
     pub(super) async fn run<W: Watched>(self, apis: Vec<Api<W::Object>>) -> (Ended, Self) {
         let shared = Mutex::new(Shared::<W>::new(self.name, apis.len()));
-        let sources = apis.iter().enumerate().map(|(number, api)| Source { follow: &self, number, api, shared: &shared }.run());
+        let sources = apis
+            .iter()
+            .enumerate()
+            .map(|(number, api)| Source { follow: &self, number, api, shared: &shared }.run());
         let mut sources: FuturesUnordered<_> = sources.collect();
         let ended = sources.next().await.unwrap_or(Ended::Unheard);
         drop(sources);
@@ -153,7 +160,9 @@ impl Follow {
         params.label_selector.clone_from(&self.labels);
         let mut all = Vec::new();
         loop {
-            let page = timeout(LIST_TIMEOUT, api.list(&params)).await.map_err(|_| silent("list", LIST_TIMEOUT))??;
+            let page = timeout(LIST_TIMEOUT, api.list(&params))
+                .await
+                .map_err(|_| silent("list", LIST_TIMEOUT))??;
             all.extend(page.items);
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
@@ -170,7 +179,9 @@ impl<W: Watched> Source<'_, W> {
         loop {
             let (objects, version) = match self.follow.list(self.api).await {
                 Ok(listed) => listed,
-                Err(kube::Error::Api(status)) if status.is_not_found() && !self.shared().listed => return Ended::NotServed,
+                Err(kube::Error::Api(status)) if status.is_not_found() && !self.shared().listed => {
+                    return Ended::NotServed;
+                }
                 Err(error) if self.blind(alive, say(&error)) => {
                     pauses.pause().await;
                     continue;
@@ -182,7 +193,9 @@ impl<W: Watched> Source<'_, W> {
             if !self.listed(&objects, &place) {
                 return Ended::Unheard;
             }
-            let Stream::Broken(reason) = self.stream_on(&mut place).await else { return Ended::Unheard };
+            let Stream::Broken(reason) = self.stream_on(&mut place).await else {
+                return Ended::Unheard;
+            };
             alive = place.alive;
             if !self.blind(alive, reason) {
                 return Ended::Unheard;
@@ -227,7 +240,11 @@ impl<W: Watched> Source<'_, W> {
         drop(shared);
         follow.send_all(at, since, events);
         follow.started.send_if_modified(|started| started.insert(follow.name));
-        let started = Record { at, since: None, event: Event::WatchStarted { watch: follow.name.to_owned() } };
+        let started = Record {
+            at,
+            since: None,
+            event: Event::WatchStarted { watch: follow.name.to_owned() },
+        };
         if news { follow.send(started) } else { !follow.out.is_closed() }
     }
 
@@ -292,7 +309,11 @@ impl Place {
 }
 
 /// Brings the book and the place up to what the server said.
-fn take<W: Watched>(event: WatchEvent<W::Object>, book: &mut Book<W>, place: &mut Place) -> Result<Vec<Event>, String> {
+fn take<W: Watched>(
+    event: WatchEvent<W::Object>,
+    book: &mut Book<W>,
+    place: &mut Place,
+) -> Result<Vec<Event>, String> {
     let mut at = |object: &W::Object| {
         if let Some(version) = &object.meta().resource_version {
             place.version.clone_from(version);
@@ -311,8 +332,12 @@ fn take<W: Watched>(event: WatchEvent<W::Object>, book: &mut Book<W>, place: &mu
             place.version = bookmark.metadata.resource_version;
             Ok(Vec::new())
         }
-        WatchEvent::Error(status) if status.code == 410 => Err("the API server no longer knew the place".to_owned()),
-        WatchEvent::Error(status) => Err(format!("the API server ended the watch: {}", status.message)),
+        WatchEvent::Error(status) if status.code == 410 => {
+            Err("the API server no longer knew the place".to_owned())
+        }
+        WatchEvent::Error(status) => {
+            Err(format!("the API server ended the watch: {}", status.message))
+        }
     }
 }
 

@@ -20,7 +20,10 @@ struct Seen {
 impl Sight {
     /// Nothing was seen yet, and nothing is known to be missed.
     pub(super) fn new(watch: &'static str, sources: usize) -> Self {
-        Self { gap: Gap::new(watch), sources: vec![Seen { alive: Moment(0), blind: false }; sources] }
+        Self {
+            gap: Gap::new(watch),
+            sources: vec![Seen { alive: Moment(0), blind: false }; sources],
+        }
     }
 
     /// A server gave a sign of life.
@@ -77,7 +80,11 @@ impl Gap {
 
     fn record(&self, at: Moment, until: Option<Moment>) -> Option<Record> {
         let (from, reason) = self.open.clone()?;
-        Some(Record { at, since: Some(from), event: Event::WatchGap { watch: self.watch.to_owned(), until, reason } })
+        Some(Record {
+            at,
+            since: Some(from),
+            event: Event::WatchGap { watch: self.watch.to_owned(), until, reason },
+        })
     }
 }
 
@@ -104,11 +111,18 @@ mod tests {
         let mut gap = Gap::new("nodes");
         assert!(gap.close(Moment(9)).is_none());
         let opened = gap.open(Moment(5), "refused".into()).unwrap();
-        assert_eq!((opened.since, matches!(opened.event, Event::WatchGap { until: None, .. })), (Some(Moment(5)), true));
+        assert_eq!(
+            (opened.since, matches!(opened.event, Event::WatchGap { until: None, .. })),
+            (Some(Moment(5)), true)
+        );
         assert!(gap.open(Moment(7), "refused again".into()).is_none());
         let (from, closed) = gap.close(Moment(11)).unwrap();
         assert_eq!((from, closed.at, closed.since), (Moment(5), Moment(11), Some(Moment(5))));
-        let event = Event::WatchGap { watch: "nodes".into(), until: Some(Moment(11)), reason: "refused".into() };
+        let event = Event::WatchGap {
+            watch: "nodes".into(),
+            until: Some(Moment(11)),
+            reason: "refused".into(),
+        };
         assert_eq!(closed.event, event);
         assert!(gap.close(Moment(12)).is_none());
     }

@@ -67,7 +67,10 @@ mod tests {
         };
         let (_, row) = Leases::rows(&lease("kube-scheduler")).remove(0);
         assert_eq!(row.renewed.unwrap().subsec_microsecond(), 123_456);
-        assert_eq!((row.holder.as_deref(), row.transitions, row.lasts_s), (Some("a"), Some(2), Some(15)));
+        assert_eq!(
+            (row.holder.as_deref(), row.transitions, row.lasts_s),
+            (Some("a"), Some(2), Some(15))
+        );
         assert!(Leases::rows(&lease("apiserver-abc")).is_empty());
     }
 }

@@ -45,7 +45,12 @@ pub struct Watches {
 impl Watches {
     /// Follows the endpoints of these Services of other namespaces, too, each given by namespace and name; in the records it is called
     /// `NAMESPACE/SERVICE`.
-    pub fn follow_services(&mut self, servers: &[Cluster], services: &BTreeSet<(String, String)>, out: &UnboundedSender<Record>) {
+    pub fn follow_services(
+        &mut self,
+        servers: &[Cluster],
+        services: &BTreeSet<(String, String)>,
+        out: &UnboundedSender<Record>,
+    ) {
         let clients: Clients = servers.iter().map(Cluster::client).collect();
         for (namespace, service) in services {
             let follow = Follow::new(ELSEWHERE, out.clone(), self.report.clone());
@@ -91,7 +96,9 @@ pub fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<Record>)
     tasks.spawn(run::<event::Events>(follow("events"), within(&clients, namespace)));
     let of_nodes = follow("node events").fields("involvedObject.kind=Node");
     tasks.spawn(run::<event::Events>(of_nodes, within(&clients, "default")));
-    let names = ["nodes", "node leases", "leader leases", "endpoints", "pods", "events", "node events"].into();
+    let names =
+        ["nodes", "node leases", "leader leases", "endpoints", "pods", "events", "node events"]
+            .into();
     Watches { tasks, started, report, names }
 }
 
@@ -99,7 +106,10 @@ pub fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<Record>)
 type Clients = Vec<kube::Client>;
 
 /// The objects of a namespace, through each API server.
-fn within<K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>>(clients: &Clients, namespace: &str) -> Vec<Api<K>> {
+fn within<K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
+    clients: &Clients,
+    namespace: &str,
+) -> Vec<Api<K>> {
     clients.iter().map(|client| Api::namespaced(client.clone(), namespace)).collect()
 }
 
@@ -109,8 +119,12 @@ async fn run<W: book::Watched>(follow: Follow, apis: Vec<Api<W::Object>>) {
 
 /// EndpointSlices; where the server has none, the old Endpoints, and says so.
 async fn endpoints_of(follow: Follow, clients: Clients, namespace: String) {
-    if let (Ended::NotServed, follow) = follow.run::<endpoint_slice::Slices>(within(&clients, &namespace)).await {
-        let text = "the server has no discovery.k8s.io/v1 EndpointSlices; its Endpoints are watched".to_owned();
+    if let (Ended::NotServed, follow) =
+        follow.run::<endpoint_slice::Slices>(within(&clients, &namespace)).await
+    {
+        let text =
+            "the server has no discovery.k8s.io/v1 EndpointSlices; its Endpoints are watched"
+                .to_owned();
         follow.send(Record::now(Event::Note { warning: false, text }));
         follow.run::<endpoints::OldEndpoints>(within(&clients, &namespace)).await;
     }

@@ -31,8 +31,12 @@ impl Watched for Nodes {
             node: object.name_any(),
             ready: node_ready(object),
             reason: condition.and_then(|condition| condition.reason.clone()).unwrap_or_default(),
-            transition: condition.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
-            heartbeat: condition.and_then(|condition| condition.last_heartbeat_time.as_ref()).map(|time| time.0),
+            transition: condition
+                .and_then(|condition| condition.last_transition_time.as_ref())
+                .map(|time| time.0),
+            heartbeat: condition
+                .and_then(|condition| condition.last_heartbeat_time.as_ref())
+                .map(|time| time.0),
             taints: taints.map(|taint| format!("{}:{}", taint.key, taint.effect)).collect(),
         };
         vec![(row.node.clone(), row)]
@@ -60,7 +64,9 @@ mod tests {
         .unwrap();
         let (key, row) = Nodes::rows(&node).remove(0);
         assert_eq!(key, "w");
-        let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) = book::Row::event(&row, Change::Changed) else {
+        let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) =
+            book::Row::event(&row, Change::Changed)
+        else {
             panic!()
         };
         assert_eq!((ready, reason.as_str()), (Ready::Unknown, "NodeStatusUnknown"));

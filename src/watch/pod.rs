@@ -27,7 +27,11 @@ impl Watched for Pods {
         let row = Row {
             pod: object.name_any(),
             node: object.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            phase: object.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
+            phase: object
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.clone())
+                .unwrap_or_default(),
             ready: pod_ready(object),
             identity,
         };
@@ -45,7 +49,8 @@ impl book::Row for Row {
 
 fn identity(object: &objects::Pod) -> PodIdentity {
     let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
-    let containers = object.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let containers =
+        object.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     PodIdentity {
         uid: object.uid().unwrap_or_default(),
         owner: owner.map(|owner| format!("{}/{}", owner.kind, owner.name)),
@@ -65,7 +70,10 @@ mod tests {
     fn pod(uid: &str, restarts: u32, more: Value) -> objects::Pod {
         let mut pod = json!({"metadata": {"name": "web-0", "uid": uid, "labels": {"app": "web"}},
             "status": {"containerStatuses": [{"name": "c", "image": "i", "restartCount": restarts}, {"name": "d", "image": "i"}]}});
-        more.as_object().unwrap().iter().for_each(|(key, value)| pod["metadata"][key] = value.clone());
+        more.as_object()
+            .unwrap()
+            .iter()
+            .for_each(|(key, value)| pod["metadata"][key] = value.clone());
         serde_json::from_value(pod).unwrap()
     }
 
@@ -74,18 +82,30 @@ mod tests {
         let mut book = Book::<Pods>::new();
         let told = |events: Vec<Event>| {
             let tell = |event| match event {
-                Event::Pod { change, identity, .. } => (change, identity.uid, identity.restarts, identity.ending),
+                Event::Pod { change, identity, .. } => {
+                    (change, identity.uid, identity.restarts, identity.ending)
+                }
                 other => panic!("{other:?}"),
             };
             events.into_iter().map(tell).collect::<Vec<_>>()
         };
-        assert_eq!(told(book.put(&pod("u1", 0, json!({})), Change::Baseline)), [(Change::Baseline, "u1".into(), 0, false)]);
-        assert_eq!(told(book.put(&pod("u1", 1, json!({})), Change::Changed)), [(Change::Changed, "u1".into(), 1, false)]);
+        assert_eq!(
+            told(book.put(&pod("u1", 0, json!({})), Change::Baseline)),
+            [(Change::Baseline, "u1".into(), 0, false)]
+        );
+        assert_eq!(
+            told(book.put(&pod("u1", 1, json!({})), Change::Changed)),
+            [(Change::Changed, "u1".into(), 1, false)]
+        );
         let ending = pod("u1", 1, json!({"deletionTimestamp": "2026-11-22T08:54:23Z"}));
-        assert_eq!(told(book.put(&ending, Change::Changed)), [(Change::Changed, "u1".into(), 1, true)]);
+        assert_eq!(
+            told(book.put(&ending, Change::Changed)),
+            [(Change::Changed, "u1".into(), 1, true)]
+        );
         let mut successor = told(book.put(&pod("u2", 0, json!({})), Change::Changed));
         successor.sort_by_key(|(_, uid, ..)| uid.clone());
-        let expected = [(Change::Deleted, "u1".into(), 1, true), (Change::Changed, "u2".into(), 0, false)];
+        let expected =
+            [(Change::Deleted, "u1".into(), 1, true), (Change::Changed, "u2".into(), 0, false)];
         assert_eq!(successor, expected);
     }
 

@@ -50,12 +50,18 @@ impl Seen {
                 let record = self.records.recv().await.expect("the watches go on");
                 if want(&record.event) {
                     let since = record.since.map(|since| since.seconds_since(self.began));
-                    println!("{:+.3} {what} (since {since:?}): {:?}", record.at.seconds_since(self.began), record.event);
+                    println!(
+                        "{:+.3} {what} (since {since:?}): {:?}",
+                        record.at.seconds_since(self.began),
+                        record.event
+                    );
                     return record;
                 }
             }
         };
-        timeout(Duration::from_secs(40), found).await.unwrap_or_else(|_| panic!("{what} does not come"))
+        timeout(Duration::from_secs(40), found)
+            .await
+            .unwrap_or_else(|_| panic!("{what} does not come"))
     }
 }
 
@@ -100,7 +106,9 @@ async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     let mut beats = 0;
     while let Ok(record) = seen.records.try_recv() {
         assert!(!matches!(record.event, Event::WatchGap { .. }), "{record:?}");
-        beats += usize::from(matches!(&record.event, Event::Node { node, change: Change::Changed, .. } if *node == worker));
+        beats += usize::from(
+            matches!(&record.event, Event::Node { node, change: Change::Changed, .. } if *node == worker),
+        );
     }
     println!("{beats} status changes of {worker} in 5 s");
     assert!(beats >= 3);

@@ -34,7 +34,9 @@ fn spawn(path: &std::path::Path) -> Child {
     for _ in 0..50 {
         match command.spawn() {
             Ok(child) => return child,
-            Err(error) if error.raw_os_error() == Some(26) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) if error.raw_os_error() == Some(26) => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -46,7 +48,10 @@ fn say(child: &mut Child, message: &ToAgent) {
 }
 
 fn start(heartbeat_timeout_ms: u64) -> ToAgent {
-    ToAgent::Start(Box::new(Start::of_control(header("control", "here", None), heartbeat_timeout_ms)))
+    ToAgent::Start(Box::new(Start::of_control(
+        header("control", "here", None),
+        heartbeat_timeout_ms,
+    )))
 }
 
 /// Reads until `wanted` has come.
@@ -76,7 +81,10 @@ fn it_removes_its_own_file_and_probes() {
     let (_dir, path) = program();
     let mut child = spawn(&path);
     say(&mut child, &start(5000));
-    hear(&mut child, |message| matches!(message, FromAgent::Attempts { probe, .. } if probe == "control"));
+    hear(
+        &mut child,
+        |message| matches!(message, FromAgent::Attempts { probe, .. } if probe == "control"),
+    );
     assert!(!path.exists(), "its file is gone");
     say(&mut child, &ToAgent::Stop);
     hear(&mut child, |message| matches!(message, FromAgent::Bye { error: None }));

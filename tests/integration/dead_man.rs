@@ -58,8 +58,11 @@ fn kill_watchdogs(home: &Path) {
         let line = String::from_utf8_lossy(&line).into_owned();
         line.contains("watchdog") && line.contains(&home)
     };
-    let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    let ids: Vec<String> = names.filter(|name| name.bytes().all(|b| b.is_ascii_digit())).filter(ours).collect();
+    let names = std::fs::read_dir("/proc")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let ids: Vec<String> =
+        names.filter(|name| name.bytes().all(|b| b.is_ascii_digit())).filter(ours).collect();
     assert!(!ids.is_empty(), "no watchdog is there");
     assert!(Command::new("kill").arg("-KILL").args(&ids).status().unwrap().success());
 }
@@ -117,11 +120,22 @@ pub fn undo_what_nobody_does() {
     let before = coredns();
     let drain = format!("nodeDrain: {{target: {{name: {CLUSTER}-worker2}}}}");
     let scale = "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}";
-    let faults = experiment(&objects.0, "objects", "{maxWorkers: 2, namespaces: [kube-system]}", &nested(&[scale, &drain]));
+    let faults = experiment(
+        &objects.0,
+        "objects",
+        "{maxWorkers: 2, namespaces: [kube-system]}",
+        &nested(&[scale, &drain]),
+    );
     killed_at(&objects.0, &faults, "nodeDrain confirmed");
-    assert!(coredns().starts_with("0 ") && cordoned().contains("worker2"), "{} {}", coredns(), cordoned());
+    assert!(
+        coredns().starts_with("0 ") && cordoned().contains("worker2"),
+        "{} {}",
+        coredns(),
+        cordoned()
+    );
 
-    let cut = format!("partition: {{target: {{name: {CLUSTER}-worker2}}, from: peers, direction: in}}");
+    let cut =
+        format!("partition: {{target: {{name: {CLUSTER}-worker2}}, from: peers, direction: in}}");
     let stop = "componentStop: {component: kube-scheduler, target: {role: control-plane}}";
     let limits = "{maxWorkers: 2, maxControlPlanes: 1, quorumLoss: true}";
     let faults = experiment(&alone.0, "parts", limits, &nested(&[&cut, stop]));
@@ -143,7 +157,9 @@ pub fn undo_what_nobody_does() {
     assert!(parts_killed.elapsed() > AFTER, "{:?}", parts_killed.elapsed());
     until("the killed node runs", || runs("worker"));
     assert!(machine_killed.elapsed() > AFTER, "{:?}", machine_killed.elapsed());
-    until("the watchdogs have struck all that was owed", || objects.has_settled() && machine.has_settled());
+    until("the watchdogs have struck all that was owed", || {
+        objects.has_settled() && machine.has_settled()
+    });
     assert_eq!((cordoned(), coredns()), (String::new(), before));
     // What a switch in a node has undone is still in the ledger: nobody could strike it.
     assert!(!alone.has_settled());

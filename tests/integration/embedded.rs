@@ -15,21 +15,40 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// All tests of this rung.
 pub fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        test("embedded::every_fault_each_in_a_cluster_of_its_own_at_once", every_fault_each_in_a_cluster_of_its_own_at_once),
-        test("embedded::the_built_in_experiment_shows_the_articles_chain", the_built_in_experiment_shows_the_articles_chain),
-        test("embedded::a_node_that_boots_takes_the_next_fault", a_node_that_boots_takes_the_next_fault),
-        test("embedded::a_signal_during_the_stop_undoes_it", || interrupted("INT", "nodeStop requested")),
-        test("embedded::a_signal_during_the_outage_undoes_it", || interrupted("TERM", "nodeStop confirmed")),
+        test(
+            "embedded::every_fault_each_in_a_cluster_of_its_own_at_once",
+            every_fault_each_in_a_cluster_of_its_own_at_once,
+        ),
+        test(
+            "embedded::the_built_in_experiment_shows_the_articles_chain",
+            the_built_in_experiment_shows_the_articles_chain,
+        ),
+        test(
+            "embedded::a_node_that_boots_takes_the_next_fault",
+            a_node_that_boots_takes_the_next_fault,
+        ),
+        test("embedded::a_signal_during_the_stop_undoes_it", || {
+            interrupted("INT", "nodeStop requested")
+        }),
+        test("embedded::a_signal_during_the_outage_undoes_it", || {
+            interrupted("TERM", "nodeStop confirmed")
+        }),
         test("embedded::a_killed_run_blocks_no_other", a_killed_run_blocks_no_other),
         test("embedded::a_probe_from_a_pod_is_refused", a_probe_from_a_pod_is_refused),
         test("embedded::a_kind_that_it_lacks_is_refused", a_kind_that_it_lacks_is_refused),
         test("embedded::settings_that_cannot_be_are_refused", settings_that_cannot_be_are_refused),
         test("embedded::a_dry_run_shows_targets_and_undo", a_dry_run_shows_targets_and_undo),
-        test("embedded::a_cluster_in_the_foreground_ends_on_ctrl_c", a_cluster_in_the_foreground_ends_on_ctrl_c),
+        test(
+            "embedded::a_cluster_in_the_foreground_ends_on_ctrl_c",
+            a_cluster_in_the_foreground_ends_on_ctrl_c,
+        ),
     ];
-    let kubectl = test("embedded::a_real_kubectl_sees_the_node_go", a_real_kubectl_sees_the_node_go);
+    let kubectl =
+        test("embedded::a_real_kubectl_sees_the_node_go", a_real_kubectl_sees_the_node_go);
     if kubectl_program().is_none() {
-        eprintln!("the test of the embedded cluster with a real kubectl is skipped: none on PATH, and KUBECTL names none");
+        eprintln!(
+            "the test of the embedded cluster with a real kubectl is skipped: none on PATH, and KUBECTL names none"
+        );
     }
     tests.push(kubectl.with_ignored_flag(kubectl_program().is_none()));
     tests
@@ -38,7 +57,10 @@ pub fn tests() -> Vec<Trial> {
 /// The kubectl that `KUBECTL` names, else the one on `PATH`.
 fn kubectl_program() -> Option<PathBuf> {
     let named = std::env::var_os("KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from);
-    let works = Command::new(&named).args(["version", "--client"]).output().is_ok_and(|output| output.status.success());
+    let works = Command::new(&named)
+        .args(["version", "--client"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     works.then_some(named)
 }
 
@@ -57,7 +79,9 @@ fn run(home: &Home, arguments: &[&str]) -> Output {
 fn altered(home: &Home, name: &str, changes: &[(&str, &str)]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     home.copy(&["experiments/workloads", "kind-configs"], |text| text);
-    let mut text = std::fs::read_to_string(root.join("experiments").join(name).with_extension("yaml")).unwrap();
+    let mut text =
+        std::fs::read_to_string(root.join("experiments").join(name).with_extension("yaml"))
+            .unwrap();
     for (from, to) in changes {
         assert!(text.contains(from), "{name} has no {from:?}");
         text = text.replace(from, to);
@@ -69,8 +93,10 @@ fn altered(home: &Home, name: &str, changes: &[(&str, &str)]) -> String {
 fn short(home: &Home, name: &str) -> String {
     let target = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
     let stop = (target, "nodeStop: {target: {role: worker, mostEndpointsOf: web}, grace: 2s}");
-    let text =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(format!("{name}.yaml"))).unwrap();
+    let text = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(format!("{name}.yaml")),
+    )
+    .unwrap();
     let hold = text.lines().find_map(|line| line.strip_prefix("    for: ")).unwrap().to_owned();
     let (hold, shorter) = (format!("    for: {hold}"), "    for: 9s".to_owned());
     let mut changes = vec![("for: 5s", "for: 2s"), (hold.as_str(), shorter.as_str())];
@@ -80,7 +106,8 @@ fn short(home: &Home, name: &str) -> String {
 
 fn report(home: &Home) -> Value {
     let output = home.run(&["report", "latest", "-o", "json"]);
-    serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
+    serde_json::from_str(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
 }
 
 /// The run came to its own end, and its exit code is its verdict's and no error's.
@@ -88,8 +115,14 @@ fn assert_completed(home: &Home, output: &Output) {
     let shown = format!("{}\n{}", output.stdout, output.stderr);
     assert!(!output.stderr.contains("error:"), "{shown}");
     let events = std::fs::read_to_string(home.runs().join("latest/events.jsonl")).unwrap();
-    let kinds: Vec<Value> = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
-    assert!(kinds.contains(&"ended".into()) && !kinds.contains(&"failed".into()), "{kinds:?}: {shown}");
+    let kinds: Vec<Value> = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone())
+        .collect();
+    assert!(
+        kinds.contains(&"ended".into()) && !kinds.contains(&"failed".into()),
+        "{kinds:?}: {shown}"
+    );
     let outcome = report(home)["verdict"]["outcome"].clone();
     let expected = match outcome.as_str() {
         Some("pass") => 0,
@@ -102,7 +135,10 @@ fn assert_completed(home: &Home, output: &Output) {
 /// One of a run's assertions passed: the model's own times are sure, those of probes are the machine's too.
 fn assert_passed(report: &Value, subject: &str) {
     let assertions = report["verdict"]["assertions"].as_array().unwrap();
-    let judged: Vec<&Value> = assertions.iter().filter(|assertion| assertion["subject"].as_str() == Some(subject)).collect();
+    let judged: Vec<&Value> = assertions
+        .iter()
+        .filter(|assertion| assertion["subject"].as_str() == Some(subject))
+        .collect();
     assert!(!judged.is_empty(), "nothing about {subject} in {assertions:#?}");
     assert!(judged.iter().all(|assertion| assertion["outcome"] == "pass"), "{judged:#?}");
 }
@@ -129,7 +165,11 @@ fn every_fault_each_in_a_cluster_of_its_own_at_once() {
     for ((home, name), run) in homes.iter().zip(names).zip(running) {
         let output = run.finish();
         assert_completed(home, &output);
-        assert!(output.stdout.starts_with(&format!("{name} on the EMBEDDED MODEL of a cluster")), "{}", output.stdout);
+        assert!(
+            output.stdout.starts_with(&format!("{name} on the EMBEDDED MODEL of a cluster")),
+            "{}",
+            output.stdout
+        );
         output.prints("no real Kubernetes");
         let report = report(home);
         assert_eq!(report["cluster"]["kind"], "embedded", "{name}");
@@ -148,13 +188,26 @@ fn the_built_in_experiment_shows_the_articles_chain() {
     let output = run(&home, &["run", "worker-stop-fast", "--cluster", "embedded"]);
     assert_completed(&home, &output);
     assert_passed(&report(&home), "detection");
-    for moment in ["stop requested", "errors", "down", "detected", "predicted", "unready", "healed", "undone", "steady"] {
+    for moment in [
+        "stop requested",
+        "errors",
+        "down",
+        "detected",
+        "predicted",
+        "unready",
+        "healed",
+        "undone",
+        "steady",
+    ] {
         output.prints(moment);
     }
     assert!(began.elapsed() < Duration::from_secs(60), "took {:?}", began.elapsed());
     let detected = &report(&home)["findings"]["faults"][0]["node"]["detected"]["at"];
     // The closed form's interval; the machine may be late, never early.
-    assert!(detected["latest"].as_f64() > Some(2.9) && detected["earliest"].as_f64() < Some(8.0), "{detected}");
+    assert!(
+        detected["latest"].as_f64() > Some(2.9) && detected["earliest"].as_f64() < Some(8.0),
+        "{detected}"
+    );
     assert_clean(&home);
 }
 
@@ -178,7 +231,10 @@ fn a_killed_run_blocks_no_other() {
     killed.signal("KILL");
     killed.finish();
     run(&home, &["run", "worker-stop-fast", "--cluster", "embedded", "--dry-run"]).exits(0);
-    home.run(&["recover", "--dry-run"]).exits(0).prints("to remove").prints("left by an embedded cluster");
+    home.run(&["recover", "--dry-run"])
+        .exits(0)
+        .prints("to remove")
+        .prints("left by an embedded cluster");
     home.run(&["recover"]).exits(0).prints("removed");
     assert_clean(&home);
 }
@@ -186,7 +242,8 @@ fn a_killed_run_blocks_no_other() {
 fn a_probe_from_a_pod_is_refused() {
     let home = Home::new();
     for more in [&["--dry-run"][..], &[]] {
-        let output = run(&home, &[&["run", "worker-stop-from-pod", "--cluster", "embedded"], more].concat());
+        let output =
+            run(&home, &[&["run", "worker-stop-from-pod", "--cluster", "embedded"], more].concat());
         output.exits(4).says("asks from a pod").says("hint:").says("--cluster kind");
     }
     assert!(!home.runs().exists(), "nothing was recorded, for nothing was begun");
@@ -198,14 +255,17 @@ fn a_kind_that_it_lacks_is_refused() {
     let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: web}\n";
     let web = std::fs::read_to_string(home.path().join("experiments/workloads/web.yaml")).unwrap();
     home.file("experiments/workloads/web.yaml", &format!("{web}---\n{set}"));
-    run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]).exits(4).says("no StatefulSet in apps/v1");
+    run(&home, &["run", "-f", &experiment, "--cluster", "embedded"])
+        .exits(4)
+        .says("no StatefulSet in apps/v1");
     assert_clean(&home);
 }
 
 fn settings_that_cannot_be_are_refused() {
     let home = Home::new();
     let experiment = altered(&home, "node-kill", &[]);
-    let config = std::fs::read_to_string(home.path().join("kind-configs/fast-detection.yaml")).unwrap();
+    let config =
+        std::fs::read_to_string(home.path().join("kind-configs/fast-detection.yaml")).unwrap();
     home.file(
         "kind-configs/fast-detection.yaml",
         &config.replace("node-monitor-grace-period: 4s", "node-monitor-grace-period: 900000h"),
@@ -214,15 +274,25 @@ fn settings_that_cannot_be_are_refused() {
     assert!([2, 4].contains(&output.code), "{}", output.stderr);
     output.says("node-monitor-grace-period");
     let workers = "- role: worker\n".repeat(120);
-    home.file("kind-configs/fast-detection.yaml", &config.replacen("- role: worker\n", &workers, 1));
-    run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]).exits(4).says("122 nodes").says("room for 100");
+    home.file(
+        "kind-configs/fast-detection.yaml",
+        &config.replacen("- role: worker\n", &workers, 1),
+    );
+    run(&home, &["run", "-f", &experiment, "--cluster", "embedded"])
+        .exits(4)
+        .says("122 nodes")
+        .says("room for 100");
     assert_clean(&home);
 }
 
 fn a_dry_run_shows_targets_and_undo() {
     let home = Home::new();
     let output = run(&home, &["run", "node-pause", "--cluster", "embedded", "--dry-run"]);
-    output.exits(0).prints("fast-detection-worker2").prints("thaw node").prints("no real Kubernetes");
+    output
+        .exits(0)
+        .prints("fast-detection-worker2")
+        .prints("thaw node")
+        .prints("no real Kubernetes");
     assert!(!home.runs().exists());
     assert_clean(&home);
 }
@@ -237,7 +307,8 @@ fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let text = std::fs::read_to_string(&kubeconfig).unwrap();
-    let address = text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap();
+    let address =
+        text.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap();
     let address = address.split_once('@').expect("the token").1.to_owned();
     std::net::TcpStream::connect(&address).expect("the API listens");
     running.signal("INT");
@@ -247,7 +318,9 @@ fn a_cluster_in_the_foreground_ends_on_ctrl_c() {
     assert_clean(&home);
     // What is there is not ours.
     std::fs::write(&kubeconfig, "credentials").unwrap();
-    run(&home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()]).exits(4).says("hint:");
+    run(&home, &["cluster", "--kubeconfig-out", &kubeconfig.to_string_lossy()])
+        .exits(4)
+        .says("hint:");
     assert_eq!(std::fs::read_to_string(&kubeconfig).unwrap(), "credentials");
     assert_clean(&home);
 }
@@ -268,25 +341,49 @@ fn a_real_kubectl_sees_the_node_go() {
     let mut run = start(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
     run.wait_for("steady state holds", 2 * MINUTE);
     let said = run.said();
-    let kubeconfig = said.split_whitespace().skip_while(|word| *word != "--kubeconfig").nth(1).unwrap().to_owned();
+    let kubeconfig = said
+        .split_whitespace()
+        .skip_while(|word| *word != "--kubeconfig")
+        .nth(1)
+        .unwrap()
+        .to_owned();
     let seen = home.path().join("seen");
     let command = |arguments: &[&str]| {
         let mut command = Command::new(kubectl_program().unwrap());
-        command.args(["--kubeconfig", &kubeconfig]).args(arguments).env("HOME", home.path()).stdin(Stdio::null());
+        command
+            .args(["--kubeconfig", &kubeconfig])
+            .args(arguments)
+            .env("HOME", home.path())
+            .stdin(Stdio::null());
         command
     };
-    let listed = command(&["get", "nodes,pods,endpointslices", "-A", "-o", "wide"]).output().unwrap();
-    let text = String::from_utf8_lossy(&listed.stdout).into_owned() + &String::from_utf8_lossy(&listed.stderr);
+    let listed =
+        command(&["get", "nodes,pods,endpointslices", "-A", "-o", "wide"]).output().unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned()
+        + &String::from_utf8_lossy(&listed.stderr);
     assert!(listed.status.success(), "{text}");
-    for word in ["fast-detection-worker2", "INTERNAL-IP", "pod/web-", "endpointslice.discovery.k8s.io/web-", "Running"] {
+    for word in [
+        "fast-detection-worker2",
+        "INTERNAL-IP",
+        "pod/web-",
+        "endpointslice.discovery.k8s.io/web-",
+        "Running",
+    ] {
         assert!(text.contains(word), "no {word} in:\n{text}");
     }
-    let watching = command(&["get", "nodes", "-w"]).stdout(std::fs::File::create(&seen).unwrap()).spawn().unwrap();
+    let watching = command(&["get", "nodes", "-w"])
+        .stdout(std::fs::File::create(&seen).unwrap())
+        .spawn()
+        .unwrap();
     let watching = Watching(watching);
     run.wait_for("is NotReady", MINUTE);
     let began = Instant::now();
     while !std::fs::read_to_string(&seen).unwrap().contains("NotReady") {
-        assert!(began.elapsed() < Duration::from_secs(5), "{}", std::fs::read_to_string(&seen).unwrap());
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{}",
+            std::fs::read_to_string(&seen).unwrap()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     drop(watching);
@@ -299,10 +396,12 @@ fn a_real_kubectl_sees_the_node_go() {
 fn a_node_that_boots_takes_the_next_fault() {
     let home = Home::new();
     let kill = "      nodeKill: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
-    let pause = "  - fault:\n      nodePause: {target: {name: fast-detection-worker2}}\n    for: 3s\n";
+    let pause =
+        "  - fault:\n      nodePause: {target: {name: fast-detection-worker2}}\n    for: 3s\n";
     let twice = format!(
         "{}{pause}",
-        kill.replace("role: worker, mostEndpointsOf: web", "name: fast-detection-worker2").replace("15s", "3s")
+        kill.replace("role: worker, mostEndpointsOf: web", "name: fast-detection-worker2")
+            .replace("15s", "3s")
     );
     let experiment = altered(&home, "node-kill", &[(kill, &twice), ("for: 5s", "for: 2s")]);
     let output = run(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
@@ -310,6 +409,11 @@ fn a_node_that_boots_takes_the_next_fault() {
     let report = report(&home);
     let faults = report["findings"]["faults"].as_array().unwrap();
     assert_eq!(faults.len(), 2);
-    assert!(faults.iter().all(|fault| fault["confirmed"]["at"].is_number() && fault["undone"].is_number()), "{faults:#?}");
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault["confirmed"]["at"].is_number() && fault["undone"].is_number()),
+        "{faults:#?}"
+    );
     assert_clean(&home);
 }

@@ -7,7 +7,8 @@ use outage::probe::{NameService, ProbeSpec};
 use outage::timeline::attempts::AttemptEncoder;
 use outage::timeline::store::ProbeFile;
 use outage::timeline::{
-    Anchor, AttemptWriter, Change, ClusterFacts, ClusterKind, Endpoint, Event, FaultPhase, Header, Moment, Record, Timeline, Tuning,
+    Anchor, AttemptWriter, Change, ClusterFacts, ClusterKind, Endpoint, Event, FaultPhase, Header,
+    Moment, Record, Timeline, Tuning,
 };
 
 /// The time between two attempts: 100 a second.
@@ -46,7 +47,8 @@ impl Plan {
     fn outage(self, server: &GatedServer, number: u64) -> Outage {
         let requested = Moment::now();
         pause(self.margin_ms, number * 3);
-        let closed = server.close(0, if number.is_multiple_of(2) { Closed::Hang } else { Closed::Drop });
+        let closed =
+            server.close(0, if number.is_multiple_of(2) { Closed::Hang } else { Closed::Drop });
         pause(self.outage_ms, number * 3 + 1);
         // An outage lasts until somebody has noticed it: by chance, or on a busy machine, nobody may have.
         let unanswered = loop {
@@ -65,16 +67,23 @@ impl Plan {
 
     /// What a prober found of each server, and the truth.
     pub fn run(self) -> Vec<(Found, Vec<Outage>)> {
-        let servers: Vec<GatedServer> = (0..self.servers).map(|_| GatedServer::start(self.back_ends).unwrap()).collect();
+        let servers: Vec<GatedServer> =
+            (0..self.servers).map(|_| GatedServer::start(self.back_ends).unwrap()).collect();
         let probes = servers.iter().enumerate().map(|(n, server)| probe(n, server)).collect();
         let mut truth = Vec::new();
         let found = probe_while(probes, NameService::parse("", ""), || {
             truth = std::thread::scope(|scope| {
                 let outages = |(server, n)| {
                     pause(100, n);
-                    (n * OUTAGES..(n + 1) * OUTAGES).map(|number| self.outage(server, number)).collect::<Vec<_>>()
+                    (n * OUTAGES..(n + 1) * OUTAGES)
+                        .map(|number| self.outage(server, number))
+                        .collect::<Vec<_>>()
                 };
-                let threads: Vec<_> = servers.iter().zip(0..).map(|pair| scope.spawn(move || outages(pair))).collect();
+                let threads: Vec<_> = servers
+                    .iter()
+                    .zip(0..)
+                    .map(|pair| scope.spawn(move || outages(pair)))
+                    .collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
         });
@@ -97,7 +106,9 @@ fn file(found: &Found, named: bool) -> ProbeFile {
         attempt.backend = attempt.backend.filter(|_| named);
         encoder.attempt(&attempt, &mut records);
     }
-    AttemptWriter::new(&mut file, &found.span).and_then(|mut writer| writer.append(&records)).unwrap();
+    AttemptWriter::new(&mut file, &found.span)
+        .and_then(|mut writer| writer.append(&records))
+        .unwrap();
     ProbeFile::new(file).unwrap()
 }
 
@@ -117,8 +128,10 @@ pub fn timeline(found: &Found, outages: &[Outage], back_ends: usize, named: bool
         phase,
         detail: String::new(),
     };
-    let before = std::iter::once(Event::ProbeStarted { probe: found.span.probe.name.clone() }).chain((0..back_ends).map(endpoint));
-    let mut records: Vec<Record> = before.map(|event| Record::at(found.span.start, event)).collect();
+    let before = std::iter::once(Event::ProbeStarted { probe: found.span.probe.name.clone() })
+        .chain((0..back_ends).map(endpoint));
+    let mut records: Vec<Record> =
+        before.map(|event| Record::at(found.span.start, event)).collect();
     for (step, outage) in outages.iter().enumerate() {
         let phases = [
             (outage.requested, FaultPhase::Requested),
@@ -129,7 +142,13 @@ pub fn timeline(found: &Found, outages: &[Outage], back_ends: usize, named: bool
         records.extend(phases.map(|(at, phase)| Record::at(at, fault(step, phase))));
     }
     records.push(Record::now(Event::Ended));
-    Timeline { header: header(), records, probes: vec![file(found, named)], damage: Vec::new(), growing: false }
+    Timeline {
+        header: header(),
+        records,
+        probes: vec![file(found, named)],
+        damage: Vec::new(),
+        growing: false,
+    }
 }
 
 fn header() -> Header {

@@ -12,7 +12,10 @@ pub fn tests() -> Vec<Trial> {
     let tests: &[(&str, fn())] = &[
         ("one_control_plane_lost", one_control_plane_lost),
         ("a_leader_is_found", a_leader_is_found),
-        ("two_control_planes_lost_keep_their_addresses", two_control_planes_lost_keep_their_addresses),
+        (
+            "two_control_planes_lost_keep_their_addresses",
+            two_control_planes_lost_keep_their_addresses,
+        ),
         ("load_balancer_down", load_balancer_down),
         // The last one.
         ("the_cluster_is_deleted", the_cluster_is_deleted),
@@ -42,8 +45,10 @@ fn run(home: &Home, name: &str) -> Output {
 fn addresses() -> Vec<String> {
     let filter = format!("label=io.x-k8s.kind.cluster={CLUSTER}");
     let names = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);
-    let format = "{{.Name}} {{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    let mut found: Vec<String> = names.lines().map(|name| docker(&["inspect", "-f", format, name])).collect();
+    let format =
+        "{{.Name}} {{.State.Running}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let mut found: Vec<String> =
+        names.lines().map(|name| docker(&["inspect", "-f", format, name])).collect();
     found.sort();
     found
 }
@@ -70,10 +75,15 @@ fn one_control_plane_lost() {
 fn a_leader_is_found() {
     let home = home();
     let path = home.path().join("experiments/ha-one-control-plane-lost.yaml");
-    let led = std::fs::read_to_string(&path).unwrap().replace("target: {role: control-plane}", "target: {leader: kube-scheduler}");
+    let led = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("target: {role: control-plane}", "target: {leader: kube-scheduler}");
     let file = home.file("experiments/led.yaml", &led);
     let output = home.run(&["run", "-f", &file.to_string_lossy(), "--dry-run"]);
-    output.exits(0).prints("nodeKill on outage-test-ha-control-plane").prints("kube-scheduler on outage-test-ha-control-plane");
+    output
+        .exits(0)
+        .prints("nodeKill on outage-test-ha-control-plane")
+        .prints("kube-scheduler on outage-test-ha-control-plane");
 }
 
 fn two_control_planes_lost_keep_their_addresses() {

@@ -28,9 +28,14 @@ pub fn tests() -> Vec<Trial> {
         ("node_drain", node_drain),
         ("api_server_down", api_server_down),
         ("worker_reboot", worker_reboot),
-        ("a_worker_dies_while_the_control_plane_is_away", a_worker_dies_while_the_control_plane_is_away),
+        (
+            "a_worker_dies_while_the_control_plane_is_away",
+            a_worker_dies_while_the_control_plane_is_away,
+        ),
         ("sigterm_while_two_faults_last", sigterm_while_two_faults_last),
-        ("sigkill_while_two_faults_last", || killed("worker-down-while-control-plane-down", "nodeKill confirmed")),
+        ("sigkill_while_two_faults_last", || {
+            killed("worker-down-while-control-plane-down", "nodeKill confirmed")
+        }),
         ("from_pod_by_name", from_pod_by_name),
         ("a_second_run_is_refused", a_second_run_is_refused),
         ("sigint_during_the_stop", || interrupted("INT", "nodeStop requested")),
@@ -53,11 +58,18 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Tests that need a cluster, which the first of them makes.
-pub fn trials(topic: &'static str, cluster: &'static str, tests: &[(&'static str, fn())]) -> Vec<Trial> {
+pub fn trials(
+    topic: &'static str,
+    cluster: &'static str,
+    tests: &[(&'static str, fn())],
+) -> Vec<Trial> {
     let missing = missing();
     let required = std::env::var_os("OUTAGE_REQUIRE_CLUSTER").is_some();
     if let Some(why) = &missing {
-        eprintln!("tests on a real cluster are {}: {why}", if required { "impossible" } else { "skipped" });
+        eprintln!(
+            "tests on a real cluster are {}: {why}",
+            if required { "impossible" } else { "skipped" }
+        );
     }
     let trial = |(name, body): &(&str, fn())| {
         let (body, missing) = (*body, missing.clone());
@@ -72,7 +84,8 @@ pub fn trials(topic: &'static str, cluster: &'static str, tests: &[(&'static str
                 Ok(())
             }
         };
-        Trial::test(format!("{topic}::{name}"), run).with_ignored_flag(!required && self::missing().is_some())
+        Trial::test(format!("{topic}::{name}"), run)
+            .with_ignored_flag(!required && self::missing().is_some())
     };
     tests.iter().map(trial).collect()
 }
@@ -87,15 +100,30 @@ fn remade(cluster: &'static str) {
 
 /// Deletes a cluster, if it is there.
 pub fn delete(cluster: &str) {
-    assert!(Command::new("kind").args(["delete", "cluster", "--name", cluster]).output().unwrap().status.success());
+    assert!(
+        Command::new("kind")
+            .args(["delete", "cluster", "--name", cluster])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
 }
 
 /// Why these tests can't run here.
 fn missing() -> Option<String> {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
-    let works = |command: &&[&str]| Command::new(command[0]).args(&command[1..]).output().is_ok_and(|o| o.status.success());
-    let needed: [&[&str]; 3] = [&["docker", "info"], &["kind", "version"], &["kubectl", "version", "--client"]];
-    let look = || needed.iter().find(|command| !works(command)).map(|command| format!("`{}` does not work", command.join(" ")));
+    let works = |command: &&[&str]| {
+        Command::new(command[0]).args(&command[1..]).output().is_ok_and(|o| o.status.success())
+    };
+    let needed: [&[&str]; 3] =
+        [&["docker", "info"], &["kind", "version"], &["kubectl", "version", "--client"]];
+    let look = || {
+        needed
+            .iter()
+            .find(|command| !works(command))
+            .map(|command| format!("`{}` does not work", command.join(" ")))
+    };
     MISSING.get_or_init(look).clone()
 }
 
@@ -113,7 +141,8 @@ impl Lab {
         // Shorter: a node is detected within 6.4 s, and a steady state that is there is seen in a second.
         home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
             let text = text.replace("name: fast-detection", &format!("name: {CLUSTER}"));
-            text.replace("    for: 15s", "    for: 9s").replace("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2s")
+            text.replace("    for: 15s", "    for: 9s")
+                .replace("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2s")
         });
         let experiments = home.path().join("experiments");
         Self { home, experiments }
@@ -137,12 +166,16 @@ impl Lab {
     fn shorter(&self, name: &str, long: &str, short: &str) -> String {
         let text = std::fs::read_to_string(self.experiment(name)).unwrap();
         assert!(text.contains(long), "{name} has no {long:?}");
-        self.home.file(&format!("experiments/{name}.yaml"), &text.replace(long, short)).to_string_lossy().into_owned()
+        self.home
+            .file(&format!("experiments/{name}.yaml"), &text.replace(long, short))
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn report(&self, run: &str) -> Value {
         let output = self.home.run(&["report", run, "-o", "json"]);
-        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
+        serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
     }
 
     /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober, no packet filter, no timer.
@@ -150,11 +183,22 @@ impl Lab {
         let nodes = containers();
         assert!(!nodes.is_empty(), "the cluster is gone");
         for node in nodes {
-            assert_eq!(docker(&["inspect", "-f", "{{.State.Running}} {{.State.Paused}}", &node]), "true false", "{node}");
-            assert_eq!(docker(&["exec", &node, "sh", "-c", LEFT_BEHIND]), "looked", "left in {node}");
+            assert_eq!(
+                docker(&["inspect", "-f", "{{.State.Running}} {{.State.Paused}}", &node]),
+                "true false",
+                "{node}"
+            );
+            assert_eq!(
+                docker(&["exec", &node, "sh", "-c", LEFT_BEHIND]),
+                "looked",
+                "left in {node}"
+            );
         }
         let namespaces = kubectl(&["get", "namespaces", "-o", "name"]);
-        assert!(namespaces.contains("namespace/default") && !namespaces.contains("namespace/outage-"), "{namespaces}");
+        assert!(
+            namespaces.contains("namespace/default") && !namespaces.contains("namespace/outage-"),
+            "{namespaces}"
+        );
         self.home.run(&["recover", "--dry-run"]).exits(0).prints("nothing");
     }
 }
@@ -169,19 +213,31 @@ rm /tmp/left; echo looked";
 
 pub fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
-    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "docker {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn containers() -> Vec<String> {
-    docker(&["ps", "-a", "--filter", &format!("label=io.x-k8s.kind.cluster={CLUSTER}"), "--format", "{{.Names}}"])
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    docker(&[
+        "ps",
+        "-a",
+        "--filter",
+        &format!("label=io.x-k8s.kind.cluster={CLUSTER}"),
+        "--format",
+        "{{.Names}}",
+    ])
+    .lines()
+    .map(str::to_owned)
+    .collect()
 }
 
 fn kubeconfig() -> String {
-    let output = Command::new("kind").args(["get", "kubeconfig", "--name", CLUSTER]).output().unwrap();
+    let output =
+        Command::new("kind").args(["get", "kubeconfig", "--name", CLUSTER]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -193,7 +249,12 @@ pub fn kubectl(arguments: &[&str]) -> String {
 pub fn asked(arguments: &[&str]) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), kubeconfig()).unwrap();
-    let output = Command::new("kubectl").arg("--kubeconfig").arg(file.path()).args(arguments).output().unwrap();
+    let output = Command::new("kubectl")
+        .arg("--kubeconfig")
+        .arg(file.path())
+        .args(arguments)
+        .output()
+        .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
@@ -214,7 +275,10 @@ fn worker_stop_shows_its_chain() {
     for moment in ["stop requested", "errors", "down", "detected", "unready", "undone", "steady"] {
         output.prints(moment);
     }
-    assert_eq!(std::fs::read_to_string(lab.home.path().join(".kube/config")).unwrap(), "a user's own: must not be touched");
+    assert_eq!(
+        std::fs::read_to_string(lab.home.path().join(".kube/config")).unwrap(),
+        "a user's own: must not be touched"
+    );
     let report = lab.report("latest");
     super::chain::assert_order(&report);
     super::chain::assert_errors(&report, "web");
@@ -225,11 +289,18 @@ fn worker_stop_shows_its_chain() {
 fn partitions() {
     one_fault("worker-cut-off-from-the-api-server");
     let lab = Lab::new();
-    let sides = ["apiServer", "peers", "all"].into_iter().flat_map(|from| ["in", "out"].map(|direction| (from, direction)));
+    let sides = ["apiServer", "peers", "all"]
+        .into_iter()
+        .flat_map(|from| ["in", "out"].map(|direction| (from, direction)));
     let faults = sides.map(|(from, direction)| {
         format!("  - fault: {{partition: {{target: {{name: {CLUSTER}-worker2}}, from: {from}, direction: {direction}}}}}\n    for: 100ms\n")
     });
-    let experiment = super::dead_man::experiment(&lab, "cuts", "{}", &format!("  method:\n{}", faults.collect::<String>()));
+    let experiment = super::dead_man::experiment(
+        &lab,
+        "cuts",
+        "{}",
+        &format!("  method:\n{}", faults.collect::<String>()),
+    );
     lab.home.run(&["run", "-f", &experiment]);
     let report = lab.report("latest");
     let faults = report["findings"]["faults"].as_array().unwrap();
@@ -285,8 +356,10 @@ fn scheduler_stopped_frozen_and_killed() {
 fn canary_reconciliation() {
     let meanwhile = "    meanwhile:\n    - pause: 5s\n    - name: worker-dies\n      fault:\n        nodeKill: {target: {role: worker, mostEndpointsOf: web}}\n      for: 65s\n";
     let expected = "  - detection: {of: worker-dies, after: controller-manager-away, within: 40s}\n  - errorWindow: {probe: web, atLeast: 25s}\n";
-    let short = [(meanwhile, ""), (expected, "  - noErrors: {probe: web}\n"), ("for: 30s", "for: 12s")];
-    let short = [&short[..], &[("by: [noSuccess, detection, errorWindow]", "by: [noSuccess]")]].concat();
+    let short =
+        [(meanwhile, ""), (expected, "  - noErrors: {probe: web}\n"), ("for: 30s", "for: 12s")];
+    let short =
+        [&short[..], &[("by: [noSuccess, detection, errorWindow]", "by: [noSuccess]")]].concat();
     canary("controller-manager-down", "reconciliation", &short);
 }
 
@@ -299,7 +372,9 @@ fn api_server_down() {
     output.prints("watches were blind");
     let report = lab.report("latest");
     let probes = report["findings"]["probes"].as_array().unwrap();
-    let failed = |name: &str| probes.iter().find(|p| p["name"] == name).unwrap()["total"]["failed"].as_u64().unwrap();
+    let failed = |name: &str| {
+        probes.iter().find(|p| p["name"] == name).unwrap()["total"]["failed"].as_u64().unwrap()
+    };
     output.prints("PASS  errors of web at most 0");
     assert!(failed("api-read") > 40, "5 s at 10 attempts a second: {report:#}");
     assert_eq!(report["findings"]["faults"][0]["component"], "kube-apiserver");
@@ -320,7 +395,8 @@ fn worker_reboot() {
 
 /// The shorter form of an experiment whose faults overlap.
 fn two_faults(lab: &Lab) -> String {
-    let shorter = [("for: 40s", "for: 12s"), ("for: 75s", "for: 40s"), ("atLeast: 35s", "atLeast: 6s")];
+    let shorter =
+        [("for: 40s", "for: 12s"), ("for: 75s", "for: 40s"), ("atLeast: 35s", "atLeast: 6s")];
     lab.altered("worker-down-while-control-plane-down", &shorter)
 }
 
@@ -332,8 +408,14 @@ fn a_worker_dies_while_the_control_plane_is_away() {
     let faults = report["findings"]["faults"].as_array().unwrap();
     let at = |fault: usize, moment: &str| faults[fault][moment].as_f64().unwrap();
     assert_eq!((faults.len(), faults[1]["name"].as_str()), (2, Some("worker-dies")));
-    assert!(at(1, "requested") < at(0, "undoRequested") && at(0, "undone") < at(1, "undoRequested"), "{report:#}");
-    assert!(faults[1]["node"]["detected"]["at"]["latest"].as_f64().unwrap() > at(0, "undoRequested"), "{report:#}");
+    assert!(
+        at(1, "requested") < at(0, "undoRequested") && at(0, "undone") < at(1, "undoRequested"),
+        "{report:#}"
+    );
+    assert!(
+        faults[1]["node"]["detected"]["at"]["latest"].as_f64().unwrap() > at(0, "undoRequested"),
+        "{report:#}"
+    );
     lab.assert_clean();
 }
 
@@ -360,18 +442,35 @@ fn on_objects(lab: &Lab) -> String {
     let text = std::fs::read_to_string(lab.experiment("node-kill")).unwrap();
     let (head, _) = text.split_once("  method:").unwrap();
     // Its claims are decided by what it expects, and this expects something else.
-    let head: String =
-        head.split_inclusive('\n').filter(|line| !line.starts_with("  claims:") && !line.contains("{id: ")).collect();
-    lab.home.file("experiments/objects.yaml", &format!("{head}{ON_OBJECTS}")).to_string_lossy().into_owned()
+    let head: String = head
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("  claims:") && !line.contains("{id: "))
+        .collect();
+    lab.home
+        .file("experiments/objects.yaml", &format!("{head}{ON_OBJECTS}"))
+        .to_string_lossy()
+        .into_owned()
 }
 
 pub fn coredns() -> String {
-    kubectl(&["-n", "kube-system", "get", "deployment", "coredns", "-o", "jsonpath={.spec.replicas} {.metadata.labels}"])
+    kubectl(&[
+        "-n",
+        "kube-system",
+        "get",
+        "deployment",
+        "coredns",
+        "-o",
+        "jsonpath={.spec.replicas} {.metadata.labels}",
+    ])
 }
 
 fn faults_on_objects() {
     let (lab, before) = (Lab::new(), coredns());
-    lab.home.run(&["run", "-f", &on_objects(&lab)]).prints("coredns").prints("rescheduled").prints("restarted");
+    lab.home
+        .run(&["run", "-f", &on_objects(&lab)])
+        .prints("coredns")
+        .prints("rescheduled")
+        .prints("restarted");
     let report = lab.report("latest");
     let faults = report["findings"]["faults"].as_array().unwrap();
     assert!(faults.len() == 3 && faults.iter().all(|fault| fault["undone"].is_f64()), "{report:#}");
@@ -381,7 +480,10 @@ fn faults_on_objects() {
 
 fn node_drain() {
     let lab = Lab::new();
-    lab.home.run(&["run", "-f", &lab.experiment("node-drain")]).prints("drained").prints("rescheduled");
+    lab.home
+        .run(&["run", "-f", &lab.experiment("node-drain")])
+        .prints("drained")
+        .prints("rescheduled");
     let cordoned = kubectl(&["get", "nodes", "-l", "outage.run", "-o", "name"])
         + &kubectl(&["get", "nodes", "--field-selector", "spec.unschedulable=true", "-o", "name"]);
     assert_eq!(cordoned, "", "nothing is left on the nodes");
@@ -392,7 +494,10 @@ fn etcd_data_lost() {
     let lab = Lab::new();
     let experiment = lab.altered("etcd-data-lost", &[("for: 20s", "for: 5s")]);
     let output = lab.home.run(&["run", "-f", &experiment]);
-    output.prints("objects kept ").prints("PASS  recovery").says("a snapshot from before is in /var/lib/etcd-");
+    output
+        .prints("objects kept ")
+        .prints("PASS  recovery")
+        .says("a snapshot from before is in /var/lib/etcd-");
     let left = docker(&["exec", &format!("{CLUSTER}-control-plane"), "ls", "/var/lib"]);
     assert!(!left.contains("etcd-"), "the snapshot goes when the data is back: {left}");
     lab.assert_clean();
@@ -407,7 +512,10 @@ fn a_second_run_is_refused() {
     let experiment = lab.experiment("node-pause");
     let mut first = lab.home.start(&["run", "-f", &experiment]);
     first.wait_for("watching the cluster", 3 * MINUTE);
-    lab.home.run(&["run", "-f", &experiment]).exits(4).says("another run, or the undo of one, is going on");
+    lab.home
+        .run(&["run", "-f", &experiment])
+        .exits(4)
+        .says("another run, or the undo of one, is going on");
     first.signal("HUP");
     first.finish().exits(130);
     lab.assert_clean();
@@ -450,7 +558,10 @@ fn killed(name: &str, moment: &str) {
 fn an_image_that_is_not_there() {
     let lab = Lab::new();
     let workload = std::fs::read_to_string(lab.experiments.join("workloads/web.yaml")).unwrap();
-    lab.home.file("experiments/workloads/web.yaml", &workload.replace("nginx:1.22", "registry.invalid/no/such:1"));
+    lab.home.file(
+        "experiments/workloads/web.yaml",
+        &workload.replace("nginx:1.22", "registry.invalid/no/such:1"),
+    );
     let began = std::time::Instant::now();
     let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
     output.exits(3).says("registry.invalid/no/such:1");
@@ -461,8 +572,12 @@ fn an_image_that_is_not_there() {
 fn a_workload_that_never_becomes_ready() {
     let lab = Lab::new();
     let workload = std::fs::read_to_string(lab.experiments.join("workloads/web.yaml")).unwrap();
-    lab.home.file("experiments/workloads/web.yaml", &workload.replace("replicas: 2", "replicas: 2\n  minReadySeconds: 300"));
-    let experiment = lab.altered("worker-stop-fast", &[("spec:\n", "spec:\n  workloadTimeout: 5s\n")]);
+    lab.home.file(
+        "experiments/workloads/web.yaml",
+        &workload.replace("replicas: 2", "replicas: 2\n  minReadySeconds: 300"),
+    );
+    let experiment =
+        lab.altered("worker-stop-fast", &[("spec:\n", "spec:\n  workloadTimeout: 5s\n")]);
     lab.home.run(&["run", "-f", &experiment]).exits(3).says("was not ready within 5 s");
     lab.assert_clean();
 }
@@ -477,7 +592,8 @@ fn dry_run_changes_nothing() {
 
 fn other_settings_are_refused() {
     let lab = Lab::new();
-    let config = std::fs::read_to_string(lab.home.path().join("kind-configs/fast-detection.yaml")).unwrap();
+    let config =
+        std::fs::read_to_string(lab.home.path().join("kind-configs/fast-detection.yaml")).unwrap();
     lab.home.file("kind-configs/fast-detection.yaml", &config.replace("4s", "9s"));
     let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
     output.exits(4).says("kind delete cluster --name outage-test");
@@ -501,11 +617,21 @@ fn a_probe_on_the_target_is_refused() {
 /// What a user calls a context says nothing of the cluster behind it, and the user's file stays as it is.
 fn through_the_users_context() {
     let lab = Lab::new();
-    let config = lab.home.file("user.kubeconfig", &kubeconfig().replace(&format!("kind-{CLUSTER}"), "home"));
+    let config =
+        lab.home.file("user.kubeconfig", &kubeconfig().replace(&format!("kind-{CLUSTER}"), "home"));
     let before = std::fs::read_to_string(&config).unwrap();
     let experiment = lab.altered("scheduler-down", &[("for: 30s", "for: 3s")]);
-    let through =
-        |context: &str| lab.home.run(&["run", "-f", &experiment, "--context", context, "--kubeconfig", &config.to_string_lossy()]);
+    let through = |context: &str| {
+        lab.home.run(&[
+            "run",
+            "-f",
+            &experiment,
+            "--context",
+            context,
+            "--kubeconfig",
+            &config.to_string_lossy(),
+        ])
+    };
     let output = through("home");
     judged(&output);
     output.prints(&format!("kube-scheduler on {CLUSTER}-control-plane"));
@@ -528,12 +654,14 @@ const SUITE: &[(&str, &str, &str)] = &[
 /// Experiments of one cluster, one after the other: each is carried out and undone, whatever the one before left.
 fn experiments_of_one_cluster_in_one_suite() {
     let lab = Lab::new();
-    let files: Vec<String> = SUITE.iter().map(|(name, long, short)| lab.shorter(name, long, short)).collect();
+    let files: Vec<String> =
+        SUITE.iter().map(|(name, long, short)| lab.shorter(name, long, short)).collect();
     let flags = files.iter().flat_map(|file| ["-f", file]);
     let arguments: Vec<&str> = ["run", "-o", "json"].into_iter().chain(flags).collect();
     let output = lab.home.run(&arguments);
     assert!([0, 1, 3].contains(&output.code), "{}", output.stderr);
-    let suite: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", output.stderr));
+    let suite: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", output.stderr));
     let rows = suite["experiments"].as_array().unwrap();
     assert_eq!(rows.len(), SUITE.len() + 1, "{rows:#?}");
     for row in rows {
@@ -543,7 +671,9 @@ fn experiments_of_one_cluster_in_one_suite() {
         assert_eq!(report["findings"]["completion"], "complete", "{name}: {}", row["figures"]);
         let faults = report["findings"]["faults"].as_array().unwrap();
         assert!(
-            faults.iter().all(|fault| fault["confirmed"]["at"].is_number() && fault["undone"].is_number()),
+            faults
+                .iter()
+                .all(|fault| fault["confirmed"]["at"].is_number() && fault["undone"].is_number()),
             "{name}: {faults:#?}"
         );
         match name.starts_with("control-plane") {
@@ -607,7 +737,10 @@ spec:
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
     for name in ["tcp", "tcp-kept", "kept", "pod", "from-pod", "api"] {
         let probes = report["findings"]["probes"].as_array().unwrap();
-        let probe = probes.iter().find(|p| p["name"] == name).unwrap_or_else(|| panic!("{name} is missing: {}", output.stderr));
+        let probe = probes
+            .iter()
+            .find(|p| p["name"] == name)
+            .unwrap_or_else(|| panic!("{name} is missing: {}", output.stderr));
         assert!(probe["total"]["ok"].as_u64() > Some(40), "{name}: {probe:#}");
     }
     lab.assert_clean();
@@ -625,7 +758,13 @@ fn no_kind_is_refused_with_a_hint() {
 fn a_runs_directory_that_cannot_be_written() {
     let lab = Lab::new();
     let file = lab.home.file("a-file", "");
-    let output = lab.home.run(&["run", "-f", &lab.experiment("node-pause"), "--runs-dir", &file.to_string_lossy()]);
+    let output = lab.home.run(&[
+        "run",
+        "-f",
+        &lab.experiment("node-pause"),
+        "--runs-dir",
+        &file.to_string_lossy(),
+    ]);
     output.exits(4).says("--runs-dir");
     lab.assert_clean();
 }

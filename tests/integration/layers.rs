@@ -36,7 +36,10 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("analysis", &["stats", "timeline"]),
         ("prediction", &["experiment", "model", "stats", "timeline"]),
         ("verdict", &["experiment", "model", "prediction", "analysis", "stats", "timeline"]),
-        ("report", &["verdict", "experiment", "model", "prediction", "analysis", "stats", "timeline"]),
+        (
+            "report",
+            &["verdict", "experiment", "model", "prediction", "analysis", "stats", "timeline"],
+        ),
         ("lint", &["experiment", "model", "stats", "timeline"]),
         ("docker", &["timeline"]),
         ("cluster", &["docker", "timeline"]),
@@ -50,7 +53,19 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("embedded", &["model", "stats", "timeline"]),
         (
             "engine",
-            &["agent", "canary", "cluster", "docker", "embedded", "experiment", "fault", "probe", "stats", "timeline", "watch"],
+            &[
+                "agent",
+                "canary",
+                "cluster",
+                "docker",
+                "embedded",
+                "experiment",
+                "fault",
+                "probe",
+                "stats",
+                "timeline",
+                "watch",
+            ],
         ),
         ("cli", EVERYTHING),
     ])
@@ -69,7 +84,8 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// What only `cli` may do: read the environment, print, exit.
-const ONLY_CLI: &[&str] = &["std::env::var", "env::args", "println!(", "eprintln!(", "print!(", "process::exit"];
+const ONLY_CLI: &[&str] =
+    &["std::env::var", "env::args", "println!(", "eprintln!(", "print!(", "process::exit"];
 
 /// Every file of `src`, with the module that it belongs to and its text without tests and comments.
 fn sources() -> Vec<(String, String, String)> {
@@ -88,7 +104,8 @@ fn sources() -> Vec<(String, String, String)> {
             }
         }
     }
-    let tests_only: BTreeSet<String> = files.iter().flat_map(|(name, _, code)| test_modules(name, code)).collect();
+    let tests_only: BTreeSet<String> =
+        files.iter().flat_map(|(name, _, code)| test_modules(name, code)).collect();
     files.retain(|(name, ..)| !tests_only.contains(name));
     files.sort();
     files
@@ -117,7 +134,9 @@ fn named(code: &str) -> BTreeSet<String> {
             Some(group) => group.split('}').next().unwrap().split(',').map(str::to_owned).collect(),
             None => vec![rest.to_owned()],
         };
-        named.extend(names.iter().map(|n| n.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()));
+        named.extend(names.iter().map(|n| {
+            n.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+        }));
     }
     named
 }
@@ -130,9 +149,14 @@ pub fn imports_follow_the_table() {
         if ["lib", "main"].contains(&module.as_str()) {
             continue;
         }
-        let allowed = table.get(module.as_str()).unwrap_or_else(|| panic!("src/{module} is not in the table of layers"));
+        let allowed = table
+            .get(module.as_str())
+            .unwrap_or_else(|| panic!("src/{module} is not in the table of layers"));
         for name in named(&code) {
-            if name != module && EVERYTHING.contains(&name.as_str()) && !allowed.contains(&name.as_str()) {
+            if name != module
+                && EVERYTHING.contains(&name.as_str())
+                && !allowed.contains(&name.as_str())
+            {
                 broken.push(format!("src/{file}: {module} must not name {name}"));
             }
         }
@@ -145,7 +169,8 @@ pub fn adapters_keep_their_crates() {
     let mut broken = Vec::new();
     for (file, module, code) in sources() {
         for (name, owners) in CRATES {
-            let named = code.contains(&format!("{name}::")) || code.contains(&format!("use {name};"));
+            let named =
+                code.contains(&format!("{name}::")) || code.contains(&format!("use {name};"));
             if named && !owners.contains(&module.as_str()) {
                 broken.push(format!("src/{file}: only {owners:?} may name {name}"));
             }
@@ -161,7 +186,9 @@ pub fn adapters_keep_their_crates() {
 /// The checks themselves see what they must see.
 pub fn the_checks_can_fail() {
     assert_eq!(
-        named("use crate::{docker::Docker, timeline}; crate::fault::x()").into_iter().collect::<Vec<_>>(),
+        named("use crate::{docker::Docker, timeline}; crate::fault::x()")
+            .into_iter()
+            .collect::<Vec<_>>(),
         ["docker", "fault", "timeline"]
     );
     assert_eq!(code_of("a\n// crate::x\nb\n#[cfg(test)]\nmod tests { crate::y }"), "a\nb");

@@ -14,7 +14,10 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test("offline::help_names_commands_and_exit_codes", help_names_commands_and_exit_codes),
         test("offline::bad_usage_is_2", bad_usage_is_2),
-        test("offline::an_experiment_comes_from_standard_input", an_experiment_comes_from_standard_input),
+        test(
+            "offline::an_experiment_comes_from_standard_input",
+            an_experiment_comes_from_standard_input,
+        ),
         test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
         test("offline::all_mistakes_are_told_at_once", all_mistakes_are_told_at_once),
         test("offline::a_bare_leader_is_one_of_three", a_bare_leader_is_one_of_three),
@@ -23,7 +26,10 @@ pub fn tests() -> Vec<Trial> {
         test("offline::no_such_context", no_such_context),
         test("offline::an_unreachable_cluster_is_told_soon", an_unreachable_cluster_is_told_soon),
         test("offline::nothing_recorded_nothing_owed", nothing_recorded_nothing_owed),
-        test("offline::a_ledger_that_is_not_understood_is_refused", a_ledger_that_is_not_understood_is_refused),
+        test(
+            "offline::a_ledger_that_is_not_understood_is_refused",
+            a_ledger_that_is_not_understood_is_refused,
+        ),
         test("offline::completions_and_schema", completions_and_schema),
         test("offline::recorded_runs_are_judged_again", recorded_runs_are_judged_again),
         test("offline::a_cut_timeline_is_read", a_cut_timeline_is_read),
@@ -36,7 +42,18 @@ pub fn tests() -> Vec<Trial> {
 fn help_names_commands_and_exit_codes() {
     let output = Home::new().run(&["--help"]);
     output.exits(0);
-    for word in ["run", "validate", "lint", "get", "describe", "report", "recover", "completion", "130", "kubectl outage"] {
+    for word in [
+        "run",
+        "validate",
+        "lint",
+        "get",
+        "describe",
+        "report",
+        "recover",
+        "completion",
+        "130",
+        "kubectl outage",
+    ] {
         output.prints(word);
     }
 }
@@ -57,7 +74,11 @@ fn an_experiment_comes_from_standard_input() {
     let validate = |folder: &str| {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let experiment = File::open(project.join("experiments/worker-stop-fast.yaml")).unwrap();
-        home.finish(home.command(&["validate", "-f", "-"]).current_dir(project.join(folder)).stdin(experiment))
+        home.finish(
+            home.command(&["validate", "-f", "-"])
+                .current_dir(project.join(folder))
+                .stdin(experiment),
+        )
     };
     validate("experiments").exits(0).prints("<stdin>: valid");
     validate("src").exits(2).says("paths are relative to the working directory");
@@ -66,7 +87,8 @@ fn an_experiment_comes_from_standard_input() {
 fn every_built_in_experiment_is_valid() {
     let home = Home::new();
     let listed = home.run(&["get", "experiments"]);
-    let names: Vec<&str> = listed.stdout.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let names: Vec<&str> =
+        listed.stdout.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.len() >= 8, "{}", listed.stdout);
     for name in names {
         home.run(&["validate", name]).exits(0).prints("valid");
@@ -76,24 +98,39 @@ fn every_built_in_experiment_is_valid() {
 
 fn all_mistakes_are_told_at_once() {
     let home = Home::new();
-    let good = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments/node-kill.yaml")).unwrap();
-    let bad = good.replace("rate: 50/s", "rate: 0/s").replace("timeout: 200ms", "timeout: 200").replace("nodeKill", "nodeKil");
+    let good = std::fs::read_to_string(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments/node-kill.yaml"),
+    )
+    .unwrap();
+    let bad = good
+        .replace("rate: 50/s", "rate: 0/s")
+        .replace("timeout: 200ms", "timeout: 200")
+        .replace("nodeKill", "nodeKil");
     let file = home.file("bad.yaml", &bad);
     let output = home.run(&["validate", "-f", &file.to_string_lossy()]);
     output.exits(2).says("nodeKill").says("200ms").says("rate").says("bad.yaml:");
-    let run = home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
+    let run =
+        home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
     run.exits(2).says("nodeKill");
 }
 
 fn a_bare_leader_is_one_of_three() {
     let home = Home::new();
-    let (whose, bare) = ("kube-scheduler, target: {role: control-plane}", "kube-scheduler, target: {leader: }");
-    home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| text.replace(whose, bare));
+    let (whose, bare) =
+        ("kube-scheduler, target: {role: control-plane}", "kube-scheduler, target: {leader: }");
+    home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
+        text.replace(whose, bare)
+    });
     let file = home.path().join("experiments/scheduler-down.yaml");
     let output = home.run(&["validate", "-f", &file.to_string_lossy()]);
-    output.exits(2).says("error: a cluster has three leaders").says("leader: kube-scheduler").says("1 error in");
+    output
+        .exits(2)
+        .says("error: a cluster has three leaders")
+        .says("leader: kube-scheduler")
+        .says("1 error in");
     // Where there is no cluster to ask, that is all there is to say.
-    let run = home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
+    let run =
+        home.run(&["run", "-f", &file.to_string_lossy(), "--docker-host", "unix:///nowhere.sock"]);
     run.exits(2).says("error: a cluster has three leaders").says("leader: etcd");
 }
 
@@ -119,7 +156,14 @@ fn an_unreachable_cluster_is_told_soon() {
         clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}], users: [{name: a, user: {}}]}"#;
     let config = home.file("kubeconfig", config);
     let began = Instant::now();
-    let output = home.run(&["run", "worker-stop-fast", "--context", "a", "--kubeconfig", &config.to_string_lossy()]);
+    let output = home.run(&[
+        "run",
+        "worker-stop-fast",
+        "--context",
+        "a",
+        "--kubeconfig",
+        &config.to_string_lossy(),
+    ]);
     output.exits(4).says("127.0.0.1:1");
     assert!(began.elapsed() < Duration::from_secs(20));
 }
@@ -145,13 +189,21 @@ fn completions_and_schema() {
     }
     let schema = home.run(&["schema"]);
     let schema: serde_json::Value = serde_json::from_str(&schema.exits(0).stdout).unwrap();
-    assert_eq!(schema["anyOf"].as_array().map(Vec::len), Some(3), "a run, several, a suite: {schema:#}");
+    assert_eq!(
+        schema["anyOf"].as_array().map(Vec::len),
+        Some(3),
+        "a run, several, a suite: {schema:#}"
+    );
 }
 
 /// Real runs, recorded on kind (tests/recorded/README.md says where and how).
 fn recorded() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
-    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+        .collect();
     runs.sort();
     assert!(runs.len() >= 3, "recorded runs are missing");
     runs
@@ -161,11 +213,19 @@ fn recorded_runs_are_judged_again() {
     let home = Home::new();
     for run in recorded() {
         let path = run.to_string_lossy().into_owned();
-        let expected = std::fs::read_to_string(run.join("expected-exit-code")).unwrap().trim().parse().unwrap();
+        let expected = std::fs::read_to_string(run.join("expected-exit-code"))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         for form in ["text", "wide", "json", "yaml", "junit", "log", "jsonl"] {
             let output = home.run(&["report", &path, "-o", form]);
             output.exits(expected);
-            assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{form} of {path}: {}", output.stderr);
+            assert!(
+                !output.stdout.is_empty() && output.stderr.is_empty(),
+                "{form} of {path}: {}",
+                output.stderr
+            );
         }
         home.run(&["describe", "run", &path]).exits(0).prints("Folder");
         let report = home.run(&["report", &path, "-o", "json"]);
@@ -178,7 +238,8 @@ fn a_cut_timeline_is_read() {
     let run = &recorded()[0];
     let copy = home.path().join("cut");
     std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(run).unwrap().map(|e| e.unwrap()).filter(|e| e.path().is_file()) {
+    for entry in std::fs::read_dir(run).unwrap().map(|e| e.unwrap()).filter(|e| e.path().is_file())
+    {
         let bytes = std::fs::read(entry.path()).unwrap();
         std::fs::write(copy.join(entry.file_name()), &bytes[..bytes.len() * 9 / 10 - 1]).unwrap();
     }
@@ -198,18 +259,31 @@ fn no_colour_when_piped() {
 fn lint_tells_what_a_kind_config_means() {
     let home = Home::new();
     // The trap of several API servers is a real one, and no mistake of the file.
-    home.run(&["lint", "kind-configs/ha-fast-detection.yaml"]).exits(0).says("http2-health-check-above-grace");
-    let single = ["default", "article-default", "fast-detection"].map(|name| format!("kind-configs/{name}.yaml"));
+    home.run(&["lint", "kind-configs/ha-fast-detection.yaml"])
+        .exits(0)
+        .says("http2-health-check-above-grace");
+    let single = ["default", "article-default", "fast-detection"]
+        .map(|name| format!("kind-configs/{name}.yaml"));
     home.run(&["lint", &single[0], &single[1], &single[2], "--strict"])
         .exits(0)
         .prints("fast-detection")
         .prints("predicted 3.0s to 6.0s")
         .prints("66 000");
-    let json = home.run(&["lint", "-f", "kind-configs/fast-detection.yaml", "-o", "json", "--nodes", "5000"]);
+    let json = home.run(&[
+        "lint",
+        "-f",
+        "kind-configs/fast-detection.yaml",
+        "-o",
+        "json",
+        "--nodes",
+        "5000",
+    ]);
     let found: serde_json::Value = serde_json::from_str(&json.exits(0).stdout).unwrap();
     assert_eq!(found[0]["outlook"]["cost"]["writesPerMinute"], 330_000.0);
     assert_eq!(found[0]["outlook"]["settings"]["nodeMonitorGracePeriod"], 4.0);
-    home.run(&["lint", "kind-configs/default.yaml", "--kubernetes", "v1.31.0"]).exits(0).prints("node-monitor-grace-period 40s");
+    home.run(&["lint", "kind-configs/default.yaml", "--kubernetes", "v1.31.0"])
+        .exits(0)
+        .prints("node-monitor-grace-period 40s");
 }
 
 fn lint_has_exit_codes_of_its_own() {
@@ -218,11 +292,15 @@ fn lint_has_exit_codes_of_its_own() {
     home.run(&["lint", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
     home.run(&["lint", "experiments/workloads/web.yaml"]).exits(2).says("this is no kind config");
     home.run(&["lint", "kind-configs", "--nodes", "5001"]).exits(2);
-    home.run(&["lint", "src/lint/testdata/article-indentation.yaml"]).exits(1).says("has no effect");
+    home.run(&["lint", "src/lint/testdata/article-indentation.yaml"])
+        .exits(1)
+        .says("has no effect");
     let warned = home.file("nameless.yaml", "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
     let warned = warned.to_str().unwrap();
     home.run(&["lint", warned]).exits(0).says("no `name:`");
     home.run(&["lint", warned, "--strict"]).exits(1);
     let kubeconfig = home.file("none", "apiVersion: v1\nkind: Config\n");
-    home.run(&["lint", "--context", "nowhere", "--kubeconfig", kubeconfig.to_str().unwrap()]).exits(4).says("nowhere");
+    home.run(&["lint", "--context", "nowhere", "--kubeconfig", kubeconfig.to_str().unwrap()])
+        .exits(4)
+        .says("nowhere");
 }

@@ -17,9 +17,18 @@ use super::test;
 /// All tests against known outages.
 pub fn tests() -> Vec<Trial> {
     vec![
-        test("outages::fifty_of_fifty_lie_in_narrow_brackets", fifty_of_fifty_lie_in_narrow_brackets),
-        test("outages::one_of_two_back_ends_has_wider_brackets", one_of_two_back_ends_has_wider_brackets),
-        test("outages::one_of_ten_back_ends_has_wider_brackets", one_of_ten_back_ends_has_wider_brackets),
+        test(
+            "outages::fifty_of_fifty_lie_in_narrow_brackets",
+            fifty_of_fifty_lie_in_narrow_brackets,
+        ),
+        test(
+            "outages::one_of_two_back_ends_has_wider_brackets",
+            one_of_two_back_ends_has_wider_brackets,
+        ),
+        test(
+            "outages::one_of_ten_back_ends_has_wider_brackets",
+            one_of_ten_back_ends_has_wider_brackets,
+        ),
     ]
 }
 
@@ -52,8 +61,12 @@ impl Edges {
             let findings = analyse(&timeline(found, outages, plan.back_ends, named));
             for (step, outage) in outages.iter().enumerate() {
                 let period = Period::Fault { step: step as u32 };
-                let window = findings.probes[0].window(period).expect("somebody noticed the outage");
-                assert!(plan.back_ends > 1 || window.attempts == window.failed, "no success inside: {window:?}");
+                let window =
+                    findings.probes[0].window(period).expect("somebody noticed the outage");
+                assert!(
+                    plan.back_ends > 1 || window.attempts == window.failed,
+                    "no success inside: {window:?}"
+                );
                 edges.take(found, &findings, window, outage);
             }
         }
@@ -62,8 +75,10 @@ impl Edges {
     }
 
     fn take(&mut self, found: &Found, findings: &Findings, window: &Window, outage: &Outage) {
-        let after_zero = |at: Moment| Seconds::from_nanos(at.0 as i64 - findings.origin.monotonic_ns as i64);
-        let decided_soon = ms(after_zero(outage.unanswered) - window.first_failure) <= ON_THE_WAY_MS;
+        let after_zero =
+            |at: Moment| Seconds::from_nanos(at.0 as i64 - findings.origin.monotonic_ns as i64);
+        let decided_soon =
+            ms(after_zero(outage.unanswered) - window.first_failure) <= ON_THE_WAY_MS;
         let calm = decided_soon && calm(found, window, after_zero);
         // A request without an answer that was held up longer than any of those before it: only the server knows.
         let held_up = after_zero(outage.unanswered).max(window.start.when.latest);
@@ -91,7 +106,9 @@ impl Edges {
     fn print(&mut self, plan: Plan, named: bool) {
         self.widths.sort_by(f64::total_cmp);
         self.calm.sort_by(f64::total_cmp);
-        let held = |edges: &[bool]| format!("{} of {} hold", edges.iter().filter(|holds| **holds).count(), edges.len());
+        let held = |edges: &[bool]| {
+            format!("{} of {} hold", edges.iter().filter(|holds| **holds).count(), edges.len())
+        };
         println!(
             "1 of {}, named {named}: proven {}, by draws {}; width p50 {:.2} max {:.2} ms; calm {}, max {:.2} ms",
             plan.back_ends,
@@ -102,7 +119,10 @@ impl Edges {
             self.calm.len(),
             self.calm.last().unwrap_or(&0.0)
         );
-        println!("  {} first failures were held up, {} of them past the truth", self.held_up, self.missed);
+        println!(
+            "  {} first failures were held up, {} of them past the truth",
+            self.held_up, self.missed
+        );
         // One in twenty by design; a machine that stalls has more.
         assert!(self.held_up * 5 <= self.widths.len() / 2, "one in five");
     }
@@ -121,9 +141,11 @@ fn ms(seconds: Seconds) -> f64 {
 fn calm(found: &Found, window: &Window, after_zero: impl Fn(Moment) -> Seconds) -> bool {
     let earliest = window.start.when.earliest - Seconds::from_f64(20.0 * PERIOD_MS / 1e3);
     let when = When { earliest, latest: window.end.when.latest };
-    let mut around = found.attempts.iter().filter(|attempt| when.holds(after_zero(found.span.sent(attempt))));
+    let mut around =
+        found.attempts.iter().filter(|attempt| when.holds(after_zero(found.span.sent(attempt))));
     around.all(|attempt| {
-        let soon = attempt.duration_us() as f64 <= ON_THE_WAY_MS * 1e3 || matches!(attempt.outcome, Outcome::Timeout(_));
+        let soon = attempt.duration_us() as f64 <= ON_THE_WAY_MS * 1e3
+            || matches!(attempt.outcome, Outcome::Timeout(_));
         let says = attempt.outcome.is_ok() || attempt.outcome.is_failure();
         attempt.late_us <= 1000 && says && soon
     })
@@ -136,7 +158,10 @@ fn fifty_of_fifty_lie_in_narrow_brackets() {
         let edges = Edges::of(plan, &runs, named);
         // Fifty outages, both edges of each.
         assert_eq!(edges.proven, [true; 100]);
-        assert!(middle(&edges.widths) <= NARROW_MS && edges.calm.iter().all(|width| *width <= NARROW_MS));
+        assert!(
+            middle(&edges.widths) <= NARROW_MS
+                && edges.calm.iter().all(|width| *width <= NARROW_MS)
+        );
     }
 }
 

@@ -53,9 +53,16 @@ impl Home {
     pub fn copy(&self, folders: &[&str], change: impl Fn(String) -> String) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in folders {
-            for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
+            for entry in std::fs::read_dir(root.join(folder))
+                .unwrap()
+                .map(|e| e.unwrap().path())
+                .filter(|p| p.is_file())
+            {
                 let text = change(std::fs::read_to_string(&entry).unwrap());
-                self.file(&format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()), &text);
+                self.file(
+                    &format!("{folder}/{}", entry.file_name().unwrap().to_string_lossy()),
+                    &text,
+                );
             }
         }
     }
@@ -175,7 +182,11 @@ impl Output {
     /// Asserts that standard error says something, and says it for people.
     #[track_caller]
     pub fn says(&self, text: &str) -> &Self {
-        assert!(self.stderr.contains(text), "standard error does not say {text:?}:\n{}", self.stderr);
+        assert!(
+            self.stderr.contains(text),
+            "standard error does not say {text:?}:\n{}",
+            self.stderr
+        );
         for noise in ["panicked", "RUST_BACKTRACE", "Some(", "Err(", "Error {"] {
             assert!(!self.stderr.contains(noise), "{noise:?} is not for people:\n{}", self.stderr);
         }
@@ -185,7 +196,11 @@ impl Output {
     /// Asserts that standard output prints something.
     #[track_caller]
     pub fn prints(&self, text: &str) -> &Self {
-        assert!(self.stdout.contains(text), "standard output does not print {text:?}:\n{}", self.stdout);
+        assert!(
+            self.stdout.contains(text),
+            "standard output does not print {text:?}:\n{}",
+            self.stdout
+        );
         self
     }
 }

@@ -60,7 +60,11 @@ spec:
 
     fn component(&self, fault: &str, component: &str) {
         let name = format!("{component}-{}", fault.to_lowercase());
-        self.add(&name, &format!("{{{fault}: {{component: {component}, target: {{role: control-plane}}}}}}"), "2s");
+        self.add(
+            &name,
+            &format!("{{{fault}: {{component: {component}, target: {{role: control-plane}}}}}}"),
+            "2s",
+        );
     }
 
     /// Runs all of it in the model, on a machine that has nothing else.
@@ -73,7 +77,8 @@ spec:
 }
 
 fn document(output: &Output) -> Value {
-    serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
+    serde_json::from_str(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
 }
 
 fn parts_of_the_models_control_plane() {
@@ -83,7 +88,9 @@ fn parts_of_the_models_control_plane() {
     folder.component("componentPause", "kube-controller-manager");
     folder.component("componentKill", "kube-scheduler");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/worker-stop-from-pod.yaml");
-    folder.home.file("experiments/worker-stop-from-pod.yaml", &std::fs::read_to_string(root).unwrap());
+    folder
+        .home
+        .file("experiments/worker-stop-from-pod.yaml", &std::fs::read_to_string(root).unwrap());
     let output = folder.run(&["-o", "json"]);
     let suite = document(output.exits(0));
     output.says("experiment 3 of 5").says("skipped: probe web asks from a pod");
@@ -91,7 +98,12 @@ fn parts_of_the_models_control_plane() {
     let rows = suite["experiments"].as_array().unwrap();
     let states: Vec<(&str, &str)> = rows
         .iter()
-        .map(|row| (row["experiment"].as_str().unwrap(), row["outcome"].as_str().or(row["notRun"].as_str()).unwrap()))
+        .map(|row| {
+            (
+                row["experiment"].as_str().unwrap(),
+                row["outcome"].as_str().or(row["notRun"].as_str()).unwrap(),
+            )
+        })
         .collect();
     let expected = [
         ("etcd-componentstop", "pass"),
@@ -109,25 +121,54 @@ fn parts_of_the_models_control_plane() {
         let report = document(&folder.home.run(&["report", run, "-o", "json"]));
         let fault = &report["findings"]["faults"][0];
         assert!(fault["confirmed"]["at"].is_number() && fault["undone"].is_number(), "{fault:#}");
-        assert!(row["experiment"].as_str().unwrap().starts_with(fault["component"].as_str().unwrap()), "{row:#}");
+        assert!(
+            row["experiment"].as_str().unwrap().starts_with(fault["component"].as_str().unwrap()),
+            "{row:#}"
+        );
         let warnings = report["findings"]["warnings"].to_string();
-        assert_eq!(warnings.contains("watchGap"), row["experiment"] == "kube-apiserver-componentstop", "{row:#}: {warnings}");
+        assert_eq!(
+            warnings.contains("watchGap"),
+            row["experiment"] == "kube-apiserver-componentstop",
+            "{row:#}: {warnings}"
+        );
     }
     // The same offline, as a table for a document.
-    let runs: Vec<String> = rows[..4].iter().map(|row| row["runs"]["runs"][0]["run"].as_str().unwrap().to_owned()).collect();
-    let arguments: Vec<&str> = ["report"].into_iter().chain(runs.iter().map(String::as_str)).chain(["-o", "markdown"]).collect();
+    let runs: Vec<String> = rows[..4]
+        .iter()
+        .map(|row| row["runs"]["runs"][0]["run"].as_str().unwrap().to_owned())
+        .collect();
+    let arguments: Vec<&str> = ["report"]
+        .into_iter()
+        .chain(runs.iter().map(String::as_str))
+        .chain(["-o", "markdown"])
+        .collect();
     let table = folder.home.run(&arguments);
-    table.exits(0).prints("| B1 | Clients go on | `etcd-componentstop` | confirmed | errors of web ").prints("EMBEDDED MODEL");
+    table
+        .exits(0)
+        .prints("| B1 | Clients go on | `etcd-componentstop` | confirmed | errors of web ")
+        .prints("EMBEDDED MODEL");
     assert_eq!(table.stdout.matches("| B1 |").count(), 4);
 }
 
 fn a_matrix_is_an_experiment_each() {
     let folder = Folder::new();
-    folder.add("away", "{componentStop: {component: kube-scheduler, target: {role: control-plane}}}", "[1s, 2s]");
+    folder.add(
+        "away",
+        "{componentStop: {component: kube-scheduler, target: {role: control-plane}}}",
+        "[1s, 2s]",
+    );
     let output = folder.run(&[]);
-    output.exits(0).says("experiment 2 of 2: away[for=2s]").prints("away[for=1s] on the EMBEDDED MODEL");
+    output
+        .exits(0)
+        .says("experiment 2 of 2: away[for=2s]")
+        .prints("away[for=1s] on the EMBEDDED MODEL");
     let table = output.stdout.split("EXPERIMENT").nth(1).expect("a table at the end");
-    for line in ["\naway[for=1s]   B1       PASS", "\naway[for=2s]   B1       PASS", "2 experiments in ", "claims: 2 confirmed"] {
+    for line in [
+        "\naway[for=1s]   B1       PASS",
+        "\naway[for=2s]   B1       PASS",
+        "2 experiments in ",
+        "claims: 2 confirmed",
+    ] {
         assert!(table.contains(line), "no {line:?} in:\n{table}");
     }
 }
@@ -135,8 +176,11 @@ fn a_matrix_is_an_experiment_each() {
 fn where_nothing_fits_nothing_passes() {
     let folder = Folder::new();
     for name in ["worker-stop-from-pod", "again"] {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/worker-stop-from-pod.yaml");
-        let text = std::fs::read_to_string(root).unwrap().replace("name: worker-stop-from-pod", &format!("name: {name}"));
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/worker-stop-from-pod.yaml");
+        let text = std::fs::read_to_string(root)
+            .unwrap()
+            .replace("name: worker-stop-from-pod", &format!("name: {name}"));
         folder.home.file(&format!("experiments/{name}.yaml"), &text);
     }
     folder.run(&[]).exits(4).prints("2 experiments: 2 SKIPPED");
@@ -149,7 +193,8 @@ fn a_signal_ends_all() {
     folder.component("componentStop", "etcd");
     folder.component("componentStop", "kube-scheduler");
     let all = folder.home.path().join("experiments");
-    let mut run = folder.home.start(&["run", "-f", &all.to_string_lossy(), "--cluster", "embedded"]);
+    let mut run =
+        folder.home.start(&["run", "-f", &all.to_string_lossy(), "--cluster", "embedded"]);
     run.wait_for("componentStop confirmed", std::time::Duration::from_secs(120));
     run.signal("INT");
     let output = run.finish();

@@ -34,12 +34,19 @@ impl Sources<'_> {
 
     /// Members are there, and API servers have nothing of them.
     pub fn etcd_useless(&self) -> Evidence {
-        let spans: [(Cause, Spans); 2] = [(Cause::EtcdEnding, ending), (Cause::EtcdData, without_data)];
+        let spans: [(Cause, Spans); 2] =
+            [(Cause::EtcdEnding, ending), (Cause::EtcdData, without_data)];
         let faults = || self.faults.iter().filter(|fault| fault.component == Some(Component::Etcd));
-        let of_kind = spans.into_iter().filter(|(_, spans)| faults().any(|fault| !spans(fault).is_empty()));
+        let of_kind =
+            spans.into_iter().filter(|(_, spans)| faults().any(|fault| !spans(fault).is_empty()));
         let holds = |spans: Spans| {
-            let of = |node: &str| Holds::In(faults().filter(|fault| fault.target == node).flat_map(spans).collect());
-            let useless = self.planes().into_iter().map(|node| Holds::any(vec![self.member_gone(node), of(node)]));
+            let of = |node: &str| {
+                Holds::In(faults().filter(|fault| fault.target == node).flat_map(spans).collect())
+            };
+            let useless = self
+                .planes()
+                .into_iter()
+                .map(|node| Holds::any(vec![self.member_gone(node), of(node)]));
             let some = Holds::In(faults().flat_map(spans).collect());
             Holds::all(vec![some, self.no_quorum_without(useless)])
         };
@@ -55,7 +62,9 @@ impl Sources<'_> {
     /// etcd could be asked again, and who was failing then had no answer yet: an API server looks for a lost etcd ever less often.
     pub fn etcd_returned(&self) -> Holds {
         let gaps = self.leader(Component::Etcd).flat_map(|leader| &leader.gaps);
-        self.until_answered(gaps.filter_map(|gap| gap.until), |needs| matches!(needs, Needs::ApiServer { node: None, etcd: true }))
+        self.until_answered(gaps.filter_map(|gap| gap.until), |needs| {
+            matches!(needs, Needs::ApiServer { node: None, etcd: true })
+        })
     }
 
     /// The same of the member beside the API server of a node.
@@ -69,7 +78,8 @@ impl Sources<'_> {
 /// When the member was told to end and may still have been there.
 fn ending(fault: &FaultFinding) -> Vec<Span> {
     // Its data is put back while it is away.
-    let again = fault.undo_requested.map(|asked| Span::exact(asked, fault.undone.unwrap_or(NEVER.latest)));
+    let again =
+        fault.undo_requested.map(|asked| Span::exact(asked, fault.undone.unwrap_or(NEVER.latest)));
     match fault.kind.as_str() {
         "componentStop" => vec![evidence::ending(fault)],
         "etcdDataLoss" => [Some(evidence::ending(fault)), again].into_iter().flatten().collect(),
@@ -80,5 +90,7 @@ fn ending(fault: &FaultFinding) -> Vec<Span> {
 /// When the member knew nothing of what it had known.
 fn without_data(fault: &FaultFinding) -> Vec<Span> {
     let lost = fault.returned.filter(|_| fault.kind == "etcdDataLoss");
-    lost.map(|lost| Span::exact(lost, fault.undo_requested.unwrap_or(NEVER.latest))).into_iter().collect()
+    lost.map(|lost| Span::exact(lost, fault.undo_requested.unwrap_or(NEVER.latest)))
+        .into_iter()
+        .collect()
 }

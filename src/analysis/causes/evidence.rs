@@ -23,8 +23,12 @@ pub(super) struct Sources<'a> {
 
 /// The evidence for a window: between its bursts nothing was away.
 pub(super) fn within(window: &Window, causes: &Evidence) -> Evidence {
-    let between = |two: &[Burst]| Span { from: two[0].end.when, until: two[0].end.when.later(two[1].start.when) };
-    let mut all = vec![(Cause::Answered, Holds::In(window.bursts.windows(2).map(between).collect()))];
+    let between = |two: &[Burst]| Span {
+        from: two[0].end.when,
+        until: two[0].end.when.later(two[1].start.when),
+    };
+    let mut all =
+        vec![(Cause::Answered, Holds::In(window.bursts.windows(2).map(between).collect()))];
     all.extend(causes.iter().cloned());
     all
 }
@@ -54,7 +58,10 @@ impl<'a> Sources<'a> {
         causes.push((Cause::ApiServersEnding, self.server_ending(node)));
         causes.push((Cause::ApiServersStarting, self.server_starting(node)));
         causes.extend(etcd.then(|| (Cause::EtcdReturned, self.member_returned(node))));
-        causes.push((Cause::Unseen, Holds::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)])));
+        causes.push((
+            Cause::Unseen,
+            Holds::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)]),
+        ));
         causes
     }
 
@@ -76,36 +83,62 @@ impl<'a> Sources<'a> {
         causes.push((Cause::EtcdReturned, self.etcd_returned()));
         causes.push((Cause::ApiServers, self.all_fail(true)));
         causes.push((Cause::Leader(component), self.without_leader(component)));
-        causes.push((Cause::Unseen, Holds::any(vec![self.blind(component, true), self.servers_unseen()])));
+        causes.push((
+            Cause::Unseen,
+            Holds::any(vec![self.blind(component, true), self.servers_unseen()]),
+        ));
         causes
     }
 
     /// What takes the API away from all who ask at its one address.
     fn of_all_servers(&self, etcd: bool) -> Evidence {
         let planes = self.planes();
-        let mut causes = vec![(Cause::Nodes, Holds::all(planes.iter().map(|node| self.node_away(node)).collect()))];
+        let mut causes = vec![(
+            Cause::Nodes,
+            Holds::all(planes.iter().map(|node| self.node_away(node)).collect()),
+        )];
         if etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
             causes.extend(self.etcd_useless());
         }
-        causes.push((Cause::ApiServers, Holds::all(planes.iter().map(|node| self.server_away(node)).collect())));
-        let ending = |node: &str| Holds::any(vec![self.server_away(node), self.server_ending(node)]);
-        causes.push((Cause::ApiServersEnding, self.some_of_all(|node| self.server_ending(node), ending)));
+        causes.push((
+            Cause::ApiServers,
+            Holds::all(planes.iter().map(|node| self.server_away(node)).collect()),
+        ));
+        let ending =
+            |node: &str| Holds::any(vec![self.server_away(node), self.server_ending(node)]);
+        causes.push((
+            Cause::ApiServersEnding,
+            self.some_of_all(|node| self.server_ending(node), ending),
+        ));
         let starting = |node: &str| Holds::any(vec![ending(node), self.server_starting(node)]);
-        causes.push((Cause::ApiServersStarting, self.some_of_all(|node| self.server_starting(node), starting)));
-        causes.push((Cause::Balancer, Holds::any(self.balancers().map(|node| self.node_away(node)).collect())));
+        causes.push((
+            Cause::ApiServersStarting,
+            self.some_of_all(|node| self.server_starting(node), starting),
+        ));
+        causes.push((
+            Cause::Balancer,
+            Holds::any(self.balancers().map(|node| self.node_away(node)).collect()),
+        ));
         causes
     }
 
     /// No control-plane node is well, and what is wrong with one of them is this.
     fn some_of_all(&self, this: impl Fn(&str) -> Holds, not_well: impl Fn(&str) -> Holds) -> Holds {
         let planes = self.planes();
-        let of = |what: &dyn Fn(&str) -> Holds| planes.iter().map(|node| what(node)).collect::<Vec<_>>();
+        let of =
+            |what: &dyn Fn(&str) -> Holds| planes.iter().map(|node| what(node)).collect::<Vec<_>>();
         Holds::all(vec![Holds::any(of(&this)), Holds::all(of(&not_well))])
     }
 
     fn nodes(&self, role: NodeRole) -> impl Iterator<Item = &'a str> {
-        self.timeline.header.cluster.nodes.iter().filter(move |node| node.role == role).map(|node| node.name.as_str())
+        self.timeline
+            .header
+            .cluster
+            .nodes
+            .iter()
+            .filter(move |node| node.role == role)
+            .map(|node| node.name.as_str())
     }
 
     pub fn planes(&self) -> Vec<&'a str> {
@@ -115,13 +148,24 @@ impl<'a> Sources<'a> {
     /// The machines before the API servers that were hit: what a node's fault hits that is none of the cluster's nodes.
     fn balancers(&self) -> impl Iterator<Item = &'a str> {
         let nodes = &self.timeline.header.cluster.nodes;
-        let hit = self.faults.iter().filter(|fault| OF_NODES.contains(&fault.kind.as_str())).map(|fault| fault.target.as_str());
-        hit.filter(move |target| !nodes.iter().any(|node| node.name == *target && node.role != NodeRole::ExternalLoadBalancer))
+        let hit = self
+            .faults
+            .iter()
+            .filter(|fault| OF_NODES.contains(&fault.kind.as_str()))
+            .map(|fault| fault.target.as_str());
+        hit.filter(move |target| {
+            !nodes
+                .iter()
+                .any(|node| node.name == *target && node.role != NodeRole::ExternalLoadBalancer)
+        })
     }
 
     /// A fault had taken the node away.
     pub fn node_away(&self, node: &str) -> Holds {
-        let faults = self.faults.iter().filter(|fault| fault.target == node && OF_NODES.contains(&fault.kind.as_str()));
+        let faults = self
+            .faults
+            .iter()
+            .filter(|fault| fault.target == node && OF_NODES.contains(&fault.kind.as_str()));
         Holds::In(faults.filter_map(in_effect).collect())
     }
 
@@ -131,28 +175,46 @@ impl<'a> Sources<'a> {
 
     /// A fault had told the node's API server to end, and its process was still there.
     fn server_ending(&self, node: &str) -> Holds {
-        let of_it = |fault: &&FaultFinding| fault.target == node && fault.component == Some(Component::ApiServer);
+        let of_it = |fault: &&FaultFinding| {
+            fault.target == node && fault.component == Some(Component::ApiServer)
+        };
         let stops = self.faults.iter().filter(of_it).filter(|fault| fault.kind == "componentStop");
         Holds::In(stops.map(ending).collect())
     }
 
     /// A process of the node's API server had come, and who was failing then had no answer yet.
     fn server_starting(&self, node: &str) -> Holds {
-        let changes = leaders::processes(&self.timeline.records, Component::ApiServer).into_iter().filter(|(on, ..)| *on == node);
-        let starts = changes.skip(1).filter(|(.., state)| *state == ProcessState::Running).map(|(_, when, _)| self.zero.when(when));
+        let changes = leaders::processes(&self.timeline.records, Component::ApiServer)
+            .into_iter()
+            .filter(|(on, ..)| *on == node);
+        let starts = changes
+            .skip(1)
+            .filter(|(.., state)| *state == ProcessState::Running)
+            .map(|(_, when, _)| self.zero.when(when));
         let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: on, .. } if on.as_deref().is_none_or(|on| on == node));
         self.until_answered(starts, ask)
     }
 
     /// From each of these moments until who was failing then, of the probes that need this, was answered.
-    pub fn until_answered(&self, moments: impl Iterator<Item = When>, need: impl Fn(&Needs) -> bool) -> Holds {
-        let files = self.timeline.probes.iter().filter(|file| file.span.probe.needs.as_ref().is_some_and(&need));
-        let probes = files.filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name));
-        let bursts: Vec<&Burst> = probes.flat_map(|probe| &probe.windows).flat_map(|window| &window.bursts).collect();
+    pub fn until_answered(
+        &self,
+        moments: impl Iterator<Item = When>,
+        need: impl Fn(&Needs) -> bool,
+    ) -> Holds {
+        let files = self
+            .timeline
+            .probes
+            .iter()
+            .filter(|file| file.span.probe.needs.as_ref().is_some_and(&need));
+        let probes = files
+            .filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name));
+        let bursts: Vec<&Burst> =
+            probes.flat_map(|probe| &probe.windows).flat_map(|window| &window.bursts).collect();
         let waiting = |moment: When| {
-            let met = bursts
-                .iter()
-                .filter(move |burst| burst.start.when.earliest <= moment.latest && moment.earliest <= burst.end.when.latest);
+            let met = bursts.iter().filter(move |burst| {
+                burst.start.when.earliest <= moment.latest
+                    && moment.earliest <= burst.end.when.latest
+            });
             met.map(move |burst| Span { from: moment, until: moment.later(burst.end.when) })
         };
         Holds::In(moments.flat_map(waiting).collect())
@@ -161,25 +223,34 @@ impl<'a> Sources<'a> {
     /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.
     pub fn process_away(&self, component: Component, node: &str) -> Holds {
         let records = &self.timeline.records;
-        let of_it =
-            |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
+        let of_it = |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
         if !records.iter().any(|record| of_it(&record.event)) {
-            let faults = self.faults.iter().filter(|fault| fault.target == node && fault.component == Some(component));
+            let faults = self
+                .faults
+                .iter()
+                .filter(|fault| fault.target == node && fault.component == Some(component));
             return Holds::In(faults.filter_map(in_effect).collect());
         }
-        let changes = leaders::processes(records, component).into_iter().filter(|(on, ..)| *on == node);
+        let changes =
+            leaders::processes(records, component).into_iter().filter(|(on, ..)| *on == node);
         self.spans(changes.map(|(_, when, state)| (when, state != ProcessState::Running)))
     }
 
     pub fn without_leader(&self, component: Component) -> Holds {
         let gaps = self.leader(component).flat_map(|leader| &leader.gaps);
-        Holds::In(gaps.map(|gap| Span { from: gap.from, until: gap.until.unwrap_or(NEVER) }).collect())
+        Holds::In(
+            gaps.map(|gap| Span { from: gap.from, until: gap.until.unwrap_or(NEVER) }).collect(),
+        )
     }
 
     /// It was not seen who led; nothing where that is not `wanted`.
     fn blind(&self, component: Component, wanted: bool) -> Holds {
         let blind = self.leader(component).filter(|_| wanted).flat_map(|leader| &leader.blind);
-        Holds::In(blind.map(|blind| Span::exact(blind.from, blind.until.unwrap_or(NEVER.latest))).collect())
+        Holds::In(
+            blind
+                .map(|blind| Span::exact(blind.from, blind.until.unwrap_or(NEVER.latest)))
+                .collect(),
+        )
     }
 
     pub fn leader(&self, component: Component) -> impl Iterator<Item = &'a LeaderFinding> {
@@ -190,19 +261,30 @@ impl<'a> Sources<'a> {
     fn unseen(&self, node: &str) -> Holds {
         let gaps = leaders::unobserved(&self.timeline.records, node).into_iter();
         let at = |moment| self.zero.at(moment);
-        Holds::In(gaps.map(|(from, until)| Span::exact(at(from), until.map_or(NEVER.latest, at))).collect())
+        Holds::In(
+            gaps.map(|(from, until)| Span::exact(at(from), until.map_or(NEVER.latest, at)))
+                .collect(),
+        )
     }
 
     /// Each API server may have been away: nobody looked, or it was.
     fn servers_unseen(&self) -> Holds {
         let planes = self.planes().into_iter();
-        Holds::all(planes.map(|node| Holds::any(vec![self.unseen(node), self.server_away(node)])).collect())
+        Holds::all(
+            planes
+                .map(|node| Holds::any(vec![self.unseen(node), self.server_away(node)]))
+                .collect(),
+        )
     }
 
     /// The probes that ask the API server of a node directly for the same.
     fn direct(&self, node: &str, etcd: bool) -> impl Iterator<Item = &'a ProbeFinding> {
         let wanted = Needs::ApiServer { node: Some(node.to_owned()), etcd };
-        let files = self.timeline.probes.iter().filter(move |file| file.span.probe.needs.as_ref() == Some(&wanted));
+        let files = self
+            .timeline
+            .probes
+            .iter()
+            .filter(move |file| file.span.probe.needs.as_ref() == Some(&wanted));
         files.filter_map(|file| self.probes.iter().find(|probe| probe.name == file.span.probe.name))
     }
 
@@ -250,7 +332,9 @@ pub(super) fn ending(fault: &FaultFinding) -> Span {
 fn in_effect(fault: &FaultFinding) -> Option<Span> {
     let seen = fault.seen()?.at;
     let from = When { earliest: fault.requested, latest: seen.max(fault.requested) };
-    let undone = fault.undo_requested.map(|asked| When { earliest: asked, latest: fault.undone.unwrap_or(NEVER.latest) });
+    let undone = fault
+        .undo_requested
+        .map(|asked| When { earliest: asked, latest: fault.undone.unwrap_or(NEVER.latest) });
     Some(Span { from, until: undone.map_or(NEVER, |undone| from.later(undone)) })
 }
 
@@ -258,7 +342,11 @@ fn in_effect(fault: &FaultFinding) -> Option<Span> {
 fn failing(probe: &ProbeFinding) -> Holds {
     let of = |burst: &Burst| {
         let (from, until) = (burst.start.when, burst.end.when);
-        if burst.failed == burst.attempts { Span { from, until } } else { Span::maybe(from.earliest, until.latest) }
+        if burst.failed == burst.attempts {
+            Span { from, until }
+        } else {
+            Span::maybe(from.earliest, until.latest)
+        }
     };
     Holds::In(probe.windows.iter().flat_map(|window| &window.bursts).map(of).collect())
 }

@@ -20,12 +20,16 @@ pub(super) struct Span {
 }
 
 /// When nothing ends it.
-pub(super) const NEVER: When = When { earliest: Seconds::from_nanos(i64::MAX), latest: Seconds::from_nanos(i64::MAX) };
+pub(super) const NEVER: When =
+    When { earliest: Seconds::from_nanos(i64::MAX), latest: Seconds::from_nanos(i64::MAX) };
 
 impl Span {
     /// Of known ends.
     pub fn exact(from: Seconds, until: Seconds) -> Self {
-        Self { from: When { earliest: from, latest: from }, until: When { earliest: until, latest: until } }
+        Self {
+            from: When { earliest: from, latest: from },
+            until: When { earliest: until, latest: until },
+        }
     }
 
     /// That it was so at some time between the two, and no more.
@@ -36,7 +40,10 @@ impl Span {
 
     pub fn at(&self, moment: Seconds) -> Known {
         let inside = |from: Seconds, until: Seconds| from <= moment && moment < until;
-        match (inside(self.from.latest, self.until.earliest), inside(self.from.earliest, self.until.latest)) {
+        match (
+            inside(self.from.latest, self.until.earliest),
+            inside(self.from.earliest, self.until.latest),
+        ) {
             (true, _) => Known::Yes,
             (false, true) => Known::Maybe,
             (false, false) => Known::No,
@@ -78,7 +85,9 @@ impl Holds {
     pub fn at(&self, moment: Seconds) -> Known {
         match self {
             Holds::In(spans) => at_least(1, spans.iter().map(|span| span.at(moment))),
-            Holds::AtLeast(enough, of) => at_least(*enough, of.iter().map(|holds| holds.at(moment))),
+            Holds::AtLeast(enough, of) => {
+                at_least(*enough, of.iter().map(|holds| holds.at(moment)))
+            }
             Holds::Not(holds) => match holds.at(moment) {
                 Known::Yes => Known::No,
                 Known::No => Known::Yes,

@@ -101,14 +101,23 @@ pub struct CausePart {
 
 /// Gives each window of a probe that hangs on the control plane its parts.
 pub fn explain(found: &mut Findings, timeline: &Timeline, zero: Zero) {
-    let needs = |name: &str| timeline.probes.iter().find(|file| file.span.probe.name == name)?.span.probe.needs.as_ref();
-    let sources = Sources { timeline, zero, faults: &found.faults, probes: &found.probes, leaders: &found.leaders };
+    let needs = |name: &str| {
+        timeline.probes.iter().find(|file| file.span.probe.name == name)?.span.probe.needs.as_ref()
+    };
+    let sources = Sources {
+        timeline,
+        zero,
+        faults: &found.faults,
+        probes: &found.probes,
+        leaders: &found.leaders,
+    };
     let parts = |probe: &super::ProbeFinding| {
         let causes = needs(&probe.name).map(|needs| sources.of(needs));
         let split = |window: &super::Window| match &causes {
-            Some(causes) => {
-                split::split(Span { from: window.start.when, until: window.end.when }, &evidence::within(window, causes))
-            }
+            Some(causes) => split::split(
+                Span { from: window.start.when, until: window.end.when },
+                &evidence::within(window, causes),
+            ),
             None => Vec::new(),
         };
         probe.windows.iter().map(split).collect::<Vec<_>>()

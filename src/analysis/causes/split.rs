@@ -16,7 +16,8 @@ pub(super) fn split(window: Span, evidence: &Evidence) -> Vec<CausePart> {
     for slice in slices(window, evidence).windows(2) {
         let length = slice[1] - slice[0];
         let reached = reached(evidence, slice[0]);
-        let sure = window.at(slice[0]) == Known::Yes && reached.iter().all(|cause| *cause == reached[0]);
+        let sure =
+            window.at(slice[0]) == Known::Yes && reached.iter().all(|cause| *cause == reached[0]);
         let first_time = |(number, cause): &(usize, &Cause)| !reached[..*number].contains(cause);
         for (_, cause) in reached.iter().enumerate().filter(first_time) {
             let (least, most) = parts.entry(*cause).or_default();
@@ -24,7 +25,10 @@ pub(super) fn split(window: Span, evidence: &Evidence) -> Vec<CausePart> {
             *least = if sure { *least + length } else { *least };
         }
     }
-    parts.into_iter().map(|(cause, (least, most))| CausePart { cause, length: Between::new(least, most) }).collect()
+    parts
+        .into_iter()
+        .map(|(cause, (least, most))| CausePart { cause, length: Between::new(least, most) })
+        .collect()
 }
 
 /// The moments inside a window at which what is known changes, its own ends among them.

@@ -9,7 +9,9 @@ use crate::analysis::findings::When;
 use crate::analysis::testing::{Run, at, attempt, file, s, span};
 use crate::analysis::{Window, analyse};
 use crate::stats::Seconds;
-use crate::timeline::{Attempt, Change, Event, FaultPhase, Needs, NodeFacts, NodeRole, Outcome, ProcessState};
+use crate::timeline::{
+    Attempt, Change, Event, FaultPhase, Needs, NodeFacts, NodeRole, Outcome, ProcessState,
+};
 use FaultPhase::{Confirmed, Requested, UndoRequested, Undone};
 use ProcessState::{Gone, Running};
 
@@ -29,32 +31,60 @@ impl Run {
         };
         self.0.header.cluster.nodes = PLANES[..count].iter().map(node).collect();
         for (plane, pid) in PLANES[..count].iter().zip(1..) {
-            self = self.process_of(-9000, plane, ETCD, pid, Running).process_of(-9000, plane, SERVER, pid, Running);
+            self = self
+                .process_of(-9000, plane, ETCD, pid, Running)
+                .process_of(-9000, plane, SERVER, pid, Running);
             self = self.says(-9000, plane, true, pid == 1);
         }
         self
     }
 
-    fn process_of(self, ms: i64, node: &str, component: Component, pid: u32, state: ProcessState) -> Self {
+    fn process_of(
+        self,
+        ms: i64,
+        node: &str,
+        component: Component,
+        pid: u32,
+        state: ProcessState,
+    ) -> Self {
         let pid = (state != Gone).then_some(pid);
         self.event(ms, Event::Process { node: node.into(), component, pid, state }).since(ms - 50)
     }
 
     /// A word of an etcd member.
     fn says(self, ms: i64, node: &str, has_leader: bool, is_leader: bool) -> Self {
-        let event = Event::EtcdMember { node: node.into(), answers: true, has_leader, is_leader, leader_changes: 0 };
+        let event = Event::EtcdMember {
+            node: node.into(),
+            answers: true,
+            has_leader,
+            is_leader,
+            leader_changes: 0,
+        };
         self.event(ms, event).since(ms - 250)
     }
 
-    fn harm(self, ms: i64, kind: &str, target: &str, component: Option<Component>, phase: FaultPhase) -> Self {
+    fn harm(
+        self,
+        ms: i64,
+        kind: &str,
+        target: &str,
+        component: Option<Component>,
+        phase: FaultPhase,
+    ) -> Self {
         let (fault, target, detail) = (kind.into(), target.into(), String::new());
-        self.event(ms, Event::Fault { step: 0, name: None, fault, target, component, phase, detail })
+        self.event(
+            ms,
+            Event::Fault { step: 0, name: None, fault, target, component, phase, detail },
+        )
     }
 
     /// From 0 s for 10 s, there after 100 ms.
     fn harmed(self, kind: &str, target: &str, component: Option<Component>) -> Self {
-        let run = self.harm(0, kind, target, component, Requested).harm(100, kind, target, component, Confirmed);
-        run.harm(10_000, kind, target, component, UndoRequested).harm(10_100, kind, target, component, Undone)
+        let run = self
+            .harm(0, kind, target, component, Requested)
+            .harm(100, kind, target, component, Confirmed);
+        run.harm(10_000, kind, target, component, UndoRequested)
+            .harm(10_100, kind, target, component, Undone)
     }
 
     /// A probe that asks ten times a second and sees errors in these times.
@@ -65,7 +95,9 @@ impl Run {
             let sent = slot as i64 * 100 - 5000;
             fails.iter().any(|(from, until)| (*from..*until).contains(&sent))
         };
-        let one = |slot| -> Attempt { attempt(slot, if failed(slot) { Outcome::Refused } else { Outcome::Ok }, 1000) };
+        let one = |slot| -> Attempt {
+            attempt(slot, if failed(slot) { Outcome::Refused } else { Outcome::Ok }, 1000)
+        };
         self.probe(file(&span, &[], (0..250).map(one).collect()))
     }
 
@@ -75,7 +107,9 @@ impl Run {
 
     fn asks_each(self, fails: [&[(i64, i64)]; 3]) -> Self {
         let needs = |node: &str| Needs::ApiServer { node: Some(node.into()), etcd: true };
-        let ask = |run: Run, (node, fails): (&&str, &[(i64, i64)])| run.asks(&format!("api@{node}"), needs(node), fails);
+        let ask = |run: Run, (node, fails): (&&str, &[(i64, i64)])| {
+            run.asks(&format!("api@{node}"), needs(node), fails)
+        };
         PLANES.iter().zip(fails).fold(self, ask)
     }
 
@@ -96,14 +130,19 @@ fn said(window: &Window) -> String {
 fn a_lost_leader_costs_an_election_and_then_a_check() {
     // The first etcd leader's node is killed; another leads after 1.6 s, and the balancer goes on asking the dead server until 2.4 s.
     let run = Run::new().planes(3).harmed("nodeKill", "cp", None).says(1700, "cp2", true, true);
-    let run = run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
+    let run =
+        run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
     insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server away, 0s to 151ms etcd back, API server not yet, 600ms to 1s the balancer's check, 0s to 201ms unexplained");
 }
 
 #[test]
 fn a_direct_question_hangs_on_its_own_server() {
-    let run = Run::new().planes(3).harmed("componentStop", "cp2", Some(SERVER)).process_of(80, "cp2", SERVER, 2, Gone);
-    let run = run.process_of(10_500, "cp2", SERVER, 9, Running).asks_each([&[], &[(100, 10_900)], &[]]);
+    let run = Run::new()
+        .planes(3)
+        .harmed("componentStop", "cp2", Some(SERVER))
+        .process_of(80, "cp2", SERVER, 2, Gone);
+    let run =
+        run.process_of(10_500, "cp2", SERVER, 9, Running).asks_each([&[], &[(100, 10_900)], &[]]);
     insta::assert_snapshot!(run.causes("api@cp2"), @r"
     9.8s to 10s: 9.8s to 9.97s API server away, 0s to 80ms API server ending
     799ms to 901ms: 449ms to 500ms API server away, 300ms to 451ms API server starting, 0s to 151ms unexplained
@@ -113,7 +152,10 @@ fn a_direct_question_hangs_on_its_own_server() {
 #[test]
 fn a_lost_quorum_is_etcds() {
     let run = Run::new().planes(3).harmed("nodeKill", "cp2", None).harmed("nodeKill", "cp3", None);
-    let run = run.says(1200, "cp", false, false).says(11_000, "cp", true, true).asks_any(&[(100, 11_000)]);
+    let run = run
+        .says(1200, "cp", false, false)
+        .says(11_000, "cp", true, true)
+        .asks_any(&[(100, 11_000)]);
     insta::assert_snapshot!(run.causes("api"), @r"
     9.8s to 10s: 9.8s to 10s etcd without a leader or a quorum, 0s to 100ms unexplained
     899ms to 1s: 899ms to 1s etcd without a leader or a quorum
@@ -123,8 +165,10 @@ fn a_lost_quorum_is_etcds() {
 #[test]
 fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
     let run = Run::new().planes(1).harmed("nodeKill", "cp", None);
-    let run =
-        run.process_of(10_800, "cp", ETCD, 8, Running).says(11_500, "cp", true, true).process_of(12_000, "cp", SERVER, 9, Running);
+    let run = run
+        .process_of(10_800, "cp", ETCD, 8, Running)
+        .says(11_500, "cp", true, true)
+        .process_of(12_000, "cp", SERVER, 9, Running);
     insta::assert_snapshot!(run.asks_any(&[(100, 10_000), (10_000, 12_500)]).causes("api"), @r"
     9.8s to 10s: 9.8s to 10s control-plane node down, 0s to 100ms etcd without a leader or a quorum, 0s to 100ms API server away, 0s to 100ms not seen, 0s to 100ms unexplained
     2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 400ms to 551ms API server starting, 0s to 151ms etcd back, API server not yet, 0s to 101ms unexplained
@@ -134,8 +178,13 @@ fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
 #[test]
 fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
     let stop = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(SERVER), phase);
-    let run = stop(stop(Run::new().planes(1), 0, Requested).process_of(7980, "cp", SERVER, 1, Gone), 8000, Confirmed);
-    let run = stop(stop(run, 10_000, UndoRequested), 10_100, Undone).process_of(10_200, "cp", SERVER, 9, Running);
+    let run = stop(
+        stop(Run::new().planes(1), 0, Requested).process_of(7980, "cp", SERVER, 1, Gone),
+        8000,
+        Confirmed,
+    );
+    let run = stop(stop(run, 10_000, UndoRequested), 10_100, Undone)
+        .process_of(10_200, "cp", SERVER, 9, Running);
     insta::assert_snapshot!(run.asks_any(&[(100, 10_900)]).causes("api"), @r"
     9.8s to 10s: 1.92s to 2.07s API server away, 7.83s to 7.98s API server ending
     799ms to 901ms: 149ms to 200ms API server away, 600ms to 751ms API server starting, 0s to 50ms not seen, 0s to 151ms unexplained
@@ -145,8 +194,11 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
 /// The only etcd: told to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its API server finds it at 14 s.
 fn etcd_stopped() -> Run {
     let harm = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(ETCD), phase);
-    let run = harm(Run::new().planes(1), 0, Requested).process_of(3000, "cp", ETCD, 1, Gone).says(3000, "cp", false, false);
-    let run = harm(harm(run, 3100, Confirmed), 10_000, UndoRequested).process_of(10_200, "cp", ETCD, 9, Running);
+    let run = harm(Run::new().planes(1), 0, Requested)
+        .process_of(3000, "cp", ETCD, 1, Gone)
+        .says(3000, "cp", false, false);
+    let run = harm(harm(run, 3100, Confirmed), 10_000, UndoRequested)
+        .process_of(10_200, "cp", ETCD, 9, Running);
     harm(run, 10_300, Undone).says(10_500, "cp", true, true).asks_any(&[(100, 14_000)])
 }
 
@@ -161,17 +213,21 @@ fn an_etcd_that_is_stopped_takes_its_time_to_end_and_to_be_found_again() {
 #[test]
 fn an_etcd_without_its_data_is_of_no_use() {
     let (kind, etcd) = ("etcdDataLoss", Some(ETCD));
-    let run = Run::new().planes(1).harm(0, kind, "cp", etcd, Requested).process_of(3000, "cp", ETCD, 1, Gone);
-    let run = run.harm(3100, kind, "cp", etcd, FaultPhase::Returned).process_of(4000, "cp", ETCD, 8, Running);
+    let run = Run::new()
+        .planes(1)
+        .harm(0, kind, "cp", etcd, Requested)
+        .process_of(3000, "cp", ETCD, 1, Gone);
+    let run = run
+        .harm(3100, kind, "cp", etcd, FaultPhase::Returned)
+        .process_of(4000, "cp", ETCD, 8, Running);
     let run = run.says(3000, "cp", false, false).says(4500, "cp", true, true);
-    let run = run.says(12_000, "cp", false, false).says(13_300, "cp", true, true).harm(4100, kind, "cp", etcd, Confirmed).harm(
-        10_000,
-        kind,
-        "cp",
-        etcd,
-        UndoRequested,
-    );
-    let run = run.process_of(12_000, "cp", ETCD, 8, Gone).process_of(13_000, "cp", ETCD, 9, Running);
+    let run = run
+        .says(12_000, "cp", false, false)
+        .says(13_300, "cp", true, true)
+        .harm(4100, kind, "cp", etcd, Confirmed)
+        .harm(10_000, kind, "cp", etcd, UndoRequested);
+    let run =
+        run.process_of(12_000, "cp", ETCD, 8, Gone).process_of(13_000, "cp", ETCD, 9, Running);
     insta::assert_snapshot!(run.harm(13_100, kind, "cp", etcd, Undone).asks_any(&[(100, 14_000)]).causes("api"), @r"
     9.8s to 10s: 1.25s to 1.55s etcd without a leader or a quorum, 2.85s to 3s etcd ending, 5.4s to 5.75s etcd without its data
     3.9s to 4s: 1.05s to 1.55s etcd without a leader or a quorum, 1.75s to 2.05s etcd ending, 600ms to 901ms etcd back, API server not yet, 0s to 301ms unexplained
@@ -180,7 +236,11 @@ fn an_etcd_without_its_data_is_of_no_use() {
 
 #[test]
 fn a_balancer_that_is_down_is_no_check() {
-    let run = Run::new().planes(3).harmed("nodeStop", "lb", None).asks_any(&[(100, 10_000)]).asks_each([&[], &[], &[]]);
+    let run = Run::new()
+        .planes(3)
+        .harmed("nodeStop", "lb", None)
+        .asks_any(&[(100, 10_000)])
+        .asks_each([&[], &[], &[]]);
     insta::assert_snapshot!(run.causes("api"), @"9.8s to 10s: 9.8s to 10s load balancer down, 0s to 100ms the balancer's check");
 }
 
@@ -191,24 +251,41 @@ fn a_lease_that_nobody_holds_is_what_a_canary_waits_for() {
         let (namespace, name) = ("kube-system".into(), keeper.name().into());
         let change = if ms < 0 { Change::Baseline } else { Change::Changed };
         let (holder, transitions) = (Some(holder.to_owned()), Some(transitions));
-        run.event(ms, Event::Lease { namespace, name, change, holder, renewed: None, transitions, lasts_s: Some(15) })
+        run.event(
+            ms,
+            Event::Lease {
+                namespace,
+                name,
+                change,
+                holder,
+                renewed: None,
+                transitions,
+                lasts_s: Some(15),
+            },
+        )
     };
-    let run = lease(Run::new().planes(3).process_of(-9000, "cp", keeper, 5, Running), -8000, "cp_1", 4);
+    let run =
+        lease(Run::new().planes(3).process_of(-9000, "cp", keeper, 5, Running), -8000, "cp_1", 4);
     let run = run.harmed("componentKill", "cp", Some(keeper)).process_of(50, "cp", keeper, 5, Gone);
-    let run = lease(run, 9000, "cp2_1", 5).asks("scheduling", Needs::Leader(keeper), &[(100, 9100)]);
+    let run =
+        lease(run, 9000, "cp2_1", 5).asks("scheduling", Needs::Leader(keeper), &[(100, 9100)]);
     insta::assert_snapshot!(run.causes("scheduling"), @"8.9s to 9.1s: 8.9s to 9s kube-scheduler without a leader, 0s to 151ms unexplained");
 }
 
 #[test]
 fn where_nobody_looked_nothing_is_said() {
-    let gap = Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
+    let gap =
+        Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
     let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).event(8000, gap).since(2000);
     insta::assert_snapshot!(run.asks_any(&[(3000, 9000)]).causes("api"), @"5.9s to 6.1s: 5s to 5.1s not seen, 900ms to 1s unexplained");
 }
 
 #[test]
 fn between_two_bursts_nothing_was_away() {
-    let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).asks_any(&[(1000, 2000), (6000, 7000)]);
+    let run = Run::new()
+        .planes(1)
+        .harmed("kubeletStop", "cp", None)
+        .asks_any(&[(1000, 2000), (6000, 7000)]);
     insta::assert_snapshot!(run.causes("api"), @"5.9s to 6.1s: 3.9s to 4.1s answered in between, 1.8s to 2.2s unexplained");
 }
 
@@ -231,14 +308,19 @@ fn ms(ms: i64) -> Seconds {
 }
 
 fn real() -> impl Strategy<Value = Real> {
-    (0i64..1000, 0i64..600, [0i64..80, 0..80, 0..80, 0..80]).prop_map(|(from, length, [a, b, c, d])| {
-        let until = from + length;
-        let known = Span {
-            from: When { earliest: ms(from - a), latest: ms(from + b) },
-            until: When { earliest: ms((until - c).max(from - a)), latest: ms((until + d).max(from + b)) },
-        };
-        Real { from, until, known }
-    })
+    (0i64..1000, 0i64..600, [0i64..80, 0..80, 0..80, 0..80]).prop_map(
+        |(from, length, [a, b, c, d])| {
+            let until = from + length;
+            let known = Span {
+                from: When { earliest: ms(from - a), latest: ms(from + b) },
+                until: When {
+                    earliest: ms((until - c).max(from - a)),
+                    latest: ms((until + d).max(from + b)),
+                },
+            };
+            Real { from, until, known }
+        },
+    )
 }
 
 /// The deepest cause that really held, by the same rules.
@@ -304,7 +386,10 @@ proptest! {
 
 #[test]
 fn a_length_is_written_with_its_cause() {
-    let part = CausePart { cause: Cause::Leader(Component::Scheduler), length: Between::new(s(1.0), s(2.0)) };
+    let part = CausePart {
+        cause: Cause::Leader(Component::Scheduler),
+        length: Between::new(s(1.0), s(2.0)),
+    };
     let text = serde_json::to_string(&part).unwrap();
     assert_eq!(text, r#"{"cause":{"leader":"kube-scheduler"},"length":{"least":1.0,"most":2.0}}"#);
 }

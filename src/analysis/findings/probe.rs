@@ -89,7 +89,10 @@ impl ProbeFinding {
     }
 
     fn sum(&self, wanted: impl Fn(Period) -> bool) -> Tally {
-        self.periods.iter().filter(|p| wanted(p.period)).fold(Tally::default(), |sum, p| sum.plus(p.tally))
+        self.periods
+            .iter()
+            .filter(|p| wanted(p.period))
+            .fold(Tally::default(), |sum, p| sum.plus(p.tally))
     }
 }
 
@@ -147,7 +150,11 @@ pub struct Tally {
 impl Tally {
     /// The sum of two.
     pub fn plus(self, other: Tally) -> Self {
-        Self { ok: self.ok + other.ok, failed: self.failed + other.failed, blind: self.blind + other.blind }
+        Self {
+            ok: self.ok + other.ok,
+            failed: self.failed + other.failed,
+            blind: self.blind + other.blind,
+        }
     }
 
     /// Attempts that say something.

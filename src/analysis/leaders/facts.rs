@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::timeline::leader::{LEADER_LEASES, node_of};
-use crate::timeline::{Bracket, Change, Component, Event, FaultPhase, Moment, ProcessState, Record};
+use crate::timeline::{
+    Bracket, Change, Component, Event, FaultPhase, Moment, ProcessState, Record,
+};
 
 use super::LeaderLoss;
 
@@ -32,8 +34,10 @@ pub(super) enum What<'a> {
 /// All facts about a part, in the order of time.
 pub(super) fn facts(records: &[Record], component: Component) -> Vec<Fact<'_>> {
     let observed = records.iter().any(|record| matches!(record.event, Event::Process { .. }));
-    let mut facts: Vec<Fact<'_>> = records.iter().filter_map(|record| said(record, component)).collect();
-    facts.extend(records.iter().filter_map(|record| of_fault(records, record, component, observed)));
+    let mut facts: Vec<Fact<'_>> =
+        records.iter().filter_map(|record| said(record, component)).collect();
+    facts
+        .extend(records.iter().filter_map(|record| of_fault(records, record, component, observed)));
     facts.sort_by_key(|fact| fact.when.latest);
     facts
 }
@@ -41,13 +45,17 @@ pub(super) fn facts(records: &[Record], component: Component) -> Vec<Fact<'_>> {
 fn said(record: &Record, component: Component) -> Option<Fact<'_>> {
     let what = match &record.event {
         Event::Lease { namespace, name, change, holder, transitions, lasts_s, .. }
-            if namespace == LEADER_LEASES && name == component.name() && *change != Change::Deleted =>
+            if namespace == LEADER_LEASES
+                && name == component.name()
+                && *change != Change::Deleted =>
         {
             match holder {
                 Some(holder) => What::Leads {
                     node: node_of(holder),
                     identity: Some(format!("{holder}/{}", transitions.unwrap_or_default())),
-                    lasts: lasts_s.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+                    lasts: lasts_s
+                        .and_then(|seconds| u64::try_from(seconds).ok())
+                        .map(Duration::from_secs),
                 },
                 None => What::Resigns { node: None, loss: LeaderLoss::GivenBack },
             }
@@ -67,27 +75,50 @@ fn said(record: &Record, component: Component) -> Option<Fact<'_>> {
 }
 
 /// What a fault did to a node, or, where nobody looked at the processes, to the part.
-fn of_fault<'a>(records: &'a [Record], record: &'a Record, component: Component, observed: bool) -> Option<Fact<'a>> {
-    let Event::Fault { step, fault, target, component: part, phase, .. } = &record.event else { return None };
-    if fault.ends_with("Pause") && *phase == FaultPhase::UndoRequested && part.is_none_or(|part| part == component) {
+fn of_fault<'a>(
+    records: &'a [Record],
+    record: &'a Record,
+    component: Component,
+    observed: bool,
+) -> Option<Fact<'a>> {
+    let Event::Fault { step, fault, target, component: part, phase, .. } = &record.event else {
+        return None;
+    };
+    if fault.ends_with("Pause")
+        && *phase == FaultPhase::UndoRequested
+        && part.is_none_or(|part| part == component)
+    {
         return Some(Fact { when: record.bracket(), what: What::Thaws { node: target } });
     }
     let state = match (fault.as_str(), phase) {
-        ("nodeStop" | "nodeKill" | "nodeReboot" | "componentStop" | "componentKill", FaultPhase::Confirmed) => ProcessState::Gone,
+        (
+            "nodeStop" | "nodeKill" | "nodeReboot" | "componentStop" | "componentKill",
+            FaultPhase::Confirmed,
+        ) => ProcessState::Gone,
         ("nodePause" | "componentPause", FaultPhase::Confirmed) => ProcessState::Stopped,
         ("nodePause" | "componentPause", FaultPhase::Undone) => ProcessState::Running,
         _ => return None,
     };
-    let asked = if *phase == FaultPhase::Undone { FaultPhase::UndoRequested } else { FaultPhase::Requested };
-    let asked = records.iter().filter(|other| other.at <= record.at).rev().find(|other| match &other.event {
-        Event::Fault { step: of, target: on, component: hit, phase, .. } => {
-            (of, on, hit) == (step, target, part) && *phase == asked
-        }
-        _ => false,
-    });
+    let asked = if *phase == FaultPhase::Undone {
+        FaultPhase::UndoRequested
+    } else {
+        FaultPhase::Requested
+    };
+    let asked =
+        records.iter().filter(|other| other.at <= record.at).rev().find(|other| {
+            match &other.event {
+                Event::Fault { step: of, target: on, component: hit, phase, .. } => {
+                    (of, on, hit) == (step, target, part) && *phase == asked
+                }
+                _ => false,
+            }
+        });
     let when = Bracket::new(asked.map_or(record.at, |asked| asked.at), record.at);
     match part {
-        None => Some(Fact { when: narrowed(records, target, state, when), what: What::Power { node: target, state } }),
+        None => Some(Fact {
+            when: narrowed(records, target, state, when),
+            what: What::Power { node: target, state },
+        }),
         Some(part) if *part == component && !observed => {
             Some(Fact { when, what: What::Process { node: target, pid: None, state } })
         }
@@ -104,7 +135,9 @@ fn narrowed(records: &[Record], node: &str, state: ProcessState, when: Bracket) 
     };
     let inside = |at: Moment| when.holds(at).then_some(at);
     let engine = records.iter().find_map(|record| match &record.event {
-        Event::Docker { container, action: said, .. } if container == node && said == action => inside(record.at),
+        Event::Docker { container, action: said, .. } if container == node && said == action => {
+            inside(record.at)
+        }
         _ => None,
     });
     let latest = engine.unwrap_or(when.latest);

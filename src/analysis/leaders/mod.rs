@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::clock::Zero;
 use super::findings::When;
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Bracket, Component, Event, Moment, NodeRole, ProcessState, Record, Timeline};
+use crate::timeline::{
+    Bracket, Component, Event, Moment, NodeRole, ProcessState, Record, Timeline,
+};
 
 /// The watch that follows the leases of leaders.
 const LEASE_WATCH: &str = "leader leases";
@@ -151,7 +153,9 @@ impl LeaderFinding {
 
     /// The first that began to lead after a moment.
     pub fn next_after(&self, moment: Seconds) -> Option<(&Tenure, When)> {
-        self.held.iter().find_map(|tenure| Some((tenure, tenure.from.filter(|from| from.latest > moment)?)))
+        self.held
+            .iter()
+            .find_map(|tenure| Some((tenure, tenure.from.filter(|from| from.latest > moment)?)))
     }
 
     /// Whether anything changed from a moment on.
@@ -163,26 +167,46 @@ impl LeaderFinding {
 
 /// Every part of which a leader is known.
 pub fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
-    let last = timeline.records.iter().map(|record| record.at).max().unwrap_or(timeline.header.anchor.monotonic);
+    let last = timeline
+        .records
+        .iter()
+        .map(|record| record.at)
+        .max()
+        .unwrap_or(timeline.header.anchor.monotonic);
     let nodes = &timeline.header.cluster.nodes;
-    let control_planes = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).map(|node| node.name.clone());
+    let control_planes = nodes
+        .iter()
+        .filter(|node| node.role == NodeRole::ControlPlane)
+        .map(|node| node.name.clone());
     let control_planes: Vec<String> = control_planes.collect();
-    let found = LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last));
-    found.map(|leaders| LeaderFinding { control_planes: control_planes.clone(), ..leaders }).collect()
+    let found =
+        LED.into_iter().filter_map(|component| leader(&timeline.records, component, zero, last));
+    found
+        .map(|leaders| LeaderFinding { control_planes: control_planes.clone(), ..leaders })
+        .collect()
 }
 
 /// Until when somebody looked: the watches end with the clean up, which may go on for minutes, or with the last thing they told.
 fn looked_until(records: &[Record], facts: &[facts::Fact<'_>], last: Moment) -> Moment {
     let ends = |record: &&Record| matches!(&record.event, Event::Stage { name } if name == Event::CLEAN_UP);
     let told = facts.iter().map(|fact| fact.when.latest).max();
-    records.iter().find(ends).map_or(last, |record| told.map_or(record.at, |told| told.max(record.at)))
+    records
+        .iter()
+        .find(ends)
+        .map_or(last, |record| told.map_or(record.at, |told| told.max(record.at)))
 }
 
-fn leader(records: &[Record], component: Component, zero: Zero, last: Moment) -> Option<LeaderFinding> {
+fn leader(
+    records: &[Record],
+    component: Component,
+    zero: Zero,
+    last: Moment,
+) -> Option<LeaderFinding> {
     let facts = facts::facts(records, component);
     let end = looked_until(records, &facts, last);
     let by_lease = component != Component::Etcd;
-    let watched = if by_lease { gaps(records, |event| watch_gap(event, LEASE_WATCH)) } else { Vec::new() };
+    let watched =
+        if by_lease { gaps(records, |event| watch_gap(event, LEASE_WATCH)) } else { Vec::new() };
     let known = watched.last().filter(|gap| gap.until.is_none()).map_or(end, |gap| gap.from);
     let reigns = reign::walk(&facts, known);
     if reigns.held.is_empty() {
@@ -190,7 +214,10 @@ fn leader(records: &[Record], component: Component, zero: Zero, last: Moment) ->
     }
     let mut blind = watched;
     blind.extend(reigns.held.iter().flat_map(|reign| unseen(records, reign, end)));
-    let blind = blind.into_iter().map(|gap| gap.blind(zero)).filter(|gap| gap.until.is_none_or(|until| until - gap.from > LOOK));
+    let blind = blind
+        .into_iter()
+        .map(|gap| gap.blind(zero))
+        .filter(|gap| gap.until.is_none_or(|until| until - gap.from > LOOK));
     Some(LeaderFinding {
         component,
         control_planes: Vec::new(),
@@ -242,7 +269,11 @@ struct Unseen {
 
 impl Unseen {
     fn blind(self, zero: Zero) -> Blind {
-        Blind { from: zero.at(self.from), until: self.until.map(|until| zero.at(until)), why: self.why }
+        Blind {
+            from: zero.at(self.from),
+            until: self.until.map(|until| zero.at(until)),
+            why: self.why,
+        }
     }
 }
 
@@ -265,10 +296,15 @@ fn observer_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)>
 }
 
 /// What is known to have happened to the processes of a part, in the order of time: on which node, when, and how each was then.
-pub(super) fn processes(records: &[Record], component: Component) -> Vec<(&str, Bracket, ProcessState)> {
+pub(super) fn processes(
+    records: &[Record],
+    component: Component,
+) -> Vec<(&str, Bracket, ProcessState)> {
     let facts = facts::facts(records, component).into_iter();
     let of = facts.filter_map(|fact| match fact.what {
-        facts::What::Process { node, state, .. } | facts::What::Power { node, state } => Some((node, fact.when, state)),
+        facts::What::Process { node, state, .. } | facts::What::Power { node, state } => {
+            Some((node, fact.when, state))
+        }
         _ => None,
     });
     of.collect()
@@ -276,11 +312,17 @@ pub(super) fn processes(records: &[Record], component: Component) -> Vec<(&str, 
 
 /// The times in which nobody looked at a node.
 pub(super) fn unobserved(records: &[Record], node: &str) -> Vec<(Moment, Option<Moment>)> {
-    gaps(records, |event| observer_gap(event, node)).into_iter().map(|gap| (gap.from, gap.until)).collect()
+    gaps(records, |event| observer_gap(event, node))
+        .into_iter()
+        .map(|gap| (gap.from, gap.until))
+        .collect()
 }
 
 /// Gaps of one kind. Each is told when it opens and when it closes: the latter counts.
-fn gaps(records: &[Record], read: impl Fn(&Event) -> Option<(Option<Moment>, String)>) -> Vec<Unseen> {
+fn gaps(
+    records: &[Record],
+    read: impl Fn(&Event) -> Option<(Option<Moment>, String)>,
+) -> Vec<Unseen> {
     let mut gaps: Vec<Unseen> = Vec::new();
     for record in records {
         let Some((until, why)) = read(&record.event) else { continue };
@@ -293,10 +335,18 @@ fn gaps(records: &[Record], read: impl Fn(&Event) -> Option<(Option<Moment>, Str
 
 /// The times within a reign in which nobody looked at the leader's node.
 fn unseen(records: &[Record], reign: &reign::Reign<'_>, end: Moment) -> Vec<Unseen> {
-    let (began, ended) = (reign.from.map_or(Moment(0), |from| from.latest), reign.until.map(|until| until.latest));
-    if !records.iter().any(|record| matches!(&record.event, Event::Process { node, .. } if node == reign.node)) {
+    let (began, ended) =
+        (reign.from.map_or(Moment(0), |from| from.latest), reign.until.map(|until| until.latest));
+    if !records
+        .iter()
+        .any(|record| matches!(&record.event, Event::Process { node, .. } if node == reign.node))
+    {
         let why = format!("nobody looked at {}", reign.node);
-        return vec![Unseen { from: began.max(records.first().map_or(end, |first| first.at)), until: ended, why }];
+        return vec![Unseen {
+            from: began.max(records.first().map_or(end, |first| first.at)),
+            until: ended,
+            why,
+        }];
     }
     let inside = |gap: Unseen| {
         let from = gap.from.max(began);

@@ -58,7 +58,10 @@ impl Leader<'_> {
     /// When its lease ends, if it has one and does not renew it.
     fn expiry(&self) -> Option<Bracket> {
         let lasts = self.lasts?;
-        Some(Bracket { earliest: self.renewed.earliest.plus(lasts), latest: self.renewed.latest.plus(lasts) })
+        Some(Bracket {
+            earliest: self.renewed.earliest.plus(lasts),
+            latest: self.renewed.latest.plus(lasts),
+        })
     }
 }
 
@@ -76,7 +79,9 @@ struct Replaced<'a> {
 impl Replaced<'_> {
     /// Since when it ran, where it has ended by `end`: one that was thawed may have ended before the next look.
     fn ran_from(&self, end: Bracket) -> Option<Bracket> {
-        let unseen = |thawed: Moment| (thawed <= end.latest).then(|| Bracket::new(thawed.max(end.earliest), end.latest));
+        let unseen = |thawed: Moment| {
+            (thawed <= end.latest).then(|| Bracket::new(thawed.max(end.earliest), end.latest))
+        };
         self.beside.or(self.thawed.and_then(unseen))
     }
 }
@@ -95,7 +100,9 @@ pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Reigns<'a> {
     let mut walk = Walk::default();
     for Fact { when, what } in facts {
         match what {
-            What::Leads { node, identity, lasts } => walk.leads(node, identity.clone(), *lasts, *when),
+            What::Leads { node, identity, lasts } => {
+                walk.leads(node, identity.clone(), *lasts, *when)
+            }
             What::Resigns { node, loss } => walk.resigns(*node, *loss, *when),
             What::Process { node, pid, state } => walk.process(node, *pid, *state, *when),
             What::Thaws { node } => walk.thaws(node, when.latest),
@@ -107,7 +114,13 @@ pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Reigns<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn leads(&mut self, node: &'a str, identity: Option<String>, lasts: Option<Duration>, when: Bracket) {
+    fn leads(
+        &mut self,
+        node: &'a str,
+        identity: Option<String>,
+        lasts: Option<Duration>,
+        when: Bracket,
+    ) {
         self.expire(when.earliest);
         let pid = self.processes.get(node).and_then(|(pid, _)| *pid);
         let identity = identity.unwrap_or_else(|| format!("{node}/{}", pid.unwrap_or_default()));
@@ -115,7 +128,10 @@ impl<'a> Walk<'a> {
             Some(leader) if leader.identity == identity => {
                 (leader.renewed, leader.lasts) = (when, lasts);
                 // A renewal that was under way says nothing for one who is dead or frozen.
-                let frozen = self.processes.get(node).is_some_and(|(_, state)| *state == ProcessState::Stopped);
+                let frozen = self
+                    .processes
+                    .get(node)
+                    .is_some_and(|(_, state)| *state == ProcessState::Stopped);
                 if !leader.dead && !frozen {
                     self.close(when, node);
                 }
@@ -124,7 +140,8 @@ impl<'a> Walk<'a> {
                 let first = self.leader.is_none() && self.found.held.is_empty();
                 self.succeed(node, when);
                 let from = (!first).then_some(when);
-                self.leader = Some(Leader { node, identity, pid, from, renewed: when, lasts, dead: false });
+                self.leader =
+                    Some(Leader { node, identity, pid, from, renewed: when, lasts, dead: false });
             }
         }
     }
@@ -142,7 +159,13 @@ impl<'a> Walk<'a> {
         self.close(when, next);
         if !old.dead && state.is_some() {
             let beside = (state == Some(ProcessState::Running)).then_some(when);
-            self.replaced.push(Replaced { node: old.node, pid: old.pid, next, beside, thawed: None });
+            self.replaced.push(Replaced {
+                node: old.node,
+                pid: old.pid,
+                next,
+                beside,
+                thawed: None,
+            });
         }
         self.found.held.push(Reign { node: old.node, from: old.from, until: Some(until) });
     }
@@ -158,12 +181,18 @@ impl<'a> Walk<'a> {
 
     fn process(&mut self, node: &'a str, pid: Option<u32>, state: ProcessState, when: Bracket) {
         self.processes.insert(node, (pid, state));
-        let same = |known: Option<u32>| state != ProcessState::Gone && (known.is_none() || pid.is_none() || known == pid);
+        let same = |known: Option<u32>| {
+            state != ProcessState::Gone && (known.is_none() || pid.is_none() || known == pid)
+        };
         self.over(when, |old| old.node == node && !same(old.pid));
         for old in self.replaced.iter_mut().filter(|old| old.node == node) {
             old.beside = (state == ProcessState::Running).then(|| old.beside.unwrap_or(when));
         }
-        let Some(leader) = self.leader.as_mut().filter(|leader| leader.node == node && !leader.dead) else { return };
+        let Some(leader) =
+            self.leader.as_mut().filter(|leader| leader.node == node && !leader.dead)
+        else {
+            return;
+        };
         if !same(leader.pid) {
             leader.dead = true;
             return self.open(when, LeaderLoss::Gone);
@@ -173,7 +202,9 @@ impl<'a> Walk<'a> {
         match state {
             ProcessState::Stopped => self.open(when, LeaderLoss::Frozen),
             // One that thaws after its lease has expired leads no more, unless it renews it before another takes it.
-            _ if frozen && leader.expiry().is_none_or(|expiry| when.latest < expiry.earliest) => self.close(when, node),
+            _ if frozen && leader.expiry().is_none_or(|expiry| when.latest < expiry.earliest) => {
+                self.close(when, node)
+            }
             _ => {}
         }
     }
@@ -184,7 +215,8 @@ impl<'a> Walk<'a> {
         match (state, known) {
             (ProcessState::Gone, _) => self.process(node, None, state, when),
             (ProcessState::Stopped, Some((_, ProcessState::Gone))) => {}
-            (ProcessState::Stopped, _) | (ProcessState::Running, Some((_, ProcessState::Stopped))) => {
+            (ProcessState::Stopped, _)
+            | (ProcessState::Running, Some((_, ProcessState::Stopped))) => {
                 self.process(node, pid, state, when);
             }
             (ProcessState::Running, _) => {}
@@ -192,7 +224,10 @@ impl<'a> Walk<'a> {
     }
 
     fn thaws(&mut self, node: &str, at: Moment) {
-        self.replaced.iter_mut().filter(|old| old.node == node).for_each(|old| old.thawed = Some(at));
+        self.replaced
+            .iter_mut()
+            .filter(|old| old.node == node)
+            .for_each(|old| old.thawed = Some(at));
     }
 
     fn open(&mut self, from: Bracket, loss: LeaderLoss) {
@@ -200,7 +235,9 @@ impl<'a> Walk<'a> {
         match &mut self.gap {
             None => self.gap = Some(Gap { node: leader.node, loss, from, until: None }),
             // One that dies while it is frozen does not thaw.
-            Some(gap) if loss == LeaderLoss::Gone && gap.loss == LeaderLoss::Frozen => gap.loss = loss,
+            Some(gap) if loss == LeaderLoss::Gone && gap.loss == LeaderLoss::Frozen => {
+                gap.loss = loss
+            }
             Some(_) => {}
         }
     }
@@ -215,7 +252,12 @@ impl<'a> Walk<'a> {
     fn over(&mut self, when: Bracket, which: impl Fn(&Replaced<'_>) -> bool) {
         for old in self.replaced.extract_if(.., |old| which(old)) {
             if let Some(from) = old.ran_from(when) {
-                self.found.old.push(Old { node: old.node, next: old.next, from, until: Some(when) });
+                self.found.old.push(Old {
+                    node: old.node,
+                    next: old.next,
+                    from,
+                    until: Some(when),
+                });
             }
         }
     }
@@ -236,7 +278,12 @@ impl<'a> Walk<'a> {
         }
         self.found.gaps.extend(self.gap.take());
         let beside = self.replaced.iter().filter_map(|old| Some((old, old.beside?)));
-        self.found.old.extend(beside.map(|(old, from)| Old { node: old.node, next: old.next, from, until: None }));
+        self.found.old.extend(beside.map(|(old, from)| Old {
+            node: old.node,
+            next: old.next,
+            from,
+            until: None,
+        }));
         self.found
     }
 }

@@ -6,8 +6,7 @@ use crate::experiment::{Diagnostics, Source, Span, parse_all_with};
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
-const KIND: &str =
-    "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
+const KIND: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{role: control-plane}, {role: worker}]\n";
 
 /// All problems of an experiment beside a workload and a kind config.
 fn problems(experiment: &str, workload: &str, config: &str) -> (Diagnostics, String) {
@@ -93,7 +92,8 @@ fn probe_on_the_target() {
 
 #[test]
 fn no_steady_state() {
-    let state = "  steadyState:\n  - nodesReady: all\n  - probe: {name: web, successRatio: 1.0, for: 5s}\n";
+    let state =
+        "  steadyState:\n  - nodesReady: all\n  - probe: {name: web, successRatio: 1.0, for: 5s}\n";
     insta::assert_snapshot!(drawn(state, ""));
 }
 
@@ -104,24 +104,36 @@ fn empty_file() {
 
 #[test]
 fn object_with_a_namespace() {
-    let workload = WEB.replace("kind: Service\nmetadata: {name: web}", "kind: Service\nmetadata: {name: web, namespace: prod}");
+    let workload = WEB.replace(
+        "kind: Service\nmetadata: {name: web}",
+        "kind: Service\nmetadata: {name: web, namespace: prod}",
+    );
     insta::assert_snapshot!(drawn_whole(GOOD, &workload, KIND));
 }
 
 #[test]
 fn workload_that_is_no_yaml() {
-    insta::assert_snapshot!(drawn_whole(GOOD, &WEB.replace("spec: {selector: {app: web}", "spec: {selector: {app: web"), KIND));
+    insta::assert_snapshot!(drawn_whole(
+        GOOD,
+        &WEB.replace("spec: {selector: {app: web}", "spec: {selector: {app: web"),
+        KIND
+    ));
 }
 
 #[test]
 fn object_twice() {
-    let again = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
+    let again =
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
     insta::assert_snapshot!(drawn_whole(GOOD, &format!("{WEB}{again}"), KIND));
 }
 
 #[test]
 fn cluster_scoped_object() {
-    insta::assert_snapshot!(drawn_whole(GOOD, &WEB.replace("kind: Deployment", "kind: ClusterRole"), KIND));
+    insta::assert_snapshot!(drawn_whole(
+        GOOD,
+        &WEB.replace("kind: Deployment", "kind: ClusterRole"),
+        KIND
+    ));
 }
 
 #[test]
@@ -131,7 +143,10 @@ fn kind_config_without_a_name() {
 
 #[test]
 fn several_at_once() {
-    let text = GOOD.replace("rate: 50/s", "rat: 50/s").replace("for: 15s", "for: 15").replace("atMost: 8s", "atMost: 8");
+    let text = GOOD
+        .replace("rate: 50/s", "rat: 50/s")
+        .replace("for: 15s", "for: 15")
+        .replace("atMost: 8s", "atMost: 8");
     insta::assert_snapshot!(drawn_whole(&text, WEB, KIND));
 }
 
@@ -165,7 +180,8 @@ fn no_problem_draws_nothing() {
 
 #[test]
 fn a_flood_is_cut() {
-    let flood: Vec<Diagnostic> = (0..170).map(|n| Diagnostic::error(format!("number {n}"))).collect();
+    let flood: Vec<Diagnostic> =
+        (0..170).map(|n| Diagnostic::error(format!("number {n}"))).collect();
     let text = render(&flood, false, 80);
     assert!(text.contains("... and 70 more") && text.ends_with("170 errors\n"), "{text}");
 }
@@ -185,9 +201,14 @@ fn the_width_is_kept() {
 #[test]
 fn a_file_from_windows_is_read_and_drawn_as_any_other() {
     let text = GOOD.replace("rate: 50/s", "rat: 50/s");
-    let (unix, windows) = (drawn_whole(&text, WEB, KIND), drawn_whole(&text.replace('\n', "\r\n"), WEB, KIND));
+    let (unix, windows) =
+        (drawn_whole(&text, WEB, KIND), drawn_whole(&text.replace('\n', "\r\n"), WEB, KIND));
     assert_eq!(unix, windows);
-    let (none, _) = problems(&GOOD.replace('\n', "\r\n"), &WEB.replace('\n', "\r\n"), &KIND.replace('\n', "\r\n"));
+    let (none, _) = problems(
+        &GOOD.replace('\n', "\r\n"),
+        &WEB.replace('\n', "\r\n"),
+        &KIND.replace('\n', "\r\n"),
+    );
     assert_eq!(none.to_string(), "");
 }
 
@@ -235,7 +256,8 @@ proptest! {
 const EDIT: &str = "[-:{}\\[\\]&*!|>'\"%@`?~, \\n\\t\\ra-z0-9é]{0,4}";
 
 fn splice(text: &str, start: usize, end: usize, with: &str) -> String {
-    let border = |at: usize| (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    let border =
+        |at: usize| (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
     let (start, end) = (border(start), border(end));
     format!("{}{with}{}", &text[..start], &text[end.max(start)..])
 }

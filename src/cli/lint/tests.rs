@@ -93,7 +93,11 @@ fn what_is_right_has_no_problem() {
 #[test]
 fn the_configs_of_this_repository_have_no_problem_and_mean_what_run_takes_them_to_mean() {
     for name in ["article-default", "default", "fast-detection"] {
-        let text = std::fs::read_to_string(format!("{}/kind-configs/{name}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let text = std::fs::read_to_string(format!(
+            "{}/kind-configs/{name}.yaml",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .unwrap();
         let linted = linted(&text).unwrap();
         assert_eq!(linted.problems.to_string(), "", "{name}");
         assert_eq!(linted.asked.tuning, KindConfig::parse(&text).unwrap().expected(NOW), "{name}");
@@ -103,17 +107,31 @@ fn the_configs_of_this_repository_have_no_problem_and_mean_what_run_takes_them_t
 #[test]
 fn a_flag_is_seen_node_by_node() {
     let flag = "  kind: JoinConfiguration\n  nodeRegistration:\n    kubeletExtraArgs:\n      node-status-update-frequency: 1s";
-    let asked = linted(&GOOD.replace("  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s", flag)).unwrap().asked;
-    let groups: Vec<(usize, Option<Duration>)> =
-        asked.kubelets.iter().map(|group| (group.nodes.len(), group.tuning.node_status_update_frequency)).collect();
+    let asked = linted(
+        &GOOD.replace("  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s", flag),
+    )
+    .unwrap()
+    .asked;
+    let groups: Vec<(usize, Option<Duration>)> = asked
+        .kubelets
+        .iter()
+        .map(|group| (group.nodes.len(), group.tuning.node_status_update_frequency))
+        .collect();
     assert_eq!(groups, [(1, Some(Duration::from_secs(10))), (2, Some(Duration::from_secs(1)))]);
     assert_eq!(asked.kubelets[1].nodes, ["good-worker", "good-worker2"]);
-    assert_eq!(asked.kubelets[1].tuning.node_status_report_frequency, Some(Duration::from_secs(300)));
+    assert_eq!(
+        asked.kubelets[1].tuning.node_status_report_frequency,
+        Some(Duration::from_secs(300))
+    );
 }
 
 #[test]
 fn a_flag_on_all_nodes_means_here_what_run_takes_it_to_mean() {
-    let flag = |kind| format!("  kind: {kind}\n  nodeRegistration: {{kubeletExtraArgs: {{node-status-update-frequency: 1s}}}}");
+    let flag = |kind| {
+        format!(
+            "  kind: {kind}\n  nodeRegistration: {{kubeletExtraArgs: {{node-status-update-frequency: 1s}}}}"
+        )
+    };
     let both = format!("{}\n- |\n{}", flag("InitConfiguration"), flag("JoinConfiguration"));
     let text = GOOD.replace("  kind: KubeletConfiguration\n  nodeStatusUpdateFrequency: 1s", &both);
     let run = KindConfig::parse(&text).unwrap().expected(NOW);
@@ -140,7 +158,9 @@ fn text_for_people() {
 /// A setting in a generated config: at the top level, on a node, in either form, as a kubelet's flag, or nowhere.
 fn config() -> impl Strategy<Value = String> {
     let chosen = || proptest::option::of((0usize..3, 1u64..400));
-    let setting = |name: &'static str| chosen().prop_map(move |it| it.map(|(level, s)| (level, format!("{name}: {s}s"))));
+    let setting = |name: &'static str| {
+        chosen().prop_map(move |it| it.map(|(level, s)| (level, format!("{name}: {s}s"))))
+    };
     let kubelet = (setting("nodeStatusUpdateFrequency"), setting("nodeStatusReportFrequency"));
     let manager = (setting("node-monitor-period"), setting("node-monitor-grace-period"));
     let flag = || (setting("node-status-update-frequency"), any::<bool>());
@@ -152,11 +172,18 @@ fn config() -> impl Strategy<Value = String> {
                 levels[level].push(format!("kind: KubeletConfiguration\n{line}\n"));
             }
             for (level, line) in [period, grace].into_iter().flatten() {
-                levels[level].push(format!("kind: ClusterConfiguration\ncontrollerManager:\n  extraArgs:\n    {line}\n"));
+                levels[level].push(format!(
+                    "kind: ClusterConfiguration\ncontrollerManager:\n  extraArgs:\n    {line}\n"
+                ));
             }
-            for (level, line, join) in flags.into_iter().filter_map(|(flag, join)| flag.map(|(level, line)| (level, line, join))) {
+            for (level, line, join) in flags
+                .into_iter()
+                .filter_map(|(flag, join)| flag.map(|(level, line)| (level, line, join)))
+            {
                 let kind = if join { "JoinConfiguration" } else { "InitConfiguration" };
-                levels[level].push(format!("kind: {kind}\nnodeRegistration:\n  kubeletExtraArgs:\n    {line}\n"));
+                levels[level].push(format!(
+                    "kind: {kind}\nnodeRegistration:\n  kubeletExtraArgs:\n    {line}\n"
+                ));
             }
             assemble(&levels, planes, joined) + if json { JSON_PATCH } else { "" }
         },
@@ -172,15 +199,24 @@ fn assemble(levels: &[Vec<String>; 3], planes: usize, joined: bool) -> String {
     let patches = |texts: &[String], indent: usize| {
         let texts = if joined { vec![texts.join("---\n")] } else { texts.to_vec() };
         let pad = " ".repeat(indent);
-        let one = |text: &String| text.lines().fold(format!("{pad}- |\n"), |all, line| format!("{all}{pad}   {line}\n"));
+        let one = |text: &String| {
+            text.lines().fold(format!("{pad}- |\n"), |all, line| format!("{all}{pad}   {line}\n"))
+        };
         match texts.concat().is_empty() {
             true => String::new(),
-            false => texts.iter().fold(format!("{pad}kubeadmConfigPatches:\n"), |all, text| all + &one(text)),
+            false => texts
+                .iter()
+                .fold(format!("{pad}kubeadmConfigPatches:\n"), |all, text| all + &one(text)),
         }
     };
     let [cluster, first, worker] = levels;
-    let mut text = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n".to_owned();
-    text += &format!("- role: worker\n{}- role: control-plane\n{}", patches(worker, 2), patches(first, 2));
+    let mut text =
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes:\n".to_owned();
+    text += &format!(
+        "- role: worker\n{}- role: control-plane\n{}",
+        patches(worker, 2),
+        patches(first, 2)
+    );
     text += &"- role: control-plane\n".repeat(planes - 1);
     text + &patches(cluster, 0)
 }

@@ -31,11 +31,17 @@ impl Access {
     pub(super) fn new(address: SocketAddr) -> Result<Self, String> {
         let mut bytes = [0; 16];
         let random = rustls::crypto::ring::default_provider().secure_random;
-        random.fill(&mut bytes).map_err(|_| "the system has no randomness for a token".to_owned())?;
+        random
+            .fill(&mut bytes)
+            .map_err(|_| "the system has no randomness for a token".to_owned())?;
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let basic = BASE64_STANDARD.encode(format!("{USER}:{token}"));
         let said = [format!("Bearer {token}"), format!("Basic {basic}")];
-        Ok(Self { token, said, hosts: [address.to_string(), format!("localhost:{}", address.port())] })
+        Ok(Self {
+            token,
+            said,
+            hosts: [address.to_string(), format!("localhost:{}", address.port())],
+        })
     }
 
     pub(super) fn token(&self) -> &str {
@@ -50,18 +56,32 @@ impl Access {
     /// Errors when the request is not to be answered.
     pub(super) fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
         if headers.contains_key(ORIGIN) {
-            return Err(ApiError::new(403, "Forbidden", "a web page may not ask: the request has an Origin header"));
+            return Err(ApiError::new(
+                403,
+                "Forbidden",
+                "a web page may not ask: the request has an Origin header",
+            ));
         }
-        if !only(headers, HOST).is_some_and(|host| self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))) {
+        if !only(headers, HOST)
+            .is_some_and(|host| self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)))
+        {
             return Err(ApiError::new(
                 403,
                 "Forbidden",
                 format!("the request is not for {}: its Host header names another", self.hosts[0]),
             ));
         }
-        let open = path.trim_matches('/').split('/').next().is_some_and(|first| OPEN.contains(&first));
-        let knows = || only(headers, AUTHORIZATION).is_some_and(|said| self.said.iter().any(|ours| ours == said));
-        if open || knows() { Ok(()) } else { Err(ApiError::new(401, "Unauthorized", "Unauthorized")) }
+        let open =
+            path.trim_matches('/').split('/').next().is_some_and(|first| OPEN.contains(&first));
+        let knows = || {
+            only(headers, AUTHORIZATION)
+                .is_some_and(|said| self.said.iter().any(|ours| ours == said))
+        };
+        if open || knows() {
+            Ok(())
+        } else {
+            Err(ApiError::new(401, "Unauthorized", "Unauthorized"))
+        }
     }
 }
 
@@ -76,7 +96,8 @@ mod tests {
     use super::*;
 
     fn asked(access: &Access, path: &str, headers: &[(HeaderName, &str)]) -> u16 {
-        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         access.check(path, &headers).map_or_else(|error| error.code, |()| 200)
     }
 
@@ -86,24 +107,47 @@ mod tests {
         let bearer = format!("Bearer {}", access.token());
         let basic = format!("Basic {}", BASE64_STANDARD.encode(access.userinfo()));
         let host = (HOST, "127.64.0.1:6443");
-        for path in ["/api", "/apis/apps/v1/deployments", "/", "/versions", "/openapi/v3", "/api/healthz"] {
+        for path in
+            ["/api", "/apis/apps/v1/deployments", "/", "/versions", "/openapi/v3", "/api/healthz"]
+        {
             assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 401, "{path}");
             for said in [&bearer, &basic] {
-                assert_eq!(asked(&access, path, &[host.clone(), (AUTHORIZATION, said)]), 200, "{path}");
-                assert_eq!(asked(&access, path, &[(HOST, "LocalHost:6443"), (AUTHORIZATION, said)]), 200);
+                assert_eq!(
+                    asked(&access, path, &[host.clone(), (AUTHORIZATION, said)]),
+                    200,
+                    "{path}"
+                );
+                assert_eq!(
+                    asked(&access, path, &[(HOST, "LocalHost:6443"), (AUTHORIZATION, said)]),
+                    200
+                );
                 for other in ["evil.example:6443", "127.64.0.1", "127.64.0.1:80", "localhost", ""] {
-                    assert_eq!(asked(&access, path, &[(HOST, other), (AUTHORIZATION, said)]), 403, "{other}");
+                    assert_eq!(
+                        asked(&access, path, &[(HOST, other), (AUTHORIZATION, said)]),
+                        403,
+                        "{other}"
+                    );
                 }
                 assert_eq!(asked(&access, path, &[(AUTHORIZATION, said)]), 403);
-                assert_eq!(asked(&access, path, &[host.clone(), (ORIGIN, "null"), (AUTHORIZATION, said)]), 403);
+                assert_eq!(
+                    asked(&access, path, &[host.clone(), (ORIGIN, "null"), (AUTHORIZATION, said)]),
+                    403
+                );
             }
             assert_eq!(asked(&access, path, &[host.clone(), (AUTHORIZATION, "Bearer ")]), 401);
         }
         for path in ["/healthz", "/livez/", "/readyz/etcd", "/version"] {
             assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 200, "{path}");
             assert_eq!(asked(&access, path, &[(HOST, "evil.example")]), 403, "{path}");
-            assert_eq!(asked(&access, path, &[host.clone(), (ORIGIN, "http://127.64.0.1:6443")]), 403, "{path}");
+            assert_eq!(
+                asked(&access, path, &[host.clone(), (ORIGIN, "http://127.64.0.1:6443")]),
+                403,
+                "{path}"
+            );
         }
-        assert_ne!(access.token(), Access::new("127.64.0.1:6443".parse().unwrap()).unwrap().token());
+        assert_ne!(
+            access.token(),
+            Access::new("127.64.0.1:6443".parse().unwrap()).unwrap().token()
+        );
     }
 }

@@ -25,7 +25,9 @@ pub(super) async fn collect(body: Incoming) -> Result<Bytes, ApiError> {
 pub(super) fn read(content_type: &str, bytes: &[u8]) -> Result<Value, ApiError> {
     let media = content_type.split(';').next().unwrap_or_default().trim();
     match media {
-        "" | "application/json" => serde_json::from_slice(bytes).map_err(|error| not_understood(&error)),
+        "" | "application/json" => {
+            serde_json::from_slice(bytes).map_err(|error| not_understood(&error))
+        }
         "application/yaml" | "application/apply-patch+yaml" => {
             let text = std::str::from_utf8(bytes).map_err(|error| not_understood(&error))?;
             serde_saphyr::from_str(text).map_err(|error| not_understood(&error))

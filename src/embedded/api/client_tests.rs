@@ -25,14 +25,18 @@ fn map(name: &str) -> Value {
 async fn the_products_own_client_finds_a_cluster() {
     let (_api, store, cluster) = served().await;
     let nodes = cluster.nodes().await.unwrap();
-    assert_eq!((nodes[0].name.as_str(), nodes[0].ready, nodes[0].addresses[0].as_str()), ("w", Ready::True, "127.0.0.9"));
+    assert_eq!(
+        (nodes[0].name.as_str(), nodes[0].ready, nodes[0].addresses[0].as_str()),
+        ("w", Ready::True, "127.0.0.9")
+    );
     let manager = json!({"name": "c", "image": "i", "command": ["kube-controller-manager", "--node-monitor-grace-period=4s"]});
     store.put(
         &kinds::PODS,
         json!({"metadata": {"name": "m", "namespace": "kube-system", "labels": {"component": "kube-controller-manager"}},
             "spec": {"containers": [manager]}}),
     );
-    let (facts, warnings) = cluster.facts(ClusterKind::Embedded, "embedded", None, &[]).await.unwrap();
+    let (facts, warnings) =
+        cluster.facts(ClusterKind::Embedded, "embedded", None, &[]).await.unwrap();
     assert_eq!((facts.kubernetes.as_str(), warnings.len()), ("v1.34.0", 0), "{warnings:?}");
     assert_eq!(facts.tuning.node_status_update_frequency, Some(Duration::from_secs(1)));
     assert_eq!(facts.tuning.node_monitor_grace_period, Some(Duration::from_secs(4)));
@@ -47,7 +51,9 @@ async fn a_workload_comes_and_goes_with_its_namespace() {
     let workload = cluster.check_workload(&manifest).await.unwrap().unwrap();
     assert_eq!(workload.summary(), ["ConfigMap/web", "Deployment/web", "Service/web"]);
     cluster.apply(&workload, "run").await.unwrap();
-    assert!(cluster.apply(&workload, "run").await.unwrap_err().to_string().contains("already exists"));
+    assert!(
+        cluster.apply(&workload, "run").await.unwrap_err().to_string().contains("already exists")
+    );
     let readiness = cluster.readiness("run").await.unwrap();
     let no_endpoint = "Service/web: no ready endpoint, and no pod has the labels that it selects";
     assert_eq!(readiness.waiting, ["Deployment/web: not seen by its controller yet", no_endpoint]);
@@ -64,19 +70,43 @@ async fn what_can_not_be_is_refused_as_kubernetes_does() {
     let (_api, _store, cluster) = served().await;
     let post = |path: &'static str, body: Value| ask(&cluster, Method::POST, path, body);
     let refused = |code: u16, reason: &str| Err((code, reason.to_owned()));
-    assert_eq!(ask(&cluster, Method::GET, "/api/v1/namespaces/default/pods/a", Value::Null).await, refused(404, "NotFound"));
-    assert_eq!(ask(&cluster, Method::GET, "/apis/batch/v1/jobs", Value::Null).await, refused(404, "NotFound"));
+    assert_eq!(
+        ask(&cluster, Method::GET, "/api/v1/namespaces/default/pods/a", Value::Null).await,
+        refused(404, "NotFound")
+    );
+    assert_eq!(
+        ask(&cluster, Method::GET, "/apis/batch/v1/jobs", Value::Null).await,
+        refused(404, "NotFound")
+    );
     assert_eq!(post(MAPS, json!({"data": {}})).await, refused(422, "Invalid"));
-    assert_eq!(post("/api/v1/namespaces/none/configmaps", map("a")).await, refused(404, "NotFound"));
+    assert_eq!(
+        post("/api/v1/namespaces/none/configmaps", map("a")).await,
+        refused(404, "NotFound")
+    );
     assert_eq!(post("/api/v1/configmaps", map("a")).await, refused(400, "BadRequest"));
-    assert_eq!(post(MAPS, json!({"kind": "Secret", "metadata": {"name": "a"}})).await, refused(400, "BadRequest"));
+    assert_eq!(
+        post(MAPS, json!({"kind": "Secret", "metadata": {"name": "a"}})).await,
+        refused(400, "BadRequest")
+    );
     assert_eq!(post(MAPS, json!("text")).await, refused(400, "BadRequest"));
     post(MAPS, map("a")).await.unwrap();
     assert_eq!(post(MAPS, map("a")).await, refused(409, "AlreadyExists"));
     assert_eq!(ask(&cluster, Method::PUT, MAPS, map("a")).await, refused(405, "MethodNotAllowed"));
-    assert_eq!(ask(&cluster, Method::GET, "/api/v1/pods?labelSelector=a%20in%20b", Value::Null).await, refused(400, "BadRequest"));
-    assert_eq!(ask(&cluster, Method::GET, "/api/v1/pods?fieldSelector=spec.x%3Dy", Value::Null).await, refused(400, "BadRequest"));
-    assert_eq!(send(&cluster, Method::POST, MAPS, "application/vnd.kubernetes.protobuf", json!(1)).await.unwrap_err().0, 415);
+    assert_eq!(
+        ask(&cluster, Method::GET, "/api/v1/pods?labelSelector=a%20in%20b", Value::Null).await,
+        refused(400, "BadRequest")
+    );
+    assert_eq!(
+        ask(&cluster, Method::GET, "/api/v1/pods?fieldSelector=spec.x%3Dy", Value::Null).await,
+        refused(400, "BadRequest")
+    );
+    assert_eq!(
+        send(&cluster, Method::POST, MAPS, "application/vnd.kubernetes.protobuf", json!(1))
+            .await
+            .unwrap_err()
+            .0,
+        415
+    );
 }
 
 #[tokio::test]
@@ -107,13 +137,25 @@ async fn status_and_wish_are_written_apart() {
     let path = "/api/v1/nodes/w";
     let patch = json!({"spec": {"unschedulable": true}, "status": {"conditions": []}});
     let merge = |path: String| {
-        send(&cluster, Method::PATCH, Box::leak(path.into_boxed_str()), "application/merge-patch+json", patch.clone())
+        send(
+            &cluster,
+            Method::PATCH,
+            Box::leak(path.into_boxed_str()),
+            "application/merge-patch+json",
+            patch.clone(),
+        )
     };
     let patched = merge(path.to_owned()).await.unwrap();
-    assert_eq!((&patched["spec"]["unschedulable"], &patched["status"]["conditions"][0]["status"]), (&true.into(), &"True".into()));
+    assert_eq!(
+        (&patched["spec"]["unschedulable"], &patched["status"]["conditions"][0]["status"]),
+        (&true.into(), &"True".into())
+    );
     store.modify(&kinds::NODES, "", "w", |node| node["spec"] = json!({}));
     let patched = merge(format!("{path}/status")).await.unwrap();
-    assert_eq!((patched["spec"].get("unschedulable"), &patched["status"]["conditions"]), (None, &json!([])));
+    assert_eq!(
+        (patched["spec"].get("unschedulable"), &patched["status"]["conditions"]),
+        (None, &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -125,14 +167,28 @@ async fn an_apply_makes_and_changes_and_a_scale_scales() {
         "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [{"name": "c", "image": image}]}}}})
     };
-    let apply = |image: &str| send(&cluster, Method::PATCH, path, "application/apply-patch+yaml", deployment(image));
+    let apply = |image: &str| {
+        send(&cluster, Method::PATCH, path, "application/apply-patch+yaml", deployment(image))
+    };
     apply("x:1").await.unwrap();
     let scale = json!({"spec": {"replicas": 3}});
-    let scaled = send(&cluster, Method::PATCH, &format!("{path}/scale"), "application/merge-patch+json", scale).await.unwrap();
-    assert_eq!((&scaled["spec"]["replicas"], &scaled["status"]["selector"]), (&3.into(), &"app=web".into()));
+    let scaled = send(
+        &cluster,
+        Method::PATCH,
+        &format!("{path}/scale"),
+        "application/merge-patch+json",
+        scale,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        (&scaled["spec"]["replicas"], &scaled["status"]["selector"]),
+        (&3.into(), &"app=web".into())
+    );
     let applied = apply("x:2").await.unwrap();
     assert_eq!(applied["spec"]["replicas"], 3);
-    let containers = &store.get(&kinds::DEPLOYMENTS, "default", "web").unwrap()["spec"]["template"]["spec"]["containers"];
+    let containers = &store.get(&kinds::DEPLOYMENTS, "default", "web").unwrap()["spec"]["template"]
+        ["spec"]["containers"];
     assert_eq!((containers.as_array().unwrap().len(), &containers[0]["image"]), (1, &"x:2".into()));
 }
 
@@ -154,11 +210,17 @@ async fn a_pod_ends_with_grace_or_by_force() {
     let (_api, store, cluster) = served().await;
     let pod = json!({"metadata": {"generateName": "p-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let made = ask(&cluster, Method::POST, "/api/v1/namespaces/default/pods", pod).await.unwrap();
-    let path = format!("/api/v1/namespaces/default/pods/{}", made["metadata"]["name"].as_str().unwrap());
-    let deleted = ask(&cluster, Method::DELETE, &path, json!({"gracePeriodSeconds": 5})).await.unwrap();
+    let path =
+        format!("/api/v1/namespaces/default/pods/{}", made["metadata"]["name"].as_str().unwrap());
+    let deleted =
+        ask(&cluster, Method::DELETE, &path, json!({"gracePeriodSeconds": 5})).await.unwrap();
     assert_eq!(deleted["metadata"]["deletionGracePeriodSeconds"], 5);
-    let later = ask(&cluster, Method::DELETE, &path, json!({"gracePeriodSeconds": 60})).await.unwrap();
-    assert_eq!(later["metadata"]["deletionTimestamp"], deleted["metadata"]["deletionTimestamp"], "never later");
+    let later =
+        ask(&cluster, Method::DELETE, &path, json!({"gracePeriodSeconds": 60})).await.unwrap();
+    assert_eq!(
+        later["metadata"]["deletionTimestamp"], deleted["metadata"]["deletionTimestamp"],
+        "never later"
+    );
     ask(&cluster, Method::DELETE, &path, json!({"gracePeriodSeconds": 0})).await.unwrap();
     assert!(store.list(&kinds::PODS, None).is_empty());
 }
@@ -171,8 +233,13 @@ async fn a_watch_from_a_forgotten_place_is_told_so() {
             .put(&kinds::CONFIG_MAPS, json!({"metadata": {"name": "a", "namespace": "default"}, "data": {"v": value.to_string()}}));
     }
     let watch = |version: u64| {
-        let (client, path) = (cluster.client(), format!("{MAPS}?watch=1&timeoutSeconds=1&resourceVersion={version}"));
-        async move { client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap() }
+        let (client, path) = (
+            cluster.client(),
+            format!("{MAPS}?watch=1&timeoutSeconds=1&resourceVersion={version}"),
+        );
+        async move {
+            client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap()
+        }
     };
     let told: Value = serde_json::from_str(&watch(5).await).unwrap();
     assert_eq!(
@@ -180,17 +247,30 @@ async fn a_watch_from_a_forgotten_place_is_told_so() {
         (&"ERROR".into(), &410.into(), &"Expired".into())
     );
     assert_eq!(watch(store.revision() - 1).await.lines().count(), 1);
-    let gone = ask(&cluster, Method::GET, &format!("{MAPS}?resourceVersion=5&resourceVersionMatch=Exact"), Value::Null).await;
+    let gone = ask(
+        &cluster,
+        Method::GET,
+        &format!("{MAPS}?resourceVersion=5&resourceVersionMatch=Exact"),
+        Value::Null,
+    )
+    .await;
     assert_eq!(gone, Err((410, "Expired".to_owned())));
 }
 
 #[tokio::test]
 async fn a_watch_tells_what_comes_to_match_and_what_no_longer_does() {
     let (_api, store, cluster) = served().await;
-    let path = format!("{MAPS}?watch=1&timeoutSeconds=1&labelSelector=on&allowWatchBookmarks=true&sendInitialEvents=true");
-    store.put(&kinds::CONFIG_MAPS, json!({"metadata": {"name": "b", "namespace": "default", "labels": {"on": ""}}}));
+    let path = format!(
+        "{MAPS}?watch=1&timeoutSeconds=1&labelSelector=on&allowWatchBookmarks=true&sendInitialEvents=true"
+    );
+    store.put(
+        &kinds::CONFIG_MAPS,
+        json!({"metadata": {"name": "b", "namespace": "default", "labels": {"on": ""}}}),
+    );
     let client = cluster.client();
-    let watch = tokio::spawn(async move { client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap() });
+    let watch = tokio::spawn(async move {
+        client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap()
+    });
     tokio::time::sleep(Duration::from_millis(200)).await;
     let labels = |labels: Value| json!({"metadata": {"name": "a", "namespace": "default", "labels": labels}});
     for now in [json!({}), json!({"on": "1"}), json!({"on": "2"}), json!({})] {
@@ -216,14 +296,21 @@ async fn rows_for_people_come_from_lists_and_watches() {
     let list: Value = serde_json::from_str(&get("/api/v1/nodes", table).await.unwrap()).unwrap();
     assert_eq!((&list["kind"], &list["rows"][0]["cells"][1]), (&"Table".into(), &"Ready".into()));
     assert_eq!(list["rows"][0]["object"]["kind"], "PartialObjectMetadata");
-    let watch = get("/api/v1/nodes?watch=true&timeoutSeconds=1&resourceVersion=0", table).await.unwrap();
+    let watch =
+        get("/api/v1/nodes?watch=true&timeoutSeconds=1&resourceVersion=0", table).await.unwrap();
     let event: Value = serde_json::from_str(watch.lines().next().unwrap()).unwrap();
-    assert_eq!((&event["type"], &event["object"]["rows"][0]["cells"][0]), (&"ADDED".into(), &"w".into()));
+    assert_eq!(
+        (&event["type"], &event["object"]["rows"][0]["cells"][0]),
+        (&"ADDED".into(), &"w".into())
+    );
     assert!(get("/api/v1/nodes", "application/vnd.kubernetes.protobuf").await.is_err());
 }
 
 /// The next record that is one of these.
-async fn next<T>(records: &mut tokio::sync::mpsc::UnboundedReceiver<Record>, mut read: impl FnMut(&Record) -> Option<T>) -> T {
+async fn next<T>(
+    records: &mut tokio::sync::mpsc::UnboundedReceiver<Record>,
+    mut read: impl FnMut(&Record) -> Option<T>,
+) -> T {
     let found = async {
         loop {
             let record = records.recv().await.expect("the watches live");
@@ -274,7 +361,11 @@ async fn a_server_that_is_down_refuses_and_comes_back_at_the_same_place() {
     for _ in 0..3 {
         api.set_availability(Availability::Down);
         let refused = async {
-            while !cluster.ping().await.is_err_and(|error| error.to_string().to_lowercase().contains("refused")) {
+            while !cluster
+                .ping()
+                .await
+                .is_err_and(|error| error.to_string().to_lowercase().contains("refused"))
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -309,7 +400,10 @@ async fn without_etcd_only_the_cache_answers() {
     let (api, _store, cluster) = served().await;
     api.set_availability(Availability::EtcdDown);
     let get = |path: &'static str| ask(&cluster, Method::GET, path, Value::Null);
-    assert_eq!(get("/api/v1/nodes?resourceVersion=0").await.unwrap()["items"][0]["metadata"]["name"], "w");
+    assert_eq!(
+        get("/api/v1/nodes?resourceVersion=0").await.unwrap()["items"][0]["metadata"]["name"],
+        "w"
+    );
     assert_eq!(get("/api/v1/nodes/w?resourceVersion=0").await.unwrap()["metadata"]["name"], "w");
     assert_eq!(get("/api/v1/nodes").await, Err((500, String::new())));
     assert_eq!(get("/api/v1/nodes/w").await, Err((500, String::new())));
@@ -323,12 +417,29 @@ async fn without_etcd_only_the_cache_answers() {
 async fn events_are_the_same_in_both_of_their_forms() {
     let (_api, _store, cluster) = served().await;
     let event = json!({"metadata": {"name": "e"}, "regarding": {"kind": "Node", "name": "w"}, "note": "n", "reason": "R"});
-    ask(&cluster, Method::POST, "/apis/events.k8s.io/v1/namespaces/default/events", event).await.unwrap();
-    let core = ask(&cluster, Method::GET, "/api/v1/events?fieldSelector=involvedObject.kind%3DNode,reason%3DR", Value::Null)
+    ask(&cluster, Method::POST, "/apis/events.k8s.io/v1/namespaces/default/events", event)
         .await
         .unwrap();
-    assert_eq!((&core["items"][0]["message"], &core["items"][0]["kind"]), (&"n".into(), &"Event".into()));
-    let new = ask(&cluster, Method::GET, "/apis/events.k8s.io/v1/namespaces/default/events/e", Value::Null).await.unwrap();
+    let core = ask(
+        &cluster,
+        Method::GET,
+        "/api/v1/events?fieldSelector=involvedObject.kind%3DNode,reason%3DR",
+        Value::Null,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        (&core["items"][0]["message"], &core["items"][0]["kind"]),
+        (&"n".into(), &"Event".into())
+    );
+    let new = ask(
+        &cluster,
+        Method::GET,
+        "/apis/events.k8s.io/v1/namespaces/default/events/e",
+        Value::Null,
+    )
+    .await
+    .unwrap();
     assert_eq!((&new["note"], &new["regarding"]["name"]), (&"n".into(), &"w".into()));
 }
 
@@ -338,12 +449,21 @@ async fn pods_are_counted_by_their_labels_in_pages() {
     for index in 0..7 {
         store.put(&kinds::PODS, json!({"metadata": {"name": format!("p{index}"), "namespace": "default", "labels": {"odd": (index % 2).to_string()}}, "spec": {"containers": []}}));
     }
-    let odd = cluster.pods("default", &BTreeMap::from([("odd".to_owned(), "1".to_owned())])).await.unwrap();
+    let odd = cluster
+        .pods("default", &BTreeMap::from([("odd".to_owned(), "1".to_owned())]))
+        .await
+        .unwrap();
     assert_eq!(odd.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>(), ["p1", "p3", "p5"]);
     let page = ask(&cluster, Method::GET, "/api/v1/pods?limit=3", Value::Null).await.unwrap();
-    assert_eq!((&page["metadata"]["remainingItemCount"], page["items"].as_array().unwrap().len()), (&4.into(), 3));
+    assert_eq!(
+        (&page["metadata"]["remainingItemCount"], page["items"].as_array().unwrap().len()),
+        (&4.into(), 3)
+    );
     let token = page["metadata"]["continue"].as_str().unwrap().replace('/', "%2F");
     store.remove(&kinds::PODS, "default", "p5");
-    let rest = ask(&cluster, Method::GET, &format!("/api/v1/pods?limit=9&continue={token}"), Value::Null).await.unwrap();
+    let rest =
+        ask(&cluster, Method::GET, &format!("/api/v1/pods?limit=9&continue={token}"), Value::Null)
+            .await
+            .unwrap();
     assert_eq!(rest["items"].as_array().unwrap().len(), 4, "a list is of one moment");
 }

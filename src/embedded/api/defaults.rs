@@ -40,8 +40,16 @@ fn set_all(members: &mut Map<String, Value>, defaults: Value) {
     }
 }
 
-fn items<'a>(object: &'a mut Map<String, Value>, field: &str) -> impl Iterator<Item = &'a mut Map<String, Value>> {
-    object.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+fn items<'a>(
+    object: &'a mut Map<String, Value>,
+    field: &str,
+) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+    object
+        .get_mut(field)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
 }
 
 /// A spec that is absent stays so: it is refused afterwards.
@@ -66,7 +74,10 @@ fn pod_spec(spec: Option<&mut Value>) {
         items(container, "ports").for_each(|port| set(port, "protocol", "TCP".into()));
         for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
             if let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) {
-                set_all(probe, json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}));
+                set_all(
+                    probe,
+                    json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}),
+                );
             }
         }
     }
@@ -94,7 +105,10 @@ fn replicas(object: &mut Value) {
 fn deployment(object: &mut Value) {
     replicas(object);
     let spec = map_mut(object, "spec");
-    set_all(spec, json!({"strategy": {"type": "RollingUpdate"}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}));
+    set_all(
+        spec,
+        json!({"strategy": {"type": "RollingUpdate"}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}),
+    );
     let strategy = as_map(&mut spec["strategy"]);
     set(strategy, "type", "RollingUpdate".into());
     if strategy["type"] == "RollingUpdate" {
@@ -120,14 +134,29 @@ mod tests {
             json!({"spec": {"ports": [{"port": 80}, {"port": 53, "protocol": "UDP", "targetPort": 5353}]}}),
         );
         assert_eq!(service["spec"]["type"], "ClusterIP");
-        assert_eq!(service["spec"]["ports"][0], json!({"port": 80, "protocol": "TCP", "targetPort": 80}));
-        assert_eq!(service["spec"]["ports"][1], json!({"port": 53, "protocol": "UDP", "targetPort": 5353}));
+        assert_eq!(
+            service["spec"]["ports"][0],
+            json!({"port": 80, "protocol": "TCP", "targetPort": 80})
+        );
+        assert_eq!(
+            service["spec"]["ports"][1],
+            json!({"port": 53, "protocol": "UDP", "targetPort": 5353})
+        );
         let pod = json!({"containers": [{"name": "a", "image": "r:5000/nginx"}, {"name": "b", "image": "nginx:1.22"}], "restartPolicy": "Never"});
-        let deployment = filled(&kinds::DEPLOYMENTS, json!({"spec": {"replicas": 0, "template": {"spec": pod}}}));
+        let deployment = filled(
+            &kinds::DEPLOYMENTS,
+            json!({"spec": {"replicas": 0, "template": {"spec": pod}}}),
+        );
         let spec = &deployment["spec"];
-        assert_eq!((&spec["replicas"], &spec["strategy"]["rollingUpdate"]["maxSurge"]), (&0.into(), &"25%".into()));
+        assert_eq!(
+            (&spec["replicas"], &spec["strategy"]["rollingUpdate"]["maxSurge"]),
+            (&0.into(), &"25%".into())
+        );
         let pod = &spec["template"]["spec"];
-        assert_eq!((&pod["restartPolicy"], &pod["terminationGracePeriodSeconds"]), (&"Never".into(), &30.into()));
+        assert_eq!(
+            (&pod["restartPolicy"], &pod["terminationGracePeriodSeconds"]),
+            (&"Never".into(), &30.into())
+        );
         assert_eq!(
             (&pod["containers"][0]["imagePullPolicy"], &pod["containers"][1]["imagePullPolicy"]),
             (&"Always".into(), &"IfNotPresent".into())
@@ -137,7 +166,10 @@ mod tests {
     #[test]
     fn nothing_is_filled_in_twice() {
         for kind in kinds::ALL {
-            let once = filled(kind, json!({"metadata": {"name": "a"}, "spec": {"template": {"spec": {}}}}));
+            let once = filled(
+                kind,
+                json!({"metadata": {"name": "a"}, "spec": {"template": {"spec": {}}}}),
+            );
             assert_eq!(filled(kind, once.clone()), once, "{}", kind.plural);
         }
     }

@@ -25,13 +25,18 @@ pub(super) struct Options {
 impl Options {
     /// From the body, where there is one, and the query.
     pub(super) fn read(body: &Value, query: &Query) -> Result<Self, ApiError> {
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let asked =
-            body["gracePeriodSeconds"].as_i64().or(query.number("gracePeriodSeconds").and_then(|grace| grace.try_into().ok()));
+        let text = |pointer: &str| {
+            body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let asked = body["gracePeriodSeconds"]
+            .as_i64()
+            .or(query.number("gracePeriodSeconds").and_then(|grace| grace.try_into().ok()));
         let grace = match asked.map(u32::try_from) {
             None => None,
             Some(Ok(grace)) => Some(grace),
-            Some(Err(_)) => return Err(ApiError::bad_request("gracePeriodSeconds must not be negative")),
+            Some(Err(_)) => {
+                return Err(ApiError::bad_request("gracePeriodSeconds must not be negative"));
+            }
         };
         let policy = Some(text("/propagationPolicy")).filter(|policy| !policy.is_empty());
         Ok(Self {
@@ -46,11 +51,20 @@ impl Options {
 
 /// Deletes an object: it is gone, or it is marked, and its controllers do the rest. The answer is a `Status`, or the object as it
 /// is now.
-pub(super) fn one(served: &Served, target: &Target, name: &str, options: &Options) -> Result<Value, ApiError> {
+pub(super) fn one(
+    served: &Served,
+    target: &Target,
+    name: &str,
+    options: &Options,
+) -> Result<Value, ApiError> {
     let kind = stored(target.kind);
     let refused = |error| ApiError::of_store(error, target.kind, name);
-    let before = served.store.get(kind, &target.namespace, name).ok_or_else(|| refused(StoreError::NotFound))?;
-    let check = |now: &Value| check_preconditions(target.kind, name, now, &options.uid, &options.revision);
+    let before = served
+        .store
+        .get(kind, &target.namespace, name)
+        .ok_or_else(|| refused(StoreError::NotFound))?;
+    let check =
+        |now: &Value| check_preconditions(target.kind, name, now, &options.uid, &options.revision);
     check(&before)?;
     let ends = match served.hooks.deletion(kind, &before, options.grace) {
         Deletion::Now if object::has_finalizers(&before) => Deletion::Later(0),
@@ -68,18 +82,22 @@ pub(super) fn one(served: &Served, target: &Target, name: &str, options: &Option
     };
     match ends {
         Deletion::Now => {
-            let gone = served.store.remove_if(kind, &target.namespace, name, Writer::Client, |now| same(now).map_err(Refused::Api));
+            let gone =
+                served.store.remove_if(kind, &target.namespace, name, Writer::Client, |now| {
+                    same(now).map_err(Refused::Api)
+                });
             let gone = gone.map_err(|error| error.into_api(target, name))?;
             // Pods and namespaces are answered with themselves, as in Kubernetes.
             let shows = kind == &kinds::PODS || kind == &kinds::NAMESPACES;
             Ok(if shows { Value::clone(&gone) } else { success(target, &gone) })
         }
         Deletion::Later(grace) => {
-            let marked = served.store.update(kind, &target.namespace, name, Writer::Client, |now| {
-                same(now).map_err(Refused::Api)?;
-                mark(now, grace);
-                Ok(())
-            });
+            let marked =
+                served.store.update(kind, &target.namespace, name, Writer::Client, |now| {
+                    same(now).map_err(Refused::Api)?;
+                    mark(now, grace);
+                    Ok(())
+                });
             let marked = marked.map_err(|error: Refused| error.into_api(target, name))?;
             Ok(Value::clone(&marked))
         }
@@ -87,7 +105,12 @@ pub(super) fn one(served: &Served, target: &Target, name: &str, options: &Option
 }
 
 /// Deletes all that are selected; answers with them.
-pub(super) fn all(served: &Served, target: &Target, query: &Query, options: &Options) -> Result<Vec<Object>, ApiError> {
+pub(super) fn all(
+    served: &Served,
+    target: &Target,
+    query: &Query,
+    options: &Options,
+) -> Result<Vec<Object>, ApiError> {
     let selection = Selection::of(target, query)?;
     let mut objects = served.store.list(stored(target.kind), target.scope());
     objects.retain(|object| selection.matches(object));
@@ -125,18 +148,26 @@ fn orphan(served: &Served, owner: &Value) {
         for dependent in served.store.list(kind, Some(object::namespace(owner))) {
             let references = dependent["metadata"]["ownerReferences"].as_array();
             if references.is_some_and(|references| references.iter().any(owned)) {
-                served.store.modify(kind, object::namespace(&dependent), object::name(&dependent), |dependent| {
-                    if let Some(Value::Array(references)) = object::meta_mut(dependent).get_mut("ownerReferences") {
-                        references.retain(|reference| !owned(reference));
-                    }
-                });
+                served.store.modify(
+                    kind,
+                    object::namespace(&dependent),
+                    object::name(&dependent),
+                    |dependent| {
+                        if let Some(Value::Array(references)) =
+                            object::meta_mut(dependent).get_mut("ownerReferences")
+                        {
+                            references.retain(|reference| !owned(reference));
+                        }
+                    },
+                );
             }
         }
     }
 }
 
 fn success(target: &Target, gone: &Value) -> Value {
-    let mut details = json!({"name": object::name(gone), "kind": target.kind.plural, "uid": object::uid(gone)});
+    let mut details =
+        json!({"name": object::name(gone), "kind": target.kind.plural, "uid": object::uid(gone)});
     if !target.kind.group.is_empty() {
         details["group"] = target.kind.group.into();
     }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::embedded::store::{Kind, kinds};
 
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// The answer of `/version`.
 pub(super) fn version(version: &str) -> Value {
@@ -27,8 +28,10 @@ pub(super) fn core_versions(address: &str) -> Value {
 
 /// The answer of `/apis`.
 pub(super) fn groups() -> Value {
-    let mut names: Vec<(&str, &str)> =
-        kinds().map(|kind| (kind.group, kind.version)).filter(|(group, _)| !group.is_empty()).collect();
+    let mut names: Vec<(&str, &str)> = kinds()
+        .map(|kind| (kind.group, kind.version))
+        .filter(|(group, _)| !group.is_empty())
+        .collect();
     names.dedup();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": names.iter().map(|(group, version)| self::group(group, version)).collect::<Vec<_>>()})
 }
@@ -49,10 +52,13 @@ pub(super) fn one_group(name: &str) -> Option<Value> {
 
 /// The answer of `/api/v1` and `/apis/<group>/<version>`; `None` where there is nothing of it.
 pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
-    let of: Vec<&Kind> = kinds().filter(|kind| (kind.group, kind.version) == (group, version)).collect();
+    let of: Vec<&Kind> =
+        kinds().filter(|kind| (kind.group, kind.version) == (group, version)).collect();
     let first = of.first()?;
     let resources: Vec<Value> = of.iter().flat_map(|kind| with_parts(kind)).collect();
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": first.api_version(), "resources": resources}))
+    Some(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": first.api_version(), "resources": resources}),
+    )
 }
 
 fn with_parts(kind: &Kind) -> Vec<Value> {
@@ -96,21 +102,43 @@ mod tests {
     #[test]
     fn every_kind_is_found_once() {
         let groups = groups();
-        let names: Vec<&str> = groups["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = groups["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["apps", "discovery.k8s.io", "coordination.k8s.io", "events.k8s.io"]);
         let of = |group: &str| {
-            let resources = resources(group, "v1").unwrap()["resources"].as_array().unwrap().clone();
-            resources.iter().map(|resource| resource["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            let resources =
+                resources(group, "v1").unwrap()["resources"].as_array().unwrap().clone();
+            resources
+                .iter()
+                .map(|resource| resource["name"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
-        let apps =
-            ["deployments", "deployments/status", "deployments/scale", "replicasets", "replicasets/status", "replicasets/scale"];
+        let apps = [
+            "deployments",
+            "deployments/status",
+            "deployments/scale",
+            "replicasets",
+            "replicasets/status",
+            "replicasets/scale",
+        ];
         assert_eq!(of("apps"), apps);
-        assert!(of("").contains(&"nodes/proxy".to_owned()) && resources("batch", "v1").is_none() && one_group("batch").is_none());
+        assert!(
+            of("").contains(&"nodes/proxy".to_owned())
+                && resources("batch", "v1").is_none()
+                && one_group("batch").is_none()
+        );
     }
 
     #[test]
     fn the_version_is_split() {
         let version = version("v1.34.4");
-        assert_eq!((&version["major"], &version["minor"], &version["gitVersion"]), (&"1".into(), &"34".into(), &"v1.34.4".into()));
+        assert_eq!(
+            (&version["major"], &version["minor"], &version["gitVersion"]),
+            (&"1".into(), &"34".into(), &"v1.34.4".into())
+        );
     }
 }

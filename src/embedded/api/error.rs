@@ -25,7 +25,11 @@ impl ApiError {
 
     /// 404: no such object.
     pub fn not_found(kind: &Kind, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", kind.qualified())).about(kind.plural, kind, name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", kind.qualified())).about(
+            kind.plural,
+            kind,
+            name,
+        )
     }
 
     /// 404: no such path.
@@ -35,22 +39,31 @@ impl ApiError {
 
     /// 409: one of that name is there.
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.qualified())).about(kind.plural, kind, name)
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.qualified()))
+            .about(kind.plural, kind, name)
     }
 
     /// 409: the writer's picture of the object is old.
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.qualified());
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.qualified());
         Self::new(409, "Conflict", message).about(kind.plural, kind, name)
     }
 
     /// 422: the object can't be. Each cause is a field and what is wrong with it.
     pub fn invalid(kind: &Kind, name: &str, causes: &[(String, String)]) -> Self {
-        let texts: Vec<String> = causes.iter().map(|(field, why)| format!("{field}: {why}")).collect();
-        let list = if texts.len() == 1 { texts[0].clone() } else { format!("[{}]", texts.join(", ")) };
-        let qualified = if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
+        let texts: Vec<String> =
+            causes.iter().map(|(field, why)| format!("{field}: {why}")).collect();
+        let list =
+            if texts.len() == 1 { texts[0].clone() } else { format!("[{}]", texts.join(", ")) };
+        let qualified = if kind.group.is_empty() {
+            kind.kind.to_owned()
+        } else {
+            format!("{}.{}", kind.kind, kind.group)
+        };
         let mut error =
-            Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {list}")).about(kind.kind, kind, name);
+            Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {list}"))
+                .about(kind.kind, kind, name);
         let cause = |(field, why): &(String, String)| json!({"reason": reason_of(why), "message": why, "field": field});
         error.details["causes"] = causes.iter().map(cause).collect();
         error
@@ -126,11 +139,23 @@ mod tests {
 
     #[test]
     fn the_words_are_kubernetes_own() {
-        assert_eq!(ApiError::not_found(&DEPLOYMENTS, "web").message, "deployments.apps \"web\" not found");
-        let cause = ("metadata.name".to_owned(), "Required value: name or generateName is required".to_owned());
+        assert_eq!(
+            ApiError::not_found(&DEPLOYMENTS, "web").message,
+            "deployments.apps \"web\" not found"
+        );
+        let cause = (
+            "metadata.name".to_owned(),
+            "Required value: name or generateName is required".to_owned(),
+        );
         let invalid = ApiError::invalid(&PODS, "", &[cause]).status();
-        assert_eq!(invalid["message"], "Pod \"\" is invalid: metadata.name: Required value: name or generateName is required");
-        assert_eq!((&invalid["code"], &invalid["details"]["causes"][0]["reason"]), (&422.into(), &"FieldValueRequired".into()));
+        assert_eq!(
+            invalid["message"],
+            "Pod \"\" is invalid: metadata.name: Required value: name or generateName is required"
+        );
+        assert_eq!(
+            (&invalid["code"], &invalid["details"]["causes"][0]["reason"]),
+            (&422.into(), &"FieldValueRequired".into())
+        );
         assert_eq!(ApiError::no_such_path().status().get("details"), None);
     }
 }

@@ -25,42 +25,61 @@ impl Form {
         }
         let form = |range: &str| {
             let mut parts = range.split(';').map(str::trim);
-            let json = ["application/json", "application/*", "*/*"].contains(&parts.next().unwrap_or_default());
-            let wants: Vec<&str> = parts.filter(|part| !part.starts_with("q=") && !part.starts_with("charset=")).collect();
+            let json = ["application/json", "application/*", "*/*"]
+                .contains(&parts.next().unwrap_or_default());
+            let wants: Vec<&str> = parts
+                .filter(|part| !part.starts_with("q=") && !part.starts_with("charset="))
+                .collect();
             let wanted = |what: &str| wants.contains(&what);
-            match (json, wanted("as=Table"), wanted("as=PartialObjectMetadata") || wanted("as=PartialObjectMetadataList")) {
+            match (
+                json,
+                wanted("as=Table"),
+                wanted("as=PartialObjectMetadata") || wanted("as=PartialObjectMetadataList"),
+            ) {
                 (true, true, _) if wanted("v=v1") => Some(Self::Table(Include::of(include))),
                 (true, _, true) if wanted("v=v1") => Some(Self::Metadata),
                 (true, false, false) => Some(Self::Plain),
                 _ => None,
             }
         };
-        accept
-            .split(',')
-            .find_map(form)
-            .ok_or_else(|| ApiError::new(406, "NotAcceptable", "only the following media types are accepted: application/json"))
+        accept.split(',').find_map(form).ok_or_else(|| {
+            ApiError::new(
+                406,
+                "NotAcceptable",
+                "only the following media types are accepted: application/json",
+            )
+        })
     }
 
     /// One object.
     pub(super) fn object(self, kind: &'static Kind, object: &Value) -> Value {
         match self {
             Self::Plain => plain(kind, object),
-            Self::Table(include) => {
-                table::table(kind, &[object], json!({"resourceVersion": object["metadata"]["resourceVersion"]}), include)
-            }
+            Self::Table(include) => table::table(
+                kind,
+                &[object],
+                json!({"resourceVersion": object["metadata"]["resourceVersion"]}),
+                include,
+            ),
             Self::Metadata => metadata(object),
         }
     }
 
     /// A list with its metadata.
     pub(super) fn list(self, kind: &'static Kind, objects: &[&Value], meta: Value) -> Value {
-        let items = |form: &dyn Fn(&Value) -> Value| objects.iter().map(|object| form(object)).collect::<Vec<_>>();
+        let items = |form: &dyn Fn(&Value) -> Value| {
+            objects.iter().map(|object| form(object)).collect::<Vec<_>>()
+        };
         match self {
-            Self::Plain => json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": meta,
-                "items": items(&|object| plain(kind, object))}),
+            Self::Plain => {
+                json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": meta,
+                "items": items(&|object| plain(kind, object))})
+            }
             Self::Table(include) => table::table(kind, objects, meta, include),
-            Self::Metadata => json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
-                "items": items(&metadata)}),
+            Self::Metadata => {
+                json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
+                "items": items(&metadata)})
+            }
         }
     }
 
@@ -71,7 +90,9 @@ impl Form {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         match self {
-            Self::Plain => json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": meta}),
+            Self::Plain => {
+                json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": meta})
+            }
             Self::Table(include) => table::table(kind, &[], meta, include),
             Self::Metadata => metadata(&json!({"metadata": meta})),
         }
@@ -95,10 +116,16 @@ mod tests {
         let of = |accept: &str| Form::of(accept, "").ok();
         let table = Some(Form::Table(Include::Metadata));
         assert_eq!(of("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), table);
-        assert_eq!(of("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"), Some(Form::Plain));
+        assert_eq!(
+            of("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"),
+            Some(Form::Plain)
+        );
         assert_eq!(of("application/vnd.kubernetes.protobuf, application/json"), Some(Form::Plain));
         assert_eq!(of(""), Some(Form::Plain));
         assert_eq!(of("application/vnd.kubernetes.protobuf"), None);
-        assert_eq!(of("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"), Some(Form::Metadata));
+        assert_eq!(
+            of("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"),
+            Some(Form::Metadata)
+        );
     }
 }

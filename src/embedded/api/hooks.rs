@@ -33,7 +33,12 @@ pub type Proxied = Pin<Box<dyn Future<Output = Result<(&'static str, String), Ap
 pub trait Hooks: Send + Sync + 'static {
     /// Completes an object that a client makes or changes (a Service's ClusterIP, a pod's service account), or refuses it. Called after
     /// defaults were filled in and before the object is checked, and not for a status alone. Default: takes it as it is.
-    fn admit(&self, _kind: &'static Kind, _operation: Operation, _object: &mut Value) -> Result<(), ApiError> {
+    fn admit(
+        &self,
+        _kind: &'static Kind,
+        _operation: Operation,
+        _object: &mut Value,
+    ) -> Result<(), ApiError> {
         Ok(())
     }
 

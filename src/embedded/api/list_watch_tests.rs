@@ -114,7 +114,10 @@ fn run(writes: [Vec<Write>; 3], clients: usize) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             write(&store, &[]);
-            store.put(&kinds::CONFIG_MAPS, json!({"metadata": {"name": END, "namespace": "default"}, "data": {"v": "end"}}));
+            store.put(
+                &kinds::CONFIG_MAPS,
+                json!({"metadata": {"name": END, "namespace": "default"}, "data": {"v": "end"}}),
+            );
         };
         let (beliefs, ()) = tokio::join!(futures_util::future::join_all(follows), end);
         let truth: Belief = store

@@ -17,17 +17,26 @@ const FIELDS: [(&str, &str); 7] = [
 
 /// The newer form of a stored event.
 pub(super) fn from_core(event: &Value) -> Value {
-    renamed(event, &kinds::NEW_EVENTS, |field| FIELDS.iter().find(|(core, _)| core == &field).map(|(_, new)| *new))
+    renamed(event, &kinds::NEW_EVENTS, |field| {
+        FIELDS.iter().find(|(core, _)| core == &field).map(|(_, new)| *new)
+    })
 }
 
 /// The stored form of an event in its newer form.
 pub(super) fn to_core(event: &Value) -> Value {
-    renamed(event, &kinds::EVENTS, |field| FIELDS.iter().find(|(_, new)| new == &field).map(|(core, _)| *core))
+    renamed(event, &kinds::EVENTS, |field| {
+        FIELDS.iter().find(|(_, new)| new == &field).map(|(core, _)| *core)
+    })
 }
 
-fn renamed(event: &Value, kind: &kinds::Kind, name: impl Fn(&str) -> Option<&'static str>) -> Value {
+fn renamed(
+    event: &Value,
+    kind: &kinds::Kind,
+    name: impl Fn(&str) -> Option<&'static str>,
+) -> Value {
     let members = event.as_object().into_iter().flatten();
-    let members = members.map(|(field, value)| (name(field).unwrap_or(field).to_owned(), value.clone()));
+    let members =
+        members.map(|(field, value)| (name(field).unwrap_or(field).to_owned(), value.clone()));
     let mut event = Value::Object(members.collect::<Map<_, _>>());
     object::set_type(&mut event, kind);
     event
@@ -44,8 +53,14 @@ mod tests {
         let core = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "involvedObject": {"kind": "Node"},
             "message": "m", "reason": "NodeNotReady", "count": 2, "source": {"component": "c"}});
         let new = from_core(&core);
-        assert_eq!((&new["apiVersion"], &new["regarding"]["kind"]), (&"events.k8s.io/v1".into(), &"Node".into()));
-        assert_eq!((&new["note"], &new["deprecatedCount"], new.get("message")), (&"m".into(), &2.into(), None));
+        assert_eq!(
+            (&new["apiVersion"], &new["regarding"]["kind"]),
+            (&"events.k8s.io/v1".into(), &"Node".into())
+        );
+        assert_eq!(
+            (&new["note"], &new["deprecatedCount"], new.get("message")),
+            (&"m".into(), &2.into(), None)
+        );
         assert_eq!(to_core(&new), core);
     }
 }

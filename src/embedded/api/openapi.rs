@@ -7,8 +7,10 @@ use crate::embedded::store::Kind;
 
 /// The answer of `/openapi/v3`.
 pub(super) fn index() -> Value {
-    let paths: Map<String, Value> =
-        kinds().map(root).map(|root| (root.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{root}")}))).collect();
+    let paths: Map<String, Value> = kinds()
+        .map(root)
+        .map(|root| (root.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{root}")})))
+        .collect();
     json!({"paths": paths})
 }
 
@@ -34,7 +36,8 @@ fn path(kind: &Kind) -> (String, Value) {
     let what = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
     let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
-    let operation = json!({"parameters": parameters, "responses": {}, "x-kubernetes-group-version-kind": what});
+    let operation =
+        json!({"parameters": parameters, "responses": {}, "x-kubernetes-group-version-kind": what});
     (format!("/{}/{namespaces}{}/{{name}}", root(kind), kind.plural), json!({"patch": operation}))
 }
 
@@ -48,7 +51,8 @@ mod tests {
             assert!(of_group(root).is_some(), "{root}");
         }
         let apps = of_group("apis/apps/v1").unwrap();
-        let patch = &apps["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+        let patch =
+            &apps["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
         assert_eq!(patch["parameters"][2]["name"], "fieldValidation");
         assert!(of_group("apis/batch/v1").is_none());
     }

@@ -30,7 +30,8 @@ impl Port {
             _ => EmbeddedError::Listen { address, why: error.to_string() },
         };
         // Two that share a port share its connections: whether another cluster of ours is there, only a socket that does not share sees.
-        let alone = bound(address, true, false).and_then(|socket| socket.local_addr()).map_err(said)?;
+        let alone =
+            bound(address, true, false).and_then(|socket| socket.local_addr()).map_err(said)?;
         let address = alone.as_socket().unwrap_or(address);
         let kept = bound(address, false, true).map_err(said)?;
         Ok(Self { address, _kept: kept })
@@ -73,7 +74,10 @@ mod tests {
     async fn it_refuses_while_nobody_listens_and_stays_ours() {
         let port = Port::take(any()).unwrap();
         for _ in 0..3 {
-            assert_eq!(TcpStream::connect(port.address()).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            assert_eq!(
+                TcpStream::connect(port.address()).unwrap_err().kind(),
+                io::ErrorKind::ConnectionRefused
+            );
             assert!(matches!(Port::take(port.address()), Err(EmbeddedError::PortTaken { .. })));
             let listener = port.listen().unwrap();
             assert!(TcpStream::connect(port.address()).is_ok());

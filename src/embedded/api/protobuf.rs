@@ -36,8 +36,11 @@ const META: &[Field] = &[
     Field(12, "annotations", Pairs),
     Field(14, "finalizers", Texts),
 ];
-const NAMESPACE: &[Field] =
-    &[Field(1, "metadata", One(META)), Field(2, "spec", One(&[Field(1, "finalizers", Texts)])), Field(3, "status", Skip)];
+const NAMESPACE: &[Field] = &[
+    Field(1, "metadata", One(META)),
+    Field(2, "spec", One(&[Field(1, "finalizers", Texts)])),
+    Field(3, "status", Skip),
+];
 const SERVICE_ACCOUNT: &[Field] = &[Field(1, "metadata", One(META))];
 const CONFIG_MAP: &[Field] = &[Field(1, "metadata", One(META)), Field(2, "data", Pairs)];
 const SERVICE_PORT: &[Field] = &[
@@ -55,8 +58,13 @@ const SERVICE_SPEC: &[Field] = &[
     Field(7, "sessionAffinity", Text),
     Field(10, "externalName", Text),
 ];
-const SERVICE: &[Field] = &[Field(1, "metadata", One(META)), Field(2, "spec", One(SERVICE_SPEC)), Field(3, "status", Skip)];
-const CONTAINER_PORT: &[Field] = &[Field(1, "name", Text), Field(3, "containerPort", Number), Field(4, "protocol", Text)];
+const SERVICE: &[Field] = &[
+    Field(1, "metadata", One(META)),
+    Field(2, "spec", One(SERVICE_SPEC)),
+    Field(3, "status", Skip),
+];
+const CONTAINER_PORT: &[Field] =
+    &[Field(1, "name", Text), Field(3, "containerPort", Number), Field(4, "protocol", Text)];
 const CONTAINER: &[Field] = &[
     Field(1, "name", Text),
     Field(2, "image", Text),
@@ -80,8 +88,13 @@ const DEPLOYMENT_SPEC: &[Field] = &[
     Field(3, "template", One(TEMPLATE)),
     Field(4, "strategy", One(&[Field(1, "type", Text)])),
 ];
-const DEPLOYMENT: &[Field] = &[Field(1, "metadata", One(META)), Field(2, "spec", One(DEPLOYMENT_SPEC)), Field(3, "status", Skip)];
-const POD: &[Field] = &[Field(1, "metadata", One(META)), Field(2, "spec", One(POD_SPEC)), Field(3, "status", Skip)];
+const DEPLOYMENT: &[Field] = &[
+    Field(1, "metadata", One(META)),
+    Field(2, "spec", One(DEPLOYMENT_SPEC)),
+    Field(3, "status", Skip),
+];
+const POD: &[Field] =
+    &[Field(1, "metadata", One(META)), Field(2, "spec", One(POD_SPEC)), Field(3, "status", Skip)];
 const DELETE_OPTIONS: &[Field] = &[
     Field(1, "gracePeriodSeconds", Number),
     Field(2, "preconditions", One(&[Field(1, "uid", Text), Field(2, "resourceVersion", Text)])),
@@ -111,7 +124,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, ApiError> {
     let mut rest = wrapped;
     while let Some((number, content)) = next(&mut rest).map_err(|why| refused(&why))? {
         match (number, content) {
-            (1, Content::Bytes(content)) => about = message(content, TYPE).map_err(|why| refused(&why))?,
+            (1, Content::Bytes(content)) => {
+                about = message(content, TYPE).map_err(|why| refused(&why))?
+            }
             (2, Content::Bytes(content)) => raw = content,
             _ => {}
         }
@@ -123,8 +138,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, ApiError> {
 }
 
 fn refused(why: &str) -> ApiError {
-    let message =
-        format!("the body is protobuf, of which this server reads little: {why}; send it as JSON or YAML, as `kubectl apply` does");
+    let message = format!(
+        "the body is protobuf, of which this server reads little: {why}; send it as JSON or YAML, as `kubectl apply` does"
+    );
     ApiError::new(415, "UnsupportedMediaType", message)
 }
 
@@ -153,19 +169,30 @@ fn message(mut bytes: &[u8], fields: &[Field]) -> Result<Map<String, Value>, Str
     Ok(members)
 }
 
-fn put(members: &mut Map<String, Value>, name: &str, what: &What, content: &Content) -> Result<(), String> {
-    let many =
-        |members: &mut Map<String, Value>, value: Value| match members.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
-            Value::Array(items) => items.push(value),
-            other => *other = value,
-        };
+fn put(
+    members: &mut Map<String, Value>,
+    name: &str,
+    what: &What,
+    content: &Content,
+) -> Result<(), String> {
+    let many = |members: &mut Map<String, Value>, value: Value| match members
+        .entry(name)
+        .or_insert_with(|| Value::Array(Vec::new()))
+    {
+        Value::Array(items) => items.push(value),
+        other => *other = value,
+    };
     match (what, content) {
         (Skip, _) => {}
-        (Number, Content::Number(number)) => drop(members.insert(name.to_owned(), (*number as i64).into())),
+        (Number, Content::Number(number)) => {
+            drop(members.insert(name.to_owned(), (*number as i64).into()))
+        }
         (Text, Content::Bytes([])) => {}
         (Text, Content::Bytes(bytes)) => drop(members.insert(name.to_owned(), text(bytes)?.into())),
         (Texts, Content::Bytes(bytes)) => many(members, text(bytes)?.into()),
-        (One(fields), Content::Bytes(bytes)) => drop(members.insert(name.to_owned(), message(bytes, fields)?.into())),
+        (One(fields), Content::Bytes(bytes)) => {
+            drop(members.insert(name.to_owned(), message(bytes, fields)?.into()))
+        }
         (Many(fields), Content::Bytes(bytes)) => many(members, message(bytes, fields)?.into()),
         (Pairs, Content::Bytes(bytes)) => {
             let mut pair = message(bytes, &[Field(1, "key", Text), Field(2, "value", Text)])?;
@@ -175,8 +202,12 @@ fn put(members: &mut Map<String, Value>, name: &str, what: &What, content: &Cont
             map[key.as_str().unwrap_or_default()] = value;
         }
         (IntOrString, Content::Bytes(bytes)) => {
-            let either = message(bytes, &[Field(1, "type", Number), Field(2, "number", Number), Field(3, "text", Text)])?;
-            let chosen = if either.get("type").is_some_and(|is| is == 1) { "text" } else { "number" };
+            let either = message(
+                bytes,
+                &[Field(1, "type", Number), Field(2, "number", Number), Field(3, "text", Text)],
+            )?;
+            let chosen =
+                if either.get("type").is_some_and(|is| is == 1) { "text" } else { "number" };
             if let Some(value) = either.get(chosen).filter(|value| **value != 0) {
                 members.insert(name.to_owned(), value.clone());
             }
@@ -240,11 +271,19 @@ mod tests {
     #[test]
     fn a_namespace_is_read_as_kubectl_writes_it() {
         // `kubectl create namespace x` of 1.34: what is not set is written as empty.
-        let meta = [field(1, b"x"), field(2, b""), field(3, b""), field(4, b""), vec![0x38, 0], field(8, b"")].concat();
+        let meta = [
+            field(1, b"x"),
+            field(2, b""),
+            field(3, b""),
+            field(4, b""),
+            vec![0x38, 0],
+            field(8, b""),
+        ]
+        .concat();
         let labels = field(11, &[field(1, b"a"), field(2, b"b")].concat());
-        let raw = [field(1, &[meta, labels].concat()), field(2, b""), field(3, &field(1, b""))].concat();
-        let expected =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {}});
+        let raw =
+            [field(1, &[meta, labels].concat()), field(2, b""), field(3, &field(1, b""))].concat();
+        let expected = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {}});
         assert_eq!(read(&wrapped("Namespace", &raw)).unwrap(), expected);
     }
 
@@ -252,10 +291,17 @@ mod tests {
     fn numbers_and_lists_are_read() {
         let raw = [vec![0x08, 0], field(2, &field(1, b"u")), field(5, b"All")].concat();
         let options = read(&wrapped("DeleteOptions", &raw)).unwrap();
-        assert_eq!((&options["gracePeriodSeconds"], &options["preconditions"]["uid"]), (&0.into(), &"u".into()));
+        assert_eq!(
+            (&options["gracePeriodSeconds"], &options["preconditions"]["uid"]),
+            (&0.into(), &"u".into())
+        );
         assert_eq!(options["dryRun"], json!(["All"]));
-        let port = |either: &[u8]| field(2, &field(1, &[vec![0x18, 80], field(4, either)].concat()));
-        let of = |either: &[u8]| read(&wrapped("Service", &port(either))).unwrap()["spec"]["ports"][0]["targetPort"].clone();
+        let port =
+            |either: &[u8]| field(2, &field(1, &[vec![0x18, 80], field(4, either)].concat()));
+        let of = |either: &[u8]| {
+            read(&wrapped("Service", &port(either))).unwrap()["spec"]["ports"][0]["targetPort"]
+                .clone()
+        };
         assert_eq!(of(&[0x08, 1, 0x1a, 1, b'h']), "h");
         assert_eq!(of(&[0x08, 0, 0x10, 90, 0x1a, 0]), 90);
     }
@@ -265,7 +311,9 @@ mod tests {
         let spec = field(2, &field(15, b"imagePullSecrets"));
         let error = read(&wrapped("Pod", &spec)).unwrap_err();
         assert!(error.message.contains("Pod: field 15 is not known"), "{}", error.message);
-        for bytes in [&b"x"[..], b"k8s\0\x0a\xff", &wrapped("Lease", b""), &wrapped("Pod", b"\x0a\x05a")] {
+        for bytes in
+            [&b"x"[..], b"k8s\0\x0a\xff", &wrapped("Lease", b""), &wrapped("Pod", b"\x0a\x05a")]
+        {
             assert_eq!(read(bytes).unwrap_err().code, 415);
         }
     }

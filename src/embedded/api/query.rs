@@ -22,7 +22,9 @@ impl Query {
 
     /// Whether a flag is set: `1`, `true`, or nothing behind its name.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.0.iter().any(|(found, value)| found == name && ["1", "true", "True", ""].contains(&value.as_str()))
+        self.0.iter().any(|(found, value)| {
+            found == name && ["1", "true", "True", ""].contains(&value.as_str())
+        })
     }
 
     /// A number; `None` where there is none or what stands there is not one.
@@ -36,7 +38,9 @@ pub(super) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
-        let hex = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let hex = |pair: &[u8]| {
+            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        };
         (rest, _) = match (first, after.get(..2).and_then(hex)) {
             (b'%', Some(byte)) => (&after[2..], bytes.push(byte)),
             (b'+', _) => (after, bytes.push(b' ')),
@@ -55,6 +59,9 @@ mod tests {
         let query = Query::parse("labelSelector=app%3Dweb%2Ctier+in+%28a%29&watch&limit=500&x=%zz");
         assert_eq!(query.text("labelSelector"), "app=web,tier in (a)");
         assert!(query.flag("watch") && !query.flag("follow"));
-        assert_eq!((query.number("limit"), query.number("x"), query.text("x")), (Some(500), None, "%zz"));
+        assert_eq!(
+            (query.number("limit"), query.number("x"), query.text("x")),
+            (Some(500), None, "%zz")
+        );
     }
 }

@@ -32,7 +32,10 @@ impl Selection {
             fields = format!("metadata.name={name}");
         }
         let fields = FieldSelector::parse(&fields, stored(target.kind));
-        Ok(Self { labels: labels.map_err(ApiError::bad_request)?, fields: fields.map_err(ApiError::bad_request)? })
+        Ok(Self {
+            labels: labels.map_err(ApiError::bad_request)?,
+            fields: fields.map_err(ApiError::bad_request)?,
+        })
     }
 
     pub(super) fn matches(&self, object: &serde_json::Value) -> bool {
@@ -45,14 +48,24 @@ impl Selection {
 }
 
 /// One object.
-pub(super) fn get(served: &Served, target: &Target, name: &str, form: Form) -> Result<Answer, ApiError> {
+pub(super) fn get(
+    served: &Served,
+    target: &Target,
+    name: &str,
+    form: Form,
+) -> Result<Answer, ApiError> {
     let found = served.store.get(stored(target.kind), &target.namespace, name);
     let found = found.ok_or_else(|| ApiError::not_found(target.kind, name))?;
     Ok(json(200, &form.object(target.kind, &found)))
 }
 
 /// A list, or a page of one.
-pub(super) async fn list(served: &Served, target: &Target, query: &Query, form: Form) -> Result<Answer, ApiError> {
+pub(super) async fn list(
+    served: &Served,
+    target: &Target,
+    query: &Query,
+    form: Form,
+) -> Result<Answer, ApiError> {
     let selection = Selection::of(target, query)?;
     let page = Page::of(query)?;
     let snapshot = page.snapshot(&served.store, target).await?;
@@ -63,7 +76,8 @@ pub(super) async fn list(served: &Served, target: &Target, query: &Query, form: 
     if let Some(limit) = page.limit.filter(|limit| *limit < objects.len()) {
         let left = objects.split_off(limit).len();
         let last = objects.last().expect("a limit is at least one");
-        meta["continue"] = format!("{revision}:{}/{}", object::namespace(last), object::name(last)).into();
+        meta["continue"] =
+            format!("{revision}:{}/{}", object::namespace(last), object::name(last)).into();
         // Kubernetes counts only where it need not look at each.
         if selection.is_everything() {
             meta["remainingItemCount"] = left.into();
@@ -90,14 +104,24 @@ enum At {
 
 impl Page {
     fn of(query: &Query) -> Result<Self, ApiError> {
-        let limit = query.number("limit").filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let limit = query
+            .number("limit")
+            .filter(|limit| *limit > 0)
+            .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let token = query.text("continue");
         let after = match token {
             "" => None,
-            token => Some(read_token(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?),
+            token => Some(
+                read_token(token)
+                    .ok_or_else(|| ApiError::bad_request("continue key is not valid"))?,
+            ),
         };
         let at = match (revision_of(query)?, query.text("resourceVersionMatch")) {
-            (None | Some(0), "Exact") => return Err(ApiError::bad_request("resourceVersionMatch Exact needs a resourceVersion")),
+            (None | Some(0), "Exact") => {
+                return Err(ApiError::bad_request(
+                    "resourceVersionMatch Exact needs a resourceVersion",
+                ));
+            }
             (None | Some(0), _) => At::Now,
             (Some(revision), "Exact") => At::Exactly(revision),
             (Some(revision), _) => At::NotOlderThan(revision),
@@ -111,7 +135,9 @@ impl Page {
             _ => None,
         };
         match (at, &self.at) {
-            (Some(revision), _) | (None, &At::NotOlderThan(revision)) => reach(store, revision).await?,
+            (Some(revision), _) | (None, &At::NotOlderThan(revision)) => {
+                reach(store, revision).await?
+            }
             _ => {}
         }
         store.snapshot(stored(target.kind), target.scope(), at).map_err(|error| match self.after {
@@ -125,7 +151,9 @@ impl Page {
 
     fn comes_after(&self, object: &serde_json::Value) -> bool {
         let place = (object::namespace(object), object::name(object));
-        self.after.as_ref().is_none_or(|(_, namespace, name)| place > (namespace.as_str(), name.as_str()))
+        self.after
+            .as_ref()
+            .is_none_or(|(_, namespace, name)| place > (namespace.as_str(), name.as_str()))
     }
 }
 
@@ -140,7 +168,11 @@ pub(super) fn revision_of(query: &Query) -> Result<Option<u64>, ApiError> {
     match query.text("resourceVersion") {
         "" => Ok(None),
         text => {
-            let why = || ApiError::bad_request(format!("Invalid value: \"{text}\": resourceVersion is not a number"));
+            let why = || {
+                ApiError::bad_request(format!(
+                    "Invalid value: \"{text}\": resourceVersion is not a number"
+                ))
+            };
             text.parse().map(Some).map_err(|_| why())
         }
     }
@@ -152,7 +184,11 @@ async fn reach(store: &Store, revision: u64) -> Result<(), ApiError> {
     while store.revision() < revision {
         if tokio::time::Instant::now() >= deadline {
             let now = store.revision();
-            let mut error = ApiError::new(504, "Timeout", format!("Too large resource version: {revision}, current: {now}"));
+            let mut error = ApiError::new(
+                504,
+                "Timeout",
+                format!("Too large resource version: {revision}, current: {now}"),
+            );
             error.details = serde_json::json!({"retryAfterSeconds": 1,
                 "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]});
             return Err(error);

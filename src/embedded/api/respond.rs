@@ -24,6 +24,7 @@ pub(super) fn text(code: u16, content_type: &'static str, text: impl Into<Bytes>
 
 /// A body with a status and a content type.
 pub(super) fn answer(code: u16, content_type: &'static str, body: Body) -> Answer {
-    let answer = http::Response::builder().status(code).header(http::header::CONTENT_TYPE, content_type);
+    let answer =
+        http::Response::builder().status(code).header(http::header::CONTENT_TYPE, content_type);
     answer.body(body).expect("codes and content types are ours")
 }

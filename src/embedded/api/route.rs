@@ -31,7 +31,10 @@ struct Ask {
 }
 
 /// Answers a request, unless the server is frozen.
-pub(super) async fn answer(served: Arc<Served>, request: http::Request<Incoming>) -> Result<Answer, Infallible> {
+pub(super) async fn answer(
+    served: Arc<Served>,
+    request: http::Request<Incoming>,
+) -> Result<Answer, Infallible> {
     served.availability.until(|now| now != Availability::Hanging).await;
     let answer = admitted(&served, request).await;
     // It may have been frozen in between.
@@ -39,7 +42,10 @@ pub(super) async fn answer(served: Arc<Served>, request: http::Request<Incoming>
     Ok(answer.unwrap_or_else(|error| json(error.code, &error.status())))
 }
 
-async fn admitted(served: &Arc<Served>, request: http::Request<Incoming>) -> Result<Answer, ApiError> {
+async fn admitted(
+    served: &Arc<Served>,
+    request: http::Request<Incoming>,
+) -> Result<Answer, ApiError> {
     served.access.check(request.uri().path(), request.headers())?;
     dispatch(served, &take(request).await?).await
 }
@@ -51,13 +57,23 @@ async fn take(request: http::Request<Incoming>) -> Result<Ask, ApiError> {
     };
     let (accept, content_type) = (header(http::header::ACCEPT), header(http::header::CONTENT_TYPE));
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let (method, path) = (request.method().clone(), request.uri().path().trim_end_matches('/').to_owned());
-    Ok(Ask { method, path, query, accept, content_type, body: body::collect(request.into_body()).await? })
+    let (method, path) =
+        (request.method().clone(), request.uri().path().trim_end_matches('/').to_owned());
+    Ok(Ask {
+        method,
+        path,
+        query,
+        accept,
+        content_type,
+        body: body::collect(request.into_body()).await?,
+    })
 }
 
 async fn dispatch(served: &Arc<Served>, ask: &Ask) -> Result<Answer, ApiError> {
     let parts: Vec<&str> = ask.path.split('/').filter(|part| !part.is_empty()).collect();
-    let found = |value: Option<Value>| value.map(|value| json(200, &value)).ok_or_else(ApiError::no_such_path);
+    let found = |value: Option<Value>| {
+        value.map(|value| json(200, &value)).ok_or_else(ApiError::no_such_path)
+    };
     match parts.as_slice() {
         ["version"] => Ok(json(200, &discovery::version(&served.version))),
         ["healthz" | "livez" | "readyz", ..] => Ok(health(served)),
@@ -74,7 +90,9 @@ async fn dispatch(served: &Arc<Served>, ask: &Ask) -> Result<Answer, ApiError> {
 
 fn health(served: &Served) -> Answer {
     match served.availability.now() {
-        Availability::EtcdDown => text(500, "text/plain; charset=utf-8", "[-]etcd failed: reason withheld\n"),
+        Availability::EtcdDown => {
+            text(500, "text/plain; charset=utf-8", "[-]etcd failed: reason withheld\n")
+        }
         _ => text(200, "text/plain; charset=utf-8", "ok"),
     }
 }
@@ -90,22 +108,30 @@ async fn objects(served: &Arc<Served>, ask: &Ask, target: &Target) -> Result<Ans
         _ if watches => watch::watch(served, target, &ask.query, form),
         (None, _) => collection(served, ask, target, form).await,
         (Some(name), None) => one(served, ask, target, name, form),
-        (Some(name), Some("status")) if target.kind.has_status => one(served, ask, target, name, form),
+        (Some(name), Some("status")) if target.kind.has_status => {
+            one(served, ask, target, name, form)
+        }
         (Some(name), Some("scale")) if target.kind.has_scale => scaled(served, ask, target, name),
-        (Some(name), Some("proxy")) if target.kind.plural == "nodes" && ask.method == Method::GET => {
+        (Some(name), Some("proxy"))
+            if target.kind.plural == "nodes" && ask.method == Method::GET =>
+        {
             let (content_type, answer) = served.hooks.node_proxy(name, &target.rest).await?;
             Ok(text(200, content_type, answer))
         }
-        (Some(_), Some(part)) => {
-            Err(ApiError::new(404, "NotFound", format!("this cluster is a model: its {} have no {part}", target.kind.plural)))
-        }
+        (Some(_), Some(part)) => Err(ApiError::new(
+            404,
+            "NotFound",
+            format!("this cluster is a model: its {} have no {part}", target.kind.plural),
+        )),
     }
 }
 
 /// Whether the API server can answer this from its cache: what may be old, and watches.
 fn from_cache(ask: &Ask, target: &Target, watches: bool) -> bool {
-    let may_be_old = ask.query.text("resourceVersion") == "0" && ask.query.text("continue").is_empty();
-    watches || (ask.method == Method::GET && (may_be_old || target.part.as_deref() == Some("proxy")))
+    let may_be_old =
+        ask.query.text("resourceVersion") == "0" && ask.query.text("continue").is_empty();
+    watches
+        || (ask.method == Method::GET && (may_be_old || target.part.as_deref() == Some("proxy")))
 }
 
 /// Waits for etcd as long as the API server does.
@@ -115,14 +141,24 @@ async fn etcd(served: &Served) -> Result<(), ApiError> {
     waited.map_err(|_| ApiError::new(500, "", "etcdserver: request timed out"))
 }
 
-async fn collection(served: &Arc<Served>, ask: &Ask, target: &Target, form: Form) -> Result<Answer, ApiError> {
+async fn collection(
+    served: &Arc<Served>,
+    ask: &Ask,
+    target: &Target,
+    form: Form,
+) -> Result<Answer, ApiError> {
     match ask.method {
         Method::GET => read::list(served, target, &ask.query, form).await,
         Method::POST if target.kind.namespaced && target.namespace.is_empty() => {
             Err(ApiError::bad_request("an empty namespace may not be set during creation"))
         }
         Method::POST => {
-            let made = write::create(served, target, body::read(&ask.content_type, &ask.body)?, write::is_dry(&ask.query)?)?;
+            let made = write::create(
+                served,
+                target,
+                body::read(&ask.content_type, &ask.body)?,
+                write::is_dry(&ask.query)?,
+            )?;
             Ok(json(201, &form.object(target.kind, &made)))
         }
         Method::DELETE => {
@@ -136,7 +172,13 @@ async fn collection(served: &Arc<Served>, ask: &Ask, target: &Target, form: Form
 }
 
 /// One object, or its status.
-fn one(served: &Served, ask: &Ask, target: &Target, name: &str, form: Form) -> Result<Answer, ApiError> {
+fn one(
+    served: &Served,
+    ask: &Ask,
+    target: &Target,
+    name: &str,
+    form: Form,
+) -> Result<Answer, ApiError> {
     let shown = |object: &Value| json(200, &form.object(target.kind, object));
     let dry = write::is_dry(&ask.query)?;
     match ask.method {
@@ -149,7 +191,9 @@ fn one(served: &Served, ask: &Ask, target: &Target, name: &str, form: Form) -> R
             let patch = Patch::read(&ask.content_type, &ask.body)?;
             Ok(shown(&*write::patch(served, target, name, &patch, dry)?))
         }
-        Method::DELETE if target.part.is_none() => Ok(json(200, &delete::one(served, target, name, &options(ask)?)?)),
+        Method::DELETE if target.part.is_none() => {
+            Ok(json(200, &delete::one(served, target, name, &options(ask)?)?))
+        }
         _ => Err(not_allowed()),
     }
 }
@@ -161,15 +205,20 @@ fn scaled(served: &Served, ask: &Ask, target: &Target, name: &str) -> Result<Ans
             let found = served.store.get(target.kind, &target.namespace, name);
             scale::of(&*found.ok_or_else(|| ApiError::not_found(target.kind, name))?)
         }
-        Method::PUT => scale::replace(served, target, name, &body::read(&ask.content_type, &ask.body)?, dry)?,
-        Method::PATCH => scale::patch(served, target, name, &Patch::read(&ask.content_type, &ask.body)?, dry)?,
+        Method::PUT => {
+            scale::replace(served, target, name, &body::read(&ask.content_type, &ask.body)?, dry)?
+        }
+        Method::PATCH => {
+            scale::patch(served, target, name, &Patch::read(&ask.content_type, &ask.body)?, dry)?
+        }
         _ => return Err(not_allowed()),
     };
     Ok(json(200, &scale))
 }
 
 fn options(ask: &Ask) -> Result<delete::Options, ApiError> {
-    let body = if ask.body.is_empty() { Value::Null } else { body::read(&ask.content_type, &ask.body)? };
+    let body =
+        if ask.body.is_empty() { Value::Null } else { body::read(&ask.content_type, &ask.body)? };
     delete::Options::read(&body, &ask.query)
 }
 

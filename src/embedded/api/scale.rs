@@ -21,12 +21,24 @@ pub(super) fn of(object: &Value) -> Value {
 }
 
 /// Changes it.
-pub(super) fn patch(served: &Served, target: &Target, name: &str, patch: &Patch, dry: bool) -> Result<Value, ApiError> {
+pub(super) fn patch(
+    served: &Served,
+    target: &Target,
+    name: &str,
+    patch: &Patch,
+    dry: bool,
+) -> Result<Value, ApiError> {
     set(served, target, name, dry, |scale| patch.apply(scale))
 }
 
 /// Puts another in its place.
-pub(super) fn replace(served: &Served, target: &Target, name: &str, sent: &Value, dry: bool) -> Result<Value, ApiError> {
+pub(super) fn replace(
+    served: &Served,
+    target: &Target,
+    name: &str,
+    sent: &Value,
+    dry: bool,
+) -> Result<Value, ApiError> {
     set(served, target, name, dry, |_| Ok(sent.clone()))
 }
 
@@ -37,13 +49,20 @@ fn set(
     dry: bool,
     new: impl Fn(&Value) -> Result<Value, ApiError>,
 ) -> Result<Value, ApiError> {
-    let changed = write::change(served, &Target { part: None, ..target.clone() }, name, dry, |before| {
-        let scale = new(&of(before))?;
-        write::check_preconditions(target.kind, name, before, object::uid(&scale), object::meta(&scale, "resourceVersion"))?;
-        let mut new = before.clone();
-        let replicas = scale["spec"]["replicas"].as_u64().unwrap_or(0);
-        object::map_mut(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
-        Ok(new)
-    });
+    let changed =
+        write::change(served, &Target { part: None, ..target.clone() }, name, dry, |before| {
+            let scale = new(&of(before))?;
+            write::check_preconditions(
+                target.kind,
+                name,
+                before,
+                object::uid(&scale),
+                object::meta(&scale, "resourceVersion"),
+            )?;
+            let mut new = before.clone();
+            let replicas = scale["spec"]["replicas"].as_u64().unwrap_or(0);
+            object::map_mut(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
+            Ok(new)
+        });
     changed.map(|changed| of(&changed))
 }

@@ -47,10 +47,17 @@ impl std::fmt::Debug for ApiServer {
 impl ApiServer {
     /// Serves the store at an address of loopback (port 0: the system chooses one), on the runtime in which this is called.
     /// `version` is what it says that it is, such as `v1.34.0`. Errors when the port is taken or can't be had.
-    pub async fn start(store: Store, listen: SocketAddr, version: &str, hooks: impl Hooks) -> Result<Self, EmbeddedError> {
+    pub async fn start(
+        store: Store,
+        listen: SocketAddr,
+        version: &str,
+        hooks: impl Hooks,
+    ) -> Result<Self, EmbeddedError> {
         let port = Port::take(listen)?;
         let address = port.address();
-        let first = port.listen().map_err(|error| EmbeddedError::Listen { address, why: error.to_string() })?;
+        let first = port
+            .listen()
+            .map_err(|error| EmbeddedError::Listen { address, why: error.to_string() })?;
         let access = Access::new(address).map_err(|why| EmbeddedError::Listen { address, why })?;
         let served = Arc::new(Served {
             store,
@@ -132,5 +139,8 @@ async fn serve(stream: TcpStream, served: Arc<Served>) {
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| route::answer(served.clone(), request));
     // A frozen server does not close what is idle: no time limit.
-    let _ = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), answer).await;
+    let _ = http1::Builder::new()
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
 }

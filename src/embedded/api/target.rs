@@ -21,7 +21,8 @@ pub(super) struct Target {
 impl Target {
     /// Reads `/api/v1/...` and `/apis/<group>/<version>/...`.
     pub(super) fn parse(path: &str) -> Result<Self, ApiError> {
-        let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
+        let parts: Vec<String> =
+            path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (group, version, rest) = match parts.as_slice() {
             ["api", version, rest @ ..] => ("", *version, rest),
@@ -30,7 +31,9 @@ impl Target {
         };
         let kind_of = |plural: &str| kind(group, version, plural);
         match rest {
-            ["namespaces", namespace, plural, rest @ ..] if kind_of(plural).is_some_and(|kind| kind.namespaced) => {
+            ["namespaces", namespace, plural, rest @ ..]
+                if kind_of(plural).is_some_and(|kind| kind.namespaced) =>
+            {
                 Self::of(kind_of(plural), namespace, rest)
             }
             [plural, rest @ ..] => Self::of(kind_of(plural), "", rest),
@@ -46,7 +49,13 @@ impl Target {
         }
         let text = |index: usize| rest.get(index).map(|&part| part.to_owned());
         let after = rest.get(2..).unwrap_or_default().join("/");
-        Ok(Self { kind, namespace: namespace.to_owned(), name: text(0), part: text(1), rest: after })
+        Ok(Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: text(0),
+            part: text(1),
+            rest: after,
+        })
     }
 
     /// The namespace that a list is of; `None` for all.
@@ -73,7 +82,13 @@ mod tests {
     fn read(path: &str) -> Option<(&'static str, String, String, String, String)> {
         let target = Target::parse(path).ok()?;
         let text = |part: Option<String>| part.unwrap_or_default();
-        Some((target.kind.plural, target.namespace, text(target.name), text(target.part), target.rest))
+        Some((
+            target.kind.plural,
+            target.namespace,
+            text(target.name),
+            text(target.part),
+            target.rest,
+        ))
     }
 
     #[test]
@@ -83,14 +98,29 @@ mod tests {
             Some((plural, namespace, name, part, rest))
         };
         assert_eq!(read("/api/v1/pods"), of("pods", ["", "", "", ""]));
-        assert_eq!(read("/api/v1/namespaces/n/pods/p/status"), of("pods", ["n", "p", "status", ""]));
+        assert_eq!(
+            read("/api/v1/namespaces/n/pods/p/status"),
+            of("pods", ["n", "p", "status", ""])
+        );
         assert_eq!(read("/api/v1/namespaces/n"), of("namespaces", ["", "n", "", ""]));
         assert_eq!(read("/api/v1/namespaces/n/status"), of("namespaces", ["", "n", "status", ""]));
-        assert_eq!(read("/api/v1/nodes/w/proxy/configz"), of("nodes", ["", "w", "proxy", "configz"]));
-        assert_eq!(read("/apis/apps/v1/namespaces/n/deployments/d/scale"), of("deployments", ["n", "d", "scale", ""]));
-        for path in
-            ["/api/v1/things", "/api/v1/pods/p", "/apis/apps/v2/deployments", "/apis/apps/v1", "/api", "/x", "/api/v1/deployments"]
-        {
+        assert_eq!(
+            read("/api/v1/nodes/w/proxy/configz"),
+            of("nodes", ["", "w", "proxy", "configz"])
+        );
+        assert_eq!(
+            read("/apis/apps/v1/namespaces/n/deployments/d/scale"),
+            of("deployments", ["n", "d", "scale", ""])
+        );
+        for path in [
+            "/api/v1/things",
+            "/api/v1/pods/p",
+            "/apis/apps/v2/deployments",
+            "/apis/apps/v1",
+            "/api",
+            "/x",
+            "/api/v1/deployments",
+        ] {
             assert_eq!(read(path), None, "{path}");
         }
     }

@@ -21,8 +21,7 @@ impl Hooks for Rest {
 
     fn node_proxy(&self, _: &str, path: &str) -> Proxied {
         let path = path.to_owned();
-        let settings =
-            json!({"kubeletconfig": {"nodeStatusUpdateFrequency": "1s", "nodeLeaseDurationSeconds": 40, "clusterDomain": "x.y"}});
+        let settings = json!({"kubeletconfig": {"nodeStatusUpdateFrequency": "1s", "nodeLeaseDurationSeconds": 40, "clusterDomain": "x.y"}});
         Box::pin(async move {
             assert_eq!(path, "configz");
             Ok(("application/json", settings.to_string()))
@@ -37,10 +36,15 @@ pub(super) async fn served() -> (ApiServer, Store, Cluster) {
 
 pub(super) async fn serve(store: Store) -> (ApiServer, Store, Cluster) {
     for name in ["default", "kube-system"] {
-        store.put(&kinds::NAMESPACES, json!({"metadata": {"name": name}, "status": {"phase": "Active"}}));
+        store.put(
+            &kinds::NAMESPACES,
+            json!({"metadata": {"name": name}, "status": {"phase": "Active"}}),
+        );
     }
     store.put(&kinds::NODES, node("True"));
-    let api = ApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap(), "v1.34.0", Rest).await.unwrap();
+    let api = ApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap(), "v1.34.0", Rest)
+        .await
+        .unwrap();
     let cluster = Cluster::from_kubeconfig(&api.kubeconfig("embedded")).await.unwrap();
     (api, store, cluster)
 }
@@ -55,7 +59,9 @@ pub(super) fn node(ready: &str) -> Value {
 pub(super) async fn tidy(store: Store) {
     let mut feed = store.follow(0);
     while let Ok(changes) = feed.next().await {
-        for now in changes.iter().filter_map(|change| change.after.as_ref().map(|now| (change.kind, now))) {
+        for now in
+            changes.iter().filter_map(|change| change.after.as_ref().map(|now| (change.kind, now)))
+        {
             match now {
                 (kind, pod) if kind == &kinds::PODS && object::is_deleted(pod) => {
                     store.remove(kind, object::namespace(pod), object::name(pod));
@@ -70,17 +76,28 @@ pub(super) async fn tidy(store: Store) {
 fn of_namespace(store: &Store, namespace: &Value) {
     let name = object::name(namespace);
     if !object::is_deleted(namespace) {
-        store.put(&kinds::SERVICE_ACCOUNTS, json!({"metadata": {"name": "default", "namespace": name}}));
+        store.put(
+            &kinds::SERVICE_ACCOUNTS,
+            json!({"metadata": {"name": "default", "namespace": name}}),
+        );
         return;
     }
     for kind in kinds::ALL.into_iter().filter(|kind| kind.namespaced) {
-        store.list(kind, Some(name)).iter().for_each(|object| drop(store.remove(kind, name, object::name(object))));
+        store
+            .list(kind, Some(name))
+            .iter()
+            .for_each(|object| drop(store.remove(kind, name, object::name(object))));
     }
     store.remove(&kinds::NAMESPACES, "", name);
 }
 
 /// What the server answers; a refusal is its status code and reason.
-pub(super) async fn ask(cluster: &Cluster, method: Method, path: &str, body: Value) -> Result<Value, (u16, String)> {
+pub(super) async fn ask(
+    cluster: &Cluster,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> Result<Value, (u16, String)> {
     send(cluster, method, path, "application/json", body).await
 }
 
@@ -93,7 +110,12 @@ pub(super) async fn send(
     body: Value,
 ) -> Result<Value, (u16, String)> {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let request = Request::builder().method(method).uri(path).header("content-type", content_type).body(body).unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content_type)
+        .body(body)
+        .unwrap();
     cluster.client().request::<Value>(request).await.map_err(|error| match error {
         kube::Error::Api(status) => (status.code, status.reason.clone()),
         other => (0, other.to_string()),

@@ -27,10 +27,16 @@ const MOST_REPLICAS: i64 = 1_000;
 
 /// Errors with what is no map and must be one. Kubernetes can't even read such an object.
 pub(super) fn check_shape(kind: &Kind, object: &Value) -> Result<(), ApiError> {
-    let odd = |path: &&str| object.pointer(&format!("/{path}")).is_some_and(|part| !part.is_object() && !part.is_null());
+    let odd = |path: &&str| {
+        object.pointer(&format!("/{path}")).is_some_and(|part| !part.is_object() && !part.is_null())
+    };
     let cause = |path: &str| (path.replace('/', "."), "Invalid value: must be a map".to_owned());
     let causes: Vec<Cause> = MAPS.iter().filter(|path| odd(path)).map(|path| cause(path)).collect();
-    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object::name(object), &causes)) }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(kind, object::name(object), &causes))
+    }
 }
 
 /// Errors with all that is wrong. `before` is the object that it takes the place of.
@@ -45,17 +51,25 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Resu
         _ => {}
     }
     for (pointer, path) in before.map_or(&[][..], |_| immutable(kind)) {
-        if before.is_some_and(|before| before.pointer(pointer).is_some_and(|was| object.pointer(pointer) != Some(was))) {
+        if before.is_some_and(|before| {
+            before.pointer(pointer).is_some_and(|was| object.pointer(pointer) != Some(was))
+        }) {
             causes.push(((*path).to_owned(), "Invalid value: field is immutable".to_owned()));
         }
     }
-    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object::name(object), &causes)) }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(kind, object::name(object), &causes))
+    }
 }
 
 /// What never changes, as a pointer and as a path for people.
 fn immutable(kind: &Kind) -> &'static [(&'static str, &'static str)] {
     match kind.plural {
-        "pods" => &[("/spec/nodeName", "spec.nodeName"), ("/spec/restartPolicy", "spec.restartPolicy")],
+        "pods" => {
+            &[("/spec/nodeName", "spec.nodeName"), ("/spec/restartPolicy", "spec.restartPolicy")]
+        }
         "services" => &[("/spec/clusterIP", "spec.clusterIPs[0]")],
         "deployments" | "replicasets" => &[("/spec/selector", "spec.selector")],
         _ => &[],
@@ -72,10 +86,17 @@ fn name(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let label = ["namespaces", "services"].contains(&kind.plural);
     let longest = if label { 63 } else { 253 };
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let part = |part: &str| part.starts_with(letter) && part.ends_with(letter) && part.chars().all(|c| letter(c) || c == '-');
+    let part = |part: &str| {
+        part.starts_with(letter)
+            && part.ends_with(letter)
+            && part.chars().all(|c| letter(c) || c == '-')
+    };
     let fits = if label { part(name) } else { name.split('.').all(part) };
     if name.is_empty() {
-        causes.push(("metadata.name".to_owned(), "Required value: name or generateName is required".to_owned()));
+        causes.push((
+            "metadata.name".to_owned(),
+            "Required value: name or generateName is required".to_owned(),
+        ));
     } else if !fits || name.len() > longest {
         let why = format!(
             "Invalid value: \"{name}\": must be at most {longest} characters: lower case letters, digits and '-'{}, beginning and ending with \
@@ -96,7 +117,9 @@ fn labels(object: &Value, causes: &mut Vec<Cause>) {
         };
         let bare = key.rsplit('/').next().unwrap_or_default();
         if bare.is_empty() || !fits(bare) || !value.as_str().is_some_and(fits) {
-            let why = format!("Invalid value: {value}: label \"{key}\" must be at most 63 letters, digits, '-', '_' and '.'");
+            let why = format!(
+                "Invalid value: {value}: label \"{key}\" must be at most 63 letters, digits, '-', '_' and '.'"
+            );
             causes.push(("metadata.labels".to_owned(), why));
         }
     }
@@ -112,7 +135,10 @@ fn pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         for field in ["name", "image"].into_iter().filter(|field| !given(field)) {
             required(&format!("{path}.containers[{index}].{field}"), causes);
         }
-        if containers[..index].iter().any(|other| given("name") && other["name"] == container["name"]) {
+        if containers[..index]
+            .iter()
+            .any(|other| given("name") && other["name"] == container["name"])
+        {
             let why = format!("Duplicate value: {}", container["name"]);
             causes.push((format!("{path}.containers[{index}].name"), why));
         }
@@ -126,7 +152,8 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
     }
     for (index, port) in ports.iter().enumerate() {
         if !port["port"].as_u64().is_some_and(|port| (1..=65_535).contains(&port)) {
-            let why = format!("Invalid value: {}: must be between 1 and 65535, inclusive", port["port"]);
+            let why =
+                format!("Invalid value: {}: must be between 1 and 65535, inclusive", port["port"]);
             causes.push((format!("spec.ports[{index}].port"), why));
         }
         if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
@@ -146,11 +173,15 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(("spec.template.metadata.labels".to_owned(), why));
     }
     if spec["replicas"].as_i64().is_none_or(|replicas| replicas < 0) {
-        let why = format!("Invalid value: {}: must be greater than or equal to 0", spec["replicas"]);
+        let why =
+            format!("Invalid value: {}: must be greater than or equal to 0", spec["replicas"]);
         causes.push(("spec.replicas".to_owned(), why));
     }
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas > MOST_REPLICAS) {
-        let why = format!("Invalid value: {}: the embedded cluster takes no more than {MOST_REPLICAS}", spec["replicas"]);
+        let why = format!(
+            "Invalid value: {}: the embedded cluster takes no more than {MOST_REPLICAS}",
+            spec["replicas"]
+        );
         causes.push(("spec.replicas".to_owned(), why));
     }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
@@ -180,13 +211,24 @@ mod tests {
             "spec.template.spec.containers[1].name",
         ];
         assert_eq!(causes(&DEPLOYMENTS, web, None), fields);
-        assert_eq!(causes(&SERVICES, json!({"metadata": {"name": "a.b"}, "spec": {}}), None), ["metadata.name", "spec.ports"]);
         assert_eq!(
-            causes(&SERVICES, json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 0}]}}), None),
+            causes(&SERVICES, json!({"metadata": {"name": "a.b"}, "spec": {}}), None),
+            ["metadata.name", "spec.ports"]
+        );
+        assert_eq!(
+            causes(
+                &SERVICES,
+                json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 0}]}}),
+                None
+            ),
             ["spec.ports[0].port"]
         );
-        assert_eq!(causes(&PODS, json!({"metadata": {}, "spec": {}}), None), ["metadata.name", "spec.containers"]);
-        let labelled = |value: &str| json!({"metadata": {"name": "a", "labels": {"x.io/run": value}}});
+        assert_eq!(
+            causes(&PODS, json!({"metadata": {}, "spec": {}}), None),
+            ["metadata.name", "spec.containers"]
+        );
+        let labelled =
+            |value: &str| json!({"metadata": {"name": "a", "labels": {"x.io/run": value}}});
         assert_eq!(causes(&NAMESPACES, labelled("-a"), None), ["metadata.labels"]);
         assert_eq!(causes(&NAMESPACES, labelled(&"a".repeat(64)), None), ["metadata.labels"]);
         assert!(causes(&NAMESPACES, labelled("20261122-7f3a"), None).is_empty());
@@ -194,10 +236,17 @@ mod tests {
 
     #[test]
     fn a_part_that_is_no_map_is_refused() {
-        let odd = |object: Value| check_shape(&LEASES, &object).map_err(|error| (error.code, error.message));
-        let (code, message) = odd(json!({"metadata": {"name": "w", "labels": 1}, "spec": "x"})).unwrap_err();
+        let odd = |object: Value| {
+            check_shape(&LEASES, &object).map_err(|error| (error.code, error.message))
+        };
+        let (code, message) =
+            odd(json!({"metadata": {"name": "w", "labels": 1}, "spec": "x"})).unwrap_err();
         assert_eq!(code, 422);
-        assert!(message.contains("metadata.labels: Invalid value") && message.contains("spec: Invalid value"), "{message}");
+        assert!(
+            message.contains("metadata.labels: Invalid value")
+                && message.contains("spec: Invalid value"),
+            "{message}"
+        );
         assert!(odd(json!({"metadata": "x"})).is_err() && odd(json!({"status": []})).is_err());
         assert!(odd(json!({"spec": {"template": {"metadata": "x"}}})).is_err());
         assert!(odd(json!({"metadata": {"name": "w", "labels": null}, "spec": {}})).is_ok());
@@ -218,7 +267,10 @@ mod tests {
     #[test]
     fn what_never_changes_is_held_to() {
         let service = |ip: &str| json!({"metadata": {"name": "a"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}});
-        assert_eq!(causes(&SERVICES, service("10.0.0.2"), Some(service("10.0.0.1"))), ["spec.clusterIPs[0]"]);
+        assert_eq!(
+            causes(&SERVICES, service("10.0.0.2"), Some(service("10.0.0.1"))),
+            ["spec.clusterIPs[0]"]
+        );
         assert!(causes(&SERVICES, service("10.0.0.1"), Some(service("10.0.0.1"))).is_empty());
     }
 }

@@ -41,7 +41,12 @@ struct Watching {
 }
 
 /// Follows the objects of a kind (or one of them).
-pub(super) fn watch(served: &Arc<Served>, target: &Target, query: &Query, form: Form) -> Result<Answer, ApiError> {
+pub(super) fn watch(
+    served: &Arc<Served>,
+    target: &Target,
+    query: &Query,
+    form: Form,
+) -> Result<Answer, ApiError> {
     let watching = Watching::new(served, target, query, form)?;
     let frames = stream::unfold(watching, |mut watching| async {
         let text = watching.next().await?;
@@ -52,13 +57,21 @@ pub(super) fn watch(served: &Arc<Served>, target: &Target, query: &Query, form: 
 
 impl Watching {
     /// A stream that begins where the client says, or with what is now.
-    fn new(served: &Arc<Served>, target: &Target, query: &Query, form: Form) -> Result<Self, ApiError> {
+    fn new(
+        served: &Arc<Served>,
+        target: &Target,
+        query: &Query,
+        form: Form,
+    ) -> Result<Self, ApiError> {
         let asked = revision_of(query)?.filter(|revision| *revision > 0);
         let initial = query.text("sendInitialEvents");
         let now = served.store.snapshot(stored(target.kind), target.scope(), None);
         let now = now.map_err(|error| ApiError::expired(error.to_string()))?;
         let after = asked.filter(|_| initial != "true").unwrap_or(now.revision);
-        let lives = query.number("timeoutSeconds").filter(|seconds| *seconds > 0).map_or(LONGEST, Duration::from_secs);
+        let lives = query
+            .number("timeoutSeconds")
+            .filter(|seconds| *seconds > 0)
+            .map_or(LONGEST, Duration::from_secs);
         let mut watching = Self {
             served: served.clone(),
             kind: target.kind,
@@ -83,7 +96,11 @@ impl Watching {
 
     /// What is there already.
     fn present(&self, objects: &[Object]) -> String {
-        objects.iter().filter(|object| self.selection.matches(object)).map(|object| self.line("ADDED", object)).collect()
+        objects
+            .iter()
+            .filter(|object| self.selection.matches(object))
+            .map(|object| self.line("ADDED", object))
+            .collect()
     }
 
     /// The next lines; `None` at the end.
@@ -134,7 +151,8 @@ impl Watching {
             (Some(_), Some(new)) => self.line("MODIFIED", new),
             (Some(gone), None) => {
                 let mut gone = Value::clone(gone);
-                object::meta_mut(&mut gone).insert("resourceVersion".to_owned(), change.revision.to_string().into());
+                object::meta_mut(&mut gone)
+                    .insert("resourceVersion".to_owned(), change.revision.to_string().into());
                 self.line("DELETED", &gone)
             }
         }

@@ -12,24 +12,34 @@ use crate::embedded::store::{Kind, Object, StoreError, Writer, kinds, object};
 
 /// How often a change begins anew because somebody else was faster.
 const TRIES: u32 = 50;
-const OLD: &str = "the object has been modified; please apply your changes to the latest version and try again";
+const OLD: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
 
 /// Whether nothing is to be written.
 pub(super) fn is_dry(query: &Query) -> Result<bool, ApiError> {
     match query.text("dryRun") {
         "" => Ok(false),
         "All" => Ok(true),
-        other => Err(ApiError::bad_request(format!("Invalid value: \"{other}\": dryRun is All or nothing"))),
+        other => Err(ApiError::bad_request(format!(
+            "Invalid value: \"{other}\": dryRun is All or nothing"
+        ))),
     }
 }
 
 /// Makes an object.
-pub(super) fn create(served: &Served, target: &Target, sent: Value, dry: bool) -> Result<Object, ApiError> {
+pub(super) fn create(
+    served: &Served,
+    target: &Target,
+    sent: Value,
+    dry: bool,
+) -> Result<Object, ApiError> {
     let kind = stored(target.kind);
     let mut new = to_stored(target, sent)?;
     name_it(&mut new);
     if object::revision(&new) != 0 {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     check_namespace(served, kind, &new)?;
     if kind.has_status && kind != &kinds::NODES {
@@ -40,7 +50,10 @@ pub(super) fn create(served: &Served, target: &Target, sent: Value, dry: bool) -
     validate::check(kind, &new, None)?;
     let name = object::name(&new).to_owned();
     if !dry {
-        return served.store.create(kind, new, Writer::Client).map_err(|error| ApiError::of_store(error, target.kind, &name));
+        return served
+            .store
+            .create(kind, new, Writer::Client)
+            .map_err(|error| ApiError::of_store(error, target.kind, &name));
     }
     match served.store.get(kind, &target.namespace, &name) {
         Some(_) => Err(ApiError::already_exists(target.kind, &name)),
@@ -52,17 +65,32 @@ pub(super) fn create(served: &Served, target: &Target, sent: Value, dry: bool) -
 }
 
 /// Puts an object (or its status) in the place of the one that is there.
-pub(super) fn replace(served: &Served, target: &Target, name: &str, sent: Value, dry: bool) -> Result<Object, ApiError> {
+pub(super) fn replace(
+    served: &Served,
+    target: &Target,
+    name: &str,
+    sent: Value,
+    dry: bool,
+) -> Result<Object, ApiError> {
     let new = to_stored(target, sent)?;
     if object::name(&new) != name {
-        let message = format!("the name of the object ({}) does not match the name on the URL ({name})", object::name(&new));
+        let message = format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            object::name(&new)
+        );
         return Err(ApiError::bad_request(message));
     }
     change(served, target, name, dry, |_| Ok(new.clone()))
 }
 
 /// Changes an object (or its status). One that is applied and not there is made.
-pub(super) fn patch(served: &Served, target: &Target, name: &str, patch: &Patch, dry: bool) -> Result<Object, ApiError> {
+pub(super) fn patch(
+    served: &Served,
+    target: &Target,
+    name: &str,
+    patch: &Patch,
+    dry: bool,
+) -> Result<Object, ApiError> {
     let changed = change(served, target, name, dry, |before| {
         let mut new = patch.apply(&outside(target.kind, before))?;
         // What is not stored under this name is another object.
@@ -91,9 +119,18 @@ pub(super) fn change(
     let kind = stored(target.kind);
     let refused = |error: StoreError| ApiError::of_store(error, target.kind, name);
     for _ in 0..TRIES {
-        let before = served.store.get(kind, &target.namespace, name).ok_or_else(|| refused(StoreError::NotFound))?;
+        let before = served
+            .store
+            .get(kind, &target.namespace, name)
+            .ok_or_else(|| refused(StoreError::NotFound))?;
         let mut new = new(&before)?;
-        check_preconditions(target.kind, name, &before, object::meta(&new, "uid"), object::meta(&new, "resourceVersion"))?;
+        check_preconditions(
+            target.kind,
+            name,
+            &before,
+            object::meta(&new, "uid"),
+            object::meta(&new, "resourceVersion"),
+        )?;
         match target.part.as_deref() {
             Some("status") => new = with_status(&before, &mut new),
             _ => complete(served, kind, &before, &mut new)?,
@@ -119,7 +156,12 @@ pub(super) fn change(
 }
 
 /// Fills in what a client leaves out, and checks the whole.
-fn complete(served: &Served, kind: &'static Kind, before: &Value, new: &mut Value) -> Result<(), ApiError> {
+fn complete(
+    served: &Served,
+    kind: &'static Kind,
+    before: &Value,
+    new: &mut Value,
+) -> Result<(), ApiError> {
     keep_what_is_not_the_clients(kind, before, new);
     defaults::fill_in(kind, new);
     served.hooks.admit(kind, Operation::Update, new)?;
@@ -127,9 +169,18 @@ fn complete(served: &Served, kind: &'static Kind, before: &Value, new: &mut Valu
 }
 
 /// Errors when the object is not the one that the client means. Empty means any.
-pub(super) fn check_preconditions(kind: &Kind, name: &str, now: &Value, uid: &str, revision: &str) -> Result<(), ApiError> {
+pub(super) fn check_preconditions(
+    kind: &Kind,
+    name: &str,
+    now: &Value,
+    uid: &str,
+    revision: &str,
+) -> Result<(), ApiError> {
     if !uid.is_empty() && uid != object::uid(now) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(now));
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            object::uid(now)
+        );
         return Err(ApiError::conflict(kind, name, &why));
     }
     match revision.is_empty() || revision == object::meta(now, "resourceVersion") {
@@ -150,15 +201,21 @@ fn to_stored(target: &Target, mut sent: Value) -> Result<Value, ApiError> {
         return Err(ApiError::bad_request("the object provided is not an object"));
     }
     validate::check_shape(kind, &sent)?;
-    let says = |field: &str, expected: &str| sent[field].as_str().is_none_or(|said| said.is_empty() || said == expected);
+    let says = |field: &str, expected: &str| {
+        sent[field].as_str().is_none_or(|said| said.is_empty() || said == expected)
+    };
     if !says("kind", kind.kind) || !says("apiVersion", &kind.api_version()) {
-        let message =
-            format!("the object provided is unrecognized (must be of type {}): {} {}", kind.kind, sent["apiVersion"], sent["kind"]);
+        let message = format!(
+            "the object provided is unrecognized (must be of type {}): {} {}",
+            kind.kind, sent["apiVersion"], sent["kind"]
+        );
         return Err(ApiError::bad_request(message));
     }
     let namespace = object::namespace(&sent);
     if kind.namespaced && !namespace.is_empty() && namespace != target.namespace {
-        return Err(ApiError::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     let meta = object::meta_mut(&mut sent);
     meta.shift_remove("managedFields");
@@ -173,7 +230,8 @@ fn to_stored(target: &Target, mut sent: Value) -> Result<Value, ApiError> {
 fn name_it(object: &mut Value) {
     let prefix = object::meta(object, "generateName").to_owned();
     if object::name(object).is_empty() && !prefix.is_empty() {
-        object::meta_mut(object).insert("name".to_owned(), format!("{prefix}{}", object::random_suffix()).into());
+        object::meta_mut(object)
+            .insert("name".to_owned(), format!("{prefix}{}", object::random_suffix()).into());
     }
 }
 
@@ -186,7 +244,9 @@ fn check_namespace(served: &Served, kind: &'static Kind, new: &Value) -> Result<
     match served.store.get(&kinds::NAMESPACES, "", name) {
         None => Err(ApiError::not_found(&kinds::NAMESPACES, name)),
         Some(namespace) if object::is_deleted(&namespace) => {
-            let why = format!("unable to create new content in namespace {name} because it is being terminated");
+            let why = format!(
+                "unable to create new content in namespace {name} because it is being terminated"
+            );
             let mut error = ApiError::forbidden(kind, object::name(new), &why);
             error.details["causes"] = json!([{"reason": "NamespaceTerminating",
                 "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
@@ -230,15 +290,28 @@ fn keep_what_is_not_the_clients(kind: &Kind, before: &Value, new: &mut Value) {
 }
 
 /// Takes away what only its finalizers held.
-fn finish_deletion(served: &Served, kind: &'static Kind, before: &Value, written: Object) -> Object {
-    let freed = object::is_deleted(&written) && object::has_finalizers(before) && !object::has_finalizers(&written);
+fn finish_deletion(
+    served: &Served,
+    kind: &'static Kind,
+    before: &Value,
+    written: Object,
+) -> Object {
+    let freed = object::is_deleted(&written)
+        && object::has_finalizers(before)
+        && !object::has_finalizers(&written);
     if freed && served.hooks.deletion(kind, &written, None) == Deletion::Now {
         let same = |now: &Value| match object::uid(now) == object::uid(&written) {
             true => Ok(()),
             false => Err(StoreError::NotFound),
         };
         // Somebody else may have been faster.
-        let _ = served.store.remove_if(kind, object::namespace(&written), object::name(&written), Writer::Client, same);
+        let _ = served.store.remove_if(
+            kind,
+            object::namespace(&written),
+            object::name(&written),
+            Writer::Client,
+            same,
+        );
     }
     written
 }

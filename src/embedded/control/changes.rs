@@ -12,7 +12,9 @@ use crate::embedded::objects::event::Said;
 use crate::embedded::objects::replica_set::letters;
 use crate::embedded::objects::{lease, node, pod};
 use crate::embedded::store::{Kind, Object, kinds, object};
-use crate::model::{Backend, Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId, Power};
+use crate::model::{
+    Backend, Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId, Power,
+};
 use crate::timeline::Ready;
 
 impl Driver {
@@ -35,7 +37,9 @@ impl Driver {
             Change::PodGone { pod } => self.pod_gone(pod),
             Change::Leader { component, holder } => self.leader(component, holder, wall),
             Change::LeaseRenewed { component, .. } => {
-                self.store.modify(&kinds::LEASES, "kube-system", component.name(), |object| lease::renew(object, wall));
+                self.store.modify(&kinds::LEASES, "kube-system", component.name(), |object| {
+                    lease::renew(object, wall)
+                });
             }
             Change::Backend { pod, backend } => self.pod_behaves(pod, backend),
             Change::Power { node, power } => {
@@ -84,7 +88,9 @@ impl Driver {
         match heartbeat {
             Heartbeat::Lease => {
                 let name = self.seats.node(id).name.clone();
-                self.store.modify(&kinds::LEASES, "kube-node-lease", &name, |object| lease::renew(object, at));
+                self.store.modify(&kinds::LEASES, "kube-node-lease", &name, |object| {
+                    lease::renew(object, at)
+                });
             }
             Heartbeat::Status => {
                 let ready = self.model.node(id).ready;
@@ -96,18 +102,27 @@ impl Driver {
     fn pod_created(&mut self, id: PodId, owner: OwnerId, at: jiff::Timestamp) {
         let Some((namespace, name)) = self.seats.owner(owner).cloned() else { return };
         let Some(set) = self.store.get(&kinds::REPLICA_SETS, &namespace, &name) else { return };
-        let object = self.store.put(&kinds::PODS, pod::of_replica_set(&set, &letters(self.draws.draw(), 5)));
+        let object =
+            self.store.put(&kinds::PODS, pod::of_replica_set(&set, &letters(self.draws.draw(), 5)));
         self.seats.seat_pod(id, key_of(&object));
         self.dirty = true;
         let message = format!("Created pod: {}", object::name(&object));
-        self.say(Some(&set), Said::normal("SuccessfulCreate", &message, "replicaset-controller"), at);
+        self.say(
+            Some(&set),
+            Said::normal("SuccessfulCreate", &message, "replicaset-controller"),
+            at,
+        );
     }
 
     fn pod_bound(&mut self, id: PodId, node: NodeId, at: jiff::Timestamp) {
         let host = self.seats.node(node).name.clone();
         let object = self.change_pod(id, |object| pod::bind(object, &host, at));
         let Some(object) = object else { return };
-        let message = format!("Successfully assigned {}/{} to {host}", object::namespace(&object), object::name(&object));
+        let message = format!(
+            "Successfully assigned {}/{} to {host}",
+            object::namespace(&object),
+            object::name(&object)
+        );
         self.say(Some(&object), Said::normal("Scheduled", &message, "default-scheduler"), at);
     }
 
@@ -118,7 +133,11 @@ impl Driver {
         let Some(before) = self.store.get(&kinds::PODS, &key.0, &key.1) else { return };
         let opened = seat.server.clone().or_else(|| self.open(id, node, &before));
         let Some((address, server)) = opened else {
-            let said = Said::warning("FailedCreatePodSandBox", "no address is left for it on its node", "kubelet");
+            let said = Said::warning(
+                "FailedCreatePodSandBox",
+                "no address is left for it on its node",
+                "kubelet",
+            );
             return self.say(Some(&before), said, at);
         };
         server.born();
@@ -127,21 +146,36 @@ impl Driver {
         let object = self.change_pod(id, |object| pod::start(object, address, host.address, at));
         for container in before["spec"]["containers"].as_array().into_iter().flatten() {
             let name = container["name"].as_str().unwrap_or_default();
-            for (reason, message) in
-                [("Created", format!("Created container: {name}")), ("Started", format!("Started container {name}"))]
-            {
-                self.say(object.as_ref(), Said::normal(reason, &message, "kubelet").on(&host.name), at);
+            for (reason, message) in [
+                ("Created", format!("Created container: {name}")),
+                ("Started", format!("Started container {name}")),
+            ] {
+                self.say(
+                    object.as_ref(),
+                    Said::normal(reason, &message, "kubelet").on(&host.name),
+                    at,
+                );
             }
         }
     }
 
     /// Gives a pod its address and its sockets; `None`: no address is left.
-    fn open(&mut self, id: PodId, node: NodeId, pod: &Value) -> Option<(std::net::IpAddr, PodServer)> {
-        let taken = self.seats.pods().filter_map(|(_, seat)| seat.server.as_ref().map(|(address, _)| *address)).collect();
+    fn open(
+        &mut self,
+        id: PodId,
+        node: NodeId,
+        pod: &Value,
+    ) -> Option<(std::net::IpAddr, PodServer)> {
+        let taken = self
+            .seats
+            .pods()
+            .filter_map(|(_, seat)| seat.server.as_ref().map(|(address, _)| *address))
+            .collect();
         let address = self.block.next_pod(node.0, self.seats.nodes[node.0].pods, &taken)?;
         self.seats.nodes[node.0].pods += 1;
         let wanted = pod::container_ports(pod);
-        let ports: BTreeSet<u16> = wanted.iter().map(|port| self.shared.ports.reachable(*port, &wanted)).collect();
+        let ports: BTreeSet<u16> =
+            wanted.iter().map(|port| self.shared.ports.reachable(*port, &wanted)).collect();
         let server = PodServer::new(object::name(pod), address, &Vec::from_iter(ports));
         if let Some(seat) = self.seats.pod_mut(id) {
             seat.server = Some((address, server.clone()));
@@ -160,7 +194,12 @@ impl Driver {
     }
 
     fn containers_end(&mut self, node: NodeId) {
-        let on_node: Vec<PodId> = self.seats.pods().map(|(id, _)| id).filter(|id| self.model.pod(*id).node == Some(node)).collect();
+        let on_node: Vec<PodId> = self
+            .seats
+            .pods()
+            .map(|(id, _)| id)
+            .filter(|id| self.model.pod(*id).node == Some(node))
+            .collect();
         for id in on_node {
             if let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.server.is_some()) {
                 seat.containers = Containers::Ended;
@@ -171,7 +210,11 @@ impl Driver {
     /// The kubelet names the containers that it started after a boot.
     fn restarted(&mut self, id: PodId, at: jiff::Timestamp) {
         let node = self.model.pod(id).node.map(|node| self.seats.node(node).address);
-        let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.containers == Containers::Restarted) else { return };
+        let Some(seat) =
+            self.seats.pod_mut(id).filter(|seat| seat.containers == Containers::Restarted)
+        else {
+            return;
+        };
         seat.containers = Containers::Known;
         if let (Some((address, _)), Some(host)) = (seat.server.clone(), node) {
             self.change_pod(id, |object| pod::start(object, address, host, at));
@@ -186,11 +229,17 @@ impl Driver {
             self.restarted(id, at);
         }
         // A kubelet that lives reports its containers; for one that is silent the node lifecycle controller speaks.
-        let lost = self.model.pod(id).node.is_some_and(|node| self.model.node(node).ready != Ready::True);
-        let object =
-            self.change_pod(id, |object| if lost && !ready { pod::lose(object, at) } else { pod::report(object, ready, at) });
+        let lost =
+            self.model.pod(id).node.is_some_and(|node| self.model.node(node).ready != Ready::True);
+        let object = self.change_pod(id, |object| {
+            if lost && !ready { pod::lose(object, at) } else { pod::report(object, ready, at) }
+        });
         if lost && !ready {
-            self.say(object.as_ref(), Said::warning("NodeNotReady", "Node is not ready", "node-controller"), at);
+            self.say(
+                object.as_ref(),
+                Said::warning("NodeNotReady", "Node is not ready", "node-controller"),
+                at,
+            );
         }
     }
 
@@ -205,8 +254,16 @@ impl Driver {
             pod::end(object, grace, at);
         });
         let Some(object) = object.filter(|_| cause == Deletion::Eviction) else { return };
-        let message = format!("Marking for deletion Pod {}/{}", object::namespace(&object), object::name(&object));
-        self.say(Some(&object), Said::normal("TaintManagerEviction", &message, "taint-eviction-controller"), at);
+        let message = format!(
+            "Marking for deletion Pod {}/{}",
+            object::namespace(&object),
+            object::name(&object)
+        );
+        self.say(
+            Some(&object),
+            Said::normal("TaintManagerEviction", &message, "taint-eviction-controller"),
+            at,
+        );
     }
 
     fn pod_gone(&mut self, id: PodId) {
@@ -218,12 +275,17 @@ impl Driver {
 
     fn leader(&mut self, component: Component, holder: Option<NodeId>, at: jiff::Timestamp) {
         self.dirty = true;
-        let identity = holder.map(|node| format!("{}_{}", self.seats.node(node).name, component.name()));
+        let identity =
+            holder.map(|node| format!("{}_{}", self.seats.node(node).name, component.name()));
         let change = |object: &mut Value| lease::pass_on(object, identity.as_deref(), at);
         let object = self.store.modify(&kinds::LEASES, "kube-system", component.name(), change);
         if let Some(identity) = &identity {
             let message = format!("{identity} became leader");
-            self.say(object.as_ref(), Said::normal("LeaderElection", &message, component.name()), at);
+            self.say(
+                object.as_ref(),
+                Said::normal("LeaderElection", &message, component.name()),
+                at,
+            );
         }
     }
 

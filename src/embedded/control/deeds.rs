@@ -49,13 +49,18 @@ impl Deeds {
     }
 
     fn is_stopping(&self, node: Option<NodeId>) -> bool {
-        let stops = |command: &Command| matches!(command.action, Action::Stop { .. }) && command.action.node() == node;
+        let stops = |command: &Command| {
+            matches!(command.action, Action::Stop { .. }) && command.action.node() == node
+        };
         self.begun.iter().any(|(command, _)| stops(command))
     }
 
     /// Takes out what this takes back before it could have an effect: what is queued, and what a node that boots has put off.
     fn displaced_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
-        let begun = self.begun.extract_if(.., |(command, _)| boots && undo.undoes(command.action)).map(|(command, _)| command);
+        let begun = self
+            .begun
+            .extract_if(.., |(command, _)| boots && undo.undoes(command.action))
+            .map(|(command, _)| command);
         let mut displaced: Vec<Command> = begun.collect();
         displaced.extend(self.queued.extract_if(.., |command| undo.undoes(command.action)));
         displaced
@@ -95,7 +100,8 @@ impl Driver {
         let mut begun = Vec::new();
         for (command, since) in std::mem::take(&mut self.deeds.begun) {
             let node = command.action.node().map(|node| model.node(node));
-            match node.map_or(Effect::There, |node| effect(command.action, &node, since.elapsed())) {
+            match node.map_or(Effect::There, |node| effect(command.action, &node, since.elapsed()))
+            {
                 Effect::There => command.tell(Ok(())),
                 Effect::Never => command.tell(Err(EmbeddedError::Off)),
                 Effect::Coming => begun.push((command, since)),
@@ -104,7 +110,9 @@ impl Driver {
         self.deeds.begun = begun;
         let begun = self.deeds.begun.len();
         // What nobody waits for any more was not begun, and is not.
-        let queued = std::mem::take(&mut self.deeds.queued).into_iter().filter(|command| !command.done.is_closed());
+        let queued = std::mem::take(&mut self.deeds.queued)
+            .into_iter()
+            .filter(|command| !command.done.is_closed());
         queued.for_each(|command| self.obey(command));
         self.deeds.begun.len() > begun
     }

@@ -138,7 +138,12 @@ impl Driver {
     /// When something is due by itself.
     fn due(&self) -> tokio::time::Instant {
         let model = self.model.next().map(|due| self.began + due);
-        model.into_iter().chain(self.deeds.due()).min().unwrap_or_else(|| Instant::now() + IDLE).into()
+        model
+            .into_iter()
+            .chain(self.deeds.due())
+            .min()
+            .unwrap_or_else(|| Instant::now() + IDLE)
+            .into()
     }
 
     fn catch_up(&mut self) {
@@ -147,7 +152,10 @@ impl Driver {
     }
 
     /// Has something done to the model, and brings what changed into the world.
-    pub(super) fn with_model<T>(&mut self, deed: impl FnOnce(&mut Model, &mut dyn FnMut(Duration, Change)) -> T) -> T {
+    pub(super) fn with_model<T>(
+        &mut self,
+        deed: impl FnOnce(&mut Model, &mut dyn FnMut(Duration, Change)) -> T,
+    ) -> T {
         let mut changes = Vec::new();
         let done = deed(&mut self.model, &mut |at, change| changes.push((at, change)));
         for (at, change) in changes {
@@ -180,15 +188,20 @@ impl Driver {
 
     /// How the one address fares behind which all API servers are.
     pub(super) fn availability(&self) -> Availability {
-        let states: Vec<(NodeId, NodeState)> = self.nodes().map(|node| (node, self.model.node(node))).collect();
+        let states: Vec<(NodeId, NodeState)> =
+            self.nodes().map(|node| (node, self.model.node(node))).collect();
         let planes = || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
         let on = |state: &NodeState| matches!(state.power, Power::On | Power::Stopping);
         let silent = |state: &NodeState| state.frozen || !state.connected;
         if self.model.api_serves() {
             Availability::Serving
-        } else if planes().any(|(_, state)| on(state) && !silent(state) && state.api_server == Process::Runs) {
+        } else if planes()
+            .any(|(_, state)| on(state) && !silent(state) && state.api_server == Process::Runs)
+        {
             Availability::EtcdDown
-        } else if planes().any(|(_, state)| on(state) && (silent(state) || state.api_server == Process::Frozen)) {
+        } else if planes()
+            .any(|(_, state)| on(state) && (silent(state) || state.api_server == Process::Frozen))
+        {
             Availability::Hanging
         } else {
             Availability::Down

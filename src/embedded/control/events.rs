@@ -23,7 +23,8 @@ impl Events {
     pub fn say(&mut self, store: &Store, about: &Value, said: Said<'_>, at: jiff::Timestamp) {
         self.made += 1;
         let event = store.put(&kinds::EVENTS, event::new(about, said, at, self.made));
-        self.kept.push_back((object::namespace(&event).to_owned(), object::name(&event).to_owned()));
+        self.kept
+            .push_back((object::namespace(&event).to_owned(), object::name(&event).to_owned()));
         if self.kept.len() > KEPT
             && let Some((namespace, name)) = self.kept.pop_front()
         {

@@ -46,12 +46,22 @@ impl Genesis<'_> {
 
     fn node(&self, store: &Store, number: usize, spec: &NodeSpec, now: jiff::Timestamp) {
         let (address, pod_cidr) = (self.seats.nodes[number].address, self.block.pod_cidr(number));
-        store.put(&kinds::NODES, node::new(NodeFacts { spec, address, pod_cidr: &pod_cidr, version: KUBERNETES }, now));
-        let seconds = self.tuning.node_lease_duration.map_or(LEASE_SECONDS, |duration| duration.as_secs());
+        store.put(
+            &kinds::NODES,
+            node::new(NodeFacts { spec, address, pod_cidr: &pod_cidr, version: KUBERNETES }, now),
+        );
+        let seconds =
+            self.tuning.node_lease_duration.map_or(LEASE_SECONDS, |duration| duration.as_secs());
         store.put(&kinds::LEASES, lease::of_node(&spec.name, seconds, now));
         if spec.role == NodeRole::ControlPlane {
             for component in Component::ALL {
-                let pod = system::static_pod(component.name(), &spec.name, &address.to_string(), self.tuning, now);
+                let pod = system::static_pod(
+                    component.name(),
+                    &spec.name,
+                    &address.to_string(),
+                    self.tuning,
+                    now,
+                );
                 store.put(&kinds::PODS, pod);
             }
         }

@@ -36,14 +36,22 @@ impl Driver {
         let replicas = replica_set::replicas(set) as usize;
         let now = self.now();
         match self.seats.find_owner(&key) {
-            Some(owner) => self.with_model(|model, changed| model.act(now, Action::Scale { owner, replicas }, changed)),
+            Some(owner) => self.with_model(|model, changed| {
+                model.act(now, Action::Scale { owner, replicas }, changed)
+            }),
             None => {
                 // A template that fits nowhere makes no pods here; in Kubernetes they would be Pending.
-                let Some(spec) = pod::to_model(&set["spec"]["template"], &self.node_objects()) else { return };
+                let Some(spec) = pod::to_model(&set["spec"]["template"], &self.node_objects())
+                else {
+                    return;
+                };
                 // The number must have its name before its first pod comes.
-                let owner = self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
+                let owner =
+                    self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
                 self.seats.seat_owner(owner, key);
-                self.with_model(|model, changed| model.act(now, Action::Scale { owner, replicas }, changed));
+                self.with_model(|model, changed| {
+                    model.act(now, Action::Scale { owner, replicas }, changed)
+                });
             }
         }
     }
@@ -55,11 +63,17 @@ impl Driver {
 
     /// ReplicaSets that are gone, and their pods.
     pub(super) fn forget_sets(&mut self) {
-        let gone: Vec<_> =
-            self.seats.owners().filter(|(_, key)| !exists(self, &kinds::REPLICA_SETS, key)).map(|(id, _)| id).collect();
+        let gone: Vec<_> = self
+            .seats
+            .owners()
+            .filter(|(_, key)| !exists(self, &kinds::REPLICA_SETS, key))
+            .map(|(id, _)| id)
+            .collect();
         for owner in gone {
             let now = self.now();
-            self.with_model(|model, changed| model.act(now, Action::DeleteOwner { owner }, changed));
+            self.with_model(|model, changed| {
+                model.act(now, Action::DeleteOwner { owner }, changed)
+            });
             self.seats.forget_owner(owner);
         }
     }
@@ -67,7 +81,9 @@ impl Driver {
     /// A pod is new, or its deletion was asked for.
     fn look_at_pod(&mut self, key: Key, object: &Object) {
         match self.seats.find_pod(&key) {
-            Some(pod) if object::is_deleted(object) && !self.model.pod(pod).terminating => self.delete_pod(pod, false),
+            Some(pod) if object::is_deleted(object) && !self.model.pod(pod).terminating => {
+                self.delete_pod(pod, false)
+            }
             // Mirrors of static pods are the kubelets' own, and the pods of a set come from the model.
             None if object["metadata"]["ownerReferences"].is_null()
                 && object["metadata"]["annotations"]["kubernetes.io/config.source"].is_null() =>
@@ -98,7 +114,12 @@ impl Driver {
         let message = "0 nodes are available: none matches the Pod's node affinity/selector";
         let change = |pod: &mut Value| pod::cannot_schedule(pod, message, at);
         self.store.modify(&kinds::PODS, &key.0, &key.1, change);
-        self.events.say(&self.store, object, Said::warning("FailedScheduling", message, "default-scheduler"), at);
+        self.events.say(
+            &self.store,
+            object,
+            Said::warning("FailedScheduling", message, "default-scheduler"),
+            at,
+        );
     }
 
     pub(super) fn delete_pod(&mut self, pod: PodId, force: bool) {
@@ -108,8 +129,12 @@ impl Driver {
 
     /// Pods that were taken away by force.
     fn forget_pods(&mut self) {
-        let gone: Vec<PodId> =
-            self.seats.pods().filter(|(_, seat)| !exists(self, &kinds::PODS, &seat.key)).map(|(id, _)| id).collect();
+        let gone: Vec<PodId> = self
+            .seats
+            .pods()
+            .filter(|(_, seat)| !exists(self, &kinds::PODS, &seat.key))
+            .map(|(id, _)| id)
+            .collect();
         gone.into_iter().for_each(|pod| self.delete_pod(pod, true));
     }
 
@@ -117,7 +142,11 @@ impl Driver {
     pub(super) fn end_pod(&mut self, object: &Value) {
         match self.seats.find_pod(&key_of(object)) {
             Some(pod) => self.delete_pod(pod, false),
-            None => drop(self.store.remove(&kinds::PODS, object::namespace(object), object::name(object))),
+            None => drop(self.store.remove(
+                &kinds::PODS,
+                object::namespace(object),
+                object::name(object),
+            )),
         }
     }
 }

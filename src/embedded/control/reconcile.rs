@@ -38,9 +38,10 @@ impl Driver {
                 self.end_namespace(name);
                 continue;
             }
-            for (kind, object) in
-                [(&kinds::SERVICE_ACCOUNTS, system::service_account(name)), (&kinds::CONFIG_MAPS, system::root_certificates(name))]
-            {
+            for (kind, object) in [
+                (&kinds::SERVICE_ACCOUNTS, system::service_account(name)),
+                (&kinds::CONFIG_MAPS, system::root_certificates(name)),
+            ] {
                 if self.store.get(kind, name, object::name(&object)).is_none() {
                     self.store.put(kind, object);
                 }
@@ -74,7 +75,8 @@ impl Driver {
         let deployments = self.store.list(&kinds::DEPLOYMENTS, None);
         let orphan = |set: &&Object| {
             let owner = &set["metadata"]["ownerReferences"][0];
-            owner["kind"] == "Deployment" && !deployments.iter().any(|deployment| is_owned_by(set, deployment))
+            owner["kind"] == "Deployment"
+                && !deployments.iter().any(|deployment| is_owned_by(set, deployment))
         };
         for set in sets.iter().filter(orphan) {
             self.store.remove(&kinds::REPLICA_SETS, object::namespace(set), object::name(set));
@@ -103,14 +105,26 @@ impl Driver {
             let tally = self.tally(old);
             all = Tally { replicas: all.replicas + tally.replicas, ready: all.ready + tally.ready };
         }
-        self.store.modify(&kinds::DEPLOYMENTS, object::namespace(wanted), object::name(wanted), |object| {
-            deployment::set_status(object, new, all, at);
-        });
+        self.store.modify(
+            &kinds::DEPLOYMENTS,
+            object::namespace(wanted),
+            object::name(wanted),
+            |object| {
+                deployment::set_status(object, new, all, at);
+            },
+        );
     }
 
     fn scale(&mut self, set: &Object, replicas: u64) -> Object {
-        let change = |set: &mut Value| drop(object::map_mut(set, "spec").insert("replicas".into(), replicas.into()));
-        let scaled = self.store.modify(&kinds::REPLICA_SETS, object::namespace(set), object::name(set), change);
+        let change = |set: &mut Value| {
+            drop(object::map_mut(set, "spec").insert("replicas".into(), replicas.into()))
+        };
+        let scaled = self.store.modify(
+            &kinds::REPLICA_SETS,
+            object::namespace(set),
+            object::name(set),
+            change,
+        );
         scaled.unwrap_or_else(|| set.clone())
     }
 
@@ -118,7 +132,8 @@ impl Driver {
     fn tally(&self, set: &Value) -> Tally {
         let pods = self.store.list(&kinds::PODS, Some(object::namespace(set)));
         let own = pods.iter().filter(|pod| is_owned_by(pod, set) && !object::is_deleted(pod));
-        let (replicas, ready) = own.fold((0, 0), |(all, ready), pod| (all + 1, ready + u64::from(is_ready(pod))));
+        let (replicas, ready) =
+            own.fold((0, 0), |(all, ready), pod| (all + 1, ready + u64::from(is_ready(pod))));
         Tally { replicas, ready }
     }
 
@@ -133,27 +148,39 @@ impl Driver {
         let services = self.store.list(&kinds::SERVICES, None);
         for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
             let members = self.members(service);
-            let reachable = |pod: &Value, port| self.shared.ports.reachable(port, &pod::container_ports(pod));
+            let reachable =
+                |pod: &Value, port| self.shared.ports.reachable(port, &pod::container_ports(pod));
             self.store.put(&kinds::ENDPOINT_SLICES, endpoints::slice(service, &members, reachable));
             self.store.put(&kinds::ENDPOINTS, endpoints::endpoints(service, &members, reachable));
         }
         let orphan = |slice: &&Object| {
-            slice["metadata"]["ownerReferences"].is_array() && !services.iter().any(|service| is_owned_by(slice, service))
+            slice["metadata"]["ownerReferences"].is_array()
+                && !services.iter().any(|service| is_owned_by(slice, service))
         };
         for slice in self.store.list(&kinds::ENDPOINT_SLICES, None).iter().filter(orphan) {
-            self.store.remove(&kinds::ENDPOINT_SLICES, object::namespace(slice), object::name(slice));
-            let service = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap_or_default();
+            self.store.remove(
+                &kinds::ENDPOINT_SLICES,
+                object::namespace(slice),
+                object::name(slice),
+            );
+            let service = slice["metadata"]["labels"]["kubernetes.io/service-name"]
+                .as_str()
+                .unwrap_or_default();
             self.store.remove(&kinds::ENDPOINTS, object::namespace(slice), service);
         }
     }
 
     /// A Service's pods, as the model's slices have them.
     fn members(&self, service: &Value) -> Vec<Member> {
-        let pods = self.seats.pods().filter(|(_, seat)| seat.key.0 == object::namespace(service) && seat.server.is_some());
+        let pods = self
+            .seats
+            .pods()
+            .filter(|(_, seat)| seat.key.0 == object::namespace(service) && seat.server.is_some());
         let member = |(id, key): (_, &Key)| {
             let ready = self.model.pod(id).endpoint?;
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1)?;
-            selects(&service["spec"]["selector"], &pod["metadata"]["labels"]).then_some(Member { pod, ready })
+            selects(&service["spec"]["selector"], &pod["metadata"]["labels"])
+                .then_some(Member { pod, ready })
         };
         pods.map(|(id, seat)| (id, &seat.key)).filter_map(member).collect()
     }
@@ -163,28 +190,44 @@ impl Driver {
         let services = self.store.list(&kinds::SERVICES, None);
         let mut wanted = Vec::new();
         for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
-            wanted.extend(addresses(service).into_iter().map(|address| ((key_of(service), address.port()), address, service)));
+            wanted.extend(
+                addresses(service)
+                    .into_iter()
+                    .map(|address| ((key_of(service), address.port()), address, service)),
+            );
         }
         self.proxies.retain(|have, _| wanted.iter().any(|(key, ..)| key == have));
         for (key, address, service) in wanted {
             let routes = self.routes(service);
             let seed = self.draws.draw();
-            self.proxies.entry(key).or_insert_with(|| ServiceProxy::new(address, seed)).route(routes);
+            self.proxies
+                .entry(key)
+                .or_insert_with(|| ServiceProxy::new(address, seed))
+                .route(routes);
         }
     }
 
     /// Where each node's kube-proxy sends what asks for a Service. Who asks from no node is sent as from the first.
     fn routes(&self, service: &Value) -> Routes {
-        let pods: Vec<_> = self.seats.pods().filter(|(_, seat)| seat.key.0 == object::namespace(service)).collect();
+        let pods: Vec<_> = self
+            .seats
+            .pods()
+            .filter(|(_, seat)| seat.key.0 == object::namespace(service))
+            .collect();
         let chosen = |key: &Key| {
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1);
             pod.is_some_and(|pod| selects(&service["spec"]["selector"], &pod["metadata"]["labels"]))
         };
         let of_node = |node: NodeId| -> Vec<PodServer> {
-            let routed = pods.iter().filter(|(pod, seat)| self.model.routes(node, *pod) && chosen(&seat.key));
-            routed.filter_map(|(_, seat)| seat.server.as_ref().map(|(_, server)| server.clone())).collect()
+            let routed = pods
+                .iter()
+                .filter(|(pod, seat)| self.model.routes(node, *pod) && chosen(&seat.key));
+            routed
+                .filter_map(|(_, seat)| seat.server.as_ref().map(|(_, server)| server.clone()))
+                .collect()
         };
-        let mut routes: Routes = self.nodes().map(|node| (Some(self.seats.node(node).address), of_node(node))).collect();
+        let mut routes: Routes =
+            self.nodes().map(|node| (Some(self.seats.node(node).address), of_node(node))).collect();
         routes.insert(None, of_node(NodeId(0)));
         routes
     }
@@ -192,14 +235,17 @@ impl Driver {
 
 fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// Where a Service is asked.
 fn addresses(service: &Value) -> Vec<SocketAddr> {
     let ip: Option<IpAddr> = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok());
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let tcp = ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
+    let tcp =
+        ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
     let ports = tcp.filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
     ip.into_iter().flat_map(|ip| ports.clone().map(move |port| SocketAddr::new(ip, port))).collect()
 }

@@ -38,7 +38,9 @@ impl Block {
                 match TcpListener::bind((Ipv4Addr::new(127, second, 255, 254), port)) {
                     Ok(claim) => return Ok(Self { second, _claim: claim }),
                     Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-                    Err(error) => return Err(EmbeddedError::NoAddresses { why: error.to_string() }),
+                    Err(error) => {
+                        return Err(EmbeddedError::NoAddresses { why: error.to_string() });
+                    }
                 }
             }
         }
@@ -66,7 +68,9 @@ impl Block {
 
     /// The address for the pod of a node that had `count` before it: the next that is not `taken`. `None`: all are.
     pub fn next_pod(&self, node: usize, count: usize, taken: &BTreeSet<IpAddr>) -> Option<IpAddr> {
-        (count..count + PODS.len()).map(|count| self.pod(node, count)).find(|address| !taken.contains(address))
+        (count..count + PODS.len())
+            .map(|count| self.pod(node, count))
+            .find(|address| !taken.contains(address))
     }
 
     /// The address of the `count`-th pod of a node. After 253 they come again.
@@ -99,7 +103,8 @@ impl Ports {
     /// For a port that is wanted at an address, beside all that are wanted there: the port itself where it can be had, else one that is
     /// easily told from it: 8080 for 80. The same each time, and never the same for two.
     pub fn reachable(&self, wanted: u16, all: &[u16]) -> u16 {
-        let (own, others): (BTreeSet<u16>, BTreeSet<u16>) = all.iter().partition(|port| self.is_free(**port));
+        let (own, others): (BTreeSet<u16>, BTreeSet<u16>) =
+            all.iter().partition(|port| self.is_free(**port));
         let mut given: BTreeMap<u16, u16> = own.into_iter().map(|port| (port, port)).collect();
         for port in others.into_iter().chain([wanted]) {
             if !given.contains_key(&port) {
@@ -113,7 +118,9 @@ impl Ports {
     fn instead_of(&self, port: u16, given: &BTreeMap<u16, u16>) -> u16 {
         let detours = DETOURS.iter().filter_map(|more| port.checked_add(*more)).chain(LAST_RESORT);
         let mut candidates = std::iter::once(port).chain(detours);
-        candidates.find(|port| !given.values().any(|taken| taken == port) && self.is_free(*port)).unwrap_or(port)
+        candidates
+            .find(|port| !given.values().any(|taken| taken == port) && self.is_free(*port))
+            .unwrap_or(port)
     }
 
     fn is_free(&self, port: u16) -> bool {
@@ -147,7 +154,9 @@ mod tests {
         let mut all = vec![block.api_server()];
         all.extend((0..MOST_NODES).map(|node| block.node(node)));
         all.extend(
-            (0..MOST_NODES).flat_map(|node| (0..253).map(move |count| (node, count))).map(|(node, count)| block.pod(node, count)),
+            (0..MOST_NODES)
+                .flat_map(|node| (0..253).map(move |count| (node, count)))
+                .map(|(node, count)| block.pod(node, count)),
         );
         all.extend((0..1000).map(|count| block.service(count)));
         let count = all.len();

@@ -49,7 +49,9 @@ async fn answer(stream: &mut TcpStream, pod: &str, unread: &mut Vec<u8>) -> bool
     loop {
         let (bytes, stays) = match request(unread) {
             Request::Half => return true,
-            Request::Broken => (response(pod, "400 Bad Request", "bad request\n", false, false), false),
+            Request::Broken => {
+                (response(pod, "400 Bad Request", "bad request\n", false, false), false)
+            }
             Request::Whole { length, keep, head } => {
                 unread.drain(..length);
                 (response(pod, "200 OK", &format!("{pod}\n"), keep, head), keep)
@@ -91,7 +93,8 @@ fn request(bytes: &[u8]) -> Request {
         let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         header.and_then(|header| std::str::from_utf8(header.value).ok())
     };
-    let body: usize = value("content-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+    let body: usize =
+        value("content-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0);
     let Some(length) = head_length.checked_add(body) else { return Request::Broken };
     let close = value("connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
     let keep = !close && parsed.version == Some(1);
@@ -124,7 +127,8 @@ mod tests {
 
     #[test]
     fn who_asks_to_close_is_not_kept() {
-        let keeps = |text: &str| matches!(request(text.as_bytes()), Request::Whole { keep: true, .. });
+        let keeps =
+            |text: &str| matches!(request(text.as_bytes()), Request::Whole { keep: true, .. });
         assert!(keeps("GET / HTTP/1.1\r\n\r\n"));
         assert!(!keeps("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n"));
         assert!(!keeps("GET / HTTP/1.0\r\n\r\n"));

@@ -43,7 +43,11 @@ impl PodServer {
         let doors = ports.iter().map(|port| {
             let (name, life) = (name.clone(), life.clone());
             let take = move |stream| begin(stream, name.clone(), life.subscribe());
-            AbortOnDropHandle::new(tokio::spawn(listen(SocketAddr::new(address, *port), open.subscribe(), take)))
+            AbortOnDropHandle::new(tokio::spawn(listen(
+                SocketAddr::new(address, *port),
+                open.subscribe(),
+                take,
+            )))
         });
         let doors = doors.collect();
         Self { inner: Arc::new(Inner { name, life, open, _doors: doors }) }
@@ -109,7 +113,9 @@ mod tests {
     async fn hear(stream: &mut TcpStream) -> Option<String> {
         let mut buffer = [0; 1024];
         let read = tokio::time::timeout(SOON, stream.read(&mut buffer)).await.ok()?;
-        Some(read.map_or("reset".to_owned(), |length| String::from_utf8_lossy(&buffer[..length]).into_owned()))
+        Some(read.map_or("reset".to_owned(), |length| {
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
+        }))
     }
 
     #[tokio::test]
@@ -118,7 +124,10 @@ mod tests {
         let mut stream = TcpStream::connect(pod.address).await.unwrap();
         for _ in 0..3 {
             let said = ask(&mut stream).await.unwrap();
-            assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("X-Backend: web-1\r\n"), "{said}");
+            assert!(
+                said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("X-Backend: web-1\r\n"),
+                "{said}"
+            );
             assert!(said.ends_with("\r\n\r\nweb-1\n"), "{said}");
         }
     }

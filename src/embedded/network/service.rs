@@ -32,7 +32,8 @@ impl ServiceProxy {
         let routes = Arc::new(Mutex::new(Routes::new()));
         let open = watch::Sender::new(false);
         let (known, mut draws) = (routes.clone(), Random::new(seed));
-        let take = move |stream| hand_on(stream, &known.lock().expect("no holder panics"), &mut draws);
+        let take =
+            move |stream| hand_on(stream, &known.lock().expect("no holder panics"), &mut draws);
         let door = AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
         Self { routes, open, _door: door }
     }
@@ -75,7 +76,11 @@ mod tests {
     }
 
     fn pod(block: &Block, number: usize) -> PodServer {
-        let pod = PodServer::new(&format!("web-{number}"), block.next_pod(0, number, &Default::default()).unwrap(), &[]);
+        let pod = PodServer::new(
+            &format!("web-{number}"),
+            block.next_pod(0, number, &Default::default()).unwrap(),
+            &[],
+        );
         pod.behave(Backend::Answers);
         pod
     }
@@ -89,7 +94,14 @@ mod tests {
         let refused = ask(here, address).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "nobody knows a pod");
         let (one, two) = (pod(&block, 1), pod(&block, 2));
-        proxy.route([(Some(here), vec![one.clone(), two.clone()]), (Some(there), vec![two]), (None, vec![one])].into());
+        proxy.route(
+            [
+                (Some(here), vec![one.clone(), two.clone()]),
+                (Some(there), vec![two]),
+                (None, vec![one]),
+            ]
+            .into(),
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
         for _ in 0..100 {
@@ -100,6 +112,9 @@ mod tests {
         assert_eq!(ask("127.0.0.1".parse().unwrap(), address).await.unwrap(), "web-1");
         proxy.route(Routes::new());
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(ask(here, address).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(
+            ask(here, address).await.unwrap_err().kind(),
+            std::io::ErrorKind::ConnectionRefused
+        );
     }
 }

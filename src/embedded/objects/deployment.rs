@@ -12,14 +12,17 @@ pub fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at: jiff::
     let mut status = json!({
         "observedGeneration": deployment["metadata"]["generation"], "replicas": all.replicas, "updatedReplicas": updated.replicas,
     });
-    for (field, count) in
-        [("readyReplicas", all.ready), ("availableReplicas", all.ready), ("unavailableReplicas", wanted.saturating_sub(all.ready))]
-    {
+    for (field, count) in [
+        ("readyReplicas", all.ready),
+        ("availableReplicas", all.ready),
+        ("unavailableReplicas", wanted.saturating_sub(all.ready)),
+    ] {
         if count > 0 {
             status[field] = count.into();
         }
     }
-    status["conditions"] = deployment["status"]["conditions"].as_array().cloned().unwrap_or_default().into();
+    status["conditions"] =
+        deployment["status"]["conditions"].as_array().cloned().unwrap_or_default().into();
     object::as_map(deployment).insert("status".into(), status);
     // A quarter may be missing, by default.
     let enough = all.ready >= wanted - wanted / 4;
@@ -34,7 +37,8 @@ pub fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at: jiff::
         true => ("NewReplicaSetAvailable", "ReplicaSet has successfully progressed."),
         false => ("ReplicaSetUpdated", "ReplicaSet is progressing."),
     };
-    Condition { kind: "Progressing", status: "True", reason, message, at, seen: None }.set(deployment);
+    Condition { kind: "Progressing", status: "True", reason, message, at, seen: None }
+        .set(deployment);
 }
 
 #[cfg(test)]
@@ -52,7 +56,10 @@ mod tests {
         let both = Tally { replicas: 2, ready: 2 };
         set_status(&mut deployment, both, both, at);
         assert_eq!(
-            (&deployment["status"]["observedGeneration"], &deployment["status"]["availableReplicas"]),
+            (
+                &deployment["status"]["observedGeneration"],
+                &deployment["status"]["availableReplicas"]
+            ),
             (&3.into(), &2.into())
         );
         assert_eq!(deployment["status"]["conditions"][0]["status"], "True");

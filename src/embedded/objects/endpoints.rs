@@ -19,7 +19,8 @@ pub struct Member {
 /// The slice of a Service. `reachable` gives the port at which a pod really listens (see [`crate::embedded::network::Ports`]).
 pub fn slice(service: &Value, members: &[Member], reachable: impl Fn(&Value, u16) -> u16) -> Value {
     let name = object::name(service);
-    let ports = members.first().map_or_else(Vec::new, |member| ports(service, &member.pod, &reachable));
+    let ports =
+        members.first().map_or_else(Vec::new, |member| ports(service, &member.pod, &reachable));
     let endpoints: Vec<Value> = members.iter().map(endpoint).collect();
     json!({
         "metadata": {
@@ -38,7 +39,10 @@ fn slice_suffix(uid: &str) -> String {
 
 fn labels(service: &Value) -> Value {
     let mut labels = service["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-    labels.insert("endpointslice.kubernetes.io/managed-by".into(), "endpointslice-controller.k8s.io".into());
+    labels.insert(
+        "endpointslice.kubernetes.io/managed-by".into(),
+        "endpointslice-controller.k8s.io".into(),
+    );
     labels.insert("kubernetes.io/service-name".into(), object::name(service).into());
     labels.into()
 }
@@ -46,9 +50,14 @@ fn labels(service: &Value) -> Value {
 fn ports(service: &Value, pod: &Value, reachable: impl Fn(&Value, u16) -> u16) -> Vec<Value> {
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
     let port = |port: &Value| {
-        let target = target_port(pod, if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] })?;
+        let target = target_port(
+            pod,
+            if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] },
+        )?;
         let name = port["name"].as_str().unwrap_or_default();
-        Some(json!({"name": name, "port": reachable(pod, target), "protocol": port["protocol"].as_str().unwrap_or("TCP")}))
+        Some(
+            json!({"name": name, "port": reachable(pod, target), "protocol": port["protocol"].as_str().unwrap_or("TCP")}),
+        )
     };
     ports.filter_map(port).collect()
 }
@@ -68,7 +77,11 @@ fn endpoint(member: &Member) -> Value {
 }
 
 /// The same in the old form.
-pub fn endpoints(service: &Value, members: &[Member], reachable: impl Fn(&Value, u16) -> u16) -> Value {
+pub fn endpoints(
+    service: &Value,
+    members: &[Member],
+    reachable: impl Fn(&Value, u16) -> u16,
+) -> Value {
     let mut subset = BTreeMap::new();
     for (field, ready) in [("addresses", true), ("notReadyAddresses", false)] {
         let of_kind = members.iter().filter(|member| member.ready == ready);
@@ -119,7 +132,10 @@ mod tests {
         let slice = slice(&service, &members, |_, port| port + 8000);
         assert_eq!(slice["endpoints"].as_array().unwrap().len(), 2);
         assert_eq!(slice["endpoints"][1]["conditions"]["ready"], false);
-        assert_eq!((&slice["ports"][0]["port"], &slice["metadata"]["name"]), (&8080.into(), &"web-abcde".into()));
+        assert_eq!(
+            (&slice["ports"][0]["port"], &slice["metadata"]["name"]),
+            (&8080.into(), &"web-abcde".into())
+        );
         let old = endpoints(&service, &members, |_, port| port + 8000);
         assert_eq!(old["subsets"][0]["addresses"][0]["targetRef"]["name"], "a");
         assert_eq!(old["subsets"][0]["notReadyAddresses"][0]["targetRef"]["name"], "b");

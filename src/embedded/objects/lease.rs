@@ -32,7 +32,10 @@ pub fn pass_on(lease: &mut Value, holder: Option<&str>, at: jiff::Timestamp) {
         // What was never held is acquired without a transition.
         let transitions = spec.get("leaseTransitions").and_then(Value::as_u64).unwrap_or(0);
         let first = spec.get("acquireTime").is_none_or(Value::is_null);
-        spec.insert("leaseTransitions".into(), if first { transitions } else { transitions.saturating_add(1) }.into());
+        spec.insert(
+            "leaseTransitions".into(),
+            if first { transitions } else { transitions.saturating_add(1) }.into(),
+        );
         spec.insert("acquireTime".into(), object::micro_timestamp(at).into());
     }
     spec.insert("holderIdentity".into(), holder.unwrap_or_default().into());
@@ -51,6 +54,9 @@ mod tests {
         assert_eq!(lease["spec"]["leaseTransitions"], 0);
         pass_on(&mut lease, None, at);
         pass_on(&mut lease, Some("b"), at);
-        assert_eq!((&lease["spec"]["leaseTransitions"], &lease["spec"]["holderIdentity"]), (&1.into(), &"b".into()));
+        assert_eq!(
+            (&lease["spec"]["leaseTransitions"], &lease["spec"]["holderIdentity"]),
+            (&1.into(), &"b".into())
+        );
     }
 }

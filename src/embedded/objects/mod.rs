@@ -32,7 +32,9 @@ pub fn owned_by(owner: &Value) -> Value {
 pub fn is_owned_by(owned: &Value, owner: &Value) -> bool {
     let references = owned["metadata"]["ownerReferences"].as_array();
     references.is_some_and(|all| {
-        all.iter().any(|reference| reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"])
+        all.iter().any(|reference| {
+            reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"]
+        })
     })
 }
 
@@ -62,7 +64,8 @@ impl Condition<'_> {
         let Some(list) = conditions.as_array_mut() else { return };
         let before = list.iter().position(|condition| condition["type"] == self.kind);
         let since = before.filter(|place| list[*place]["status"] == self.status);
-        let since = since.map_or(Value::from(at.clone()), |place| list[place]["lastTransitionTime"].clone());
+        let since = since
+            .map_or(Value::from(at.clone()), |place| list[place]["lastTransitionTime"].clone());
         let mut new = Map::new();
         new.insert("type".into(), self.kind.into());
         new.insert("status".into(), self.status.into());
@@ -99,9 +102,11 @@ mod tests {
     fn an_object_of_any_shape_can_be_written() {
         let (at, address) = (jiff::Timestamp::UNIX_EPOCH, "127.64.1.2".parse().unwrap());
         let tally = replica_set::Tally { replicas: 1, ready: 1 };
-        let odd = || [json!("x"), json!(7), json!([]), json!([["x"]]), Value::Null, json!({"a": "x"})];
+        let odd =
+            || [json!("x"), json!(7), json!([]), json!([["x"]]), Value::Null, json!({"a": "x"})];
         let parts = || {
-            let statuses = odd().into_iter().map(|odd| json!({"conditions": odd, "containerStatuses": [odd]}));
+            let statuses =
+                odd().into_iter().map(|odd| json!({"conditions": odd, "containerStatuses": [odd]}));
             odd().into_iter().chain(statuses).chain([
                 json!({"template": "x", "selector": "x", "leaseTransitions": u64::MAX, "acquireTime": 1}),
                 json!({"template": {"metadata": "x"}, "selector": {"matchLabels": 1}}),
@@ -136,15 +141,24 @@ mod tests {
     fn a_transition_is_when_the_status_changed() {
         let at = |second: i64| jiff::Timestamp::from_second(1_790_000_000 + second).unwrap();
         let mut object = json!({});
-        let condition =
-            |status, at| Condition { kind: "Ready", status, reason: "R", message: "", at, seen: Some("lastHeartbeatTime") };
+        let condition = |status, at| Condition {
+            kind: "Ready",
+            status,
+            reason: "R",
+            message: "",
+            at,
+            seen: Some("lastHeartbeatTime"),
+        };
         condition("True", at(0)).set(&mut object);
         condition("True", at(5)).set(&mut object);
         let ready = object["status"]["conditions"][0].clone();
         assert_eq!(ready["lastTransitionTime"], object::timestamp(at(0)));
         assert_eq!(ready["lastHeartbeatTime"], object::timestamp(at(5)));
         condition("Unknown", at(9)).set(&mut object);
-        assert_eq!(object["status"]["conditions"][0]["lastTransitionTime"], object::timestamp(at(9)));
+        assert_eq!(
+            object["status"]["conditions"][0]["lastTransitionTime"],
+            object::timestamp(at(9))
+        );
         assert_eq!(object["status"]["conditions"].as_array().unwrap().len(), 1);
     }
 }

@@ -43,7 +43,8 @@ pub fn processor() -> &'static str {
 /// A node that is ready.
 pub fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
     let (name, processor) = (&facts.spec.name, processor());
-    let resources = json!({"cpu": "8", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"});
+    let resources =
+        json!({"cpu": "8", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"});
     let mut node = json!({
         "metadata": {
             "name": name,
@@ -84,8 +85,11 @@ pub fn report(node: &mut Value, ready: Ready, at: jiff::Timestamp) {
         beat(kind, "False", reason, message, at).set(node);
     }
     match ready {
-        Ready::True => beat("Ready", "True", "KubeletReady", "kubelet is posting ready status", at).set(node),
-        _ => beat("Ready", "False", "KubeletNotReady", "container runtime network not ready", at).set(node),
+        Ready::True => {
+            beat("Ready", "True", "KubeletReady", "kubelet is posting ready status", at).set(node)
+        }
+        _ => beat("Ready", "False", "KubeletNotReady", "container runtime network not ready", at)
+            .set(node),
     }
 }
 
@@ -94,12 +98,19 @@ pub fn lose(node: &mut Value, at: jiff::Timestamp) {
     for kind in PRESSURES.iter().map(|(kind, ..)| *kind).chain(["Ready"]) {
         let seen = last_beat(node, kind);
         let message = "Kubelet stopped posting node status.";
-        Condition { kind, status: "Unknown", reason: "NodeStatusUnknown", message, at, seen: None }.set(node);
+        Condition { kind, status: "Unknown", reason: "NodeStatusUnknown", message, at, seen: None }
+            .set(node);
         put_beat(node, kind, seen);
     }
 }
 
-fn beat<'a>(kind: &'a str, status: &'a str, reason: &'a str, message: &'a str, at: jiff::Timestamp) -> Condition<'a> {
+fn beat<'a>(
+    kind: &'a str,
+    status: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    at: jiff::Timestamp,
+) -> Condition<'a> {
     Condition { kind, status, reason, message, at, seen: Some("lastHeartbeatTime") }
 }
 
@@ -109,7 +120,8 @@ fn condition_mut<'a>(node: &'a mut Value, kind: &str) -> Option<&'a mut Value> {
 }
 
 fn last_beat(node: &mut Value, kind: &str) -> Value {
-    condition_mut(node, kind).map_or(Value::Null, |condition| condition["lastHeartbeatTime"].clone())
+    condition_mut(node, kind)
+        .map_or(Value::Null, |condition| condition["lastHeartbeatTime"].clone())
 }
 
 /// What was heard last stays what was heard last.
@@ -143,11 +155,24 @@ mod tests {
 
     fn node(role: NodeRole) -> Value {
         let spec = NodeSpec::new("a", role);
-        new(NodeFacts { spec: &spec, address: "127.64.0.2".parse().unwrap(), pod_cidr: "127.64.1.0/24", version: "v1.34.0" }, at(0))
+        new(
+            NodeFacts {
+                spec: &spec,
+                address: "127.64.0.2".parse().unwrap(),
+                pod_cidr: "127.64.1.0/24",
+                version: "v1.34.0",
+            },
+            at(0),
+        )
     }
 
     fn ready(node: &Value) -> &Value {
-        node["status"]["conditions"].as_array().unwrap().iter().find(|condition| condition["type"] == "Ready").unwrap()
+        node["status"]["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|condition| condition["type"] == "Ready")
+            .unwrap()
     }
 
     #[test]
@@ -155,7 +180,10 @@ mod tests {
         let mut node = node(NodeRole::Worker);
         report(&mut node, Ready::True, at(5));
         lose(&mut node, at(9));
-        assert_eq!((&ready(&node)["status"], &ready(&node)["reason"]), (&"Unknown".into(), &"NodeStatusUnknown".into()));
+        assert_eq!(
+            (&ready(&node)["status"], &ready(&node)["reason"]),
+            (&"Unknown".into(), &"NodeStatusUnknown".into())
+        );
         assert_eq!(ready(&node)["lastHeartbeatTime"], object::timestamp(at(5)));
         assert_eq!(ready(&node)["lastTransitionTime"], object::timestamp(at(9)));
         report(&mut node, Ready::True, at(20));

@@ -18,15 +18,21 @@ const SERVICE_ACCOUNT: &str = "default";
 /// What admission adds to a pod: the default tolerations and the service account. Idempotent.
 pub fn admit(pod: &mut Value) {
     let spec = object::map_mut(pod, "spec");
-    let account = spec.get("serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    let account =
+        spec.get("serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
     let account = account.unwrap_or(SERVICE_ACCOUNT).to_owned();
     spec.insert("serviceAccountName".into(), account.clone().into());
     spec.insert("serviceAccount".into(), account.into());
-    for (field, default) in [("restartPolicy", "Always"), ("dnsPolicy", "ClusterFirst"), ("schedulerName", "default-scheduler")] {
+    for (field, default) in [
+        ("restartPolicy", "Always"),
+        ("dnsPolicy", "ClusterFirst"),
+        ("schedulerName", "default-scheduler"),
+    ] {
         spec.entry(field).or_insert_with(|| default.into());
     }
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| 30.into());
-    let mut tolerations = spec.get("tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut tolerations =
+        spec.get("tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
     for key in [NOT_READY, UNREACHABLE] {
         if !tolerations.iter().any(|toleration| tolerates(toleration, key, "NoExecute")) {
             tolerations.push(json!({
@@ -41,7 +47,9 @@ pub fn admit(pod: &mut Value) {
 }
 
 fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
-    let same = |field: &str, wanted: &str| toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted);
+    let same = |field: &str, wanted: &str| {
+        toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted)
+    };
     same("key", key) && same("effect", effect)
 }
 
@@ -77,12 +85,22 @@ pub fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
 
 /// The scheduler found no node.
 pub fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
-    Condition { kind: "PodScheduled", status: "False", reason: "Unschedulable", message, at, seen: None }.set(pod);
+    Condition {
+        kind: "PodScheduled",
+        status: "False",
+        reason: "Unschedulable",
+        message,
+        at,
+        seen: None,
+    }
+    .set(pod);
 }
 
 /// The kubelet has started its containers.
 pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp) {
-    let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().map_or(0, |count| count.saturating_add(1));
+    let restarts = pod["status"]["containerStatuses"][0]["restartCount"]
+        .as_u64()
+        .map_or(0, |count| count.saturating_add(1));
     let began = object::timestamp(at);
     let statuses: Vec<Value> = pod["spec"]["containers"].as_array().into_iter().flatten().map(|container| {
         json!({
@@ -138,8 +156,10 @@ pub fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
 /// The ports on which its containers listen.
 pub fn container_ports(pod: &Value) -> Vec<u16> {
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    let ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
-    let tcp = ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
+    let ports =
+        containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let tcp =
+        ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
     tcp.filter_map(|port| port["containerPort"].as_u64()?.try_into().ok()).collect()
 }
 
@@ -150,7 +170,8 @@ pub fn target_port(pod: &Value, target: &Value) -> Option<u16> {
     }
     let name = target.as_str()?;
     let containers = pod["spec"]["containers"].as_array()?.iter();
-    let mut ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let mut ports =
+        containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
     ports.find(|port| port["name"] == name)?["containerPort"].as_u64()?.try_into().ok()
 }
 
@@ -162,7 +183,8 @@ mod tests {
     const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
     fn nodes() -> Vec<(NodeId, Value)> {
-        let node = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+        let node =
+            |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
         vec![(NodeId(0), node("cp", json!({CONTROL_PLANE: ""}))), (NodeId(1), node("w", json!({})))]
     }
 
@@ -195,7 +217,10 @@ mod tests {
         let ip: IpAddr = "127.64.1.2".parse().unwrap();
         start(&mut pod, ip, ip, at);
         report(&mut pod, true, at);
-        assert_eq!((&pod["status"]["phase"], &pod["status"]["containerStatuses"][0]["ready"]), (&"Running".into(), &true.into()));
+        assert_eq!(
+            (&pod["status"]["phase"], &pod["status"]["containerStatuses"][0]["ready"]),
+            (&"Running".into(), &true.into())
+        );
         start(&mut pod, ip, ip, at);
         assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
         assert_eq!(pod["status"]["containerStatuses"][0]["ready"], false);

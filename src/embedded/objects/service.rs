@@ -37,7 +37,8 @@ pub fn duplicates(service: &Value) -> Vec<(String, String)> {
         let wanted = before.get(&published).copied().unwrap_or(published);
         let protocol = port["protocol"].as_str().unwrap_or("TCP");
         let value = json!({"port": wanted, "protocol": protocol});
-        (!seen.insert((wanted, protocol))).then(|| (format!("spec.ports[{index}]"), format!("Duplicate value: {value}")))
+        (!seen.insert((wanted, protocol)))
+            .then(|| (format!("spec.ports[{index}]"), format!("Duplicate value: {value}")))
     });
     twice.collect()
 }
@@ -84,15 +85,22 @@ pub fn in_published_terms<'a>(service: &Value, patch: &'a Value) -> Result<Cow<'
     }
     let mut patch = patch.clone();
     for list in LISTS {
-        let Some(items) = patch.pointer_mut("/spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut) else {
+        let Some(items) = patch
+            .pointer_mut("/spec")
+            .and_then(|spec| spec.get_mut(list))
+            .and_then(Value::as_array_mut)
+        else {
             continue;
         };
         let named: BTreeSet<u16> = items.iter().filter_map(number).collect();
         for item in items {
-            let stand_in = number(item).and_then(|port| others.iter().find(|(_, wanted)| **wanted == port));
+            let stand_in =
+                number(item).and_then(|port| others.iter().find(|(_, wanted)| **wanted == port));
             let Some((given, wanted)) = stand_in else { continue };
             if named.contains(given) {
-                return Err(format!("port {given} stands for port {wanted} in this cluster; delete the Service and make it anew"));
+                return Err(format!(
+                    "port {given} stands for port {wanted} in this cluster; delete the Service and make it anew"
+                ));
             }
             item["port"] = (*given).into();
         }
@@ -114,7 +122,8 @@ mod tests {
     }
 
     fn service(ports: &[u16]) -> Value {
-        let ports: Vec<Value> = ports.iter().map(|port| json!({"name": format!("p{port}"), "port": port})).collect();
+        let ports: Vec<Value> =
+            ports.iter().map(|port| json!({"name": format!("p{port}"), "port": port})).collect();
         json!({"metadata": {"name": "web"}, "spec": {"ports": ports}})
     }
 
@@ -142,12 +151,16 @@ mod tests {
         let mut web = service(&[80]);
         publish(&mut web, reachable);
         let patch = |ports: &[u16]| json!({"spec": {"ports": ports.iter().map(|port| json!({"port": port})).collect::<Vec<_>>()}});
-        let meant = |ports: &[u16]| in_published_terms(&web, &patch(ports)).map(|patch| published(&patch));
+        let meant =
+            |ports: &[u16]| in_published_terms(&web, &patch(ports)).map(|patch| published(&patch));
         assert_eq!(meant(&[80]), Ok(vec![8080]));
         assert_eq!(meant(&[8080, 9000]), Ok(vec![8080, 9000]));
         assert!(meant(&[80, 8080]).unwrap_err().contains("stands for port 80"));
         let order = json!({"spec": {"$setElementOrder/ports": [{"port": 80}]}});
-        assert_eq!(in_published_terms(&web, &order).unwrap()["spec"]["$setElementOrder/ports"], json!([{"port": 8080}]));
+        assert_eq!(
+            in_published_terms(&web, &order).unwrap()["spec"]["$setElementOrder/ports"],
+            json!([{"port": 8080}])
+        );
     }
 
     #[test]
@@ -156,7 +169,10 @@ mod tests {
         assert_eq!(duplicates(&web), []);
         publish(&mut web, reachable);
         web["spec"]["ports"][1]["port"] = 80.into();
-        let twice = ("spec.ports[1]".to_owned(), "Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}".to_owned());
+        let twice = (
+            "spec.ports[1]".to_owned(),
+            "Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}".to_owned(),
+        );
         assert_eq!(duplicates(&web), [twice]);
         web["spec"]["ports"][1]["protocol"] = "UDP".into();
         assert_eq!(duplicates(&web), []);

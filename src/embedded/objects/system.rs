@@ -43,7 +43,9 @@ pub fn kubernetes_service(address: SocketAddr) -> Value {
 
 /// The flags of a part of the control plane that somebody may want to read: those of the controller manager.
 fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
-    let flag = |name: &str, value: Option<Duration>| value.map(|value| format!("--{name}={}", format_duration(value)));
+    let flag = |name: &str, value: Option<Duration>| {
+        value.map(|value| format!("--{name}={}", format_duration(value)))
+    };
     let mut words = vec![component.to_owned()];
     if component == "kube-controller-manager" {
         words.extend(flag("node-monitor-period", tuning.node_monitor_period));
@@ -53,7 +55,13 @@ fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
 }
 
 /// A static pod's mirror.
-pub fn static_pod(component: &str, node: &str, address: &str, tuning: &Tuning, at: jiff::Timestamp) -> Value {
+pub fn static_pod(
+    component: &str,
+    node: &str,
+    address: &str,
+    tuning: &Tuning,
+    at: jiff::Timestamp,
+) -> Value {
     let image = format!("outage/{component}");
     let mut pod = json!({
         "metadata": {
@@ -98,11 +106,21 @@ mod tests {
             node_lease_duration: Some(Duration::from_secs(40)),
             ..Tuning::default()
         };
-        let pod = static_pod("kube-controller-manager", "cp", "127.64.0.2", &tuning, jiff::Timestamp::UNIX_EPOCH);
+        let pod = static_pod(
+            "kube-controller-manager",
+            "cp",
+            "127.64.0.2",
+            &tuning,
+            jiff::Timestamp::UNIX_EPOCH,
+        );
         let command = &pod["spec"]["containers"][0]["command"];
         assert_eq!(
             command,
-            &json!(["kube-controller-manager", "--node-monitor-period=1s500ms", "--node-monitor-grace-period=40s"])
+            &json!([
+                "kube-controller-manager",
+                "--node-monitor-period=1s500ms",
+                "--node-monitor-grace-period=40s"
+            ])
         );
         assert_eq!(configz(&tuning)["kubeletconfig"]["nodeStatusUpdateFrequency"], "1s");
         assert_eq!(configz(&tuning)["kubeletconfig"]["nodeLeaseDurationSeconds"], 40);

@@ -16,7 +16,12 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(store: Store, kind: Option<&'static Kind>, after: u64, newest: watch::Receiver<u64>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        kind: Option<&'static Kind>,
+        after: u64,
+        newest: watch::Receiver<u64>,
+    ) -> Self {
         Self { store, kind, after, newest }
     }
 

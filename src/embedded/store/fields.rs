@@ -48,9 +48,10 @@ impl FieldSelector {
     pub fn parse(text: &str, kind: &Kind) -> Result<Self, String> {
         let mut all = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (field, is, value) =
-                condition(part).ok_or_else(|| format!("invalid selector: '{part}'; can't understand '{part}'"))?;
-            let own = field == "metadata.name" || (field == "metadata.namespace" && kind.namespaced);
+            let (field, is, value) = condition(part)
+                .ok_or_else(|| format!("invalid selector: '{part}'; can't understand '{part}'"))?;
+            let own =
+                field == "metadata.name" || (field == "metadata.namespace" && kind.namespaced);
             if !own && !selectable(kind).contains(&field) {
                 return Err(format!("field label not supported: {field}"));
             }
@@ -85,7 +86,9 @@ fn text_of(object: &Value, field: &str) -> String {
     }
     match field.split('.').fold(object, |value, member| &value[member]) {
         Value::String(text) => text.clone(),
-        Value::Null if ["spec.unschedulable", "spec.hostNetwork"].contains(&field) => "false".to_owned(),
+        Value::Null if ["spec.unschedulable", "spec.hostNetwork"].contains(&field) => {
+            "false".to_owned()
+        }
         Value::Null => String::new(),
         other => other.to_string(),
     }
@@ -102,17 +105,28 @@ mod tests {
     fn fields_select() {
         let pod = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"nodeName": "w"}, "status": {"phase": "Running"}});
         let matches = |text: &str| FieldSelector::parse(text, &PODS).unwrap().matches(&pod);
-        assert!(matches("spec.nodeName=w,status.phase!=Failed") && matches("metadata.name==a") && matches(""));
+        assert!(
+            matches("spec.nodeName=w,status.phase!=Failed")
+                && matches("metadata.name==a")
+                && matches("")
+        );
         assert!(!matches("spec.nodeName=other") && !matches("status.phase!=Running"));
         let node = json!({"metadata": {"name": "w"}, "spec": {}});
         assert!(FieldSelector::parse("spec.unschedulable=false", &NODES).unwrap().matches(&node));
         let event = json!({"involvedObject": {"kind": "Node"}, "reason": "NodeNotReady"});
-        assert!(FieldSelector::parse("involvedObject.kind=Node,reason=NodeNotReady", &EVENTS).unwrap().matches(&event));
+        assert!(
+            FieldSelector::parse("involvedObject.kind=Node,reason=NodeNotReady", &EVENTS)
+                .unwrap()
+                .matches(&event)
+        );
     }
 
     #[test]
     fn what_can_not_be_selected_by_is_said() {
-        assert_eq!(FieldSelector::parse("spec.color=red", &PODS).unwrap_err(), "field label not supported: spec.color");
+        assert_eq!(
+            FieldSelector::parse("spec.color=red", &PODS).unwrap_err(),
+            "field label not supported: spec.color"
+        );
         assert!(FieldSelector::parse("metadata.namespace=x", &NODES).is_err());
         assert!(FieldSelector::parse("nonsense", &PODS).is_err());
     }

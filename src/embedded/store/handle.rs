@@ -56,18 +56,31 @@ impl Store {
 
     /// All objects of a kind (of one namespace), by namespace and name.
     pub fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Object> {
-        self.state().snapshot(kind, namespace, None).expect("the newest revision is always known").objects
+        self.state()
+            .snapshot(kind, namespace, None)
+            .expect("the newest revision is always known")
+            .objects
     }
 
     /// All objects of a kind as they are, or as they were at a revision (one that is still to come counts as the newest). Errors
     /// with [`StoreError::Expired`] when it is too old.
-    pub fn snapshot(&self, kind: &Kind, namespace: Option<&str>, at: Option<u64>) -> Result<Snapshot, StoreError> {
+    pub fn snapshot(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        at: Option<u64>,
+    ) -> Result<Snapshot, StoreError> {
         self.state().snapshot(kind, namespace, at)
     }
 
     /// Takes a new object, whose metadata has its name and its namespace. uid, creationTimestamp, generation and resourceVersion are
     /// the store's. Errors when it exists.
-    pub fn create(&self, kind: &'static Kind, object: Value, by: Writer) -> Result<Object, StoreError> {
+    pub fn create(
+        &self,
+        kind: &'static Kind,
+        object: Value,
+        by: Writer,
+    ) -> Result<Object, StoreError> {
         self.write(|state| state.create(kind, object, by))
     }
 
@@ -91,14 +104,22 @@ impl Store {
 
     /// For controllers: makes an object, or puts it in the place of the one that is there.
     pub fn put(&self, kind: &'static Kind, object: Value) -> Object {
-        self.write(|state| match state.get(kind, object::namespace(&object), object::name(&object)).cloned() {
-            Some(before) => state.replace(kind, before, object, Writer::Controller),
-            None => state.create(kind, object, Writer::Controller).expect("it is not there"),
+        self.write(|state| {
+            match state.get(kind, object::namespace(&object), object::name(&object)).cloned() {
+                Some(before) => state.replace(kind, before, object, Writer::Controller),
+                None => state.create(kind, object, Writer::Controller).expect("it is not there"),
+            }
         })
     }
 
     /// For controllers: changes an object that is there with nobody in between. `None` when it is not.
-    pub fn modify(&self, kind: &'static Kind, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) -> Option<Object> {
+    pub fn modify(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Option<Object> {
         let change = |object: &mut Value| {
             change(object);
             Ok::<(), StoreError>(())
@@ -107,7 +128,13 @@ impl Store {
     }
 
     /// For controllers: puts a status in the place of the one that is there. `None` when the object is not there.
-    pub fn update_status(&self, kind: &'static Kind, namespace: &str, name: &str, status: Value) -> Option<Object> {
+    pub fn update_status(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        status: Value,
+    ) -> Option<Object> {
         self.modify(kind, namespace, name, |object| {
             object::as_map(object).insert("status".to_owned(), status);
         })
@@ -145,7 +172,11 @@ impl Store {
     }
 
     /// What is known after a revision, and the revision up to which that is all.
-    pub(super) fn changes(&self, kind: Option<&Kind>, after: u64) -> Result<(Vec<Change>, u64), StoreError> {
+    pub(super) fn changes(
+        &self,
+        kind: Option<&Kind>,
+        after: u64,
+    ) -> Result<(Vec<Change>, u64), StoreError> {
         let state = self.state();
         Ok((state.changes(kind, after)?, state.revision()))
     }
@@ -156,7 +187,9 @@ impl Store {
         let written = write(&mut state);
         let newest = state.revision();
         drop(state);
-        self.0.newest.send_if_modified(|known| newest > std::mem::replace(known, newest.max(*known)));
+        self.0
+            .newest
+            .send_if_modified(|known| newest > std::mem::replace(known, newest.max(*known)));
         written
     }
 
@@ -190,19 +223,32 @@ mod tests {
             Writer::Client,
         );
         let made = made.unwrap();
-        assert_eq!((object::revision(&made), &made["kind"], &made["metadata"]["generation"]), (2, &"Deployment".into(), &1.into()));
-        let again = store.create(&DEPLOYMENTS, json!({"metadata": {"name": "web", "namespace": "n"}}), Writer::Client);
+        assert_eq!(
+            (object::revision(&made), &made["kind"], &made["metadata"]["generation"]),
+            (2, &"Deployment".into(), &1.into())
+        );
+        let again = store.create(
+            &DEPLOYMENTS,
+            json!({"metadata": {"name": "web", "namespace": "n"}}),
+            Writer::Client,
+        );
         assert_eq!(again.unwrap_err(), StoreError::AlreadyExists);
         let status = store.update_status(&DEPLOYMENTS, "n", "web", json!({"replicas": 1})).unwrap();
         assert_eq!((object::revision(&status), &status["metadata"]["generation"]), (3, &1.into()));
         let same = store.update_status(&DEPLOYMENTS, "n", "web", json!({"replicas": 1})).unwrap();
         assert_eq!(object::revision(&same), 3);
-        let scaled = store.modify(&DEPLOYMENTS, "n", "web", |web| web["spec"]["replicas"] = 2.into()).unwrap();
+        let scaled = store
+            .modify(&DEPLOYMENTS, "n", "web", |web| web["spec"]["replicas"] = 2.into())
+            .unwrap();
         assert_eq!((object::revision(&scaled), &scaled["metadata"]["generation"]), (4, &2.into()));
-        let robbed = store.modify(&DEPLOYMENTS, "n", "web", |web| web["metadata"] = json!({"labels": {"a": "b"}})).unwrap();
+        let robbed = store
+            .modify(&DEPLOYMENTS, "n", "web", |web| web["metadata"] = json!({"labels": {"a": "b"}}))
+            .unwrap();
         assert_eq!((object::uid(&robbed), object::name(&robbed)), (object::uid(&made), "web"));
         assert!(store.modify(&DEPLOYMENTS, "n", "other", |_| {}).is_none());
-        store.modify(&DEPLOYMENTS, "n", "web", |web| web["metadata"]["deletionTimestamp"] = "2026-11-22T06:23:41Z".into());
+        store.modify(&DEPLOYMENTS, "n", "web", |web| {
+            web["metadata"]["deletionTimestamp"] = "2026-11-22T06:23:41Z".into()
+        });
         let put = store.put(&DEPLOYMENTS, json!({"metadata": {"name": "web", "namespace": "n"}}));
         assert!(object::is_deleted(&put), "a deletion is never taken back");
     }
@@ -211,12 +257,16 @@ mod tests {
     fn a_refused_change_changes_nothing() {
         let store = Store::new();
         store.put(&CONFIG_MAPS, object("a", 1));
-        let refused: Result<_, StoreError> = store.update(&CONFIG_MAPS, "n", "a", Writer::Client, |now| {
-            now["data"]["value"] = "2".into();
-            Err(StoreError::Conflict { why: "no".into() })
-        });
+        let refused: Result<_, StoreError> =
+            store.update(&CONFIG_MAPS, "n", "a", Writer::Client, |now| {
+                now["data"]["value"] = "2".into();
+                Err(StoreError::Conflict { why: "no".into() })
+            });
         assert!(refused.is_err());
-        assert_eq!((store.revision(), &store.get(&CONFIG_MAPS, "n", "a").unwrap()["data"]["value"]), (2, &"1".into()));
+        assert_eq!(
+            (store.revision(), &store.get(&CONFIG_MAPS, "n", "a").unwrap()["data"]["value"]),
+            (2, &"1".into())
+        );
     }
 
     #[test]
@@ -230,7 +280,10 @@ mod tests {
         store.put(&CONFIG_MAPS, object("c", 1));
         store.put(&LEASES, object("a", 1));
         let then = store.snapshot(&CONFIG_MAPS, None, Some(past)).unwrap();
-        assert_eq!((then.revision, names(&then), &then.objects[0]["data"]["value"]), (past, vec!["a", "b"], &"1".into()));
+        assert_eq!(
+            (then.revision, names(&then), &then.objects[0]["data"]["value"]),
+            (past, vec!["a", "b"], &"1".into())
+        );
         assert_eq!(names(&store.snapshot(&CONFIG_MAPS, Some("n"), None).unwrap()), ["a", "c"]);
         assert!(store.list(&CONFIG_MAPS, Some("other")).is_empty());
     }
@@ -243,10 +296,15 @@ mod tests {
         for value in 0..10 {
             store.put(&LEASES, object("a", value));
         }
-        let expired = |result: Result<Vec<Change>, StoreError>| matches!(result, Err(StoreError::Expired { .. }));
+        let expired = |result: Result<Vec<Change>, StoreError>| {
+            matches!(result, Err(StoreError::Expired { .. }))
+        };
         assert!(expired(store.follow(after_a).next().await));
         assert!(expired(store.follow_kind(&CONFIG_MAPS, after_a - 1).next().await));
-        assert!(store.snapshot(&CONFIG_MAPS, None, Some(after_a)).is_ok(), "nothing happened to them since");
+        assert!(
+            store.snapshot(&CONFIG_MAPS, None, Some(after_a)).is_ok(),
+            "nothing happened to them since"
+        );
         assert!(store.snapshot(&LEASES, None, Some(after_a)).is_err());
     }
 
@@ -265,7 +323,9 @@ mod tests {
         let mut seen = Vec::new();
         while seen.len() < 100 {
             let changes = feed.next().await.unwrap();
-            seen.extend(changes.iter().map(|change| change.after.as_ref().unwrap()["data"]["value"].as_str().unwrap().to_owned()));
+            seen.extend(changes.iter().map(|change| {
+                change.after.as_ref().unwrap()["data"]["value"].as_str().unwrap().to_owned()
+            }));
         }
         write.await.unwrap();
         assert_eq!(seen, (0..100).map(|value: u64| value.to_string()).collect::<Vec<_>>());

@@ -40,32 +40,69 @@ const PLAIN: Kind = Kind {
 };
 
 /// Namespaces.
-pub static NAMESPACES: Kind =
-    Kind { plural: "namespaces", kind: "Namespace", namespaced: false, short: &["ns"], has_status: true, ..PLAIN };
+pub static NAMESPACES: Kind = Kind {
+    plural: "namespaces",
+    kind: "Namespace",
+    namespaced: false,
+    short: &["ns"],
+    has_status: true,
+    ..PLAIN
+};
 /// Nodes.
-pub static NODES: Kind = Kind { plural: "nodes", kind: "Node", namespaced: false, short: &["no"], has_status: true, ..PLAIN };
+pub static NODES: Kind = Kind {
+    plural: "nodes",
+    kind: "Node",
+    namespaced: false,
+    short: &["no"],
+    has_status: true,
+    ..PLAIN
+};
 /// Pods.
-pub static PODS: Kind =
-    Kind { plural: "pods", kind: "Pod", short: &["po"], in_all: true, has_status: true, has_generation: true, ..PLAIN };
+pub static PODS: Kind = Kind {
+    plural: "pods",
+    kind: "Pod",
+    short: &["po"],
+    in_all: true,
+    has_status: true,
+    has_generation: true,
+    ..PLAIN
+};
 /// Services.
-pub static SERVICES: Kind = Kind { plural: "services", kind: "Service", short: &["svc"], in_all: true, has_status: true, ..PLAIN };
+pub static SERVICES: Kind = Kind {
+    plural: "services",
+    kind: "Service",
+    short: &["svc"],
+    in_all: true,
+    has_status: true,
+    ..PLAIN
+};
 /// The old form of a Service's endpoints.
-pub static ENDPOINTS: Kind = Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
+pub static ENDPOINTS: Kind =
+    Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
 /// Events.
 pub static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 /// The same events in their newer form. They have no objects of their own.
-pub static NEW_EVENTS: Kind = Kind { group: "events.k8s.io", plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
+pub static NEW_EVENTS: Kind =
+    Kind { group: "events.k8s.io", plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 /// Service accounts.
-pub static SERVICE_ACCOUNTS: Kind = Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
+pub static SERVICE_ACCOUNTS: Kind =
+    Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
 /// ConfigMaps.
-pub static CONFIG_MAPS: Kind = Kind { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..PLAIN };
+pub static CONFIG_MAPS: Kind =
+    Kind { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..PLAIN };
 /// Secrets.
 pub static SECRETS: Kind = Kind { plural: "secrets", kind: "Secret", ..PLAIN };
 /// A Service's endpoints.
-pub static ENDPOINT_SLICES: Kind =
-    Kind { group: "discovery.k8s.io", plural: "endpointslices", kind: "EndpointSlice", has_generation: true, ..PLAIN };
+pub static ENDPOINT_SLICES: Kind = Kind {
+    group: "discovery.k8s.io",
+    plural: "endpointslices",
+    kind: "EndpointSlice",
+    has_generation: true,
+    ..PLAIN
+};
 /// Leases: nodes' heartbeats and leaders' locks.
-pub static LEASES: Kind = Kind { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..PLAIN };
+pub static LEASES: Kind =
+    Kind { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..PLAIN };
 /// Deployments.
 pub static DEPLOYMENTS: Kind = Kind {
     group: "apps",
@@ -140,6 +177,9 @@ mod tests {
         let plurals: std::collections::BTreeSet<_> = ALL.iter().map(|kind| kind.plural).collect();
         assert_eq!(plurals.len(), ALL.len());
         assert_eq!(DEPLOYMENTS.api_version(), "apps/v1");
-        assert_eq!((PODS.qualified(), DEPLOYMENTS.qualified()), ("pods".into(), "deployments.apps".into()));
+        assert_eq!(
+            (PODS.qualified(), DEPLOYMENTS.qualified()),
+            ("pods".into(), "deployments.apps".into())
+        );
     }
 }

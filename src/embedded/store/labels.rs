@@ -26,7 +26,8 @@ impl LabelSelector {
         let mut all = Self::of_map(&selector["matchLabels"]).0;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
-            let values = || expression["values"].as_array().into_iter().flatten().map(text).collect();
+            let values =
+                || expression["values"].as_array().into_iter().flatten().map(text).collect();
             let condition = match expression["operator"].as_str() {
                 Some("In") => Condition::In(values()),
                 Some("NotIn") => Condition::NotIn(values()),
@@ -40,8 +41,16 @@ impl LabelSelector {
 
     /// Reads a Service's form: `{a: b}`.
     pub fn of_map(labels: &Value) -> Self {
-        let value = |value: &Value| Condition::In(vec![value.as_str().unwrap_or_default().to_owned()]);
-        Self(labels.as_object().into_iter().flatten().map(|(key, wanted)| (key.clone(), value(wanted))).collect())
+        let value =
+            |value: &Value| Condition::In(vec![value.as_str().unwrap_or_default().to_owned()]);
+        Self(
+            labels
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, wanted)| (key.clone(), value(wanted)))
+                .collect(),
+        )
     }
 
     /// Whether it asks for nothing, and so takes everything.
@@ -54,8 +63,12 @@ impl LabelSelector {
         self.0.iter().all(|(key, condition)| {
             let value = labels.get(key).and_then(Value::as_str);
             match condition {
-                Condition::In(values) => value.is_some_and(|value| values.iter().any(|wanted| wanted == value)),
-                Condition::NotIn(values) => value.is_none_or(|value| values.iter().all(|other| other != value)),
+                Condition::In(values) => {
+                    value.is_some_and(|value| values.iter().any(|wanted| wanted == value))
+                }
+                Condition::NotIn(values) => {
+                    value.is_none_or(|value| values.iter().all(|other| other != value))
+                }
                 Condition::Exists => value.is_some(),
                 Condition::Absent => value.is_none(),
             }
@@ -94,7 +107,9 @@ fn split(text: &str) -> Vec<&str> {
 fn condition(text: &str) -> Result<(String, Condition), String> {
     let set = |rest: &str| {
         let values = rest.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-        let values = values.ok_or_else(|| format!("unable to parse requirement: found '{text}', expected: (values)"))?;
+        let values = values.ok_or_else(|| {
+            format!("unable to parse requirement: found '{text}', expected: (values)")
+        })?;
         Ok::<_, String>(values.split(',').map(|value| value.trim().to_owned()).collect::<Vec<_>>())
     };
     let (key, condition) = if let Some((key, value)) = text.split_once("!=") {
@@ -144,7 +159,11 @@ mod tests {
             ("empty=", true),
             ("app in (web),tier in (back,front),!x", true),
         ] {
-            assert_eq!(LabelSelector::parse(selector).unwrap().matches(&labels), expected, "{selector}");
+            assert_eq!(
+                LabelSelector::parse(selector).unwrap().matches(&labels),
+                expected,
+                "{selector}"
+            );
         }
         assert!(LabelSelector::parse("app in web").is_err() && LabelSelector::parse("=x").is_err());
         assert!(!LabelSelector::parse("app").unwrap().matches(&Value::Null));
@@ -158,6 +177,9 @@ mod tests {
         assert!(selector.matches(&json!({"app": "web", "tier": "front"})));
         assert!(!selector.matches(&json!({"app": "web", "tier": "back"})));
         assert!(!selector.matches(&json!({"app": "web", "x": "1"})));
-        assert_eq!(LabelSelector::of_map(&json!({"app": "web"})), LabelSelector::parse("app=web").unwrap());
+        assert_eq!(
+            LabelSelector::of_map(&json!({"app": "web"})),
+            LabelSelector::parse("app=web").unwrap()
+        );
     }
 }

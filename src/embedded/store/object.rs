@@ -85,7 +85,11 @@ pub(super) fn new_uid(serial: u64) -> String {
     use std::hash::{BuildHasher, RandomState};
     let (high, low) = (RandomState::new().hash_one(serial), RandomState::new().hash_one(serial));
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
-    format!("{a:08x}-{b:04x}-4{c:03x}-{:04x}-{:012x}", 0x8000 | (low >> 48) & 0x3fff, low & 0xffff_ffff_ffff)
+    format!(
+        "{a:08x}-{b:04x}-4{c:03x}-{:04x}-{:012x}",
+        0x8000 | (low >> 48) & 0x3fff,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 /// Five letters and digits that Kubernetes would make a name's end of: none that read as words or as one another.
@@ -126,6 +130,9 @@ mod tests {
     fn the_type_stands_in_front() {
         let mut object = json!({"metadata": {"name": "a"}});
         set_type(&mut object, &super::super::kinds::DEPLOYMENTS);
-        assert_eq!(object.to_string(), r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#);
+        assert_eq!(
+            object.to_string(),
+            r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#
+        );
     }
 }

@@ -64,7 +64,13 @@ impl State {
     /// An empty store that remembers its last `kept` writes.
     pub(super) fn new(kept: usize) -> Self {
         // A resourceVersion of 0 means "any" to clients: none is ever at it.
-        Self { revision: 1, shelves: BTreeMap::new(), history: VecDeque::new(), forgotten: BTreeMap::new(), kept }
+        Self {
+            revision: 1,
+            shelves: BTreeMap::new(),
+            history: VecDeque::new(),
+            forgotten: BTreeMap::new(),
+            kept,
+        }
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -76,26 +82,47 @@ impl State {
     }
 
     /// All objects of a kind, as they are or as they were at a revision.
-    pub(super) fn snapshot(&self, kind: &Kind, namespace: Option<&str>, at: Option<u64>) -> Result<Snapshot, StoreError> {
+    pub(super) fn snapshot(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        at: Option<u64>,
+    ) -> Result<Snapshot, StoreError> {
         let revision = at.unwrap_or(self.revision).min(self.revision);
         self.check_known(Some(kind), revision)?;
         let shelf = self.shelves.get(kind.plural);
-        let mut objects: BTreeMap<(&str, &str), &Object> =
-            shelf.into_iter().flatten().map(|((namespace, name), object)| ((namespace.as_str(), name.as_str()), object)).collect();
-        for change in self.since(revision).rev().filter(|change| change.kind.plural == kind.plural) {
+        let mut objects: BTreeMap<(&str, &str), &Object> = shelf
+            .into_iter()
+            .flatten()
+            .map(|((namespace, name), object)| ((namespace.as_str(), name.as_str()), object))
+            .collect();
+        for change in self.since(revision).rev().filter(|change| change.kind.plural == kind.plural)
+        {
             match (&change.before, &change.after) {
-                (Some(before), _) => drop(objects.insert((object::namespace(before), object::name(before)), before)),
-                (None, Some(after)) => drop(objects.remove(&(object::namespace(after), object::name(after)))),
+                (Some(before), _) => {
+                    drop(objects.insert((object::namespace(before), object::name(before)), before))
+                }
+                (None, Some(after)) => {
+                    drop(objects.remove(&(object::namespace(after), object::name(after))))
+                }
                 (None, None) => {}
             }
         }
         let wanted = |place: &(&str, &str)| namespace.is_none_or(|namespace| place.0 == namespace);
-        let objects = objects.into_iter().filter(|(place, _)| wanted(place)).map(|(_, object)| object.clone()).collect();
+        let objects = objects
+            .into_iter()
+            .filter(|(place, _)| wanted(place))
+            .map(|(_, object)| object.clone())
+            .collect();
         Ok(Snapshot { revision, objects })
     }
 
     /// All writes after a revision (to one kind of objects).
-    pub(super) fn changes(&self, kind: Option<&Kind>, after: u64) -> Result<Vec<Change>, StoreError> {
+    pub(super) fn changes(
+        &self,
+        kind: Option<&Kind>,
+        after: u64,
+    ) -> Result<Vec<Change>, StoreError> {
         self.check_known(kind, after)?;
         let wanted = |change: &&Change| kind.is_none_or(|kind| change.kind.plural == kind.plural);
         Ok(self.since(after).filter(wanted).cloned().collect())
@@ -119,7 +146,12 @@ impl State {
     }
 
     /// Takes a new object. Gives it what only the store can: type, uid, time, generation, revision.
-    pub(super) fn create(&mut self, kind: &'static Kind, mut new: Value, by: Writer) -> Result<Object, StoreError> {
+    pub(super) fn create(
+        &mut self,
+        kind: &'static Kind,
+        mut new: Value,
+        by: Writer,
+    ) -> Result<Object, StoreError> {
         if self.get(kind, object::namespace(&new), object::name(&new)).is_some() {
             return Err(StoreError::AlreadyExists);
         }
@@ -127,7 +159,10 @@ impl State {
         let serial = self.revision;
         let meta = object::meta_mut(&mut new);
         meta.insert("uid".to_owned(), object::new_uid(serial).into());
-        meta.insert("creationTimestamp".to_owned(), object::timestamp(jiff::Timestamp::now()).into());
+        meta.insert(
+            "creationTimestamp".to_owned(),
+            object::timestamp(jiff::Timestamp::now()).into(),
+        );
         meta.remove("deletionTimestamp");
         if kind.has_generation {
             meta.insert("generation".to_owned(), 1.into());
@@ -136,11 +171,21 @@ impl State {
     }
 
     /// Puts an object in another's place, which keeps what only the store gives. Nothing is written where nothing changed.
-    pub(super) fn replace(&mut self, kind: &'static Kind, before: Object, mut new: Value, by: Writer) -> Object {
+    pub(super) fn replace(
+        &mut self,
+        kind: &'static Kind,
+        before: Object,
+        mut new: Value,
+        by: Writer,
+    ) -> Object {
         object::set_type(&mut new, kind);
-        for field in ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"] {
+        for field in
+            ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"]
+        {
             match before["metadata"].get(field) {
-                Some(value) => drop(object::meta_mut(&mut new).insert(field.to_owned(), value.clone())),
+                Some(value) => {
+                    drop(object::meta_mut(&mut new).insert(field.to_owned(), value.clone()))
+                }
                 None => drop(object::meta_mut(&mut new).shift_remove(field)),
             }
         }
@@ -148,7 +193,9 @@ impl State {
         if !object::is_deleted(&new) {
             for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
                 let was = before["metadata"].get(field).into_iter();
-                was.for_each(|was| drop(object::meta_mut(&mut new).insert(field.to_owned(), was.clone())));
+                was.for_each(|was| {
+                    drop(object::meta_mut(&mut new).insert(field.to_owned(), was.clone()))
+                });
             }
         }
         if new == *before {
@@ -162,20 +209,45 @@ impl State {
         self.write(kind, Some(before), new, by)
     }
 
-    pub(super) fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str, by: Writer) -> Option<Object> {
+    pub(super) fn remove(
+        &mut self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        by: Writer,
+    ) -> Option<Object> {
         let before = self.shelves.get_mut(kind.plural)?.remove(&place(namespace, name))?;
         self.revision += 1;
-        self.remember(Change { revision: self.revision, kind, by, before: Some(before.clone()), after: None });
+        self.remember(Change {
+            revision: self.revision,
+            kind,
+            by,
+            before: Some(before.clone()),
+            after: None,
+        });
         Some(before)
     }
 
-    fn write(&mut self, kind: &'static Kind, before: Option<Object>, mut new: Value, by: Writer) -> Object {
+    fn write(
+        &mut self,
+        kind: &'static Kind,
+        before: Option<Object>,
+        mut new: Value,
+        by: Writer,
+    ) -> Object {
         self.revision += 1;
-        object::meta_mut(&mut new).insert("resourceVersion".to_owned(), self.revision.to_string().into());
+        object::meta_mut(&mut new)
+            .insert("resourceVersion".to_owned(), self.revision.to_string().into());
         let place = place(object::namespace(&new), object::name(&new));
         let new = Arc::new(new);
         self.shelves.entry(kind.plural).or_default().insert(place, new.clone());
-        self.remember(Change { revision: self.revision, kind, by, before, after: Some(new.clone()) });
+        self.remember(Change {
+            revision: self.revision,
+            kind,
+            by,
+            before,
+            after: Some(new.clone()),
+        });
         new
     }
 
@@ -192,5 +264,9 @@ impl State {
 /// What of an object is a wish of its owner: everything but metadata and status.
 fn wish(object: &Value) -> Vec<(&String, &Value)> {
     let members = object.as_object().into_iter().flatten();
-    members.filter(|(field, _)| !["metadata", "status", "apiVersion", "kind"].contains(&field.as_str())).collect()
+    members
+        .filter(|(field, _)| {
+            !["metadata", "status", "apiVersion", "kind"].contains(&field.as_str())
+        })
+        .collect()
 }

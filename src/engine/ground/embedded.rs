@@ -48,10 +48,15 @@ pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result
     }
     if let Some(folder) = &folder {
         let kubeconfig = folder.kubeconfig(embedded.kubeconfig())?;
-        say(&format!("an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w", kubeconfig.display()));
+        say(&format!(
+            "an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w",
+            kubeconfig.display()
+        ));
     }
-    let cluster = Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(Trouble::refused_by)?;
-    let (facts, warnings) = cluster.facts(ClusterKind::Embedded, NAME, None, &[]).await.map_err(Trouble::refused_by)?;
+    let cluster =
+        Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(Trouble::refused_by)?;
+    let (facts, warnings) =
+        cluster.facts(ClusterKind::Embedded, NAME, None, &[]).await.map_err(Trouble::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, _folder: folder });
     Ok(Ground { cluster, facts, warnings, state, nodes, _lock: lock })
 }

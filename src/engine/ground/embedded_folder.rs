@@ -21,14 +21,21 @@ impl Folder {
     /// Makes one and takes its lock, and sweeps those of processes that died.
     pub fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), Trouble> {
         let cannot = |e: std::io::Error| {
-            Trouble::refused(format!("cannot make a folder in the state directory {}", state_dir.display()))
-                .because(&e)
-                .hint(crate::engine::ground::state_dir::what_helps(&e))
+            Trouble::refused(format!(
+                "cannot make a folder in the state directory {}",
+                state_dir.display()
+            ))
+            .because(&e)
+            .hint(crate::engine::ground::state_dir::what_helps(&e))
         };
         fs::create_dir_all(state_dir).map_err(cannot)?;
         let _gate = gate(state_dir).map_err(cannot)?;
         remove_left(state_dir);
-        let path = state_dir.join(NAME).join(format!("{}-{:04x}", std::process::id(), crate::engine::seed::fresh() & 0xffff));
+        let path = state_dir.join(NAME).join(format!(
+            "{}-{:04x}",
+            std::process::id(),
+            crate::engine::seed::fresh() & 0xffff
+        ));
         let folder = Self { path, state_dir: state_dir.to_owned() };
         let state = StateDir::open(&folder.path, NAME)?;
         let lock = state.lock()?;
@@ -38,9 +45,9 @@ impl Folder {
     /// Writes the kubeconfig. Gives its path.
     pub fn kubeconfig(&self, text: &str) -> Result<PathBuf, Trouble> {
         let path = self.path.join("kubeconfig");
-        Secret::write(&path, text)
-            .map(Secret::keep)
-            .map_err(|e| Trouble::refused(format!("cannot write {}", path.display())).because(&e))?;
+        Secret::write(&path, text).map(Secret::keep).map_err(|e| {
+            Trouble::refused(format!("cannot write {}", path.display())).because(&e)
+        })?;
         Ok(path)
     }
 }
@@ -67,15 +74,21 @@ pub fn sweep(state_dir: &Path) -> Vec<PathBuf> {
 }
 
 fn remove_left(state_dir: &Path) -> Vec<PathBuf> {
-    let gone = find_left(state_dir).into_iter().filter(|path| fs::remove_dir_all(path).is_ok()).collect();
+    let gone =
+        find_left(state_dir).into_iter().filter(|path| fs::remove_dir_all(path).is_ok()).collect();
     let _ = fs::remove_dir(state_dir.join(NAME));
     gone
 }
 
 fn find_left(state_dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(state_dir.join(NAME)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(state_dir.join(NAME))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     // Nobody is between the making of a folder and its lock: who is there has the gate. The look at a lock is short.
-    let mut left: Vec<PathBuf> = entries.filter(|path| StateDir::look(path, NAME).is_ok()).collect();
+    let mut left: Vec<PathBuf> =
+        entries.filter(|path| StateDir::look(path, NAME).is_ok()).collect();
     left.sort();
     left
 }
@@ -143,7 +156,11 @@ mod tests {
         };
         let left_behind = dead();
         let (next, _other, _held) = Folder::make(root.path()).unwrap();
-        assert!(living.path.exists() && next.path.exists() && !left_behind.iter().any(|path| path.exists()));
+        assert!(
+            living.path.exists()
+                && next.path.exists()
+                && !left_behind.iter().any(|path| path.exists())
+        );
         dead();
         assert_eq!(left(root.path()), left_behind);
         assert_eq!((sweep(root.path()), sweep(root.path())), (left_behind.to_vec(), vec![]));
@@ -158,7 +175,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let one = || {
             for _ in 0..100 {
-                let (folder, state, lock) = Folder::make(root.path()).expect("nobody is in the way");
+                let (folder, state, lock) =
+                    Folder::make(root.path()).expect("nobody is in the way");
                 assert!(folder.path.exists() && state.lock().is_err());
                 sweep(root.path());
                 assert!(folder.path.exists());
@@ -175,7 +193,10 @@ mod tests {
         let path = root.path().join("config");
         let secret = Secret::write(&path, "token").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(Secret::write(&path, "other").unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            Secret::write(&path, "other").unwrap_err().kind(),
+            std::io::ErrorKind::AlreadyExists
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "token");
         drop(secret);
         assert!(!path.exists());

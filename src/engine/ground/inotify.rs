@@ -15,8 +15,11 @@ pub fn warning(others: usize) -> Option<String> {
 }
 
 fn said(limit: u32, others: usize) -> Option<String> {
-    let clusters =
-        if others == 1 { "another kind cluster is up".to_owned() } else { format!("{others} other kind clusters are up") };
+    let clusters = if others == 1 {
+        "another kind cluster is up".to_owned()
+    } else {
+        format!("{others} other kind clusters are up")
+    };
     (limit < FEW && others > 0).then(|| {
         format!(
             "fs.inotify.max_user_instances is {limit} and {clusters}: a node may not come up (again) for want of one; \
@@ -34,7 +37,10 @@ mod tests {
         assert_eq!(said(128, 0), None);
         assert_eq!(said(512, 3), None);
         let told = said(128, 1).unwrap();
-        assert!(told.contains("is 128 and another kind cluster is up") && told.contains("`sudo sysctl"), "{told}");
+        assert!(
+            told.contains("is 128 and another kind cluster is up") && told.contains("`sudo sysctl"),
+            "{told}"
+        );
         assert!(said(128, 2).unwrap().contains("2 other kind clusters are up"));
     }
 }

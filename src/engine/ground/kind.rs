@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences};
+use crate::cluster::{
+    Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences,
+};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
 use crate::engine::ground::inotify;
@@ -42,7 +44,12 @@ pub struct KindNodes {
 }
 
 /// Finds the cluster of this name; refuses one whose nodes or settings are not the config's.
-pub async fn find(name: &str, config: &str, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
+pub async fn find(
+    name: &str,
+    config: &str,
+    site: &Site<'_>,
+    say: Say<'_>,
+) -> Result<Found, Trouble> {
     let docker = connect(site).await?;
     let kind = kind_program(site, &docker)?;
     let claimed = claim(site, name)?;
@@ -66,8 +73,13 @@ fn kind_program(site: &Site<'_>, docker: &Docker) -> Result<Kind, Trouble> {
 }
 
 /// The kind program, told of the engine that we speak to.
-pub fn find_kind_program(path: &OsStr, engine: &Endpoint, docker: &Docker) -> Result<Kind, Trouble> {
-    let kind = Kind::find(path, Some(engine.docker_host().to_owned())).map_err(Trouble::refused_by)?;
+pub fn find_kind_program(
+    path: &OsStr,
+    engine: &Endpoint,
+    docker: &Docker,
+) -> Result<Kind, Trouble> {
+    let kind =
+        Kind::find(path, Some(engine.docker_host().to_owned())).map_err(Trouble::refused_by)?;
     Ok(if docker.is_podman() { kind.with_podman() } else { kind })
 }
 
@@ -90,7 +102,13 @@ pub(in crate::engine) async fn make(
     let kubeconfig = state.scratch("kubeconfig");
     let debtor = Debtor { run: "cluster", engine: site.engine()?.docker_host() };
     let debt = ledger.owe(debtor, Obligation::KindCluster { name: name.to_owned() })?;
-    let create = KindCreate { name, config_text: config, image: site.node_image, kubeconfig: &kubeconfig, progress: say };
+    let create = KindCreate {
+        name,
+        config_text: config,
+        image: site.node_image,
+        kubeconfig: &kubeconfig,
+        progress: say,
+    };
     let whole = async {
         kind.create(create).await.map_err(|error| match error {
             KindError::Exists { .. } => Half::NotOurs(Trouble::refused_by(error)),
@@ -107,7 +125,9 @@ pub(in crate::engine) async fn make(
         // Somebody else has made it in the meantime: it is theirs.
         Err(Half::NotOurs(trouble)) => ledger.settle(debt).and(Err(trouble)),
         Err(Half::Ours(trouble)) => {
-            kind.delete(name, &kubeconfig).await.map_err(|e| Trouble { kind: TroubleKind::NotUndone, ..Trouble::failed_by(e) })?;
+            kind.delete(name, &kubeconfig)
+                .await
+                .map_err(|e| Trouble { kind: TroubleKind::NotUndone, ..Trouble::failed_by(e) })?;
             ledger.settle(debt).and(Err(trouble))
         }
     }
@@ -122,13 +142,24 @@ enum Half {
 }
 
 /// kind is done when the control plane is: workers join a while later.
-async fn joined(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lock), site: &Site<'_>) -> Result<Ground, Trouble> {
+async fn joined(
+    name: &str,
+    docker: Docker,
+    kind: &Kind,
+    claimed: (StateDir, Lock),
+    site: &Site<'_>,
+) -> Result<Ground, Trouble> {
     let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
     let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
     let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
-    let wanted = containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer).count();
+    let wanted = containers
+        .iter()
+        .filter(|container| container.role != NodeRole::ExternalLoadBalancer)
+        .count();
     let all_ready = async {
-        while !cluster.nodes().await.is_ok_and(|nodes| nodes.iter().filter(|node| node.ready == Ready::True).count() >= wanted) {
+        while !cluster.nodes().await.is_ok_and(|nodes| {
+            nodes.iter().filter(|node| node.ready == Ready::True).count() >= wanted
+        }) {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
@@ -143,7 +174,13 @@ async fn joined(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Loc
     Ok(ground)
 }
 
-async fn of_kind(name: &str, docker: Docker, kind: &Kind, claimed: (StateDir, Lock), site: &Site<'_>) -> Result<Ground, Trouble> {
+async fn of_kind(
+    name: &str,
+    docker: Docker,
+    kind: &Kind,
+    claimed: (StateDir, Lock),
+    site: &Site<'_>,
+) -> Result<Ground, Trouble> {
     let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
     refuse_stopped(name, &docker, &containers).await?;
     refuse_moved(name, &docker, &containers).await?;
@@ -161,17 +198,25 @@ pub(in crate::engine) async fn look_again(ground: &mut Ground) -> Result<(), Tro
     refuse_stopped(name, &nodes.docker, &containers).await?;
     refuse_owed(&ground.state)?;
     let engine = Some(nodes.docker.describe().to_owned());
-    let facts = ground.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
+    let facts =
+        ground.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
     let (facts, warnings) = facts.map_err(Trouble::refused_by)?;
     nodes.containers = containers;
     ground.facts = facts;
-    let news = warnings.into_iter().filter(|warning| !ground.warnings.contains(warning)).collect::<Vec<_>>();
+    let news = warnings
+        .into_iter()
+        .filter(|warning| !ground.warnings.contains(warning))
+        .collect::<Vec<_>>();
     ground.warnings.extend(news);
     Ok(())
 }
 
 /// A stopped node is told as such, before the API that may be on it is asked.
-async fn refuse_stopped(name: &str, docker: &Docker, containers: &[Container]) -> Result<(), Trouble> {
+async fn refuse_stopped(
+    name: &str,
+    docker: &Docker,
+    containers: &[Container],
+) -> Result<(), Trouble> {
     for container in containers {
         let state = docker.inspect(&container.id).await.map_err(Trouble::refused_by)?;
         let (what, command) = match (state.running, state.paused) {
@@ -179,8 +224,14 @@ async fn refuse_stopped(name: &str, docker: &Docker, containers: &[Container]) -
             (_, true) => ("paused", "unpause"),
             (false, _) => ("not running", "start"),
         };
-        return Err(Trouble::refused(format!("{} of cluster {name} is {what}, and not by a run of ours", container.name))
-            .hint(format!("`docker {command} {}`, or `kind delete cluster --name {name}` for a fresh one", container.name)));
+        return Err(Trouble::refused(format!(
+            "{} of cluster {name} is {what}, and not by a run of ours",
+            container.name
+        ))
+        .hint(format!(
+            "`docker {command} {}`, or `kind delete cluster --name {name}` for a fresh one",
+            container.name
+        )));
     }
     Ok(())
 }
@@ -195,20 +246,31 @@ async fn ground(
     site: &Site<'_>,
 ) -> Result<Ground, Trouble> {
     let described = Some(docker.describe().to_owned());
-    let facts = cluster.facts(ClusterKind::Kind, name, described, &node_containers(&containers)).await;
+    let facts =
+        cluster.facts(ClusterKind::Kind, name, described, &node_containers(&containers)).await;
     let (facts, warnings) = facts.map_err(Trouble::refused_by)?;
     let kind = kind_program(site, &docker);
     let engine = site.engine()?.docker_host().to_owned();
-    let nodes =
-        KindNodes { docker, engine, kind, access, containers, binary: binary(site)?, made: false, harmed: Harmed::default() };
+    let nodes = KindNodes {
+        docker,
+        engine,
+        kind,
+        access,
+        containers,
+        binary: binary(site)?,
+        made: false,
+        harmed: Harmed::default(),
+    };
     Ok(Ground { cluster, facts, warnings, state, nodes: Nodes::Kind(Box::new(nodes)), _lock: lock })
 }
 
 /// This program for the nodes.
 fn binary(site: &Site<'_>) -> Result<Arc<[u8]>, Trouble> {
     let path = site.agent_binary.unwrap_or(&site.program);
-    let unreadable =
-        |e: std::io::Error| Trouble::refused(format!("cannot read the program for the nodes, {}", path.display())).because(&e);
+    let unreadable = |e: std::io::Error| {
+        Trouble::refused(format!("cannot read the program for the nodes, {}", path.display()))
+            .because(&e)
+    };
     Ok(std::fs::read(path).map_err(unreadable)?.into())
 }
 
@@ -226,7 +288,8 @@ pub fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
 
 /// kind's load balancer: a machine, and no node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
 pub fn machines(containers: &[Container]) -> Vec<Node> {
-    let balancers = containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
+    let balancers =
+        containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
     let machine = |c: &Container| Node {
         name: c.name.clone(),
         role: c.role,
@@ -238,9 +301,15 @@ pub fn machines(containers: &[Container]) -> Vec<Node> {
 }
 
 fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<(), Trouble> {
-    let config = KindConfig::parse(config).map_err(|e| Trouble::refused("cannot use the kind config").because(&e))?;
+    let config = KindConfig::parse(config)
+        .map_err(|e| Trouble::refused("cannot use the kind config").because(&e))?;
     let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
-    let differences = differences(&config, &node_containers(&nodes.containers), &ground.facts.tuning, &ground.facts.kubernetes);
+    let differences = differences(
+        &config,
+        &node_containers(&nodes.containers),
+        &ground.facts.tuning,
+        &ground.facts.kubernetes,
+    );
     if differences.is_empty() {
         return Ok(());
     }
@@ -250,19 +319,32 @@ fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<()
 }
 
 /// Finds the kind cluster of a context. One that is none of kind's is refused.
-pub async fn of_context(kubeconfig: &[PathBuf], context: Option<&str>, site: &Site<'_>) -> Result<Ground, Trouble> {
+pub async fn of_context(
+    kubeconfig: &[PathBuf],
+    context: Option<&str>,
+    site: &Site<'_>,
+) -> Result<Ground, Trouble> {
     let cluster = Cluster::from_files(kubeconfig, context).await.map_err(Trouble::refused_by)?;
     let docker = connect(site).await?;
     let mut all = Vec::new();
     for name in docker.kind_clusters().await.map_err(Trouble::refused_by)? {
         all.extend(docker.kind_nodes(&name).await.map_err(Trouble::refused_by)?);
     }
-    let kind_cluster = cluster.kind_cluster(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
+    let kind_cluster =
+        cluster.kind_cluster(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
     let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
-    let containers: Vec<Container> = all.into_iter().filter(|container| container.cluster == name).collect();
+    let containers: Vec<Container> =
+        all.into_iter().filter(|container| container.cluster == name).collect();
     // A later process may be started in another directory.
-    let kubeconfig = kubeconfig.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
-    let access = Access::Context { kubeconfig, context: cluster.context().to_owned(), cluster: name.clone() };
+    let kubeconfig = kubeconfig
+        .iter()
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        .collect();
+    let access = Access::Context {
+        kubeconfig,
+        context: cluster.context().to_owned(),
+        cluster: name.clone(),
+    };
     refuse_moved(&name, &docker, &containers).await?;
     // The same lock as a run that reaches the cluster by its name.
     let claimed = claim(site, &name)?;

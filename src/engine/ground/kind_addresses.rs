@@ -8,19 +8,28 @@ use crate::engine::trouble::Trouble;
 use crate::timeline::NodeRole;
 
 /// Prints the certificate by which an etcd member is known, in hexadecimal.
-const CERTIFICATE: &str =
-    "set -o pipefail; sed '/-----/d' /etc/kubernetes/pki/etcd/peer.crt | base64 -d | od -An -v -tx1 | tr -d ' \\n'";
+const CERTIFICATE: &str = "set -o pipefail; sed '/-----/d' /etc/kubernetes/pki/etcd/peer.crt | base64 -d | od -An -v -tx1 | tr -d ' \\n'";
 
 /// Refuses a cluster whose member has lost its address. What can't be read is taken for well.
-pub async fn refuse_moved(name: &str, docker: &Docker, containers: &[Container]) -> Result<(), Trouble> {
-    let members: Vec<&Container> = containers.iter().filter(|c| c.role == NodeRole::ControlPlane).collect();
+pub async fn refuse_moved(
+    name: &str,
+    docker: &Docker,
+    containers: &[Container],
+) -> Result<(), Trouble> {
+    let members: Vec<&Container> =
+        containers.iter().filter(|c| c.role == NodeRole::ControlPlane).collect();
     if members.len() < 2 {
         return Ok(());
     }
     for member in members {
-        let Ok(output) = docker.exec(&member.id, &["bash", "-c", CERTIFICATE], None).await else { continue };
+        let Ok(output) = docker.exec(&member.id, &["bash", "-c", CERTIFICATE], None).await else {
+            continue;
+        };
         let addresses: Vec<IpAddr> = member.addresses.values().flatten().copied().collect();
-        if output.code == 0 && !addresses.is_empty() && !addresses.iter().any(|address| names(&output.text(), *address)) {
+        if output.code == 0
+            && !addresses.is_empty()
+            && !addresses.iter().any(|address| names(&output.text(), *address))
+        {
             return Err(moved(name, &member.name, &addresses));
         }
     }
@@ -64,7 +73,9 @@ mod tests {
 
     async fn refused(certificate: (i64, &'static str), addresses: &[&str]) -> Option<Trouble> {
         let engine = FakeEngine::start();
-        engine.with(|state| state.script = Box::new(move |_, _| (certificate.0, certificate.1.to_owned())));
+        engine.with(|state| {
+            state.script = Box::new(move |_, _| (certificate.0, certificate.1.to_owned()))
+        });
         refuse_moved("c", &engine.connect().await, &members(addresses)).await.err()
     }
 
@@ -73,9 +84,20 @@ mod tests {
         let both = (0, "3082 8704ac120003 8704ac120004 8704 7f000001");
         assert_eq!(refused(both, &["172.18.0.3", "172.18.0.4"]).await, None);
         let told = refused(both, &["172.18.0.3", "172.18.0.5"]).await.unwrap();
-        assert_eq!(told.message, "c-control-plane1 has come back with another address (172.18.0.5) than cluster c was made with");
+        assert_eq!(
+            told.message,
+            "c-control-plane1 has come back with another address (172.18.0.5) than cluster c was made with"
+        );
         assert!(told.hint.unwrap().contains("kind delete cluster --name c"));
-        assert_eq!(refused(both, &["172.18.0.9"]).await, None, "an only control plane is mended by kind itself");
-        assert_eq!(refused((1, ""), &["172.18.0.3", "172.18.0.5"]).await, None, "no certificate, no verdict");
+        assert_eq!(
+            refused(both, &["172.18.0.9"]).await,
+            None,
+            "an only control plane is mended by kind itself"
+        );
+        assert_eq!(
+            refused((1, ""), &["172.18.0.3", "172.18.0.5"]).await,
+            None,
+            "no certificate, no verdict"
+        );
     }
 }

@@ -79,14 +79,24 @@ impl Wanted {
     }
 
     /// The model of the kind cluster of a config.
-    pub fn embedded(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, Trouble> {
+    pub fn embedded(
+        path: &str,
+        config: &str,
+        tuning: Option<TuningRequest>,
+    ) -> Result<Self, Trouble> {
         Ok(Wanted::Embedded { config: asked(path, config, tuning)? })
     }
 }
 
 /// A kind config with other settings where they are asked for.
-pub fn asked(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<KindConfig, Trouble> {
-    tuned(config, tuning).and_then(|(_, config)| KindConfig::parse(&config)).map_err(|e| unusable(path, &e))
+pub fn asked(
+    path: &str,
+    config: &str,
+    tuning: Option<TuningRequest>,
+) -> Result<KindConfig, Trouble> {
+    tuned(config, tuning)
+        .and_then(|(_, config)| KindConfig::parse(&config))
+        .map_err(|e| unusable(path, &e))
 }
 
 /// A kind config with other settings where they are asked for, after its name.
@@ -157,10 +167,17 @@ pub enum Found {
 pub type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 /// Finds the cluster, or makes it. Refuses what must be refused; nothing of the cluster is changed.
-pub async fn prepare(wanted: &Wanted, site: &Site<'_>, abort: &Abort, say: Say<'_>) -> Result<Ground, Trouble> {
+pub async fn prepare(
+    wanted: &Wanted,
+    site: &Site<'_>,
+    abort: &Abort,
+    say: Say<'_>,
+) -> Result<Ground, Trouble> {
     match (find(wanted, site, say).await?, wanted) {
         (Found::Ground(ground), _) => Ok(*ground),
-        (Found::Absent(_), Wanted::Kind { name, config }) => kind::make(name, config, site, abort, say).await,
+        (Found::Absent(_), Wanted::Kind { name, config }) => {
+            kind::make(name, config, site, abort, say).await
+        }
         (Found::Absent(_), _) => unreachable!("only a kind cluster can be absent"),
     }
 }
@@ -170,13 +187,18 @@ pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Foun
     let there = |ground| Found::Ground(Box::new(ground));
     match wanted {
         Wanted::Kind { name, config } => kind::find(name, config, site, say).await,
-        Wanted::Context { kubeconfig, context } => kind::of_context(kubeconfig, context.as_deref(), site).await.map(there),
+        Wanted::Context { kubeconfig, context } => {
+            kind::of_context(kubeconfig, context.as_deref(), site).await.map(there)
+        }
         Wanted::Embedded { config } => embedded::start(config, site, say).await.map(there),
     }
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
-pub(in crate::engine) fn claim(site: &Site<'_>, cluster: &str) -> Result<(StateDir, Lock), Trouble> {
+pub(in crate::engine) fn claim(
+    site: &Site<'_>,
+    cluster: &str,
+) -> Result<(StateDir, Lock), Trouble> {
     let (state, lock) = match site.only_look {
         true => StateDir::look(site.state_dir, cluster)?,
         false => {
@@ -199,8 +221,10 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
     // Each fault has a watchdog of its own, and the first whose time has come takes back all that is owed.
     let watched = ledger.owed().iter().filter_map(|entry| entry.watched_until).min();
     let (cluster, owed) = (state.cluster(), owed.join("; "));
-    Err(Trouble::refused(format!("an earlier run in cluster {cluster} died and left something to undo: {owed}"))
-        .hint(what_undoes(watched, jiff::Timestamp::now())))
+    Err(Trouble::refused(format!(
+        "an earlier run in cluster {cluster} died and left something to undo: {owed}"
+    ))
+    .hint(what_undoes(watched, jiff::Timestamp::now())))
 }
 
 /// What undoes what a dead run owes: its watchdog, if that lives, at `watched` (or before that: the one of a fault that was undone waits
@@ -227,18 +251,33 @@ mod tests {
         for seconds in [3600, 100, 900] {
             let (name, access) = (format!("n{seconds}"), Access::Kind { cluster: "c".into() });
             let debtor = Debtor { run: "r", engine: "e" };
-            ledger.owe_watched(debtor, Obligation::Namespace { name, access }, Duration::from_secs(seconds)).unwrap();
+            ledger
+                .owe_watched(
+                    debtor,
+                    Obligation::Namespace { name, access },
+                    Duration::from_secs(seconds),
+                )
+                .unwrap();
         }
         let hint = refuse_owed(&state).unwrap_err().hint.unwrap();
-        let left = hint.strip_prefix("its watchdog begins to undo that in ").and_then(|rest| rest.split(' ').next()).unwrap();
+        let left = hint
+            .strip_prefix("its watchdog begins to undo that in ")
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap();
         assert!((1..=100).contains(&left.parse::<u64>().unwrap()), "{hint}");
     }
 
     #[test]
     fn who_waits_is_told_for_how_long() {
         let now: jiff::Timestamp = "2026-11-22T06:23:41Z".parse().unwrap();
-        let hint = |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
-        assert!(hint(95).starts_with("its watchdog begins to undo that in 95 s at the latest, if it lives"), "{}", hint(95));
+        let hint =
+            |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
+        assert!(
+            hint(95)
+                .starts_with("its watchdog begins to undo that in 95 s at the latest, if it lives"),
+            "{}",
+            hint(95)
+        );
         assert!(hint(-5).starts_with("its watchdog, if it lives, is at it"), "{}", hint(-5));
         assert!(what_undoes(None, now).starts_with("run `kubectl outage recover`"));
     }

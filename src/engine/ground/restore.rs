@@ -41,12 +41,24 @@ pub async fn settle(ground: &Ground, say: Say<'_>) -> Result<(), Trouble> {
     let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&ground.state.ledger())?;
     let mut told = |entry: &Entry, said: Said<'_>| match said {
-        Said::Begins => say(&format!("undoing what an earlier run left: {}", entry.obligation.describe())),
-        Said::GoesOn(long) => say(&format!("still undoing it after {} s: {}", long.as_secs(), entry.obligation.describe())),
+        Said::Begins => {
+            say(&format!("undoing what an earlier run left: {}", entry.obligation.describe()))
+        }
+        Said::GoesOn(long) => say(&format!(
+            "still undoing it after {} s: {}",
+            long.as_secs(),
+            entry.obligation.describe()
+        )),
         Said::Ended(Ok(())) => say(&format!("undone after all: {}", entry.obligation.describe())),
-        Said::Ended(Err(trouble)) => say(&format!("still not undone: {}: {}", entry.obligation.describe(), trouble.line())),
+        Said::Ended(Err(trouble)) => {
+            say(&format!("still not undone: {}: {}", entry.obligation.describe(), trouble.line()))
+        }
     };
-    beating(&ground.state, recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut told)).await;
+    beating(
+        &ground.state,
+        recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut told),
+    )
+    .await;
     Ok(())
 }
 
@@ -55,7 +67,12 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
     if engine != nodes.engine {
         return Err(Trouble::failed(format!("it is owed on another container engine, {engine}")));
     }
-    Ok(Tools { docker: nodes.docker.clone(), kind: nodes.kind.clone(), cluster: None, harmed: nodes.harmed.clone() })
+    Ok(Tools {
+        docker: nodes.docker.clone(),
+        kind: nodes.kind.clone(),
+        cluster: None,
+        harmed: nodes.harmed.clone(),
+    })
 }
 
 async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
@@ -65,9 +82,10 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
-            missing = tokio::time::timeout(LOOK, look(ground, nodes, &mut pulses))
-                .await
-                .unwrap_or_else(|_| vec![format!("the API server did not answer within {} s", LOOK.as_secs())]);
+            missing =
+                tokio::time::timeout(LOOK, look(ground, nodes, &mut pulses)).await.unwrap_or_else(
+                    |_| vec![format!("the API server did not answer within {} s", LOOK.as_secs())],
+                );
             if missing.is_empty() {
                 return;
             }
@@ -78,7 +96,11 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
             }
             // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
             let ours = |_: &str| !nodes.harmed.is_empty();
-            back_off.end(&nodes.docker, ground.state.cluster(), ours).await.iter().for_each(|line| say(line));
+            back_off
+                .end(&nodes.docker, ground.state.cluster(), ours)
+                .await
+                .iter()
+                .for_each(|line| say(line));
             tokio::time::sleep(PAUSE).await;
         }
     };
@@ -102,7 +124,11 @@ async fn look(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Vec<St
     }
 }
 
-async fn seen(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Result<Vec<String>, Trouble> {
+async fn seen(
+    ground: &Ground,
+    nodes: &KindNodes,
+    pulses: &mut Pulses,
+) -> Result<Vec<String>, Trouble> {
     let mut missing = Vec::new();
     for container in &nodes.containers {
         let state = nodes.docker.inspect(&container.id).await.map_err(Trouble::failed_by)?;
@@ -114,16 +140,20 @@ async fn seen(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Result
         return Ok(missing);
     }
     let known = ground.cluster.nodes().await.map_err(Trouble::failed_by)?;
-    let not_ready = known.iter().filter(|node| node.ready != Ready::True).map(|node| format!("{} is not Ready", node.name));
-    let gone = ground
-        .facts
-        .nodes
+    let not_ready = known
         .iter()
-        .filter(|fact| fact.role != NodeRole::ExternalLoadBalancer && !known.iter().any(|node| node.name == fact.name));
+        .filter(|node| node.ready != Ready::True)
+        .map(|node| format!("{} is not Ready", node.name));
+    let gone = ground.facts.nodes.iter().filter(|fact| {
+        fact.role != NodeRole::ExternalLoadBalancer
+            && !known.iter().any(|node| node.name == fact.name)
+    });
     missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no node any more", fact.name))));
     missing.extend(ground.cluster.readiness(SYSTEM).await.map_err(Trouble::failed_by)?.waiting);
     let leases = ground.cluster.lease_versions(LEADER_LEASES).await.map_err(Trouble::failed_by)?;
-    missing.extend(pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")));
+    missing.extend(
+        pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")),
+    );
     Ok(missing)
 }
 
@@ -141,7 +171,11 @@ impl Pulses {
             let first = self.first.entry(name.clone()).or_insert_with(|| version.clone());
             *self.alive.entry(name).or_default() |= *first != version;
         }
-        LEADERS.into_iter().map(Component::name).filter(|name| self.alive.get(*name) == Some(&false)).collect()
+        LEADERS
+            .into_iter()
+            .map(Component::name)
+            .filter(|name| self.alive.get(*name) == Some(&false))
+            .collect()
     }
 }
 
@@ -156,13 +190,17 @@ mod tests {
     #[test]
     fn who_renews_its_lease_is_alive_and_stays_so() {
         let mut pulses = Pulses::default();
-        let first = [("kube-scheduler", "7"), ("kube-controller-manager", "3"), ("apiserver-x", "1")];
+        let first =
+            [("kube-scheduler", "7"), ("kube-controller-manager", "3"), ("apiserver-x", "1")];
         assert_eq!(pulses.silent(versions(&first)), LEADERS.map(Component::name));
         assert_eq!(
             pulses.silent(versions(&[("kube-scheduler", "8"), ("kube-controller-manager", "3")])),
             ["kube-controller-manager"]
         );
-        assert_eq!(pulses.silent(versions(&[("kube-scheduler", "8"), ("kube-controller-manager", "4")])), [] as [&str; 0]);
+        assert_eq!(
+            pulses.silent(versions(&[("kube-scheduler", "8"), ("kube-controller-manager", "4")])),
+            [] as [&str; 0]
+        );
     }
 
     #[test]
@@ -172,7 +210,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_with_the_command_that_helps() {
-        let trouble = not_whole("c", &["n is not Ready".into(), "kube-scheduler has not renewed its lease".into()]);
+        let trouble = not_whole(
+            "c",
+            &["n is not Ready".into(), "kube-scheduler has not renewed its lease".into()],
+        );
         assert!(trouble.line().contains("n is not Ready; kube-scheduler has"), "{trouble}");
         assert!(trouble.hint.unwrap().contains("kind delete cluster --name c"));
     }

@@ -22,7 +22,10 @@ impl StateDir {
         fs::create_dir_all(&path).map_err(|e| {
             Trouble::refused(format!("cannot make the state directory {}", path.display()))
                 .because(&e)
-                .hint(format!("the undo ledger must be on disk before anything is harmed: {}", what_helps(&e)))
+                .hint(format!(
+                    "the undo ledger must be on disk before anything is harmed: {}",
+                    what_helps(&e)
+                ))
         })?;
         Ok(Self { path, cluster: cluster.to_owned() })
     }
@@ -31,7 +34,8 @@ impl StateDir {
     /// the look takes.
     pub fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), Trouble> {
         let state = Self { path: Self::place(root, cluster), cluster: cluster.to_owned() };
-        let lock = if state.path.join(LOCK).exists() { state.lock()? } else { Lock { _file: None } };
+        let lock =
+            if state.path.join(LOCK).exists() { state.lock()? } else { Lock { _file: None } };
         Ok((state, lock))
     }
 
@@ -43,7 +47,8 @@ impl StateDir {
     /// The clusters that have a directory here, by their directory's name.
     pub fn clusters(root: &Path) -> Vec<String> {
         let entries = fs::read_dir(root.join("clusters")).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> =
+            entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }
@@ -82,21 +87,34 @@ impl StateDir {
     /// The same, said by whom.
     pub fn lock_as(&self, holder: Holder) -> Result<Lock, Trouble> {
         let path = self.path.join(LOCK);
-        let cannot = |e: std::io::Error| Trouble::refused(format!("cannot lock {}", path.display())).because(&e);
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+        let cannot = |e: std::io::Error| {
+            Trouble::refused(format!("cannot lock {}", path.display())).because(&e)
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(cannot)?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(self.taken(&mut file)),
             Err(errno) => return Err(cannot(errno.into())),
         }
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}{}", std::process::id(), holder.mark()));
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{}{}", std::process::id(), holder.mark()));
         Ok(Lock { _file: Some(file) })
     }
 
     fn taken(&self, file: &mut File) -> Trouble {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        let process = |id: &str| if id.is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
+        let process = |id: &str| {
+            if id.is_empty() { String::new() } else { format!(" (process {})", id.trim()) }
+        };
         if let Some(id) = holder.strip_suffix(Holder::Watchdog.mark()) {
             return Trouble::refused(format!(
                 "a run in cluster {} has died, and its watchdog{} is undoing what that left",
@@ -109,8 +127,11 @@ impl StateDir {
             );
         }
         let by = process(&holder);
-        Trouble::refused(format!("another run, or the undo of one, is going on in cluster {}{by}", self.cluster))
-            .hint("wait for it; a run ends, and undoes its faults, on Ctrl-C")
+        Trouble::refused(format!(
+            "another run, or the undo of one, is going on in cluster {}{by}",
+            self.cluster
+        ))
+        .hint("wait for it; a run ends, and undoes its faults, on Ctrl-C")
     }
 }
 
@@ -174,10 +195,17 @@ mod tests {
         let undoing = state.lock_as(Holder::Watchdog).unwrap();
         let refused = state.lock().unwrap_err();
         let by = format!("its watchdog (process {}) is undoing", std::process::id());
-        assert!(refused.message.contains(&by) && refused.hint.unwrap().starts_with("wait for it"), "{}", refused.message);
+        assert!(
+            refused.message.contains(&by) && refused.hint.unwrap().starts_with("wait for it"),
+            "{}",
+            refused.message
+        );
         drop(undoing);
         let _next = state.lock().unwrap();
-        assert!(state.lock().unwrap_err().message.starts_with("another run"), "nothing of the watchdog's is left");
+        assert!(
+            state.lock().unwrap_err().message.starts_with("another run"),
+            "nothing of the watchdog's is left"
+        );
     }
 
     #[test]

@@ -6,14 +6,21 @@ use crate::cluster::{ApiAccess, CANARY_OBJECT, ClusterDns, ClusterError};
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
 use crate::engine::trouble::Trouble;
 use crate::experiment::{ApiServer, ApiVerb, DnsName, Probe};
-use crate::probe::{Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion};
+use crate::probe::{
+    Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion,
+};
 
 /// The port of every name server.
 const DNS_PORT: u16 = 53;
 
 impl Placement<'_> {
     /// A question to an API server.
-    pub(in crate::engine) fn api(&self, probe: &Probe, verb: ApiVerb, server: &ApiServer) -> Result<Asked, Trouble> {
+    pub(in crate::engine) fn api(
+        &self,
+        probe: &Probe,
+        verb: ApiVerb,
+        server: &ApiServer,
+    ) -> Result<Asked, Trouble> {
         let access = match server {
             ApiServer::On { address, .. } => self.cluster.api_access_at(address),
             ApiServer::Balancer | ApiServer::Each => self.cluster.api_access(),
@@ -24,7 +31,12 @@ impl Placement<'_> {
         Ok(Asked {
             target,
             destination,
-            question: Question::Http(Box::new(api_question(access, verb, self.namespace, &probe.name))),
+            question: Question::Http(Box::new(api_question(
+                access,
+                verb,
+                self.namespace,
+                &probe.name,
+            ))),
         })
     }
 
@@ -41,8 +53,11 @@ impl Placement<'_> {
             Place::Pod { .. } => (Destination::Resolver, self.cluster_dns().await?),
             Place::Node { .. } => {
                 let dns = self.cluster_dns().await?.ok_or_else(|| {
-                    Trouble::failed(format!("probe {} asks the cluster's DNS, and there is none", probe.name))
-                        .hint("its Service is known by the label `k8s-app: kube-dns`, in kube-system")
+                    Trouble::failed(format!(
+                        "probe {} asks the cluster's DNS, and there is none",
+                        probe.name
+                    ))
+                    .hint("its Service is known by the label `k8s-app: kube-dns`, in kube-system")
                 })?;
                 (Destination::Address(SocketAddr::new(dns.address, DNS_PORT)), Some(dns))
             }
@@ -60,13 +75,22 @@ impl Placement<'_> {
         self.cluster.cluster_dns().await.map_err(Trouble::failed_by)
     }
 
-    fn full_name(&self, probe: &Probe, place: &Place, name: &DnsName, dns: Option<&ClusterDns>) -> Result<String, Trouble> {
+    fn full_name(
+        &self,
+        probe: &Probe,
+        place: &Place,
+        name: &DnsName,
+        dns: Option<&ClusterDns>,
+    ) -> Result<String, Trouble> {
         match name {
             DnsName::Full(name) => Ok(name.clone()),
             DnsName::Service(_) if *place == Place::Host => {
-                let text =
-                    format!("probe {} asks for Service names from the host, which does not know the cluster's DNS", probe.name);
-                Err(Trouble::failed(text).hint("let it ask `from: {node: {role: control-plane}}`, or from a pod"))
+                let text = format!(
+                    "probe {} asks for Service names from the host, which does not know the cluster's DNS",
+                    probe.name
+                );
+                Err(Trouble::failed(text)
+                    .hint("let it ask `from: {node: {role: control-plane}}`, or from a pod"))
             }
             DnsName::Service(service) => {
                 let domain = dns.map_or("cluster.local", |dns| dns.domain.as_str());
@@ -78,7 +102,8 @@ impl Placement<'_> {
 
 /// Credentials that a probe can't use.
 fn no_credentials(error: ClusterError) -> Trouble {
-    Trouble::failed_by(error).hint("a probe shows a client certificate or a token, as kind's kubeconfig has it")
+    Trouble::failed_by(error)
+        .hint("a probe shows a client certificate or a token, as kind's kubeconfig has it")
 }
 
 fn host_of(access: &ApiAccess) -> String {
@@ -89,7 +114,8 @@ fn host_of(access: &ApiAccess) -> String {
 }
 
 fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) -> HttpQuestion {
-    let path = format!("{}/api/v1/namespaces/{namespace}/configmaps/{CANARY_OBJECT}", access.prefix);
+    let path =
+        format!("{}/api/v1/namespaces/{namespace}/configmaps/{CANARY_OBJECT}", access.prefix);
     let path = if verb == ApiVerb::ReadCached { format!("{path}?resourceVersion=0") } else { path };
     let host = host_of(&access);
     let tls = access.tls.map(|tls| TlsQuestion {
@@ -107,7 +133,9 @@ fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) 
     };
     match verb {
         ApiVerb::Read | ApiVerb::ReadCached => question,
-        ApiVerb::Write => HttpQuestion { method: "PATCH".into(), body: Some(change(probe)), ..question },
+        ApiVerb::Write => {
+            HttpQuestion { method: "PATCH".into(), body: Some(change(probe)), ..question }
+        }
     }
 }
 
@@ -124,9 +152,20 @@ mod tests {
     use super::*;
 
     fn access() -> ApiAccess {
-        let tls = crate::cluster::ApiTls { server_name: "kubernetes".into(), insecure: false, roots: Some(vec![]), identity: None };
+        let tls = crate::cluster::ApiTls {
+            server_name: "kubernetes".into(),
+            insecure: false,
+            roots: Some(vec![]),
+            identity: None,
+        };
         let authorization = Some("Bearer hunter2".to_owned());
-        ApiAccess { host: "fd00::1".into(), port: 6443, prefix: String::new(), tls: Some(tls), authorization }
+        ApiAccess {
+            host: "fd00::1".into(),
+            port: 6443,
+            prefix: String::new(),
+            tls: Some(tls),
+            authorization,
+        }
     }
 
     #[test]
@@ -134,7 +173,10 @@ mod tests {
         let ask = |verb| api_question(access(), verb, "outage-7f3a", "api-write@cp-2");
         let object = "/api/v1/namespaces/outage-7f3a/configmaps/outage-canary";
         let read = ask(ApiVerb::Read);
-        assert_eq!((read.method.as_str(), read.path.as_str(), read.host.as_str()), ("GET", object, "[fd00::1]:6443"));
+        assert_eq!(
+            (read.method.as_str(), read.path.as_str(), read.host.as_str()),
+            ("GET", object, "[fd00::1]:6443")
+        );
         assert_eq!(ask(ApiVerb::ReadCached).path, format!("{object}?resourceVersion=0"));
         let write = ask(ApiVerb::Write);
         assert_eq!((write.method.as_str(), write.path.as_str()), ("PATCH", object));

@@ -18,11 +18,24 @@ pub struct Harm<'a> {
 
 /// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time. Names
 /// all that is more than may be.
-pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[String], harms: &[Harm<'_>]) -> Result<(), Trouble> {
-    let on = |node: &Node| harms.iter().filter(|harm| harm.node.name == node.name).map(|harm| harm.fault).collect::<Vec<_>>();
+pub fn check(
+    limits: &BlastRadius,
+    nodes: &[Node],
+    down: &[String],
+    harms: &[Harm<'_>],
+) -> Result<(), Trouble> {
+    let on = |node: &Node| {
+        harms
+            .iter()
+            .filter(|harm| harm.node.name == node.name)
+            .map(|harm| harm.fault)
+            .collect::<Vec<_>>()
+    };
     let counts = |node: &Node| on(node).iter().any(|fault| fault.counts_on(Some(node.role)));
     let is_down = |node: &Node| down.contains(&node.name);
-    let count = |role, which: &dyn Fn(&Node) -> bool| nodes.iter().filter(|node| node.role == role && which(node)).count() as u32;
+    let count = |role, which: &dyn Fn(&Node) -> bool| {
+        nodes.iter().filter(|node| node.role == role && which(node)).count() as u32
+    };
     let harmed = |role| count(role, &|node| counts(node) || is_down(node));
     let lost = |node: &Node| match on(node).iter().any(|fault| fault.harms_node()) {
         true => on(node).iter().any(|fault| fault.takes_etcd()),
@@ -36,7 +49,8 @@ pub fn check(limits: &BlastRadius, nodes: &[Node], down: &[String], harms: &[Har
         members: count(NodeRole::ControlPlane, &|_| true),
         data_lost: harms.iter().any(|harm| matches!(harm.fault, Fault::EtcdDataLoss { .. })),
     });
-    Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Trouble::refused(message).hint(hint)))
+    Excess::join(&excess)
+        .map_or(Ok(()), |(message, hint)| Err(Trouble::refused(message).hint(hint)))
 }
 
 #[cfg(test)]
@@ -46,9 +60,15 @@ mod tests {
     use crate::timeline::Component;
 
     fn nodes(control_planes: usize, workers: usize) -> Vec<Node> {
-        let node =
-            |(number, role)| Node { name: format!("n{number}"), role, labels: Default::default(), ready: true, address: None };
-        let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]].concat();
+        let node = |(number, role)| Node {
+            name: format!("n{number}"),
+            role,
+            labels: Default::default(),
+            ready: true,
+            address: None,
+        };
+        let roles = [vec![NodeRole::ControlPlane; control_planes], vec![NodeRole::Worker; workers]]
+            .concat();
         roles.into_iter().enumerate().map(node).collect()
     }
 
@@ -61,7 +81,13 @@ mod tests {
     }
 
     /// A fault on `target` while others are down already.
-    fn check(limits: &BlastRadius, nodes: &[Node], down: &[&Node], fault: &Fault, target: &Node) -> Result<(), Trouble> {
+    fn check(
+        limits: &BlastRadius,
+        nodes: &[Node],
+        down: &[&Node],
+        fault: &Fault,
+        target: &Node,
+    ) -> Result<(), Trouble> {
         let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
         super::check(limits, nodes, &down, &[Harm { node: target, fault, step: None }])
     }
@@ -72,7 +98,14 @@ mod tests {
         nodes[3].role = NodeRole::ExternalLoadBalancer;
         let refused = check(&BlastRadius::default(), &nodes, &[], &kill(), &nodes[3]).unwrap_err();
         assert!(refused.hint.unwrap().contains("loadBalancer: true"));
-        check(&BlastRadius { load_balancer: true, ..BlastRadius::default() }, &nodes, &[], &kill(), &nodes[3]).unwrap();
+        check(
+            &BlastRadius { load_balancer: true, ..BlastRadius::default() },
+            &nodes,
+            &[],
+            &kill(),
+            &nodes[3],
+        )
+        .unwrap();
     }
 
     #[test]
@@ -83,16 +116,25 @@ mod tests {
         check(&limits, &nodes, &[&nodes[1]], &kill(), &nodes[1]).unwrap();
         let refused = check(&limits, &nodes, &[&nodes[2]], &kill(), &nodes[1]).unwrap_err();
         assert!(refused.hint.unwrap().contains("maxWorkers: 2"));
-        check(&BlastRadius { max_workers: 2, ..limits }, &nodes, &[&nodes[2]], &kill(), &nodes[1]).unwrap();
+        check(&BlastRadius { max_workers: 2, ..limits }, &nodes, &[&nodes[2]], &kill(), &nodes[1])
+            .unwrap();
     }
 
     #[test]
     fn the_quorum_is_kept_unless_the_experiment_says_so() {
         let (one, three) = (nodes(1, 1), nodes(3, 1));
         let limits = BlastRadius { max_control_planes: 2, ..BlastRadius::default() };
-        assert!(check(&BlastRadius::default(), &three, &[], &kill(), &three[0]).is_err(), "no control plane by default");
+        assert!(
+            check(&BlastRadius::default(), &three, &[], &kill(), &three[0]).is_err(),
+            "no control plane by default"
+        );
         check(&limits, &three, &[], &kill(), &three[0]).unwrap();
-        assert!(check(&limits, &three, &[&three[0]], &kill(), &three[1]).unwrap_err().message.contains("quorum"));
+        assert!(
+            check(&limits, &three, &[&three[0]], &kill(), &three[1])
+                .unwrap_err()
+                .message
+                .contains("quorum")
+        );
         assert!(check(&limits, &one, &[], &kill(), &one[0]).is_err());
         check(&BlastRadius { quorum_loss: true, ..limits }, &one, &[], &kill(), &one[0]).unwrap();
     }
@@ -101,11 +143,18 @@ mod tests {
     fn a_part_of_a_control_plane_takes_no_member_but_etcd_itself() {
         let (one, three) = (nodes(1, 1), nodes(3, 1));
         let limits = BlastRadius { max_control_planes: 2, ..BlastRadius::default() };
-        let refused = check(&BlastRadius::default(), &one, &[], &stop(Component::Scheduler), &one[0]).unwrap_err();
+        let refused =
+            check(&BlastRadius::default(), &one, &[], &stop(Component::Scheduler), &one[0])
+                .unwrap_err();
         assert!(refused.hint.unwrap().contains("maxControlPlanes: 1"));
         check(&limits, &one, &[], &stop(Component::ApiServer), &one[0]).unwrap();
         check(&limits, &three, &[&three[1]], &stop(Component::Scheduler), &three[0]).unwrap();
-        assert!(check(&limits, &one, &[], &stop(Component::Etcd), &one[0]).unwrap_err().message.contains("1 of 1 members"));
+        assert!(
+            check(&limits, &one, &[], &stop(Component::Etcd), &one[0])
+                .unwrap_err()
+                .message
+                .contains("1 of 1 members")
+        );
         check(&limits, &three, &[], &stop(Component::Etcd), &three[0]).unwrap();
         assert!(check(&limits, &three, &[&three[1]], &stop(Component::Etcd), &three[0]).is_err());
     }
@@ -115,16 +164,41 @@ mod tests {
         let three = nodes(3, 1);
         let drain = Fault::NodeDrain { target: NodeSelector::default() };
         let refused = check(&BlastRadius::default(), &three, &[], &drain, &three[0]).unwrap_err();
-        assert_eq!(refused.hint.unwrap(), "if that is the experiment, say `blastRadius: {maxControlPlanes: 1}`");
-        check(&BlastRadius { max_control_planes: 1, ..BlastRadius::default() }, &three, &[], &drain, &three[0]).unwrap();
-        check(&BlastRadius { max_workers: 0, ..BlastRadius::default() }, &three, &[], &drain, &three[3]).unwrap();
+        assert_eq!(
+            refused.hint.unwrap(),
+            "if that is the experiment, say `blastRadius: {maxControlPlanes: 1}`"
+        );
+        check(
+            &BlastRadius { max_control_planes: 1, ..BlastRadius::default() },
+            &three,
+            &[],
+            &drain,
+            &three[0],
+        )
+        .unwrap();
+        check(
+            &BlastRadius { max_workers: 0, ..BlastRadius::default() },
+            &three,
+            &[],
+            &drain,
+            &three[3],
+        )
+        .unwrap();
     }
 
     #[test]
     fn all_that_is_too_much_is_named_at_once() {
         let one = nodes(1, 1);
         let refused = check(&BlastRadius::default(), &one, &[], &kill(), &one[0]).unwrap_err();
-        assert!(refused.message.contains("at most 0 may be; etcd would lose its quorum"), "{refused}");
-        assert!(refused.hint.unwrap().ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`"));
+        assert!(
+            refused.message.contains("at most 0 may be; etcd would lose its quorum"),
+            "{refused}"
+        );
+        assert!(
+            refused
+                .hint
+                .unwrap()
+                .ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`")
+        );
     }
 }

@@ -9,7 +9,11 @@ use crate::timeline::ProbeHeader;
 
 /// The canaries of an experiment, in a run's namespace.
 pub fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySpec> {
-    experiment.probes.iter().filter_map(|probe| Some(spec(probe, probe.ask.canary()?, namespace))).collect()
+    experiment
+        .probes
+        .iter()
+        .filter_map(|probe| Some(spec(probe, probe.ask.canary()?, namespace)))
+        .collect()
 }
 
 fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
@@ -30,9 +34,14 @@ fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
 
 /// The embedded cluster has no autoscaler.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let probe = experiment.probes.iter().find(|probe| probe.ask.canary() == Some(Canary::Autoscaling));
+    let probe =
+        experiment.probes.iter().find(|probe| probe.ask.canary() == Some(Canary::Autoscaling));
     probe.map_or(Ok(()), |probe| {
-        let text = format!("probe {} is a canary for the autoscaler: the embedded cluster has none", probe.name);
-        Err(Trouble::refused(text).hint("--cluster kind runs the experiment as it is in a kind cluster"))
+        let text = format!(
+            "probe {} is a canary for the autoscaler: the embedded cluster has none",
+            probe.name
+        );
+        Err(Trouble::refused(text)
+            .hint("--cluster kind runs the experiment as it is in a kind cluster"))
     })
 }

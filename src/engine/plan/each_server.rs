@@ -11,7 +11,12 @@ pub fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
     let mut experiment = experiment.clone();
     let servers: Vec<(&str, &str)> = api_servers(nodes).collect();
     let asks_each = |probe: &Probe| matches!(&probe.ask, Ask::Api { server: ApiServer::Each, .. });
-    let many: Vec<String> = experiment.probes.iter().filter(|probe| asks_each(probe)).map(|probe| probe.name.clone()).collect();
+    let many: Vec<String> = experiment
+        .probes
+        .iter()
+        .filter(|probe| asks_each(probe))
+        .map(|probe| probe.name.clone())
+        .collect();
     let name = |probe: &str, node: &str| format!("{probe}@{node}");
     experiment.probes = experiment
         .probes
@@ -20,7 +25,10 @@ pub fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
             let Ask::Api { verb, server: ApiServer::Each } = probe.ask else { return vec![probe] };
             let on = |(node, address): &(&str, &str)| Probe {
                 name: name(&probe.name, node),
-                ask: Ask::Api { verb, server: ApiServer::On { node: (*node).into(), address: (*address).into() } },
+                ask: Ask::Api {
+                    verb,
+                    server: ApiServer::On { node: (*node).into(), address: (*address).into() },
+                },
                 ..probe.clone()
             };
             servers.iter().map(on).collect()
@@ -31,7 +39,14 @@ pub fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
         .into_iter()
         .flat_map(|condition| match condition {
             Condition::Probe { name: probe, success_ratio, hold } if many.contains(&probe) => {
-                servers.iter().map(|(node, _)| Condition::Probe { name: name(&probe, node), success_ratio, hold }).collect()
+                servers
+                    .iter()
+                    .map(|(node, _)| Condition::Probe {
+                        name: name(&probe, node),
+                        success_ratio,
+                        hold,
+                    })
+                    .collect()
             }
             other => vec![other],
         })
@@ -80,7 +95,11 @@ mod tests {
             rate: 10.0,
             timeout: Duration::from_secs(1),
         };
-        let hold = |name: &str| Condition::Probe { name: name.into(), success_ratio: 1.0, hold: Duration::from_secs(3) };
+        let hold = |name: &str| Condition::Probe {
+            name: name.into(),
+            success_ratio: 1.0,
+            hold: Duration::from_secs(3),
+        };
         let mut experiment = crate::engine::simulation::experiment();
         experiment.probes = vec![probe("a", ApiServer::Each), probe("b", ApiServer::Balancer)];
         experiment.steady_state = vec![hold("a"), hold("b")];

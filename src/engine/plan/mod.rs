@@ -45,13 +45,22 @@ pub struct Refusal<'a> {
 
 /// Chooses targets for all faults of a method in the order in which they begin. Refused where there are none, or more than may be harmed
 /// at once.
-pub fn rehearse<'a>(experiment: &'a Experiment, nodes: &'a [Node], known: &Known, seed: Seed) -> Result<Vec<Planned<'a>>, Trouble> {
+pub fn rehearse<'a>(
+    experiment: &'a Experiment,
+    nodes: &'a [Node],
+    known: &Known,
+    seed: Seed,
+) -> Result<Vec<Planned<'a>>, Trouble> {
     let (planned, refused) = attempt(experiment, nodes, known, seed);
     refused.into_iter().next().map_or(Ok(planned), |first| Err(first.trouble))
 }
 
 /// All faults that are refused whatever the seed: where one choice of targets allows the method, another run has it.
-pub fn refusals<'a>(experiment: &'a Experiment, nodes: &'a [Node], known: &Known) -> Vec<Refusal<'a>> {
+pub fn refusals<'a>(
+    experiment: &'a Experiment,
+    nodes: &'a [Node],
+    known: &Known,
+) -> Vec<Refusal<'a>> {
     let tried = (0..SEEDS).map(|seed| attempt(experiment, nodes, known, Seed::new(seed)).1);
     tried.min_by_key(Vec::len).unwrap_or_default()
 }
@@ -71,7 +80,11 @@ fn attempt<'a>(
         }
         let lasting = planned.iter().filter(|earlier| step.is_during(&earlier.step));
         let active: Vec<Harm> = lasting.flat_map(Planned::harms).collect();
-        let hit = planned.iter().flat_map(|earlier| &earlier.targets).map(|node| node.name.clone()).collect();
+        let hit = planned
+            .iter()
+            .flat_map(|earlier| &earlier.targets)
+            .map(|node| node.name.clone())
+            .collect();
         let known = &Known { hit, ..known.clone() };
         match (Scene { experiment, nodes, known, active: &active }.targets(fault, &mut seed)) {
             Ok(targets) => planned.push(Planned { step, targets }),
@@ -105,10 +118,13 @@ impl<'a> Scene<'_, 'a> {
     /// The nodes that a fault hits now.
     pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
         // What is no node is chosen when the fault is due: nobody knows it before.
-        let Some(selector) = fault.target() else { return self.has_ground(fault).map(|()| Vec::new()) };
+        let Some(selector) = fault.target() else {
+            return self.has_ground(fault).map(|()| Vec::new());
+        };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
         let known = Known { under: self.under(), ..self.known.clone() };
-        let targets = target::choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
+        let targets =
+            target::choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
         let new = targets.iter().map(|node| Harm { node, fault, step: None });
         let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
         blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
@@ -123,7 +139,11 @@ impl<'a> Scene<'_, 'a> {
 
     /// Nodes under a fault with which this one can't share them.
     fn busy(&self, fault: &Fault) -> Vec<String> {
-        self.active.iter().filter(|harm| !fault.may_share_node(harm.fault)).map(|harm| harm.node.name.clone()).collect()
+        self.active
+            .iter()
+            .filter(|harm| !fault.may_share_node(harm.fault))
+            .map(|harm| harm.node.name.clone())
+            .collect()
     }
 
     /// The nodes under a fault, by the names of the steps.
@@ -138,9 +158,14 @@ impl<'a> Scene<'_, 'a> {
 
 /// What the records so far tell.
 pub fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Known {
-    let is_down = |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
+    let is_down =
+        |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
     Known {
-        endpoints: live.endpoints.keys().map(|service| (service.clone(), live.endpoints_of(service))).collect(),
+        endpoints: live
+            .endpoints
+            .keys()
+            .map(|service| (service.clone(), live.endpoints_of(service)))
+            .collect(),
         leaders: live.leaders.clone(),
         all_leaders: true,
         hosts: hosts.to_vec(),
@@ -166,15 +191,28 @@ mod tests {
     }
 
     fn stop(component: Component, count: Count) -> Fault {
-        Fault::ComponentStop { component, target: NodeSelector { count, ..role(NodeRole::ControlPlane) } }
+        Fault::ComponentStop {
+            component,
+            target: NodeSelector { count, ..role(NodeRole::ControlPlane) },
+        }
     }
 
     /// The targets of each fault, or why not.
-    fn planned(planes: usize, workers: usize, limits: BlastRadius, method: Vec<Step>) -> Result<Vec<Vec<String>>, String> {
-        let experiment = Experiment { method, blast_radius: limits, ..crate::engine::simulation::experiment() };
+    fn planned(
+        planes: usize,
+        workers: usize,
+        limits: BlastRadius,
+        method: Vec<Step>,
+    ) -> Result<Vec<Vec<String>>, String> {
+        let experiment =
+            Experiment { method, blast_radius: limits, ..crate::engine::simulation::experiment() };
         let nodes = cluster(planes, workers);
-        let planned = rehearse(&experiment, &nodes, &Known::default(), Seed::new(1)).map_err(|trouble| trouble.line())?;
-        Ok(planned.iter().map(|p| p.targets.iter().map(|node| node.name.clone()).collect()).collect())
+        let planned = rehearse(&experiment, &nodes, &Known::default(), Seed::new(1))
+            .map_err(|trouble| trouble.line())?;
+        Ok(planned
+            .iter()
+            .map(|p| p.targets.iter().map(|node| node.name.clone()).collect())
+            .collect())
     }
 
     #[test]
@@ -194,9 +232,14 @@ mod tests {
 
     #[test]
     fn parts_of_one_control_plane_may_be_harmed_side_by_side() {
-        let limits = || BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
-        let both = |inner: Fault| vec![fault(stop(Component::Scheduler, Count::All), vec![fault(inner, Vec::new())])];
-        assert!(planned(1, 2, limits(), both(stop(Component::ControllerManager, Count::All))).is_ok());
+        let limits =
+            || BlastRadius { max_control_planes: 1, quorum_loss: true, ..BlastRadius::default() };
+        let both = |inner: Fault| {
+            vec![fault(stop(Component::Scheduler, Count::All), vec![fault(inner, Vec::new())])]
+        };
+        assert!(
+            planned(1, 2, limits(), both(stop(Component::ControllerManager, Count::All))).is_ok()
+        );
         assert!(planned(1, 2, limits(), both(stop(Component::Scheduler, Count::All))).is_err());
         assert!(planned(1, 2, limits(), both(kill(role(NodeRole::ControlPlane)))).is_err());
     }
@@ -205,18 +248,33 @@ mod tests {
     fn a_drained_node_may_be_harmed_and_no_other_one_twice() {
         let named = |name: &str, outer: Fault, inner: Fault| {
             let (name, hold) = (Some(name.to_owned()), std::time::Duration::from_secs(9));
-            vec![Step::Fault { name, fault: outer, hold, meanwhile: vec![fault(inner, Vec::new())] }]
+            vec![Step::Fault {
+                name,
+                fault: outer,
+                hold,
+                meanwhile: vec![fault(inner, Vec::new())],
+            }]
         };
         let drain = || Fault::NodeDrain { target: role(NodeRole::Worker) };
         let of = |step: &str| NodeSelector { of: Some(step.into()), ..role(NodeRole::Worker) };
         for _ in 0..4 {
-            let targets = planned(1, 3, BlastRadius::default(), named("drained", drain(), kill(of("drained")))).unwrap();
+            let targets = planned(
+                1,
+                3,
+                BlastRadius::default(),
+                named("drained", drain(), kill(of("drained"))),
+            )
+            .unwrap();
             assert_eq!(targets[0], targets[1]);
         }
-        let refused = planned(1, 3, BlastRadius::default(), named("other", drain(), kill(of("drained")))).unwrap_err();
+        let refused =
+            planned(1, 3, BlastRadius::default(), named("other", drain(), kill(of("drained"))))
+                .unwrap_err();
         assert!(refused.starts_with("no node matches role worker, hit by drained"), "{refused}");
         let limits = BlastRadius { max_workers: 2, ..BlastRadius::default() };
-        let refused = planned(1, 3, limits, named("down", kill(role(NodeRole::Worker)), kill(of("down")))).unwrap_err();
+        let refused =
+            planned(1, 3, limits, named("down", kill(role(NodeRole::Worker)), kill(of("down"))))
+                .unwrap_err();
         assert!(refused.contains("is under another fault"), "{refused}");
     }
 
@@ -227,8 +285,13 @@ mod tests {
         let refused = planned(3, 1, limits.clone(), vec![fault(two(), Vec::new())]).unwrap_err();
         assert!(refused.contains("2 of 3 members would be down"), "{refused}");
         let one = || stop(Component::Etcd, Count::Exactly(1));
-        assert!(planned(3, 1, limits.clone(), vec![fault(one(), vec![fault(one(), Vec::new())])]).is_err());
+        assert!(
+            planned(3, 1, limits.clone(), vec![fault(one(), vec![fault(one(), Vec::new())])])
+                .is_err()
+        );
         let scheduler = stop(Component::Scheduler, Count::All);
-        assert!(planned(3, 1, limits, vec![fault(one(), vec![fault(scheduler, Vec::new())])]).is_ok());
+        assert!(
+            planned(3, 1, limits, vec![fault(one(), vec![fault(scheduler, Vec::new())])]).is_ok()
+        );
     }
 }

@@ -37,7 +37,13 @@ mod tests {
         assert_eq!(api(ApiVerb::ReadCached, ApiServer::Balancer), any(false));
         assert_eq!(api(ApiVerb::Write, ApiServer::Balancer), any(true));
         let on = ApiServer::On { node: "cp2".into(), address: "172.18.0.3".into() };
-        assert_eq!(api(ApiVerb::Read, on), Some(Needs::ApiServer { node: Some("cp2".into()), etcd: true }));
-        assert_eq!(needs(&Ask::Canary(Canary::Autoscaling)), Some(Needs::Leader(Component::ControllerManager)));
+        assert_eq!(
+            api(ApiVerb::Read, on),
+            Some(Needs::ApiServer { node: Some("cp2".into()), etcd: true })
+        );
+        assert_eq!(
+            needs(&Ask::Canary(Canary::Autoscaling)),
+            Some(Needs::Leader(Component::ControllerManager))
+        );
     }
 }

@@ -27,20 +27,28 @@ impl Tenant<'_> {
             }
             Fault::PodDelete { pods } => {
                 let namespace = self.space(pods.namespace.as_deref()).to_owned();
-                let delete =
-                    |pod: Pod| ObjectHarm::PodDelete { namespace: namespace.clone(), pod: pod.name, uid: pod.uid, node: pod.node };
+                let delete = |pod: Pod| ObjectHarm::PodDelete {
+                    namespace: namespace.clone(),
+                    pod: pod.name,
+                    uid: pod.uid,
+                    node: pod.node,
+                };
                 self.choose_pods(pods, seed).await?.into_iter().map(delete).collect()
             }
             _ => return Ok(None),
         };
-        let owed = |harm| Obligation::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() };
+        let owed = |harm| Obligation::Object {
+            undo: ObjectUndo::new(self.run, step, harm),
+            access: access.clone(),
+        };
         Ok(Some(harms.into_iter().map(owed).collect()))
     }
 
     /// What drains a node: pods of the run's namespace, and of those that the experiment allows to be harmed.
     pub fn plan_drain(&self, node: &str, step: u32, access: &Access) -> Obligation {
         let own = [self.namespace.clone()];
-        let namespaces = own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
+        let namespaces =
+            own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
         let harm = ObjectHarm::NodeDrain { node: node.to_owned(), namespaces };
         Obligation::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
     }
@@ -49,39 +57,78 @@ impl Tenant<'_> {
         named.unwrap_or(&self.namespace)
     }
 
-    async fn scale(&self, namespace: &str, name: &str, replicas: u32) -> Result<ObjectHarm, Trouble> {
+    async fn scale(
+        &self,
+        namespace: &str,
+        name: &str,
+        replicas: u32,
+    ) -> Result<ObjectHarm, Trouble> {
         let seen = self.cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(ObjectHarm::DeploymentScale(Resize { namespace, name, uid: seen.uid, before: seen.wanted, ready: seen.ready, replicas }))
+        Ok(ObjectHarm::DeploymentScale(Resize {
+            namespace,
+            name,
+            uid: seen.uid,
+            before: seen.wanted,
+            ready: seen.ready,
+            replicas,
+        }))
     }
 
     /// All to one node, or each to a node of its own: anything else is neither layout.
-    async fn place(&self, namespace: &str, name: &str, on: &NodeSelector, seed: &mut Seed) -> Result<ObjectHarm, Trouble> {
+    async fn place(
+        &self,
+        namespace: &str,
+        name: &str,
+        on: &NodeSelector,
+        seed: &mut Seed,
+    ) -> Result<ObjectHarm, Trouble> {
         let seen = self.cluster.placement_of(namespace, name).await.map_err(Trouble::refused_by)?;
         let nodes = self.nodes().await?;
         let chosen = target::ground(&nodes, on, seed)?;
         let chosen: Vec<String> = chosen.into_iter().map(|node| node.name.clone()).collect();
         let (pods, nodes) = (seen.wanted, chosen.len());
         if nodes > 1 && nodes != pods as usize {
-            let text =
-                format!("the Deployment {namespace}/{name} has {pods} replicas, which are not one for each of {nodes} nodes");
-            return Err(Trouble::refused(text).hint("`count` of the nodes is 1, or the number of replicas"));
+            let text = format!(
+                "the Deployment {namespace}/{name} has {pods} replicas, which are not one for each of {nodes} nodes"
+            );
+            return Err(
+                Trouble::refused(text).hint("`count` of the nodes is 1, or the number of replicas")
+            );
         }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let placed = cluster::onto(&chosen, &seen.labels);
         let (uid, before, ready) = (seen.uid, seen.affinity, seen.ready);
-        Ok(ObjectHarm::DeploymentPlace(Move { namespace, name, uid, nodes: chosen, before, placed, ready }))
+        Ok(ObjectHarm::DeploymentPlace(Move {
+            namespace,
+            name,
+            uid,
+            nodes: chosen,
+            before,
+            placed,
+            ready,
+        }))
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are fewer.
-    pub async fn choose_pods(&self, selector: &PodSelector, seed: &mut Seed) -> Result<Vec<Pod>, Trouble> {
+    pub async fn choose_pods(
+        &self,
+        selector: &PodSelector,
+        seed: &mut Seed,
+    ) -> Result<Vec<Pod>, Trouble> {
         let namespace = self.space(selector.namespace.as_deref());
-        let found = self.cluster.pods(namespace, &selector.labels).await.map_err(Trouble::refused_by)?;
+        let found =
+            self.cluster.pods(namespace, &selector.labels).await.map_err(Trouble::refused_by)?;
         choose(found, selector, namespace, seed)
     }
 }
 
-fn choose(mut found: Vec<Pod>, selector: &PodSelector, namespace: &str, seed: &mut Seed) -> Result<Vec<Pod>, Trouble> {
+fn choose(
+    mut found: Vec<Pod>,
+    selector: &PodSelector,
+    namespace: &str,
+    seed: &mut Seed,
+) -> Result<Vec<Pod>, Trouble> {
     let wanted = match selector.count {
         Count::All => found.len().max(1),
         Count::Exactly(count) => count as usize,
@@ -92,7 +139,8 @@ fn choose(mut found: Vec<Pod>, selector: &PodSelector, namespace: &str, seed: &m
             .hint("`componentKill` and `componentStop` harm a part of the control plane, within the blast radius"));
     }
     if found.len() < wanted {
-        let labels: Vec<String> = selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let labels: Vec<String> =
+            selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let there = found.len();
         let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
         return Err(Trouble::refused(format!(
@@ -130,7 +178,8 @@ mod tests {
     }
 
     fn chosen(there: usize, count: Count, seed: u64) -> Result<Vec<String>, Trouble> {
-        let selector = PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count };
+        let selector =
+            PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count };
         let chosen = choose(pods(there), &selector, "ns", &mut Seed::new(seed))?;
         Ok(chosen.into_iter().map(|pod| pod.name).collect())
     }
@@ -149,9 +198,16 @@ mod tests {
     fn a_part_of_the_control_plane_is_no_pod_to_be_hit() {
         let mut found = pods(2);
         found[1].mirror = true;
-        let selector = PodSelector { namespace: None, labels: [("tier".into(), "control-plane".into())].into(), count: Count::All };
+        let selector = PodSelector {
+            namespace: None,
+            labels: [("tier".into(), "control-plane".into())].into(),
+            count: Count::All,
+        };
         let refused = choose(found, &selector, "kube-system", &mut Seed::new(1)).unwrap_err();
-        assert!(refused.message.starts_with("p1 is a static pod") && refused.hint.unwrap().contains("componentKill"));
+        assert!(
+            refused.message.starts_with("p1 is a static pod")
+                && refused.hint.unwrap().contains("componentKill")
+        );
     }
 
     #[test]
@@ -159,7 +215,8 @@ mod tests {
         for (there, count) in [(1, Count::Exactly(2)), (0, Count::All), (0, Count::Exactly(1))] {
             let refused = chosen(there, count, 1).unwrap_err();
             assert!(
-                refused.message.contains(" of ns with app=web ") && refused.message.contains(&format!("to be hit, {there} ")),
+                refused.message.contains(" of ns with app=web ")
+                    && refused.message.contains(&format!("to be hit, {there} ")),
                 "{refused}"
             );
         }

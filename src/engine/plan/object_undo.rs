@@ -7,13 +7,27 @@ use crate::fault::{ObjectHarm, ObjectUndo, Resize};
 
 /// What a dry run says of a fault's end. `None`: the fault is one on a node. Where the cluster is there, a Deployment in a namespace that is
 /// not the run's is asked for its size, and refused when it is not there: as in a run.
-pub async fn outlook(fault: &Fault, step: u32, cluster: Option<&Cluster>) -> Result<Option<String>, Trouble> {
+pub async fn outlook(
+    fault: &Fault,
+    step: u32,
+    cluster: Option<&Cluster>,
+) -> Result<Option<String>, Trouble> {
     let said = match (fault, cluster) {
         (Fault::DeploymentScale { namespace: Some(namespace), name, replicas }, Some(cluster)) => {
             let seen = cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
             let (namespace, name) = (namespace.clone(), name.clone());
-            let resize = Resize { namespace, name, uid: seen.uid, before: seen.wanted, ready: seen.ready, replicas: *replicas };
-            format!("undo: {}", ObjectUndo::new("dry-run", step, ObjectHarm::DeploymentScale(resize)).describe())
+            let resize = Resize {
+                namespace,
+                name,
+                uid: seen.uid,
+                before: seen.wanted,
+                ready: seen.ready,
+                replicas: *replicas,
+            };
+            format!(
+                "undo: {}",
+                ObjectUndo::new("dry-run", step, ObjectHarm::DeploymentScale(resize)).describe()
+            )
         }
         _ => return Ok(unseen(fault)),
     };
@@ -26,9 +40,16 @@ fn unseen(fault: &Fault) -> Option<String> {
         Fault::DeploymentScale { .. } => {
             format!("undo: scale {} back to as many replicas as it has then", fault.deployment()?)
         }
-        Fault::DeploymentPlace { .. } => format!("undo: let the pods of {} be where they might be before", fault.deployment()?),
-        Fault::PodDelete { .. } => "nothing to undo: what is deleted stays so, and whoever made the pods makes others".into(),
-        Fault::ContainerKill { .. } => "nothing to undo: the kubelet starts the containers again".into(),
+        Fault::DeploymentPlace { .. } => {
+            format!("undo: let the pods of {} be where they might be before", fault.deployment()?)
+        }
+        Fault::PodDelete { .. } => {
+            "nothing to undo: what is deleted stays so, and whoever made the pods makes others"
+                .into()
+        }
+        Fault::ContainerKill { .. } => {
+            "nothing to undo: the kubelet starts the containers again".into()
+        }
         _ => return None,
     })
 }
@@ -42,7 +63,11 @@ mod tests {
     use crate::experiment::{Count, NodeSelector, PodSelector};
 
     fn scale(namespace: Option<&str>, name: &str) -> Fault {
-        Fault::DeploymentScale { namespace: namespace.map(str::to_owned), name: name.into(), replicas: 0 }
+        Fault::DeploymentScale {
+            namespace: namespace.map(str::to_owned),
+            name: name.into(),
+            replicas: 0,
+        }
     }
 
     async fn said(fault: &Fault, cluster: Option<&Cluster>) -> String {
@@ -55,18 +80,39 @@ mod tests {
             "metadata": {"name": "dns", "namespace": "n", "uid": "u", "resourceVersion": "1"},
             "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "dns"}}, "template": {"spec": {}}}});
         let cluster = FakeApi::with("/apis/apps/v1/namespaces/n/deployments/dns", dns).cluster();
-        assert_eq!(said(&scale(Some("n"), "dns"), Some(&cluster)).await, "undo: scale the Deployment n/dns back to 2");
-        assert!(outlook(&scale(Some("n"), "other"), 0, Some(&cluster)).await.is_err(), "as in a run");
-        assert!(said(&scale(Some("n"), "dns"), None).await.ends_with("n/dns back to as many replicas as it has then"));
-        assert!(said(&scale(None, "web"), Some(&cluster)).await.contains("the Deployment web back to as many"));
+        assert_eq!(
+            said(&scale(Some("n"), "dns"), Some(&cluster)).await,
+            "undo: scale the Deployment n/dns back to 2"
+        );
+        assert!(
+            outlook(&scale(Some("n"), "other"), 0, Some(&cluster)).await.is_err(),
+            "as in a run"
+        );
+        assert!(
+            said(&scale(Some("n"), "dns"), None)
+                .await
+                .ends_with("n/dns back to as many replicas as it has then")
+        );
+        assert!(
+            said(&scale(None, "web"), Some(&cluster))
+                .await
+                .contains("the Deployment web back to as many")
+        );
     }
 
     #[tokio::test]
     async fn what_comes_back_by_itself_is_told_as_such() {
-        let pods = PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count: Count::All };
+        let pods = PodSelector {
+            namespace: None,
+            labels: [("app".into(), "web".into())].into(),
+            count: Count::All,
+        };
         let deleted = said(&Fault::PodDelete { pods: pods.clone() }, None).await;
         let killed = said(&Fault::ContainerKill { pods, container: None }, None).await;
-        assert!(deleted.starts_with("nothing to undo: ") && killed.starts_with("nothing to undo: the kubelet"));
+        assert!(
+            deleted.starts_with("nothing to undo: ")
+                && killed.starts_with("nothing to undo: the kubelet")
+        );
         let drain = Fault::NodeDrain { target: NodeSelector::default() };
         assert_eq!(outlook(&drain, 0, None).await.unwrap(), None, "a node's undo names the node");
     }

@@ -109,7 +109,10 @@ impl Placement<'_> {
             }
             From::Pod { labels } => {
                 let pod = self.pod(probe, labels).await?;
-                let node = pod.node.clone().ok_or_else(|| Trouble::failed(format!("pod {} is on no node", pod.name)))?;
+                let node = pod
+                    .node
+                    .clone()
+                    .ok_or_else(|| Trouble::failed(format!("pod {} is on no node", pod.name)))?;
                 Ok(Place::Pod { node, pod: pod.name, uid: pod.uid })
             }
         }
@@ -117,13 +120,19 @@ impl Placement<'_> {
 
     /// The first ready pod by name that has the labels.
     async fn pod(&self, probe: &Probe, labels: &BTreeMap<String, String>) -> Result<Pod, Trouble> {
-        let mut pods = self.cluster.pods(self.namespace, labels).await.map_err(Trouble::failed_by)?;
+        let mut pods =
+            self.cluster.pods(self.namespace, labels).await.map_err(Trouble::failed_by)?;
         pods.retain(|pod| pod.ready);
         pods.sort_by(|a, b| a.name.cmp(&b.name));
-        let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let wanted: Vec<String> =
+            labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         pods.into_iter().next().ok_or_else(|| {
-            Trouble::failed(format!("probe {} finds no ready pod with {} in the run's namespace", probe.name, wanted.join(",")))
-                .hint("the workload must make it")
+            Trouble::failed(format!(
+                "probe {} finds no ready pod with {} in the run's namespace",
+                probe.name,
+                wanted.join(",")
+            ))
+            .hint("the workload must make it")
         })
     }
 
@@ -132,27 +141,44 @@ impl Placement<'_> {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
             Ask::Http { target, .. } | Ask::Tcp { target } => target,
-            Ask::Canary(_) => return Err(Trouble::failed(format!("no prober can ask what {} asks", probe.name))),
+            Ask::Canary(_) => {
+                return Err(Trouble::failed(format!("no prober can ask what {} asks", probe.name)));
+            }
         };
         let destination = self.destination(probe, place, target).await?;
-        let (target, question) = (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));
+        let (target, question) =
+            (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));
         Ok(Asked { target, destination, question })
     }
 
-    async fn destination(&self, probe: &Probe, place: &Place, target: &Target) -> Result<Destination, Trouble> {
+    async fn destination(
+        &self,
+        probe: &Probe,
+        place: &Place,
+        target: &Target,
+    ) -> Result<Destination, Trouble> {
         match target {
             Target::Address { host, port, .. } => Ok(address(host, *port)),
             Target::Service { name, port } => self.service(probe, place, name, *port).await,
             Target::Pod { labels, port } => {
                 let pod = self.pod(probe, labels).await?;
-                let ip = pod.ip.ok_or_else(|| Trouble::failed(format!("pod {} has no address", pod.name)))?;
+                let ip = pod
+                    .ip
+                    .ok_or_else(|| Trouble::failed(format!("pod {} has no address", pod.name)))?;
                 Ok(address(&ip, *port))
             }
         }
     }
 
-    async fn service(&self, probe: &Probe, place: &Place, name: &str, port: Option<u16>) -> Result<Destination, Trouble> {
-        let service = self.cluster.service(self.namespace, name).await.map_err(Trouble::failed_by)?;
+    async fn service(
+        &self,
+        probe: &Probe,
+        place: &Place,
+        name: &str,
+        port: Option<u16>,
+    ) -> Result<Destination, Trouble> {
+        let service =
+            self.cluster.service(self.namespace, name).await.map_err(Trouble::failed_by)?;
         let port = service_port(probe, &service, port)?;
         match (place, &service.cluster_ip) {
             // A pod asks as pods do: by name, of the cluster's DNS.
@@ -163,8 +189,10 @@ impl Placement<'_> {
             ))
             .hint("let it ask `from: {node: {role: control-plane}}`, or ask a `url`")),
             (Place::Node { .. }, Some(ip)) => Ok(address(ip, port)),
-            (Place::Node { .. }, None) => Err(Trouble::failed(format!("Service {name} is headless: it has no ClusterIP"))
-                .hint("ask it from a pod, by name, or ask a pod directly")),
+            (Place::Node { .. }, None) => {
+                Err(Trouble::failed(format!("Service {name} is headless: it has no ClusterIP"))
+                    .hint("ask it from a pod, by name, or ask a pod directly"))
+            }
         }
     }
 }
@@ -174,12 +202,16 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     match (asked, ports.as_slice()) {
         (Some(port), ports) if ports.contains(&port) => Ok(port),
-        (Some(port), _) => {
-            Err(Trouble::failed(format!("probe {} asks port {port}, Service {} has {listed}", probe.name, service.name)))
-        }
+        (Some(port), _) => Err(Trouble::failed(format!(
+            "probe {} asks port {port}, Service {} has {listed}",
+            probe.name, service.name
+        ))),
         (None, [only]) => Ok(*only),
-        (None, _) => Err(Trouble::failed(format!("probe {} names no port, and Service {} has {listed}", probe.name, service.name))
-            .hint("say `port:`")),
+        (None, _) => Err(Trouble::failed(format!(
+            "probe {} names no port, and Service {} has {listed}",
+            probe.name, service.name
+        ))
+        .hint("say `port:`")),
     }
 }
 
@@ -217,24 +249,37 @@ fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bo
 fn describe(ask: &Ask, target: &Target, destination: &Destination) -> String {
     let (host, port, tls) = host_and_port(target, destination);
     let asked = match ask {
-        Ask::Http { path, .. } => format!("{}://{}{path}", if tls { "https" } else { "http" }, with_port(&host, port, tls)),
+        Ask::Http { path, .. } => format!(
+            "{}://{}{path}",
+            if tls { "https" } else { "http" },
+            with_port(&host, port, tls)
+        ),
         _ => format!("tcp {host}:{port}"),
     };
     match destination {
-        Destination::Address(address) if !asked.contains(&address.ip().to_string()) => format!("{asked} ({address})"),
+        Destination::Address(address) if !asked.contains(&address.ip().to_string()) => {
+            format!("{asked} ({address})")
+        }
         _ => asked,
     }
 }
 
 fn question(ask: &Ask, destination: &Destination) -> Question {
-    let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else { return Question::Tcp };
+    let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else {
+        return Question::Tcp;
+    };
     let (host, port, tls) = host_and_port(target, destination);
     let server_name = host.trim_matches(['[', ']']).to_owned();
     Question::Http(Box::new(HttpQuestion {
         headers: headers.clone().into_iter().collect(),
         success: (success.from, success.to),
         backend_header: backend_header.clone(),
-        tls: tls.then_some(TlsQuestion { insecure: *insecure, server_name, roots: None, identity: None }),
+        tls: tls.then_some(TlsQuestion {
+            insecure: *insecure,
+            server_name,
+            roots: None,
+            identity: None,
+        }),
         ..HttpQuestion::get(with_port(&host, port, tls), path.clone())
     }))
 }
@@ -259,7 +304,10 @@ mod tests {
     fn a_service_is_shown_with_its_name_and_address() {
         let destination = address("10.96.3.4", 80);
         let ask = http(Target::Service { name: "web".into(), port: None });
-        assert_eq!(describe(&ask, ask.target().unwrap(), &destination), "http://web/x (10.96.3.4:80)");
+        assert_eq!(
+            describe(&ask, ask.target().unwrap(), &destination),
+            "http://web/x (10.96.3.4:80)"
+        );
         let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
         assert_eq!(question.host, "web");
         assert_eq!(question.tls, None);
@@ -269,7 +317,10 @@ mod tests {
     fn a_url_keeps_its_name_port_and_certificate() {
         let destination = address("example.test", 8443);
         let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
-        assert_eq!(describe(&ask, ask.target().unwrap(), &destination), "https://example.test:8443/x");
+        assert_eq!(
+            describe(&ask, ask.target().unwrap(), &destination),
+            "https://example.test:8443/x"
+        );
         let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
         assert_eq!(question.host, "example.test:8443");
         assert_eq!(question.tls.unwrap().server_name, "example.test");

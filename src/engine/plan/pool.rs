@@ -1,6 +1,8 @@
 //! The nodes that a selector allows, before any is chosen: by what they are, by the faults they are under, by who leads.
 
-use crate::engine::plan::target::{Known, Node, describe, matches, names, nothing_matches, who_leads};
+use crate::engine::plan::target::{
+    Known, Node, describe, matches, names, nothing_matches, who_leads,
+};
 use crate::engine::trouble::Trouble;
 use crate::experiment::{Count, NodeSelector};
 use crate::timeline::NodeRole;
@@ -16,16 +18,24 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// All that a selector allows. Refused where there is none.
     pub fn of(nodes: &'a [Node], selector: &NodeSelector, known: &Known) -> Result<Self, Trouble> {
-        let shared =
-            |node: &&Node| selector.of.as_ref().is_none_or(|of| known.under.get(of).is_some_and(|all| all.contains(&node.name)));
-        let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).filter(shared).collect();
+        let shared = |node: &&Node| {
+            selector
+                .of
+                .as_ref()
+                .is_none_or(|of| known.under.get(of).is_some_and(|all| all.contains(&node.name)))
+        };
+        let matching: Vec<&Node> =
+            nodes.iter().filter(|node| matches(node, selector)).filter(shared).collect();
         if matching.is_empty() {
             return Err(nothing_matches(nodes, selector));
         }
         let allowed = by_lead(matching, selector, known)?;
         let unknown = selector.followers.is_some_and(|part| !known.leaders.contains_key(&part));
         // Whoever leads is among them where no control plane is left out.
-        let all = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).all(|node| allowed.contains(&node));
+        let all = nodes
+            .iter()
+            .filter(|node| node.role == NodeRole::ControlPlane)
+            .all(|node| allowed.contains(&node));
         let pool = Self { nodes: allowed, leading: usize::from(unknown && all) };
         if pool.available() == 0 { Err(pool.only_leader(selector)) } else { Ok(pool) }
     }
@@ -41,8 +51,13 @@ impl<'a> Pool<'a> {
             return Ok(wanted);
         }
         let but = if self.leading > 0 { "all but one of " } else { "" };
-        let (which, names) = (describe(&NodeSelector { count: Count::Exactly(1), ..selector.clone() }), names(&self.nodes));
-        Err(Trouble::refused(format!("{wanted} nodes {purpose}, and {available} match {which}: {but}{names}")))
+        let (which, names) = (
+            describe(&NodeSelector { count: Count::Exactly(1), ..selector.clone() }),
+            names(&self.nodes),
+        );
+        Err(Trouble::refused(format!(
+            "{wanted} nodes {purpose}, and {available} match {which}: {but}{names}"
+        )))
     }
 
     fn available(&self) -> usize {
@@ -57,12 +72,21 @@ impl<'a> Pool<'a> {
 }
 
 /// Those on which a part of the control plane leads, or follows, where that is asked for.
-fn by_lead<'a>(nodes: Vec<&'a Node>, selector: &NodeSelector, known: &Known) -> Result<Vec<&'a Node>, Trouble> {
-    let (Some(part), leaders) = (selector.leader.or(selector.followers), &known.leaders) else { return Ok(nodes) };
+fn by_lead<'a>(
+    nodes: Vec<&'a Node>,
+    selector: &NodeSelector,
+    known: &Known,
+) -> Result<Vec<&'a Node>, Trouble> {
+    let (Some(part), leaders) = (selector.leader.or(selector.followers), &known.leaders) else {
+        return Ok(nodes);
+    };
     let leader = match leaders.get(&part) {
         Some(leader) => leader,
         None if !known.all_leaders => return Ok(nodes),
-        None => return Err(Trouble::refused(format!("it is not known which {} leads", part.name())).hint(who_leads(leaders))),
+        None => {
+            return Err(Trouble::refused(format!("it is not known which {} leads", part.name()))
+                .hint(who_leads(leaders)));
+        }
     };
     let wanted = |node: &&Node| (node.name == *leader) == selector.leader.is_some();
     let led: Vec<&Node> = nodes.into_iter().filter(wanted).collect();

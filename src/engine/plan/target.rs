@@ -26,7 +26,13 @@ pub struct Node {
 impl From<crate::cluster::Node> for Node {
     fn from(node: crate::cluster::Node) -> Self {
         let ready = node.ready == Ready::True;
-        Self { address: node.addresses.into_iter().next(), name: node.name, role: node.role, labels: node.labels, ready }
+        Self {
+            address: node.addresses.into_iter().next(),
+            name: node.name,
+            role: node.role,
+            labels: node.labels,
+            ready,
+        }
     }
 }
 
@@ -34,7 +40,11 @@ impl From<crate::cluster::Node> for Node {
 pub type Endpoints = BTreeMap<String, Vec<Endpoint>>;
 
 /// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints are known.
-pub fn candidates<'a>(nodes: &'a [Node], selector: &NodeSelector, endpoints: &Endpoints) -> Vec<&'a Node> {
+pub fn candidates<'a>(
+    nodes: &'a [Node],
+    selector: &NodeSelector,
+    endpoints: &Endpoints,
+) -> Vec<&'a Node> {
     let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).collect();
     match selector.most_endpoints_of.as_ref().and_then(|service| endpoints.get(service)) {
         Some(endpoints) => most(matching, endpoints),
@@ -56,7 +66,12 @@ pub fn count_on(endpoints: &[Endpoint], node: &str) -> usize {
 fn most<'a>(nodes: Vec<&'a Node>, endpoints: &[Endpoint]) -> Vec<&'a Node> {
     let counts: Vec<usize> = nodes.iter().map(|node| count_on(endpoints, &node.name)).collect();
     let highest = counts.iter().max().copied().unwrap_or(0);
-    nodes.into_iter().zip(counts).filter(|(_, count)| *count == highest).map(|(node, _)| node).collect()
+    nodes
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, count)| *count == highest)
+        .map(|(node, _)| node)
+        .collect()
 }
 
 /// What is known of a cluster when targets are chosen.
@@ -89,7 +104,12 @@ pub fn choose<'a>(
 ) -> Result<Vec<&'a Node>, Trouble> {
     let pool = Pool::of(nodes, selector, known)?;
     let wanted = pool.wanted(selector, "are to be harmed")?;
-    let free: Vec<&Node> = pool.nodes.iter().copied().filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name)).collect();
+    let free: Vec<&Node> = pool
+        .nodes
+        .iter()
+        .copied()
+        .filter(|n| !hosts.contains(&n.name) && !busy.contains(&n.name))
+        .collect();
     if free.len() < wanted {
         return Err(too_few_free(&pool.nodes, &free, wanted, hosts));
     }
@@ -97,7 +117,11 @@ pub fn choose<'a>(
 }
 
 /// Chooses the nodes to which pods are to go. Refused when there are too few.
-pub fn ground<'a>(nodes: &'a [Node], selector: &NodeSelector, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
+pub fn ground<'a>(
+    nodes: &'a [Node],
+    selector: &NodeSelector,
+    seed: &mut Seed,
+) -> Result<Vec<&'a Node>, Trouble> {
     let known = Known::default();
     let pool = Pool::of(nodes, selector, &known)?;
     let wanted = pool.wanted(selector, "are to take the pods")?;
@@ -116,8 +140,12 @@ fn pick<'a>(
     let mut left: Vec<Node> = free.into_iter().cloned().collect();
     let mut chosen = Vec::new();
     while chosen.len() < wanted {
-        let best: Vec<String> = candidates(&left, selector, &known.endpoints).into_iter().map(|node| node.name.clone()).collect();
-        let fresh: Vec<String> = best.iter().filter(|name| !known.hit.contains(name)).cloned().collect();
+        let best: Vec<String> = candidates(&left, selector, &known.endpoints)
+            .into_iter()
+            .map(|node| node.name.clone())
+            .collect();
+        let fresh: Vec<String> =
+            best.iter().filter(|name| !known.hit.contains(name)).cloned().collect();
         let best = if fresh.is_empty() { best } else { fresh };
         let name = seed.choose(&best).expect("at least one has the most").clone();
         left.retain(|node| node.name != name);
@@ -128,17 +156,26 @@ fn pick<'a>(
 
 /// The leaders that are known, for people.
 pub fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
-    let listed: Vec<String> = leaders.iter().map(|(part, node)| format!("{} on {node}", part.name())).collect();
-    if listed.is_empty() { "no leader is known".into() } else { format!("the leaders are {}", listed.join(", ")) }
+    let listed: Vec<String> =
+        leaders.iter().map(|(part, node)| format!("{} on {node}", part.name())).collect();
+    if listed.is_empty() {
+        "no leader is known".into()
+    } else {
+        format!("the leaders are {}", listed.join(", "))
+    }
 }
 
 fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> Trouble {
     let hosting = allowed.iter().any(|node| hosts.contains(&node.name));
-    let hint = "a probe on the node that is harmed would measure itself: let it ask `from` another node";
+    let hint =
+        "a probe on the node that is harmed would measure itself: let it ask `from` another node";
     let why = if hosting { "hosts a probe" } else { "is under another fault" };
     let text = match (wanted, free.len()) {
         (1, _) | (_, 0) => format!("every node that the target allows {why}: {}", names(allowed)),
-        (_, left) => format!("{wanted} nodes are to be harmed, and of {} only {left} are free: one {why}", names(allowed)),
+        (_, left) => format!(
+            "{wanted} nodes are to be harmed, and of {} only {left} are free: one {why}",
+            names(allowed)
+        ),
     };
     Trouble::refused(text).maybe_hint(hosting.then_some(hint))
 }
@@ -154,7 +191,9 @@ pub fn probe_host<'a>(
     if allowed.is_empty() {
         return Err(nothing_matches(nodes, selector));
     }
-    allowed.sort_by_key(|node| (!node.ready, at_risk.contains(&node.name.as_str()), node.name.clone()));
+    allowed.sort_by_key(|node| {
+        (!node.ready, at_risk.contains(&node.name.as_str()), node.name.clone())
+    });
     Ok(allowed[0])
 }
 
@@ -163,7 +202,8 @@ pub(super) fn names(nodes: &[&Node]) -> String {
 }
 
 pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Trouble {
-    let listed: Vec<String> = nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
+    let listed: Vec<String> =
+        nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
     Trouble::refused(format!("no node matches {}", describe(selector)))
         .hint(format!("the cluster's nodes are {}", listed.join(", ")))
 }
@@ -174,7 +214,12 @@ pub fn describe(selector: &NodeSelector) -> String {
     parts.extend(selector.name.as_ref().map(|name| format!("name {name}")));
     parts.extend(selector.role.map(|role| format!("role {}", role.name())));
     parts.extend(selector.labels.iter().map(|(key, value)| format!("label {key}={value}")));
-    parts.extend(selector.most_endpoints_of.as_ref().map(|service| format!("the most endpoints of {service}")));
+    parts.extend(
+        selector
+            .most_endpoints_of
+            .as_ref()
+            .map(|service| format!("the most endpoints of {service}")),
+    );
     parts.extend(selector.of.as_ref().map(|step| format!("hit by {step}")));
     parts.extend(selector.leader.map(|part| format!("the leader of {}", part.name())));
     parts.extend(selector.followers.map(|part| format!("a follower of {}", part.name())));
@@ -191,15 +236,30 @@ pub(in crate::engine) mod tests {
     use super::*;
 
     fn node(name: &str, role: NodeRole) -> Node {
-        Node { name: name.into(), role, labels: [("disk".to_string(), "ssd".to_string())].into(), ready: true, address: None }
+        Node {
+            name: name.into(),
+            role,
+            labels: [("disk".to_string(), "ssd".to_string())].into(),
+            ready: true,
+            address: None,
+        }
     }
 
     fn nodes() -> Vec<Node> {
-        vec![node("cp", NodeRole::ControlPlane), node("w1", NodeRole::Worker), node("w2", NodeRole::Worker)]
+        vec![
+            node("cp", NodeRole::ControlPlane),
+            node("w1", NodeRole::Worker),
+            node("w2", NodeRole::Worker),
+        ]
     }
 
     fn endpoints(on: &[&str]) -> Endpoints {
-        let endpoint = |node: &&str| Endpoint { address: "10.0.0.1".into(), pod: None, node: Some(node.to_string()), ready: true };
+        let endpoint = |node: &&str| Endpoint {
+            address: "10.0.0.1".into(),
+            pod: None,
+            node: Some(node.to_string()),
+            ready: true,
+        };
         [("web".to_string(), on.iter().map(endpoint).collect())].into()
     }
 
@@ -226,13 +286,20 @@ pub(in crate::engine) mod tests {
     }
 
     fn workers() -> NodeSelector {
-        NodeSelector { role: Some(NodeRole::Worker), most_endpoints_of: Some("web".into()), ..NodeSelector::default() }
+        NodeSelector {
+            role: Some(NodeRole::Worker),
+            most_endpoints_of: Some("web".into()),
+            ..NodeSelector::default()
+        }
     }
 
     #[test]
     fn the_node_with_the_most_endpoints_is_chosen() {
         for seed in 0..20 {
-            assert_eq!(chosen(&nodes(), &workers(), endpoints(&["w1", "w2", "w2"]), &[], seed).unwrap(), "w2");
+            assert_eq!(
+                chosen(&nodes(), &workers(), endpoints(&["w1", "w2", "w2"]), &[], seed).unwrap(),
+                "w2"
+            );
         }
     }
 
@@ -248,13 +315,20 @@ pub(in crate::engine) mod tests {
     fn a_node_that_hosts_a_probe_is_never_chosen() {
         let hosts = ["w1".to_string(), "w2".to_string()];
         for seed in 0..20 {
-            assert_eq!(chosen(&nodes(), &workers(), endpoints(&["w1", "w1", "w2"]), &hosts[..1], seed).unwrap(), "w2");
+            assert_eq!(
+                chosen(&nodes(), &workers(), endpoints(&["w1", "w1", "w2"]), &hosts[..1], seed)
+                    .unwrap(),
+                "w2"
+            );
         }
         let refused = chosen(&nodes(), &workers(), endpoints(&["w1"]), &hosts, 1).unwrap_err();
         assert!(refused.message.contains("hosts a probe"), "{refused}");
         let all = NodeSelector { count: Count::All, ..workers() };
         let refused = chosen(&nodes(), &all, Endpoints::new(), &hosts[..1], 1).unwrap_err();
-        assert_eq!(refused.message, "2 nodes are to be harmed, and of w1, w2 only 1 are free: one hosts a probe");
+        assert_eq!(
+            refused.message,
+            "2 nodes are to be harmed, and of w1, w2 only 1 are free: one hosts a probe"
+        );
     }
 
     #[test]
@@ -264,7 +338,10 @@ pub(in crate::engine) mod tests {
         assert_eq!(chosen(&nodes, &count(Count::Exactly(2)), on.clone(), &[], 4).unwrap(), "w3 w1");
         assert_eq!(chosen(&nodes, &count(Count::All), on.clone(), &[], 4).unwrap(), "w3 w1 w2");
         let refused = chosen(&nodes, &count(Count::Exactly(4)), on, &[], 4).unwrap_err();
-        assert!(refused.message.starts_with("4 nodes are to be harmed, and 3 match role worker"), "{refused}");
+        assert!(
+            refused.message.starts_with("4 nodes are to be harmed, and 3 match role worker"),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -272,12 +349,23 @@ pub(in crate::engine) mod tests {
         let nodes = cluster(3, 0);
         let mut known = Known::default();
         for seed in 0..3 {
-            let chosen = choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Seed::new(seed)).unwrap();
+            let chosen = choose(
+                &nodes,
+                &role(NodeRole::ControlPlane),
+                &known,
+                (&[], &[]),
+                &mut Seed::new(seed),
+            )
+            .unwrap();
             known.hit.push(chosen[0].name.clone());
         }
         known.hit.sort();
         assert_eq!(known.hit, ["cp1", "cp2", "cp3"]);
-        assert!(choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Seed::new(4)).is_ok(), "and again");
+        assert!(
+            choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Seed::new(4))
+                .is_ok(),
+            "and again"
+        );
     }
 
     #[test]
@@ -291,7 +379,11 @@ pub(in crate::engine) mod tests {
         };
         let leader = |part| NodeSelector { leader: Some(part), ..NodeSelector::default() };
         assert_eq!(chosen(leader(Component::Scheduler)).unwrap(), ["cp2"]);
-        let followers = NodeSelector { followers: Some(Component::Scheduler), count: Count::All, ..NodeSelector::default() };
+        let followers = NodeSelector {
+            followers: Some(Component::Scheduler),
+            count: Count::All,
+            ..NodeSelector::default()
+        };
         let mut found = chosen(followers).unwrap();
         found.sort();
         assert_eq!(found, ["cp1", "cp3"]);
@@ -299,22 +391,39 @@ pub(in crate::engine) mod tests {
         assert_eq!(refused.message, "it is not known which etcd leads");
         assert_eq!(refused.hint.unwrap(), "the leaders are kube-scheduler on cp2");
         let elsewhere = NodeSelector { name: Some("cp1".into()), ..leader(Component::Scheduler) };
-        assert!(chosen(elsewhere).unwrap_err().message.contains("no node matches name cp1, the leader of kube-scheduler"));
+        assert!(
+            chosen(elsewhere)
+                .unwrap_err()
+                .message
+                .contains("no node matches name cp1, the leader of kube-scheduler")
+        );
     }
 
     #[test]
     fn of_unknown_leaders_one_is_spared_whoever_it_is() {
-        let followers = |count| NodeSelector { followers: Some(Component::Scheduler), count, ..role(NodeRole::ControlPlane) };
-        let chosen = |planes, count| chosen(&cluster(planes, 1), &followers(count), Endpoints::new(), &[], 1);
+        let followers = |count| NodeSelector {
+            followers: Some(Component::Scheduler),
+            count,
+            ..role(NodeRole::ControlPlane)
+        };
+        let chosen = |planes, count| {
+            chosen(&cluster(planes, 1), &followers(count), Endpoints::new(), &[], 1)
+        };
         assert_eq!(chosen(3, Count::All).unwrap().split(' ').count(), 2);
         assert!(chosen(3, Count::Exactly(2)).is_ok());
         let refused = chosen(3, Count::Exactly(3)).unwrap_err();
-        assert!(refused.message.starts_with("3 nodes are to be harmed, and 2 match role control-plane"), "{refused}");
+        assert!(
+            refused.message.starts_with("3 nodes are to be harmed, and 2 match role control-plane"),
+            "{refused}"
+        );
         assert!(refused.message.ends_with("all but one of cp1, cp2, cp3"), "{refused}");
         for count in [Count::All, Count::Exactly(1)] {
             let refused = chosen(1, count).unwrap_err();
             assert!(refused.message.starts_with("no node matches "), "{refused}");
-            assert_eq!(refused.hint.unwrap(), "cp1 is the only one that runs kube-scheduler, and so leads");
+            assert_eq!(
+                refused.hint.unwrap(),
+                "cp1 is the only one that runs kube-scheduler, and so leads"
+            );
         }
         let named = NodeSelector { name: Some("cp2".into()), ..followers(Count::All) };
         let found = super::tests::chosen(&cluster(3, 1), &named, Endpoints::new(), &[], 1);
@@ -332,7 +441,8 @@ pub(in crate::engine) mod tests {
     #[test]
     fn a_probe_asks_from_a_node_that_is_not_at_risk() {
         let nodes = nodes();
-        let host = probe_host(&nodes, &NodeSelector::default(), &Endpoints::new(), &["cp", "w1"]).unwrap();
+        let host =
+            probe_host(&nodes, &NodeSelector::default(), &Endpoints::new(), &["cp", "w1"]).unwrap();
         assert_eq!(host.name, "w2");
     }
 }

@@ -28,14 +28,22 @@ impl BackOff {
 
     /// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often, on those containers that our
     /// faults may have brought there. To be called again and again: mostly it does nothing. What was done, for people.
-    pub async fn end(&mut self, docker: &Docker, cluster: &str, ours: impl Fn(&str) -> bool) -> Vec<String> {
+    pub async fn end(
+        &mut self,
+        docker: &Docker,
+        cluster: &str,
+        ours: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
         if Instant::now() < self.next {
             return Vec::new();
         }
         self.next = Instant::now() + EVERY;
         let mut done = Vec::new();
         for node in docker.kind_nodes(cluster).await.unwrap_or_default() {
-            if node.role == NodeRole::ControlPlane && ours(&node.id) && !self.ended.contains(&node.id) {
+            if node.role == NodeRole::ControlPlane
+                && ours(&node.id)
+                && !self.ended.contains(&node.id)
+            {
                 done.extend(self.end_on(docker, &node).await);
             }
         }
@@ -48,7 +56,11 @@ impl BackOff {
             return None;
         }
         self.ended.insert(node.id.clone());
-        Some(format!("restarted the kubelet of {}, which let {} wait (back-off)", node.name, waiting.join(", ")))
+        Some(format!(
+            "restarted the kubelet of {}, which let {} wait (back-off)",
+            node.name,
+            waiting.join(", ")
+        ))
     }
 }
 
@@ -57,7 +69,8 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
 
-    const RESTARTED: &str = "restarted the kubelet of c-control-plane, which let kube-apiserver wait (back-off)";
+    const RESTARTED: &str =
+        "restarted the kubelet of c-control-plane, which let kube-apiserver wait (back-off)";
 
     /// A control plane whose first looks find nothing to be done: its etcd is still coming.
     fn engine(in_vain: u32) -> FakeEngine {
@@ -75,7 +88,10 @@ mod tests {
     async fn what_was_in_vain_is_tried_again_and_what_was_not_is_done() {
         let (engine, mut back_off, mut done) = (engine(2), BackOff::new(), Vec::new());
         let docker = engine.connect().await;
-        assert!(back_off.end(&docker, "c", |_| true).await.is_empty(), "what has just begun is left to itself");
+        assert!(
+            back_off.end(&docker, "c", |_| true).await.is_empty(),
+            "what has just begun is left to itself"
+        );
         assert!(!engine.calls().iter().any(|call| call.contains("/exec")), "{:?}", engine.calls());
         for _ in 0..6 {
             tokio::time::sleep(EVERY).await;

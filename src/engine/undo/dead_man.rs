@@ -28,7 +28,9 @@ fn whole(step: &Step, healing: Duration) -> Duration {
     match step {
         Step::Pause { .. } => lasts,
         Step::Fault { fault, meanwhile, .. } => {
-            healing + (lasts + undo_takes(fault)).max(injection_takes(fault) + all_of(meanwhile, healing))
+            healing
+                + (lasts + undo_takes(fault))
+                    .max(injection_takes(fault) + all_of(meanwhile, healing))
         }
     }
 }
@@ -41,21 +43,37 @@ mod tests {
     const HEALING: Duration = Duration::from_secs(60);
 
     fn step(name: Option<&str>, of: Option<&str>, secs: u64, meanwhile: Vec<Step>) -> Step {
-        let fault = Fault::NodeKill { target: NodeSelector { of: of.map(str::to_owned), ..NodeSelector::default() } };
-        Step::Fault { name: name.map(str::to_owned), fault, hold: Duration::from_secs(secs), meanwhile }
+        let fault = Fault::NodeKill {
+            target: NodeSelector { of: of.map(str::to_owned), ..NodeSelector::default() },
+        };
+        Step::Fault {
+            name: name.map(str::to_owned),
+            fault,
+            hold: Duration::from_secs(secs),
+            meanwhile,
+        }
     }
 
     #[test]
     fn a_fault_that_ends_in_its_own_time_waits_for_none_beside_it() {
         let alone = lasts_at_most(&step(None, None, 5, Vec::new()), HEALING);
         assert!(alone > Duration::from_secs(5));
-        assert_eq!(lasts_at_most(&step(Some("a"), None, 5, vec![step(None, None, 90, Vec::new())]), HEALING), alone);
+        assert_eq!(
+            lasts_at_most(
+                &step(Some("a"), None, 5, vec![step(None, None, 90, Vec::new())]),
+                HEALING
+            ),
+            alone
+        );
     }
 
     #[test]
     fn one_that_is_undone_after_others_waits_for_their_undos() {
         let inner = step(None, Some("a"), 90, Vec::new());
-        let outer = lasts_at_most(&step(Some("a"), None, 5, vec![Step::Pause { hold: HEALING }, inner.clone()]), HEALING);
+        let outer = lasts_at_most(
+            &step(Some("a"), None, 5, vec![Step::Pause { hold: HEALING }, inner.clone()]),
+            HEALING,
+        );
         let Step::Fault { fault, .. } = &inner else { panic!() };
         let beside = HEALING + HEALING + lasts_at_most(&inner, HEALING) + undo_takes(fault);
         assert_eq!(outer, injection_takes(fault) + beside + HEALING);

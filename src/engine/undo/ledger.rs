@@ -90,10 +90,13 @@ impl Access {
         match self {
             Access::Kind { cluster } => {
                 let file = format!("{cluster}.kubeconfig");
-                format!("kind export kubeconfig --name {cluster} --kubeconfig {file} && kubectl --kubeconfig {file}")
+                format!(
+                    "kind export kubeconfig --name {cluster} --kubeconfig {file} && kubectl --kubeconfig {file}"
+                )
             }
             Access::Context { kubeconfig, context, .. } => {
-                let files: Vec<_> = kubeconfig.iter().map(|file| file.display().to_string()).collect();
+                let files: Vec<_> =
+                    kubeconfig.iter().map(|file| file.display().to_string()).collect();
                 format!("KUBECONFIG='{}' kubectl --context '{context}'", files.join(":"))
             }
             Access::Embedded => "kubectl".into(),
@@ -120,14 +123,25 @@ impl Obligation {
         match self {
             Obligation::Fault(undo) => {
                 let Undo { step, harm, .. } = undo;
-                Some(FaultOwed { step: *step, kind: harm.kind(), component: harm.component(), node: undo.hits() })
+                Some(FaultOwed {
+                    step: *step,
+                    kind: harm.kind(),
+                    component: harm.component(),
+                    node: undo.hits(),
+                })
             }
-            Obligation::Object { undo, .. } => {
-                Some(FaultOwed { step: undo.step, kind: undo.kind(), component: None, node: undo.target() })
-            }
-            Obligation::Modelled { step, node, fault } => {
-                Some(FaultOwed { step: *step, kind: fault.kind(), component: fault.component(), node })
-            }
+            Obligation::Object { undo, .. } => Some(FaultOwed {
+                step: undo.step,
+                kind: undo.kind(),
+                component: None,
+                node: undo.target(),
+            }),
+            Obligation::Modelled { step, node, fault } => Some(FaultOwed {
+                step: *step,
+                kind: fault.kind(),
+                component: fault.component(),
+                node,
+            }),
             _ => None,
         }
     }
@@ -143,7 +157,9 @@ impl Obligation {
             Obligation::Fault(undo) => Some(fault::by_hand(undo)),
             Obligation::Object { undo, access } => undo.by_hand(&access.kubectl()),
             Obligation::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
-            Obligation::Namespace { name, access } => Some(format!("{} delete namespace {name}", access.kubectl())),
+            Obligation::Namespace { name, access } => {
+                Some(format!("{} delete namespace {name}", access.kubectl()))
+            }
             Obligation::Probers { .. } | Obligation::Modelled { .. } => None,
         }
     }
@@ -210,7 +226,10 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, Trouble> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            other => other.map_err(|e| Trouble::refused(format!("cannot read the undo ledger {}", path.display())).because(&e))?,
+            other => other.map_err(|e| {
+                Trouble::refused(format!("cannot read the undo ledger {}", path.display()))
+                    .because(&e)
+            })?,
         };
         let mut ledger = Self { path: path.to_owned(), file: None, open: Vec::new(), next: 0 };
         for line in text.split_inclusive('\n') {
@@ -249,7 +268,12 @@ impl Ledger {
     }
 
     /// The same for what a watchdog takes back after so long, if the run has died by then.
-    pub fn owe_watched(&mut self, debtor: Debtor<'_>, obligation: Obligation, dead_man: Duration) -> Result<u64, Trouble> {
+    pub fn owe_watched(
+        &mut self,
+        debtor: Debtor<'_>,
+        obligation: Obligation,
+        dead_man: Duration,
+    ) -> Result<u64, Trouble> {
         self.write(debtor, obligation, jiff::Timestamp::now().checked_add(dead_man).ok())
     }
 
@@ -279,7 +303,9 @@ impl Ledger {
         if self.open.is_empty() {
             self.file = None;
             return match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.cannot_write(&error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(self.cannot_write(&error))
+                }
                 _ => Ok(()),
             };
         }
@@ -315,7 +341,8 @@ impl Ledger {
     }
 
     fn cannot_write(&self, error: &io::Error) -> Trouble {
-        Trouble::failed(format!("cannot write the undo ledger {}", self.path.display())).because(error)
+        Trouble::failed(format!("cannot write the undo ledger {}", self.path.display()))
+            .because(error)
     }
 }
 
@@ -337,12 +364,22 @@ mod tests {
     #[test]
     fn what_is_done_by_hand_asks_the_cluster_that_is_meant() {
         let harm = fault::ObjectHarm::NodeDrain { node: "w".into(), namespaces: Vec::new() };
-        let drained = |access| Obligation::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }.by_hand().unwrap();
+        let drained = |access| {
+            Obligation::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }
+                .by_hand()
+                .unwrap()
+        };
         let kubeconfig = vec!["/home/u/a".into(), "/home/u/b".into()];
         let own = Access::Context { kubeconfig, context: "kind-c".into(), cluster: "c".into() };
-        assert_eq!(drained(own), "KUBECONFIG='/home/u/a:/home/u/b' kubectl --context 'kind-c' uncordon w");
+        assert_eq!(
+            drained(own),
+            "KUBECONFIG='/home/u/a:/home/u/b' kubectl --context 'kind-c' uncordon w"
+        );
         let export = "kind export kubeconfig --name a --kubeconfig a.kubeconfig && ";
-        assert_eq!(namespace("n").by_hand().unwrap(), format!("{export}kubectl --kubeconfig a.kubeconfig delete namespace n"));
+        assert_eq!(
+            namespace("n").by_hand().unwrap(),
+            format!("{export}kubectl --kubeconfig a.kubeconfig delete namespace n")
+        );
         assert_eq!(drained(Access::Embedded), "kubectl uncordon w");
     }
 

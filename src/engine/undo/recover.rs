@@ -74,12 +74,19 @@ impl Harmed {
 
 impl Tools {
     /// Takes one obligation back; ends when that is verified.
-    pub async fn fulfil(&self, run: &str, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+    pub async fn fulfil(
+        &self,
+        run: &str,
+        obligation: &Obligation,
+        progress: Progress<'_>,
+    ) -> Result<(), Trouble> {
         match obligation {
             Obligation::Fault(undo) => self.fault(undo, progress).await,
             Obligation::Object { undo, access } => self.object(undo, access, progress).await,
             Obligation::Probers { containers } => self.probers(run, containers).await,
-            Obligation::Namespace { name, access } => self.namespace(run, name, access, progress).await,
+            Obligation::Namespace { name, access } => {
+                self.namespace(run, name, access, progress).await
+            }
             Obligation::KindCluster { name } => self.kind_cluster(name).await,
             // Its cluster was a part of the process that is gone.
             Obligation::Modelled { .. } => Ok(()),
@@ -96,7 +103,10 @@ impl Tools {
         match (result, not_undone) {
             // A container that is gone needs no undo: somebody deleted the cluster.
             (Err(error), _) if error.is_gone() => {
-                progress(FaultPhase::Undone, "its container is gone: nothing is left to undo".into());
+                progress(
+                    FaultPhase::Undone,
+                    "its container is gone: nothing is left to undo".into(),
+                );
                 Ok(())
             }
             (Err(error), detail) => {
@@ -108,7 +118,12 @@ impl Tools {
     }
 
     /// Objects went with their cluster, if that is gone.
-    async fn object(&self, undo: &ObjectUndo, access: &Access, progress: Progress<'_>) -> Result<(), Trouble> {
+    async fn object(
+        &self,
+        undo: &ObjectUndo,
+        access: &Access,
+        progress: Progress<'_>,
+    ) -> Result<(), Trouble> {
         // What is over by itself needs no API to be asked for.
         if !undo.lasts() || self.cluster_is_gone(access).await {
             progress(FaultPhase::UndoRequested, undo.describe());
@@ -124,15 +139,29 @@ impl Tools {
         for container in containers {
             match agent::sweep(&self.docker, container, run).await {
                 // In a container that is gone, or that somebody has stopped, nothing runs and nothing can be looked for.
-                Err(_) if !self.docker.inspect(container).await.is_ok_and(|state| state.running && !state.paused) => {}
-                Err(error) => return Err(Trouble::failed("cannot remove a prober's file from a node").because(error.as_ref())),
+                Err(_)
+                    if !self
+                        .docker
+                        .inspect(container)
+                        .await
+                        .is_ok_and(|state| state.running && !state.paused) => {}
+                Err(error) => {
+                    return Err(Trouble::failed("cannot remove a prober's file from a node")
+                        .because(error.as_ref()));
+                }
                 Ok(()) => {}
             }
         }
         Ok(())
     }
 
-    async fn namespace(&self, run: &str, name: &str, access: &Access, progress: Progress<'_>) -> Result<(), Trouble> {
+    async fn namespace(
+        &self,
+        run: &str,
+        name: &str,
+        access: &Access,
+        progress: Progress<'_>,
+    ) -> Result<(), Trouble> {
         if self.cluster_is_gone(access).await {
             return Ok(());
         }
@@ -169,7 +198,9 @@ impl Tools {
         loop {
             tokio::time::sleep(RETRY).await;
             let Some(cluster) = access.cluster() else { continue };
-            for line in back_off.end(&self.docker, cluster, |container| self.harmed.has(container)).await {
+            for line in
+                back_off.end(&self.docker, cluster, |container| self.harmed.has(container)).await
+            {
                 progress(FaultPhase::UndoRequested, line);
             }
         }
@@ -186,7 +217,9 @@ impl Tools {
         let until = tokio::time::Instant::now() + API_PATIENCE;
         loop {
             match self.reach(access).await? {
-                Err(error) if error.may_pass() && tokio::time::Instant::now() < until => tokio::time::sleep(RETRY).await,
+                Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
+                    tokio::time::sleep(RETRY).await
+                }
                 reached => return reached.map_err(|error| told(error, access)),
             }
         }
@@ -196,12 +229,14 @@ impl Tools {
     async fn reach(&self, access: &Access) -> Result<Result<Cluster, ClusterError>, Trouble> {
         match access {
             // The user's file may be gone by now, or call its contexts otherwise: it was found to be this cluster of kind's.
-            Access::Context { kubeconfig, context, cluster } => match Cluster::from_files(kubeconfig, Some(context)).await {
-                Err(gone) if gone.is_of_kubeconfig() && self.kind.is_ok() => {
-                    self.kind_access(cluster).await.map_err(|kind| instead_of(gone, &kind))
+            Access::Context { kubeconfig, context, cluster } => {
+                match Cluster::from_files(kubeconfig, Some(context)).await {
+                    Err(gone) if gone.is_of_kubeconfig() && self.kind.is_ok() => {
+                        self.kind_access(cluster).await.map_err(|kind| instead_of(gone, &kind))
+                    }
+                    reached => Ok(reached),
                 }
-                reached => Ok(reached),
-            },
+            }
             Access::Kind { cluster } => self.kind_access(cluster).await,
             Access::Embedded => Err(Trouble::failed("the embedded cluster is gone")),
         }
@@ -228,9 +263,15 @@ impl Tools {
 
     async fn is_whole(&self, name: &str) -> bool {
         let Ok(containers) = self.docker.kind_nodes(name).await else { return false };
-        let nodes = containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer).count();
+        let nodes = containers
+            .iter()
+            .filter(|container| container.role != NodeRole::ExternalLoadBalancer)
+            .count();
         let Ok(Ok(cluster)) = self.kind_access(name).await else { return false };
-        let ready = cluster.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.ready == Ready::True).count());
+        let ready = cluster
+            .nodes()
+            .await
+            .map_or(0, |nodes| nodes.iter().filter(|node| node.ready == Ready::True).count());
         nodes > 0 && ready == nodes
     }
 
@@ -284,8 +325,17 @@ pub async fn all(
 
 /// Undoes all faults that a ledger has, and strikes none: the ledger is that of a run which will undo them itself when it goes on. What
 /// could not be undone.
-pub async fn faults_only(ledger: &Ledger, tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Vec<NotUndone> {
-    let owed = ledger.owed().iter().rev().filter(|entry| entry.obligation.fault().is_some()).cloned().collect();
+pub async fn faults_only(
+    ledger: &Ledger,
+    tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
+) -> Vec<NotUndone> {
+    let owed = ledger
+        .owed()
+        .iter()
+        .rev()
+        .filter(|entry| entry.obligation.fault().is_some())
+        .cloned()
+        .collect();
     let left = in_passes(owed, async |entry: &Entry| one(entry, &tools_of).await);
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
@@ -302,7 +352,10 @@ async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duratio
     }
 }
 
-async fn one(entry: &Entry, tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>) -> Result<(), Trouble> {
+async fn one(
+    entry: &Entry,
+    tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>,
+) -> Result<(), Trouble> {
     tools_of(&entry.engine).await?.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await
 }
 
@@ -327,7 +380,8 @@ mod tests {
                 cluster: "c".into(),
             };
             let kill = Fault::NodeKill { target: NodeSelector::default() };
-            let undo = fault::plan(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
+            let undo =
+                fault::plan(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
             ledger.owe(Debtor { run: "r", engine }, Obligation::Fault(undo)).unwrap();
         }
         ledger
@@ -351,7 +405,10 @@ mod tests {
         engine.worker(|c| c.running = false);
         let ledger = owing(root.path());
         let left = faults_only(&ledger, async |name: &str| tools(&engine, name).await).await;
-        assert_eq!(left.iter().map(|left| left.why.message.as_str()).collect::<Vec<_>>(), ["the engine is gone"]);
+        assert_eq!(
+            left.iter().map(|left| left.why.message.as_str()).collect::<Vec<_>>(),
+            ["the engine is gone"]
+        );
         assert!(engine.worker(|c| c.running), "the one that was owed first is undone");
         assert_eq!(ledger.owed().len(), 2, "and nothing is struck");
     }
@@ -362,7 +419,8 @@ mod tests {
         engine.with(|state| state.containers.clear());
         let (mut ledger, access) = (owing(root.path()), Access::Kind { cluster: "c".into() });
         ledger.settle(1).unwrap();
-        let drain = fault::ObjectHarm::NodeDrain { node: "c-worker".into(), namespaces: Vec::new() };
+        let drain =
+            fault::ObjectHarm::NodeDrain { node: "c-worker".into(), namespaces: Vec::new() };
         let undo = ObjectUndo::new("r", 1, drain);
         let debtor = Debtor { run: "r", engine: "e" };
         let probers = Obligation::Probers { containers: vec!["id-c-worker".into()] };
@@ -370,7 +428,8 @@ mod tests {
         for obligation in [Obligation::Object { undo, access }, probers, namespace] {
             ledger.owe(debtor, obligation).unwrap();
         }
-        let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
+        let left =
+            all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
         assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
     }
 
@@ -380,7 +439,15 @@ mod tests {
         let path = folder.join("kind");
         // Written by a child, so that no other test's fork holds the file open for writing while it is run.
         let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\"";
-        assert!(std::process::Command::new("sh").args(["-c", write]).arg(&path).arg(script).status().unwrap().success());
+        assert!(
+            std::process::Command::new("sh")
+                .args(["-c", write])
+                .arg(&path)
+                .arg(script)
+                .status()
+                .unwrap()
+                .success()
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         Kind::find(folder.as_os_str(), None).unwrap()
     }
@@ -398,8 +465,19 @@ mod tests {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let keys = ["major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"];
-        let version: serde_json::Map<_, _> = keys.into_iter().map(|key| (key.to_owned(), "v1.34.4".into())).collect();
+        let keys = [
+            "major",
+            "minor",
+            "gitVersion",
+            "gitCommit",
+            "gitTreeState",
+            "buildDate",
+            "goVersion",
+            "compiler",
+            "platform",
+        ];
+        let version: serde_json::Map<_, _> =
+            keys.into_iter().map(|key| (key.to_owned(), "v1.34.4".into())).collect();
         let body = serde_json::to_string(&version).unwrap();
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -432,7 +510,11 @@ mod tests {
     #[test]
     fn a_namespace_that_stays_is_looked_for_in_its_own_cluster() {
         let (namespace, within) = ("outage-r".to_owned(), NAMESPACE_REMOVAL);
-        let stays = ClusterError::NamespaceStays { namespace, within, left: crate::cluster::Leftovers::default() };
+        let stays = ClusterError::NamespaceStays {
+            namespace,
+            within,
+            left: crate::cluster::Leftovers::default(),
+        };
         let hint = told(stays, &Access::Kind { cluster: "c".into() }).hint.unwrap();
         assert!(hint.starts_with("`kind export kubeconfig --name c --kubeconfig c.kubeconfig && kubectl --kubeconfig "), "{hint}");
     }
@@ -445,18 +527,28 @@ mod tests {
         let mut tools = tools(&engine, "e").await.unwrap();
         tools.kind = Ok(kind(folder.path(), "echo ERROR: no engine >&2; exit 1"));
         let trouble = tools.reach(&access).await.unwrap_err();
-        let (said, gone) = (trouble.line(), format!("no kubeconfig: {} not found", folder.path().join("gone").display()));
-        assert!(said.starts_with(&gone) && said.contains("and of kind: ") && said.contains("no engine"), "{said}");
+        let (said, gone) = (
+            trouble.line(),
+            format!("no kubeconfig: {} not found", folder.path().join("gone").display()),
+        );
+        assert!(
+            said.starts_with(&gone) && said.contains("and of kind: ") && said.contains("no engine"),
+            "{said}"
+        );
         assert!(trouble.hint.is_some_and(|hint| hint.contains("--kubeconfig")));
     }
 
     #[test]
     fn only_control_planes_are_noted_as_harmed() {
-        let (root, harmed, all) = (tempfile::tempdir().unwrap(), Harmed::default(), Harmed::default());
-        let Obligation::Fault(mut hit) = owing(root.path()).owed()[0].obligation.clone() else { panic!() };
+        let (root, harmed, all) =
+            (tempfile::tempdir().unwrap(), Harmed::default(), Harmed::default());
+        let Obligation::Fault(mut hit) = owing(root.path()).owed()[0].obligation.clone() else {
+            panic!()
+        };
         harmed.note(&hit);
         assert!(harmed.is_empty(), "a worker has no control plane");
-        (hit.target.role, hit.target.container_id) = (NodeRole::ControlPlane, "id-c-control-plane".into());
+        (hit.target.role, hit.target.container_id) =
+            (NodeRole::ControlPlane, "id-c-control-plane".into());
         harmed.note(&hit);
         all.add(&harmed);
         assert!(all.has("id-c-control-plane") && !all.has("id-c-worker"));

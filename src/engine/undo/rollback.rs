@@ -29,7 +29,12 @@ impl NotUndone {
 }
 
 /// Undoes a run's faults, the last one first.
-pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
+pub async fn faults(
+    run: &str,
+    world: &impl World,
+    recorder: &Recorder,
+    ledger: &mut Ledger,
+) -> Vec<NotUndone> {
     let owed = owed(run, ledger, |obligation| obligation.fault().is_some());
     if !owed.is_empty() {
         recorder.event(Event::Stage { name: Event::UNDO.into() });
@@ -38,16 +43,32 @@ pub async fn faults(run: &str, world: &impl World, recorder: &Recorder, ledger: 
 }
 
 /// Takes back all else that a run owes, the last first.
-pub async fn rest(run: &str, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
+pub async fn rest(
+    run: &str,
+    world: &impl World,
+    recorder: &Recorder,
+    ledger: &mut Ledger,
+) -> Vec<NotUndone> {
     let owed = owed(run, ledger, |obligation| obligation.fault().is_none());
     all(owed, world, recorder, ledger).await
 }
 
 fn owed(run: &str, ledger: &Ledger, which: impl Fn(&Obligation) -> bool) -> Vec<Entry> {
-    ledger.owed().iter().rev().filter(|entry| entry.run == run && which(&entry.obligation)).cloned().collect()
+    ledger
+        .owed()
+        .iter()
+        .rev()
+        .filter(|entry| entry.run == run && which(&entry.obligation))
+        .cloned()
+        .collect()
 }
 
-async fn all(owed: Vec<Entry>, world: &impl World, recorder: &Recorder, ledger: &mut Ledger) -> Vec<NotUndone> {
+async fn all(
+    owed: Vec<Entry>,
+    world: &impl World,
+    recorder: &Recorder,
+    ledger: &mut Ledger,
+) -> Vec<NotUndone> {
     let left = in_passes(owed, async |entry: &Entry| {
         take_back(&entry.obligation, &voice(&entry.obligation, recorder), world).await?;
         ledger.settle(entry.id)
@@ -68,7 +89,9 @@ pub async fn in_passes(
         for entry in owed {
             // A fault of our own in one undo must not keep the others from being done.
             let taken_back = AssertUnwindSafe(take_back(&entry)).catch_unwind().await;
-            if let Err(why) = taken_back.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref()))) {
+            if let Err(why) =
+                taken_back.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref())))
+            {
                 failed.push((entry, why));
             }
         }
@@ -82,13 +105,19 @@ pub async fn in_passes(
 /// Who tells of an obligation's progress.
 pub fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
     match obligation.fault() {
-        Some(FaultOwed { step, kind, component, node }) => Voice { step, name: None, kind, component, target: node, recorder },
+        Some(FaultOwed { step, kind, component, node }) => {
+            Voice { step, name: None, kind, component, target: node, recorder }
+        }
         None => Voice { step: 0, name: None, kind: "", component: None, target: "", recorder },
     }
 }
 
 /// Takes one obligation back; only then may it be struck from the ledger.
-pub async fn take_back(obligation: &Obligation, voice: &Voice<'_>, world: &impl World) -> Result<(), Trouble> {
+pub async fn take_back(
+    obligation: &Obligation,
+    voice: &Voice<'_>,
+    world: &impl World,
+) -> Result<(), Trouble> {
     let is_fault = obligation.fault().is_some();
     let mut progress = |phase: FaultPhase, detail: String| match is_fault {
         true => voice.say(phase, detail),
@@ -99,9 +128,10 @@ pub async fn take_back(obligation: &Obligation, voice: &Voice<'_>, world: &impl 
         // A fault's undo has said so itself.
         Err(trouble) if is_fault => Err(trouble),
         Err(trouble) => {
-            voice
-                .recorder
-                .event(Event::Note { warning: false, text: format!("not undone: {}: {}", obligation.describe(), trouble.line()) });
+            voice.recorder.event(Event::Note {
+                warning: false,
+                text: format!("not undone: {}: {}", obligation.describe(), trouble.line()),
+            });
             Err(trouble)
         }
     }

@@ -30,10 +30,15 @@ pub async fn start(program: &Path, arguments: &[String]) -> Result<(), Trouble> 
 }
 
 async fn begin(mut command: Command) -> Result<(), Trouble> {
-    let cannot = || Trouble::refused("cannot start the watchdog process, which undoes faults if this program is killed");
+    let cannot = || {
+        Trouble::refused(
+            "cannot start the watchdog process, which undoes faults if this program is killed",
+        )
+    };
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| cannot().because(&e))?;
-    let (mut said, mut out) = (String::new(), BufReader::new(child.stdout.take().expect("is a pipe")));
+    let (mut said, mut out) =
+        (String::new(), BufReader::new(child.stdout.take().expect("is a pipe")));
     match tokio::time::timeout(START, out.read_line(&mut said)).await {
         Ok(Ok(_)) if said.trim_end() == WATCHES => Ok(()),
         Ok(Err(e)) => Err(cannot().because(&e)),
@@ -112,7 +117,13 @@ mod tests {
             addresses: Default::default(),
             cluster: "a".into(),
         };
-        let undo = fault::plan(&Fault::NodeKill { target: NodeSelector::default() }, &target, "r", 0, Duration::ZERO);
+        let undo = fault::plan(
+            &Fault::NodeKill { target: NodeSelector::default() },
+            &target,
+            "r",
+            0,
+            Duration::ZERO,
+        );
         let id = ledger.owe(Debtor { run: "r", engine: "e" }, Obligation::Fault(undo)).unwrap();
         (state, ledger, id)
     }
@@ -121,7 +132,10 @@ mod tests {
     fn a_dead_run_is_undone_after_the_deadline_and_a_living_one_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
         let (state, ledger, _) = owing(root.path());
-        assert_eq!(ledger.owed().iter().map(|entry: &Entry| entry.run.as_str()).collect::<Vec<_>>(), ["r"]);
+        assert_eq!(
+            ledger.owed().iter().map(|entry: &Entry| entry.run.as_str()).collect::<Vec<_>>(),
+            ["r"]
+        );
         let lock = state.lock().unwrap();
         let living = std::thread::spawn(move || {
             std::thread::sleep(LOOK * 3);
@@ -145,7 +159,10 @@ mod tests {
     async fn harm_waits_for_a_watchdog_that_watches() {
         let began = Instant::now();
         begun("sleep 0.5; echo watching; sleep 5").await.unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(500) && began.elapsed() < Duration::from_secs(4));
+        assert!(
+            began.elapsed() >= Duration::from_millis(500)
+                && began.elapsed() < Duration::from_secs(4)
+        );
         let dead = begun("exit 0").await.unwrap_err();
         assert!(dead.line().ends_with("it ended at once"), "{dead}");
         let missing = start(Path::new("/nowhere/outage"), &[]).await.unwrap_err();
@@ -182,7 +199,12 @@ mod tests {
         let _lock = state.lock().unwrap();
         state.beat();
         let long_ago = std::time::SystemTime::now() - STANDSTILL * 2;
-        std::fs::File::options().write(true).open(state.scratch("beat")).unwrap().set_modified(long_ago).unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(state.scratch("beat"))
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
         assert!(matches!(wait(&state, "r", LOOK), Found::Stuck));
     }
 }

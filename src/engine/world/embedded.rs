@@ -33,7 +33,9 @@ pub struct EmbeddedWorld<'a> {
 
 impl EmbeddedWorld<'_> {
     fn node(&self, name: &str) -> Result<NodeId, Trouble> {
-        self.embedded.node(name).ok_or_else(|| Trouble::refused(format!("the embedded cluster has no node {name}")))
+        self.embedded
+            .node(name)
+            .ok_or_else(|| Trouble::refused(format!("the embedded cluster has no node {name}")))
     }
 
     async fn act(&self, action: Action) -> Result<(), Trouble> {
@@ -46,7 +48,9 @@ pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
 pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
-    let unmodelled = crate::engine::run::faults(experiment).map(|(_, fault, _)| fault).find(|fault| !is_modelled(fault));
+    let unmodelled = crate::engine::run::faults(experiment)
+        .map(|(_, fault, _)| fault)
+        .find(|fault| !is_modelled(fault));
     if let Some(fault) = unmodelled {
         return Err(Trouble::refused(format!("the embedded cluster has no {}", fault.kind()))
             .hint("--cluster kind runs the experiment as it is in a kind cluster"));
@@ -54,13 +58,27 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
     for probe in &experiment.probes {
         match (&probe.from, &probe.ask) {
             (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
-            (_, Ask::Dns { .. }) => return Err(not_modelled(&probe.name, "asks DNS", "has none", "")),
+            (_, Ask::Dns { .. }) => {
+                return Err(not_modelled(&probe.name, "asks DNS", "has none", ""));
+            }
             (_, Ask::Api { server: ApiServer::Each, .. }) => {
                 let hint = "`server: balancer` asks it; ";
-                return Err(not_modelled(&probe.name, "asks each API server", "has one, at one address", hint));
+                return Err(not_modelled(
+                    &probe.name,
+                    "asks each API server",
+                    "has one, at one address",
+                    hint,
+                ));
             }
-            (From::Node(_), Ask::Http { target, .. } | Ask::Tcp { target }) if is_on_its_own_node(target) => {
-                return Err(not_modelled(&probe.name, "asks what listens on its own node", "has nothing there", ""));
+            (From::Node(_), Ask::Http { target, .. } | Ask::Tcp { target })
+                if is_on_its_own_node(target) =>
+            {
+                return Err(not_modelled(
+                    &probe.name,
+                    "asks what listens on its own node",
+                    "has nothing there",
+                    "",
+                ));
             }
             _ => {}
         }
@@ -76,12 +94,20 @@ fn is_on_its_own_node(target: &Target) -> bool {
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
 /// the Service or the pod has beside it.
-pub fn with_reachable_ports(experiment: &Experiment, workload: &Manifest, embedded: &Embedded) -> Experiment {
+pub fn with_reachable_ports(
+    experiment: &Experiment,
+    workload: &Manifest,
+    embedded: &Embedded,
+) -> Experiment {
     let mut experiment = experiment.clone();
     for probe in &mut experiment.probes {
         match probe.ask.target_mut() {
-            Some(Target::Service { port: Some(port), name }) => *port = embedded.port(*port, &service_ports(workload, name)),
-            Some(Target::Pod { port, labels }) => *port = embedded.port(*port, &pod_ports(workload, labels)),
+            Some(Target::Service { port: Some(port), name }) => {
+                *port = embedded.port(*port, &service_ports(workload, name))
+            }
+            Some(Target::Pod { port, labels }) => {
+                *port = embedded.port(*port, &pod_ports(workload, labels))
+            }
             Some(Target::Service { port: None, .. } | Target::Address { .. }) | None => {}
         }
     }
@@ -90,23 +116,29 @@ pub fn with_reachable_ports(experiment: &Experiment, workload: &Manifest, embedd
 
 fn service_ports(workload: &Manifest, name: &str) -> Vec<u16> {
     let all = workload.objects().iter().map(|object| &object.object);
-    let service = all.filter(|object| object.types.as_ref().is_some_and(|types| types.kind == "Service"));
+    let service =
+        all.filter(|object| object.types.as_ref().is_some_and(|types| types.kind == "Service"));
     let named = service.filter(|object| object.metadata.name.as_deref() == Some(name));
-    let ports = named.flat_map(|object| object.data["spec"]["ports"].as_array().into_iter().flatten());
+    let ports =
+        named.flat_map(|object| object.data["spec"]["ports"].as_array().into_iter().flatten());
     ports.filter_map(|port| port["port"].as_u64()?.try_into().ok()).collect()
 }
 
 /// Of the first pod, or template of pods, with these labels.
 fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16> {
-    let all = workload.objects().iter().filter_map(|object| serde_json::to_value(&object.object).ok());
+    let all =
+        workload.objects().iter().filter_map(|object| serde_json::to_value(&object.object).ok());
     let mut pods = all.map(|object| object.pointer("/spec/template").cloned().unwrap_or(object));
-    let has = |pod: &Value| labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
-    pods.find(|pod| pod["spec"]["containers"].is_array() && has(pod)).map_or_else(Vec::new, |pod| container_ports(&pod))
+    let has =
+        |pod: &Value| labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
+    pods.find(|pod| pod["spec"]["containers"].is_array() && has(pod))
+        .map_or_else(Vec::new, |pod| container_ports(&pod))
 }
 
 /// Whether the model, or the API before it, can be made to do it.
 fn is_modelled(fault: &Fault) -> bool {
-    matches!(fault, Fault::DeploymentScale { .. } | Fault::PodDelete { .. }) || (harm(fault, NodeId(0)).is_some())
+    matches!(fault, Fault::DeploymentScale { .. } | Fault::PodDelete { .. })
+        || (harm(fault, NodeId(0)).is_some())
 }
 
 /// What a fault does to the model, and what is seen when it is done; `None`: it is not modelled.
@@ -115,13 +147,20 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
         Fault::NodeStop { grace, .. } => (Action::Stop { node, grace: *grace }, "node off"),
         Fault::NodeKill { .. } => (Action::Kill { node }, "node off"),
         Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
-        Fault::NodeDisconnect { .. } | Fault::Partition { from: Side::All, direction: Direction::Both, .. } => {
+        Fault::NodeDisconnect { .. }
+        | Fault::Partition { from: Side::All, direction: Direction::Both, .. } => {
             (Action::Disconnect { node }, "cable cut")
         }
         Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
-        Fault::ComponentStop { component, .. } => (Action::StopComponent { node, component: *component }, "held down"),
-        Fault::ComponentKill { component, .. } => (Action::KillComponent { node, component: *component }, "process gone"),
-        Fault::ComponentPause { component, .. } => (Action::PauseComponent { node, component: *component }, "process frozen"),
+        Fault::ComponentStop { component, .. } => {
+            (Action::StopComponent { node, component: *component }, "held down")
+        }
+        Fault::ComponentKill { component, .. } => {
+            (Action::KillComponent { node, component: *component }, "process gone")
+        }
+        Fault::ComponentPause { component, .. } => {
+            (Action::PauseComponent { node, component: *component }, "process frozen")
+        }
         // The model has no reboot in one step.
         Fault::NodeReboot { .. }
         | Fault::Partition { .. }
@@ -137,14 +176,24 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
 /// What takes it back, and what is seen then.
 fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
     Some(match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => (Action::Start { node }, "node started"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => {
+            (Action::Start { node }, "node started")
+        }
         Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
-        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => (Action::Reconnect { node }, "cable plugged in"),
+        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => {
+            (Action::Reconnect { node }, "cable plugged in")
+        }
         Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
-        Fault::ComponentStop { component, .. } => (Action::StartComponent { node, component: *component }, "let start again"),
+        Fault::ComponentStop { component, .. } => {
+            (Action::StartComponent { node, component: *component }, "let start again")
+        }
         // The kubelet has started it again by itself, or is about to.
-        Fault::ComponentKill { component, .. } => (Action::StartComponent { node, component: *component }, "started again"),
-        Fault::ComponentPause { component, .. } => (Action::UnpauseComponent { node, component: *component }, "process thawed"),
+        Fault::ComponentKill { component, .. } => {
+            (Action::StartComponent { node, component: *component }, "started again")
+        }
+        Fault::ComponentPause { component, .. } => {
+            (Action::UnpauseComponent { node, component: *component }, "process thawed")
+        }
         Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
@@ -157,13 +206,23 @@ fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
 /// What the undo does, for people.
 pub fn describe(fault: &Fault, node: &str) -> String {
     match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => format!("start node {node} of the model"),
+        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => {
+            format!("start node {node} of the model")
+        }
         Fault::NodePause { .. } => format!("thaw node {node} of the model"),
-        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => format!("plug in the cable of node {node} of the model"),
+        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => {
+            format!("plug in the cable of node {node} of the model")
+        }
         Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
-        Fault::ComponentStop { component, .. } => format!("let {} of node {node} of the model start again", component.name()),
-        Fault::ComponentKill { component, .. } => format!("wait for {} of node {node} of the model", component.name()),
-        Fault::ComponentPause { component, .. } => format!("thaw {} of node {node} of the model", component.name()),
+        Fault::ComponentStop { component, .. } => {
+            format!("let {} of node {node} of the model start again", component.name())
+        }
+        Fault::ComponentKill { component, .. } => {
+            format!("wait for {} of node {node} of the model", component.name())
+        }
+        Fault::ComponentPause { component, .. } => {
+            format!("thaw {} of node {node} of the model", component.name())
+        }
         Fault::NodeDrain { .. }
         | Fault::EtcdDataLoss { .. }
         | Fault::DeploymentScale { .. }
@@ -179,7 +238,8 @@ fn start(party: Party, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle
     match &party.place {
         Place::Pod { .. } => Err(no_pods_network(&party.probes[0].header.name)),
         Place::Node { .. } | Place::Host => {
-            agent::local::start_from(address, party.probes, party.control, out).map_err(Trouble::failed_by)
+            agent::local::start_from(address, party.probes, party.control, out)
+                .map_err(Trouble::failed_by)
         }
     }
 }
@@ -192,7 +252,9 @@ fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> Trouble {
 
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.
 fn no_pods_network(probe: &str) -> Trouble {
-    let text = format!("probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS");
+    let text = format!(
+        "probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS"
+    );
     Trouble::refused(text)
         .hint("it can ask `from: {node: {role: control-plane}}`; --cluster kind runs the experiment as it is in a kind cluster")
 }
@@ -207,7 +269,10 @@ impl World for EmbeddedWorld<'_> {
     }
 
     fn workload_obligation(&self) -> Option<Obligation> {
-        let namespace = || Obligation::Namespace { name: self.tenant.namespace.clone(), access: Access::Embedded };
+        let namespace = || Obligation::Namespace {
+            name: self.tenant.namespace.clone(),
+            access: Access::Embedded,
+        };
         self.tenant.needs_namespace().then(namespace)
     }
 
@@ -223,8 +288,14 @@ impl World for EmbeddedWorld<'_> {
         self.tenant.workload_readiness().await
     }
 
-    async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
-        self.tenant.start_probes(at_risk, out.clone(), async |party| start(party, out.clone())).await
+    async fn start_probes(
+        &mut self,
+        at_risk: &[String],
+        out: UnboundedSender<AgentMessage>,
+    ) -> Result<Vec<String>, Trouble> {
+        self.tenant
+            .start_probes(at_risk, out.clone(), async |party| start(party, out.clone()))
+            .await
     }
 
     async fn finish_probes(&mut self) {
@@ -239,7 +310,13 @@ impl World for EmbeddedWorld<'_> {
         self.tenant.stop_watching().await;
     }
 
-    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, _dead_man: Duration) -> Result<Obligation, Trouble> {
+    fn plan_fault(
+        &self,
+        fault: &Fault,
+        node: &Node,
+        step: u32,
+        _dead_man: Duration,
+    ) -> Result<Obligation, Trouble> {
         self.node(&node.name)?;
         Ok(Obligation::Modelled { step, node: node.name.clone(), fault: fault.clone() })
     }
@@ -252,7 +329,9 @@ impl World for EmbeddedWorld<'_> {
         seed: &mut Seed,
     ) -> Result<Vec<Obligation>, Trouble> {
         let planned = self.tenant.plan_object_fault(fault, step, seed, &Access::Embedded).await?;
-        planned.ok_or_else(|| Trouble::refused(format!("the embedded cluster has no {}", fault.kind())))
+        planned.ok_or_else(|| {
+            Trouble::refused(format!("the embedded cluster has no {}", fault.kind()))
+        })
     }
 
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
@@ -261,10 +340,15 @@ impl World for EmbeddedWorld<'_> {
 
     async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         if let Obligation::Object { undo, .. } = obligation {
-            return fault::inject_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by);
+            return fault::inject_object(undo, &self.tenant.cluster, progress)
+                .await
+                .map_err(Trouble::failed_by);
         }
-        let Obligation::Modelled { node, fault, .. } = obligation else { return Err(obligation.is_no_fault_here()) };
-        let (action, seen) = harm(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
+        let Obligation::Modelled { node, fault, .. } = obligation else {
+            return Err(obligation.is_no_fault_here());
+        };
+        let (action, seen) =
+            harm(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
         progress(FaultPhase::Requested, String::new());
         self.act(action).await?;
         progress(FaultPhase::Returned, String::new());
@@ -275,7 +359,9 @@ impl World for EmbeddedWorld<'_> {
     async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         let undone = self.undo(obligation, &mut *progress).await;
         if let Obligation::Object { undo, .. } = obligation {
-            return fault::undo_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by);
+            return fault::undo_object(undo, &self.tenant.cluster, progress)
+                .await
+                .map_err(Trouble::failed_by);
         }
         let is_fault = matches!(obligation, Obligation::Modelled { .. });
         settle(undone, self.embedded.has_ended(), &mut |phase, words| {
@@ -287,7 +373,11 @@ impl World for EmbeddedWorld<'_> {
 }
 
 /// What an undo comes to: what is owed to a model dies with it.
-fn settle(undone: Result<(), Trouble>, has_ended: bool, progress: Progress<'_>) -> Result<(), Trouble> {
+fn settle(
+    undone: Result<(), Trouble>,
+    has_ended: bool,
+    progress: Progress<'_>,
+) -> Result<(), Trouble> {
     match undone {
         Ok(()) => Ok(()),
         Err(_) if has_ended => {
@@ -305,20 +395,26 @@ impl EmbeddedWorld<'_> {
     async fn undo(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
         match obligation {
             Obligation::Modelled { node, fault, .. } => {
-                let (action, seen) = undo(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
+                let (action, seen) =
+                    undo(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
                 progress(FaultPhase::UndoRequested, describe(fault, node));
                 self.act(action).await?;
                 progress(FaultPhase::Undone, seen.into());
                 Ok(())
             }
             Obligation::Namespace { name, .. } => {
-                let removed = self.tenant.cluster.remove_namespace(name, self.tenant.run, NAMESPACE_REMOVAL).await;
+                let removed = self
+                    .tenant
+                    .cluster
+                    .remove_namespace(name, self.tenant.run, NAMESPACE_REMOVAL)
+                    .await;
                 removed.map_err(Trouble::failed_by)
             }
             // None of these is ever owed to a model.
-            Obligation::Fault(_) | Obligation::Object { .. } | Obligation::Probers { .. } | Obligation::KindCluster { .. } => {
-                Ok(())
-            }
+            Obligation::Fault(_)
+            | Obligation::Object { .. }
+            | Obligation::Probers { .. }
+            | Obligation::KindCluster { .. } => Ok(()),
         }
     }
 }

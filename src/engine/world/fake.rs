@@ -16,7 +16,10 @@ use crate::engine::world::{Progress, Readiness, World};
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
-use crate::timeline::{Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record, UnreadKind};
+use crate::timeline::{
+    Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record,
+    UnreadKind,
+};
 
 /// What a call of the world does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,14 +123,22 @@ impl FakeWorld {
         tokio::spawn(async move {
             tokio::time::sleep(boot).await;
             if let Some(out) = out {
-                let _ = out.send(crate::engine::clock::record(state(&node, Change::Changed, Ready::True)));
+                let _ = out.send(crate::engine::clock::record(state(
+                    &node,
+                    Change::Changed,
+                    Ready::True,
+                )));
             }
         });
     }
 
     fn tell_endpoint(&self, node: &str, change: Change, ready: bool) {
-        let endpoint =
-            Endpoint { address: format!("10.0.0.{node}"), pod: Some(format!("web-{node}")), node: Some(node.into()), ready };
+        let endpoint = Endpoint {
+            address: format!("10.0.0.{node}"),
+            pod: Some(format!("web-{node}")),
+            node: Some(node.into()),
+            ready,
+        };
         self.tell(Event::Endpoint { service: "web".into(), change, endpoint });
     }
 }
@@ -161,8 +172,18 @@ fn renewal(node: &str) -> Record {
 impl World for FakeWorld {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         self.call("nodes").await?;
-        let node = |name: &str, role| Node { name: name.into(), role, labels: Default::default(), ready: true, address: None };
-        Ok(vec![node("cp", NodeRole::ControlPlane), node("w1", NodeRole::Worker), node("w2", NodeRole::Worker)])
+        let node = |name: &str, role| Node {
+            name: name.into(),
+            role,
+            labels: Default::default(),
+            ready: true,
+            address: None,
+        };
+        Ok(vec![
+            node("cp", NodeRole::ControlPlane),
+            node("w1", NodeRole::Worker),
+            node("w2", NodeRole::Worker),
+        ])
     }
 
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
@@ -175,7 +196,10 @@ impl World for FakeWorld {
     }
 
     fn workload_obligation(&self) -> Option<Obligation> {
-        Some(Obligation::Namespace { name: "outage-test".into(), access: Access::Kind { cluster: "fake".into() } })
+        Some(Obligation::Namespace {
+            name: "outage-test".into(),
+            access: Access::Kind { cluster: "fake".into() },
+        })
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
@@ -195,7 +219,11 @@ impl World for FakeWorld {
         Ok(Readiness { ready: true, ..Readiness::default() })
     }
 
-    async fn start_probes(&mut self, _at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+    async fn start_probes(
+        &mut self,
+        _at_risk: &[String],
+        out: UnboundedSender<AgentMessage>,
+    ) -> Result<Vec<String>, Trouble> {
         self.truth.lock().unwrap().probers = true;
         self.call("start_probes").await?;
         let mut span = crate::engine::live::tests::span("web", 50);
@@ -207,7 +235,9 @@ impl World for FakeWorld {
             for slot in 0.. {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 if slot % 50 == 0 {
-                    for (node, out) in truth.lock().unwrap().living().zip(records_out.iter().cycle()) {
+                    for (node, out) in
+                        truth.lock().unwrap().living().zip(records_out.iter().cycle())
+                    {
                         let _ = out.send(renewal(node));
                     }
                 }
@@ -215,7 +245,14 @@ impl World for FakeWorld {
                 let outcome = if down && slot % 2 == 0 { Outcome::Refused } else { Outcome::Ok };
                 let mut records = Vec::new();
                 encoder.attempt(
-                    &Attempt { slot, late_us: 1, outcome, phases: Phases::default(), backend: None, reused: false },
+                    &Attempt {
+                        slot,
+                        late_us: 1,
+                        outcome,
+                        phases: Phases::default(),
+                        backend: None,
+                        reused: false,
+                    },
                     &mut records,
                 );
                 if out.send(AgentMessage::Attempts { probe: "web".into(), records }).is_err() {
@@ -238,27 +275,47 @@ impl World for FakeWorld {
         self.out = None;
     }
 
-    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble> {
+    fn plan_fault(
+        &self,
+        fault: &Fault,
+        node: &Node,
+        step: u32,
+        dead_man: Duration,
+    ) -> Result<Obligation, Trouble> {
         if matches!(fault, Fault::NodeDrain { .. }) {
-            return Ok(on_object(step, ObjectHarm::NodeDrain { node: node.name.clone(), namespaces: Vec::new() }));
+            return Ok(on_object(
+                step,
+                ObjectHarm::NodeDrain { node: node.name.clone(), namespaces: Vec::new() },
+            ));
         }
         Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
     }
 
     async fn vet(&self, fault: &Obligation) -> Result<(), Trouble> {
         match fault.fault().filter(|owed| Some(owed.node) == self.moves) {
-            Some(owed) => Err(Trouble::refused(format!("{} would come back with another address", owed.node))),
+            Some(owed) => {
+                Err(Trouble::refused(format!("{} would come back with another address", owed.node)))
+            }
             None => Ok(()),
         }
     }
 
-    async fn plan_object_fault(&self, fault: &Fault, step: u32, _: Duration, _: &mut Seed) -> Result<Vec<Obligation>, Trouble> {
+    async fn plan_object_fault(
+        &self,
+        fault: &Fault,
+        step: u32,
+        _: Duration,
+        _: &mut Seed,
+    ) -> Result<Vec<Obligation>, Trouble> {
         let Fault::PodDelete { pods } = fault else { panic!("is no fault that this world knows") };
-        if let Some(trouble) = self.no_objects.clone().filter(|_| !self.truth.lock().unwrap().down.is_empty()) {
+        if let Some(trouble) =
+            self.no_objects.clone().filter(|_| !self.truth.lock().unwrap().down.is_empty())
+        {
             return Err(trouble);
         }
         let pod = |number| {
-            let (namespace, pod, uid, node) = ("outage-test".into(), format!("web-{number}"), "u".into(), None);
+            let (namespace, pod, uid, node) =
+                ("outage-test".into(), format!("web-{number}"), "u".into(), None);
             on_object(step, ObjectHarm::PodDelete { namespace, pod, uid, node })
         };
         let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
@@ -268,7 +325,18 @@ impl World for FakeWorld {
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         self.call("inventory").await?;
         let (kind, namespace, name, uid) = ("Service".into(), None, "web".into(), "u".into());
-        Ok((vec![ObjectName { kind, namespace, name, uid, controlled: false, owner: None, content: None }], Vec::new()))
+        Ok((
+            vec![ObjectName {
+                kind,
+                namespace,
+                name,
+                uid,
+                controlled: false,
+                owner: None,
+                content: None,
+            }],
+            Vec::new(),
+        ))
     }
 
     async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
@@ -310,7 +378,8 @@ impl World for FakeWorld {
             }
             Obligation::Object { undo, .. } => {
                 progress(FaultPhase::UndoRequested, String::new());
-                self.api().inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
+                self.api()
+                    .inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
                 self.truth.lock().unwrap().down.remove(&object(undo.kind(), undo.target()));
                 progress(FaultPhase::Undone, String::new());
             }
@@ -322,7 +391,10 @@ impl World for FakeWorld {
 }
 
 fn on_object(step: u32, harm: ObjectHarm) -> Obligation {
-    Obligation::Object { undo: ObjectUndo::new("r", step, harm), access: Access::Kind { cluster: "fake".into() } }
+    Obligation::Object {
+        undo: ObjectUndo::new("r", step, harm),
+        access: Access::Kind { cluster: "fake".into() },
+    }
 }
 
 /// What is done to an object takes no node down.

@@ -50,11 +50,19 @@ impl KindWorld<'_> {
     /// Whom a partition of this node is from, by address.
     fn cut(&self, from: Side, direction: Direction, node: &str) -> Result<Cut, Trouble> {
         let others = |wanted: fn(NodeRole) -> bool| {
-            let others = self.containers.iter().filter(|container| container.name != node && wanted(container.role));
+            let others = self
+                .containers
+                .iter()
+                .filter(|container| container.name != node && wanted(container.role));
             others.flat_map(|container| container.addresses.values().flatten().copied()).collect()
         };
         let api_servers = others(|role| role != NodeRole::Worker);
-        let cut = Cut { from, direction, api_servers, peers: others(|role| role != NodeRole::ExternalLoadBalancer) };
+        let cut = Cut {
+            from,
+            direction,
+            api_servers,
+            peers: others(|role| role != NodeRole::ExternalLoadBalancer),
+        };
         match cut.impossible() {
             Some(why) => Err(Trouble::refused(format!("{node} can't be cut off: {why}"))),
             None => Ok(cut),
@@ -68,17 +76,29 @@ impl KindWorld<'_> {
         (step, which): (u32, usize),
         dead_man: Duration,
     ) -> Result<Obligation, Trouble> {
-        let node = pod.node.as_deref().ok_or_else(|| Trouble::refused(format!("the pod {} is on no node", pod.name)))?;
+        let node = pod
+            .node
+            .as_deref()
+            .ok_or_else(|| Trouble::refused(format!("the pod {} is on no node", pod.name)))?;
         let target = NodeTarget::new(node, self.container(node)?);
-        let running = pod.running.iter().filter(|(name, _)| container.is_none_or(|wanted| wanted == name));
+        let running =
+            pod.running.iter().filter(|(name, _)| container.is_none_or(|wanted| wanted == name));
         // `containerd://1234`
-        let ids: Vec<String> = running.map(|(_, id)| id.rsplit('/').next().unwrap_or(id).to_owned()).collect();
+        let ids: Vec<String> =
+            running.map(|(_, id)| id.rsplit('/').next().unwrap_or(id).to_owned()).collect();
         if ids.is_empty() {
-            let which = container.map_or("none of its containers".to_owned(), |name| format!("its container {name}"));
+            let which = container.map_or("none of its containers".to_owned(), |name| {
+                format!("its container {name}")
+            });
             let verb = if container.is_some() { "does not run" } else { "runs" };
             return Err(Trouble::refused(format!("{which} {verb} in the pod {}", pod.name)));
         }
-        Ok(Obligation::Fault(fault::plan_container_kill((&pod.name, ids), &target, (self.tenant.run, step, which), dead_man)))
+        Ok(Obligation::Fault(fault::plan_container_kill(
+            (&pod.name, ids),
+            &target,
+            (self.tenant.run, step, which),
+            dead_man,
+        )))
     }
 
     fn docker(&self) -> &Docker {
@@ -95,7 +115,10 @@ impl KindWorld<'_> {
     async fn observe(&mut self) -> Result<(), Trouble> {
         let Some(records) = &self.records else { return Ok(()) };
         let nodes = self.tenant.nodes().await?;
-        let posts = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).map(|node| self.post(node));
+        let posts = nodes
+            .iter()
+            .filter(|node| node.role == NodeRole::ControlPlane)
+            .map(|node| self.post(node));
         self.observers = Some(Observers::start(posts.collect::<Result<_, _>>()?, records).await);
         Ok(())
     }
@@ -113,10 +136,11 @@ impl KindWorld<'_> {
 }
 
 fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, Trouble> {
-    containers
-        .iter()
-        .find(|c| c.name == node)
-        .ok_or_else(|| Trouble::refused(format!("node {node} is no container of this engine, by label and address")))
+    containers.iter().find(|c| c.name == node).ok_or_else(|| {
+        Trouble::refused(format!(
+            "node {node} is no container of this engine, by label and address"
+        ))
+    })
 }
 
 /// What a prober's start needs.
@@ -135,7 +159,8 @@ impl Deployment<'_> {
         }
         let (node, pod_uid) = match &party.place {
             Place::Host => {
-                return agent::local::start(party.probes, party.control, self.out.clone()).map_err(Trouble::failed_by);
+                return agent::local::start(party.probes, party.control, self.out.clone())
+                    .map_err(Trouble::failed_by);
             }
             Place::Node { node } => (node.clone(), None),
             Place::Pod { node, uid, .. } => (node.clone(), Some(uid.clone())),
@@ -143,9 +168,19 @@ impl Deployment<'_> {
         let container = container(self.containers, &node)?.id.clone();
         let processor = party.node.as_ref().map(processor_of).unwrap_or_default();
         let Party { probes, control, .. } = party;
-        let placement =
-            agent::Placement { node, container, processor, run: self.run.to_owned(), pod_uid, probes, control, observe: false };
-        agent::deploy(self.docker, placement, self.binary, self.out.clone()).await.map_err(Trouble::failed_by)
+        let placement = agent::Placement {
+            node,
+            container,
+            processor,
+            run: self.run.to_owned(),
+            pod_uid,
+            probes,
+            control,
+            observe: false,
+        };
+        agent::deploy(self.docker, placement, self.binary, self.out.clone())
+            .await
+            .map_err(Trouble::failed_by)
     }
 }
 
@@ -171,13 +206,21 @@ impl World for KindWorld<'_> {
 
     fn workload_obligation(&self) -> Option<Obligation> {
         let tenant = &self.tenant;
-        let namespace = || Obligation::Namespace { name: tenant.namespace.clone(), access: self.access.clone() };
+        let namespace = || Obligation::Namespace {
+            name: tenant.namespace.clone(),
+            access: self.access.clone(),
+        };
         tenant.needs_namespace().then(namespace)
     }
 
     fn probers_obligation(&self) -> Option<Obligation> {
-        let nodes = self.containers.iter().filter(|container| container.role != NodeRole::ExternalLoadBalancer);
-        Some(Obligation::Probers { containers: nodes.map(|container| container.id.clone()).collect() })
+        let nodes = self
+            .containers
+            .iter()
+            .filter(|container| container.role != NodeRole::ExternalLoadBalancer);
+        Some(Obligation::Probers {
+            containers: nodes.map(|container| container.id.clone()).collect(),
+        })
     }
 
     async fn create_workload(&self) -> Result<(), Trouble> {
@@ -188,10 +231,18 @@ impl World for KindWorld<'_> {
         self.tenant.workload_readiness().await
     }
 
-    async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble> {
+    async fn start_probes(
+        &mut self,
+        at_risk: &[String],
+        out: UnboundedSender<AgentMessage>,
+    ) -> Result<Vec<String>, Trouble> {
         let (containers, binary, run) = (&self.containers, &self.binary, self.tenant.run);
-        let deployment = Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
-        let hosts = self.tenant.start_probes(at_risk, out, async |party| deployment.start(party).await).await?;
+        let deployment =
+            Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
+        let hosts = self
+            .tenant
+            .start_probes(at_risk, out, async |party| deployment.start(party).await)
+            .await?;
         self.observe().await?;
         Ok(hosts)
     }
@@ -212,20 +263,37 @@ impl World for KindWorld<'_> {
         self.tenant.stop_watching().await;
     }
 
-    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble> {
-        let (target, run) = (NodeTarget::new(&node.name, self.container(&node.name)?), self.tenant.run);
+    fn plan_fault(
+        &self,
+        fault: &Fault,
+        node: &Node,
+        step: u32,
+        dead_man: Duration,
+    ) -> Result<Obligation, Trouble> {
+        let (target, run) =
+            (NodeTarget::new(&node.name, self.container(&node.name)?), self.tenant.run);
         let undo = match fault {
-            Fault::NodeDrain { .. } => return Ok(self.tenant.plan_drain(&node.name, step, &self.access)),
+            Fault::NodeDrain { .. } => {
+                return Ok(self.tenant.plan_drain(&node.name, step, &self.access));
+            }
             // A first member that is told of no other may still have others: each joiner knows those before it, not the other way round.
-            Fault::EtcdDataLoss { .. } if self.containers.iter().filter(|c| c.role == NodeRole::ControlPlane).count() > 1 => {
+            Fault::EtcdDataLoss { .. }
+                if self.containers.iter().filter(|c| c.role == NodeRole::ControlPlane).count()
+                    > 1 =>
+            {
                 return Err(Trouble::refused("etcd has several members here, and the data of one alone is not the cluster's")
                     .hint("take a cluster with one control plane, or stop members (`componentStop` with `count: 2`)"));
             }
-            Fault::Partition { from, direction, .. } => {
-                fault::plan_partition(self.cut(*from, *direction, &node.name)?, &target, run, step, dead_man)
-            }
-            _ => fault::plan_on_node(fault, &target, run, step, dead_man)
-                .ok_or_else(|| Trouble::refused(format!("{} is no fault on a node", fault.kind())))?,
+            Fault::Partition { from, direction, .. } => fault::plan_partition(
+                self.cut(*from, *direction, &node.name)?,
+                &target,
+                run,
+                step,
+                dead_man,
+            ),
+            _ => fault::plan_on_node(fault, &target, run, step, dead_man).ok_or_else(|| {
+                Trouble::refused(format!("{} is no fault on a node", fault.kind()))
+            })?,
         };
         Ok(Obligation::Fault(undo))
     }
@@ -244,7 +312,10 @@ impl World for KindWorld<'_> {
             return Err(Trouble::refused(format!("{} is no fault on objects", fault.kind())));
         };
         let pods = self.tenant.choose_pods(pods, seed).await?;
-        let kills = pods.iter().enumerate().map(|(which, pod)| self.kill(pod, container.as_deref(), (step, which), dead_man));
+        let kills = pods
+            .iter()
+            .enumerate()
+            .map(|(which, pod)| self.kill(pod, container.as_deref(), (step, which), dead_man));
         kills.collect()
     }
 
@@ -254,7 +325,9 @@ impl World for KindWorld<'_> {
 
     async fn vet(&self, obligation: &Obligation) -> Result<(), Trouble> {
         match obligation {
-            Obligation::Fault(undo) if undo.harm.frees_address() && undo.target.role != NodeRole::Worker => {
+            Obligation::Fault(undo)
+                if undo.harm.frees_address() && undo.target.role != NodeRole::Worker =>
+            {
                 keeps_its_address(self.docker(), &undo.target).await
             }
             _ => Ok(()),
@@ -268,7 +341,9 @@ impl World for KindWorld<'_> {
                 fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by)
             }
             Obligation::Object { undo, .. } => {
-                fault::inject_object(undo, &self.tenant.cluster, progress).await.map_err(Trouble::failed_by)
+                fault::inject_object(undo, &self.tenant.cluster, progress)
+                    .await
+                    .map_err(Trouble::failed_by)
             }
             _ => Err(obligation.is_no_fault_here()),
         }
@@ -283,7 +358,10 @@ impl World for KindWorld<'_> {
 /// not switched off.
 async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), Trouble> {
     for (network, addresses) in &target.addresses {
-        let Some(own) = addresses.iter().find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None }) else {
+        let Some(own) = addresses
+            .iter()
+            .find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None })
+        else {
             continue;
         };
         if let Some(free) = docker.free_below(network, own).await.map_err(Trouble::refused_by)? {

@@ -49,7 +49,11 @@ pub trait World {
     /// How ready the workload is.
     async fn workload_readiness(&self) -> Result<Readiness, Trouble>;
     /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host one.
-    async fn start_probes(&mut self, at_risk: &[String], out: UnboundedSender<AgentMessage>) -> Result<Vec<String>, Trouble>;
+    async fn start_probes(
+        &mut self,
+        at_risk: &[String],
+        out: UnboundedSender<AgentMessage>,
+    ) -> Result<Vec<String>, Trouble>;
     /// Asks no more where an attempt takes long (a canary's), and waits for the last outcomes.
     async fn finish_probes(&mut self);
     /// Ends all probes.
@@ -57,7 +61,13 @@ pub trait World {
     /// Ends what `watch` began.
     async fn stop_watching(&mut self);
     /// What a fault will do and how it is undone. Does nothing yet.
-    fn plan_fault(&self, fault: &Fault, node: &Node, step: u32, dead_man: Duration) -> Result<Obligation, Trouble>;
+    fn plan_fault(
+        &self,
+        fault: &Fault,
+        node: &Node,
+        step: u32,
+        dead_man: Duration,
+    ) -> Result<Obligation, Trouble>;
     /// Refuses a planned fault that could not be undone as the world is now. Nothing is harmed yet.
     async fn vet(&self, _fault: &Obligation) -> Result<(), Trouble> {
         Ok(())

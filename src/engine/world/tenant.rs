@@ -87,14 +87,18 @@ impl Tenant<'_> {
         watches.follow_services(&eyes, &services_elsewhere(self.experiment), &out);
         let listed = watches.baseline(FIRST_LISTS).await;
         (self.running.watches, self.running.eyes) = (Some(watches), eyes);
-        listed.map_err(|missing| Trouble::failed(format!("the API server did not list {} in time", missing.join(", "))))
+        listed.map_err(|missing| {
+            Trouble::failed(format!("the API server did not list {} in time", missing.join(", ")))
+        })
     }
 
     /// The API servers through which the cluster is followed: with several, each at its own address, so that neither the loss of one nor
     /// that of the balancer before them blinds anybody; where they can't be reached from here, the balancer.
     async fn eyes(&self) -> Vec<Cluster> {
-        let servers: Vec<&str> = each_server::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
-        let servers = servers.into_iter().take(MOST_EYES).map(|address| self.cluster.directly(address));
+        let servers: Vec<&str> =
+            each_server::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
+        let servers =
+            servers.into_iter().take(MOST_EYES).map(|address| self.cluster.directly(address));
         match servers.len() {
             0 | 1 => vec![self.cluster.clone()],
             _ => match join_all(servers).await.into_iter().flatten().collect::<Vec<_>>() {
@@ -114,7 +118,8 @@ impl Tenant<'_> {
 
     /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask about.
     pub fn needs_namespace(&self) -> bool {
-        let keeps_canaries = self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
+        let keeps_canaries =
+            self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
         !self.workload.is_empty() || self.asks_api_servers() || keeps_canaries
     }
 
@@ -124,7 +129,10 @@ impl Tenant<'_> {
 
     /// Makes the workload, and what probes of the API server read and write.
     pub async fn create_workload(&self) -> Result<(), Trouble> {
-        self.cluster.create_namespace(&self.namespace, self.run).await.map_err(Trouble::failed_by)?;
+        self.cluster
+            .create_namespace(&self.namespace, self.run)
+            .await
+            .map_err(Trouble::failed_by)?;
         if self.asks_api_servers() {
             self.cluster.create_canary_object(&self.namespace).await.map_err(Trouble::failed_by)?;
         }
@@ -133,7 +141,8 @@ impl Tenant<'_> {
 
     /// How ready the workload is.
     pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
-        let readiness = self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
+        let readiness =
+            self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
     }
 
@@ -141,7 +150,8 @@ impl Tenant<'_> {
     pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
         let (mut objects, unread) = self.cluster.inventory().await.map_err(Trouble::failed_by)?;
         // What our own probes and canaries write is theirs to change.
-        let own = objects.iter_mut().filter(|object| object.namespace.as_ref() == Some(&self.namespace));
+        let own =
+            objects.iter_mut().filter(|object| object.namespace.as_ref() == Some(&self.namespace));
         own.for_each(|object| object.content = None);
         Ok((objects, unread))
     }
@@ -166,7 +176,9 @@ impl Tenant<'_> {
         for spec in canaries(self.experiment, &self.namespace) {
             let Some(records) = self.running.records.clone() else { continue };
             let canary =
-                canary::start(&self.cluster, &self.running.eyes, spec, records, out.clone()).await.map_err(Trouble::failed_by)?;
+                canary::start(&self.cluster, &self.running.eyes, spec, records, out.clone())
+                    .await
+                    .map_err(Trouble::failed_by)?;
             self.running.canaries.push(canary);
         }
         Ok(())
@@ -174,7 +186,12 @@ impl Tenant<'_> {
 
     async fn parties(&self, at_risk: &[String]) -> Result<Vec<Party>, Trouble> {
         let nodes = self.nodes().await?;
-        let placement = Placement { cluster: &self.cluster, namespace: &self.namespace, nodes: &nodes, at_risk };
+        let placement = Placement {
+            cluster: &self.cluster,
+            namespace: &self.namespace,
+            nodes: &nodes,
+            at_risk,
+        };
         let mut placed: BTreeMap<Place, Vec<ProbeSpec>> = BTreeMap::new();
         for probe in self.experiment.probes.iter().filter(|probe| probe.ask.canary().is_none()) {
             let (place, spec) = placement.resolve(probe).await?;
@@ -192,7 +209,8 @@ impl Tenant<'_> {
 
     /// Waits for the last outcomes of those attempts that take long.
     pub async fn finish_probes(&mut self) {
-        futures_util::future::join_all(self.running.canaries.iter_mut().map(CanaryHandle::finish)).await;
+        futures_util::future::join_all(self.running.canaries.iter_mut().map(CanaryHandle::finish))
+            .await;
     }
 
     /// Ends all probes.

@@ -7,24 +7,27 @@ pub fn check(check: &Check) {
     let faults = check.faults();
     for (step, fault, place) in &faults {
         let Some(changed) = deployment(fault) else { continue };
-        let Some((outer, other, _)) =
-            faults.iter().find(|(outer, other, _)| step.is_during(outer) && deployment(other) == Some(changed))
+        let Some((outer, other, _)) = faults
+            .iter()
+            .find(|(outer, other, _)| step.is_during(outer) && deployment(other) == Some(changed))
         else {
             continue;
         };
-        let message = format!("the Deployment `{}` would be changed by two steps at once", changed.1);
+        let message =
+            format!("the Deployment `{}` would be changed by two steps at once", changed.1);
         let at = check.at(&format!("{}.fault.{}", outer.place, other.kind()));
         let problem = check.error(place, message).related(check.cx.file(), at, "changed meanwhile");
-        check.tell(problem.hint("each puts back what it found: let one step follow the other in `method`"));
+        check.tell(
+            problem.hint("each puts back what it found: let one step follow the other in `method`"),
+        );
     }
 }
 
 /// The Deployment that a fault changes: its namespace, if it is not the run's, and its name.
 fn deployment(fault: &Fault) -> Option<(Option<&str>, &str)> {
     match fault {
-        Fault::DeploymentScale { namespace, name, .. } | Fault::DeploymentPlace { namespace, name, .. } => {
-            Some((namespace.as_deref(), name))
-        }
+        Fault::DeploymentScale { namespace, name, .. }
+        | Fault::DeploymentPlace { namespace, name, .. } => Some((namespace.as_deref(), name)),
         _ => None,
     }
 }
@@ -37,11 +40,15 @@ mod tests {
     const MESSAGE: &str = "error: the Deployment `dns` would be changed by two steps at once";
 
     fn method(steps: &str) -> String {
-        of(&GOOD.replace("  method:\n", "  blastRadius: {namespaces: [kube-system]}\n  method:\n").replace(STEP, steps))
+        of(&GOOD
+            .replace("  method:\n", "  blastRadius: {namespaces: [kube-system]}\n  method:\n")
+            .replace(STEP, steps))
     }
 
     fn scale(name: &str) -> String {
-        format!("{{fault: {{deploymentScale: {{namespace: kube-system, name: {name}, replicas: 0}}}}, for: 15s}}")
+        format!(
+            "{{fault: {{deploymentScale: {{namespace: kube-system, name: {name}, replicas: 0}}}}, for: 15s}}"
+        )
     }
 
     fn nested(outer: &str, inner: &str) -> String {
@@ -62,6 +69,8 @@ mod tests {
         assert!(!nested(&scale("dns"), &scale("other")).contains("at once"));
         let own = "{fault: {deploymentScale: {name: dns, replicas: 0}}, for: 15s}";
         assert!(!nested(&scale("dns"), own).contains("at once"), "of another namespace");
-        assert!(!method(&format!("  - {}\n  - {}\n", scale("dns"), scale("dns"))).contains("at once"));
+        assert!(
+            !method(&format!("  - {}\n  - {}\n", scale("dns"), scale("dns"))).contains("at once")
+        );
     }
 }

@@ -15,7 +15,10 @@ fn twice(check: &Check) {
     let claims: Vec<_> = known(&check.draft.claims).collect();
     for (number, (index, claim)) in claims.iter().enumerate() {
         if let Some((first, _)) = claims[..number].iter().find(|(_, other)| other.id == claim.id) {
-            let problem = check.error(&format!("spec.claims[{index}].id"), format!("there are two claims `{}`", claim.id));
+            let problem = check.error(
+                &format!("spec.claims[{index}].id"),
+                format!("there are two claims `{}`", claim.id),
+            );
             let first = check.at(&format!("spec.claims[{first}].id"));
             check.tell(problem.related(check.cx.file(), first, "first here"));
         }
@@ -25,7 +28,8 @@ fn twice(check: &Check) {
 /// The verdict of a run that asserts nothing is a pass, which would decide any claim.
 fn undecided(check: &Check) {
     if !check.draft.claims.is_empty() && check.draft.expect.is_empty() {
-        let problem = check.error("spec.claims", "nothing is expected, so that the verdict can't decide a claim");
+        let problem = check
+            .error("spec.claims", "nothing is expected, so that the verdict can't decide a claim");
         check.tell(problem.hint("`expect` says what must be measured"));
     }
 }
@@ -35,13 +39,17 @@ fn deciders(check: &Check) {
     if check.draft.expect.is_empty() || check.draft.expect.iter().any(Option::is_none) {
         return;
     }
-    let names: Vec<String> = known(&check.draft.expect).map(|(_, expectation)| expectation.name()).collect();
+    let names: Vec<String> =
+        known(&check.draft.expect).map(|(_, expectation)| expectation.name()).collect();
     for (index, claim) in known(&check.draft.claims) {
         for (number, name) in claim.by.iter().enumerate() {
             if names.iter().any(|known| means(name, known)) {
                 continue;
             }
-            let problem = check.error(&format!("spec.claims[{index}].by[{number}]"), format!("no expectation `{name}`"));
+            let problem = check.error(
+                &format!("spec.claims[{index}].by[{number}]"),
+                format!("no expectation `{name}`"),
+            );
             check.tell(problem.hint_if(suggest::hint(name, &names, "expected are")));
         }
     }
@@ -53,28 +61,47 @@ mod tests {
 
     #[test]
     fn a_claim_is_decided_by_what_is_expected() {
-        let by =
-            |name: &str| changed("  cluster:\n", &format!("  claims: [{{id: A, says: one thing, by: [{name}]}}]\n  cluster:\n"));
+        let by = |name: &str| {
+            changed(
+                "  cluster:\n",
+                &format!("  claims: [{{id: A, says: one thing, by: [{name}]}}]\n  cluster:\n"),
+            )
+        };
         for name in ["recovery", "errorWindow", "errorWindow/web", "detection"] {
             assert_eq!(by(name), "", "{name}");
         }
-        assert_eq!(by("recvery"), "6:42: error: no expectation `recvery` (did you mean `recovery`?)");
-        assert_eq!(by("errorWindow/wbe"), "6:42: error: no expectation `errorWindow/wbe` (did you mean `errorWindow/web`?)");
-        assert!(by("noErrors/web").contains("(expected are `detection`, `errorWindow/web` and `recovery`)"));
+        assert_eq!(
+            by("recvery"),
+            "6:42: error: no expectation `recvery` (did you mean `recovery`?)"
+        );
+        assert_eq!(
+            by("errorWindow/wbe"),
+            "6:42: error: no expectation `errorWindow/wbe` (did you mean `errorWindow/web`?)"
+        );
+        assert!(
+            by("noErrors/web")
+                .contains("(expected are `detection`, `errorWindow/web` and `recovery`)")
+        );
     }
 
     #[test]
     fn a_claim_is_there_once() {
         let claims = "  claims:\n  - {id: A, says: one thing}\n  - {id: A, says: another thing}\n  cluster:\n";
         assert!(changed("  cluster:\n", claims).contains("there are two claims `A`"));
-        assert_eq!(changed("  cluster:\n", &claims.replace("id: A, says: an", "id: B, says: an")), "");
+        assert_eq!(
+            changed("  cluster:\n", &claims.replace("id: A, says: an", "id: B, says: an")),
+            ""
+        );
     }
 
     #[test]
     fn a_claim_needs_something_that_decides_it() {
         let (before, _) = GOOD.split_once("  expect:\n").unwrap();
         let claims = "  claims: [{id: A, says: one thing}]\n  cluster:\n";
-        assert!(of(&before.replace("  cluster:\n", claims)).contains("the verdict can't decide a claim"));
+        assert!(
+            of(&before.replace("  cluster:\n", claims))
+                .contains("the verdict can't decide a claim")
+        );
         assert!(!of(before).contains("claim"));
     }
 }

@@ -20,8 +20,13 @@ pub fn check(check: &Check) {
 
 fn something_happens(check: &Check) {
     if check.draft.method.is_empty() {
-        check.tell(check.error("spec.method", "a method without steps").hint("`- fault: {nodeStop: …}` and `for: 15s` are one"));
-    } else if !check.draft.method.iter().any(|step| matches!(step, None | Some(Step::Fault { .. }))) {
+        check.tell(
+            check
+                .error("spec.method", "a method without steps")
+                .hint("`- fault: {nodeStop: …}` and `for: 15s` are one"),
+        );
+    } else if !check.draft.method.iter().any(|step| matches!(step, None | Some(Step::Fault { .. })))
+    {
         check.tell(check.warning("spec.method", "nothing is harmed: the method only pauses"));
     }
 }
@@ -29,13 +34,21 @@ fn something_happens(check: &Check) {
 fn something_is_measured(check: &Check) {
     if check.draft.probes.is_empty() {
         let hint = "`- {name: web, http: {service: web}}` is one";
-        check.tell(check.error("spec.probes", "no probe, so nothing that users notice would be measured").hint(hint));
+        check.tell(
+            check
+                .error("spec.probes", "no probe, so nothing that users notice would be measured")
+                .hint(hint),
+        );
     }
     if !check.draft.steady_state.is_empty() {
         return;
     }
     let message = "no steady state: nothing shows that all was well before the fault, and is again afterwards";
-    check.tell(check.warning("spec.steadyState", message).hint("`steadyState: [{nodesReady: all}]` is the least"));
+    check.tell(
+        check
+            .warning("spec.steadyState", message)
+            .hint("`steadyState: [{nodesReady: all}]` is the least"),
+    );
     for (index, expectation) in known(&check.draft.expect) {
         if matches!(expectation, Expectation::Recovery { .. }) {
             let place = format!("spec.expect[{index}].recovery");
@@ -47,17 +60,24 @@ fn something_is_measured(check: &Check) {
 fn impossible(check: &Check, place: &str, fault: &Fault) {
     let role = fault.target().and_then(|target| target.role);
     if let Some((message, hint)) = role.and_then(|role| fault.impossible_on(role)) {
-        check.tell(check.error(&format!("{place}.target.role"), message).hint_if(hint.map(str::to_owned)));
+        check.tell(
+            check.error(&format!("{place}.target.role"), message).hint_if(hint.map(str::to_owned)),
+        );
     }
 }
 
 /// What is not the run's own may be harmed only where the file says so.
 fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     let Some(radius) = &check.draft.blast_radius else { return };
-    let Some(namespace) = fault.foreign_namespace().filter(|name| !radius.namespaces.iter().any(|known| known == name)) else {
+    let Some(namespace) = fault
+        .foreign_namespace()
+        .filter(|name| !radius.namespaces.iter().any(|known| known == name))
+    else {
         return;
     };
-    let message = format!("this harms the namespace `{namespace}`, and the blast radius allows only the run's own");
+    let message = format!(
+        "this harms the namespace `{namespace}`, and the blast radius allows only the run's own"
+    );
     let problem = check.error(&format!("{place}.namespace"), message);
     check.tell(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
 }
@@ -68,10 +88,14 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
     for (index, probe) in known(&check.draft.probes) {
         if matches!(&probe.from, From::Node(from) if from.name.as_deref() == Some(target)) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
-            let message = format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
+            let message =
+                format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
             let hint = "ask from another node, or from a pod elsewhere";
             check.tell(
-                check.error(&format!("{place}.target.name"), message).related(check.cx.file(), at, "asked from here").hint(hint),
+                check
+                    .error(&format!("{place}.target.name"), message)
+                    .related(check.cx.file(), at, "asked from here")
+                    .hint(hint),
             );
         }
     }
@@ -83,8 +107,10 @@ fn probes_are_hit(check: &Check) {
         return;
     }
     let faults = check.faults();
-    let aimed: Option<Vec<&str>> =
-        faults.iter().map(|(_, fault, _)| fault.target().and_then(|target| target.most_endpoints_of.as_deref())).collect();
+    let aimed: Option<Vec<&str>> = faults
+        .iter()
+        .map(|(_, fault, _)| fault.target().and_then(|target| target.most_endpoints_of.as_deref()))
+        .collect();
     let Some(aimed) = aimed.filter(|aimed| !aimed.is_empty()) else { return };
     for (index, expectation) in known(&check.draft.expect) {
         let (kind, name) = match expectation {
@@ -92,11 +118,16 @@ fn probes_are_hit(check: &Check) {
             Expectation::FailedShare { probe, .. } => ("failedShare", probe),
             _ => continue,
         };
-        let asked = known(&check.draft.probes).find(|(_, probe)| probe.name == *name).and_then(|(_, probe)| probe.ask.service());
+        let asked = known(&check.draft.probes)
+            .find(|(_, probe)| probe.name == *name)
+            .and_then(|(_, probe)| probe.ask.service());
         if let Some(service) = asked
             && !aimed.contains(&service)
         {
-            let message = format!("the probe `{name}` asks the Service `{service}`, and the faults are aimed at `{}`", aimed[0]);
+            let message = format!(
+                "the probe `{name}` asks the Service `{service}`, and the faults are aimed at `{}`",
+                aimed[0]
+            );
             check.tell(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));
         }
     }
@@ -106,7 +137,8 @@ fn probes_are_hit(check: &Check) {
 mod tests {
     use super::super::tests::{GOOD, beside, changed, of};
 
-    const API: &str = "---\napiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec: {ports: [{port: 80}]}\n";
+    const API: &str =
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec: {ports: [{port: 80}]}\n";
     const FAULT: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
 
     #[test]
@@ -126,9 +158,15 @@ mod tests {
 
     #[test]
     fn what_a_node_has_not_is_not_harmed() {
-        let told = changed("nodeStop: {target: {role: worker", "kubeletStop: {target: {role: external-load-balancer");
+        let told = changed(
+            "nodeStop: {target: {role: worker",
+            "kubeletStop: {target: {role: external-load-balancer",
+        );
         assert!(told.contains("20:36: error: the load balancer has no kubelet"), "{told}");
-        let told = changed("nodeStop: {target: {role: worker, ", "componentStop: {component: etcd, target: {role: worker, ");
+        let told = changed(
+            "nodeStop: {target: {role: worker, ",
+            "componentStop: {component: etcd, target: {role: worker, ",
+        );
         assert!(told.contains("only a control plane runs etcd"), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
@@ -136,7 +174,8 @@ mod tests {
     #[test]
     fn what_is_not_the_runs_own_is_harmed_only_by_permission() {
         let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
-        let scale = changed(fault, "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}");
+        let scale =
+            changed(fault, "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}");
         assert!(scale.contains("harms the namespace `kube-system`"), "{scale}");
         assert!(scale.contains("`blastRadius: {namespaces: [kube-system]}` allows it"), "{scale}");
         assert!(!changed(fault, "podDelete: {labels: {app: web}}").contains("error"));
@@ -146,20 +185,31 @@ mod tests {
     fn a_part_of_the_probes_host_may_be_harmed() {
         let fault = "componentStop: {component: kube-scheduler, target: {role: control-plane";
         let told = GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web", fault);
-        let told = of(&told.replace("  method:\n", "  blastRadius: {maxControlPlanes: 1}\n  method:\n"));
+        let told =
+            of(&told.replace("  method:\n", "  blastRadius: {maxControlPlanes: 1}\n  method:\n"));
         assert_eq!(told, "", "the only control plane of the kind config hosts the probe");
     }
 
     #[test]
     fn a_probe_is_not_hosted_on_the_target() {
-        let both = GOOD.replace("{role: control-plane}", "{name: n2}").replace("role: worker, mostEndpointsOf: web", "name: n2");
+        let both = GOOD
+            .replace("{role: control-plane}", "{name: n2}")
+            .replace("role: worker, mostEndpointsOf: web", "name: n2");
         let told = of(&both);
-        assert!(told.contains("20:33: error: this harms `n2`, from which the probe `web` asks"), "{told}");
+        assert!(
+            told.contains("20:33: error: this harms `n2`, from which the probe `web` asks"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_probe_that_no_fault_is_aimed_at_is_odd() {
         let told = beside(&GOOD.replace("mostEndpointsOf: web", "mostEndpointsOf: api"), API);
-        assert!(told.contains("warning: the probe `web` asks the Service `web`, and the faults are aimed at `api`"), "{told}");
+        assert!(
+            told.contains(
+                "warning: the probe `web` asks the Service `web`, and the faults are aimed at `api`"
+            ),
+            "{told}"
+        );
     }
 }

@@ -11,18 +11,24 @@ use crate::experiment::tree::{Node, quoted};
 pub fn check(check: &Check, config: &ReadFile) {
     let error = |span: Span, message: String| Diagnostic::error(message).at(&config.file, span);
     let [root] = config.documents.as_slice() else {
-        let message = format!("a kind config is one document, this file has {}", config.documents.len());
+        let message =
+            format!("a kind config is one document, this file has {}", config.documents.len());
         check.tell(error(Span::of_bytes(&config.file.text, 0, 0), message));
         return;
     };
-    if root.text_at("kind") != Some("Cluster") || !root.text_at("apiVersion").is_some_and(|v| v.starts_with("kind.x-k8s.io/")) {
+    if root.text_at("kind") != Some("Cluster")
+        || !root.text_at("apiVersion").is_some_and(|v| v.starts_with("kind.x-k8s.io/"))
+    {
         let hint = "it begins with `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`";
         check.tell(error(root.focus(), "this is no kind config".into()).hint(hint));
         return;
     }
     match root.text_at("name") {
         Some(name) if is_dns_label(name) => {}
-        Some(name) => check.tell(error(root.find("name").0.focus(), format!("{} can't be a cluster's name", quoted(name)))),
+        Some(name) => check.tell(error(
+            root.find("name").0.focus(),
+            format!("{} can't be a cluster's name", quoted(name)),
+        )),
         None => {
             let message = "the kind config has no `name:`, so kind would call its cluster `kind`, as it does any other";
             check.tell(error(root.focus(), message.into()).hint("add `name: my-experiments`"));
@@ -33,13 +39,24 @@ pub fn check(check: &Check, config: &ReadFile) {
 
 /// What one member of etcd loses, the others give back.
 fn data_is_lost_for_good(check: &Check, config: &ReadFile, root: &Node) {
-    let roles = root.find("nodes").0.items().iter().map(|node| node.text_at("role").unwrap_or("control-plane"));
+    let roles = root
+        .find("nodes")
+        .0
+        .items()
+        .iter()
+        .map(|node| node.text_at("role").unwrap_or("control-plane"));
     let planes = roles.filter(|role| *role == "control-plane").count();
     for (_, fault, place) in check.faults() {
         if planes > 1 && matches!(fault, Fault::EtcdDataLoss { .. }) {
-            let message =
-                format!("{} has {planes} members of etcd, and data that one loses it gets back from the others", config.file.name);
-            check.tell(check.error(&place, message).hint("a kind config with one control plane shows what is lost"));
+            let message = format!(
+                "{} has {planes} members of etcd, and data that one loses it gets back from the others",
+                config.file.name
+            );
+            check.tell(
+                check
+                    .error(&place, message)
+                    .hint("a kind config with one control plane shows what is lost"),
+            );
         }
     }
 }
@@ -55,7 +72,8 @@ mod tests {
         let told = with_config(&format!("{HEAD}nodes: [{{role: worker}}]\n"));
         assert!(told.contains("kind.yaml:1:1: error: the kind config has no `name:`"), "{told}");
         assert!(
-            with_config(&format!("{HEAD}name: A_b\nnodes: [{{role: worker}}]\n")).contains("kind.yaml:3:7: error: `A_b` can't be")
+            with_config(&format!("{HEAD}name: A_b\nnodes: [{{role: worker}}]\n"))
+                .contains("kind.yaml:3:7: error: `A_b` can't be")
         );
     }
 
@@ -74,9 +92,15 @@ mod tests {
                 "etcdDataLoss: {target: {role: control-plane}}",
             );
             let radius = "  blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}\n  method:\n";
-            both(&loss.replace("  method:\n", radius), &format!("{HEAD}name: test\nnodes: [{planes}]\n"))
+            both(
+                &loss.replace("  method:\n", radius),
+                &format!("{HEAD}name: test\nnodes: [{planes}]\n"),
+            )
         };
         assert!(!told("{role: control-plane}").contains("members of etcd"));
-        assert!(told("{role: control-plane}, {}, {role: worker}").contains("error: kind.yaml has 2 members of etcd"));
+        assert!(
+            told("{role: control-plane}, {}, {role: worker}")
+                .contains("error: kind.yaml has 2 members of etcd")
+        );
     }
 }

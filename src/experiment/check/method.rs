@@ -24,7 +24,10 @@ fn balancer_is_no_node(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Fault::NodeDrain { target } = fault else { continue };
         if target.role == Some(NodeRole::ExternalLoadBalancer) {
-            check.tell(check.error(&format!("{place}.target.role"), "the load balancer is no node of Kubernetes: no pod is on it"));
+            check.tell(check.error(
+                &format!("{place}.target.role"),
+                "the load balancer is no node of Kubernetes: no pod is on it",
+            ));
         }
     }
 }
@@ -33,7 +36,10 @@ fn nobody_leads_and_follows(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.leader == target.followers {
-            check.tell(check.error(&format!("{place}.target.followers"), "no node leads and follows in the same part"));
+            check.tell(check.error(
+                &format!("{place}.target.followers"),
+                "no node leads and follows in the same part",
+            ));
         }
     }
 }
@@ -45,7 +51,11 @@ fn duplicate_names(check: &Check) {
         let place = format!("{}.name", step.place);
         if let Some(earlier) = first.insert(name, place.clone()) {
             let message = format!("there are two steps `{name}`");
-            check.tell(check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here"));
+            check.tell(check.error(&place, message).related(
+                check.cx.file(),
+                check.at(&earlier),
+                "first here",
+            ));
         }
     }
 }
@@ -59,14 +69,20 @@ fn step_references(check: &Check) {
     let names: Vec<&str> = steps.iter().filter_map(|step| step.name()).collect();
     for (index, expectation) in known(&check.draft.expect) {
         let named = match expectation {
-            Expectation::Detection { of, after, .. } => vec![("detection.of", of), ("detection.after", after)],
+            Expectation::Detection { of, after, .. } => {
+                vec![("detection.of", of), ("detection.after", after)]
+            }
             Expectation::NoSuccess { during, .. } => vec![("noSuccess.during", during)],
             _ => continue,
         };
         for (field, name) in named {
-            let Some(name) = name.as_ref().filter(|name| !names.contains(&name.as_str())) else { continue };
-            let problem =
-                check.error(&format!("spec.expect[{index}].{field}"), format!("no step of the method has the name `{name}`"));
+            let Some(name) = name.as_ref().filter(|name| !names.contains(&name.as_str())) else {
+                continue;
+            };
+            let problem = check.error(
+                &format!("spec.expect[{index}].{field}"),
+                format!("no step of the method has the name `{name}`"),
+            );
             let hint = suggest::hint(name, &names, "its steps are");
             check.tell(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
         }
@@ -82,19 +98,31 @@ fn shared_nodes(check: &Check) {
         let outer = steps.iter().find(|outer| step.is_during(outer) && outer.name() == Some(name));
         match outer.and_then(|outer| outer.fault()) {
             None => {
-                let problem = check.error(&place, format!("this does not begin during a step `{name}`"));
-                let names: Vec<&str> =
-                    steps.iter().filter(|outer| step.is_during(outer)).filter_map(|outer| outer.name()).collect();
+                let problem =
+                    check.error(&place, format!("this does not begin during a step `{name}`"));
+                let names: Vec<&str> = steps
+                    .iter()
+                    .filter(|outer| step.is_during(outer))
+                    .filter_map(|outer| outer.name())
+                    .collect();
                 let hint = suggest::hint(name, &names, "it begins during");
                 let there = steps.iter().any(|step| step.name() == Some(name));
-                let around = if there { format!("`{name}`") } else { "a step of that name".to_owned() };
-                check.tell(problem.hint_if(hint.or(Some(format!("put it into the `meanwhile` of {around}")))));
+                let around =
+                    if there { format!("`{name}`") } else { "a step of that name".to_owned() };
+                check
+                    .tell(problem.hint_if(
+                        hint.or(Some(format!("put it into the `meanwhile` of {around}"))),
+                    ));
             }
             Some((outer, _)) if outer.target().is_none() => {
                 check.tell(check.error(&place, format!("`{name}` hits no node")));
             }
             Some((outer, _)) if !fault.may_share_node(outer) => {
-                let message = format!("a node can't be under `{}` and `{}` at once", outer.kind(), fault.kind());
+                let message = format!(
+                    "a node can't be under `{}` and `{}` at once",
+                    outer.kind(),
+                    fault.kind()
+                );
                 let problem = check.error(&place, message);
                 check
                     .tell(problem.hint("a drained node can be harmed in any way, and two parts of one control plane side by side"));
@@ -112,16 +140,26 @@ fn addresses_are_kept(check: &Check) {
     for (step, fault, place) in &faults {
         let Fault::NodeReboot { target } = fault else { continue };
         let hits_several = |target: &NodeSelector| target.count != Count::default();
-        let around = faults.iter().filter(|(outer, ..)| step.is_during(outer) && outer.name() == target.of.as_deref());
-        let same = around.filter_map(|(_, outer, _)| outer.target()).filter(|_| target.of.is_some()).any(hits_several);
+        let around = faults
+            .iter()
+            .filter(|(outer, ..)| step.is_during(outer) && outer.name() == target.of.as_deref());
+        let same = around
+            .filter_map(|(_, outer, _)| outer.target())
+            .filter(|_| target.of.is_some())
+            .any(hits_several);
         if same || hits_several(target) {
             let message = "several machines would reboot at once, and the first to start may be given another's address";
             let problem = check.error(&format!("{place}.target.count"), message);
-            check.tell(problem.hint("reboot them in one step after the other, or harm them by one `nodeKill`"));
+            check.tell(
+                problem.hint(
+                    "reboot them in one step after the other, or harm them by one `nodeKill`",
+                ),
+            );
         }
     }
     for (step, fault, place) in faults.iter().filter(|(_, fault, _)| fault.frees_address()) {
-        let outer = faults.iter().find(|(outer, fault, _)| step.is_during(outer) && fault.frees_address());
+        let outer =
+            faults.iter().find(|(outer, fault, _)| step.is_during(outer) && fault.frees_address());
         if let Some((outer, ..)) = outer {
             let message = "two machines would be off at once, and the first to start may be given the other's address";
             let at = check.at(&format!("{}.fault", outer.place));
@@ -142,7 +180,10 @@ fn no_success_of_which(check: &Check) {
     harmed.dedup();
     for (index, expectation) in known(&check.draft.expect) {
         if matches!(expectation, Expectation::NoSuccess { during: None, .. }) && harmed.len() > 1 {
-            let message = format!("this is judged in every fault of the method: {}", suggest::listed(&harmed, "and"));
+            let message = format!(
+                "this is judged in every fault of the method: {}",
+                suggest::listed(&harmed, "and")
+            );
             let problem = check.warning(&format!("spec.expect[{index}].noSuccess"), message);
             check.tell(problem.hint("`during: STEP` names the one that is to leave no success"));
         }
@@ -153,12 +194,16 @@ fn every_leader_is_one(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.count != Count::default() {
-            check.tell(check.error(&format!("{place}.target.count"), "a part of the control plane has one leader"));
+            check.tell(check.error(
+                &format!("{place}.target.count"),
+                "a part of the control plane has one leader",
+            ));
         }
         if let (Some(hit), Some(led)) = (fault.component(), target.leader.or(target.followers))
             && hit != led
         {
-            let message = format!("this harms {} where {} leads or follows", hit.name(), led.name());
+            let message =
+                format!("this harms {} where {} leads or follows", hit.name(), led.name());
             check.tell(check.warning(&format!("{place}.component"), message));
         }
     }
@@ -171,7 +216,9 @@ mod tests {
     const STEP: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
 
     fn method(steps: &str) -> String {
-        of(&GOOD.replace("  method:\n", "  blastRadius: {maxWorkers: 2}\n  method:\n").replace(STEP, steps))
+        of(&GOOD
+            .replace("  method:\n", "  blastRadius: {maxWorkers: 2}\n  method:\n")
+            .replace(STEP, steps))
     }
 
     #[test]
@@ -181,9 +228,17 @@ mod tests {
         let told = method(&format!("{one}{one}"));
         assert!(told.contains("error: there are two steps `dies`"), "{told}");
         let told = changed("detection: {within", "detection: {of: dies, within");
-        assert!(told.contains("error: no step of the method has the name `dies` (give the step a `name`)"), "{told}");
-        let named = GOOD.replace(STEP, one).replace("detection: {within", "detection: {of: dise, within");
-        assert!(of(&named).contains("no step of the method has the name `dise` (did you mean `dies`?)"));
+        assert!(
+            told.contains(
+                "error: no step of the method has the name `dies` (give the step a `name`)"
+            ),
+            "{told}"
+        );
+        let named =
+            GOOD.replace(STEP, one).replace("detection: {within", "detection: {of: dise, within");
+        assert!(
+            of(&named).contains("no step of the method has the name `dise` (did you mean `dies`?)")
+        );
     }
 
     #[test]
@@ -208,9 +263,15 @@ mod tests {
         };
         assert_eq!(method(&nested("nodeDrain: {target: {role: worker}}", "away")), "");
         let told = method(&nested("nodeDrain: {target: {role: worker}}", "awya"));
-        assert!(told.contains("error: this does not begin during a step `awya` (did you mean `away`?)"), "{told}");
+        assert!(
+            told.contains("error: this does not begin during a step `awya` (did you mean `away`?)"),
+            "{told}"
+        );
         let told = method(&nested("kubeletStop: {target: {role: worker}}", "away"));
-        assert!(told.contains("error: a node can't be under `kubeletStop` and `nodeReboot` at once"), "{told}");
+        assert!(
+            told.contains("error: a node can't be under `kubeletStop` and `nodeReboot` at once"),
+            "{told}"
+        );
         let told = method(&nested("podDelete: {labels: {app: web}}", "away"));
         assert!(told.contains("error: `away` hits no node"), "{told}");
         let told = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
@@ -223,9 +284,16 @@ mod tests {
     #[test]
     fn machines_reboot_one_after_the_other() {
         let several = "error: several machines would reboot at once";
-        let reboot = |count: &str| format!("  - {{fault: {{nodeReboot: {{target: {{role: worker{count}}}}}}}, for: 15s}}\n");
+        let reboot = |count: &str| {
+            format!(
+                "  - {{fault: {{nodeReboot: {{target: {{role: worker{count}}}}}}}, for: 15s}}\n"
+            )
+        };
         assert!(!method(&reboot("")).contains(several));
-        assert!(method(&reboot(", count: 2")).contains(several) && method(&reboot(", count: all")).contains(several));
+        assert!(
+            method(&reboot(", count: 2")).contains(several)
+                && method(&reboot(", count: all")).contains(several)
+        );
         let drained = "  - name: away\n    fault: {nodeDrain: {target: {role: worker, count: 2}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
         assert!(method(drained).contains(several));
     }
@@ -234,44 +302,70 @@ mod tests {
     fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
         let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
         let told = method(planes);
-        assert_eq!(told.matches("error: 1 control-plane node would be harmed at once, at most 0 may be").count(), 2, "{told}");
+        assert_eq!(
+            told.matches("error: 1 control-plane node would be harmed at once, at most 0 may be")
+                .count(),
+            2,
+            "{told}"
+        );
     }
 
     #[test]
     fn no_success_in_several_faults_asks_for_a_step() {
         let judged = |second: &str, during: &str| {
             let step = |name: &str, fault: &str| {
-                format!("  - {{name: {name}, fault: {{{fault}: {{target: {{role: worker}}}}}}, for: 15s}}\n")
+                format!(
+                    "  - {{name: {name}, fault: {{{fault}: {{target: {{role: worker}}}}}}, for: 15s}}\n"
+                )
             };
             let method = format!("{}{}", step("one", "nodePause"), step("two", second));
             let expect = format!("  expect:\n  - noSuccess: {{probe: web{during}}}\n");
             of(&GOOD.replace(STEP, &method).replace("  expect:\n", &expect))
         };
         let told = judged("nodeKill", "");
-        assert!(told.contains("warning: this is judged in every fault of the method: `nodeKill` and `nodePause`"), "{told}");
+        assert!(
+            told.contains(
+                "warning: this is judged in every fault of the method: `nodeKill` and `nodePause`"
+            ),
+            "{told}"
+        );
         assert!(told.contains("(`during: STEP` names the one"), "{told}");
-        assert_eq!((judged("nodeKill", ", during: one"), judged("nodePause", "")), (String::new(), String::new()));
+        assert_eq!(
+            (judged("nodeKill", ", during: one"), judged("nodePause", "")),
+            (String::new(), String::new())
+        );
     }
 
     #[test]
     fn a_target_that_can_not_be_is_told() {
         let told = changed("role: worker, mostEndpointsOf: web", "leader: etcd, followers: etcd");
         assert!(told.contains("error: no node leads and follows in the same part"), "{told}");
-        let told =
-            changed("nodeStop: {target: {role: worker, mostEndpointsOf: web", "nodeDrain: {target: {role: external-load-balancer");
-        assert!(told.contains("error: the load balancer is no node of Kubernetes: no pod is on it"), "{told}");
+        let told = changed(
+            "nodeStop: {target: {role: worker, mostEndpointsOf: web",
+            "nodeDrain: {target: {role: external-load-balancer",
+        );
+        assert!(
+            told.contains("error: the load balancer is no node of Kubernetes: no pod is on it"),
+            "{told}"
+        );
     }
 
     #[test]
     fn one_leader_is_one_node() {
         let leader = |count: &str| {
-            GOOD.replace("  method:\n", "  blastRadius: {maxControlPlanes: 2}\n  method:\n").replace(
-                "nodeStop: {target: {role: worker, mostEndpointsOf: web",
-                &format!("componentKill: {{component: etcd, target: {{leader: kube-scheduler{count}"),
-            )
+            GOOD.replace("  method:\n", "  blastRadius: {maxControlPlanes: 2}\n  method:\n")
+                .replace(
+                    "nodeStop: {target: {role: worker, mostEndpointsOf: web",
+                    &format!(
+                        "componentKill: {{component: etcd, target: {{leader: kube-scheduler{count}"
+                    ),
+                )
         };
         let told = of(&leader(", count: 2"));
         assert!(told.contains("error: a part of the control plane has one leader"), "{told}");
-        assert!(told.contains("warning: this harms etcd where kube-scheduler leads or follows"), "{told}");
+        assert!(
+            told.contains("warning: this harms etcd where kube-scheduler leads or follows"),
+            "{told}"
+        );
     }
 }

@@ -74,8 +74,11 @@ impl<'a> Check<'a, '_> {
 
     /// The faults among them, each with the place of its own fields.
     fn faults(&self) -> Vec<(Numbered<'a>, &'a Fault, String)> {
-        let place = |step: &Numbered, fault: &Fault| format!("{}.fault.{}", step.place, fault.kind());
-        let fault = |step: Numbered<'a>| step.fault().map(|(fault, _)| (step.clone(), fault, place(&step, fault)));
+        let place =
+            |step: &Numbered, fault: &Fault| format!("{}.fault.{}", step.place, fault.kind());
+        let fault = |step: Numbered<'a>| {
+            step.fault().map(|(fault, _)| (step.clone(), fault, place(&step, fault)))
+        };
         self.steps().into_iter().filter_map(fault).collect()
     }
 }
@@ -88,8 +91,7 @@ pub mod tests {
     /// An experiment that is right, as a text to be changed.
     pub const GOOD: &str = include_str!("../testdata/good.yaml");
     const WORKLOAD: &str = include_str!("../testdata/web.yaml");
-    const CONFIG: &str =
-        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
+    const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
 
     /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one a line, without the file's name.
     pub fn changed(from: &str, to: &str) -> String {
@@ -141,14 +143,21 @@ pub mod tests {
 
     #[test]
     fn mistakes_of_all_layers_are_told_at_once() {
-        let bad =
-            GOOD.replace("rate: 50/s", "rat: 50/s").replace("timeout: 200ms", "timeout: 200").replace("atMost: 8s", "atMost: 8");
+        let bad = GOOD
+            .replace("rate: 50/s", "rat: 50/s")
+            .replace("timeout: 200ms", "timeout: 200")
+            .replace("atMost: 8s", "atMost: 8");
         let bad = bad
             .replace("mostEndpointsOf: web", "mostEndpointsOf: wbe")
             .replace("name: web, successRatio", "name: wbe, successRatio");
         let told = problems(&bad, WORKLOAD, CONFIG);
-        for part in ["unknown field `rat`", "`200`, which has no unit", "`8`, which has no unit", "Service `wbe`", "no probe `wbe`"]
-        {
+        for part in [
+            "unknown field `rat`",
+            "`200`, which has no unit",
+            "`8`, which has no unit",
+            "Service `wbe`",
+            "no probe `wbe`",
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
         assert_eq!(told.lines().count(), 5, "{told}");

@@ -31,7 +31,9 @@ impl Pod {
     fn of(object: &Node, path: &str) -> Self {
         let (pod, _) = object.find(path);
         let containers = pod.find("spec.containers").0.items().iter();
-        let containers = containers.filter_map(|container| Some(container.text_at("name")?.to_owned())).collect();
+        let containers = containers
+            .filter_map(|container| Some(container.text_at("name")?.to_owned()))
+            .collect();
         Self { labels: texts(pod, "metadata.labels"), containers }
     }
 
@@ -91,9 +93,13 @@ struct Reader<'a, 'f> {
 
 impl Reader<'_, '_> {
     fn object(&mut self, file: &ReadFile, object: &Node) {
-        let error = |node: &Node, message: String| Diagnostic::error(message).at(&file.file, node.focus());
+        let error =
+            |node: &Node, message: String| Diagnostic::error(message).at(&file.file, node.focus());
         let (Some(kind), Some(_)) = (object.text_at("kind"), object.text_at("apiVersion")) else {
-            self.cx.tell(error(object, "expected a Kubernetes object: it needs `apiVersion` and `kind`".into()));
+            self.cx.tell(error(
+                object,
+                "expected a Kubernetes object: it needs `apiVersion` and `kind`".into(),
+            ));
             return;
         };
         if let Some(items) = object.get("items").filter(|_| kind.ends_with("List")) {
@@ -102,23 +108,35 @@ impl Reader<'_, '_> {
         }
         if CLUSTER_SCOPED.contains(&kind) {
             let hint = "a run owns one namespace and nothing else; make this object yourself, before the run";
-            self.cx.tell(error(object.find("kind").0, format!("a {kind} belongs to the whole cluster")).hint(hint));
+            self.cx.tell(
+                error(object.find("kind").0, format!("a {kind} belongs to the whole cluster"))
+                    .hint(hint),
+            );
         }
         if let (namespace, true) = object.find("metadata.namespace") {
             let hint = "leave it out: the run puts its objects into a namespace of its own, and removes it";
-            self.cx.tell(error(namespace, "an object with a namespace of its own".into()).hint(hint));
+            self.cx
+                .tell(error(namespace, "an object with a namespace of its own".into()).hint(hint));
         }
         match object.text_at("metadata.name") {
             Some(name) => self.named(file, object, kind, name),
-            None => self.cx.tell(error(object.find("metadata").0, format!("a {kind} without a name"))),
+            None => {
+                self.cx.tell(error(object.find("metadata").0, format!("a {kind} without a name")))
+            }
         }
     }
 
     fn named(&mut self, file: &ReadFile, object: &Node, kind: &str, name: &str) {
         let at = object.find("metadata.name").0.focus();
-        if let Some((other, first)) = self.seen.insert((kind.into(), name.into()), (file.clone(), at)) {
+        if let Some((other, first)) =
+            self.seen.insert((kind.into(), name.into()), (file.clone(), at))
+        {
             let message = format!("the {kind} {} is there twice", quoted(name));
-            self.cx.tell(Diagnostic::error(message).at(&file.file, at).related(&other.file, first, "first here"));
+            self.cx.tell(Diagnostic::error(message).at(&file.file, at).related(
+                &other.file,
+                first,
+                "first here",
+            ));
         }
         match kind {
             "Service" => {
@@ -128,7 +146,9 @@ impl Reader<'_, '_> {
             }
             "Pod" => self.objects.pods.push(Pod::of(object, "")),
             "CronJob" => {}
-            _ if object.find("spec.template.metadata").1 => self.objects.pods.push(Pod::of(object, "spec.template")),
+            _ if object.find("spec.template.metadata").1 => {
+                self.objects.pods.push(Pod::of(object, "spec.template"))
+            }
             _ => {}
         }
         if kind == "Deployment" {
@@ -139,9 +159,10 @@ impl Reader<'_, '_> {
 
 fn texts(object: &Node, path: &str) -> BTreeMap<String, String> {
     match object.find(path) {
-        (Node { value: Value::Map(entries), .. }, true) => {
-            entries.iter().filter_map(|(key, value)| Some((key.clone(), value.text()?.to_owned()))).collect()
-        }
+        (Node { value: Value::Map(entries), .. }, true) => entries
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), value.text()?.to_owned())))
+            .collect(),
         _ => BTreeMap::new(),
     }
 }
@@ -153,16 +174,30 @@ mod tests {
     #[test]
     fn objects_that_a_run_cannot_own_are_refused() {
         let told = with_workload("kind: Deployment", "kind: ClusterRole");
-        assert!(told.contains("web.yaml:2:7: error: a ClusterRole belongs to the whole cluster"), "{told}");
-        let told =
-            with_workload("metadata: {name: web}\nspec: {selector", "metadata: {name: web, namespace: prod}\nspec: {selector");
-        assert!(told.contains("web.yaml:12:34: error: an object with a namespace of its own"), "{told}");
+        assert!(
+            told.contains("web.yaml:2:7: error: a ClusterRole belongs to the whole cluster"),
+            "{told}"
+        );
+        let told = with_workload(
+            "metadata: {name: web}\nspec: {selector",
+            "metadata: {name: web, namespace: prod}\nspec: {selector",
+        );
+        assert!(
+            told.contains("web.yaml:12:34: error: an object with a namespace of its own"),
+            "{told}"
+        );
     }
 
     #[test]
     fn what_is_no_object_is_refused() {
-        assert!(with_workload("kind: Service\n", "").contains("web.yaml:10:1: error: expected a Kubernetes object"));
-        let told = with_workload("metadata: {name: web}\nspec: {selector", "metadata: {}\nspec: {selector");
+        assert!(
+            with_workload("kind: Service\n", "")
+                .contains("web.yaml:10:1: error: expected a Kubernetes object")
+        );
+        let told = with_workload(
+            "metadata: {name: web}\nspec: {selector",
+            "metadata: {}\nspec: {selector",
+        );
         assert!(told.contains("web.yaml:12:11: error: a Service without a name"), "{told}");
     }
 

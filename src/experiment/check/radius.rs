@@ -20,7 +20,8 @@ fn harmed(fault: &Fault, target: &NodeSelector) -> Harmed {
         Count::Exactly(count) => count,
         Count::All => 1,
     };
-    let counted = |role| if target.role == Some(role) && fault.counts_on(Some(role)) { count } else { 0 };
+    let counted =
+        |role| if target.role == Some(role) && fault.counts_on(Some(role)) { count } else { 0 };
     let data_lost = matches!(fault, Fault::EtcdDataLoss { .. });
     Harmed {
         workers: counted(NodeRole::Worker),
@@ -52,7 +53,10 @@ mod tests {
     #[test]
     fn a_part_of_a_control_plane_is_harm_to_it() {
         let of_part = |target: &str| {
-            changed("nodeStop: {target: {role: worker, ", &format!("componentStop: {{component: etcd, target: {{{target}"))
+            changed(
+                "nodeStop: {target: {role: worker, ",
+                &format!("componentStop: {{component: etcd, target: {{{target}"),
+            )
         };
         assert!(of_part("role: control-plane, ").contains(NONE));
         assert!(of_part("").contains(NONE), "without a role, too");
@@ -62,7 +66,10 @@ mod tests {
     fn what_is_lost_is_told_once() {
         let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
         let loss = changed(fault, "etcdDataLoss: {target: {role: control-plane}}");
-        assert!(loss.contains("`blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`"), "{loss}");
+        assert!(
+            loss.contains("`blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`"),
+            "{loss}"
+        );
         assert_eq!(loss.matches("blastRadius").count(), 1, "{loss}");
     }
 }

@@ -20,7 +20,11 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
     }
     for (index, condition) in known(&check.draft.steady_state) {
         if let Condition::EndpointsReady { service, .. } = condition {
-            world.service(check, &format!("spec.steadyState[{index}].endpointsReady.service"), service);
+            world.service(
+                check,
+                &format!("spec.steadyState[{index}].endpointsReady.service"),
+                service,
+            );
         }
     }
     for (_, fault, place) in check.faults() {
@@ -29,7 +33,11 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
     for (index, expectation) in known(&check.draft.expect) {
         match expectation {
             Expectation::EndpointRemoval { service: Some(service), .. } => {
-                world.service(check, &format!("spec.expect[{index}].endpointRemoval.service"), service);
+                world.service(
+                    check,
+                    &format!("spec.expect[{index}].endpointRemoval.service"),
+                    service,
+                );
             }
             Expectation::Rescheduled { service, .. } => {
                 world.service(check, &format!("spec.expect[{index}].rescheduled.service"), service);
@@ -52,13 +60,21 @@ pub fn check(check: &Check, files: &Files, objects: &Objects) {
 
 /// Probes that could not be read may ask one, too.
 fn asks_a_service(check: &Check) -> bool {
-    check.draft.probes.iter().any(|probe| probe.as_ref().is_none_or(|probe| probe.ask.service().is_some()))
+    check
+        .draft
+        .probes
+        .iter()
+        .any(|probe| probe.as_ref().is_none_or(|probe| probe.ask.service().is_some()))
 }
 
 /// The names as the file has them: a probe that has another mistake is there all the same.
 fn probe_names<'a>(check: &Check<'a, '_>) -> Vec<(usize, &'a str)> {
     let probes = check.root.find("spec.probes").0.items();
-    probes.iter().enumerate().filter_map(|(index, probe)| Some((index, probe.text_at("name")?))).collect()
+    probes
+        .iter()
+        .enumerate()
+        .filter_map(|(index, probe)| Some((index, probe.text_at("name")?)))
+        .collect()
 }
 
 fn duplicate_probes(check: &Check) {
@@ -67,7 +83,11 @@ fn duplicate_probes(check: &Check) {
         let place = format!("spec.probes[{index}].name");
         if let Some(earlier) = first.insert(name, place.clone()) {
             let message = format!("there are two probes `{name}`");
-            check.tell(check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here"));
+            check.tell(check.error(&place, message).related(
+                check.cx.file(),
+                check.at(&earlier),
+                "first here",
+            ));
         }
     }
 }
@@ -80,8 +100,14 @@ fn duplicate_canaries(check: &Check) {
         let place = format!("spec.probes[{index}].canary");
         if let Some(earlier) = first.insert(canary.name(), place.clone()) {
             let message = format!("there are two canaries for {}", canary.name());
-            let problem = check.error(&place, message).related(check.cx.file(), check.at(&earlier), "first here");
-            check.tell(problem.hint("one of a kind tells all there is to tell; a higher `rate` tells it more finely"));
+            let problem = check.error(&place, message).related(
+                check.cx.file(),
+                check.at(&earlier),
+                "first here",
+            );
+            check.tell(problem.hint(
+                "one of a kind tells all there is to tell; a higher `rate` tells it more finely",
+            ));
         }
     }
 }
@@ -124,14 +150,19 @@ impl World<'_> {
                 self.service(check, &format!("{place}.service"), name);
                 self.port(check, &place, name, *port);
             }
-            Some(Target::Pod { labels, .. }) => self.pods(check, &format!("{place}.pod.labels"), labels),
+            Some(Target::Pod { labels, .. }) => {
+                self.pods(check, &format!("{place}.pod.labels"), labels)
+            }
             Some(Target::Address { .. }) | None => {}
         }
-        let inside = matches!(probe.ask.target(), Some(Target::Service { .. })) || matches!(probe.ask, Ask::Dns { .. });
+        let inside = matches!(probe.ask.target(), Some(Target::Service { .. }))
+            || matches!(probe.ask, Ask::Dns { .. });
         if inside && probe.from == From::Host {
             let message = "this machine reaches no ClusterIP and not the cluster's DNS";
             let problem = check.error(&format!("spec.probes[{index}].from"), message);
-            check.tell(problem.hint("`from: {node: {role: control-plane}}` does, and so does a pod"));
+            check.tell(
+                problem.hint("`from: {node: {role: control-plane}}` does, and so does a pod"),
+            );
         }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
@@ -171,7 +202,11 @@ impl World<'_> {
         }
         if check.draft.workload.is_empty() {
             let message = format!("nothing in this experiment makes the {kind} `{name}`");
-            check.tell(check.warning(place, message).hint("it must be there already; `workload` names files that make it"));
+            check.tell(
+                check
+                    .warning(place, message)
+                    .hint("it must be there already; `workload` names files that make it"),
+            );
             return;
         }
         let problem = check.error(place, format!("no workload file defines a {kind} `{name}`"));
@@ -181,10 +216,21 @@ impl World<'_> {
 
     /// A webhook may add one to a pod that no file has: the cluster decides.
     fn container(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>, name: &str) {
-        let names: Vec<&String> = self.objects.pods.iter().filter(|pod| pod.has(labels)).flat_map(|pod| &pod.containers).collect();
+        let names: Vec<&String> = self
+            .objects
+            .pods
+            .iter()
+            .filter(|pod| pod.has(labels))
+            .flat_map(|pod| &pod.containers)
+            .collect();
         if self.files.complete && !names.is_empty() && !names.iter().any(|known| *known == name) {
-            let message = format!("no workload file defines a container `{name}` in a pod with these labels");
-            check.tell(check.warning(place, message).hint_if(suggest::hint(name, &names, "their containers are")));
+            let message =
+                format!("no workload file defines a container `{name}` in a pod with these labels");
+            check.tell(check.warning(place, message).hint_if(suggest::hint(
+                name,
+                &names,
+                "their containers are",
+            )));
         }
     }
 
@@ -193,12 +239,21 @@ impl World<'_> {
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
         match port {
             Some(port) if !ports.contains(&port) => {
-                let problem = check.error(&format!("{place}.port"), format!("the Service `{name}` has no port {port}"));
+                let problem = check.error(
+                    &format!("{place}.port"),
+                    format!("the Service `{name}` has no port {port}"),
+                );
                 check.tell(problem.hint(format!("it has {}", suggest::listed(&list, "and"))));
             }
             None if ports.len() > 1 => {
-                let problem = check.error(&format!("{place}.service"), format!("the Service `{name}` has several ports"));
-                check.tell(problem.hint(format!("choose one with `port`: {}", suggest::listed(&list, "or"))));
+                let problem = check.error(
+                    &format!("{place}.service"),
+                    format!("the Service `{name}` has several ports"),
+                );
+                check.tell(
+                    problem
+                        .hint(format!("choose one with `port`: {}", suggest::listed(&list, "or"))),
+                );
             }
             _ => {}
         }
@@ -210,15 +265,23 @@ impl World<'_> {
         }
         if check.draft.workload.is_empty() {
             let message = "nothing in this experiment makes a pod with these labels";
-            check.tell(check.warning(place, message).hint("it must be there already; `workload` names files that make it"));
+            check.tell(
+                check
+                    .warning(place, message)
+                    .hint("it must be there already; `workload` names files that make it"),
+            );
             return;
         }
         let label = |(key, value): (&String, &String)| format!("{key}={value}");
-        let known: BTreeSet<String> = self.objects.pods.iter().flat_map(|pod| pod.labels.iter().map(label)).collect();
+        let known: BTreeSet<String> =
+            self.objects.pods.iter().flat_map(|pod| pod.labels.iter().map(label)).collect();
         let known: Vec<&String> = known.iter().collect();
         let unknown = labels.iter().map(label).find(|wanted| !known.contains(&wanted));
-        let hint = unknown.and_then(|wanted| suggest::hint(&wanted, &known, "the workload's pods have"));
-        check.tell(check.error(place, "no workload file defines a pod with these labels").hint_if(hint));
+        let hint =
+            unknown.and_then(|wanted| suggest::hint(&wanted, &known, "the workload's pods have"));
+        check.tell(
+            check.error(place, "no workload file defines a pod with these labels").hint_if(hint),
+        );
     }
 }
 
@@ -247,7 +310,8 @@ mod tests {
 
     #[test]
     fn two_probes_of_one_name_are_refused() {
-        let told = changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
+        let told =
+            changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
         assert_eq!(told, "15:12: error: there are two probes `web`");
     }
 
@@ -256,51 +320,96 @@ mod tests {
         let canaries = |second: &str| {
             changed(
                 "  steadyState:",
-                &format!("  - {{name: a, canary: scheduling}}\n  - {{name: b, canary: {second}}}\n  steadyState:"),
+                &format!(
+                    "  - {{name: a, canary: scheduling}}\n  - {{name: b, canary: {second}}}\n  steadyState:"
+                ),
             )
         };
         assert_eq!(canaries("reconciliation"), "");
         let told = canaries("scheduling");
-        assert!(told.starts_with("16:23: error: there are two canaries for scheduling (one of a kind tells all"), "{told}");
+        assert!(
+            told.starts_with(
+                "16:23: error: there are two canaries for scheduling (one of a kind tells all"
+            ),
+            "{told}"
+        );
     }
 
     #[test]
     fn services_are_found_in_the_workload() {
         let told = changed("mostEndpointsOf: web", "mostEndpointsOf: wb");
-        assert_eq!(told.lines().next(), Some("20:58: error: no workload file defines a Service `wb` (did you mean `web`?)"));
+        assert_eq!(
+            told.lines().next(),
+            Some("20:58: error: no workload file defines a Service `wb` (did you mean `web`?)")
+        );
         let told = changed("http: {service: web", "http: {service: api");
-        assert!(told.contains("no workload file defines a Service `api` (the workload's Services are `web`)"), "{told}");
+        assert!(
+            told.contains(
+                "no workload file defines a Service `api` (the workload's Services are `web`)"
+            ),
+            "{told}"
+        );
     }
 
     #[test]
     fn without_a_workload_a_service_may_be_there_already() {
         let told = changed("  workload: [web.yaml]\n", "");
-        assert!(told.lines().all(|line| line.contains("warning: nothing in this experiment makes the Service `web`")), "{told}");
+        assert!(
+            told.lines()
+                .all(|line| line
+                    .contains("warning: nothing in this experiment makes the Service `web`")),
+            "{told}"
+        );
     }
 
     #[test]
     fn ports_are_found_in_the_service() {
-        assert!(changed("service: web, path", "service: web, port: 81, path").contains("has no port 81 (it has `80`)"));
-        let told = with_workload("{name: http, port: 80}", "{name: http, port: 80}, {name: admin, port: 81}");
-        assert!(told.contains("has several ports (choose one with `port`: `80` or `81`)"), "{told}");
+        assert!(
+            changed("service: web, path", "service: web, port: 81, path")
+                .contains("has no port 81 (it has `80`)")
+        );
+        let told = with_workload(
+            "{name: http, port: 80}",
+            "{name: http, port: 80}, {name: admin, port: 81}",
+        );
+        assert!(
+            told.contains("has several ports (choose one with `port`: `80` or `81`)"),
+            "{told}"
+        );
     }
 
     #[test]
     fn pods_are_found_by_their_labels() {
-        assert_eq!(changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: web, tier: front}}}"), "");
-        let told = changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: client}}}");
+        assert_eq!(
+            changed(
+                "from: {node: {role: control-plane}}",
+                "from: {pod: {labels: {app: web, tier: front}}}"
+            ),
+            ""
+        );
+        let told =
+            changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: client}}}");
         assert!(told.contains("no workload file defines a pod with these labels"), "{told}");
         assert!(told.contains("(the workload's pods have `app=web` and `tier=front`)"), "{told}");
     }
 
     #[test]
     fn what_a_fault_hits_is_found_in_the_workload() {
-        let fault = |to: &str| changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", to);
-        for right in ["deploymentScale: {name: web, replicas: 0}", "containerKill: {labels: {app: web}, container: nginx}"] {
+        let fault =
+            |to: &str| changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", to);
+        for right in [
+            "deploymentScale: {name: web, replicas: 0}",
+            "containerKill: {labels: {app: web}, container: nginx}",
+        ] {
             assert!(!fault(right).contains("error"), "{right}");
         }
         let told = fault("deploymentScale: {name: wb, replicas: 0}");
-        assert!(told.contains("20:31: error: no workload file defines a Deployment `wb` (did you mean `web`?)"), "{told}");
+        assert!(
+            told.contains(
+                "20:31: error: no workload file defines a Deployment `wb` (did you mean `web`?)"
+            ),
+            "{told}"
+        );
         let told = fault("deploymentPlace: {name: coredns, on: {role: worker}}");
         assert!(told.contains("no workload file defines a Deployment `coredns` (the workload's Deployments are `web`)"), "{told}");
         let told = fault("podDelete: {labels: {app: wbe}}");
@@ -309,7 +418,10 @@ mod tests {
         let wanted = "warning: no workload file defines a container `ngnix` in a pod with these labels (did you mean `nginx`?)";
         assert!(told.contains(wanted) && !told.contains("error"), "{told}");
         let injected = fault("containerKill: {labels: {app: web}, container: istio-proxy}");
-        assert!(injected.contains("warning: ") && !injected.contains("error"), "a webhook may add it: {injected}");
+        assert!(
+            injected.contains("warning: ") && !injected.contains("error"),
+            "a webhook may add it: {injected}"
+        );
     }
 
     #[test]

@@ -33,11 +33,20 @@ fn meanwhile(check: &Check) {
         let (mut begin, lasts) = (Duration::ZERO, outer.step.holds());
         for (index, step) in outer.step.meanwhile().iter().enumerate() {
             if begin >= lasts && matches!(step, Step::Fault { .. }) {
-                let message = format!("this begins {} after a fault that lasts {}: not beside it", written(begin), written(lasts));
+                let message = format!(
+                    "this begins {} after a fault that lasts {}: not beside it",
+                    written(begin),
+                    written(lasts)
+                );
                 let at = check.at(&format!("{}.for", outer.place));
-                let problem = check.warning(&format!("{}.meanwhile[{index}].fault", outer.place), message);
+                let problem =
+                    check.warning(&format!("{}.meanwhile[{index}].fault", outer.place), message);
                 let problem = problem.related(check.cx.file(), at, "it lasts so long");
-                check.tell(problem.hint("let that fault last longer, or make this a step of its own after it"));
+                check.tell(
+                    problem.hint(
+                        "let that fault last longer, or make this a step of its own after it",
+                    ),
+                );
             }
             begin += step.lasts();
         }
@@ -49,21 +58,30 @@ fn probes(check: &Check) {
         let place = format!("spec.probes[{index}].timeout");
         let in_flight = probe.rate * probe.timeout.as_secs_f64();
         if probe.ask.canary().is_some() && in_flight > MAX_CANARIES {
-            let message = format!("up to {in_flight:.0} canaries would be under way at once, {MAX_CANARIES} may be");
+            let message = format!(
+                "up to {in_flight:.0} canaries would be under way at once, {MAX_CANARIES} may be"
+            );
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
         if in_flight > MAX_IN_FLIGHT {
-            let message = format!("up to {in_flight:.0} attempts would be under way at once, more than a machine has ports for");
+            let message = format!(
+                "up to {in_flight:.0} attempts would be under way at once, more than a machine has ports for"
+            );
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
         for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {
-            let message = format!("the timeout is not shorter than a fault ({}): attempts outlive it", written(hold));
+            let message = format!(
+                "the timeout is not shorter than a fault ({}): attempts outlive it",
+                written(hold)
+            );
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
             check.tell(problem.hint(match probe.ask.canary() {
-                Some(_) => "give the canary a shorter `timeout`, or let the fault last several of them",
+                Some(_) => {
+                    "give the canary a shorter `timeout`, or let the fault last several of them"
+                }
                 None => "a timeout well below a second shows when errors begin and end",
             }));
         }
@@ -72,7 +90,11 @@ fn probes(check: &Check) {
 
 /// Where each fault is, and how long it lasts.
 fn faults(check: &Check) -> Vec<(String, Duration)> {
-    check.steps().into_iter().filter_map(|step| Some((step.place.clone(), step.fault()?.1))).collect()
+    check
+        .steps()
+        .into_iter()
+        .filter_map(|step| Some((step.place.clone(), step.fault()?.1)))
+        .collect()
 }
 
 fn steady_state(check: &Check) {
@@ -81,15 +103,22 @@ fn steady_state(check: &Check) {
         let Condition::Probe { name, hold, .. } = condition else { continue };
         let place = format!("spec.steadyState[{index}].probe.for");
         if *hold >= timeout {
-            let message = format!("this takes {}, and the steady state may take only {}", written(*hold), written(timeout));
+            let message = format!(
+                "this takes {}, and the steady state may take only {}",
+                written(*hold),
+                written(timeout)
+            );
             check.tell(check.error(&place, message).hint("raise `steadyStateTimeout`"));
         }
         let probe = known(&check.draft.probes).find(|(_, probe)| probe.name == *name);
         let Some((_, probe)) = probe else { continue };
         let fewest = if probe.ask.canary().is_some() { FEWEST_CANARIES } else { FEWEST_ATTEMPTS };
         if probe.rate * hold.as_secs_f64() < fewest {
-            let message = format!("fewer than {fewest} attempts of `{name}` fall into {}", written(*hold));
-            check.tell(check.warning(&place, message).hint("hold it longer, or raise the probe's rate"));
+            let message =
+                format!("fewer than {fewest} attempts of `{name}` fall into {}", written(*hold));
+            check.tell(
+                check.warning(&place, message).hint("hold it longer, or raise the probe's rate"),
+            );
         }
     }
 }
@@ -99,20 +128,31 @@ fn expectations(check: &Check) {
     if check.draft.method.iter().any(Option::is_none) {
         return;
     }
-    let Some((step, longest)) = faults(check).into_iter().max_by_key(|(_, hold)| *hold) else { return };
+    let Some((step, longest)) = faults(check).into_iter().max_by_key(|(_, hold)| *hold) else {
+        return;
+    };
     for (index, expectation) in known(&check.draft.expect) {
         let (field, bound) = match expectation {
             Expectation::Detection { after: None, within, .. } => ("detection.within", within),
             Expectation::EndpointRemoval { within, .. } => ("endpointRemoval.within", within),
-            Expectation::ErrorWindow { at_most: Some(at_most), .. } => ("errorWindow.atMost", at_most),
+            Expectation::ErrorWindow { at_most: Some(at_most), .. } => {
+                ("errorWindow.atMost", at_most)
+            }
             _ => continue,
         };
         let Bound::Fixed(bound) = bound else { continue };
         if *bound > longest {
-            let message = format!("the fault is undone after {}, before this bound is reached", written(longest));
+            let message = format!(
+                "the fault is undone after {}, before this bound is reached",
+                written(longest)
+            );
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&format!("spec.expect[{index}].{field}"), message);
-            check.tell(problem.related(check.cx.file(), at, "it lasts so long").hint("let the fault last longer"));
+            check.tell(
+                problem
+                    .related(check.cx.file(), at, "it lasts so long")
+                    .hint("let the fault last longer"),
+            );
         }
     }
 }
@@ -125,9 +165,12 @@ fn tuning(check: &Check) {
         ("the time between two heartbeats", tuning.node_status_update_frequency),
         ("the time between two looks at them", tuning.node_monitor_period),
     ];
-    for (what, period) in pairs.into_iter().filter_map(|(what, period)| Some((what, period.filter(|p| grace <= *p)?))) {
+    for (what, period) in
+        pairs.into_iter().filter_map(|(what, period)| Some((what, period.filter(|p| grace <= *p)?)))
+    {
         let message = format!("the grace period is not longer than {what} ({})", written(period));
-        check.tell(check.warning(place, message).hint("healthy nodes would be taken for dead ones"));
+        check
+            .tell(check.warning(place, message).hint("healthy nodes would be taken for dead ones"));
     }
 }
 
@@ -138,32 +181,47 @@ mod tests {
     #[test]
     fn attempts_under_way_are_bounded() {
         let told = changed("rate: 50/s\n    timeout: 200ms", "rate: 1000/s\n    timeout: 30s");
-        assert!(told.contains("14:14: error: up to 30000 attempts would be under way at once"), "{told}");
+        assert!(
+            told.contains("14:14: error: up to 30000 attempts would be under way at once"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_timeout_as_long_as_the_fault_is_odd() {
         let told = changed("timeout: 200ms", "timeout: 20s");
-        assert!(told.contains("14:14: warning: the timeout is not shorter than a fault (15s)"), "{told}");
+        assert!(
+            told.contains("14:14: warning: the timeout is not shorter than a fault (15s)"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_canary_needs_a_fault_of_several_timeouts() {
-        let told = changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
+        let told =
+            changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
         assert!(told.contains("warning: the timeout is not shorter than a fault (15s)"), "{told}");
-        assert!(told.contains("(give the canary a shorter `timeout`") && !told.contains("below a second"), "{told}");
+        assert!(
+            told.contains("(give the canary a shorter `timeout`")
+                && !told.contains("below a second"),
+            "{told}"
+        );
     }
 
     #[test]
     fn what_is_done_meanwhile_begins_while_the_fault_lasts() {
         let with = |pause: &str| {
-            let inner = format!("- pause: {pause}\n    - {{fault: {{nodeDrain: {{target: {{role: worker}}}}}}, for: 1s}}");
+            let inner = format!(
+                "- pause: {pause}\n    - {{fault: {{nodeDrain: {{target: {{role: worker}}}}}}, for: 1s}}"
+            );
             changed("    for: 15s\n", &format!("    for: 15s\n    meanwhile:\n    {inner}\n"))
         };
         assert_eq!(with("14s"), "");
         for late in ["15s", "40s"] {
             let told = with(late);
-            let wanted = format!("24:15: warning: this begins {late} after a fault that lasts 15s: not beside it (let that fault");
+            let wanted = format!(
+                "24:15: warning: this begins {late} after a fault that lasts 15s: not beside it (let that fault"
+            );
             assert!(told.starts_with(&wanted), "{told}");
         }
     }
@@ -171,27 +229,42 @@ mod tests {
     #[test]
     fn a_steady_state_must_fit_its_timeout() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2m");
-        assert!(told.contains("17:48: error: this takes 2m, and the steady state may take only 2m"), "{told}");
+        assert!(
+            told.contains("17:48: error: this takes 2m, and the steady state may take only 2m"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_steady_state_needs_some_attempts() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
-        assert!(told.contains("17:48: warning: fewer than 10 attempts of `web` fall into 100ms"), "{told}");
+        assert!(
+            told.contains("17:48: warning: fewer than 10 attempts of `web` fall into 100ms"),
+            "{told}"
+        );
     }
 
     #[test]
     fn canaries_are_few_and_each_counts() {
         let canary = "  - {name: c, canary: scheduling, rate: 5/s, timeout: 11s}\n  steadyState:\n  - probe: {name: c, successRatio: 1.0, for: 300ms}\n";
         let told = changed("  steadyState:\n", canary);
-        assert!(told.contains("error: up to 55 canaries would be under way at once, 50 may be"), "{told}");
+        assert!(
+            told.contains("error: up to 55 canaries would be under way at once, 50 may be"),
+            "{told}"
+        );
         assert!(told.contains("warning: fewer than 2 attempts of `c` fall into 300ms"), "{told}");
     }
 
     #[test]
     fn a_bound_behind_the_end_of_the_fault_is_odd() {
-        let told = changed("errorWindow: {probe: web, atMost: 8s}", "errorWindow: {probe: web, atMost: 16s}");
-        assert!(told.contains("warning: the fault is undone after 15s, before this bound is reached"), "{told}");
+        let told = changed(
+            "errorWindow: {probe: web, atMost: 8s}",
+            "errorWindow: {probe: web, atMost: 16s}",
+        );
+        assert!(
+            told.contains("warning: the fault is undone after 15s, before this bound is reached"),
+            "{told}"
+        );
         assert_eq!(changed("atMost: 8s", "atMost: 15s"), "");
     }
 
@@ -199,6 +272,11 @@ mod tests {
     fn a_grace_period_shorter_than_the_heartbeat_is_odd() {
         let tuning = "{config: kind.yaml, tuning: {nodeStatusUpdateFrequency: 5s, nodeMonitorGracePeriod: 4s}}";
         let told = changed("{config: kind.yaml}", tuning);
-        assert!(told.contains("warning: the grace period is not longer than the time between two heartbeats (5s)"), "{told}");
+        assert!(
+            told.contains(
+                "warning: the grace period is not longer than the time between two heartbeats (5s)"
+            ),
+            "{told}"
+        );
     }
 }

@@ -7,7 +7,9 @@ use crate::experiment::schema::Expectation;
 pub fn check(check: &Check) {
     let all: Vec<(usize, &Expectation)> = known(&check.draft.expect).collect();
     for (number, (index, one)) in all.iter().enumerate() {
-        let Some((first, other)) = all[..number].iter().find(|(_, other)| excludes(one, other) || excludes(other, one)) else {
+        let Some((first, other)) =
+            all[..number].iter().find(|(_, other)| excludes(one, other) || excludes(other, one))
+        else {
             continue;
         };
         let message = format!("`{}` and `{}` can't both hold", other.kind(), one.kind());
@@ -23,7 +25,9 @@ pub fn check(check: &Check) {
 fn excludes(one: &Expectation, other: &Expectation) -> bool {
     match (one, other) {
         (Expectation::Detection { of: None, after: None, .. }, Expectation::NotDetected) => true,
-        (Expectation::NoErrors { probe }, Expectation::NoSuccess { probe: other, .. }) => probe == other,
+        (Expectation::NoErrors { probe }, Expectation::NoSuccess { probe: other, .. }) => {
+            probe == other
+        }
         _ => false,
     }
 }
@@ -35,9 +39,16 @@ mod tests {
     #[test]
     fn what_excludes_another_is_told() {
         let with = |more: &str| changed("  expect:\n", &format!("  expect:\n{more}"));
-        assert!(with("  - notDetected: {}\n").contains("error: `notDetected` and `detection` can't both hold"));
+        assert!(
+            with("  - notDetected: {}\n")
+                .contains("error: `notDetected` and `detection` can't both hold")
+        );
         let both = "  - noErrors: {probe: web}\n  - noSuccess: {probe: web}\n";
-        assert!(with(both).contains("error: `noErrors` and `noSuccess` can't both hold"), "{}", with(both));
+        assert!(
+            with(both).contains("error: `noErrors` and `noSuccess` can't both hold"),
+            "{}",
+            with(both)
+        );
         assert_eq!(with("  - noErrors: {probe: web}\n"), "");
     }
 }

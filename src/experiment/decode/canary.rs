@@ -34,7 +34,9 @@ pub fn usual(ask: Option<&Ask>) -> Usual {
 pub fn refuse_place(cx: &Cx, fields: &Fields) {
     for name in ["from", "connection"] {
         if let Some(key) = fields.key(name) {
-            let message = format!("`{name}` makes no sense for a canary: this program itself asks the API server");
+            let message = format!(
+                "`{name}` makes no sense for a canary: this program itself asks the API server"
+            );
             cx.error_hint::<()>(key, message, "leave it out");
         }
     }
@@ -52,20 +54,33 @@ mod tests {
         let read = |yaml: &str| decoded(&format!("{{name: a, canary: {yaml}}}"), probe).0.unwrap();
         let seconds = Duration::from_secs;
         let Probe { ask, from, connection, rate, timeout, .. } = read("scheduling");
-        assert_eq!((ask, from, connection), (Ask::Canary(Canary::Scheduling), From::Host, Connection::New));
+        assert_eq!(
+            (ask, from, connection),
+            (Ask::Canary(Canary::Scheduling), From::Host, Connection::New)
+        );
         assert_eq!((rate, timeout), (0.5, seconds(10)));
-        assert_eq!((read("reconciliation").rate, read("reconciliation").timeout), (1.0, seconds(5)));
+        assert_eq!(
+            (read("reconciliation").rate, read("reconciliation").timeout),
+            (1.0, seconds(5))
+        );
         assert_eq!(read("autoscaling, rate: 3/min, timeout: 20s").timeout, seconds(20));
     }
 
     #[test]
     fn what_makes_no_sense_is_told_all_at_once() {
-        let (_, told) = decoded("{name: a, canary: scheduling, from: host, connection: new, rate: 50/s}", probe);
+        let (_, told) = decoded(
+            "{name: a, canary: scheduling, from: host, connection: new, rate: 50/s}",
+            probe,
+        );
         assert!(told.contains("1:31: error: `from` makes no sense for a canary"), "{told}");
         assert!(told.contains("`connection` makes no sense for a canary"), "{told}");
         assert!(told.contains("the rate `50/s` is out of range"), "{told}");
         assert!(told.contains("a canary takes 0.01/s to 5/s"), "{told}");
         let (_, told) = decoded("{name: a, canary: schedulin}", probe);
-        assert!(told.contains("`schedulin` is no canary") && told.contains("did you mean `scheduling`?"), "{told}");
+        assert!(
+            told.contains("`schedulin` is no canary")
+                && told.contains("did you mean `scheduling`?"),
+            "{told}"
+        );
     }
 }

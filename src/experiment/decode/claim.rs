@@ -16,7 +16,14 @@ pub fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let fail_means = fields.optional("failMeans", |cx, node| fail_means(cx, node, pass));
     let by = fields.or("by", Vec::new(), by);
     fields.finish();
-    Some(Claim { id: id?, says: says?, source: source?, pass_means: pass_means?, fail_means: fail_means?, by: by? })
+    Some(Claim {
+        id: id?,
+        says: says?,
+        source: source?,
+        pass_means: pass_means?,
+        fail_means: fail_means?,
+        by: by?,
+    })
 }
 
 /// Short and without blanks: it stands in the narrow column of a table.
@@ -27,20 +34,37 @@ fn id(cx: &Cx, node: &Node) -> Option<String> {
         return Some(text);
     }
     let message = format!("{} can't be the id of a claim", quoted(&text));
-    cx.error_hint(node.focus(), message, "an id has only letters, digits, `-`, `_` and `.`, and is at most 16 long: `B3`")
+    cx.error_hint(
+        node.focus(),
+        message,
+        "an id has only letters, digits, `-`, `_` and `.`, and is at most 16 long: `B3`",
+    )
 }
 
 fn pass_means(cx: &Cx, node: &Node) -> Option<PassMeans> {
-    choice(cx, node, "meaning", &[("confirmed", PassMeans::Confirmed), ("refuted", PassMeans::Refuted)])
+    choice(
+        cx,
+        node,
+        "meaning",
+        &[("confirmed", PassMeans::Confirmed), ("refuted", PassMeans::Refuted)],
+    )
 }
 
 /// A claim that is the same whatever is measured is not put to the test.
 fn fail_means(cx: &Cx, node: &Node, pass: PassMeans) -> Option<FailMeans> {
-    let known = [("confirmed", FailMeans::Confirmed), ("refuted", FailMeans::Refuted), ("open", FailMeans::Open)];
+    let known = [
+        ("confirmed", FailMeans::Confirmed),
+        ("refuted", FailMeans::Refuted),
+        ("open", FailMeans::Open),
+    ];
     let fail = choice(cx, node, "meaning", &known)?;
     match (pass, fail) {
         (PassMeans::Confirmed, FailMeans::Confirmed) | (PassMeans::Refuted, FailMeans::Refuted) => {
-            cx.error_hint(node.focus(), "a fail can't mean what a pass means", "`open`: a fail alone decides nothing")
+            cx.error_hint(
+                node.focus(),
+                "a fail can't mean what a pass means",
+                "`open`: a fail alone decides nothing",
+            )
         }
         _ => Some(fail),
     }
@@ -50,7 +74,11 @@ fn fail_means(cx: &Cx, node: &Node, pass: PassMeans) -> Option<FailMeans> {
 fn by(cx: &Cx, node: &Node) -> Option<Vec<String>> {
     let names: Vec<String> = cx.items(node, text)?.into_iter().collect::<Option<_>>()?;
     if names.is_empty() {
-        return cx.error_hint(node.focus(), "a claim that nothing decides", "without `by` the whole verdict does");
+        return cx.error_hint(
+            node.focus(),
+            "a claim that nothing decides",
+            "without `by` the whole verdict does",
+        );
     }
     Some(names)
 }
@@ -63,14 +91,27 @@ mod tests {
     #[test]
     fn a_claim_is_confirmed_by_a_pass_unless_it_says_otherwise() {
         let found = decoded("{id: B3, says: New pods stay Pending}", claim).0.unwrap();
-        assert_eq!((found.id.as_str(), found.source, found.pass_means), ("B3", None, PassMeans::Confirmed));
-        let found = decoded("{id: B5, says: The state is gone, source: an article, passMeans: refuted}", claim).0.unwrap();
-        assert_eq!((found.source.as_deref(), found.pass_means), (Some("an article"), PassMeans::Refuted));
+        assert_eq!(
+            (found.id.as_str(), found.source, found.pass_means),
+            ("B3", None, PassMeans::Confirmed)
+        );
+        let found = decoded(
+            "{id: B5, says: The state is gone, source: an article, passMeans: refuted}",
+            claim,
+        )
+        .0
+        .unwrap();
+        assert_eq!(
+            (found.source.as_deref(), found.pass_means),
+            (Some("an article"), PassMeans::Refuted)
+        );
     }
 
     #[test]
     fn a_fail_refutes_what_a_pass_confirms_and_confirms_only_where_that_is_said() {
-        let means = |yaml: &str| decoded(&format!("{{id: B5, says: x y{yaml}}}"), claim).0.unwrap().fail_means();
+        let means = |yaml: &str| {
+            decoded(&format!("{{id: B5, says: x y{yaml}}}"), claim).0.unwrap().fail_means()
+        };
         assert_eq!([means(""), means(", failMeans: open")], [FailMeans::Refuted, FailMeans::Open]);
         let refuted = [", passMeans: refuted", ", passMeans: refuted, failMeans: confirmed"];
         assert_eq!(refuted.map(means), [FailMeans::Open, FailMeans::Confirmed]);
@@ -84,7 +125,10 @@ mod tests {
     fn a_claim_may_name_what_decides_it() {
         let by = |yaml: &str| decoded(&format!("{{id: B3, says: x y{yaml}}}"), claim);
         assert_eq!(by("").0.unwrap().by, [] as [String; 0]);
-        assert_eq!(by(", by: [noErrors/web, recovery]").0.unwrap().by, ["noErrors/web", "recovery"]);
+        assert_eq!(
+            by(", by: [noErrors/web, recovery]").0.unwrap().by,
+            ["noErrors/web", "recovery"]
+        );
         assert!(by(", by: []").1.contains("nothing decides (without `by` the whole verdict does)"));
         assert!(by(", by: recovery").1.contains("a list of one is `[recovery]`"));
     }
@@ -93,8 +137,15 @@ mod tests {
     fn mistakes_are_told() {
         let wrong = |yaml: &str| decoded(yaml, claim).1;
         assert!(wrong("{id: B3}").contains("a claim needs `says`"));
-        assert!(wrong("{id: claim number three, says: x y}").contains("can't be the id of a claim"));
-        assert!(wrong("{id: B3, says: x y, passMeans: confrimed}").contains("did you mean `confirmed`?"));
-        assert!(wrong("{id: B3, says: x y, passMean: refuted}").contains("did you mean `passMeans`?"));
+        assert!(
+            wrong("{id: claim number three, says: x y}").contains("can't be the id of a claim")
+        );
+        assert!(
+            wrong("{id: B3, says: x y, passMeans: confrimed}")
+                .contains("did you mean `confirmed`?")
+        );
+        assert!(
+            wrong("{id: B3, says: x y, passMean: refuted}").contains("did you mean `passMeans`?")
+        );
     }
 }

@@ -74,9 +74,13 @@ mod tests {
 
     #[test]
     fn a_kind_cluster_may_ask_for_other_settings() {
-        let (found, problems) = decoded("kind: {config: k.yaml, tuning: {nodeMonitorGracePeriod: 4s}}", cluster);
+        let (found, problems) =
+            decoded("kind: {config: k.yaml, tuning: {nodeMonitorGracePeriod: 4s}}", cluster);
         assert_eq!(problems, "");
-        let tuning = TuningRequest { node_monitor_grace_period: Some(Duration::from_secs(4)), ..TuningRequest::default() };
+        let tuning = TuningRequest {
+            node_monitor_grace_period: Some(Duration::from_secs(4)),
+            ..TuningRequest::default()
+        };
         assert_eq!(found, Some(Cluster::Kind { config: "k.yaml".into(), tuning: Some(tuning) }));
     }
 
@@ -92,8 +96,13 @@ mod tests {
     fn the_blast_radius_is_small_by_default() {
         let (found, _) = decoded("{maxControlPlanes: 1}", blast_radius);
         assert_eq!(found, Some(BlastRadius { max_control_planes: 1, ..BlastRadius::default() }));
-        let (found, problems) = decoded("{dataLoss: true, namespaces: [kube-system]}", blast_radius);
-        let wanted = BlastRadius { data_loss: true, namespaces: vec!["kube-system".into()], ..BlastRadius::default() };
+        let (found, problems) =
+            decoded("{dataLoss: true, namespaces: [kube-system]}", blast_radius);
+        let wanted = BlastRadius {
+            data_loss: true,
+            namespaces: vec!["kube-system".into()],
+            ..BlastRadius::default()
+        };
         assert_eq!((found, problems.as_str()), (Some(wanted), ""));
         assert!(decoded("{maxWorkers: -1}", blast_radius).1.contains("expected a whole number"));
     }

@@ -12,7 +12,12 @@ pub const RATES: Rates = Rates {
     forms: "`50/s` or `3000/min`",
 };
 /// The rates of canaries: each attempt is work for the whole control plane.
-pub const CANARY_RATES: Rates = Rates { least: 0.01, most: 5.0, said: "a canary takes 0.01/s to 5/s", forms: "`0.5/s` or `3/min`" };
+pub const CANARY_RATES: Rates = Rates {
+    least: 0.01,
+    most: 5.0,
+    said: "a canary takes 0.01/s to 5/s",
+    forms: "`0.5/s` or `3/min`",
+};
 
 /// Which rates are allowed, in attempts a second.
 #[derive(Clone, Copy, Debug)]
@@ -47,18 +52,28 @@ fn misread<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, 
 /// 1 ms (but 0) or above 24 h.
 pub fn duration(text: &str) -> Result<Duration, Misread> {
     const FORMS: &str = "write it as `200ms`, `1.5s`, `2m`, `1m30s` or `1h`";
-    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0) {
-        let meant = if number >= 100.0 { format!("`{text}ms` or `{text}s`") } else { format!("`{text}s`") };
-        return misread(format!("expected a duration, found `{text}`, which has no unit"), format!("did you mean {meant}?"));
+    if let Some(number) =
+        text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
+    {
+        let meant =
+            if number >= 100.0 { format!("`{text}ms` or `{text}s`") } else { format!("`{text}s`") };
+        return misread(
+            format!("expected a duration, found `{text}`, which has no unit"),
+            format!("did you mean {meant}?"),
+        );
     }
-    let no_duration = || misread(format!("expected a duration, found {}", super::super::tree::quoted(text)), FORMS);
+    let no_duration = || {
+        misread(format!("expected a duration, found {}", super::super::tree::quoted(text)), FORMS)
+    };
     let (mut rest, mut millis, mut last_unit) = (text, 0.0, f64::INFINITY);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
         let letters = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
-        let (Ok(number), Some(unit)) = (number.parse::<f64>(), unit_in_millis(unit)) else { return no_duration() };
+        let (Ok(number), Some(unit)) = (number.parse::<f64>(), unit_in_millis(unit)) else {
+            return no_duration();
+        };
         if unit >= last_unit {
             return no_duration();
         }
@@ -67,8 +82,12 @@ pub fn duration(text: &str) -> Result<Duration, Misread> {
     }
     match millis {
         _ if text.is_empty() => no_duration(),
-        m if m > LONGEST.as_millis() as f64 => misread(format!("`{text}` is longer than a day"), "24h is the longest"),
-        m if m > 0.0 && m < 1.0 => misread(format!("`{text}` is shorter than a millisecond"), "1ms is the shortest"),
+        m if m > LONGEST.as_millis() as f64 => {
+            misread(format!("`{text}` is longer than a day"), "24h is the longest")
+        }
+        m if m > 0.0 && m < 1.0 => {
+            misread(format!("`{text}` is shorter than a millisecond"), "1ms is the shortest")
+        }
         m => Ok(Duration::from_micros((m * 1000.0).round() as u64)),
     }
 }
@@ -92,10 +111,13 @@ pub fn rate(text: &str) -> Result<f64, Misread> {
 pub fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
     let Some((number, unit)) = text.split_once('/') else {
         return match text.parse::<f64>() {
-            Ok(bare) if rates.allow(bare) => {
-                misread(format!("expected a rate, found `{text}`, which has no unit"), format!("did you mean `{text}/s`?"))
+            Ok(bare) if rates.allow(bare) => misread(
+                format!("expected a rate, found `{text}`, which has no unit"),
+                format!("did you mean `{text}/s`?"),
+            ),
+            Ok(bare) if bare.is_finite() => {
+                misread(format!("the rate `{text}` has no unit and is out of range"), rates.said)
             }
-            Ok(bare) if bare.is_finite() => misread(format!("the rate `{text}` has no unit and is out of range"), rates.said),
             _ => misread(no_rate(text), format!("write it as {}", rates.forms)),
         };
     };
@@ -134,8 +156,15 @@ mod tests {
 
     #[test]
     fn the_usual_forms_are_durations() {
-        let cases =
-            [("200ms", 200), ("1.5s", 1500), ("2m", 120_000), ("1m30s", 90_000), ("1h", 3_600_000), ("0s", 0), (".5s", 500)];
+        let cases = [
+            ("200ms", 200),
+            ("1.5s", 1500),
+            ("2m", 120_000),
+            ("1m30s", 90_000),
+            ("1h", 3_600_000),
+            ("0s", 0),
+            (".5s", 500),
+        ];
         for (text, millis) in cases {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -175,9 +204,21 @@ mod tests {
         assert_eq!(rate("50/s"), Ok(50.0));
         assert_eq!(rate("3000/m"), Ok(50.0));
         assert_eq!(rate("2.5/s"), Ok(2.5));
-        for text in
-            ["0/s", "0", "1000000000/s", "1000000000", "1001/s", "30/m", "-1/s", "NaN/s", "inf/s", "50/h", "/s", "fast", "50 s"]
-        {
+        for text in [
+            "0/s",
+            "0",
+            "1000000000/s",
+            "1000000000",
+            "1001/s",
+            "30/m",
+            "-1/s",
+            "NaN/s",
+            "inf/s",
+            "50/h",
+            "/s",
+            "fast",
+            "50 s",
+        ] {
             assert!(rate(text).is_err(), "{text}");
         }
     }
@@ -185,7 +226,10 @@ mod tests {
     #[test]
     fn a_canary_has_rates_of_its_own() {
         let canary = |text| rate_of(text, CANARY_RATES);
-        assert_eq!((canary("0.5/s"), canary("3/min"), canary("3/m")), (Ok(0.5), Ok(0.05), Ok(0.05)));
+        assert_eq!(
+            (canary("0.5/s"), canary("3/min"), canary("3/m")),
+            (Ok(0.5), Ok(0.05), Ok(0.05))
+        );
         for text in ["50/s", "0.5/min", "5.1/s", "0/s"] {
             assert_eq!(canary(text).unwrap_err().hint, "a canary takes 0.01/s to 5/s", "{text}");
         }

@@ -24,15 +24,23 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
         let (component, at_most, at_least) = how_long(cx, node, "`oldLeader`")?;
         Some(Expectation::OldLeader { component, at_most, at_least })
     }),
-    ("noErrors", |cx, node| Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })),
+    ("noErrors", |cx, node| {
+        Some(Expectation::NoErrors { probe: only_probe(cx, node, "`noErrors`")? })
+    }),
     ("noSuccess", no_success),
-    ("nodesUntouched", |cx, node| nothing(cx, node, "`nodesUntouched`", Expectation::NodesUntouched)),
+    ("nodesUntouched", |cx, node| {
+        nothing(cx, node, "`nodesUntouched`", Expectation::NodesUntouched)
+    }),
     ("notDetected", |cx, node| nothing(cx, node, "`notDetected`", Expectation::NotDetected)),
     ("rescheduled", rescheduled),
-    ("notRescheduled", |cx, node| Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })),
+    ("notRescheduled", |cx, node| {
+        Some(Expectation::NotRescheduled { labels: only_labels(cx, node, "`notRescheduled`")? })
+    }),
     ("restarted", restarted),
     ("objectsKept", |cx, node| nothing(cx, node, "`objectsKept`", Expectation::ObjectsKept)),
-    ("recovery", |cx, node| Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })),
+    ("recovery", |cx, node| {
+        Some(Expectation::Recovery { within: only_within(cx, node, "`recovery`")? })
+    }),
 ];
 
 /// One item of `expect`.
@@ -41,14 +49,21 @@ pub fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
 }
 
 fn only_within(cx: &Cx, node: &Node, what: &'static str) -> Option<Bound> {
-    let mut fields = Fields::of_or(cx, node, what, |text| format!("{}: {{within: {text}}}", what.trim_matches('`')))?;
+    let mut fields = Fields::of_or(cx, node, what, |text| {
+        format!("{}: {{within: {text}}}", what.trim_matches('`'))
+    })?;
     let within = fields.required("within", limit);
     fields.finish();
     within
 }
 
 /// An expectation that has nothing to say but its name.
-fn nothing(cx: &Cx, node: &Node, what: &'static str, expectation: Expectation) -> Option<Expectation> {
+fn nothing(
+    cx: &Cx,
+    node: &Node,
+    what: &'static str,
+    expectation: Expectation,
+) -> Option<Expectation> {
     if !node.is_null() {
         Fields::of(cx, node, what)?.finish();
     }
@@ -68,7 +83,8 @@ fn detection(cx: &Cx, node: &Node) -> Option<Expectation> {
 }
 
 fn no_success(cx: &Cx, node: &Node) -> Option<Expectation> {
-    let mut fields = Fields::of_or(cx, node, "`noSuccess`", |text| format!("noSuccess: {{probe: {text}}}"))?;
+    let mut fields =
+        Fields::of_or(cx, node, "`noSuccess`", |text| format!("noSuccess: {{probe: {text}}}"))?;
     let probe = fields.required("probe", dns_label);
     let during = fields.optional("during", dns_label);
     fields.finish();
@@ -112,11 +128,17 @@ fn error_window(cx: &Cx, node: &Node) -> Option<Expectation> {
 }
 
 /// Tells of two bounds that contradict each other.
-fn possible(cx: &Cx, node: &Node, (field, most): (&str, Option<Bound>), least: Option<Duration>) -> Option<()> {
+fn possible(
+    cx: &Cx,
+    node: &Node,
+    (field, most): (&str, Option<Bound>),
+    least: Option<Duration>,
+) -> Option<()> {
     match (most, least) {
-        (Some(Bound::Fixed(most)), Some(least)) if most < least => {
-            cx.error(node.focus(), format!("`{field}` is shorter than `atLeast`: nothing can be both"))
-        }
+        (Some(Bound::Fixed(most)), Some(least)) if most < least => cx.error(
+            node.focus(),
+            format!("`{field}` is shorter than `atLeast`: nothing can be both"),
+        ),
         _ => Some(()),
     }
 }
@@ -153,7 +175,9 @@ fn only_labels(cx: &Cx, node: &Node, what: &'static str) -> Option<BTreeMap<Stri
 }
 
 fn only_probe(cx: &Cx, node: &Node, what: &'static str) -> Option<String> {
-    let mut fields = Fields::of_or(cx, node, what, |text| format!("{}: {{probe: {text}}}", what.trim_matches('`')))?;
+    let mut fields = Fields::of_or(cx, node, what, |text| {
+        format!("{}: {{probe: {text}}}", what.trim_matches('`'))
+    })?;
     let probe = fields.required("probe", dns_label);
     fields.finish();
     probe
@@ -168,7 +192,11 @@ fn leader_change(cx: &Cx, node: &Node) -> Option<Expectation> {
 }
 
 /// A part of which one leads, and how long something of it lasts: at most, and at least.
-fn how_long(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, Duration, Option<Duration>)> {
+fn how_long(
+    cx: &Cx,
+    node: &Node,
+    what: &'static str,
+) -> Option<(Component, Duration, Option<Duration>)> {
     let mut fields = Fields::of(cx, node, what)?;
     let component = fields.required("component", led);
     let at_most = fields.required("atMost", positive);
@@ -210,11 +238,20 @@ mod tests {
         let least = Some(Duration::from_secs(2));
         let both = Expectation::Detection { of: None, after: None, within: seven, at_least: least };
         assert_eq!(expectation("detection: {atLeast: 2s, within: 7s}"), both);
-        assert_eq!(expectation("detection: {within: predicted}"), detection(None, None, Bound::Predicted));
-        assert_eq!(expectation("detection: {of: a, after: b, within: 7s}"), detection(Some("a"), Some("b"), seven));
+        assert_eq!(
+            expectation("detection: {within: predicted}"),
+            detection(None, None, Bound::Predicted)
+        );
+        assert_eq!(
+            expectation("detection: {of: a, after: b, within: 7s}"),
+            detection(Some("a"), Some("b"), seven)
+        );
         assert_eq!(expectation("nodesUntouched: {}"), Expectation::NodesUntouched);
         assert_eq!(expectation("recovery: {within: 7s}"), Expectation::Recovery { within: seven });
-        assert_eq!(expectation("endpointRemoval: {within: 7s}"), Expectation::EndpointRemoval { service: None, within: seven });
+        assert_eq!(
+            expectation("endpointRemoval: {within: 7s}"),
+            Expectation::EndpointRemoval { service: None, within: seven }
+        );
         assert_eq!(
             expectation("endpointRemoval: {service: web, within: 7s}"),
             Expectation::EndpointRemoval { service: Some(probe()), within: seven }
@@ -226,11 +263,21 @@ mod tests {
         let least = Some(Duration::from_secs(7));
         assert_eq!(
             expectation("errorWindow: {probe: web, atLeast: 7s, atMost: predicted}"),
-            Expectation::ErrorWindow { probe: probe(), at_most: Some(Bound::Predicted), at_least: least }
+            Expectation::ErrorWindow {
+                probe: probe(),
+                at_most: Some(Bound::Predicted),
+                at_least: least
+            }
         );
-        assert_eq!(expectation("noSuccess: {probe: web}"), Expectation::NoSuccess { probe: probe(), during: None });
+        assert_eq!(
+            expectation("noSuccess: {probe: web}"),
+            Expectation::NoSuccess { probe: probe(), during: None }
+        );
         let during = Some("away".to_owned());
-        assert_eq!(expectation("noSuccess: {probe: web, during: away}"), Expectation::NoSuccess { probe: probe(), during });
+        assert_eq!(
+            expectation("noSuccess: {probe: web, during: away}"),
+            Expectation::NoSuccess { probe: probe(), during }
+        );
         assert_eq!(
             expectation("failedShare: {probe: web, atMost: 0.1}"),
             Expectation::FailedShare { probe: probe(), at_most: 0.1 }
@@ -241,7 +288,10 @@ mod tests {
             expectation("rescheduled: {service: web, within: 7s}"),
             Expectation::Rescheduled { service: probe(), within: Duration::from_secs(7) }
         );
-        assert_eq!(expectation("notRescheduled: {labels: {app: web}}"), Expectation::NotRescheduled { labels: labels() });
+        assert_eq!(
+            expectation("notRescheduled: {labels: {app: web}}"),
+            Expectation::NotRescheduled { labels: labels() }
+        );
         assert_eq!(
             expectation("restarted: {labels: {app: web}, within: 7s}"),
             Expectation::Restarted { labels: labels(), within: Duration::from_secs(7) }
@@ -267,7 +317,11 @@ mod tests {
                 _ => ("", ""),
             };
             let (found, problems) = decoded(&format!("{kind}: {{{field}}}"), expectation);
-            assert_eq!(found.map(|found| found.name()), Some(format!("{kind}{subject}")), "{problems}");
+            assert_eq!(
+                found.map(|found| found.name()),
+                Some(format!("{kind}{subject}")),
+                "{problems}"
+            );
         }
     }
 
@@ -276,7 +330,10 @@ mod tests {
         let expectation = |yaml: &str| decoded(yaml, expectation).0.unwrap();
         let (component, within) = (Component::Etcd, Duration::from_secs(7));
         let (at_most, at_least) = (within, None);
-        assert_eq!(expectation("leaderChange: {component: etcd, within: 7s}"), Expectation::LeaderChange { component, within });
+        assert_eq!(
+            expectation("leaderChange: {component: etcd, within: 7s}"),
+            Expectation::LeaderChange { component, within }
+        );
         assert_eq!(
             expectation("leaderGap: {component: etcd, atMost: 7s}"),
             Expectation::LeaderGap { component, at_most, at_least }
@@ -286,7 +343,9 @@ mod tests {
             Expectation::OldLeader { component, at_most, at_least }
         );
         let at_least = Some(Duration::from_secs(2));
-        let both = |kind: &str| expectation(&format!("{kind}: {{component: etcd, atLeast: 2s, atMost: 7s}}"));
+        let both = |kind: &str| {
+            expectation(&format!("{kind}: {{component: etcd, atLeast: 2s, atMost: 7s}}"))
+        };
         assert_eq!(both("leaderGap"), Expectation::LeaderGap { component, at_most, at_least });
         assert_eq!(both("oldLeader"), Expectation::OldLeader { component, at_most, at_least });
     }
@@ -294,9 +353,18 @@ mod tests {
     #[test]
     fn what_has_no_leader_is_told() {
         let wrong = |yaml: &str| decoded(yaml, expectation).1;
-        assert!(wrong("leaderGap: {component: kube-apiserver, atMost: 7s}").contains("each serves by itself"));
-        assert!(wrong("leaderGap: {component: kube-shceduler, atMost: 7s}").contains("did you mean `kube-scheduler`?"));
-        assert!(wrong("leaderChange: {component: etcd, atMost: 7s}").contains("unknown field `atMost` in `leaderChange`"));
+        assert!(
+            wrong("leaderGap: {component: kube-apiserver, atMost: 7s}")
+                .contains("each serves by itself")
+        );
+        assert!(
+            wrong("leaderGap: {component: kube-shceduler, atMost: 7s}")
+                .contains("did you mean `kube-scheduler`?")
+        );
+        assert!(
+            wrong("leaderChange: {component: etcd, atMost: 7s}")
+                .contains("unknown field `atMost` in `leaderChange`")
+        );
     }
 
     #[test]
@@ -304,13 +372,28 @@ mod tests {
         let wrong = |yaml: &str| decoded(yaml, expectation).1;
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));
-        assert!(wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?"));
-        assert!(wrong("objectsKept: {within: 7s}").contains("unknown field `within` in `objectsKept`"));
+        assert!(
+            wrong("errorwindow: {probe: web, atMost: 7s}").contains("did you mean `errorWindow`?")
+        );
+        assert!(
+            wrong("objectsKept: {within: 7s}").contains("unknown field `within` in `objectsKept`")
+        );
         assert!(wrong("errorWindow: {probe: web}").contains("needs `atMost`, `atLeast`, or both"));
-        assert!(wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}").contains("`atMost` is shorter than `atLeast`"));
-        assert!(wrong("detection: {within: 3s, atLeast: 4s}").contains("`within` is shorter than `atLeast`"));
-        assert!(wrong("oldLeader: {component: etcd, atMost: 3s, atLeast: 4s}").contains("nothing can be both"));
-        assert!(wrong("noErrors: web").contains("expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"));
+        assert!(
+            wrong("errorWindow: {probe: web, atMost: 3s, atLeast: 4s}")
+                .contains("`atMost` is shorter than `atLeast`")
+        );
+        assert!(
+            wrong("detection: {within: 3s, atLeast: 4s}")
+                .contains("`within` is shorter than `atLeast`")
+        );
+        assert!(
+            wrong("oldLeader: {component: etcd, atMost: 3s, atLeast: 4s}")
+                .contains("nothing can be both")
+        );
+        assert!(wrong("noErrors: web").contains(
+            "expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"
+        ));
         assert!(wrong("recovery: 7s").contains("(write `recovery: {within: 7s}`)"));
     }
 }

@@ -52,7 +52,12 @@ impl<'f> Cx<'f> {
     }
 
     /// Tells an error with a hint; always `None`.
-    pub fn error_hint<T>(&self, at: Span, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
+    pub fn error_hint<T>(
+        &self,
+        at: Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Option<T> {
         self.tell(Diagnostic::error(message).at(self.file, at).hint(hint));
         None
     }
@@ -63,8 +68,17 @@ impl<'f> Cx<'f> {
     }
 
     /// The same with a hint; always `None`.
-    pub fn expected_hint<T>(&self, node: &Node, wanted: &str, hint: impl Into<String>) -> Option<T> {
-        self.error_hint(node.focus(), format!("expected {wanted}, found {}", node.described()), hint)
+    pub fn expected_hint<T>(
+        &self,
+        node: &Node,
+        wanted: &str,
+        hint: impl Into<String>,
+    ) -> Option<T> {
+        self.error_hint(
+            node.focus(),
+            format!("expected {wanted}, found {}", node.described()),
+            hint,
+        )
     }
 
     /// A list, each item on its own: a bad item is `None` and takes no other with it.
@@ -80,7 +94,12 @@ impl<'f> Cx<'f> {
     }
 
     /// A union in Kubernetes' form: a mapping with exactly one of these members.
-    pub fn union<T>(&self, node: &Node, what: &'static str, members: &[(&'static str, Decode<T>)]) -> Option<T> {
+    pub fn union<T>(
+        &self,
+        node: &Node,
+        what: &'static str,
+        members: &[(&'static str, Decode<T>)],
+    ) -> Option<T> {
         let mut fields = Fields::of(self, node, what)?;
         let found = fields.one_of(members);
         fields.finish();
@@ -109,15 +128,28 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// The same, with what to write in the place of a text.
-    pub fn of_or(cx: &'t Cx<'f>, node: &'t Node, what: &'static str, write: impl FnOnce(&str) -> String) -> Option<Self> {
+    pub fn of_or(
+        cx: &'t Cx<'f>,
+        node: &'t Node,
+        what: &'static str,
+        write: impl FnOnce(&str) -> String,
+    ) -> Option<Self> {
         match node.text() {
-            Some(text) => cx.expected_hint(node, &format!("{what} (a mapping)"), format!("write `{}`", write(text))),
+            Some(text) => cx.expected_hint(
+                node,
+                &format!("{what} (a mapping)"),
+                format!("write `{}`", write(text)),
+            ),
             None => Self::of(cx, node, what),
         }
     }
 
     /// A field that must be there.
-    pub fn required<T>(&mut self, key: &'static str, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> Option<T> {
+    pub fn required<T>(
+        &mut self,
+        key: &'static str,
+        decode: impl FnOnce(&Cx, &Node) -> Option<T>,
+    ) -> Option<T> {
         match self.present(key) {
             Some(node) => decode(self.cx, node),
             None => {
@@ -128,7 +160,11 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// A field that may be absent (or empty).
-    pub fn optional<T>(&mut self, key: &'static str, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> Option<Option<T>> {
+    pub fn optional<T>(
+        &mut self,
+        key: &'static str,
+        decode: impl FnOnce(&Cx, &Node) -> Option<T>,
+    ) -> Option<Option<T>> {
         match self.present(key) {
             Some(node) => decode(self.cx, node).map(Some),
             None => Some(None),
@@ -136,7 +172,12 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// A field with a default.
-    pub fn or<T>(&mut self, key: &'static str, default: T, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> Option<T> {
+    pub fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        decode: impl FnOnce(&Cx, &Node) -> Option<T>,
+    ) -> Option<T> {
         self.optional(key, decode).map(|found| found.unwrap_or(default))
     }
 
@@ -144,7 +185,10 @@ impl<'t, 'f> Fields<'t, 'f> {
     pub fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
         let names: Vec<&'static str> = members.iter().map(|(name, _)| *name).collect();
         self.known.extend(&names);
-        let present: Vec<_> = members.iter().filter_map(|(name, decode)| Some((self.node.get(name)?, decode))).collect();
+        let present: Vec<_> = members
+            .iter()
+            .filter_map(|(name, decode)| Some((self.node.get(name)?, decode)))
+            .collect();
         match present[..] {
             [(node, decode)] => decode(self.cx, node),
             [] => {
@@ -152,9 +196,15 @@ impl<'t, 'f> Fields<'t, 'f> {
                 None
             }
             [(first, _), (second, _), ..] => {
-                let (first, second) = (first.key.unwrap_or(first.span), second.key.unwrap_or(second.span));
-                let message = format!("{} takes only one of {}", self.what, suggest::listed(&names, "and"));
-                self.cx.tell(Diagnostic::error(message).at(self.cx.file, second).related(self.cx.file, first, "the other one"));
+                let (first, second) =
+                    (first.key.unwrap_or(first.span), second.key.unwrap_or(second.span));
+                let message =
+                    format!("{} takes only one of {}", self.what, suggest::listed(&names, "and"));
+                self.cx.tell(Diagnostic::error(message).at(self.cx.file, second).related(
+                    self.cx.file,
+                    first,
+                    "the other one",
+                ));
                 None
             }
         }
@@ -167,10 +217,13 @@ impl<'t, 'f> Fields<'t, 'f> {
 
     /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown one nearly names is told once.
     pub fn finish(self) {
-        let entries: &[(String, Node)] = if let Value::Map(entries) = &self.node.value { entries } else { &[] };
-        let absent: Vec<&'static str> = self.known.iter().copied().filter(|name| self.node.get(name).is_none()).collect();
+        let entries: &[(String, Node)] =
+            if let Value::Map(entries) = &self.node.value { entries } else { &[] };
+        let absent: Vec<&'static str> =
+            self.known.iter().copied().filter(|name| self.node.get(name).is_none()).collect();
         let mut missing = self.missing;
-        for (name, node) in entries.iter().filter(|(name, _)| !self.known.contains(&name.as_str())) {
+        for (name, node) in entries.iter().filter(|(name, _)| !self.known.contains(&name.as_str()))
+        {
             let meant = suggest::closest(name, absent.iter().copied());
             missing.retain(|names| !meant.is_some_and(|meant| names.contains(&meant)));
             let hint = match meant {
@@ -178,13 +231,16 @@ impl<'t, 'f> Fields<'t, 'f> {
                 None => suggest::hint(name, &self.known, &format!("{} has", self.what)),
             };
             let message = format!("unknown field `{name}` in {}", self.what);
-            let problem = Diagnostic::error(message).at(self.cx.file, node.key.unwrap_or(node.span));
+            let problem =
+                Diagnostic::error(message).at(self.cx.file, node.key.unwrap_or(node.span));
             self.cx.tell(problem.hint_if(hint));
         }
         for names in missing {
             let message = match names.as_slice() {
                 [one] => format!("{} needs `{one}`", self.what),
-                several => format!("{} needs one of {}", self.what, suggest::listed(several, "and")),
+                several => {
+                    format!("{} needs one of {}", self.what, suggest::listed(several, "and"))
+                }
             };
             self.cx.error::<()>(self.node.focus(), message);
         }
@@ -203,7 +259,10 @@ pub mod tests {
     use crate::experiment::yaml::tests::{file, tree};
 
     /// What a decoder makes of a text, and the problems that it tells, one a line.
-    pub fn decoded<T>(yaml: &str, decode: impl FnOnce(&Cx, &Node) -> Option<T>) -> (Option<T>, String) {
+    pub fn decoded<T>(
+        yaml: &str,
+        decode: impl FnOnce(&Cx, &Node) -> Option<T>,
+    ) -> (Option<T>, String) {
         let file = file(yaml);
         let cx = Cx::new(&file);
         let found = decode(&cx, &tree(yaml));
@@ -222,7 +281,10 @@ pub mod tests {
 
     #[test]
     fn fields_are_taken_by_name() {
-        assert_eq!(decoded("{right: b, left: a}", pair), (Some(("a".into(), Some("b".into()))), String::new()));
+        assert_eq!(
+            decoded("{right: b, left: a}", pair),
+            (Some(("a".into(), Some("b".into()))), String::new())
+        );
         assert_eq!(decoded("{left: a, right: }", pair), (Some(("a".into(), None)), String::new()));
     }
 
@@ -246,7 +308,10 @@ pub mod tests {
     #[test]
     fn a_union_has_one_member() {
         let members: &[(&'static str, Decode<String>)] = &[("a", text), ("b", text)];
-        assert_eq!(decoded("{b: x}", |cx, node| cx.union(node, "a thing", members)).0.as_deref(), Some("x"));
+        assert_eq!(
+            decoded("{b: x}", |cx, node| cx.union(node, "a thing", members)).0.as_deref(),
+            Some("x")
+        );
         let (_, none) = decoded("{}", |cx, node| cx.union(node, "a thing", members));
         assert_eq!(none, "1:1: error: a thing needs one of `a` and `b`");
         let (_, both) = decoded("{a: x, b: y}", |cx, node| cx.union(node, "a thing", members));

@@ -19,7 +19,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::claim::Claim;
-use super::schema::{API_VERSION, BlastRadius, Cluster, Condition, Expectation, Experiment, Probe, Step};
+use super::schema::{
+    API_VERSION, BlastRadius, Cluster, Condition, Expectation, Experiment, Probe, Step,
+};
 use super::tree::{Node, quoted};
 use fields::{Cx, Decode, Fields};
 
@@ -105,7 +107,9 @@ fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
             cx.error_hint(
                 kind.focus(),
                 message,
-                format!("an experiment begins with `apiVersion: {API_VERSION}` and `kind: Experiment`"),
+                format!(
+                    "an experiment begins with `apiVersion: {API_VERSION}` and `kind: Experiment`"
+                ),
             )
         }
         _ => Some(()),
@@ -117,7 +121,11 @@ fn api_version(cx: &Cx, node: &Node) -> Option<()> {
         Some(API_VERSION) => Some(()),
         other => {
             let found = other.map_or_else(|| node.described(), quoted);
-            cx.error_hint(node.focus(), format!("unknown apiVersion {found}"), format!("this program reads `{API_VERSION}`"))
+            cx.error_hint(
+                node.focus(),
+                format!("unknown apiVersion {found}"),
+                format!("this program reads `{API_VERSION}`"),
+            )
         }
     }
 }
@@ -136,10 +144,13 @@ fn spec(cx: &Cx, node: &Node) -> Option<Draft> {
     draft.claims = fields.or("claims", Vec::new(), list(claim::claim)).unwrap_or(vec![None]);
     draft.cluster = fields.or("cluster", Cluster::Context, cluster::cluster);
     draft.workload = fields.or("workload", Vec::new(), list(scalar::path)).unwrap_or(vec![None]);
-    draft.workload_timeout = fields.or("workloadTimeout", DEFAULT_WORKLOAD_TIMEOUT, scalar::positive);
+    draft.workload_timeout =
+        fields.or("workloadTimeout", DEFAULT_WORKLOAD_TIMEOUT, scalar::positive);
     draft.probes = fields.required("probes", list(probe::probe)).unwrap_or(vec![None]);
-    draft.steady_state = fields.or("steadyState", Vec::new(), list(steady::condition)).unwrap_or(vec![None]);
-    draft.steady_state_timeout = fields.or("steadyStateTimeout", DEFAULT_STEADY_STATE_TIMEOUT, scalar::positive);
+    draft.steady_state =
+        fields.or("steadyState", Vec::new(), list(steady::condition)).unwrap_or(vec![None]);
+    draft.steady_state_timeout =
+        fields.or("steadyStateTimeout", DEFAULT_STEADY_STATE_TIMEOUT, scalar::positive);
     draft.method = fields.required("method", list(method::step)).unwrap_or(vec![None]);
     draft.expect = fields.or("expect", Vec::new(), list(expect::expectation)).unwrap_or(vec![None]);
     draft.blast_radius = fields.or("blastRadius", BlastRadius::default(), cluster::blast_radius);

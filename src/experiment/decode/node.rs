@@ -39,7 +39,8 @@ pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let of = fields.optional("of", dns_label);
     let count = fields.or("count", Count::default(), count);
     fields.finish();
-    let mut selector = NodeSelector { leader: leader?, followers: followers?, of: of?, ..selector? };
+    let mut selector =
+        NodeSelector { leader: leader?, followers: followers?, of: of?, ..selector? };
     if node.get("leader").or(node.get("followers")).is_some() {
         selector.role.get_or_insert(NodeRole::ControlPlane);
     }
@@ -76,7 +77,12 @@ fn alike(fields: &mut Fields) -> Option<NodeSelector> {
     let name = fields.optional("name", node_name);
     let role = fields.optional("role", role);
     let labels = fields.optional("labels", labels);
-    Some(NodeSelector { name: name?, role: role?, labels: labels?.unwrap_or_default(), ..NodeSelector::default() })
+    Some(NodeSelector {
+        name: name?,
+        role: role?,
+        labels: labels?.unwrap_or_default(),
+        ..NodeSelector::default()
+    })
 }
 
 /// A field that names a part of the control plane. One that is there and names none is not the same as one that is absent.
@@ -87,7 +93,9 @@ fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<O
             which_leader(cx, value);
             Some(None)
         }
-        _ => fields.optional(key, |cx, node| choice(cx, node, "part that leads or follows", &LED.map(|led| (led.name(), led)))),
+        _ => fields.optional(key, |cx, node| {
+            choice(cx, node, "part that leads or follows", &LED.map(|led| (led.name(), led)))
+        }),
     }
 }
 
@@ -95,7 +103,10 @@ fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<O
 fn which_leader(cx: &Cx, node: &Node) {
     let problem = Diagnostic::open("a cluster has three leaders, and this does not say which");
     let each = LED.map(|led| format!("`leader: {}`", led.name()));
-    let hint = format!("each has its own, often on different nodes: {}, {} or {}", each[0], each[1], each[2]);
+    let hint = format!(
+        "each has its own, often on different nodes: {}, {} or {}",
+        each[0], each[1], each[2]
+    );
     cx.tell(problem.at(cx.file(), node.key.unwrap_or(node.focus())).hint(hint));
 }
 
@@ -150,11 +161,16 @@ mod tests {
 
     #[test]
     fn all_ways_to_choose_may_be_given_together() {
-        let (found, problems) = decoded("{name: n, role: worker, labels: {a: b}, mostEndpointsOf: web}", selector);
+        let (found, problems) =
+            decoded("{name: n, role: worker, labels: {a: b}, mostEndpointsOf: web}", selector);
         assert_eq!(problems, "");
         let labels = [("a".to_owned(), "b".to_owned())].into();
-        let (name, role, most_endpoints_of) = (Some("n".into()), Some(NodeRole::Worker), Some("web".into()));
-        assert_eq!(found, Some(NodeSelector { name, role, labels, most_endpoints_of, ..NodeSelector::default() }));
+        let (name, role, most_endpoints_of) =
+            (Some("n".into()), Some(NodeRole::Worker), Some("web".into()));
+        assert_eq!(
+            found,
+            Some(NodeSelector { name, role, labels, most_endpoints_of, ..NodeSelector::default() })
+        );
     }
 
     #[test]
@@ -165,9 +181,17 @@ mod tests {
         assert_eq!(count("{role: worker, count: all}"), Some(Count::All));
         assert_eq!(count("{role: worker, count: 0}"), None);
         let wrong = |yaml: &str| decoded(yaml, target).1;
-        assert!(wrong("{role: worker, count: 0}").contains("expected a number of 1 or more, or `all`, found `0`"));
-        assert!(wrong("{role: worker, count: -1}").contains("expected a number of 1 or more, or `all`, found `-1`"));
-        assert!(wrong("{role: worker, count: alll}").contains("found `alll` (did you mean `all`?)"));
+        assert!(
+            wrong("{role: worker, count: 0}")
+                .contains("expected a number of 1 or more, or `all`, found `0`")
+        );
+        assert!(
+            wrong("{role: worker, count: -1}")
+                .contains("expected a number of 1 or more, or `all`, found `-1`")
+        );
+        assert!(
+            wrong("{role: worker, count: alll}").contains("found `alll` (did you mean `all`?)")
+        );
         assert!(decoded("{count: all}", target).1.contains("would take any node"));
         assert!(decoded("{role: worker, count: 2}", selector).1.contains("unknown field `count`"));
     }
@@ -178,19 +202,32 @@ mod tests {
         assert!(decoded("n-worker", target).1.contains("(write `target: {name: n-worker}`)"));
         assert!(decoded("worker", target).1.contains("(write `target: {role: worker}`)"));
         assert!(decoded("control-plane", selector).1.contains("(write `{role: control-plane}`)"));
-        assert!(decoded("[]", target).1.contains("expected a target (a mapping), found an empty list"));
+        assert!(
+            decoded("[]", target).1.contains("expected a target (a mapping), found an empty list")
+        );
     }
 
     #[test]
     fn a_leader_is_that_of_a_part() {
         let found = decoded("{leader: kube-scheduler}", target).0.unwrap();
-        assert_eq!((found.leader, found.role), (Some(Component::Scheduler), Some(NodeRole::ControlPlane)));
-        assert_eq!(decoded("{followers: etcd, count: all}", target).0.unwrap().followers, Some(Component::Etcd));
-        assert!(decoded("{leader: kube-apiserver}", target).1.contains("is no part that leads or follows"));
+        assert_eq!(
+            (found.leader, found.role),
+            (Some(Component::Scheduler), Some(NodeRole::ControlPlane))
+        );
+        assert_eq!(
+            decoded("{followers: etcd, count: all}", target).0.unwrap().followers,
+            Some(Component::Etcd)
+        );
+        assert!(
+            decoded("{leader: kube-apiserver}", target)
+                .1
+                .contains("is no part that leads or follows")
+        );
         for bare in ["{leader: }", "{leader: true}", "{role: leader}"] {
             let told = decoded(bare, target).1;
             assert!(
-                told.contains("three leaders") && told.contains("`leader: kube-scheduler` or `leader: etcd`"),
+                told.contains("three leaders")
+                    && told.contains("`leader: kube-scheduler` or `leader: etcd`"),
                 "{bare}: {told}"
             );
             assert_eq!(told.lines().count(), 1, "{bare}: {told}");
@@ -201,7 +238,11 @@ mod tests {
     fn a_service_may_be_of_another_namespace() {
         let found = |yaml: &str| decoded(yaml, service);
         assert_eq!(found("kube-system/kube-dns").0.as_deref(), Some("kube-system/kube-dns"));
-        assert!(found("a/b/c").1.contains("expected a Service, found `a/b/c` (a Service is `web`"), "{}", found("a/b/c").1);
+        assert!(
+            found("a/b/c").1.contains("expected a Service, found `a/b/c` (a Service is `web`"),
+            "{}",
+            found("a/b/c").1
+        );
         assert!(found("[a]").1.contains("expected a Service, found a list"));
     }
 
@@ -212,6 +253,9 @@ mod tests {
 
     #[test]
     fn a_mistake_is_not_also_told_as_no_choice() {
-        assert_eq!(decoded("{role: wroker}", selector).1, "1:8: error: `wroker` is no role (did you mean `worker`?)");
+        assert_eq!(
+            decoded("{role: wroker}", selector).1,
+            "1:8: error: `wroker` is no role (did you mean `worker`?)"
+        );
     }
 }

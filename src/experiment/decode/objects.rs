@@ -59,19 +59,31 @@ mod tests {
 
     #[test]
     fn a_deployment_is_scaled_to_a_number() {
-        let (found, problems) = decoded("{namespace: kube-system, name: coredns, replicas: 0}", deployment_scale);
+        let (found, problems) =
+            decoded("{namespace: kube-system, name: coredns, replicas: 0}", deployment_scale);
         assert_eq!(problems, "");
-        let wanted = Fault::DeploymentScale { namespace: Some("kube-system".into()), name: "coredns".into(), replicas: 0 };
+        let wanted = Fault::DeploymentScale {
+            namespace: Some("kube-system".into()),
+            name: "coredns".into(),
+            replicas: 0,
+        };
         assert_eq!(found, Some(wanted));
         let told = decoded("{replicas: -1}", deployment_scale).1;
-        assert!(told.contains("`deploymentScale` needs `name`") && told.contains("expected a whole number"), "{told}");
+        assert!(
+            told.contains("`deploymentScale` needs `name`")
+                && told.contains("expected a whole number"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_deployment_is_moved_to_some_nodes() {
-        let (found, problems) = decoded("{name: web, on: {role: worker, count: 2}}", deployment_place);
+        let (found, problems) =
+            decoded("{name: web, on: {role: worker, count: 2}}", deployment_place);
         assert_eq!(problems, "");
-        let Some(Fault::DeploymentPlace { namespace: None, on, .. }) = found else { panic!("{found:?}") };
+        let Some(Fault::DeploymentPlace { namespace: None, on, .. }) = found else {
+            panic!("{found:?}")
+        };
         assert_eq!((on.role, on.count), (Some(NodeRole::Worker), Count::Exactly(2)));
         let wrong = |yaml: &str| decoded(yaml, deployment_place).1;
         assert!(wrong("{name: web}").contains("`deploymentPlace` needs `on`"));
@@ -88,7 +100,11 @@ mod tests {
         assert_eq!(count("{labels: {app: web}}"), Ok(Count::Exactly(1)));
         assert_eq!(count("{labels: {app: web}, count: all}"), Ok(Count::All));
         assert_eq!(count("{labels: {app: web}, count: 2}"), Ok(Count::Exactly(2)));
-        assert!(count("{labels: {app: web}, count: 0}").unwrap_err().contains("expected a number of 1 or more, or `all`"));
+        assert!(
+            count("{labels: {app: web}, count: 0}")
+                .unwrap_err()
+                .contains("expected a number of 1 or more, or `all`")
+        );
         assert!(count("{labels: {}}").unwrap_err().contains("would choose anything"));
     }
 }

@@ -12,11 +12,12 @@ use crate::experiment::tree::{Node, Value, quoted};
 /// A text. What looks like a number or a boolean must be in quotes.
 pub fn text(cx: &Cx, node: &Node) -> Option<String> {
     match &node.value {
-        Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => cx.error_hint(
-            node.focus(),
-            format!("expected a text, found {}", node.described()),
-            format!("put it in quotes: \"{text}\""),
-        ),
+        Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => cx
+            .error_hint(
+                node.focus(),
+                format!("expected a text, found {}", node.described()),
+                format!("put it in quotes: \"{text}\""),
+            ),
         Value::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
         _ => cx.expected(node, "a text"),
     }
@@ -29,7 +30,9 @@ fn looks_otherwise(text: &str) -> bool {
 /// A text that is not empty.
 pub fn sentence(cx: &Cx, node: &Node) -> Option<String> {
     match text(cx, node)? {
-        empty if empty.trim().is_empty() => cx.error(node.focus(), "expected a text, found an empty one"),
+        empty if empty.trim().is_empty() => {
+            cx.error(node.focus(), "expected a text, found an empty one")
+        }
         text => Some(text),
     }
 }
@@ -49,20 +52,27 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
     if valid(text) && text.len() <= longest {
         return Some(text.to_owned());
     }
-    let hint = format!("a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at most {longest} long");
+    let hint = format!(
+        "a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at most {longest} long"
+    );
     cx.error_hint(node.focus(), format!("{} can't be a name", quoted(text)), hint)
 }
 
 /// Whether a text is a DNS label.
 pub fn is_dns_label(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len())
+        && text.chars().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// A duration; 0 is one.
 pub fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
     let Some(text) = node.text() else { return cx.expected(node, "a duration such as `15s`") };
-    duration::duration(text).or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(())).ok()
+    duration::duration(text)
+        .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
+        .ok()
 }
 
 /// A duration above 0.
@@ -76,13 +86,17 @@ pub fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
 /// A rate among those that are allowed, in attempts a second.
 pub fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
     let Some(text) = node.text() else { return cx.expected(node, "a rate such as `50/s`") };
-    duration::rate_of(text, rates).or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(())).ok()
+    duration::rate_of(text, rates)
+        .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
+        .ok()
 }
 
 /// A share, 0 to 1.
 pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
     let Some(text) = node.text() else { return cx.expected(node, "a share from 0 to 1") };
-    if let Some(percent) = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok()) {
+    if let Some(percent) =
+        text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok())
+    {
         let hint = match percent / 100.0 {
             share if (0.0..=1.0).contains(&share) => format!("did you mean `{share}`?"),
             _ => "`1` is all, `0.5` is half of them".into(),
@@ -97,7 +111,9 @@ pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
 
 /// A whole number, 0 or more.
 pub fn count(cx: &Cx, node: &Node) -> Option<u32> {
-    node.text().and_then(|text| text.parse().ok()).or_else(|| cx.expected(node, "a whole number of 0 or more"))
+    node.text()
+        .and_then(|text| text.parse().ok())
+        .or_else(|| cx.expected(node, "a whole number of 0 or more"))
 }
 
 /// A whole number, 1 or more.
@@ -117,7 +133,11 @@ pub fn port(cx: &Cx, node: &Node) -> Option<u16> {
 /// `true` or `false`.
 pub fn flag(cx: &Cx, node: &Node) -> Option<bool> {
     match (&node.value, node.text().and_then(boolean)) {
-        (Value::Scalar { text, plain: true }, Some(flag)) if matches!(text.as_str(), "true" | "false") => Some(flag),
+        (Value::Scalar { text, plain: true }, Some(flag))
+            if matches!(text.as_str(), "true" | "false") =>
+        {
+            Some(flag)
+        }
         (_, Some(flag)) => {
             let message = format!("expected `true` or `false`, found {}", node.described());
             cx.error_hint(node.focus(), message, format!("write `{flag}`, without quotes"))
@@ -148,9 +168,11 @@ pub fn choice<T: Copy>(cx: &Cx, node: &Node, what: &str, choices: &[(&str, T)]) 
 /// The path of a file.
 pub fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
     match sentence(cx, node)? {
-        url if url.contains("://") => {
-            cx.error_hint(node.focus(), "expected a file, found a URL", "download it first, and look at what it does")
-        }
+        url if url.contains("://") => cx.error_hint(
+            node.focus(),
+            "expected a file, found a URL",
+            "download it first, and look at what it does",
+        ),
         path => Some(PathBuf::from(path)),
     }
 }
@@ -158,7 +180,9 @@ pub fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
 /// Texts by key, at least one: labels.
 pub fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     match texts(cx, node)? {
-        empty if empty.is_empty() => cx.error(node.focus(), "expected labels, found none, which would choose anything"),
+        empty if empty.is_empty() => {
+            cx.error(node.focus(), "expected labels, found none, which would choose anything")
+        }
         labels => Some(labels),
     }
 }
@@ -167,7 +191,8 @@ pub fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
 pub fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     match &node.value {
         Value::Map(entries) => {
-            let all: Vec<_> = entries.iter().map(|(key, value)| Some((key.clone(), text(cx, value)?))).collect();
+            let all: Vec<_> =
+                entries.iter().map(|(key, value)| Some((key.clone(), text(cx, value)?))).collect();
             all.into_iter().collect()
         }
         _ => cx.expected(node, "a mapping of texts"),
@@ -181,7 +206,8 @@ mod tests {
 
     /// The value that a decoder makes of a scalar, or its problem without the place.
     fn one<T>(yaml: &str, decode: fn(&Cx, &Node) -> Option<T>) -> Result<T, String> {
-        let (found, problems) = decoded(&format!("a: {yaml}"), |cx, node| decode(cx, node.get("a").unwrap()));
+        let (found, problems) =
+            decoded(&format!("a: {yaml}"), |cx, node| decode(cx, node.get("a").unwrap()));
         found.ok_or(problems.replace("1:4: error: ", ""))
     }
 
@@ -190,8 +216,14 @@ mod tests {
         assert_eq!(one("abc", text), Ok("abc".into()));
         assert_eq!(one("\"5\"", text), Ok("5".into()));
         assert_eq!(one("\"\"", text), Ok(String::new()));
-        assert_eq!(one("5", text), Err("expected a text, found `5` (put it in quotes: \"5\")".into()));
-        assert_eq!(one("yes", text), Err("expected a text, found `yes` (put it in quotes: \"yes\")".into()));
+        assert_eq!(
+            one("5", text),
+            Err("expected a text, found `5` (put it in quotes: \"5\")".into())
+        );
+        assert_eq!(
+            one("yes", text),
+            Err("expected a text, found `yes` (put it in quotes: \"yes\")".into())
+        );
         assert_eq!(one("[a]", text), Err("expected a text, found a list".into()));
     }
 
@@ -207,10 +239,14 @@ mod tests {
     #[test]
     fn shares_lie_between_0_and_1() {
         assert_eq!(one("0.25", share), Ok(0.25));
-        assert_eq!(one("99%", share), Err("expected a share from 0 to 1, found `99%` (did you mean `0.99`?)".into()));
+        assert_eq!(
+            one("99%", share),
+            Err("expected a share from 0 to 1, found `99%` (did you mean `0.99`?)".into())
+        );
         assert_eq!(
             one("150%", share),
-            Err("expected a share from 0 to 1, found `150%` (`1` is all, `0.5` is half of them)".into())
+            Err("expected a share from 0 to 1, found `150%` (`1` is all, `0.5` is half of them)"
+                .into())
         );
         assert!(one("1.5", share).is_err() && one("nan", share).is_err());
     }
@@ -218,8 +254,14 @@ mod tests {
     #[test]
     fn flags_are_true_or_false_only() {
         assert_eq!(one("true", flag), Ok(true));
-        assert_eq!(one("no", flag), Err("expected `true` or `false`, found `no` (write `false`, without quotes)".into()));
-        assert_eq!(one("1", flag), Err("expected `true` or `false`, found `1` (write `true`, without quotes)".into()));
+        assert_eq!(
+            one("no", flag),
+            Err("expected `true` or `false`, found `no` (write `false`, without quotes)".into())
+        );
+        assert_eq!(
+            one("1", flag),
+            Err("expected `true` or `false`, found `1` (write `true`, without quotes)".into())
+        );
         assert_eq!(one("7", flag), Err("expected `true` or `false`, found `7`".into()));
     }
 
@@ -230,7 +272,10 @@ mod tests {
         for bad in ["0", "65536", "http", "-1", "8.5"] {
             assert!(one(bad, port).is_err(), "{bad}");
         }
-        assert_eq!(one("-1", count), Err("expected a whole number of 0 or more, found `-1`".into()));
+        assert_eq!(
+            one("-1", count),
+            Err("expected a whole number of 0 or more, found `-1`".into())
+        );
         assert!(one("-1", count).is_err() && one("0", at_least_one).is_err());
     }
 
@@ -238,16 +283,29 @@ mod tests {
     fn nothing_is_no_duration() {
         assert_eq!(one("0s", positive), Err("a duration of nothing".into()));
         assert_eq!(one("0s", duration), Ok(Duration::ZERO));
-        assert_eq!(one("[]", positive), Err("expected a duration such as `15s`, found an empty list".into()));
-        assert_eq!(one("15", duration), Err("expected a duration, found `15`, which has no unit (did you mean `15s`?)".into()));
+        assert_eq!(
+            one("[]", positive),
+            Err("expected a duration such as `15s`, found an empty list".into())
+        );
+        assert_eq!(
+            one("15", duration),
+            Err("expected a duration, found `15`, which has no unit (did you mean `15s`?)".into())
+        );
     }
 
     #[test]
     fn a_choice_helps_with_slips() {
-        let decode: fn(&Cx, &Node) -> Option<u8> = |cx, node| choice(cx, node, "role", &[("worker", 1), ("control-plane", 2)]);
+        let decode: fn(&Cx, &Node) -> Option<u8> =
+            |cx, node| choice(cx, node, "role", &[("worker", 1), ("control-plane", 2)]);
         assert_eq!(one("worker", decode), Ok(1));
-        assert_eq!(one("controlplane", decode), Err("`controlplane` is no role (did you mean `control-plane`?)".into()));
-        assert_eq!(one("boss", decode), Err("`boss` is no role (the role is one of `worker` and `control-plane`)".into()));
+        assert_eq!(
+            one("controlplane", decode),
+            Err("`controlplane` is no role (did you mean `control-plane`?)".into())
+        );
+        assert_eq!(
+            one("boss", decode),
+            Err("`boss` is no role (the role is one of `worker` and `control-plane`)".into())
+        );
     }
 
     #[test]

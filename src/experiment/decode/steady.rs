@@ -65,9 +65,13 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         let wrong = |yaml: &str| decoded(yaml, condition).1;
-        assert!(wrong("nodesReady: some").contains("expected `all` or a number of nodes, found `some`"));
+        assert!(
+            wrong("nodesReady: some").contains("expected `all` or a number of nodes, found `some`")
+        );
         assert!(wrong("nodesReady: 0").contains("at least 0 always holds"));
         assert!(wrong("nodeReady: all").contains("did you mean `nodesReady`?"));
-        assert!(wrong("probe: {name: web}").contains("a condition on a probe needs `successRatio`"));
+        assert!(
+            wrong("probe: {name: web}").contains("a condition on a probe needs `successRatio`")
+        );
     }
 }

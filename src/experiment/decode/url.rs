@@ -71,7 +71,12 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
             None => (name(text)?, None),
         },
     };
-    let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535"));
+    let port = port.map(|port| {
+        port.parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or("a port is a number from 1 to 65535")
+    });
     Ok((host.to_owned(), port.transpose()?))
 }
 
@@ -123,6 +128,10 @@ mod tests {
     fn an_address_has_a_port() {
         assert_eq!(address("db.example.com:5432"), Ok(("db.example.com".into(), 5432)));
         assert_eq!(address("[fe80::1]:22"), Ok(("fe80::1".into(), 22)));
-        assert!(address("localhost").is_err() && address("tcp://x:1").is_err() && address("::1:22").is_err());
+        assert!(
+            address("localhost").is_err()
+                && address("tcp://x:1").is_err()
+                && address("::1:22").is_err()
+        );
     }
 }

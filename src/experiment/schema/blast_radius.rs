@@ -27,7 +27,14 @@ impl Default for BlastRadius {
     fn default() -> Self {
         let (max_workers, max_control_planes) = (1, 0);
         let (quorum_loss, load_balancer, data_loss) = (false, false, false);
-        Self { max_workers, max_control_planes, quorum_loss, load_balancer, data_loss, namespaces: Vec::new() }
+        Self {
+            max_workers,
+            max_control_planes,
+            quorum_loss,
+            load_balancer,
+            data_loss,
+            namespaces: Vec::new(),
+        }
     }
 }
 
@@ -62,14 +69,21 @@ impl BlastRadius {
     pub fn excess(&self, harmed: &Harmed) -> Vec<Excess> {
         let found = [
             at_most("worker", harmed.workers, self.max_workers, "maxWorkers"),
-            at_most("control-plane node", harmed.control_planes, self.max_control_planes, "maxControlPlanes"),
+            at_most(
+                "control-plane node",
+                harmed.control_planes,
+                self.max_control_planes,
+                "maxControlPlanes",
+            ),
             (harmed.load_balancer && !self.load_balancer).then(|| Excess {
                 message: "the load balancer before the API servers would be lost".into(),
                 field: "loadBalancer: true".into(),
             }),
             self.quorum(harmed.members_lost, harmed.members),
-            (harmed.data_lost && !self.data_loss)
-                .then(|| Excess { message: "the cluster's data would be away for a while".into(), field: "dataLoss: true".into() }),
+            (harmed.data_lost && !self.data_loss).then(|| Excess {
+                message: "the cluster's data would be away for a while".into(),
+                field: "dataLoss: true".into(),
+            }),
         ];
         found.into_iter().flatten().collect()
     }
@@ -81,7 +95,9 @@ impl BlastRadius {
             return None;
         }
         let is = if needed == 1 { "is" } else { "are" };
-        let message = format!("etcd would lose its quorum: {lost} of {members} members would be down, {needed} {is} needed");
+        let message = format!(
+            "etcd would lose its quorum: {lost} of {members} members would be down, {needed} {is} needed"
+        );
         Some(Excess { message, field: "quorumLoss: true".into() })
     }
 }
@@ -89,8 +105,12 @@ impl BlastRadius {
 impl Excess {
     /// All in one sentence, and what would allow them; `None`: there is none.
     pub fn join(all: &[Excess]) -> Option<(String, String)> {
-        let join = |part: fn(&Excess) -> &str, by: &str| all.iter().map(part).collect::<Vec<_>>().join(by);
-        let hint = format!("if that is the experiment, say `blastRadius: {{{}}}`", join(|one| &one.field, ", "));
+        let join =
+            |part: fn(&Excess) -> &str, by: &str| all.iter().map(part).collect::<Vec<_>>().join(by);
+        let hint = format!(
+            "if that is the experiment, say `blastRadius: {{{}}}`",
+            join(|one| &one.field, ", ")
+        );
         (!all.is_empty()).then(|| (join(|one| &one.message, "; "), hint))
     }
 }

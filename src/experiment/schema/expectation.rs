@@ -192,7 +192,9 @@ impl Expectation {
     /// The probe that it judges, if it judges one.
     pub fn probe(&self) -> Option<&str> {
         match self {
-            Expectation::ErrorWindow { probe, .. } | Expectation::FailedShare { probe, .. } => Some(probe),
+            Expectation::ErrorWindow { probe, .. } | Expectation::FailedShare { probe, .. } => {
+                Some(probe)
+            }
             Expectation::NoErrors { probe } | Expectation::NoSuccess { probe, .. } => Some(probe),
             _ => None,
         }
@@ -213,6 +215,7 @@ impl Expectation {
 
     /// By what a claim speaks of it, as kubectl speaks of objects: `noErrors/web`; where its kind is all that there is, `recovery`.
     pub fn name(&self) -> String {
-        self.subject().map_or(self.kind().to_owned(), |subject| format!("{}/{subject}", self.kind()))
+        self.subject()
+            .map_or(self.kind().to_owned(), |subject| format!("{}/{subject}", self.kind()))
     }
 }

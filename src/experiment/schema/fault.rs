@@ -131,7 +131,8 @@ pub enum Side {
 
 impl Side {
     /// All of them, with their names in an experiment.
-    pub const ALL: [(&str, Side); 3] = [("apiServer", Side::ApiServer), ("peers", Side::Peers), ("all", Side::All)];
+    pub const ALL: [(&str, Side); 3] =
+        [("apiServer", Side::ApiServer), ("peers", Side::Peers), ("all", Side::All)];
 }
 
 /// Which packets, as the node sees them.
@@ -149,7 +150,8 @@ pub enum Direction {
 
 impl Direction {
     /// All of them, with their names in an experiment.
-    pub const ALL: [(&str, Direction); 3] = [("both", Direction::Both), ("in", Direction::In), ("out", Direction::Out)];
+    pub const ALL: [(&str, Direction); 3] =
+        [("both", Direction::Both), ("in", Direction::In), ("out", Direction::Out)];
 }
 
 impl Fault {
@@ -196,8 +198,12 @@ impl Fault {
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
         match self {
-            Fault::DeploymentScale { namespace, .. } | Fault::DeploymentPlace { namespace, .. } => namespace.as_deref(),
-            Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => pods.namespace.as_deref(),
+            Fault::DeploymentScale { namespace, .. } | Fault::DeploymentPlace { namespace, .. } => {
+                namespace.as_deref()
+            }
+            Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => {
+                pods.namespace.as_deref()
+            }
             _ => None,
         }
     }
@@ -214,24 +220,32 @@ impl Fault {
     pub fn objects(&self) -> Option<String> {
         if let Some(deployment) = self.deployment() {
             return Some(match self {
-                Fault::DeploymentScale { replicas, .. } => format!("{deployment}, to {replicas} replicas"),
+                Fault::DeploymentScale { replicas, .. } => {
+                    format!("{deployment}, to {replicas} replicas")
+                }
                 _ => format!("the pods of {deployment}"),
             });
         }
         let pods = self.pods()?;
-        let labels: Vec<String> = pods.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let labels: Vec<String> =
+            pods.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let count = match pods.count {
             Count::All => "all".to_owned(),
             Count::Exactly(count) => count.to_string(),
         };
-        let space = self.foreign_namespace().map_or(String::new(), |namespace| format!(" of {namespace}"));
+        let space =
+            self.foreign_namespace().map_or(String::new(), |namespace| format!(" of {namespace}"));
         Some(format!("{count} of the pods{space} with {}", labels.join(",")))
     }
 
     /// The Deployment that it changes, in words: `the Deployment kube-system/coredns`.
     pub fn deployment(&self) -> Option<String> {
-        let (Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. }) = self else { return None };
-        let space = self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
+        let (Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. }) = self
+        else {
+            return None;
+        };
+        let space =
+            self.foreign_namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
         Some(format!("the Deployment {space}{name}"))
     }
 
@@ -284,16 +298,25 @@ impl Fault {
     pub fn impossible_on(&self, role: NodeRole) -> Option<(String, Option<&'static str>)> {
         let balancer = role == NodeRole::ExternalLoadBalancer;
         match self {
-            Fault::KubeletStop { .. } if balancer => Some(("the load balancer has no kubelet".into(), None)),
-            Fault::Partition { .. } if balancer => {
-                Some(("the load balancer is no node, and has no packet filter of its own".into(), None))
+            Fault::KubeletStop { .. } if balancer => {
+                Some(("the load balancer has no kubelet".into(), None))
             }
+            Fault::Partition { .. } if balancer => Some((
+                "the load balancer is no node, and has no packet filter of its own".into(),
+                None,
+            )),
             Fault::NodeDisconnect { .. } if balancer => {
                 let hint = "`nodePause` makes it as silent, and keeps its address";
-                Some(("the load balancer has nothing inside that could cut it off".into(), Some(hint)))
+                Some((
+                    "the load balancer has nothing inside that could cut it off".into(),
+                    Some(hint),
+                ))
             }
             _ => self.component().filter(|_| role != NodeRole::ControlPlane).map(|component| {
-                (format!("only a control plane runs {}", component.name()), Some("`target: {role: control-plane}`"))
+                (
+                    format!("only a control plane runs {}", component.name()),
+                    Some("`target: {role: control-plane}`"),
+                )
             }),
         }
     }

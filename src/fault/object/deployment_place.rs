@@ -44,11 +44,17 @@ impl Move {
         stage.say(FaultPhase::Returned, "the API server has it");
         let there = self.until(stage, |seen| seen.ready == seen.wanted).await?;
         let on = self.nodes_of(stage, &there).await?;
-        if !there.settled || there.ready < there.wanted || on != self.nodes.iter().cloned().collect() {
+        if !there.settled
+            || there.ready < there.wanted
+            || on != self.nodes.iter().cloned().collect()
+        {
             let on = on.into_iter().collect::<Vec<_>>().join(", ");
             return Err(self.slow("confirm the move of", &there, &format!(", its pods on {on}")));
         }
-        stage.say(FaultPhase::Confirmed, format!("ready on {}: {}", self.nodes.join(", "), counted(there.ready as usize, "pod")));
+        stage.say(
+            FaultPhase::Confirmed,
+            format!("ready on {}: {}", self.nodes.join(", "), counted(there.ready as usize, "pod")),
+        );
         Ok(())
     }
 
@@ -57,7 +63,9 @@ impl Move {
         let seen = self.seen(stage).await?;
         let why = match &seen.mark {
             Some(mark) => format!("another run has changed it (label outage.run={mark})"),
-            None if seen.uid != self.uid => "another one has had its name since the fault was planned".into(),
+            None if seen.uid != self.uid => {
+                "another one has had its name since the fault was planned".into()
+            }
             None if seen.affinity != self.before => {
                 "somebody has changed the affinity of its pods since the fault was planned".into()
             }
@@ -66,7 +74,13 @@ impl Move {
         Err(self.unfit("move", why))
     }
 
-    async fn set(&self, stage: &Stage<'_, '_>, seen: &Placement, affinity: &Value, mark: Option<&str>) -> Result<(), ClusterError> {
+    async fn set(
+        &self,
+        stage: &Stage<'_, '_>,
+        seen: &Placement,
+        affinity: &Value,
+        mark: Option<&str>,
+    ) -> Result<(), ClusterError> {
         stage.cluster.place(&self.namespace, &self.name, seen, affinity, mark).await
     }
 
@@ -75,7 +89,10 @@ impl Move {
         for look in 0..2 {
             let seen = match stage.cluster.placement_of(&self.namespace, &self.name).await {
                 Err(error) if error.is_not_found() => {
-                    return Ok(format!("{} is no longer there", named(&self.namespace, &self.name)));
+                    return Ok(format!(
+                        "{} is no longer there",
+                        named(&self.namespace, &self.name)
+                    ));
                 }
                 seen => seen?,
             };
@@ -91,7 +108,11 @@ impl Move {
     }
 
     /// What is no longer what we have set is somebody's will: only the mark is taken away.
-    async fn put_back(&self, stage: &Stage<'_, '_>, seen: &Placement) -> Result<&'static str, FaultError> {
+    async fn put_back(
+        &self,
+        stage: &Stage<'_, '_>,
+        seen: &Placement,
+    ) -> Result<&'static str, FaultError> {
         let ours = bare(&seen.affinity) == bare(&self.placed);
         self.set(stage, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
         Ok(match ours {
@@ -104,13 +125,21 @@ impl Move {
         Ok(stage.cluster.placement_of(&self.namespace, &self.name).await?)
     }
 
-    async fn nodes_of(&self, stage: &Stage<'_, '_>, seen: &Placement) -> Result<BTreeSet<String>, FaultError> {
+    async fn nodes_of(
+        &self,
+        stage: &Stage<'_, '_>,
+        seen: &Placement,
+    ) -> Result<BTreeSet<String>, FaultError> {
         let pods = stage.cluster.pods(&self.namespace, &seen.labels).await?;
         Ok(pods.into_iter().filter_map(|pod| pod.node).collect())
     }
 
     /// Looks until it has settled and is so, or for too long.
-    async fn until(&self, stage: &Stage<'_, '_>, so: impl Fn(&Placement) -> bool) -> Result<Placement, FaultError> {
+    async fn until(
+        &self,
+        stage: &Stage<'_, '_>,
+        so: impl Fn(&Placement) -> bool,
+    ) -> Result<Placement, FaultError> {
         until(async || self.seen(stage).await, |seen| seen.settled && so(seen)).await
     }
 
@@ -124,12 +153,23 @@ impl Move {
     }
 
     fn unfit(&self, what: &str, why: String) -> FaultError {
-        FaultError::Object { what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)), why }
+        FaultError::Object {
+            what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)),
+            why,
+        }
     }
 
     fn slow(&self, what: &str, seen: &Placement, more: &str) -> FaultError {
         let all = if seen.settled { "" } else { ", and older ones are left" };
-        self.unfit(what, format!("{} of {} replicas are ready{all}{more} after {}s", seen.ready, seen.wanted, PODS.as_secs()))
+        self.unfit(
+            what,
+            format!(
+                "{} of {} replicas are ready{all}{more} after {}s",
+                seen.ready,
+                seen.wanted,
+                PODS.as_secs()
+            ),
+        )
     }
 }
 
@@ -137,9 +177,11 @@ impl Move {
 fn bare(value: &Value) -> Value {
     let empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
     match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| (key.clone(), bare(value))).filter(|(_, value)| !empty(value)).collect()
-        }
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), bare(value)))
+            .filter(|(_, value)| !empty(value))
+            .collect(),
         Value::Array(all) => all.iter().map(bare).collect(),
         other => other.clone(),
     }

@@ -31,11 +31,18 @@ impl Resize {
     pub(super) async fn inject(&self, stage: &mut Stage<'_, '_>) -> Result<(), FaultError> {
         let (seen, to) = (self.fit(stage).await?, self.replicas);
         stage.say(FaultPhase::Requested, format!("scale it from {} to {to}", seen.wanted));
-        write(seen, async || self.fit(stage).await, async |seen: &Scale| self.set(stage, seen, to, Some(stage.mark)).await).await?;
+        write(
+            seen,
+            async || self.fit(stage).await,
+            async |seen: &Scale| self.set(stage, seen, to, Some(stage.mark)).await,
+        )
+        .await?;
         stage.say(FaultPhase::Returned, "the API server has it");
         let there = self.until(stage, |scale| scale.there == Some(to)).await?;
         if there.there != Some(to) {
-            let seen = there.there.map_or("its controller has not seen it".into(), |there| format!("it has {there} replicas"));
+            let seen = there.there.map_or("its controller has not seen it".into(), |there| {
+                format!("it has {there} replicas")
+            });
             return Err(self.slow("confirm the scale of", seen));
         }
         stage.say(FaultPhase::Confirmed, format!("it has {to} replicas"));
@@ -47,7 +54,9 @@ impl Resize {
         let seen = stage.cluster.scale_of(&self.namespace, &self.name).await?;
         let why = match &seen.mark {
             Some(mark) => format!("another run has scaled it (label outage.run={mark})"),
-            None if seen.uid != self.uid => "another one has had its name since the fault was planned".into(),
+            None if seen.uid != self.uid => {
+                "another one has had its name since the fault was planned".into()
+            }
             None if seen.wanted != self.before => {
                 format!(
                     "somebody has scaled it to {} since the fault was planned, when it was to have {}",
@@ -59,7 +68,13 @@ impl Resize {
         Err(self.unfit("scale", why))
     }
 
-    async fn set(&self, stage: &Stage<'_, '_>, seen: &Scale, to: u32, mark: Option<&str>) -> Result<(), ClusterError> {
+    async fn set(
+        &self,
+        stage: &Stage<'_, '_>,
+        seen: &Scale,
+        to: u32,
+        mark: Option<&str>,
+    ) -> Result<(), ClusterError> {
         stage.cluster.scale(&self.namespace, &self.name, seen, to, mark).await.map(drop)
     }
 
@@ -68,7 +83,10 @@ impl Resize {
         for look in 0..2 {
             let seen = match stage.cluster.scale_of(&self.namespace, &self.name).await {
                 Err(error) if error.is_not_found() => {
-                    return Ok(format!("{} is no longer there", named(&self.namespace, &self.name)));
+                    return Ok(format!(
+                        "{} is no longer there",
+                        named(&self.namespace, &self.name)
+                    ));
                 }
                 seen => seen?,
             };
@@ -87,16 +105,26 @@ impl Resize {
     async fn put_back(&self, stage: &Stage<'_, '_>, seen: &Scale) -> Result<String, FaultError> {
         let ours = seen.wanted == self.replicas;
         self.set(stage, seen, if ours { self.before } else { seen.wanted }, None).await?;
-        Ok(if ours { "scaled back".into() } else { format!("left as somebody has scaled it meanwhile, to {}", seen.wanted) })
+        Ok(if ours {
+            "scaled back".into()
+        } else {
+            format!("left as somebody has scaled it meanwhile, to {}", seen.wanted)
+        })
     }
 
-    async fn until(&self, stage: &Stage<'_, '_>, so: impl Fn(&Scale) -> bool) -> Result<Scale, FaultError> {
+    async fn until(
+        &self,
+        stage: &Stage<'_, '_>,
+        so: impl Fn(&Scale) -> bool,
+    ) -> Result<Scale, FaultError> {
         until(async || Ok(stage.cluster.scale_of(&self.namespace, &self.name).await?), so).await
     }
 
     /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
     async fn readiness(&self, stage: &Stage<'_, '_>) -> String {
-        let enough = |seen: &Scale| seen.there.is_some() && seen.ready >= self.ready.min(self.before).min(seen.wanted);
+        let enough = |seen: &Scale| {
+            seen.there.is_some() && seen.ready >= self.ready.min(self.before).min(seen.wanted)
+        };
         match self.until(stage, enough).await {
             Ok(seen) => ready(seen.ready, seen.wanted, enough(&seen)),
             Err(error) => unknown(&error),
@@ -104,7 +132,10 @@ impl Resize {
     }
 
     fn unfit(&self, what: &str, why: String) -> FaultError {
-        FaultError::Object { what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)), why }
+        FaultError::Object {
+            what: format!("{what} the Deployment {}", named(&self.namespace, &self.name)),
+            why,
+        }
     }
 
     fn slow(&self, what: &str, seen: String) -> FaultError {

@@ -120,7 +120,10 @@ async fn each_is_done_and_undone_twice() {
         assert_eq!(asked(&api)["mark"], "r-0");
         for _ in 0..2 {
             let undone = told(&api, harm.clone(), true).await;
-            assert_eq!((undone.result, undone.said.last().unwrap().0), (Ok(()), FaultPhase::Undone));
+            assert_eq!(
+                (undone.result, undone.said.last().unwrap().0),
+                (Ok(()), FaultPhase::Undone)
+            );
             assert_eq!(asked(&api), json!({"replicas": 2, "affinity": null, "mark": null}));
         }
     }
@@ -129,9 +132,10 @@ async fn each_is_done_and_undone_twice() {
 #[tokio::test(start_paused = true)]
 async fn what_was_changed_since_the_plan_is_not_harmed() {
     for harm in [resize(), moved()] {
-        for (change, why) in
-            [(theirs(), "since the fault was planned"), (json!({"metadata": {"uid": "v"}}), "another one has had its name")]
-        {
+        for (change, why) in [
+            (theirs(), "since the fault was planned"),
+            (json!({"metadata": {"uid": "v"}}), "another one has had its name"),
+        ] {
             let api = disturbed(move |web, _| {
                 *web = merged(web, &change);
                 None
@@ -147,7 +151,9 @@ async fn what_was_changed_since_the_plan_is_not_harmed() {
 #[tokio::test(start_paused = true)]
 async fn who_loses_a_race_looks_again() {
     for harm in [resize(), moved()] {
-        for (change, is_will) in [(json!({"metadata": {"annotations": {"their": "status"}}}), false), (theirs(), true)] {
+        for (change, is_will) in
+            [(json!({"metadata": {"annotations": {"their": "status"}}}), false), (theirs(), true)]
+        {
             let mut raced = false;
             let api = disturbed(move |web, call| {
                 if call == WRITE && !std::mem::replace(&mut raced, true) {
@@ -164,9 +170,10 @@ async fn who_loses_a_race_looks_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_somebody_has_set_meanwhile_stays_and_is_told() {
-    for (harm, words) in
-        [(resize(), "left as somebody has scaled it meanwhile, to 5"), (moved(), "left where somebody has let them be meanwhile")]
-    {
+    for (harm, words) in [
+        (resize(), "left as somebody has scaled it meanwhile, to 5"),
+        (moved(), "left where somebody has let them be meanwhile"),
+    ] {
         let api = obedient();
         assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
         let mut web = api.object(WEB);
@@ -206,7 +213,11 @@ async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
     for (harm, away_secs, words) in [
         (resize(), 90, "scaled back: 2 of 2 replicas ready"),
         (moved(), 90, "its pods may be where they might be before: 2 of 2 replicas ready"),
-        (resize(), 300, "scaled back: how many replicas are ready is not known: read the Deployment n/web: no (status 503)"),
+        (
+            resize(),
+            300,
+            "scaled back: how many replicas are ready is not known: read the Deployment n/web: no (status 503)",
+        ),
     ] {
         let api = obedient();
         assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
@@ -216,7 +227,8 @@ async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
             if call == WRITE {
                 written = Some(Instant::now());
             }
-            let away = |at: &Instant| call != WRITE && at.elapsed() < Duration::from_secs(away_secs);
+            let away =
+                |at: &Instant| call != WRITE && at.elapsed() < Duration::from_secs(away_secs);
             written.as_ref().is_some_and(away).then_some(503)
         });
         let undone = told(&api, harm, true).await;
@@ -228,7 +240,10 @@ const NODE: &str = "/api/v1/nodes/w";
 
 /// A node without pods. `race` happens to it right before the first write.
 fn node(race: Value) -> FakeApi {
-    let api = FakeApi::with(NODE, json!({"metadata": {"name": "w", "uid": "u", "resourceVersion": "1"}, "spec": {}}));
+    let api = FakeApi::with(
+        NODE,
+        json!({"metadata": {"name": "w", "uid": "u", "resourceVersion": "1"}, "spec": {}}),
+    );
     api.put("/api/v1/namespaces/n/pods", json!({"items": []}));
     let mut race = Some(race);
     api.before_each(move |objects, call| {
@@ -245,7 +260,10 @@ fn drain() -> ObjectHarm {
 
 fn cordon(api: &FakeApi) -> (bool, Option<String>) {
     let node = api.object(NODE);
-    (node["spec"]["unschedulable"] == true, node["metadata"]["labels"]["outage.run"].as_str().map(str::to_owned))
+    (
+        node["spec"]["unschedulable"] == true,
+        node["metadata"]["labels"]["outage.run"].as_str().map(str::to_owned),
+    )
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,7 +102,8 @@ impl ObjectUndo {
     /// What it hits: a node, a pod, a Deployment.
     pub fn target(&self) -> &str {
         match &self.harm {
-            ObjectHarm::DeploymentScale(Resize { name, .. }) | ObjectHarm::DeploymentPlace(Move { name, .. }) => name,
+            ObjectHarm::DeploymentScale(Resize { name, .. })
+            | ObjectHarm::DeploymentPlace(Move { name, .. }) => name,
             ObjectHarm::PodDelete { pod, .. } => pod,
             ObjectHarm::NodeDrain { node, .. } => node,
         }
@@ -115,9 +116,13 @@ impl ObjectUndo {
                 format!("scale the Deployment {namespace}/{name} back to {before}")
             }
             ObjectHarm::DeploymentPlace(Move { namespace, name, .. }) => {
-                format!("let the pods of the Deployment {namespace}/{name} be where they might be before")
+                format!(
+                    "let the pods of the Deployment {namespace}/{name} be where they might be before"
+                )
             }
-            ObjectHarm::PodDelete { namespace, pod, .. } => format!("nothing: the pod {namespace}/{pod} stays deleted"),
+            ObjectHarm::PodDelete { namespace, pod, .. } => {
+                format!("nothing: the pod {namespace}/{pod} stays deleted")
+            }
             ObjectHarm::NodeDrain { node, .. } => format!("uncordon node {node}"),
         }
     }
@@ -125,12 +130,15 @@ impl ObjectUndo {
     /// The command that does the same by hand, where there is something to do. `kubectl`: what one begins with that asks this cluster.
     pub fn by_hand(&self, kubectl: &str) -> Option<String> {
         match &self.harm {
-            ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => {
-                Some(format!("{kubectl} -n {namespace} scale deployment {name} --replicas {before}"))
-            }
+            ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => Some(format!(
+                "{kubectl} -n {namespace} scale deployment {name} --replicas {before}"
+            )),
             ObjectHarm::DeploymentPlace(Move { namespace, name, before, placed, .. }) => {
-                let patch = json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
-                Some(format!("{kubectl} -n {namespace} patch deployment {name} --type merge -p '{patch}'"))
+                let patch =
+                    json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
+                Some(format!(
+                    "{kubectl} -n {namespace} patch deployment {name} --type merge -p '{patch}'"
+                ))
             }
             ObjectHarm::PodDelete { .. } => None,
             ObjectHarm::NodeDrain { node, .. } => Some(format!("{kubectl} uncordon {node}")),
@@ -153,7 +161,11 @@ impl Stage<'_, '_> {
 
 /// Does the harm, and ends when its effect was seen. As [`super::inject`] for faults on nodes. Errors, and does nothing, where what the undo
 /// would put back is no longer what is there.
-pub async fn inject_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+pub async fn inject_object(
+    undo: &ObjectUndo,
+    cluster: &Cluster,
+    progress: &mut Progress<'_>,
+) -> Result<(), FaultError> {
     let mut stage = Stage { cluster, mark: &undo.mark, progress };
     match &undo.harm {
         ObjectHarm::DeploymentScale(resize) => resize.inject(&mut stage).await,
@@ -161,7 +173,9 @@ pub async fn inject_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut 
         ObjectHarm::PodDelete { namespace, pod, uid, node } => {
             pod_delete::inject(&mut stage, namespace, pod, uid, node.as_deref()).await
         }
-        ObjectHarm::NodeDrain { node, namespaces } => node_drain::inject(&mut stage, node, namespaces).await,
+        ObjectHarm::NodeDrain { node, namespaces } => {
+            node_drain::inject(&mut stage, node, namespaces).await
+        }
     }
 }
 
@@ -182,12 +196,17 @@ async fn write<S>(
 }
 
 /// Looks until it is so, or for too long; an API server that does not answer is asked again meanwhile. What was seen last.
-async fn until<S>(look: impl AsyncFn() -> Result<S, FaultError>, so: impl Fn(&S) -> bool) -> Result<S, FaultError> {
+async fn until<S>(
+    look: impl AsyncFn() -> Result<S, FaultError>,
+    so: impl Fn(&S) -> bool,
+) -> Result<S, FaultError> {
     let end = Instant::now() + PODS;
     loop {
         match look().await {
             Ok(seen) if so(&seen) => return Ok(seen),
-            Ok(_) | Err(FaultError::Api { passes: true, .. }) if Instant::now() < end => sleep(LOOK).await,
+            Ok(_) | Err(FaultError::Api { passes: true, .. }) if Instant::now() < end => {
+                sleep(LOOK).await
+            }
             last => return last,
         }
     }
@@ -205,13 +224,19 @@ fn unknown(error: &FaultError) -> String {
 
 /// Takes a fault back, and ends when its effect was seen to be gone. As [`super::undo`] for faults on nodes; an API server that is away,
 /// or not itself yet, is waited for, for 60 s.
-pub async fn undo_object(undo: &ObjectUndo, cluster: &Cluster, progress: &mut Progress<'_>) -> Result<(), FaultError> {
+pub async fn undo_object(
+    undo: &ObjectUndo,
+    cluster: &Cluster,
+    progress: &mut Progress<'_>,
+) -> Result<(), FaultError> {
     let mut stage = Stage { cluster, mark: &undo.mark, progress };
     stage.say(FaultPhase::UndoRequested, undo.describe());
     let until = Instant::now() + PATIENCE;
     let result = loop {
         match undo_once(&stage, &undo.harm).await {
-            Err(FaultError::Api { passes: true, .. }) if Instant::now() < until => sleep(LOOK).await,
+            Err(FaultError::Api { passes: true, .. }) if Instant::now() < until => {
+                sleep(LOOK).await
+            }
             other => break other,
         }
     };
@@ -259,7 +284,12 @@ mod tests {
                 ready: 2,
                 replicas: 0,
             }),
-            ObjectHarm::PodDelete { namespace: namespace(), pod: name(), uid: "u".into(), node: None },
+            ObjectHarm::PodDelete {
+                namespace: namespace(),
+                pod: name(),
+                uid: "u".into(),
+                node: None,
+            },
             ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec![namespace()] },
             ObjectHarm::DeploymentPlace(Move {
                 namespace: namespace(),
@@ -293,14 +323,22 @@ mod tests {
 
     #[test]
     fn people_are_told_what_will_be_done() {
-        let texts = every_harm().map(|harm| ObjectUndo::new("r", 0, harm)).map(|undo| (undo.describe(), undo.by_hand("kubectl")));
+        let texts = every_harm()
+            .map(|harm| ObjectUndo::new("r", 0, harm))
+            .map(|undo| (undo.describe(), undo.by_hand("kubectl")));
         assert_eq!(texts[0].0, "scale the Deployment kube-system/coredns back to 2");
-        assert_eq!(texts[0].1.as_deref(), Some("kubectl -n kube-system scale deployment coredns --replicas 2"));
+        assert_eq!(
+            texts[0].1.as_deref(),
+            Some("kubectl -n kube-system scale deployment coredns --replicas 2")
+        );
         assert_eq!(texts[1], ("nothing: the pod kube-system/coredns stays deleted".into(), None));
         assert_eq!(texts[2].1.as_deref(), Some("kubectl uncordon w"));
         let affinity = r#"{"affinity":{"nodeAffinity":null,"podAffinity":{}}}"#;
         let patch = format!("-p '{{\"spec\":{{\"template\":{{\"spec\":{affinity}}}}}}}'");
         let told = texts[3].1.as_deref().unwrap();
-        assert_eq!(told, format!("kubectl -n kube-system patch deployment coredns --type merge {patch}"));
+        assert_eq!(
+            told,
+            format!("kubectl -n kube-system patch deployment coredns --type merge {patch}")
+        );
     }
 }

@@ -17,9 +17,16 @@ pub(in crate::fault) const PATIENCE: Duration = Duration::from_secs(120);
 /// A pod: namespace, name, uid.
 type Pod = (String, String, String);
 
-pub(super) async fn inject(stage: &mut Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<(), FaultError> {
+pub(super) async fn inject(
+    stage: &mut Stage<'_, '_>,
+    node: &str,
+    namespaces: &[String],
+) -> Result<(), FaultError> {
     let (seen, pods) = (fit(stage, node).await?, pods(stage, node, namespaces).await?);
-    stage.say(FaultPhase::Requested, format!("cordon it and evict {} of {}", counted(pods.len(), "pod"), namespaces.join(", ")));
+    stage.say(
+        FaultPhase::Requested,
+        format!("cordon it and evict {} of {}", counted(pods.len(), "pod"), namespaces.join(", ")),
+    );
     let cordon = async |seen: &Cordon| stage.cluster.cordon(node, seen, Some(stage.mark)).await;
     write(seen, async || fit(stage, node).await, cordon).await?;
     stage.say(FaultPhase::Returned, "the node is cordoned");
@@ -39,7 +46,11 @@ async fn fit(stage: &Stage<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
 }
 
 /// Asks every pod to leave until none is left that stays.
-async fn evict(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<usize, FaultError> {
+async fn evict(
+    stage: &Stage<'_, '_>,
+    node: &str,
+    namespaces: &[String],
+) -> Result<usize, FaultError> {
     let (end, mut left) = (Instant::now() + PATIENCE, BTreeSet::new());
     loop {
         let staying = pods(stage, node, namespaces).await?;
@@ -52,14 +63,22 @@ async fn evict(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Resu
             return Ok(left.len());
         }
         if Instant::now() > end {
-            let names: Vec<String> = staying.iter().map(|(namespace, pod, _)| named(namespace, pod)).collect();
-            return Err(unfit(node, format!("{} stay after {}s", names.join(", "), PATIENCE.as_secs())));
+            let names: Vec<String> =
+                staying.iter().map(|(namespace, pod, _)| named(namespace, pod)).collect();
+            return Err(unfit(
+                node,
+                format!("{} stay after {}s", names.join(", "), PATIENCE.as_secs()),
+            ));
         }
         sleep(LOOK).await;
     }
 }
 
-async fn pods(stage: &Stage<'_, '_>, node: &str, namespaces: &[String]) -> Result<Vec<Pod>, FaultError> {
+async fn pods(
+    stage: &Stage<'_, '_>,
+    node: &str,
+    namespaces: &[String],
+) -> Result<Vec<Pod>, FaultError> {
     let mut all = Vec::new();
     for namespace in namespaces {
         let found = stage.cluster.evictable(namespace, node).await?;

@@ -22,14 +22,20 @@ pub(super) async fn inject(
     stage.say(FaultPhase::Requested, format!("delete the pod {}{on}", named(namespace, pod)));
     if !stage.cluster.delete_pod(namespace, pod, uid).await? {
         let why = "it was gone already, so that nothing was done".into();
-        return Err(FaultError::Object { what: format!("delete the pod {}", named(namespace, pod)), why });
+        return Err(FaultError::Object {
+            what: format!("delete the pod {}", named(namespace, pod)),
+            why,
+        });
     }
     stage.say(FaultPhase::Returned, "the API server has it");
     let end = Instant::now() + PATIENCE;
     while stage.cluster.pod_stays(namespace, pod, uid).await? {
         if Instant::now() > end {
             let why = format!("it is not ending {}s after the call", PATIENCE.as_secs());
-            return Err(FaultError::Object { what: format!("confirm that the pod {} is deleted", named(namespace, pod)), why });
+            return Err(FaultError::Object {
+                what: format!("confirm that the pod {} is deleted", named(namespace, pod)),
+                why,
+            });
         }
         sleep(LOOK).await;
     }

@@ -66,7 +66,10 @@ proptest! {
 fn the_defaults_lie_inside_but_for_the_status_every_five_minutes() {
     let ((least, most), detection) = both(&Tuning::default(), 2, 4000, 1);
     let seen = detection.summary();
-    assert!(least <= seen.min.unwrap() && seen.max.unwrap() <= most + 5.01, "{least} {seen:?} {most}");
+    assert!(
+        least <= seen.min.unwrap() && seen.max.unwrap() <= most + 5.01,
+        "{least} {seen:?} {most}"
+    );
     let late: u32 = detection.bins(0.1).iter().filter(|bin| bin.from > most).map(|bin| bin.n).sum();
     let share = f64::from(late) / 4000.0;
     assert!(share < 0.02, "{share}");
@@ -78,7 +81,10 @@ fn the_interval_is_nearly_filled() {
         let ((least, most), detection) = both(&tuning, 2, 4000, 2);
         let (seen, slack) = (detection.summary(), 0.06 * (most - least));
         assert!(seen.min.unwrap() < least + slack, "{least} {seen:?}");
-        assert!(seen.max.unwrap() > most - slack && seen.max.unwrap() <= most + beyond, "{seen:?} {most}");
+        assert!(
+            seen.max.unwrap() > most - slack && seen.max.unwrap() <= most + beyond,
+            "{seen:?} {most}"
+        );
     }
 }
 
@@ -94,8 +100,12 @@ fn the_machines_are_monotone() {
     assert!(grace.is_sorted_by(|a, b| b - a > 0.8), "{grace:?}");
     let period = [1.0, 2.0, 4.0].map(|p| median(1.0, p, 8.0));
     assert!(period.is_sorted_by(|a, b| b - a > 0.3), "{period:?}");
-    let beats =
-        |h: f64| forecast_one(&tuning(None, h, 1.0, 12.0), FaultKind::NodePause, 30.0, 600, 3).detection.quantile(0.5).unwrap();
+    let beats = |h: f64| {
+        forecast_one(&tuning(None, h, 1.0, 12.0), FaultKind::NodePause, 30.0, 600, 3)
+            .detection
+            .quantile(0.5)
+            .unwrap()
+    };
     let heartbeat = [1.0, 2.0, 4.0].map(beats);
     assert!(heartbeat.is_sorted_by(|a, b| a - b > 0.3), "{heartbeat:?}");
 }
@@ -108,7 +118,13 @@ fn extra_passes(tuning: &Tuning, seed: u64) -> f64 {
     let at = 30.0 + (seed % 997) as f64 * 0.0137;
     cluster.until(at);
     let next_pass = cluster.model.agenda.due(Timer::Pass) as f64 / 1e9;
-    let beat = cluster.told.iter().rev().find(|(_, c)| matches!(c, Change::Beat { node: NodeId(1), .. })).unwrap().0;
+    let beat = cluster
+        .told
+        .iter()
+        .rev()
+        .find(|(_, c)| matches!(c, Change::Beat { node: NodeId(1), .. }))
+        .unwrap()
+        .0;
     let unseen = beat > next_pass - period;
     // A heartbeat every pass at least: the last one was seen by the next pass, or by the one before.
     let seen = if unseen { next_pass } else { next_pass - period };
@@ -129,7 +145,8 @@ fn the_tuned_case_has_two_humps() {
 /// With leases alone there is nothing to forget.
 #[test]
 fn leases_alone_have_one_hump() {
-    let extra: Vec<f64> = (0..300).map(|seed| extra_passes(&tuning(None, 1.0, 1.0, 4.0), seed)).collect();
+    let extra: Vec<f64> =
+        (0..300).map(|seed| extra_passes(&tuning(None, 1.0, 1.0, 4.0), seed)).collect();
     let late = extra.iter().filter(|e| **e > 0.5).count();
     assert!(late < 10, "{late}");
 }

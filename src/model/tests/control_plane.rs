@@ -4,7 +4,11 @@ use super::*;
 
 fn component(node: usize, component: Component, down: bool) -> Action {
     let node = NodeId(node);
-    if down { Action::StopComponent { node, component } } else { Action::StartComponent { node, component } }
+    if down {
+        Action::StopComponent { node, component }
+    } else {
+        Action::StartComponent { node, component }
+    }
 }
 
 /// With a three-member etcd one may be lost, not two.
@@ -44,9 +48,18 @@ fn after_a_long_absence_of_the_api_no_node_is_found_dead() {
         let mut cluster = Cluster::tuned(1, 2, seed);
         cluster.until(20.0).at(20.0, component(0, Component::ApiServer, true));
         cluster.at(60.0, component(0, Component::ApiServer, false)).until(120.0);
-        let beat = |c: &Change| matches!(c, Change::Beat { .. } | Change::LeaseRenewed { .. } | Change::Endpoint { .. });
-        assert!(cluster.when(20.001, beat).iter().all(|at| *at > 60.0), "nothing is written while it is away");
-        assert_eq!(cluster.first(20.0, |c| matches!(c, Change::NodeReady { .. })), None, "seed {seed}");
+        let beat = |c: &Change| {
+            matches!(c, Change::Beat { .. } | Change::LeaseRenewed { .. } | Change::Endpoint { .. })
+        };
+        assert!(
+            cluster.when(20.001, beat).iter().all(|at| *at > 60.0),
+            "nothing is written while it is away"
+        );
+        assert_eq!(
+            cluster.first(20.0, |c| matches!(c, Change::NodeReady { .. })),
+            None,
+            "seed {seed}"
+        );
         assert_eq!(cluster.model.leader(Component::ControllerManager), Some(NodeId(0)));
         assert!(cluster.model.serves(NodeId(0), Component::ControllerManager));
     }
@@ -59,8 +72,12 @@ fn after_a_short_absence_of_the_api_living_nodes_may_be_found_dead() {
     let mut found = 0;
     for seed in 0..100 {
         let mut cluster = Cluster::tuned(1, 2, seed);
-        cluster.until(20.0).at(20.0, Action::PauseComponent { node: NodeId(0), component: Component::ApiServer });
-        cluster.at(26.5, Action::UnpauseComponent { node: NodeId(0), component: Component::ApiServer }).until(60.0);
+        cluster
+            .until(20.0)
+            .at(20.0, Action::PauseComponent { node: NodeId(0), component: Component::ApiServer });
+        cluster
+            .at(26.5, Action::UnpauseComponent { node: NodeId(0), component: Component::ApiServer })
+            .until(60.0);
         found += usize::from(cluster.became(20.0, 1, Ready::Unknown).is_some());
         assert_eq!(cluster.model.node(NodeId(1)).ready, Ready::True);
     }
@@ -74,7 +91,11 @@ fn a_death_while_the_control_plane_is_away_is_noticed_afterwards() {
     cluster.until(20.0).at(20.0, component(0, Component::ApiServer, true)).at(30.0, pause(1));
     cluster.at(90.0, component(0, Component::ApiServer, false)).until(200.0);
     let unknown = cluster.became(20.0, 1, Ready::Unknown).unwrap();
-    let leads = cluster.first(90.0, |c| matches!(c, Change::Leader { component: Component::ControllerManager, .. })).unwrap();
+    let leads = cluster
+        .first(90.0, |c| {
+            matches!(c, Change::Leader { component: Component::ControllerManager, .. })
+        })
+        .unwrap();
     assert!(unknown > leads + 4.0 && unknown < leads + 6.2, "{leads} {unknown}");
     assert!(leads > 91.0);
 }
@@ -85,8 +106,17 @@ fn a_restarted_controller_manager_counts_from_zero() {
     for seed in 0..20 {
         let mut cluster = Cluster::tuned(1, 2, seed);
         cluster.until(20.0).at(20.0, pause(1));
-        cluster.at(22.0, Action::KillComponent { node: NodeId(0), component: Component::ControllerManager }).until(80.0);
-        let leads = cluster.first(22.0, |c| matches!(c, Change::Leader { component: Component::ControllerManager, .. })).unwrap();
+        cluster
+            .at(
+                22.0,
+                Action::KillComponent { node: NodeId(0), component: Component::ControllerManager },
+            )
+            .until(80.0);
+        let leads = cluster
+            .first(22.0, |c| {
+                matches!(c, Change::Leader { component: Component::ControllerManager, .. })
+            })
+            .unwrap();
         let unknown = cluster.became(20.0, 1, Ready::Unknown).unwrap();
         assert!((37.0..50.0).contains(&leads), "{leads}");
         assert!((4.0..6.1).contains(&(unknown - leads)), "{leads} {unknown}");
@@ -102,13 +132,21 @@ fn a_frozen_leader_is_replaced() {
         let old = cluster.model.leader(Component::ControllerManager).unwrap();
         cluster.at(20.0, pause(old.0)).until(45.0);
         let new = cluster.model.leader(Component::ControllerManager).unwrap();
-        let taken = cluster.first(20.0, |c| matches!(c, Change::Leader { component: Component::ControllerManager, .. })).unwrap();
+        let taken = cluster
+            .first(20.0, |c| {
+                matches!(c, Change::Leader { component: Component::ControllerManager, .. })
+            })
+            .unwrap();
         assert!(new != old && (33.0..41.5).contains(&taken), "{taken}");
-        assert!(cluster.became(20.0, old.0, Ready::Unknown).unwrap() > taken + 4.0, "counted anew by the new leader");
+        assert!(
+            cluster.became(20.0, old.0, Ready::Unknown).unwrap() > taken + 4.0,
+            "counted anew by the new leader"
+        );
         cluster.at(45.0, Action::Unpause { node: old }).until(80.0);
         assert_eq!(cluster.model.leader(Component::ControllerManager), Some(new));
         assert!(
-            cluster.model.serves(new, Component::ControllerManager) && !cluster.model.serves(old, Component::ControllerManager)
+            cluster.model.serves(new, Component::ControllerManager)
+                && !cluster.model.serves(old, Component::ControllerManager)
         );
     }
 }
@@ -120,11 +158,19 @@ fn only_a_scheduler_gives_its_lease_back() {
     cluster.until(20.0);
     let leader = cluster.model.leader(Component::Scheduler).unwrap();
     cluster.at(20.0, component(leader.0, Component::Scheduler, true)).until(60.0);
-    let taken = cluster.first(20.1, |c| matches!(c, Change::Leader { component: Component::Scheduler, holder: Some(_) })).unwrap();
+    let taken = cluster
+        .first(20.1, |c| {
+            matches!(c, Change::Leader { component: Component::Scheduler, holder: Some(_) })
+        })
+        .unwrap();
     assert!(taken < 24.5, "{taken}");
     let leader = cluster.model.leader(Component::ControllerManager).unwrap();
     cluster.at(60.0, component(leader.0, Component::ControllerManager, true)).until(100.0);
-    let taken = cluster.first(60.1, |c| matches!(c, Change::Leader { component: Component::ControllerManager, .. })).unwrap();
+    let taken = cluster
+        .first(60.1, |c| {
+            matches!(c, Change::Leader { component: Component::ControllerManager, .. })
+        })
+        .unwrap();
     assert!((73.0..81.0).contains(&taken), "{taken}");
 }
 
@@ -139,7 +185,10 @@ fn what_waits_for_scheduler_and_controller_manager() {
     assert_eq!((first.owner, first.node, first.phase), (Some(owner), None, Phase::Pending));
     cluster.at(40.0, component(0, Component::Scheduler, false)).until(70.0);
     assert_eq!(cluster.model.pod(PodId(0)).phase, Phase::Running);
-    cluster.at(70.0, component(0, Component::ControllerManager, true)).at(71.0, Action::Scale { owner, replicas: 2 }).until(90.0);
+    cluster
+        .at(70.0, component(0, Component::ControllerManager, true))
+        .at(71.0, Action::Scale { owner, replicas: 2 })
+        .until(90.0);
     assert_eq!(cluster.model.pods().count(), 1);
     cluster.at(90.0, component(0, Component::ControllerManager, false)).until(130.0);
     assert_eq!(cluster.model.pod(PodId(1)).endpoint, Some(true));
@@ -152,9 +201,8 @@ fn without_a_control_plane_services_go_on() {
     cluster.owner(1.0, PodSpec::default(), 2);
     cluster.until(20.0).at(20.0, Action::Kill { node: NodeId(0) }).until(60.0);
     assert!(!cluster.model.api_serves());
-    assert!(
-        cluster.model.pods().all(|pod| cluster.model.pod(pod).backend == Backend::Answers && cluster.model.routes(NodeId(1), pod))
-    );
+    assert!(cluster.model.pods().all(|pod| cluster.model.pod(pod).backend == Backend::Answers
+        && cluster.model.routes(NodeId(1), pod)));
     cluster.at(60.0, Action::Start { node: NodeId(0) }).until(150.0);
     assert!(cluster.model.api_serves());
     assert!((0..3).all(|node| cluster.model.node(NodeId(node)).ready == Ready::True));
@@ -166,7 +214,10 @@ fn without_a_control_plane_services_go_on() {
 fn a_rebooted_node_waits_for_the_api() {
     let mut cluster = Cluster::tuned(1, 1, 6);
     let pod = cluster.pod(1.0, PodSpec::default());
-    cluster.until(20.0).at(20.0, component(0, Component::ApiServer, true)).at(21.0, Action::Kill { node: NodeId(1) });
+    cluster
+        .until(20.0)
+        .at(20.0, component(0, Component::ApiServer, true))
+        .at(21.0, Action::Kill { node: NodeId(1) });
     cluster.at(30.0, Action::Start { node: NodeId(1) }).until(60.0);
     assert_ne!(cluster.model.pod(pod).backend, Backend::Answers);
     cluster.at(60.0, component(0, Component::ApiServer, false)).until(75.0);
@@ -178,7 +229,10 @@ fn a_rebooted_node_waits_for_the_api() {
 fn a_cut_off_control_plane_finds_the_workers_dead() {
     let mut cluster = Cluster::tuned(1, 2, 7);
     cluster.until(20.0).at(20.0, Action::Disconnect { node: NodeId(0) }).until(40.0);
-    assert!(cluster.became(20.0, 1, Ready::Unknown).is_some() && cluster.became(20.0, 2, Ready::Unknown).is_some());
+    assert!(
+        cluster.became(20.0, 1, Ready::Unknown).is_some()
+            && cluster.became(20.0, 2, Ready::Unknown).is_some()
+    );
     assert_eq!(cluster.model.node(NodeId(0)).ready, Ready::True);
     cluster.at(40.0, Action::Reconnect { node: NodeId(0) }).until(60.0);
     assert!((0..3).all(|node| cluster.model.node(NodeId(node)).ready == Ready::True));
@@ -191,9 +245,17 @@ fn a_thawed_controller_manager_finds_nobody_dead() {
     for seed in 0..50 {
         let mut cluster = Cluster::tuned(1, 2, seed);
         let node = NodeId(0);
-        cluster.until(20.0).at(20.0, Action::PauseComponent { node, component: Component::ControllerManager });
-        cluster.at(27.0, Action::UnpauseComponent { node, component: Component::ControllerManager }).until(60.0);
-        assert_eq!(cluster.first(20.0, |c| matches!(c, Change::NodeReady { .. })), None, "seed {seed}");
+        cluster
+            .until(20.0)
+            .at(20.0, Action::PauseComponent { node, component: Component::ControllerManager });
+        cluster
+            .at(27.0, Action::UnpauseComponent { node, component: Component::ControllerManager })
+            .until(60.0);
+        assert_eq!(
+            cluster.first(20.0, |c| matches!(c, Change::NodeReady { .. })),
+            None,
+            "seed {seed}"
+        );
         assert!(cluster.model.serves(node, Component::ControllerManager));
     }
 }

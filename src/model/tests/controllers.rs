@@ -24,12 +24,19 @@ fn taints_follow_the_condition() {
     let mut cluster = Cluster::tuned(1, 2, 2);
     cluster.at(20.0, Action::Ail { node: NodeId(1) }).until(23.0);
     let state = cluster.model.node(NodeId(1));
-    assert!(state.has(Taint::NotReadyNoSchedule) && state.has(Taint::NotReadyNoExecute) && !state.has(Taint::UnreachableNoExecute));
+    assert!(
+        state.has(Taint::NotReadyNoSchedule)
+            && state.has(Taint::NotReadyNoExecute)
+            && !state.has(Taint::UnreachableNoExecute)
+    );
     cluster.at(23.0, pause(1)).until(32.0);
     let state = cluster.model.node(NodeId(1));
     assert!(state.has(Taint::UnreachableNoSchedule) && state.has(Taint::UnreachableNoExecute));
     assert!(!state.has(Taint::NotReadyNoSchedule) && !state.has(Taint::NotReadyNoExecute));
-    cluster.at(32.0, Action::Unpause { node: NodeId(1) }).at(32.0, Action::Heal { node: NodeId(1) }).until(40.0);
+    cluster
+        .at(32.0, Action::Unpause { node: NodeId(1) })
+        .at(32.0, Action::Heal { node: NodeId(1) })
+        .until(40.0);
     assert!(Taint::ALL.iter().all(|taint| !cluster.model.node(NodeId(1)).has(*taint)));
 }
 
@@ -40,7 +47,9 @@ fn a_changed_status_shifts_the_next_report_once() {
         .flat_map(|seed| {
             let mut cluster = Cluster::tuned(1, 1, seed);
             cluster.at(10.0, Action::Ail { node: NodeId(1) }).until(20.0);
-            let status = |c: &Change| matches!(c, Change::Beat { node: NodeId(1), heartbeat: Heartbeat::Status });
+            let status = |c: &Change| {
+                matches!(c, Change::Beat { node: NodeId(1), heartbeat: Heartbeat::Status })
+            };
             let beats = cluster.when(10.0, status);
             beats.windows(2).map(|pair| pair[1] - pair[0]).take(5).collect::<Vec<_>>()
         })
@@ -62,11 +71,16 @@ fn an_endpoint_leaves_with_not_ready_and_stays_in_its_slice() {
     cluster.at(20.0, pause(node.0)).until(30.0);
     assert_eq!(cluster.model.pod(PodId(0)).backend, Backend::Hangs);
     let unknown = cluster.became(20.0, node.0, Ready::Unknown).unwrap();
-    let unready = cluster.first(20.0, |c| *c == Change::PodReady { pod: PodId(0), ready: false }).unwrap();
-    let endpoint = cluster.first(20.0, |c| *c == Change::Endpoint { pod: PodId(0), ready: Some(false) }).unwrap();
+    let unready =
+        cluster.first(20.0, |c| *c == Change::PodReady { pod: PodId(0), ready: false }).unwrap();
+    let endpoint = cluster
+        .first(20.0, |c| *c == Change::Endpoint { pod: PodId(0), ready: Some(false) })
+        .unwrap();
     let proxy = cluster.first(20.0, |c| *c == Change::ProxySynced { node: NodeId(0) }).unwrap();
     assert!(unknown < unready && unready < endpoint && endpoint < proxy && proxy < unknown + 0.3);
-    assert!(!cluster.model.routes(NodeId(0), PodId(0)) && cluster.model.routes(NodeId(0), PodId(1)));
+    assert!(
+        !cluster.model.routes(NodeId(0), PodId(0)) && cluster.model.routes(NodeId(0), PodId(1))
+    );
     // The frozen node's own kube-proxy knows nothing of it.
     assert!(cluster.model.routes(node, PodId(0)));
 }
@@ -76,7 +90,11 @@ fn an_endpoint_leaves_with_not_ready_and_stays_in_its_slice() {
 fn a_proxy_syncs_once_a_second_at_most() {
     let mut cluster = Cluster::tuned(1, 2, 4);
     let owner = cluster.owner(1.0, PodSpec::default(), 2);
-    cluster.until(20.0).at(20.0, Action::Scale { owner, replicas: 1 }).at(20.4, Action::Scale { owner, replicas: 3 }).until(30.0);
+    cluster
+        .until(20.0)
+        .at(20.0, Action::Scale { owner, replicas: 1 })
+        .at(20.4, Action::Scale { owner, replicas: 3 })
+        .until(30.0);
     let syncs = cluster.when(20.0, |c| *c == Change::ProxySynced { node: NodeId(0) });
     assert!(syncs.len() >= 2 && syncs.windows(2).all(|pair| pair[1] - pair[0] >= 1.0), "{syncs:?}");
 }
@@ -91,7 +109,9 @@ fn a_thawed_pod_waits_for_the_kubelets_comparison() {
         cluster.at(20.0, pause(1)).at(35.0, Action::Unpause { node: NodeId(1) }).until(50.0);
         let ready = cluster.became(35.0, 1, Ready::True).unwrap();
         assert!((0.7..1.3).contains(&(ready - 35.0)));
-        waits.push(cluster.first(35.0, |c| *c == Change::PodReady { pod, ready: true }).unwrap() - ready);
+        waits.push(
+            cluster.first(35.0, |c| *c == Change::PodReady { pod, ready: true }).unwrap() - ready,
+        );
     }
     assert!(waits.iter().all(|wait| (0.0..10.0).contains(wait)));
     assert!(waits.iter().any(|wait| *wait < 2.0) && waits.iter().any(|wait| *wait > 8.0));
@@ -120,13 +140,23 @@ fn tolerations_run_out_after_300_seconds() {
     let mut cluster = Cluster::tuned(1, 2, 6);
     cluster.owner(1.0, PodSpec::default(), 2);
     let bare = cluster.pod(1.0, PodSpec { pinned: Some(NodeId(1)), ..PodSpec::default() });
-    let stays =
-        cluster.pod(1.0, PodSpec { pinned: Some(NodeId(1)), tolerates_unreachable: Tolerates::Forever, ..PodSpec::default() });
+    let stays = cluster.pod(
+        1.0,
+        PodSpec {
+            pinned: Some(NodeId(1)),
+            tolerates_unreachable: Tolerates::Forever,
+            ..PodSpec::default()
+        },
+    );
     cluster.until(20.0).at(20.0, pause(1)).until(400.0);
     let tainted = cluster.tainted(20.0, Taint::UnreachableNoExecute)[0];
-    let evicted = cluster.when(20.0, |c| matches!(c, Change::PodTerminating { cause: Deletion::Eviction, .. }));
+    let evicted = cluster
+        .when(20.0, |c| matches!(c, Change::PodTerminating { cause: Deletion::Eviction, .. }));
     assert_eq!(evicted.len(), 2);
-    assert!(evicted.iter().all(|at| (300.0..300.05).contains(&(at - tainted))), "{tainted} {evicted:?}");
+    assert!(
+        evicted.iter().all(|at| (300.0..300.05).contains(&(at - tainted))),
+        "{tainted} {evicted:?}"
+    );
     let replacement = cluster.told.iter().find_map(|(at, c)| match c {
         Change::PodCreated { pod, owner: Some(_) } if *at > 20.0 => Some(*pod),
         _ => None,
@@ -144,11 +174,21 @@ fn a_new_leader_counts_tolerations_from_zero() {
     let mut cluster = Cluster::tuned(1, 2, 7);
     cluster.owner(1.0, PodSpec::default(), 2);
     cluster.until(20.0).at(20.0, pause(1)).until(200.0);
-    cluster.at(200.0, Action::KillComponent { node: NodeId(0), component: Component::ControllerManager }).until(600.0);
+    cluster
+        .at(
+            200.0,
+            Action::KillComponent { node: NodeId(0), component: Component::ControllerManager },
+        )
+        .until(600.0);
     let tainted = cluster.tainted(200.0, Taint::UnreachableNoExecute);
-    let evicted = cluster.first(20.0, |c| matches!(c, Change::PodTerminating { cause: Deletion::Eviction, .. })).unwrap();
+    let evicted = cluster
+        .first(20.0, |c| matches!(c, Change::PodTerminating { cause: Deletion::Eviction, .. }))
+        .unwrap();
     assert_eq!(tainted.len(), 1);
-    assert!(tainted[0] > 215.0 && (300.0..300.05).contains(&(evicted - tainted[0])), "{tainted:?} {evicted}");
+    assert!(
+        tainted[0] > 215.0 && (300.0..300.05).contains(&(evicted - tainted[0])),
+        "{tainted:?} {evicted}"
+    );
 }
 
 /// A node that comes back in time takes the eviction back.
@@ -156,7 +196,11 @@ fn a_new_leader_counts_tolerations_from_zero() {
 fn a_return_within_the_toleration_evicts_nobody() {
     let mut cluster = Cluster::tuned(1, 2, 7);
     cluster.owner(1.0, PodSpec::default(), 2);
-    cluster.until(20.0).at(20.0, pause(1)).at(200.0, Action::Unpause { node: NodeId(1) }).until(600.0);
+    cluster
+        .until(20.0)
+        .at(20.0, pause(1))
+        .at(200.0, Action::Unpause { node: NodeId(1) })
+        .until(600.0);
     assert!(cluster.when(20.0, |c| matches!(c, Change::PodTerminating { .. })).is_empty());
 }
 
@@ -173,7 +217,10 @@ fn evictions_come_one_node_in_ten_seconds() {
     cluster.until(20.0).at(20.0, pause(1)).at(20.0, pause(2)).at(20.0, pause(3)).until(60.0);
     let tainted = cluster.tainted(20.0, Taint::UnreachableNoExecute);
     assert_eq!(tainted.len(), 3);
-    assert!(tainted.windows(2).all(|pair| (10.0..10.11).contains(&(pair[1] - pair[0]))), "{tainted:?}");
+    assert!(
+        tainted.windows(2).all(|pair| (10.0..10.11).contains(&(pair[1] - pair[0]))),
+        "{tainted:?}"
+    );
 }
 
 /// More than two nodes and at least 55 % of a zone of up to 50: nothing is evicted.
@@ -228,16 +275,25 @@ fn a_full_node_takes_no_more() {
     let owner = cluster.owner(10.0, PodSpec::default(), 250);
     cluster.until(20.0);
     let bound = |cluster: &Cluster, node| {
-        let there =
-            |pod: &PodId| cluster.model.pod(*pod).node == Some(NodeId(node)) && cluster.model.pod(*pod).phase != Phase::Gone;
+        let there = |pod: &PodId| {
+            cluster.model.pod(*pod).node == Some(NodeId(node))
+                && cluster.model.pod(*pod).phase != Phase::Gone
+        };
         cluster.model.pods().filter(there).count()
     };
     assert_eq!((bound(&cluster, 1), bound(&cluster, 2)), (110, 110));
-    let pending = |cluster: &Cluster| cluster.model.pods().filter(|pod| cluster.model.pod(*pod).node.is_none()).count();
+    let pending = |cluster: &Cluster| {
+        cluster.model.pods().filter(|pod| cluster.model.pod(*pod).node.is_none()).count()
+    };
     assert_eq!(pending(&cluster), 30);
-    let pod = cluster.model.pods().find(|pod| cluster.model.pod(*pod).node == Some(NodeId(1))).unwrap();
+    let pod =
+        cluster.model.pods().find(|pod| cluster.model.pod(*pod).node == Some(NodeId(1))).unwrap();
     cluster.at(20.0, Action::DeletePod { pod, force: false }).until(30.0);
-    assert_eq!((bound(&cluster, 1), pending(&cluster)), (110, 30), "one of those that waited, and another for it");
+    assert_eq!(
+        (bound(&cluster, 1), pending(&cluster)),
+        (110, 30),
+        "one of those that waited, and another for it"
+    );
     cluster.at(30.0, Action::Scale { owner, replicas: 0 }).until(60.0);
     assert_eq!((bound(&cluster, 1), bound(&cluster, 2)), (0, 0));
 }
@@ -258,8 +314,14 @@ fn many_replicas_come_in_bursts() {
         }
         counts.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
     };
-    assert_eq!(burst(&cluster.told, |change| matches!(change, Change::PodCreated { .. })), [500, 500, 200]);
+    assert_eq!(
+        burst(&cluster.told, |change| matches!(change, Change::PodCreated { .. })),
+        [500, 500, 200]
+    );
     cluster.at(20.0, Action::Scale { owner, replicas: 0 }).until(30.0);
     let ends = burst(&cluster.told, |change| matches!(change, Change::PodTerminating { .. }));
-    assert!(ends.iter().all(|count| *count <= 500) && ends.iter().sum::<usize>() == 1_200, "{ends:?}");
+    assert!(
+        ends.iter().all(|count| *count <= 500) && ends.iter().sum::<usize>() == 1_200,
+        "{ends:?}"
+    );
 }

@@ -27,7 +27,11 @@ impl Cluster {
         let end = self.now() + EFFECT;
         self.at(self.now(), action);
         while self.model.node(NODE).effect(action) == Effect::Coming {
-            assert!(self.now() < end, "{case}: {action:?} has no effect: {:?}", self.model.node(NODE));
+            assert!(
+                self.now() < end,
+                "{case}: {action:?} has no effect: {:?}",
+                self.model.node(NODE)
+            );
             self.until(self.now() + 0.05);
         }
         self.model.node(NODE).effect(action)
@@ -36,7 +40,10 @@ impl Cluster {
     fn becomes_well(&mut self, case: &str) {
         self.until(self.now() + 30.0);
         let state = self.model.node(NODE);
-        assert!(state.ready == Ready::True && state.kubelet && !state.frozen && state.connected, "{case}: {state:?}");
+        assert!(
+            state.ready == Ready::True && state.kubelet && !state.frozen && state.connected,
+            "{case}: {state:?}"
+        );
         assert_eq!(state.power, Power::On, "{case}");
     }
 }
@@ -54,7 +61,11 @@ fn a_fault_after_another_has_its_effect() {
             cluster.at(undone, first.undo(NODE)).until(undone + wait);
             assert_eq!(cluster.has_effect(second.action(NODE), &case), Effect::There, "{case}");
             cluster.until(cluster.now() + 5.0);
-            assert_eq!(cluster.model.node(NODE).effect(second.action(NODE)), Effect::There, "{case}: it lasts");
+            assert_eq!(
+                cluster.model.node(NODE).effect(second.action(NODE)),
+                Effect::There,
+                "{case}: it lasts"
+            );
             cluster.has_effect(second.undo(NODE), &case);
             cluster.becomes_well(&case);
         }
@@ -94,7 +105,10 @@ fn what_is_taken_back_during_a_boot_never_happens() {
         cluster.has_effect(Action::Kill { node: NODE }, &case);
         let began = cluster.now();
         cluster.at(began, Action::Start { node: NODE });
-        cluster.at(began + 0.5, second.action(NODE)).at(began + 1.0, second.undo(NODE)).until(began + 1.0);
+        cluster
+            .at(began + 0.5, second.action(NODE))
+            .at(began + 1.0, second.undo(NODE))
+            .until(began + 1.0);
         assert_eq!(cluster.has_effect(Action::Start { node: NODE }, &case), Effect::There);
         let state = cluster.model.node(NODE);
         assert!(!state.frozen && state.connected && state.kubelet, "{case}: {state:?}");

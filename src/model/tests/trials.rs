@@ -15,8 +15,14 @@ fn recorded_runs_lie_inside() {
     ];
     for (kind, detection, removal, last_failure, recovery) in recorded {
         let forecast = forecast_one(&tuned(), kind, 15.0, 2000, 5);
-        let inside = |seen: Option<f64>, spread: &Distribution| match (seen, spread.summary().min, spread.summary().max) {
-            (Some(seen), Some(min), Some(max)) => assert!(min <= seen && seen <= max, "{kind:?} {seen} {:?}", spread.summary()),
+        let inside = |seen: Option<f64>, spread: &Distribution| match (
+            seen,
+            spread.summary().min,
+            spread.summary().max,
+        ) {
+            (Some(seen), Some(min), Some(max)) => {
+                assert!(min <= seen && seen <= max, "{kind:?} {seen} {:?}", spread.summary())
+            }
             (seen, min, _) => assert!(seen.is_none() && min.is_none(), "{kind:?} {seen:?} {min:?}"),
         };
         inside(Some(detection), &forecast.detection);
@@ -37,8 +43,12 @@ fn the_same_seed_gives_the_same() {
 fn half_of_two_endpoints_fails_until_the_proxy_follows() {
     let forecast = forecast_one(&tuned(), FaultKind::NodePause, 15.0, 300, 6);
     let share = forecast.failed_share.summary();
-    assert!((share.min.unwrap() - 0.5).abs() < 1e-6 && (share.max.unwrap() - 0.5).abs() < 1e-6, "{share:?}");
-    let after_removal = forecast.errors_until.summary().median.unwrap() - forecast.endpoint_removal.summary().median.unwrap();
+    assert!(
+        (share.min.unwrap() - 0.5).abs() < 1e-6 && (share.max.unwrap() - 0.5).abs() < 1e-6,
+        "{share:?}"
+    );
+    let after_removal = forecast.errors_until.summary().median.unwrap()
+        - forecast.endpoint_removal.summary().median.unwrap();
     assert!((0.0..0.1).contains(&after_removal), "{after_removal}");
 }
 
@@ -65,7 +75,10 @@ fn a_freeze_shorter_than_the_timeout_fails_nobody() {
     let settings = Settings::of(&Tuning::default(), "v1.34.4").unwrap();
     let scenario = Scenario { timeout: seconds(20.0), ..one_fault(FaultKind::NodePause, 15.0) };
     let forecast = forecast(&scenario, &settings, 50, 9);
-    assert_eq!((forecast.faults[0].error_window.n(), forecast.faults[0].error_window.never()), (0, 50));
+    assert_eq!(
+        (forecast.faults[0].error_window.n(), forecast.faults[0].error_window.never()),
+        (0, 50)
+    );
 }
 
 /// Rescheduling comes 300 s after NotReady, or never where the fault is shorter.
@@ -82,10 +95,15 @@ fn rescheduling_waits_for_the_toleration() {
 #[test]
 fn several_faults_have_a_forecast_each() {
     let settings = Settings::of(&tuned(), "v1.34.4").unwrap();
-    let fault = |node| Step::Fault { kind: FaultKind::NodePause, node: NodeId(node), hold: seconds(10.0) };
+    let fault =
+        |node| Step::Fault { kind: FaultKind::NodePause, node: NodeId(node), hold: seconds(10.0) };
     let steps = vec![fault(1), Step::Pause(seconds(30.0)), fault(2)];
-    let forecast = forecast(&Scenario { steps, ..one_fault(FaultKind::NodePause, 1.0) }, &settings, 100, 11);
-    assert_eq!(forecast.faults.iter().map(|f| (f.node.0, f.detection.n())).collect::<Vec<_>>(), [(1, 100), (2, 100)]);
+    let forecast =
+        forecast(&Scenario { steps, ..one_fault(FaultKind::NodePause, 1.0) }, &settings, 100, 11);
+    assert_eq!(
+        forecast.faults.iter().map(|f| (f.node.0, f.detection.n())).collect::<Vec<_>>(),
+        [(1, 100), (2, 100)]
+    );
     assert_eq!(forecast.faults[1].recovery.n(), 100);
 }
 
@@ -93,7 +111,10 @@ fn several_faults_have_a_forecast_each() {
 #[test]
 fn every_constant_says_its_source() {
     let constants = Settings::of(&tuned(), "v1.34.4").unwrap().constants();
-    assert!(constants.len() > 40 && constants.iter().all(|c| !c.name.is_empty() && !c.source.is_empty()));
+    assert!(
+        constants.len() > 40
+            && constants.iter().all(|c| !c.name.is_empty() && !c.source.is_empty())
+    );
     assert_eq!(constants[4].name, "--node-monitor-grace-period");
     assert_eq!(constants[4].value.to_string(), "4s");
 }
@@ -101,9 +122,18 @@ fn every_constant_says_its_source() {
 #[test]
 fn settings_that_can_t_be_are_refused() {
     let of = |tuning: Tuning| Settings::of(&tuning, "v1.34.4").unwrap_err().to_string();
-    assert_eq!(of(tuning(Some(1.0), 10.0, 1.0, 0.0)), "--node-monitor-grace-period is 0s, and can't be below 10ms");
-    assert_eq!(of(tuning(Some(1.0), 10.0, 5.0, 4.0)), "the monitor period of 5s is above the grace period of 4s");
-    assert_eq!(of(tuning(Some(1e6), 10.0, 1.0, 4.0)), "nodeStatusUpdateFrequency is 1000000s, and can't be above 86400s");
+    assert_eq!(
+        of(tuning(Some(1.0), 10.0, 1.0, 0.0)),
+        "--node-monitor-grace-period is 0s, and can't be below 10ms"
+    );
+    assert_eq!(
+        of(tuning(Some(1.0), 10.0, 5.0, 4.0)),
+        "the monitor period of 5s is above the grace period of 4s"
+    );
+    assert_eq!(
+        of(tuning(Some(1e6), 10.0, 1.0, 4.0)),
+        "nodeStatusUpdateFrequency is 1000000s, and can't be above 86400s"
+    );
     assert!(Settings::of(&Tuning::default(), "?").is_err());
     assert!(Settings::of(&tuned(), "?").is_ok());
 }

@@ -13,11 +13,18 @@ use crate::verdict::rules::Finding;
 pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let hits = found.faults.iter().filter(|fault| hits(fault, leaders));
-        let judged = hits.map(|fault| changed(found, leaders, fault, bound)).max_by_key(|finding| finding.outcome);
+        let judged = hits
+            .map(|fault| changed(found, leaders, fault, bound))
+            .max_by_key(|finding| finding.outcome);
         judged.unwrap_or_else(|| {
-            let cost = |fault: &&FaultFinding| shakes(found, fault, leaders) && successor(found, leaders, fault).is_some();
+            let cost = |fault: &&FaultFinding| {
+                shakes(found, fault, leaders) && successor(found, leaders, fault).is_some()
+            };
             let cause = found.faults.iter().find(cost);
-            cause.map_or_else(|| Finding::unknown(missed(leaders, first)), |fault| changed(found, leaders, fault, bound))
+            cause.map_or_else(
+                || Finding::unknown(missed(leaders, first)),
+                |fault| changed(found, leaders, fault, bound),
+            )
         })
     })
 }
@@ -26,7 +33,8 @@ pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding
 fn takes(fault: &FaultFinding, part: Component) -> bool {
     match fault.component {
         Some(taken) => taken == part,
-        None => ["nodeStop", "nodeKill", "nodeReboot", "nodePause", "nodeDisconnect"].contains(&fault.kind.as_str()),
+        None => ["nodeStop", "nodeKill", "nodeReboot", "nodePause", "nodeDisconnect"]
+            .contains(&fault.kind.as_str()),
     }
 }
 
@@ -39,7 +47,10 @@ fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
 /// member, its node's ways to others, or etcd's quorum.
 fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
     let own = match fault.component {
-        Some(part) => leaders.component != Component::Etcd && matches!(part, Component::ApiServer | Component::Etcd),
+        Some(part) => {
+            leaders.component != Component::Etcd
+                && matches!(part, Component::ApiServer | Component::Etcd)
+        }
         None => fault.kind == "partition",
     };
     (own && on_its_node(fault, leaders)) || costs_quorum(found, fault, &leaders.control_planes)
@@ -47,9 +58,11 @@ fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bo
 
 /// Whether, with this fault, so many etcd members are away that the others are no quorum.
 fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> bool {
-    let is_member = |fault: &FaultFinding| takes(fault, Component::Etcd) && members.contains(&fault.target);
-    let holds =
-        |other: &&FaultFinding| other.requested <= fault.requested && other.over().is_none_or(|over| over > fault.requested);
+    let is_member =
+        |fault: &FaultFinding| takes(fault, Component::Etcd) && members.contains(&fault.target);
+    let holds = |other: &&FaultFinding| {
+        other.requested <= fault.requested && other.over().is_none_or(|over| over > fault.requested)
+    };
     let away = found.faults.iter().filter(|other| is_member(other)).filter(holds);
     let away: BTreeSet<&str> = away.map(|fault| fault.target.as_str()).collect();
     is_member(fault) && members.len() - away.len() <= members.len() / 2
@@ -57,14 +70,19 @@ fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> b
 
 /// When another fault may begin to cost the leader its place: one that hits it or shakes it, or any once this one is being undone.
 fn alone_until(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding) -> Option<Seconds> {
-    let undone = |other: &FaultFinding| fault.undo_requested.is_some_and(|undo| other.requested >= undo);
+    let undone =
+        |other: &FaultFinding| fault.undo_requested.is_some_and(|undo| other.requested >= undo);
     let harms = |other: &FaultFinding| hits(other, leaders) || shakes(found, other, leaders);
     let later = found.faults.iter().filter(|other| other.requested > fault.requested);
     later.filter(|other| undone(other) || harms(other)).map(|other| other.requested).min()
 }
 
 /// The successor of a leader that a fault cost its place: the one that led at its request was lost before another fault could be the cause.
-fn successor<'f>(found: &Findings, leaders: &'f LeaderFinding, fault: &FaultFinding) -> Option<(&'f Tenure, When)> {
+fn successor<'f>(
+    found: &Findings,
+    leaders: &'f LeaderFinding,
+    fault: &FaultFinding,
+) -> Option<(&'f Tenure, When)> {
     let lost = leaders.at(fault.requested)?.until?;
     let own = alone_until(found, leaders, fault).is_none_or(|until| lost.latest <= until);
     own.then(|| leaders.next_after(fault.requested)).flatten()
@@ -85,7 +103,12 @@ fn missed(leaders: &LeaderFinding, first: &FaultFinding) -> String {
     }
 }
 
-fn changed(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding, bound: Seconds) -> Finding {
+fn changed(
+    found: &Findings,
+    leaders: &LeaderFinding,
+    fault: &FaultFinding,
+    bound: Seconds,
+) -> Finding {
     let since = |moment: Seconds| (moment - fault.requested).or_zero();
     if let Some((next, from)) = successor(found, leaders, fault) {
         let length = Between::new(since(from.earliest), since(from.latest));
@@ -96,7 +119,9 @@ fn changed(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding, boun
     let open = leaders.gaps.iter().find(|gap| gap.until.is_none() && own(gap.from));
     let lasted = fault.undo_requested.map_or(Seconds::ZERO, since);
     match open {
-        _ if blind(leaders, fault.requested, Seconds::ZERO).is_some() => Finding::unknown("nobody saw who led"),
+        _ if blind(leaders, fault.requested, Seconds::ZERO).is_some() => {
+            Finding::unknown("nobody saw who led")
+        }
         Some(gap) => still_open(gap, since(gap.from.latest) + gap.length.least, bound),
         None => went_on(lasted, alone.map(since), bound),
     }
@@ -105,10 +130,12 @@ fn changed(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding, boun
 /// No new leader is this fault's doing. `alone`: when another could have been the cause.
 fn went_on(lasted: Seconds, alone: Option<Seconds>, bound: Seconds) -> Finding {
     match alone.filter(|alone| *alone < lasted) {
-        Some(alone) if alone < bound => {
-            Finding::unknown(format!("{alone} later another fault could have cost the leader its place, too"))
+        Some(alone) if alone < bound => Finding::unknown(format!(
+            "{alone} later another fault could have cost the leader its place, too"
+        )),
+        _ if lasted < bound => {
+            Finding::unknown(format!("the same leader went on, and the fault lasted only {lasted}"))
         }
-        _ if lasted < bound => Finding::unknown(format!("the same leader went on, and the fault lasted only {lasted}")),
         _ => Finding::failed("the same leader went on"),
     }
 }

@@ -11,7 +11,11 @@ use crate::timeline::Component;
 
 pub use change::change;
 
-fn with_leaders(found: &Findings, component: Component, judge: impl Fn(&LeaderFinding, &FaultFinding) -> Finding) -> Finding {
+fn with_leaders(
+    found: &Findings,
+    component: Component,
+    judge: impl Fn(&LeaderFinding, &FaultFinding) -> Finding,
+) -> Finding {
     let leaders = found.leaders.iter().find(|leaders| leaders.component == component);
     match (leaders, found.faults.first()) {
         (Some(leaders), Some(first)) => judge(leaders, first),
@@ -20,7 +24,8 @@ fn with_leaders(found: &Findings, component: Component, judge: impl Fn(&LeaderFi
 }
 
 fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
-    let why = format!("nobody had taken the place of {} when the run ended, {waited} later", gap.node);
+    let why =
+        format!("nobody had taken the place of {} when the run ended, {waited} later", gap.node);
     if waited > bound { Finding::failed(why) } else { Finding::unknown(why) }
 }
 
@@ -31,15 +36,21 @@ pub fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
         // What nobody saw may have been too long, or just long enough.
         let unseen = blind(leaders, first.requested, limits.most);
         let longer = blind(leaders, first.requested, limits.least);
-        let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most) else {
-            let none = Finding::bounded(Between::new(Seconds::ZERO, Seconds::ZERO), limits, "never".into());
+        let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most)
+        else {
+            let none = Finding::bounded(
+                Between::new(Seconds::ZERO, Seconds::ZERO),
+                limits,
+                "never".into(),
+            );
             return none.doubted_pass(unseen).doubted_fail(longer);
         };
         match longest.until {
             None => still_open(longest, longest.length.least, limits.most),
             Some(_) => {
                 let measured = format!("for {} ({})", longest.length, longest.loss.words());
-                let finding = Finding::bounded(longest.length, limits, measured).doubted_pass(unseen);
+                let finding =
+                    Finding::bounded(longest.length, limits, measured).doubted_pass(unseen);
                 finding.doubted_fail(longer.filter(|_| longest.length.most < limits.least))
             }
         }
@@ -63,7 +74,11 @@ pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
             return Finding::unknown("no old leader was seen to run beside a new one");
         };
         if old.until.is_some() {
-            return Finding::bounded(old.length, limits, format!("{:.3}, on {}", old.length, old.node));
+            return Finding::bounded(
+                old.length,
+                limits,
+                format!("{:.3}, on {}", old.length, old.node),
+            );
         }
         let why = format!("it still ran on {} when the run ended", old.node);
         if old.length.least > limits.most { Finding::failed(why) } else { Finding::unknown(why) }

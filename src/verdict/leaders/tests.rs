@@ -21,7 +21,8 @@ fn process(run: Run, ms: i64, pid: u32, state: ProcessState) -> Run {
 }
 
 fn observed(run: Run) -> Run {
-    let event = Event::Process { node: OTHER.into(), component: COMPONENT, pid: Some(2), state: Running };
+    let event =
+        Event::Process { node: OTHER.into(), component: COMPONENT, pid: Some(2), state: Running };
     process(run.event(-9000, event), -9000, 1, Running)
 }
 
@@ -39,24 +40,45 @@ fn led() -> Run {
 
 /// It is frozen instead.
 fn frozen() -> Run {
-    let phases = [(0, FaultPhase::Requested), (200, FaultPhase::Confirmed), (40_000, FaultPhase::UndoRequested)];
+    let phases = [
+        (0, FaultPhase::Requested),
+        (200, FaultPhase::Confirmed),
+        (40_000, FaultPhase::UndoRequested),
+    ];
     let fault = |phase| {
         let (fault, target, detail) = ("componentPause".into(), WORKER.into(), String::new());
-        Event::Fault { step: 0, name: None, fault, target, component: Some(COMPONENT), phase, detail }
+        Event::Fault {
+            step: 0,
+            name: None,
+            fault,
+            target,
+            component: Some(COMPONENT),
+            phase,
+            detail,
+        }
     };
-    let run = phases.into_iter().fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
+    let run = phases
+        .into_iter()
+        .fold(observed(Run::new()), |run, (ms, phase)| run.event(ms, fault(phase)));
     process(lease(run, -500, WORKER, 1), 200, 1, Stopped)
 }
 
 fn judged(run: Run, expectation: &Expectation) -> (Outcome, String) {
     let found: Findings = analyse(&run.ended(60_000).build());
-    let verdict =
-        crate::verdict::judge(&found, std::slice::from_ref(expectation), &Predictions::new(None, Ground::default(), 0, 0));
+    let verdict = crate::verdict::judge(
+        &found,
+        std::slice::from_ref(expectation),
+        &Predictions::new(None, Ground::default(), 0, 0),
+    );
     let assertion = &verdict.assertions[0];
     (assertion.outcome, assertion.why.clone().or(assertion.measured.clone()).unwrap_or_default())
 }
 
-fn outcomes(run: impl Fn() -> Run, expectation: impl Fn(Duration) -> Expectation, bounds: &[u64]) -> Vec<Outcome> {
+fn outcomes(
+    run: impl Fn() -> Run,
+    expectation: impl Fn(Duration) -> Expectation,
+    bounds: &[u64],
+) -> Vec<Outcome> {
     bounds.iter().map(|ms| judged(run(), &expectation(Duration::from_millis(*ms))).0).collect()
 }
 
@@ -74,7 +96,10 @@ fn old(at_most: Duration) -> Expectation {
 
 /// Renewed until the end.
 fn renewed(run: Run, from: i64, node: &str, transitions: i32) -> Run {
-    (0..).map(|beat| from + beat * 10_000).take_while(|ms| *ms < 60_000).fold(run, |run, ms| lease(run, ms, node, transitions))
+    (0..)
+        .map(|beat| from + beat * 10_000)
+        .take_while(|ms| *ms < 60_000)
+        .fold(run, |run, ms| lease(run, ms, node, transitions))
 }
 
 fn failed_over() -> Run {
@@ -95,8 +120,12 @@ fn what_must_take_its_time_is_judged_on_its_lower_end() {
         let (at_most, at_least) = (Duration::from_millis(most), Some(Duration::from_millis(least)));
         judged(run, &Expectation::LeaderGap { component: COMPONENT, at_most, at_least }).0
     };
-    let bounds = [(15_700, 16_000), (15_850, 16_000), (15_850, 15_870), (15_950, 16_000), (15_000, 15_500)];
-    assert_eq!(bounds.map(|(least, most)| long(failed_over(), least, most)), [Pass, Inconclusive, Inconclusive, Fail, Fail]);
+    let bounds =
+        [(15_700, 16_000), (15_850, 16_000), (15_850, 15_870), (15_950, 16_000), (15_000, 15_500)];
+    assert_eq!(
+        bounds.map(|(least, most)| long(failed_over(), least, most)),
+        [Pass, Inconclusive, Inconclusive, Fail, Fail]
+    );
     let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
     assert_eq!(long(elsewhere(), 1000, 30_000), Inconclusive, "nobody looked");
     let thawed = || process(renewed(frozen(), 16_000, OTHER, 2), 30_000, 1, Running);
@@ -112,14 +141,25 @@ fn what_must_take_its_time_is_judged_on_its_lower_end() {
 fn a_leader_that_was_not_hit_shows_nothing() {
     let elsewhere = || renewed(lease(Run::new().kill(40_000), -500, OTHER, 1), 9000, OTHER, 1);
     let (outcome, why) = judged(elsewhere(), &change(Duration::from_secs(30)));
-    assert_eq!((outcome, &*why), (Inconclusive, "the leader was on fast-detection-worker2, and no fault hit it"));
+    assert_eq!(
+        (outcome, &*why),
+        (Inconclusive, "the leader was on fast-detection-worker2, and no fault hit it")
+    );
     let (outcome, why) = judged(elsewhere(), &gap(Duration::from_secs(30)));
     assert_eq!((outcome, &*why), (Inconclusive, "nobody looked at fast-detection-worker2"));
-    assert_eq!(judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1, "it is not known who led kube-scheduler");
+    assert_eq!(
+        judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1,
+        "it is not known who led kube-scheduler"
+    );
 }
 
 /// A fault of a step from one moment to another.
-fn fault(run: Run, step: u32, (kind, component, target): (&str, Option<Component>, &str), (from, to): (i64, i64)) -> Run {
+fn fault(
+    run: Run,
+    step: u32,
+    (kind, component, target): (&str, Option<Component>, &str),
+    (from, to): (i64, i64),
+) -> Run {
     let phases = [
         (from, FaultPhase::Requested),
         (from + 200, FaultPhase::Confirmed),
@@ -143,13 +183,15 @@ fn harmed(kind: &str, component: Option<Component>) -> Run {
 #[test]
 fn what_another_fault_did_is_not_this_ones_doing() {
     let paused = |second: (&str, Option<Component>, &str)| {
-        let run = fault(observed(Run::new()), 0, ("componentPause", Some(COMPONENT), WORKER), (0, 5000));
+        let run =
+            fault(observed(Run::new()), 0, ("componentPause", Some(COMPONENT), WORKER), (0, 5000));
         let run = process(process(run, 200, 1, Stopped), 5100, 1, Running);
         let run = lease(lease(run, -500, WORKER, 1), 6000, WORKER, 1);
         let run = process(fault(run, 1, second, (25_000, 45_000)), 25_200, 1, Gone).since(25_100);
         judged(renewed(run, 41_000, OTHER, 2), &change(Duration::from_secs(50)))
     };
-    let (kill, elsewhere) = (("componentKill", Some(COMPONENT), WORKER), ("kubeletStop", None, OTHER));
+    let (kill, elsewhere) =
+        (("componentKill", Some(COMPONENT), WORKER), ("kubeletStop", None, OTHER));
     let only = (Inconclusive, "the same leader went on, and the fault lasted only 5s".to_owned());
     assert_eq!([paused(kill), paused(elsewhere)], [only.clone(), only]);
 }
@@ -158,7 +200,12 @@ fn what_another_fault_did_is_not_this_ones_doing() {
 #[test]
 fn a_leader_that_a_fault_cost_its_place_is_followed_when_its_lease_has_expired() {
     let run = fault(observed(Run::new()), 0, ("componentKill", Some(COMPONENT), WORKER), (0, 5000));
-    let run = fault(process(run, 200, 1, Gone).since(100), 1, ("kubeletStop", None, OTHER), (10_000, 20_000));
+    let run = fault(
+        process(run, 200, 1, Gone).since(100),
+        1,
+        ("kubeletStop", None, OTHER),
+        (10_000, 20_000),
+    );
     let run = renewed(lease(run, -500, WORKER, 1), 16_000, OTHER, 2);
     assert_eq!(judged(run, &change(Duration::from_secs(30))).0, Pass);
 }
@@ -169,7 +216,9 @@ fn a_part_on_another_node_costs_no_leader_its_place_while_there_is_a_quorum() {
     let of = |faults: &[(&str, Option<Component>, &str)]| {
         let run = lease(observed(Run::new().all_control_planes()), -500, WORKER, 1);
         let steps = faults.iter().zip(0..);
-        let run = steps.fold(run, |run, (what, step)| fault(run, step, *what, (i64::from(step) * 500, 40_000)));
+        let run = steps.fold(run, |run, (what, step)| {
+            fault(run, step, *what, (i64::from(step) * 500, 40_000))
+        });
         judged(renewed(run, 16_000, OTHER, 2), &change(Duration::from_secs(30))).0
     };
     let third = "fast-detection-control-plane";
@@ -178,7 +227,10 @@ fn a_part_on_another_node_costs_no_leader_its_place_while_there_is_a_quorum() {
         assert_eq!(of(&[("componentStop", Some(part), WORKER)]), Pass, "{part:?}");
     }
     let etcd = |target| ("componentStop", Some(Component::Etcd), target);
-    assert_eq!([of(&[etcd(OTHER), etcd(third)]), of(&[etcd(OTHER), etcd(OTHER)])], [Pass, Inconclusive]);
+    assert_eq!(
+        [of(&[etcd(OTHER), etcd(third)]), of(&[etcd(OTHER), etcd(OTHER)])],
+        [Pass, Inconclusive]
+    );
     assert_eq!(of(&[("nodeKill", None, OTHER), ("nodeKill", None, third)]), Pass);
     let servers = |target| ("componentStop", Some(Component::ApiServer), target);
     assert_eq!(of(&[servers(OTHER), servers(third)]), Inconclusive, "its own is there");
@@ -187,9 +239,15 @@ fn a_part_on_another_node_costs_no_leader_its_place_while_there_is_a_quorum() {
 
 #[test]
 fn a_leader_that_changes_by_itself_was_not_changed_by_a_fault() {
-    let of = |kind: &str, component| judged(harmed(kind, component), &change(Duration::from_secs(30)));
-    let by_itself = "the leader was on fast-detection-worker, and no fault hit it: it changed by itself";
-    for (kind, component) in [("nodeDrain", None), ("kubeletStop", None), ("componentStop", Some(Component::ControllerManager))] {
+    let of =
+        |kind: &str, component| judged(harmed(kind, component), &change(Duration::from_secs(30)));
+    let by_itself =
+        "the leader was on fast-detection-worker, and no fault hit it: it changed by itself";
+    for (kind, component) in [
+        ("nodeDrain", None),
+        ("kubeletStop", None),
+        ("componentStop", Some(Component::ControllerManager)),
+    ] {
         assert_eq!(of(kind, component), (Inconclusive, by_itself.into()), "{kind}");
     }
     for (kind, component) in [
@@ -215,14 +273,21 @@ fn a_place_that_nobody_takes_is_a_gap_without_an_end() {
 fn a_leader_that_goes_on_is_no_change() {
     let thawed = || renewed(process(frozen(), 5000, 1, Running), 9000, WORKER, 1);
     assert_eq!(outcomes(thawed, change, &[40_000, 40_001]), [Fail, Inconclusive]);
-    assert_eq!(outcomes(thawed, gap, &[4800, 4799]), [Inconclusive, Fail], "it was thawed long before the undo");
+    assert_eq!(
+        outcomes(thawed, gap, &[4800, 4799]),
+        [Inconclusive, Fail],
+        "it was thawed long before the undo"
+    );
 }
 
 #[test]
 fn an_old_leader_must_give_up_in_time() {
     let replaced = || renewed(frozen(), 16_000, OTHER, 2);
     let thawed = || process(replaced(), 30_000, 1, Running);
-    assert_eq!(outcomes(|| process(thawed(), 32_000, 1, Gone).since(31_900), old, &[2000, 1950, 1800]), [Pass, Inconclusive, Fail]);
+    assert_eq!(
+        outcomes(|| process(thawed(), 32_000, 1, Gone).since(31_900), old, &[2000, 1950, 1800]),
+        [Pass, Inconclusive, Fail]
+    );
     assert_eq!(outcomes(thawed, old, &[29_000, 31_000]), [Fail, Inconclusive]);
     assert_eq!(outcomes(replaced, old, &[60_000]), [Inconclusive]);
 }

@@ -9,15 +9,22 @@ pub(super) fn apply(object: &mut Value, operations: &Value) -> Result<(), ApiErr
 }
 
 fn one(object: &mut Value, operation: &Value) -> Result<(), ApiError> {
-    let path = |field: &str| operation[field].as_str().ok_or_else(|| refused(operation, "it has no path"));
-    let value = || operation.get("value").cloned().ok_or_else(|| refused(operation, "it has no value"));
-    let there = |object: &Value, path: &str| object.pointer(path).cloned().ok_or_else(|| refused(operation, "nothing is there"));
+    let path =
+        |field: &str| operation[field].as_str().ok_or_else(|| refused(operation, "it has no path"));
+    let value =
+        || operation.get("value").cloned().ok_or_else(|| refused(operation, "it has no value"));
+    let there = |object: &Value, path: &str| {
+        object.pointer(path).cloned().ok_or_else(|| refused(operation, "nothing is there"))
+    };
     let done = match operation["op"].as_str().unwrap_or_default() {
         "add" => add(object, path("path")?, value()?),
         "remove" => remove(object, path("path")?).map(drop),
-        "replace" => object.pointer_mut(path("path")?).map(|place| *place = value().unwrap_or_default()),
+        "replace" => {
+            object.pointer_mut(path("path")?).map(|place| *place = value().unwrap_or_default())
+        }
         "move" => {
-            let taken = remove(object, path("from")?).ok_or_else(|| refused(operation, "nothing is there"))?;
+            let taken = remove(object, path("from")?)
+                .ok_or_else(|| refused(operation, "nothing is there"))?;
             add(object, path("path")?, taken)
         }
         "copy" => {
@@ -31,7 +38,13 @@ fn one(object: &mut Value, operation: &Value) -> Result<(), ApiError> {
 }
 
 fn refused(operation: &Value, why: &str) -> ApiError {
-    ApiError::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {operation}: {why}"))
+    ApiError::new(
+        422,
+        "Invalid",
+        format!(
+            "the server rejected our request due to an error in our request: {operation}: {why}"
+        ),
+    )
 }
 
 /// A path's container and its last part.
@@ -49,7 +62,11 @@ fn add(object: &mut Value, path: &str, value: Value) -> Option<()> {
     match object.pointer_mut(parent)? {
         Value::Object(members) => drop(members.insert(last, value)),
         Value::Array(items) => {
-            let index = if last == "-" { items.len() } else { last.parse().ok().filter(|index| *index <= items.len())? };
+            let index = if last == "-" {
+                items.len()
+            } else {
+                last.parse().ok().filter(|index| *index <= items.len())?
+            };
             items.insert(index, value);
         }
         _ => return None,
@@ -86,7 +103,10 @@ mod tests {
             {"op": "copy", "from": "/list/0", "path": "/first"},
             {"op": "move", "from": "/first", "path": "/moved"}]);
         apply(&mut object, &operations).unwrap();
-        assert_eq!(object, json!({"metadata": {"labels": {"a/b": "2"}}, "list": [2, 3], "moved": 2}));
+        assert_eq!(
+            object,
+            json!({"metadata": {"labels": {"a/b": "2"}}, "list": [2, 3], "moved": 2})
+        );
     }
 
     #[test]
@@ -98,7 +118,11 @@ mod tests {
             json!({"op": "add", "path": "/list/5", "value": 1}),
             json!({"op": "paint", "path": "/a"}),
         ] {
-            assert_eq!(apply(&mut json!({"a": 1, "list": []}), &json!([operation])).unwrap_err().code, 422, "{operation}");
+            assert_eq!(
+                apply(&mut json!({"a": 1, "list": []}), &json!([operation])).unwrap_err().code,
+                422,
+                "{operation}"
+            );
         }
     }
 }

@@ -48,10 +48,17 @@ impl Patch {
                 return Err(ApiError::new(415, "UnsupportedMediaType", message));
             }
         };
-        let content = body::read(if style == Style::Apply { "application/yaml" } else { "application/json" }, bytes)?;
+        let content = body::read(
+            if style == Style::Apply { "application/yaml" } else { "application/json" },
+            bytes,
+        )?;
         match (style, content.is_object(), content.is_array()) {
-            (Style::Json, _, true) | (Style::Merge | Style::Strategic | Style::Apply, true, _) => Ok(Self { style, content }),
-            _ => Err(ApiError::bad_request("the patch is not of the form that its content type says")),
+            (Style::Json, _, true) | (Style::Merge | Style::Strategic | Style::Apply, true, _) => {
+                Ok(Self { style, content })
+            }
+            _ => Err(ApiError::bad_request(
+                "the patch is not of the form that its content type says",
+            )),
         }
     }
 
@@ -68,7 +75,9 @@ impl Patch {
             Style::Merge => merge::apply(&mut new, &self.content),
             Style::Strategic | Style::Apply => {
                 let content = service::in_published_terms(object, &self.content);
-                let refused = |why| ApiError::invalid(&SERVICES, name(object), &[("spec.ports".to_owned(), why)]);
+                let refused = |why| {
+                    ApiError::invalid(&SERVICES, name(object), &[("spec.ports".to_owned(), why)])
+                };
                 strategic::apply(&mut new, &*content.map_err(refused)?);
             }
         }

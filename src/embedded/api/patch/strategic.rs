@@ -13,7 +13,13 @@ const TAKE: &str = "$deleteFromPrimitiveList/";
 /// Kubernetes' types.
 fn key_of(field: &str, items: &[Value]) -> Option<&'static str> {
     Some(match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets" | "secrets" => "name",
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
+        | "imagePullSecrets"
+        | "secrets" => "name",
         // Containers' ports and Services' ports.
         "ports" if items.iter().any(|item| item.get("containerPort").is_some()) => "containerPort",
         "ports" => "port",
@@ -40,7 +46,11 @@ pub(super) fn apply(target: &mut Value, patch: &Value) {
     let members = as_map(target);
     match patch.get(DIRECTIVE).and_then(Value::as_str) {
         Some("replace") => {
-            *members = patch.iter().filter(|(field, _)| *field != DIRECTIVE).map(|(f, v)| (f.clone(), v.clone())).collect();
+            *members = patch
+                .iter()
+                .filter(|(field, _)| *field != DIRECTIVE)
+                .map(|(f, v)| (f.clone(), v.clone()))
+                .collect();
             return;
         }
         Some("delete") => {
@@ -55,7 +65,9 @@ pub(super) fn apply(target: &mut Value, patch: &Value) {
     for (field, value) in patch.iter().filter(|(field, _)| !field.starts_with('$')) {
         member(members, field, value, patch);
     }
-    let taken = patch.iter().filter_map(|(field, taken)| Some((field.strip_prefix(TAKE)?, taken.as_array()?)));
+    let taken = patch
+        .iter()
+        .filter_map(|(field, taken)| Some((field.strip_prefix(TAKE)?, taken.as_array()?)));
     for (list, taken) in taken {
         if let Some(Value::Array(items)) = members.get_mut(list) {
             items.retain(|item| !taken.contains(item));
@@ -63,7 +75,12 @@ pub(super) fn apply(target: &mut Value, patch: &Value) {
     }
 }
 
-fn member(members: &mut Map<String, Value>, field: &str, value: &Value, patch: &Map<String, Value>) {
+fn member(
+    members: &mut Map<String, Value>,
+    field: &str,
+    value: &Value,
+    patch: &Map<String, Value>,
+) {
     match value {
         Value::Null => drop(members.shift_remove(field)),
         Value::Array(items) => {
@@ -79,11 +96,16 @@ fn member(members: &mut Map<String, Value>, field: &str, value: &Value, patch: &
 }
 
 fn list(target: &mut Vec<Value>, field: &str, items: &[Value], order: Option<&Vec<Value>>) {
-    let directive = |item: &Value, what: &str| item.get(DIRECTIVE).is_some_and(|directive| directive == what);
-    let replaces = items.iter().any(|item| directive(item, "replace") && item.as_object().is_some_and(|item| item.len() == 1));
+    let directive =
+        |item: &Value, what: &str| item.get(DIRECTIVE).is_some_and(|directive| directive == what);
+    let replaces = items.iter().any(|item| {
+        directive(item, "replace") && item.as_object().is_some_and(|item| item.len() == 1)
+    });
     let all: Vec<Value> = target.iter().chain(items).cloned().collect();
     match key_of(field, &all) {
-        _ if replaces => *target = items.iter().filter(|item| !directive(item, "replace")).cloned().collect(),
+        _ if replaces => {
+            *target = items.iter().filter(|item| !directive(item, "replace")).cloned().collect()
+        }
         Some(key) => {
             for item in items {
                 let at = target.iter().position(|found| found.get(key) == item.get(key));
@@ -99,12 +121,18 @@ fn list(target: &mut Vec<Value>, field: &str, items: &[Value], order: Option<&Ve
                 }
             }
             if let Some(order) = order {
-                let place = |item: &Value| order.iter().position(|wanted| wanted.get(key) == item.get(key)).unwrap_or(usize::MAX);
+                let place = |item: &Value| {
+                    order
+                        .iter()
+                        .position(|wanted| wanted.get(key) == item.get(key))
+                        .unwrap_or(usize::MAX)
+                };
                 target.sort_by_key(place);
             }
         }
         None if is_set(field) => {
-            let new: Vec<Value> = items.iter().filter(|item| !target.contains(item)).cloned().collect();
+            let new: Vec<Value> =
+                items.iter().filter(|item| !target.contains(item)).cloned().collect();
             target.extend(new);
         }
         None => *target = items.to_vec(),
@@ -131,19 +159,29 @@ mod tests {
                 {"name": "a", "image": "x:2", "env": [{"name": "B", "value": "2"}]}]}),
         );
         let env = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
-        assert_eq!(new, json!({"containers": [{"name": "b"}, {"name": "a", "image": "x:2", "env": env}]}));
-        let gone = patched(object.clone(), json!({"containers": [{"name": "a", "$patch": "delete"}]}));
+        assert_eq!(
+            new,
+            json!({"containers": [{"name": "b"}, {"name": "a", "image": "x:2", "env": env}]})
+        );
+        let gone =
+            patched(object.clone(), json!({"containers": [{"name": "a", "$patch": "delete"}]}));
         assert_eq!(gone, json!({"containers": [{"name": "b"}]}));
-        let replaced = patched(object, json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}));
+        let replaced =
+            patched(object, json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}));
         assert_eq!(replaced, json!({"containers": [{"name": "c"}]}));
     }
 
     #[test]
     fn ports_are_told_apart_as_their_owner_does() {
-        let service =
-            patched(json!({"ports": [{"port": 80, "name": "http"}]}), json!({"ports": [{"port": 80, "targetPort": 8080}]}));
+        let service = patched(
+            json!({"ports": [{"port": 80, "name": "http"}]}),
+            json!({"ports": [{"port": 80, "targetPort": 8080}]}),
+        );
         assert_eq!(service, json!({"ports": [{"port": 80, "name": "http", "targetPort": 8080}]}));
-        let container = patched(json!({"ports": [{"containerPort": 80}]}), json!({"ports": [{"containerPort": 81}]}));
+        let container = patched(
+            json!({"ports": [{"containerPort": 80}]}),
+            json!({"ports": [{"containerPort": 81}]}),
+        );
         assert_eq!(container, json!({"ports": [{"containerPort": 80}, {"containerPort": 81}]}));
     }
 
@@ -155,13 +193,18 @@ mod tests {
         );
         let expected = json!({"conditions": [{"type": "Ready", "status": "Unknown"}], "strategy": {"type": "Recreate"}});
         assert_eq!(node, expected);
-        let set =
-            patched(json!({"finalizers": ["a", "b"]}), json!({"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}));
+        let set = patched(
+            json!({"finalizers": ["a", "b"]}),
+            json!({"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}),
+        );
         assert_eq!(set, json!({"finalizers": ["b", "c"]}));
         assert_eq!(
             patched(json!({"taints": [{"key": "a"}]}), json!({"taints": [{"key": "b"}]})),
             json!({"taints": [{"key": "b"}]})
         );
-        assert_eq!(patched(json!({"a": 1, "b": {"c": 1}}), json!({"a": null, "b": {"$patch": "delete"}})), json!({"b": {}}));
+        assert_eq!(
+            patched(json!({"a": 1, "b": {"c": 1}}), json!({"a": null, "b": {"$patch": "delete"}})),
+            json!({"b": {}})
+        );
     }
 }

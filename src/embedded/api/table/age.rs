@@ -11,7 +11,9 @@ pub(super) fn age(object: &Value) -> Value {
 /// How long ago a moment was; `<unknown>` where there is none.
 pub(super) fn since(moment: &Value) -> String {
     let then = moment.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    then.map_or("<unknown>".to_owned(), |then| human(Timestamp::now().duration_since(then).as_secs()))
+    then.map_or("<unknown>".to_owned(), |then| {
+        human(Timestamp::now().duration_since(then).as_secs())
+    })
 }
 
 /// Two or three figures of a time in seconds, with the steps of Kubernetes' `duration.HumanDuration`.

@@ -6,7 +6,9 @@ use super::{AGE, Layout, NAME, age, first_three, name, text, text_or, texts};
 
 pub(super) const ENDPOINTS: Layout = Layout {
     columns: &[NAME, text("Endpoints"), AGE],
-    cells: |object| vec![name(object), first_three(&addresses(object), "<none>").into(), age(object)],
+    cells: |object| {
+        vec![name(object), first_three(&addresses(object), "<none>").into(), age(object)]
+    },
 };
 
 pub(super) const SLICES: Layout = Layout {
@@ -30,7 +32,12 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
 fn addresses(object: &Value) -> Vec<String> {
     let of_subset = |subset: &Value| -> Vec<String> {
         let addresses: Vec<&str> = texts(&subset["addresses"], "ip").collect();
-        let with_port = |port: &Value| addresses.iter().map(|address| format!("{address}:{}", port["port"])).collect::<Vec<_>>();
+        let with_port = |port: &Value| {
+            addresses
+                .iter()
+                .map(|address| format!("{address}:{}", port["port"]))
+                .collect::<Vec<_>>()
+        };
         match subset["ports"].as_array().filter(|ports| !ports.is_empty()) {
             Some(ports) => ports.iter().flat_map(with_port).collect(),
             None => addresses.iter().map(|&address| address.to_owned()).collect(),

@@ -45,7 +45,11 @@ fn cells(event: &Value) -> Vec<Value> {
 }
 
 fn first(event: &Value) -> String {
-    since(if event["firstTimestamp"].is_null() { &event["eventTime"] } else { &event["firstTimestamp"] })
+    since(if event["firstTimestamp"].is_null() {
+        &event["eventTime"]
+    } else {
+        &event["firstTimestamp"]
+    })
 }
 
 fn last(event: &Value) -> String {
@@ -60,7 +64,10 @@ fn last(event: &Value) -> String {
 fn source(event: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let component = Some(text(&event["source"]["component"])).filter(|text| !text.is_empty());
-    let parts = [component.unwrap_or_else(|| text(&event["reportingComponent"])), text(&event["source"]["host"])];
+    let parts = [
+        component.unwrap_or_else(|| text(&event["reportingComponent"])),
+        text(&event["source"]["host"]),
+    ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
@@ -77,7 +84,10 @@ mod tests {
             "involvedObject": {"kind": "Node", "name": "w"}, "source": {"component": "node-controller"}, "lastTimestamp": now});
         let cells = cells(&event);
         let texts: Vec<&str> = cells.iter().filter_map(Value::as_str).collect();
-        assert_eq!(texts[1..7], ["Normal", "NodeNotReady", "node/w", "", "node-controller", "Node w is not ready"]);
+        assert_eq!(
+            texts[1..7],
+            ["Normal", "NodeNotReady", "node/w", "", "node-controller", "Node w is not ready"]
+        );
         assert!(["0s", "1s"].contains(&texts[0]), "{}", texts[0]);
         assert_eq!(cells[8], 1);
     }

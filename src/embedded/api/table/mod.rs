@@ -81,7 +81,12 @@ fn layout(kind: &Kind) -> Layout {
 }
 
 /// A table of objects, with the metadata of their list.
-pub(super) fn table(kind: &'static Kind, objects: &[&Value], meta: Value, include: Include) -> Value {
+pub(super) fn table(
+    kind: &'static Kind,
+    objects: &[&Value],
+    meta: Value,
+    include: Include,
+) -> Value {
     let layout = layout(kind);
     let column = |(name, what, wide): &Column| {
         let format = if *name == "Name" { "name" } else { "" };
@@ -123,8 +128,12 @@ fn count(value: &Value) -> usize {
 
 /// Labels as `a=b,c=d`, by name.
 fn labels(map: &Value) -> String {
-    let mut pairs: Vec<String> =
-        map.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let mut pairs: Vec<String> = map
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     pairs.sort();
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
@@ -146,9 +155,15 @@ mod tests {
     #[test]
     fn a_row_has_a_cell_for_every_column() {
         for kind in kinds::ALL {
-            let table = table(kind, &[&json!({"metadata": {"name": "a"}})], json!({}), Include::None);
+            let table =
+                table(kind, &[&json!({"metadata": {"name": "a"}})], json!({}), Include::None);
             let cells = table["rows"][0]["cells"].as_array().unwrap().len();
-            assert_eq!(table["columnDefinitions"].as_array().unwrap().len(), cells, "{}", kind.plural);
+            assert_eq!(
+                table["columnDefinitions"].as_array().unwrap().len(),
+                cells,
+                "{}",
+                kind.plural
+            );
         }
     }
 }

@@ -40,7 +40,9 @@ fn cells(node: &Value) -> Vec<Value> {
 
 fn status(node: &Value) -> String {
     let mut conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-    let ready = conditions.find(|condition| condition["type"] == "Ready").map(|condition| condition["status"] == "True");
+    let ready = conditions
+        .find(|condition| condition["type"] == "Ready")
+        .map(|condition| condition["status"] == "True");
     let mut status = match ready {
         Some(true) => "Ready",
         Some(false) => "NotReady",
@@ -55,17 +57,24 @@ fn status(node: &Value) -> String {
 
 fn roles(node: &Value) -> String {
     let labels = node["metadata"]["labels"].as_object();
-    let role = |(key, value): (&String, &Value)| match key.strip_prefix("node-role.kubernetes.io/") {
+    let role = |(key, value): (&String, &Value)| match key.strip_prefix("node-role.kubernetes.io/")
+    {
         Some(role) => Some(role.to_owned()),
         None => value.as_str().filter(|_| key == "kubernetes.io/role").map(str::to_owned),
     };
-    let roles: BTreeSet<String> = labels.into_iter().flatten().filter_map(role).filter(|role| !role.is_empty()).collect();
-    if roles.is_empty() { "<none>".to_owned() } else { roles.into_iter().collect::<Vec<_>>().join(",") }
+    let roles: BTreeSet<String> =
+        labels.into_iter().flatten().filter_map(role).filter(|role| !role.is_empty()).collect();
+    if roles.is_empty() {
+        "<none>".to_owned()
+    } else {
+        roles.into_iter().collect::<Vec<_>>().join(",")
+    }
 }
 
 fn address(node: &Value, what: &str) -> Value {
     let mut addresses = node["status"]["addresses"].as_array().into_iter().flatten();
-    let found = addresses.find(|address| address["type"] == what).map(|address| &address["address"]);
+    let found =
+        addresses.find(|address| address["type"] == what).map(|address| &address["address"]);
     text_or(found.unwrap_or(&Value::Null), "<none>")
 }
 

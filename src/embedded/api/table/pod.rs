@@ -72,13 +72,15 @@ fn word(pod: &Value) -> String {
 
 fn container_word(state: &Value) -> Option<String> {
     let (waiting, terminated) = (&state["waiting"]["reason"], &state["terminated"]);
-    let reason = waiting.as_str().or(terminated["reason"].as_str()).filter(|reason| !reason.is_empty());
+    let reason =
+        waiting.as_str().or(terminated["reason"].as_str()).filter(|reason| !reason.is_empty());
     let exit = || terminated["exitCode"].as_i64().map(|code| format!("ExitCode:{code}"));
     reason.map(str::to_owned).or_else(exit)
 }
 
 fn restarts(pod: &Value) -> String {
-    let total: u64 = containers(pod).filter_map(|container| container["restartCount"].as_u64()).sum();
+    let total: u64 =
+        containers(pod).filter_map(|container| container["restartCount"].as_u64()).sum();
     let ends = containers(pod).map(|container| &container["lastState"]["terminated"]["finishedAt"]);
     match ends.filter(|end| !end.is_null()).max_by_key(|end| end.as_str()) {
         Some(last) if total > 0 => format!("{total} ({} ago)", since(last)),
@@ -118,6 +120,9 @@ mod tests {
         let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [{}, {}], "nodeName": "w"}, "status": {"phase": "Running",
             "podIPs": [{"ip": "127.0.0.9"}], "containerStatuses": [{"ready": true, "restartCount": 2, "state": {"running": {}}}, {}]}});
         let cells = cells(&pod);
-        assert_eq!((&cells[1], &cells[3], &cells[5], &cells[6]), (&"1/2".into(), &"2".into(), &"127.0.0.9".into(), &"w".into()));
+        assert_eq!(
+            (&cells[1], &cells[3], &cells[5], &cells[6]),
+            (&"1/2".into(), &"2".into(), &"127.0.0.9".into(), &"w".into())
+        );
     }
 }

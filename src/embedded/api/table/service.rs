@@ -5,7 +5,15 @@ use serde_json::Value;
 use super::{AGE, Layout, NAME, age, labels, name, text, text_or, wide};
 
 pub(super) const LAYOUT: Layout = Layout {
-    columns: &[NAME, text("Type"), text("Cluster-IP"), text("External-IP"), text("Port(s)"), AGE, wide("Selector")],
+    columns: &[
+        NAME,
+        text("Type"),
+        text("Cluster-IP"),
+        text("External-IP"),
+        text("Port(s)"),
+        AGE,
+        wide("Selector"),
+    ],
     cells,
 };
 
@@ -27,7 +35,8 @@ fn external(spec: &Value) -> Value {
         Some("ExternalName") => spec["externalName"].clone(),
         Some("LoadBalancer") => "<pending>".into(),
         _ => {
-            let addresses = spec["externalIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let addresses =
+                spec["externalIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
             text_or(&addresses.collect::<Vec<_>>().join(",").into(), "<none>")
         }
     }

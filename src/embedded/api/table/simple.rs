@@ -14,12 +14,20 @@ pub(super) const LEASES: Layout = Layout {
 
 pub(super) const CONFIG_MAPS: Layout = Layout {
     columns: &[NAME, text("Data"), AGE],
-    cells: |object| vec![name(object), (count(&object["data"]) + count(&object["binaryData"])).into(), age(object)],
+    cells: |object| {
+        vec![
+            name(object),
+            (count(&object["data"]) + count(&object["binaryData"])).into(),
+            age(object),
+        ]
+    },
 };
 
 pub(super) const SECRETS: Layout = Layout {
     columns: &[NAME, text("Type"), text("Data"), AGE],
-    cells: |object| vec![name(object), text_or(&object["type"], ""), count(&object["data"]).into(), age(object)],
+    cells: |object| {
+        vec![name(object), text_or(&object["type"], ""), count(&object["data"]).into(), age(object)]
+    },
 };
 
 pub(super) const SERVICE_ACCOUNTS: Layout = Layout {
@@ -27,4 +35,5 @@ pub(super) const SERVICE_ACCOUNTS: Layout = Layout {
     cells: |object| vec![name(object), count(&object["secrets"]).into(), age(object)],
 };
 
-pub(super) const OTHERS: Layout = Layout { columns: &[NAME, AGE], cells: |object| vec![name(object), age(object)] };
+pub(super) const OTHERS: Layout =
+    Layout { columns: &[NAME, AGE], cells: |object| vec![name(object), age(object)] };

@@ -18,7 +18,13 @@ pub(super) const DEPLOYMENTS: Layout = Layout {
     cells: |object| {
         let ready = format!("{}/{}", of(&object["status"]["readyReplicas"]), wanted(object));
         let status = |field: &str| of(&object["status"][field]).into();
-        let mut cells = vec![name(object), ready.into(), status("updatedReplicas"), status("availableReplicas"), age(object)];
+        let mut cells = vec![
+            name(object),
+            ready.into(),
+            status("updatedReplicas"),
+            status("availableReplicas"),
+            age(object),
+        ];
         cells.extend(template(object));
         cells
     },
@@ -37,7 +43,13 @@ pub(super) const REPLICA_SETS: Layout = Layout {
     ],
     cells: |object| {
         let status = |field: &str| of(&object["status"][field]).into();
-        let mut cells = vec![name(object), wanted(object).into(), status("replicas"), status("readyReplicas"), age(object)];
+        let mut cells = vec![
+            name(object),
+            wanted(object).into(),
+            status("replicas"),
+            status("readyReplicas"),
+            age(object),
+        ];
         cells.extend(template(object));
         cells
     },
@@ -55,7 +67,11 @@ fn wanted(object: &Value) -> u64 {
 fn template(object: &Value) -> [Value; 3] {
     let containers = &object["spec"]["template"]["spec"]["containers"];
     let selector = labels(&object["spec"]["selector"]["matchLabels"]);
-    [joined(texts(containers, "name")).into(), joined(texts(containers, "image")).into(), selector.into()]
+    [
+        joined(texts(containers, "name")).into(),
+        joined(texts(containers, "image")).into(),
+        selector.into(),
+    ]
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use super::{block_on, exit, load, print};
 use crate::cluster::KindConfig;
 use crate::embedded::Embedded;
 use crate::engine::abort::Abort;
-use crate::engine::ground::embedded;
-use crate::engine::ground::embedded_folder::{Folder, Secret};
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::embedded;
+use crate::engine::environment::embedded_folder::{Folder, Secret};
+use crate::engine::error::RunError;
 
 /// What the cluster is a model of when no kind config is named.
 pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
@@ -21,10 +21,10 @@ pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default
 pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
     let config = config(args)?;
     let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
-    let embedded = Embedded::start(embedded::spec(&config)).map_err(Trouble::refused_by)?;
+    let embedded = Embedded::start(embedded::spec(&config)).map_err(RunError::refused_by)?;
     block_on(async {
         let abort = Abort::listen(|_, _| {})
-            .map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+            .map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
         let own = folder.kubeconfig(embedded.kubeconfig())?;
         let wanted = args.kubeconfig_out.as_deref();
         let _out = wanted.map(|path| write_out(path, embedded.kubeconfig())).transpose()?;
@@ -35,7 +35,7 @@ pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
         ));
         tokio::select! {
             _ = abort.interrupted() => Ok(exit::PASS),
-            () = embedded.ended() => Err(Trouble::failed("the embedded cluster has ended by itself: a fault in the model").into()),
+            () = embedded.ended() => Err(RunError::failed("the embedded cluster has ended by itself: a fault in the model").into()),
         }
     })
 }
@@ -51,11 +51,11 @@ fn config(args: &Cluster) -> Result<KindConfig, Failure> {
 
 /// Writes the kubeconfig where it is wanted, for as long as the cluster is up. Refuses to touch what is there: it may be somebody's
 /// credentials.
-fn write_out(path: &Path, text: &str) -> Result<Secret, Trouble> {
+fn write_out(path: &Path, text: &str) -> Result<Secret, RunError> {
     let cannot = |e: std::io::Error| {
         let hint = (e.kind() == ErrorKind::AlreadyExists)
             .then_some("name a file that is not there yet; one that is there is never overwritten, for it may hold credentials");
-        Trouble::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
+        RunError::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
     };
     path.parent()
         .map_or(Ok(()), std::fs::create_dir_all)

@@ -6,15 +6,17 @@ use super::args::Run;
 use super::{exit, failure::Failure, planned, print};
 use crate::canary::describe;
 use crate::docker::Container;
-use crate::engine::ground::provision::{self, Found, Ground, Nodes, Site, Wanted};
+use crate::engine::backend::embedded;
+use crate::engine::environment::provision::{
+    self, ClusterHandle, ClusterSpec, Environment, Found, Nodes,
+};
+use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::plan::{self, Planned, object_undo};
 use crate::engine::run::duration_at_least;
 use crate::engine::seed::Seed;
 use crate::engine::session;
-use crate::engine::trouble::Trouble;
-use crate::engine::world::embedded;
 use crate::experiment::{Count, Fault, From, NodeSelector, Numbered, Parsed};
 use crate::fault::{self, NodeTarget};
 use crate::prediction::{self, Predictions, Quantity};
@@ -23,8 +25,8 @@ use crate::stats::Seconds;
 /// Prints the plan of one experiment.
 pub async fn dry_run(
     parsed: &Parsed,
-    wanted: &Wanted,
-    site: &Site<'_>,
+    wanted: &ClusterSpec,
+    environment: &Environment<'_>,
     args: &Run,
 ) -> Result<u8, Failure> {
     let mut lines = vec![format!(
@@ -32,8 +34,8 @@ pub async fn dry_run(
         parsed.experiment.name,
         parsed.source.name()
     )];
-    match provision::find(wanted, site, &mut |_| {}).await? {
-        Found::Ground(ground) => in_ground(parsed, &ground, &mut lines).await?,
+    match provision::find(wanted, environment, &mut |_| {}).await? {
+        Found::ClusterHandle(handle) => in_cluster(parsed, &handle, &mut lines).await?,
         Found::Absent(name) => {
             absent(parsed, &name, args.node_image.as_deref(), &mut lines).await?
         }
@@ -58,7 +60,7 @@ async fn absent(
     let image =
         image.map_or("kind's own node image".to_owned(), |image| format!("node image {image}"));
     lines.push(format!("cluster   kind cluster {name} would be made ({image}) and kept"));
-    let predictions = planned::today(parsed).map(|ground| closed_form(parsed, ground));
+    let predictions = planned::today(parsed).map(|handle| closed_form(parsed, handle));
     for step in parsed.experiment.steps() {
         let Some((fault, hold)) = step.fault() else { continue };
         let (number, during, hold) = (step.number, during(&step), hold.as_secs_f64());
@@ -82,8 +84,14 @@ fn named(fault: &Fault) -> String {
 }
 
 /// What would take a fault back, on each node that it may hit.
-fn undos(ground: &Ground, names: &[&str], fault: &Fault, step: u32, hold: Duration) -> Vec<String> {
-    match &ground.nodes {
+fn undos(
+    handle: &ClusterHandle,
+    names: &[&str],
+    fault: &Fault,
+    step: u32,
+    hold: Duration,
+) -> Vec<String> {
+    match &handle.nodes {
         Nodes::Kind(nodes) => {
             let hit = nodes
                 .containers
@@ -110,8 +118,8 @@ fn undone_otherwise(fault: &Fault, node: &str) -> String {
 }
 
 /// Not tried: the closed form is enough.
-fn closed_form(parsed: &Parsed, ground: prediction::Ground) -> Predictions {
-    Predictions::new(Some(parsed.experiment.clone()), ground, 0, 0)
+fn closed_form(parsed: &Parsed, handle: prediction::Ground) -> Predictions {
+    Predictions::new(Some(parsed.experiment.clone()), handle, 0, 0)
 }
 
 fn predicted(predictions: &Predictions, step: u32) -> Option<String> {
@@ -119,15 +127,15 @@ fn predicted(predictions: &Predictions, step: u32) -> Option<String> {
     Some(format!("          detection is predicted within {latest:.1}"))
 }
 
-async fn in_ground(
+async fn in_cluster(
     parsed: &Parsed,
-    ground: &Ground,
+    handle: &ClusterHandle,
     lines: &mut Vec<String>,
 ) -> Result<(), Failure> {
-    if matches!(ground.nodes, Nodes::Embedded(_)) {
+    if matches!(handle.nodes, Nodes::Embedded(_)) {
         embedded::refuse_unmodelled(&parsed.experiment)?;
     }
-    let facts = &ground.facts;
+    let facts = &handle.facts;
     let engine =
         facts.engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
     lines.push(format!(
@@ -136,11 +144,11 @@ async fn in_ground(
         facts.kubernetes,
         facts.nodes.len()
     ));
-    let workload = session::workload(ground, parsed).await?.summary();
+    let workload = session::workload(handle, parsed).await?.summary();
     if !workload.is_empty() {
         lines.push(format!("workload  {} in a namespace of the run's own", workload.join(", ")));
     }
-    let nodes = ground.nodes().await?;
+    let nodes = handle.nodes().await?;
     for probe in &parsed.experiment.probes {
         if let Some(canary) = probe.ask.canary() {
             let every = Seconds::from_f64(1.0 / probe.rate);
@@ -158,16 +166,16 @@ async fn in_ground(
             place(&probe.from, &nodes)?
         ));
     }
-    let predictions = closed_form(parsed, prediction::Ground::of_cluster(&ground.facts));
-    let known = Known { leaders: leaders::now(ground).await?, ..Known::default() };
+    let predictions = closed_form(parsed, prediction::Ground::of_cluster(&handle.facts));
+    let known = Known { leaders: leaders::now(handle).await?, ..Known::default() };
     for planned in plan::rehearse(&parsed.experiment, &nodes, &known, Seed::new(0))? {
-        lines.extend(step_lines(ground, &nodes, &known, &planned).await?);
+        lines.extend(step_lines(handle, &nodes, &known, &planned).await?);
         lines.extend(predicted(&predictions, planned.step.number));
     }
     Ok(())
 }
 
-fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
+fn place(from: &From, nodes: &[Node]) -> Result<String, RunError> {
     match from {
         From::Host => Ok("this machine".into()),
         From::Node(selector) => {
@@ -181,11 +189,11 @@ fn place(from: &From, nodes: &[Node]) -> Result<String, Trouble> {
 }
 
 async fn step_lines(
-    ground: &Ground,
+    handle: &ClusterHandle,
     nodes: &[Node],
     known: &Known,
     planned: &Planned<'_>,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, RunError> {
     let Some((fault, hold)) = planned.step.fault() else { return Ok(Vec::new()) };
     let step = planned.step.number;
     let Some(target) = fault.target() else {
@@ -196,7 +204,7 @@ async fn step_lines(
             fault.kind(),
             hold.as_secs_f64()
         );
-        let undo = object_undo::outlook(fault, step, Some(&ground.cluster)).await?;
+        let undo = object_undo::outlook(fault, step, Some(&handle.cluster)).await?;
         return Ok([what]
             .into_iter()
             .chain(undo.map(|undo| format!("          {undo}")))
@@ -214,7 +222,7 @@ async fn step_lines(
     let hit = format!("{} on {}", named(fault), hit(target, &names));
     let mut lines =
         vec![format!("{}    {hit}, for {} s{during}", called(&planned.step), hold.as_secs_f64())];
-    let undos = undos(ground, &names, fault, step, hold);
+    let undos = undos(handle, &names, fault, step, hold);
     lines.extend(undos.into_iter().map(|undo| format!("          undo: {undo}")));
     lines.extend(
         target

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::args::{Colour, Global};
 use super::failure::Failure;
 use crate::docker::EngineEnv;
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 
 /// What the environment says.
 #[derive(Clone, Debug)]
@@ -95,9 +95,9 @@ fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
 fn shared(temp: &Path) -> Result<PathBuf, Failure> {
     let path = temp.join(format!("outage-{}", rustix::process::geteuid().as_raw()));
     let refused = |why: String| {
-        let trouble = Trouble::refused(format!("the state can't be kept in {}", path.display()))
+        let error = RunError::refused(format!("the state can't be kept in {}", path.display()))
             .caused_by(why);
-        Failure::from(trouble.hint("set HOME or XDG_STATE_HOME to a directory of your own"))
+        Failure::from(error.hint("set HOME or XDG_STATE_HOME to a directory of your own"))
     };
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

@@ -1,7 +1,7 @@
 //! How a command ends that did not work: what failed, its causes, an empty line, `hint:` with what to do.
 
 use super::exit;
-use crate::engine::trouble::{Trouble, TroubleKind};
+use crate::engine::error::{RunError, RunErrorKind};
 use crate::timeline::StoreError;
 
 /// Why a command failed, and its exit code.
@@ -36,14 +36,14 @@ impl Failure {
     }
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        let code = match trouble.kind {
-            TroubleKind::Refused => exit::REFUSED,
-            TroubleKind::Failed => exit::INCONCLUSIVE,
-            TroubleKind::NotUndone => exit::NOT_UNDONE,
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let code = match error.kind {
+            RunErrorKind::Refused => exit::REFUSED,
+            RunErrorKind::Failed => exit::INCONCLUSIVE,
+            RunErrorKind::NotUndone => exit::NOT_UNDONE,
         };
-        Self { code, text: text_of(&trouble) }
+        Self { code, text: text_of(&error) }
     }
 }
 
@@ -51,7 +51,7 @@ impl From<StoreError> for Failure {
     /// A run that is not there was typed wrongly.
     fn from(error: StoreError) -> Self {
         let failure = Failure::from(
-            Trouble::refused("cannot read the run").because(&error).maybe_hint(error.hint()),
+            RunError::refused("cannot read the run").because(&error).maybe_hint(error.hint()),
         );
         match error {
             StoreError::NoSuchRun { .. } | StoreError::Ambiguous { .. } => {
@@ -62,13 +62,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// A trouble as it is printed.
-pub fn text_of(trouble: &Trouble) -> String {
-    let mut text = format!("error: {}", trouble.message);
-    for cause in &trouble.causes {
+/// A error as it is printed.
+pub fn text_of(error: &RunError) -> String {
+    let mut text = format!("error: {}", error.message);
+    for cause in &error.causes {
         text += &format!("\n  caused by: {cause}");
     }
-    if let Some(hint) = &trouble.hint {
+    if let Some(hint) = &error.hint {
         text += &format!("\n\nhint: {hint}");
     }
     text
@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn an_error_is_what_failed_its_causes_and_a_hint() {
-        let trouble = Trouble::refused("cannot stop")
+        let error = RunError::refused("cannot stop")
             .because(&std::io::Error::other("no such thing"))
             .hint("look again");
-        let failure = Failure::from(trouble);
+        let failure = Failure::from(error);
         assert_eq!(
             failure.text,
             "error: cannot stop\n  caused by: no such thing\n\nhint: look again"

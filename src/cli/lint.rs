@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::args::{Lint, LintForm};
 use super::env::Env;
 use super::{block_on, diagnostics, exit, failure::Failure, live, print};
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
 use crate::lint::{self, ConfigNode, KubeletGroup, Outlook};
 use crate::timeline::NodeRole;
@@ -95,7 +95,7 @@ fn in_file(source: &Source, args: &Lint) -> Found {
     Found::new(subject, Some(picture), linted.problems, code)
 }
 
-async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, Trouble> {
+async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, RunError> {
     let (facts, warnings) =
         live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
     let nodes: Vec<ConfigNode> = facts

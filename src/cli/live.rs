@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::env::Env;
 use crate::cluster::{Cluster, kubeconfig_paths};
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 use crate::timeline::{ClusterFacts, ClusterKind};
 
 /// The facts of a context's cluster (its name is the context's), and what could not be read of its settings.
@@ -12,11 +12,11 @@ pub async fn facts(
     context: Option<&str>,
     kubeconfig: Option<&Path>,
     env: &Env,
-) -> Result<(ClusterFacts, Vec<String>), Trouble> {
+) -> Result<(ClusterFacts, Vec<String>), RunError> {
     let paths = kubeconfig_paths(kubeconfig, env.kubeconfig.as_deref(), env.home.as_deref());
-    let cluster = Cluster::from_files(&paths, context).await.map_err(Trouble::refused_by)?;
+    let cluster = Cluster::from_files(&paths, context).await.map_err(RunError::refused_by)?;
     cluster
         .facts(ClusterKind::Context, cluster.context(), None, &[])
         .await
-        .map_err(Trouble::refused_by)
+        .map_err(RunError::refused_by)
 }

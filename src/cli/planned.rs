@@ -5,11 +5,11 @@ use std::path::Path;
 use super::failure::Failure;
 use super::{exit, load};
 use crate::cluster::KindConfig;
-use crate::engine::ground::provision;
+use crate::engine::environment::provision;
+use crate::engine::error::RunError;
 use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::plan::{self, Refusal};
 use crate::engine::run::at_risk;
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Cluster, Diagnostic, Experiment, Fault, From, NodeSelector, Parsed};
 use crate::model::Topology;
 use crate::prediction::{Ground, workload};
@@ -36,7 +36,7 @@ pub fn planned(
         }
         _ => return Ok(None),
     };
-    let unusable = |trouble| Failure { code: exit::USAGE, ..Failure::from(trouble) };
+    let unusable = |error| Failure { code: exit::USAGE, ..Failure::from(error) };
     let config = provision::asked(&path, &text, tuning).map_err(unusable)?;
     let name = &config.name;
     let nodes = kubernetes_nodes(&config);
@@ -72,8 +72,8 @@ pub fn refused(parsed: &Parsed) -> Vec<Diagnostic> {
         Ok(config) => config,
         // A mistake in the config has been told at its place.
         Err(_) if parsed.warnings.has_errors() => return parsed.without_nodes(),
-        Err(trouble) => {
-            let config = refusal(parsed, "spec.cluster.kind.config", trouble);
+        Err(error) => {
+            let config = refusal(parsed, "spec.cluster.kind.config", error);
             return parsed.without_nodes().into_iter().chain([config]).collect();
         }
     };
@@ -129,8 +129,8 @@ fn in_nodes(parsed: &Parsed, nodes: &[Node]) -> Vec<Diagnostic> {
         match target::probe_host(nodes, from, &Endpoints::new(), &at_risk) {
             _ if !from.labels.is_empty() || both_named(experiment, from) => {}
             Ok(host) => hosts.push(host.name.clone()),
-            Err(trouble) => {
-                told.push(refusal(parsed, &format!("spec.probes[{number}].from.node"), trouble))
+            Err(error) => {
+                told.push(refusal(parsed, &format!("spec.probes[{number}].from.node"), error))
             }
         }
     }
@@ -154,15 +154,15 @@ fn in_nodes(parsed: &Parsed, nodes: &[Node]) -> Vec<Diagnostic> {
         let refused = refused
             .into_iter()
             .filter(shares)
-            .map(|refused| refusal(parsed, &place(&refused), refused.trouble));
+            .map(|refused| refusal(parsed, &place(&refused), refused.error));
         let news: Vec<Diagnostic> = refused.filter(|refused| !told.contains(refused)).collect();
         told.extend(news);
     }
     told
 }
 
-fn refusal(parsed: &Parsed, place: &str, trouble: Trouble) -> Diagnostic {
-    parsed.error(place, trouble.line()).hint_if(trouble.hint)
+fn refusal(parsed: &Parsed, place: &str, error: RunError) -> Diagnostic {
+    parsed.error(place, error.line()).hint_if(error.hint)
 }
 
 #[cfg(test)]

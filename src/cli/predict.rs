@@ -7,7 +7,7 @@ use super::env::Env;
 use super::load::Place;
 use super::planned::{Planned, planned, with_workload};
 use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 use crate::experiment::{Diagnostic, Parsed};
 use crate::lint::{self, Outlook};
 use crate::model::{About, Trap};
@@ -36,13 +36,13 @@ pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     };
     let mut all = Vec::new();
     for parsed in &experiments {
-        let site = match &live {
+        let environment = match &live {
             Some((ground, name)) => {
                 Planned { ground: with_workload(ground.clone(), parsed), name: name.clone() }
             }
             None => in_config(parsed, args)?,
         };
-        all.push(one(parsed, site, args));
+        all.push(one(parsed, environment, args));
     }
     let unpredictable = all.iter().any(|said| said.forecast.why_not.is_some());
     match args.output {
@@ -53,8 +53,8 @@ pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     Ok(if unpredictable { exit::USAGE } else { exit::PASS })
 }
 
-fn one(parsed: &Parsed, site: Planned, args: &Predict) -> Said {
-    let mut ground = site.ground;
+fn one(parsed: &Parsed, environment: Planned, args: &Predict) -> Said {
+    let mut ground = environment.ground;
     ground.tuning = args.tuning.over(ground.tuning);
     let (tuning, kubernetes) = (ground.tuning, ground.kubernetes.clone());
     let planes = ground.topology.with_role(NodeRole::ControlPlane).count() as u32;
@@ -64,7 +64,12 @@ fn one(parsed: &Parsed, site: Planned, args: &Predict) -> Said {
     let predictions =
         Predictions::new(Some(parsed.experiment.clone()), ground, args.trials, args.seed);
     Said {
-        forecast: ForecastReport::new(&parsed.experiment.name, &site.name, &predictions, args.seed),
+        forecast: ForecastReport::new(
+            &parsed.experiment.name,
+            &environment.name,
+            &predictions,
+            args.seed,
+        ),
         outlook: lint::outlook(&tuning, &kubernetes, planes, args.nodes),
         traps,
     }
@@ -83,7 +88,7 @@ fn in_config(parsed: &Parsed, args: &Predict) -> Result<Planned, Failure> {
 }
 
 /// The cluster of a context, as it is.
-async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), Trouble> {
+async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), RunError> {
     let (facts, warnings) =
         live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
     for warning in warnings {

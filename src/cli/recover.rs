@@ -8,10 +8,10 @@ use super::failure::{self, Failure};
 use super::{block_on, exit, print};
 use crate::docker::{Docker, Endpoint, EngineEnv};
 use crate::engine::abort::Abort;
-use crate::engine::ground::embedded_folder;
-use crate::engine::ground::kind::find_kind_program;
-use crate::engine::ground::state_dir::StateDir;
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::embedded_folder;
+use crate::engine::environment::kind::find_kind_program;
+use crate::engine::environment::state_dir::StateDir;
+use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Harmed, Said, Tools};
 use crate::engine::undo::watchdog;
@@ -53,7 +53,7 @@ fn embedded(args: &Recover, env: &Env) -> bool {
 fn of_cluster(cluster: &str, args: &Recover, env: &Env) -> Result<Option<u8>, Failure> {
     let state = StateDir::open(&env.state_dir, cluster)?;
     let ledger = Ledger::open(&state.ledger())?;
-    if ledger.owed().is_empty() {
+    if ledger.pending().is_empty() {
         return Ok(None);
     }
     if args.dry_run {
@@ -65,10 +65,10 @@ fn of_cluster(cluster: &str, args: &Recover, env: &Env) -> Result<Option<u8>, Fa
 
 fn list(cluster: &str, ledger: &Ledger) {
     print(&format!("cluster {cluster}:"));
-    for entry in ledger.owed().iter().rev() {
+    for entry in ledger.pending().iter().rev() {
         print(&format!(
             "  {} (run {}, {})",
-            entry.obligation.describe(),
+            entry.undo.describe(),
             entry.run,
             entry.at.strftime("%Y-%m-%d %H:%M:%S UTC")
         ));
@@ -88,23 +88,21 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     };
     let mut told = |entry: &Entry, said: Said<'_>| match said {
         Said::Begins => {
-            complain!("undoing, until it is seen to be undone: {}", entry.obligation.describe())
+            complain!("undoing, until it is seen to be undone: {}", entry.undo.describe())
         }
-        Said::GoesOn(long) => complain!(
-            "   still waiting after {} s: {}",
-            long.as_secs(),
-            entry.obligation.describe()
-        ),
-        Said::Ended(Ok(())) => print(&format!("done: {}", entry.obligation.describe())),
-        Said::Ended(Err(trouble)) => {
+        Said::GoesOn(long) => {
+            complain!("   still waiting after {} s: {}", long.as_secs(), entry.undo.describe())
+        }
+        Said::Ended(Ok(())) => print(&format!("done: {}", entry.undo.describe())),
+        Said::Ended(Err(error)) => {
             let by_hand = entry
-                .obligation
+                .undo
                 .by_hand()
                 .map_or(String::new(), |command| format!("\nhint: by hand: {command}"));
             complain!(
                 "not undone: {}\n{}{by_hand}",
-                entry.obligation.describe(),
-                failure::text_of(trouble)
+                entry.undo.describe(),
+                failure::text_of(error)
             );
         }
     };
@@ -114,7 +112,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
             complain!("   {signal}: still undoing, please wait (this can't be cut short)")
         };
         let _signals = Abort::listen(still)
-            .map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
+            .map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
         let not_undone =
             watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)).await;
         Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
@@ -123,9 +121,9 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
 
 /// Where another engine is named than the one on which something is owed: an error unless it has the cluster, for what is gone is taken
 /// for undone.
-async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, Trouble> {
-    match tools.docker.kind_nodes(cluster).await.map_err(Trouble::failed_by)? {
-        containers if containers.is_empty() => Err(Trouble::failed(format!(
+async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, RunError> {
+    match tools.docker.kind_nodes(cluster).await.map_err(RunError::failed_by)? {
+        containers if containers.is_empty() => Err(RunError::failed(format!(
             "the engine {other} has no container of cluster {cluster}"
         ))
         .hint(format!("it is owed on {owed}, which is asked without --docker-host"))),
@@ -134,9 +132,9 @@ async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result
 }
 
 /// The tools that undoing needs on one engine.
-pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, Trouble> {
-    let endpoint = Endpoint::resolve(Some(engine), env).map_err(Trouble::failed_by)?;
-    let docker = Docker::connect(&endpoint).await.map_err(Trouble::failed_by)?;
+pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
+    let endpoint = Endpoint::resolve(Some(engine), env).map_err(RunError::failed_by)?;
+    let docker = Docker::connect(&endpoint).await.map_err(RunError::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);
     Ok(Tools { docker, kind, cluster: None, harmed: Harmed::default() })
 }
@@ -150,12 +148,12 @@ mod tests {
     async fn another_engine_must_know_the_cluster() {
         let engine = FakeEngine::start();
         let tools = async || {
-            let (docker, kind) = (engine.connect().await, Err(Trouble::refused("no kind")));
+            let (docker, kind) = (engine.connect().await, Err(RunError::refused("no kind")));
             Tools { docker, kind, cluster: None, harmed: Harmed::default() }
         };
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
-        let trouble =
+        let error =
             knowing(tools().await, "d", "unix:///wrong", "unix:///first").await.err().unwrap();
-        assert!(trouble.to_string().contains("no container of cluster d"), "{trouble}");
+        assert!(error.to_string().contains("no container of cluster d"), "{error}");
     }
 }

@@ -8,11 +8,11 @@ use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::run::{Command, told};
-use crate::engine::ground::provision::Ground;
+use crate::engine::environment::provision::ClusterHandle;
+use crate::engine::error::RunErrorKind;
 use crate::engine::run::Stop;
 use crate::engine::seed;
 use crate::engine::session::{Ended, Session};
-use crate::engine::trouble::TroubleKind;
 use crate::experiment::Parsed;
 
 /// What became of an experiment.
@@ -29,15 +29,16 @@ pub struct Repeated {
 
 impl Command<'_> {
     /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and why those that are missing are.
-    pub async fn repeat(&self, parsed: &Parsed, ground: &Ground) -> Repeated {
+    pub async fn repeat(&self, parsed: &Parsed, handle: &ClusterHandle) -> Repeated {
         let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
-        let session = Session { parsed, runs_dir: &self.env.runs_dir, site: &self.site };
+        let session =
+            Session { parsed, runs_dir: &self.env.runs_dir, environment: &self.environment };
         let (mut codes, mut runs, mut why, mut begun) = (Vec::new(), Vec::new(), None, 0);
         for number in 1..=self.args.repeat {
             let repetition = (self.args.repeat > 1).then_some((number, self.args.repeat));
             let seed = first_seed + u64::from(number - 1);
             begun = number;
-            match self.once(&session, ground, seed, repetition).await {
+            match self.once(&session, handle, seed, repetition).await {
                 Ok((code, judged)) => {
                     codes.push(code);
                     runs.extend(judged);
@@ -71,7 +72,7 @@ impl Command<'_> {
     async fn once(
         &self,
         session: &Session<'_>,
-        ground: &Ground,
+        handle: &ClusterHandle,
         seed: u64,
         repetition: Option<(u32, u32)>,
     ) -> Result<(u8, Option<Judged>), Failure> {
@@ -87,7 +88,7 @@ impl Command<'_> {
             }
             progress.done();
         });
-        let ended = session.run(ground, seed, repetition, observer, self.abort).await;
+        let ended = session.run(handle, seed, repetition, observer, self.abort).await;
         let _ = shown.join();
         let ended = ended?;
         let judged = judge::judge(&ended.folder);
@@ -98,8 +99,8 @@ impl Command<'_> {
 
     /// The exit code of one run, and what went wrong in it, said.
     fn code(&self, ended: &Ended, verdict: u8) -> u8 {
-        if let Some(Stop::Trouble(trouble)) = &ended.end.stop {
-            complain!("{}", failure::text_of(trouble));
+        if let Some(Stop::RunError(error)) = &ended.end.stop {
+            complain!("{}", failure::text_of(error));
         }
         for not_undone in &ended.end.not_undone {
             let by_hand = not_undone
@@ -115,8 +116,8 @@ impl Command<'_> {
         match &ended.end.stop {
             _ if !ended.end.not_undone.is_empty() => exit::NOT_UNDONE,
             Some(Stop::Interrupted(_)) => exit::INTERRUPTED,
-            Some(Stop::Trouble(trouble)) if trouble.kind == TroubleKind::Refused => exit::REFUSED,
-            Some(Stop::Trouble(_)) => exit::INCONCLUSIVE,
+            Some(Stop::RunError(error)) if error.kind == RunErrorKind::Refused => exit::REFUSED,
+            Some(Stop::RunError(_)) => exit::INCONCLUSIVE,
             None => verdict,
         }
     }

@@ -11,11 +11,13 @@ use super::{block_on, dry_run, exit, load};
 use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
-use crate::engine::ground::provision::{self, Found, Ground, Nodes, Site, Wanted};
-use crate::engine::ground::restore;
+use crate::engine::environment::provision::{
+    self, ClusterHandle, ClusterSpec, Environment, Found, Nodes,
+};
+use crate::engine::environment::restore;
+use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::engine::plan::target;
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Cluster, Parsed};
 
 /// Runs; exits with the gravest code.
@@ -26,8 +28,9 @@ pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
             true => complain!("   {signal}: undoing what was done (this can't be cut short)"),
             false => complain!("   {signal} again: still undoing, please wait"),
         });
-        let abort = abort.map_err(|e| Trouble::refused("cannot listen for signals").because(&e))?;
-        let command = Command { args, env, abort: &abort, site: site(args, env)? };
+        let abort =
+            abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
+        let command = Command { args, env, abort: &abort, environment: environment(args, env)? };
         if args.access.context.is_some()
             && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. }))
         {
@@ -59,12 +62,12 @@ fn place(args: &Run) -> Place {
     }
 }
 
-fn site<'a>(args: &'a Run, env: &'a Env) -> Result<Site<'a>, Trouble> {
+fn environment<'a>(args: &'a Run, env: &'a Env) -> Result<Environment<'a>, RunError> {
     let cannot =
-        |e: std::io::Error| Trouble::refused("cannot find this program's own file").because(&e);
-    Ok(Site {
+        |e: std::io::Error| RunError::refused("cannot find this program's own file").because(&e);
+    Ok(Environment {
         engine: Endpoint::resolve(args.access.docker_host.as_deref(), &env.engine)
-            .map_err(Trouble::refused_by),
+            .map_err(RunError::refused_by),
         path: &env.path,
         program: std::env::current_exe().map_err(cannot)?,
         agent_binary: args.agent_binary.as_deref(),
@@ -85,7 +88,7 @@ pub struct Command<'a> {
     /// Whether it was interrupted.
     pub abort: &'a Abort,
     /// Where it stands.
-    pub site: Site<'a>,
+    pub environment: Environment<'a>,
 }
 
 impl Command<'_> {
@@ -94,8 +97,8 @@ impl Command<'_> {
         let mut codes = Vec::new();
         for parsed in experiments {
             let shown = match self.wanted(parsed) {
-                Ok(wanted) => dry_run::dry_run(parsed, &wanted, &self.site, self.args).await,
-                Err(trouble) => Err(trouble.into()),
+                Ok(wanted) => dry_run::dry_run(parsed, &wanted, &self.environment, self.args).await,
+                Err(error) => Err(error.into()),
             };
             // One that can't be run does not keep the others from it.
             codes.push(shown.unwrap_or_else(|failure| {
@@ -123,10 +126,14 @@ impl Command<'_> {
 
     /// Who leads in the cluster of an experiment; `None`: it is not there, or does not say.
     async fn who_leads(&self, parsed: &Parsed) -> Option<String> {
-        let (wanted, site) =
-            (self.wanted(parsed).ok()?, Site { only_look: true, ..self.site.clone() });
-        match provision::find(&wanted, &site, &mut |_| {}).await.ok()? {
-            Found::Ground(ground) => Some(target::who_leads(&leaders::now(&ground).await.ok()?)),
+        let (wanted, environment) = (
+            self.wanted(parsed).ok()?,
+            Environment { only_look: true, ..self.environment.clone() },
+        );
+        match provision::find(&wanted, &environment, &mut |_| {}).await.ok()? {
+            Found::ClusterHandle(handle) => {
+                Some(target::who_leads(&leaders::now(&handle).await.ok()?))
+            }
             Found::Absent(_) => None,
         }
     }
@@ -138,31 +145,31 @@ impl Command<'_> {
     }
 
     /// The cluster that an experiment is to run on.
-    pub fn wanted(&self, parsed: &Parsed) -> Result<Wanted, Trouble> {
+    pub fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
         let access = &self.args.access;
         if self.args.cluster == Some(ClusterChoice::Embedded) {
             return embedded(parsed);
         }
         match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
-            (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(Trouble::refused(
+            (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
                 "--cluster kind: the experiment names no kind config",
             )
             .hint(
                 "`cluster: {kind: {config: FILE}}` in the experiment names one; --context NAME runs it in a cluster that is there",
             )),
-            (Cluster::Kind { tuning, .. }, Some(config), None) => Wanted::kind(&config.path, &config.text, *tuning),
+            (Cluster::Kind { tuning, .. }, Some(config), None) => ClusterSpec::kind(&config.path, &config.text, *tuning),
             (_, _, context) => {
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
-                Ok(Wanted::Context { kubeconfig, context: context.clone() })
+                Ok(ClusterSpec::Context { kubeconfig, context: context.clone() })
             }
         }
     }
 
     /// The cluster, found or made.
-    pub async fn prepare(&self, wanted: &Wanted) -> Result<Ground, Failure> {
+    pub async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared = provision::prepare(wanted, &self.site, self.abort, &mut |line| {
+        let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |line| {
             said(&mut progress, line)
         })
         .await;
@@ -170,21 +177,21 @@ impl Command<'_> {
     }
 
     /// The same cluster for the next experiment, when it is whole again.
-    pub async fn restore(&self, ground: &mut Ground) -> Result<(), Failure> {
+    pub async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let restored =
-            restore::restore(ground, self.abort, &mut |line| said(&mut progress, line)).await;
+            restore::restore(handle, self.abort, &mut |line| said(&mut progress, line)).await;
         self.shown(progress, restored)
     }
 
     /// Ends a step's progress; what was interrupted is told as such.
-    fn shown<T>(&self, mut progress: Progress, result: Result<T, Trouble>) -> Result<T, Failure> {
+    fn shown<T>(&self, mut progress: Progress, result: Result<T, RunError>) -> Result<T, Failure> {
         match &result {
             Ok(_) => progress.done(),
             Err(_) => progress.failed(),
         }
-        result.map_err(|trouble| {
-            let failure = Failure::from(trouble);
+        result.map_err(|error| {
+            let failure = Failure::from(error);
             // What was half made is deleted again by now, unless it says otherwise.
             let interrupted = self.abort.signal().is_some() && failure.code != exit::NOT_UNDONE;
             Failure { code: if interrupted { exit::INTERRUPTED } else { failure.code }, ..failure }
@@ -192,29 +199,29 @@ impl Command<'_> {
     }
 
     /// Deletes a kind cluster, and with it what was owed to it; any other stays.
-    pub async fn delete(&self, ground: &Ground) -> Result<(), Failure> {
-        let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
-        let name = ground.state.cluster();
+    pub async fn delete(&self, handle: &ClusterHandle) -> Result<(), Failure> {
+        let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
+        let name = handle.state.cluster();
         let failed = |e: crate::cluster::KindError| {
-            Trouble::failed(format!("cannot delete the kind cluster {name}"))
+            RunError::failed(format!("cannot delete the kind cluster {name}"))
                 .because(&e)
                 .maybe_hint(e.hint())
         };
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
-        kind.delete(name, &ground.state.scratch("kubeconfig")).await.map_err(failed)?;
+        kind.delete(name, &handle.state.scratch("kubeconfig")).await.map_err(failed)?;
         let mut progress = Progress::new(self.env.stderr);
-        let settled = restore::settle(ground, &mut |line| said(&mut progress, line)).await;
+        let settled = restore::settle(handle, &mut |line| said(&mut progress, line)).await;
         self.shown(progress, settled)
     }
 }
 
 /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
-fn embedded(parsed: &Parsed) -> Result<Wanted, Trouble> {
+fn embedded(parsed: &Parsed) -> Result<ClusterSpec, RunError> {
     match (&parsed.experiment.cluster, &parsed.kind_config) {
         (Cluster::Kind { tuning, .. }, Some(config)) => {
-            Wanted::embedded(&config.path, &config.text, *tuning)
+            ClusterSpec::embedded(&config.path, &config.text, *tuning)
         }
-        _ => Wanted::embedded("built in", DEFAULT_CONFIG, None),
+        _ => ClusterSpec::embedded("built in", DEFAULT_CONFIG, None),
     }
 }
 

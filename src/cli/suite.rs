@@ -4,7 +4,7 @@ use super::args::Form;
 use super::judge::{self, Became, Part};
 use super::run::{Command, told};
 use super::{exit, failure::Failure};
-use crate::engine::ground::provision::{Ground, Nodes, Wanted};
+use crate::engine::environment::provision::{ClusterHandle, ClusterSpec, Nodes};
 use crate::engine::session;
 use crate::experiment::Parsed;
 use crate::report::suite::NotRun;
@@ -21,7 +21,7 @@ pub struct Suite<'a> {
 
 /// Experiments that run on one cluster.
 struct Group<'a> {
-    wanted: Result<Wanted, Failure>,
+    wanted: Result<ClusterSpec, Failure>,
     experiments: Vec<&'a Parsed>,
 }
 
@@ -67,14 +67,14 @@ impl<'a> Suite<'a> {
             Ok(wanted) => wanted,
             Err(failure) => return self.refuse(&group.experiments, failure),
         };
-        let mut ground = None;
+        let mut handle = None;
         for (index, parsed) in group.experiments.iter().enumerate() {
             if self.command.abort.signal().is_some() {
                 self.not_begun(parsed);
                 continue;
             }
             self.announce(parsed);
-            match self.ready(&mut ground, &wanted).await {
+            match self.ready(&mut handle, &wanted).await {
                 Ok(ready) => self.one(parsed, ready).await,
                 // What keeps one from its cluster keeps the others from it.
                 Err(failure) => {
@@ -83,10 +83,10 @@ impl<'a> Suite<'a> {
                 }
             }
         }
-        if let Some(ground) =
-            ground.filter(|ground| self.command.args.delete_cluster && ground.is_made_here())
+        if let Some(handle) =
+            handle.filter(|handle| self.command.args.delete_cluster && handle.is_made_here())
         {
-            self.codes.extend(self.command.delete(&ground).await.err().map(told));
+            self.codes.extend(self.command.delete(&handle).await.err().map(told));
         }
     }
 
@@ -105,34 +105,34 @@ impl<'a> Suite<'a> {
     /// is made anew when it was made by this command.
     async fn ready<'g>(
         &self,
-        ground: &'g mut Option<Ground>,
-        wanted: &Wanted,
-    ) -> Result<&'g Ground, Failure> {
+        handle: &'g mut Option<ClusterHandle>,
+        wanted: &ClusterSpec,
+    ) -> Result<&'g ClusterHandle, Failure> {
         let command = self.command;
-        if let Some(used) = ground.as_mut().filter(|ground| matches!(ground.nodes, Nodes::Kind(_)))
+        if let Some(used) = handle.as_mut().filter(|handle| matches!(handle.nodes, Nodes::Kind(_)))
         {
             match command.restore(used).await {
                 Err(failure) if used.is_made_here() && command.abort.signal().is_none() => {
                     complain!("{}\n   it is deleted and made anew", failure.text);
                     command.delete(used).await?;
-                    *ground = None;
+                    *handle = None;
                 }
                 restored => restored?,
             }
         } else {
-            *ground = None;
+            *handle = None;
         }
-        if ground.is_none() {
-            *ground = Some(command.prepare(wanted).await?);
+        if handle.is_none() {
+            *handle = Some(command.prepare(wanted).await?);
         }
-        Ok(ground.as_ref().expect("is there now"))
+        Ok(handle.as_ref().expect("is there now"))
     }
 
-    async fn one(&mut self, parsed: &Parsed, ground: &Ground) {
-        if let Some(why) = self.unfit(parsed, ground).await {
+    async fn one(&mut self, parsed: &Parsed, handle: &ClusterHandle) {
+        if let Some(why) = self.unfit(parsed, handle).await {
             return self.part(parsed, Became::Not(NotRun::Skipped, why), 0);
         }
-        let repeated = self.command.repeat(parsed, ground).await;
+        let repeated = self.command.repeat(parsed, handle).await;
         self.codes.push(repeated.code);
         let became = match (repeated.runs, repeated.why) {
             (runs, None) => Became::Ran(runs),
@@ -143,11 +143,11 @@ impl<'a> Suite<'a> {
     }
 
     /// Why the model can't show this experiment.
-    async fn unfit(&self, parsed: &Parsed, ground: &Ground) -> Option<String> {
-        if !matches!(ground.nodes, Nodes::Embedded(_)) {
+    async fn unfit(&self, parsed: &Parsed, handle: &ClusterHandle) -> Option<String> {
+        if !matches!(handle.nodes, Nodes::Embedded(_)) {
             return None;
         }
-        let failure = Failure::from(session::fits(ground, parsed).await.err()?);
+        let failure = Failure::from(session::fits(handle, parsed).await.err()?);
         let why = failure.line();
         match self.all {
             1 => complain!("{}", failure.text),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::args::Watchdog;
 use super::{block_on, exit, failure::Failure, recover};
 use crate::docker::EngineEnv;
-use crate::engine::ground::state_dir::StateDir;
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::state_dir::StateDir;
+use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Ledger;
 use crate::engine::undo::recover as undo;
 use crate::engine::undo::watchdog::{self, Found};
@@ -37,20 +37,20 @@ pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
 }
 
 /// Undoes what a dead run owes, and strikes it.
-async fn settle(state: &StateDir) -> Result<(), Trouble> {
+async fn settle(state: &StateDir) -> Result<(), RunError> {
     let mut ledger = Ledger::open(&state.ledger())?;
     watchdog::beating(state, undo::all(&mut ledger, tools_of, &mut |_, _| {})).await;
     Ok(())
 }
 
 /// Undoes the faults of a run that stands still. It will do so again when it goes on, and strike them then.
-async fn undo_only(state: &StateDir) -> Result<(), Trouble> {
+async fn undo_only(state: &StateDir) -> Result<(), RunError> {
     let ledger = Ledger::open(&state.ledger())?;
     undo::faults_only(&ledger, tools_of).await;
     Ok(())
 }
 
-async fn tools_of(engine: &str) -> Result<undo::Tools, Trouble> {
+async fn tools_of(engine: &str) -> Result<undo::Tools, RunError> {
     recover::tools(engine, &EngineEnv::default(), &std::env::var_os("PATH").unwrap_or_default())
         .await
 }

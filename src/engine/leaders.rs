@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::engine::ground::kind::KindNodes;
-use crate::engine::ground::provision::{Ground, Nodes};
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::kind::KindNodes;
+use crate::engine::environment::provision::{ClusterHandle, Nodes};
+use crate::engine::error::RunError;
 use crate::timeline::{Component, NodeRole};
 
 /// An etcd member that takes longer is not heard.
@@ -14,9 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASK: &str = "curl --silent --max-time 2 http://127.0.0.1:2381/metrics | grep --quiet '^etcd_server_is_leader 1'";
 
 /// The nodes of those leaders that are known. Refused when the API server does not list its leases.
-pub async fn now(ground: &Ground) -> Result<BTreeMap<Component, String>, Trouble> {
-    let mut leaders = ground.cluster.leaders().await.map_err(Trouble::refused_by)?;
-    if let Nodes::Kind(nodes) = &ground.nodes {
+pub async fn now(handle: &ClusterHandle) -> Result<BTreeMap<Component, String>, RunError> {
+    let mut leaders = handle.cluster.leaders().await.map_err(RunError::refused_by)?;
+    if let Nodes::Kind(nodes) = &handle.nodes {
         leaders.extend(etcd(nodes).await.map(|node| (Component::Etcd, node)));
     }
     Ok(leaders)

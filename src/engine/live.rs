@@ -14,7 +14,7 @@ pub const HORIZON: Duration = Duration::from_secs(120);
 /// Where nodes have their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
 
-/// The state of the world as the records tell it.
+/// The state of the backend as the records tell it.
 #[derive(Debug, Default)]
 pub struct Live {
     /// Each node's Ready condition, and since when (known to us, or by the object's own time).

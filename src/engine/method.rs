@@ -9,20 +9,20 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use futures_util::{FutureExt, TryFutureExt};
 
+use crate::engine::backend::Backend;
 use crate::engine::clock;
+use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::live::Live;
 use crate::engine::plan::blast_radius::Harm;
 use crate::engine::plan::target::{self, Known, Node};
-use crate::engine::plan::{self, Planned, Scene};
+use crate::engine::plan::{self, PlanContext, Planned};
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{Job, probed_services, stage};
 use crate::engine::seed::Seed;
-use crate::engine::trouble::{Trouble, TroubleKind};
 use crate::engine::undo::dead_man::lasts_at_most;
-use crate::engine::undo::ledger::{Ledger, Obligation};
+use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback;
 use crate::engine::voice::Voice;
-use crate::engine::world::World;
 use crate::experiment::{Fault, Step};
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 
@@ -34,9 +34,9 @@ pub(super) struct MethodEnd {
 }
 
 /// The method, carried out.
-pub(super) struct Method<'a, W: World> {
+pub(super) struct Method<'a, W: Backend> {
     pub job: &'a Job<'a>,
-    pub world: &'a W,
+    pub backend: &'a W,
     pub recorder: &'a Recorder,
     /// Nodes that host a probe.
     pub hosts: &'a [String],
@@ -46,7 +46,7 @@ pub(super) struct Method<'a, W: World> {
     pub ledger: RefCell<&'a mut Ledger>,
     pub state: RefCell<State<'a>>,
     /// What faults on objects were to do when they were rehearsed, by step: an API that is away when they are due can't tell.
-    pub rehearsed: RefCell<BTreeMap<u32, Vec<Obligation>>>,
+    pub rehearsed: RefCell<BTreeMap<u32, Vec<UndoEntry>>>,
 }
 
 /// What the branches know of one another.
@@ -63,22 +63,22 @@ pub(super) struct State<'a> {
 }
 
 /// One fault on one node or object, as it is owed.
-struct Debt<'s> {
+struct PendingUndo<'s> {
     id: u64,
-    obligation: Obligation,
+    undo: UndoEntry,
     /// The step's name.
     name: Option<&'s str>,
 }
 
-impl Debt<'_> {
+impl PendingUndo<'_> {
     fn voice<'v>(&'v self, recorder: &'v Recorder) -> Voice<'v> {
-        Voice { name: self.name, ..rollback::voice(&self.obligation, recorder) }
+        Voice { name: self.name, ..rollback::voice(&self.undo, recorder) }
     }
 }
 
-impl<'a, W: World> Method<'a, W> {
+impl<'a, W: Backend> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
-    pub async fn rehearse(&self) -> Result<(), Trouble> {
+    pub async fn rehearse(&self) -> Result<(), RunError> {
         let mut seed = self.seed.borrow().clone();
         for Planned { step, targets } in
             plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?
@@ -87,18 +87,20 @@ impl<'a, W: World> Method<'a, W> {
                 continue;
             };
             for node in targets {
-                self.world.vet(&self.world.plan_fault(fault, node, step.number, dead_man)?).await?;
+                self.backend
+                    .vet(&self.backend.plan_fault(fault, node, step.number, dead_man)?)
+                    .await?;
             }
             if fault.target().is_none() {
                 let planned =
-                    self.world.plan_object_fault(fault, step.number, dead_man, &mut seed).await?;
+                    self.backend.plan_object_fault(fault, step.number, dead_man, &mut seed).await?;
                 self.rehearsed.borrow_mut().insert(step.number, planned);
             }
         }
         Ok(())
     }
 
-    pub async fn carry_out(&self) -> Result<MethodEnd, Trouble> {
+    pub async fn carry_out(&self) -> Result<MethodEnd, RunError> {
         self.state.borrow_mut().before = self.endpoints_now();
         self.sequence(0, &self.job.experiment.method).await?;
         let state = self.state.take();
@@ -116,16 +118,16 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// Steps in their order; `first` is the number of the first.
-    fn sequence(&self, first: u32, steps: &'a [Step]) -> LocalBoxFuture<'_, Result<(), Trouble>> {
+    fn sequence(&self, first: u32, steps: &'a [Step]) -> LocalBoxFuture<'_, Result<(), RunError>> {
         async move {
             let mut number = first;
             for step in steps {
                 match step {
                     Step::Pause { hold } => tokio::time::sleep(*hold).await,
                     Step::Fault { name, fault, hold, meanwhile } => {
-                        let debts =
+                        let pending =
                             self.begin(number, name.as_deref(), fault, self.dead_man(step)).await?;
-                        let confirmed = self.inject(&debts).await?;
+                        let confirmed = self.inject(&pending).await?;
                         if !fault.lasts() {
                             self.is_over(confirmed);
                         }
@@ -134,9 +136,12 @@ impl<'a, W: World> Method<'a, W> {
                         if step.is_shared() {
                             tokio::try_join!(held, beside)?;
                             self.healed().await?;
-                            self.undo(fault, debts).await?;
+                            self.undo(fault, pending).await?;
                         } else {
-                            tokio::try_join!(held.and_then(|()| self.undo(fault, debts)), beside)?;
+                            tokio::try_join!(
+                                held.and_then(|()| self.undo(fault, pending)),
+                                beside
+                            )?;
                         }
                     }
                 }
@@ -154,19 +159,19 @@ impl<'a, W: World> Method<'a, W> {
         name: Option<&'a str>,
         fault: &'a Fault,
         dead_man: Duration,
-    ) -> Result<Vec<Debt<'a>>, Trouble> {
+    ) -> Result<Vec<PendingUndo<'a>>, RunError> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
             self.healed().await?;
             let planned = self.plan((step, name), fault, dead_man).await?;
-            let owe = |(harm, obligation)| self.owe((name, dead_man), harm, obligation);
-            let debts: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
+            let owe = |(harm, undo)| self.record((name, dead_man), harm, undo);
+            let pending: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
             (self.job.arm)(dead_man).await?;
-            debts
+            pending
         };
         // Whatever is refused after the first fault is no longer refused before any harm.
-        begun.await.map_err(|trouble| {
-            if nothing_harmed { trouble } else { Trouble { kind: TroubleKind::Failed, ..trouble } }
+        begun.await.map_err(|error| {
+            if nothing_harmed { error } else { RunError { kind: RunErrorKind::Failed, ..error } }
         })
     }
 
@@ -181,16 +186,16 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// The engine gives a machine that starts the lowest free address: the undo, in reverse order, is to start that with the lowest first.
-    fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, Trouble> {
+    fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, RunError> {
         let active: Vec<Harm> =
             self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
-        let scene = Scene {
+        let context = PlanContext {
             experiment: self.job.experiment,
             nodes: self.nodes,
             known: &self.known(),
             active: &active,
         };
-        let mut targets = scene.targets(fault, &mut self.seed.borrow_mut())?;
+        let mut targets = context.targets(fault, &mut self.seed.borrow_mut())?;
         let address =
             |node: &&Node| node.address.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
         targets.sort_by_key(|node| std::cmp::Reverse(address(node)));
@@ -203,21 +208,21 @@ impl<'a, W: World> Method<'a, W> {
         (step, name): (u32, Option<&'a str>),
         fault: &'a Fault,
         dead_man: Duration,
-    ) -> Result<Vec<(Option<Harm<'a>>, Obligation)>, Trouble> {
+    ) -> Result<Vec<(Option<Harm<'a>>, UndoEntry)>, RunError> {
         if fault.target().is_none() {
             let planned = self.plan_objects(step, fault, dead_man).await?;
-            return Ok(planned.into_iter().map(|obligation| (None, obligation)).collect());
+            return Ok(planned.into_iter().map(|undo| (None, undo)).collect());
         }
         let plan = |node| {
             Ok((
                 Some(Harm { node, fault, step: name }),
-                self.world.plan_fault(fault, node, step, dead_man)?,
+                self.backend.plan_fault(fault, node, step, dead_man)?,
             ))
         };
         let planned =
-            self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, Trouble>>()?;
-        for (_, obligation) in &planned {
-            self.world.vet(obligation).await?;
+            self.targets(fault)?.into_iter().map(plan).collect::<Result<Vec<_>, RunError>>()?;
+        for (_, undo) in &planned {
+            self.backend.vet(undo).await?;
         }
         Ok(planned)
     }
@@ -228,9 +233,9 @@ impl<'a, W: World> Method<'a, W> {
         step: u32,
         fault: &Fault,
         dead_man: Duration,
-    ) -> Result<Vec<Obligation>, Trouble> {
+    ) -> Result<Vec<UndoEntry>, RunError> {
         let mut seed = self.seed.borrow().clone();
-        let planned = self.world.plan_object_fault(fault, step, dead_man, &mut seed).await;
+        let planned = self.backend.plan_object_fault(fault, step, dead_man, &mut seed).await;
         *self.seed.borrow_mut() = seed;
         let known = self.rehearsed.borrow().get(&step).cloned();
         match (planned, known) {
@@ -246,16 +251,15 @@ impl<'a, W: World> Method<'a, W> {
         }
     }
 
-    fn owe(
+    fn record(
         &self,
         (name, dead_man): (Option<&'a str>, Duration),
         harm: Option<Harm<'a>>,
-        obligation: Obligation,
-    ) -> Result<Debt<'a>, Trouble> {
-        let id =
-            self.ledger.borrow_mut().owe_watched(self.job.debtor, obligation.clone(), dead_man)?;
+        undo: UndoEntry,
+    ) -> Result<PendingUndo<'a>, RunError> {
+        let id = self.ledger.borrow_mut().owe_watched(self.job.run_ref, undo.clone(), dead_man)?;
         self.state.borrow_mut().active.push((id, harm));
-        Ok(Debt { id, obligation, name })
+        Ok(PendingUndo { id, undo, name })
     }
 
     fn known(&self) -> Known {
@@ -264,15 +268,16 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// Makes a fault on all its targets at once, and returns when the last was confirmed.
-    async fn inject(&self, debts: &[Debt<'_>]) -> Result<Moment, Trouble> {
+    async fn inject(&self, pending: &[PendingUndo<'_>]) -> Result<Moment, RunError> {
         stage(self.recorder, "fault");
-        let confirmed = try_join_all(debts.iter().map(|debt| self.inject_one(debt))).await?;
-        confirmed.into_iter().max().ok_or_else(|| Trouble::failed("the fault has no target"))
+        let confirmed =
+            try_join_all(pending.iter().map(|pending| self.inject_one(pending))).await?;
+        confirmed.into_iter().max().ok_or_else(|| RunError::failed("the fault has no target"))
     }
 
-    async fn inject_one(&self, debt: &Debt<'_>) -> Result<Moment, Trouble> {
+    async fn inject_one(&self, pending: &PendingUndo<'_>) -> Result<Moment, RunError> {
         let mut confirmed = None;
-        let voice = debt.voice(self.recorder);
+        let voice = pending.voice(self.recorder);
         let reach = self
             .nodes
             .iter()
@@ -285,13 +290,13 @@ impl<'a, W: World> Method<'a, W> {
             let reach = reach.clone().filter(|_| phase == FaultPhase::Requested);
             voice.say(phase, reach.unwrap_or(detail));
         };
-        self.world.inject(&debt.obligation, &mut progress).await?;
+        self.backend.inject(&pending.undo, &mut progress).await?;
         confirmed.ok_or_else(|| {
-            Trouble::failed(format!("the fault on {} was made, and never confirmed", voice.target))
+            RunError::failed(format!("the fault on {} was made, and never confirmed", voice.target))
         })
     }
 
-    async fn hold(&self, confirmed: Moment, hold: Duration) -> Result<(), Trouble> {
+    async fn hold(&self, confirmed: Moment, hold: Duration) -> Result<(), RunError> {
         tokio::time::sleep(hold.saturating_sub(clock::now().since(confirmed))).await;
         Ok(())
     }
@@ -302,14 +307,14 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// The last begun first.
-    async fn undo(&self, fault: &Fault, debts: Vec<Debt<'_>>) -> Result<(), Trouble> {
+    async fn undo(&self, fault: &Fault, pending: Vec<PendingUndo<'_>>) -> Result<(), RunError> {
         stage(self.recorder, Event::UNDO);
-        for debt in debts.iter().rev() {
-            let voice = debt.voice(self.recorder);
-            rollback::take_back(&debt.obligation, &voice, self.world).await?;
-            self.ledger.borrow_mut().settle(debt.id)?;
+        for pending in pending.iter().rev() {
+            let voice = pending.voice(self.recorder);
+            rollback::take_back(&pending.undo, &voice, self.backend).await?;
+            self.ledger.borrow_mut().settle(pending.id)?;
             let mut state = self.state.borrow_mut();
-            state.active.retain(|(id, _)| *id != debt.id);
+            state.active.retain(|(id, _)| *id != pending.id);
             state.undone.insert(voice.target.to_owned(), clock::now());
             drop(state);
             if fault.lasts() {
@@ -323,12 +328,12 @@ impl<'a, W: World> Method<'a, W> {
     }
 
     /// Waits until what an earlier step harmed is back: a fault is undone when its node is up, which is a while earlier.
-    async fn healed(&self) -> Result<(), Trouble> {
+    async fn healed(&self) -> Result<(), RunError> {
         let limit = self.job.experiment.steady_state_timeout;
         let whole = self.recorder.until(|live| self.not_healed(live).is_empty().then_some(()));
         tokio::time::timeout(limit, whole).await.map_err(|_| {
             let missing = self.not_healed(&self.recorder.live()).join(", ");
-            Trouble::failed(format!("{} s after an earlier step: {missing}", limit.as_secs()))
+            RunError::failed(format!("{} s after an earlier step: {missing}", limit.as_secs()))
         })
     }
 

@@ -1,16 +1,18 @@
 //! Carries an experiment out: preflight, targets, steady state, faults, the undo ledger, abort.
 //!
 //! ```text
-//! session.rs -> ground/ (the cluster that it runs on, found or made; its lock)
-//!    '-> run.rs (the order of things) -> world/ (all that may be done to the world: kind, embedded, a fake one)
+//! session.rs -> handle/ (the cluster that it runs on, found or made; its lock)
+//!    '-> run.rs (the order of things) -> backend/ (all that may be done to the backend: kind, embedded, a fake one)
 //!           |-> plan/ (the method on the nodes, before any harm), method.rs (step by step)
 //!           |-> undo/ (what is owed, and taking it back)
 //!           '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
 //! ```
 
 pub mod abort;
+pub mod backend;
 pub mod clock;
-pub mod ground;
+pub mod environment;
+pub mod error;
 pub mod leaders;
 pub mod live;
 mod method;
@@ -23,7 +25,5 @@ pub mod session;
 #[cfg(test)]
 mod simulation;
 pub mod steady_state;
-pub mod trouble;
 pub mod undo;
 pub mod voice;
-pub mod world;

@@ -8,21 +8,21 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::engine::abort::Abort;
+use crate::engine::backend::Backend;
 use crate::engine::clock;
+use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::method::Method;
 use crate::engine::plan;
 use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::recorder::Recorder;
 use crate::engine::seed::Seed;
 use crate::engine::steady_state::SteadyState;
-use crate::engine::trouble::{Trouble, TroubleKind};
-use crate::engine::undo::ledger::{Debtor, Ledger, Obligation};
+use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
 use crate::engine::undo::rollback::{self, NotUndone};
-use crate::engine::world::World;
 use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// What the world has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
+/// What the backend has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 /// After so long it is said what is still waited for, and then again and again.
 const FIRST_TELL: Duration = Duration::from_secs(5);
@@ -31,12 +31,12 @@ const TELL: Duration = Duration::from_secs(10);
 const TAIL: Duration = Duration::from_millis(500);
 
 /// Starts the dead man's switch of a fault that may last so long, and ends when it is there.
-pub type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), Trouble>>;
+pub type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
 
 /// What a run is about.
 pub struct Job<'a> {
     /// The run, and the engine of its cluster.
-    pub debtor: Debtor<'a>,
+    pub run_ref: RunRef<'a>,
     /// The experiment.
     pub experiment: &'a Experiment,
     /// The settings that decide when a dead node is noticed.
@@ -55,7 +55,7 @@ pub enum Stop {
     /// It was interrupted, by this signal.
     Interrupted(&'static str),
     /// Something went wrong.
-    Trouble(Trouble),
+    RunError(RunError),
 }
 
 /// How a run ended.
@@ -70,63 +70,63 @@ pub struct RunEnd {
 /// Carries an experiment out. Whatever happens on the way, everything that was done is undone before this returns, or is named.
 pub async fn carry_out(
     job: &Job<'_>,
-    world: &mut impl World,
+    backend: &mut impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
     abort: &Abort,
 ) -> RunEnd {
-    let stop = forward_until_stopped(job, world, recorder, ledger, abort).await.err();
+    let stop = forward_until_stopped(job, backend, recorder, ledger, abort).await.err();
     match &stop {
         Some(Stop::Interrupted(signal)) => {
             recorder.event(Event::Interrupted { signal: (*signal).into() })
         }
-        Some(Stop::Trouble(trouble)) => recorder.event(Event::Failed {
-            error: trouble.line(),
-            refused: trouble.kind == TroubleKind::Refused,
+        Some(Stop::RunError(error)) => recorder.event(Event::Failed {
+            error: error.line(),
+            refused: error.kind == RunErrorKind::Refused,
         }),
         None => {}
     }
     // Faults first, while the probes still see the service come back; the workload that they ask goes last.
-    let mut not_undone = rollback::faults(job.debtor.run, world, recorder, ledger).await;
+    let mut not_undone = rollback::faults(job.run_ref.run, backend, recorder, ledger).await;
     recorder.event(Event::Stage { name: Event::CLEAN_UP.into() });
-    world.stop_probes().await;
-    world.stop_watching().await;
-    not_undone.extend(rollback::rest(job.debtor.run, world, recorder, ledger).await);
+    backend.stop_probes().await;
+    backend.stop_watching().await;
+    not_undone.extend(rollback::rest(job.run_ref.run, backend, recorder, ledger).await);
     recorder.event(Event::Ended);
     RunEnd { stop, not_undone }
 }
 
 async fn forward_until_stopped(
     job: &Job<'_>,
-    world: &mut impl World,
+    backend: &mut impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
     abort: &Abort,
 ) -> Result<(), Stop> {
-    let forward = AssertUnwindSafe(forward(job, world, recorder, ledger)).catch_unwind();
+    let forward = AssertUnwindSafe(forward(job, backend, recorder, ledger)).catch_unwind();
     tokio::select! {
         biased;
         signal = abort.interrupted() => Err(Stop::Interrupted(signal)),
-        trouble = broken(recorder) => Err(Stop::Trouble(trouble)),
+        error = broken(recorder) => Err(Stop::RunError(error)),
         ended = forward => match ended {
-            Ok(result) => result.map_err(Stop::Trouble),
-            Err(panic) => Err(Stop::Trouble(Trouble::panicked(panic.as_ref()))),
+            Ok(result) => result.map_err(Stop::RunError),
+            Err(panic) => Err(Stop::RunError(RunError::panicked(panic.as_ref()))),
         },
     }
 }
 
 /// Waits until the run makes no sense any more: its timeline can't be written, or a probe is gone.
-async fn broken(recorder: &Recorder) -> Trouble {
+async fn broken(recorder: &Recorder) -> RunError {
     recorder
         .until(|live| {
             let timeline = live.broken.as_ref().map(|why| {
-                Trouble::failed("cannot write the timeline")
+                RunError::failed("cannot write the timeline")
                     .caused_by(why)
                     .hint("it needs room on the disk and leave to write there; --runs-dir names another place")
             });
             timeline.or_else(|| {
                 let (probe, why) = live.dead_probes.first_key_value()?;
-                Some(Trouble::failed(format!("probe {probe} ended")).caused_by(why))
+                Some(RunError::failed(format!("probe {probe} ended")).caused_by(why))
             })
         })
         .await
@@ -134,21 +134,21 @@ async fn broken(recorder: &Recorder) -> Trouble {
 
 async fn forward(
     job: &Job<'_>,
-    world: &mut impl World,
+    backend: &mut impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     let began = clock::now();
-    watch(world, recorder).await?;
-    let nodes = world.nodes().await?;
+    watch(backend, recorder).await?;
+    let nodes = backend.nodes().await?;
     refuse_early(job, &nodes)?;
-    workload(job, world, recorder, ledger).await?;
+    workload(job, backend, recorder, ledger).await?;
     stage(recorder, "probes");
     let at_risk = at_risk(job.experiment, &nodes);
-    if let Some(obligation) = world.probers_obligation() {
-        ledger.owe(job.debtor, obligation)?;
+    if let Some(undo) = backend.probers_undo() {
+        ledger.record(job.run_ref, undo)?;
     }
-    let hosts = world.start_probes(&at_risk, recorder.attempts()).await?;
+    let hosts = backend.start_probes(&at_risk, recorder.attempts()).await?;
     let steady = SteadyState::new(
         conditions(job.experiment),
         nodes
@@ -161,25 +161,25 @@ async fn forward(
     );
     stage(recorder, "steady state");
     if !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(Trouble::failed(
+        return Err(RunError::failed(
             "the steady state did not hold before any harm was done, so none was",
         )
         .hint("`kubectl outage describe run latest` lists what was seen"));
     }
-    take_inventory(job, world, recorder, true).await?;
+    take_inventory(job, backend, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
     // It must hold at the moment of the harm, not only a while before.
     let holds_still = SteadyState::since(&steady.judge(&recorder.live(), clock::now())).is_some();
     if !holds_still && !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(Trouble::failed(
+        return Err(RunError::failed(
             "the steady state was lost again before any harm was done, so none was",
         ));
     }
     let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
     let method = Method {
         job,
-        world: &*world,
+        backend: &*backend,
         recorder,
         hosts: &hosts,
         nodes: &nodes,
@@ -198,23 +198,23 @@ async fn forward(
         undone.at,
     );
     reach(&recovery, false, job.experiment.steady_state_timeout, recorder).await;
-    take_inventory(job, world, recorder, false).await?;
+    take_inventory(job, backend, recorder, false).await?;
     tokio::time::sleep(TAIL).await;
-    world.finish_probes().await;
+    backend.finish_probes().await;
     Ok(())
 }
 
 /// What the cluster holds, where the experiment expects something of it.
 async fn take_inventory(
     job: &Job<'_>,
-    world: &impl World,
+    backend: &impl Backend,
     recorder: &Recorder,
     before: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     if !job.experiment.expect.contains(&Expectation::ObjectsKept) {
         return Ok(());
     }
-    let (objects, unread) = world.inventory().await?;
+    let (objects, unread) = backend.inventory().await?;
     recorder.event(Event::Objects { before, objects, unread });
     Ok(())
 }
@@ -223,17 +223,17 @@ pub(super) fn stage(recorder: &Recorder, name: &str) {
     recorder.event(Event::Stage { name: name.into() });
 }
 
-async fn watch(world: &mut impl World, recorder: &Recorder) -> Result<(), Trouble> {
+async fn watch(backend: &mut impl Backend, recorder: &Recorder) -> Result<(), RunError> {
     stage(recorder, "watch");
-    world.watch(recorder.records()).await?;
+    backend.watch(recorder.records()).await?;
     let first = recorder.until(|live| (!live.nodes.is_empty()).then_some(()));
     tokio::time::timeout(TAKEN_IN, first)
         .await
-        .map_err(|_| Trouble::failed("the API server listed no node"))
+        .map_err(|_| RunError::failed("the API server listed no node"))
 }
 
 /// What can be refused before anything is made: targets that match nothing, more harm than allowed.
-fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), Trouble> {
+fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
     plan::rehearse(job.experiment, nodes, &Known::default(), Seed::new(job.seed)).map(drop)
 }
 
@@ -255,40 +255,40 @@ pub fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
 
 async fn workload(
     job: &Job<'_>,
-    world: &mut impl World,
+    backend: &mut impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
-) -> Result<(), Trouble> {
-    let Some(obligation) = world.workload_obligation() else { return Ok(()) };
+) -> Result<(), RunError> {
+    let Some(undo) = backend.workload_undo() else { return Ok(()) };
     stage(recorder, "workload");
-    let namespace = match &obligation {
-        Obligation::Namespace { name, .. } => name.clone(),
+    let namespace = match &undo {
+        UndoEntry::Namespace { name, .. } => name.clone(),
         _ => String::new(),
     };
-    ledger.owe(job.debtor, obligation)?;
-    world.create_workload().await?;
-    workload_ready(job, world, recorder).await?;
+    ledger.record(job.run_ref, undo)?;
+    backend.create_workload().await?;
+    workload_ready(job, backend, recorder).await?;
     recorder.event(Event::WorkloadReady { namespace });
     Ok(())
 }
 
 async fn workload_ready(
     job: &Job<'_>,
-    world: &mut impl World,
+    backend: &mut impl Backend,
     recorder: &Recorder,
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     let mut waiting = Waiting::new(job.experiment.workload_timeout, recorder);
     loop {
-        let readiness = world.workload_readiness().await?;
+        let readiness = backend.workload_readiness().await?;
         if let Some(why) = readiness.stuck {
-            return Err(Trouble::failed("the workload can't become ready").caused_by(why));
+            return Err(RunError::failed("the workload can't become ready").caused_by(why));
         }
         if readiness.ready {
             return Ok(());
         }
         if waiting.is_over() {
             let limit = job.experiment.workload_timeout.as_secs();
-            return Err(Trouble::failed(format!(
+            return Err(RunError::failed(format!(
                 "the workload was not ready within {limit} s; waiting for {}",
                 readiness.waiting.join(", ")
             ))

@@ -1,4 +1,4 @@
-//! One run on a prepared ground: its id, its folder, its world.
+//! One run on a prepared handle: its id, its folder, its backend.
 
 use std::future::ready;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::cluster::{Manifest, ManifestError, Workload};
 use crate::docker::Container;
 use crate::engine::abort::Abort;
-use crate::engine::ground::embedded::EmbeddedNodes;
-use crate::engine::ground::kind::KindNodes;
-use crate::engine::ground::provision::{Ground, Nodes, Site};
+use crate::engine::backend::Backend;
+use crate::engine::backend::embedded::{self, EmbeddedBackend};
+use crate::engine::backend::kind::KindBackend;
+use crate::engine::backend::run_scope::{RunScope, Running};
+use crate::engine::environment::embedded::EmbeddedNodes;
+use crate::engine::environment::kind::KindNodes;
+use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes};
+use crate::engine::error::RunError;
 use crate::engine::plan::each_server;
 use crate::engine::recorder::{Recorder, Sight};
 use crate::engine::run::{self, Arm, Job, RunEnd};
 use crate::engine::seed;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::{Debtor, Ledger};
+use crate::engine::undo::ledger::{Ledger, RunRef};
 use crate::engine::undo::recover::{Harmed, Tools};
 use crate::engine::undo::watchdog;
-use crate::engine::world::World;
-use crate::engine::world::embedded::{self, EmbeddedWorld};
-use crate::engine::world::kind::KindWorld;
-use crate::engine::world::tenant::{Running, Tenant};
 use crate::experiment::{Experiment, Parsed};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
 
@@ -36,7 +36,7 @@ pub struct Session<'a> {
     /// Where runs are kept.
     pub runs_dir: &'a Path,
     /// What the command line and the environment say.
-    pub site: &'a Site<'a>,
+    pub environment: &'a Environment<'a>,
 }
 
 /// A run that has ended.
@@ -48,35 +48,35 @@ pub struct Ended {
 }
 
 /// Holds the workload's files against what the cluster can make: all problems at once, nothing made.
-pub async fn workload(ground: &Ground, parsed: &Parsed) -> Result<Workload, Trouble> {
+pub async fn workload(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, RunError> {
     let checked =
-        ground.cluster.check_workload(&manifest(parsed)?).await.map_err(Trouble::refused_by)?;
+        handle.cluster.check_workload(&manifest(parsed)?).await.map_err(RunError::refused_by)?;
     checked.map_err(|problems| refused(&problems))
 }
 
-/// Refuses what this ground does not have: in the model that is much.
-pub async fn fits(ground: &Ground, parsed: &Parsed) -> Result<(), Trouble> {
-    if matches!(ground.nodes, Nodes::Embedded(_)) {
+/// Refuses what this handle does not have: in the model that is much.
+pub async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), RunError> {
+    if matches!(handle.nodes, Nodes::Embedded(_)) {
         embedded::refuse_unmodelled(&parsed.experiment)?;
     }
-    workload(ground, parsed).await.map(|_| ())
+    workload(handle, parsed).await.map(|_| ())
 }
 
-fn manifest(parsed: &Parsed) -> Result<Manifest, Trouble> {
+fn manifest(parsed: &Parsed) -> Result<Manifest, RunError> {
     let files = parsed.workload.iter().map(|file| (file.path.as_str(), file.text.as_str()));
     Manifest::parse(files).map_err(|problems| refused(&problems))
 }
 
-fn refused(problems: &[ManifestError]) -> Trouble {
-    let mut trouble = Trouble::refused("the workload can't be used");
-    trouble.causes = problems.iter().map(ToString::to_string).collect();
-    trouble
+fn refused(problems: &[ManifestError]) -> RunError {
+    let mut error = RunError::refused("the workload can't be used");
+    error.causes = problems.iter().map(ToString::to_string).collect();
+    error
 }
 
 /// One run of a session.
 struct Once<'a> {
     session: &'a Session<'a>,
-    ground: &'a Ground,
+    handle: &'a ClusterHandle,
     id: String,
     namespace: String,
     anchor: Anchor,
@@ -90,19 +90,19 @@ impl Session<'_> {
     /// Carries the experiment out once. An error means that nothing was done.
     pub async fn run(
         &self,
-        ground: &Ground,
+        handle: &ClusterHandle,
         seed: u64,
         repetition: Option<(u32, u32)>,
         observer: UnboundedSender<Sight>,
         abort: &Abort,
-    ) -> Result<Ended, Trouble> {
-        let workload = workload(ground, self.parsed).await?;
+    ) -> Result<Ended, RunError> {
+        let workload = workload(handle, self.parsed).await?;
         let anchor = Anchor::take();
         let (id, short) = run_id(&anchor);
         let namespace = format!("outage-{short}");
         let once = Once {
             session: self,
-            ground,
+            handle,
             id,
             namespace,
             anchor,
@@ -111,7 +111,7 @@ impl Session<'_> {
             observer,
             abort,
         };
-        match &ground.nodes {
+        match &handle.nodes {
             Nodes::Kind(nodes) => once.on_kind(nodes, workload).await,
             Nodes::Embedded(nodes) => once.on_embedded(nodes, workload).await,
         }
@@ -119,27 +119,28 @@ impl Session<'_> {
 }
 
 impl<'o> Once<'o> {
-    async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, Trouble> {
+    async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, RunError> {
         let experiment =
-            &each_server::spelled_out(&self.session.parsed.experiment, &self.ground.facts.nodes);
-        each_server::refuse_unreachable(experiment, &self.ground.cluster).await?;
+            &each_server::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
+        each_server::refuse_unreachable(experiment, &self.handle.cluster).await?;
         let (docker, kind, cluster) =
-            (nodes.docker.clone(), nodes.kind.clone(), Some(self.ground.cluster.clone()));
+            (nodes.docker.clone(), nodes.kind.clone(), Some(self.handle.cluster.clone()));
         let harmed = Harmed::default();
         let tools = Tools { docker, kind, cluster, harmed: harmed.clone() };
         let id = self.id.clone();
-        let world = KindWorld {
-            tenant: self.tenant(experiment, &id, workload),
+        let backend = KindBackend {
+            scope: self.scope(experiment, &id, workload),
             access: nodes.access.clone(),
-            containers: nodes_of(self.ground, &nodes.containers),
+            containers: nodes_of(self.handle, &nodes.containers),
             binary: nodes.binary.clone(),
             tools,
             engine_events: None,
             observers: None,
             records: None,
         };
-        let arm = |dead_man| arm(self.session.site, self.ground, &id, &nodes.engine, dead_man);
-        let ended = self.carry_out(world, experiment, &nodes.engine, &arm).await;
+        let arm =
+            |dead_man| arm(self.session.environment, self.handle, &id, &nodes.engine, dead_man);
+        let ended = self.carry_out(backend, experiment, &nodes.engine, &arm).await;
         nodes.harmed.add(&harmed);
         ended
     }
@@ -148,31 +149,37 @@ impl<'o> Once<'o> {
         self,
         nodes: &EmbeddedNodes,
         workload: Workload,
-    ) -> Result<Ended, Trouble> {
+    ) -> Result<Ended, RunError> {
         let asked = &self.session.parsed.experiment;
         embedded::refuse_unmodelled(asked)?;
         let experiment =
             embedded::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
         let id = self.id.clone();
-        let world = EmbeddedWorld {
-            tenant: self.tenant(&experiment, &id, workload),
+        let backend = EmbeddedBackend {
+            scope: self.scope(&experiment, &id, workload),
             embedded: &nodes.embedded,
         };
         // Whatever ends this process ends the fault.
-        self.carry_out(world, &experiment, embedded::ENGINE, &|_| ready(Ok(())).boxed_local()).await
+        self.carry_out(backend, &experiment, embedded::ENGINE, &|_| ready(Ok(())).boxed_local())
+            .await
     }
 
-    fn tenant<'a>(&self, experiment: &'a Experiment, run: &'a str, workload: Workload) -> Tenant<'a>
+    fn scope<'a>(
+        &self,
+        experiment: &'a Experiment,
+        run: &'a str,
+        workload: Workload,
+    ) -> RunScope<'a>
     where
         'o: 'a,
     {
-        let (namespace, cluster) = (self.namespace.clone(), self.ground.cluster.clone());
-        Tenant {
+        let (namespace, cluster) = (self.namespace.clone(), self.handle.cluster.clone());
+        RunScope {
             experiment,
             run,
             namespace,
             cluster,
-            facts: &self.ground.facts,
+            facts: &self.handle.facts,
             workload,
             running: Running::default(),
         }
@@ -180,29 +187,29 @@ impl<'o> Once<'o> {
 
     async fn carry_out(
         self,
-        mut world: impl World,
+        mut backend: impl Backend,
         experiment: &Experiment,
         engine: &str,
         arm: Arm<'_>,
-    ) -> Result<Ended, Trouble> {
-        let ground = self.ground;
-        let mut ledger = Ledger::open(&ground.state.ledger())?;
+    ) -> Result<Ended, RunError> {
+        let handle = self.handle;
+        let mut ledger = Ledger::open(&handle.state.ledger())?;
         let folder = RunFolder::create(self.session.runs_dir, &self.header()).map_err(|e| {
             let hint = e.hint().unwrap_or("choose another directory with --runs-dir");
-            Trouble::refused("cannot record the run").because(&e).hint(hint)
+            RunError::refused("cannot record the run").because(&e).hint(hint)
         })?;
         let path = folder.path().to_owned();
         let (recorder, recording) = Recorder::start(folder, self.observer);
-        for text in &ground.warnings {
+        for text in &handle.warnings {
             recorder.event(Event::Note { warning: true, text: text.clone() });
         }
-        let debtor = Debtor { run: &self.id, engine };
+        let run_ref = RunRef { run: &self.id, engine };
         let (tuning, seed, dead_man_margin) =
-            (&ground.facts.tuning, self.seed, self.session.site.dead_man_margin);
-        let job = Job { debtor, experiment, tuning, seed, dead_man_margin, arm };
-        let carried_out = run::carry_out(&job, &mut world, &recorder, &mut ledger, self.abort);
-        let end = watchdog::beating(&ground.state, carried_out).await;
-        drop((world, recorder));
+            (&handle.facts.tuning, self.seed, self.session.environment.dead_man_margin);
+        let job = Job { run_ref, experiment, tuning, seed, dead_man_margin, arm };
+        let carried_out = run::carry_out(&job, &mut backend, &recorder, &mut ledger, self.abort);
+        let end = watchdog::beating(&handle.state, carried_out).await;
+        drop((backend, recorder));
         recording.finish().await;
         Ok(Ended { folder: path, end })
     }
@@ -219,36 +226,36 @@ impl<'o> Once<'o> {
             source: parsed.source.text().to_owned(),
             seed: self.seed,
             repetition: self.repetition,
-            cluster: self.ground.facts.clone(),
+            cluster: self.handle.facts.clone(),
         }
     }
 }
 
 /// Starts the process that undoes the run's faults when the run has died.
 fn arm(
-    site: &Site<'_>,
-    ground: &Ground,
+    environment: &Environment<'_>,
+    handle: &ClusterHandle,
     run: &str,
     engine: &str,
     dead_man: Duration,
-) -> LocalBoxFuture<'static, Result<(), Trouble>> {
+) -> LocalBoxFuture<'static, Result<(), RunError>> {
     let arguments = [
-        ("--cluster", ground.state.cluster().to_owned()),
+        ("--cluster", handle.state.cluster().to_owned()),
         ("--run", run.to_owned()),
-        ("--state-dir", site.state_dir.display().to_string()),
+        ("--state-dir", environment.state_dir.display().to_string()),
         ("--deadline-secs", dead_man.as_secs().to_string()),
         ("--docker-host", engine.to_owned()),
     ];
     let (program, arguments) =
-        (site.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
+        (environment.program.clone(), arguments.map(|(flag, value)| format!("{flag}={value}")));
     async move { watchdog::start(&program, &arguments).await }.boxed_local()
 }
 
 /// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's; and the load balancer that the
 /// label gives them. Nothing else is touched.
-fn nodes_of(ground: &Ground, containers: &[Container]) -> Vec<Container> {
+fn nodes_of(handle: &ClusterHandle, containers: &[Container]) -> Vec<Container> {
     let is_node = |container: &Container| {
-        ground.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id))
+        handle.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id))
     };
     let known = |container: &&Container| {
         is_node(container) || container.role == NodeRole::ExternalLoadBalancer

@@ -1,4 +1,4 @@
-//! The engine against a fake world on a paused clock, with something going wrong at every step in turn.
+//! The engine against a fake backend on a paused clock, with something going wrong at every step in turn.
 
 use std::future::ready;
 use std::path::Path;
@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::engine::abort::Abort;
+use crate::engine::backend::fake::{FakeBackend, Mishap};
+use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, Job, RunEnd, Stop};
-use crate::engine::trouble::{Trouble, TroubleKind};
-use crate::engine::undo::ledger::{Debtor, Ledger};
-use crate::engine::world::fake::{FakeWorld, Mishap};
+use crate::engine::undo::ledger::{Ledger, RunRef};
 use crate::experiment::*;
 use crate::timeline::*;
 
@@ -62,7 +62,7 @@ pub fn experiment() -> Experiment {
 }
 
 const MARGIN: Duration = Duration::from_secs(60);
-const DEBTOR: Debtor<'static> = Debtor { run: "r", engine: "unix:///engine.sock" };
+const DEBTOR: RunRef<'static> = RunRef { run: "r", engine: "unix:///engine.sock" };
 
 fn header() -> Header {
     let cluster = ClusterFacts {
@@ -89,19 +89,19 @@ fn header() -> Header {
 
 struct Simulated {
     end: RunEnd,
-    world: FakeWorld,
+    backend: FakeBackend,
     owed: usize,
     timeline: Timeline,
 }
 
 /// Runs the engine once; `interrupt` after so much (virtual) time.
-async fn simulate(world: FakeWorld, interrupt: Option<Duration>, seed: u64) -> Simulated {
-    simulate_method(experiment(), world, interrupt, seed).await
+async fn simulate(backend: FakeBackend, interrupt: Option<Duration>, seed: u64) -> Simulated {
+    simulate_method(experiment(), backend, interrupt, seed).await
 }
 
 async fn simulate_method(
     experiment: Experiment,
-    mut world: FakeWorld,
+    mut backend: FakeBackend,
     interrupt: Option<Duration>,
     seed: u64,
 ) -> Simulated {
@@ -119,32 +119,32 @@ async fn simulate_method(
     }
     let tuning = Tuning::default();
     let job = Job {
-        debtor: DEBTOR,
+        run_ref: DEBTOR,
         experiment: &experiment,
         tuning: &tuning,
         seed,
         dead_man_margin: MARGIN,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
-    let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &abort).await;
+    let end = run::carry_out(&job, &mut backend, &recorder, &mut ledger, &abort).await;
     drop(recorder);
     recording.finish().await;
     Simulated {
         end,
-        world,
-        owed: owed(&dir.path().join("ledger")),
+        backend,
+        owed: pending(&dir.path().join("ledger")),
         timeline: Timeline::read(&dir.path().join("runs/r")).unwrap(),
     }
 }
 
-fn owed(ledger: &Path) -> usize {
-    Ledger::open(ledger).unwrap().owed().len()
+fn pending(ledger: &Path) -> usize {
+    Ledger::open(ledger).unwrap().pending().len()
 }
 
 impl Simulated {
     /// Whatever was done was undone, or is listed as not undone and still owed.
     fn assert_nothing_is_lost(&self, what: &str) {
-        let truth = self.world.truth.lock().unwrap();
+        let truth = self.backend.truth.lock().unwrap();
         let harmed = truth.down.len() + usize::from(truth.namespace) + usize::from(truth.probers);
         assert_eq!(harmed, self.end.not_undone.len(), "{what}: {:?} {:?}", truth, self.end);
         assert_eq!(harmed, self.owed, "{what}: what is left must stay in the ledger");
@@ -154,7 +154,7 @@ impl Simulated {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_without_mishap_does_things_in_order() {
-    let run = simulate(FakeWorld::new(None), None, 1).await;
+    let run = simulate(FakeBackend::new(None), None, 1).await;
     assert!(run.end.stop.is_none(), "{:?}", run.end);
     run.assert_nothing_is_lost("no mishap");
     let phases: Vec<FaultPhase> = run
@@ -219,7 +219,7 @@ fn phases(timeline: &Timeline) -> Vec<(u32, String, FaultPhase)> {
 #[tokio::test(start_paused = true)]
 async fn faults_overlap_and_each_ends_in_its_own_time() {
     for (inner_secs, last_undone) in [(10, 2), (1, 0)] {
-        let run = simulate_method(overlapping(inner_secs), FakeWorld::new(None), None, 1).await;
+        let run = simulate_method(overlapping(inner_secs), FakeBackend::new(None), None, 1).await;
         assert!(run.end.stop.is_none(), "{:?}", run.end);
         run.assert_nothing_is_lost("overlap");
         let phases = phases(&run.timeline);
@@ -250,10 +250,10 @@ async fn faults_overlap_and_each_ends_in_its_own_time() {
 
 #[tokio::test(start_paused = true)]
 async fn overlapping_faults_are_undone_whatever_goes_wrong() {
-    let world = || FakeWorld::new(None);
-    let calls = simulate_method(overlapping(10), world(), None, 1)
+    let backend = || FakeBackend::new(None);
+    let calls = simulate_method(overlapping(10), backend(), None, 1)
         .await
-        .world
+        .backend
         .truth
         .lock()
         .unwrap()
@@ -264,7 +264,7 @@ async fn overlapping_faults_are_undone_whatever_goes_wrong() {
             let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
             let run = simulate_method(
                 overlapping(10),
-                FakeWorld::new(Some((turn, mishap))),
+                FakeBackend::new(Some((turn, mishap))),
                 interrupt,
                 turn as u64,
             )
@@ -280,7 +280,7 @@ async fn overlapping_faults_are_undone_whatever_goes_wrong() {
     for tenths in (0..300u64).step_by(3) {
         let run = simulate_method(
             overlapping(10),
-            world(),
+            backend(),
             Some(Duration::from_millis(tenths * 100 + 7)),
             tenths,
         )
@@ -300,15 +300,15 @@ async fn overlapping_faults_are_undone_whatever_goes_wrong() {
 
 #[tokio::test(start_paused = true)]
 async fn an_early_end_undoes_the_last_fault_first() {
-    let world = FakeWorld::new(None);
-    let whole = simulate_method(overlapping(10), world, None, 1).await;
+    let backend = FakeBackend::new(None);
+    let whole = simulate_method(overlapping(10), backend, None, 1).await;
     let began = whole.timeline.header.anchor.monotonic;
     let confirmed = |record: &&Record| {
         matches!(&record.event, Event::Fault { step: 2, phase: FaultPhase::Confirmed, .. })
     };
     let at = whole.timeline.records.iter().find(confirmed).unwrap().at.since(began)
         + Duration::from_secs(1);
-    let run = simulate_method(overlapping(10), FakeWorld::new(None), Some(at), 1).await;
+    let run = simulate_method(overlapping(10), FakeBackend::new(None), Some(at), 1).await;
     assert_eq!(run.end.stop, Some(Stop::Interrupted("SIGINT")));
     let undone =
         phases(&run.timeline).into_iter().filter(|p| p.2 == FaultPhase::Undone).map(|p| p.0);
@@ -334,9 +334,9 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
 {
     use FaultPhase::*;
     for seed in 0..8 {
-        let mut world = FakeWorld::new(None);
-        world.boot = Duration::from_secs(4);
-        let run = simulate_method(drained_and_rebooted(), world, None, seed).await;
+        let mut backend = FakeBackend::new(None);
+        backend.boot = Duration::from_secs(4);
+        let run = simulate_method(drained_and_rebooted(), backend, None, seed).await;
         assert!(run.end.stop.is_none(), "{:?}", run.end);
         run.assert_nothing_is_lost("drained and rebooted");
         let phases = phases(&run.timeline);
@@ -360,9 +360,9 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
         };
         assert!(place(&ready) < place(&uncordons), "it is not uncordoned before it is back");
     }
-    let calls = simulate_method(drained_and_rebooted(), FakeWorld::new(None), None, 1)
+    let calls = simulate_method(drained_and_rebooted(), FakeBackend::new(None), None, 1)
         .await
-        .world
+        .backend
         .truth
         .lock()
         .unwrap()
@@ -371,7 +371,7 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
     for turn in 0..calls {
         let run = simulate_method(
             drained_and_rebooted(),
-            FakeWorld::new(Some((turn, Mishap::Fails))),
+            FakeBackend::new(Some((turn, Mishap::Fails))),
             None,
             turn as u64,
         )
@@ -393,9 +393,10 @@ fn drained_while_the_api_is_away() -> Experiment {
 
 #[tokio::test(start_paused = true)]
 async fn an_undo_that_another_is_in_the_way_of_is_tried_again() {
-    let run = simulate_method(drained_while_the_api_is_away(), FakeWorld::new(None), None, 1).await;
+    let run =
+        simulate_method(drained_while_the_api_is_away(), FakeBackend::new(None), None, 1).await;
     assert!(
-        matches!(&run.end.stop, Some(Stop::Trouble(trouble)) if trouble.message.contains("API server is away")),
+        matches!(&run.end.stop, Some(Stop::RunError(error)) if error.message.contains("API server is away")),
         "{:?}",
         run.end
     );
@@ -416,13 +417,14 @@ async fn an_undo_that_another_is_in_the_way_of_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn whatever_goes_wrong_is_undone() {
     let calls =
-        simulate(FakeWorld::new(None), None, 1).await.world.truth.lock().unwrap().calls.len();
-    assert!(calls == 7, "every call of the world goes wrong once");
+        simulate(FakeBackend::new(None), None, 1).await.backend.truth.lock().unwrap().calls.len();
+    assert!(calls == 7, "every call of the backend goes wrong once");
     for turn in 0..calls {
         for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
             let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
-            let run = simulate(FakeWorld::new(Some((turn, mishap))), interrupt, turn as u64).await;
-            let call = run.world.truth.lock().unwrap().calls[turn];
+            let run =
+                simulate(FakeBackend::new(Some((turn, mishap))), interrupt, turn as u64).await;
+            let call = run.backend.truth.lock().unwrap().calls[turn];
             assert!(run.end.stop.is_some(), "{call} {mishap:?}");
             assert!(run.end.not_undone.is_empty(), "{call} {mishap:?}: {:?}", run.end);
             run.assert_nothing_is_lost(&format!("{call} {mishap:?}"));
@@ -442,7 +444,7 @@ fn with_pods() -> Experiment {
 
 #[tokio::test(start_paused = true)]
 async fn faults_on_objects_are_undone_as_others_are() {
-    let run = simulate_method(with_pods(), FakeWorld::new(None), None, 1).await;
+    let run = simulate_method(with_pods(), FakeBackend::new(None), None, 1).await;
     assert!(run.end.stop.is_none(), "{:?}", run.end);
     run.assert_nothing_is_lost("no mishap");
     let hit = |wanted| {
@@ -465,11 +467,11 @@ async fn faults_on_objects_are_undone_as_others_are() {
             .any(|r| matches!(&r.event, Event::Objects { before, .. } if *before == wanted))
     };
     assert!(taken(true) && taken(false), "an inventory before and one after");
-    let calls = run.world.truth.lock().unwrap().calls.len();
+    let calls = run.backend.truth.lock().unwrap().calls.len();
     for turn in 0..calls {
         let run = simulate_method(
             with_pods(),
-            FakeWorld::new(Some((turn, Mishap::Fails))),
+            FakeBackend::new(Some((turn, Mishap::Fails))),
             None,
             turn as u64,
         )
@@ -482,11 +484,11 @@ async fn faults_on_objects_are_undone_as_others_are() {
 #[tokio::test(start_paused = true)]
 async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_what_is_there_now()
 {
-    let gone = Trouble::refused("2 pods are to be hit, 0 are there");
-    for (answer, hit) in [(Trouble { passes: true, ..gone.clone() }, true), (gone, false)] {
-        let mut world = FakeWorld::new(None);
-        world.no_objects = Some(answer);
-        let run = simulate_method(with_pods(), world, None, 1).await;
+    let gone = RunError::refused("2 pods are to be hit, 0 are there");
+    for (answer, hit) in [(RunError { passes: true, ..gone.clone() }, true), (gone, false)] {
+        let mut backend = FakeBackend::new(None);
+        backend.no_objects = Some(answer);
+        let run = simulate_method(with_pods(), backend, None, 1).await;
         let harmed = phases(&run.timeline).iter().any(|p| p.0 == 1 && p.2 == FaultPhase::Requested);
         assert_eq!((harmed, run.end.stop.is_none()), (hit, hit), "{:?}", run.end);
         run.assert_nothing_is_lost("no objects");
@@ -499,18 +501,18 @@ async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
         |name: &str| NodeSelector { name: Some(name.to_owned()), ..NodeSelector::default() };
     let kill = |name| fault(Fault::NodeKill { target: named(name) }, 1, Vec::new());
     let experiment = Experiment { method: vec![kill("w1"), kill("w2")], ..experiment() };
-    let mut world = FakeWorld::new(None);
-    world.moves = Some("w2");
-    let run = simulate_method(experiment.clone(), world, None, 1).await;
-    let Some(Stop::Trouble(trouble)) = &run.end.stop else { panic!("{:?}", run.end) };
+    let mut backend = FakeBackend::new(None);
+    backend.moves = Some("w2");
+    let run = simulate_method(experiment.clone(), backend, None, 1).await;
+    let Some(Stop::RunError(error)) = &run.end.stop else { panic!("{:?}", run.end) };
     assert_eq!(
-        (trouble.kind, trouble.message.as_str()),
-        (TroubleKind::Refused, "w2 would come back with another address")
+        (error.kind, error.message.as_str()),
+        (RunErrorKind::Refused, "w2 would come back with another address")
     );
     assert!(phases(&run.timeline).is_empty(), "nothing was harmed");
     run.assert_nothing_is_lost("refused");
     assert!(
-        simulate_method(experiment, FakeWorld::new(None), None, 1).await.end.stop.is_none(),
+        simulate_method(experiment, FakeBackend::new(None), None, 1).await.end.stop.is_none(),
         "all else is well"
     );
 }
@@ -519,7 +521,7 @@ async fn what_a_later_step_could_not_undo_is_refused_before_the_first() {
 async fn an_interruption_at_any_time_is_undone() {
     for tenths in 0..200u64 {
         let run =
-            simulate(FakeWorld::new(None), Some(Duration::from_millis(tenths * 100 + 7)), tenths)
+            simulate(FakeBackend::new(None), Some(Duration::from_millis(tenths * 100 + 7)), tenths)
                 .await;
         run.assert_nothing_is_lost(&format!("interrupted after {tenths} tenths of a second"));
         assert!(run.end.not_undone.is_empty());
@@ -536,29 +538,30 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
     std::fs::create_dir(folder.path().join("web.attempts")).unwrap();
     let (recorder, recording) = Recorder::start(folder, mpsc::unbounded_channel().0);
     let mut ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
-    let (experiment, tuning, mut world) = (experiment(), Tuning::default(), FakeWorld::new(None));
+    let (experiment, tuning, mut backend) =
+        (experiment(), Tuning::default(), FakeBackend::new(None));
     let job = Job {
-        debtor: DEBTOR,
+        run_ref: DEBTOR,
         experiment: &experiment,
         tuning: &tuning,
         seed: 1,
         dead_man_margin: MARGIN,
         arm: &|_| ready(Ok(())).boxed_local(),
     };
-    let end = run::carry_out(&job, &mut world, &recorder, &mut ledger, &Abort::by_hand().1).await;
+    let end = run::carry_out(&job, &mut backend, &recorder, &mut ledger, &Abort::by_hand().1).await;
     drop(recorder);
     recording.finish().await;
-    let Some(Stop::Trouble(trouble)) = end.stop else { panic!("{end:?}") };
-    assert!(trouble.message.contains("timeline"), "{trouble}");
-    assert!(end.not_undone.is_empty() && ledger.owed().is_empty());
-    assert!(!world.truth.lock().unwrap().namespace);
+    let Some(Stop::RunError(error)) = end.stop else { panic!("{end:?}") };
+    assert!(error.message.contains("timeline"), "{error}");
+    assert!(end.not_undone.is_empty() && ledger.pending().is_empty());
+    assert!(!backend.truth.lock().unwrap().namespace);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_undone_is_named_and_stays_owed() {
-    let mut world = FakeWorld::new(None);
-    world.undo_fails = true;
-    let run = simulate(world, None, 3).await;
+    let mut backend = FakeBackend::new(None);
+    backend.undo_fails = true;
+    let run = simulate(backend, None, 3).await;
     assert_eq!(
         run.end.not_undone.len(),
         3,

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{ApiAccess, CANARY_OBJECT, ClusterDns, ClusterError};
+use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
-use crate::engine::trouble::Trouble;
 use crate::experiment::{ApiServer, ApiVerb, DnsName, Probe};
 use crate::probe::{
     Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion,
@@ -20,7 +20,7 @@ impl Placement<'_> {
         probe: &Probe,
         verb: ApiVerb,
         server: &ApiServer,
-    ) -> Result<Asked, Trouble> {
+    ) -> Result<Asked, RunError> {
         let access = match server {
             ApiServer::On { address, .. } => self.cluster.api_access_at(address),
             ApiServer::Balancer | ApiServer::Each => self.cluster.api_access(),
@@ -47,13 +47,13 @@ impl Placement<'_> {
         place: &Place,
         name: &DnsName,
         cached: bool,
-    ) -> Result<Asked, Trouble> {
+    ) -> Result<Asked, RunError> {
         let (destination, dns) = match place {
             Place::Host => (Destination::Resolver, None),
             Place::Pod { .. } => (Destination::Resolver, self.cluster_dns().await?),
             Place::Node { .. } => {
                 let dns = self.cluster_dns().await?.ok_or_else(|| {
-                    Trouble::failed(format!(
+                    RunError::failed(format!(
                         "probe {} asks the cluster's DNS, and there is none",
                         probe.name
                     ))
@@ -71,8 +71,8 @@ impl Placement<'_> {
         Ok(Asked { target, destination, question: Question::Dns(DnsQuestion { name, cached }) })
     }
 
-    async fn cluster_dns(&self) -> Result<Option<ClusterDns>, Trouble> {
-        self.cluster.cluster_dns().await.map_err(Trouble::failed_by)
+    async fn cluster_dns(&self) -> Result<Option<ClusterDns>, RunError> {
+        self.cluster.cluster_dns().await.map_err(RunError::failed_by)
     }
 
     fn full_name(
@@ -81,7 +81,7 @@ impl Placement<'_> {
         place: &Place,
         name: &DnsName,
         dns: Option<&ClusterDns>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, RunError> {
         match name {
             DnsName::Full(name) => Ok(name.clone()),
             DnsName::Service(_) if *place == Place::Host => {
@@ -89,7 +89,7 @@ impl Placement<'_> {
                     "probe {} asks for Service names from the host, which does not know the cluster's DNS",
                     probe.name
                 );
-                Err(Trouble::failed(text)
+                Err(RunError::failed(text)
                     .hint("let it ask `from: {node: {role: control-plane}}`, or from a pod"))
             }
             DnsName::Service(service) => {
@@ -101,8 +101,8 @@ impl Placement<'_> {
 }
 
 /// Credentials that a probe can't use.
-fn no_credentials(error: ClusterError) -> Trouble {
-    Trouble::failed_by(error)
+fn no_credentials(error: ClusterError) -> RunError {
+    RunError::failed_by(error)
         .hint("a probe shows a client certificate or a token, as kind's kubeconfig has it")
 }
 

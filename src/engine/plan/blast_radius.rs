@@ -1,7 +1,7 @@
 //! How much may be harmed at once: checked before the first fault.
 
+use crate::engine::error::RunError;
 use crate::engine::plan::target::Node;
-use crate::engine::trouble::Trouble;
 use crate::experiment::{BlastRadius, Excess, Fault, Harmed};
 use crate::timeline::NodeRole;
 
@@ -23,7 +23,7 @@ pub fn check(
     nodes: &[Node],
     down: &[String],
     harms: &[Harm<'_>],
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     let on = |node: &Node| {
         harms
             .iter()
@@ -50,7 +50,7 @@ pub fn check(
         data_lost: harms.iter().any(|harm| matches!(harm.fault, Fault::EtcdDataLoss { .. })),
     });
     Excess::join(&excess)
-        .map_or(Ok(()), |(message, hint)| Err(Trouble::refused(message).hint(hint)))
+        .map_or(Ok(()), |(message, hint)| Err(RunError::refused(message).hint(hint)))
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
         down: &[&Node],
         fault: &Fault,
         target: &Node,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RunError> {
         let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
         super::check(limits, nodes, &down, &[Harm { node: target, fault, step: None }])
     }

@@ -1,8 +1,8 @@
 //! Canaries in a run: from the experiment's words to what is started.
 
 use crate::canary::{CanarySpec, describe};
+use crate::engine::error::RunError;
 use crate::engine::plan::needs::needs;
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Canary, Experiment, Probe};
 use crate::probe::ProbeSpec;
 use crate::timeline::ProbeHeader;
@@ -33,7 +33,7 @@ fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
 }
 
 /// The embedded cluster has no autoscaler.
-pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
+pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
     let probe =
         experiment.probes.iter().find(|probe| probe.ask.canary() == Some(Canary::Autoscaling));
     probe.map_or(Ok(()), |probe| {
@@ -41,7 +41,7 @@ pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
             "probe {} is a canary for the autoscaler: the embedded cluster has none",
             probe.name
         );
-        Err(Trouble::refused(text)
+        Err(RunError::refused(text)
             .hint("--cluster kind runs the experiment as it is in a kind cluster"))
     })
 }

@@ -1,7 +1,7 @@
 //! `server: each` comes to be one probe for each API server.
 
 use crate::cluster::Cluster;
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 use crate::experiment::{ApiServer, Ask, Condition, Experiment, Probe};
 use crate::timeline::{NodeFacts, NodeRole};
 
@@ -61,11 +61,14 @@ pub fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Errors when an API server that the (spelled out) experiment asks at its own address can't be reached from here.
-pub async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Result<(), Trouble> {
+pub async fn refuse_unreachable(
+    experiment: &Experiment,
+    cluster: &Cluster,
+) -> Result<(), RunError> {
     for probe in &experiment.probes {
         let Ask::Api { server: ApiServer::On { address, .. }, .. } = &probe.ask else { continue };
         if let Err(error) = cluster.directly(address).await {
-            return Err(Trouble::refused(format!("probe {} can't reach its API server from this machine", probe.name))
+            return Err(RunError::refused(format!("probe {} can't reach its API server from this machine", probe.name))
                 .because(&error)
                 .hint("where the container engine runs in another machine (a Mac), nodes have no way from here: `server: balancer` asks through the published port"));
         }

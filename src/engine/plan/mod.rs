@@ -14,11 +14,11 @@ pub mod target;
 
 use std::collections::BTreeMap;
 
+use crate::engine::error::RunError;
 use crate::engine::live::Live;
 use crate::engine::plan::blast_radius::Harm;
 use crate::engine::plan::target::{Known, Node};
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Experiment, Fault, Numbered};
 use crate::timeline::Ready;
 
@@ -40,7 +40,7 @@ pub struct Refusal<'a> {
     /// Its step.
     pub step: Numbered<'a>,
     /// Why.
-    pub trouble: Trouble,
+    pub error: RunError,
 }
 
 /// Chooses targets for all faults of a method in the order in which they begin. Refused where there are none, or more than may be harmed
@@ -50,9 +50,9 @@ pub fn rehearse<'a>(
     nodes: &'a [Node],
     known: &Known,
     seed: Seed,
-) -> Result<Vec<Planned<'a>>, Trouble> {
+) -> Result<Vec<Planned<'a>>, RunError> {
     let (planned, refused) = attempt(experiment, nodes, known, seed);
-    refused.into_iter().next().map_or(Ok(planned), |first| Err(first.trouble))
+    refused.into_iter().next().map_or(Ok(planned), |first| Err(first.error))
 }
 
 /// All faults that are refused whatever the seed: where one choice of targets allows the method, another run has it.
@@ -86,9 +86,10 @@ fn attempt<'a>(
             .map(|node| node.name.clone())
             .collect();
         let known = &Known { hit, ..known.clone() };
-        match (Scene { experiment, nodes, known, active: &active }.targets(fault, &mut seed)) {
+        match (PlanContext { experiment, nodes, known, active: &active }.targets(fault, &mut seed))
+        {
             Ok(targets) => planned.push(Planned { step, targets }),
-            Err(trouble) => refused.push(Refusal { step, trouble }),
+            Err(error) => refused.push(Refusal { step, error }),
         }
     }
     (planned, refused)
@@ -103,7 +104,7 @@ impl<'a> Planned<'a> {
 
 /// What a fault meets when it begins.
 #[derive(Clone, Copy)]
-pub struct Scene<'s, 'a> {
+pub struct PlanContext<'s, 'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
     /// The nodes.
@@ -114,12 +115,12 @@ pub struct Scene<'s, 'a> {
     pub active: &'s [Harm<'a>],
 }
 
-impl<'a> Scene<'_, 'a> {
+impl<'a> PlanContext<'_, 'a> {
     /// The nodes that a fault hits now.
-    pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, Trouble> {
+    pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, RunError> {
         // What is no node is chosen when the fault is due: nobody knows it before.
         let Some(selector) = fault.target() else {
-            return self.has_ground(fault).map(|()| Vec::new());
+            return self.has_placement_node(fault).map(|()| Vec::new());
         };
         let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
         let known = Known { under: self.under(), ..self.known.clone() };
@@ -132,9 +133,9 @@ impl<'a> Scene<'_, 'a> {
     }
 
     /// Whether there are the nodes to which a fault is to move pods.
-    fn has_ground(&self, fault: &Fault) -> Result<(), Trouble> {
+    fn has_placement_node(&self, fault: &Fault) -> Result<(), RunError> {
         let Fault::DeploymentPlace { on, .. } = fault else { return Ok(()) };
-        target::ground(self.nodes, on, &mut Seed::new(0)).map(drop)
+        target::placement_node(self.nodes, on, &mut Seed::new(0)).map(drop)
     }
 
     /// Nodes under a fault with which this one can't share them.
@@ -208,7 +209,7 @@ mod tests {
             Experiment { method, blast_radius: limits, ..crate::engine::simulation::experiment() };
         let nodes = cluster(planes, workers);
         let planned = rehearse(&experiment, &nodes, &Known::default(), Seed::new(1))
-            .map_err(|trouble| trouble.line())?;
+            .map_err(|error| error.line())?;
         Ok(planned
             .iter()
             .map(|p| p.targets.iter().map(|node| node.name.clone()).collect())

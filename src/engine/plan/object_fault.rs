@@ -1,15 +1,15 @@
 //! Faults on objects of a namespace: which objects, as the cluster's API tells it now.
 
 use crate::cluster::{self, Pod};
+use crate::engine::backend::run_scope::RunScope;
+use crate::engine::error::RunError;
 use crate::engine::plan::target;
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::{Access, Obligation};
-use crate::engine::world::tenant::Tenant;
+use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
 use crate::fault::{Move, ObjectHarm, ObjectUndo, Resize};
 
-impl Tenant<'_> {
+impl RunScope<'_> {
     /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and is another's to plan.
     pub async fn plan_object_fault(
         &self,
@@ -17,7 +17,7 @@ impl Tenant<'_> {
         step: u32,
         seed: &mut Seed,
         access: &Access,
-    ) -> Result<Option<Vec<Obligation>>, Trouble> {
+    ) -> Result<Option<Vec<UndoEntry>>, RunError> {
         let harms = match fault {
             Fault::DeploymentScale { namespace, name, replicas } => {
                 vec![self.scale(self.space(namespace.as_deref()), name, *replicas).await?]
@@ -37,7 +37,7 @@ impl Tenant<'_> {
             }
             _ => return Ok(None),
         };
-        let owed = |harm| Obligation::Object {
+        let owed = |harm| UndoEntry::Object {
             undo: ObjectUndo::new(self.run, step, harm),
             access: access.clone(),
         };
@@ -45,12 +45,12 @@ impl Tenant<'_> {
     }
 
     /// What drains a node: pods of the run's namespace, and of those that the experiment allows to be harmed.
-    pub fn plan_drain(&self, node: &str, step: u32, access: &Access) -> Obligation {
+    pub fn plan_drain(&self, node: &str, step: u32, access: &Access) -> UndoEntry {
         let own = [self.namespace.clone()];
         let namespaces =
             own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
         let harm = ObjectHarm::NodeDrain { node: node.to_owned(), namespaces };
-        Obligation::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
+        UndoEntry::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
     }
 
     fn space<'a>(&'a self, named: Option<&'a str>) -> &'a str {
@@ -62,8 +62,8 @@ impl Tenant<'_> {
         namespace: &str,
         name: &str,
         replicas: u32,
-    ) -> Result<ObjectHarm, Trouble> {
-        let seen = self.cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
+    ) -> Result<ObjectHarm, RunError> {
+        let seen = self.cluster.scale_of(namespace, name).await.map_err(RunError::refused_by)?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         Ok(ObjectHarm::DeploymentScale(Resize {
             namespace,
@@ -82,19 +82,19 @@ impl Tenant<'_> {
         name: &str,
         on: &NodeSelector,
         seed: &mut Seed,
-    ) -> Result<ObjectHarm, Trouble> {
-        let seen = self.cluster.placement_of(namespace, name).await.map_err(Trouble::refused_by)?;
+    ) -> Result<ObjectHarm, RunError> {
+        let seen =
+            self.cluster.placement_of(namespace, name).await.map_err(RunError::refused_by)?;
         let nodes = self.nodes().await?;
-        let chosen = target::ground(&nodes, on, seed)?;
+        let chosen = target::placement_node(&nodes, on, seed)?;
         let chosen: Vec<String> = chosen.into_iter().map(|node| node.name.clone()).collect();
         let (pods, nodes) = (seen.wanted, chosen.len());
         if nodes > 1 && nodes != pods as usize {
             let text = format!(
                 "the Deployment {namespace}/{name} has {pods} replicas, which are not one for each of {nodes} nodes"
             );
-            return Err(
-                Trouble::refused(text).hint("`count` of the nodes is 1, or the number of replicas")
-            );
+            return Err(RunError::refused(text)
+                .hint("`count` of the nodes is 1, or the number of replicas"));
         }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let placed = cluster::onto(&chosen, &seen.labels);
@@ -115,10 +115,10 @@ impl Tenant<'_> {
         &self,
         selector: &PodSelector,
         seed: &mut Seed,
-    ) -> Result<Vec<Pod>, Trouble> {
+    ) -> Result<Vec<Pod>, RunError> {
         let namespace = self.space(selector.namespace.as_deref());
         let found =
-            self.cluster.pods(namespace, &selector.labels).await.map_err(Trouble::refused_by)?;
+            self.cluster.pods(namespace, &selector.labels).await.map_err(RunError::refused_by)?;
         choose(found, selector, namespace, seed)
     }
 }
@@ -128,14 +128,14 @@ fn choose(
     selector: &PodSelector,
     namespace: &str,
     seed: &mut Seed,
-) -> Result<Vec<Pod>, Trouble> {
+) -> Result<Vec<Pod>, RunError> {
     let wanted = match selector.count {
         Count::All => found.len().max(1),
         Count::Exactly(count) => count as usize,
     };
     if let Some(part) = found.iter().find(|pod| pod.mirror) {
         // Its harm is counted by nobody as a pod's: as a component's it is, by the blast radius.
-        return Err(Trouble::refused(format!("{} is a static pod: a part of its node", part.name))
+        return Err(RunError::refused(format!("{} is a static pod: a part of its node", part.name))
             .hint("`componentKill` and `componentStop` harm a part of the control plane, within the blast radius"));
     }
     if found.len() < wanted {
@@ -143,7 +143,7 @@ fn choose(
             selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let there = found.len();
         let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
-        return Err(Trouble::refused(format!(
+        return Err(RunError::refused(format!(
             "{wanted} pod{s} of {namespace} with {} {are} to be hit, {there} {} there",
             labels.join(","),
             if there == 1 { "is" } else { "are" }
@@ -177,7 +177,7 @@ mod tests {
         (0..count).map(pod).collect()
     }
 
-    fn chosen(there: usize, count: Count, seed: u64) -> Result<Vec<String>, Trouble> {
+    fn chosen(there: usize, count: Count, seed: u64) -> Result<Vec<String>, RunError> {
         let selector =
             PodSelector { namespace: None, labels: [("app".into(), "web".into())].into(), count };
         let chosen = choose(pods(there), &selector, "ns", &mut Seed::new(seed))?;

@@ -1,7 +1,7 @@
 //! How a fault on objects would be undone, told before there is a run: for a dry run.
 
 use crate::cluster::Cluster;
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 use crate::experiment::Fault;
 use crate::fault::{ObjectHarm, ObjectUndo, Resize};
 
@@ -11,10 +11,10 @@ pub async fn outlook(
     fault: &Fault,
     step: u32,
     cluster: Option<&Cluster>,
-) -> Result<Option<String>, Trouble> {
+) -> Result<Option<String>, RunError> {
     let said = match (fault, cluster) {
         (Fault::DeploymentScale { namespace: Some(namespace), name, replicas }, Some(cluster)) => {
-            let seen = cluster.scale_of(namespace, name).await.map_err(Trouble::refused_by)?;
+            let seen = cluster.scale_of(namespace, name).await.map_err(RunError::refused_by)?;
             let (namespace, name) = (namespace.clone(), name.clone());
             let resize = Resize {
                 namespace,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{Cluster, Pod, Service};
+use crate::engine::error::RunError;
 use crate::engine::plan::needs::needs;
 use crate::engine::plan::target::{self, Endpoints};
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Ask, Connection, From, Probe, Target};
 use crate::probe::{Destination, HttpQuestion, ProbeSpec, Question, TlsQuestion};
 use crate::timeline::ProbeHeader;
@@ -75,7 +75,7 @@ pub struct Placement<'a> {
 
 impl Placement<'_> {
     /// Where a probe runs, and what it asks.
-    pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), Trouble> {
+    pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), RunError> {
         let place = self.place(probe).await?;
         let Asked { target, destination, question } = self.asked(probe, &place).await?;
         let header = ProbeHeader {
@@ -99,7 +99,7 @@ impl Placement<'_> {
         Ok((place, spec))
     }
 
-    async fn place(&self, probe: &Probe) -> Result<Place, Trouble> {
+    async fn place(&self, probe: &Probe) -> Result<Place, RunError> {
         match &probe.from {
             From::Host => Ok(Place::Host),
             From::Node(selector) => {
@@ -112,22 +112,22 @@ impl Placement<'_> {
                 let node = pod
                     .node
                     .clone()
-                    .ok_or_else(|| Trouble::failed(format!("pod {} is on no node", pod.name)))?;
+                    .ok_or_else(|| RunError::failed(format!("pod {} is on no node", pod.name)))?;
                 Ok(Place::Pod { node, pod: pod.name, uid: pod.uid })
             }
         }
     }
 
     /// The first ready pod by name that has the labels.
-    async fn pod(&self, probe: &Probe, labels: &BTreeMap<String, String>) -> Result<Pod, Trouble> {
+    async fn pod(&self, probe: &Probe, labels: &BTreeMap<String, String>) -> Result<Pod, RunError> {
         let mut pods =
-            self.cluster.pods(self.namespace, labels).await.map_err(Trouble::failed_by)?;
+            self.cluster.pods(self.namespace, labels).await.map_err(RunError::failed_by)?;
         pods.retain(|pod| pod.ready);
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         let wanted: Vec<String> =
             labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         pods.into_iter().next().ok_or_else(|| {
-            Trouble::failed(format!(
+            RunError::failed(format!(
                 "probe {} finds no ready pod with {} in the run's namespace",
                 probe.name,
                 wanted.join(",")
@@ -136,13 +136,16 @@ impl Placement<'_> {
         })
     }
 
-    async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, Trouble> {
+    async fn asked(&self, probe: &Probe, place: &Place) -> Result<Asked, RunError> {
         let target = match &probe.ask {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
             Ask::Http { target, .. } | Ask::Tcp { target } => target,
             Ask::Canary(_) => {
-                return Err(Trouble::failed(format!("no prober can ask what {} asks", probe.name)));
+                return Err(RunError::failed(format!(
+                    "no prober can ask what {} asks",
+                    probe.name
+                )));
             }
         };
         let destination = self.destination(probe, place, target).await?;
@@ -156,7 +159,7 @@ impl Placement<'_> {
         probe: &Probe,
         place: &Place,
         target: &Target,
-    ) -> Result<Destination, Trouble> {
+    ) -> Result<Destination, RunError> {
         match target {
             Target::Address { host, port, .. } => Ok(address(host, *port)),
             Target::Service { name, port } => self.service(probe, place, name, *port).await,
@@ -164,7 +167,7 @@ impl Placement<'_> {
                 let pod = self.pod(probe, labels).await?;
                 let ip = pod
                     .ip
-                    .ok_or_else(|| Trouble::failed(format!("pod {} has no address", pod.name)))?;
+                    .ok_or_else(|| RunError::failed(format!("pod {} has no address", pod.name)))?;
                 Ok(address(&ip, *port))
             }
         }
@@ -176,38 +179,38 @@ impl Placement<'_> {
         place: &Place,
         name: &str,
         port: Option<u16>,
-    ) -> Result<Destination, Trouble> {
+    ) -> Result<Destination, RunError> {
         let service =
-            self.cluster.service(self.namespace, name).await.map_err(Trouble::failed_by)?;
+            self.cluster.service(self.namespace, name).await.map_err(RunError::failed_by)?;
         let port = service_port(probe, &service, port)?;
         match (place, &service.cluster_ip) {
             // A pod asks as pods do: by name, of the cluster's DNS.
             (Place::Pod { .. }, _) => Ok(Destination::Name { host: name.to_owned(), port }),
-            (Place::Host, _) => Err(Trouble::failed(format!(
+            (Place::Host, _) => Err(RunError::failed(format!(
                 "probe {} asks Service {name} from the host, where no ClusterIP is reachable",
                 probe.name
             ))
             .hint("let it ask `from: {node: {role: control-plane}}`, or ask a `url`")),
             (Place::Node { .. }, Some(ip)) => Ok(address(ip, port)),
             (Place::Node { .. }, None) => {
-                Err(Trouble::failed(format!("Service {name} is headless: it has no ClusterIP"))
+                Err(RunError::failed(format!("Service {name} is headless: it has no ClusterIP"))
                     .hint("ask it from a pod, by name, or ask a pod directly"))
             }
         }
     }
 }
 
-fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<u16, Trouble> {
+fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<u16, RunError> {
     let ports: Vec<u16> = service.ports.iter().map(|port| port.port).collect();
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     match (asked, ports.as_slice()) {
         (Some(port), ports) if ports.contains(&port) => Ok(port),
-        (Some(port), _) => Err(Trouble::failed(format!(
+        (Some(port), _) => Err(RunError::failed(format!(
             "probe {} asks port {port}, Service {} has {listed}",
             probe.name, service.name
         ))),
         (None, [only]) => Ok(*only),
-        (None, _) => Err(Trouble::failed(format!(
+        (None, _) => Err(RunError::failed(format!(
             "probe {} names no port, and Service {} has {listed}",
             probe.name, service.name
         ))

@@ -1,9 +1,9 @@
 //! The nodes that a selector allows, before any is chosen: by what they are, by the faults they are under, by who leads.
 
+use crate::engine::error::RunError;
 use crate::engine::plan::target::{
     Known, Node, describe, matches, names, nothing_matches, who_leads,
 };
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Count, NodeSelector};
 use crate::timeline::NodeRole;
 
@@ -17,7 +17,7 @@ pub struct Pool<'a> {
 
 impl<'a> Pool<'a> {
     /// All that a selector allows. Refused where there is none.
-    pub fn of(nodes: &'a [Node], selector: &NodeSelector, known: &Known) -> Result<Self, Trouble> {
+    pub fn of(nodes: &'a [Node], selector: &NodeSelector, known: &Known) -> Result<Self, RunError> {
         let shared = |node: &&Node| {
             selector
                 .of
@@ -41,7 +41,7 @@ impl<'a> Pool<'a> {
     }
 
     /// How many of them a selector wants, for what is to be done. Refused where there are fewer.
-    pub fn wanted(&self, selector: &NodeSelector, purpose: &str) -> Result<usize, Trouble> {
+    pub fn wanted(&self, selector: &NodeSelector, purpose: &str) -> Result<usize, RunError> {
         let available = self.available();
         let wanted = match selector.count {
             Count::All => available,
@@ -55,7 +55,7 @@ impl<'a> Pool<'a> {
             describe(&NodeSelector { count: Count::Exactly(1), ..selector.clone() }),
             names(&self.nodes),
         );
-        Err(Trouble::refused(format!(
+        Err(RunError::refused(format!(
             "{wanted} nodes {purpose}, and {available} match {which}: {but}{names}"
         )))
     }
@@ -64,10 +64,10 @@ impl<'a> Pool<'a> {
         self.nodes.len() - self.leading
     }
 
-    fn only_leader(&self, selector: &NodeSelector) -> Trouble {
+    fn only_leader(&self, selector: &NodeSelector) -> RunError {
         let part = selector.followers.map_or("it", |part| part.name());
         let hint = format!("{} is the only one that runs {part}, and so leads", names(&self.nodes));
-        Trouble::refused(format!("no node matches {}", describe(selector))).hint(hint)
+        RunError::refused(format!("no node matches {}", describe(selector))).hint(hint)
     }
 }
 
@@ -76,7 +76,7 @@ fn by_lead<'a>(
     nodes: Vec<&'a Node>,
     selector: &NodeSelector,
     known: &Known,
-) -> Result<Vec<&'a Node>, Trouble> {
+) -> Result<Vec<&'a Node>, RunError> {
     let (Some(part), leaders) = (selector.leader.or(selector.followers), &known.leaders) else {
         return Ok(nodes);
     };
@@ -84,7 +84,7 @@ fn by_lead<'a>(
         Some(leader) => leader,
         None if !known.all_leaders => return Ok(nodes),
         None => {
-            return Err(Trouble::refused(format!("it is not known which {} leads", part.name()))
+            return Err(RunError::refused(format!("it is not known which {} leads", part.name()))
                 .hint(who_leads(leaders)));
         }
     };
@@ -92,7 +92,7 @@ fn by_lead<'a>(
     let led: Vec<&Node> = nodes.into_iter().filter(wanted).collect();
     if led.is_empty() {
         let text = format!("no node matches {}", describe(selector));
-        return Err(Trouble::refused(text).hint(who_leads(leaders)));
+        return Err(RunError::refused(text).hint(who_leads(leaders)));
     }
     Ok(led)
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::error::RunError;
 use crate::engine::plan::pool::Pool;
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
 use crate::experiment::{Count, NodeSelector};
 use crate::timeline::{Component, Endpoint, NodeRole, Ready};
 
@@ -101,7 +101,7 @@ pub fn choose<'a>(
     known: &Known,
     (hosts, busy): (&[String], &[String]),
     seed: &mut Seed,
-) -> Result<Vec<&'a Node>, Trouble> {
+) -> Result<Vec<&'a Node>, RunError> {
     let pool = Pool::of(nodes, selector, known)?;
     let wanted = pool.wanted(selector, "are to be harmed")?;
     let free: Vec<&Node> = pool
@@ -117,11 +117,11 @@ pub fn choose<'a>(
 }
 
 /// Chooses the nodes to which pods are to go. Refused when there are too few.
-pub fn ground<'a>(
+pub fn placement_node<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
     seed: &mut Seed,
-) -> Result<Vec<&'a Node>, Trouble> {
+) -> Result<Vec<&'a Node>, RunError> {
     let known = Known::default();
     let pool = Pool::of(nodes, selector, &known)?;
     let wanted = pool.wanted(selector, "are to take the pods")?;
@@ -165,7 +165,7 @@ pub fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
     }
 }
 
-fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> Trouble {
+fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> RunError {
     let hosting = allowed.iter().any(|node| hosts.contains(&node.name));
     let hint =
         "a probe on the node that is harmed would measure itself: let it ask `from` another node";
@@ -177,7 +177,7 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[Strin
             names(allowed)
         ),
     };
-    Trouble::refused(text).maybe_hint(hosting.then_some(hint))
+    RunError::refused(text).maybe_hint(hosting.then_some(hint))
 }
 
 /// The node that a probe asks from: the first by name that is Ready, one that no fault may hit where there is one.
@@ -186,7 +186,7 @@ pub fn probe_host<'a>(
     selector: &NodeSelector,
     endpoints: &Endpoints,
     at_risk: &[&str],
-) -> Result<&'a Node, Trouble> {
+) -> Result<&'a Node, RunError> {
     let mut allowed = candidates(nodes, selector, endpoints);
     if allowed.is_empty() {
         return Err(nothing_matches(nodes, selector));
@@ -201,10 +201,10 @@ pub(super) fn names(nodes: &[&Node]) -> String {
     nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> Trouble {
+pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> RunError {
     let listed: Vec<String> =
         nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
-    Trouble::refused(format!("no node matches {}", describe(selector)))
+    RunError::refused(format!("no node matches {}", describe(selector)))
         .hint(format!("the cluster's nodes are {}", listed.join(", ")))
 }
 
@@ -279,7 +279,7 @@ pub(in crate::engine) mod tests {
         endpoints: Endpoints,
         hosts: &[String],
         seed: u64,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, RunError> {
         let known = Known { endpoints, ..Known::default() };
         let names = choose(nodes, selector, &known, (hosts, &[]), &mut Seed::new(seed))?;
         Ok(names.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(" "))
@@ -375,7 +375,7 @@ pub(in crate::engine) mod tests {
         let known = Known { leaders, all_leaders: true, ..Known::default() };
         let chosen = |selector: NodeSelector| {
             let found = choose(&nodes, &selector, &known, (&[], &[]), &mut Seed::new(3))?;
-            Ok::<_, Trouble>(found.into_iter().map(|node| node.name.as_str()).collect::<Vec<_>>())
+            Ok::<_, RunError>(found.into_iter().map(|node| node.name.as_str()).collect::<Vec<_>>())
         };
         let leader = |part| NodeSelector { leader: Some(part), ..NodeSelector::default() };
         assert_eq!(chosen(leader(Component::Scheduler)).unwrap(), ["cp2"]);

@@ -1,4 +1,4 @@
-//! The undo ledger: what this program owes a cluster, on disk and synced before the debt is made.
+//! The undo ledger: what this program owes a cluster, on disk and synced before the pending is made.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::trouble::Trouble;
-use crate::engine::world::embedded;
+use crate::engine::backend::embedded;
+use crate::engine::error::RunError;
 use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
 use crate::timeline::Component;
@@ -16,7 +16,7 @@ use crate::timeline::Component;
 /// Something that must be taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Obligation {
+pub enum UndoEntry {
     /// A fault.
     Fault(fault::Undo),
     /// A fault on an object of the cluster, done through its API.
@@ -104,7 +104,7 @@ impl Access {
     }
 }
 
-/// What is known of a fault from its obligation: the step of the method, the fault's name, the node.
+/// What is known of a fault from its undo: the step of the method, the fault's name, the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultOwed<'a> {
     /// The step, from 0.
@@ -117,11 +117,11 @@ pub struct FaultOwed<'a> {
     pub node: &'a str,
 }
 
-impl Obligation {
+impl UndoEntry {
     /// The fault that this takes back, if it is one.
     pub fn fault(&self) -> Option<FaultOwed<'_>> {
         match self {
-            Obligation::Fault(undo) => {
+            UndoEntry::Fault(undo) => {
                 let Undo { step, harm, .. } = undo;
                 Some(FaultOwed {
                     step: *step,
@@ -130,13 +130,13 @@ impl Obligation {
                     node: undo.hits(),
                 })
             }
-            Obligation::Object { undo, .. } => Some(FaultOwed {
+            UndoEntry::Object { undo, .. } => Some(FaultOwed {
                 step: undo.step,
                 kind: undo.kind(),
                 component: None,
                 node: undo.target(),
             }),
-            Obligation::Modelled { step, node, fault } => Some(FaultOwed {
+            UndoEntry::Modelled { step, node, fault } => Some(FaultOwed {
                 step: *step,
                 kind: fault.kind(),
                 component: fault.component(),
@@ -146,38 +146,38 @@ impl Obligation {
         }
     }
 
-    /// A world was given what another one has planned.
-    pub(in crate::engine) fn is_no_fault_here(&self) -> Trouble {
-        Trouble::failed(format!("this cluster can't be made to {}", self.describe()))
+    /// A backend was given what another one has planned.
+    pub(in crate::engine) fn is_no_fault_here(&self) -> RunError {
+        RunError::failed(format!("this cluster can't be made to {}", self.describe()))
     }
 
     /// The command by which a person can take it back, where there is one.
     pub fn by_hand(&self) -> Option<String> {
         match self {
-            Obligation::Fault(undo) => Some(fault::by_hand(undo)),
-            Obligation::Object { undo, access } => undo.by_hand(&access.kubectl()),
-            Obligation::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
-            Obligation::Namespace { name, access } => {
+            UndoEntry::Fault(undo) => Some(fault::by_hand(undo)),
+            UndoEntry::Object { undo, access } => undo.by_hand(&access.kubectl()),
+            UndoEntry::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
+            UndoEntry::Namespace { name, access } => {
                 Some(format!("{} delete namespace {name}", access.kubectl()))
             }
-            Obligation::Probers { .. } | Obligation::Modelled { .. } => None,
+            UndoEntry::Probers { .. } | UndoEntry::Modelled { .. } => None,
         }
     }
 
     /// What is done to take it back, for people.
     pub fn describe(&self) -> String {
         match self {
-            Obligation::Fault(undo) => fault::describe(undo),
-            Obligation::Object { undo, .. } => undo.describe(),
-            Obligation::Modelled { node, fault, .. } => embedded::describe(fault, node),
-            Obligation::Probers { .. } => "remove the run's probers from the nodes".into(),
-            Obligation::Namespace { name, .. } => format!("delete the run's namespace {name}"),
-            Obligation::KindCluster { name } => format!("delete the half-made kind cluster {name}"),
+            UndoEntry::Fault(undo) => fault::describe(undo),
+            UndoEntry::Object { undo, .. } => undo.describe(),
+            UndoEntry::Modelled { node, fault, .. } => embedded::describe(fault, node),
+            UndoEntry::Probers { .. } => "remove the run's probers from the nodes".into(),
+            UndoEntry::Namespace { name, .. } => format!("delete the run's namespace {name}"),
+            UndoEntry::KindCluster { name } => format!("delete the half-made kind cluster {name}"),
         }
     }
 }
 
-/// An obligation in the ledger.
+/// An undo in the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -193,7 +193,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<jiff::Timestamp>,
     /// What must be taken back.
-    pub obligation: Obligation,
+    pub undo: UndoEntry,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,7 +205,7 @@ enum Line {
 
 /// Who owes, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct Debtor<'a> {
+pub struct RunRef<'a> {
     /// The run.
     pub run: &'a str,
     /// The container engine's address.
@@ -223,11 +223,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Reads the ledger; a file that is not there is an empty one. Errors when it can't be read or holds what this version does not know.
-    pub fn open(path: &Path) -> Result<Self, Trouble> {
+    pub fn open(path: &Path) -> Result<Self, RunError> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             other => other.map_err(|e| {
-                Trouble::refused(format!("cannot read the undo ledger {}", path.display()))
+                RunError::refused(format!("cannot read the undo ledger {}", path.display()))
                     .because(&e)
             })?,
         };
@@ -241,9 +241,9 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn replay(&mut self, line: &str) -> Result<(), Trouble> {
+    fn replay(&mut self, line: &str) -> Result<(), RunError> {
         let unknown = |e: serde_json::Error| {
-            Trouble::refused(format!("the undo ledger {} has a line that is not understood", self.path.display()))
+            RunError::refused(format!("the undo ledger {} has a line that is not understood", self.path.display()))
                 .because(&e)
                 .hint("it was written by another version of this program: run `kubectl outage recover` with that one")
         };
@@ -258,38 +258,38 @@ impl Ledger {
     }
 
     /// What is still owed, in the order in which it was made.
-    pub fn owed(&self) -> &[Entry] {
+    pub fn pending(&self) -> &[Entry] {
         &self.open
     }
 
-    /// Writes an obligation, synced; only then may it be made. Returns its number.
-    pub fn owe(&mut self, debtor: Debtor<'_>, obligation: Obligation) -> Result<u64, Trouble> {
-        self.write(debtor, obligation, None)
+    /// Writes an undo, synced; only then may it be made. Returns its number.
+    pub fn record(&mut self, run_ref: RunRef<'_>, undo: UndoEntry) -> Result<u64, RunError> {
+        self.write(run_ref, undo, None)
     }
 
     /// The same for what a watchdog takes back after so long, if the run has died by then.
     pub fn owe_watched(
         &mut self,
-        debtor: Debtor<'_>,
-        obligation: Obligation,
+        run_ref: RunRef<'_>,
+        undo: UndoEntry,
         dead_man: Duration,
-    ) -> Result<u64, Trouble> {
-        self.write(debtor, obligation, jiff::Timestamp::now().checked_add(dead_man).ok())
+    ) -> Result<u64, RunError> {
+        self.write(run_ref, undo, jiff::Timestamp::now().checked_add(dead_man).ok())
     }
 
     fn write(
         &mut self,
-        debtor: Debtor<'_>,
-        obligation: Obligation,
+        run_ref: RunRef<'_>,
+        undo: UndoEntry,
         watched_until: Option<jiff::Timestamp>,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, RunError> {
         let entry = Entry {
             id: self.next,
-            run: debtor.run.to_owned(),
-            engine: debtor.engine.to_owned(),
+            run: run_ref.run.to_owned(),
+            engine: run_ref.engine.to_owned(),
             at: jiff::Timestamp::now(),
             watched_until,
-            obligation,
+            undo,
         };
         self.append(&Line::Owed(Box::new(entry.clone()))).map_err(|e| self.cannot_write(&e))?;
         self.next += 1;
@@ -297,8 +297,8 @@ impl Ledger {
         Ok(self.next - 1)
     }
 
-    /// Strikes an obligation that was seen to be taken back. When none is left, the file goes.
-    pub fn settle(&mut self, id: u64) -> Result<(), Trouble> {
+    /// Strikes an undo that was seen to be taken back. When none is left, the file goes.
+    pub fn settle(&mut self, id: u64) -> Result<(), RunError> {
         self.open.retain(|entry| entry.id != id);
         if self.open.is_empty() {
             self.file = None;
@@ -340,8 +340,8 @@ impl Ledger {
         Ok(file)
     }
 
-    fn cannot_write(&self, error: &io::Error) -> Trouble {
-        Trouble::failed(format!("cannot write the undo ledger {}", self.path.display()))
+    fn cannot_write(&self, error: &io::Error) -> RunError {
+        RunError::failed(format!("cannot write the undo ledger {}", self.path.display()))
             .because(error)
     }
 }
@@ -355,17 +355,17 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const R: Debtor<'_> = Debtor { run: "r", engine: "unix:///e.sock" };
+    const R: RunRef<'_> = RunRef { run: "r", engine: "unix:///e.sock" };
 
-    fn namespace(name: &str) -> Obligation {
-        Obligation::Namespace { name: name.into(), access: Access::Kind { cluster: "a".into() } }
+    fn namespace(name: &str) -> UndoEntry {
+        UndoEntry::Namespace { name: name.into(), access: Access::Kind { cluster: "a".into() } }
     }
 
     #[test]
     fn what_is_done_by_hand_asks_the_cluster_that_is_meant() {
         let harm = fault::ObjectHarm::NodeDrain { node: "w".into(), namespaces: Vec::new() };
         let drained = |access| {
-            Obligation::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }
+            UndoEntry::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }
                 .by_hand()
                 .unwrap()
         };
@@ -388,14 +388,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.jsonl");
         let mut ledger = Ledger::open(&path).unwrap();
-        let first = ledger.owe(R, namespace("one")).unwrap();
-        ledger.owe(R, namespace("two")).unwrap();
+        let first = ledger.record(R, namespace("one")).unwrap();
+        ledger.record(R, namespace("two")).unwrap();
         ledger.settle(first).unwrap();
         drop(ledger);
         let mut again = Ledger::open(&path).unwrap();
-        assert_eq!(again.owed().len(), 1);
-        assert_eq!(again.owed()[0].obligation, namespace("two"));
-        again.settle(again.owed()[0].id).unwrap();
+        assert_eq!(again.pending().len(), 1);
+        assert_eq!(again.pending()[0].undo, namespace("two"));
+        again.settle(again.pending()[0].id).unwrap();
         assert!(!path.exists(), "nothing is owed, nothing is left");
     }
 
@@ -403,13 +403,13 @@ mod tests {
     fn a_cut_last_line_was_never_acted_on() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.jsonl");
-        Ledger::open(&path).unwrap().owe(R, namespace("one")).unwrap();
+        Ledger::open(&path).unwrap().record(R, namespace("one")).unwrap();
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"owed\":{\"id\":1,\"ru").unwrap();
         let mut ledger = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.owed().len(), 1);
-        ledger.owe(R, namespace("two")).unwrap();
-        assert_eq!(Ledger::open(&path).unwrap().owed().len(), 2);
+        assert_eq!(ledger.pending().len(), 1);
+        ledger.record(R, namespace("two")).unwrap();
+        assert_eq!(Ledger::open(&path).unwrap().pending().len(), 2);
     }
 
     #[test]
@@ -424,6 +424,6 @@ mod tests {
     fn a_ledger_that_cannot_be_written_refuses_the_debt() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing").join("ledger.jsonl");
-        assert!(Ledger::open(&path).unwrap().owe(R, namespace("one")).is_err());
+        assert!(Ledger::open(&path).unwrap().record(R, namespace("one")).is_err());
     }
 }

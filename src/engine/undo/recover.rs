@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::agent;
 use crate::cluster::{Cluster, ClusterError, Kind};
 use crate::docker::Docker;
-use crate::engine::trouble::Trouble;
+use crate::engine::backend::Progress;
+use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
-use crate::engine::undo::ledger::{Access, Entry, Ledger, Obligation};
+use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
 use crate::engine::undo::rollback::{NotUndone, in_passes};
-use crate::engine::world::Progress;
 use crate::fault::{self, ObjectUndo};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
@@ -32,7 +32,7 @@ pub struct Tools {
     /// The container engine.
     pub docker: Docker,
     /// The kind program.
-    pub kind: Result<Kind, Trouble>,
+    pub kind: Result<Kind, RunError>,
     /// The cluster, where it is connected already.
     pub cluster: Option<Cluster>,
     /// What the run has hit. Nobody knows it of another process's run.
@@ -73,27 +73,27 @@ impl Harmed {
 }
 
 impl Tools {
-    /// Takes one obligation back; ends when that is verified.
-    pub async fn fulfil(
+    /// Takes one undo back; ends when that is verified.
+    pub async fn undo(
         &self,
         run: &str,
-        obligation: &Obligation,
+        undo: &UndoEntry,
         progress: Progress<'_>,
-    ) -> Result<(), Trouble> {
-        match obligation {
-            Obligation::Fault(undo) => self.fault(undo, progress).await,
-            Obligation::Object { undo, access } => self.object(undo, access, progress).await,
-            Obligation::Probers { containers } => self.probers(run, containers).await,
-            Obligation::Namespace { name, access } => {
+    ) -> Result<(), RunError> {
+        match undo {
+            UndoEntry::Fault(undo) => self.fault(undo, progress).await,
+            UndoEntry::Object { undo, access } => self.object(undo, access, progress).await,
+            UndoEntry::Probers { containers } => self.probers(run, containers).await,
+            UndoEntry::Namespace { name, access } => {
                 self.namespace(run, name, access, progress).await
             }
-            Obligation::KindCluster { name } => self.kind_cluster(name).await,
+            UndoEntry::KindCluster { name } => self.kind_cluster(name).await,
             // Its cluster was a part of the process that is gone.
-            Obligation::Modelled { .. } => Ok(()),
+            UndoEntry::Modelled { .. } => Ok(()),
         }
     }
 
-    async fn fault(&self, undo: &fault::Undo, progress: Progress<'_>) -> Result<(), Trouble> {
+    async fn fault(&self, undo: &fault::Undo, progress: Progress<'_>) -> Result<(), RunError> {
         let mut not_undone = None;
         let mut heard = |phase: FaultPhase, detail: String| match phase {
             FaultPhase::NotUndone => not_undone = Some(detail),
@@ -111,7 +111,7 @@ impl Tools {
             }
             (Err(error), detail) => {
                 progress(FaultPhase::NotUndone, detail.unwrap_or_else(|| error.to_string()));
-                Err(Trouble::failed_by(error))
+                Err(RunError::failed_by(error))
             }
             (Ok(()), _) => Ok(()),
         }
@@ -123,7 +123,7 @@ impl Tools {
         undo: &ObjectUndo,
         access: &Access,
         progress: Progress<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RunError> {
         // What is over by itself needs no API to be asked for.
         if !undo.lasts() || self.cluster_is_gone(access).await {
             progress(FaultPhase::UndoRequested, undo.describe());
@@ -131,11 +131,11 @@ impl Tools {
             return Ok(());
         }
         let cluster = self.connected(access).await?;
-        fault::undo_object(undo, &cluster, progress).await.map_err(Trouble::failed_by)
+        fault::undo_object(undo, &cluster, progress).await.map_err(RunError::failed_by)
     }
 
     /// Probers end with their parent's stream; only the file of one that was stopped while it was brought there can be left.
-    async fn probers(&self, run: &str, containers: &[String]) -> Result<(), Trouble> {
+    async fn probers(&self, run: &str, containers: &[String]) -> Result<(), RunError> {
         for container in containers {
             match agent::sweep(&self.docker, container, run).await {
                 // In a container that is gone, or that somebody has stopped, nothing runs and nothing can be looked for.
@@ -146,7 +146,7 @@ impl Tools {
                         .await
                         .is_ok_and(|state| state.running && !state.paused) => {}
                 Err(error) => {
-                    return Err(Trouble::failed("cannot remove a prober's file from a node")
+                    return Err(RunError::failed("cannot remove a prober's file from a node")
                         .because(error.as_ref()));
                 }
                 Ok(()) => {}
@@ -161,7 +161,7 @@ impl Tools {
         name: &str,
         access: &Access,
         progress: Progress<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RunError> {
         if self.cluster_is_gone(access).await {
             return Ok(());
         }
@@ -178,7 +178,7 @@ impl Tools {
         (name, run): (&str, &str),
         access: &Access,
         progress: Progress<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RunError> {
         tokio::select! {
             removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(|error| told(error, access)),
             never = self.end_back_off(access, progress) => match never {},
@@ -206,14 +206,14 @@ impl Tools {
         }
     }
 
-    async fn connected(&self, access: &Access) -> Result<Cluster, Trouble> {
+    async fn connected(&self, access: &Access) -> Result<Cluster, RunError> {
         match &self.cluster {
             Some(cluster) => Ok(cluster.clone()),
             None => self.reach_patiently(access).await,
         }
     }
 
-    async fn reach_patiently(&self, access: &Access) -> Result<Cluster, Trouble> {
+    async fn reach_patiently(&self, access: &Access) -> Result<Cluster, RunError> {
         let until = tokio::time::Instant::now() + API_PATIENCE;
         loop {
             match self.reach(access).await? {
@@ -226,7 +226,7 @@ impl Tools {
     }
 
     /// The outer error says that there is no way to the cluster, the inner one what its API server answered.
-    async fn reach(&self, access: &Access) -> Result<Result<Cluster, ClusterError>, Trouble> {
+    async fn reach(&self, access: &Access) -> Result<Result<Cluster, ClusterError>, RunError> {
         match access {
             // The user's file may be gone by now, or call its contexts otherwise: it was found to be this cluster of kind's.
             Access::Context { kubeconfig, context, cluster } => {
@@ -238,12 +238,12 @@ impl Tools {
                 }
             }
             Access::Kind { cluster } => self.kind_access(cluster).await,
-            Access::Embedded => Err(Trouble::failed("the embedded cluster is gone")),
+            Access::Embedded => Err(RunError::failed("the embedded cluster is gone")),
         }
     }
 
-    async fn kind_access(&self, cluster: &str) -> Result<Result<Cluster, ClusterError>, Trouble> {
-        let text = self.kind()?.kubeconfig(cluster).await.map_err(Trouble::failed_by)?;
+    async fn kind_access(&self, cluster: &str) -> Result<Result<Cluster, ClusterError>, RunError> {
+        let text = self.kind()?.kubeconfig(cluster).await.map_err(RunError::failed_by)?;
         Ok(Cluster::from_kubeconfig(&text).await)
     }
 
@@ -253,12 +253,12 @@ impl Tools {
     }
 
     /// Deletes half a cluster. One that is whole is not what was left behind: somebody has made it since.
-    async fn kind_cluster(&self, name: &str) -> Result<(), Trouble> {
+    async fn kind_cluster(&self, name: &str) -> Result<(), RunError> {
         if self.is_whole(name).await {
             return Ok(());
         }
         let nowhere = Path::new("/dev/null");
-        self.kind()?.delete(name, nowhere).await.map_err(Trouble::failed_by)
+        self.kind()?.delete(name, nowhere).await.map_err(RunError::failed_by)
     }
 
     async fn is_whole(&self, name: &str) -> bool {
@@ -275,21 +275,21 @@ impl Tools {
         nodes > 0 && ready == nodes
     }
 
-    fn kind(&self) -> Result<&Kind, Trouble> {
+    fn kind(&self) -> Result<&Kind, RunError> {
         self.kind.as_ref().map_err(Clone::clone)
     }
 }
 
 /// What a cluster's error is for a person, whose kubectl may ask another one.
-fn told(error: ClusterError, access: &Access) -> Trouble {
+fn told(error: ClusterError, access: &Access) -> RunError {
     let hint = error.hint_through(&access.kubectl());
-    Trouble::failed_by(error).maybe_hint(hint)
+    RunError::failed_by(error).maybe_hint(hint)
 }
 
 /// Neither way leads to the cluster. It is the user's own kubeconfig that a person can put back.
-fn instead_of(gone: ClusterError, kind: &Trouble) -> Trouble {
-    let gone = Trouble::failed_by(gone).caused_by(format!("and of kind: {}", kind.line()));
-    Trouble { hint: gone.hint.or_else(|| kind.hint.clone()), ..gone }
+fn instead_of(gone: ClusterError, kind: &RunError) -> RunError {
+    let gone = RunError::failed_by(gone).caused_by(format!("and of kind: {}", kind.line()));
+    RunError { hint: gone.hint.or_else(|| kind.hint.clone()), ..gone }
 }
 
 /// How far the undo of one thing has come.
@@ -300,17 +300,17 @@ pub enum Said<'a> {
     /// It still goes on, so long after its begin.
     GoesOn(Duration),
     /// It has ended.
-    Ended(Result<(), &'a Trouble>),
+    Ended(Result<(), &'a RunError>),
 }
 
 /// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes, and
 /// in the end how it went.
 pub async fn all(
     ledger: &mut Ledger,
-    tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
+    tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, Said<'_>),
 ) -> Vec<NotUndone> {
-    let owed = ledger.owed().iter().rev().cloned().collect();
+    let owed = ledger.pending().iter().rev().cloned().collect();
     let left = in_passes(owed, async |entry: &Entry| {
         say(entry, Said::Begins);
         patiently(one(entry, &tools_of), |long| say(entry, Said::GoesOn(long))).await?;
@@ -327,13 +327,13 @@ pub async fn all(
 /// could not be undone.
 pub async fn faults_only(
     ledger: &Ledger,
-    tools_of: impl AsyncFn(&str) -> Result<Tools, Trouble>,
+    tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
 ) -> Vec<NotUndone> {
     let owed = ledger
-        .owed()
+        .pending()
         .iter()
         .rev()
-        .filter(|entry| entry.obligation.fault().is_some())
+        .filter(|entry| entry.undo.fault().is_some())
         .cloned()
         .collect();
     let left = in_passes(owed, async |entry: &Entry| one(entry, &tools_of).await);
@@ -354,16 +354,16 @@ async fn patiently<T>(work: impl Future<Output = T>, mut say: impl FnMut(Duratio
 
 async fn one(
     entry: &Entry,
-    tools_of: &impl AsyncFn(&str) -> Result<Tools, Trouble>,
-) -> Result<(), Trouble> {
-    tools_of(&entry.engine).await?.fulfil(&entry.run, &entry.obligation, &mut |_, _| {}).await
+    tools_of: &impl AsyncFn(&str) -> Result<Tools, RunError>,
+) -> Result<(), RunError> {
+    tools_of(&entry.engine).await?.undo(&entry.run, &entry.undo, &mut |_, _| {}).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::engine::undo::ledger::Debtor;
+    use crate::engine::undo::ledger::RunRef;
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::NodeTarget;
 
@@ -382,20 +382,20 @@ mod tests {
             let kill = Fault::NodeKill { target: NodeSelector::default() };
             let undo =
                 fault::plan(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
-            ledger.owe(Debtor { run: "r", engine }, Obligation::Fault(undo)).unwrap();
+            ledger.record(RunRef { run: "r", engine }, UndoEntry::Fault(undo)).unwrap();
         }
         ledger
     }
 
-    async fn tools(engine: &FakeEngine, name: &str) -> Result<Tools, Trouble> {
+    async fn tools(engine: &FakeEngine, name: &str) -> Result<Tools, RunError> {
         match name {
             "e" => Ok(Tools {
                 docker: engine.connect().await,
-                kind: Err(Trouble::refused("no kind")),
+                kind: Err(RunError::refused("no kind")),
                 cluster: None,
                 harmed: Harmed::default(),
             }),
-            _ => Err(Trouble::failed("the engine is gone")),
+            _ => Err(RunError::failed("the engine is gone")),
         }
     }
 
@@ -410,7 +410,7 @@ mod tests {
             ["the engine is gone"]
         );
         assert!(engine.worker(|c| c.running), "the one that was owed first is undone");
-        assert_eq!(ledger.owed().len(), 2, "and nothing is struck");
+        assert_eq!(ledger.pending().len(), 2, "and nothing is struck");
     }
 
     #[tokio::test]
@@ -422,15 +422,15 @@ mod tests {
         let drain =
             fault::ObjectHarm::NodeDrain { node: "c-worker".into(), namespaces: Vec::new() };
         let undo = ObjectUndo::new("r", 1, drain);
-        let debtor = Debtor { run: "r", engine: "e" };
-        let probers = Obligation::Probers { containers: vec!["id-c-worker".into()] };
-        let namespace = Obligation::Namespace { name: "outage-r".into(), access: access.clone() };
-        for obligation in [Obligation::Object { undo, access }, probers, namespace] {
-            ledger.owe(debtor, obligation).unwrap();
+        let run_ref = RunRef { run: "r", engine: "e" };
+        let probers = UndoEntry::Probers { containers: vec!["id-c-worker".into()] };
+        let namespace = UndoEntry::Namespace { name: "outage-r".into(), access: access.clone() };
+        for undo in [UndoEntry::Object { undo, access }, probers, namespace] {
+            ledger.record(run_ref, undo).unwrap();
         }
         let left =
             all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut |_, _| {}).await;
-        assert!(left.is_empty() && ledger.owed().is_empty(), "{left:?}");
+        assert!(left.is_empty() && ledger.pending().is_empty(), "{left:?}");
     }
 
     /// A kind program that is this script.
@@ -526,23 +526,23 @@ mod tests {
         let access = Access::Context { kubeconfig, context: "home".into(), cluster: "c".into() };
         let mut tools = tools(&engine, "e").await.unwrap();
         tools.kind = Ok(kind(folder.path(), "echo ERROR: no engine >&2; exit 1"));
-        let trouble = tools.reach(&access).await.unwrap_err();
+        let error = tools.reach(&access).await.unwrap_err();
         let (said, gone) = (
-            trouble.line(),
+            error.line(),
             format!("no kubeconfig: {} not found", folder.path().join("gone").display()),
         );
         assert!(
             said.starts_with(&gone) && said.contains("and of kind: ") && said.contains("no engine"),
             "{said}"
         );
-        assert!(trouble.hint.is_some_and(|hint| hint.contains("--kubeconfig")));
+        assert!(error.hint.is_some_and(|hint| hint.contains("--kubeconfig")));
     }
 
     #[test]
     fn only_control_planes_are_noted_as_harmed() {
         let (root, harmed, all) =
             (tempfile::tempdir().unwrap(), Harmed::default(), Harmed::default());
-        let Obligation::Fault(mut hit) = owing(root.path()).owed()[0].obligation.clone() else {
+        let UndoEntry::Fault(mut hit) = owing(root.path()).pending()[0].undo.clone() else {
             panic!()
         };
         harmed.note(&hit);
@@ -566,7 +566,7 @@ mod tests {
         let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut say).await;
         assert_eq!(left.len(), 1);
         assert_eq!(told, [(0, true), (1, false)]);
-        assert_eq!(ledger.owed().iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);
+        assert_eq!(ledger.pending().iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,11 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
+use crate::engine::backend::Backend;
+use crate::engine::error::RunError;
 use crate::engine::recorder::Recorder;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::{Entry, FaultOwed, Ledger, Obligation};
+use crate::engine::undo::ledger::{Entry, FaultOwed, Ledger, UndoEntry};
 use crate::engine::voice::Voice;
-use crate::engine::world::World;
 use crate::timeline::{Event, FaultPhase};
 
 /// Something that could not be taken back. It stays in the ledger.
@@ -19,58 +19,58 @@ pub struct NotUndone {
     /// The command by which a person can do it, where there is one.
     pub by_hand: Option<String>,
     /// Why not.
-    pub why: Trouble,
+    pub why: RunError,
 }
 
 impl NotUndone {
-    pub(in crate::engine) fn new(entry: &Entry, why: Trouble) -> Self {
-        Self { what: entry.obligation.describe(), by_hand: entry.obligation.by_hand(), why }
+    pub(in crate::engine) fn new(entry: &Entry, why: RunError) -> Self {
+        Self { what: entry.undo.describe(), by_hand: entry.undo.by_hand(), why }
     }
 }
 
 /// Undoes a run's faults, the last one first.
 pub async fn faults(
     run: &str,
-    world: &impl World,
+    backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let owed = owed(run, ledger, |obligation| obligation.fault().is_some());
+    let owed = pending(run, ledger, |undo| undo.fault().is_some());
     if !owed.is_empty() {
         recorder.event(Event::Stage { name: Event::UNDO.into() });
     }
-    all(owed, world, recorder, ledger).await
+    all(owed, backend, recorder, ledger).await
 }
 
 /// Takes back all else that a run owes, the last first.
 pub async fn rest(
     run: &str,
-    world: &impl World,
+    backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let owed = owed(run, ledger, |obligation| obligation.fault().is_none());
-    all(owed, world, recorder, ledger).await
+    let owed = pending(run, ledger, |undo| undo.fault().is_none());
+    all(owed, backend, recorder, ledger).await
 }
 
-fn owed(run: &str, ledger: &Ledger, which: impl Fn(&Obligation) -> bool) -> Vec<Entry> {
+fn pending(run: &str, ledger: &Ledger, which: impl Fn(&UndoEntry) -> bool) -> Vec<Entry> {
     ledger
-        .owed()
+        .pending()
         .iter()
         .rev()
-        .filter(|entry| entry.run == run && which(&entry.obligation))
+        .filter(|entry| entry.run == run && which(&entry.undo))
         .cloned()
         .collect()
 }
 
 async fn all(
     owed: Vec<Entry>,
-    world: &impl World,
+    backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
     let left = in_passes(owed, async |entry: &Entry| {
-        take_back(&entry.obligation, &voice(&entry.obligation, recorder), world).await?;
+        take_back(&entry.undo, &voice(&entry.undo, recorder), backend).await?;
         ledger.settle(entry.id)
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
@@ -81,8 +81,8 @@ async fn all(
 /// left, with why.
 pub async fn in_passes(
     mut owed: Vec<Entry>,
-    mut take_back: impl AsyncFnMut(&Entry) -> Result<(), Trouble>,
-) -> Vec<(Entry, Trouble)> {
+    mut take_back: impl AsyncFnMut(&Entry) -> Result<(), RunError>,
+) -> Vec<(Entry, RunError)> {
     loop {
         let before = owed.len();
         let mut failed = Vec::new();
@@ -90,7 +90,7 @@ pub async fn in_passes(
             // A fault of our own in one undo must not keep the others from being done.
             let taken_back = AssertUnwindSafe(take_back(&entry)).catch_unwind().await;
             if let Err(why) =
-                taken_back.unwrap_or_else(|panic| Err(Trouble::panicked(panic.as_ref())))
+                taken_back.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref())))
             {
                 failed.push((entry, why));
             }
@@ -102,9 +102,9 @@ pub async fn in_passes(
     }
 }
 
-/// Who tells of an obligation's progress.
-pub fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a> {
-    match obligation.fault() {
+/// Who tells of an undo's progress.
+pub fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
+    match undo.fault() {
         Some(FaultOwed { step, kind, component, node }) => {
             Voice { step, name: None, kind, component, target: node, recorder }
         }
@@ -112,27 +112,27 @@ pub fn voice<'a>(obligation: &'a Obligation, recorder: &'a Recorder) -> Voice<'a
     }
 }
 
-/// Takes one obligation back; only then may it be struck from the ledger.
+/// Takes one undo back; only then may it be struck from the ledger.
 pub async fn take_back(
-    obligation: &Obligation,
+    undo: &UndoEntry,
     voice: &Voice<'_>,
-    world: &impl World,
-) -> Result<(), Trouble> {
-    let is_fault = obligation.fault().is_some();
+    backend: &impl Backend,
+) -> Result<(), RunError> {
+    let is_fault = undo.fault().is_some();
     let mut progress = |phase: FaultPhase, detail: String| match is_fault {
         true => voice.say(phase, detail),
         false => voice.recorder.event(Event::Note { warning: false, text: detail }),
     };
-    match world.fulfil(obligation, &mut progress).await {
+    match backend.undo(undo, &mut progress).await {
         Ok(()) => Ok(()),
         // A fault's undo has said so itself.
-        Err(trouble) if is_fault => Err(trouble),
-        Err(trouble) => {
+        Err(error) if is_fault => Err(error),
+        Err(error) => {
             voice.recorder.event(Event::Note {
                 warning: false,
-                text: format!("not undone: {}: {}", obligation.describe(), trouble.line()),
+                text: format!("not undone: {}: {}", undo.describe(), error.line()),
             });
-            Err(trouble)
+            Err(error)
         }
     }
 }

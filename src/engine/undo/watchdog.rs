@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::ground::state_dir::{Holder, Lock, StateDir};
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::state_dir::{Holder, Lock, StateDir};
+use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Ledger;
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,15 +23,15 @@ pub const WATCHES: &str = "watching";
 
 /// Starts the watchdog of a cluster's ledger, `program watchdog <arguments>`, with nothing of ours open, and waits until it watches. It
 /// outlives us; one that ends before us is reaped by the runtime.
-pub async fn start(program: &Path, arguments: &[String]) -> Result<(), Trouble> {
+pub async fn start(program: &Path, arguments: &[String]) -> Result<(), RunError> {
     let mut command = Command::new(program);
     command.arg("watchdog").args(arguments);
     begin(command).await
 }
 
-async fn begin(mut command: Command) -> Result<(), Trouble> {
+async fn begin(mut command: Command) -> Result<(), RunError> {
     let cannot = || {
-        Trouble::refused(
+        RunError::refused(
             "cannot start the watchdog process, which undoes faults if this program is killed",
         )
     };
@@ -95,13 +95,13 @@ pub async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) -> T {
 fn owes_fault(state: &StateDir, run: &str) -> bool {
     // A ledger that can't be read now may be readable at the next look.
     let Ok(ledger) = Ledger::open(&state.ledger()) else { return true };
-    ledger.owed().iter().any(|entry| entry.run == run && entry.obligation.fault().is_some())
+    ledger.pending().iter().any(|entry| entry.run == run && entry.undo.fault().is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::undo::ledger::{Debtor, Entry, Obligation};
+    use crate::engine::undo::ledger::{Entry, RunRef, UndoEntry};
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::{self, NodeTarget};
     use crate::timeline::NodeRole;
@@ -124,7 +124,7 @@ mod tests {
             0,
             Duration::ZERO,
         );
-        let id = ledger.owe(Debtor { run: "r", engine: "e" }, Obligation::Fault(undo)).unwrap();
+        let id = ledger.record(RunRef { run: "r", engine: "e" }, UndoEntry::Fault(undo)).unwrap();
         (state, ledger, id)
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (state, ledger, _) = owing(root.path());
         assert_eq!(
-            ledger.owed().iter().map(|entry: &Entry| entry.run.as_str()).collect::<Vec<_>>(),
+            ledger.pending().iter().map(|entry: &Entry| entry.run.as_str()).collect::<Vec<_>>(),
             ["r"]
         );
         let lock = state.lock().unwrap();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     /// A watchdog that is a shell's script.
-    async fn begun(script: &str) -> Result<(), Trouble> {
+    async fn begun(script: &str) -> Result<(), RunError> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         begin(command).await

@@ -1,21 +1,21 @@
-//! All that a run may do to the world. The real one is in `kind.rs`, the model in `embedded.rs`, what both do
-//! through the API in `tenant.rs`; tests run the engine against a fake one.
+//! All that a run may do to the backend. The real one is in `kind.rs`, the model in `embedded.rs`, what both do
+//! through the API in `scope.rs`; tests run the engine against a fake one.
 
 pub mod embedded;
 #[cfg(test)]
 pub(in crate::engine) mod fake;
 pub mod kind;
-pub mod tenant;
+pub mod run_scope;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
+use crate::engine::error::RunError;
 use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::Obligation;
+use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::Fault;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
@@ -35,25 +35,25 @@ pub struct Readiness {
 
 /// A cluster, its containers, and the probers in it. Every future may be dropped at any await.
 #[allow(async_fn_in_trait)] // one runtime, one thread: no bound is needed
-pub trait World {
+pub trait Backend {
     /// The nodes as they are now.
-    async fn nodes(&self) -> Result<Vec<Node>, Trouble>;
+    async fn nodes(&self) -> Result<Vec<Node>, RunError>;
     /// Begins to follow the cluster. When it returns, the first lists have been sent.
-    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble>;
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError>;
     /// What removes the workload again; asked for before it is made.
-    fn workload_obligation(&self) -> Option<Obligation>;
+    fn workload_undo(&self) -> Option<UndoEntry>;
     /// What removes the probers again; asked for before they are started. `None`: they end with this process.
-    fn probers_obligation(&self) -> Option<Obligation>;
+    fn probers_undo(&self) -> Option<UndoEntry>;
     /// Makes the workload.
-    async fn create_workload(&self) -> Result<(), Trouble>;
+    async fn create_workload(&self) -> Result<(), RunError>;
     /// How ready the workload is.
-    async fn workload_readiness(&self) -> Result<Readiness, Trouble>;
+    async fn workload_readiness(&self) -> Result<Readiness, RunError>;
     /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host one.
     async fn start_probes(
         &mut self,
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
-    ) -> Result<Vec<String>, Trouble>;
+    ) -> Result<Vec<String>, RunError>;
     /// Asks no more where an attempt takes long (a canary's), and waits for the last outcomes.
     async fn finish_probes(&mut self);
     /// Ends all probes.
@@ -67,9 +67,9 @@ pub trait World {
         node: &Node,
         step: u32,
         dead_man: Duration,
-    ) -> Result<Obligation, Trouble>;
-    /// Refuses a planned fault that could not be undone as the world is now. Nothing is harmed yet.
-    async fn vet(&self, _fault: &Obligation) -> Result<(), Trouble> {
+    ) -> Result<UndoEntry, RunError>;
+    /// Refuses a planned fault that could not be undone as the backend is now. Nothing is harmed yet.
+    async fn vet(&self, _fault: &UndoEntry) -> Result<(), RunError> {
         Ok(())
     }
     /// The same for a fault that hits objects of a namespace: one for each of them. Looks which they are. Refused where nothing, or not
@@ -80,11 +80,11 @@ pub trait World {
         step: u32,
         dead_man: Duration,
         seed: &mut Seed,
-    ) -> Result<Vec<Obligation>, Trouble>;
+    ) -> Result<Vec<UndoEntry>, RunError>;
     /// Every object that the cluster holds now, and the kinds that could not be listed.
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble>;
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError>;
     /// Makes a fault; ends when it is confirmed.
-    async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
-    /// Takes an obligation back; ends when that is verified. Idempotent.
-    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble>;
+    async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
+    /// Takes an undo back; ends when that is verified. Idempotent.
+    async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError>;
 }

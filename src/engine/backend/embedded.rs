@@ -1,4 +1,4 @@
-//! The embedded cluster as a run's world: faults act on the model, probers ask from this process, by a node's address.
+//! The embedded cluster as a run's backend: faults act on the model, probers ask from this process, by a node's address.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Manifest;
 use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
+use crate::engine::backend::run_scope::{ProberGroup, RunScope};
+use crate::engine::backend::{Backend, Progress, Readiness};
+use crate::engine::error::RunError;
 use crate::engine::plan::canaries;
 use crate::engine::plan::placement::Place;
 use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::{Access, Obligation};
+use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
-use crate::engine::world::tenant::{Party, Tenant};
-use crate::engine::world::{Progress, Readiness, World};
 use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
 use crate::fault;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// An embedded cluster.
-pub struct EmbeddedWorld<'a> {
+pub struct EmbeddedBackend<'a> {
     /// The run in it.
-    pub tenant: Tenant<'a>,
+    pub scope: RunScope<'a>,
     /// The cluster.
     pub embedded: &'a Embedded,
 }
 
-impl EmbeddedWorld<'_> {
-    fn node(&self, name: &str) -> Result<NodeId, Trouble> {
+impl EmbeddedBackend<'_> {
+    fn node(&self, name: &str) -> Result<NodeId, RunError> {
         self.embedded
             .node(name)
-            .ok_or_else(|| Trouble::refused(format!("the embedded cluster has no node {name}")))
+            .ok_or_else(|| RunError::refused(format!("the embedded cluster has no node {name}")))
     }
 
-    async fn act(&self, action: Action) -> Result<(), Trouble> {
-        self.embedded.act(action).await.map_err(Trouble::failed_by)
+    async fn act(&self, action: Action) -> Result<(), RunError> {
+        self.embedded.act(action).await.map_err(RunError::failed_by)
     }
 }
 
@@ -47,12 +47,12 @@ impl EmbeddedWorld<'_> {
 pub const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
-pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), Trouble> {
+pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
     let unmodelled = crate::engine::run::faults(experiment)
         .map(|(_, fault, _)| fault)
         .find(|fault| !is_modelled(fault));
     if let Some(fault) = unmodelled {
-        return Err(Trouble::refused(format!("the embedded cluster has no {}", fault.kind()))
+        return Err(RunError::refused(format!("the embedded cluster has no {}", fault.kind()))
             .hint("--cluster kind runs the experiment as it is in a kind cluster"));
     }
     for probe in &experiment.probes {
@@ -174,7 +174,7 @@ fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
 }
 
 /// What takes it back, and what is seen then.
-fn undo(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
+fn undo_action(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
     Some(match fault {
         Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => {
             (Action::Start { node }, "node started")
@@ -233,81 +233,79 @@ pub fn describe(fault: &Fault, node: &str) -> String {
 }
 
 /// Starts a prober on a thread of this process.
-fn start(party: Party, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle, Trouble> {
-    let address = party.node.and_then(|node| node.address?.parse().ok());
-    match &party.place {
-        Place::Pod { .. } => Err(no_pods_network(&party.probes[0].header.name)),
+fn start(group: ProberGroup, out: UnboundedSender<AgentMessage>) -> Result<AgentHandle, RunError> {
+    let address = group.node.and_then(|node| node.address?.parse().ok());
+    match &group.place {
+        Place::Pod { .. } => Err(no_pods_network(&group.probes[0].header.name)),
         Place::Node { .. } | Place::Host => {
-            agent::local::start_from(address, party.probes, party.control, out)
-                .map_err(Trouble::failed_by)
+            agent::local::start_from(address, group.probes, group.control, out)
+                .map_err(RunError::failed_by)
         }
     }
 }
 
 /// A probe of something that the model has not.
-fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> Trouble {
-    Trouble::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
+fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> RunError {
+    RunError::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
         .hint(format!("{hint}--cluster kind runs the experiment as it is in a kind cluster"))
 }
 
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.
-fn no_pods_network(probe: &str) -> Trouble {
+fn no_pods_network(probe: &str) -> RunError {
     let text = format!(
         "probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS"
     );
-    Trouble::refused(text)
+    RunError::refused(text)
         .hint("it can ask `from: {node: {role: control-plane}}`; --cluster kind runs the experiment as it is in a kind cluster")
 }
 
-impl World for EmbeddedWorld<'_> {
-    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
-        self.tenant.nodes().await
+impl Backend for EmbeddedBackend<'_> {
+    async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+        self.scope.nodes().await
     }
 
-    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
-        self.tenant.watch(out).await
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
+        self.scope.watch(out).await
     }
 
-    fn workload_obligation(&self) -> Option<Obligation> {
-        let namespace = || Obligation::Namespace {
-            name: self.tenant.namespace.clone(),
+    fn workload_undo(&self) -> Option<UndoEntry> {
+        let namespace = || UndoEntry::Namespace {
+            name: self.scope.namespace.clone(),
             access: Access::Embedded,
         };
-        self.tenant.needs_namespace().then(namespace)
+        self.scope.needs_namespace().then(namespace)
     }
 
-    fn probers_obligation(&self) -> Option<Obligation> {
+    fn probers_undo(&self) -> Option<UndoEntry> {
         None
     }
 
-    async fn create_workload(&self) -> Result<(), Trouble> {
-        self.tenant.create_workload().await
+    async fn create_workload(&self) -> Result<(), RunError> {
+        self.scope.create_workload().await
     }
 
-    async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
-        self.tenant.workload_readiness().await
+    async fn workload_readiness(&self) -> Result<Readiness, RunError> {
+        self.scope.workload_readiness().await
     }
 
     async fn start_probes(
         &mut self,
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
-    ) -> Result<Vec<String>, Trouble> {
-        self.tenant
-            .start_probes(at_risk, out.clone(), async |party| start(party, out.clone()))
-            .await
+    ) -> Result<Vec<String>, RunError> {
+        self.scope.start_probes(at_risk, out.clone(), async |group| start(group, out.clone())).await
     }
 
     async fn finish_probes(&mut self) {
-        self.tenant.finish_probes().await;
+        self.scope.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {
-        self.tenant.stop_probes().await;
+        self.scope.stop_probes().await;
     }
 
     async fn stop_watching(&mut self) {
-        self.tenant.stop_watching().await;
+        self.scope.stop_watching().await;
     }
 
     fn plan_fault(
@@ -316,9 +314,9 @@ impl World for EmbeddedWorld<'_> {
         node: &Node,
         step: u32,
         _dead_man: Duration,
-    ) -> Result<Obligation, Trouble> {
+    ) -> Result<UndoEntry, RunError> {
         self.node(&node.name)?;
-        Ok(Obligation::Modelled { step, node: node.name.clone(), fault: fault.clone() })
+        Ok(UndoEntry::Modelled { step, node: node.name.clone(), fault: fault.clone() })
     }
 
     async fn plan_object_fault(
@@ -327,28 +325,28 @@ impl World for EmbeddedWorld<'_> {
         step: u32,
         _dead_man: Duration,
         seed: &mut Seed,
-    ) -> Result<Vec<Obligation>, Trouble> {
-        let planned = self.tenant.plan_object_fault(fault, step, seed, &Access::Embedded).await?;
+    ) -> Result<Vec<UndoEntry>, RunError> {
+        let planned = self.scope.plan_object_fault(fault, step, seed, &Access::Embedded).await?;
         planned.ok_or_else(|| {
-            Trouble::refused(format!("the embedded cluster has no {}", fault.kind()))
+            RunError::refused(format!("the embedded cluster has no {}", fault.kind()))
         })
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
-        self.tenant.inventory().await
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+        self.scope.inventory().await
     }
 
-    async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        if let Obligation::Object { undo, .. } = obligation {
-            return fault::inject_object(undo, &self.tenant.cluster, progress)
+    async fn inject(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        if let UndoEntry::Object { undo, .. } = undo {
+            return fault::inject_object(undo, &self.scope.cluster, progress)
                 .await
-                .map_err(Trouble::failed_by);
+                .map_err(RunError::failed_by);
         }
-        let Obligation::Modelled { node, fault, .. } = obligation else {
-            return Err(obligation.is_no_fault_here());
+        let UndoEntry::Modelled { node, fault, .. } = undo else {
+            return Err(undo.is_no_fault_here());
         };
         let (action, seen) =
-            harm(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
+            harm(fault, self.node(node)?).ok_or_else(|| undo.is_no_fault_here())?;
         progress(FaultPhase::Requested, String::new());
         self.act(action).await?;
         progress(FaultPhase::Returned, String::new());
@@ -356,14 +354,14 @@ impl World for EmbeddedWorld<'_> {
         Ok(())
     }
 
-    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        let undone = self.undo(obligation, &mut *progress).await;
-        if let Obligation::Object { undo, .. } = obligation {
-            return fault::undo_object(undo, &self.tenant.cluster, progress)
+    async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        let undone = self.undo(undo, &mut *progress).await;
+        if let UndoEntry::Object { undo, .. } = undo {
+            return fault::undo_object(undo, &self.scope.cluster, progress)
                 .await
-                .map_err(Trouble::failed_by);
+                .map_err(RunError::failed_by);
         }
-        let is_fault = matches!(obligation, Obligation::Modelled { .. });
+        let is_fault = matches!(undo, UndoEntry::Modelled { .. });
         settle(undone, self.embedded.has_ended(), &mut |phase, words| {
             if is_fault {
                 progress(phase, words);
@@ -374,47 +372,47 @@ impl World for EmbeddedWorld<'_> {
 
 /// What an undo comes to: what is owed to a model dies with it.
 fn settle(
-    undone: Result<(), Trouble>,
+    undone: Result<(), RunError>,
     has_ended: bool,
     progress: Progress<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     match undone {
         Ok(()) => Ok(()),
         Err(_) if has_ended => {
             progress(FaultPhase::Undone, "the model has ended, and its nodes with it".into());
             Ok(())
         }
-        Err(trouble) => {
-            progress(FaultPhase::NotUndone, trouble.line());
-            Err(trouble)
+        Err(error) => {
+            progress(FaultPhase::NotUndone, error.line());
+            Err(error)
         }
     }
 }
 
-impl EmbeddedWorld<'_> {
-    async fn undo(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        match obligation {
-            Obligation::Modelled { node, fault, .. } => {
+impl EmbeddedBackend<'_> {
+    async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        match undo {
+            UndoEntry::Modelled { node, fault, .. } => {
                 let (action, seen) =
-                    undo(fault, self.node(node)?).ok_or_else(|| obligation.is_no_fault_here())?;
+                    undo_action(fault, self.node(node)?).ok_or_else(|| undo.is_no_fault_here())?;
                 progress(FaultPhase::UndoRequested, describe(fault, node));
                 self.act(action).await?;
                 progress(FaultPhase::Undone, seen.into());
                 Ok(())
             }
-            Obligation::Namespace { name, .. } => {
+            UndoEntry::Namespace { name, .. } => {
                 let removed = self
-                    .tenant
+                    .scope
                     .cluster
-                    .remove_namespace(name, self.tenant.run, NAMESPACE_REMOVAL)
+                    .remove_namespace(name, self.scope.run, NAMESPACE_REMOVAL)
                     .await;
-                removed.map_err(Trouble::failed_by)
+                removed.map_err(RunError::failed_by)
             }
             // None of these is ever owed to a model.
-            Obligation::Fault(_)
-            | Obligation::Object { .. }
-            | Obligation::Probers { .. }
-            | Obligation::KindCluster { .. } => Ok(()),
+            UndoEntry::Fault(_)
+            | UndoEntry::Object { .. }
+            | UndoEntry::Probers { .. }
+            | UndoEntry::KindCluster { .. } => Ok(()),
         }
     }
 }
@@ -426,7 +424,7 @@ mod tests {
     #[test]
     fn what_is_owed_to_a_model_dies_with_it() {
         let mut told = Vec::new();
-        let failed = || Err(Trouble::failed("failed to reach the embedded cluster: it has ended"));
+        let failed = || Err(RunError::failed("failed to reach the embedded cluster: it has ended"));
         assert!(settle(failed(), true, &mut |phase, _| told.push(phase)).is_ok());
         assert!(settle(failed(), false, &mut |phase, _| told.push(phase)).is_err());
         assert!(settle(Ok(()), false, &mut |phase, _| told.push(phase)).is_ok());

@@ -1,4 +1,4 @@
-//! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in every world; only how a prober is
+//! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in every backend; only how a prober is
 //! started differs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::agent::{AgentHandle, AgentMessage};
 use crate::canary::{self, CanaryHandle};
 use crate::cluster::{Cluster, Workload};
+use crate::engine::backend::Readiness;
+use crate::engine::error::RunError;
 use crate::engine::plan::canaries::canaries;
 use crate::engine::plan::each_server;
 use crate::engine::plan::placement::{Place, Placement};
 use crate::engine::plan::target::Node;
-use crate::engine::trouble::Trouble;
-use crate::engine::world::Readiness;
 use crate::experiment::{Ask, Experiment, Numbered};
 use crate::probe::{ProbeSpec, control};
 use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record, UnreadKind};
@@ -27,7 +27,7 @@ const MOST_EYES: usize = 3;
 const FIRST_LISTS: Duration = Duration::from_secs(30);
 
 /// One run in one cluster.
-pub struct Tenant<'a> {
+pub struct RunScope<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
     /// The run's id.
@@ -57,7 +57,7 @@ pub struct Running {
 }
 
 /// Probes that share a place, and so a prober.
-pub struct Party {
+pub struct ProberGroup {
     /// Where.
     pub place: Place,
     /// The node that it is on, as it is now; `None` on the host.
@@ -68,15 +68,15 @@ pub struct Party {
     pub control: Option<ProbeHeader>,
 }
 
-impl Tenant<'_> {
+impl RunScope<'_> {
     /// The nodes as they are now.
-    pub async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
-        let nodes = self.cluster.nodes().await.map_err(Trouble::failed_by)?;
+    pub async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+        let nodes = self.cluster.nodes().await.map_err(RunError::failed_by)?;
         Ok(nodes.into_iter().map(Node::from).collect())
     }
 
     /// Begins to follow the cluster.
-    pub async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+    pub async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         self.running.records = Some(out.clone());
         let eyes = self.eyes().await;
         if eyes.len() < each_server::api_servers(&self.facts.nodes).count().min(2) {
@@ -88,7 +88,7 @@ impl Tenant<'_> {
         let listed = watches.baseline(FIRST_LISTS).await;
         (self.running.watches, self.running.eyes) = (Some(watches), eyes);
         listed.map_err(|missing| {
-            Trouble::failed(format!("the API server did not list {} in time", missing.join(", ")))
+            RunError::failed(format!("the API server did not list {} in time", missing.join(", ")))
         })
     }
 
@@ -128,27 +128,30 @@ impl Tenant<'_> {
     }
 
     /// Makes the workload, and what probes of the API server read and write.
-    pub async fn create_workload(&self) -> Result<(), Trouble> {
+    pub async fn create_workload(&self) -> Result<(), RunError> {
         self.cluster
             .create_namespace(&self.namespace, self.run)
             .await
-            .map_err(Trouble::failed_by)?;
+            .map_err(RunError::failed_by)?;
         if self.asks_api_servers() {
-            self.cluster.create_canary_object(&self.namespace).await.map_err(Trouble::failed_by)?;
+            self.cluster
+                .create_canary_object(&self.namespace)
+                .await
+                .map_err(RunError::failed_by)?;
         }
-        self.cluster.apply(&self.workload, &self.namespace).await.map_err(Trouble::failed_by)
+        self.cluster.apply(&self.workload, &self.namespace).await.map_err(RunError::failed_by)
     }
 
     /// How ready the workload is.
-    pub async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
+    pub async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         let readiness =
-            self.cluster.readiness(&self.namespace).await.map_err(Trouble::failed_by)?;
+            self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
     }
 
     /// Every object that the cluster holds now.
-    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
-        let (mut objects, unread) = self.cluster.inventory().await.map_err(Trouble::failed_by)?;
+    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+        let (mut objects, unread) = self.cluster.inventory().await.map_err(RunError::failed_by)?;
         // What our own probes and canaries write is theirs to change.
         let own =
             objects.iter_mut().filter(|object| object.namespace.as_ref() == Some(&self.namespace));
@@ -161,30 +164,30 @@ impl Tenant<'_> {
         &mut self,
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
-        start: impl AsyncFn(Party) -> Result<AgentHandle, Trouble>,
-    ) -> Result<Vec<String>, Trouble> {
+        start: impl AsyncFn(ProberGroup) -> Result<AgentHandle, RunError>,
+    ) -> Result<Vec<String>, RunError> {
         let mut hosts = Vec::new();
-        for party in self.parties(at_risk).await? {
-            hosts.extend(party.place.node().map(str::to_owned));
-            self.running.agents.push(start(party).await?);
+        for group in self.parties(at_risk).await? {
+            hosts.extend(group.place.node().map(str::to_owned));
+            self.running.agents.push(start(group).await?);
         }
         self.start_canaries(out).await?;
         Ok(hosts)
     }
 
-    async fn start_canaries(&mut self, out: UnboundedSender<AgentMessage>) -> Result<(), Trouble> {
+    async fn start_canaries(&mut self, out: UnboundedSender<AgentMessage>) -> Result<(), RunError> {
         for spec in canaries(self.experiment, &self.namespace) {
             let Some(records) = self.running.records.clone() else { continue };
             let canary =
                 canary::start(&self.cluster, &self.running.eyes, spec, records, out.clone())
                     .await
-                    .map_err(Trouble::failed_by)?;
+                    .map_err(RunError::failed_by)?;
             self.running.canaries.push(canary);
         }
         Ok(())
     }
 
-    async fn parties(&self, at_risk: &[String]) -> Result<Vec<Party>, Trouble> {
+    async fn parties(&self, at_risk: &[String]) -> Result<Vec<ProberGroup>, RunError> {
         let nodes = self.nodes().await?;
         let placement = Placement {
             cluster: &self.cluster,
@@ -197,14 +200,14 @@ impl Tenant<'_> {
             let (place, spec) = placement.resolve(probe).await?;
             placed.entry(place).or_default().push(spec);
         }
-        let party = |(number, (place, probes)): (usize, (Place, Vec<ProbeSpec>))| {
+        let group = |(number, (place, probes)): (usize, (Place, Vec<ProbeSpec>))| {
             // Its name must be its own.
             let name = if number == 0 { "control".to_owned() } else { format!("control-{number}") };
             let control = Some(control::header(&name, &place.describe(), place.node()));
             let node = nodes.iter().find(|node| place.node() == Some(&node.name)).cloned();
-            Party { place, node, probes, control }
+            ProberGroup { place, node, probes, control }
         };
-        Ok(placed.into_iter().enumerate().map(party).collect())
+        Ok(placed.into_iter().enumerate().map(group).collect())
     }
 
     /// Waits for the last outcomes of those attempts that take long.

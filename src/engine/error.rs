@@ -11,7 +11,7 @@ use crate::fault::FaultError;
 
 /// Whether anything had been harmed when it went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TroubleKind {
+pub enum RunErrorKind {
     /// Refused before any harm: a precondition, the lock, the blast radius.
     Refused,
     /// Failed on the way; what had been done was undone.
@@ -94,9 +94,9 @@ impl Hinted for AgentError {
 
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct RunError {
     /// Refused or failed.
-    pub kind: TroubleKind,
+    pub kind: RunErrorKind,
     /// What failed: a lowercase fragment.
     pub message: String,
     /// Why, outermost first.
@@ -107,11 +107,11 @@ pub struct Trouble {
     pub passes: bool,
 }
 
-impl Trouble {
+impl RunError {
     /// Refused before any harm.
     pub fn refused(message: impl Into<String>) -> Self {
         Self {
-            kind: TroubleKind::Refused,
+            kind: RunErrorKind::Refused,
             message: message.into(),
             causes: Vec::new(),
             hint: None,
@@ -121,7 +121,7 @@ impl Trouble {
 
     /// Failed on the way.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { kind: TroubleKind::Failed, ..Self::refused(message) }
+        Self { kind: RunErrorKind::Failed, ..Self::refused(message) }
     }
 
     /// Refused before any harm, by an error of an adapter.
@@ -138,7 +138,7 @@ impl Trouble {
 
     /// Failed on the way, by an error of an adapter.
     pub fn failed_by(error: impl Hinted) -> Self {
-        Self { kind: TroubleKind::Failed, ..Self::refused_by(error) }
+        Self { kind: RunErrorKind::Failed, ..Self::refused_by(error) }
     }
 
     /// A fault of this program's own.
@@ -192,13 +192,13 @@ impl Trouble {
     }
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.line())
     }
 }
 
-impl Error for Trouble {}
+impl Error for RunError {}
 
 #[cfg(test)]
 mod tests {
@@ -208,12 +208,12 @@ mod tests {
     fn a_sentence_stays_one_whoever_passes_it_on() {
         let away =
             || ClusterError::Unreachable { server: "https://x".into(), why: "refused".into() };
-        let passed_on = Trouble::failed_by(FaultError::from(away()));
+        let passed_on = RunError::failed_by(FaultError::from(away()));
         assert_eq!(passed_on.message, "the API server https://x can't be reached: refused");
-        assert_eq!(passed_on.message, Trouble::failed_by(away()).message);
+        assert_eq!(passed_on.message, RunError::failed_by(away()).message);
         let gone = FaultError::Gone { container: "a".into() };
         assert_eq!(
-            Trouble::failed_by(gone).message,
+            RunError::failed_by(gone).message,
             "failed to find container a: it no longer exists"
         );
     }

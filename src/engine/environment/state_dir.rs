@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 
 const LOCK: &str = "lock";
 
@@ -17,10 +17,10 @@ pub struct StateDir {
 
 impl StateDir {
     /// The directory of a cluster below the program's state directory; made when absent.
-    pub fn open(root: &Path, cluster: &str) -> Result<Self, Trouble> {
+    pub fn open(root: &Path, cluster: &str) -> Result<Self, RunError> {
         let path = Self::place(root, cluster);
         fs::create_dir_all(&path).map_err(|e| {
-            Trouble::refused(format!("cannot make the state directory {}", path.display()))
+            RunError::refused(format!("cannot make the state directory {}", path.display()))
                 .because(&e)
                 .hint(format!(
                     "the undo ledger must be on disk before anything is harmed: {}",
@@ -32,7 +32,7 @@ impl StateDir {
 
     /// The same for one who only looks: nothing is made. Refused when a run has the lock, which is not kept from others for longer than
     /// the look takes.
-    pub fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), Trouble> {
+    pub fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), RunError> {
         let state = Self { path: Self::place(root, cluster), cluster: cluster.to_owned() };
         let lock =
             if state.path.join(LOCK).exists() { state.lock()? } else { Lock { _file: None } };
@@ -80,15 +80,15 @@ impl StateDir {
     }
 
     /// Takes the lock. It ends with the process, however that ends. Refused when another run has it.
-    pub fn lock(&self) -> Result<Lock, Trouble> {
+    pub fn lock(&self) -> Result<Lock, RunError> {
         self.lock_as(Holder::Command)
     }
 
     /// The same, said by whom.
-    pub fn lock_as(&self, holder: Holder) -> Result<Lock, Trouble> {
+    pub fn lock_as(&self, holder: Holder) -> Result<Lock, RunError> {
         let path = self.path.join(LOCK);
         let cannot = |e: std::io::Error| {
-            Trouble::refused(format!("cannot lock {}", path.display())).because(&e)
+            RunError::refused(format!("cannot lock {}", path.display())).because(&e)
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -109,14 +109,14 @@ impl StateDir {
         Ok(Lock { _file: Some(file) })
     }
 
-    fn taken(&self, file: &mut File) -> Trouble {
+    fn taken(&self, file: &mut File) -> RunError {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
         let process = |id: &str| {
             if id.is_empty() { String::new() } else { format!(" (process {})", id.trim()) }
         };
         if let Some(id) = holder.strip_suffix(Holder::Watchdog.mark()) {
-            return Trouble::refused(format!(
+            return RunError::refused(format!(
                 "a run in cluster {} has died, and its watchdog{} is undoing what that left",
                 self.cluster,
                 process(id)
@@ -127,7 +127,7 @@ impl StateDir {
             );
         }
         let by = process(&holder);
-        Trouble::refused(format!(
+        RunError::refused(format!(
             "another run, or the undo of one, is going on in cluster {}{by}",
             self.cluster
         ))

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::docker::{Container, Docker};
-use crate::engine::trouble::Trouble;
+use crate::engine::error::RunError;
 use crate::timeline::NodeRole;
 
 /// Prints the certificate by which an etcd member is known, in hexadecimal.
@@ -15,7 +15,7 @@ pub async fn refuse_moved(
     name: &str,
     docker: &Docker,
     containers: &[Container],
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     let members: Vec<&Container> =
         containers.iter().filter(|c| c.role == NodeRole::ControlPlane).collect();
     if members.len() < 2 {
@@ -46,9 +46,9 @@ fn names(certificate: &str, address: IpAddr) -> bool {
     certificate.contains(&entry)
 }
 
-fn moved(name: &str, member: &str, addresses: &[IpAddr]) -> Trouble {
+fn moved(name: &str, member: &str, addresses: &[IpAddr]) -> RunError {
     let now = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-    Trouble::refused(format!("{member} has come back with another address ({now}) than cluster {name} was made with"))
+    RunError::refused(format!("{member} has come back with another address ({now}) than cluster {name} was made with"))
         .caused_by("the other etcd members know it by the old one, and the engine has given that to another container")
         .hint(format!("`kind delete cluster --name {name}` lets the next run make it anew (kind#1689)"))
 }
@@ -71,7 +71,7 @@ mod tests {
         addresses.iter().enumerate().map(member).collect()
     }
 
-    async fn refused(certificate: (i64, &'static str), addresses: &[&str]) -> Option<Trouble> {
+    async fn refused(certificate: (i64, &'static str), addresses: &[&str]) -> Option<RunError> {
         let engine = FakeEngine::start();
         engine.with(|state| {
             state.script = Box::new(move |_, _| (certificate.0, certificate.1.to_owned()))

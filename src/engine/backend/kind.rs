@@ -1,4 +1,4 @@
-//! A kind cluster as a run's world: its nodes are containers, and the probers are inside them.
+//! A kind cluster as a run's backend: its nodes are containers, and the probers are inside them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::agent::{self, AgentHandle, AgentMessage};
 use crate::cluster::Pod;
 use crate::docker::{Container, Docker};
-use crate::engine::ground::kind::machines;
+use crate::engine::backend::run_scope::{ProberGroup, RunScope};
+use crate::engine::backend::{Backend, Progress, Readiness};
+use crate::engine::environment::kind::machines;
+use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
 use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::{Access, Obligation};
+use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::Tools;
-use crate::engine::world::tenant::{Party, Tenant};
-use crate::engine::world::{Progress, Readiness, World};
 use crate::experiment::{Direction, Fault, Side};
 use crate::fault::{self, Cut, NodeTarget};
 use crate::probe::ProbeSpec;
 use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
 
 /// A kind cluster.
-pub struct KindWorld<'a> {
+pub struct KindBackend<'a> {
     /// The run in it.
-    pub tenant: Tenant<'a>,
+    pub scope: RunScope<'a>,
     /// How a later process reaches the cluster.
     pub access: Access,
     /// The cluster's containers.
@@ -46,9 +46,9 @@ pub struct KindWorld<'a> {
     pub records: Option<UnboundedSender<Record>>,
 }
 
-impl KindWorld<'_> {
+impl KindBackend<'_> {
     /// Whom a partition of this node is from, by address.
-    fn cut(&self, from: Side, direction: Direction, node: &str) -> Result<Cut, Trouble> {
+    fn cut(&self, from: Side, direction: Direction, node: &str) -> Result<Cut, RunError> {
         let others = |wanted: fn(NodeRole) -> bool| {
             let others = self
                 .containers
@@ -64,7 +64,7 @@ impl KindWorld<'_> {
             peers: others(|role| role != NodeRole::ExternalLoadBalancer),
         };
         match cut.impossible() {
-            Some(why) => Err(Trouble::refused(format!("{node} can't be cut off: {why}"))),
+            Some(why) => Err(RunError::refused(format!("{node} can't be cut off: {why}"))),
             None => Ok(cut),
         }
     }
@@ -75,11 +75,11 @@ impl KindWorld<'_> {
         container: Option<&str>,
         (step, which): (u32, usize),
         dead_man: Duration,
-    ) -> Result<Obligation, Trouble> {
+    ) -> Result<UndoEntry, RunError> {
         let node = pod
             .node
             .as_deref()
-            .ok_or_else(|| Trouble::refused(format!("the pod {} is on no node", pod.name)))?;
+            .ok_or_else(|| RunError::refused(format!("the pod {} is on no node", pod.name)))?;
         let target = NodeTarget::new(node, self.container(node)?);
         let running =
             pod.running.iter().filter(|(name, _)| container.is_none_or(|wanted| wanted == name));
@@ -91,12 +91,12 @@ impl KindWorld<'_> {
                 format!("its container {name}")
             });
             let verb = if container.is_some() { "does not run" } else { "runs" };
-            return Err(Trouble::refused(format!("{which} {verb} in the pod {}", pod.name)));
+            return Err(RunError::refused(format!("{which} {verb} in the pod {}", pod.name)));
         }
-        Ok(Obligation::Fault(fault::plan_container_kill(
+        Ok(UndoEntry::Fault(fault::plan_container_kill(
             (&pod.name, ids),
             &target,
-            (self.tenant.run, step, which),
+            (self.scope.run, step, which),
             dead_man,
         )))
     }
@@ -105,16 +105,16 @@ impl KindWorld<'_> {
         &self.tools.docker
     }
 
-    fn container(&self, node: &str) -> Result<&Container, Trouble> {
+    fn container(&self, node: &str) -> Result<&Container, RunError> {
         container(&self.containers, node)
     }
 }
 
-impl KindWorld<'_> {
+impl KindBackend<'_> {
     /// Looks at every control-plane node from within.
-    async fn observe(&mut self) -> Result<(), Trouble> {
+    async fn observe(&mut self) -> Result<(), RunError> {
         let Some(records) = &self.records else { return Ok(()) };
-        let nodes = self.tenant.nodes().await?;
+        let nodes = self.scope.nodes().await?;
         let posts = nodes
             .iter()
             .filter(|node| node.role == NodeRole::ControlPlane)
@@ -123,21 +123,21 @@ impl KindWorld<'_> {
         Ok(())
     }
 
-    fn post(&self, node: &Node) -> Result<Post, Trouble> {
+    fn post(&self, node: &Node) -> Result<Post, RunError> {
         Ok(Post {
             docker: self.docker().clone(),
             node: node.name.clone(),
             container: self.container(&node.name)?.id.clone(),
             processor: processor_of(node),
-            run: self.tenant.run.to_owned(),
+            run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
         })
     }
 }
 
-fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, Trouble> {
+fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, RunError> {
     containers.iter().find(|c| c.name == node).ok_or_else(|| {
-        Trouble::refused(format!(
+        RunError::refused(format!(
             "node {node} is no container of this engine, by label and address"
         ))
     })
@@ -153,21 +153,21 @@ struct Deployment<'a> {
 }
 
 impl Deployment<'_> {
-    async fn start(&self, party: Party) -> Result<AgentHandle, Trouble> {
-        if let Some(text) = too_fast(&party.probes, &party.place) {
+    async fn start(&self, group: ProberGroup) -> Result<AgentHandle, RunError> {
+        if let Some(text) = too_fast(&group.probes, &group.place) {
             let _ = self.out.send(AgentMessage::Note { warning: true, text });
         }
-        let (node, pod_uid) = match &party.place {
+        let (node, pod_uid) = match &group.place {
             Place::Host => {
-                return agent::local::start(party.probes, party.control, self.out.clone())
-                    .map_err(Trouble::failed_by);
+                return agent::local::start(group.probes, group.control, self.out.clone())
+                    .map_err(RunError::failed_by);
             }
             Place::Node { node } => (node.clone(), None),
             Place::Pod { node, uid, .. } => (node.clone(), Some(uid.clone())),
         };
         let container = container(self.containers, &node)?.id.clone();
-        let processor = party.node.as_ref().map(processor_of).unwrap_or_default();
-        let Party { probes, control, .. } = party;
+        let processor = group.node.as_ref().map(processor_of).unwrap_or_default();
+        let ProberGroup { probes, control, .. } = group;
         let placement = agent::Placement {
             node,
             container,
@@ -180,17 +180,17 @@ impl Deployment<'_> {
         };
         agent::deploy(self.docker, placement, self.binary, self.out.clone())
             .await
-            .map_err(Trouble::failed_by)
+            .map_err(RunError::failed_by)
     }
 }
 
-impl World for KindWorld<'_> {
-    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
-        let nodes = self.tenant.nodes().await?;
+impl Backend for KindBackend<'_> {
+    async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+        let nodes = self.scope.nodes().await?;
         Ok(nodes.into_iter().chain(machines(&self.containers)).collect())
     }
 
-    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         let mut events = self.docker().events(&self.containers[0].cluster);
         let forward = out.clone();
         self.records = Some(out.clone());
@@ -201,58 +201,56 @@ impl World for KindWorld<'_> {
                 }
             }
         })));
-        self.tenant.watch(out).await
+        self.scope.watch(out).await
     }
 
-    fn workload_obligation(&self) -> Option<Obligation> {
-        let tenant = &self.tenant;
-        let namespace = || Obligation::Namespace {
-            name: tenant.namespace.clone(),
-            access: self.access.clone(),
-        };
-        tenant.needs_namespace().then(namespace)
+    fn workload_undo(&self) -> Option<UndoEntry> {
+        let scope = &self.scope;
+        let namespace =
+            || UndoEntry::Namespace { name: scope.namespace.clone(), access: self.access.clone() };
+        scope.needs_namespace().then(namespace)
     }
 
-    fn probers_obligation(&self) -> Option<Obligation> {
+    fn probers_undo(&self) -> Option<UndoEntry> {
         let nodes = self
             .containers
             .iter()
             .filter(|container| container.role != NodeRole::ExternalLoadBalancer);
-        Some(Obligation::Probers {
+        Some(UndoEntry::Probers {
             containers: nodes.map(|container| container.id.clone()).collect(),
         })
     }
 
-    async fn create_workload(&self) -> Result<(), Trouble> {
-        self.tenant.create_workload().await
+    async fn create_workload(&self) -> Result<(), RunError> {
+        self.scope.create_workload().await
     }
 
-    async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
-        self.tenant.workload_readiness().await
+    async fn workload_readiness(&self) -> Result<Readiness, RunError> {
+        self.scope.workload_readiness().await
     }
 
     async fn start_probes(
         &mut self,
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
-    ) -> Result<Vec<String>, Trouble> {
-        let (containers, binary, run) = (&self.containers, &self.binary, self.tenant.run);
+    ) -> Result<Vec<String>, RunError> {
+        let (containers, binary, run) = (&self.containers, &self.binary, self.scope.run);
         let deployment =
             Deployment { docker: &self.tools.docker, containers, binary, run, out: out.clone() };
         let hosts = self
-            .tenant
-            .start_probes(at_risk, out, async |party| deployment.start(party).await)
+            .scope
+            .start_probes(at_risk, out, async |group| deployment.start(group).await)
             .await?;
         self.observe().await?;
         Ok(hosts)
     }
 
     async fn finish_probes(&mut self) {
-        self.tenant.finish_probes().await;
+        self.scope.finish_probes().await;
     }
 
     async fn stop_probes(&mut self) {
-        self.tenant.stop_probes().await;
+        self.scope.stop_probes().await;
         if let Some(observers) = self.observers.take() {
             observers.stop().await;
         }
@@ -260,7 +258,7 @@ impl World for KindWorld<'_> {
 
     async fn stop_watching(&mut self) {
         self.engine_events = None;
-        self.tenant.stop_watching().await;
+        self.scope.stop_watching().await;
     }
 
     fn plan_fault(
@@ -269,19 +267,19 @@ impl World for KindWorld<'_> {
         node: &Node,
         step: u32,
         dead_man: Duration,
-    ) -> Result<Obligation, Trouble> {
+    ) -> Result<UndoEntry, RunError> {
         let (target, run) =
-            (NodeTarget::new(&node.name, self.container(&node.name)?), self.tenant.run);
+            (NodeTarget::new(&node.name, self.container(&node.name)?), self.scope.run);
         let undo = match fault {
             Fault::NodeDrain { .. } => {
-                return Ok(self.tenant.plan_drain(&node.name, step, &self.access));
+                return Ok(self.scope.plan_drain(&node.name, step, &self.access));
             }
             // A first member that is told of no other may still have others: each joiner knows those before it, not the other way round.
             Fault::EtcdDataLoss { .. }
                 if self.containers.iter().filter(|c| c.role == NodeRole::ControlPlane).count()
                     > 1 =>
             {
-                return Err(Trouble::refused("etcd has several members here, and the data of one alone is not the cluster's")
+                return Err(RunError::refused("etcd has several members here, and the data of one alone is not the cluster's")
                     .hint("take a cluster with one control plane, or stop members (`componentStop` with `count: 2`)"));
             }
             Fault::Partition { from, direction, .. } => fault::plan_partition(
@@ -292,10 +290,10 @@ impl World for KindWorld<'_> {
                 dead_man,
             ),
             _ => fault::plan_on_node(fault, &target, run, step, dead_man).ok_or_else(|| {
-                Trouble::refused(format!("{} is no fault on a node", fault.kind()))
+                RunError::refused(format!("{} is no fault on a node", fault.kind()))
             })?,
         };
-        Ok(Obligation::Fault(undo))
+        Ok(UndoEntry::Fault(undo))
     }
 
     async fn plan_object_fault(
@@ -304,14 +302,14 @@ impl World for KindWorld<'_> {
         step: u32,
         dead_man: Duration,
         seed: &mut Seed,
-    ) -> Result<Vec<Obligation>, Trouble> {
-        if let Some(owed) = self.tenant.plan_object_fault(fault, step, seed, &self.access).await? {
+    ) -> Result<Vec<UndoEntry>, RunError> {
+        if let Some(owed) = self.scope.plan_object_fault(fault, step, seed, &self.access).await? {
             return Ok(owed);
         }
         let Fault::ContainerKill { pods, container } = fault else {
-            return Err(Trouble::refused(format!("{} is no fault on objects", fault.kind())));
+            return Err(RunError::refused(format!("{} is no fault on objects", fault.kind())));
         };
-        let pods = self.tenant.choose_pods(pods, seed).await?;
+        let pods = self.scope.choose_pods(pods, seed).await?;
         let kills = pods
             .iter()
             .enumerate()
@@ -319,13 +317,13 @@ impl World for KindWorld<'_> {
         kills.collect()
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
-        self.tenant.inventory().await
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+        self.scope.inventory().await
     }
 
-    async fn vet(&self, obligation: &Obligation) -> Result<(), Trouble> {
-        match obligation {
-            Obligation::Fault(undo)
+    async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
+        match undo {
+            UndoEntry::Fault(undo)
                 if undo.harm.frees_address() && undo.target.role != NodeRole::Worker =>
             {
                 keeps_its_address(self.docker(), &undo.target).await
@@ -334,29 +332,29 @@ impl World for KindWorld<'_> {
         }
     }
 
-    async fn inject(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        match obligation {
-            Obligation::Fault(undo) => {
+    async fn inject(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        match undo {
+            UndoEntry::Fault(undo) => {
                 self.tools.harmed.note(undo);
-                fault::inject(undo, self.docker(), progress).await.map_err(Trouble::failed_by)
+                fault::inject(undo, self.docker(), progress).await.map_err(RunError::failed_by)
             }
-            Obligation::Object { undo, .. } => {
-                fault::inject_object(undo, &self.tenant.cluster, progress)
+            UndoEntry::Object { undo, .. } => {
+                fault::inject_object(undo, &self.scope.cluster, progress)
                     .await
-                    .map_err(Trouble::failed_by)
+                    .map_err(RunError::failed_by)
             }
-            _ => Err(obligation.is_no_fault_here()),
+            _ => Err(undo.is_no_fault_here()),
         }
     }
 
-    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        self.tools.fulfil(self.tenant.run, obligation, progress).await
+    async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        self.tools.undo(self.scope.run, undo, progress).await
     }
 }
 
 /// The engine gives what starts the lowest free address. A control plane is known by its own: one that would come back with another is
 /// not switched off.
-async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), Trouble> {
+async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), RunError> {
     for (network, addresses) in &target.addresses {
         let Some(own) = addresses
             .iter()
@@ -364,9 +362,9 @@ async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), T
         else {
             continue;
         };
-        if let Some(free) = docker.free_below(network, own).await.map_err(Trouble::refused_by)? {
+        if let Some(free) = docker.free_below(network, own).await.map_err(RunError::refused_by)? {
             let node = &target.node;
-            return Err(Trouble::refused(format!("{node} would come back with another address: {free} is free, and it has {own}"))
+            return Err(RunError::refused(format!("{node} would come back with another address: {free} is free, and it has {own}"))
                 .caused_by("the engine gives the lowest free address to whatever starts")
                 .hint(format!(
                     "`nodePause` and `nodeDisconnect` keep it; a cluster that is made anew has no gap (`kind delete cluster --name {}`)",

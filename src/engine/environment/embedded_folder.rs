@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::engine::ground::embedded::NAME;
-use crate::engine::ground::state_dir::{Lock, StateDir};
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::embedded::NAME;
+use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::error::RunError;
 
 /// A folder of this process. Gone when this is dropped; what a process that died has left is found by its lock, which nobody holds.
 #[derive(Debug)]
@@ -19,14 +19,14 @@ pub struct Folder {
 
 impl Folder {
     /// Makes one and takes its lock, and sweeps those of processes that died.
-    pub fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), Trouble> {
+    pub fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), RunError> {
         let cannot = |e: std::io::Error| {
-            Trouble::refused(format!(
+            RunError::refused(format!(
                 "cannot make a folder in the state directory {}",
                 state_dir.display()
             ))
             .because(&e)
-            .hint(crate::engine::ground::state_dir::what_helps(&e))
+            .hint(crate::engine::environment::state_dir::what_helps(&e))
         };
         fs::create_dir_all(state_dir).map_err(cannot)?;
         let _gate = gate(state_dir).map_err(cannot)?;
@@ -43,10 +43,10 @@ impl Folder {
     }
 
     /// Writes the kubeconfig. Gives its path.
-    pub fn kubeconfig(&self, text: &str) -> Result<PathBuf, Trouble> {
+    pub fn kubeconfig(&self, text: &str) -> Result<PathBuf, RunError> {
         let path = self.path.join("kubeconfig");
         Secret::write(&path, text).map(Secret::keep).map_err(|e| {
-            Trouble::refused(format!("cannot write {}", path.display())).because(&e)
+            RunError::refused(format!("cannot write {}", path.display())).because(&e)
         })?;
         Ok(path)
     }

@@ -1,4 +1,4 @@
-//! A world for tests: a cluster in memory, that fails where a seed says so.
+//! A backend for tests: a cluster in memory, that fails where a seed says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::agent::AgentMessage;
+use crate::engine::backend::{Backend, Progress, Readiness};
+use crate::engine::error::RunError;
 use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
-use crate::engine::trouble::Trouble;
-use crate::engine::undo::ledger::{Access, Obligation};
-use crate::engine::world::{Progress, Readiness, World};
+use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
@@ -21,7 +21,7 @@ use crate::timeline::{
     UnreadKind,
 };
 
-/// What a call of the world does instead of succeeding.
+/// What a call of the backend does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mishap {
     /// It fails.
@@ -46,7 +46,7 @@ pub struct Truth {
 }
 
 /// The fake.
-pub struct FakeWorld {
+pub struct FakeBackend {
     /// What is true.
     pub truth: Arc<Mutex<Truth>>,
     /// Which call, counted from 0, goes wrong and how.
@@ -56,14 +56,14 @@ pub struct FakeWorld {
     /// A node that could not be brought back as it was.
     pub moves: Option<&'static str>,
     /// What is answered, after the rehearsal, to who asks for the objects of a fault.
-    pub no_objects: Option<Trouble>,
+    pub no_objects: Option<RunError>,
     /// How long a node that was undone takes to be Ready. Default: nothing.
     pub boot: Duration,
     out: Option<UnboundedSender<Record>>,
     prober: Option<JoinHandle<()>>,
 }
 
-impl FakeWorld {
+impl FakeBackend {
     /// A healthy cluster: `cp`, `w1`, `w2`.
     pub fn new(mishap: Option<(usize, Mishap)>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl FakeWorld {
     }
 
     /// Counts a call and lets it go wrong if it is its turn.
-    async fn call(&self, name: &'static str) -> Result<(), Trouble> {
+    async fn call(&self, name: &'static str) -> Result<(), RunError> {
         let number = {
             let mut truth = self.truth.lock().unwrap();
             truth.calls.push(name);
@@ -88,7 +88,7 @@ impl FakeWorld {
         tokio::time::sleep(Duration::from_millis(10)).await;
         match self.mishap {
             Some((turn, mishap)) if turn == number => match mishap {
-                Mishap::Fails => Err(Trouble::failed(format!("{name} was told to fail"))),
+                Mishap::Fails => Err(RunError::failed(format!("{name} was told to fail"))),
                 Mishap::Panics => panic!("{name} was told to panic"),
                 Mishap::Hangs => std::future::pending().await,
             },
@@ -97,9 +97,9 @@ impl FakeWorld {
     }
 
     /// What goes through the API needs the control plane.
-    fn api(&self) -> Result<(), Trouble> {
+    fn api(&self) -> Result<(), RunError> {
         match self.truth.lock().unwrap().down.contains_key("cp") {
-            true => Err(Trouble::failed("the API server is away")),
+            true => Err(RunError::failed("the API server is away")),
             false => Ok(()),
         }
     }
@@ -169,8 +169,8 @@ fn renewal(node: &str) -> Record {
     })
 }
 
-impl World for FakeWorld {
-    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+impl Backend for FakeBackend {
+    async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         self.call("nodes").await?;
         let node = |name: &str, role| Node {
             name: name.into(),
@@ -186,7 +186,7 @@ impl World for FakeWorld {
         ])
     }
 
-    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), Trouble> {
+    async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         self.out = Some(out);
         self.call("watch").await?;
         for node in ["cp", "w1", "w2"] {
@@ -195,18 +195,18 @@ impl World for FakeWorld {
         Ok(())
     }
 
-    fn workload_obligation(&self) -> Option<Obligation> {
-        Some(Obligation::Namespace {
+    fn workload_undo(&self) -> Option<UndoEntry> {
+        Some(UndoEntry::Namespace {
             name: "outage-test".into(),
             access: Access::Kind { cluster: "fake".into() },
         })
     }
 
-    fn probers_obligation(&self) -> Option<Obligation> {
-        Some(Obligation::Probers { containers: vec!["cp".into()] })
+    fn probers_undo(&self) -> Option<UndoEntry> {
+        Some(UndoEntry::Probers { containers: vec!["cp".into()] })
     }
 
-    async fn create_workload(&self) -> Result<(), Trouble> {
+    async fn create_workload(&self) -> Result<(), RunError> {
         self.truth.lock().unwrap().namespace = true;
         self.call("create_workload").await?;
         self.tell_endpoint("w1", Change::Baseline, true);
@@ -214,7 +214,7 @@ impl World for FakeWorld {
         Ok(())
     }
 
-    async fn workload_readiness(&self) -> Result<Readiness, Trouble> {
+    async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         self.call("workload_readiness").await?;
         Ok(Readiness { ready: true, ..Readiness::default() })
     }
@@ -223,7 +223,7 @@ impl World for FakeWorld {
         &mut self,
         _at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
-    ) -> Result<Vec<String>, Trouble> {
+    ) -> Result<Vec<String>, RunError> {
         self.truth.lock().unwrap().probers = true;
         self.call("start_probes").await?;
         let mut span = crate::engine::live::tests::span("web", 50);
@@ -281,21 +281,22 @@ impl World for FakeWorld {
         node: &Node,
         step: u32,
         dead_man: Duration,
-    ) -> Result<Obligation, Trouble> {
+    ) -> Result<UndoEntry, RunError> {
         if matches!(fault, Fault::NodeDrain { .. }) {
             return Ok(on_object(
                 step,
                 ObjectHarm::NodeDrain { node: node.name.clone(), namespaces: Vec::new() },
             ));
         }
-        Ok(Obligation::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
+        Ok(UndoEntry::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
     }
 
-    async fn vet(&self, fault: &Obligation) -> Result<(), Trouble> {
+    async fn vet(&self, fault: &UndoEntry) -> Result<(), RunError> {
         match fault.fault().filter(|owed| Some(owed.node) == self.moves) {
-            Some(owed) => {
-                Err(Trouble::refused(format!("{} would come back with another address", owed.node)))
-            }
+            Some(owed) => Err(RunError::refused(format!(
+                "{} would come back with another address",
+                owed.node
+            ))),
             None => Ok(()),
         }
     }
@@ -306,12 +307,14 @@ impl World for FakeWorld {
         step: u32,
         _: Duration,
         _: &mut Seed,
-    ) -> Result<Vec<Obligation>, Trouble> {
-        let Fault::PodDelete { pods } = fault else { panic!("is no fault that this world knows") };
-        if let Some(trouble) =
+    ) -> Result<Vec<UndoEntry>, RunError> {
+        let Fault::PodDelete { pods } = fault else {
+            panic!("is no fault that this backend knows")
+        };
+        if let Some(error) =
             self.no_objects.clone().filter(|_| !self.truth.lock().unwrap().down.is_empty())
         {
-            return Err(trouble);
+            return Err(error);
         }
         let pod = |number| {
             let (namespace, pod, uid, node) =
@@ -322,7 +325,7 @@ impl World for FakeWorld {
         Ok((0..count).map(pod).collect())
     }
 
-    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), Trouble> {
+    async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
         self.call("inventory").await?;
         let (kind, namespace, name, uid) = ("Service".into(), None, "web".into(), "u".into());
         Ok((
@@ -339,8 +342,8 @@ impl World for FakeWorld {
         ))
     }
 
-    async fn inject(&self, fault: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
-        let Obligation::Fault(undo) = fault else {
+    async fn inject(&self, fault: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
+        let UndoEntry::Fault(undo) = fault else {
             self.api()?;
             let owed = fault.fault().expect("is a fault");
             progress(FaultPhase::Requested, String::new());
@@ -361,14 +364,14 @@ impl World for FakeWorld {
         Ok(())
     }
 
-    async fn fulfil(&self, obligation: &Obligation, progress: Progress<'_>) -> Result<(), Trouble> {
+    async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         tokio::time::sleep(Duration::from_millis(10)).await;
         if self.undo_fails {
             progress(FaultPhase::NotUndone, "was told to fail".into());
-            return Err(Trouble::failed("undo was told to fail"));
+            return Err(RunError::failed("undo was told to fail"));
         }
-        match obligation {
-            Obligation::Fault(undo) => {
+        match undo {
+            UndoEntry::Fault(undo) => {
                 let node = &undo.target.node;
                 progress(FaultPhase::UndoRequested, String::new());
                 self.truth.lock().unwrap().down.remove(node);
@@ -376,22 +379,21 @@ impl World for FakeWorld {
                 self.tell_return(node);
                 self.tell_endpoint(node, Change::Changed, true);
             }
-            Obligation::Object { undo, .. } => {
+            UndoEntry::Object { undo, .. } => {
                 progress(FaultPhase::UndoRequested, String::new());
-                self.api()
-                    .inspect_err(|trouble| progress(FaultPhase::NotUndone, trouble.line()))?;
+                self.api().inspect_err(|error| progress(FaultPhase::NotUndone, error.line()))?;
                 self.truth.lock().unwrap().down.remove(&object(undo.kind(), undo.target()));
                 progress(FaultPhase::Undone, String::new());
             }
-            Obligation::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
+            UndoEntry::Namespace { .. } => self.truth.lock().unwrap().namespace = false,
             _ => self.truth.lock().unwrap().probers = false,
         }
         Ok(())
     }
 }
 
-fn on_object(step: u32, harm: ObjectHarm) -> Obligation {
-    Obligation::Object {
+fn on_object(step: u32, harm: ObjectHarm) -> UndoEntry {
+    UndoEntry::Object {
         undo: ObjectUndo::new("r", step, harm),
         access: Access::Kind { cluster: "fake".into() },
     }

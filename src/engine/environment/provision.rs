@@ -1,4 +1,4 @@
-//! The ground that a run stands on: the cluster (made when absent), its lock and its ledger. All refusals that need no look at the
+//! The handle that a run stands on: the cluster (made when absent), its lock and its ledger. All refusals that need no look at the
 //! experiment's method are here. `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes are made of.
 
 use std::ffi::OsStr;
@@ -8,20 +8,20 @@ use std::time::Duration;
 use crate::cluster::{Cluster, KindConfig, KindConfigError, with_tuning};
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
-use crate::engine::ground::embedded::{self, EmbeddedNodes};
-use crate::engine::ground::kind::{self, KindNodes};
-use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::environment::embedded::{self, EmbeddedNodes};
+use crate::engine::environment::kind::{self, KindNodes};
+use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::error::RunError;
 use crate::engine::plan::target::Node;
-use crate::engine::trouble::Trouble;
 use crate::engine::undo::ledger::Ledger;
 use crate::experiment::TuningRequest;
 use crate::timeline::{ClusterFacts, Tuning};
 
-/// What the command line and the environment say about the ground.
+/// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
-pub struct Site<'a> {
+pub struct Environment<'a> {
     /// The container engine. What is absent is only missed when it is needed.
-    pub engine: Result<Endpoint, Trouble>,
+    pub engine: Result<Endpoint, RunError>,
     /// Where programs are looked for.
     pub path: &'a OsStr,
     /// This program's own file: the watchdog is started from it, and the prober in a node.
@@ -40,16 +40,16 @@ pub struct Site<'a> {
     pub dead_man_margin: Duration,
 }
 
-impl Site<'_> {
+impl Environment<'_> {
     /// The container engine. Refused where there is none.
-    pub fn engine(&self) -> Result<&Endpoint, Trouble> {
+    pub fn engine(&self) -> Result<&Endpoint, RunError> {
         self.engine.as_ref().map_err(Clone::clone)
     }
 }
 
 /// The cluster that is wanted. Equal ones are one cluster, but for the embedded one, of which each run has its own.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
+pub enum ClusterSpec {
     /// A kind cluster.
     Kind {
         /// Its name.
@@ -71,11 +71,11 @@ pub enum Wanted {
     },
 }
 
-impl Wanted {
+impl ClusterSpec {
     /// The kind cluster of a config, with other settings where they are asked for; its name then ends in them.
-    pub fn kind(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, Trouble> {
+    pub fn kind(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, RunError> {
         let (name, config) = tuned(config, tuning).map_err(|e| unusable(path, &e))?;
-        Ok(Wanted::Kind { name, config })
+        Ok(ClusterSpec::Kind { name, config })
     }
 
     /// The model of the kind cluster of a config.
@@ -83,8 +83,8 @@ impl Wanted {
         path: &str,
         config: &str,
         tuning: Option<TuningRequest>,
-    ) -> Result<Self, Trouble> {
-        Ok(Wanted::Embedded { config: asked(path, config, tuning)? })
+    ) -> Result<Self, RunError> {
+        Ok(ClusterSpec::Embedded { config: asked(path, config, tuning)? })
     }
 }
 
@@ -93,7 +93,7 @@ pub fn asked(
     path: &str,
     config: &str,
     tuning: Option<TuningRequest>,
-) -> Result<KindConfig, Trouble> {
+) -> Result<KindConfig, RunError> {
     tuned(config, tuning)
         .and_then(|(_, config)| KindConfig::parse(&config))
         .map_err(|e| unusable(path, &e))
@@ -111,12 +111,12 @@ fn tuned(config: &str, tuning: Option<TuningRequest>) -> Result<(String, String)
     with_tuning(config, &tuning)
 }
 
-fn unusable(path: &str, error: &KindConfigError) -> Trouble {
-    Trouble::refused(format!("cannot use the kind config {path}")).because(error)
+fn unusable(path: &str, error: &KindConfigError) -> RunError {
+    RunError::refused(format!("cannot use the kind config {path}")).because(error)
 }
 
-/// The ground, ready: the lock is held as long as this lives.
-pub struct Ground {
+/// The handle, ready: the lock is held as long as this lives.
+pub struct ClusterHandle {
     /// The cluster.
     pub cluster: Cluster,
     /// What it is.
@@ -130,10 +130,10 @@ pub struct Ground {
     pub(in crate::engine) _lock: Lock,
 }
 
-impl Ground {
+impl ClusterHandle {
     /// The nodes as they are now, and the machines beside them that a fault may hit.
-    pub async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
-        let nodes = self.cluster.nodes().await.map_err(Trouble::refused_by)?;
+    pub async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+        let nodes = self.cluster.nodes().await.map_err(RunError::refused_by)?;
         let machines = match &self.nodes {
             Nodes::Kind(nodes) => kind::machines(&nodes.containers),
             Nodes::Embedded(_) => Vec::new(),
@@ -158,7 +158,7 @@ pub enum Nodes {
 /// What a dry run finds.
 pub enum Found {
     /// The cluster is there.
-    Ground(Box<Ground>),
+    ClusterHandle(Box<ClusterHandle>),
     /// It would be made, with this name.
     Absent(String),
 }
@@ -168,41 +168,47 @@ pub type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 /// Finds the cluster, or makes it. Refuses what must be refused; nothing of the cluster is changed.
 pub async fn prepare(
-    wanted: &Wanted,
-    site: &Site<'_>,
+    wanted: &ClusterSpec,
+    environment: &Environment<'_>,
     abort: &Abort,
     say: Say<'_>,
-) -> Result<Ground, Trouble> {
-    match (find(wanted, site, say).await?, wanted) {
-        (Found::Ground(ground), _) => Ok(*ground),
-        (Found::Absent(_), Wanted::Kind { name, config }) => {
-            kind::make(name, config, site, abort, say).await
+) -> Result<ClusterHandle, RunError> {
+    match (find(wanted, environment, say).await?, wanted) {
+        (Found::ClusterHandle(handle), _) => Ok(*handle),
+        (Found::Absent(_), ClusterSpec::Kind { name, config }) => {
+            kind::make(name, config, environment, abort, say).await
         }
         (Found::Absent(_), _) => unreachable!("only a kind cluster can be absent"),
     }
 }
 
 /// Finds the cluster and makes nothing (but the embedded one, which is nowhere else).
-pub async fn find(wanted: &Wanted, site: &Site<'_>, say: Say<'_>) -> Result<Found, Trouble> {
-    let there = |ground| Found::Ground(Box::new(ground));
+pub async fn find(
+    wanted: &ClusterSpec,
+    environment: &Environment<'_>,
+    say: Say<'_>,
+) -> Result<Found, RunError> {
+    let there = |handle| Found::ClusterHandle(Box::new(handle));
     match wanted {
-        Wanted::Kind { name, config } => kind::find(name, config, site, say).await,
-        Wanted::Context { kubeconfig, context } => {
-            kind::of_context(kubeconfig, context.as_deref(), site).await.map(there)
+        ClusterSpec::Kind { name, config } => kind::find(name, config, environment, say).await,
+        ClusterSpec::Context { kubeconfig, context } => {
+            kind::of_context(kubeconfig, context.as_deref(), environment).await.map(there)
         }
-        Wanted::Embedded { config } => embedded::start(config, site, say).await.map(there),
+        ClusterSpec::Embedded { config } => {
+            embedded::start(config, environment, say).await.map(there)
+        }
     }
 }
 
 /// Takes a cluster's lock and refuses while a dead run's faults are not undone.
 pub(in crate::engine) fn claim(
-    site: &Site<'_>,
+    environment: &Environment<'_>,
     cluster: &str,
-) -> Result<(StateDir, Lock), Trouble> {
-    let (state, lock) = match site.only_look {
-        true => StateDir::look(site.state_dir, cluster)?,
+) -> Result<(StateDir, Lock), RunError> {
+    let (state, lock) = match environment.only_look {
+        true => StateDir::look(environment.state_dir, cluster)?,
         false => {
-            let state = StateDir::open(site.state_dir, cluster)?;
+            let state = StateDir::open(environment.state_dir, cluster)?;
             let lock = state.lock()?;
             (state, lock)
         }
@@ -212,16 +218,16 @@ pub(in crate::engine) fn claim(
 }
 
 /// Refuses while something is not undone.
-pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), Trouble> {
+pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), RunError> {
     let ledger = Ledger::open(&state.ledger())?;
-    let owed: Vec<String> = ledger.owed().iter().map(|entry| entry.obligation.describe()).collect();
+    let owed: Vec<String> = ledger.pending().iter().map(|entry| entry.undo.describe()).collect();
     if owed.is_empty() {
         return Ok(());
     }
     // Each fault has a watchdog of its own, and the first whose time has come takes back all that is owed.
-    let watched = ledger.owed().iter().filter_map(|entry| entry.watched_until).min();
+    let watched = ledger.pending().iter().filter_map(|entry| entry.watched_until).min();
     let (cluster, owed) = (state.cluster(), owed.join("; "));
-    Err(Trouble::refused(format!(
+    Err(RunError::refused(format!(
         "an earlier run in cluster {cluster} died and left something to undo: {owed}"
     ))
     .hint(what_undoes(watched, jiff::Timestamp::now())))
@@ -240,7 +246,7 @@ fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::undo::ledger::{Access, Debtor, Obligation};
+    use crate::engine::undo::ledger::{Access, RunRef, UndoEntry};
 
     /// A step and the one inside it: the first whose time has come takes back both.
     #[test]
@@ -250,11 +256,11 @@ mod tests {
         let mut ledger = Ledger::open(&state.ledger()).unwrap();
         for seconds in [3600, 100, 900] {
             let (name, access) = (format!("n{seconds}"), Access::Kind { cluster: "c".into() });
-            let debtor = Debtor { run: "r", engine: "e" };
+            let run_ref = RunRef { run: "r", engine: "e" };
             ledger
                 .owe_watched(
-                    debtor,
-                    Obligation::Namespace { name, access },
+                    run_ref,
+                    UndoEntry::Namespace { name, access },
                     Duration::from_secs(seconds),
                 )
                 .unwrap();

@@ -1,13 +1,13 @@
-//! The embedded cluster as ground: started for this command, and gone with it.
+//! The embedded cluster as handle: started for this command, and gone with it.
 
 use std::path::Path;
 
 use crate::cluster::{Cluster, KindConfig};
 use crate::embedded::{Embedded, EmbeddedSpec};
-use crate::engine::ground::embedded_folder::Folder;
-use crate::engine::ground::provision::{Ground, Nodes, Say, Site};
-use crate::engine::ground::state_dir::{Lock, StateDir};
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::embedded_folder::Folder;
+use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes, Say};
+use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::error::RunError;
 use crate::timeline::ClusterKind;
 
 /// How the embedded cluster is called: in reports, in its kubeconfig, and below the state directory.
@@ -37,9 +37,13 @@ pub fn spec(config: &KindConfig) -> EmbeddedSpec {
 
 /// Starts an embedded cluster. Its lock and its ledger are in a folder of its own: what is owed to it dies with it, and none blocks
 /// another. Who only looks has no folder, and nothing to be locked or owed.
-pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result<Ground, Trouble> {
-    let (folder, state, lock) = place(site)?;
-    let embedded = Embedded::start(spec(config)).map_err(Trouble::refused_by)?;
+pub async fn start(
+    config: &KindConfig,
+    environment: &Environment<'_>,
+    say: Say<'_>,
+) -> Result<ClusterHandle, RunError> {
+    let (folder, state, lock) = place(environment)?;
+    let embedded = Embedded::start(spec(config)).map_err(RunError::refused_by)?;
     let (wanted, given) = (HTTP, embedded.port(HTTP, &[HTTP]));
     if wanted != given {
         say(&format!(
@@ -54,19 +58,21 @@ pub async fn start(config: &KindConfig, site: &Site<'_>, say: Say<'_>) -> Result
         ));
     }
     let cluster =
-        Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(Trouble::refused_by)?;
-    let (facts, warnings) =
-        cluster.facts(ClusterKind::Embedded, NAME, None, &[]).await.map_err(Trouble::refused_by)?;
+        Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(RunError::refused_by)?;
+    let (facts, warnings) = cluster
+        .facts(ClusterKind::Embedded, NAME, None, &[])
+        .await
+        .map_err(RunError::refused_by)?;
     let nodes = Nodes::Embedded(EmbeddedNodes { embedded, _folder: folder });
-    Ok(Ground { cluster, facts, warnings, state, nodes, _lock: lock })
+    Ok(ClusterHandle { cluster, facts, warnings, state, nodes, _lock: lock })
 }
 
-fn place(site: &Site<'_>) -> Result<(Option<Folder>, StateDir, Lock), Trouble> {
-    if site.only_look {
-        let (state, lock) = StateDir::look(&Path::new(site.state_dir).join(NAME), NAME)?;
+fn place(environment: &Environment<'_>) -> Result<(Option<Folder>, StateDir, Lock), RunError> {
+    if environment.only_look {
+        let (state, lock) = StateDir::look(&Path::new(environment.state_dir).join(NAME), NAME)?;
         return Ok((None, state, lock));
     }
-    let (folder, state, lock) = Folder::make(site.state_dir)?;
+    let (folder, state, lock) = Folder::make(environment.state_dir)?;
     Ok((Some(folder), state, lock))
 }
 
@@ -81,8 +87,8 @@ mod tests {
             "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}]\n",
         )
         .unwrap();
-        let site = Site {
-            engine: Err(Trouble::refused("no engine")),
+        let environment = Environment {
+            engine: Err(RunError::refused("no engine")),
             path: std::ffi::OsStr::new(""),
             program: Default::default(),
             agent_binary: None,
@@ -92,12 +98,14 @@ mod tests {
             only_look: true,
             dead_man_margin: Default::default(),
         };
-        let ground = start(&config, &site, &mut |_| {}).await.unwrap();
+        let handle = start(&config, &environment, &mut |_| {}).await.unwrap();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
-        drop(ground);
-        let ground = start(&config, &Site { only_look: false, ..site }, &mut |_| {}).await.unwrap();
+        drop(handle);
+        let handle = start(&config, &Environment { only_look: false, ..environment }, &mut |_| {})
+            .await
+            .unwrap();
         assert_eq!(std::fs::read_dir(root.path().join(NAME)).unwrap().count(), 1);
-        drop(ground);
+        drop(handle);
         assert!(!root.path().join(NAME).exists());
     }
 }

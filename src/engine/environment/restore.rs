@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::abort::Abort;
-use crate::engine::ground::kind::{self, KindNodes};
-use crate::engine::ground::provision::{Ground, Nodes, Say, refuse_owed};
-use crate::engine::trouble::Trouble;
+use crate::engine::environment::kind::{self, KindNodes};
+use crate::engine::environment::provision::{ClusterHandle, Nodes, Say, refuse_owed};
+use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Said, Tools};
@@ -28,34 +28,36 @@ const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Schedu
 
 /// Takes back what is still owed, waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing
 /// after six minutes, when something stays owed, or by a signal.
-pub async fn restore(ground: &mut Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
-    settle(ground, say).await?;
-    refuse_owed(&ground.state)?;
-    wait(ground, abort, say).await?;
-    kind::look_again(ground).await
+pub async fn restore(
+    handle: &mut ClusterHandle,
+    abort: &Abort,
+    say: Say<'_>,
+) -> Result<(), RunError> {
+    settle(handle, say).await?;
+    refuse_owed(&handle.state)?;
+    wait(handle, abort, say).await?;
+    kind::look_again(handle).await
 }
 
-/// Takes back what the runs on this ground still owe: what was not possible at the end of one may be now, and what was to be done to
+/// Takes back what the runs on this handle still owe: what was not possible at the end of one may be now, and what was to be done to
 /// containers that are gone is gone with them. What is left stays in the ledger. Errors when that can't be read.
-pub async fn settle(ground: &Ground, say: Say<'_>) -> Result<(), Trouble> {
-    let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
-    let mut ledger = Ledger::open(&ground.state.ledger())?;
+pub async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
+    let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
+    let mut ledger = Ledger::open(&handle.state.ledger())?;
     let mut told = |entry: &Entry, said: Said<'_>| match said {
         Said::Begins => {
-            say(&format!("undoing what an earlier run left: {}", entry.obligation.describe()))
+            say(&format!("undoing what an earlier run left: {}", entry.undo.describe()))
         }
-        Said::GoesOn(long) => say(&format!(
-            "still undoing it after {} s: {}",
-            long.as_secs(),
-            entry.obligation.describe()
-        )),
-        Said::Ended(Ok(())) => say(&format!("undone after all: {}", entry.obligation.describe())),
-        Said::Ended(Err(trouble)) => {
-            say(&format!("still not undone: {}: {}", entry.obligation.describe(), trouble.line()))
+        Said::GoesOn(long) => {
+            say(&format!("still undoing it after {} s: {}", long.as_secs(), entry.undo.describe()))
+        }
+        Said::Ended(Ok(())) => say(&format!("undone after all: {}", entry.undo.describe())),
+        Said::Ended(Err(error)) => {
+            say(&format!("still not undone: {}: {}", entry.undo.describe(), error.line()))
         }
     };
     beating(
-        &ground.state,
+        &handle.state,
         recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut told),
     )
     .await;
@@ -63,9 +65,9 @@ pub async fn settle(ground: &Ground, say: Say<'_>) -> Result<(), Trouble> {
 }
 
 /// Another engine's containers are not to be reached from here.
-fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
+fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
     if engine != nodes.engine {
-        return Err(Trouble::failed(format!("it is owed on another container engine, {engine}")));
+        return Err(RunError::failed(format!("it is owed on another container engine, {engine}")));
     }
     Ok(Tools {
         docker: nodes.docker.clone(),
@@ -75,15 +77,15 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, Trouble> {
     })
 }
 
-async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Trouble> {
-    let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
+async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(), RunError> {
+    let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut missing = Vec::new();
     let mut told = String::new();
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
             missing =
-                tokio::time::timeout(LOOK, look(ground, nodes, &mut pulses)).await.unwrap_or_else(
+                tokio::time::timeout(LOOK, look(handle, nodes, &mut pulses)).await.unwrap_or_else(
                     |_| vec![format!("the API server did not answer within {} s", LOOK.as_secs())],
                 );
             if missing.is_empty() {
@@ -97,7 +99,7 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
             // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
             let ours = |_: &str| !nodes.harmed.is_empty();
             back_off
-                .end(&nodes.docker, ground.state.cluster(), ours)
+                .end(&nodes.docker, handle.state.cluster(), ours)
                 .await
                 .iter()
                 .for_each(|line| say(line));
@@ -105,33 +107,33 @@ async fn wait(ground: &Ground, abort: &Abort, say: Say<'_>) -> Result<(), Troubl
         }
     };
     tokio::select! {
-        ended = tokio::time::timeout(LIMIT, whole) => ended.map_err(|_| not_whole(ground.state.cluster(), &missing)),
-        signal = abort.interrupted() => Err(Trouble::refused(format!("interrupted by {signal} between two experiments"))),
+        ended = tokio::time::timeout(LIMIT, whole) => ended.map_err(|_| not_whole(handle.state.cluster(), &missing)),
+        signal = abort.interrupted() => Err(RunError::refused(format!("interrupted by {signal} between two experiments"))),
     }
 }
 
-fn not_whole(cluster: &str, missing: &[String]) -> Trouble {
+fn not_whole(cluster: &str, missing: &[String]) -> RunError {
     let limit = LIMIT.as_secs();
-    Trouble::refused(format!("cluster {cluster} was not whole again {limit} s after the experiment before: {}", missing.join("; ")))
+    RunError::refused(format!("cluster {cluster} was not whole again {limit} s after the experiment before: {}", missing.join("; ")))
         .hint(format!("look at it with kubectl; `kind delete cluster --name {cluster}` lets the next run make it anew"))
 }
 
 /// What is missing, for people.
-async fn look(ground: &Ground, nodes: &KindNodes, pulses: &mut Pulses) -> Vec<String> {
-    match seen(ground, nodes, pulses).await {
+async fn look(handle: &ClusterHandle, nodes: &KindNodes, pulses: &mut Pulses) -> Vec<String> {
+    match seen(handle, nodes, pulses).await {
         Ok(missing) => missing,
-        Err(trouble) => vec![trouble.line()],
+        Err(error) => vec![error.line()],
     }
 }
 
 async fn seen(
-    ground: &Ground,
+    handle: &ClusterHandle,
     nodes: &KindNodes,
     pulses: &mut Pulses,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, RunError> {
     let mut missing = Vec::new();
     for container in &nodes.containers {
-        let state = nodes.docker.inspect(&container.id).await.map_err(Trouble::failed_by)?;
+        let state = nodes.docker.inspect(&container.id).await.map_err(RunError::failed_by)?;
         if !state.running || state.paused {
             missing.push(format!("{} does not run", container.name));
         }
@@ -139,18 +141,18 @@ async fn seen(
     if !missing.is_empty() {
         return Ok(missing);
     }
-    let known = ground.cluster.nodes().await.map_err(Trouble::failed_by)?;
+    let known = handle.cluster.nodes().await.map_err(RunError::failed_by)?;
     let not_ready = known
         .iter()
         .filter(|node| node.ready != Ready::True)
         .map(|node| format!("{} is not Ready", node.name));
-    let gone = ground.facts.nodes.iter().filter(|fact| {
+    let gone = handle.facts.nodes.iter().filter(|fact| {
         fact.role != NodeRole::ExternalLoadBalancer
             && !known.iter().any(|node| node.name == fact.name)
     });
     missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no node any more", fact.name))));
-    missing.extend(ground.cluster.readiness(SYSTEM).await.map_err(Trouble::failed_by)?.waiting);
-    let leases = ground.cluster.lease_versions(LEADER_LEASES).await.map_err(Trouble::failed_by)?;
+    missing.extend(handle.cluster.readiness(SYSTEM).await.map_err(RunError::failed_by)?.waiting);
+    let leases = handle.cluster.lease_versions(LEADER_LEASES).await.map_err(RunError::failed_by)?;
     missing.extend(
         pulses.silent(leases).into_iter().map(|name| format!("{name} has not renewed its lease")),
     );
@@ -210,11 +212,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_with_the_command_that_helps() {
-        let trouble = not_whole(
+        let error = not_whole(
             "c",
             &["n is not Ready".into(), "kube-scheduler has not renewed its lease".into()],
         );
-        assert!(trouble.line().contains("n is not Ready; kube-scheduler has"), "{trouble}");
-        assert!(trouble.hint.unwrap().contains("kind delete cluster --name c"));
+        assert!(error.line().contains("n is not Ready; kube-scheduler has"), "{error}");
+        assert!(error.hint.unwrap().contains("kind delete cluster --name c"));
     }
 }

@@ -1,4 +1,4 @@
-//! A kind cluster as ground: found by its name or through a context, or made.
+//! A kind cluster as handle: found by its name or through a context, or made.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -10,13 +10,15 @@ use crate::cluster::{
 };
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
-use crate::engine::ground::inotify;
-use crate::engine::ground::kind_addresses::refuse_moved;
-use crate::engine::ground::provision::{Found, Ground, Nodes, Say, Site, claim, refuse_owed};
-use crate::engine::ground::state_dir::{Lock, StateDir};
+use crate::engine::environment::inotify;
+use crate::engine::environment::kind_addresses::refuse_moved;
+use crate::engine::environment::provision::{
+    ClusterHandle, Environment, Found, Nodes, Say, claim, refuse_owed,
+};
+use crate::engine::environment::state_dir::{Lock, StateDir};
+use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::plan::target::Node;
-use crate::engine::trouble::{Trouble, TroubleKind};
-use crate::engine::undo::ledger::{Access, Debtor, Ledger, Obligation};
+use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
 use crate::engine::undo::recover::Harmed;
 use crate::timeline::{ClusterKind, NodeRole, Ready};
 
@@ -30,7 +32,7 @@ pub struct KindNodes {
     /// Its address, as kind and a later process are told it.
     pub engine: String,
     /// The kind program, where it is needed.
-    pub kind: Result<Kind, Trouble>,
+    pub kind: Result<Kind, RunError>,
     /// How a later process reaches the cluster.
     pub access: Access,
     /// The containers.
@@ -47,29 +49,29 @@ pub struct KindNodes {
 pub async fn find(
     name: &str,
     config: &str,
-    site: &Site<'_>,
+    environment: &Environment<'_>,
     say: Say<'_>,
-) -> Result<Found, Trouble> {
-    let docker = connect(site).await?;
-    let kind = kind_program(site, &docker)?;
-    let claimed = claim(site, name)?;
-    let clusters = kind.clusters().await.map_err(Trouble::refused_by)?;
+) -> Result<Found, RunError> {
+    let docker = connect(environment).await?;
+    let kind = kind_program(environment, &docker)?;
+    let claimed = claim(environment, name)?;
+    let clusters = kind.clusters().await.map_err(RunError::refused_by)?;
     if !clusters.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
     }
     say(&format!("kind cluster {name} is there"));
-    let mut ground = of_kind(name, docker, &kind, claimed, site).await?;
-    ground.warnings.extend(inotify::warning(clusters.len() - 1));
-    refuse_other_settings(name, config, &ground)?;
-    Ok(Found::Ground(Box::new(ground)))
+    let mut handle = of_kind(name, docker, &kind, claimed, environment).await?;
+    handle.warnings.extend(inotify::warning(clusters.len() - 1));
+    refuse_other_settings(name, config, &handle)?;
+    Ok(Found::ClusterHandle(Box::new(handle)))
 }
 
-async fn connect(site: &Site<'_>) -> Result<Docker, Trouble> {
-    Docker::connect(site.engine()?).await.map_err(Trouble::refused_by)
+async fn connect(environment: &Environment<'_>) -> Result<Docker, RunError> {
+    Docker::connect(environment.engine()?).await.map_err(RunError::refused_by)
 }
 
-fn kind_program(site: &Site<'_>, docker: &Docker) -> Result<Kind, Trouble> {
-    find_kind_program(site.path, site.engine()?, docker)
+fn kind_program(environment: &Environment<'_>, docker: &Docker) -> Result<Kind, RunError> {
+    find_kind_program(environment.path, environment.engine()?, docker)
 }
 
 /// The kind program, told of the engine that we speak to.
@@ -77,9 +79,9 @@ pub fn find_kind_program(
     path: &OsStr,
     engine: &Endpoint,
     docker: &Docker,
-) -> Result<Kind, Trouble> {
+) -> Result<Kind, RunError> {
     let kind =
-        Kind::find(path, Some(engine.docker_host().to_owned())).map_err(Trouble::refused_by)?;
+        Kind::find(path, Some(engine.docker_host().to_owned())).map_err(RunError::refused_by)?;
     Ok(if docker.is_podman() { kind.with_podman() } else { kind })
 }
 
@@ -87,48 +89,49 @@ pub fn find_kind_program(
 pub(in crate::engine) async fn make(
     name: &str,
     config: &str,
-    site: &Site<'_>,
+    environment: &Environment<'_>,
     abort: &Abort,
     say: Say<'_>,
-) -> Result<Ground, Trouble> {
-    let docker = connect(site).await?;
-    let kind = kind_program(site, &docker)?;
-    let (state, lock) = claim(site, name)?;
+) -> Result<ClusterHandle, RunError> {
+    let docker = connect(environment).await?;
+    let kind = kind_program(environment, &docker)?;
+    let (state, lock) = claim(environment, name)?;
     let mut ledger = Ledger::open(&state.ledger())?;
-    let others = kind.clusters().await.map_err(Trouble::refused_by)?.len();
+    let others = kind.clusters().await.map_err(RunError::refused_by)?.len();
     inotify::warning(others).into_iter().for_each(|text| say(&format!("warning: {text}")));
     say(&format!("making the kind cluster {name}"));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = state.scratch("kubeconfig");
-    let debtor = Debtor { run: "cluster", engine: site.engine()?.docker_host() };
-    let debt = ledger.owe(debtor, Obligation::KindCluster { name: name.to_owned() })?;
+    let run_ref = RunRef { run: "cluster", engine: environment.engine()?.docker_host() };
+    let pending = ledger.record(run_ref, UndoEntry::KindCluster { name: name.to_owned() })?;
     let create = KindCreate {
         name,
         config_text: config,
-        image: site.node_image,
+        image: environment.node_image,
         kubeconfig: &kubeconfig,
         progress: say,
     };
     let whole = async {
         kind.create(create).await.map_err(|error| match error {
-            KindError::Exists { .. } => Half::NotOurs(Trouble::refused_by(error)),
-            other => Half::Ours(Trouble::refused_by(other)),
+            KindError::Exists { .. } => Half::NotOurs(RunError::refused_by(error)),
+            other => Half::Ours(RunError::refused_by(other)),
         })?;
-        joined(name, docker, &kind, (state, lock), site).await.map_err(Half::Ours)
+        joined(name, docker, &kind, (state, lock), environment).await.map_err(Half::Ours)
     };
     let made = tokio::select! {
         made = whole => made,
-        signal = abort.interrupted() => Err(Half::Ours(Trouble::failed(format!("interrupted by {signal} while the kind cluster was made")))),
+        signal = abort.interrupted() => Err(Half::Ours(RunError::failed(format!("interrupted by {signal} while the kind cluster was made")))),
     };
     match made {
-        Ok(ground) => ledger.settle(debt).and(Ok(ground)),
+        Ok(handle) => ledger.settle(pending).and(Ok(handle)),
         // Somebody else has made it in the meantime: it is theirs.
-        Err(Half::NotOurs(trouble)) => ledger.settle(debt).and(Err(trouble)),
-        Err(Half::Ours(trouble)) => {
-            kind.delete(name, &kubeconfig)
-                .await
-                .map_err(|e| Trouble { kind: TroubleKind::NotUndone, ..Trouble::failed_by(e) })?;
-            ledger.settle(debt).and(Err(trouble))
+        Err(Half::NotOurs(error)) => ledger.settle(pending).and(Err(error)),
+        Err(Half::Ours(error)) => {
+            kind.delete(name, &kubeconfig).await.map_err(|e| RunError {
+                kind: RunErrorKind::NotUndone,
+                ..RunError::failed_by(e)
+            })?;
+            ledger.settle(pending).and(Err(error))
         }
     }
 }
@@ -136,9 +139,9 @@ pub(in crate::engine) async fn make(
 /// Why a cluster was not made, and whose what is there now.
 enum Half {
     /// Half a cluster of ours: it is deleted.
-    Ours(Trouble),
+    Ours(RunError),
     /// Not ours.
-    NotOurs(Trouble),
+    NotOurs(RunError),
 }
 
 /// kind is done when the control plane is: workers join a while later.
@@ -147,11 +150,11 @@ async fn joined(
     docker: Docker,
     kind: &Kind,
     claimed: (StateDir, Lock),
-    site: &Site<'_>,
-) -> Result<Ground, Trouble> {
-    let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
-    let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
-    let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
+    environment: &Environment<'_>,
+) -> Result<ClusterHandle, RunError> {
+    let containers = docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
+    let text = kind.kubeconfig(name).await.map_err(RunError::refused_by)?;
+    let cluster = Cluster::from_kubeconfig(&text).await.map_err(RunError::refused_by)?;
     let wanted = containers
         .iter()
         .filter(|container| container.role != NodeRole::ExternalLoadBalancer)
@@ -164,14 +167,14 @@ async fn joined(
         }
     };
     tokio::time::timeout(JOINING, all_ready).await.map_err(|_| {
-        Trouble::failed(format!("the nodes of the new cluster {name} were not all ready within {} s", JOINING.as_secs()))
+        RunError::failed(format!("the nodes of the new cluster {name} were not all ready within {} s", JOINING.as_secs()))
             .hint("`kubectl describe nodes` may say why; a common cause is fs.inotify.max_user_instances (kind's known issues)")
     })?;
-    let mut ground = of_kind(name, docker, kind, claimed, site).await?;
-    if let Nodes::Kind(nodes) = &mut ground.nodes {
+    let mut handle = of_kind(name, docker, kind, claimed, environment).await?;
+    if let Nodes::Kind(nodes) = &mut handle.nodes {
         nodes.made = true;
     }
-    Ok(ground)
+    Ok(handle)
 }
 
 async fn of_kind(
@@ -179,35 +182,35 @@ async fn of_kind(
     docker: Docker,
     kind: &Kind,
     claimed: (StateDir, Lock),
-    site: &Site<'_>,
-) -> Result<Ground, Trouble> {
-    let containers = docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
+    environment: &Environment<'_>,
+) -> Result<ClusterHandle, RunError> {
+    let containers = docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
     refuse_stopped(name, &docker, &containers).await?;
     refuse_moved(name, &docker, &containers).await?;
-    let text = kind.kubeconfig(name).await.map_err(Trouble::refused_by)?;
-    let cluster = Cluster::from_kubeconfig(&text).await.map_err(Trouble::refused_by)?;
+    let text = kind.kubeconfig(name).await.map_err(RunError::refused_by)?;
+    let cluster = Cluster::from_kubeconfig(&text).await.map_err(RunError::refused_by)?;
     let access = Access::Kind { cluster: name.to_owned() };
-    ground(name, docker, cluster, access, containers, claimed, site).await
+    handle(name, docker, cluster, access, containers, claimed, environment).await
 }
 
 /// The same cluster once more, after a run in it: containers and addresses may be others.
-pub(in crate::engine) async fn look_again(ground: &mut Ground) -> Result<(), Trouble> {
-    let Nodes::Kind(nodes) = &mut ground.nodes else { return Ok(()) };
-    let name = ground.state.cluster();
-    let containers = nodes.docker.kind_nodes(name).await.map_err(Trouble::refused_by)?;
+pub(in crate::engine) async fn look_again(handle: &mut ClusterHandle) -> Result<(), RunError> {
+    let Nodes::Kind(nodes) = &mut handle.nodes else { return Ok(()) };
+    let name = handle.state.cluster();
+    let containers = nodes.docker.kind_nodes(name).await.map_err(RunError::refused_by)?;
     refuse_stopped(name, &nodes.docker, &containers).await?;
-    refuse_owed(&ground.state)?;
+    refuse_owed(&handle.state)?;
     let engine = Some(nodes.docker.describe().to_owned());
     let facts =
-        ground.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
-    let (facts, warnings) = facts.map_err(Trouble::refused_by)?;
+        handle.cluster.facts(ClusterKind::Kind, name, engine, &node_containers(&containers)).await;
+    let (facts, warnings) = facts.map_err(RunError::refused_by)?;
     nodes.containers = containers;
-    ground.facts = facts;
+    handle.facts = facts;
     let news = warnings
         .into_iter()
-        .filter(|warning| !ground.warnings.contains(warning))
+        .filter(|warning| !handle.warnings.contains(warning))
         .collect::<Vec<_>>();
-    ground.warnings.extend(news);
+    handle.warnings.extend(news);
     Ok(())
 }
 
@@ -216,15 +219,15 @@ async fn refuse_stopped(
     name: &str,
     docker: &Docker,
     containers: &[Container],
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     for container in containers {
-        let state = docker.inspect(&container.id).await.map_err(Trouble::refused_by)?;
+        let state = docker.inspect(&container.id).await.map_err(RunError::refused_by)?;
         let (what, command) = match (state.running, state.paused) {
             (true, false) => continue,
             (_, true) => ("paused", "unpause"),
             (false, _) => ("not running", "start"),
         };
-        return Err(Trouble::refused(format!(
+        return Err(RunError::refused(format!(
             "{} of cluster {name} is {what}, and not by a run of ours",
             container.name
         ))
@@ -236,39 +239,46 @@ async fn refuse_stopped(
     Ok(())
 }
 
-async fn ground(
+async fn handle(
     name: &str,
     docker: Docker,
     cluster: Cluster,
     access: Access,
     containers: Vec<Container>,
     (state, lock): (StateDir, Lock),
-    site: &Site<'_>,
-) -> Result<Ground, Trouble> {
+    environment: &Environment<'_>,
+) -> Result<ClusterHandle, RunError> {
     let described = Some(docker.describe().to_owned());
     let facts =
         cluster.facts(ClusterKind::Kind, name, described, &node_containers(&containers)).await;
-    let (facts, warnings) = facts.map_err(Trouble::refused_by)?;
-    let kind = kind_program(site, &docker);
-    let engine = site.engine()?.docker_host().to_owned();
+    let (facts, warnings) = facts.map_err(RunError::refused_by)?;
+    let kind = kind_program(environment, &docker);
+    let engine = environment.engine()?.docker_host().to_owned();
     let nodes = KindNodes {
         docker,
         engine,
         kind,
         access,
         containers,
-        binary: binary(site)?,
+        binary: binary(environment)?,
         made: false,
         harmed: Harmed::default(),
     };
-    Ok(Ground { cluster, facts, warnings, state, nodes: Nodes::Kind(Box::new(nodes)), _lock: lock })
+    Ok(ClusterHandle {
+        cluster,
+        facts,
+        warnings,
+        state,
+        nodes: Nodes::Kind(Box::new(nodes)),
+        _lock: lock,
+    })
 }
 
 /// This program for the nodes.
-fn binary(site: &Site<'_>) -> Result<Arc<[u8]>, Trouble> {
-    let path = site.agent_binary.unwrap_or(&site.program);
+fn binary(environment: &Environment<'_>) -> Result<Arc<[u8]>, RunError> {
+    let path = environment.agent_binary.unwrap_or(&environment.program);
     let unreadable = |e: std::io::Error| {
-        Trouble::refused(format!("cannot read the program for the nodes, {}", path.display()))
+        RunError::refused(format!("cannot read the program for the nodes, {}", path.display()))
             .because(&e)
     };
     Ok(std::fs::read(path).map_err(unreadable)?.into())
@@ -300,20 +310,20 @@ pub fn machines(containers: &[Container]) -> Vec<Node> {
     balancers.map(machine).collect()
 }
 
-fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<(), Trouble> {
+fn refuse_other_settings(name: &str, config: &str, handle: &ClusterHandle) -> Result<(), RunError> {
     let config = KindConfig::parse(config)
-        .map_err(|e| Trouble::refused("cannot use the kind config").because(&e))?;
-    let Nodes::Kind(nodes) = &ground.nodes else { return Ok(()) };
+        .map_err(|e| RunError::refused("cannot use the kind config").because(&e))?;
+    let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let differences = differences(
         &config,
         &node_containers(&nodes.containers),
-        &ground.facts.tuning,
-        &ground.facts.kubernetes,
+        &handle.facts.tuning,
+        &handle.facts.kubernetes,
     );
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Trouble::refused(format!("the kind cluster {name} is not what the experiment asks for: {}", differences.join("; "))).hint(
+    Err(RunError::refused(format!("the kind cluster {name} is not what the experiment asks for: {}", differences.join("; "))).hint(
         format!("`kind delete cluster --name {name}` lets the next run make it anew; --context kind-{name} runs in it as it is"),
     ))
 }
@@ -322,17 +332,19 @@ fn refuse_other_settings(name: &str, config: &str, ground: &Ground) -> Result<()
 pub async fn of_context(
     kubeconfig: &[PathBuf],
     context: Option<&str>,
-    site: &Site<'_>,
-) -> Result<Ground, Trouble> {
-    let cluster = Cluster::from_files(kubeconfig, context).await.map_err(Trouble::refused_by)?;
-    let docker = connect(site).await?;
+    environment: &Environment<'_>,
+) -> Result<ClusterHandle, RunError> {
+    let cluster = Cluster::from_files(kubeconfig, context).await.map_err(RunError::refused_by)?;
+    let docker = connect(environment).await?;
     let mut all = Vec::new();
-    for name in docker.kind_clusters().await.map_err(Trouble::refused_by)? {
-        all.extend(docker.kind_nodes(&name).await.map_err(Trouble::refused_by)?);
+    for name in docker.kind_clusters().await.map_err(RunError::refused_by)? {
+        all.extend(docker.kind_nodes(&name).await.map_err(RunError::refused_by)?);
     }
     let kind_cluster =
-        cluster.kind_cluster(&node_containers(&all)).await.map_err(Trouble::refused_by)?;
-    let Some(name) = kind_cluster else { return Err(not_kind(&cluster, site.allow_context)) };
+        cluster.kind_cluster(&node_containers(&all)).await.map_err(RunError::refused_by)?;
+    let Some(name) = kind_cluster else {
+        return Err(not_kind(&cluster, environment.allow_context));
+    };
     let containers: Vec<Container> =
         all.into_iter().filter(|container| container.cluster == name).collect();
     // A later process may be started in another directory.
@@ -347,13 +359,13 @@ pub async fn of_context(
     };
     refuse_moved(&name, &docker, &containers).await?;
     // The same lock as a run that reaches the cluster by its name.
-    let claimed = claim(site, &name)?;
-    ground(&name, docker, cluster, access, containers, claimed, site).await
+    let claimed = claim(environment, &name)?;
+    handle(&name, docker, cluster, access, containers, claimed, environment).await
 }
 
-fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> Trouble {
+fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> RunError {
     let context = cluster.context();
-    let refused = Trouble::refused(format!(
+    let refused = RunError::refused(format!(
         "context {context} ({}) is not a kind cluster of this machine's container engine",
         cluster.server()
     ));

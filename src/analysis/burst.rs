@@ -21,7 +21,7 @@ const NEIGHBOURS: usize = 19;
 
 /// A success, in seconds after +0.
 #[derive(Clone, Copy, Debug)]
-pub struct Success {
+pub(super) struct Success {
     /// When it was sent.
     pub sent: Seconds,
     /// When it was answered.
@@ -30,7 +30,7 @@ pub struct Success {
 
 /// A burst that has begun.
 #[derive(Debug)]
-pub struct Open {
+pub(super) struct Open {
     first: Success,
     first_in_flight: bool,
     first_answered: bool,
@@ -57,7 +57,7 @@ pub struct Open {
 
 impl Open {
     /// Begins with a failure, and the successes before it.
-    pub fn new(
+    pub(super) fn new(
         first: Observation,
         first_in_flight: bool,
         draws: &VecDeque<Success>,
@@ -93,13 +93,13 @@ impl Open {
     }
 
     /// Successes since the last failure.
-    pub fn successes(&self) -> u64 {
+    pub(super) fn successes(&self) -> u64 {
         self.successes
     }
 
     /// Takes a success; `hit` when a back end that was hit answered. No more than `keep` draws are kept.
     #[inline]
-    pub fn success(&mut self, success: Success, seen: Observation, hit: bool, keep: usize) {
+    pub(super) fn success(&mut self, success: Success, seen: Observation, hit: bool, keep: usize) {
         self.seen += 1;
         self.successes += 1;
         self.streak = 0;
@@ -117,7 +117,7 @@ impl Open {
 
     /// Takes a failure.
     #[inline]
-    pub fn failure(&mut self, seen: Observation, in_flight: bool) {
+    pub(super) fn failure(&mut self, seen: Observation, in_flight: bool) {
         if self.successes > self.gap.map_or(0, |gap| gap.successes) {
             self.gap = Some(Gap { from: self.last_sent, to: seen.sent, successes: self.successes });
         }
@@ -154,7 +154,7 @@ impl Open {
     }
 
     /// Ends it, with its brackets. `limit` bounds the end where nothing else does.
-    pub fn close(
+    pub(super) fn close(
         self,
         segment: &Segment,
         start_of_data: Seconds,
@@ -251,7 +251,7 @@ impl Open {
 
 /// A burst that has ended. Its brackets are of the prober's own clock.
 #[derive(Debug)]
-pub struct Part {
+pub(super) struct Part {
     first_failure: Seconds,
     last_failure: Seconds,
     waited_until: Seconds,
@@ -292,7 +292,7 @@ impl Part {
 }
 
 /// A period's bursts as one window; `None` without any. `limit` is what bounds the last one where nothing else does.
-pub fn merge(
+pub(super) fn merge(
     period: Period,
     parts: Vec<Part>,
     limit: Proof,

@@ -22,7 +22,11 @@ pub struct Bystander {
 }
 
 /// All of them, by name. Without a fault there are none.
-pub fn bystanders(timeline: &Timeline, faults: &[FaultFinding], zero: Zero) -> Vec<Bystander> {
+pub(super) fn bystanders(
+    timeline: &Timeline,
+    faults: &[FaultFinding],
+    zero: Zero,
+) -> Vec<Bystander> {
     let nodes = timeline
         .header
         .cluster

@@ -5,12 +5,12 @@ use crate::timeline::Outcome;
 
 /// A count for each outcome that was seen. There are few, so a list is enough.
 #[derive(Clone, Debug, Default)]
-pub struct Classes(Vec<(Outcome, u64)>);
+pub(super) struct Classes(Vec<(Outcome, u64)>);
 
 impl Classes {
     /// Counts one.
     #[inline]
-    pub fn count(&mut self, outcome: Outcome) {
+    pub(super) fn count(&mut self, outcome: Outcome) {
         match self.0.iter_mut().find(|(seen, _)| *seen == outcome) {
             Some((_, count)) => *count += 1,
             None => self.0.push((outcome, 1)),
@@ -18,7 +18,7 @@ impl Classes {
     }
 
     /// Adds another's counts.
-    pub fn add(&mut self, other: &Classes) {
+    pub(super) fn add(&mut self, other: &Classes) {
         for (outcome, count) in &other.0 {
             match self.0.iter_mut().find(|(seen, _)| seen == outcome) {
                 Some((_, sum)) => *sum += count,
@@ -28,7 +28,7 @@ impl Classes {
     }
 
     /// By label, most first, then by name.
-    pub fn counts(&self) -> Vec<ClassCount> {
+    pub(super) fn counts(&self) -> Vec<ClassCount> {
         let mut counts: Vec<ClassCount> = Vec::new();
         for (outcome, count) in &self.0 {
             let class = outcome.label();

@@ -15,7 +15,7 @@ const LATE: Seconds = Seconds::from_nanos(5_000_000);
 const CLOCK: Seconds = Seconds::from_nanos(5_000_000);
 
 /// Everything that weakens a number, gravest first.
-pub fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
+pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if found.completion == Completion::Died {
         warnings.push(Warning::RunDied);

@@ -11,7 +11,7 @@ use crate::timeline::{
 };
 
 /// Every fault of a run, in the order of their requests.
-pub fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
+pub(super) fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
     let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
     let (records, anchor) = (timeline.records.as_slice(), &timeline.header.anchor);
     let beside = |step: u32| {

@@ -7,7 +7,7 @@ use crate::stats::{Seconds, quantile};
 use crate::timeline::{Change, Event, Moment, Record};
 
 /// The namespace of the Leases that nodes renew.
-pub const NODE_LEASES: &str = "kube-node-lease";
+pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
 #[derive(Default)]
 struct Beats {
@@ -17,7 +17,7 @@ struct Beats {
 }
 
 /// The median intervals of each node's heartbeats, from the records before `until`.
-pub fn heartbeats(records: &[Record], until: Moment) -> Vec<HeartbeatFinding> {
+pub(super) fn heartbeats(records: &[Record], until: Moment) -> Vec<HeartbeatFinding> {
     let mut nodes: BTreeMap<&str, Beats> = BTreeMap::new();
     for record in records.iter().take_while(|record| record.at < until) {
         match &record.event {

@@ -8,7 +8,7 @@ use super::tracker::Segment;
 use crate::timeline::{Event, ProbeSpan, Record};
 
 /// By step, what became of the attempts that timed out. `timed_out`: how many did so in each segment.
-pub fn late(
+pub(super) fn late(
     records: &[Record],
     span: &ProbeSpan,
     zero: Zero,

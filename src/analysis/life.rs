@@ -7,7 +7,12 @@ use super::heartbeats::NODE_LEASES;
 use crate::timeline::{Anchor, Bracket, Change, Event, Moment, Ready, Record};
 
 /// When a node's own word first came after `undone`; `None`: it did not.
-pub fn after(records: &[Record], anchor: &Anchor, node: &str, undone: Moment) -> Option<Bracket> {
+pub(super) fn after(
+    records: &[Record],
+    anchor: &Anchor,
+    node: &str,
+    undone: Moment,
+) -> Option<Bracket> {
     let mut known = Known::default();
     records.iter().find_map(|record| {
         let word = known.hear(&record.event, node)?;

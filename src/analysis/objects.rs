@@ -16,7 +16,7 @@ const REPLACEABLE: [&str; 5] = [
 
 /// What became of the objects; `None`: no inventory was taken. Of a kind that could not be listed nothing is missing: nobody knows. What a
 /// controller replaces whenever it has to is not missing where there are as many others of the same owner.
-pub fn objects(records: &[Record]) -> Option<ObjectsFinding> {
+pub(super) fn objects(records: &[Record]) -> Option<ObjectsFinding> {
     let (was, unread) = inventory(records, true)?;
     let now = inventory(records, false);
     let found = ObjectsFinding { before: was.len() as u32, ..ObjectsFinding::default() };

@@ -4,7 +4,7 @@ use crate::timeline::Moment;
 
 /// A fault in time, in the order of requests. What has no undo lasts for ever.
 #[derive(Clone, Copy, Debug)]
-pub struct Span<'a> {
+pub(super) struct Span<'a> {
     /// Its step.
     pub step: u32,
     /// What it hit.
@@ -17,7 +17,7 @@ pub struct Span<'a> {
 
 /// For each, up to when what is seen of its target is its own doing: another step's fault on the same target, or the first that began
 /// when it was over.
-pub fn ends(spans: &[Span<'_>]) -> Vec<Moment> {
+pub(super) fn ends(spans: &[Span<'_>]) -> Vec<Moment> {
     let end = |(i, span): (usize, &Span<'_>)| {
         let is_next = |next: &&Span<'_>| {
             next.step != span.step && (next.target == span.target || next.requested >= span.undo)
@@ -28,7 +28,7 @@ pub fn ends(spans: &[Span<'_>]) -> Vec<Moment> {
 }
 
 /// For each, the step with which its overlap began. The targets of one step are one overlap.
-pub fn groups(spans: &[Span<'_>]) -> Vec<u32> {
+pub(super) fn groups(spans: &[Span<'_>]) -> Vec<u32> {
     let mut groups = Vec::new();
     let mut open: Option<(u32, Moment, u32)> = None;
     for span in spans {

@@ -8,7 +8,7 @@ use super::findings::{PodFinding, When};
 use crate::timeline::{Change, Event, Moment, PodIdentity, Record};
 
 /// Every pod that a watch told of, in the order in which they were first seen. `harmed`: the first fault's request.
-pub fn pods(records: &[Record], harmed: Moment, zero: Zero) -> Vec<PodFinding> {
+pub(super) fn pods(records: &[Record], harmed: Moment, zero: Zero) -> Vec<PodFinding> {
     let mut found: Vec<PodFinding> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for record in records {

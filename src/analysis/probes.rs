@@ -23,7 +23,7 @@ use crate::timeline::{Attempt, Outcome, ProbeHeader, ProbeSpan, Record};
 const MOST_LATE_US: u64 = 600_000_000;
 
 /// What is known of the run around a probe's attempts.
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     /// Its +0.
     pub zero: Zero,
     /// Since when the steady state held before any harm.
@@ -37,7 +37,7 @@ pub struct Run<'a> {
 }
 
 /// What a probe's clients noticed.
-pub fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
+pub(super) fn probe(file: &ProbeFile, run: &Run<'_>) -> ProbeFinding {
     let mut pass = Pass::new(&file.span, run);
     let faults = run.faults;
     let mut attempts = InOrder::new(&file.span, file.attempts());
@@ -266,7 +266,10 @@ fn machines(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
 }
 
 /// The Service that a probe asks, as the fault found it.
-pub fn asked_service<'a>(span: &ProbeSpan, fault: &'a FaultFinding) -> Option<&'a ServiceFinding> {
+pub(super) fn asked_service<'a>(
+    span: &ProbeSpan,
+    fault: &'a FaultFinding,
+) -> Option<&'a ServiceFinding> {
     let name = span.probe.service.as_ref()?;
     fault.services.iter().find(|service| &service.service == name)
 }

@@ -30,7 +30,7 @@ impl Recovering {
                 self.words.push(record.clone())
             }
             Event::Fault { phase: FaultPhase::Undone, target, .. } => {
-                drop(self.undone.insert(target.clone(), record.at))
+                self.undone.insert(target.clone(), record.at);
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ const MOST_COLUMNS: usize = 600;
 
 /// Counts attempts by the time of sending, which must not go back by more than a column.
 #[derive(Debug)]
-pub struct SeriesBuilder {
+pub(super) struct SeriesBuilder {
     start: i64,
     step: i64,
     column: usize,
@@ -19,7 +19,7 @@ pub struct SeriesBuilder {
 impl SeriesBuilder {
     /// Columns from `from` on, of a round width, such that the data (which is expected to end at `to`) has about 600 of them. A
     /// column begins at 0.
-    pub fn new(from: Seconds, to: Seconds) -> Self {
+    pub(super) fn new(from: Seconds, to: Seconds) -> Self {
         let step = round_step((to - from).or_zero().as_nanos() / MOST_COLUMNS as i64);
         let start = from.as_nanos().div_euclid(step).saturating_mul(step);
         Self {
@@ -34,7 +34,7 @@ impl SeriesBuilder {
 
     /// Counts one attempt.
     #[inline]
-    pub fn count(&mut self, sent: Seconds, failed: bool) {
+    pub(super) fn count(&mut self, sent: Seconds, failed: bool) {
         if sent.as_nanos() >= self.column_end {
             self.move_to(sent.as_nanos());
         }
@@ -66,7 +66,7 @@ impl SeriesBuilder {
     }
 
     /// What was counted.
-    pub fn finish(self) -> Series {
+    pub(super) fn finish(self) -> Series {
         Series {
             start: Seconds::from_nanos(self.start),
             step: Seconds::from_nanos(self.step),

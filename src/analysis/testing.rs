@@ -12,17 +12,17 @@ use crate::timeline::*;
 const ZERO_MS: i64 = 1_000_000;
 
 /// A moment, in milliseconds after +0.
-pub fn at(ms: i64) -> Moment {
+pub(crate) fn at(ms: i64) -> Moment {
     Moment(((ZERO_MS + ms) * 1_000_000) as u64)
 }
 
 /// Seconds.
-pub fn s(seconds: f64) -> Seconds {
+pub(crate) fn s(seconds: f64) -> Seconds {
     Seconds::from_f64(seconds)
 }
 
 /// A probe's header: of the Service `web`, so many milliseconds between attempts. Slot 0 is due 5 s before +0.
-pub fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
+pub(crate) fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
     ProbeSpan {
         format: ProbeSpan::FORMAT.into(),
         probe: ProbeHeader {
@@ -44,18 +44,18 @@ pub fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
 }
 
 /// An attempt on a connection of its own, sent in time.
-pub fn attempt(slot: u64, outcome: Outcome, took_us: u64) -> Attempt {
+pub(crate) fn attempt(slot: u64, outcome: Outcome, took_us: u64) -> Attempt {
     let phases = Phases { first_byte_us: took_us, ..Phases::default() };
     Attempt { slot, late_us: 0, outcome, phases, backend: None, reused: false }
 }
 
 /// A file of attempts, given in any order; they are written in the order in which they ended.
-pub fn file(span: &ProbeSpan, backends: &[&str], mut attempts: Vec<Attempt>) -> ProbeFile {
+pub(crate) fn file(span: &ProbeSpan, backends: &[&str], mut attempts: Vec<Attempt>) -> ProbeFile {
     ProbeFile::new(bytes(span, backends, &mut attempts)).expect("a file that was just written")
 }
 
 /// The bytes of [`file`].
-pub fn bytes(span: &ProbeSpan, backends: &[&str], attempts: &mut [Attempt]) -> Vec<u8> {
+pub(crate) fn bytes(span: &ProbeSpan, backends: &[&str], attempts: &mut [Attempt]) -> Vec<u8> {
     attempts.sort_by_key(|attempt| span.done(attempt));
     let (mut encoder, mut bytes) =
         (AttemptEncoder::default(), serde_json::to_vec(span).expect("plain data"));
@@ -66,11 +66,11 @@ pub fn bytes(span: &ProbeSpan, backends: &[&str], attempts: &mut [Attempt]) -> V
 }
 
 /// A small deterministic generator (xorshift64*), so that a seed is a run.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
     /// The next number between 0 and 1.
-    pub fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -80,7 +80,7 @@ impl Random {
 
 /// A prober against back ends of which the first `dead` do not answer what reaches them between two moments.
 #[derive(Clone)]
-pub struct Prober {
+pub(crate) struct Prober {
     pub span: ProbeSpan,
     pub seconds: u64,
     pub backends: u32,
@@ -95,10 +95,10 @@ pub struct Prober {
 }
 
 impl Prober {
-    pub const NAMES: [&'static str; 10] =
+    pub(crate) const NAMES: [&'static str; 10] =
         ["web-0", "web-1", "web-2", "web-3", "web-4", "web-5", "web-6", "web-7", "web-8", "web-9"];
 
-    pub fn new(interval_ms: u64, backends: u32, dead: u32, outage_ms: (i64, i64)) -> Self {
+    pub(crate) fn new(interval_ms: u64, backends: u32, dead: u32, outage_ms: (i64, i64)) -> Self {
         let outage = (outage_ms.0 * 1_000_000, outage_ms.1 * 1_000_000);
         Self {
             span: span("web", interval_ms, 200),
@@ -136,14 +136,14 @@ impl Prober {
         Attempt { late_us, backend, ..attempt(slot, outcome, took_us) }
     }
 
-    pub fn file(&self) -> ProbeFile {
+    pub(crate) fn file(&self) -> ProbeFile {
         let names = &Self::NAMES[..if self.named { self.backends as usize } else { 0 }];
         file(&self.span, names, self.attempts())
     }
 }
 
 /// A timeline in the making.
-pub struct Run(pub Timeline);
+pub(crate) struct Run(pub Timeline);
 
 const NODES: [(&str, NodeRole); 3] = [
     ("fast-detection-control-plane", NodeRole::ControlPlane),
@@ -153,7 +153,7 @@ const NODES: [(&str, NodeRole); 3] = [
 
 impl Run {
     /// A run of three nodes, tuned as in the article, with nothing in it.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let wall = "2026-11-22T06:23:41.207Z".parse().expect("a time");
         let anchor = Anchor { monotonic: at(0), wall, uncertainty_ns: 80, boot_id: "b".into() };
         let second = |n| Some(Duration::from_secs(n));
@@ -202,23 +202,23 @@ impl Run {
     }
 
     /// All three nodes are control planes.
-    pub fn all_control_planes(mut self) -> Self {
+    pub(crate) fn all_control_planes(mut self) -> Self {
         self.0.header.cluster.nodes.iter_mut().for_each(|node| node.role = NodeRole::ControlPlane);
         self
     }
 
-    pub fn event(mut self, ms: i64, event: Event) -> Self {
+    pub(crate) fn event(mut self, ms: i64, event: Event) -> Self {
         self.0.records.push(Record::at(at(ms), event));
         self
     }
 
     /// The last event happened at an unknown time since then.
-    pub fn since(mut self, ms: i64) -> Self {
+    pub(crate) fn since(mut self, ms: i64) -> Self {
         self.0.records.last_mut().expect("an event").since = Some(at(ms));
         self
     }
 
-    pub fn fault_phase(self, ms: i64, kind: &str, phase: FaultPhase, detail: &str) -> Self {
+    pub(crate) fn fault_phase(self, ms: i64, kind: &str, phase: FaultPhase, detail: &str) -> Self {
         let (fault, target, detail) = (kind.into(), "fast-detection-worker".into(), detail.into());
         self.event(
             ms,
@@ -226,7 +226,7 @@ impl Run {
         )
     }
 
-    pub fn node(self, ms: i64, change: Change, ready: Ready, reason: &str) -> Self {
+    pub(crate) fn node(self, ms: i64, change: Change, ready: Ready, reason: &str) -> Self {
         let (node, reason) = ("fast-detection-worker".into(), reason.into());
         self.event(
             ms,
@@ -243,7 +243,7 @@ impl Run {
     }
 
     /// A record of the worker's node with a heartbeat at this time of the run's day.
-    pub fn beat(self, ms: i64, heartbeat: &str, ready: Ready) -> Self {
+    pub(crate) fn beat(self, ms: i64, heartbeat: &str, ready: Ready) -> Self {
         let heartbeat = Some(format!("2026-11-22T{heartbeat}").parse().expect("a time"));
         let (node, reason) = ("fast-detection-worker".into(), "KubeletReady".into());
         self.event(
@@ -261,7 +261,7 @@ impl Run {
     }
 
     /// A record of the worker's Lease, renewed at this time of the run's day.
-    pub fn lease(self, ms: i64, renewed: &str) -> Self {
+    pub(crate) fn lease(self, ms: i64, renewed: &str) -> Self {
         let renewed = Some(format!("2026-11-22T{renewed}").parse().expect("a time"));
         let (namespace, name) = ("kube-node-lease".into(), "fast-detection-worker".into());
         self.event(
@@ -279,14 +279,21 @@ impl Run {
     }
 
     /// Endpoint `index` of the Service `web`.
-    pub fn endpoint(self, ms: i64, change: Change, index: u32, node: &str, ready: bool) -> Self {
+    pub(crate) fn endpoint(
+        self,
+        ms: i64,
+        change: Change,
+        index: u32,
+        node: &str,
+        ready: bool,
+    ) -> Self {
         let (address, pod) = (format!("10.244.1.{index}"), Some(format!("web-{index}")));
         let endpoint = Endpoint { address, pod, node: Some(node.into()), ready };
         self.event(ms, Event::Endpoint { service: "web".into(), change, endpoint })
     }
 
     /// So many endpoints, the first of which are on the worker that is harmed.
-    pub fn endpoints(mut self, all: u32, hit: u32) -> Self {
+    pub(crate) fn endpoints(mut self, all: u32, hit: u32) -> Self {
         for index in 0..all {
             let node = if index < hit { "fast-detection-worker" } else { "fast-detection-worker2" };
             self = self.endpoint(-9000, Change::Baseline, index, node, true);
@@ -295,7 +302,14 @@ impl Run {
     }
 
     /// A pod with the label `app: web`, by its name, which is its uid as well.
-    pub fn pod(self, ms: i64, change: Change, name: &str, restarts: u32, ready: bool) -> Self {
+    pub(crate) fn pod(
+        self,
+        ms: i64,
+        change: Change,
+        name: &str,
+        restarts: u32,
+        ready: bool,
+    ) -> Self {
         let labels = [("app".to_owned(), "web".to_owned())].into();
         let identity = PodIdentity { uid: name.into(), labels, restarts, ..PodIdentity::default() };
         let node = Some("fast-detection-worker".into());
@@ -306,7 +320,7 @@ impl Run {
     }
 
     /// A kill at +0, confirmed at 300 ms, undone from `undo_ms` on.
-    pub fn kill(self, undo_ms: i64) -> Self {
+    pub(crate) fn kill(self, undo_ms: i64) -> Self {
         self.fault_phase(0, "nodeKill", FaultPhase::Requested, "")
             .fault_phase(290, "nodeKill", FaultPhase::Returned, "")
             .fault_phase(300, "nodeKill", FaultPhase::Confirmed, "container exited")
@@ -314,28 +328,28 @@ impl Run {
             .fault_phase(undo_ms + 400, "nodeKill", FaultPhase::Undone, "container runs")
     }
 
-    pub fn steady(self, ms: i64, before: bool, held_since_ms: i64) -> Self {
+    pub(crate) fn steady(self, ms: i64, before: bool, held_since_ms: i64) -> Self {
         let conditions = vec!["all 3 nodes are Ready".into()];
         self.event(ms, Event::SteadyState { before, held_since: at(held_since_ms), conditions })
     }
 
-    pub fn probe(mut self, file: ProbeFile) -> Self {
+    pub(crate) fn probe(mut self, file: ProbeFile) -> Self {
         self.0.probes.push(file);
         self
     }
 
-    pub fn ended(self, ms: i64) -> Self {
+    pub(crate) fn ended(self, ms: i64) -> Self {
         self.event(ms, Event::Ended)
     }
 
-    pub fn build(mut self) -> Timeline {
+    pub(crate) fn build(mut self) -> Timeline {
         self.0.records.sort_by_key(|record| record.at);
         self.0
     }
 }
 
 /// The article's case: one of two back ends on a worker that is stopped, tuned settings, 50 attempts a second.
-pub fn article() -> Run {
+pub(crate) fn article() -> Run {
     let docker = |action: &str| Event::Docker {
         container: "fast-detection-worker".into(),
         action: action.into(),
@@ -375,7 +389,7 @@ pub fn article() -> Run {
 }
 
 /// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that waited run.
-pub fn pods_wait() -> Run {
+pub(crate) fn pods_wait() -> Run {
     (2..12).fold(pods_asked(|_| Outcome::Timeout(Phase::Bound)), |run: Run, slot: u64| {
         run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot })
             .since(31_900)
@@ -383,7 +397,7 @@ pub fn pods_wait() -> Run {
 }
 
 /// The same fault; `failed` is what became of the attempts that it hit, slots 2 to 12. Those from 3 on are asked in it, and end in it.
-pub fn pods_asked(failed: impl Fn(u64) -> Outcome) -> Run {
+pub(crate) fn pods_asked(failed: impl Fn(u64) -> Outcome) -> Run {
     let mut canary = span("scheduling", 2000, 10_000);
     (canary.probe.protocol, canary.probe.service) = (ProbeHeader::CANARY.into(), None);
     (canary.probe.target, canary.probe.from) =

@@ -27,7 +27,7 @@ const MOST_BURSTS: usize = 1000;
 
 /// A part of the run, and what is known of the back ends that were hit in it.
 #[derive(Clone, Debug)]
-pub struct Segment {
+pub(super) struct Segment {
     /// Which part.
     pub period: Period,
     /// Where it begins.
@@ -40,7 +40,7 @@ pub struct Segment {
 
 impl Segment {
     /// What bounds a window of this segment when nothing else does.
-    pub fn limit(&self) -> Proof {
+    pub(super) fn limit(&self) -> Proof {
         match self.period {
             Period::Settling | Period::Before => Proof::StartOfData,
             Period::Fault { .. } => Proof::FaultRequest,
@@ -57,7 +57,7 @@ impl Segment {
 
 /// An attempt that says something, in seconds after +0.
 #[derive(Clone, Copy, Debug)]
-pub struct Observation {
+pub(super) struct Observation {
     /// When it was sent.
     pub sent: Seconds,
     /// When its outcome was known.
@@ -88,7 +88,7 @@ fn note(last: &mut Option<Success>, success: Success) {
 
 /// Follows attempts through the segments.
 #[derive(Debug)]
-pub struct Tracker {
+pub(super) struct Tracker {
     segments: Vec<Segment>,
     current: usize,
     keep: usize,
@@ -107,7 +107,7 @@ pub struct Tracker {
 impl Tracker {
     /// Begins, with segments in order (the first one holds everything before the second). `uncertainty` is that of the prober's clock;
     /// `kept` says that the probe keeps its connections.
-    pub fn new(segments: Vec<Segment>, uncertainty: Seconds, kept: bool) -> Self {
+    pub(super) fn new(segments: Vec<Segment>, uncertainty: Seconds, kept: bool) -> Self {
         let needed = |s: &Segment| match s.miss {
             Some(miss) => draws_to_exclude(miss)
                 .map_or(UNKNOWN_DRAWS, |k| k.min(MOST_DRAWS as u64) as usize)
@@ -137,7 +137,7 @@ impl Tracker {
 
     /// The segment that an attempt belongs to: that of its sending; a failure in flight at a fault's request belongs to the fault.
     #[inline]
-    pub fn enter(&mut self, sent: Seconds, done: Seconds, failed: bool) -> usize {
+    pub(super) fn enter(&mut self, sent: Seconds, done: Seconds, failed: bool) -> usize {
         while let Some(next) = self.segments.get(self.current + 1) {
             let in_flight =
                 failed && done >= next.from && matches!(next.period, Period::Fault { .. });
@@ -151,7 +151,7 @@ impl Tracker {
 
     /// Takes one attempt. Call [`Self::enter`] with it first.
     #[inline]
-    pub fn take(&mut self, seen: Observation) {
+    pub(super) fn take(&mut self, seen: Observation) {
         self.first_sent = self.first_sent.or(Some(seen.sent));
         self.end_of_data = self.end_of_data.max(seen.done);
         if seen.outcome.is_ok() {
@@ -185,7 +185,7 @@ impl Tracker {
     }
 
     /// Names the next back end (they count from 0): whether it was hit, by segment.
-    pub fn back_end(&mut self, hit_in: Vec<bool>) {
+    pub(super) fn back_end(&mut self, hit_in: Vec<bool>) {
         self.backends.push(BackEnd { last: None, hit_in });
     }
 
@@ -244,7 +244,7 @@ impl Tracker {
     }
 
     /// All windows, in order.
-    pub fn finish(mut self) -> Vec<Window> {
+    pub(super) fn finish(mut self) -> Vec<Window> {
         self.leave();
         self.windows
     }

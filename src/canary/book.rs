@@ -7,7 +7,7 @@ use crate::timeline::{Attempt, Bracket, Moment, Outcome, Phase};
 
 /// What became known of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub(super) enum Told {
     /// It has ended.
     Ended(End),
     /// It had timed out, and came true after all.
@@ -21,7 +21,7 @@ pub enum Told {
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
+pub(super) struct End {
     /// The attempt.
     pub slot: u64,
     /// When it was sent.
@@ -36,7 +36,7 @@ pub struct End {
 
 /// Attempts that may still come true.
 #[derive(Debug)]
-pub struct Book {
+pub(super) struct Book {
     timeout: Duration,
     /// Until a watch that went blind has said so.
     silence: Duration,
@@ -66,12 +66,12 @@ impl Open {
 
 impl Book {
     /// Nothing under way.
-    pub fn new(timeout: Duration, silence: Duration) -> Self {
+    pub(super) fn new(timeout: Duration, silence: Duration) -> Self {
         Self { timeout, silence, open: BTreeMap::new(), gaps: Vec::new(), done: None }
     }
 
     /// An attempt is sent.
-    pub fn sent(&mut self, slot: u64, at: Moment) {
+    pub(super) fn sent(&mut self, slot: u64, at: Moment) {
         let open = Open {
             sent: at,
             accepted: None,
@@ -83,7 +83,7 @@ impl Book {
     }
 
     /// The API server's answer to an attempt: taken (with the number of the change, where it has one), or not. What is waited for next.
-    pub fn answered(
+    pub(super) fn answered(
         &mut self,
         slot: u64,
         at: Moment,
@@ -109,7 +109,7 @@ impl Book {
     }
 
     /// What an attempt asked for was seen to exist, and waits for `next`.
-    pub fn waits_for(&mut self, slot: u64, at: Moment, next: Phase) {
+    pub(super) fn waits_for(&mut self, slot: u64, at: Moment, next: Phase) {
         if let Some(open) = self.open.get_mut(&slot) {
             open.accepted.get_or_insert(at);
             open.waits_for = next;
@@ -117,7 +117,7 @@ impl Book {
     }
 
     /// An attempt came true. One that nobody waits for any more says nothing.
-    pub fn came_true(&mut self, slot: u64, at: Bracket) -> Vec<Told> {
+    pub(super) fn came_true(&mut self, slot: u64, at: Bracket) -> Vec<Told> {
         let Some(mut open) = self.open.remove(&slot) else { return Vec::new() };
         open.accepted.get_or_insert(at.latest);
         let deadline = open.sent.plus(self.timeout);
@@ -133,7 +133,7 @@ impl Book {
     }
 
     /// All changes up to this one are done.
-    pub fn up_to(&mut self, change: i64, at: Bracket) -> Vec<Told> {
+    pub(super) fn up_to(&mut self, change: i64, at: Bracket) -> Vec<Told> {
         self.done = Some((change, at));
         let asked = |(slot, open): (&u64, &Open)| {
             open.change.is_some_and(|asked| asked <= change).then_some(*slot)
@@ -143,7 +143,7 @@ impl Book {
     }
 
     /// The watch is blind since `from`; `until`: it sees again.
-    pub fn blind(&mut self, from: Moment, until: Option<Moment>) {
+    pub(super) fn blind(&mut self, from: Moment, until: Option<Moment>) {
         self.gaps.retain(|(_, until)| until.is_some());
         let oldest = self.open.values().map(|open| open.sent).min();
         self.gaps
@@ -156,7 +156,7 @@ impl Book {
     }
 
     /// Tells what has come to nothing. The verdict waits until a blindness at the deadline would be known.
-    pub fn judge(&mut self, now: Moment) -> Vec<Told> {
+    pub(super) fn judge(&mut self, now: Moment) -> Vec<Told> {
         let due = |open: &Open| {
             !open.timed_out && open.accepted.is_some() && self.verdict_at(open) <= now
         };
@@ -181,7 +181,7 @@ impl Book {
     }
 
     /// When [`Self::judge`] has something to tell, if nothing comes true before.
-    pub fn next_verdict(&self) -> Option<Moment> {
+    pub(super) fn next_verdict(&self) -> Option<Moment> {
         self.open
             .values()
             .filter(|open| !open.timed_out && open.accepted.is_some())
@@ -190,18 +190,18 @@ impl Book {
     }
 
     /// Attempts that may still come true.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.open.len()
     }
 
     /// The oldest that has timed out is no longer waited for.
-    pub fn give_up_one(&mut self) -> Option<u64> {
+    pub(super) fn give_up_one(&mut self) -> Option<u64> {
         let slot = self.open.iter().find(|(_, open)| open.timed_out).map(|(slot, _)| *slot)?;
         self.open.remove(&slot).map(|_| slot)
     }
 
     /// Nothing is waited for any more.
-    pub fn cut(&mut self, now: Moment) -> Vec<Told> {
+    pub(super) fn cut(&mut self, now: Moment) -> Vec<Told> {
         let open = std::mem::take(&mut self.open).into_iter().filter(|(_, open)| !open.timed_out);
         open.map(|(slot, open)| open.end(slot, now, Outcome::Cut)).collect()
     }
@@ -209,7 +209,7 @@ impl Book {
 
 impl End {
     /// As the attempts' file has it; `due` is when it was to be sent.
-    pub fn attempt(&self, due: Moment) -> Attempt {
+    pub(super) fn attempt(&self, due: Moment) -> Attempt {
         let micros = |later: Moment, earlier: Moment| later.since(earlier).as_micros() as u64;
         let mut attempt = Attempt {
             slot: self.slot,

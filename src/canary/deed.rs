@@ -9,7 +9,7 @@ use crate::watch::Canaries;
 const LEAST: u32 = 2;
 
 /// What a canary does, for people: after `scheduling: `.
-pub fn describe(canary: Canary) -> &'static str {
+pub(crate) fn describe(canary: Canary) -> &'static str {
     match canary {
         Canary::Scheduling => "a new pod, until it runs",
         Canary::Reconciliation => {
@@ -22,7 +22,7 @@ pub fn describe(canary: Canary) -> &'static str {
 }
 
 /// The name of its watch.
-pub fn watch_name(canary: Canary) -> &'static str {
+pub(super) fn watch_name(canary: Canary) -> &'static str {
     match canary {
         Canary::Scheduling => "canary scheduling",
         Canary::Reconciliation => "canary reconciliation",
@@ -32,7 +32,7 @@ pub fn watch_name(canary: Canary) -> &'static str {
 
 /// What a watch showed of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub(super) enum Sign {
     /// What it asked for is there, and waits for this.
     WaitsFor(u64, Phase),
     /// It came true.
@@ -43,14 +43,14 @@ pub enum Sign {
 
 /// One canary at its place.
 #[derive(Clone, Debug)]
-pub struct Deed {
+pub(super) struct Deed {
     pub canary: Canary,
     pub perch: Perch,
 }
 
 impl Deed {
     /// Makes what is made once.
-    pub async fn prepare(&self) -> Result<(), ClusterError> {
+    pub(super) async fn prepare(&self) -> Result<(), ClusterError> {
         match self.canary {
             Canary::Scheduling => Ok(()),
             Canary::Reconciliation => self.perch.make_deployment(0).await,
@@ -62,7 +62,7 @@ impl Deed {
     }
 
     /// What is watched.
-    pub fn objects(&self) -> Canaries {
+    pub(super) fn objects(&self) -> Canaries {
         match self.canary {
             Canary::Scheduling => Canaries::Pods,
             Canary::Reconciliation | Canary::Autoscaling => Canaries::Deployment,
@@ -70,7 +70,7 @@ impl Deed {
     }
 
     /// Asks once. Gives the number of the change, where it has one.
-    pub async fn ask(&self, slot: u64) -> Result<Option<i64>, Outcome> {
+    pub(super) async fn ask(&self, slot: u64) -> Result<Option<i64>, Outcome> {
         match self.canary {
             Canary::Scheduling => self.perch.ask_for_pod(slot).await.map(|()| None),
             Canary::Reconciliation => {
@@ -81,7 +81,7 @@ impl Deed {
     }
 
     /// What is waited for when the API server has taken it.
-    pub fn first_phase(&self) -> Phase {
+    pub(super) fn first_phase(&self) -> Phase {
         match self.canary {
             Canary::Scheduling => Phase::Bound,
             Canary::Reconciliation | Canary::Autoscaling => Phase::Observed,
@@ -89,7 +89,7 @@ impl Deed {
     }
 
     /// What a record of the canary's watch says.
-    pub fn sign(&self, event: &Event) -> Option<Sign> {
+    pub(super) fn sign(&self, event: &Event) -> Option<Sign> {
         match event {
             Event::Pod { pod, node, phase, change, .. } if *change != Change::Deleted => {
                 let slot = self.perch.slot_of(pod)?;

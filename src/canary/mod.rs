@@ -13,5 +13,5 @@ mod book;
 mod deed;
 mod task;
 
-pub use deed::describe;
-pub use task::{CanaryHandle, CanarySpec, start};
+pub(crate) use deed::describe;
+pub(crate) use task::{CanaryHandle, CanarySpec, start};

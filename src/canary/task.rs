@@ -27,7 +27,7 @@ const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// One canary, resolved.
 #[derive(Clone, Debug)]
-pub struct CanarySpec {
+pub(crate) struct CanarySpec {
     /// How reports name it.
     pub header: ProbeHeader,
     /// What it asks for.
@@ -50,7 +50,7 @@ enum Mode {
 
 /// A canary that sings. Dropped, it ends at once.
 #[derive(Debug)]
-pub struct CanaryHandle {
+pub(crate) struct CanaryHandle {
     mode: mode::Sender<Mode>,
     task: AbortOnDropHandle<()>,
 }
@@ -58,13 +58,13 @@ pub struct CanaryHandle {
 impl CanaryHandle {
     /// Asks no more, and waits until the last attempts have their outcomes, and what had timed out has come true: for a timeout and some
     /// seconds at most.
-    pub async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.mode.send_replace(Mode::Finishing);
         let _ = (&mut self.task).await;
     }
 
     /// Ends it. What is under way is recorded as cut.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.mode.send_replace(Mode::Over);
         if !self.task.is_finished() {
             let _ = (&mut self.task).await;
@@ -74,7 +74,7 @@ impl CanaryHandle {
 
 /// Makes what the canary needs through `cluster`, and begins to ask; what becomes of it is seen through all of `eyes`. `records` is told what the watch says, `out` the attempts. Errors when something
 /// can't be made, and when the watch delivers nothing.
-pub async fn start(
+pub(crate) async fn start(
     cluster: &Cluster,
     eyes: &[Cluster],
     spec: CanarySpec,

@@ -4,7 +4,7 @@ use super::args::Agent;
 use super::{exit, failure::Failure};
 
 /// Serves until its parent's stream ends.
-pub fn agent(args: &Agent) -> Result<u8, Failure> {
+pub(super) fn agent(args: &Agent) -> Result<u8, Failure> {
     crate::agent::serve(std::io::stdin(), std::io::stdout(), args.unlink.as_deref())
         .map(|()| exit::PASS)
         .map_err(|e| Failure { code: exit::INCONCLUSIVE, text: format!("error: failed to {e}") })

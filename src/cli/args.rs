@@ -10,7 +10,7 @@ use super::exit;
 /// Makes a real Kubernetes cluster fail in a chosen way, and measures what its users would have noticed.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl outage", bin_name = "kubectl outage", version, after_help = exit::HELP, max_term_width = 110)]
-pub struct Cli {
+pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -22,7 +22,7 @@ pub struct Cli {
 /// Flags of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub(super) struct Global {
     /// Where runs are kept; by default below the XDG state directory
     #[arg(long, global = true, env = "OUTAGE_RUNS_DIR", value_name = "DIR")]
     pub runs_dir: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub struct Global {
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
+pub(super) enum Colour {
     /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always
@@ -44,7 +44,7 @@ pub enum Colour {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Run experiments: make the cluster fail, measure, undo, judge
     Run(Run),
     /// Check experiments without touching any cluster
@@ -78,7 +78,7 @@ pub enum Command {
 /// How the cluster and the engine are reached.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cluster options")]
-pub struct Access {
+pub(super) struct Access {
     /// Run in this context of the kubeconfig instead of the experiment's own kind cluster
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
@@ -95,7 +95,7 @@ pub struct Access {
 
 /// `run`.
 #[derive(Clone, Debug, Args)]
-pub struct Run {
+pub(super) struct Run {
     /// Experiment files, or directories of them; `-` is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
@@ -136,7 +136,7 @@ pub struct Run {
 
 /// What an experiment can be run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ClusterChoice {
+pub(super) enum ClusterChoice {
     /// The experiment's own kind cluster (the default where it names one)
     Kind,
     /// A model of that cluster inside this program: no Docker, no kind, no Kubernetes
@@ -145,7 +145,7 @@ pub enum ClusterChoice {
 
 /// The forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub(super) enum Form {
     /// For people
     Text,
     /// For people, with more of it
@@ -166,7 +166,7 @@ pub enum Form {
 
 /// `validate`.
 #[derive(Debug, Args)]
-pub struct Validate {
+pub(super) struct Validate {
     /// Experiment files, or directories of them; `-` is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
@@ -178,7 +178,7 @@ pub struct Validate {
 /// `lint`.
 #[derive(Debug, Args)]
 #[command(after_help = exit::LINT_HELP)]
-pub struct Lint {
+pub(super) struct Lint {
     /// Kind configs, or directories of them
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -207,7 +207,7 @@ pub struct Lint {
 
 /// `predict`.
 #[derive(Debug, Args)]
-pub struct Predict {
+pub(super) struct Predict {
     /// Experiment files, or directories of them
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
@@ -246,7 +246,7 @@ pub struct Predict {
 /// Settings of failure detection.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Settings that replace the cluster's")]
-pub struct TuningFlags {
+pub(super) struct TuningFlags {
     /// The kubelet's, as in its config file: the report frequency follows it
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub node_status_update_frequency: Option<Duration>,
@@ -279,7 +279,7 @@ fn setting(text: &str) -> Result<Duration, String> {
 
 /// The forms of what `lint` finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LintForm {
+pub(super) enum LintForm {
     /// For people
     Text,
     /// JSON
@@ -298,7 +298,7 @@ fn kubernetes_version(text: &str) -> Result<String, String> {
 
 /// `get`.
 #[derive(Debug, Args)]
-pub struct Get {
+pub(super) struct Get {
     /// What to list
     #[arg(value_enum)]
     pub what: Listing,
@@ -309,7 +309,7 @@ pub struct Get {
 
 /// The forms of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListForm {
+pub(super) enum ListForm {
     /// A table
     Text,
     /// A table with more columns
@@ -322,7 +322,7 @@ pub enum ListForm {
 
 /// What `get` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Listing {
+pub(super) enum Listing {
     /// Recorded runs
     #[value(alias = "run")]
     Runs,
@@ -333,7 +333,7 @@ pub enum Listing {
 
 /// `describe`.
 #[derive(Debug, Args)]
-pub struct Describe {
+pub(super) struct Describe {
     /// What to describe
     #[arg(value_enum)]
     pub what: Described,
@@ -344,14 +344,14 @@ pub struct Describe {
 
 /// What `describe` describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Described {
+pub(super) enum Described {
     /// A recorded run
     Run,
 }
 
 /// `report`.
 #[derive(Debug, Args)]
-pub struct Report {
+pub(super) struct Report {
     /// Runs: ids, beginnings of them, `latest`, or folders
     #[arg(default_value = "latest")]
     pub runs: Vec<String>,
@@ -362,7 +362,7 @@ pub struct Report {
 
 /// `recover`.
 #[derive(Debug, Args)]
-pub struct Recover {
+pub(super) struct Recover {
     /// Only list what is owed
     #[arg(long)]
     pub dry_run: bool,
@@ -373,7 +373,7 @@ pub struct Recover {
 
 /// `cluster`.
 #[derive(Debug, Args)]
-pub struct Cluster {
+pub(super) struct Cluster {
     /// A kind config: its nodes and its settings of failure detection; by default two workers with Kubernetes' defaults
     #[arg(short, long, value_name = "KINDCONFIG")]
     pub filename: Option<PathBuf>,
@@ -384,7 +384,7 @@ pub struct Cluster {
 
 /// `completion`.
 #[derive(Debug, Args)]
-pub struct Completion {
+pub(super) struct Completion {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
@@ -392,7 +392,7 @@ pub struct Completion {
 
 /// `agent`.
 #[derive(Debug, Args)]
-pub struct Agent {
+pub(super) struct Agent {
     /// The executable to unlink at the start.
     #[arg(long)]
     pub unlink: Option<PathBuf>,
@@ -400,7 +400,7 @@ pub struct Agent {
 
 /// `watchdog`.
 #[derive(Debug, Args)]
-pub struct Watchdog {
+pub(super) struct Watchdog {
     /// The cluster whose ledger is watched.
     #[arg(long)]
     pub cluster: String,

@@ -18,7 +18,7 @@ use crate::engine::error::RunError;
 pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
 
 /// Starts a cluster and keeps it until Ctrl-C.
-pub fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
+pub(super) fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
     let config = config(args)?;
     let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
     let embedded = Embedded::start(embedded::spec(&config)).map_err(RunError::refused_by)?;

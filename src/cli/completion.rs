@@ -6,7 +6,7 @@ use super::args::{Cli, Completion};
 use super::{exit, failure::Failure, print};
 
 /// Prints the completions of a shell.
-pub fn completion(args: &Completion) -> Result<u8, Failure> {
+pub(super) fn completion(args: &Completion) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(
         args.shell,

@@ -6,7 +6,7 @@ use super::{exit, failure::Failure, judge, print};
 use crate::timeline::Timeline;
 
 /// Prints the description.
-pub fn describe(args: &Describe, env: &Env) -> Result<u8, Failure> {
+pub(super) fn describe(args: &Describe, env: &Env) -> Result<u8, Failure> {
     let Described::Run = args.what;
     let folder = Timeline::find(&env.runs_dir, &args.run)?;
     let run = judge::judge(&folder)?;

@@ -23,7 +23,7 @@ use crate::prediction::{self, Predictions, Quantity};
 use crate::stats::Seconds;
 
 /// Prints the plan of one experiment.
-pub async fn dry_run(
+pub(super) async fn dry_run(
     parsed: &Parsed,
     wanted: &ClusterSpec,
     environment: &Environment<'_>,

@@ -13,7 +13,7 @@ use crate::engine::error::RunError;
 
 /// What the environment says.
 #[derive(Clone, Debug)]
-pub struct Env {
+pub(super) struct Env {
     /// The home directory.
     pub home: Option<PathBuf>,
     /// The directory of all state: locks, ledgers, and runs unless told otherwise.
@@ -36,7 +36,7 @@ pub struct Env {
 
 /// What standard error can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terminal {
+pub(super) struct Terminal {
     /// Whether lines can be drawn again.
     pub live: bool,
     /// Whether to colour.
@@ -47,7 +47,7 @@ pub struct Terminal {
 
 impl Env {
     /// Reads it. Errors: there is no place for the state.
-    pub fn read(global: &Global) -> Result<Self, Failure> {
+    pub(super) fn read(global: &Global) -> Result<Self, Failure> {
         let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let home = var("HOME").or_else(|| var("USERPROFILE")).map(PathBuf::from);
         let state_dir = match state_dir(var("XDG_STATE_HOME").map(PathBuf::from), home.clone()) {

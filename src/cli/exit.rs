@@ -1,29 +1,29 @@
 //! The exit codes: one table, documented in the README and in `--help`.
 
 /// Pass: every assertion held.
-pub const PASS: u8 = 0;
+pub(super) const PASS: u8 = 0;
 /// Fail: an assertion did not hold.
-pub const FAIL: u8 = 1;
+pub(super) const FAIL: u8 = 1;
 /// Bad usage, or an experiment that is wrong.
-pub const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 /// Inconclusive, or an error during the run that was undone.
-pub const INCONCLUSIVE: u8 = 3;
+pub(super) const INCONCLUSIVE: u8 = 3;
 /// Refused before any harm: safety, lock, precondition.
-pub const REFUSED: u8 = 4;
+pub(super) const REFUSED: u8 = 4;
 /// Something could not be undone: `kubectl outage recover`.
-pub const NOT_UNDONE: u8 = 5;
+pub(super) const NOT_UNDONE: u8 = 5;
 /// Interrupted (SIGINT, SIGTERM, SIGHUP), and undone.
-pub const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// The code of several runs: the gravest of 5 > 130 > 1 > 2 > 3 > 4 > 0.
-pub fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
+pub(super) fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
     const ORDER: [u8; 7] = [NOT_UNDONE, INTERRUPTED, FAIL, USAGE, INCONCLUSIVE, REFUSED, PASS];
     let rank = |code: &u8| ORDER.iter().position(|other| other == code).unwrap_or(0);
     codes.into_iter().min_by_key(rank).unwrap_or(PASS)
 }
 
 /// The table as help shows it.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 Exit codes:
   0    pass
   1    fail
@@ -35,7 +35,7 @@ Exit codes:
 Over several runs the gravest counts: 5, 130, 1, 2, 3, 4, 0.";
 
 /// The table of `lint`, which judges no run.
-pub const LINT_HELP: &str = "\
+pub(super) const LINT_HELP: &str = "\
 Exit codes:
   0    no error
   1    errors; with --strict warnings as well

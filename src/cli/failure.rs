@@ -6,7 +6,7 @@ use crate::timeline::StoreError;
 
 /// Why a command failed, and its exit code.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// The exit code.
     pub code: u8,
     /// What a person is told; empty when they were told already.
@@ -15,12 +15,12 @@ pub struct Failure {
 
 impl Failure {
     /// Bad usage.
-    pub fn usage(text: impl Into<String>) -> Self {
+    pub(super) fn usage(text: impl Into<String>) -> Self {
         Self { code: exit::USAGE, text: text.into() }
     }
 
     /// What failed and why, in one line.
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let said = self
             .text
             .split("\n\nhint: ")
@@ -31,7 +31,7 @@ impl Failure {
     }
 
     /// All was said already.
-    pub fn told(code: u8) -> Self {
+    pub(super) fn told(code: u8) -> Self {
         Self { code, text: String::new() }
     }
 }
@@ -63,7 +63,7 @@ impl From<StoreError> for Failure {
 }
 
 /// A error as it is printed.
-pub fn text_of(error: &RunError) -> String {
+pub(super) fn text_of(error: &RunError) -> String {
     let mut text = format!("error: {}", error.message);
     for cause in &error.causes {
         text += &format!("\n  caused by: {cause}");

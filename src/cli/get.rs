@@ -10,7 +10,7 @@ use crate::report;
 use crate::timeline::store;
 
 /// Prints the list.
-pub fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
+pub(super) fn get(args: &Get, env: &Env) -> Result<u8, Failure> {
     match args.what {
         Listing::Runs => runs(args.output, env)?,
         Listing::Experiments => print(&list_of(&experiments(), args.output)),

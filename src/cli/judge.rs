@@ -19,7 +19,7 @@ use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
 /// A run, read and judged.
-pub struct Judged {
+pub(super) struct Judged {
     timeline: Timeline,
     findings: Findings,
     verdict: Verdict,
@@ -27,7 +27,7 @@ pub struct Judged {
 }
 
 /// Reads and judges a run.
-pub fn judge(folder: &Path) -> Result<Judged, Failure> {
+pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
     let timeline = Timeline::read(folder)?;
     let experiment: Experiment = serde_json::from_value(timeline.header.experiment.clone())
         .map_err(|e| Failure {
@@ -42,7 +42,7 @@ pub fn judge(folder: &Path) -> Result<Judged, Failure> {
 
 impl Judged {
     /// The exit code that its verdict asks for.
-    pub fn code(&self) -> u8 {
+    pub(super) fn code(&self) -> u8 {
         match self.verdict.outcome {
             _ if self.view().is_refused() => exit::REFUSED,
             Outcome::Pass => exit::PASS,
@@ -52,7 +52,7 @@ impl Judged {
     }
 
     /// Whether it came to its own end.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.findings.completion == Completion::Complete
     }
 
@@ -61,18 +61,18 @@ impl Judged {
     }
 
     /// The run in a line.
-    pub fn summary(&self) -> Summary {
+    pub(super) fn summary(&self) -> Summary {
         Summary::new(&self.view())
     }
 
     /// All that it recorded, for people.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         describe::render(&self.view())
     }
 }
 
 /// One experiment of a command, and what became of it.
-pub struct Part {
+pub(super) struct Part {
     /// Its name.
     pub experiment: String,
     /// The claims that it decides.
@@ -84,7 +84,7 @@ pub struct Part {
 }
 
 /// What became of an experiment.
-pub enum Became {
+pub(super) enum Became {
     /// It was carried out.
     Ran(Vec<Judged>),
     /// It was not, for this reason.
@@ -110,7 +110,7 @@ impl Part {
 }
 
 /// Prints the report of the runs of one experiment for people, and how many more were not begun.
-pub fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &Env) {
+pub(super) fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &Env) {
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
     let spreads =
         spreads(&views).into_iter().map(|spread| SpreadReport { not_begun, ..spread }).collect();
@@ -119,7 +119,7 @@ pub fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &Env) {
 
 /// Prints the report of some runs to standard output. Several runs of one experiment end with their spread, several experiments with
 /// their table.
-pub fn print(runs: &[Judged], form: Form, env: &Env) {
+pub(super) fn print(runs: &[Judged], form: Form, env: &Env) {
     let style = style(env);
     let parts = suite::Part::of_runs(runs.iter().map(Judged::view).collect());
     match form {
@@ -137,19 +137,19 @@ pub fn print(runs: &[Judged], form: Form, env: &Env) {
 }
 
 /// Prints the table of some experiments.
-pub fn print_table(parts: &[Part], env: &Env) {
+pub(super) fn print_table(parts: &[Part], env: &Env) {
     let views: Vec<suite::Part> = parts.iter().map(Part::view).collect();
     super::print(&format!("\n{}", suite::render(&SuiteReport::new(&views), &style(env))));
 }
 
 /// Prints the report of some experiments in a form for programs: one document.
-pub fn print_parts(parts: &[Part], form: Form) {
+pub(super) fn print_parts(parts: &[Part], form: Form) {
     let views: Vec<suite::Part> = parts.iter().map(Part::view).collect();
     print_document(&views, parts.iter().flat_map(Part::runs).collect(), form);
 }
 
 /// Prints runs as a list of experiments, each with its spread.
-pub fn print_list(runs: &[Judged], form: ListForm) {
+pub(super) fn print_list(runs: &[Judged], form: ListForm) {
     let views: Vec<View> = runs.iter().map(Judged::view).collect();
     let spreads = spreads(&views);
     super::print(&if form == ListForm::Yaml {

@@ -52,7 +52,7 @@ struct Problem {
 }
 
 /// Checks all, and prints what was found in each.
-pub fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
+pub(super) fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
     let files: Vec<&Path> = args.filename.iter().chain(&args.files).map(AsRef::as_ref).collect();
     if files.is_empty() && args.context.is_none() {
         let hint = "`kubectl outage lint FILE...` checks kind configs, `kubectl outage lint --context NAME` a running cluster";

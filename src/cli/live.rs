@@ -8,7 +8,7 @@ use crate::engine::error::RunError;
 use crate::timeline::{ClusterFacts, ClusterKind};
 
 /// The facts of a context's cluster (its name is the context's), and what could not be read of its settings.
-pub async fn facts(
+pub(super) async fn facts(
     context: Option<&str>,
     kubeconfig: Option<&Path>,
     env: &Env,

@@ -9,11 +9,11 @@ use crate::model::About;
 use crate::prediction;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
-pub const TODAY: &str = "v1.34.0";
+pub(super) const TODAY: &str = "v1.34.0";
 
 /// Where experiments are to run, as far as it decides what is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// In the cluster of their own kind config, where they have one.
     Own,
     /// In a cluster that the command names, or nowhere.
@@ -21,7 +21,7 @@ pub enum Place {
 }
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so does what is left open.
-pub fn experiments(
+pub(super) fn experiments(
     files: &[PathBuf],
     names: &[String],
     place: Place,
@@ -33,7 +33,11 @@ pub fn experiments(
 }
 
 /// Errors when something is left open, `now` saying what a cluster that is at hand knows of it.
-pub fn refuse_open(parsed: &[Parsed], now: &[Option<String>], env: &Env) -> Result<(), Failure> {
+pub(super) fn refuse_open(
+    parsed: &[Parsed],
+    now: &[Option<String>],
+    env: &Env,
+) -> Result<(), Failure> {
     let with = |open: &Diagnostic, now: Option<&String>| match (&open.hint, now) {
         (Some(hint), Some(now)) => open.clone().hint(format!("{hint}; {now}")),
         _ => open.clone(),
@@ -49,7 +53,7 @@ pub fn refuse_open(parsed: &[Parsed], now: &[Option<String>], env: &Env) -> Resu
 }
 
 /// The same, but what is left open is neither printed nor an error yet.
-pub fn even_open(
+pub(super) fn even_open(
     files: &[PathBuf],
     names: &[String],
     place: Place,
@@ -137,7 +141,7 @@ fn show(problems: &[Diagnostic], env: &Env) {
 }
 
 /// The text of a kind config.
-pub fn kind_config(path: &Path) -> Result<String, Failure> {
+pub(super) fn kind_config(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|e| Failure::usage(format!("error: cannot read {}: {e}", path.display())))
 }

@@ -16,7 +16,7 @@ use crate::prediction::{Ground, workload};
 use crate::timeline::NodeRole;
 
 /// A cluster that could be made.
-pub struct Planned {
+pub(super) struct Planned {
     /// Its nodes and settings, with the experiment's workload on it.
     pub ground: Ground,
     /// What it is, for people.
@@ -24,7 +24,7 @@ pub struct Planned {
 }
 
 /// The cluster of `config`, else of the experiment's own kind config; `None` where there is neither. Errors when the config can't be used.
-pub fn planned(
+pub(super) fn planned(
     parsed: &Parsed,
     config: Option<&Path>,
     kubernetes: &str,
@@ -49,12 +49,12 @@ pub fn planned(
 }
 
 /// The same with the version of today, where it can be had: for hints, which must not fail.
-pub fn today(parsed: &Parsed) -> Option<Ground> {
+pub(super) fn today(parsed: &Parsed) -> Option<Ground> {
     planned(parsed, None, load::TODAY).ok().flatten().map(|planned| planned.ground)
 }
 
 /// A ground with the experiment's workload on it.
-pub fn with_workload(ground: Ground, parsed: &Parsed) -> Ground {
+pub(super) fn with_workload(ground: Ground, parsed: &Parsed) -> Ground {
     ground.with_workload(workload::behind_services(
         parsed.workload.iter().map(|file| file.text.as_str()),
     ))
@@ -62,7 +62,7 @@ pub fn with_workload(ground: Ground, parsed: &Parsed) -> Ground {
 
 /// What a run in the cluster of the experiment's own kind config would refuse, at its places. Where there is no such config, or nodes are
 /// chosen by labels, which only the cluster knows: what the file alone tells.
-pub fn refused(parsed: &Parsed) -> Vec<Diagnostic> {
+pub(super) fn refused(parsed: &Parsed) -> Vec<Diagnostic> {
     let (Some(file), Cluster::Kind { tuning, .. }) =
         (&parsed.kind_config, &parsed.experiment.cluster)
     else {

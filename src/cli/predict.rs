@@ -28,7 +28,7 @@ struct Said {
 }
 
 /// Predicts, and prints.
-pub fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
+pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let experiments = load::experiments(&args.filename, &args.names, Place::Other, env)?;
     let live = match &args.context {
         Some(_) => Some(block_on(in_cluster(args, env))?),

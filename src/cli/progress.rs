@@ -12,7 +12,7 @@ use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
 /// Shows progress.
-pub struct Progress {
+pub(super) struct Progress {
     terminal: Terminal,
     step: Option<(ProgressBar, String)>,
     /// The first fault's request: the zero of the chain.
@@ -24,7 +24,7 @@ pub struct Progress {
 
 impl Progress {
     /// For this terminal.
-    pub fn new(terminal: Terminal) -> Self {
+    pub(super) fn new(terminal: Terminal) -> Self {
         Self {
             terminal,
             step: None,
@@ -35,7 +35,7 @@ impl Progress {
     }
 
     /// A step began; the one before it is done.
-    pub fn step(&mut self, text: impl Into<String>) {
+    pub(super) fn step(&mut self, text: impl Into<String>) {
         self.done();
         let text = text.into();
         if !self.terminal.live {
@@ -56,7 +56,7 @@ impl Progress {
     }
 
     /// How far the present step has come: beside its spinner, or below it where nothing can be drawn again.
-    pub fn detail(&self, text: &str) {
+    pub(super) fn detail(&self, text: &str) {
         match &self.step {
             Some((bar, step)) if self.terminal.live => bar.set_message(format!("{step}: {text}")),
             _ => self.line("   - ", text),
@@ -64,12 +64,12 @@ impl Progress {
     }
 
     /// The present step is done.
-    pub fn done(&mut self) {
+    pub(super) fn done(&mut self) {
         self.end(if self.terminal.colour { "\x1b[32m✓\x1b[0m" } else { "✓" });
     }
 
     /// The present step failed.
-    pub fn failed(&mut self) {
+    pub(super) fn failed(&mut self) {
         self.end(if self.terminal.colour { "\x1b[31m✗\x1b[0m" } else { "✗" });
     }
 
@@ -92,7 +92,7 @@ impl Progress {
     }
 
     /// Something happened in a run.
-    pub fn show(&mut self, sight: &Sight) {
+    pub(super) fn show(&mut self, sight: &Sight) {
         match sight {
             Sight::Record(record) => self.record(record),
             Sight::Failing { probe, sent, class } => {

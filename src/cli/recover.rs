@@ -17,7 +17,7 @@ use crate::engine::undo::recover::{self, Harmed, Said, Tools};
 use crate::engine::undo::watchdog;
 
 /// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
-pub fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
+pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     let mut codes = Vec::new();
     if embedded(args, env) {
         codes.push(exit::PASS);
@@ -132,7 +132,7 @@ async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result
 }
 
 /// The tools that undoing needs on one engine.
-pub async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
+pub(super) async fn tools(engine: &str, env: &EngineEnv, path: &OsStr) -> Result<Tools, RunError> {
     let endpoint = Endpoint::resolve(Some(engine), env).map_err(RunError::failed_by)?;
     let docker = Docker::connect(&endpoint).await.map_err(RunError::failed_by)?;
     let kind = find_kind_program(path, &endpoint, &docker);

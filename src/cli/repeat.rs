@@ -16,7 +16,7 @@ use crate::engine::session::{Ended, Session};
 use crate::experiment::Parsed;
 
 /// What became of an experiment.
-pub struct Repeated {
+pub(super) struct Repeated {
     /// The exit code.
     pub code: u8,
     /// Its runs, judged.
@@ -29,7 +29,7 @@ pub struct Repeated {
 
 impl Command<'_> {
     /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and why those that are missing are.
-    pub async fn repeat(&self, parsed: &Parsed, handle: &ClusterHandle) -> Repeated {
+    pub(super) async fn repeat(&self, parsed: &Parsed, handle: &ClusterHandle) -> Repeated {
         let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session =
             Session { parsed, runs_dir: &self.env.runs_dir, environment: &self.environment };

@@ -9,7 +9,7 @@ use super::{exit, failure::Failure, judge};
 use crate::timeline::Timeline;
 
 /// Prints the report of runs; exits as their verdicts ask.
-pub fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
+pub(super) fn report(args: &Report, env: &Env) -> Result<u8, Failure> {
     let mut folders = Vec::new();
     for name in &args.runs {
         let folder = Timeline::find(&env.runs_dir, name)?;

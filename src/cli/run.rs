@@ -21,7 +21,7 @@ use crate::engine::plan::target;
 use crate::experiment::{Cluster, Parsed};
 
 /// Runs; exits with the gravest code.
-pub fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
+pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let experiments = load::even_open(&args.filename, &args.names, place(args), env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
@@ -80,7 +80,7 @@ fn environment<'a>(args: &'a Run, env: &'a Env) -> Result<Environment<'a>, RunEr
 }
 
 /// The command, as it was typed.
-pub struct Command<'a> {
+pub(super) struct Command<'a> {
     /// The flags.
     pub args: &'a Run,
     /// The environment.
@@ -145,7 +145,7 @@ impl Command<'_> {
     }
 
     /// The cluster that an experiment is to run on.
-    pub fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
+    pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
         let access = &self.args.access;
         if self.args.cluster == Some(ClusterChoice::Embedded) {
             return embedded(parsed);
@@ -167,7 +167,7 @@ impl Command<'_> {
     }
 
     /// The cluster, found or made.
-    pub async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
+    pub(super) async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |line| {
             said(&mut progress, line)
@@ -177,7 +177,7 @@ impl Command<'_> {
     }
 
     /// The same cluster for the next experiment, when it is whole again.
-    pub async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
+    pub(super) async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
         let mut progress = Progress::new(self.env.stderr);
         let restored =
             restore::restore(handle, self.abort, &mut |line| said(&mut progress, line)).await;
@@ -199,7 +199,7 @@ impl Command<'_> {
     }
 
     /// Deletes a kind cluster, and with it what was owed to it; any other stays.
-    pub async fn delete(&self, handle: &ClusterHandle) -> Result<(), Failure> {
+    pub(super) async fn delete(&self, handle: &ClusterHandle) -> Result<(), Failure> {
         let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
         let name = handle.state.cluster();
         let failed = |e: crate::cluster::KindError| {
@@ -226,7 +226,7 @@ fn embedded(parsed: &Parsed) -> Result<ClusterSpec, RunError> {
 }
 
 /// Prints why something failed; its exit code.
-pub fn told(failure: Failure) -> u8 {
+pub(super) fn told(failure: Failure) -> u8 {
     complain!("{}", failure.text);
     failure.code
 }

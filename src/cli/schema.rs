@@ -3,7 +3,7 @@
 use super::{exit, failure::Failure, print};
 
 /// Prints it.
-pub fn schema() -> Result<u8, Failure> {
+pub(super) fn schema() -> Result<u8, Failure> {
     print(crate::report::JSON_SCHEMA);
     Ok(exit::PASS)
 }

@@ -10,7 +10,7 @@ use crate::experiment::Parsed;
 use crate::report::suite::NotRun;
 
 /// The experiments of a command.
-pub struct Suite<'a> {
+pub(super) struct Suite<'a> {
     command: &'a Command<'a>,
     groups: Vec<Group<'a>>,
     /// How many there are.
@@ -27,7 +27,7 @@ struct Group<'a> {
 
 impl<'a> Suite<'a> {
     /// Puts experiments into their order: as they are given, but those of one cluster follow the first of them.
-    pub fn new(command: &'a Command<'a>, experiments: &'a [Parsed]) -> Self {
+    pub(super) fn new(command: &'a Command<'a>, experiments: &'a [Parsed]) -> Self {
         let mut groups: Vec<Group<'a>> = Vec::new();
         for parsed in experiments {
             let wanted = command.wanted(parsed).map_err(Failure::from);
@@ -41,7 +41,7 @@ impl<'a> Suite<'a> {
     }
 
     /// Carries them out, prints the report, and returns the gravest code.
-    pub async fn carry_out(mut self) -> u8 {
+    pub(super) async fn carry_out(mut self) -> u8 {
         for group in std::mem::take(&mut self.groups) {
             self.group(group).await;
         }

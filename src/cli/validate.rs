@@ -6,7 +6,7 @@ use super::load::Place;
 use super::{exit, failure::Failure, load, print};
 
 /// Checks; prints one line for each good experiment.
-pub fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
+pub(super) fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
     for parsed in load::experiments(&args.filename, &args.names, Place::Own, env)? {
         let at_least = crate::engine::run::duration_at_least(&parsed.experiment).as_secs();
         print(&format!(

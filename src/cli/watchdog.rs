@@ -16,7 +16,7 @@ use crate::engine::undo::watchdog::{self, Found};
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Waits, and undoes if it must, until it is done. There is nobody to tell: the ledger says what is left.
-pub fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
+pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     // Away from the terminal: its Ctrl-C and its end are for the run.
     let _ = rustix::process::setsid();
     let state = StateDir::open(&args.state_dir, &args.cluster)?;

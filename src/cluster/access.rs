@@ -19,7 +19,7 @@ pub(super) const API_NAME: &str = "kubernetes";
 
 /// Where an API server is, and what shows it who asks. What is secret is not shown.
 #[derive(Clone)]
-pub struct ApiAccess {
+pub(crate) struct ApiAccess {
     /// The host: a name or an address, without brackets.
     pub host: String,
     /// The port.
@@ -34,7 +34,7 @@ pub struct ApiAccess {
 
 /// How TLS is spoken to an API server.
 #[derive(Clone)]
-pub struct ApiTls {
+pub(crate) struct ApiTls {
     /// The name that its certificate must carry.
     pub server_name: String,
     /// Whether any certificate is accepted, as the kubeconfig says.
@@ -63,12 +63,12 @@ impl fmt::Debug for ApiTls {
 impl Cluster {
     /// How the kubeconfig's API server is asked. Errors when the user's credentials are none that can be written into a request:
     /// those of a plugin, or another user's.
-    pub fn api_access(&self) -> Result<ApiAccess, ClusterError> {
+    pub(crate) fn api_access(&self) -> Result<ApiAccess, ClusterError> {
         of_config(self.config()).map_err(|why| ClusterError::Kubeconfig { why })
     }
 
     /// How the API server on the node at this address is asked, by the same user.
-    pub fn api_access_at(&self, address: &str) -> Result<ApiAccess, ClusterError> {
+    pub(crate) fn api_access_at(&self, address: &str) -> Result<ApiAccess, ClusterError> {
         let mut access = self.api_access()?;
         (access.host, access.port, access.prefix) = (address.to_owned(), API_PORT, String::new());
         if let Some(tls) = &mut access.tls {

@@ -15,9 +15,9 @@ use super::objects::{Deployment, Nothing, Part, Pod};
 use crate::timeline::{Outcome, Phase};
 
 /// The label of whatever a canary makes. Its value is the probe's name.
-pub const CANARY_LABEL: &str = "outage.canary";
+pub(crate) const CANARY_LABEL: &str = "outage.canary";
 /// What the names of a canary's objects begin with.
-pub const CANARY_PREFIX: &str = "outage-canary-";
+pub(crate) const CANARY_PREFIX: &str = "outage-canary-";
 /// No scheduler has this name: the pods of a canary's Deployment need no node, and trouble none.
 const NO_SCHEDULER: &str = "outage.none";
 /// Where no node tells its images (the embedded cluster's don't), none is pulled either.
@@ -38,7 +38,7 @@ struct Image {
 
 /// A canary's place: its objects are named after the probe.
 #[derive(Clone, Debug)]
-pub struct Perch {
+pub(crate) struct Perch {
     cluster: Cluster,
     namespace: String,
     probe: String,
@@ -47,7 +47,7 @@ pub struct Perch {
 
 impl Cluster {
     /// A place for a canary in a namespace that is there. Errors when the nodes have no pause image in common: none is ever pulled.
-    pub async fn perch(&self, namespace: &str, probe: &str) -> Result<Perch, ClusterError> {
+    pub(crate) async fn perch(&self, namespace: &str, probe: &str) -> Result<Perch, ClusterError> {
         let nodes: Vec<NodeOfImages> = self
             .list_all("list the nodes' images", Api::all(self.client()), ListParams::default())
             .await?;
@@ -98,12 +98,12 @@ impl Perch {
     }
 
     /// The attempt whose pod this is; `None`: another's.
-    pub fn slot_of(&self, pod: &str) -> Option<u64> {
+    pub(crate) fn slot_of(&self, pod: &str) -> Option<u64> {
         pod.strip_prefix(&self.name())?.strip_prefix('-')?.parse().ok()
     }
 
     /// Asks for a new pod, which is to run on whatever node is Ready.
-    pub async fn ask_for_pod(&self, slot: u64) -> Result<(), Outcome> {
+    pub(crate) async fn ask_for_pod(&self, slot: u64) -> Result<(), Outcome> {
         let mut spec = self.pod_spec();
         // Any node will do, one of the control plane's as well.
         spec["tolerations"] =
@@ -114,7 +114,7 @@ impl Perch {
     }
 
     /// Takes a pod away. Whether it is gone.
-    pub async fn remove_pod(&self, slot: u64) -> bool {
+    pub(crate) async fn remove_pod(&self, slot: u64) -> bool {
         let api: Api<Pod> = Api::namespaced(self.cluster.client(), &self.namespace);
         let (name, params) = (self.pod_name(slot), DeleteParams::default().grace_period(0));
         self.cluster
@@ -124,7 +124,7 @@ impl Perch {
     }
 
     /// Makes a Deployment of so many pods that need no node.
-    pub async fn make_deployment(&self, replicas: u32) -> Result<(), ClusterError> {
+    pub(crate) async fn make_deployment(&self, replicas: u32) -> Result<(), ClusterError> {
         let labels = json!({CANARY_LABEL: self.probe});
         let mut pod = self.pod_spec();
         pod["schedulerName"] = NO_SCHEDULER.into();
@@ -142,7 +142,7 @@ impl Perch {
     }
 
     /// Makes an autoscaler that never lets the Deployment have fewer than so many. Below that it asks no metrics.
-    pub async fn make_autoscaler(&self, least: u32) -> Result<(), ClusterError> {
+    pub(crate) async fn make_autoscaler(&self, least: u32) -> Result<(), ClusterError> {
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name()});
         let spec = json!({"minReplicas": least, "maxReplicas": least, "scaleTargetRef": target});
         let object = json!({"metadata": self.metadata(&self.name()), "spec": spec});
@@ -150,7 +150,7 @@ impl Perch {
     }
 
     /// Asks for another size of the Deployment, and gives the number of the change. `nonce` makes it one, whatever the size was.
-    pub async fn ask_for_size(&self, replicas: u32, nonce: u64) -> Result<i64, Outcome> {
+    pub(crate) async fn ask_for_size(&self, replicas: u32, nonce: u64) -> Result<i64, Outcome> {
         let api: Api<Deployment> = Api::namespaced(self.cluster.client(), &self.namespace);
         let patch =
             json!({"spec": {"replicas": replicas, "revisionHistoryLimit": 1 + nonce % 1000}});

@@ -7,11 +7,11 @@ use super::connect::Cluster;
 use super::error::ClusterError;
 
 /// The object's name: a ConfigMap of the run's namespace.
-pub const CANARY_OBJECT: &str = "outage-canary";
+pub(crate) const CANARY_OBJECT: &str = "outage-canary";
 
 impl Cluster {
     /// Makes it, in a namespace of ours; it goes with the namespace. Errors when it is there already: it would be somebody else's.
-    pub async fn create_canary_object(&self, namespace: &str) -> Result<(), ClusterError> {
+    pub(crate) async fn create_canary_object(&self, namespace: &str) -> Result<(), ClusterError> {
         let mut object = ConfigMap::default();
         object.metadata.name = Some(CANARY_OBJECT.to_owned());
         let api: Api<ConfigMap> = Api::namespaced(self.client(), namespace);

@@ -28,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One cluster, connected. Cheap to clone. Nothing is retried inside: an outage is as long as it is.
 #[derive(Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     client: kube::Client,
     config: Arc<kube::Config>,
     context: String,
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     /// Connects by the text of a kubeconfig (kind's), with its current context. Errors when the server does not answer.
-    pub async fn from_kubeconfig(text: &str) -> Result<Self, ClusterError> {
+    pub(crate) async fn from_kubeconfig(text: &str) -> Result<Self, ClusterError> {
         let kubeconfig = Kubeconfig::from_yaml(text)
             .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
         Self::connect(kubeconfig, None).await
@@ -55,7 +55,7 @@ impl Cluster {
 
     /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)), which are only read. Default
     /// context: the current one. Errors when none of the files is there, the context is not, or the server does not answer.
-    pub async fn from_files(
+    pub(crate) async fn from_files(
         paths: &[PathBuf],
         context: Option<&str>,
     ) -> Result<Self, ClusterError> {
@@ -68,7 +68,7 @@ impl Cluster {
     }
 
     /// The same cluster and user, through the API server on the node at this address. Errors when that does not answer.
-    pub async fn directly(&self, address: &str) -> Result<Self, ClusterError> {
+    pub(crate) async fn directly(&self, address: &str) -> Result<Self, ClusterError> {
         let mut config = (*self.config).clone();
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         let url = format!("https://{host}:{API_PORT}").parse();
@@ -110,17 +110,17 @@ impl Cluster {
     }
 
     /// The kubeconfig's context.
-    pub fn context(&self) -> &str {
+    pub(crate) fn context(&self) -> &str {
         &self.context
     }
 
     /// The API server's URL.
-    pub fn server(&self) -> &str {
+    pub(crate) fn server(&self) -> &str {
         &self.server
     }
 
     /// The API server's version as it was when we connected, such as `v1.34.4`.
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
@@ -130,18 +130,19 @@ impl Cluster {
     }
 
     /// kube's client, for watches.
-    pub fn client(&self) -> kube::Client {
+    pub(crate) fn client(&self) -> kube::Client {
         self.client.clone()
     }
 
     /// Whether the API server answers now. Needs no etcd.
-    pub async fn ping(&self) -> Result<(), ClusterError> {
+    #[cfg(test)]
+    pub(crate) async fn ping(&self) -> Result<(), ClusterError> {
         self.call("ask for the version", self.client.apiserver_version()).await.map(drop)
     }
 
     /// The kind cluster that this is, among those of the Docker engine, whatever its context is called: every node has the name and an
     /// address of a container with kind's labels. `None` when it is not kind's (or another engine's).
-    pub async fn kind_cluster(
+    pub(crate) async fn kind_cluster(
         &self,
         containers: &[NodeContainer],
     ) -> Result<Option<String>, ClusterError> {

@@ -10,7 +10,7 @@ use super::objects::Deployment;
 
 /// A Deployment's replicas, and whose mark it bears.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// The Deployment's uid: another one of its name has another.
     pub uid: String,
     /// The version that was read.
@@ -27,7 +27,11 @@ pub struct Scale {
 
 impl Cluster {
     /// A Deployment's scale. Errors when there is none of that name.
-    pub async fn scale_of(&self, namespace: &str, name: &str) -> Result<Scale, ClusterError> {
+    pub(crate) async fn scale_of(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Scale, ClusterError> {
         let found = self
             .call(
                 format!("read the Deployment {namespace}/{name}"),
@@ -39,7 +43,7 @@ impl Cluster {
 
     /// Gives a Deployment another number of replicas and our mark, in one step, if it still is as it was read. Errors when somebody
     /// has changed it since.
-    pub async fn scale(
+    pub(crate) async fn scale(
         &self,
         namespace: &str,
         name: &str,

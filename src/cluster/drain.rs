@@ -14,7 +14,7 @@ pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What came of asking a pod to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evicted {
+pub(crate) enum Evicted {
     /// It is ending, or gone.
     Leaves,
     /// A disruption budget does not allow it now.
@@ -23,7 +23,7 @@ pub enum Evicted {
 
 /// Whether pods may come to a node, and whose mark it bears.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cordon {
+pub(crate) struct Cordon {
     /// The node's uid: another one of its name has another.
     pub uid: String,
     /// The version that was read.
@@ -36,14 +36,14 @@ pub struct Cordon {
 
 impl Cluster {
     /// Whether a node is cordoned, and by which run's mark. Errors when there is none of that name.
-    pub async fn cordon_of(&self, node: &str) -> Result<Cordon, ClusterError> {
+    pub(crate) async fn cordon_of(&self, node: &str) -> Result<Cordon, ClusterError> {
         let api: Api<Node> = Api::all(self.client());
         self.call(format!("read the node {node}"), api.get(node)).await.map(read)
     }
 
     /// Cordons a node with our mark, or takes both away (`None`), in one step, if it still is as it was read. Errors when somebody has
     /// changed it since.
-    pub async fn cordon(
+    pub(crate) async fn cordon(
         &self,
         node: &str,
         seen: &Cordon,
@@ -62,7 +62,7 @@ impl Cluster {
 
     /// The pods of a namespace on a node that can be evicted, as name and uid: those that no DaemonSet would bring back to the same
     /// node, and that are not the kubelet's own.
-    pub async fn evictable(
+    pub(crate) async fn evictable(
         &self,
         namespace: &str,
         node: &str,
@@ -83,7 +83,7 @@ impl Cluster {
     }
 
     /// Asks a pod to leave through the eviction API.
-    pub async fn evict(
+    pub(crate) async fn evict(
         &self,
         namespace: &str,
         pod: &str,
@@ -106,7 +106,7 @@ impl Cluster {
     }
 
     /// Deletes one pod, by its uid. Whether it was there: one that is gone already is no error.
-    pub async fn delete_pod(
+    pub(crate) async fn delete_pod(
         &self,
         namespace: &str,
         pod: &str,
@@ -123,7 +123,7 @@ impl Cluster {
     }
 
     /// Whether this pod, by its uid, is there and not ending.
-    pub async fn pod_stays(
+    pub(crate) async fn pod_stays(
         &self,
         namespace: &str,
         pod: &str,

@@ -9,7 +9,7 @@ use super::leftovers::Leftovers;
 
 /// Why the cluster did not do what was asked. Each reads well after "failed to ...: ".
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub(crate) enum ClusterError {
     /// No connection to the API server.
     #[error("the API server {server} can't be reached: {why}")]
     Unreachable {
@@ -140,12 +140,12 @@ fn list_paths(paths: &[PathBuf]) -> String {
 
 impl ClusterError {
     /// What a person can do about it, where there is something.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         self.hint_through("kubectl")
     }
 
     /// The same where a command that asks this cluster begins with `kubectl`, as with a context or a kubeconfig of its own.
-    pub fn hint_through(&self, kubectl: &str) -> Option<String> {
+    pub(crate) fn hint_through(&self, kubectl: &str) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => format!(
                 "is the cluster running, and no fault lasting that takes its API server away? `{kubectl} cluster-info` asks it the same way"
@@ -171,17 +171,17 @@ impl ClusterError {
     }
 
     /// Whether the server said that there is no such thing.
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
     /// Whether the server could not be asked at all (as opposed to: answered with an error).
-    pub fn is_unreachable(&self) -> bool {
+    pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
     }
 
     /// Whether the kubeconfig shows no way to any server.
-    pub fn is_of_kubeconfig(&self) -> bool {
+    pub(crate) fn is_of_kubeconfig(&self) -> bool {
         matches!(
             self,
             Self::Kubeconfig { .. }
@@ -192,13 +192,13 @@ impl ClusterError {
     }
 
     /// Whether somebody else was faster: what was to be changed is not what was read any more.
-    pub fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Api { code: 409, .. })
     }
 
     /// Whether it may be over in a moment, also where nobody changes anything: the server can't be asked, has no etcd, or has just started
     /// (until it has read the roles it forbids everything to everybody); or somebody else was faster, and it is to be read again.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         self.is_unreachable()
             || matches!(
                 self,

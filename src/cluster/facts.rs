@@ -18,7 +18,7 @@ use crate::timeline::{format_duration, parse_duration};
 impl Cluster {
     /// What this cluster is, and what a reader should know of it (settings that could not be read or differ between nodes).
     /// `name` and `engine` are the caller's; `containers` are those of the kind cluster (none elsewhere).
-    pub async fn facts(
+    pub(crate) async fn facts(
         &self,
         kind: ClusterKind,
         name: &str,
@@ -81,7 +81,7 @@ fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
 }
 
 /// What Kubernetes of this version (`v1.34.4`) has when nothing is set.
-pub fn default_tuning(version: &str) -> Tuning {
+pub(crate) fn default_tuning(version: &str) -> Tuning {
     Tuning::defaults(version)
 }
 

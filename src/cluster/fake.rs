@@ -26,28 +26,28 @@ struct State {
 
 impl FakeApi {
     /// With one object.
-    pub fn with(path: &str, object: Value) -> Self {
+    pub(crate) fn with(path: &str, object: Value) -> Self {
         let state =
             State { objects: [(path.to_owned(), object)].into(), before: Box::new(|_, _| None) };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    pub fn before_each(
+    pub(crate) fn before_each(
         &self,
         before: impl FnMut(&mut Objects, &str) -> Option<u16> + Send + 'static,
     ) {
         self.state.lock().unwrap().before = Box::new(before);
     }
 
-    pub fn object(&self, path: &str) -> Value {
+    pub(crate) fn object(&self, path: &str) -> Value {
         self.state.lock().unwrap().objects.get(path).cloned().unwrap_or_default()
     }
 
-    pub fn put(&self, path: &str, object: Value) {
+    pub(crate) fn put(&self, path: &str, object: Value) {
         self.state.lock().unwrap().objects.insert(path.to_owned(), object);
     }
 
-    pub fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         let api = self.clone();
         Cluster::of_service(move |request| {
             let api = api.clone();

@@ -28,7 +28,9 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Cluster {
     /// All objects of all kinds that can be listed, but for those that come and go by themselves, and the kinds that could not be listed,
     /// with the reason. Of each object only its metadata is asked for. What may be over in a moment is asked for again, for 60 s in all.
-    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {
+    pub(crate) async fn inventory(
+        &self,
+    ) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {
         let until = Instant::now() + PATIENCE;
         let mut kinds = patiently(until, || self.kinds()).await?;
         let mut objects = Vec::new();

@@ -17,7 +17,7 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Why kind did not do what was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum KindError {
+pub(crate) enum KindError {
     /// There is no such program.
     #[error("the program kind is not installed")]
     NotInstalled,
@@ -77,7 +77,7 @@ pub enum KindError {
 
 impl KindError {
     /// What a person can do about it, where there is something.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotInstalled => {
                 "install it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation, or run on a cluster of your own \
@@ -96,14 +96,14 @@ impl KindError {
 
 /// The `kind` program.
 #[derive(Clone, Debug)]
-pub struct Kind {
+pub(crate) struct Kind {
     path: PathBuf,
     docker_host: Option<String>,
     podman: bool,
 }
 
 /// A cluster to be made.
-pub struct KindCreate<'a> {
+pub(crate) struct KindCreate<'a> {
     /// Its name. It overrides the config's.
     pub name: &'a str,
     /// The kind config.
@@ -119,7 +119,7 @@ pub struct KindCreate<'a> {
 impl Kind {
     /// Finds the program in a `PATH`. `docker_host` is handed to it, so that it speaks to the engine that we speak to. Errors
     /// when it is in none of the directories.
-    pub fn find(path_env: &OsStr, docker_host: Option<String>) -> Result<Self, KindError> {
+    pub(crate) fn find(path_env: &OsStr, docker_host: Option<String>) -> Result<Self, KindError> {
         let name = format!("kind{}", std::env::consts::EXE_SUFFIX);
         let found = std::env::split_paths(path_env)
             .map(|folder| folder.join(&name))
@@ -128,12 +128,12 @@ impl Kind {
     }
 
     /// Has it use Podman, at the same address, instead of Docker.
-    pub fn with_podman(self) -> Self {
+    pub(crate) fn with_podman(self) -> Self {
         Self { podman: true, ..self }
     }
 
     /// The names of all its clusters.
-    pub async fn clusters(&self) -> Result<Vec<String>, KindError> {
+    pub(crate) async fn clusters(&self) -> Result<Vec<String>, KindError> {
         Ok(self
             .ask(&["get", "clusters"])
             .await?
@@ -144,7 +144,7 @@ impl Kind {
     }
 
     /// The text of a kubeconfig for a cluster. Touches no file.
-    pub async fn kubeconfig(&self, name: &str) -> Result<String, KindError> {
+    pub(crate) async fn kubeconfig(&self, name: &str) -> Result<String, KindError> {
         self.ask(&["get", "kubeconfig", "--name", name]).await.map_err(|error| match error {
             KindError::Failed { lines }
                 if lines
@@ -159,7 +159,7 @@ impl Kind {
 
     /// Deletes a cluster; one that is not there is no error. `kubeconfig` is the file that `create` was given: without it kind
     /// would edit the user's.
-    pub async fn delete(&self, name: &str, kubeconfig: &Path) -> Result<(), KindError> {
+    pub(crate) async fn delete(&self, name: &str, kubeconfig: &Path) -> Result<(), KindError> {
         let mut command = self.command(&["delete", "cluster", "--name", name, "--kubeconfig"]);
         command.arg(kubeconfig);
         self.output(command, DELETE_TIMEOUT).await.map(drop)
@@ -170,7 +170,7 @@ impl Kind {
     /// kind runs in a process group of its own, so that the terminal's Ctrl-C does not reach it. When this future is dropped,
     /// the group is killed, and what it had made so far stays: note the cluster's name before the call, and call
     /// [`delete`](Self::delete) after it was dropped or failed with anything but [`KindError::Exists`].
-    pub async fn create(&self, create: KindCreate<'_>) -> Result<(), KindError> {
+    pub(crate) async fn create(&self, create: KindCreate<'_>) -> Result<(), KindError> {
         let mut command = self.command(&[
             "create",
             "cluster",

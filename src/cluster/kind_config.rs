@@ -10,7 +10,7 @@ use crate::timeline::{NodeRole, Tuning, format_duration};
 
 /// Why a kind config can't be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum KindConfigError {
+pub(crate) enum KindConfigError {
     /// It is no YAML.
     #[error("it is not understood: {0}")]
     Yaml(String),
@@ -55,7 +55,7 @@ pub enum KindConfigError {
 
 /// A kind config, as far as it matters here.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KindConfig {
+pub(crate) struct KindConfig {
     /// The cluster's name.
     pub name: String,
     /// The nodes' roles, in the file's order. A file without nodes means one control plane.
@@ -73,7 +73,7 @@ const LONGEST_NAME: usize = 47;
 
 impl KindConfig {
     /// Reads a kind config. Errors when it is none, has no usable name, or asks for settings that are not understood.
-    pub fn parse(text: &str) -> Result<Self, KindConfigError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, KindConfigError> {
         let value = read_yaml(text)?;
         let name = value["name"]
             .as_str()
@@ -95,7 +95,7 @@ impl KindConfig {
 
     /// The settings that a cluster of this Kubernetes version (`v1.34.4`) has when it is made from this config. Where kubelets differ,
     /// the slowest counts, as it does where they are read from a cluster.
-    pub fn expected(&self, version: &str) -> Tuning {
+    pub(crate) fn expected(&self, version: &str) -> Tuning {
         let file = self.asked.completed(version);
         // A kubelet reads its flags after the file, whose defaults are set by then: the report frequency does not follow
         // (https://github.com/kubernetes/kubernetes/issues/80172).
@@ -105,14 +105,14 @@ impl KindConfig {
     }
 
     /// How many nodes of a role it has.
-    pub fn count(&self, role: NodeRole) -> usize {
+    pub(crate) fn count(&self, role: NodeRole) -> usize {
         self.nodes.iter().filter(|have| **have == role).count()
     }
 }
 
 /// How an existing cluster (its containers and the settings read from it) differs from the config, for people; empty when it does
 /// not. What could not be read from the cluster is taken to agree.
-pub fn differences(
+pub(crate) fn differences(
     config: &KindConfig,
     containers: &[NodeContainer],
     actual: &Tuning,
@@ -204,7 +204,7 @@ pub(super) fn documents(patch: &str) -> Result<Vec<Value>, KindConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::default_tuning;
+    use crate::cluster::facts::default_tuning;
     use crate::timeline::TuningSource;
 
     pub(crate) const FAST: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: fast-detection\nnodes:\n- role: control-plane\n\

@@ -6,7 +6,7 @@ use super::query::Node;
 
 /// A container that carries kind's labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeContainer {
+pub(crate) struct NodeContainer {
     /// The label `io.x-k8s.kind.cluster`.
     pub cluster: String,
     /// The container's id.
@@ -20,7 +20,10 @@ pub struct NodeContainer {
 }
 
 /// The kind cluster of which every node is a container of the same name and address. `None` when there is none, or no nodes.
-pub fn find_kind_cluster<'a>(nodes: &[Node], containers: &'a [NodeContainer]) -> Option<&'a str> {
+pub(crate) fn find_kind_cluster<'a>(
+    nodes: &[Node],
+    containers: &'a [NodeContainer],
+) -> Option<&'a str> {
     let mut clusters = nodes
         .iter()
         .map(|node| container_of(node, containers).map(|container| container.cluster.as_str()));

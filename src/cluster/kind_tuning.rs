@@ -12,7 +12,10 @@ use crate::timeline::{Tuning, format_duration};
 /// period and grace period; others are not looked at). Gives the cluster's new name, which ends in the three settings
 /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes), and the new text. Where nothing changes both are as they were.
 /// An update frequency that is asked for is that of every kubelet: flags of that name, which would win, are taken out.
-pub fn with_tuning(text: &str, tuning: &Tuning) -> Result<(String, String), KindConfigError> {
+pub(crate) fn with_tuning(
+    text: &str,
+    tuning: &Tuning,
+) -> Result<(String, String), KindConfigError> {
     let config = KindConfig::parse(text)?;
     let wanted = Wanted::new(&config.asked, tuning);
     let flags_go = tuning.node_status_update_frequency.is_some()

@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::error::{ClusterError, chain};
 
 /// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else `~/.kube/config`.
-pub fn kubeconfig_paths(
+pub(crate) fn kubeconfig_paths(
     explicit: Option<&Path>,
     kubeconfig_env: Option<&OsStr>,
     home: Option<&Path>,

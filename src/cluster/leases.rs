@@ -13,12 +13,12 @@ use crate::timeline::leader::{LEADER_LEASES, node_of};
 
 impl Cluster {
     /// The node on which each part of the control plane leads that holds a lease for it. (etcd's leader is in no lease.)
-    pub async fn leaders(&self) -> Result<BTreeMap<Component, String>, ClusterError> {
+    pub(crate) async fn leaders(&self) -> Result<BTreeMap<Component, String>, ClusterError> {
         Ok(self.leases("look who leads", LEADER_LEASES).await?.iter().filter_map(leader).collect())
     }
 
     /// The version of each Lease of a namespace, by name: another one says that it was renewed in between, whatever the clocks say.
-    pub async fn lease_versions(
+    pub(crate) async fn lease_versions(
         &self,
         namespace: &str,
     ) -> Result<BTreeMap<String, String>, ClusterError> {

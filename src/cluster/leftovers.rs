@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Namespace;
 
 /// What is left in a namespace that stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leftovers {
+pub(crate) struct Leftovers {
     /// What Kubernetes says of it.
     why: Option<String>,
     /// The kinds of the objects that are left, as kubectl takes them: `configmaps`, `widgets.example.com`.
@@ -13,7 +13,7 @@ pub struct Leftovers {
 
 impl Leftovers {
     /// Reads a namespace's conditions.
-    pub fn of(namespace: &Namespace) -> Self {
+    pub(crate) fn of(namespace: &Namespace) -> Self {
         let conditions =
             namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let told: Vec<(&str, &str)> = conditions
@@ -29,12 +29,12 @@ impl Leftovers {
     }
 
     /// What keeps it.
-    pub fn why(&self) -> String {
+    pub(crate) fn why(&self) -> String {
         self.why.clone().unwrap_or_else(|| "it is still being deleted".into())
     }
 
     /// How a person finds what it is, and what ends it. `kubectl`: what a command begins with that asks this cluster.
-    pub fn hint(&self, namespace: &str, kubectl: &str) -> String {
+    pub(crate) fn hint(&self, namespace: &str, kubectl: &str) -> String {
         match &self.kinds[..] {
             [] => format!(
                 "`{kubectl} get namespace {namespace} -o yaml` shows in its conditions what keeps it"

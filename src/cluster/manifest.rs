@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A file of a workload that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {why}")]
-pub struct ManifestError {
+pub(crate) struct ManifestError {
     /// The file, as it was named.
     pub file: String,
     /// What is wrong with it.
@@ -16,7 +16,7 @@ pub struct ManifestError {
 
 /// One object of a workload.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ManifestObject {
+pub(crate) struct ManifestObject {
     /// The file that it is from.
     pub file: String,
     /// The object.
@@ -25,7 +25,7 @@ pub struct ManifestObject {
 
 impl ManifestObject {
     /// Its kind and name: `Deployment/web`.
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("{}/{}", self.kind(), self.object.name_any())
     }
 
@@ -47,14 +47,14 @@ impl ManifestObject {
 
 /// All objects of a workload's files, in the files' order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     objects: Vec<ManifestObject>,
 }
 
 impl Manifest {
     /// Reads files (name and text): several documents each, `List`s taken apart. Errors with all problems at once: what is no
     /// YAML, no object, has no name, has a namespace of its own, or is there twice.
-    pub fn parse<'a>(
+    pub(crate) fn parse<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Vec<ManifestError>> {
         let (mut objects, mut problems) = (Vec::<ManifestObject>::new(), Vec::new());
@@ -81,12 +81,13 @@ impl Manifest {
     }
 
     /// The objects.
-    pub fn objects(&self) -> &[ManifestObject] {
+    pub(crate) fn objects(&self) -> &[ManifestObject] {
         &self.objects
     }
 
     /// Kinds and names, in order: what `apply` would create.
-    pub fn summary(&self) -> Vec<String> {
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> Vec<String> {
         self.objects.iter().map(ManifestObject::label).collect()
     }
 }

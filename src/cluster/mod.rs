@@ -30,28 +30,29 @@ mod query;
 mod readiness;
 mod workload;
 
-pub use access::{ApiAccess, ApiTls};
-pub use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
-pub use canary_object::CANARY_OBJECT;
-pub use connect::Cluster;
-pub use deployment::Scale;
-pub use drain::{Cordon, Evicted};
-pub use error::ClusterError;
+pub(crate) use access::ApiAccess;
+pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
+pub(crate) use canary_object::CANARY_OBJECT;
+pub(crate) use connect::Cluster;
+pub(crate) use deployment::Scale;
+pub(crate) use drain::{Cordon, Evicted};
+pub(crate) use error::ClusterError;
 pub(crate) use error::chain as innermost;
-pub use facts::default_tuning;
-pub use kind::{Kind, KindCreate, KindError};
-pub use kind_config::{KindConfig, KindConfigError, differences};
-pub use kind_nodes::{NodeContainer, find_kind_cluster};
-pub use kind_tuning::with_tuning;
-pub use kubeconfig::kubeconfig_paths;
-pub use leftovers::Leftovers;
-pub use manifest::{Manifest, ManifestError, ManifestObject};
-pub use namespace::RUN_LABEL;
-pub use placement::{Placement, onto, turned};
-pub use query::{ClusterDns, Node, Pod, Service, ServicePort};
+pub(crate) use kind::{Kind, KindCreate, KindError};
+pub(crate) use kind_config::{KindConfig, KindConfigError, differences};
+pub(crate) use kind_nodes::NodeContainer;
+pub(crate) use kind_tuning::with_tuning;
+pub(crate) use kubeconfig::kubeconfig_paths;
+pub(crate) use manifest::{Manifest, ManifestError};
+pub(crate) use placement::{Placement, onto, turned};
+pub(crate) use query::{ClusterDns, Node, Pod, Service};
 pub(crate) use query::{endpoints_endpoints, node_ready, pod_ready, slice_endpoints};
-pub use readiness::Readiness;
-pub use workload::Workload;
+pub(crate) use workload::Workload;
 
 #[cfg(test)]
 mod real_tests;
+
+#[cfg(test)]
+pub(crate) use access::ApiTls;
+#[cfg(test)]
+pub(crate) use leftovers::Leftovers;

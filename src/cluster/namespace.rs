@@ -15,7 +15,7 @@ use super::objects::Pod;
 use crate::timeline::Ready;
 
 /// The label whose value is the run's id.
-pub const RUN_LABEL: &str = "outage.run";
+pub(crate) const RUN_LABEL: &str = "outage.run";
 /// The label that everybody's tools look at, and our value of it.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outage");
 /// Between two looks.
@@ -30,7 +30,7 @@ const FORCE_AFTER: Duration = Duration::from_secs(5);
 impl Cluster {
     /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it exists, and when the API server does
     /// not take its name, or the run's full id as a label (at most 63 letters, digits, `-`, `_` and `.`).
-    pub async fn create_namespace(&self, name: &str, run: &str) -> Result<(), ClusterError> {
+    pub(crate) async fn create_namespace(&self, name: &str, run: &str) -> Result<(), ClusterError> {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
         let labels = [(MANAGED_BY.0, MANAGED_BY.1), (RUN_LABEL, run)];
@@ -70,7 +70,7 @@ impl Cluster {
     /// something is left after `within`; with what kept it from being asked when the API server does not answer at that time.
     ///
     /// May be dropped and called again.
-    pub async fn remove_namespace(
+    pub(crate) async fn remove_namespace(
         &self,
         namespace: &str,
         run: &str,

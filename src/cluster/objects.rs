@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// An object of the kind `K`, of which only `Spec` and `Status` are read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "Spec: Deserialize<'de>, Status: Deserialize<'de>"))]
-pub struct Part<K, Spec, Status> {
+pub(crate) struct Part<K, Spec, Status> {
     /// Its metadata.
     #[serde(default)]
     pub metadata: ObjectMeta,
@@ -45,28 +45,28 @@ impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Metadata for Part<K, S
 }
 
 /// A node.
-pub type Node = Part<core::v1::Node, NodeSpec, NodeStatus>;
+pub(crate) type Node = Part<core::v1::Node, NodeSpec, NodeStatus>;
 /// A pod.
-pub type Pod = Part<core::v1::Pod, PodSpec, PodStatus>;
+pub(crate) type Pod = Part<core::v1::Pod, PodSpec, PodStatus>;
 /// A Service.
-pub type Service = Part<core::v1::Service, ServiceSpec, Nothing>;
+pub(crate) type Service = Part<core::v1::Service, ServiceSpec, Nothing>;
 /// A Deployment.
-pub type Deployment = Part<apps::v1::Deployment, Wanted, Rollout>;
+pub(crate) type Deployment = Part<apps::v1::Deployment, Wanted, Rollout>;
 /// A StatefulSet.
-pub type StatefulSet = Part<apps::v1::StatefulSet, Wanted, Rollout>;
+pub(crate) type StatefulSet = Part<apps::v1::StatefulSet, Wanted, Rollout>;
 /// A DaemonSet.
-pub type DaemonSet = Part<apps::v1::DaemonSet, Nothing, DaemonSetStatus>;
+pub(crate) type DaemonSet = Part<apps::v1::DaemonSet, Nothing, DaemonSetStatus>;
 /// A Job.
-pub type Job = Part<batch::v1::Job, JobSpec, JobStatus>;
+pub(crate) type Job = Part<batch::v1::Job, JobSpec, JobStatus>;
 
 /// A part that is not looked at.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// A condition of whatever object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Condition {
+pub(crate) struct Condition {
     /// Which one.
     #[serde(rename = "type")]
     pub type_: String,
@@ -85,7 +85,7 @@ pub struct Condition {
 /// What is read of a node's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NodeSpec {
+pub(crate) struct NodeSpec {
     /// Whether it is cordoned.
     pub unschedulable: Option<bool>,
     /// Its taints.
@@ -94,7 +94,7 @@ pub struct NodeSpec {
 
 /// A taint.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Taint {
+pub(crate) struct Taint {
     /// Its key.
     pub key: String,
     /// Its effect.
@@ -104,7 +104,7 @@ pub struct Taint {
 /// What is read of a node's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NodeStatus {
+pub(crate) struct NodeStatus {
     /// Its conditions.
     pub conditions: Option<Vec<Condition>>,
     /// Its addresses.
@@ -115,7 +115,7 @@ pub struct NodeStatus {
 
 /// An address of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct NodeAddress {
+pub(crate) struct NodeAddress {
     /// `InternalIP`, `Hostname` ...
     #[serde(rename = "type")]
     pub type_: String,
@@ -126,7 +126,7 @@ pub struct NodeAddress {
 /// What is read of a node's system.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NodeInfo {
+pub(crate) struct NodeInfo {
     /// The kubelet's version.
     pub kubelet_version: String,
 }
@@ -134,7 +134,7 @@ pub struct NodeInfo {
 /// What is read of a pod's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PodSpec {
+pub(crate) struct PodSpec {
     /// The node that it is bound to.
     pub node_name: Option<String>,
     /// Whether it shares its node's network.
@@ -145,7 +145,7 @@ pub struct PodSpec {
 
 /// What is read of a pod's container.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Container {
+pub(crate) struct Container {
     /// Its command.
     pub command: Option<Vec<String>>,
     /// The command's arguments.
@@ -155,7 +155,7 @@ pub struct Container {
 /// What is read of a pod's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PodStatus {
+pub(crate) struct PodStatus {
     /// `Pending`, `Running` ...
     pub phase: Option<String>,
     /// Why, in a word.
@@ -176,7 +176,7 @@ pub struct PodStatus {
 /// What is read of a container's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ContainerStatus {
+pub(crate) struct ContainerStatus {
     /// Its name.
     pub name: String,
     /// Its image.
@@ -195,7 +195,7 @@ pub struct ContainerStatus {
 
 /// How a container is.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct ContainerState {
+pub(crate) struct ContainerState {
     /// What it waits for.
     pub waiting: Option<Waiting>,
     /// How it ended.
@@ -204,7 +204,7 @@ pub struct ContainerState {
 
 /// What a container waits for.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     /// In a word.
     pub reason: Option<String>,
     /// In a sentence.
@@ -214,14 +214,14 @@ pub struct Waiting {
 /// How a container ended.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Terminated {
+pub(crate) struct Terminated {
     /// Its exit code.
     pub exit_code: i32,
 }
 
 /// What is read of a Service's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct ServiceSpec {
+pub(crate) struct ServiceSpec {
     /// Its ClusterIP.
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
@@ -233,7 +233,7 @@ pub struct ServiceSpec {
 
 /// A port of a Service.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct ServicePort {
+pub(crate) struct ServicePort {
     /// Its name, where it has one.
     pub name: Option<String>,
     /// The number.
@@ -244,7 +244,7 @@ pub struct ServicePort {
 
 /// How many pods a controller is to have.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// So many. Default: 1.
     pub replicas: Option<i32>,
 }
@@ -252,7 +252,7 @@ pub struct Wanted {
 /// How many pods a Deployment or a StatefulSet has.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Rollout {
+pub(crate) struct Rollout {
     /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
     /// Pods of it, but for those that are ending.
@@ -270,7 +270,7 @@ pub struct Rollout {
 /// How many pods a DaemonSet has.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DaemonSetStatus {
+pub(crate) struct DaemonSetStatus {
     /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
     /// Ready.
@@ -283,7 +283,7 @@ pub struct DaemonSetStatus {
 
 /// What is read of a Job's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct JobSpec {
+pub(crate) struct JobSpec {
     /// It is done when so many pods have succeeded.
     pub completions: Option<i32>,
     /// So many pods at once.
@@ -292,7 +292,7 @@ pub struct JobSpec {
 
 /// What is read of a Job's status.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct JobStatus {
+pub(crate) struct JobStatus {
     /// Pods that have succeeded.
     pub succeeded: Option<i32>,
     /// Pods that are ready.

@@ -14,7 +14,7 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// What a Deployment's pods ask of nodes, and whose mark it bears.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placement {
+pub(crate) struct Placement {
     /// The Deployment's uid: another one of its name has another.
     pub uid: String,
     /// The version that was read.
@@ -35,7 +35,7 @@ pub struct Placement {
 
 impl Cluster {
     /// Where a Deployment's pods may be. Errors when there is none of that name.
-    pub async fn placement_of(
+    pub(crate) async fn placement_of(
         &self,
         namespace: &str,
         name: &str,
@@ -51,7 +51,7 @@ impl Cluster {
 
     /// Gives a Deployment's pods another affinity, and it our mark, in one step, if it still is as it was read. Errors when somebody has
     /// changed it since.
-    pub async fn place(
+    pub(crate) async fn place(
         &self,
         namespace: &str,
         name: &str,
@@ -79,7 +79,7 @@ impl Cluster {
 }
 
 /// The affinity of pods that are all to be on one node, or on these nodes and no two of them on one.
-pub fn onto(nodes: &[String], labels: &BTreeMap<String, String>) -> Value {
+pub(crate) fn onto(nodes: &[String], labels: &BTreeMap<String, String>) -> Value {
     let here = json!({"matchExpressions": [{"key": HOSTNAME, "operator": "In", "values": nodes}]});
     let mut affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [here]}}});
     if nodes.len() > 1 {
@@ -91,7 +91,7 @@ pub fn onto(nodes: &[String], labels: &BTreeMap<String, String>) -> Value {
 }
 
 /// The merge patch that makes one value of another: what is no longer there is null in it.
-pub fn turned(from: &Value, to: &Value) -> Value {
+pub(crate) fn turned(from: &Value, to: &Value) -> Value {
     let (Value::Object(to), empty) = (to, Map::new()) else { return to.clone() };
     let from = from.as_object().unwrap_or(&empty);
     let gone =

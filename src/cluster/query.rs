@@ -23,7 +23,7 @@ const PAGE: u32 = 500;
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its name.
     pub name: String,
     /// Its role, by label.
@@ -42,7 +42,7 @@ pub struct Node {
 
 /// A pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// Its name.
     pub name: String,
     /// Its uid.
@@ -63,7 +63,7 @@ pub struct Pod {
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
+pub(crate) struct Service {
     /// Its name.
     pub name: String,
     /// Its namespace.
@@ -76,7 +76,7 @@ pub struct Service {
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicePort {
+pub(crate) struct ServicePort {
     /// Its name, where it has one.
     pub name: Option<String>,
     /// The number.
@@ -87,7 +87,7 @@ pub struct ServicePort {
 
 /// The cluster's own DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterDns {
+pub(crate) struct ClusterDns {
     /// The ClusterIP of its Service.
     pub address: IpAddr,
     /// The cluster's domain as the kubelets have it. Default: `cluster.local`.
@@ -96,7 +96,7 @@ pub struct ClusterDns {
 
 impl Cluster {
     /// All nodes, by name.
-    pub async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
         let nodes = self
             .list_all::<objects::Node>(
                 "list the nodes",
@@ -110,7 +110,7 @@ impl Cluster {
     }
 
     /// The pods of a namespace that carry all of these labels, by name. Those that are being deleted are left out.
-    pub async fn pods(
+    pub(crate) async fn pods(
         &self,
         namespace: &str,
         labels: &BTreeMap<String, String>,
@@ -133,13 +133,17 @@ impl Cluster {
     }
 
     /// A Service. Errors when there is none of that name.
-    pub async fn service(&self, namespace: &str, name: &str) -> Result<Service, ClusterError> {
+    pub(crate) async fn service(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Service, ClusterError> {
         let api: Api<objects::Service> = Api::namespaced(self.client(), namespace);
         Ok(read_service(self.call(format!("read the Service {name}"), api.get(name)).await?))
     }
 
     /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the server has none, from its Endpoints.
-    pub async fn endpoints(
+    pub(crate) async fn endpoints(
         &self,
         namespace: &str,
         service: &str,
@@ -165,7 +169,7 @@ impl Cluster {
     }
 
     /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None` where there is none.
-    pub async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
+    pub(crate) async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
         let api: Api<objects::Service> = Api::namespaced(self.client(), "kube-system");
         let found = self
             .list_all(
@@ -231,7 +235,7 @@ fn read_node(node: objects::Node) -> Node {
 }
 
 /// A node's Ready condition; Unknown where it has none yet.
-pub fn node_ready(node: &objects::Node) -> Ready {
+pub(crate) fn node_ready(node: &objects::Node) -> Ready {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"));
     match ready.map(|condition| condition.status.as_str()) {
@@ -242,7 +246,7 @@ pub fn node_ready(node: &objects::Node) -> Ready {
 }
 
 /// Whether a pod's Ready condition is True.
-pub fn pod_ready(pod: &objects::Pod) -> bool {
+pub(crate) fn pod_ready(pod: &objects::Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|all| {
         all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
@@ -285,7 +289,7 @@ fn read_service(service: objects::Service) -> Service {
 }
 
 /// The endpoints of one slice.
-pub fn slice_endpoints(slice: &EndpointSlice) -> impl Iterator<Item = Endpoint> {
+pub(crate) fn slice_endpoints(slice: &EndpointSlice) -> impl Iterator<Item = Endpoint> {
     slice.endpoints.iter().filter_map(slice_endpoint)
 }
 
@@ -301,7 +305,7 @@ fn slice_endpoint(endpoint: &SliceEndpoint) -> Option<Endpoint> {
 }
 
 /// The endpoints of an Endpoints object.
-pub fn endpoints_endpoints(object: &core::Endpoints) -> impl Iterator<Item = Endpoint> {
+pub(crate) fn endpoints_endpoints(object: &core::Endpoints) -> impl Iterator<Item = Endpoint> {
     object.subsets.iter().flatten().flat_map(|subset| {
         let of = |addresses: &Option<Vec<core::EndpointAddress>>, ready| {
             addresses

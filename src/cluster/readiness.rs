@@ -25,7 +25,7 @@ const HOPELESS: [&str; 9] = [
 
 /// How far a workload has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// Whether everything is ready.
     pub ready: bool,
     /// What is not, and how far it is: `Deployment/web: 1 of 2 available`.
@@ -36,7 +36,7 @@ pub struct Readiness {
 
 impl Cluster {
     /// Looks at all Deployments, StatefulSets, DaemonSets, Jobs, Pods and Services of a namespace, once.
-    pub async fn readiness(&self, namespace: &str) -> Result<Readiness, ClusterError> {
+    pub(crate) async fn readiness(&self, namespace: &str) -> Result<Readiness, ClusterError> {
         let client = || self.client();
         let all = ListParams::default;
         let deployments: Vec<Deployment> = self

@@ -12,18 +12,18 @@ use super::manifest::{Manifest, ManifestError, ManifestObject};
 
 /// Objects that the server can make in a namespace.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     objects: Vec<(ApiResource, ManifestObject)>,
 }
 
 impl Workload {
     /// Kinds and names, in the order in which they are made.
-    pub fn summary(&self) -> Vec<String> {
+    pub(crate) fn summary(&self) -> Vec<String> {
         self.objects.iter().map(|(_, object)| object.label()).collect()
     }
 
     /// Whether there is nothing to make.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 }
@@ -38,7 +38,7 @@ struct Known {
 impl Cluster {
     /// Holds a manifest against what the server can make; nothing is created. The inner error has all problems at once: kinds
     /// that the server lacks, and kinds that belong to no namespace.
-    pub async fn check_workload(
+    pub(crate) async fn check_workload(
         &self,
         manifest: &Manifest,
     ) -> Result<Result<Workload, Vec<ManifestError>>, ClusterError> {
@@ -74,7 +74,11 @@ impl Cluster {
     }
 
     /// Makes all objects in a namespace of ours, in order. Errors at the first that can't be made, also because it exists.
-    pub async fn apply(&self, workload: &Workload, namespace: &str) -> Result<(), ClusterError> {
+    pub(crate) async fn apply(
+        &self,
+        workload: &Workload,
+        namespace: &str,
+    ) -> Result<(), ClusterError> {
         for (resource, object) in &workload.objects {
             let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, resource);
             self.call(

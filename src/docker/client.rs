@@ -19,7 +19,7 @@ const OLDEST_API: (u32, u32) = (1, 41);
 
 /// A connection to a container engine. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Docker {
+pub(crate) struct Docker {
     pub(super) bollard: Bollard,
     about: Arc<About>,
 }
@@ -34,7 +34,7 @@ struct About {
 
 /// How the engine's clock stands to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EngineClock {
+pub(crate) struct EngineClock {
     /// The engine's wall clock less ours, now.
     pub offset: jiff::SignedDuration,
     /// How far off that may be, to either side.
@@ -45,7 +45,7 @@ impl Docker {
     /// Connects, and asks for the engine's version: whatever it speaks from API 1.41 on is what is spoken.
     ///
     /// Errors when nothing is there, nobody listens, access is denied, the engine is too old, or it does not answer within 10 s.
-    pub async fn connect(endpoint: &Endpoint) -> Result<Self, DockerError> {
+    pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self, DockerError> {
         let what = format!(
             "connect to the container engine at {} ({})",
             endpoint.address, endpoint.origin
@@ -61,24 +61,24 @@ impl Docker {
     }
 
     /// The engine, for people: `Docker 28.2.2 (API 1.50)`, `Podman 5.4.0 (API 1.41)`.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         self.about.describe()
     }
 
     /// Whether it is Podman (kind needs to be told so).
-    pub fn is_podman(&self) -> bool {
+    pub(crate) fn is_podman(&self) -> bool {
         self.about.podman
     }
 
     /// Whether the engine answers, within `limit`.
-    pub async fn ping(&self, limit: Duration) -> Result<(), DockerError> {
+    pub(crate) async fn ping(&self, limit: Duration) -> Result<(), DockerError> {
         bounded("ask the container engine whether it is there", limit, self.bollard.ping())
             .await
             .map(drop)
     }
 
     /// Measures the engine's clock against ours: half the call's time is its bound. `None` where the engine does not tell its time.
-    pub async fn clock(&self) -> Result<Option<EngineClock>, DockerError> {
+    pub(crate) async fn clock(&self) -> Result<Option<EngineClock>, DockerError> {
         let before = Moment::now();
         let info =
             bounded("ask the container engine for its time", ASK, self.bollard.info()).await?;

@@ -15,11 +15,11 @@ const CLUSTER: &str = "io.x-k8s.kind.cluster";
 const ROLE: &str = "io.x-k8s.kind.role";
 
 /// A container's addresses by network, IPv4 before IPv6. A container that is not running has none.
-pub type Addresses = BTreeMap<String, Vec<IpAddr>>;
+pub(crate) type Addresses = BTreeMap<String, Vec<IpAddr>>;
 
 /// A node of a kind cluster, running or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Container {
+pub(crate) struct Container {
     /// The container's full id.
     pub id: String,
     /// The container's name, which is the node's.
@@ -38,7 +38,7 @@ pub struct Container {
 
 /// The state of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContainerState {
+pub(crate) struct ContainerState {
     /// The container's full id.
     pub id: String,
     /// Its name.
@@ -68,7 +68,7 @@ pub struct ContainerState {
 impl Docker {
     /// The containers of a kind cluster, by kind's labels, in the order of their names; empty when there is no such cluster.
     /// kind's load balancer is among them.
-    pub async fn kind_nodes(&self, cluster: &str) -> Result<Vec<Container>, DockerError> {
+    pub(crate) async fn kind_nodes(&self, cluster: &str) -> Result<Vec<Container>, DockerError> {
         let what = format!("list the containers of kind cluster {cluster}");
         let mut nodes: Vec<_> = self
             .labelled(&what, format!("{CLUSTER}={cluster}"))
@@ -81,19 +81,19 @@ impl Docker {
     }
 
     /// The names of all kind clusters that this engine has containers of, running or not.
-    pub async fn kind_clusters(&self) -> Result<BTreeSet<String>, DockerError> {
+    pub(crate) async fn kind_clusters(&self) -> Result<BTreeSet<String>, DockerError> {
         let found = self.labelled("list the kind clusters", CLUSTER.into()).await?;
         Ok(found.into_iter().filter_map(|summary| summary.labels?.remove(CLUSTER)).collect())
     }
 
     /// The state of a container, by its id or name. Errors with `NoSuchContainer` when it does not exist.
-    pub async fn inspect(&self, container: &str) -> Result<ContainerState, DockerError> {
+    pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerState, DockerError> {
         let what = format!("inspect container {container}");
         bounded(&what, ASK, self.bollard.inspect_container(container, None)).await.map(state)
     }
 
     /// The last lines that a container wrote, without colours and empty ones: why it ended, often.
-    pub async fn last_words(
+    pub(crate) async fn last_words(
         &self,
         container: &str,
         lines: usize,

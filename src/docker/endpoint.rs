@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// What of the environment decides which engine is used. The caller fills it in; nothing here reads the environment.
 #[derive(Clone, Debug)]
-pub struct EngineEnv {
+pub(crate) struct EngineEnv {
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
@@ -38,7 +38,7 @@ impl Default for EngineEnv {
 
 /// An engine's address, and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// `unix:///path` or `tcp://host:port`.
     pub address: String,
     /// Where it comes from, for people: `DOCKER_HOST`, `docker context colima`, `found at this path`.
@@ -47,7 +47,7 @@ pub struct Endpoint {
 
 /// Why no engine could be chosen. Fits after "failed to".
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
+pub(crate) enum EndpointError {
     /// Nothing names an engine and no socket is where one is expected.
     #[error("find a container engine: no socket at {}", .looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
     NotFound {
@@ -78,7 +78,7 @@ pub enum EndpointError {
 
 impl EndpointError {
     /// What a person can do.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::NotFound { .. } => {
                 "install Docker and start it, or name a running engine with DOCKER_HOST=unix:///path/to.sock".into()
@@ -94,7 +94,7 @@ impl EndpointError {
 impl Endpoint {
     /// Chooses the engine: `explicit`, then `DOCKER_HOST`, then docker's context, then the first socket that exists of the system's,
     /// the rootless ones, Podman's and those of Docker Desktop, Colima, OrbStack and Rancher Desktop. Looks at files, calls nobody.
-    pub fn resolve(explicit: Option<&str>, env: &EngineEnv) -> Result<Self, EndpointError> {
+    pub(crate) fn resolve(explicit: Option<&str>, env: &EngineEnv) -> Result<Self, EndpointError> {
         let named = explicit
             .map(|address| (address.to_owned(), "given on the command line".to_owned()))
             .or_else(|| {
@@ -115,12 +115,12 @@ impl Endpoint {
     }
 
     /// What to give to other programs (kind, docker) as `DOCKER_HOST`.
-    pub fn docker_host(&self) -> &str {
+    pub(crate) fn docker_host(&self) -> &str {
         &self.address
     }
 
     /// The socket's path, where it is one.
-    pub fn socket(&self) -> Option<&Path> {
+    pub(crate) fn socket(&self) -> Option<&Path> {
         self.address.strip_prefix("unix://").map(Path::new)
     }
 }

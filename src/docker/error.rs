@@ -8,7 +8,7 @@ use bollard::errors::Error as Bollard;
 
 /// Why an engine can't be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreachable {
+pub(crate) enum Unreachable {
     /// There is no such socket, or no such host.
     NotThere,
     /// The socket is there and nobody listens.
@@ -21,7 +21,7 @@ pub enum Unreachable {
 
 /// Why a call to the engine failed. Fits after "failed to".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DockerError {
+pub(crate) enum DockerError {
     /// The engine can't be reached.
     #[error("{what}: {}", unreachable_text(*.why, .detail))]
     Unreachable {
@@ -87,12 +87,12 @@ fn unreachable_text(why: Unreachable, detail: &str) -> String {
 
 impl DockerError {
     /// Whether the engine itself is the trouble, so that the same call may work a little later.
-    pub fn is_engine_away(&self) -> bool {
+    pub(crate) fn is_engine_away(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
     }
 
     /// What a person can do.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Unreachable { why: Unreachable::NotThere, .. } => {
                 "is Docker installed and started? `docker version` tells; DOCKER_HOST or `docker context use` names another engine"

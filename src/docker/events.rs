@@ -32,7 +32,10 @@ impl Docker {
     /// happened in a gap is told after it where the engine still knows, with the gap as its bracket.
     ///
     /// Each `next()` may be cancelled; nothing is lost by it.
-    pub fn events(&self, cluster: &str) -> impl Stream<Item = Record> + Send + Unpin + 'static {
+    pub(crate) fn events(
+        &self,
+        cluster: &str,
+    ) -> impl Stream<Item = Record> + Send + Unpin + 'static {
         let follower = Follower {
             docker: self.clone(),
             label: format!("io.x-k8s.kind.cluster={cluster}"),

@@ -16,7 +16,7 @@ const RUN: Duration = Duration::from_secs(60);
 
 /// What a command left behind. A code other than 0 is no error of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExecOutput {
+pub(crate) struct ExecOutput {
     /// Its exit code.
     pub code: i64,
     /// What it wrote to stdout.
@@ -27,12 +27,12 @@ pub struct ExecOutput {
 
 impl ExecOutput {
     /// stdout as text, without the space around it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim().to_owned()
     }
 
     /// stderr, or stdout where that is empty, as text: what a person wants to see of a failure.
-    pub fn complaint(&self) -> String {
+    pub(crate) fn complaint(&self) -> String {
         let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
         if stderr.is_empty() { self.text() } else { stderr }
     }
@@ -40,7 +40,7 @@ impl ExecOutput {
 
 /// A piece of a running command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ExecChunk {
+pub(crate) enum ExecChunk {
     /// From its stdout.
     Stdout(Vec<u8>),
     /// From its stderr.
@@ -49,7 +49,7 @@ pub enum ExecChunk {
 
 /// A command that is running. When the parts are dropped, its connection closes: the command sees the end of its stdin, and must end
 /// by itself (the engine lets it go on).
-pub struct ExecStream {
+pub(crate) struct ExecStream {
     /// Its stdin; shut it down to close it.
     pub stdin: Pin<Box<dyn AsyncWrite + Send>>,
     /// Its output, stdout and stderr apart and each in order; ends when the command does, and with an error when the engine goes away.
@@ -60,7 +60,7 @@ pub struct ExecStream {
 
 /// Knows a command after its start.
 #[derive(Clone, Debug)]
-pub struct ExecHandle {
+pub(crate) struct ExecHandle {
     docker: Docker,
     id: String,
     what: String,
@@ -68,7 +68,7 @@ pub struct ExecHandle {
 
 impl ExecHandle {
     /// Its exit code; `None` while it runs.
-    pub async fn code(&self) -> Result<Option<i64>, DockerError> {
+    pub(crate) async fn code(&self) -> Result<Option<i64>, DockerError> {
         let found = bounded(&self.what, ASK, self.docker.bollard.inspect_exec(&self.id)).await?;
         Ok(if found.running.unwrap_or(false) { None } else { found.exit_code })
     }
@@ -89,7 +89,7 @@ impl Docker {
     ///
     /// Errors with `Paused` or `NotRunning` when nothing can be run in the container. When the future is dropped, or the time is over,
     /// the command goes on.
-    pub async fn exec(
+    pub(crate) async fn exec(
         &self,
         container: &str,
         argv: &[&str],
@@ -99,7 +99,7 @@ impl Docker {
     }
 
     /// [`Docker::exec`] with another bound on its time.
-    pub async fn exec_within(
+    pub(crate) async fn exec_within(
         &self,
         limit: Duration,
         container: &str,
@@ -142,7 +142,7 @@ impl Docker {
     }
 
     /// Starts a command and hands out its streams. Its stdin is open.
-    pub async fn exec_stream(
+    pub(crate) async fn exec_stream(
         &self,
         container: &str,
         argv: &[&str],

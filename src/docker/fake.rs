@@ -80,7 +80,7 @@ impl FakeContainer {
 
 impl State {
     /// Something happens to a container by itself.
-    pub fn happens(&mut self, container: &str, action: &str) {
+    pub(crate) fn happens(&mut self, container: &str, action: &str) {
         let ns = jiff::Timestamp::now().as_nanosecond() as i64;
         let event = json!({
             "Type": "container", "Action": action, "scope": "local", "time": ns / 1_000_000_000, "timeNano": ns,
@@ -103,7 +103,7 @@ fn usual(container: &mut FakeContainer, argv: &[String]) -> (i64, String) {
 }
 
 impl FakeEngine {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let containers = [
             FakeContainer::new("c-control-plane", "control-plane", "172.18.0.2"),
@@ -130,36 +130,36 @@ impl FakeEngine {
         Self { dir, state, server }
     }
 
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint {
             address: format!("unix://{}", self.dir.path().join("d.sock").display()),
             origin: "a test".into(),
         }
     }
 
-    pub async fn connect(&self) -> Docker {
+    pub(crate) async fn connect(&self) -> Docker {
         Docker::connect(&self.endpoint()).await.unwrap()
     }
 
-    pub fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap())
     }
 
-    pub fn worker<T>(&self, change: impl FnOnce(&mut FakeContainer) -> T) -> T {
+    pub(crate) fn worker<T>(&self, change: impl FnOnce(&mut FakeContainer) -> T) -> T {
         self.with(|state| change(state.containers.get_mut("c-worker").expect("is there")))
     }
 
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.with(|state| state.calls.clone())
     }
 
     /// The engine's process ends; the containers go on.
-    pub fn down(&mut self) {
+    pub(crate) fn down(&mut self) {
         self.server.abort();
         std::fs::remove_file(self.dir.path().join("d.sock")).unwrap();
     }
 
-    pub fn up(&mut self) {
+    pub(crate) fn up(&mut self) {
         self.server = serve(&self.dir, self.state.clone());
     }
 }

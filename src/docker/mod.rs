@@ -16,8 +16,8 @@ mod network;
 mod power;
 mod upload;
 
-pub use client::{Docker, EngineClock};
-pub use container::{Addresses, Container, ContainerState};
-pub use endpoint::{Endpoint, EndpointError, EngineEnv};
-pub use error::{DockerError, Unreachable};
-pub use exec::{ExecChunk, ExecHandle, ExecOutput, ExecStream};
+pub(crate) use client::Docker;
+pub(crate) use container::{Addresses, Container, ContainerState};
+pub(crate) use endpoint::{Endpoint, EndpointError, EngineEnv};
+pub(crate) use error::DockerError;
+pub(crate) use exec::{ExecChunk, ExecOutput};

@@ -17,7 +17,7 @@ impl Docker {
     /// ended. One that is not running is no error.
     ///
     /// When the future is dropped, the engine goes on stopping.
-    pub async fn stop(&self, container: &str, grace: Duration) -> Result<(), DockerError> {
+    pub(crate) async fn stop(&self, container: &str, grace: Duration) -> Result<(), DockerError> {
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(seconds), signal: None };
         let call = self.bollard.stop_container(container, Some(options));
@@ -25,7 +25,7 @@ impl Docker {
     }
 
     /// Power loss: SIGKILL. Errors with `NotRunning` when it does not run.
-    pub async fn kill(&self, container: &str) -> Result<(), DockerError> {
+    pub(crate) async fn kill(&self, container: &str) -> Result<(), DockerError> {
         let options = KillContainerOptions { signal: "SIGKILL".into() };
         bounded(
             &format!("kill container {container}"),
@@ -36,7 +36,7 @@ impl Docker {
     }
 
     /// A freeze. Errors when it is paused already, or not running.
-    pub async fn pause(&self, container: &str) -> Result<(), DockerError> {
+    pub(crate) async fn pause(&self, container: &str) -> Result<(), DockerError> {
         bounded(
             &format!("pause container {container}"),
             SWITCH,
@@ -46,7 +46,7 @@ impl Docker {
     }
 
     /// A thaw. Errors when it is not paused.
-    pub async fn unpause(&self, container: &str) -> Result<(), DockerError> {
+    pub(crate) async fn unpause(&self, container: &str) -> Result<(), DockerError> {
         bounded(
             &format!("unpause container {container}"),
             SWITCH,
@@ -56,7 +56,7 @@ impl Docker {
     }
 
     /// Starts it. One that runs is no error, **even if it is just being stopped**: look again afterwards.
-    pub async fn start(&self, container: &str) -> Result<(), DockerError> {
+    pub(crate) async fn start(&self, container: &str) -> Result<(), DockerError> {
         let call = self.bollard.start_container(container, None::<StartContainerOptions>);
         bounded(&format!("start container {container}"), SWITCH, call).await
     }

@@ -16,7 +16,7 @@ impl Docker {
     ///
     /// `path` is absolute and its directory exists, on no tmpfs: what is uploaded to one (`/tmp` and `/run` of kind's nodes) is not seen
     /// inside, and the engine does not say so.
-    pub async fn upload(
+    pub(crate) async fn upload(
         &self,
         container: &str,
         path: &str,

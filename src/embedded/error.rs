@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Why the embedded cluster can't be. Fits after "failed to".
 #[derive(Debug, thiserror::Error)]
-pub enum EmbeddedError {
+pub(crate) enum EmbeddedError {
     /// Another program listens there.
     #[error("serve the API on {address}: the port is taken")]
     PortTaken {
@@ -68,7 +68,7 @@ pub enum EmbeddedError {
 
 impl EmbeddedError {
     /// What a person can do about it, where there is something.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::PortTaken { .. } => "port 0 lets the system choose a free one".into(),
             Self::NoAddresses { .. } => {

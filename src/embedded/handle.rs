@@ -18,7 +18,7 @@ use crate::model::{Action, Model, NodeId, Settings, Topology};
 use crate::timeline::{NodeRole, Tuning};
 
 /// The version of Kubernetes whose behaviour is modelled, as the API server says it.
-pub const KUBERNETES: &str = "v1.34.0+outage.embedded";
+pub(crate) const KUBERNETES: &str = "v1.34.0+outage.embedded";
 /// The context in the kubeconfig.
 const CONTEXT: &str = "embedded";
 /// Where the API server listens, where it can.
@@ -30,7 +30,7 @@ const SERVICES: usize = 10_000;
 
 /// What an embedded cluster is to be like.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EmbeddedSpec {
+pub(crate) struct EmbeddedSpec {
     /// What the names of its nodes begin with, as a kind cluster's name does.
     pub name: String,
     /// The nodes' roles. Default of kind: one control plane.
@@ -43,7 +43,7 @@ pub struct EmbeddedSpec {
 
 /// An embedded cluster. It ends, and every port of it is free, when this is dropped.
 #[derive(Debug)]
-pub struct Embedded {
+pub(crate) struct Embedded {
     kubeconfig: String,
     topology: Topology,
     ports: Ports,
@@ -55,7 +55,7 @@ pub struct Embedded {
 impl Embedded {
     /// Starts one; when this returns, its API answers. Errors with settings that can't be, too many nodes, and where the system has
     /// no loopback addresses but one.
-    pub fn start(spec: EmbeddedSpec) -> Result<Self, EmbeddedError> {
+    pub(crate) fn start(spec: EmbeddedSpec) -> Result<Self, EmbeddedError> {
         let topology = topology(&spec)?;
         let settings = Settings::of(&spec.tuning, KUBERNETES).map_err(EmbeddedError::Settings)?;
         let block = Block::claim()?;
@@ -81,26 +81,26 @@ impl Embedded {
     }
 
     /// The text of a kubeconfig for it, with one context.
-    pub fn kubeconfig(&self) -> &str {
+    pub(crate) fn kubeconfig(&self) -> &str {
         &self.kubeconfig
     }
 
     /// The node of this name.
-    pub fn node(&self, name: &str) -> Option<NodeId> {
+    pub(crate) fn node(&self, name: &str) -> Option<NodeId> {
         self.topology.find(name)
     }
 
     /// The port that is really listened on where this one is asked for: another one for a port below 1024 where the user may not
     /// have that, or for one that another program has on every address. Services are published with it. `all` are those of the same
     /// Service or pod: no two get one.
-    pub fn port(&self, wanted: u16, all: &[u16]) -> u16 {
+    pub(crate) fn port(&self, wanted: u16, all: &[u16]) -> u16 {
         self.ports.reachable(wanted, all)
     }
 
     /// Does something to the cluster, and returns when its effect is there: the node is off, frozen, cut off, or up again. Idempotent.
     /// May be dropped; what was begun goes on. Errors when the cluster has ended, when the node is off and it can't be done there, when
     /// it is taken back before it is done, and when nothing came of it in a quarter of a minute (after a shutdown's grace).
-    pub async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
+    pub(crate) async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
         let (done, effect) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
         commands.send(Command { action, done }).map_err(|_| EmbeddedError::Ended)?;
@@ -112,12 +112,12 @@ impl Embedded {
     }
 
     /// Whether there is nothing left that could be asked anything.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.commands.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
     }
 
     /// Returns when the cluster ends by itself, which it never should.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         if let Some(commands) = &self.commands {
             commands.closed().await;
         }

@@ -22,7 +22,7 @@ const KUBELET_DIAL: Duration = Duration::from_secs(30);
 
 /// What the API server's hooks see of the cluster, and the driver keeps up to date.
 #[derive(Debug)]
-pub struct Shared {
+pub(super) struct Shared {
     /// The ports that can be listened on.
     pub ports: Ports,
     /// The settings of the kubelets.
@@ -37,18 +37,23 @@ pub struct Shared {
 
 impl Shared {
     /// Of a cluster in which all kubelets answer. `addresses` are those that Services get, one after the other.
-    pub fn new(ports: Ports, tuning: Tuning, topology: Topology, addresses: Vec<IpAddr>) -> Self {
+    pub(super) fn new(
+        ports: Ports,
+        tuning: Tuning,
+        topology: Topology,
+        addresses: Vec<IpAddr>,
+    ) -> Self {
         let answering = watch::Sender::new(vec![true; topology.nodes.len()]);
         Self { ports, tuning, topology, answering, addresses, given: AtomicUsize::new(0) }
     }
 
     /// Which kubelets answer from now on, by node.
-    pub fn kubelets(&self, answering: Vec<bool>) {
+    pub(super) fn kubelets(&self, answering: Vec<bool>) {
         self.answering.send_replace(answering);
     }
 
     /// Whether a node carries a control plane.
-    pub fn is_control_plane(&self, node: NodeId) -> bool {
+    pub(super) fn is_control_plane(&self, node: NodeId) -> bool {
         self.topology.nodes[node.0].role == NodeRole::ControlPlane
     }
 
@@ -89,7 +94,7 @@ impl Shared {
 
 /// The hooks of an embedded cluster.
 #[derive(Clone, Debug)]
-pub struct ClusterHooks(pub Arc<Shared>);
+pub(super) struct ClusterHooks(pub Arc<Shared>);
 
 impl Hooks for ClusterHooks {
     fn admit(

@@ -7,15 +7,15 @@
 //!
 //! All of it lives on one thread of its own and ends with its [`Embedded`].
 
-pub mod api;
+pub(crate) mod api;
 mod control;
 mod error;
 mod handle;
 mod hooks;
-pub mod network;
-pub mod objects;
-pub mod store;
+pub(crate) mod network;
+pub(crate) mod objects;
+pub(crate) mod store;
 
-pub use crate::model::{Action, NodeId};
-pub use error::EmbeddedError;
-pub use handle::{Embedded, EmbeddedSpec, KUBERNETES};
+pub(crate) use crate::model::{Action, NodeId};
+pub(crate) use error::EmbeddedError;
+pub(crate) use handle::{Embedded, EmbeddedSpec, KUBERNETES};

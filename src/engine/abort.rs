@@ -4,13 +4,15 @@ use tokio::sync::watch;
 
 /// Whether the run was interrupted, and by what.
 #[derive(Clone, Debug)]
-pub struct Abort {
+pub(crate) struct Abort {
     signal: watch::Receiver<Option<&'static str>>,
 }
 
 impl Abort {
     /// Listens for signals from now on; `tell` is called for every one, and whether it is the first. Errors when the system refuses a handler.
-    pub fn listen(tell: impl Fn(&'static str, bool) + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn listen(
+        tell: impl Fn(&'static str, bool) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (sender, signal) = watch::channel(None);
         let mut signals = Signals::new()?;
         tokio::spawn(async move {
@@ -25,13 +27,14 @@ impl Abort {
     }
 
     /// One that is triggered by hand.
-    pub fn by_hand() -> (watch::Sender<Option<&'static str>>, Self) {
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (watch::Sender<Option<&'static str>>, Self) {
         let (sender, signal) = watch::channel(None);
         (sender, Self { signal })
     }
 
     /// Waits for an interruption; for ever when none comes.
-    pub async fn interrupted(&self) -> &'static str {
+    pub(crate) async fn interrupted(&self) -> &'static str {
         let mut signal = self.signal.clone();
         let interrupted = signal.wait_for(Option::is_some).await.ok().and_then(|signal| *signal);
         match interrupted {
@@ -41,7 +44,7 @@ impl Abort {
     }
 
     /// Whether it was interrupted.
-    pub fn signal(&self) -> Option<&'static str> {
+    pub(crate) fn signal(&self) -> Option<&'static str> {
         *self.signal.borrow()
     }
 }

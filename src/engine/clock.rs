@@ -9,7 +9,7 @@ use crate::timeline::{Event, Moment, Record};
 static ANCHOR: LazyLock<(Instant, Moment)> = LazyLock::new(|| (Instant::now(), Moment::now()));
 
 /// The present moment. Outside of tests this is [`Moment::now`].
-pub fn now() -> Moment {
+pub(crate) fn now() -> Moment {
     let (instant, moment) = *ANCHOR;
     let seen = tokio::time::Instant::now().into_std();
     moment
@@ -18,7 +18,7 @@ pub fn now() -> Moment {
 }
 
 /// A record of something that happens now.
-pub fn record(event: Event) -> Record {
+pub(crate) fn record(event: Event) -> Record {
     Record::at(now(), event)
 }
 

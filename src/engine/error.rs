@@ -11,7 +11,7 @@ use crate::fault::FaultError;
 
 /// Whether anything had been harmed when it went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunErrorKind {
+pub(crate) enum RunErrorKind {
     /// Refused before any harm: a precondition, the lock, the blast radius.
     Refused,
     /// Failed on the way; what had been done was undone.
@@ -21,7 +21,7 @@ pub enum RunErrorKind {
 }
 
 /// An error that knows what a person can do.
-pub trait Hinted: Error {
+pub(crate) trait Hinted: Error {
     /// What failed: most adapters' texts fit after "failed to", some are sentences of their own, whoever passes them on.
     fn said(&self) -> String {
         let text = self.to_string();
@@ -94,7 +94,7 @@ impl Hinted for AgentError {
 
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunError {
+pub(crate) struct RunError {
     /// Refused or failed.
     pub kind: RunErrorKind,
     /// What failed: a lowercase fragment.
@@ -109,7 +109,7 @@ pub struct RunError {
 
 impl RunError {
     /// Refused before any harm.
-    pub fn refused(message: impl Into<String>) -> Self {
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self {
             kind: RunErrorKind::Refused,
             message: message.into(),
@@ -120,12 +120,12 @@ impl RunError {
     }
 
     /// Failed on the way.
-    pub fn failed(message: impl Into<String>) -> Self {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { kind: RunErrorKind::Failed, ..Self::refused(message) }
     }
 
     /// Refused before any harm, by an error of an adapter.
-    pub fn refused_by(error: impl Hinted) -> Self {
+    pub(crate) fn refused_by(error: impl Hinted) -> Self {
         let refused = Self {
             passes: error.may_pass(),
             ..Self::refused(error.said()).maybe_hint(error.what_to_do())
@@ -137,12 +137,12 @@ impl RunError {
     }
 
     /// Failed on the way, by an error of an adapter.
-    pub fn failed_by(error: impl Hinted) -> Self {
+    pub(crate) fn failed_by(error: impl Hinted) -> Self {
         Self { kind: RunErrorKind::Failed, ..Self::refused_by(error) }
     }
 
     /// A fault of this program's own.
-    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic
             .downcast_ref::<String>()
             .map(String::as_str)
@@ -155,7 +155,7 @@ impl RunError {
     }
 
     /// With the causes of an error.
-    pub fn because(mut self, error: &dyn Error) -> Self {
+    pub(crate) fn because(mut self, error: &dyn Error) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
@@ -169,25 +169,25 @@ impl RunError {
     }
 
     /// With a cause that is only words.
-    pub fn caused_by(mut self, why: impl Into<String>) -> Self {
+    pub(crate) fn caused_by(mut self, why: impl Into<String>) -> Self {
         self.causes.push(why.into());
         self
     }
 
     /// With something that a person can do.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// With a hint, where there is one.
-    pub fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+    pub(crate) fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
         self.hint = hint.map(Into::into).or(self.hint);
         self
     }
 
     /// The message and its causes in one line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
     }
 }

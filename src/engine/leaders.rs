@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASK: &str = "curl --silent --max-time 2 http://127.0.0.1:2381/metrics | grep --quiet '^etcd_server_is_leader 1'";
 
 /// The nodes of those leaders that are known. Refused when the API server does not list its leases.
-pub async fn now(handle: &ClusterHandle) -> Result<BTreeMap<Component, String>, RunError> {
+pub(crate) async fn now(handle: &ClusterHandle) -> Result<BTreeMap<Component, String>, RunError> {
     let mut leaders = handle.cluster.leaders().await.map_err(RunError::refused_by)?;
     if let Nodes::Kind(nodes) = &handle.nodes {
         leaders.extend(etcd(nodes).await.map(|node| (Component::Etcd, node)));

@@ -9,14 +9,14 @@ use crate::timeline::{
 };
 
 /// How far back attempts are kept for the steady state: no condition may ask for longer.
-pub const HORIZON: Duration = Duration::from_secs(120);
+pub(crate) const HORIZON: Duration = Duration::from_secs(120);
 
 /// Where nodes have their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
 
 /// The state of the backend as the records tell it.
 #[derive(Debug, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// Each node's Ready condition, and since when (known to us, or by the object's own time).
     pub nodes: BTreeMap<String, NodeState>,
     /// When a node was last heard of: its Lease was renewed, or its heartbeat is newer.
@@ -42,7 +42,7 @@ pub struct Live {
 
 /// A node's Ready condition.
 #[derive(Clone, Copy, Debug)]
-pub struct NodeState {
+pub(crate) struct NodeState {
     /// Its status.
     pub ready: Ready,
     /// Since when it has been so; `None`: since before the run.
@@ -51,7 +51,7 @@ pub struct NodeState {
 
 /// A probe's recent attempts, by the time they were sent.
 #[derive(Debug)]
-pub struct ProbeState {
+pub(crate) struct ProbeState {
     /// The probe.
     pub span: ProbeSpan,
     recent: VecDeque<(Moment, bool)>,
@@ -62,7 +62,7 @@ pub struct ProbeState {
 
 impl Live {
     /// Takes in a record.
-    pub fn observe(&mut self, record: &Record) {
+    pub(crate) fn observe(&mut self, record: &Record) {
         match &record.event {
             Event::Node { node, change, ready, heartbeat, .. } => {
                 self.heartbeat(node, *heartbeat, record.at);
@@ -148,12 +148,12 @@ impl Live {
     }
 
     /// A probe began.
-    pub fn probe_started(&mut self, span: ProbeSpan) {
+    pub(crate) fn probe_started(&mut self, span: ProbeSpan) {
         self.probes.insert(span.probe.name.clone(), ProbeState::new(span));
     }
 
     /// The endpoints of a Service.
-    pub fn endpoints_of(&self, service: &str) -> Vec<Endpoint> {
+    pub(crate) fn endpoints_of(&self, service: &str) -> Vec<Endpoint> {
         self.endpoints
             .get(service)
             .into_iter()
@@ -168,7 +168,7 @@ impl ProbeState {
     }
 
     /// A slot has its outcome, whatever it says.
-    pub fn ended(&mut self, slot: u64) {
+    pub(crate) fn ended(&mut self, slot: u64) {
         self.ended.insert(slot);
         while self.ended.remove(&self.open) {
             self.open += 1;
@@ -176,7 +176,7 @@ impl ProbeState {
     }
 
     /// Takes in an attempt; those that say nothing of the service are left out.
-    pub fn attempt(&mut self, sent: Moment, ok: bool) {
+    pub(crate) fn attempt(&mut self, sent: Moment, ok: bool) {
         // Attempts end out of order: a hanging one comes in after later ones that did not hang.
         let place = self.recent.iter().rposition(|(other, _)| *other <= sent).map_or(0, |i| i + 1);
         self.recent.insert(place, (sent, ok));
@@ -188,7 +188,7 @@ impl ProbeState {
 
     /// Attempts and successes among those sent in the last `hold`, and whether they cover all of it: an attempt in flight may still fail,
     /// so what is due after the first without an outcome doesn't count yet.
-    pub fn share(&self, hold: Duration, now: Moment) -> Share {
+    pub(crate) fn share(&self, hold: Duration, now: Moment) -> Share {
         let until = now.min(self.span.due(self.open));
         let from = until.minus(hold);
         let within = self.recent.iter().filter(|(sent, _)| *sent >= from && *sent <= until);
@@ -207,7 +207,7 @@ impl ProbeState {
     }
 
     /// When the first success after the last failure was sent; without a failure, the first success that is known.
-    pub fn ok_since(&self) -> Option<Moment> {
+    pub(crate) fn ok_since(&self) -> Option<Moment> {
         let after_failure = self.recent.iter().rposition(|(_, ok)| !ok).map_or(0, |i| i + 1);
         self.recent.get(after_failure).map(|(sent, _)| *sent)
     }
@@ -215,7 +215,7 @@ impl ProbeState {
 
 /// How many of a probe's attempts succeeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share {
+pub(crate) struct Share {
     /// Attempts.
     pub total: u32,
     /// Successes.
@@ -226,7 +226,7 @@ pub struct Share {
 
 impl Share {
     /// The share of successes; 0 of none.
-    pub fn ratio(self) -> f64 {
+    pub(crate) fn ratio(self) -> f64 {
         if self.total == 0 { 0.0 } else { f64::from(self.ok) / f64::from(self.total) }
     }
 }
@@ -236,7 +236,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::timeline::ProbeHeader;
 
-    pub fn span(name: &str, rate: u64) -> ProbeSpan {
+    pub(crate) fn span(name: &str, rate: u64) -> ProbeSpan {
         let probe = ProbeHeader {
             name: name.into(),
             protocol: "http".into(),

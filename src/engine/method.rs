@@ -78,7 +78,7 @@ impl PendingUndo<'_> {
 
 impl<'a, W: Backend> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
-    pub async fn rehearse(&self) -> Result<(), RunError> {
+    pub(super) async fn rehearse(&self) -> Result<(), RunError> {
         let mut seed = self.seed.borrow().clone();
         for Planned { step, targets } in
             plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?
@@ -100,7 +100,7 @@ impl<'a, W: Backend> Method<'a, W> {
         Ok(())
     }
 
-    pub async fn carry_out(&self) -> Result<MethodEnd, RunError> {
+    pub(super) async fn carry_out(&self) -> Result<MethodEnd, RunError> {
         self.state.borrow_mut().before = self.endpoints_now();
         self.sequence(0, &self.job.experiment.method).await?;
         let state = self.state.take();

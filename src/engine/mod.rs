@@ -8,22 +8,22 @@
 //!           '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
 //! ```
 
-pub mod abort;
-pub mod backend;
-pub mod clock;
-pub mod environment;
-pub mod error;
-pub mod leaders;
-pub mod live;
+pub(crate) mod abort;
+pub(crate) mod backend;
+pub(crate) mod clock;
+pub(crate) mod environment;
+pub(crate) mod error;
+pub(crate) mod leaders;
+pub(crate) mod live;
 mod method;
-pub mod observers;
-pub mod plan;
-pub mod recorder;
-pub mod run;
-pub mod seed;
-pub mod session;
+pub(crate) mod observers;
+pub(crate) mod plan;
+pub(crate) mod recorder;
+pub(crate) mod run;
+pub(crate) mod seed;
+pub(crate) mod session;
 #[cfg(test)]
 mod simulation;
-pub mod steady_state;
-pub mod undo;
-pub mod voice;
+pub(crate) mod steady_state;
+pub(crate) mod undo;
+pub(crate) mod voice;

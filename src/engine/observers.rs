@@ -24,14 +24,14 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// The observers of a run. Dropped, they end by themselves.
 #[derive(Default)]
-pub struct Observers {
+pub(crate) struct Observers {
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 /// One node, and what it takes to get there.
 #[derive(Clone)]
-pub struct Post {
+pub(crate) struct Post {
     /// Its engine.
     pub docker: Docker,
     /// The node.
@@ -48,7 +48,7 @@ pub struct Post {
 
 impl Observers {
     /// Brings an observer to each node, and returns when all have begun, or could not.
-    pub async fn start(posts: Vec<Post>, out: &UnboundedSender<Record>) -> Self {
+    pub(crate) async fn start(posts: Vec<Post>, out: &UnboundedSender<Record>) -> Self {
         let mut observers = Self::default();
         let mut begun = Vec::new();
         for post in posts {
@@ -69,7 +69,7 @@ impl Observers {
     }
 
     /// Ends them; when this returns, all that they saw was handed on.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
     }

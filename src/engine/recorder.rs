@@ -18,7 +18,7 @@ use crate::timeline::{Event, Moment, ProbeSpan, Record, RunFolder};
 
 /// What someone who follows a run sees, as it happens.
 #[derive(Clone, Debug)]
-pub enum Sight {
+pub(crate) enum Sight {
     /// A record.
     Record(Record),
     /// A probe began to fail.
@@ -45,7 +45,7 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// The way to the recorder.
 #[derive(Clone)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     records: UnboundedSender<Record>,
     attempts: UnboundedSender<AgentMessage>,
     shared: Arc<Shared>,
@@ -65,13 +65,13 @@ impl Shared {
 }
 
 /// The recorder's task: ends when all senders are gone.
-pub struct Recording {
+pub(crate) struct Recording {
     task: JoinHandle<()>,
 }
 
 impl Recorder {
     /// Starts to record into `folder`; `observer` is shown what happens.
-    pub fn start(folder: RunFolder, observer: UnboundedSender<Sight>) -> (Self, Recording) {
+    pub(crate) fn start(folder: RunFolder, observer: UnboundedSender<Sight>) -> (Self, Recording) {
         let (records, records_in) = mpsc::unbounded_channel();
         let (attempts, attempts_in) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
@@ -87,39 +87,39 @@ impl Recorder {
     }
 
     /// Records something that happened now.
-    pub fn event(&self, event: Event) {
+    pub(crate) fn event(&self, event: Event) {
         self.record(clock::record(event));
     }
 
     /// Records something.
-    pub fn record(&self, record: Record) {
+    pub(crate) fn record(&self, record: Record) {
         // The recorder outlives all who send to it.
         let _ = self.records.send(record);
     }
 
     /// Where records are sent.
-    pub fn records(&self) -> UnboundedSender<Record> {
+    pub(crate) fn records(&self) -> UnboundedSender<Record> {
         self.records.clone()
     }
 
     /// Where agents send their messages.
-    pub fn attempts(&self) -> UnboundedSender<AgentMessage> {
+    pub(crate) fn attempts(&self) -> UnboundedSender<AgentMessage> {
         self.attempts.clone()
     }
 
     /// What is known at this moment.
-    pub fn live(&self) -> MutexGuard<'_, Live> {
+    pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         self.shared.live()
     }
 
     /// Waits until something has come in, or for a tenth of a second: conditions also come true by time alone.
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         let _ =
             tokio::time::timeout(Duration::from_millis(100), self.shared.changed.notified()).await;
     }
 
     /// Waits until `find` finds something in what is known.
-    pub async fn until<T>(&self, mut find: impl FnMut(&Live) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut find: impl FnMut(&Live) -> Option<T>) -> T {
         loop {
             if let Some(found) = find(&self.live()) {
                 return found;
@@ -131,7 +131,7 @@ impl Recorder {
 
 impl Recording {
     /// Waits until all is written. All [`Recorder`]s must be gone.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let _ = self.task.await;
     }
 }

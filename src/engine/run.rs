@@ -31,10 +31,10 @@ const TELL: Duration = Duration::from_secs(10);
 const TAIL: Duration = Duration::from_millis(500);
 
 /// Starts the dead man's switch of a fault that may last so long, and ends when it is there.
-pub type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
+pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
 
 /// What a run is about.
-pub struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// The run, and the engine of its cluster.
     pub run_ref: RunRef<'a>,
     /// The experiment.
@@ -51,7 +51,7 @@ pub struct Job<'a> {
 
 /// Why a run did not come to its planned end.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// It was interrupted, by this signal.
     Interrupted(&'static str),
     /// Something went wrong.
@@ -60,7 +60,7 @@ pub enum Stop {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct RunEnd {
+pub(crate) struct RunEnd {
     /// Why it stopped early; `None`: it came to its planned end.
     pub stop: Option<Stop>,
     /// What could not be undone.
@@ -68,7 +68,7 @@ pub struct RunEnd {
 }
 
 /// Carries an experiment out. Whatever happens on the way, everything that was done is undone before this returns, or is named.
-pub async fn carry_out(
+pub(crate) async fn carry_out(
     job: &Job<'_>,
     backend: &mut impl Backend,
     recorder: &Recorder,
@@ -238,7 +238,7 @@ fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
 }
 
 /// The faults of a method in the order in which they begin, with their number and how long each lasts.
-pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Duration)> {
+pub(crate) fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Duration)> {
     experiment
         .steps()
         .into_iter()
@@ -246,7 +246,7 @@ pub fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Dur
 }
 
 /// The nodes that a fault of the method may take.
-pub fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
+pub(crate) fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
     let taken = faults(experiment).filter(|(_, fault, _)| fault.takes_node());
     let targets = taken.filter_map(|(_, fault, _)| fault.target());
     let allowed = targets.flat_map(|target| target::candidates(nodes, target, &Endpoints::new()));
@@ -397,7 +397,7 @@ fn phase(tuning: &Tuning, seed: &mut Seed) -> Duration {
 }
 
 /// The Services that probes ask: their endpoints must come back.
-pub fn probed_services(experiment: &Experiment) -> Vec<String> {
+pub(crate) fn probed_services(experiment: &Experiment) -> Vec<String> {
     let mut services: Vec<String> = experiment
         .probes
         .iter()
@@ -409,7 +409,7 @@ pub fn probed_services(experiment: &Experiment) -> Vec<String> {
 }
 
 /// How long a run takes at least, for `--dry-run`: the steady state, all steps, the recovery.
-pub fn duration_at_least(experiment: &Experiment) -> Duration {
+pub(crate) fn duration_at_least(experiment: &Experiment) -> Duration {
     let steady = experiment.steady_state.iter().map(|condition| match condition {
         Condition::Probe { hold, .. } => *hold,
         _ => Duration::ZERO,

@@ -2,10 +2,10 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-pub use crate::stats::Random as Seed;
+pub(crate) use crate::stats::Random as Seed;
 
 /// A seed that differs from run to run.
-pub fn fresh() -> u64 {
+pub(crate) fn fresh() -> u64 {
     // The standard library's hasher is keyed by the system's randomness.
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

@@ -30,7 +30,7 @@ use crate::experiment::{Experiment, Parsed};
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
 
 /// What all runs of an experiment share.
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     /// The experiment, with everything that belongs to it.
     pub parsed: &'a Parsed,
     /// Where runs are kept.
@@ -40,7 +40,7 @@ pub struct Session<'a> {
 }
 
 /// A run that has ended.
-pub struct Ended {
+pub(crate) struct Ended {
     /// Its folder.
     pub folder: PathBuf,
     /// How it ended.
@@ -48,14 +48,17 @@ pub struct Ended {
 }
 
 /// Holds the workload's files against what the cluster can make: all problems at once, nothing made.
-pub async fn workload(handle: &ClusterHandle, parsed: &Parsed) -> Result<Workload, RunError> {
+pub(crate) async fn workload(
+    handle: &ClusterHandle,
+    parsed: &Parsed,
+) -> Result<Workload, RunError> {
     let checked =
         handle.cluster.check_workload(&manifest(parsed)?).await.map_err(RunError::refused_by)?;
     checked.map_err(|problems| refused(&problems))
 }
 
 /// Refuses what this handle does not have: in the model that is much.
-pub async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), RunError> {
+pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), RunError> {
     if matches!(handle.nodes, Nodes::Embedded(_)) {
         embedded::refuse_unmodelled(&parsed.experiment)?;
     }
@@ -88,7 +91,7 @@ struct Once<'a> {
 
 impl Session<'_> {
     /// Carries the experiment out once. An error means that nothing was done.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         handle: &ClusterHandle,
         seed: u64,

@@ -20,7 +20,7 @@ fn fault(fault: Fault, secs: u64, meanwhile: Vec<Step>) -> Step {
     Step::Fault { name: None, fault, hold: Duration::from_secs(secs), meanwhile }
 }
 
-pub fn experiment() -> Experiment {
+pub(super) fn experiment() -> Experiment {
     let target = NodeSelector {
         role: Some(NodeRole::Worker),
         most_endpoints_of: Some("web".into()),

@@ -9,7 +9,7 @@ use crate::timeline::{Moment, Ready};
 
 /// A condition, judged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// What was asked and what was seen, for people.
     pub text: String,
     /// Since when it holds; `None`: it does not.
@@ -18,7 +18,7 @@ pub struct Judged {
 
 /// The steady state of an experiment, and what else a run adds to it.
 #[derive(Clone, Debug)]
-pub struct SteadyState {
+pub(crate) struct SteadyState {
     conditions: Vec<Condition>,
     /// A node counts only when it has been Ready for so long: its kubelet's beat is then regular.
     settle: Duration,
@@ -32,7 +32,7 @@ pub struct SteadyState {
 
 impl SteadyState {
     /// The conditions of an experiment in a cluster of these nodes.
-    pub fn new(
+    pub(crate) fn new(
         conditions: Vec<Condition>,
         nodes: Vec<String>,
         settle: Duration,
@@ -43,7 +43,7 @@ impl SteadyState {
 
     /// As a recovery must reach it: with as many ready endpoints as there were in `live`, and a sign of life from every node that was
     /// harmed, after `from`.
-    pub fn recovered(
+    pub(crate) fn recovered(
         mut self,
         live: &Live,
         services: &[String],
@@ -66,7 +66,7 @@ impl SteadyState {
     }
 
     /// Judges every condition.
-    pub fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
+    pub(crate) fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
         let blind = live.blind.iter().map(|(watch, why)| Judged {
             text: format!("the watch of {watch} is blind ({why})"),
             since: None,
@@ -81,7 +81,7 @@ impl SteadyState {
     }
 
     /// Since when all of it holds; `None`: it does not.
-    pub fn since(judged: &[Judged]) -> Option<Moment> {
+    pub(crate) fn since(judged: &[Judged]) -> Option<Moment> {
         judged
             .iter()
             .map(|condition| condition.since)

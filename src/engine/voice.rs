@@ -5,7 +5,7 @@ use crate::engine::recorder::Recorder;
 use crate::timeline::{Component, Event, FaultPhase};
 
 /// Records how far one fault has come.
-pub struct Voice<'a> {
+pub(crate) struct Voice<'a> {
     /// The step.
     pub step: u32,
     /// Its name, if it has one.
@@ -22,7 +22,7 @@ pub struct Voice<'a> {
 
 impl Voice<'_> {
     /// Records one phase.
-    pub fn say(&self, phase: FaultPhase, detail: String) {
+    pub(crate) fn say(&self, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
         let (fault, target) = (self.kind.to_owned(), self.target.to_owned());
         self.recorder.record(clock::record(Event::Fault {

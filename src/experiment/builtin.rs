@@ -59,10 +59,10 @@ const FILES: &[(&str, &str)] = files![
 ];
 
 /// Where experiments lie.
-pub const EXPERIMENTS: &str = "experiments";
+pub(super) const EXPERIMENTS: &str = "experiments";
 
 /// The names of the built-in experiments, in the order in which a newcomer may want to read them.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().filter_map(|(path, _)| name_of(path))
 }
 
@@ -72,18 +72,18 @@ fn name_of(path: &'static str) -> Option<&'static str> {
 }
 
 /// A built-in experiment's path and text, by its name.
-pub fn experiment(name: &str) -> Option<(&'static str, &'static str)> {
+pub(super) fn experiment(name: &str) -> Option<(&'static str, &'static str)> {
     FILES.iter().find(|(path, _)| name_of(path) == Some(name)).copied()
 }
 
 /// A built-in file by its path, in which `..` may occur.
-pub fn file(path: &Path) -> Option<(&'static str, &'static str)> {
+pub(super) fn file(path: &Path) -> Option<(&'static str, &'static str)> {
     let wanted = tidy(path);
     FILES.iter().find(|(known, _)| Path::new(known) == wanted).copied()
 }
 
 /// A path without `.` and without `..` after a name. For showing only: on a disk with symbolic links it may be another file.
-pub fn tidy(path: &Path) -> PathBuf {
+pub(super) fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for part in path.components() {
         match part {

@@ -40,7 +40,7 @@ impl Claim {
 }
 
 /// Whether `by` means the expectation of this name: by the name, or by its kind, which means all of that kind.
-pub fn means(by: &str, expectation: &str) -> bool {
+pub(super) fn means(by: &str, expectation: &str) -> bool {
     let kind = expectation.split_once('/').map_or(expectation, |(kind, _)| kind);
     by == expectation || by == kind
 }

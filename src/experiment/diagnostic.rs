@@ -178,21 +178,21 @@ impl fmt::Display for Diagnostic {
 
 /// Several problems; as an error of a function, at least one of them is an error.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub(crate) struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
     /// Whether any of them keeps the file from being understood.
-    pub fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(Diagnostic::is_error)
     }
 
     /// Adds one.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 
     /// Puts those of one file in the order of its text; files and problems without a place keep their order.
-    pub fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         let mut files: Vec<String> = Vec::new();
         self.0.sort_by_cached_key(|d| {
             d.at.as_ref().map(|at| (file_number(&mut files, &at.file.name), at.span.start))

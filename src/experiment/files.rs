@@ -12,7 +12,7 @@ use super::yaml;
 
 /// A file of Kubernetes objects, or a kind config.
 #[derive(Clone, Debug)]
-pub struct ReadFile {
+pub(super) struct ReadFile {
     /// Name and text.
     pub file: Arc<SourceFile>,
     /// Its documents.
@@ -21,7 +21,7 @@ pub struct ReadFile {
 
 /// All that an experiment names.
 #[derive(Debug, Default)]
-pub struct Files {
+pub(super) struct Files {
     /// The workload's files that could be read.
     pub workload: Vec<ReadFile>,
     /// Whether each of the workload's files could be read, so that what none of them has is really not there.
@@ -31,7 +31,7 @@ pub struct Files {
 }
 
 /// Reads them; what can't be read is told where it is named.
-pub fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> Files {
+pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> Files {
     let workload: Vec<_> = known(&draft.workload)
         .map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path))
         .collect();

@@ -14,7 +14,7 @@ const MOST: usize = 100;
 
 /// One experiment of a matrix.
 #[derive(Clone, Debug)]
-pub struct Variant {
+pub(super) struct Variant {
     /// What sets it apart: `for=10s`. `None`: the file has no list.
     pub setting: Option<String>,
     /// The file with the settings in the place of the lists.
@@ -22,7 +22,11 @@ pub struct Variant {
 }
 
 /// Takes a file apart. What is no setting's list stays where it is.
-pub fn expand(file: &Arc<SourceFile>, root: &Node, problems: &mut Diagnostics) -> Vec<Variant> {
+pub(super) fn expand(
+    file: &Arc<SourceFile>,
+    root: &Node,
+    problems: &mut Diagnostics,
+) -> Vec<Variant> {
     let mut variants = vec![Variant { setting: None, root: root.clone() }];
     while let Some(list) = variants.first().and_then(|variant| next_list(&variant.root)) {
         let (key, place, items) = (list.key, list.place, list.items.len());

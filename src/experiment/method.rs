@@ -102,7 +102,9 @@ impl Experiment {
 }
 
 /// Steps with their places in the method, and those beside them.
-pub fn numbered<'a>(method: impl IntoIterator<Item = (usize, &'a Step)>) -> Vec<Numbered<'a>> {
+pub(super) fn numbered<'a>(
+    method: impl IntoIterator<Item = (usize, &'a Step)>,
+) -> Vec<Numbered<'a>> {
     let mut found = Vec::new();
     for (index, step) in method {
         add(step, format!("spec.method[{index}]"), &[], &mut found);

@@ -18,18 +18,17 @@ pub(crate) mod suggest;
 pub(crate) mod tree;
 pub(crate) mod yaml;
 
-pub mod diagnostic;
-pub mod schema;
-pub mod source;
+pub(crate) mod diagnostic;
+pub(crate) mod schema;
+pub(crate) mod source;
 
-pub use asking::{ApiServer, ApiVerb, DnsName};
-pub use claim::{Claim, FailMeans, PassMeans};
-pub use decode::duration::{
-    Misread, duration as parse_duration, rate as parse_rate, written as written_duration,
-};
-pub use diagnostic::{Diagnostic, Diagnostics, Location, Related, Severity, SourceFile, Span};
-pub use method::Numbered;
-pub use parsed::{KindConfigFile, More, Parsed, WorkloadFile, parse, parse_all, parse_all_with};
-pub use schema::*;
-pub use source::{Source, built_in_names, load, load_all};
-pub use suggest::closest;
+pub(crate) use asking::{ApiServer, ApiVerb, DnsName};
+pub(crate) use claim::{Claim, FailMeans, PassMeans};
+pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
+pub(crate) use method::Numbered;
+pub(crate) use parsed::{Parsed, parse, parse_all_with};
+pub(crate) use schema::*;
+pub(crate) use source::{Source, built_in_names, load, load_all};
+
+#[cfg(test)]
+pub(crate) use parsed::parse_all;

@@ -12,7 +12,7 @@ use super::{check, matrix, yaml};
 
 /// An experiment without errors, and everything that had to be read for it, before any harm.
 #[derive(Clone, Debug)]
-pub struct Parsed {
+pub(crate) struct Parsed {
     /// The experiment.
     pub experiment: Experiment,
     /// What is odd about it, and what it leaves open; none of these is an error.
@@ -29,7 +29,7 @@ pub struct Parsed {
 
 /// A file of Kubernetes objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkloadFile {
+pub(crate) struct WorkloadFile {
     /// Its path, for people.
     pub path: String,
     /// Its text: one YAML document or several.
@@ -38,7 +38,7 @@ pub struct WorkloadFile {
 
 /// A kind config.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KindConfigFile {
+pub(crate) struct KindConfigFile {
     /// Its path, for people.
     pub path: String,
     /// Its text.
@@ -49,33 +49,33 @@ pub struct KindConfigFile {
 
 impl Parsed {
     /// Its name in the file: without the setting that sets it apart from the others of a matrix.
-    pub fn file_name(&self) -> &str {
+    pub(crate) fn file_name(&self) -> &str {
         self.experiment.name.split('[').next().unwrap_or_default()
     }
 
     /// What it leaves open: it can't be run as it is.
-    pub fn open(&self) -> impl Iterator<Item = &Diagnostic> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Diagnostic> {
         self.warnings.iter().filter(|problem| problem.is_open())
     }
 
     /// What would be refused of the method, as far as the file alone tells: for who doesn't know the nodes.
-    pub fn without_nodes(&self) -> Vec<Diagnostic> {
+    pub(crate) fn without_nodes(&self) -> Vec<Diagnostic> {
         self.without_nodes.clone()
     }
 
     /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the nearest field around it.
-    pub fn locate(&self, path: &str) -> Location {
+    pub(crate) fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
     }
 
     /// An error at a field's place, for what only the caller can know (what a run would refuse, say).
-    pub fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let place = self.locate(path);
         Diagnostic::error(message).at(&place.file, place.span)
     }
 
     /// A warning at a field's place, for what only the caller can know (what the model expects, say).
-    pub fn warning(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn warning(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let place = self.locate(path);
         Diagnostic::warning(message).at(&place.file, place.span)
     }
@@ -83,16 +83,16 @@ impl Parsed {
 
 /// Parses and checks a file, and reads the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
 /// Errors: all problems, errors and warnings, in the file's order.
-pub fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
+pub(crate) fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     parse_all_with(source, &Parsed::without_nodes)
 }
 
 /// What a caller finds wrong or odd in an experiment whose problems so far are its `warnings`; there may be errors among them. Of who
 /// doesn't know the nodes that includes [`Parsed::without_nodes`].
-pub type More<'a> = &'a dyn Fn(&Parsed) -> Vec<Diagnostic>;
+pub(crate) type More<'a> = &'a dyn Fn(&Parsed) -> Vec<Diagnostic>;
 
 /// The same, with what only the caller can know, so that it is told along with all else.
-pub fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Diagnostics> {
+pub(crate) fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else {
@@ -116,7 +116,7 @@ pub fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Dia
 }
 
 /// The same of a file that is one experiment; of several the first.
-pub fn parse(source: Source) -> Result<Parsed, Diagnostics> {
+pub(crate) fn parse(source: Source) -> Result<Parsed, Diagnostics> {
     parse_all(source).map(|mut all| all.swap_remove(0))
 }
 

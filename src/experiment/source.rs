@@ -18,7 +18,7 @@ const NEAREST: usize = 3;
 
 /// An experiment's text, and where the files that it names are looked for.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub(crate) struct Source {
     file: Arc<SourceFile>,
     place: Place,
 }
@@ -33,7 +33,7 @@ enum Place {
 
 impl Source {
     /// A text that did not come from a file (standard input, a test). The files that it names are looked for in `directory`.
-    pub fn from_text(
+    pub(crate) fn from_text(
         name: impl Into<String>,
         text: impl Into<String>,
         directory: impl Into<PathBuf>,
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// A built-in experiment by its name.
-    pub fn built_in(name: &str) -> Option<Self> {
+    pub(crate) fn built_in(name: &str) -> Option<Self> {
         let (path, text) = builtin::experiment(name)?;
         Some(Self { file: built_in_file(path, text), place: Place::BuiltIn })
     }
@@ -66,17 +66,17 @@ impl Source {
     }
 
     /// The file under which a person knows it.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.file.name
     }
 
     /// The text as it was written.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.file.text
     }
 
     /// What the paths of the files that it names are relative to, in words.
-    pub fn place(&self) -> &'static str {
+    pub(crate) fn place(&self) -> &'static str {
         if self.name() == STDIN_NAME {
             "the working directory"
         } else {
@@ -85,12 +85,12 @@ impl Source {
     }
 
     /// Name and text, for diagnostics.
-    pub fn file(&self) -> &Arc<SourceFile> {
+    pub(crate) fn file(&self) -> &Arc<SourceFile> {
         &self.file
     }
 
     /// Reads a file that the experiment names, by its path from the experiment's own. Errors: why it can't be read, a fragment.
-    pub fn read_beside(&self, path: &Path) -> Result<Arc<SourceFile>, String> {
+    pub(crate) fn read_beside(&self, path: &Path) -> Result<Arc<SourceFile>, String> {
         match &self.place {
             Place::Directory(directory) => {
                 let whole = directory.join(path);
@@ -139,7 +139,7 @@ fn explain(error: &io::Error) -> String {
 }
 
 /// The names of the built-in experiments.
-pub fn built_in_names() -> Vec<&'static str> {
+pub(crate) fn built_in_names() -> Vec<&'static str> {
     builtin::names().collect()
 }
 
@@ -147,7 +147,7 @@ pub fn built_in_names() -> Vec<&'static str> {
 /// input, whose relative paths are of the working directory.
 ///
 /// Errors: no such file, not readable, an unknown name; the hint names those that are near.
-pub fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
+pub(crate) fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
     let path = Path::new(path_or_name);
     if path_or_name == STDIN {
         return Source::from_stdin();
@@ -177,7 +177,7 @@ pub fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
 /// Loads one experiment, or all files `*.yaml` and `*.yml` of a directory, by name.
 ///
 /// Errors: as `load`; and a directory without any.
-pub fn load_all(path_or_name: &str) -> Result<Vec<Source>, Diagnostics> {
+pub(crate) fn load_all(path_or_name: &str) -> Result<Vec<Source>, Diagnostics> {
     let path = Path::new(path_or_name);
     if !path.is_dir() || (!is_path(path_or_name) && builtin::experiment(path_or_name).is_some()) {
         return Ok(vec![load(path_or_name)?]);

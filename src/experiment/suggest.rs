@@ -1,12 +1,15 @@
 //! `did you mean`: the nearest of the words that would have been right.
 
 /// The candidate that was probably meant, if one is near enough.
-pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn closest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
     nearest(word, candidates, 1).pop()
 }
 
 /// Those that may have been meant, `most` at most, the nearest first.
-pub fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
     most: usize,
@@ -29,7 +32,7 @@ pub fn nearest<'c>(
 }
 
 /// Words for people: "`a`, `b` and `c`".
-pub fn listed<S: AsRef<str>>(words: &[S], last: &str) -> String {
+pub(crate) fn listed<S: AsRef<str>>(words: &[S], last: &str) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
     match quoted.split_last() {
         Some((end, start)) if !start.is_empty() => format!("{} {last} {end}", start.join(", ")),
@@ -38,7 +41,7 @@ pub fn listed<S: AsRef<str>>(words: &[S], last: &str) -> String {
 }
 
 /// The hint after an unknown word: what was probably meant, else all that there is.
-pub fn hint<S: AsRef<str>>(word: &str, known: &[S], noun: &str) -> Option<String> {
+pub(crate) fn hint<S: AsRef<str>>(word: &str, known: &[S], noun: &str) -> Option<String> {
     match closest(word, known.iter().map(AsRef::as_ref)) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() => None,

@@ -4,7 +4,7 @@ use super::diagnostic::Span;
 
 /// One node.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// What it is.
     pub value: Value,
     /// All of it. Of an alias (`*a`), the alias.
@@ -17,7 +17,7 @@ pub struct Node {
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A text, number, boolean or nothing: YAML tells them apart by how they look.
     Scalar {
         /// The text, without quotes.
@@ -33,7 +33,7 @@ pub enum Value {
 
 impl Node {
     /// Where a problem with this node is drawn: a short node as a whole, of a long one its key or its beginning.
-    pub fn focus(&self) -> Span {
+    pub(crate) fn focus(&self) -> Span {
         match (&self.value, self.key) {
             _ if self.short => self.span,
             (_, Some(key)) => key,
@@ -50,12 +50,12 @@ impl Node {
     }
 
     /// Whether it is `null`, `~` or empty.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// The text of a scalar that is not null.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } if !self.is_null() => Some(text),
             _ => None,
@@ -63,7 +63,7 @@ impl Node {
     }
 
     /// The value under a key of a map.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(entries) => {
                 entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
@@ -73,7 +73,7 @@ impl Node {
     }
 
     /// The items of a list; of anything else none.
-    pub fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
@@ -81,7 +81,7 @@ impl Node {
     }
 
     /// Follows a path such as `spec.method[0].for` as far as it goes: the node, and whether it is the whole path's.
-    pub fn find(&self, path: &str) -> (&Node, bool) {
+    pub(crate) fn find(&self, path: &str) -> (&Node, bool) {
         let mut node = self;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
             let next = match step.strip_suffix(']') {
@@ -97,7 +97,7 @@ impl Node {
     }
 
     /// The text at a path, if there is one.
-    pub fn text_at(&self, path: &str) -> Option<&str> {
+    pub(crate) fn text_at(&self, path: &str) -> Option<&str> {
         match self.find(path) {
             (node, true) => node.text(),
             _ => None,
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// What it is, for people: "a list", "`abc`".
-    pub fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         match &self.value {
             Value::List(items) if items.is_empty() => "an empty list".into(),
             Value::List(_) => "a list".into(),
@@ -117,7 +117,7 @@ impl Node {
 }
 
 /// A text in backticks, cut to a length that fits a line.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 48;
     let line = text.lines().next().unwrap_or_default();
     match line.char_indices().nth(LONGEST) {

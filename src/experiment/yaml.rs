@@ -9,14 +9,14 @@ use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use super::tree::{Node, Value};
 
 /// The longest text that is read, in bytes. Kubernetes takes no object beyond 1.5 MiB.
-pub const MAX_BYTES: usize = 4 << 20;
+pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// How deep maps and lists may nest.
 const MAX_DEPTH: usize = 64;
 /// How many nodes there may be, those that aliases repeat included.
 const MAX_NODES: usize = 100_000;
 
 /// The documents of a text; empty ones are left out. `None` after an error behind which nothing can be understood.
-pub fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
+pub(crate) fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
     if file.text.len() > MAX_BYTES {
         let start = Span::of_bytes(&file.text, 0, 0);
         problems.push(

@@ -19,7 +19,7 @@ echo $waits";
 /// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is there, and etcd does. Which those are, for people; empty:
 /// nothing was done. A container that is gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
 /// not do as it is told.
-pub async fn end_back_off(
+pub(crate) async fn end_back_off(
     docker: &Docker,
     container: &str,
 ) -> Result<Vec<&'static str>, FaultError> {

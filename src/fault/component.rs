@@ -48,22 +48,22 @@ pub(super) struct Seen {
 
 impl Seen {
     /// No process is there.
-    pub fn gone(&self) -> bool {
+    pub(super) fn gone(&self) -> bool {
         self.now.is_empty()
     }
 
     /// None of the processes that the harm has met is there.
-    pub fn replaced(&self) -> bool {
+    pub(super) fn replaced(&self) -> bool {
         !self.now.iter().any(|process| self.met.contains(&process.id))
     }
 
     /// Every process is stopped by a signal, and there is one.
-    pub fn frozen(&self) -> bool {
+    pub(super) fn frozen(&self) -> bool {
         !self.now.is_empty() && self.now.iter().all(|process| process.frozen)
     }
 
     /// A process is there, and none is stopped by a signal.
-    pub fn runs(&self) -> bool {
+    pub(super) fn runs(&self) -> bool {
         !self.now.is_empty() && !self.now.iter().any(|process| process.frozen)
     }
 
@@ -83,22 +83,22 @@ impl Seen {
 }
 
 impl<'m> Part<'m> {
-    pub fn of(component: Component, mark: &'m str) -> Self {
+    pub(super) fn of(component: Component, mark: &'m str) -> Self {
         Self { component, mark }
     }
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         self.component.name()
     }
 
     /// Where the processes that the harm has met are written down. Like them it goes with a restart: /run is memory.
-    pub fn witness(self) -> String {
+    pub(super) fn witness(self) -> String {
         format!("/run/{}.met", self.mark)
     }
 
     /// A function of the shell that tells number, start and state of the part's processes. Those of pods with a network of their own are
     /// somebody else's. (No `${` and no `%`: systemd would read them in a switch's script.)
-    pub fn finding(self) -> String {
+    pub(super) fn finding(self) -> String {
         let name = self.name();
         format!(
             "found() {{\n\
@@ -114,7 +114,7 @@ impl<'m> Part<'m> {
         )
     }
 
-    pub async fn look(self, scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
+    pub(super) async fn look(self, scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
         let (finding, witness) = (self.finding(), self.witness());
         let script = format!(
             "{finding}\nsed 's/^/met /' {witness} 2>/dev/null\nfound | sed 's/^/now /'\necho end"
@@ -132,7 +132,7 @@ impl<'m> Part<'m> {
     }
 
     /// Harm is done to what is well only.
-    pub async fn must_run(self, scene: &Scene<'_, '_>) -> Result<(), FaultError> {
+    pub(super) async fn must_run(self, scene: &Scene<'_, '_>) -> Result<(), FaultError> {
         scene.must_be_up().await?;
         let seen = self.look(scene).await?;
         match () {
@@ -145,7 +145,7 @@ impl<'m> Part<'m> {
     }
 
     /// Waits until the fault's effect is seen.
-    pub async fn until_harmed(
+    pub(super) async fn until_harmed(
         self,
         scene: &Scene<'_, '_>,
         harmed: fn(&Seen) -> bool,
@@ -163,7 +163,7 @@ impl<'m> Part<'m> {
 
     /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A kubelet that lets it wait is restarted,
     /// once: to an undo that takes the longer the more often there was a fault nobody could give a time.
-    pub async fn until_well(
+    pub(super) async fn until_well(
         self,
         scene: &Scene<'_, '_>,
         leaves: fn(&Seen) -> bool,
@@ -236,7 +236,7 @@ mod tests {
                 let process = inside.get("process").cloned();
                 match () {
                     () if text.contains("exec systemd-run") => {
-                        drop(inside.insert("armed".into(), String::new()))
+                        inside.insert("armed".into(), String::new());
                     }
                     () if text.contains("echo end") => return (0, looked(inside)),
                     // Its etcd is still coming.
@@ -255,11 +255,11 @@ mod tests {
                         inside.insert("process".into(), "8 80 S".into());
                     }
                     () if text.contains("kill -STOP") => {
-                        drop(inside.insert("process".into(), "7 70 T".into()))
+                        inside.insert("process".into(), "7 70 T".into());
                     }
                     () if text.contains("systemctl stop outage-r-0.timer") => healed(inside, &text),
                     () if text.starts_with("rm -f /run/outage-r-0.met") => {
-                        drop(inside.remove("met"))
+                        inside.remove("met");
                     }
                     () => {}
                 }

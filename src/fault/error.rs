@@ -7,7 +7,7 @@ use crate::docker::DockerError;
 
 /// Why a fault could not be done, or not be taken back. Fits after "failed to".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FaultError {
+pub(crate) enum FaultError {
     /// The container engine.
     #[error(transparent)]
     Docker(DockerError),
@@ -102,12 +102,12 @@ fn list(addresses: &[IpAddr]) -> String {
 
 impl FaultError {
     /// Whether the target no longer exists, so that nothing is left to be undone.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Gone { .. })
     }
 
     /// What a person can do.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Docker(error) => error.hint().map(str::to_owned),
             Self::Frozen { container, .. } => Some(format!("`docker unpause {container}`, then try again")),

@@ -73,7 +73,7 @@ impl Script {
     }
 
     /// Runs a harming script, if its switch is armed.
-    pub async fn harm(
+    pub(super) async fn harm(
         self,
         scene: &Scene<'_, '_>,
         mark: &str,
@@ -97,14 +97,14 @@ impl Script {
     }
 
     /// The script that takes harm back and disarms the switch, for the undo and for the switch itself.
-    pub fn healing(self, mark: &str, script: &str) -> String {
+    pub(super) fn healing(self, mark: &str, script: &str) -> String {
         // Its own service must not stop itself before it is done: only the timer is stopped.
         format!("{}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0", self.lock())
     }
 
     /// Runs the healing script, again as long as another script has the lock. `None`: the node does not run, so that there is nothing
     /// inside it.
-    pub async fn heal(
+    pub(super) async fn heal(
         self,
         scene: &Scene<'_, '_>,
         what: &'static str,

@@ -35,12 +35,12 @@ mod takes;
 
 use std::time::Duration;
 
-pub use back_off::end_back_off;
-pub use error::FaultError;
-pub use object::{Move, ObjectHarm, ObjectUndo, Resize, inject_object, undo_object};
-pub use partition::Cut;
-pub use record::{Harm, NodeTarget, Undo, UndoFormat};
-pub use takes::{injection_takes, undo_takes};
+pub(crate) use back_off::end_back_off;
+pub(crate) use error::FaultError;
+pub(crate) use object::{Move, ObjectHarm, ObjectUndo, Resize, inject_object, undo_object};
+pub(crate) use partition::Cut;
+pub(crate) use record::{Harm, NodeTarget, Undo, UndoFormat};
+pub(crate) use takes::{injection_takes, undo_takes};
 
 use crate::docker::Docker;
 use crate::experiment::Fault;
@@ -54,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What is told of a fault's progress: a phase, and what was seen.
-pub type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
+pub(crate) type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 
 /// Works out what will take a fault back, before any harm. Nothing is called.
 ///
@@ -64,7 +64,7 @@ pub type Progress<'a> = dyn FnMut(FaultPhase, String) + 'a;
 ///
 /// `None`: it is no fault on a node alone. A partition is planned by [`plan_partition`], the death of a container by
 /// [`plan_container_kill`], and what is done through the API is an [`ObjectUndo`].
-pub fn plan_on_node(
+pub(crate) fn plan_on_node(
     fault: &Fault,
     target: &NodeTarget,
     run: &str,
@@ -101,12 +101,18 @@ pub fn plan_on_node(
 
 /// The same for a fault on a node alone.
 #[cfg(test)]
-pub fn plan(fault: &Fault, target: &NodeTarget, run: &str, step: u32, dead_man: Duration) -> Undo {
+pub(crate) fn plan(
+    fault: &Fault,
+    target: &NodeTarget,
+    run: &str,
+    step: u32,
+    dead_man: Duration,
+) -> Undo {
     plan_on_node(fault, target, run, step, dead_man).expect("is a fault on a node")
 }
 
 /// The same for a partition, by whom it cuts the node off from.
-pub fn plan_partition(
+pub(crate) fn plan_partition(
     cut: Cut,
     target: &NodeTarget,
     run: &str,
@@ -117,7 +123,7 @@ pub fn plan_partition(
 }
 
 /// The same for the death of a pod's containers, by their ids without the runtime's name; `which` tells several pods of a step apart.
-pub fn plan_container_kill(
+pub(crate) fn plan_container_kill(
     (pod, containers): (&str, Vec<String>),
     target: &NodeTarget,
     (run, step, which): (&str, u32, usize),
@@ -146,7 +152,7 @@ fn undo_of(target: &NodeTarget, run: &str, step: u32, harm: Harm) -> Undo {
 /// Reports `Requested` right before the harming call (what is needed first is done by then), `Returned` when it comes back, and
 /// `Confirmed` when its effect was seen, the last two in either order. On an error, or when the future is dropped, the harm may have
 /// been done or be on its way: call [`undo`].
-pub async fn inject(
+pub(crate) async fn inject(
     undo: &Undo,
     docker: &Docker,
     progress: &mut Progress<'_>,
@@ -189,7 +195,7 @@ pub async fn inject(
 ///
 /// Reports `UndoRequested` when it begins, and `Undone` or `NotUndone` when it ends. An engine that is away is waited for, for 60 s.
 /// [`FaultError::Gone`] says that the container no longer exists: then nothing is left to be undone.
-pub async fn undo(
+pub(crate) async fn undo(
     undo: &Undo,
     docker: &Docker,
     progress: &mut Progress<'_>,
@@ -239,7 +245,7 @@ async fn undo_once(scene: &mut Scene<'_, '_>) -> Result<String, FaultError> {
 }
 
 /// What the undo does, for people: `start container kind-worker (docker start)`.
-pub fn describe(undo: &Undo) -> String {
+pub(crate) fn describe(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
         Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => {
@@ -271,7 +277,7 @@ pub fn describe(undo: &Undo) -> String {
 }
 
 /// The command that does the same by hand.
-pub fn by_hand(undo: &Undo) -> String {
+pub(crate) fn by_hand(undo: &Undo) -> String {
     let container = &undo.target.container_name;
     match &undo.harm {
         Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot => {

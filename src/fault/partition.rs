@@ -18,7 +18,7 @@ const CLOSED: u16 = 9;
 /// Whom a node is cut off from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cut {
+pub(crate) struct Cut {
     /// As the experiment says it.
     pub from: Side,
     /// Which packets are dropped, as the node sees them.
@@ -31,7 +31,7 @@ pub struct Cut {
 
 impl Cut {
     /// Why it can't be made; `None`: it can.
-    pub fn impossible(&self) -> Option<&'static str> {
+    pub(crate) fn impossible(&self) -> Option<&'static str> {
         match self.from {
             Side::ApiServer if self.api_servers.is_empty() => {
                 Some("there is no API server but the node's own")

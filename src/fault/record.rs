@@ -11,7 +11,7 @@ use crate::timeline::{Component, NodeRole};
 /// A node, and the container that it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NodeTarget {
+pub(crate) struct NodeTarget {
     /// The node's name in Kubernetes.
     pub node: String,
     /// The container's full id. A container of the same name that was made later has another one and is not touched.
@@ -28,7 +28,7 @@ pub struct NodeTarget {
 
 impl NodeTarget {
     /// The node of this name, which is this container.
-    pub fn new(node: impl Into<String>, container: &Container) -> Self {
+    pub(crate) fn new(node: impl Into<String>, container: &Container) -> Self {
         Self {
             node: node.into(),
             container_id: container.id.clone(),
@@ -42,7 +42,7 @@ impl NodeTarget {
 
 /// The version of the record. One that this program does not know can't be read, and the error names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UndoFormat {
+pub(crate) enum UndoFormat {
     /// This one.
     #[serde(rename = "outage.undo/v1")]
     V1,
@@ -51,7 +51,7 @@ pub enum UndoFormat {
 /// All that is needed to take a fault back, without the cluster's API. Plain data, to be written before the harm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Undo {
+pub(crate) struct Undo {
     /// The version of this record.
     pub format: UndoFormat,
     /// The run that did it.
@@ -67,7 +67,7 @@ pub struct Undo {
 /// The harm, with what its undo needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Harm {
+pub(crate) enum Harm {
     /// An orderly shutdown.
     NodeStop {
         /// How long the node may take before it is killed.
@@ -151,7 +151,7 @@ pub enum Harm {
 
 impl Undo {
     /// What is harmed: the node, or the pod on it.
-    pub fn hits(&self) -> &str {
+    pub(crate) fn hits(&self) -> &str {
         match &self.harm {
             Harm::ContainerKill { pod, .. } => pod,
             _ => &self.target.node,
@@ -161,7 +161,7 @@ impl Undo {
 
 impl Harm {
     /// Its name in an experiment: `nodeStop`.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Harm::NodeStop { .. } => "nodeStop",
             Harm::NodeKill => "nodeKill",
@@ -179,12 +179,12 @@ impl Harm {
     }
 
     /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
-    pub fn frees_address(&self) -> bool {
+    pub(crate) fn frees_address(&self) -> bool {
         matches!(self, Harm::NodeStop { .. } | Harm::NodeKill | Harm::NodeReboot)
     }
 
     /// The part of the control plane that it hits; `None`: the node itself.
-    pub fn component(&self) -> Option<Component> {
+    pub(crate) fn component(&self) -> Option<Component> {
         match self {
             Harm::ComponentStop { component, .. }
             | Harm::ComponentKill { component, .. }
@@ -215,7 +215,7 @@ pub(super) mod tests {
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::{by_hand, describe, plan};
 
-    pub fn target() -> NodeTarget {
+    pub(crate) fn target() -> NodeTarget {
         NodeTarget {
             node: "c-worker".into(),
             container_id: "id-c-worker".into(),
@@ -230,7 +230,7 @@ pub(super) mod tests {
         }
     }
 
-    pub fn every_fault() -> [Fault; 5] {
+    pub(crate) fn every_fault() -> [Fault; 5] {
         let target = NodeSelector::default;
         [
             Fault::NodeStop { target: target(), grace: Duration::from_secs(10) },
@@ -242,7 +242,7 @@ pub(super) mod tests {
     }
 
     /// Those on a part of the control plane.
-    pub fn every_component_fault(component: Component) -> [Fault; 3] {
+    pub(crate) fn every_component_fault(component: Component) -> [Fault; 3] {
         let target = NodeSelector::default;
         [
             Fault::ComponentStop { component, target: target() },

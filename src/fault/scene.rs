@@ -18,27 +18,27 @@ pub(super) struct Scene<'a, 'p> {
 }
 
 impl<'a> Scene<'a, '_> {
-    pub fn say(&mut self, phase: FaultPhase, seen: impl Into<String>) {
+    pub(super) fn say(&mut self, phase: FaultPhase, seen: impl Into<String>) {
         (self.progress)(phase, seen.into());
     }
 
-    pub fn node(&self) -> String {
+    pub(super) fn node(&self) -> String {
         self.undo.target.node.clone()
     }
 
     /// Containers are addressed by id: one of the same name that was made later is another.
-    pub fn container(&self) -> &'a str {
+    pub(super) fn container(&self) -> &'a str {
         &self.undo.target.container_id
     }
 
-    pub async fn state(&self) -> Result<ContainerState, FaultError> {
+    pub(super) async fn state(&self) -> Result<ContainerState, FaultError> {
         let state =
             self.docker.inspect(self.container()).await.map_err(|error| self.error(error))?;
         if state.dead { Err(self.gone()) } else { Ok(state) }
     }
 
     /// Harm is done to a node only that is up: what is down or frozen was so by somebody else's will.
-    pub async fn must_be_up(&self) -> Result<(), FaultError> {
+    pub(super) async fn must_be_up(&self) -> Result<(), FaultError> {
         let state = self.state().await?;
         match (state.running, state.paused) {
             (true, false) => Ok(()),
@@ -47,11 +47,11 @@ impl<'a> Scene<'a, '_> {
         }
     }
 
-    pub async fn run(&self, argv: &[&str]) -> Result<ExecOutput, FaultError> {
+    pub(super) async fn run(&self, argv: &[&str]) -> Result<ExecOutput, FaultError> {
         self.run_within(COMMAND, argv).await
     }
 
-    pub async fn run_within(
+    pub(super) async fn run_within(
         &self,
         limit: Duration,
         argv: &[&str],
@@ -62,7 +62,7 @@ impl<'a> Scene<'a, '_> {
             .map_err(|error| self.error(error))
     }
 
-    pub fn error(&self, error: DockerError) -> FaultError {
+    pub(super) fn error(&self, error: DockerError) -> FaultError {
         match error {
             DockerError::NoSuchContainer { .. } => self.gone(),
             DockerError::Paused { .. } => self.frozen(),
@@ -70,7 +70,7 @@ impl<'a> Scene<'a, '_> {
         }
     }
 
-    pub fn frozen(&self) -> FaultError {
+    pub(super) fn frozen(&self) -> FaultError {
         FaultError::Frozen { node: self.node(), container: self.undo.target.container_name.clone() }
     }
 
@@ -78,7 +78,7 @@ impl<'a> Scene<'a, '_> {
         FaultError::Gone { container: self.undo.target.container_name.clone() }
     }
 
-    pub fn not_fit(&self, why: impl Into<String>) -> FaultError {
+    pub(super) fn not_fit(&self, why: impl Into<String>) -> FaultError {
         FaultError::NotFit { node: self.node(), why: why.into() }
     }
 }

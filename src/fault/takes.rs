@@ -13,7 +13,7 @@ use super::{
 use crate::experiment::Fault;
 
 /// From the call that arms its switch until it is confirmed.
-pub fn injection_takes(fault: &Fault) -> Duration {
+pub(crate) fn injection_takes(fault: &Fault) -> Duration {
     COMMAND
         + match fault {
             Fault::NodeStop { grace, .. } => *grace + switch_off::PATIENCE,
@@ -37,7 +37,7 @@ pub fn injection_takes(fault: &Fault) -> Duration {
 }
 
 /// From the first call of its undo until that is verified, where the engine and the API server answer.
-pub fn undo_takes(fault: &Fault) -> Duration {
+pub(crate) fn undo_takes(fault: &Fault) -> Duration {
     COMMAND
         + match fault {
             Fault::NodeStop { .. }

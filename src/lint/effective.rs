@@ -12,7 +12,7 @@ use crate::timeline::{Tuning, TuningSource};
 
 /// What a kind config asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The cluster's name.
     pub name: String,
     /// The nodes, in the file's order.
@@ -32,7 +32,7 @@ pub struct Asked {
 /// Nodes whose kubelets have the same settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KubeletGroup {
+pub(crate) struct KubeletGroup {
     /// The nodes.
     pub nodes: Vec<String>,
     /// Their settings, and the controller manager's.
@@ -45,7 +45,7 @@ fn in_seconds<S: Serializer>(tuning: &Tuning, serializer: S) -> Result<S::Ok, S:
 }
 
 /// The settings that a cluster has when it is made from this config.
-pub fn asked(nodes: Nodes, found: &AskedSettings) -> Asked {
+pub(super) fn asked(nodes: Nodes, found: &AskedSettings) -> Asked {
     let mut kubelets: Vec<KubeletGroup> = Vec::new();
     for (node, flag) in nodes.all.iter().zip(&found.update_flags) {
         let tuning = tuning(found, *flag, &nodes.kubernetes);

@@ -20,14 +20,14 @@ const FLAGS: &[(&str, &str)] = &[
 ];
 
 /// The controller manager, for people.
-pub const CONTROLLER_MANAGER: &str = "the controller manager";
+pub(super) const CONTROLLER_MANAGER: &str = "the controller manager";
 /// The API server, for people.
-pub const API_SERVER: &str = "the API server";
+pub(super) const API_SERVER: &str = "the API server";
 /// The kubelet, for people.
-pub const KUBELET: &str = "the kubelet";
+pub(super) const KUBELET: &str = "the kubelet";
 
 /// The field of a ClusterConfiguration below which a flag stands.
-pub fn owner(flag: &str) -> Option<&'static str> {
+pub(super) fn owner(flag: &str) -> Option<&'static str> {
     match FLAGS.iter().find(|(known, _)| *known == flag)?.1 {
         CONTROLLER_MANAGER => Some("controllerManager"),
         API_SERVER => Some("apiServer"),
@@ -37,7 +37,7 @@ pub fn owner(flag: &str) -> Option<&'static str> {
 
 /// The arguments for one component, each with its value. Forms that kubeadm does not take are told, and so are flags that were
 /// misspelt or are another component's.
-pub fn read<'n>(
+pub(super) fn read<'n>(
     told: &mut Told,
     args: &'n Node,
     component: &str,

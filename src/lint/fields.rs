@@ -8,7 +8,7 @@ use crate::experiment::tree::{Node, Value, quoted};
 
 /// Who reads a mapping, and so what becomes of a field that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub(super) enum Reader {
     /// kind refuses the whole file.
     Kind,
     /// kubeadm and the kubelet write a line to a log, and go on.
@@ -16,7 +16,7 @@ pub enum Reader {
 }
 
 /// Whether a document is a kind config; if not, it is told.
-pub fn is_kind_config(told: &mut Told, root: &Node) -> bool {
+pub(super) fn is_kind_config(told: &mut Told, root: &Node) -> bool {
     let (kind, version) = (root.text_at("kind"), root.text_at("apiVersion"));
     let group = version.is_some_and(|version| version.starts_with("kind.x-k8s.io/"));
     let hint = "it begins with `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`";
@@ -32,7 +32,7 @@ pub fn is_kind_config(told: &mut Told, root: &Node) -> bool {
 }
 
 /// Tells the fields of a mapping, and of those within it, that are not known.
-pub fn check(told: &mut Told, node: &Node, shape: &'static Shape, reader: Reader) {
+pub(super) fn check(told: &mut Told, node: &Node, shape: &'static Shape, reader: Reader) {
     check_below(told, node, &mut vec![shape], reader);
 }
 

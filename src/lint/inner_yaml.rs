@@ -7,7 +7,11 @@ use crate::experiment::yaml;
 use crate::experiment::{Diagnostic, Diagnostics, Location, SourceFile, Span};
 
 /// The documents of a text in a file, as kind takes them apart (at lines that begin with `---`). What is no YAML is told.
-pub fn documents(file: &Arc<SourceFile>, scalar: &Node, problems: &mut Diagnostics) -> Vec<Node> {
+pub(super) fn documents(
+    file: &Arc<SourceFile>,
+    scalar: &Node,
+    problems: &mut Diagnostics,
+) -> Vec<Node> {
     let Value::Scalar { text, .. } = &scalar.value else { return Vec::new() };
     let text = begun(text);
     let lines = literal_lines(file, scalar.span, text);

@@ -18,21 +18,21 @@ mod settings;
 mod told;
 mod traps;
 
-pub mod text;
+pub(crate) mod text;
 
 use std::sync::Arc;
 
-pub use effective::{Asked, KubeletGroup};
-pub use nodes::ConfigNode;
-pub use outlook::{GLITCHES, LOSSES, LossRisk, Outlook, Settings, outlook};
-pub use traps::without_place;
+pub(crate) use effective::{Asked, KubeletGroup};
+pub(crate) use nodes::ConfigNode;
+pub(crate) use outlook::{Outlook, outlook};
+pub(crate) use traps::without_place;
 
 use crate::experiment::{Diagnostic, Diagnostics, SourceFile, Span, yaml};
 use told::Told;
 
 /// What was found in a kind config.
 #[derive(Clone, Debug)]
-pub struct Linted {
+pub(crate) struct Linted {
     /// All problems, in the file's order.
     pub problems: Diagnostics,
     /// What the config asks for, as far as it was understood.
@@ -42,7 +42,7 @@ pub struct Linted {
 /// Reads a kind config. `kubernetes` is the version (`v1.34.4`) where the config names no node image that tells it.
 ///
 /// Errors: the file is no kind config at all; all problems of it.
-pub fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, Diagnostics> {
+pub(crate) fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, Diagnostics> {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(file, &mut problems).unwrap_or_default();
     let Some(root) = documents.first() else {

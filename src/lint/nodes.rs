@@ -9,7 +9,7 @@ use crate::timeline::NodeRole;
 
 /// What the file says of its nodes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Nodes {
+pub(super) struct Nodes {
     /// The cluster's name; kind's own (`kind`) where the file has none.
     pub cluster: String,
     /// The nodes, in the file's order. A file without nodes means one control plane.
@@ -23,7 +23,7 @@ pub struct Nodes {
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ConfigNode {
+pub(crate) struct ConfigNode {
     /// Its name in Kubernetes.
     pub name: String,
     /// Its role.
@@ -32,18 +32,18 @@ pub struct ConfigNode {
 
 impl Nodes {
     /// The node on which kubeadm makes the cluster: the first control plane.
-    pub fn first_control_plane(&self) -> Option<usize> {
+    pub(super) fn first_control_plane(&self) -> Option<usize> {
         self.all.iter().position(|node| node.role == NodeRole::ControlPlane)
     }
 
     /// How many API servers there will be.
-    pub fn api_servers(&self) -> u32 {
+    pub(super) fn api_servers(&self) -> u32 {
         self.all.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32
     }
 }
 
 /// Reads them. Roles that there are not, a cluster without control plane and images of several versions are told.
-pub fn read(told: &mut Told, root: &Node, kubernetes: &str) -> Nodes {
+pub(super) fn read(told: &mut Told, root: &Node, kubernetes: &str) -> Nodes {
     let cluster = name(told, root);
     let items = root.get("nodes").map(Node::items).unwrap_or_default();
     let mut all: Vec<ConfigNode> = Vec::new();

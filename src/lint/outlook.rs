@@ -11,14 +11,14 @@ use crate::stats::{Between, Seconds};
 use crate::timeline::Tuning;
 
 /// The glitches whose risk is told, in seconds.
-pub const GLITCHES: [u64; 6] = [1, 2, 5, 10, 30, 60];
+pub(crate) const GLITCHES: [u64; 6] = [1, 2, 5, 10, 30, 60];
 /// The shares of lost heartbeats whose risk is told.
-pub const LOSSES: [f64; 3] = [0.001, 0.01, 0.1];
+pub(crate) const LOSSES: [f64; 3] = [0.001, 0.01, 0.1];
 
 /// The settings that decide when a dead node is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The kubelet's `nodeStatusUpdateFrequency`.
     pub node_status_update_frequency: Seconds,
     /// The kubelet's `nodeStatusReportFrequency`.
@@ -34,7 +34,7 @@ pub struct Settings {
 /// The risk of losing heartbeats each for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LossRisk {
+pub(crate) struct LossRisk {
     /// The share of heartbeats that is lost.
     pub loss: f64,
     /// The probability that, on one day, any healthy node becomes NotReady.
@@ -44,7 +44,7 @@ pub struct LossRisk {
 /// What is to be expected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Outlook {
+pub(crate) struct Outlook {
     /// The version of Kubernetes whose defaults were taken.
     pub kubernetes: String,
     /// The settings, all of them.
@@ -70,7 +70,7 @@ pub struct Outlook {
 }
 
 /// The outlook of a tuning at so many nodes, on a cluster with so many API servers.
-pub fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes: u32) -> Outlook {
+pub(crate) fn outlook(tuning: &Tuning, kubernetes: &str, api_servers: u32, nodes: u32) -> Outlook {
     let tuning = tuning.completed(kubernetes);
     let (kind, interval) = heartbeat(&tuning);
     let prediction = predict(&tuning, kubernetes, KubeletEnd::AtOnce);

@@ -16,7 +16,7 @@ use crate::timeline::minor_version;
 
 /// Whom a patch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(super) enum Level {
     /// Every node.
     Cluster,
     /// One node, by its place in the file.
@@ -25,7 +25,7 @@ pub enum Level {
 
 /// A patch that has an effect.
 #[derive(Clone, Debug)]
-pub struct Patch {
+pub(super) struct Patch {
     /// Whom it is for.
     pub level: Level,
     /// What it patches.
@@ -35,7 +35,7 @@ pub struct Patch {
 }
 
 /// The patches that have an effect, in the order in which kind applies them; the others are told.
-pub fn read(told: &mut Told, config: &Node, nodes: &Nodes) -> Vec<Patch> {
+pub(super) fn read(told: &mut Told, config: &Node, nodes: &Nodes) -> Vec<Patch> {
     let mut found = Vec::new();
     level(told, config, Level::Cluster, nodes, &mut found);
     for (index, node) in config.get("nodes").map(Node::items).unwrap_or_default().iter().enumerate()
@@ -142,7 +142,7 @@ fn version_fits(told: &mut Told, root: &Node, document: &Document, nodes: &Nodes
 }
 
 /// The version of kubeadm's configuration that kind writes: v1beta2 before Kubernetes 1.23, v1beta4 since 1.36 (kind 0.33).
-pub fn kubeadm_version(kubernetes: &str) -> &'static str {
+pub(super) fn kubeadm_version(kubernetes: &str) -> &'static str {
     match minor_version(kubernetes) {
         Some(minor) if minor < 23 => "v1beta2",
         Some(minor) if minor >= 36 => "v1beta4",

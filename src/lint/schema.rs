@@ -3,7 +3,7 @@
 
 /// A mapping whose keys are known.
 #[derive(Debug)]
-pub struct Shape {
+pub(super) struct Shape {
     /// What it is, for people.
     pub what: &'static str,
     /// Its fields.
@@ -13,7 +13,7 @@ pub struct Shape {
 }
 
 /// A kind config. kind refuses unknown fields.
-pub static CLUSTER: Shape = Shape {
+pub(super) static CLUSTER: Shape = Shape {
     what: "a kind config",
     fields: &[
         "kind",
@@ -84,11 +84,11 @@ static PORT_MAPPING: Shape = Shape {
 };
 
 /// The group of kubeadm's own documents.
-pub const KUBEADM: &str = "kubeadm.k8s.io";
+pub(super) const KUBEADM: &str = "kubeadm.k8s.io";
 
 /// A document of kubeadm's configuration, which a patch is applied to.
 #[derive(Debug)]
-pub struct Document {
+pub(super) struct Document {
     /// Its kind.
     pub kind: &'static str,
     /// Its `apiVersion` without kubeadm's version, which depends on Kubernetes' version.
@@ -98,7 +98,7 @@ pub struct Document {
 }
 
 /// The documents that kind writes, and so patches (`pkg/cluster/internal/kubeadm/config.go`).
-pub static DOCUMENTS: &[Document] = &[
+pub(super) static DOCUMENTS: &[Document] = &[
     Document { kind: "ClusterConfiguration", group: KUBEADM, shape: &CLUSTER_CONFIGURATION },
     Document { kind: "InitConfiguration", group: KUBEADM, shape: &INIT_CONFIGURATION },
     Document { kind: "JoinConfiguration", group: KUBEADM, shape: &JOIN_CONFIGURATION },

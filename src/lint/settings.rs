@@ -18,7 +18,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A setting and its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Set {
+pub(super) struct Set {
     /// The value.
     pub value: Duration,
     /// Where it stands.
@@ -27,7 +27,7 @@ pub struct Set {
 
 /// All of them; `None` where the file leaves the default.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct AskedSettings {
+pub(super) struct AskedSettings {
     /// In the kubelets' config file, which is the same for all nodes: `nodeStatusUpdateFrequency`.
     pub update: Option<Set>,
     /// `nodeStatusReportFrequency`.
@@ -43,7 +43,7 @@ pub struct AskedSettings {
 }
 
 /// Reads them from the patches that have an effect; values that can't be are told and left out.
-pub fn read(told: &mut Told, patches: &[Patch], nodes: &Nodes) -> AskedSettings {
+pub(super) fn read(told: &mut Told, patches: &[Patch], nodes: &Nodes) -> AskedSettings {
     let mut asked =
         AskedSettings { update_flags: vec![None; nodes.all.len()], ..AskedSettings::default() };
     for patch in patches {

@@ -8,7 +8,7 @@ use crate::experiment::tree::Node;
 use crate::model::{About, Trap, traps_of_tuning};
 
 /// Tells the traps of each group of kubelets, each once.
-pub fn tell(told: &mut Told, root: &Node, asked: &Asked, settings: &AskedSettings) {
+pub(super) fn tell(told: &mut Told, root: &Node, asked: &Asked, settings: &AskedSettings) {
     let mut known: Vec<Trap> = Vec::new();
     for group in &asked.kubelets {
         for trap in traps_of_tuning(&group.tuning, &asked.kubernetes, asked.api_servers) {
@@ -48,7 +48,7 @@ fn diagnostic(
 }
 
 /// A trap where there is no file: of a live cluster.
-pub fn without_place(trap: &Trap) -> Diagnostic {
+pub(crate) fn without_place(trap: &Trap) -> Diagnostic {
     problem(trap, "")
 }
 

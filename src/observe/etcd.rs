@@ -21,13 +21,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub fn event(&self, node: &str) -> Event {
+    pub(super) fn event(&self, node: &str) -> Event {
         let Self { answers, has_leader, is_leader, leader_changes } = *self;
         Event::EtcdMember { node: node.to_owned(), answers, has_leader, is_leader, leader_changes }
     }
 
     /// Whether it answers, and knows a leader.
-    pub fn is_well(&self) -> bool {
+    pub(super) fn is_well(&self) -> bool {
         self.answers && self.has_leader
     }
 

@@ -31,7 +31,7 @@ const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 
 /// What an observer says, by its own clock.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Said {
+pub(crate) enum Said {
     /// Something that is so, or has changed.
     Record(Record),
     /// All that changed until then was said.
@@ -40,7 +40,7 @@ pub enum Said {
 
 /// Looks at one node, from within it.
 #[derive(Clone, Debug)]
-pub struct Observer {
+pub(crate) struct Observer {
     node: String,
     proc: PathBuf,
     metrics: SocketAddr,
@@ -48,12 +48,12 @@ pub struct Observer {
 
 impl Observer {
     /// Of the node of this name, in which this process is.
-    pub fn of(node: &str) -> Self {
+    pub(crate) fn of(node: &str) -> Self {
         Self { node: node.to_owned(), proc: "/proc".into(), metrics: METRICS }
     }
 
     /// Looks until it is told to stop.
-    pub fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
+    pub(crate) fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
         std::thread::scope(|scope| {
             let (stirs, stirred) = channel();
             scope.spawn(move || self.ask_etcd(stop, &stirred, say));

@@ -20,7 +20,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub fn event(self, node: &str) -> Event {
+    pub(super) fn event(self, node: &str) -> Event {
         Event::Process {
             node: node.to_owned(),
             component: self.component,
@@ -40,12 +40,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn new(proc: &Path) -> Self {
+    pub(super) fn new(proc: &Path) -> Self {
         Self { proc: proc.to_owned(), parts: HashMap::new(), others: HashMap::new() }
     }
 
     /// What has changed since the last look; at the first, how each part is.
-    pub fn look(&mut self) -> Vec<Change> {
+    pub(super) fn look(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         for component in Component::ALL {
             let Some(Some((pid, before))) = self.parts.get(&component).copied() else { continue };
@@ -137,21 +137,21 @@ pub(super) mod tests {
     use ProcessState::{Gone, Running, Stopped};
 
     /// A /proc of a test's own.
-    pub struct Fake(tempfile::TempDir);
+    pub(crate) struct Fake(tempfile::TempDir);
 
     impl Fake {
-        pub fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let fake = Self(tempfile::tempdir().unwrap());
             fs::create_dir_all(fake.path().join("self/ns")).unwrap();
             symlink("net:[1]", fake.path().join("self/ns/net")).unwrap();
             fake
         }
 
-        pub fn path(&self) -> &Path {
+        pub(crate) fn path(&self) -> &Path {
             self.0.path()
         }
 
-        pub fn process(&self, pid: u32, program: &str, state: &str) {
+        pub(crate) fn process(&self, pid: u32, program: &str, state: &str) {
             self.in_network(pid, program, state, "net:[1]");
         }
 
@@ -169,7 +169,7 @@ pub(super) mod tests {
             fs::rename(at.join("new"), at.join("stat")).unwrap();
         }
 
-        pub fn ends(&self, pid: u32) {
+        pub(crate) fn ends(&self, pid: u32) {
             fs::remove_dir_all(self.path().join(pid.to_string())).unwrap();
         }
     }

@@ -5,7 +5,7 @@ use crate::experiment::{Connection, Count, Experiment, Fault, From, Numbered, Pr
 use crate::model::{self, FaultKind, NodeId, PodSpec, Scenario};
 
 /// A course of events, and the probe whose view it is.
-pub struct Course<'a> {
+pub(super) struct Course<'a> {
     /// The probe; `None`: nobody asks, only the cluster is followed.
     pub probe: Option<&'a Probe>,
     /// What happens.
@@ -14,7 +14,10 @@ pub struct Course<'a> {
 
 /// One course for each probe that asks a Service of known back ends over new connections; where there is none, one without.
 /// Errors say what is not modelled.
-pub fn courses<'a>(experiment: &'a Experiment, ground: &Ground) -> Result<Vec<Course<'a>>, String> {
+pub(super) fn courses<'a>(
+    experiment: &'a Experiment,
+    ground: &Ground,
+) -> Result<Vec<Course<'a>>, String> {
     let steps = steps(experiment, ground)?;
     let asked =
         experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, ground)?)));

@@ -5,7 +5,7 @@ const MAX_LINE: u32 = 16 * 1024;
 
 /// How far a chunked body has been read.
 #[derive(Debug, Default)]
-pub struct Chunked {
+pub(super) struct Chunked {
     part: Part,
     /// Of the chunk being read, or named by the size line so far.
     size: u64,
@@ -31,7 +31,7 @@ enum Part {
 
 impl Chunked {
     /// Takes what has arrived: how many bytes are left over after the body's end, or `None` when more must come.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<Option<usize>, ()> {
+    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Option<usize>, ()> {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.part == Part::Data {
                 let taken = self.size.min(bytes.len() as u64);

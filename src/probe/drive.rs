@@ -19,7 +19,7 @@ const READS_PER_TURN: usize = 16;
 
 /// What a probe asks, prepared.
 #[derive(Debug)]
-pub enum Ask {
+pub(super) enum Ask {
     /// A connection.
     Tcp,
     /// A name's address; the name with the dot at its end, so that no search domain is tried.
@@ -39,7 +39,7 @@ pub enum Ask {
 
 impl Ask {
     /// Prepares a question. Errors when it can't be asked.
-    pub fn new(question: &Question, reused: bool) -> Result<Self, String> {
+    pub(super) fn new(question: &Question, reused: bool) -> Result<Self, String> {
         let question = match question {
             Question::Tcp => return Ok(Ask::Tcp),
             Question::Dns(question) => {
@@ -58,7 +58,7 @@ impl Ask {
 
 /// Why an attempt stopped for now, or for good.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(super) enum Turn {
     /// The next phase has begun.
     Next,
     /// It waits for its socket.
@@ -71,7 +71,7 @@ pub enum Turn {
 
 /// What is needed to carry attempts of one probe on.
 #[derive(Debug)]
-pub struct Driver<'a> {
+pub(super) struct Driver<'a> {
     /// What is asked.
     pub ask: &'a Ask,
     /// The port, for names.
@@ -86,7 +86,7 @@ pub struct Driver<'a> {
 
 impl Driver<'_> {
     /// Carries the line's attempt on until it waits or ends. A line without one waits.
-    pub fn drive(&mut self, line: &mut Line) -> Turn {
+    pub(super) fn drive(&mut self, line: &mut Line) -> Turn {
         let Line { link, task: Some(task), registered, .. } = line else { return Turn::Wait };
         loop {
             let turn = match link {
@@ -105,7 +105,7 @@ impl Driver<'_> {
     }
 
     /// Looks whether a name server has taken too long.
-    pub fn tick(&mut self, line: &mut Line, now: crate::timeline::Moment) -> Turn {
+    pub(super) fn tick(&mut self, line: &mut Line, now: crate::timeline::Moment) -> Turn {
         let Line { link, task: Some(task), registered, .. } = &mut *line else { return Turn::Wait };
         let Link::Lookup(lookup) = link else { return Turn::Wait };
         let step = lookup.tick(self.names, now);

@@ -14,7 +14,7 @@ const MAX_HEADERS: usize = 96;
 const MAX_INTERIM: u32 = 16;
 
 /// The bytes of a question: the same for every attempt but for the place of its number, if it has one.
-pub struct Request {
+pub(super) struct Request {
     bytes: Vec<u8>,
     slot: Option<Range<usize>>,
 }
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Request {
 
 impl Request {
     /// Prepares it.
-    pub fn new(question: &HttpQuestion, reused: bool) -> Self {
+    pub(super) fn new(question: &HttpQuestion, reused: bool) -> Self {
         let mut text = head(question, reused);
         let mut slot = None;
         if let Some(Sent { text: body, .. }) = &question.body {
@@ -41,7 +41,7 @@ impl Request {
 
     /// What an attempt sends.
     #[inline]
-    pub fn of(&self, slot: u64) -> Cow<'_, [u8]> {
+    pub(super) fn of(&self, slot: u64) -> Cow<'_, [u8]> {
         let Some(place) = self.slot.clone() else { return Cow::Borrowed(&self.bytes) };
         let mut bytes = self.bytes.clone();
         let number = format!("{:0width$}", slot % 1_000_000_000_000, width = place.len());
@@ -79,7 +79,7 @@ fn head(question: &HttpQuestion, reused: bool) -> String {
 
 /// Whether an answer is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(super) enum Progress {
     /// More must come.
     More,
     /// All of it was read.
@@ -88,11 +88,11 @@ pub enum Progress {
 
 /// What was read is no HTTP/1 answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
+pub(super) struct Malformed;
 
 /// Reads one answer. The body is discarded as it comes.
 #[derive(Debug, Default)]
-pub struct AnswerReader {
+pub(super) struct AnswerReader {
     /// The part of a head that came without its end.
     head: Vec<u8>,
     interim: u32,
@@ -117,7 +117,11 @@ enum Body {
 
 impl AnswerReader {
     /// Takes what has arrived.
-    pub fn push(&mut self, backend_header: &str, bytes: &[u8]) -> Result<Progress, Malformed> {
+    pub(super) fn push(
+        &mut self,
+        backend_header: &str,
+        bytes: &[u8],
+    ) -> Result<Progress, Malformed> {
         if self.status.is_some() {
             return self.read_body(bytes);
         }
@@ -131,7 +135,7 @@ impl AnswerReader {
     }
 
     /// The peer closed its side: the end of an answer that says no length, too early for any other.
-    pub fn close(&self) -> Progress {
+    pub(super) fn close(&self) -> Progress {
         match self.body {
             Body::UntilClose => Progress::Done,
             _ => Progress::More,

@@ -18,7 +18,7 @@ const MAX_IDLE: usize = 256;
 
 /// A probe being carried out.
 #[derive(Debug)]
-pub struct Lane {
+pub(super) struct Lane {
     /// What is asked.
     pub ask: Ask,
     /// Whom.
@@ -45,7 +45,7 @@ pub struct Lane {
 
 impl Lane {
     /// Prepares a probe. Errors when it can't be carried out.
-    pub fn new(spec: ProbeSpec, start: Moment) -> Result<Self, String> {
+    pub(super) fn new(spec: ProbeSpec, start: Moment) -> Result<Self, String> {
         let reused = spec.header.reused;
         let looks_up =
             |cached: bool| matches!(&spec.question, Question::Dns(dns) if dns.cached || !cached);
@@ -78,7 +78,7 @@ impl Lane {
     }
 
     /// The port that is asked.
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         match &self.destination {
             Destination::Address(address) => address.port(),
             Destination::Name { port, .. } => *port,
@@ -87,24 +87,24 @@ impl Lane {
     }
 
     /// Whether the cache still knows the answer.
-    pub fn knows(&self, now: Moment) -> bool {
+    pub(super) fn knows(&self, now: Moment) -> bool {
         self.cache.is_some_and(|until| now < until)
     }
 
     /// Puts an answer that holds for so long into the cache, if there is one.
-    pub fn learn(&mut self, now: Moment, holds: Duration) {
+    pub(super) fn learn(&mut self, now: Moment, holds: Duration) {
         if let Some(until) = &mut self.cache {
             *until = now.plus(holds);
         }
     }
 
     /// Whether a slot is so late that its client would have given up.
-    pub fn too_late(&self, slot: Slot, now: Moment) -> bool {
+    pub(super) fn too_late(&self, slot: Slot, now: Moment) -> bool {
         now.0 - slot.due.0 > self.timeout_ns.max(MIN_PATIENCE_NS)
     }
 
     /// Records an attempt that was never sent: it could not be, or (`Ok`) the cache knew the answer.
-    pub fn record_unsent(&mut self, slot: Slot, now: Moment, outcome: Outcome) {
+    pub(super) fn record_unsent(&mut self, slot: Slot, now: Moment, outcome: Outcome) {
         let late_us = now.0.saturating_sub(slot.due.0) / 1000;
         let (phases, reused) = (Phases::default(), outcome.is_ok());
         let attempt =
@@ -113,12 +113,12 @@ impl Lane {
     }
 
     /// Notes when an attempt must have ended.
-    pub fn expect_end(&mut self, deadline: Moment, slot: u64, key: u64) {
+    pub(super) fn expect_end(&mut self, deadline: Moment, slot: u64, key: u64) {
         self.deadlines.push_back((deadline, slot, key));
     }
 
     /// The first deadline of an attempt that is still `alive` (given slot and line).
-    pub fn next_deadline(
+    pub(super) fn next_deadline(
         &mut self,
         mut alive: impl FnMut(u64, u64) -> bool,
     ) -> Option<(Moment, u64)> {
@@ -132,7 +132,7 @@ impl Lane {
     }
 
     /// Keeps a connection; false when there are enough.
-    pub fn keep(&mut self, key: u64) -> bool {
+    pub(super) fn keep(&mut self, key: u64) -> bool {
         let room = self.idle.len() < MAX_IDLE;
         if room {
             self.idle.push(key);
@@ -141,12 +141,12 @@ impl Lane {
     }
 
     /// Takes the connection that was used last.
-    pub fn take_idle(&mut self) -> Option<u64> {
+    pub(super) fn take_idle(&mut self) -> Option<u64> {
         self.idle.pop()
     }
 
     /// Forgets an idle connection.
-    pub fn forget_idle(&mut self, key: u64) {
+    pub(super) fn forget_idle(&mut self, key: u64) {
         self.idle.retain(|&idle| idle != key);
     }
 }

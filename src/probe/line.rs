@@ -11,7 +11,7 @@ use crate::timeline::{Attempt, Moment, Outcome, Phase};
 
 /// A look-up or connection. Without a task it is idle, waiting to be used again.
 #[derive(Debug)]
-pub struct Line {
+pub(super) struct Line {
     /// The probe that it belongs to.
     pub lane: usize,
     /// What it is.
@@ -24,7 +24,7 @@ pub struct Line {
 
 /// What there is to wait on.
 #[derive(Debug)]
-pub enum Link {
+pub(super) enum Link {
     /// A name is being resolved.
     Lookup(Lookup),
     /// A connection, opening or open.
@@ -33,7 +33,7 @@ pub enum Link {
 
 impl Line {
     /// The socket to wait on.
-    pub fn socket(&self) -> BorrowedFd<'_> {
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
         match &self.link {
             Link::Lookup(lookup) => lookup.socket.as_fd(),
             Link::Wire(wire) => wire.as_fd(),
@@ -41,14 +41,14 @@ impl Line {
     }
 
     /// Whether it waits to write, or for the connection to open.
-    pub fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         self.task.as_ref().is_some_and(|task| matches!(task.phase, Phase::Connect | Phase::Send))
     }
 }
 
 /// An attempt in progress.
 #[derive(Debug)]
-pub struct Task {
+pub(super) struct Task {
     /// The slot.
     pub slot: u64,
     /// How late it was sent.
@@ -73,7 +73,12 @@ pub struct Task {
 
 impl Task {
     /// An attempt that is sent at `sent`.
-    pub fn new(slot: super::pacer::Slot, sent: Moment, timeout_ns: u64, phase: Phase) -> Self {
+    pub(super) fn new(
+        slot: super::pacer::Slot,
+        sent: Moment,
+        timeout_ns: u64,
+        phase: Phase,
+    ) -> Self {
         Self {
             slot: slot.number,
             late_us: sent.0.saturating_sub(slot.due.0) / 1000,
@@ -90,13 +95,13 @@ impl Task {
     }
 
     /// The phase ends now, and the next one begins.
-    pub fn enter(&mut self, next: Phase) {
+    pub(super) fn enter(&mut self, next: Phase) {
         self.mark(Moment::now());
         self.phase = next;
     }
 
     /// The attempt has ended.
-    pub fn end(mut self, now: Moment, outcome: Outcome) -> (Attempt, AnswerReader) {
+    pub(super) fn end(mut self, now: Moment, outcome: Outcome) -> (Attempt, AnswerReader) {
         self.mark(now);
         let Self { slot, late_us, phases, reused, answer, .. } = self;
         (Attempt { slot, late_us, outcome, phases, backend: None, reused }, answer)
@@ -112,14 +117,14 @@ impl Task {
 
 /// All lines, by key. A key is never used twice: an event of a closed line finds nothing.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(super) struct Lines {
     entries: Vec<(u32, Option<Line>)>,
     free: Vec<u32>,
 }
 
 impl Lines {
     /// Adds one, and gives its key.
-    pub fn insert(&mut self, line: Line) -> u64 {
+    pub(super) fn insert(&mut self, line: Line) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push((0, None));
             (self.entries.len() - 1) as u32
@@ -130,13 +135,13 @@ impl Lines {
     }
 
     /// The line of a key.
-    pub fn get(&mut self, key: u64) -> Option<&mut Line> {
+    pub(super) fn get(&mut self, key: u64) -> Option<&mut Line> {
         let (generation, line) = self.entries.get_mut(key as u32 as usize)?;
         line.as_mut().filter(|_| u64::from(*generation) == key >> 32)
     }
 
     /// Closes a line.
-    pub fn remove(&mut self, key: u64) -> Option<Line> {
+    pub(super) fn remove(&mut self, key: u64) -> Option<Line> {
         self.get(key)?;
         let (generation, line) = &mut self.entries[key as u32 as usize];
         *generation = generation.wrapping_add(1);
@@ -145,12 +150,12 @@ impl Lines {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
     /// All of them, with their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &Line)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Line)> {
         self.entries.iter().enumerate().filter_map(|(index, (generation, line))| {
             Some((u64::from(*generation) << 32 | index as u64, line.as_ref()?))
         })

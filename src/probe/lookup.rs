@@ -12,7 +12,7 @@ use crate::timeline::{Moment, Outcome, Phase};
 /// For each candidate name A is asked for, and AAAA where there is none. A server that fails or stays silent is followed by the
 /// next. Nothing is cached: a client that is a new process each time has no cache either.
 #[derive(Debug)]
-pub struct Lookup {
+pub(super) struct Lookup {
     /// What to wait on; another one after each change of server.
     pub socket: UdpSocket,
     candidates: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Lookup {
 
 /// How far a look-up has come.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Wait for the socket.
     Wait,
     /// Wait for the socket, which is a new one.
@@ -39,7 +39,7 @@ pub enum Step {
 
 impl Lookup {
     /// Sends the first query. The id should not be easy to guess. Errors when there is no socket to be had.
-    pub fn start(names: &NameService, name: &str, id: u16) -> io::Result<Self> {
+    pub(super) fn start(names: &NameService, name: &str, id: u16) -> io::Result<Self> {
         let mut lookup = Self {
             socket: open(names.servers[0])?,
             candidates: names.candidates(name),
@@ -56,7 +56,7 @@ impl Lookup {
     }
 
     /// Reads what has arrived.
-    pub fn ready(&mut self, names: &NameService) -> Step {
+    pub(super) fn ready(&mut self, names: &NameService) -> Step {
         if self.candidates.is_empty() {
             return Step::Failed(Outcome::Dns);
         }
@@ -89,7 +89,7 @@ impl Lookup {
     }
 
     /// Looks whether the server has taken too long.
-    pub fn tick(&mut self, names: &NameService, now: Moment) -> Step {
+    pub(super) fn tick(&mut self, names: &NameService, now: Moment) -> Step {
         if now.since(self.asked_at) < names.timeout {
             Step::Wait
         } else {

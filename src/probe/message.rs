@@ -7,7 +7,7 @@ const CLASS_IN: u16 = 1;
 
 /// Which kind of address is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub(super) enum Family {
     /// A records.
     V4,
     /// AAAA records.
@@ -25,7 +25,7 @@ impl Family {
 
 /// What a server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// The first address, and for how many seconds the answer holds.
     Address(IpAddr, u32),
     /// The name exists, without such an address.
@@ -37,7 +37,7 @@ pub enum Answer {
 }
 
 /// A question for one name; `None` for what can't be a name.
-pub fn encode(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
+pub(super) fn encode(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
     let mut message = Vec::with_capacity(HEADER + name.len() + 6);
     message.extend_from_slice(&id.to_be_bytes());
     // A standard query, recursion desired, one question.
@@ -59,7 +59,7 @@ pub fn encode(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
 }
 
 /// Reads the answer to `query` (as it was encoded). `None` for a packet that does not answer it.
-pub fn decode(packet: &[u8], query: &[u8], family: Family) -> Option<Answer> {
+pub(super) fn decode(packet: &[u8], query: &[u8], family: Family) -> Option<Answer> {
     let question = query.get(HEADER..)?;
     let echoed = packet.get(HEADER..HEADER + question.len())?;
     let is_response = packet[2] & 0x80 != 0;
@@ -126,7 +126,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     /// An answer to a query: a CNAME, and then these addresses of its family.
-    pub fn answer(query: &[u8], code: u8, addresses: &[IpAddr]) -> Vec<u8> {
+    pub(crate) fn answer(query: &[u8], code: u8, addresses: &[IpAddr]) -> Vec<u8> {
         let mut packet = query.to_vec();
         packet[2] |= 0x80;
         packet[3] = code;

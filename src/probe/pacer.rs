@@ -4,7 +4,7 @@ use crate::timeline::Moment;
 
 /// The slots of one probe: slot i is due at start + i x interval.
 #[derive(Debug)]
-pub struct Pacer {
+pub(super) struct Pacer {
     start: Moment,
     interval_ns: u64,
     next: u64,
@@ -12,7 +12,7 @@ pub struct Pacer {
 
 /// A slot whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub(super) struct Slot {
     /// Its number, from 0.
     pub number: u64,
     /// When it was due.
@@ -21,17 +21,17 @@ pub struct Slot {
 
 impl Pacer {
     /// Slot 0 is due at `start`.
-    pub fn new(start: Moment, interval_ns: u64) -> Self {
+    pub(super) fn new(start: Moment, interval_ns: u64) -> Self {
         Self { start, interval_ns: interval_ns.max(1), next: 0 }
     }
 
     /// When the next slot is due.
-    pub fn due(&self) -> Moment {
+    pub(super) fn due(&self) -> Moment {
         Moment(self.start.0.saturating_add(self.next.saturating_mul(self.interval_ns)))
     }
 
     /// Takes the next slot if it is due: never early.
-    pub fn take(&mut self, now: Moment) -> Option<Slot> {
+    pub(super) fn take(&mut self, now: Moment) -> Option<Slot> {
         let due = self.due();
         (due <= now).then(|| {
             self.next += 1;

@@ -1,12 +1,12 @@
 //! Waiting for sockets, to the nanosecond: epoll on Linux, poll elsewhere.
 
 #[cfg(target_os = "linux")]
-pub use self::epoll::Poller;
+pub(super) use self::epoll::Poller;
 #[cfg(not(target_os = "linux"))]
 pub use self::poll::Poller;
 
 /// Something to wait for: the socket, its key, and whether it waits to write.
-pub type Source<'a> = (std::os::fd::BorrowedFd<'a>, u64, bool);
+pub(super) type Source<'a> = (std::os::fd::BorrowedFd<'a>, u64, bool);
 
 /// Shorter waits are not worth going to sleep for.
 const MIN_WAIT_NS: u64 = 3_000;
@@ -43,14 +43,14 @@ mod epoll {
     /// Waits with epoll, edge-triggered: a socket is told of once for each thing that happens to it.
     ///
     /// `epoll_wait` knows whole milliseconds only, and `epoll_pwait2` came with Linux 5.11: ppoll waits on the epoll itself.
-    pub struct Poller {
+    pub(crate) struct Poller {
         epoll: OwnedFd,
         events: Vec<Event>,
     }
 
     impl Poller {
         /// Makes one. Errors when descriptors run out.
-        pub fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             Ok(Self {
                 epoll: epoll::create(CreateFlags::CLOEXEC)?,
                 events: Vec::with_capacity(BATCH),
@@ -58,14 +58,14 @@ mod epoll {
         }
 
         /// Waits for a socket from now until it is closed.
-        pub fn add(&self, socket: impl AsFd, key: u64, write: bool) -> io::Result<()> {
+        pub(crate) fn add(&self, socket: impl AsFd, key: u64, write: bool) -> io::Result<()> {
             let write = if write { EventFlags::OUT } else { EventFlags::empty() };
             let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET | write;
             Ok(epoll::add(&self.epoll, socket, EventData::new_u64(key), flags)?)
         }
 
         /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready sockets.
-        pub fn wait<'a>(
+        pub(crate) fn wait<'a>(
             &mut self,
             ns: u64,
             _: impl Iterator<Item = Source<'a>>,
@@ -107,21 +107,21 @@ mod poll {
 
     /// Waits with poll, which is given all sockets every time.
     #[derive(Debug)]
-    pub struct Poller;
+    pub(super) struct Poller;
 
     impl Poller {
         /// Makes one.
-        pub fn new() -> io::Result<Self> {
+        pub(super) fn new() -> io::Result<Self> {
             Ok(Self)
         }
 
         /// Nothing to do: every wait is given all sockets.
-        pub fn add(&self, _: impl AsFd, _: u64, _: bool) -> io::Result<()> {
+        pub(super) fn add(&self, _: impl AsFd, _: u64, _: bool) -> io::Result<()> {
             Ok(())
         }
 
         /// Waits for at most `ns`; appends the keys of ready sockets.
-        pub fn wait<'a>(
+        pub(super) fn wait<'a>(
             &mut self,
             ns: u64,
             sources: impl Iterator<Item = Source<'a>>,

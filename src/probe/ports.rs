@@ -21,7 +21,7 @@ const TRIES: usize = 16;
 
 /// Walks through the ephemeral ports.
 #[derive(Debug)]
-pub struct Ports {
+pub(super) struct Ports {
     range: RangeInclusive<u16>,
     next: Cell<u16>,
     source: Option<IpAddr>,
@@ -29,7 +29,7 @@ pub struct Ports {
 
 impl Ports {
     /// Those of the calling thread's network, from a place that `seed` decides: two probers on one node don't keep step.
-    pub fn of_this_network(seed: u64) -> Self {
+    pub(super) fn of_this_network(seed: u64) -> Self {
         let text = std::fs::read_to_string(RANGE_FILE).unwrap_or_default();
         Self::new(range_of(&text).unwrap_or(IANA), seed)
     }
@@ -41,12 +41,12 @@ impl Ports {
     }
 
     /// What is asked on loopback is asked from this address of loopback: the embedded cluster tells its nodes apart by it.
-    pub fn from(self, source: Option<IpAddr>) -> Self {
+    pub(super) fn from(self, source: Option<IpAddr>) -> Self {
         Self { source, ..self }
     }
 
     /// Gives a socket the next free port for a connection to `peer`. Where none is to be had the kernel will choose.
-    pub fn bind(&self, socket: &Socket, peer: SocketAddr) {
+    pub(super) fn bind(&self, socket: &Socket, peer: SocketAddr) {
         for _ in 0..TRIES {
             let port = self.take();
             // From and to the same port of one machine a socket would connect to itself.

@@ -12,7 +12,7 @@ const MAX_NAME: usize = 253;
 
 /// Encodes the attempts of one probe.
 #[derive(Debug, Default)]
-pub struct Recorder {
+pub(super) struct Recorder {
     encoder: AttemptEncoder,
     backends: HashMap<String, u32>,
     bytes: Vec<u8>,
@@ -20,13 +20,13 @@ pub struct Recorder {
 
 impl Recorder {
     /// Appends an attempt, with the back end that answered.
-    pub fn record(&mut self, mut attempt: Attempt, backend: Option<&str>) {
+    pub(super) fn record(&mut self, mut attempt: Attempt, backend: Option<&str>) {
         attempt.backend = backend.and_then(|name| self.backend(name));
         self.encoder.attempt(&attempt, &mut self.bytes);
     }
 
     /// Takes what was recorded since the last time: whole records.
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 

@@ -17,14 +17,14 @@ use crate::timeline::TlsCause;
 
 /// What every handshake of a probe begins with.
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub(super) struct Tls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
 impl Tls {
     /// Prepares handshakes. Errors when the name is none, and when a certificate or key can't be read.
-    pub fn new(question: &TlsQuestion) -> Result<Self, String> {
+    pub(super) fn new(question: &TlsQuestion) -> Result<Self, String> {
         let name = ServerName::try_from(question.server_name.clone())
             .map_err(|_| format!("{:?} can't be a server's name", question.server_name))?;
         let provider = Arc::new(ring::default_provider());
@@ -44,7 +44,7 @@ impl Tls {
     }
 
     /// Begins a handshake.
-    pub fn connect(&self) -> Result<ClientConnection, rustls::Error> {
+    pub(super) fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
 }
@@ -78,7 +78,7 @@ fn identify(
 }
 
 /// Why a handshake failed.
-pub fn cause_of(error: &io::Error) -> TlsCause {
+pub(super) fn cause_of(error: &io::Error) -> TlsCause {
     use rustls::{CertificateError as Certificate, Error};
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(_)) => TlsCause::NoTls,

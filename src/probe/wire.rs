@@ -18,14 +18,14 @@ use crate::timeline::{Outcome, Phase};
 /// It is closed with a reset (linger 0): a port that waits out TIME_WAIT for a minute would be missed at 1000 connections a second,
 /// and an answer that nobody waits for any more is not sent again and again.
 #[derive(Debug)]
-pub struct Wire {
+pub(super) struct Wire {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
 }
 
 impl Wire {
     /// Makes a socket for an address, with a port of its own. Nothing is sent yet.
-    pub fn socket(address: SocketAddr, ports: &Ports) -> io::Result<Self> {
+    pub(super) fn socket(address: SocketAddr, ports: &Ports) -> io::Result<Self> {
         let socket = nonblocking(Domain::for_address(address))?;
         socket.set_linger(Some(Duration::ZERO))?;
         ports.bind(&socket, address);
@@ -33,7 +33,7 @@ impl Wire {
     }
 
     /// Sends the first packet.
-    pub fn connect(&mut self, address: SocketAddr) -> io::Result<()> {
+    pub(super) fn connect(&mut self, address: SocketAddr) -> io::Result<()> {
         match socket2::SockRef::from(&self.stream).connect(&address.into()) {
             Err(error) if !in_progress(&error) => Err(error),
             _ => Ok(()),
@@ -41,7 +41,7 @@ impl Wire {
     }
 
     /// For a connection that is kept: small packets go at once, and a dead peer is noticed by the kernel in seconds.
-    pub fn prepare_to_keep(&self, patience: Duration) {
+    pub(super) fn prepare_to_keep(&self, patience: Duration) {
         let _ = self.stream.set_nodelay(true);
         let second = Duration::from_secs(1);
         let keepalive = TcpKeepalive::new().with_time(second).with_interval(second);
@@ -54,7 +54,7 @@ impl Wire {
     }
 
     /// Whether the connection is open. An error is why it can't be.
-    pub fn connected(&self) -> io::Result<bool> {
+    pub(super) fn connected(&self) -> io::Result<bool> {
         match self.stream.peer_addr() {
             Ok(_) => Ok(true),
             Err(_) => self.stream.take_error()?.map_or(Ok(false), Err),
@@ -62,14 +62,14 @@ impl Wire {
     }
 
     /// Begins to speak TLS.
-    pub fn start_tls(&mut self, tls: &Tls) -> io::Result<()> {
+    pub(super) fn start_tls(&mut self, tls: &Tls) -> io::Result<()> {
         let _ = self.stream.set_nodelay(true);
         self.tls = Some(Box::new(tls.connect().map_err(invalid)?));
         Ok(())
     }
 
     /// Goes on with the handshake: true when it is done, `WouldBlock` when the peer must say more.
-    pub fn handshake(&mut self) -> io::Result<bool> {
+    pub(super) fn handshake(&mut self) -> io::Result<bool> {
         let Some(tls) = &mut self.tls else { return Ok(true) };
         loop {
             while tls.wants_write() {
@@ -90,7 +90,7 @@ impl Wire {
     }
 
     /// Hands bytes to the kernel (or to TLS, which may keep some: see [`Self::flush`]).
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.write(bytes),
             Some(tls) => tls.writer().write(bytes),
@@ -98,7 +98,7 @@ impl Wire {
     }
 
     /// Hands the kernel what TLS has kept; `WouldBlock` when it can't take all of it.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             while tls.wants_write() {
                 tls.write_tls(&mut self.stream)?;
@@ -108,7 +108,7 @@ impl Wire {
     }
 
     /// Reads what has arrived; 0 at the end.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.stream.read(buffer) };
         loop {
             match tls.reader().read(buffer) {
@@ -122,7 +122,7 @@ impl Wire {
     }
 
     /// Whether an idle connection can take a request: open, and the peer has not said anything.
-    pub fn check(&mut self) -> io::Result<()> {
+    pub(super) fn check(&mut self) -> io::Result<()> {
         let mut byte = [0];
         let seen =
             if self.tls.is_some() { self.read(&mut byte) } else { self.stream.peek(&mut byte) };
@@ -135,7 +135,7 @@ impl Wire {
     }
 
     /// Whether TLS is spoken.
-    pub fn is_tls(&self) -> bool {
+    pub(super) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 }
@@ -166,7 +166,7 @@ fn invalid(error: rustls::Error) -> io::Error {
 }
 
 /// The class of an error in a phase.
-pub fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
+pub(super) fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
     match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => Outcome::Refused,
         Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE | Errno::NOTCONN) => {

@@ -6,17 +6,17 @@ use super::Style;
 use crate::verdict::Outcome;
 
 /// The columns that a text takes.
-pub fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
 /// A text, filled up with blanks.
-pub fn pad(text: &str, columns: usize) -> String {
+pub(super) fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// A text on lines of no more than `columns`, broken between words; a word that is longer is cut.
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(8);
     let mut lines = vec![String::new()];
     for word in text.split(' ').flat_map(|word| pieces(word, columns)) {
@@ -63,7 +63,7 @@ pub fn hang(lead: &str, text: &str, columns: usize) -> String {
 }
 
 /// Colours a text as its outcome; as it is when no colour is wanted.
-pub fn judged(text: &str, outcome: Outcome, style: &Style) -> String {
+pub(super) fn judged(text: &str, outcome: Outcome, style: &Style) -> String {
     let colour = match outcome {
         Outcome::Pass => anstyle::AnsiColor::Green,
         Outcome::Inconclusive => anstyle::AnsiColor::Yellow,
@@ -73,12 +73,12 @@ pub fn judged(text: &str, outcome: Outcome, style: &Style) -> String {
 }
 
 /// Sets a text off.
-pub fn bold(text: &str, style: &Style) -> String {
+pub(super) fn bold(text: &str, style: &Style) -> String {
     paint(text, anstyle::Style::new().bold(), style)
 }
 
 /// Takes a text back.
-pub fn dim(text: &str, style: &Style) -> String {
+pub(super) fn dim(text: &str, style: &Style) -> String {
     paint(text, anstyle::Style::new().dimmed(), style)
 }
 
@@ -87,7 +87,7 @@ fn paint(text: &str, look: anstyle::Style, style: &Style) -> String {
 }
 
 /// `a, b and c`.
-pub fn list(items: &[String]) -> String {
+pub(super) fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
@@ -96,7 +96,7 @@ pub fn list(items: &[String]) -> String {
 }
 
 /// Names with what all of them begin with said only once: `fast-detection-worker`, `-worker2`.
-pub fn short_names(names: &[String], prefix: &str) -> Vec<String> {
+pub(super) fn short_names(names: &[String], prefix: &str) -> Vec<String> {
     let short = |(number, name): (usize, &String)| match name.strip_prefix(prefix) {
         Some(rest) if number > 0 && rest.starts_with('-') => rest.to_owned(),
         _ => name.clone(),
@@ -105,7 +105,7 @@ pub fn short_names(names: &[String], prefix: &str) -> Vec<String> {
 }
 
 /// `1 endpoint`, `2 endpoints`.
-pub fn count(number: u64, noun: &str) -> String {
+pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -12,7 +12,7 @@ const MOST_SICK: f64 = 0.01;
 const FEWEST: u64 = 3;
 
 /// Why nothing that this run measured decides anything.
-pub fn of_run(found: &Findings) -> Option<String> {
+pub(super) fn of_run(found: &Findings) -> Option<String> {
     match &found.completion {
         Completion::Complete => {}
         Completion::Interrupted { signal } => {
@@ -49,7 +49,7 @@ pub fn of_run(found: &Findings) -> Option<String> {
 }
 
 /// Why the failures of a probe may be the prober's own.
-pub fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+pub(super) fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let sick = |p: &&ProbeFinding| {
         p.control && p.since_fault().failed_share().is_some_and(|share| share > MOST_SICK)
     };
@@ -68,7 +68,7 @@ pub fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<String> {
 
 /// Why a probe's failures may be a moment's standstill of the prober's machine: enough to doubt that something took too long, not that
 /// it was in time.
-pub fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+pub(super) fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     if let Some(control) =
         found.probes.iter().find(|other| other.control && other.since_fault().failed > 0)
     {
@@ -82,7 +82,7 @@ pub fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
 }
 
 /// Why a probe's successes prove nothing.
-pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
+pub(super) fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let since = probe.since_fault();
     let unasked = (since.judged() == 0)
         .then(|| format!("no attempt of {} says anything after the fault", probe.name));
@@ -90,7 +90,7 @@ pub fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
 }
 
 /// Why nothing is shown by what a step's attempts did not do: there were none, or too few.
-pub fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
+pub(super) fn of_step(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
     let thin = (held.tally.judged() < FEWEST).then(|| too_few(probe, held.tally.judged()));
     thin.or_else(|| of_acceptance(probe, held))
         .or_else(|| of_attempts(probe, held.tally, held.until))
@@ -139,7 +139,7 @@ fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Op
 }
 
 /// Why nothing is shown by what did not happen: a fault was over before its undo.
-pub fn of_effect(found: &Findings) -> Option<String> {
+pub(super) fn of_effect(found: &Findings) -> Option<String> {
     found.faults.iter().find_map(|fault| {
         let over = fault.wore_off.as_ref()?;
         let hit = Component::on(fault.component, &fault.target);
@@ -151,7 +151,7 @@ pub fn of_effect(found: &Findings) -> Option<String> {
 }
 
 /// Why a fault can't have been noticed by a probe's clients.
-pub fn of_hit(fault: &FaultFinding, probe: &ProbeFinding) -> Option<String> {
+pub(super) fn of_hit(fault: &FaultFinding, probe: &ProbeFinding) -> Option<String> {
     let name = probe.service.as_ref()?;
     let service = fault.services.iter().find(|service| &service.service == name);
     let missed = service.is_none_or(|service| service.hit.is_empty());

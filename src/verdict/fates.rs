@@ -12,12 +12,12 @@ use crate::stats::Seconds;
 const NAMED: usize = 5;
 
 /// Labels as a person writes them: `app=web,tier=front`.
-pub fn said(labels: &BTreeMap<String, String>) -> String {
+pub(super) fn said(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 /// No node that was hit was noticed. Its Ready must be known, and the watch must have seen all of the fault.
-pub fn not_detected(found: &Findings) -> Finding {
+pub(super) fn not_detected(found: &Findings) -> Finding {
     let judge = |fault: &FaultFinding| {
         let ready = fault.node.ready_before?;
         let lasted = fault.undo_requested? - fault.requested;
@@ -57,7 +57,7 @@ pub fn not_detected(found: &Findings) -> Finding {
 }
 
 /// What each fault took from a Service was ready elsewhere.
-pub fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Finding {
+pub(super) fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Finding {
     let judge = |fault: &FaultFinding| {
         let service = fault
             .services
@@ -90,7 +90,7 @@ fn hit<'a>(
 }
 
 /// No pod with these labels came before the last undo.
-pub fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> Finding {
+pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> Finding {
     let labelled = said(labels);
     let hit = hit(found, labels);
     let Some(since) = hit.iter().map(|(_, fault)| fault.requested).min() else {
@@ -137,7 +137,11 @@ fn on(pod: &PodFinding) -> String {
 }
 
 /// Every pod that was hit itself was started again in place.
-pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Seconds) -> Finding {
+pub(super) fn restarted(
+    found: &Findings,
+    labels: &BTreeMap<String, String>,
+    bound: Seconds,
+) -> Finding {
     let judge = |(pod, fault): (&PodFinding, &FaultFinding)| match pod.restarted {
         Some(when) => moment(fault, when, bound),
         None if pod.left.is_some() => Finding::failed(format!("{} was deleted", pod.pod)),
@@ -149,7 +153,7 @@ pub fn restarted(found: &Findings, labels: &BTreeMap<String, String>, bound: Sec
 }
 
 /// Every object is there that was there before.
-pub fn objects_kept(found: &Findings) -> Finding {
+pub(super) fn objects_kept(found: &Findings) -> Finding {
     let Some(objects) = &found.objects else {
         return Finding::unknown("nobody listed the objects before the fault");
     };

@@ -7,7 +7,7 @@ use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
 /// Judges a probe; of one that asks several servers (`PROBE@NODE`) the gravest, and says whose that is.
-pub fn each_probe(
+pub(super) fn each_probe(
     found: &Findings,
     name: &str,
     judge: impl Fn(&ProbeFinding) -> Finding,
@@ -39,7 +39,7 @@ const INTERRUPTED: f64 = 0.2;
 
 /// That errors lasted at least so long in each fault (of those that overlap, in all of them together): the longest burst of them, from
 /// its first to its last failure. Several short ones are none that lasted.
-pub fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
+pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
         let overlap =
             |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
@@ -98,7 +98,7 @@ fn interrupted(burst: &Burst, bound: Seconds) -> Option<String> {
 }
 
 /// That nothing succeeded while a fault was in effect: each one, or that of the step with this name.
-pub fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding {
+pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding {
     let meant = |step: u32| {
         let of_step = |fault: &FaultFinding| fault.step == step && fault.name.as_deref() == during;
         during.is_none() || found.faults.iter().any(of_step)

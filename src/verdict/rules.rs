@@ -91,7 +91,7 @@ impl From<Seconds> for Limits {
 }
 
 /// What is judged.
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     /// What was found.
     pub found: &'a Findings,
     /// What was to be expected.
@@ -140,7 +140,11 @@ impl Run<'_> {
 }
 
 /// Judges one expectation. `doubt`: why the whole run decides nothing.
-pub fn assertion(run: &Run<'_>, expectation: &Expectation, doubt: Option<&str>) -> Assertion {
+pub(super) fn assertion(
+    run: &Run<'_>,
+    expectation: &Expectation,
+    doubt: Option<&str>,
+) -> Assertion {
     let (subject, bound) = words(expectation);
     let unharmed = run.found.faults.is_empty();
     let finding = if unharmed {

@@ -13,7 +13,7 @@ use crate::timeline::Record;
 
 /// Which objects a canary makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Canaries {
+pub(crate) enum Canaries {
     /// Pods of its own.
     Pods,
     /// A Deployment.
@@ -22,7 +22,7 @@ pub enum Canaries {
 
 /// Starts a watch, called `name`, of the objects that one canary has made (see [`CANARY_LABEL`]). `servers` are API servers of one
 /// cluster (at least one): what any of them shows is seen.
-pub fn of_canary(
+pub(crate) fn of_canary(
     name: &'static str,
     servers: &[Cluster],
     namespace: &str,

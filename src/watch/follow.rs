@@ -37,7 +37,7 @@ const EARLY: Duration = Duration::from_millis(500);
 /// What arrives so soon after a stream was opened may have happened between it and the one before.
 const BACKLOG: Duration = Duration::from_millis(50);
 /// A server that went silent is noticed after so long, at most: a stream's whole time, and the opening of the next.
-pub const SILENCE: Duration = Duration::from_millis(5500);
+pub(crate) const SILENCE: Duration = Duration::from_millis(5500);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 

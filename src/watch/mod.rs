@@ -26,8 +26,8 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::{Event, Record};
-pub use canary::{Canaries, of_canary};
-pub use follow::SILENCE;
+pub(crate) use canary::{Canaries, of_canary};
+pub(crate) use follow::SILENCE;
 use follow::{Ended, Follow};
 
 /// The watch of endpoints that are not in the run's namespace.
@@ -35,7 +35,7 @@ const ELSEWHERE: &str = "endpoints elsewhere";
 
 /// The watches of a run. Dropping them ends them all.
 #[derive(Debug)]
-pub struct Watches {
+pub(crate) struct Watches {
     tasks: JoinSet<()>,
     started: watch::Receiver<BTreeSet<&'static str>>,
     report: watch::Sender<BTreeSet<&'static str>>,
@@ -45,7 +45,7 @@ pub struct Watches {
 impl Watches {
     /// Follows the endpoints of these Services of other namespaces, too, each given by namespace and name; in the records it is called
     /// `NAMESPACE/SERVICE`.
-    pub fn follow_services(
+    pub(crate) fn follow_services(
         &mut self,
         servers: &[Cluster],
         services: &BTreeSet<(String, String)>,
@@ -62,7 +62,7 @@ impl Watches {
 
     /// Waits until every watch has delivered its first list. Errors with the names of those that have not within that time: they
     /// go on trying.
-    pub async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
+    pub(crate) async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
         let mut started = self.started.clone();
         let all = started.wait_for(|started| started.is_superset(&self.names));
         match tokio::time::timeout(within, all).await {
@@ -72,7 +72,7 @@ impl Watches {
     }
 
     /// Ends all watches; when this returns, no record is sent any more.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
 }
@@ -81,7 +81,7 @@ impl Watches {
 /// canaries' pods they say nothing: those tell the canary's own watch).
 /// They go on, whatever happens to the API server, until they are stopped or nobody receives. `servers` are API servers of one cluster
 /// (at least one): what any of them shows is seen.
-pub fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<Record>) -> Watches {
+pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<Record>) -> Watches {
     let clients: Clients = servers.iter().map(Cluster::client).collect();
     let (report, started) = watch::channel(BTreeSet::new());
     let follow = |name: &'static str| Follow::new(name, out.clone(), report.clone());

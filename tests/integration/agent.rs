@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use super::test;
 
 /// All tests of the agent.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("agent::it_removes_its_own_file_and_probes", it_removes_its_own_file_and_probes),
         test("agent::it_ends_with_its_input", it_ends_with_its_input),

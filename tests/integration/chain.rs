@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Asserts what must hold of every run with one fault on a node. Never: which of last error and endpoint's removal comes first.
-pub fn assert_order(report: &Value) {
+pub(crate) fn assert_order(report: &Value) {
     let fault = &report["findings"]["faults"][0];
     let at = |what: &str, value: &Value| {
         value.as_f64().unwrap_or_else(|| panic!("{what} has no moment: {value} in {fault:#}"))
@@ -32,7 +32,7 @@ pub fn assert_order(report: &Value) {
 }
 
 /// Asserts that a probe saw errors between fault and detection: the first after the fault was requested.
-pub fn assert_errors(report: &Value, probe: &str) {
+pub(crate) fn assert_errors(report: &Value, probe: &str) {
     let probes = report["findings"]["probes"].as_array().unwrap();
     let found =
         probes.iter().find(|p| p["name"] == probe).unwrap_or_else(|| panic!("no probe {probe}"));

@@ -25,7 +25,7 @@ fn nested(faults: &[&str]) -> String {
 }
 
 /// An experiment that nothing but the API is asked in.
-pub fn experiment(lab: &Lab, name: &str, limits: &str, method: &str) -> String {
+pub(crate) fn experiment(lab: &Lab, name: &str, limits: &str, method: &str) -> String {
     let text = format!(
         "apiVersion: outage/v1alpha1
 kind: Experiment
@@ -115,7 +115,7 @@ impl Dying {
 }
 
 /// Three programs on one cluster, each in a home of its own. Two leave their watchdogs behind, one does not.
-pub fn undo_what_nobody_does() {
+pub(crate) fn undo_what_nobody_does() {
     let (objects, alone, machine) = (Dying::new(), Dying::new(), Dying::new());
     let before = coredns();
     let drain = format!("nodeDrain: {{target: {{name: {CLUSTER}-worker2}}}}");

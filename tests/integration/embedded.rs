@@ -13,7 +13,7 @@ use super::test;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// All tests of this rung.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         test(
             "embedded::every_fault_each_in_a_cluster_of_its_own_at_once",

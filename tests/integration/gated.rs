@@ -12,14 +12,14 @@ use outage::timeline::{
 };
 
 /// The time between two attempts: 100 a second.
-pub const PERIOD_MS: f64 = 10.0;
+pub(crate) const PERIOD_MS: f64 = 10.0;
 const TIMEOUT: Duration = Duration::from_millis(200);
 /// Outages of each server.
 const OUTAGES: u64 = 10;
 
 /// How servers are harmed: back end 0 of each, again and again.
 #[derive(Clone, Copy)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub servers: u64,
     pub back_ends: usize,
     /// From the fault's request to the closing, and from the opening to the undo's request: longer than a bracket, and than a timeout.
@@ -28,7 +28,7 @@ pub struct Plan {
 }
 
 /// One outage: the records of a fault say `requested` and `undo`, the truth lies between.
-pub struct Outage {
+pub(crate) struct Outage {
     requested: Moment,
     pub closed: Moment,
     /// When the server decided not to answer the first request.
@@ -66,7 +66,7 @@ impl Plan {
     }
 
     /// What a prober found of each server, and the truth.
-    pub fn run(self) -> Vec<(Found, Vec<Outage>)> {
+    pub(crate) fn run(self) -> Vec<(Found, Vec<Outage>)> {
         let servers: Vec<GatedServer> =
             (0..self.servers).map(|_| GatedServer::start(self.back_ends).unwrap()).collect();
         let probes = servers.iter().enumerate().map(|(n, server)| probe(n, server)).collect();
@@ -113,7 +113,12 @@ fn file(found: &Found, named: bool) -> ProbeFile {
 }
 
 /// What a run would have written: back end i is on node i, and each outage is a fault of node 0.
-pub fn timeline(found: &Found, outages: &[Outage], back_ends: usize, named: bool) -> Timeline {
+pub(crate) fn timeline(
+    found: &Found,
+    outages: &[Outage],
+    back_ends: usize,
+    named: bool,
+) -> Timeline {
     let endpoint = |n: usize| {
         let (pod, node) = (Some(format!("backend-{n}")), Some(format!("node-{n}")));
         let endpoint = Endpoint { address: format!("10.0.0.{n}"), pod, node, ready: true };

@@ -8,7 +8,7 @@ use super::program::{Home, Output};
 const CLUSTER: &str = "outage-test-ha";
 
 /// All tests of this topic. They come after those of `kind`.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let tests: &[(&str, fn())] = &[
         ("one_control_plane_lost", one_control_plane_lost),
         ("a_leader_is_found", a_leader_is_found),

@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::program::{Home, Output};
 
-pub const CLUSTER: &str = "outage-test";
+pub(crate) const CLUSTER: &str = "outage-test";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// All tests of this rung. Where they can't run they are listed as ignored, and it is said why; where they must run, that fails.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let tests: &[(&str, fn())] = &[
         ("worker_stop_shows_its_chain", worker_stop_shows_its_chain),
         ("experiments_of_one_cluster_in_one_suite", experiments_of_one_cluster_in_one_suite),
@@ -58,7 +58,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Tests that need a cluster, which the first of them makes.
-pub fn trials(
+pub(crate) fn trials(
     topic: &'static str,
     cluster: &'static str,
     tests: &[(&'static str, fn())],
@@ -99,7 +99,7 @@ fn remade(cluster: &'static str) {
 }
 
 /// Deletes a cluster, if it is there.
-pub fn delete(cluster: &str) {
+pub(crate) fn delete(cluster: &str) {
     assert!(
         Command::new("kind")
             .args(["delete", "cluster", "--name", cluster])
@@ -128,7 +128,7 @@ fn missing() -> Option<String> {
 }
 
 /// The experiments, with their kind config's cluster renamed to the tests' own.
-pub struct Lab {
+pub(crate) struct Lab {
     /// Where the program lives.
     pub home: Home,
     experiments: PathBuf,
@@ -136,7 +136,7 @@ pub struct Lab {
 
 impl Lab {
     /// A fresh one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = Home::new();
         // Shorter: a node is detected within 6.4 s, and a steady state that is there is seen in a second.
         home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
@@ -179,7 +179,7 @@ impl Lab {
     }
 
     /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober, no packet filter, no timer.
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         let nodes = containers();
         assert!(!nodes.is_empty(), "the cluster is gone");
         for node in nodes {
@@ -211,7 +211,7 @@ cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>/tmp/left
 grep -E '[.]outage-agent|outage-[0-9]{8}-' /tmp/left || true
 rm /tmp/left; echo looked";
 
-pub fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(
         output.status.success(),
@@ -241,12 +241,12 @@ fn kubeconfig() -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-pub fn kubectl(arguments: &[&str]) -> String {
+pub(crate) fn kubectl(arguments: &[&str]) -> String {
     asked(arguments).unwrap_or_else(|why| panic!("kubectl {arguments:?}: {why}"))
 }
 
 /// What kubectl says, or why it could not.
-pub fn asked(arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn asked(arguments: &[&str]) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), kubeconfig()).unwrap();
     let output = Command::new("kubectl")
@@ -452,7 +452,7 @@ fn on_objects(lab: &Lab) -> String {
         .into_owned()
 }
 
-pub fn coredns() -> String {
+pub(crate) fn coredns() -> String {
     kubectl(&[
         "-n",
         "kube-system",

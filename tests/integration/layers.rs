@@ -142,7 +142,7 @@ fn named(code: &str) -> BTreeSet<String> {
 }
 
 /// Every import stands in the table.
-pub fn imports_follow_the_table() {
+pub(crate) fn imports_follow_the_table() {
     let table = table();
     let mut broken = Vec::new();
     for (file, module, code) in sources() {
@@ -165,7 +165,7 @@ pub fn imports_follow_the_table() {
 }
 
 /// Crates stay behind their adapters, and only `cli` talks to the world.
-pub fn adapters_keep_their_crates() {
+pub(crate) fn adapters_keep_their_crates() {
     let mut broken = Vec::new();
     for (file, module, code) in sources() {
         for (name, owners) in CRATES {
@@ -184,7 +184,7 @@ pub fn adapters_keep_their_crates() {
 }
 
 /// The checks themselves see what they must see.
-pub fn the_checks_can_fail() {
+pub(crate) fn the_checks_can_fail() {
     assert_eq!(
         named("use crate::{docker::Docker, timeline}; crate::fault::x()")
             .into_iter()

@@ -10,7 +10,7 @@ use super::program::Home;
 use super::test;
 
 /// All tests of this rung.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("offline::help_names_commands_and_exit_codes", help_names_commands_and_exit_codes),
         test("offline::bad_usage_is_2", bad_usage_is_2),

@@ -15,7 +15,7 @@ use super::gated::{Outage, PERIOD_MS, Plan, timeline};
 use super::test;
 
 /// All tests against known outages.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test(
             "outages::fifty_of_fifty_lie_in_narrow_brackets",

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The program's file.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-outage");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-outage");
 
 /// A home directory of its own: state, runs, nothing of the user's.
-pub struct Home {
+pub(crate) struct Home {
     dir: TempDir,
 }
 
 /// What a finished program left.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// Its exit code; -1 when a signal ended it.
     pub code: i32,
     /// Standard output.
@@ -27,22 +27,22 @@ pub struct Output {
 
 impl Home {
     /// A fresh home.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
     /// Its path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// The runs directory.
-    pub fn runs(&self) -> PathBuf {
+    pub(crate) fn runs(&self) -> PathBuf {
         self.path().join("state/outage/runs")
     }
 
     /// A file in it.
-    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -50,7 +50,7 @@ impl Home {
     }
 
     /// The files of some of the project's folders, each text as `change` makes it.
-    pub fn copy(&self, folders: &[&str], change: impl Fn(String) -> String) {
+    pub(crate) fn copy(&self, folders: &[&str], change: impl Fn(String) -> String) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in folders {
             for entry in std::fs::read_dir(root.join(folder))
@@ -68,7 +68,7 @@ impl Home {
     }
 
     /// The program with these arguments, in the project's folder, with this home.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command
             .args(arguments)
@@ -85,22 +85,26 @@ impl Home {
     }
 
     /// Runs the program to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.finish(&mut self.command(arguments))
     }
 
     /// Runs a command of [`Self::command`] to its end.
-    pub fn finish(&self, command: &mut Command) -> Output {
+    pub(crate) fn finish(&self, command: &mut Command) -> Output {
         finish(command.spawn().unwrap())
     }
 
     /// Starts the program, its standard error in a file.
-    pub fn start(&self, arguments: &[&str]) -> Started {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Started {
         self.start_with(arguments, |_| {})
     }
 
     /// The same, with something else about it, its environment say.
-    pub fn start_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Started {
+    pub(crate) fn start_with(
+        &self,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Started {
         let stderr = self.path().join(format!("stderr-{}", Instant::now().elapsed().as_nanos()));
         let file = std::fs::File::create(&stderr).unwrap();
         let mut command = self.command(arguments);
@@ -111,19 +115,19 @@ impl Home {
 }
 
 /// A program that is running. When a test fails on the way, it is told to undo and waited for: the cluster is shared.
-pub struct Started {
+pub(crate) struct Started {
     child: Option<Child>,
     stderr: PathBuf,
 }
 
 impl Started {
     /// What it has said on standard error so far.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
     /// Waits until it says something.
-    pub fn wait_for(&mut self, text: &str, limit: Duration) {
+    pub(crate) fn wait_for(&mut self, text: &str, limit: Duration) {
         let began = Instant::now();
         while !self.said().contains(text) {
             assert!(began.elapsed() < limit, "never said {text:?}, but:\n{}", self.said());
@@ -135,14 +139,14 @@ impl Started {
     }
 
     /// Sends it a signal: `INT`, `TERM`, `HUP`, `KILL`.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
         let status = Command::new("kill").arg(format!("-{signal}")).arg(id).status().unwrap();
         assert!(status.success());
     }
 
     /// Waits for its end.
-    pub fn finish(mut self) -> Output {
+    pub(crate) fn finish(mut self) -> Output {
         let mut output = finish(self.child.take().unwrap());
         output.stderr = self.said();
         output
@@ -174,14 +178,14 @@ fn code(status: ExitStatus) -> i32 {
 impl Output {
     /// Asserts the exit code, showing what was said.
     #[track_caller]
-    pub fn exits(&self, code: i32) -> &Self {
+    pub(crate) fn exits(&self, code: i32) -> &Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Asserts that standard error says something, and says it for people.
     #[track_caller]
-    pub fn says(&self, text: &str) -> &Self {
+    pub(crate) fn says(&self, text: &str) -> &Self {
         assert!(
             self.stderr.contains(text),
             "standard error does not say {text:?}:\n{}",
@@ -195,7 +199,7 @@ impl Output {
 
     /// Asserts that standard output prints something.
     #[track_caller]
-    pub fn prints(&self, text: &str) -> &Self {
+    pub(crate) fn prints(&self, text: &str) -> &Self {
         assert!(
             self.stdout.contains(text),
             "standard output does not print {text:?}:\n{}",

@@ -9,7 +9,7 @@ use super::program::{Home, Output};
 use super::test;
 
 /// All tests of this rung.
-pub fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("suite::parts_of_the_models_control_plane", parts_of_the_models_control_plane),
         test("suite::a_matrix_is_an_experiment_each", a_matrix_is_an_experiment_each),

@@ -12,7 +12,7 @@ type Spans = fn(&FaultFinding) -> Vec<Span>;
 
 impl Sources<'_> {
     /// The node's etcd member does not answer, or knows of no leader.
-    pub fn member_away(&self, node: &str) -> Holds {
+    pub(super) fn member_away(&self, node: &str) -> Holds {
         self.spans(self.timeline.records.iter().filter_map(|record| match &record.event {
             Event::EtcdMember { node: on, answers, has_leader, .. } if on == node => {
                 Some((record.bracket(), !(*answers && *has_leader)))
@@ -27,13 +27,13 @@ impl Sources<'_> {
     }
 
     /// No member leads, or fewer are there than are a quorum.
-    pub fn etcd_away(&self) -> Holds {
+    pub(super) fn etcd_away(&self) -> Holds {
         let members = self.planes().into_iter().map(|node| self.member_gone(node));
         Holds::any(vec![self.without_leader(Component::Etcd), self.no_quorum_without(members)])
     }
 
     /// Members are there, and API servers have nothing of them.
-    pub fn etcd_useless(&self) -> Evidence {
+    pub(super) fn etcd_useless(&self) -> Evidence {
         let spans: [(Cause, Spans); 2] =
             [(Cause::EtcdEnding, ending), (Cause::EtcdData, without_data)];
         let faults = || self.faults.iter().filter(|fault| fault.component == Some(Component::Etcd));
@@ -60,7 +60,7 @@ impl Sources<'_> {
     }
 
     /// etcd could be asked again, and who was failing then had no answer yet: an API server looks for a lost etcd ever less often.
-    pub fn etcd_returned(&self) -> Holds {
+    pub(super) fn etcd_returned(&self) -> Holds {
         let gaps = self.leader(Component::Etcd).flat_map(|leader| &leader.gaps);
         self.until_answered(gaps.filter_map(|gap| gap.until), |needs| {
             matches!(needs, Needs::ApiServer { node: None, etcd: true })
@@ -68,7 +68,7 @@ impl Sources<'_> {
     }
 
     /// The same of the member beside the API server of a node.
-    pub fn member_returned(&self, node: &str) -> Holds {
+    pub(super) fn member_returned(&self, node: &str) -> Holds {
         let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: Some(on), etcd: true } if on == node);
         let Holds::In(away) = self.member_away(node) else { return Holds::In(Vec::new()) };
         self.until_answered(away.iter().map(|away| away.until).filter(|until| *until != NEVER), ask)

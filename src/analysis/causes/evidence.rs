@@ -35,7 +35,7 @@ pub(super) fn within(window: &Window, causes: &Evidence) -> Evidence {
 
 impl<'a> Sources<'a> {
     /// What may have caused the errors of a probe, deepest first.
-    pub fn of(&self, needs: &Needs) -> Evidence {
+    pub(super) fn of(&self, needs: &Needs) -> Evidence {
         let mut causes = match needs {
             // Whose nodes are not known has nothing that could be looked at.
             _ if self.planes().is_empty() => Vec::new(),
@@ -141,7 +141,7 @@ impl<'a> Sources<'a> {
             .map(|node| node.name.as_str())
     }
 
-    pub fn planes(&self) -> Vec<&'a str> {
+    pub(super) fn planes(&self) -> Vec<&'a str> {
         self.nodes(NodeRole::ControlPlane).collect()
     }
 
@@ -161,7 +161,7 @@ impl<'a> Sources<'a> {
     }
 
     /// A fault had taken the node away.
-    pub fn node_away(&self, node: &str) -> Holds {
+    pub(super) fn node_away(&self, node: &str) -> Holds {
         let faults = self
             .faults
             .iter()
@@ -196,7 +196,7 @@ impl<'a> Sources<'a> {
     }
 
     /// From each of these moments until who was failing then, of the probes that need this, was answered.
-    pub fn until_answered(
+    pub(super) fn until_answered(
         &self,
         moments: impl Iterator<Item = When>,
         need: impl Fn(&Needs) -> bool,
@@ -221,7 +221,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.
-    pub fn process_away(&self, component: Component, node: &str) -> Holds {
+    pub(super) fn process_away(&self, component: Component, node: &str) -> Holds {
         let records = &self.timeline.records;
         let of_it = |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
         if !records.iter().any(|record| of_it(&record.event)) {
@@ -236,7 +236,7 @@ impl<'a> Sources<'a> {
         self.spans(changes.map(|(_, when, state)| (when, state != ProcessState::Running)))
     }
 
-    pub fn without_leader(&self, component: Component) -> Holds {
+    pub(super) fn without_leader(&self, component: Component) -> Holds {
         let gaps = self.leader(component).flat_map(|leader| &leader.gaps);
         Holds::In(
             gaps.map(|gap| Span { from: gap.from, until: gap.until.unwrap_or(NEVER) }).collect(),
@@ -253,7 +253,7 @@ impl<'a> Sources<'a> {
         )
     }
 
-    pub fn leader(&self, component: Component) -> impl Iterator<Item = &'a LeaderFinding> {
+    pub(super) fn leader(&self, component: Component) -> impl Iterator<Item = &'a LeaderFinding> {
         self.leaders.iter().filter(move |leader| leader.component == component)
     }
 
@@ -304,7 +304,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The times in which something was away, from all changes.
-    pub fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Holds {
+    pub(super) fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Holds {
         let (mut spans, mut open): (Vec<Span>, Option<When>) = (Vec::new(), None);
         for (when, away) in changes.map(|(when, away)| (self.zero.when(when), away)) {
             match (open, away) {

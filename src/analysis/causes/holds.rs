@@ -25,7 +25,7 @@ pub(super) const NEVER: When =
 
 impl Span {
     /// Of known ends.
-    pub fn exact(from: Seconds, until: Seconds) -> Self {
+    pub(super) fn exact(from: Seconds, until: Seconds) -> Self {
         Self {
             from: When { earliest: from, latest: from },
             until: When { earliest: until, latest: until },
@@ -33,12 +33,12 @@ impl Span {
     }
 
     /// That it was so at some time between the two, and no more.
-    pub fn maybe(from: Seconds, until: Seconds) -> Self {
+    pub(super) fn maybe(from: Seconds, until: Seconds) -> Self {
         let when = When { earliest: from, latest: until };
         Self { from: when, until: when }
     }
 
-    pub fn at(&self, moment: Seconds) -> Known {
+    pub(super) fn at(&self, moment: Seconds) -> Known {
         let inside = |from: Seconds, until: Seconds| from <= moment && moment < until;
         match (
             inside(self.from.latest, self.until.earliest),
@@ -51,7 +51,7 @@ impl Span {
     }
 
     /// The moments at which what is known of it changes.
-    pub fn edges(&self) -> [Seconds; 4] {
+    pub(super) fn edges(&self) -> [Seconds; 4] {
         [self.from.earliest, self.from.latest, self.until.earliest, self.until.latest]
     }
 }
@@ -70,19 +70,19 @@ pub(super) enum Holds {
 }
 
 impl Holds {
-    pub fn any(of: Vec<Holds>) -> Self {
+    pub(super) fn any(of: Vec<Holds>) -> Self {
         Holds::AtLeast(1, of)
     }
 
-    pub fn all(of: Vec<Holds>) -> Self {
+    pub(super) fn all(of: Vec<Holds>) -> Self {
         Holds::AtLeast(of.len(), of)
     }
 
-    pub fn not(self) -> Self {
+    pub(super) fn not(self) -> Self {
         Holds::Not(Box::new(self))
     }
 
-    pub fn at(&self, moment: Seconds) -> Known {
+    pub(super) fn at(&self, moment: Seconds) -> Known {
         match self {
             Holds::In(spans) => at_least(1, spans.iter().map(|span| span.at(moment))),
             Holds::AtLeast(enough, of) => {
@@ -98,7 +98,7 @@ impl Holds {
     }
 
     /// Adds the moments at which what is known of it may change.
-    pub fn edges(&self, into: &mut Vec<Seconds>) {
+    pub(super) fn edges(&self, into: &mut Vec<Seconds>) {
         match self {
             Holds::In(spans) => into.extend(spans.iter().flat_map(Span::edges)),
             Holds::AtLeast(_, of) => of.iter().for_each(|holds| holds.edges(into)),

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// What clients of the API server see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Availability {
+pub(crate) enum Availability {
     /// It answers.
     #[default]
     Serving,

@@ -6,7 +6,7 @@ use crate::embedded::store::{Kind, StoreError};
 
 /// A refusal. Becomes a `Status` object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     /// The HTTP status.
     pub code: u16,
     /// Kubernetes' word for it, such as `NotFound`.
@@ -19,12 +19,12 @@ pub struct ApiError {
 
 impl ApiError {
     /// A refusal with no details.
-    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
 
     /// 404: no such object.
-    pub fn not_found(kind: &Kind, name: &str) -> Self {
+    pub(crate) fn not_found(kind: &Kind, name: &str) -> Self {
         Self::new(404, "NotFound", format!("{} \"{name}\" not found", kind.qualified())).about(
             kind.plural,
             kind,
@@ -33,25 +33,25 @@ impl ApiError {
     }
 
     /// 404: no such path.
-    pub fn no_such_path() -> Self {
+    pub(crate) fn no_such_path() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource")
     }
 
     /// 409: one of that name is there.
-    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+    pub(crate) fn already_exists(kind: &Kind, name: &str) -> Self {
         Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.qualified()))
             .about(kind.plural, kind, name)
     }
 
     /// 409: the writer's picture of the object is old.
-    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+    pub(crate) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
         let message =
             format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.qualified());
         Self::new(409, "Conflict", message).about(kind.plural, kind, name)
     }
 
     /// 422: the object can't be. Each cause is a field and what is wrong with it.
-    pub fn invalid(kind: &Kind, name: &str, causes: &[(String, String)]) -> Self {
+    pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[(String, String)]) -> Self {
         let texts: Vec<String> =
             causes.iter().map(|(field, why)| format!("{field}: {why}")).collect();
         let list =
@@ -70,28 +70,28 @@ impl ApiError {
     }
 
     /// 403: not allowed.
-    pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+    pub(crate) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("{} \"{name}\" is forbidden: {why}", kind.qualified());
         Self::new(403, "Forbidden", message).about(kind.plural, kind, name)
     }
 
     /// 400: the request is not understood.
-    pub fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
     /// 405: the server does not do this here.
-    pub fn method_not_allowed(message: impl Into<String>) -> Self {
+    pub(crate) fn method_not_allowed(message: impl Into<String>) -> Self {
         Self::new(405, "MethodNotAllowed", message)
     }
 
     /// 410: so old a revision is no longer known.
-    pub fn expired(message: impl Into<String>) -> Self {
+    pub(crate) fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
     }
 
     /// What the store says about an object.
-    pub fn of_store(error: StoreError, kind: &Kind, name: &str) -> Self {
+    pub(crate) fn of_store(error: StoreError, kind: &Kind, name: &str) -> Self {
         match error {
             StoreError::NotFound => Self::not_found(kind, name),
             StoreError::AlreadyExists => Self::already_exists(kind, name),
@@ -101,7 +101,7 @@ impl ApiError {
     }
 
     /// The object that goes over the wire.
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code});
         if !self.details.is_null() {

@@ -9,7 +9,7 @@ use crate::embedded::store::Kind;
 
 /// What a client wants to do to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// To make it.
     Create,
     /// To change it.
@@ -18,7 +18,7 @@ pub enum Operation {
 
 /// What a deletion does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
+pub(crate) enum Deletion {
     /// The object goes.
     Now,
     /// It gets its `deletionTimestamp`, and whoever finishes the deletion (a kubelet, a controller) takes it out of the store. The
@@ -27,10 +27,11 @@ pub enum Deletion {
 }
 
 /// An answer that comes later: its content type and its text.
-pub type Proxied = Pin<Box<dyn Future<Output = Result<(&'static str, String), ApiError>> + Send>>;
+pub(crate) type Proxied =
+    Pin<Box<dyn Future<Output = Result<(&'static str, String), ApiError>> + Send>>;
 
 /// What the API server asks the rest of the cluster. Called outside of the store's lock.
-pub trait Hooks: Send + Sync + 'static {
+pub(crate) trait Hooks: Send + Sync + 'static {
     /// Completes an object that a client makes or changes (a Service's ClusterIP, a pod's service account), or refuses it. Called after
     /// defaults were filled in and before the object is checked, and not for a status alone. Default: takes it as it is.
     fn admit(

@@ -27,10 +27,10 @@ mod validate;
 mod watch;
 mod write;
 
-pub use availability::Availability;
-pub use error::ApiError;
-pub use hooks::{Deletion, Hooks, Operation, Proxied};
-pub use server::ApiServer;
+pub(crate) use availability::Availability;
+pub(crate) use error::ApiError;
+pub(crate) use hooks::{Deletion, Hooks, Operation, Proxied};
+pub(crate) use server::ApiServer;
 
 #[cfg(test)]
 mod client_tests;

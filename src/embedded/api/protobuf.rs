@@ -185,13 +185,13 @@ fn put(
     match (what, content) {
         (Skip, _) => {}
         (Number, Content::Number(number)) => {
-            drop(members.insert(name.to_owned(), (*number as i64).into()))
+            members.insert(name.to_owned(), (*number as i64).into());
         }
         (Text, Content::Bytes([])) => {}
         (Text, Content::Bytes(bytes)) => drop(members.insert(name.to_owned(), text(bytes)?.into())),
         (Texts, Content::Bytes(bytes)) => many(members, text(bytes)?.into()),
         (One(fields), Content::Bytes(bytes)) => {
-            drop(members.insert(name.to_owned(), message(bytes, fields)?.into()))
+            members.insert(name.to_owned(), message(bytes, fields)?.into());
         }
         (Many(fields), Content::Bytes(bytes)) => many(members, message(bytes, fields)?.into()),
         (Pairs, Content::Bytes(bytes)) => {

@@ -33,7 +33,7 @@ pub(super) struct Served {
 }
 
 /// A Kubernetes API server over a store, on plain HTTP. Ends when it is dropped.
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     served: Arc<Served>,
     task: JoinHandle<()>,
 }
@@ -47,7 +47,7 @@ impl std::fmt::Debug for ApiServer {
 impl ApiServer {
     /// Serves the store at an address of loopback (port 0: the system chooses one), on the runtime in which this is called.
     /// `version` is what it says that it is, such as `v1.34.0`. Errors when the port is taken or can't be had.
-    pub async fn start(
+    pub(crate) async fn start(
         store: Store,
         listen: SocketAddr,
         version: &str,
@@ -72,27 +72,28 @@ impl ApiServer {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.served.address
     }
 
     /// The text of a kubeconfig whose one context, called `name`, is this server. It has the token without which nothing is answered.
-    pub fn kubeconfig(&self, name: &str) -> String {
+    pub(crate) fn kubeconfig(&self, name: &str) -> String {
         kubeconfig::kubeconfig(name, self.served.address, &self.served.access)
     }
 
     /// How it fares from now on.
-    pub fn set_availability(&self, availability: Availability) {
+    pub(crate) fn set_availability(&self, availability: Availability) {
         self.served.availability.set(availability);
     }
 
     /// How it fares.
-    pub fn availability(&self) -> Availability {
+    pub(crate) fn availability(&self) -> Availability {
         self.served.availability.now()
     }
 
     /// Cuts all connections and frees the port.
-    pub async fn stop(mut self) {
+    #[cfg(test)]
+    pub(crate) async fn stop(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
     }

@@ -10,7 +10,7 @@ use crate::model::{Action, Effect, NodeId, NodeState, Power};
 
 /// What the cluster's owner wants.
 #[derive(Debug)]
-pub struct Command {
+pub(crate) struct Command {
     /// What is to be done.
     pub action: Action,
     /// Told when its effect is there, or why it won't be.
@@ -24,7 +24,7 @@ const KUBELET_STARTED: Duration = Duration::from_millis(380);
 
 /// What was begun, and what waits for it.
 #[derive(Debug, Default)]
-pub struct Deeds {
+pub(super) struct Deeds {
     begun: Vec<(Command, Instant)>,
     queued: Vec<Command>,
 }
@@ -38,7 +38,7 @@ impl Command {
 
 impl Deeds {
     /// When there may be something to tell that the model does not know.
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         let now = Instant::now();
         let ends = |since: &Instant| [*since + NODE_STARTED, *since + KUBELET_STARTED];
         self.begun.iter().flat_map(|(_, since)| ends(since)).filter(|due| *due > now).min()

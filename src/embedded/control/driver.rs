@@ -21,7 +21,7 @@ use crate::stats::Random;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// What a driver is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The model.
     pub model: Model,
     /// The objects.
@@ -39,7 +39,7 @@ pub struct Parts {
 }
 
 /// Drives the model.
-pub struct Driver {
+pub(crate) struct Driver {
     pub(super) model: Model,
     pub(super) store: Store,
     pub(super) api: ApiServer,
@@ -62,7 +62,7 @@ pub struct Driver {
 
 impl Driver {
     /// The model's time begins.
-    pub fn new(parts: Parts, seats: Seats) -> Self {
+    pub(crate) fn new(parts: Parts, seats: Seats) -> Self {
         let feed = parts.store.follow(parts.store.revision());
         let mut driver = Self {
             model: parts.model,
@@ -94,12 +94,12 @@ impl Driver {
     }
 
     /// The text of a kubeconfig for it.
-    pub fn kubeconfig(&self, context: &str) -> String {
+    pub(crate) fn kubeconfig(&self, context: &str) -> String {
         self.api.kubeconfig(context)
     }
 
     /// Drives until nobody can want anything any more.
-    pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         while !self.is_over() {
             self.settle();
             let due = self.due();

@@ -13,14 +13,20 @@ const KEPT: usize = 1000;
 
 /// The events that were made.
 #[derive(Debug, Default)]
-pub struct Events {
+pub(super) struct Events {
     made: u64,
     kept: VecDeque<Key>,
 }
 
 impl Events {
     /// Says something about an object.
-    pub fn say(&mut self, store: &Store, about: &Value, said: Said<'_>, at: jiff::Timestamp) {
+    pub(super) fn say(
+        &mut self,
+        store: &Store,
+        about: &Value,
+        said: Said<'_>,
+        at: jiff::Timestamp,
+    ) {
         self.made += 1;
         let event = store.put(&kinds::EVENTS, event::new(about, said, at, self.made));
         self.kept

@@ -15,7 +15,7 @@ use crate::timeline::{NodeRole, Tuning};
 const LEASE_SECONDS: u64 = 40;
 
 /// What they are made from.
-pub struct Genesis<'a> {
+pub(crate) struct Genesis<'a> {
     /// The nodes.
     pub topology: &'a Topology,
     /// The settings.
@@ -30,7 +30,7 @@ pub struct Genesis<'a> {
 
 impl Genesis<'_> {
     /// Writes them.
-    pub fn write(&self, store: &Store) {
+    pub(crate) fn write(&self, store: &Store) {
         let now = jiff::Timestamp::now();
         for name in system::NAMESPACES {
             store.put(&kinds::NAMESPACES, system::namespace(name));

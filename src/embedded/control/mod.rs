@@ -17,7 +17,7 @@ mod intake;
 mod reconcile;
 mod seats;
 
-pub use deeds::Command;
-pub use driver::{Driver, Parts};
-pub use genesis::Genesis;
-pub use seats::{NodeSeat, Seats};
+pub(super) use deeds::Command;
+pub(super) use driver::{Driver, Parts};
+pub(super) use genesis::Genesis;
+pub(super) use seats::{NodeSeat, Seats};

@@ -7,11 +7,11 @@ use crate::embedded::network::PodServer;
 use crate::model::{NodeId, OwnerId, PodId};
 
 /// A namespace and a name.
-pub type Key = (String, String);
+pub(super) type Key = (String, String);
 
 /// A node.
 #[derive(Clone, Debug)]
-pub struct NodeSeat {
+pub(crate) struct NodeSeat {
     /// Its name.
     pub name: String,
     /// Its address.
@@ -22,7 +22,7 @@ pub struct NodeSeat {
 
 /// A pod.
 #[derive(Clone, Debug)]
-pub struct PodSeat {
+pub(crate) struct PodSeat {
     /// Its namespace and name.
     pub key: Key,
     /// Its address and its sockets; `None`: it was never started.
@@ -33,7 +33,7 @@ pub struct PodSeat {
 
 /// A pod's containers, as far as its object has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Containers {
+pub(crate) enum Containers {
     /// Those that its object names.
     Known,
     /// They ended with their node.
@@ -44,7 +44,7 @@ pub enum Containers {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Seats {
+pub(crate) struct Seats {
     /// By [`NodeId`].
     pub nodes: Vec<NodeSeat>,
     pods: BTreeMap<PodId, PodSeat>,
@@ -53,67 +53,67 @@ pub struct Seats {
 
 impl Seats {
     /// Those of a cluster without pods.
-    pub fn of(nodes: Vec<NodeSeat>) -> Self {
+    pub(crate) fn of(nodes: Vec<NodeSeat>) -> Self {
         Self { nodes, ..Self::default() }
     }
 
     /// A node's seat.
-    pub fn node(&self, node: NodeId) -> &NodeSeat {
+    pub(crate) fn node(&self, node: NodeId) -> &NodeSeat {
         &self.nodes[node.0]
     }
 
     /// A pod's seat; `None` where its object is gone.
-    pub fn pod(&self, pod: PodId) -> Option<&PodSeat> {
+    pub(crate) fn pod(&self, pod: PodId) -> Option<&PodSeat> {
         self.pods.get(&pod)
     }
 
     /// The same, to be changed.
-    pub fn pod_mut(&mut self, pod: PodId) -> Option<&mut PodSeat> {
+    pub(crate) fn pod_mut(&mut self, pod: PodId) -> Option<&mut PodSeat> {
         self.pods.get_mut(&pod)
     }
 
     /// A pod has a name now.
-    pub fn seat_pod(&mut self, pod: PodId, key: Key) {
+    pub(crate) fn seat_pod(&mut self, pod: PodId, key: Key) {
         self.pods.insert(pod, PodSeat { key, server: None, containers: Containers::Known });
     }
 
     /// A pod is gone, and its sockets with it.
-    pub fn leave(&mut self, pod: PodId) -> Option<PodSeat> {
+    pub(crate) fn leave(&mut self, pod: PodId) -> Option<PodSeat> {
         self.pods.remove(&pod)
     }
 
     /// The pod of this name.
-    pub fn find_pod(&self, key: &Key) -> Option<PodId> {
+    pub(crate) fn find_pod(&self, key: &Key) -> Option<PodId> {
         self.pods.iter().find(|(_, seat)| seat.key == *key).map(|(pod, _)| *pod)
     }
 
     /// All pods.
-    pub fn pods(&self) -> impl Iterator<Item = (PodId, &PodSeat)> {
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (PodId, &PodSeat)> {
         self.pods.iter().map(|(pod, seat)| (*pod, seat))
     }
 
     /// A ReplicaSet has a number now.
-    pub fn seat_owner(&mut self, owner: OwnerId, key: Key) {
+    pub(crate) fn seat_owner(&mut self, owner: OwnerId, key: Key) {
         self.owners.insert(owner, key);
     }
 
     /// A ReplicaSet's name.
-    pub fn owner(&self, owner: OwnerId) -> Option<&Key> {
+    pub(crate) fn owner(&self, owner: OwnerId) -> Option<&Key> {
         self.owners.get(&owner)
     }
 
     /// The ReplicaSet of this name.
-    pub fn find_owner(&self, key: &Key) -> Option<OwnerId> {
+    pub(crate) fn find_owner(&self, key: &Key) -> Option<OwnerId> {
         self.owners.iter().find(|(_, have)| *have == key).map(|(owner, _)| *owner)
     }
 
     /// All ReplicaSets.
-    pub fn owners(&self) -> impl Iterator<Item = (OwnerId, &Key)> {
+    pub(crate) fn owners(&self) -> impl Iterator<Item = (OwnerId, &Key)> {
         self.owners.iter().map(|(owner, key)| (*owner, key))
     }
 
     /// A ReplicaSet is gone. Its pods keep their number.
-    pub fn forget_owner(&mut self, owner: OwnerId) {
+    pub(crate) fn forget_owner(&mut self, owner: OwnerId) {
         self.owners.remove(&owner);
     }
 }

@@ -12,7 +12,7 @@ const BLOCKS: std::ops::RangeInclusive<u8> = 64..=250;
 /// Where a block's owner listens. The second is for a machine on which somebody listens on the first on every address.
 const CLAIM_PORTS: [u16; 2] = [26_443, 36_443];
 /// As many nodes as a block has room for.
-pub const MOST_NODES: usize = 100;
+pub(crate) const MOST_NODES: usize = 100;
 /// Pods of a node, one after the other: 127.b.(1+node).2 to 254.
 const PODS: std::ops::RangeInclusive<u8> = 2..=254;
 /// The first of the subnets of Services.
@@ -24,7 +24,7 @@ const LAST_RESORT: std::ops::RangeInclusive<u16> = 20_000..=65_535;
 
 /// 127.b.0.0/16. Another cluster on this machine, of whatever process, gets another one.
 #[derive(Debug)]
-pub struct Block {
+pub(crate) struct Block {
     second: u8,
     /// Held, and never accepted from: that it can't be bound twice is the claim.
     _claim: TcpListener,
@@ -32,7 +32,7 @@ pub struct Block {
 
 impl Block {
     /// Takes a free block. Errors where the system has no addresses but 127.0.0.1 (macOS), and when all are taken.
-    pub fn claim() -> Result<Self, EmbeddedError> {
+    pub(crate) fn claim() -> Result<Self, EmbeddedError> {
         for port in CLAIM_PORTS {
             for second in BLOCKS {
                 match TcpListener::bind((Ipv4Addr::new(127, second, 255, 254), port)) {
@@ -52,22 +52,27 @@ impl Block {
     }
 
     /// Where the API server listens.
-    pub fn api_server(&self) -> IpAddr {
+    pub(crate) fn api_server(&self) -> IpAddr {
         self.at(0, 1)
     }
 
     /// A node's own address. `number` is below [`MOST_NODES`].
-    pub fn node(&self, number: usize) -> IpAddr {
+    pub(crate) fn node(&self, number: usize) -> IpAddr {
         self.at(0, 2 + number as u8)
     }
 
     /// The addresses of a node's pods, as the Node's `podCIDR`.
-    pub fn pod_cidr(&self, node: usize) -> String {
+    pub(crate) fn pod_cidr(&self, node: usize) -> String {
         format!("127.{}.{}.0/24", self.second, 1 + node)
     }
 
     /// The address for the pod of a node that had `count` before it: the next that is not `taken`. `None`: all are.
-    pub fn next_pod(&self, node: usize, count: usize, taken: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    pub(crate) fn next_pod(
+        &self,
+        node: usize,
+        count: usize,
+        taken: &BTreeSet<IpAddr>,
+    ) -> Option<IpAddr> {
         (count..count + PODS.len())
             .map(|count| self.pod(node, count))
             .find(|address| !taken.contains(address))
@@ -79,13 +84,13 @@ impl Block {
     }
 
     /// The ClusterIP of the `count`-th Service, from 0 (which is the API server's own).
-    pub fn service(&self, count: usize) -> IpAddr {
+    pub(crate) fn service(&self, count: usize) -> IpAddr {
         let count = count % (usize::from(254 - SERVICES) * 250);
         self.at(SERVICES + (count / 250) as u8, 1 + (count % 250) as u8)
     }
 
     /// The ports of this block.
-    pub fn ports(&self) -> Ports {
+    pub(crate) fn ports(&self) -> Ports {
         Ports { probe: self.at(255, 253), known: Arc::default() }
     }
 }
@@ -93,7 +98,7 @@ impl Block {
 /// Which port is really listened on where one is asked for: who is not root can't listen below 1024, and another program may listen on
 /// a port on every address. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Ports {
+pub(crate) struct Ports {
     probe: IpAddr,
     /// Which ports can be listened on.
     known: Arc<Mutex<BTreeMap<u16, bool>>>,
@@ -102,7 +107,7 @@ pub struct Ports {
 impl Ports {
     /// For a port that is wanted at an address, beside all that are wanted there: the port itself where it can be had, else one that is
     /// easily told from it: 8080 for 80. The same each time, and never the same for two.
-    pub fn reachable(&self, wanted: u16, all: &[u16]) -> u16 {
+    pub(crate) fn reachable(&self, wanted: u16, all: &[u16]) -> u16 {
         let (own, others): (BTreeSet<u16>, BTreeSet<u16>) =
             all.iter().partition(|port| self.is_free(**port));
         let mut given: BTreeMap<u16, u16> = own.into_iter().map(|port| (port, port)).collect();

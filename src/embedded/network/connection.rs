@@ -17,7 +17,7 @@ const LONGEST: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 
 /// Serves a connection until either side ends it.
-pub async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Receiver<Life>) {
+pub(super) async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Receiver<Life>) {
     let born = life.borrow_and_update().number;
     let mut unread = Vec::new();
     let mut chunk = [0; 2048];

@@ -13,7 +13,7 @@ const BACKLOG: u32 = 4096;
 const RETRY: Duration = Duration::from_millis(20);
 
 /// Listens while `open` says so, and hands on every connection; ends when `open` does.
-pub async fn listen(
+pub(super) async fn listen(
     address: SocketAddr,
     mut open: watch::Receiver<bool>,
     mut take: impl FnMut(TcpStream),

@@ -11,6 +11,6 @@ mod listener;
 mod pod;
 mod service;
 
-pub use addresses::{Block, MOST_NODES, Ports};
-pub use pod::PodServer;
-pub use service::{Routes, ServiceProxy};
+pub(crate) use addresses::{Block, MOST_NODES, Ports};
+pub(crate) use pod::PodServer;
+pub(crate) use service::{Routes, ServiceProxy};

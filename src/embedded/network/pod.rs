@@ -13,7 +13,7 @@ use crate::model::Backend;
 
 /// A pod's conduct, and which life of its container this is: a connection does not outlive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
+pub(super) struct Life {
     /// What it does.
     pub conduct: Backend,
     /// How often it was started.
@@ -22,7 +22,7 @@ pub struct Life {
 
 /// A pod's server. Cheap to clone; its ports close when the last clone is gone.
 #[derive(Clone, Debug)]
-pub struct PodServer {
+pub(crate) struct PodServer {
     inner: Arc<Inner>,
 }
 
@@ -36,7 +36,7 @@ struct Inner {
 
 impl PodServer {
     /// Makes the server of a pod that has not been started yet. Needs a runtime.
-    pub fn new(name: &str, address: IpAddr, ports: &[u16]) -> Self {
+    pub(crate) fn new(name: &str, address: IpAddr, ports: &[u16]) -> Self {
         let name: Arc<str> = name.into();
         let life = watch::Sender::new(Life { conduct: Backend::Refuses, number: 0 });
         let open = watch::Sender::new(false);
@@ -54,12 +54,12 @@ impl PodServer {
     }
 
     /// Its container was started (again): what was connected to the one before is reset.
-    pub fn born(&self) {
+    pub(crate) fn born(&self) {
         self.inner.life.send_modify(|life| life.number += 1);
     }
 
     /// It behaves so from now on.
-    pub fn behave(&self, conduct: Backend) {
+    pub(crate) fn behave(&self, conduct: Backend) {
         let changed = |life: &mut Life| std::mem::replace(&mut life.conduct, conduct) != conduct;
         self.inner.life.send_if_modified(changed);
         let open = conduct != Backend::Refuses;
@@ -67,7 +67,7 @@ impl PodServer {
     }
 
     /// A connection that a Service's address has handed to this pod.
-    pub fn take(&self, stream: TcpStream) {
+    pub(crate) fn take(&self, stream: TcpStream) {
         begin(stream, self.inner.name.clone(), self.inner.life.subscribe());
     }
 }

@@ -16,11 +16,11 @@ use super::pod::PodServer;
 use crate::stats::Random;
 
 /// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who asks from no node (a person with curl).
-pub type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
+pub(crate) type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
 
 /// One port of a Service. It is closed when this is dropped.
 #[derive(Debug)]
-pub struct ServiceProxy {
+pub(crate) struct ServiceProxy {
     routes: Arc<Mutex<Routes>>,
     open: watch::Sender<bool>,
     _door: AbortOnDropHandle<()>,
@@ -28,7 +28,7 @@ pub struct ServiceProxy {
 
 impl ServiceProxy {
     /// Listens as soon as there is somewhere to send to. Needs a runtime.
-    pub fn new(address: SocketAddr, seed: u64) -> Self {
+    pub(crate) fn new(address: SocketAddr, seed: u64) -> Self {
         let routes = Arc::new(Mutex::new(Routes::new()));
         let open = watch::Sender::new(false);
         let (known, mut draws) = (routes.clone(), Random::new(seed));
@@ -39,7 +39,7 @@ impl ServiceProxy {
     }
 
     /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses.
-    pub fn route(&self, routes: Routes) {
+    pub(crate) fn route(&self, routes: Routes) {
         let open = routes.values().any(|pods| !pods.is_empty());
         *self.routes.lock().expect("no holder panics") = routes;
         self.open.send_if_modified(|was| std::mem::replace(was, open) != open);

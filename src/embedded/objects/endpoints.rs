@@ -9,7 +9,7 @@ use crate::embedded::store::{Object, object};
 
 /// A pod of a Service, as the endpoints controller sees it.
 #[derive(Clone, Debug)]
-pub struct Member {
+pub(crate) struct Member {
     /// The pod.
     pub pod: Object,
     /// Whether it is shown ready.
@@ -17,7 +17,11 @@ pub struct Member {
 }
 
 /// The slice of a Service. `reachable` gives the port at which a pod really listens (see [`crate::embedded::network::Ports`]).
-pub fn slice(service: &Value, members: &[Member], reachable: impl Fn(&Value, u16) -> u16) -> Value {
+pub(crate) fn slice(
+    service: &Value,
+    members: &[Member],
+    reachable: impl Fn(&Value, u16) -> u16,
+) -> Value {
     let name = object::name(service);
     let ports =
         members.first().map_or_else(Vec::new, |member| ports(service, &member.pod, &reachable));
@@ -77,7 +81,7 @@ fn endpoint(member: &Member) -> Value {
 }
 
 /// The same in the old form.
-pub fn endpoints(
+pub(crate) fn endpoints(
     service: &Value,
     members: &[Member],
     reachable: impl Fn(&Value, u16) -> u16,

@@ -6,7 +6,7 @@ use crate::embedded::store::object;
 
 /// What an event says.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
+pub(crate) struct Said<'a> {
     /// `Normal` or `Warning`.
     pub kind: &'a str,
     /// One word: `NodeNotReady`.
@@ -21,23 +21,23 @@ pub struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// That all goes its way.
-    pub fn normal(reason: &'a str, message: &'a str, by: &'a str) -> Self {
+    pub(crate) fn normal(reason: &'a str, message: &'a str, by: &'a str) -> Self {
         Self { kind: "Normal", reason, message, by, host: "" }
     }
 
     /// That something is amiss.
-    pub fn warning(reason: &'a str, message: &'a str, by: &'a str) -> Self {
+    pub(crate) fn warning(reason: &'a str, message: &'a str, by: &'a str) -> Self {
         Self { kind: "Warning", ..Self::normal(reason, message, by) }
     }
 
     /// On a host.
-    pub fn on(self, host: &'a str) -> Self {
+    pub(crate) fn on(self, host: &'a str) -> Self {
         Self { host, ..self }
     }
 }
 
 /// An event about an object. Those about what lies in no namespace lie in `default`. `serial` makes its name its own.
-pub fn new(about: &Value, said: Said<'_>, at: jiff::Timestamp, serial: u64) -> Value {
+pub(crate) fn new(about: &Value, said: Said<'_>, at: jiff::Timestamp, serial: u64) -> Value {
     let (name, namespace) = (object::name(about), object::namespace(about));
     let lies_in = if namespace.is_empty() { "default" } else { namespace };
     let mut involved = json!({"kind": about["kind"], "name": name, "uid": object::uid(about)});

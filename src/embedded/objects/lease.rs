@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::embedded::store::object;
 
 /// A node's Lease.
-pub fn of_node(node: &str, seconds: u64, at: jiff::Timestamp) -> Value {
+pub(crate) fn of_node(node: &str, seconds: u64, at: jiff::Timestamp) -> Value {
     json!({
         "metadata": {"name": node, "namespace": "kube-node-lease"},
         "spec": {"holderIdentity": node, "leaseDurationSeconds": seconds, "renewTime": object::micro_timestamp(at)},
@@ -13,7 +13,7 @@ pub fn of_node(node: &str, seconds: u64, at: jiff::Timestamp) -> Value {
 }
 
 /// A leader's lock that nobody holds yet.
-pub fn of_leader(component: &str) -> Value {
+pub(crate) fn of_leader(component: &str) -> Value {
     json!({
         "metadata": {"name": component, "namespace": "kube-system"},
         "spec": {"holderIdentity": "", "leaseDurationSeconds": 15, "leaseTransitions": 0},
@@ -21,12 +21,12 @@ pub fn of_leader(component: &str) -> Value {
 }
 
 /// It is renewed.
-pub fn renew(lease: &mut Value, at: jiff::Timestamp) {
+pub(crate) fn renew(lease: &mut Value, at: jiff::Timestamp) {
     object::map_mut(lease, "spec").insert("renewTime".into(), object::micro_timestamp(at).into());
 }
 
 /// It has another holder; none, when it was given back.
-pub fn pass_on(lease: &mut Value, holder: Option<&str>, at: jiff::Timestamp) {
+pub(crate) fn pass_on(lease: &mut Value, holder: Option<&str>, at: jiff::Timestamp) {
     let spec = object::map_mut(lease, "spec");
     if holder.is_some() {
         // What was never held is acquired without a transition.

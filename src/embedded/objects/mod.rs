@@ -1,27 +1,27 @@
 //! The objects of the embedded cluster as JSON: what kubelets, controllers and kubeadm would write.
 
-pub mod deployment;
-pub mod endpoints;
-pub mod event;
-pub mod lease;
-pub mod node;
-pub mod pod;
-pub mod replica_set;
-pub mod service;
-pub mod system;
+pub(crate) mod deployment;
+pub(crate) mod endpoints;
+pub(crate) mod event;
+pub(crate) mod lease;
+pub(crate) mod node;
+pub(crate) mod pod;
+pub(crate) mod replica_set;
+pub(crate) mod service;
+pub(crate) mod system;
 
 use serde_json::{Map, Value, json};
 
 use super::store::object;
 
 /// Labels that a map selects with, and those of an object: whether every one of the former is among the latter. None selects nothing.
-pub fn selects(selector: &Value, labels: &Value) -> bool {
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector.as_object().filter(|wanted| !wanted.is_empty());
     wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
 }
 
 /// A reference from what is owned to its controller.
-pub fn owned_by(owner: &Value) -> Value {
+pub(crate) fn owned_by(owner: &Value) -> Value {
     json!([{
         "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": object::name(owner), "uid": object::uid(owner),
         "controller": true, "blockOwnerDeletion": true,
@@ -29,7 +29,7 @@ pub fn owned_by(owner: &Value) -> Value {
 }
 
 /// Whether an object's controller is this one.
-pub fn is_owned_by(owned: &Value, owner: &Value) -> bool {
+pub(crate) fn is_owned_by(owned: &Value, owner: &Value) -> bool {
     let references = owned["metadata"]["ownerReferences"].as_array();
     references.is_some_and(|all| {
         all.iter().any(|reference| {
@@ -40,7 +40,7 @@ pub fn is_owned_by(owned: &Value, owner: &Value) -> bool {
 
 /// A condition of a status; set, its `lastTransitionTime` moves only when its status does.
 #[derive(Clone, Copy, Debug)]
-pub struct Condition<'a> {
+pub(crate) struct Condition<'a> {
     /// Its type.
     pub kind: &'a str,
     /// `True`, `False` or `Unknown`.
@@ -57,7 +57,7 @@ pub struct Condition<'a> {
 
 impl Condition<'_> {
     /// Puts it among a status' conditions.
-    pub fn set(&self, object: &mut Value) {
+    pub(crate) fn set(&self, object: &mut Value) {
         let at = object::timestamp(self.at);
         let status = object::map_mut(object, "status");
         let conditions = status.entry("conditions").or_insert_with(|| json!([]));

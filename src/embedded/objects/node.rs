@@ -20,7 +20,7 @@ const PRESSURES: [(&str, &str, &str); 3] = [
 
 /// What a node is.
 #[derive(Clone, Copy, Debug)]
-pub struct NodeFacts<'a> {
+pub(crate) struct NodeFacts<'a> {
     /// As the model has it.
     pub spec: &'a NodeSpec,
     /// Its address.
@@ -32,7 +32,7 @@ pub struct NodeFacts<'a> {
 }
 
 /// Kubernetes' name for the processor of this machine.
-pub fn processor() -> &'static str {
+pub(crate) fn processor() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -41,7 +41,7 @@ pub fn processor() -> &'static str {
 }
 
 /// A node that is ready.
-pub fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
+pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
     let (name, processor) = (&facts.spec.name, processor());
     let resources =
         json!({"cpu": "8", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"});
@@ -80,7 +80,7 @@ pub fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
 }
 
 /// A kubelet posts its status.
-pub fn report(node: &mut Value, ready: Ready, at: jiff::Timestamp) {
+pub(crate) fn report(node: &mut Value, ready: Ready, at: jiff::Timestamp) {
     for (kind, reason, message) in PRESSURES {
         beat(kind, "False", reason, message, at).set(node);
     }
@@ -94,7 +94,7 @@ pub fn report(node: &mut Value, ready: Ready, at: jiff::Timestamp) {
 }
 
 /// The node lifecycle controller gives a silent kubelet up.
-pub fn lose(node: &mut Value, at: jiff::Timestamp) {
+pub(crate) fn lose(node: &mut Value, at: jiff::Timestamp) {
     for kind in PRESSURES.iter().map(|(kind, ..)| *kind).chain(["Ready"]) {
         let seen = last_beat(node, kind);
         let message = "Kubelet stopped posting node status.";
@@ -132,7 +132,7 @@ fn put_beat(node: &mut Value, kind: &str, seen: Value) {
 }
 
 /// A taint of the node lifecycle controller comes or goes.
-pub fn taint(node: &mut Value, taint: Taint, present: bool, at: jiff::Timestamp) {
+pub(crate) fn taint(node: &mut Value, taint: Taint, present: bool, at: jiff::Timestamp) {
     let spec = object::map_mut(node, "spec");
     let mut taints = spec.get("taints").and_then(Value::as_array).cloned().unwrap_or_default();
     taints.retain(|have| have["key"] != taint.key() || have["effect"] != taint.effect());

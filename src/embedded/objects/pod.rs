@@ -16,7 +16,7 @@ const DEFAULT_TOLERATION_SECONDS: u64 = 300;
 const SERVICE_ACCOUNT: &str = "default";
 
 /// What admission adds to a pod: the default tolerations and the service account. Idempotent.
-pub fn admit(pod: &mut Value) {
+pub(crate) fn admit(pod: &mut Value) {
     let spec = object::map_mut(pod, "spec");
     let account =
         spec.get("serviceAccountName").and_then(Value::as_str).filter(|name| !name.is_empty());
@@ -54,7 +54,7 @@ fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
 }
 
 /// A pod of a ReplicaSet.
-pub fn of_replica_set(set: &Value, suffix: &str) -> Value {
+pub(crate) fn of_replica_set(set: &Value, suffix: &str) -> Value {
     let template = &set["spec"]["template"];
     let set_name = object::name(set);
     let mut pod = json!({
@@ -73,18 +73,18 @@ pub fn of_replica_set(set: &Value, suffix: &str) -> Value {
 
 /// What the model needs to know of a pod (or of a template, which has the same shape). `None` where no node has the labels that it
 /// asks for.
-pub fn to_model(pod: &Value, nodes: &[(NodeId, Value)]) -> Option<PodSpec> {
+pub(crate) fn to_model(pod: &Value, nodes: &[(NodeId, Value)]) -> Option<PodSpec> {
     PodSpec::of_template(pod, nodes)
 }
 
 /// The scheduler chose a node.
-pub fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
+pub(crate) fn bind(pod: &mut Value, node: &str, at: jiff::Timestamp) {
     object::map_mut(pod, "spec").insert("nodeName".into(), node.into());
     condition("PodScheduled", true, at).set(pod);
 }
 
 /// The scheduler found no node.
-pub fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
+pub(crate) fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
     Condition {
         kind: "PodScheduled",
         status: "False",
@@ -97,7 +97,7 @@ pub fn cannot_schedule(pod: &mut Value, message: &str, at: jiff::Timestamp) {
 }
 
 /// The kubelet has started its containers.
-pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp) {
+pub(crate) fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp) {
     let restarts = pod["status"]["containerStatuses"][0]["restartCount"]
         .as_u64()
         .map_or(0, |count| count.saturating_add(1));
@@ -122,7 +122,7 @@ pub fn start(pod: &mut Value, address: IpAddr, host: IpAddr, at: jiff::Timestamp
 }
 
 /// Its kubelet says whether it is ready.
-pub fn report(pod: &mut Value, ready: bool, at: jiff::Timestamp) {
+pub(crate) fn report(pod: &mut Value, ready: bool, at: jiff::Timestamp) {
     condition("ContainersReady", ready, at).set(pod);
     condition("Ready", ready, at).set(pod);
     let statuses = pod.pointer_mut("/status/containerStatuses").and_then(Value::as_array_mut);
@@ -132,7 +132,7 @@ pub fn report(pod: &mut Value, ready: bool, at: jiff::Timestamp) {
 }
 
 /// The node lifecycle controller has given up its node.
-pub fn lose(pod: &mut Value, at: jiff::Timestamp) {
+pub(crate) fn lose(pod: &mut Value, at: jiff::Timestamp) {
     condition("Ready", false, at).set(pod);
 }
 
@@ -143,7 +143,7 @@ fn condition(kind: &'static str, so: bool, at: jiff::Timestamp) -> Condition<'st
 }
 
 /// Its deletion was asked for.
-pub fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
+pub(crate) fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
     if object::is_deleted(pod) {
         return;
     }
@@ -154,7 +154,7 @@ pub fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
 }
 
 /// The ports on which its containers listen.
-pub fn container_ports(pod: &Value) -> Vec<u16> {
+pub(crate) fn container_ports(pod: &Value) -> Vec<u16> {
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
     let ports =
         containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
@@ -164,7 +164,7 @@ pub fn container_ports(pod: &Value) -> Vec<u16> {
 }
 
 /// The container port that a Service's `targetPort` means: a number itself, a name that of the port with this name.
-pub fn target_port(pod: &Value, target: &Value) -> Option<u16> {
+pub(crate) fn target_port(pod: &Value, target: &Value) -> Option<u16> {
     if let Some(number) = target.as_u64() {
         return number.try_into().ok();
     }

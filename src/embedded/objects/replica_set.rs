@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::embedded::store::object;
 
 /// The label by which the pods of a Deployment's ReplicaSets are told apart.
-pub const HASH_LABEL: &str = "pod-template-hash";
+pub(crate) const HASH_LABEL: &str = "pod-template-hash";
 /// What Kubernetes makes names of: no vowels, no digits that look like letters.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// Letters for a number, as in the names that Kubernetes makes.
-pub fn letters(mut number: u64, count: usize) -> String {
+pub(crate) fn letters(mut number: u64, count: usize) -> String {
     let mut text = String::new();
     for _ in 0..count {
         text.push(LETTERS[(number % LETTERS.len() as u64) as usize] as char);
@@ -20,13 +20,13 @@ pub fn letters(mut number: u64, count: usize) -> String {
 }
 
 /// What tells one template from another (FNV-1a over its JSON).
-pub fn template_hash(template: &Value) -> String {
+pub(crate) fn template_hash(template: &Value) -> String {
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     letters(template.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, hash), 9)
 }
 
 /// The ReplicaSet of a Deployment's present template.
-pub fn of_deployment(deployment: &Value, revision: u64) -> Value {
+pub(crate) fn of_deployment(deployment: &Value, revision: u64) -> Value {
     let hash = template_hash(&deployment["spec"]["template"]);
     let mut template = deployment["spec"]["template"].clone();
     let labels = object::meta_mut(&mut template).entry("labels").or_insert(Value::Null);
@@ -49,13 +49,13 @@ pub fn of_deployment(deployment: &Value, revision: u64) -> Value {
 }
 
 /// How many replicas are wished; 1 where nothing is said.
-pub fn replicas(object: &Value) -> u64 {
+pub(crate) fn replicas(object: &Value) -> u64 {
     object["spec"]["replicas"].as_u64().unwrap_or(1)
 }
 
 /// What a ReplicaSet's pods amount to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// All of them.
     pub replicas: u64,
     /// Those that are ready.
@@ -63,7 +63,7 @@ pub struct Tally {
 }
 
 /// A ReplicaSet's status.
-pub fn status(set: &Value, tally: Tally) -> Value {
+pub(crate) fn status(set: &Value, tally: Tally) -> Value {
     let mut status = json!({
         "replicas": tally.replicas, "fullyLabeledReplicas": tally.replicas, "observedGeneration": set["metadata"]["generation"],
     });

@@ -30,7 +30,7 @@ fn ports(service: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// The ports that are there twice, as Kubernetes says it: a field, and what is wrong with it.
-pub fn duplicates(service: &Value) -> Vec<(String, String)> {
+pub(crate) fn duplicates(service: &Value) -> Vec<(String, String)> {
     let (before, mut seen) = (wished(service), BTreeSet::new());
     let twice = ports(service).enumerate().filter_map(|(index, port)| {
         let published = number(port)?;
@@ -44,7 +44,7 @@ pub fn duplicates(service: &Value) -> Vec<(String, String)> {
 }
 
 /// Puts the ports that are listened on in the place of those that are wished. `reachable` gives one for a port among all.
-pub fn publish(service: &mut Value, reachable: impl Fn(u16, &[u16]) -> u16) {
+pub(crate) fn publish(service: &mut Value, reachable: impl Fn(u16, &[u16]) -> u16) {
     let before = wished(service);
     let wish = |port: u16| before.get(&port).copied().unwrap_or(port);
     let all: Vec<u16> = ports(service).filter_map(number).map(wish).collect();
@@ -78,7 +78,10 @@ fn note(service: &mut Value, others: &BTreeMap<u16, u16>) {
 
 /// A patch whose ports are joined by number, with the published numbers in the place of the wished ones: who applies a manifest a second
 /// time means what it became. Errors, in words, where one number would mean two ports.
-pub fn in_published_terms<'a>(service: &Value, patch: &'a Value) -> Result<Cow<'a, Value>, String> {
+pub(crate) fn in_published_terms<'a>(
+    service: &Value,
+    patch: &'a Value,
+) -> Result<Cow<'a, Value>, String> {
     let others = wished(service);
     if others.is_empty() {
         return Ok(Cow::Borrowed(patch));

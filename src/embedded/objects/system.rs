@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::timeline::{Tuning, format_duration};
 
 /// The namespaces that every cluster has.
-pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+pub(crate) const NAMESPACES: [&str; 4] =
+    ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// A namespace that is active.
-pub fn namespace(name: &str) -> Value {
+pub(crate) fn namespace(name: &str) -> Value {
     json!({
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
         "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
@@ -19,17 +20,17 @@ pub fn namespace(name: &str) -> Value {
 }
 
 /// The account that the controller manager makes in every namespace.
-pub fn service_account(namespace: &str) -> Value {
+pub(crate) fn service_account(namespace: &str) -> Value {
     json!({"metadata": {"name": "default", "namespace": namespace}})
 }
 
 /// The certificates of the API server that the controller manager puts into every namespace. It has none here.
-pub fn root_certificates(namespace: &str) -> Value {
+pub(crate) fn root_certificates(namespace: &str) -> Value {
     json!({"metadata": {"name": "kube-root-ca.crt", "namespace": namespace}, "data": {"ca.crt": ""}})
 }
 
 /// The API server as a Service.
-pub fn kubernetes_service(address: SocketAddr) -> Value {
+pub(crate) fn kubernetes_service(address: SocketAddr) -> Value {
     json!({
         "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {
@@ -55,7 +56,7 @@ fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
 }
 
 /// A static pod's mirror.
-pub fn static_pod(
+pub(crate) fn static_pod(
     component: &str,
     node: &str,
     address: &str,
@@ -83,7 +84,7 @@ pub fn static_pod(
 }
 
 /// What a kubelet says of its settings (`/configz`).
-pub fn configz(tuning: &Tuning) -> Value {
+pub(crate) fn configz(tuning: &Tuning) -> Value {
     let said = |value: Option<Duration>| value.map(format_duration);
     json!({"kubeletconfig": {
         "nodeStatusUpdateFrequency": said(tuning.node_status_update_frequency),

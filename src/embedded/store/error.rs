@@ -2,7 +2,7 @@
 
 /// Why an object was not read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// No such object.
     #[error("not found")]
     NotFound,

@@ -8,7 +8,7 @@ use super::{Kind, StoreError};
 
 /// All writes after a revision (to one kind of objects), as they come.
 #[derive(Debug)]
-pub struct Feed {
+pub(crate) struct Feed {
     store: Store,
     kind: Option<&'static Kind>,
     after: u64,
@@ -27,7 +27,7 @@ impl Feed {
 
     /// The next writes: at least one, and all that are known. May be dropped and called again: nothing is lost. Errors with
     /// [`StoreError::Expired`] when it is too far behind: list again, and follow from there.
-    pub async fn next(&mut self) -> Result<Vec<Change>, StoreError> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<Change>, StoreError> {
         loop {
             self.newest.mark_unchanged();
             let (changes, newest) = self.store.changes(self.kind, self.after)?;
@@ -42,7 +42,7 @@ impl Feed {
     }
 
     /// The revision up to which everything was given.
-    pub fn at(&self) -> u64 {
+    pub(crate) fn at(&self) -> u64 {
         self.after
     }
 }

@@ -6,7 +6,7 @@ use super::Kind;
 
 /// Conditions on an object's fields, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldSelector(Vec<(String, bool, String)>);
+pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
 
 /// The fields by which a kind can be selected, beside its name and namespace.
 fn selectable(kind: &Kind) -> &'static [&'static str] {
@@ -45,7 +45,7 @@ fn selectable(kind: &Kind) -> &'static [&'static str] {
 
 impl FieldSelector {
     /// Reads the form of a query. Errors with what this kind can't be selected by, in Kubernetes' words.
-    pub fn parse(text: &str, kind: &Kind) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, kind: &Kind) -> Result<Self, String> {
         let mut all = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (field, is, value) = condition(part)
@@ -61,12 +61,12 @@ impl FieldSelector {
     }
 
     /// Whether it asks for nothing, and so takes everything.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether this object is meant.
-    pub fn matches(&self, object: &Value) -> bool {
+    pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(field, is, wanted)| (text_of(object, field) == *wanted) == *is)
     }
 }

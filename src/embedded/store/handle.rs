@@ -16,7 +16,7 @@ const KEPT: usize = 2048;
 
 /// All objects of the embedded cluster. Cheap to clone; may be used from any thread.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub(crate) struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -33,29 +33,29 @@ impl Default for Store {
 
 impl Store {
     /// An empty store.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::remembering(KEPT)
     }
 
     /// An empty store that remembers its last `kept` writes: who is further behind gets [`StoreError::Expired`].
-    pub fn remembering(kept: usize) -> Self {
+    pub(crate) fn remembering(kept: usize) -> Self {
         let state = State::new(kept);
         let newest = watch::Sender::new(state.revision());
         Self(Arc::new(Inner { state: Mutex::new(state), newest }))
     }
 
     /// The newest revision.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.state().revision()
     }
 
     /// An object; `namespace` is empty for what lies in none.
-    pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Object> {
+    pub(crate) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Object> {
         self.state().get(kind, namespace, name).cloned()
     }
 
     /// All objects of a kind (of one namespace), by namespace and name.
-    pub fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Object> {
+    pub(crate) fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Object> {
         self.state()
             .snapshot(kind, namespace, None)
             .expect("the newest revision is always known")
@@ -64,7 +64,7 @@ impl Store {
 
     /// All objects of a kind as they are, or as they were at a revision (one that is still to come counts as the newest). Errors
     /// with [`StoreError::Expired`] when it is too old.
-    pub fn snapshot(
+    pub(crate) fn snapshot(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
@@ -75,7 +75,7 @@ impl Store {
 
     /// Takes a new object, whose metadata has its name and its namespace. uid, creationTimestamp, generation and resourceVersion are
     /// the store's. Errors when it exists.
-    pub fn create(
+    pub(crate) fn create(
         &self,
         kind: &'static Kind,
         object: Value,
@@ -86,7 +86,7 @@ impl Store {
 
     /// Changes an object with nobody in between: `change` sees it as it is. Errors with [`StoreError::NotFound`] when it is not
     /// there, and with `change`'s error, in which case nothing is written.
-    pub fn update<E: From<StoreError>>(
+    pub(crate) fn update<E: From<StoreError>>(
         &self,
         kind: &'static Kind,
         namespace: &str,
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// For controllers: makes an object, or puts it in the place of the one that is there.
-    pub fn put(&self, kind: &'static Kind, object: Value) -> Object {
+    pub(crate) fn put(&self, kind: &'static Kind, object: Value) -> Object {
         self.write(|state| {
             match state.get(kind, object::namespace(&object), object::name(&object)).cloned() {
                 Some(before) => state.replace(kind, before, object, Writer::Controller),
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// For controllers: changes an object that is there with nobody in between. `None` when it is not.
-    pub fn modify(
+    pub(crate) fn modify(
         &self,
         kind: &'static Kind,
         namespace: &str,
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// For controllers: puts a status in the place of the one that is there. `None` when the object is not there.
-    pub fn update_status(
+    pub(crate) fn update_status(
         &self,
         kind: &'static Kind,
         namespace: &str,
@@ -141,13 +141,18 @@ impl Store {
     }
 
     /// For controllers: takes an object away at once, whatever its finalizers say, and gives it as it was.
-    pub fn remove(&self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Object> {
+    pub(crate) fn remove(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Object> {
         self.write(|state| state.remove(kind, namespace, name, Writer::Controller))
     }
 
     /// Takes an object away if `check` lets it go, with nobody in between. Errors with [`StoreError::NotFound`] when it is not there, and
     /// with `check`'s error.
-    pub fn remove_if<E: From<StoreError>>(
+    pub(crate) fn remove_if<E: From<StoreError>>(
         &self,
         kind: &'static Kind,
         namespace: &str,
@@ -162,12 +167,12 @@ impl Store {
     }
 
     /// All writes after a revision, as they come. One that begins at a [`Snapshot`]'s revision misses nothing and doubles nothing.
-    pub fn follow(&self, after: u64) -> Feed {
+    pub(crate) fn follow(&self, after: u64) -> Feed {
         Feed::new(self.clone(), None, after, self.0.newest.subscribe())
     }
 
     /// All writes to one kind of objects after a revision, as they come.
-    pub fn follow_kind(&self, kind: &'static Kind, after: u64) -> Feed {
+    pub(crate) fn follow_kind(&self, kind: &'static Kind, after: u64) -> Feed {
         Feed::new(self.clone(), Some(kind), after, self.0.newest.subscribe())
     }
 

@@ -2,7 +2,7 @@
 
 /// A kind of objects, as discovery shows it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// The API group; empty for the core group.
     pub group: &'static str,
     /// The version in the group.
@@ -40,7 +40,7 @@ const PLAIN: Kind = Kind {
 };
 
 /// Namespaces.
-pub static NAMESPACES: Kind = Kind {
+pub(crate) static NAMESPACES: Kind = Kind {
     plural: "namespaces",
     kind: "Namespace",
     namespaced: false,
@@ -49,7 +49,7 @@ pub static NAMESPACES: Kind = Kind {
     ..PLAIN
 };
 /// Nodes.
-pub static NODES: Kind = Kind {
+pub(crate) static NODES: Kind = Kind {
     plural: "nodes",
     kind: "Node",
     namespaced: false,
@@ -58,7 +58,7 @@ pub static NODES: Kind = Kind {
     ..PLAIN
 };
 /// Pods.
-pub static PODS: Kind = Kind {
+pub(crate) static PODS: Kind = Kind {
     plural: "pods",
     kind: "Pod",
     short: &["po"],
@@ -68,7 +68,7 @@ pub static PODS: Kind = Kind {
     ..PLAIN
 };
 /// Services.
-pub static SERVICES: Kind = Kind {
+pub(crate) static SERVICES: Kind = Kind {
     plural: "services",
     kind: "Service",
     short: &["svc"],
@@ -77,23 +77,23 @@ pub static SERVICES: Kind = Kind {
     ..PLAIN
 };
 /// The old form of a Service's endpoints.
-pub static ENDPOINTS: Kind =
+pub(crate) static ENDPOINTS: Kind =
     Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
 /// Events.
-pub static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
+pub(crate) static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 /// The same events in their newer form. They have no objects of their own.
-pub static NEW_EVENTS: Kind =
+pub(crate) static NEW_EVENTS: Kind =
     Kind { group: "events.k8s.io", plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 /// Service accounts.
-pub static SERVICE_ACCOUNTS: Kind =
+pub(crate) static SERVICE_ACCOUNTS: Kind =
     Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
 /// ConfigMaps.
-pub static CONFIG_MAPS: Kind =
+pub(crate) static CONFIG_MAPS: Kind =
     Kind { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..PLAIN };
 /// Secrets.
-pub static SECRETS: Kind = Kind { plural: "secrets", kind: "Secret", ..PLAIN };
+pub(crate) static SECRETS: Kind = Kind { plural: "secrets", kind: "Secret", ..PLAIN };
 /// A Service's endpoints.
-pub static ENDPOINT_SLICES: Kind = Kind {
+pub(crate) static ENDPOINT_SLICES: Kind = Kind {
     group: "discovery.k8s.io",
     plural: "endpointslices",
     kind: "EndpointSlice",
@@ -101,10 +101,10 @@ pub static ENDPOINT_SLICES: Kind = Kind {
     ..PLAIN
 };
 /// Leases: nodes' heartbeats and leaders' locks.
-pub static LEASES: Kind =
+pub(crate) static LEASES: Kind =
     Kind { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..PLAIN };
 /// Deployments.
-pub static DEPLOYMENTS: Kind = Kind {
+pub(crate) static DEPLOYMENTS: Kind = Kind {
     group: "apps",
     plural: "deployments",
     kind: "Deployment",
@@ -116,7 +116,7 @@ pub static DEPLOYMENTS: Kind = Kind {
     ..PLAIN
 };
 /// ReplicaSets.
-pub static REPLICA_SETS: Kind = Kind {
+pub(crate) static REPLICA_SETS: Kind = Kind {
     group: "apps",
     plural: "replicasets",
     kind: "ReplicaSet",
@@ -129,7 +129,7 @@ pub static REPLICA_SETS: Kind = Kind {
 };
 
 /// All kinds with objects of their own, in the order in which discovery names them.
-pub static ALL: [&Kind; 13] = [
+pub(crate) static ALL: [&Kind; 13] = [
     &NAMESPACES,
     &NODES,
     &PODS,
@@ -147,7 +147,7 @@ pub static ALL: [&Kind; 13] = [
 
 impl Kind {
     /// `v1`, or `apps/v1`.
-    pub fn api_version(&self) -> String {
+    pub(crate) fn api_version(&self) -> String {
         match self.group {
             "" => self.version.to_owned(),
             group => format!("{group}/{}", self.version),
@@ -155,7 +155,7 @@ impl Kind {
     }
 
     /// The name of the resource as error texts have it: `pods`, or `deployments.apps`.
-    pub fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         match self.group {
             "" => self.plural.to_owned(),
             group => format!("{}.{group}", self.plural),
@@ -163,7 +163,7 @@ impl Kind {
     }
 
     /// One object's name in commands: `pod`.
-    pub fn singular(&self) -> String {
+    pub(crate) fn singular(&self) -> String {
         self.kind.to_lowercase()
     }
 }

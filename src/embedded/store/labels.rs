@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Conditions on labels, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LabelSelector(Vec<(String, Condition)>);
+pub(crate) struct LabelSelector(Vec<(String, Condition)>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
@@ -16,13 +16,13 @@ enum Condition {
 
 impl LabelSelector {
     /// Reads the form of a query: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. Errors with what is not understood.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let conditions = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
         Ok(Self(conditions.map(condition).collect::<Result<_, _>>()?))
     }
 
     /// Reads an object's own form: `{matchLabels: {...}, matchExpressions: [...]}`.
-    pub fn of_object(selector: &Value) -> Self {
+    pub(crate) fn of_object(selector: &Value) -> Self {
         let mut all = Self::of_map(&selector["matchLabels"]).0;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
@@ -40,7 +40,7 @@ impl LabelSelector {
     }
 
     /// Reads a Service's form: `{a: b}`.
-    pub fn of_map(labels: &Value) -> Self {
+    pub(crate) fn of_map(labels: &Value) -> Self {
         let value =
             |value: &Value| Condition::In(vec![value.as_str().unwrap_or_default().to_owned()]);
         Self(
@@ -54,12 +54,12 @@ impl LabelSelector {
     }
 
     /// Whether it asks for nothing, and so takes everything.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether an object with these labels (a map, or null) is meant.
-    pub fn matches(&self, labels: &Value) -> bool {
+    pub(crate) fn matches(&self, labels: &Value) -> bool {
         self.0.iter().all(|(key, condition)| {
             let value = labels.get(key).and_then(Value::as_str);
             match condition {

@@ -7,56 +7,56 @@ use serde_json::{Map, Value};
 use super::Kind;
 
 /// An object as it was at one revision. Cheap to clone.
-pub type Object = Arc<Value>;
+pub(crate) type Object = Arc<Value>;
 
 /// A string of the metadata; empty where there is none.
-pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
+pub(crate) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
     object["metadata"][field].as_str().unwrap_or_default()
 }
 
 /// Its name.
-pub fn name(object: &Value) -> &str {
+pub(crate) fn name(object: &Value) -> &str {
     meta(object, "name")
 }
 
 /// Its namespace; empty for what lies in none.
-pub fn namespace(object: &Value) -> &str {
+pub(crate) fn namespace(object: &Value) -> &str {
     meta(object, "namespace")
 }
 
 /// Its uid.
-pub fn uid(object: &Value) -> &str {
+pub(crate) fn uid(object: &Value) -> &str {
     meta(object, "uid")
 }
 
 /// The revision at which it was written last; 0 where it was never stored.
-pub fn revision(object: &Value) -> u64 {
+pub(crate) fn revision(object: &Value) -> u64 {
     meta(object, "resourceVersion").parse().unwrap_or(0)
 }
 
 /// Whether its deletion was asked for.
-pub fn is_deleted(object: &Value) -> bool {
+pub(crate) fn is_deleted(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
 /// Whether somebody wants to finish something before it goes.
-pub fn has_finalizers(object: &Value) -> bool {
+pub(crate) fn has_finalizers(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
 /// The metadata, made where there is none.
-pub fn meta_mut(object: &mut Value) -> &mut Map<String, Value> {
+pub(crate) fn meta_mut(object: &mut Value) -> &mut Map<String, Value> {
     map_mut(object, "metadata")
 }
 
 /// A member that is a map, made where it is none.
-pub fn map_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
+pub(crate) fn map_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
     let members = as_map(object);
     as_map(members.entry(field).or_insert_with(|| Value::Object(Map::new())))
 }
 
 /// A value as a map; what is none becomes an empty one.
-pub fn as_map(value: &mut Value) -> &mut Map<String, Value> {
+pub(crate) fn as_map(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
@@ -64,19 +64,19 @@ pub fn as_map(value: &mut Value) -> &mut Map<String, Value> {
 }
 
 /// Sets `apiVersion` and `kind`, in front.
-pub fn set_type(object: &mut Value, kind: &Kind) {
+pub(crate) fn set_type(object: &mut Value, kind: &Kind) {
     let members = as_map(object);
     members.shift_insert(0, "kind".to_owned(), kind.kind.into());
     members.shift_insert(0, "apiVersion".to_owned(), kind.api_version().into());
 }
 
 /// A moment in Kubernetes' whole seconds: `2026-11-22T06:23:41Z`.
-pub fn timestamp(at: jiff::Timestamp) -> String {
+pub(crate) fn timestamp(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A moment in Kubernetes' microseconds, as Leases have it: `2026-11-22T06:23:41.207000Z`.
-pub fn micro_timestamp(at: jiff::Timestamp) -> String {
+pub(crate) fn micro_timestamp(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
@@ -93,7 +93,7 @@ pub(super) fn new_uid(serial: u64) -> String {
 }
 
 /// Five letters and digits that Kubernetes would make a name's end of: none that read as words or as one another.
-pub fn random_suffix() -> String {
+pub(crate) fn random_suffix() -> String {
     use std::hash::{BuildHasher, RandomState};
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut rest = RandomState::new().hash_one(0);

@@ -10,7 +10,7 @@ use super::{Kind, StoreError};
 
 /// Who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// Somebody through the API: kubectl, or this program's own client.
     Client,
     /// The embedded cluster's own controllers and kubelets.
@@ -19,7 +19,7 @@ pub enum Writer {
 
 /// One write.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub(crate) struct Change {
     /// Its revision.
     pub revision: u64,
     /// What was written.
@@ -34,7 +34,7 @@ pub struct Change {
 
 /// All objects of a kind as they were at one revision.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The revision.
     pub revision: u64,
     /// By namespace and name.
@@ -100,10 +100,10 @@ impl State {
         {
             match (&change.before, &change.after) {
                 (Some(before), _) => {
-                    drop(objects.insert((object::namespace(before), object::name(before)), before))
+                    objects.insert((object::namespace(before), object::name(before)), before);
                 }
                 (None, Some(after)) => {
-                    drop(objects.remove(&(object::namespace(after), object::name(after))))
+                    objects.remove(&(object::namespace(after), object::name(after)));
                 }
                 (None, None) => {}
             }
@@ -184,7 +184,7 @@ impl State {
         {
             match before["metadata"].get(field) {
                 Some(value) => {
-                    drop(object::meta_mut(&mut new).insert(field.to_owned(), value.clone()))
+                    object::meta_mut(&mut new).insert(field.to_owned(), value.clone());
                 }
                 None => drop(object::meta_mut(&mut new).shift_remove(field)),
             }

@@ -24,7 +24,7 @@ use crate::fault;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// An embedded cluster.
-pub struct EmbeddedBackend<'a> {
+pub(crate) struct EmbeddedBackend<'a> {
     /// The run in it.
     pub scope: RunScope<'a>,
     /// The cluster.
@@ -44,10 +44,10 @@ impl EmbeddedBackend<'_> {
 }
 
 /// What stands for a container engine's address in an entry of the ledger.
-pub const ENGINE: &str = "embedded";
+pub(crate) const ENGINE: &str = "embedded";
 
 /// Refuses what the model can't show, before anything is made.
-pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
+pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
     let unmodelled = crate::engine::run::faults(experiment)
         .map(|(_, fault, _)| fault)
         .find(|fault| !is_modelled(fault));
@@ -94,7 +94,7 @@ fn is_on_its_own_node(target: &Target) -> bool {
 
 /// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
 /// the Service or the pod has beside it.
-pub fn with_reachable_ports(
+pub(crate) fn with_reachable_ports(
     experiment: &Experiment,
     workload: &Manifest,
     embedded: &Embedded,
@@ -204,7 +204,7 @@ fn undo_action(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
 }
 
 /// What the undo does, for people.
-pub fn describe(fault: &Fault, node: &str) -> String {
+pub(crate) fn describe(fault: &Fault, node: &str) -> String {
     match fault {
         Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => {
             format!("start node {node} of the model")

@@ -23,7 +23,7 @@ use crate::timeline::{
 
 /// What a call of the backend does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mishap {
+pub(crate) enum Mishap {
     /// It fails.
     Fails,
     /// It panics.
@@ -34,7 +34,7 @@ pub enum Mishap {
 
 /// What is true in the fake cluster.
 #[derive(Debug, Default)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Nodes that are down.
     pub down: BTreeMap<String, ()>,
     /// Whether the namespace is there.
@@ -46,7 +46,7 @@ pub struct Truth {
 }
 
 /// The fake.
-pub struct FakeBackend {
+pub(crate) struct FakeBackend {
     /// What is true.
     pub truth: Arc<Mutex<Truth>>,
     /// Which call, counted from 0, goes wrong and how.
@@ -65,7 +65,7 @@ pub struct FakeBackend {
 
 impl FakeBackend {
     /// A healthy cluster: `cp`, `w1`, `w2`.
-    pub fn new(mishap: Option<(usize, Mishap)>) -> Self {
+    pub(crate) fn new(mishap: Option<(usize, Mishap)>) -> Self {
         Self {
             truth: Default::default(),
             mishap,

@@ -27,7 +27,7 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
 
 /// A kind cluster.
-pub struct KindBackend<'a> {
+pub(crate) struct KindBackend<'a> {
     /// The run in it.
     pub scope: RunScope<'a>,
     /// How a later process reaches the cluster.

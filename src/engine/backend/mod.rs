@@ -1,11 +1,11 @@
 //! All that a run may do to the backend. The real one is in `kind.rs`, the model in `embedded.rs`, what both do
 //! through the API in `scope.rs`; tests run the engine against a fake one.
 
-pub mod embedded;
+pub(crate) mod embedded;
 #[cfg(test)]
 pub(in crate::engine) mod fake;
-pub mod kind;
-pub mod run_scope;
+pub(crate) mod kind;
+pub(crate) mod run_scope;
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use crate::experiment::Fault;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.
-pub type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
+pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
 
 /// How ready a workload is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// Whether all of it is ready.
     pub ready: bool,
     /// What is waited for.
@@ -35,7 +35,7 @@ pub struct Readiness {
 
 /// A cluster, its containers, and the probers in it. Every future may be dropped at any await.
 #[allow(async_fn_in_trait)] // one runtime, one thread: no bound is needed
-pub trait Backend {
+pub(crate) trait Backend {
     /// The nodes as they are now.
     async fn nodes(&self) -> Result<Vec<Node>, RunError>;
     /// Begins to follow the cluster. When it returns, the first lists have been sent.

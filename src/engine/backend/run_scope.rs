@@ -27,7 +27,7 @@ const MOST_EYES: usize = 3;
 const FIRST_LISTS: Duration = Duration::from_secs(30);
 
 /// One run in one cluster.
-pub struct RunScope<'a> {
+pub(crate) struct RunScope<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
     /// The run's id.
@@ -46,7 +46,7 @@ pub struct RunScope<'a> {
 
 /// What a run has started.
 #[derive(Default)]
-pub struct Running {
+pub(crate) struct Running {
     watches: Option<Watches>,
     /// The API servers through which they look.
     eyes: Vec<Cluster>,
@@ -57,7 +57,7 @@ pub struct Running {
 }
 
 /// Probes that share a place, and so a prober.
-pub struct ProberGroup {
+pub(crate) struct ProberGroup {
     /// Where.
     pub place: Place,
     /// The node that it is on, as it is now; `None` on the host.
@@ -70,13 +70,13 @@ pub struct ProberGroup {
 
 impl RunScope<'_> {
     /// The nodes as they are now.
-    pub async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         let nodes = self.cluster.nodes().await.map_err(RunError::failed_by)?;
         Ok(nodes.into_iter().map(Node::from).collect())
     }
 
     /// Begins to follow the cluster.
-    pub async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
+    pub(crate) async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         self.running.records = Some(out.clone());
         let eyes = self.eyes().await;
         if eyes.len() < each_server::api_servers(&self.facts.nodes).count().min(2) {
@@ -109,7 +109,7 @@ impl RunScope<'_> {
     }
 
     /// Ends what `watch` began.
-    pub async fn stop_watching(&mut self) {
+    pub(crate) async fn stop_watching(&mut self) {
         self.running.records = None;
         if let Some(watches) = self.running.watches.take() {
             watches.stop().await;
@@ -117,7 +117,7 @@ impl RunScope<'_> {
     }
 
     /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask about.
-    pub fn needs_namespace(&self) -> bool {
+    pub(crate) fn needs_namespace(&self) -> bool {
         let keeps_canaries =
             self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());
         !self.workload.is_empty() || self.asks_api_servers() || keeps_canaries
@@ -128,7 +128,7 @@ impl RunScope<'_> {
     }
 
     /// Makes the workload, and what probes of the API server read and write.
-    pub async fn create_workload(&self) -> Result<(), RunError> {
+    pub(crate) async fn create_workload(&self) -> Result<(), RunError> {
         self.cluster
             .create_namespace(&self.namespace, self.run)
             .await
@@ -143,14 +143,14 @@ impl RunScope<'_> {
     }
 
     /// How ready the workload is.
-    pub async fn workload_readiness(&self) -> Result<Readiness, RunError> {
+    pub(crate) async fn workload_readiness(&self) -> Result<Readiness, RunError> {
         let readiness =
             self.cluster.readiness(&self.namespace).await.map_err(RunError::failed_by)?;
         Ok(Readiness { ready: readiness.ready, waiting: readiness.waiting, stuck: readiness.stuck })
     }
 
     /// Every object that the cluster holds now.
-    pub async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
+    pub(crate) async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
         let (mut objects, unread) = self.cluster.inventory().await.map_err(RunError::failed_by)?;
         // What our own probes and canaries write is theirs to change.
         let own =
@@ -160,7 +160,7 @@ impl RunScope<'_> {
     }
 
     /// Starts all probes, a prober a place, and the canaries. Returns the nodes that host one.
-    pub async fn start_probes(
+    pub(crate) async fn start_probes(
         &mut self,
         at_risk: &[String],
         out: UnboundedSender<AgentMessage>,
@@ -211,13 +211,13 @@ impl RunScope<'_> {
     }
 
     /// Waits for the last outcomes of those attempts that take long.
-    pub async fn finish_probes(&mut self) {
+    pub(crate) async fn finish_probes(&mut self) {
         futures_util::future::join_all(self.running.canaries.iter_mut().map(CanaryHandle::finish))
             .await;
     }
 
     /// Ends all probes.
-    pub async fn stop_probes(&mut self) {
+    pub(crate) async fn stop_probes(&mut self) {
         for canary in std::mem::take(&mut self.running.canaries) {
             canary.stop().await;
         }

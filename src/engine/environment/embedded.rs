@@ -11,13 +11,13 @@ use crate::engine::error::RunError;
 use crate::timeline::ClusterKind;
 
 /// How the embedded cluster is called: in reports, in its kubeconfig, and below the state directory.
-pub const NAME: &str = "embedded";
+pub(crate) const NAME: &str = "embedded";
 
 /// The port that nearly every Service has.
 const HTTP: u16 = 80;
 
 /// Nodes that are in the model alone.
-pub struct EmbeddedNodes {
+pub(crate) struct EmbeddedNodes {
     /// The cluster. Its sockets close when it is dropped.
     pub embedded: Embedded,
     /// `None` where nothing may be written.
@@ -25,7 +25,7 @@ pub struct EmbeddedNodes {
 }
 
 /// What the model of a kind cluster is to be like.
-pub fn spec(config: &KindConfig) -> EmbeddedSpec {
+pub(crate) fn spec(config: &KindConfig) -> EmbeddedSpec {
     let version = crate::embedded::KUBERNETES;
     EmbeddedSpec {
         name: config.name.clone(),
@@ -37,7 +37,7 @@ pub fn spec(config: &KindConfig) -> EmbeddedSpec {
 
 /// Starts an embedded cluster. Its lock and its ledger are in a folder of its own: what is owed to it dies with it, and none blocks
 /// another. Who only looks has no folder, and nothing to be locked or owed.
-pub async fn start(
+pub(crate) async fn start(
     config: &KindConfig,
     environment: &Environment<'_>,
     say: Say<'_>,

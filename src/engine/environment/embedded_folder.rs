@@ -11,7 +11,7 @@ use crate::engine::error::RunError;
 
 /// A folder of this process. Gone when this is dropped; what a process that died has left is found by its lock, which nobody holds.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// The program's state directory.
     state_dir: PathBuf,
@@ -19,7 +19,7 @@ pub struct Folder {
 
 impl Folder {
     /// Makes one and takes its lock, and sweeps those of processes that died.
-    pub fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), RunError> {
+    pub(crate) fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), RunError> {
         let cannot = |e: std::io::Error| {
             RunError::refused(format!(
                 "cannot make a folder in the state directory {}",
@@ -43,7 +43,7 @@ impl Folder {
     }
 
     /// Writes the kubeconfig. Gives its path.
-    pub fn kubeconfig(&self, text: &str) -> Result<PathBuf, RunError> {
+    pub(crate) fn kubeconfig(&self, text: &str) -> Result<PathBuf, RunError> {
         let path = self.path.join("kubeconfig");
         Secret::write(&path, text).map(Secret::keep).map_err(|e| {
             RunError::refused(format!("cannot write {}", path.display())).because(&e)
@@ -62,13 +62,13 @@ impl Drop for Folder {
 }
 
 /// The folders that processes which died have left.
-pub fn left(state_dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn left(state_dir: &Path) -> Vec<PathBuf> {
     let _gate = gate(state_dir);
     find_left(state_dir)
 }
 
 /// Removes them. Gives those that are gone.
-pub fn sweep(state_dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn sweep(state_dir: &Path) -> Vec<PathBuf> {
     let _gate = gate(state_dir);
     remove_left(state_dir)
 }
@@ -104,7 +104,7 @@ fn gate(state_dir: &Path) -> std::io::Result<File> {
 /// A file with a secret, made by us: nobody else may read it, and none that was there is touched. Removed when this is dropped, unless
 /// somebody has put another file in its place.
 #[derive(Debug)]
-pub struct Secret {
+pub(crate) struct Secret {
     /// Where it is.
     path: PathBuf,
     /// Which file it is, of all that may be there one day.
@@ -113,7 +113,7 @@ pub struct Secret {
 
 impl Secret {
     /// Makes it. Errors when something is there.
-    pub fn write(path: &Path, text: &str) -> std::io::Result<Self> {
+    pub(crate) fn write(path: &Path, text: &str) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let meta = file.metadata()?;
         let secret = Self { path: path.to_owned(), made: Some((meta.dev(), meta.ino())) };

@@ -9,7 +9,7 @@ const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 
 /// What a person should know before nodes are started beside those of so many other kind clusters. The limit is this machine's: nothing is
 /// said where the engine's is another and this one has none.
-pub fn warning(others: usize) -> Option<String> {
+pub(crate) fn warning(others: usize) -> Option<String> {
     let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
     said(limit, others)
 }

@@ -26,7 +26,7 @@ use crate::timeline::{ClusterKind, NodeRole, Ready};
 const JOINING: Duration = Duration::from_secs(300);
 
 /// Nodes that are the containers of a kind cluster.
-pub struct KindNodes {
+pub(crate) struct KindNodes {
     /// The container engine.
     pub docker: Docker,
     /// Its address, as kind and a later process are told it.
@@ -46,7 +46,7 @@ pub struct KindNodes {
 }
 
 /// Finds the cluster of this name; refuses one whose nodes or settings are not the config's.
-pub async fn find(
+pub(crate) async fn find(
     name: &str,
     config: &str,
     environment: &Environment<'_>,
@@ -75,7 +75,7 @@ fn kind_program(environment: &Environment<'_>, docker: &Docker) -> Result<Kind, 
 }
 
 /// The kind program, told of the engine that we speak to.
-pub fn find_kind_program(
+pub(crate) fn find_kind_program(
     path: &OsStr,
     engine: &Endpoint,
     docker: &Docker,
@@ -285,7 +285,7 @@ fn binary(environment: &Environment<'_>) -> Result<Arc<[u8]>, RunError> {
 }
 
 /// Docker's containers as the cluster adapter compares them with nodes.
-pub fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
+pub(crate) fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
     let convert = |c: &Container| NodeContainer {
         cluster: c.cluster.clone(),
         id: c.id.clone(),
@@ -297,7 +297,7 @@ pub fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
 }
 
 /// kind's load balancer: a machine, and no node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
-pub fn machines(containers: &[Container]) -> Vec<Node> {
+pub(crate) fn machines(containers: &[Container]) -> Vec<Node> {
     let balancers =
         containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);
     let machine = |c: &Container| Node {
@@ -329,7 +329,7 @@ fn refuse_other_settings(name: &str, config: &str, handle: &ClusterHandle) -> Re
 }
 
 /// Finds the kind cluster of a context. One that is none of kind's is refused.
-pub async fn of_context(
+pub(crate) async fn of_context(
     kubeconfig: &[PathBuf],
     context: Option<&str>,
     environment: &Environment<'_>,

@@ -11,7 +11,7 @@ use crate::timeline::NodeRole;
 const CERTIFICATE: &str = "set -o pipefail; sed '/-----/d' /etc/kubernetes/pki/etcd/peer.crt | base64 -d | od -An -v -tx1 | tr -d ' \\n'";
 
 /// Refuses a cluster whose member has lost its address. What can't be read is taken for well.
-pub async fn refuse_moved(
+pub(crate) async fn refuse_moved(
     name: &str,
     docker: &Docker,
     containers: &[Container],

@@ -2,11 +2,11 @@
 //!
 //! `provision.rs` is the way in; `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes are made of.
 
-pub mod embedded;
-pub mod embedded_folder;
+pub(crate) mod embedded;
+pub(crate) mod embedded_folder;
 pub(in crate::engine) mod inotify;
-pub mod kind;
+pub(crate) mod kind;
 pub(in crate::engine) mod kind_addresses;
-pub mod provision;
-pub mod restore;
-pub mod state_dir;
+pub(crate) mod provision;
+pub(crate) mod restore;
+pub(crate) mod state_dir;

@@ -19,7 +19,7 @@ use crate::timeline::{ClusterFacts, Tuning};
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
-pub struct Environment<'a> {
+pub(crate) struct Environment<'a> {
     /// The container engine. What is absent is only missed when it is needed.
     pub engine: Result<Endpoint, RunError>,
     /// Where programs are looked for.
@@ -42,14 +42,14 @@ pub struct Environment<'a> {
 
 impl Environment<'_> {
     /// The container engine. Refused where there is none.
-    pub fn engine(&self) -> Result<&Endpoint, RunError> {
+    pub(crate) fn engine(&self) -> Result<&Endpoint, RunError> {
         self.engine.as_ref().map_err(Clone::clone)
     }
 }
 
 /// The cluster that is wanted. Equal ones are one cluster, but for the embedded one, of which each run has its own.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ClusterSpec {
+pub(crate) enum ClusterSpec {
     /// A kind cluster.
     Kind {
         /// Its name.
@@ -73,13 +73,17 @@ pub enum ClusterSpec {
 
 impl ClusterSpec {
     /// The kind cluster of a config, with other settings where they are asked for; its name then ends in them.
-    pub fn kind(path: &str, config: &str, tuning: Option<TuningRequest>) -> Result<Self, RunError> {
+    pub(crate) fn kind(
+        path: &str,
+        config: &str,
+        tuning: Option<TuningRequest>,
+    ) -> Result<Self, RunError> {
         let (name, config) = tuned(config, tuning).map_err(|e| unusable(path, &e))?;
         Ok(ClusterSpec::Kind { name, config })
     }
 
     /// The model of the kind cluster of a config.
-    pub fn embedded(
+    pub(crate) fn embedded(
         path: &str,
         config: &str,
         tuning: Option<TuningRequest>,
@@ -89,7 +93,7 @@ impl ClusterSpec {
 }
 
 /// A kind config with other settings where they are asked for.
-pub fn asked(
+pub(crate) fn asked(
     path: &str,
     config: &str,
     tuning: Option<TuningRequest>,
@@ -116,7 +120,7 @@ fn unusable(path: &str, error: &KindConfigError) -> RunError {
 }
 
 /// The handle, ready: the lock is held as long as this lives.
-pub struct ClusterHandle {
+pub(crate) struct ClusterHandle {
     /// The cluster.
     pub cluster: Cluster,
     /// What it is.
@@ -132,7 +136,7 @@ pub struct ClusterHandle {
 
 impl ClusterHandle {
     /// The nodes as they are now, and the machines beside them that a fault may hit.
-    pub async fn nodes(&self) -> Result<Vec<Node>, RunError> {
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, RunError> {
         let nodes = self.cluster.nodes().await.map_err(RunError::refused_by)?;
         let machines = match &self.nodes {
             Nodes::Kind(nodes) => kind::machines(&nodes.containers),
@@ -142,13 +146,13 @@ impl ClusterHandle {
     }
 
     /// Whether this program has made the cluster, and not found it.
-    pub fn is_made_here(&self) -> bool {
+    pub(crate) fn is_made_here(&self) -> bool {
         matches!(&self.nodes, Nodes::Kind(nodes) if nodes.made)
     }
 }
 
 /// What a cluster's nodes are made of.
-pub enum Nodes {
+pub(crate) enum Nodes {
     /// The containers of a kind cluster.
     Kind(Box<KindNodes>),
     /// The model inside this program.
@@ -156,7 +160,7 @@ pub enum Nodes {
 }
 
 /// What a dry run finds.
-pub enum Found {
+pub(crate) enum Found {
     /// The cluster is there.
     ClusterHandle(Box<ClusterHandle>),
     /// It would be made, with this name.
@@ -164,10 +168,10 @@ pub enum Found {
 }
 
 /// Tells how far the making of a cluster has come.
-pub type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
+pub(crate) type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 /// Finds the cluster, or makes it. Refuses what must be refused; nothing of the cluster is changed.
-pub async fn prepare(
+pub(crate) async fn prepare(
     wanted: &ClusterSpec,
     environment: &Environment<'_>,
     abort: &Abort,
@@ -183,7 +187,7 @@ pub async fn prepare(
 }
 
 /// Finds the cluster and makes nothing (but the embedded one, which is nowhere else).
-pub async fn find(
+pub(crate) async fn find(
     wanted: &ClusterSpec,
     environment: &Environment<'_>,
     say: Say<'_>,

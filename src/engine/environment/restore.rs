@@ -28,7 +28,7 @@ const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Schedu
 
 /// Takes back what is still owed, waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing
 /// after six minutes, when something stays owed, or by a signal.
-pub async fn restore(
+pub(crate) async fn restore(
     handle: &mut ClusterHandle,
     abort: &Abort,
     say: Say<'_>,
@@ -41,7 +41,7 @@ pub async fn restore(
 
 /// Takes back what the runs on this handle still owe: what was not possible at the end of one may be now, and what was to be done to
 /// containers that are gone is gone with them. What is left stays in the ledger. Errors when that can't be read.
-pub async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
+pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&handle.state.ledger())?;
     let mut told = |entry: &Entry, said: Said<'_>| match said {

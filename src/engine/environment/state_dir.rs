@@ -10,14 +10,14 @@ const LOCK: &str = "lock";
 
 /// Where lock and ledger of one cluster lie.
 #[derive(Clone, Debug)]
-pub struct StateDir {
+pub(crate) struct StateDir {
     path: PathBuf,
     cluster: String,
 }
 
 impl StateDir {
     /// The directory of a cluster below the program's state directory; made when absent.
-    pub fn open(root: &Path, cluster: &str) -> Result<Self, RunError> {
+    pub(crate) fn open(root: &Path, cluster: &str) -> Result<Self, RunError> {
         let path = Self::place(root, cluster);
         fs::create_dir_all(&path).map_err(|e| {
             RunError::refused(format!("cannot make the state directory {}", path.display()))
@@ -32,7 +32,7 @@ impl StateDir {
 
     /// The same for one who only looks: nothing is made. Refused when a run has the lock, which is not kept from others for longer than
     /// the look takes.
-    pub fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), RunError> {
+    pub(crate) fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), RunError> {
         let state = Self { path: Self::place(root, cluster), cluster: cluster.to_owned() };
         let lock =
             if state.path.join(LOCK).exists() { state.lock()? } else { Lock { _file: None } };
@@ -45,7 +45,7 @@ impl StateDir {
     }
 
     /// The clusters that have a directory here, by their directory's name.
-    pub fn clusters(root: &Path) -> Vec<String> {
+    pub(crate) fn clusters(root: &Path) -> Vec<String> {
         let entries = fs::read_dir(root.join("clusters")).into_iter().flatten().flatten();
         let mut names: Vec<String> =
             entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
@@ -54,38 +54,38 @@ impl StateDir {
     }
 
     /// The cluster.
-    pub fn cluster(&self) -> &str {
+    pub(crate) fn cluster(&self) -> &str {
         &self.cluster
     }
 
     /// The ledger's file.
-    pub fn ledger(&self) -> PathBuf {
+    pub(crate) fn ledger(&self) -> PathBuf {
         self.path.join("ledger.jsonl")
     }
 
     /// Leaves a sign of life of the run that has the lock.
-    pub fn beat(&self) {
+    pub(crate) fn beat(&self) {
         // One that can't be left only makes the watchdog undo sooner than it must.
         let _ = fs::write(self.scratch("beat"), b"");
     }
 
     /// How long ago the last sign of life was left; `None` when there is none.
-    pub fn last_beat(&self) -> Option<std::time::Duration> {
+    pub(crate) fn last_beat(&self) -> Option<std::time::Duration> {
         fs::metadata(self.scratch("beat")).ok()?.modified().ok()?.elapsed().ok()
     }
 
     /// A file for passing use in this directory.
-    pub fn scratch(&self, name: &str) -> PathBuf {
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// Takes the lock. It ends with the process, however that ends. Refused when another run has it.
-    pub fn lock(&self) -> Result<Lock, RunError> {
+    pub(crate) fn lock(&self) -> Result<Lock, RunError> {
         self.lock_as(Holder::Command)
     }
 
     /// The same, said by whom.
-    pub fn lock_as(&self, holder: Holder) -> Result<Lock, RunError> {
+    pub(crate) fn lock_as(&self, holder: Holder) -> Result<Lock, RunError> {
         let path = self.path.join(LOCK);
         let cannot = |e: std::io::Error| {
             RunError::refused(format!("cannot lock {}", path.display())).because(&e)
@@ -137,7 +137,7 @@ impl StateDir {
 
 /// Who has a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub(crate) enum Holder {
     /// A command that somebody typed: a run, an undo.
     Command,
     /// The watchdog of a run that has died.
@@ -166,7 +166,7 @@ pub(in crate::engine) fn what_helps(error: &std::io::Error) -> &'static str {
 
 /// The lock of a cluster, held as long as this lives.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     /// `None` where there was nothing to be locked.
     _file: Option<File>,
 }

@@ -7,7 +7,7 @@ use crate::timeline::NodeRole;
 
 /// A fault on a node.
 #[derive(Clone, Copy, Debug)]
-pub struct Harm<'a> {
+pub(crate) struct Harm<'a> {
     /// The node.
     pub node: &'a Node,
     /// What is done to it.
@@ -18,7 +18,7 @@ pub struct Harm<'a> {
 
 /// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time. Names
 /// all that is more than may be.
-pub fn check(
+pub(crate) fn check(
     limits: &BlastRadius,
     nodes: &[Node],
     down: &[String],

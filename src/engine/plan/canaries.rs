@@ -8,7 +8,7 @@ use crate::probe::ProbeSpec;
 use crate::timeline::ProbeHeader;
 
 /// The canaries of an experiment, in a run's namespace.
-pub fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySpec> {
+pub(crate) fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySpec> {
     experiment
         .probes
         .iter()
@@ -33,7 +33,7 @@ fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
 }
 
 /// The embedded cluster has no autoscaler.
-pub fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
+pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
     let probe =
         experiment.probes.iter().find(|probe| probe.ask.canary() == Some(Canary::Autoscaling));
     probe.map_or(Ok(()), |probe| {

@@ -7,7 +7,7 @@ use crate::timeline::{NodeFacts, NodeRole};
 
 /// The experiment with one probe for each API server in the place of each probe that asks them all, and the same for the conditions of
 /// the steady state that name it.
-pub fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
+pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
     let mut experiment = experiment.clone();
     let servers: Vec<(&str, &str)> = api_servers(nodes).collect();
     let asks_each = |probe: &Probe| matches!(&probe.ask, Ask::Api { server: ApiServer::Each, .. });
@@ -55,13 +55,13 @@ pub fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
 }
 
 /// The nodes with an API server, and their addresses.
-pub fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &str)> {
     let control_planes = nodes.iter().filter(|node| node.role == NodeRole::ControlPlane);
     control_planes.filter_map(|node| Some((node.name.as_str(), node.address.as_deref()?)))
 }
 
 /// Errors when an API server that the (spelled out) experiment asks at its own address can't be reached from here.
-pub async fn refuse_unreachable(
+pub(crate) async fn refuse_unreachable(
     experiment: &Experiment,
     cluster: &Cluster,
 ) -> Result<(), RunError> {

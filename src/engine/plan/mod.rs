@@ -2,15 +2,15 @@
 //! fault that could still last when another begins, and each is looked at again when it is due.
 
 pub(in crate::engine) mod asking;
-pub mod blast_radius;
-pub mod canaries;
-pub mod each_server;
+pub(crate) mod blast_radius;
+pub(crate) mod canaries;
+pub(crate) mod each_server;
 pub(in crate::engine) mod needs;
 pub(in crate::engine) mod object_fault;
-pub mod object_undo;
+pub(crate) mod object_undo;
 pub(in crate::engine) mod placement;
 mod pool;
-pub mod target;
+pub(crate) mod target;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ const SEEDS: u64 = 32;
 
 /// A fault of a method, and the nodes that it would hit.
 #[derive(Debug)]
-pub struct Planned<'a> {
+pub(crate) struct Planned<'a> {
     /// Its step.
     pub step: Numbered<'a>,
     /// The nodes.
@@ -36,7 +36,7 @@ pub struct Planned<'a> {
 
 /// A fault that may not be, and why.
 #[derive(Debug)]
-pub struct Refusal<'a> {
+pub(crate) struct Refusal<'a> {
     /// Its step.
     pub step: Numbered<'a>,
     /// Why.
@@ -45,7 +45,7 @@ pub struct Refusal<'a> {
 
 /// Chooses targets for all faults of a method in the order in which they begin. Refused where there are none, or more than may be harmed
 /// at once.
-pub fn rehearse<'a>(
+pub(crate) fn rehearse<'a>(
     experiment: &'a Experiment,
     nodes: &'a [Node],
     known: &Known,
@@ -56,7 +56,7 @@ pub fn rehearse<'a>(
 }
 
 /// All faults that are refused whatever the seed: where one choice of targets allows the method, another run has it.
-pub fn refusals<'a>(
+pub(crate) fn refusals<'a>(
     experiment: &'a Experiment,
     nodes: &'a [Node],
     known: &Known,
@@ -104,7 +104,7 @@ impl<'a> Planned<'a> {
 
 /// What a fault meets when it begins.
 #[derive(Clone, Copy)]
-pub struct PlanContext<'s, 'a> {
+pub(crate) struct PlanContext<'s, 'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
     /// The nodes.
@@ -117,7 +117,11 @@ pub struct PlanContext<'s, 'a> {
 
 impl<'a> PlanContext<'_, 'a> {
     /// The nodes that a fault hits now.
-    pub fn targets(&self, fault: &'a Fault, seed: &mut Seed) -> Result<Vec<&'a Node>, RunError> {
+    pub(crate) fn targets(
+        &self,
+        fault: &'a Fault,
+        seed: &mut Seed,
+    ) -> Result<Vec<&'a Node>, RunError> {
         // What is no node is chosen when the fault is due: nobody knows it before.
         let Some(selector) = fault.target() else {
             return self.has_placement_node(fault).map(|()| Vec::new());
@@ -158,7 +162,7 @@ impl<'a> PlanContext<'_, 'a> {
 }
 
 /// What the records so far tell.
-pub fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Known {
+pub(crate) fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Known {
     let is_down =
         |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
     Known {

@@ -4,7 +4,7 @@ use crate::experiment::{ApiServer, ApiVerb, Ask, Canary};
 use crate::timeline::{Component, Needs};
 
 /// What must work for a question to be answered; `None`: nothing of the control plane.
-pub fn needs(ask: &Ask) -> Option<Needs> {
+pub(crate) fn needs(ask: &Ask) -> Option<Needs> {
     match ask {
         Ask::Api { verb, server } => {
             let node = match server {

@@ -11,7 +11,7 @@ use crate::fault::{Move, ObjectHarm, ObjectUndo, Resize};
 
 impl RunScope<'_> {
     /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and is another's to plan.
-    pub async fn plan_object_fault(
+    pub(crate) async fn plan_object_fault(
         &self,
         fault: &Fault,
         step: u32,
@@ -45,7 +45,7 @@ impl RunScope<'_> {
     }
 
     /// What drains a node: pods of the run's namespace, and of those that the experiment allows to be harmed.
-    pub fn plan_drain(&self, node: &str, step: u32, access: &Access) -> UndoEntry {
+    pub(crate) fn plan_drain(&self, node: &str, step: u32, access: &Access) -> UndoEntry {
         let own = [self.namespace.clone()];
         let namespaces =
             own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
@@ -111,7 +111,7 @@ impl RunScope<'_> {
     }
 
     /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are fewer.
-    pub async fn choose_pods(
+    pub(crate) async fn choose_pods(
         &self,
         selector: &PodSelector,
         seed: &mut Seed,

@@ -7,7 +7,7 @@ use crate::fault::{ObjectHarm, ObjectUndo, Resize};
 
 /// What a dry run says of a fault's end. `None`: the fault is one on a node. Where the cluster is there, a Deployment in a namespace that is
 /// not the run's is asked for its size, and refused when it is not there: as in a run.
-pub async fn outlook(
+pub(crate) async fn outlook(
     fault: &Fault,
     step: u32,
     cluster: Option<&Cluster>,

@@ -13,7 +13,7 @@ use crate::timeline::ProbeHeader;
 
 /// Where a probe runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub(crate) enum Place {
     /// In a node's own network.
     Node {
         /// The node.
@@ -34,7 +34,7 @@ pub enum Place {
 
 impl Place {
     /// The node that hosts it; `None` on the host.
-    pub fn node(&self) -> Option<&str> {
+    pub(crate) fn node(&self) -> Option<&str> {
         match self {
             Place::Node { node } | Place::Pod { node, .. } => Some(node),
             Place::Host => None,
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// In words.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Place::Node { node } => node.clone(),
             Place::Pod { node, pod, .. } => format!("pod {pod} on {node}"),
@@ -62,7 +62,7 @@ pub(in crate::engine) struct Asked {
 }
 
 /// Resolves probes in the run's namespace.
-pub struct Placement<'a> {
+pub(crate) struct Placement<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
     /// The run's namespace.
@@ -75,7 +75,7 @@ pub struct Placement<'a> {
 
 impl Placement<'_> {
     /// Where a probe runs, and what it asks.
-    pub async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), RunError> {
+    pub(crate) async fn resolve(&self, probe: &Probe) -> Result<(Place, ProbeSpec), RunError> {
         let place = self.place(probe).await?;
         let Asked { target, destination, question } = self.asked(probe, &place).await?;
         let header = ProbeHeader {

@@ -8,7 +8,7 @@ use crate::experiment::{Count, NodeSelector};
 use crate::timeline::NodeRole;
 
 /// Nodes from which some may be chosen.
-pub struct Pool<'a> {
+pub(super) struct Pool<'a> {
     /// The nodes.
     pub nodes: Vec<&'a Node>,
     /// How many of them lead where followers are asked for and nobody knows who leads.
@@ -17,7 +17,11 @@ pub struct Pool<'a> {
 
 impl<'a> Pool<'a> {
     /// All that a selector allows. Refused where there is none.
-    pub fn of(nodes: &'a [Node], selector: &NodeSelector, known: &Known) -> Result<Self, RunError> {
+    pub(super) fn of(
+        nodes: &'a [Node],
+        selector: &NodeSelector,
+        known: &Known,
+    ) -> Result<Self, RunError> {
         let shared = |node: &&Node| {
             selector
                 .of
@@ -41,7 +45,7 @@ impl<'a> Pool<'a> {
     }
 
     /// How many of them a selector wants, for what is to be done. Refused where there are fewer.
-    pub fn wanted(&self, selector: &NodeSelector, purpose: &str) -> Result<usize, RunError> {
+    pub(super) fn wanted(&self, selector: &NodeSelector, purpose: &str) -> Result<usize, RunError> {
         let available = self.available();
         let wanted = match selector.count {
             Count::All => available,

@@ -10,7 +10,7 @@ use crate::timeline::{Component, Endpoint, NodeRole, Ready};
 
 /// A node as selection knows it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its name.
     pub name: String,
     /// Its role.
@@ -37,10 +37,10 @@ impl From<crate::cluster::Node> for Node {
 }
 
 /// A Service's endpoints, asked for by the Service's name.
-pub type Endpoints = BTreeMap<String, Vec<Endpoint>>;
+pub(crate) type Endpoints = BTreeMap<String, Vec<Endpoint>>;
 
 /// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints are known.
-pub fn candidates<'a>(
+pub(crate) fn candidates<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
     endpoints: &Endpoints,
@@ -59,7 +59,7 @@ pub(super) fn matches(node: &Node, selector: &NodeSelector) -> bool {
 }
 
 /// How many ready endpoints are on a node.
-pub fn count_on(endpoints: &[Endpoint], node: &str) -> usize {
+pub(crate) fn count_on(endpoints: &[Endpoint], node: &str) -> usize {
     endpoints.iter().filter(|e| e.ready && e.node.as_deref() == Some(node)).count()
 }
 
@@ -76,7 +76,7 @@ fn most<'a>(nodes: Vec<&'a Node>, endpoints: &[Endpoint]) -> Vec<&'a Node> {
 
 /// What is known of a cluster when targets are chosen.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// The endpoints of Services.
     pub endpoints: Endpoints,
     /// Who leads.
@@ -95,7 +95,7 @@ pub struct Known {
 
 /// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under another fault. Refused when too few are
 /// left.
-pub fn choose<'a>(
+pub(crate) fn choose<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
     known: &Known,
@@ -117,7 +117,7 @@ pub fn choose<'a>(
 }
 
 /// Chooses the nodes to which pods are to go. Refused when there are too few.
-pub fn placement_node<'a>(
+pub(crate) fn placement_node<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
     seed: &mut Seed,
@@ -155,7 +155,7 @@ fn pick<'a>(
 }
 
 /// The leaders that are known, for people.
-pub fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
+pub(crate) fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
     let listed: Vec<String> =
         leaders.iter().map(|(part, node)| format!("{} on {node}", part.name())).collect();
     if listed.is_empty() {
@@ -181,7 +181,7 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[Strin
 }
 
 /// The node that a probe asks from: the first by name that is Ready, one that no fault may hit where there is one.
-pub fn probe_host<'a>(
+pub(crate) fn probe_host<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
     endpoints: &Endpoints,
@@ -209,7 +209,7 @@ pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> RunErr
 }
 
 /// A selector in the words of the experiment.
-pub fn describe(selector: &NodeSelector) -> String {
+pub(crate) fn describe(selector: &NodeSelector) -> String {
     let mut parts = Vec::new();
     parts.extend(selector.name.as_ref().map(|name| format!("name {name}")));
     parts.extend(selector.role.map(|role| format!("role {}", role.name())));
@@ -264,12 +264,12 @@ pub(in crate::engine) mod tests {
     }
 
     /// Control planes `cp1`, `cp2`, ... and workers `w1`, `w2`, ...
-    pub fn cluster(planes: usize, workers: usize) -> Vec<Node> {
+    pub(crate) fn cluster(planes: usize, workers: usize) -> Vec<Node> {
         let planes = (1..=planes).map(|n| node(&format!("cp{n}"), NodeRole::ControlPlane));
         planes.chain((1..=workers).map(|n| node(&format!("w{n}"), NodeRole::Worker))).collect()
     }
 
-    pub fn role(role: NodeRole) -> NodeSelector {
+    pub(crate) fn role(role: NodeRole) -> NodeSelector {
         NodeSelector { role: Some(role), ..NodeSelector::default() }
     }
 

@@ -22,13 +22,13 @@ pub(in crate::engine) struct BackOff {
 
 impl BackOff {
     /// From now on: nothing is done at first.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { next: Instant::now() + EVERY, ended: BTreeSet::new() }
     }
 
     /// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often, on those containers that our
     /// faults may have brought there. To be called again and again: mostly it does nothing. What was done, for people.
-    pub async fn end(
+    pub(crate) async fn end(
         &mut self,
         docker: &Docker,
         cluster: &str,

@@ -16,7 +16,7 @@ use crate::timeline::Component;
 /// Something that must be taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum UndoEntry {
+pub(crate) enum UndoEntry {
     /// A fault.
     Fault(fault::Undo),
     /// A fault on an object of the cluster, done through its API.
@@ -57,7 +57,7 @@ pub enum UndoEntry {
 /// How a later process reaches a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Access {
+pub(crate) enum Access {
     /// Through the kubeconfig that kind gives.
     Kind {
         /// The kind cluster.
@@ -78,7 +78,7 @@ pub enum Access {
 
 impl Access {
     /// The kind cluster, if it is one.
-    pub fn cluster(&self) -> Option<&str> {
+    pub(crate) fn cluster(&self) -> Option<&str> {
         match self {
             Access::Kind { cluster } | Access::Context { cluster, .. } => Some(cluster),
             Access::Embedded => None,
@@ -86,7 +86,7 @@ impl Access {
     }
 
     /// What a person's command begins with that asks this cluster. One that a run has made is in no kubeconfig of theirs.
-    pub fn kubectl(&self) -> String {
+    pub(crate) fn kubectl(&self) -> String {
         match self {
             Access::Kind { cluster } => {
                 let file = format!("{cluster}.kubeconfig");
@@ -106,7 +106,7 @@ impl Access {
 
 /// What is known of a fault from its undo: the step of the method, the fault's name, the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultOwed<'a> {
+pub(crate) struct FaultOwed<'a> {
     /// The step, from 0.
     pub step: u32,
     /// The fault: `nodeStop`.
@@ -119,7 +119,7 @@ pub struct FaultOwed<'a> {
 
 impl UndoEntry {
     /// The fault that this takes back, if it is one.
-    pub fn fault(&self) -> Option<FaultOwed<'_>> {
+    pub(crate) fn fault(&self) -> Option<FaultOwed<'_>> {
         match self {
             UndoEntry::Fault(undo) => {
                 let Undo { step, harm, .. } = undo;
@@ -152,7 +152,7 @@ impl UndoEntry {
     }
 
     /// The command by which a person can take it back, where there is one.
-    pub fn by_hand(&self) -> Option<String> {
+    pub(crate) fn by_hand(&self) -> Option<String> {
         match self {
             UndoEntry::Fault(undo) => Some(fault::by_hand(undo)),
             UndoEntry::Object { undo, access } => undo.by_hand(&access.kubectl()),
@@ -165,7 +165,7 @@ impl UndoEntry {
     }
 
     /// What is done to take it back, for people.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             UndoEntry::Fault(undo) => fault::describe(undo),
             UndoEntry::Object { undo, .. } => undo.describe(),
@@ -180,7 +180,7 @@ impl UndoEntry {
 /// An undo in the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its number, unique in the ledger.
     pub id: u64,
     /// The run that made it.
@@ -205,7 +205,7 @@ enum Line {
 
 /// Who owes, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct RunRef<'a> {
+pub(crate) struct RunRef<'a> {
     /// The run.
     pub run: &'a str,
     /// The container engine's address.
@@ -214,7 +214,7 @@ pub struct RunRef<'a> {
 
 /// The ledger of one cluster. Each change is on the disk when the call returns.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     path: PathBuf,
     file: Option<File>,
     open: Vec<Entry>,
@@ -223,7 +223,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Reads the ledger; a file that is not there is an empty one. Errors when it can't be read or holds what this version does not know.
-    pub fn open(path: &Path) -> Result<Self, RunError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, RunError> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             other => other.map_err(|e| {
@@ -258,17 +258,17 @@ impl Ledger {
     }
 
     /// What is still owed, in the order in which it was made.
-    pub fn pending(&self) -> &[Entry] {
+    pub(crate) fn pending(&self) -> &[Entry] {
         &self.open
     }
 
     /// Writes an undo, synced; only then may it be made. Returns its number.
-    pub fn record(&mut self, run_ref: RunRef<'_>, undo: UndoEntry) -> Result<u64, RunError> {
+    pub(crate) fn record(&mut self, run_ref: RunRef<'_>, undo: UndoEntry) -> Result<u64, RunError> {
         self.write(run_ref, undo, None)
     }
 
     /// The same for what a watchdog takes back after so long, if the run has died by then.
-    pub fn owe_watched(
+    pub(crate) fn owe_watched(
         &mut self,
         run_ref: RunRef<'_>,
         undo: UndoEntry,
@@ -298,7 +298,7 @@ impl Ledger {
     }
 
     /// Strikes an undo that was seen to be taken back. When none is left, the file goes.
-    pub fn settle(&mut self, id: u64) -> Result<(), RunError> {
+    pub(crate) fn settle(&mut self, id: u64) -> Result<(), RunError> {
         self.open.retain(|entry| entry.id != id);
         if self.open.is_empty() {
             self.file = None;

@@ -7,7 +7,7 @@
 
 pub(in crate::engine) mod back_off;
 pub(in crate::engine) mod dead_man;
-pub mod ledger;
-pub mod recover;
-pub mod rollback;
-pub mod watchdog;
+pub(crate) mod ledger;
+pub(crate) mod recover;
+pub(crate) mod rollback;
+pub(crate) mod watchdog;

@@ -28,7 +28,7 @@ const TELL: Duration = Duration::from_secs(10);
 const GONE_LOOK: Duration = Duration::from_secs(2);
 
 /// The tools that undoing needs. What is absent is only missed when it is needed.
-pub struct Tools {
+pub(crate) struct Tools {
     /// The container engine.
     pub docker: Docker,
     /// The kind program.
@@ -41,29 +41,29 @@ pub struct Tools {
 
 /// The control planes that faults have hit, by their containers.
 #[derive(Clone, Debug, Default)]
-pub struct Harmed(Arc<Mutex<BTreeSet<String>>>);
+pub(crate) struct Harmed(Arc<Mutex<BTreeSet<String>>>);
 
 impl Harmed {
     /// A fault hits a node: it counts where that is a control plane.
-    pub fn note(&self, fault: &fault::Undo) {
+    pub(crate) fn note(&self, fault: &fault::Undo) {
         if fault.target.role == NodeRole::ControlPlane {
             self.lock().insert(fault.target.container_id.clone());
         }
     }
 
     /// Those of another, too.
-    pub fn add(&self, other: &Self) {
+    pub(crate) fn add(&self, other: &Self) {
         let others = other.lock().clone();
         self.lock().extend(others);
     }
 
     /// Whether this container is one of them.
-    pub fn has(&self, container: &str) -> bool {
+    pub(crate) fn has(&self, container: &str) -> bool {
         self.lock().contains(container)
     }
 
     /// Whether no control plane was hit.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
@@ -74,7 +74,7 @@ impl Harmed {
 
 impl Tools {
     /// Takes one undo back; ends when that is verified.
-    pub async fn undo(
+    pub(crate) async fn undo(
         &self,
         run: &str,
         undo: &UndoEntry,
@@ -294,7 +294,7 @@ fn instead_of(gone: ClusterError, kind: &RunError) -> RunError {
 
 /// How far the undo of one thing has come.
 #[derive(Debug)]
-pub enum Said<'a> {
+pub(crate) enum Said<'a> {
     /// It begins.
     Begins,
     /// It still goes on, so long after its begin.
@@ -305,7 +305,7 @@ pub enum Said<'a> {
 
 /// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes, and
 /// in the end how it went.
-pub async fn all(
+pub(crate) async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
     say: &mut dyn FnMut(&Entry, Said<'_>),
@@ -325,7 +325,7 @@ pub async fn all(
 
 /// Undoes all faults that a ledger has, and strikes none: the ledger is that of a run which will undo them itself when it goes on. What
 /// could not be undone.
-pub async fn faults_only(
+pub(crate) async fn faults_only(
     ledger: &Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
 ) -> Vec<NotUndone> {

@@ -13,7 +13,7 @@ use crate::timeline::{Event, FaultPhase};
 
 /// Something that could not be taken back. It stays in the ledger.
 #[derive(Clone, Debug)]
-pub struct NotUndone {
+pub(crate) struct NotUndone {
     /// What it is, and how it would be undone.
     pub what: String,
     /// The command by which a person can do it, where there is one.
@@ -29,7 +29,7 @@ impl NotUndone {
 }
 
 /// Undoes a run's faults, the last one first.
-pub async fn faults(
+pub(crate) async fn faults(
     run: &str,
     backend: &impl Backend,
     recorder: &Recorder,
@@ -43,7 +43,7 @@ pub async fn faults(
 }
 
 /// Takes back all else that a run owes, the last first.
-pub async fn rest(
+pub(crate) async fn rest(
     run: &str,
     backend: &impl Backend,
     recorder: &Recorder,
@@ -79,7 +79,7 @@ async fn all(
 /// Takes back one after the other, each whatever becomes of those before it, and then once more what failed, as long as a pass has taken
 /// something back: one may have been in another's way (a drained node is uncordoned through an API that a later undo brings back). What is
 /// left, with why.
-pub async fn in_passes(
+pub(crate) async fn in_passes(
     mut owed: Vec<Entry>,
     mut take_back: impl AsyncFnMut(&Entry) -> Result<(), RunError>,
 ) -> Vec<(Entry, RunError)> {
@@ -103,7 +103,7 @@ pub async fn in_passes(
 }
 
 /// Who tells of an undo's progress.
-pub fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
+pub(crate) fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
     match undo.fault() {
         Some(FaultOwed { step, kind, component, node }) => {
             Voice { step, name: None, kind, component, target: node, recorder }
@@ -113,7 +113,7 @@ pub fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
 }
 
 /// Takes one undo back; only then may it be struck from the ledger.
-pub async fn take_back(
+pub(crate) async fn take_back(
     undo: &UndoEntry,
     voice: &Voice<'_>,
     backend: &impl Backend,

@@ -19,11 +19,11 @@ const START: Duration = Duration::from_secs(20);
 const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// What a watchdog says when it is in a session of its own and has begun to watch.
-pub const WATCHES: &str = "watching";
+pub(crate) const WATCHES: &str = "watching";
 
 /// Starts the watchdog of a cluster's ledger, `program watchdog <arguments>`, with nothing of ours open, and waits until it watches. It
 /// outlives us; one that ends before us is reaped by the runtime.
-pub async fn start(program: &Path, arguments: &[String]) -> Result<(), RunError> {
+pub(crate) async fn start(program: &Path, arguments: &[String]) -> Result<(), RunError> {
     let mut command = Command::new(program);
     command.arg("watchdog").args(arguments);
     begin(command).await
@@ -49,7 +49,7 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
 
 /// What a watchdog finds.
 #[derive(Debug)]
-pub enum Found {
+pub(crate) enum Found {
     /// No fault is owed any more.
     Clean,
     /// The run is dead: its lock is ours now, and so is the undoing.
@@ -60,7 +60,7 @@ pub enum Found {
 
 /// Waits, in the watchdog's process, until the ledger owes no fault, or until `deadline` has passed and the run is dead or stands still. A
 /// run that is slow and beats is left alone.
-pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
+pub(crate) fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
     let began = Instant::now();
     loop {
         std::thread::sleep(LOOK);
@@ -81,7 +81,7 @@ pub fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
 
 /// Does what is only done with the lock, and beats meanwhile, as long as the process's one thread goes on: one that is stopped (Ctrl-Z) or
 /// blocked does not. Whoever holds the lock and does not beat has its faults undone by a watchdog beside it.
-pub async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) -> T {
+pub(crate) async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) -> T {
     let state = state.clone();
     let _beating = AbortOnDropHandle::new(tokio::spawn(async move {
         loop {

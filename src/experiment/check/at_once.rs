@@ -3,7 +3,7 @@
 use super::Check;
 use crate::experiment::schema::Fault;
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     let faults = check.faults();
     for (step, fault, place) in &faults {
         let Some(changed) = deployment(fault) else { continue };

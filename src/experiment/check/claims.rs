@@ -5,7 +5,7 @@ use crate::experiment::claim::means;
 use crate::experiment::decode::known;
 use crate::experiment::suggest;
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     twice(check);
     undecided(check);
     deciders(check);

@@ -7,7 +7,7 @@ use crate::experiment::suggest;
 use crate::timeline::{Component, NodeRole};
 
 /// A fault that could not be read may have been the one.
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     let faults: Vec<Named> = check
         .faults()
         .into_iter()

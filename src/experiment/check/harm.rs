@@ -4,7 +4,7 @@ use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Expectation, Fault, From, Step};
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     something_happens(check);
     something_is_measured(check);
     for (_, fault, place) in check.faults() {

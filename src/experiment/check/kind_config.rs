@@ -8,7 +8,7 @@ use crate::experiment::files::ReadFile;
 use crate::experiment::schema::Fault;
 use crate::experiment::tree::{Node, quoted};
 
-pub fn check(check: &Check, config: &ReadFile) {
+pub(super) fn check(check: &Check, config: &ReadFile) {
     let error = |span: Span, message: String| Diagnostic::error(message).at(&config.file, span);
     let [root] = config.documents.as_slice() else {
         let message =

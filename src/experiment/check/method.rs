@@ -8,7 +8,7 @@ use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
 use crate::experiment::suggest;
 use crate::timeline::{Component, NodeRole};
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     duplicate_names(check);
     step_references(check);
     shared_nodes(check);

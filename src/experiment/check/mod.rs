@@ -20,7 +20,7 @@ use super::schema::Fault;
 use super::tree::Node;
 
 /// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not told twice.
-pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
+pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let check = Check { cx, root, draft };
     let objects = objects::read(cx, &files.workload);
     references::check(&check, files, &objects);
@@ -37,7 +37,7 @@ pub fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
 }
 
 /// What is more than may be harmed, as far as the file alone tells.
-pub fn radius(cx: &Cx, root: &Node, draft: &Draft) {
+pub(super) fn radius(cx: &Cx, root: &Node, draft: &Draft) {
     radius::check(&Check { cx, root, draft });
 }
 
@@ -84,44 +84,44 @@ impl<'a> Check<'a, '_> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use crate::experiment::parsed::parse;
     use crate::experiment::source::Source;
 
     /// An experiment that is right, as a text to be changed.
-    pub const GOOD: &str = include_str!("../testdata/good.yaml");
+    pub(crate) const GOOD: &str = include_str!("../testdata/good.yaml");
     const WORKLOAD: &str = include_str!("../testdata/web.yaml");
     const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
 
     /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one a line, without the file's name.
-    pub fn changed(from: &str, to: &str) -> String {
+    pub(crate) fn changed(from: &str, to: &str) -> String {
         assert_eq!(GOOD.matches(from).count(), 1, "{from:?} is there once");
         problems(&GOOD.replace(from, to), WORKLOAD, CONFIG)
     }
 
     /// The same with another workload.
-    pub fn with_workload(from: &str, to: &str) -> String {
+    pub(crate) fn with_workload(from: &str, to: &str) -> String {
         assert_eq!(WORKLOAD.matches(from).count(), 1, "{from:?} is there once");
         problems(GOOD, &WORKLOAD.replace(from, to), CONFIG)
     }
 
     /// The problems of another experiment.
-    pub fn of(experiment: &str) -> String {
+    pub(crate) fn of(experiment: &str) -> String {
         problems(experiment, WORKLOAD, CONFIG)
     }
 
     /// The problems of another experiment whose workload has further objects.
-    pub fn beside(experiment: &str, more: &str) -> String {
+    pub(crate) fn beside(experiment: &str, more: &str) -> String {
         problems(experiment, &format!("{WORKLOAD}{more}"), CONFIG)
     }
 
     /// The same with another kind config.
-    pub fn with_config(config: &str) -> String {
+    pub(crate) fn with_config(config: &str) -> String {
         problems(GOOD, WORKLOAD, config)
     }
 
     /// Another experiment with another kind config.
-    pub fn both(experiment: &str, config: &str) -> String {
+    pub(crate) fn both(experiment: &str, config: &str) -> String {
         problems(experiment, WORKLOAD, config)
     }
 

@@ -9,7 +9,7 @@ use crate::experiment::tree::{Node, Value, quoted};
 
 /// What a workload defines.
 #[derive(Debug, Default)]
-pub struct Objects {
+pub(super) struct Objects {
     /// Services by name, with their ports.
     pub services: BTreeMap<String, Vec<u16>>,
     /// Deployments by name.
@@ -20,7 +20,7 @@ pub struct Objects {
 
 /// A pod, or what pods are made from.
 #[derive(Debug, Default)]
-pub struct Pod {
+pub(super) struct Pod {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its containers' names.
@@ -38,7 +38,7 @@ impl Pod {
     }
 
     /// Whether it has all of these labels.
-    pub fn has(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub(super) fn has(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
     }
 }
@@ -73,7 +73,7 @@ const CLUSTER_SCOPED: &[&str] = &[
 ];
 
 /// Reads all objects, and tells those that a run can't have.
-pub fn read(cx: &Cx, files: &[ReadFile]) -> Objects {
+pub(super) fn read(cx: &Cx, files: &[ReadFile]) -> Objects {
     let mut reader = Reader { cx, objects: Objects::default(), seen: HashMap::new() };
     for file in files {
         if file.documents.is_empty() {

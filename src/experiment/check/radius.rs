@@ -4,7 +4,7 @@ use super::Check;
 use crate::experiment::schema::{Count, Excess, Fault, Harmed, NodeSelector};
 use crate::timeline::NodeRole;
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     let Some(radius) = &check.draft.blast_radius else { return };
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };

@@ -10,7 +10,7 @@ use crate::experiment::files::Files;
 use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
 use crate::experiment::suggest;
 
-pub fn check(check: &Check, files: &Files, objects: &Objects) {
+pub(super) fn check(check: &Check, files: &Files, objects: &Objects) {
     duplicate_probes(check);
     duplicate_canaries(check);
     probe_references(check);

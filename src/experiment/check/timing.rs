@@ -19,7 +19,7 @@ const FEWEST_ATTEMPTS: f64 = 10.0;
 /// Each attempt of a canary passes through the whole control plane.
 const FEWEST_CANARIES: f64 = 2.0;
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     probes(check);
     steady_state(check);
     expectations(check);

@@ -4,7 +4,7 @@ use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::Expectation;
 
-pub fn check(check: &Check) {
+pub(super) fn check(check: &Check) {
     let all: Vec<(usize, &Expectation)> = known(&check.draft.expect).collect();
     for (number, (index, one)) in all.iter().enumerate() {
         let Some((first, other)) =

@@ -12,7 +12,7 @@ const VERBS: [(&str, ApiVerb); 3] =
 const LONGEST: usize = 253;
 
 /// A question to the API server.
-pub fn api(cx: &Cx, node: &Node) -> Option<Ask> {
+pub(crate) fn api(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "an api question", |text| format!("api: {{verb: {text}}}"))?;
     let verb = fields.required("verb", |cx, node| choice(cx, node, "verb", &VERBS));
@@ -27,7 +27,7 @@ fn server(cx: &Cx, node: &Node) -> Option<ApiServer> {
 }
 
 /// A question to DNS.
-pub fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
+pub(crate) fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "a dns question", |text| format!("dns: {{service: {text}}}"))?;
     let name = fields.one_of(&[("service", service), ("name", full)]);

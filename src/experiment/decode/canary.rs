@@ -16,12 +16,12 @@ const CANARIES: [(&str, Canary); 3] = [
 ];
 
 /// `scheduling`, `reconciliation` or `autoscaling`.
-pub fn ask(cx: &Cx, node: &Node) -> Option<Ask> {
+pub(crate) fn ask(cx: &Cx, node: &Node) -> Option<Ask> {
     choice(cx, node, "canary", &CANARIES).map(Ask::Canary)
 }
 
 /// What a canary has that says nothing of it. An autoscaler looks every 15 s only.
-pub fn usual(ask: Option<&Ask>) -> Usual {
+pub(crate) fn usual(ask: Option<&Ask>) -> Usual {
     let (rate, timeout) = match ask.and_then(Ask::canary) {
         Some(Canary::Scheduling) | None => (0.5, 10),
         Some(Canary::Reconciliation) => (1.0, 5),
@@ -31,7 +31,7 @@ pub fn usual(ask: Option<&Ask>) -> Usual {
 }
 
 /// A canary asks the API server, by this program.
-pub fn refuse_place(cx: &Cx, fields: &Fields) {
+pub(crate) fn refuse_place(cx: &Cx, fields: &Fields) {
     for name in ["from", "connection"] {
         if let Some(key) = fields.key(name) {
             let message = format!(

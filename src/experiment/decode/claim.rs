@@ -6,7 +6,7 @@ use crate::experiment::claim::{Claim, FailMeans, PassMeans};
 use crate::experiment::tree::{Node, quoted};
 
 /// One item of `claims`.
-pub fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
+pub(crate) fn claim(cx: &Cx, node: &Node) -> Option<Claim> {
     let mut fields = Fields::of(cx, node, "a claim")?;
     let id = fields.required("id", id);
     let says = fields.required("says", sentence);

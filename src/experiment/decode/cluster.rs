@@ -6,7 +6,7 @@ use crate::experiment::schema::{BlastRadius, Cluster, TuningRequest};
 use crate::experiment::tree::{Node, Value};
 
 /// `spec.cluster`.
-pub fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
+pub(crate) fn cluster(cx: &Cx, node: &Node) -> Option<Cluster> {
     cx.union(node, "a cluster", &[("kind", kind), ("context", context)])
 }
 
@@ -45,7 +45,7 @@ fn tuning(cx: &Cx, node: &Node) -> Option<TuningRequest> {
 }
 
 /// `spec.blastRadius`.
-pub fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
+pub(crate) fn blast_radius(cx: &Cx, node: &Node) -> Option<BlastRadius> {
     let default = BlastRadius::default();
     let mut fields = Fields::of(cx, node, "`blastRadius`")?;
     let max_workers = fields.or("maxWorkers", default.max_workers, count);

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 /// The longest duration that an experiment may name.
-pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The rates of ordinary probes.
-pub const RATES: Rates = Rates {
+pub(crate) const RATES: Rates = Rates {
     least: 1.0,
     most: 1000.0,
     said: "1/s to 1000/s are possible; canaries alone ask more seldom",
     forms: "`50/s` or `3000/min`",
 };
 /// The rates of canaries: each attempt is work for the whole control plane.
-pub const CANARY_RATES: Rates = Rates {
+pub(crate) const CANARY_RATES: Rates = Rates {
     least: 0.01,
     most: 5.0,
     said: "a canary takes 0.01/s to 5/s",
@@ -21,7 +21,7 @@ pub const CANARY_RATES: Rates = Rates {
 
 /// Which rates are allowed, in attempts a second.
 #[derive(Clone, Copy, Debug)]
-pub struct Rates {
+pub(crate) struct Rates {
     least: f64,
     most: f64,
     said: &'static str,
@@ -37,7 +37,7 @@ impl Rates {
 /// Why a text is no duration or rate, and what would have been one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Misread {
+pub(crate) struct Misread {
     /// What is wrong: a lowercase fragment.
     pub message: String,
     /// What to write.
@@ -50,7 +50,7 @@ fn misread<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, 
 
 /// Reads a duration: numbers with a unit (`ms`, `s`, `m`, `h`), the larger unit first. Errors: no unit, another unit, nothing, below
 /// 1 ms (but 0) or above 24 h.
-pub fn duration(text: &str) -> Result<Duration, Misread> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Misread> {
     const FORMS: &str = "write it as `200ms`, `1.5s`, `2m`, `1m30s` or `1h`";
     if let Some(number) =
         text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
@@ -103,12 +103,13 @@ fn unit_in_millis(unit: &str) -> Option<f64> {
 }
 
 /// Reads a rate of an ordinary probe (see [`rate_of`]).
-pub fn rate(text: &str) -> Result<f64, Misread> {
+#[cfg(test)]
+pub(crate) fn rate(text: &str) -> Result<f64, Misread> {
     rate_of(text, RATES)
 }
 
 /// Reads a rate, `50/s` or `3/min`, as attempts a second. Errors: no unit, another unit, one that is not allowed.
-pub fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
+pub(crate) fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
     let Some((number, unit)) = text.split_once('/') else {
         return match text.parse::<f64>() {
             Ok(bare) if rates.allow(bare) => misread(
@@ -137,7 +138,7 @@ fn no_rate(text: &str) -> String {
 }
 
 /// Writes a duration as an experiment would have it: `1m30s`, `1.5s`, `200ms`.
-pub fn written(duration: Duration) -> String {
+pub(crate) fn written(duration: Duration) -> String {
     let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
     let fraction = f64::from(duration.subsec_nanos()) / 1e9;
     match (minutes, seconds as f64 + fraction) {

@@ -44,7 +44,7 @@ const EXPECTATIONS: &[(&str, Decode<Expectation>)] = &[
 ];
 
 /// One item of `expect`.
-pub fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
+pub(crate) fn expectation(cx: &Cx, node: &Node) -> Option<Expectation> {
     cx.union(node, "an expectation", EXPECTATIONS)
 }
 

@@ -11,48 +11,48 @@ use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value};
 
 /// The file that is decoded, and the problems so far.
-pub struct Cx<'f> {
+pub(crate) struct Cx<'f> {
     file: &'f Arc<SourceFile>,
     problems: RefCell<Diagnostics>,
 }
 
 /// A decoder as a plain function.
-pub type Decode<T> = fn(&Cx, &Node) -> Option<T>;
+pub(crate) type Decode<T> = fn(&Cx, &Node) -> Option<T>;
 
 impl<'f> Cx<'f> {
     /// No problem yet.
-    pub fn new(file: &'f Arc<SourceFile>) -> Self {
+    pub(crate) fn new(file: &'f Arc<SourceFile>) -> Self {
         Self { file, problems: RefCell::default() }
     }
 
     /// The file.
-    pub fn file(&self) -> &'f Arc<SourceFile> {
+    pub(crate) fn file(&self) -> &'f Arc<SourceFile> {
         self.file
     }
 
     /// Whether an error was told.
-    pub fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.problems.borrow().has_errors()
     }
 
     /// The problems that were told.
-    pub fn into_problems(self) -> Diagnostics {
+    pub(crate) fn into_problems(self) -> Diagnostics {
         self.problems.into_inner()
     }
 
     /// Tells a problem.
-    pub fn tell(&self, diagnostic: Diagnostic) {
+    pub(crate) fn tell(&self, diagnostic: Diagnostic) {
         self.problems.borrow_mut().push(diagnostic);
     }
 
     /// Tells an error; always `None`, so that a decoder can end with it.
-    pub fn error<T>(&self, at: Span, message: impl Into<String>) -> Option<T> {
+    pub(crate) fn error<T>(&self, at: Span, message: impl Into<String>) -> Option<T> {
         self.tell(Diagnostic::error(message).at(self.file, at));
         None
     }
 
     /// Tells an error with a hint; always `None`.
-    pub fn error_hint<T>(
+    pub(crate) fn error_hint<T>(
         &self,
         at: Span,
         message: impl Into<String>,
@@ -63,12 +63,12 @@ impl<'f> Cx<'f> {
     }
 
     /// Tells that something else was wanted; always `None`.
-    pub fn expected<T>(&self, node: &Node, wanted: &str) -> Option<T> {
+    pub(crate) fn expected<T>(&self, node: &Node, wanted: &str) -> Option<T> {
         self.error(node.focus(), format!("expected {wanted}, found {}", node.described()))
     }
 
     /// The same with a hint; always `None`.
-    pub fn expected_hint<T>(
+    pub(crate) fn expected_hint<T>(
         &self,
         node: &Node,
         wanted: &str,
@@ -82,7 +82,7 @@ impl<'f> Cx<'f> {
     }
 
     /// A list, each item on its own: a bad item is `None` and takes no other with it.
-    pub fn items<T>(&self, node: &Node, decode: Decode<T>) -> Option<Vec<Option<T>>> {
+    pub(crate) fn items<T>(&self, node: &Node, decode: Decode<T>) -> Option<Vec<Option<T>>> {
         match &node.value {
             Value::List(items) => Some(items.iter().map(|item| decode(self, item)).collect()),
             Value::Scalar { text, .. } if node.text().is_some() => {
@@ -94,7 +94,7 @@ impl<'f> Cx<'f> {
     }
 
     /// A union in Kubernetes' form: a mapping with exactly one of these members.
-    pub fn union<T>(
+    pub(crate) fn union<T>(
         &self,
         node: &Node,
         what: &'static str,
@@ -108,7 +108,7 @@ impl<'f> Cx<'f> {
 }
 
 /// The fields of a mapping, taken one by one; `finish` tells those that nobody took.
-pub struct Fields<'t, 'f> {
+pub(crate) struct Fields<'t, 'f> {
     cx: &'t Cx<'f>,
     node: &'t Node,
     /// The mapping, for people: "a probe".
@@ -120,7 +120,7 @@ pub struct Fields<'t, 'f> {
 
 impl<'t, 'f> Fields<'t, 'f> {
     /// The fields of a node, which must be a mapping.
-    pub fn of(cx: &'t Cx<'f>, node: &'t Node, what: &'static str) -> Option<Self> {
+    pub(crate) fn of(cx: &'t Cx<'f>, node: &'t Node, what: &'static str) -> Option<Self> {
         match node.value {
             Value::Map(_) => Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() }),
             _ => cx.expected(node, &format!("{what} (a mapping)")),
@@ -128,7 +128,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// The same, with what to write in the place of a text.
-    pub fn of_or(
+    pub(crate) fn of_or(
         cx: &'t Cx<'f>,
         node: &'t Node,
         what: &'static str,
@@ -145,7 +145,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// A field that must be there.
-    pub fn required<T>(
+    pub(crate) fn required<T>(
         &mut self,
         key: &'static str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
@@ -160,7 +160,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// A field that may be absent (or empty).
-    pub fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         key: &'static str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
@@ -172,7 +172,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// A field with a default.
-    pub fn or<T>(
+    pub(crate) fn or<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -182,7 +182,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// Exactly one of several fields.
-    pub fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
+    pub(crate) fn one_of<T>(&mut self, members: &[(&'static str, Decode<T>)]) -> Option<T> {
         let names: Vec<&'static str> = members.iter().map(|(name, _)| *name).collect();
         self.known.extend(&names);
         let present: Vec<_> = members
@@ -211,12 +211,12 @@ impl<'t, 'f> Fields<'t, 'f> {
     }
 
     /// The key of a field that is there, for an error about the field as such.
-    pub fn key(&self, name: &str) -> Option<Span> {
+    pub(crate) fn key(&self, name: &str) -> Option<Span> {
         self.node.get(name)?.key
     }
 
     /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown one nearly names is told once.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         let entries: &[(String, Node)] =
             if let Value::Map(entries) = &self.node.value { entries } else { &[] };
         let absent: Vec<&'static str> =
@@ -253,13 +253,13 @@ impl<'t, 'f> Fields<'t, 'f> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::experiment::decode::scalar::text;
     use crate::experiment::yaml::tests::{file, tree};
 
     /// What a decoder makes of a text, and the problems that it tells, one a line.
-    pub fn decoded<T>(
+    pub(crate) fn decoded<T>(
         yaml: &str,
         decode: impl FnOnce(&Cx, &Node) -> Option<T>,
     ) -> (Option<T>, String) {

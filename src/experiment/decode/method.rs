@@ -58,7 +58,7 @@ enum Action {
 }
 
 /// One item of `method`.
-pub fn step(cx: &Cx, node: &Node) -> Option<Step> {
+pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
     let mut fields = Fields::of(cx, node, "a step")?;
     let action = fields.one_of(&[("fault", harm), ("pause", rest)]);
     let pauses = node.get("pause").is_some();
@@ -162,7 +162,7 @@ fn part(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, NodeSele
     Some((component?, target))
 }
 
-pub fn component(cx: &Cx, node: &Node) -> Option<Component> {
+pub(crate) fn component(cx: &Cx, node: &Node) -> Option<Component> {
     choice(
         cx,
         node,

@@ -1,19 +1,19 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
 
-pub mod asking;
-pub mod canary;
-pub mod claim;
-pub mod cluster;
-pub mod duration;
-pub mod expect;
-pub mod fields;
-pub mod method;
-pub mod node;
-pub mod objects;
-pub mod probe;
-pub mod scalar;
-pub mod steady;
-pub mod url;
+pub(super) mod asking;
+pub(super) mod canary;
+pub(super) mod claim;
+pub(super) mod cluster;
+pub(super) mod duration;
+pub(super) mod expect;
+pub(super) mod fields;
+pub(super) mod method;
+pub(super) mod node;
+pub(super) mod objects;
+pub(super) mod probe;
+pub(super) mod scalar;
+pub(super) mod steady;
+pub(super) mod url;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,7 @@ const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
 /// What could be understood of an experiment. The items keep their numbers: one that could not be read is `None`, so that the checks
 /// across fields can go on with the others.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub(super) struct Draft {
     /// `metadata.name`.
     pub name: Option<String>,
     /// `spec.question`.
@@ -60,7 +60,7 @@ pub struct Draft {
 
 impl Draft {
     /// The experiment, if nothing is missing.
-    pub fn complete(self) -> Option<Experiment> {
+    pub(super) fn complete(self) -> Option<Experiment> {
         Some(Experiment {
             name: self.name?,
             question: self.question,
@@ -83,12 +83,12 @@ fn whole<T>(items: Vec<Option<T>>) -> Option<Vec<T>> {
 }
 
 /// Those items that could be read, with their numbers.
-pub fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)> {
+pub(super) fn known<T>(items: &[Option<T>]) -> impl Iterator<Item = (usize, &T)> {
     items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
 }
 
 /// Reads an experiment, as far as it can be. `None`: it is something else, or has no spec.
-pub fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
+pub(super) fn experiment(cx: &Cx, node: &Node) -> Option<Draft> {
     another_kind(cx, node)?;
     let mut fields = Fields::of(cx, node, "an experiment")?;
     fields.required("apiVersion", api_version);

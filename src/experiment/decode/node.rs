@@ -19,7 +19,7 @@ const ROLES: [(&str, NodeRole); 3] = [
 ];
 
 /// A selector that names at least one thing.
-pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
+pub(crate) fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of_or(cx, node, "a choice of nodes", one)?;
     let selector = common(&mut fields);
     fields.finish();
@@ -27,7 +27,7 @@ pub fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
 }
 
 /// Whom a fault hits: also by who leads, and more than one.
-pub fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
+pub(crate) fn target(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let whom = |text: &str| match text {
         "leader" | "follower" | "followers" => "target: {leader: kube-scheduler}".to_owned(),
         word => format!("target: {}", one(word)),
@@ -57,7 +57,7 @@ fn one(word: &str) -> String {
 }
 
 /// Where pods are to go: by what nodes are, and one or more.
-pub fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
+pub(crate) fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
     let mut fields = Fields::of_or(cx, node, "a choice of nodes", one)?;
     let selector = alike(&mut fields);
     let count = fields.or("count", Count::default(), count);
@@ -111,7 +111,7 @@ fn which_leader(cx: &Cx, node: &Node) {
 }
 
 /// A number of 1 or more, or `all`.
-pub fn count(cx: &Cx, node: &Node) -> Option<Count> {
+pub(crate) fn count(cx: &Cx, node: &Node) -> Option<Count> {
     const WANTED: &str = "a number of 1 or more, or `all`";
     match node.text().map(|text| (text, text.parse())) {
         Some(("all", _)) => Some(Count::All),
@@ -136,7 +136,7 @@ fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelecto
 }
 
 /// A Service of the run's namespace, or `NAMESPACE/SERVICE`.
-pub fn service(cx: &Cx, node: &Node) -> Option<String> {
+pub(crate) fn service(cx: &Cx, node: &Node) -> Option<String> {
     let text = node.text().unwrap_or_default();
     let parts: Vec<&str> = text.split('/').collect();
     if parts.len() <= 2 && parts.iter().all(|part| is_dns_label(part)) {

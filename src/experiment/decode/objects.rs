@@ -7,7 +7,7 @@ use crate::experiment::schema::{Count, Fault, PodSelector};
 use crate::experiment::tree::Node;
 
 /// `deploymentScale`.
-pub fn deployment_scale(cx: &Cx, node: &Node) -> Option<Fault> {
+pub(crate) fn deployment_scale(cx: &Cx, node: &Node) -> Option<Fault> {
     let mut fields = Fields::of(cx, node, "`deploymentScale`")?;
     let namespace = fields.optional("namespace", dns_label);
     // An object's name may have dots, as a node's.
@@ -18,7 +18,7 @@ pub fn deployment_scale(cx: &Cx, node: &Node) -> Option<Fault> {
 }
 
 /// `deploymentPlace`.
-pub fn deployment_place(cx: &Cx, node: &Node) -> Option<Fault> {
+pub(crate) fn deployment_place(cx: &Cx, node: &Node) -> Option<Fault> {
     let mut fields = Fields::of(cx, node, "`deploymentPlace`")?;
     let namespace = fields.optional("namespace", dns_label);
     let name = fields.required("name", node_name);
@@ -28,7 +28,7 @@ pub fn deployment_place(cx: &Cx, node: &Node) -> Option<Fault> {
 }
 
 /// `podDelete`.
-pub fn pod_delete(cx: &Cx, node: &Node) -> Option<Fault> {
+pub(crate) fn pod_delete(cx: &Cx, node: &Node) -> Option<Fault> {
     let mut fields = Fields::of(cx, node, "`podDelete`")?;
     let pods = pods(&mut fields);
     fields.finish();
@@ -36,7 +36,7 @@ pub fn pod_delete(cx: &Cx, node: &Node) -> Option<Fault> {
 }
 
 /// `containerKill`.
-pub fn container_kill(cx: &Cx, node: &Node) -> Option<Fault> {
+pub(crate) fn container_kill(cx: &Cx, node: &Node) -> Option<Fault> {
     let mut fields = Fields::of(cx, node, "`containerKill`")?;
     let pods = pods(&mut fields);
     let container = fields.optional("container", dns_label);

@@ -16,7 +16,7 @@ use crate::timeline::NodeRole;
 
 /// What a probe has that says nothing of it.
 #[derive(Clone, Copy)]
-pub struct Usual {
+pub(crate) struct Usual {
     /// Whether it asks from the host; else from a control-plane node.
     pub host: bool,
     /// Attempts a second.
@@ -38,7 +38,7 @@ const USUAL: Usual =
 const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 
 /// One item of `probes`.
-pub fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
+pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
     let mut fields = Fields::of(cx, node, "a probe")?;
     let name = fields.required("name", dns_label);
     let ask = fields.one_of(&[

@@ -10,7 +10,7 @@ use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value, quoted};
 
 /// A text. What looks like a number or a boolean must be in quotes.
-pub fn text(cx: &Cx, node: &Node) -> Option<String> {
+pub(crate) fn text(cx: &Cx, node: &Node) -> Option<String> {
     match &node.value {
         Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => cx
             .error_hint(
@@ -28,7 +28,7 @@ fn looks_otherwise(text: &str) -> bool {
 }
 
 /// A text that is not empty.
-pub fn sentence(cx: &Cx, node: &Node) -> Option<String> {
+pub(crate) fn sentence(cx: &Cx, node: &Node) -> Option<String> {
     match text(cx, node)? {
         empty if empty.trim().is_empty() => {
             cx.error(node.focus(), "expected a text, found an empty one")
@@ -38,12 +38,12 @@ pub fn sentence(cx: &Cx, node: &Node) -> Option<String> {
 }
 
 /// A DNS label, as Kubernetes wants names: at most 63 of `a-z`, `0-9` and `-`, none of them `-` at either end.
-pub fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
+pub(crate) fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
     name(cx, node, 63, is_dns_label)
 }
 
 /// The name of a node: a DNS name.
-pub fn node_name(cx: &Cx, node: &Node) -> Option<String> {
+pub(crate) fn node_name(cx: &Cx, node: &Node) -> Option<String> {
     name(cx, node, 253, |name| name.split('.').all(is_dns_label))
 }
 
@@ -59,7 +59,7 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
 }
 
 /// Whether a text is a DNS label.
-pub fn is_dns_label(text: &str) -> bool {
+pub(crate) fn is_dns_label(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&text.len())
         && text.chars().all(allowed)
@@ -68,7 +68,7 @@ pub fn is_dns_label(text: &str) -> bool {
 }
 
 /// A duration; 0 is one.
-pub fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
+pub(crate) fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
     let Some(text) = node.text() else { return cx.expected(node, "a duration such as `15s`") };
     duration::duration(text)
         .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
@@ -76,7 +76,7 @@ pub fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
 }
 
 /// A duration above 0.
-pub fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
+pub(crate) fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
     match duration(cx, node)? {
         Duration::ZERO => cx.error(node.focus(), "a duration of nothing"),
         some => Some(some),
@@ -84,7 +84,7 @@ pub fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
 }
 
 /// A rate among those that are allowed, in attempts a second.
-pub fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
+pub(crate) fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
     let Some(text) = node.text() else { return cx.expected(node, "a rate such as `50/s`") };
     duration::rate_of(text, rates)
         .or_else(|error| cx.error_hint(node.focus(), error.message, error.hint).ok_or(()))
@@ -92,7 +92,7 @@ pub fn rate(cx: &Cx, node: &Node, rates: duration::Rates) -> Option<f64> {
 }
 
 /// A share, 0 to 1.
-pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
+pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
     let Some(text) = node.text() else { return cx.expected(node, "a share from 0 to 1") };
     if let Some(percent) =
         text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok())
@@ -110,14 +110,14 @@ pub fn share(cx: &Cx, node: &Node) -> Option<f64> {
 }
 
 /// A whole number, 0 or more.
-pub fn count(cx: &Cx, node: &Node) -> Option<u32> {
+pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
     node.text()
         .and_then(|text| text.parse().ok())
         .or_else(|| cx.expected(node, "a whole number of 0 or more"))
 }
 
 /// A whole number, 1 or more.
-pub fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
+pub(crate) fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
     match count(cx, node)? {
         0 => cx.error(node.focus(), "expected 1 or more: at least 0 always holds"),
         some => Some(some),
@@ -125,13 +125,13 @@ pub fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
 }
 
 /// A port, 1 to 65535.
-pub fn port(cx: &Cx, node: &Node) -> Option<u16> {
+pub(crate) fn port(cx: &Cx, node: &Node) -> Option<u16> {
     let found = node.text().and_then(|text| text.parse().ok()).filter(|port| *port > 0);
     found.or_else(|| cx.expected(node, "a port from 1 to 65535"))
 }
 
 /// `true` or `false`.
-pub fn flag(cx: &Cx, node: &Node) -> Option<bool> {
+pub(crate) fn flag(cx: &Cx, node: &Node) -> Option<bool> {
     match (&node.value, node.text().and_then(boolean)) {
         (Value::Scalar { text, plain: true }, Some(flag))
             if matches!(text.as_str(), "true" | "false") =>
@@ -155,7 +155,12 @@ fn boolean(text: &str) -> Option<bool> {
 }
 
 /// One of several words.
-pub fn choice<T: Copy>(cx: &Cx, node: &Node, what: &str, choices: &[(&str, T)]) -> Option<T> {
+pub(crate) fn choice<T: Copy>(
+    cx: &Cx,
+    node: &Node,
+    what: &str,
+    choices: &[(&str, T)],
+) -> Option<T> {
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
     let Some(text) = node.text() else { return cx.expected(node, &suggest::listed(&words, "or")) };
     if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
@@ -166,7 +171,7 @@ pub fn choice<T: Copy>(cx: &Cx, node: &Node, what: &str, choices: &[(&str, T)]) 
 }
 
 /// The path of a file.
-pub fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
+pub(crate) fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
     match sentence(cx, node)? {
         url if url.contains("://") => cx.error_hint(
             node.focus(),
@@ -178,7 +183,7 @@ pub fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
 }
 
 /// Texts by key, at least one: labels.
-pub fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
+pub(crate) fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     match texts(cx, node)? {
         empty if empty.is_empty() => {
             cx.error(node.focus(), "expected labels, found none, which would choose anything")
@@ -188,7 +193,7 @@ pub fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
 }
 
 /// Texts by key.
-pub fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
+pub(crate) fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     match &node.value {
         Value::Map(entries) => {
             let all: Vec<_> =

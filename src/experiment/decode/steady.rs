@@ -9,7 +9,7 @@ const CONDITIONS: &[(&str, Decode<Condition>)] =
     &[("nodesReady", nodes_ready), ("endpointsReady", endpoints_ready), ("probe", probe_succeeds)];
 
 /// One item of `steadyState`.
-pub fn condition(cx: &Cx, node: &Node) -> Option<Condition> {
+pub(crate) fn condition(cx: &Cx, node: &Node) -> Option<Condition> {
     cx.union(node, "a condition", CONDITIONS)
 }
 

@@ -6,7 +6,7 @@ use super::scalar::is_dns_label;
 
 /// An `http` or `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
+pub(crate) struct Url {
     /// Whether it is `https`.
     pub tls: bool,
     /// The host: a name or an address, without brackets.
@@ -18,7 +18,7 @@ pub struct Url {
 }
 
 /// Reads a URL. Errors: another scheme, no host, a user name, a fragment, a port out of range.
-pub fn url(text: &str) -> Result<Url, &'static str> {
+pub(crate) fn url(text: &str) -> Result<Url, &'static str> {
     let (tls, rest) = match text.split_once("://") {
         Some(("http", rest)) => (false, rest),
         Some(("https", rest)) => (true, rest),
@@ -37,7 +37,7 @@ pub fn url(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Reads `host:port`.
-pub fn address(text: &str) -> Result<(String, u16), &'static str> {
+pub(crate) fn address(text: &str) -> Result<(String, u16), &'static str> {
     if text.contains("://") {
         return Err("an address is `host:port`, without a scheme");
     }
@@ -48,7 +48,7 @@ pub fn address(text: &str) -> Result<(String, u16), &'static str> {
 }
 
 /// What is wrong with an HTTP path and query, if anything.
-pub fn path_problem(path: &str) -> Option<&'static str> {
+pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
     if !path.starts_with('/') {
         return Some("a path begins with `/`");
     }

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
 
-pub use blast_radius::{BlastRadius, Excess, Harmed};
-pub use expectation::{Bound, Expectation};
-pub use fault::{Direction, Fault, Side};
-pub use probe::{Ask, Canary, Connection, From, Probe, StatusRange, Target};
-pub use selector::{Count, NodeSelector, PodSelector};
+pub(crate) use blast_radius::{BlastRadius, Excess, Harmed};
+pub(crate) use expectation::{Bound, Expectation};
+pub(crate) use fault::{Direction, Fault, Side};
+pub(crate) use probe::{Ask, Canary, Connection, From, Probe, StatusRange, Target};
+pub(crate) use selector::{Count, NodeSelector, PodSelector};
 
 /// The `apiVersion` of every experiment.
-pub const API_VERSION: &str = "outage/v1alpha1";
+pub(crate) const API_VERSION: &str = "outage/v1alpha1";
 
 /// One experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

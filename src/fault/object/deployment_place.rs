@@ -13,7 +13,7 @@ use crate::timeline::FaultPhase;
 /// A Deployment as it was when the fault was planned, and the nodes to which its pods are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Move {
+pub(crate) struct Move {
     /// Its namespace.
     pub namespace: String,
     /// Its name.

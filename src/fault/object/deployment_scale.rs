@@ -11,7 +11,7 @@ use crate::timeline::FaultPhase;
 /// A Deployment as it was when the fault was planned, and the number of replicas that it is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Resize {
+pub(crate) struct Resize {
     /// Its namespace.
     pub namespace: String,
     /// Its name.

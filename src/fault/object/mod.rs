@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-pub use deployment_place::Move;
-pub use deployment_scale::Resize;
+pub(crate) use deployment_place::Move;
+pub(crate) use deployment_scale::Resize;
 
 use super::error::FaultError;
 use super::record::UndoFormat;
@@ -39,7 +39,7 @@ const RACE: Duration = Duration::from_millis(500);
 /// All that is needed to take a fault on an object back, beside the way to its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ObjectUndo {
+pub(crate) struct ObjectUndo {
     /// The version of this record.
     pub format: UndoFormat,
     /// The step of the run's method, from 0.
@@ -53,7 +53,7 @@ pub struct ObjectUndo {
 /// The harm, with what its undo needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum ObjectHarm {
+pub(crate) enum ObjectHarm {
     /// A Deployment was given another number of replicas.
     DeploymentScale(Resize),
     /// A Deployment's pods were moved to nodes.
@@ -80,12 +80,12 @@ pub enum ObjectHarm {
 
 impl ObjectUndo {
     /// The record of a harm that is to be done.
-    pub fn new(run: &str, step: u32, harm: ObjectHarm) -> Self {
+    pub(crate) fn new(run: &str, step: u32, harm: ObjectHarm) -> Self {
         Self { format: UndoFormat::V1, step, mark: record::label(run, step), harm }
     }
 
     /// The fault's name in an experiment.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.harm {
             ObjectHarm::DeploymentScale(_) => "deploymentScale",
             ObjectHarm::DeploymentPlace(_) => "deploymentPlace",
@@ -95,12 +95,12 @@ impl ObjectUndo {
     }
 
     /// Whether there is something to take back.
-    pub fn lasts(&self) -> bool {
+    pub(crate) fn lasts(&self) -> bool {
         !matches!(self.harm, ObjectHarm::PodDelete { .. })
     }
 
     /// What it hits: a node, a pod, a Deployment.
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         match &self.harm {
             ObjectHarm::DeploymentScale(Resize { name, .. })
             | ObjectHarm::DeploymentPlace(Move { name, .. }) => name,
@@ -110,7 +110,7 @@ impl ObjectUndo {
     }
 
     /// What the undo does, for people.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.harm {
             ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => {
                 format!("scale the Deployment {namespace}/{name} back to {before}")
@@ -128,7 +128,7 @@ impl ObjectUndo {
     }
 
     /// The command that does the same by hand, where there is something to do. `kubectl`: what one begins with that asks this cluster.
-    pub fn by_hand(&self, kubectl: &str) -> Option<String> {
+    pub(crate) fn by_hand(&self, kubectl: &str) -> Option<String> {
         match &self.harm {
             ObjectHarm::DeploymentScale(Resize { namespace, name, before, .. }) => Some(format!(
                 "{kubectl} -n {namespace} scale deployment {name} --replicas {before}"
@@ -161,7 +161,7 @@ impl Stage<'_, '_> {
 
 /// Does the harm, and ends when its effect was seen. As [`super::inject`] for faults on nodes. Errors, and does nothing, where what the undo
 /// would put back is no longer what is there.
-pub async fn inject_object(
+pub(crate) async fn inject_object(
     undo: &ObjectUndo,
     cluster: &Cluster,
     progress: &mut Progress<'_>,
@@ -224,7 +224,7 @@ fn unknown(error: &FaultError) -> String {
 
 /// Takes a fault back, and ends when its effect was seen to be gone. As [`super::undo`] for faults on nodes; an API server that is away,
 /// or not itself yet, is waited for, for 60 s.
-pub async fn undo_object(
+pub(crate) async fn undo_object(
     undo: &ObjectUndo,
     cluster: &Cluster,
     progress: &mut Progress<'_>,

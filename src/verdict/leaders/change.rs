@@ -10,7 +10,7 @@ use crate::timeline::Component;
 use crate::verdict::rules::Finding;
 
 /// A new leader, from the request of each fault that hit the old one.
-pub fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
+pub(crate) fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let hits = found.faults.iter().filter(|fault| hits(fault, leaders));
         let judged = hits

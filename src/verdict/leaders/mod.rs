@@ -9,7 +9,7 @@ use crate::analysis::{FaultFinding, Findings, LeaderFinding, LeaderGap, OldLeade
 use crate::stats::{Between, Seconds};
 use crate::timeline::Component;
 
-pub use change::change;
+pub(super) use change::change;
 
 fn with_leaders(
     found: &Findings,
@@ -30,7 +30,7 @@ fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
 }
 
 /// The longest time without a leader, from the first fault on.
-pub fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
+pub(super) fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |gap: &&LeaderGap| gap.until.is_none_or(|until| until.latest > first.requested);
         // What nobody saw may have been too long, or just long enough.
@@ -67,7 +67,7 @@ fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<Stri
 }
 
 /// How long a leader lived on beside its successor.
-pub fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
+pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
         let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {

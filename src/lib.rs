@@ -22,3 +22,4 @@ pub mod stats;
 pub mod timeline;
 pub mod verdict;
 mod watch;
+mod yaml;

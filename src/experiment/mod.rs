@@ -1,7 +1,7 @@
 //! An experiment: from the text of a file to a validated, typed [`Experiment`], with all problems at once.
 //!
 //! ```text
-//! where it lies (source.rs) -> text -> located tree (yaml.rs, tree.rs) -> one for each setting (matrix.rs) -> typed draft (decode/)
+//! where it lies (source.rs) -> text -> located tree (crate::yaml) -> one for each setting (matrix.rs) -> typed draft (decode/)
 //!                           -> the files that it names (files.rs) -> checks across fields (check/) -> Parsed
 //! ```
 
@@ -15,16 +15,14 @@ mod matrix;
 mod method;
 mod parsed;
 pub(crate) mod suggest;
-pub(crate) mod tree;
-pub(crate) mod yaml;
 
-pub(crate) mod diagnostic;
 pub(crate) mod schema;
 pub(crate) mod source;
 
+pub(crate) use crate::yaml::{self, diagnostic, tree};
+pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use asking::{ApiServer, ApiVerb, DnsName};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
-pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use method::Numbered;
 pub(crate) use parsed::{Parsed, parse, parse_all_with};
 pub(crate) use schema::*;

@@ -24,6 +24,7 @@ const EVERYTHING: &[&str] = &[
     "timeline",
     "verdict",
     "watch",
+    "yaml",
 ];
 
 /// A module, and what of ours it may name.
@@ -31,7 +32,8 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("stats", &[] as &[&str]),
         ("timeline", &[]),
-        ("experiment", &["stats", "timeline"]),
+        ("yaml", &[]),
+        ("experiment", &["stats", "timeline", "yaml"]),
         ("model", &["stats", "timeline"]),
         ("analysis", &["stats", "timeline"]),
         ("prediction", &["experiment", "model", "stats", "timeline"]),
@@ -40,7 +42,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
             "report",
             &["verdict", "experiment", "model", "prediction", "analysis", "stats", "timeline"],
         ),
-        ("lint", &["experiment", "model", "stats", "timeline"]),
+        ("lint", &["experiment", "model", "stats", "timeline", "yaml"]),
         ("docker", &["timeline"]),
         ("cluster", &["docker", "timeline"]),
         ("fault", &["cluster", "docker", "experiment", "timeline"]),

@@ -129,8 +129,8 @@ pub(crate) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse::tests::tree;
     use super::*;
-    use crate::experiment::yaml::tests::tree;
 
     #[test]
     fn a_path_finds_its_node() {

@@ -1,0 +1,11 @@
+//! Located YAML: text -> trees in which every node knows its place, and problems that are drawn at a place.
+
+pub(crate) mod diagnostic;
+pub(crate) mod parse;
+pub(crate) mod tree;
+
+pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
+pub(crate) use parse::{MAX_BYTES, parse};
+
+#[cfg(test)]
+pub(crate) use parse::tests;

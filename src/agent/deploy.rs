@@ -321,7 +321,7 @@ where
             FromAgent::Span(span) => AgentMessage::Started(self.offset.convert(span)),
             FromAgent::Attempts { probe, records } => AgentMessage::Attempts { probe, records },
             FromAgent::Record(record) => AgentMessage::Record(self.offset.convert_record(record)),
-            FromAgent::Looked(at) => AgentMessage::Looked(self.offset.to_runner(at)),
+            FromAgent::ObservedUntil(at) => AgentMessage::ObservedUntil(self.offset.to_runner(at)),
             FromAgent::Note { warning, text } => AgentMessage::Note { warning, text },
             FromAgent::Pong { ping, agent } => {
                 self.drift(Offset::of_exchange(ping, agent, Moment::now()))?

@@ -52,7 +52,7 @@ pub enum AgentMessage {
     /// What an observer has seen.
     Record(Record),
     /// All that an observer has seen until then was told.
-    Looked(Moment),
+    ObservedUntil(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note {
         /// Whether it weakens a number.

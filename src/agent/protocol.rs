@@ -107,7 +107,7 @@ pub enum FromAgent {
     /// What an observer has seen, on the agent's clock.
     Record(Record),
     /// All that an observer has seen until then was said.
-    Looked(Moment),
+    ObservedUntil(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note {
         /// Whether it weakens a number.
@@ -259,7 +259,7 @@ mod tests {
             FromAgent::Hello(Hello::here()),
             FromAgent::Pong { ping: Moment(1), agent: Moment(u64::MAX) },
             FromAgent::Attempts { probe: "web".into(), records: vec![0, 1, 255] },
-            FromAgent::Looked(Moment(7)),
+            FromAgent::ObservedUntil(Moment(7)),
             FromAgent::Record(Record { at: Moment(9), since: Some(Moment(8)), event: gone() }),
             FromAgent::Note { warning: true, text: "ü\n".into() },
             FromAgent::Bye { error: None },

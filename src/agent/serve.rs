@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::netns;
 use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent};
-use crate::observe::{Observer, Said};
+use crate::observe::{Observation, Observer};
 use crate::probe::control::Responder;
 use crate::probe::{Prober, Sink};
 use crate::timeline::{Moment, ProbeSpan};
@@ -186,8 +186,8 @@ impl Agent {
 fn observe(node: &str, stop: &AtomicBool, Outgoing(outbox): &Outgoing) -> Result<(), String> {
     Observer::of(node).run(stop, &|said| {
         let message = match said {
-            Said::Record(record) => FromAgent::Record(record),
-            Said::Looked(at) => FromAgent::Looked(at),
+            Observation::Record(record) => FromAgent::Record(record),
+            Observation::ObservedUntil(at) => FromAgent::ObservedUntil(at),
         };
         let _ = outbox.send(Some(message.encode()));
     });

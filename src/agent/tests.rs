@@ -352,7 +352,7 @@ async fn an_observer_looks_until_it_is_stopped() {
             {
                 parts += 1
             }
-            AgentMessage::Looked(at) => looked = Some(at),
+            AgentMessage::ObservedUntil(at) => looked = Some(at),
             _ => {}
         }
     }

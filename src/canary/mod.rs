@@ -1,17 +1,17 @@
-//! Canaries: the control plane is asked to do something at a fixed rate, and each attempt is recorded like a probe's.
+//! CanaryObjects: the control plane is asked to do something at a fixed rate, and each attempt is recorded like a probe's.
 //!
 //! ```text
-//! pace -> deed.rs asks the API server --answer--> book.rs (pure): attempts under way -> outcomes -> the probe's attempts
-//!                  a watch of what was made --signs-->
+//! pace -> operation.rs asks the API server --answer--> in_flight.rs (pure): attempts under way -> outcomes -> the probe's attempts
+//!                  a watch of what was made --watched-->
 //! ```
 //!
-//! Open loop: attempt i is due at start + i / rate, whether or not earlier ones have ended. What the API server did not take has failed
+//! Pending loop: attempt i is due at start + i / rate, whether or not earlier ones have ended. What the API server did not take has failed
 //! as any request fails. What it took, and was not done in time, has failed in the phase that was waited for; but where the watch was
-//! blind at the deadline nobody can say so, and the attempt says nothing ([`Outcome::Unseen`](crate::timeline::Outcome::Unseen)).
+//! watch_down at the deadline nobody can say so, and the attempt says nothing ([`Outcome::Unseen`](crate::timeline::Outcome::Unseen)).
 
-mod book;
-mod deed;
+mod in_flight;
+mod operation;
 mod task;
 
-pub(crate) use deed::describe;
+pub(crate) use operation::describe;
 pub(crate) use task::{CanaryHandle, CanarySpec, start};

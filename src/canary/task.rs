@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::book::{Book, End, Told};
-use super::deed::{self, Deed, Sign};
+use super::in_flight::{End, InFlight, Resolution};
+use super::operation::{self, Operation, Progress};
 use crate::agent::AgentMessage;
 use crate::cluster::{Cluster, ClusterError};
 use crate::experiment::Canary;
@@ -82,11 +82,15 @@ pub(crate) async fn start(
     out: UnboundedSender<AgentMessage>,
 ) -> Result<CanaryHandle, ClusterError> {
     let name = spec.header.name.clone();
-    let deed = Deed { canary: spec.canary, perch: cluster.perch(&spec.namespace, &name).await? };
-    deed.prepare().await?;
-    let (said, signs) = mpsc::unbounded_channel();
-    let watch = deed::watch_name(spec.canary);
-    let watches = watch::of_canary(watch, eyes, &spec.namespace, &name, deed.objects(), said);
+    let operation = Operation {
+        canary: spec.canary,
+        client: cluster.canary_client(&spec.namespace, &name).await?,
+    };
+    operation.prepare().await?;
+    let (said, watched) = mpsc::unbounded_channel();
+    let watch = operation::watch_name(spec.canary);
+    let watches =
+        watch::watch_canary(watch, eyes, &spec.namespace, &name, operation.objects(), said);
     if watches.baseline(FIRST_LIST).await.is_err() {
         let why = "the API server delivered no list".to_owned();
         return Err(ClusterError::TooSlow {
@@ -100,18 +104,18 @@ pub(crate) async fn start(
     let span = span(&spec, clock.moment);
     let _ = out.send(AgentMessage::Started(span.clone()));
     let task = Task {
-        book: Book::new(spec.timeout, SILENCE),
+        in_flight: InFlight::new(spec.timeout, SILENCE),
         next: 0,
         finished_by: None,
         encoder: AttemptEncoder::default(),
         answers: JoinSet::new(),
         removals: JoinSet::new(),
-        leaving: BTreeSet::new(),
+        removing: BTreeSet::new(),
         _watches: watches,
-        deed,
+        operation,
         span,
         clock,
-        signs,
+        watched,
         records,
         out,
         mode: told,
@@ -151,10 +155,10 @@ impl Clock {
 type Answer = (u64, Result<Option<i64>, Outcome>);
 
 struct Task {
-    deed: Deed,
+    operation: Operation,
     span: ProbeSpan,
     clock: Clock,
-    book: Book,
+    in_flight: InFlight,
     /// The next slot.
     next: u64,
     /// When what may still come true is no longer waited for.
@@ -163,8 +167,8 @@ struct Task {
     answers: JoinSet<Answer>,
     removals: JoinSet<u64>,
     /// Pods that are being taken away.
-    leaving: BTreeSet<u64>,
-    signs: UnboundedReceiver<Record>,
+    removing: BTreeSet<u64>,
+    watched: UnboundedReceiver<Record>,
     records: UnboundedSender<Record>,
     out: UnboundedSender<AgentMessage>,
     mode: mode::Receiver<Mode>,
@@ -175,19 +179,19 @@ impl Task {
     async fn work(mut self) {
         while !self.is_over() {
             let due = self.clock.instant(self.span.due(self.next));
-            let verdict = self.book.next_verdict().map(|at| self.clock.instant(at));
+            let expire_one = self.in_flight.next_expiry().map(|at| self.clock.instant(at));
             let asks = *self.mode.borrow() == Mode::Asking;
             tokio::select! {
                 () = sleep_until(due), if asks => self.send(),
-                () = until(verdict) => self.judge(),
+                () = until(expire_one) => self.expire(),
                 () = until(self.finished_by) => break,
                 Some(Ok((slot, answer))) = self.answers.join_next() => self.answered(slot, answer),
-                Some(record) = self.signs.recv() => self.learn(record),
-                Some(Ok(slot)) = self.removals.join_next() => drop(self.leaving.remove(&slot)),
-                changed = self.mode.changed() => if changed.is_err() { break } else { self.turn() },
+                Some(record) = self.watched.recv() => self.learn(record),
+                Some(Ok(slot)) = self.removals.join_next() => drop(self.removing.remove(&slot)),
+                changed = self.mode.changed() => if changed.is_err() { break } else { self.finish() },
             }
         }
-        let cut = self.book.cut(self.clock.now());
+        let cut = self.in_flight.cut(self.clock.now());
         self.tell(cut);
         let probes = vec![self.span.probe.name.clone()];
         let _ = self.out.send(AgentMessage::Ended { probes, error: None });
@@ -196,12 +200,12 @@ impl Task {
     fn is_over(&self) -> bool {
         match *self.mode.borrow() {
             Mode::Asking => false,
-            Mode::Finishing => self.book.len() == 0,
+            Mode::Finishing => self.in_flight.len() == 0,
             Mode::Over => true,
         }
     }
 
-    fn turn(&mut self) {
+    fn finish(&mut self) {
         let timeout = Duration::from_nanos(self.span.timeout_ns);
         self.finished_by = Some(Instant::now() + timeout + SILENCE + Duration::from_secs(1));
     }
@@ -212,57 +216,61 @@ impl Task {
         while self.span.due(self.next) <= now {
             let slot = self.next;
             self.next += 1;
-            let room = self.book.len() < MOST_ALIVE || self.give_up_one();
+            let room = self.in_flight.len() < MOST_ALIVE || self.give_up_one();
             if room && self.span.due(self.next) > now {
                 self.ask(slot, now);
             } else {
                 let end =
                     End { slot, sent: now, accepted: None, done: now, outcome: Outcome::NotSent };
-                self.tell(vec![Told::Ended(end)]);
+                self.tell(vec![Resolution::Ended(end)]);
             }
         }
     }
 
     fn ask(&mut self, slot: u64, now: Moment) {
-        self.book.sent(slot, now);
-        let (deed, limit) = (self.deed.clone(), Duration::from_nanos(self.span.timeout_ns));
+        self.in_flight.sent(slot, now);
+        let (operation, limit) =
+            (self.operation.clone(), Duration::from_nanos(self.span.timeout_ns));
         self.answers.spawn(async move {
-            let answer = timeout(limit, deed.ask(slot)).await;
+            let answer = timeout(limit, operation.ask(slot)).await;
             (slot, answer.unwrap_or(Err(Outcome::Timeout(Phase::Accepted))))
         });
     }
 
     fn give_up_one(&mut self) -> bool {
-        let given_up = self.book.give_up_one();
+        let given_up = self.in_flight.give_up_one();
         given_up.into_iter().for_each(|slot| self.remove(slot));
         given_up.is_some()
     }
 
     fn answered(&mut self, slot: u64, answer: Result<Option<i64>, Outcome>) {
-        let told = self.book.answered(slot, self.clock.now(), answer, self.deed.first_phase());
+        let told =
+            self.in_flight.answered(slot, self.clock.now(), answer, self.operation.first_phase());
         self.tell(told.into_iter().collect());
     }
 
-    fn judge(&mut self) {
-        let told = self.book.judge(self.clock.now());
+    fn expire(&mut self) {
+        let told = self.in_flight.expire(self.clock.now());
         self.tell(told);
     }
 
     /// Takes in what the watch said. What becomes of single pods is in the attempts; the rest is for the timeline, too.
     fn learn(&mut self, record: Record) {
         if let Event::WatchGap { until, .. } = &record.event {
-            self.book.blind(record.since.unwrap_or(record.at), *until);
+            self.in_flight.watch_down(record.since.unwrap_or(record.at), *until);
         }
         let at = record.bracket();
-        match self.deed.sign(&record.event) {
-            Some(Sign::WaitsFor(slot, phase)) => self.book.waits_for(slot, at.latest, phase),
-            Some(Sign::True(slot)) => {
-                let told = self.book.came_true(slot, at);
+        match self.operation.progress(&record.event) {
+            Some(Progress::WaitsFor(slot, phase)) => {
+                self.in_flight.waits_for(slot, at.latest, phase)
+            }
+            Some(Progress::Done(slot)) => {
+                let told = self.in_flight.completed(slot, at);
                 self.tell(told);
                 self.remove(slot);
             }
-            Some(Sign::UpTo(change)) => {
-                let told = self.book.up_to(change, at);
+            Some(Progress::DoneUpTo(change)) => {
+                let told = self.in_flight.completed_up_to(change, at);
                 self.tell(told);
             }
             None => {}
@@ -272,14 +280,14 @@ impl Task {
         }
     }
 
-    fn tell(&mut self, told: Vec<Told>) {
+    fn tell(&mut self, told: Vec<Resolution>) {
         let mut records = Vec::new();
         for told in told {
             match told {
-                Told::Ended(end) => {
+                Resolution::Ended(end) => {
                     self.encoder.attempt(&end.attempt(self.span.due(end.slot)), &mut records)
                 }
-                Told::Late { slot, at } => {
+                Resolution::Late { slot, at } => {
                     let event = Event::CameTrue { probe: self.span.probe.name.clone(), slot };
                     let since = Some(at.earliest).filter(|earliest| *earliest < at.latest);
                     let _ = self.records.send(Record { at: at.latest, since, event });
@@ -295,12 +303,12 @@ impl Task {
 
     /// Takes a pod away, sooner or later. What is left goes with the namespace.
     fn remove(&mut self, slot: u64) {
-        if !self.leaving.insert(slot) {
+        if !self.removing.insert(slot) {
             return;
         }
-        let perch = self.deed.perch.clone();
+        let client = self.operation.client.clone();
         self.removals.spawn(async move {
-            while !perch.remove_pod(slot).await {
+            while !client.remove_pod(slot).await {
                 sleep(REMOVAL_PAUSE).await;
             }
             slot

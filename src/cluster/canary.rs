@@ -38,7 +38,7 @@ struct Image {
 
 /// A canary's place: its objects are named after the probe.
 #[derive(Clone, Debug)]
-pub(crate) struct Perch {
+pub(crate) struct CanaryClient {
     cluster: Cluster,
     namespace: String,
     probe: String,
@@ -47,7 +47,11 @@ pub(crate) struct Perch {
 
 impl Cluster {
     /// A place for a canary in a namespace that is there. Errors when the nodes have no pause image in common: none is ever pulled.
-    pub(crate) async fn perch(&self, namespace: &str, probe: &str) -> Result<Perch, ClusterError> {
+    pub(crate) async fn canary_client(
+        &self,
+        namespace: &str,
+        probe: &str,
+    ) -> Result<CanaryClient, ClusterError> {
         let nodes: Vec<NodeOfImages> = self
             .list_all("list the nodes' images", Api::all(self.client()), ListParams::default())
             .await?;
@@ -61,7 +65,7 @@ impl Cluster {
                 why: "the nodes list no pause image that all of them have".into(),
             }
         })?;
-        Ok(Perch {
+        Ok(CanaryClient {
             cluster: self.clone(),
             namespace: namespace.to_owned(),
             probe: probe.to_owned(),
@@ -80,7 +84,7 @@ fn pause_image(nodes: Vec<BTreeSet<String>>) -> Option<String> {
     common.into_iter().rfind(|name| name.contains("/pause:"))
 }
 
-impl Perch {
+impl CanaryClient {
     /// A place on a server that is not there.
     #[cfg(test)]
     pub(crate) fn of_nothing(probe: &str) -> Self {
@@ -258,7 +262,7 @@ mod tests {
     type Log = Arc<Mutex<Vec<(String, Value)>>>;
 
     /// A canary's place on a server that answers everything alike, and what it was asked.
-    async fn perch(status: u16) -> (Perch, Log) {
+    async fn canary_client(status: u16) -> (CanaryClient, Log) {
         let asked = Log::default();
         let log = asked.clone();
         let cluster = Cluster::of_service(move |request: http::Request<Body>| {
@@ -275,14 +279,22 @@ mod tests {
                     .unwrap())
             }
         });
-        (Perch { cluster, namespace: "n".into(), probe: "p".into(), image: "pause".into() }, asked)
+        (
+            CanaryClient {
+                cluster,
+                namespace: "n".into(),
+                probe: "p".into(),
+                image: "pause".into(),
+            },
+            asked,
+        )
     }
 
     #[tokio::test]
     async fn a_pod_is_asked_for_and_taken_away() {
-        let (perch, asked) = perch(200).await;
-        assert_eq!(perch.ask_for_pod(3).await, Ok(()));
-        assert!(perch.remove_pod(3).await);
+        let (client, asked) = canary_client(200).await;
+        assert_eq!(client.ask_for_pod(3).await, Ok(()));
+        assert!(client.remove_pod(3).await);
         let asked = asked.lock().unwrap();
         assert_eq!(asked[0].0, "POST /api/v1/namespaces/n/pods");
         let pod = &asked[0].1;
@@ -293,15 +305,15 @@ mod tests {
         assert_eq!(pod["spec"]["containers"][0]["imagePullPolicy"], "Never");
         assert_eq!(asked[1].0, "DELETE /api/v1/namespaces/n/pods/outage-canary-p-3");
         assert_eq!(
-            (perch.slot_of("outage-canary-p-3"), perch.slot_of("outage-canary-p2-3")),
+            (client.slot_of("outage-canary-p-3"), client.slot_of("outage-canary-p2-3")),
             (Some(3), None)
         );
     }
 
     #[tokio::test]
     async fn a_size_is_a_change_whatever_it_was() {
-        let (perch, asked) = perch(200).await;
-        assert_eq!(perch.ask_for_size(1, 4).await, Ok(7));
+        let (client, asked) = canary_client(200).await;
+        assert_eq!(client.ask_for_size(1, 4).await, Ok(7));
         let asked = asked.lock().unwrap();
         assert_eq!(asked[0].0, "PATCH /apis/apps/v1/namespaces/n/deployments/outage-canary-p");
         assert_eq!(asked[0].1, json!({"spec": {"replicas": 1, "revisionHistoryLimit": 5}}));
@@ -309,10 +321,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_server_says_is_the_outcome() {
-        let (perch, _) = perch(503).await;
-        assert_eq!(perch.ask_for_pod(0).await, Err(Outcome::Status(503)));
-        assert_eq!(perch.ask_for_size(0, 0).await, Err(Outcome::Status(503)));
-        assert!(!perch.remove_pod(0).await);
+        let (client, _) = canary_client(503).await;
+        assert_eq!(client.ask_for_pod(0).await, Err(Outcome::Status(503)));
+        assert_eq!(client.ask_for_size(0, 0).await, Err(Outcome::Status(503)));
+        assert!(!client.remove_pod(0).await);
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod readiness;
 mod workload;
 
 pub(crate) use access::ApiAccess;
-pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, Perch};
+pub(crate) use canary::{CANARY_LABEL, CANARY_PREFIX, CanaryClient};
 pub(crate) use canary_object::CANARY_OBJECT;
 pub(crate) use connect::Cluster;
 pub(crate) use deployment::Scale;

@@ -141,7 +141,7 @@ impl Watch {
     fn take(&mut self, message: AgentMessage) -> Option<String> {
         match message {
             AgentMessage::Record(record) => self.say(|known| known.said(record)),
-            AgentMessage::Looked(at) => {
+            AgentMessage::ObservedUntil(at) => {
                 self.say(|known| known.looked(at));
                 self.begun.take();
             }

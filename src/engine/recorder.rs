@@ -193,7 +193,7 @@ impl Scribe {
             AgentMessage::Attempts { probe, records } => self.attempts(&probe, &records),
             AgentMessage::Record(record) => self.record(record),
             // Its silence is its supervisor's.
-            AgentMessage::Looked(_) => {}
+            AgentMessage::ObservedUntil(_) => {}
             AgentMessage::Note { warning, text } => {
                 self.record(clock::record(Event::Note { warning, text }))
             }

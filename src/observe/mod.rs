@@ -31,11 +31,11 @@ const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 
 /// What an observer says, by its own clock.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum Observation {
     /// Something that is so, or has changed.
     Record(Record),
     /// All that changed until then was said.
-    Looked(Moment),
+    ObservedUntil(Moment),
 }
 
 /// Looks at one node, from within it.
@@ -53,7 +53,7 @@ impl Observer {
     }
 
     /// Looks until it is told to stop.
-    pub(crate) fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Said) + Sync)) {
+    pub(crate) fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Observation) + Sync)) {
         std::thread::scope(|scope| {
             let (stirs, stirred) = channel();
             scope.spawn(move || self.ask_etcd(stop, &stirred, say));
@@ -66,7 +66,7 @@ impl Observer {
         &self,
         stop: &AtomicBool,
         stirs: &Sender<()>,
-        say: &(dyn Fn(Said) + Sync),
+        say: &(dyn Fn(Observation) + Sync),
     ) {
         let mut table = process::Table::new(&self.proc);
         let (mut last, mut told) = (None, None);
@@ -75,18 +75,18 @@ impl Observer {
             let changes = table.look();
             let at = Moment::now();
             if let Some(gap) = last.and_then(|last| self.gap(last, at)) {
-                say(Said::Record(gap));
+                say(Observation::Record(gap));
             }
             let said = !changes.is_empty();
             for event in changes.into_iter().map(|change| change.event(&self.node)) {
-                say(Said::Record(Record { at, since: last, event }));
+                say(Observation::Record(Record { at, since: last, event }));
             }
             if said {
                 // Who asks etcd goes on for as long as this does.
                 let _ = stirs.send(());
             }
             if said || told.is_none_or(|told| at.since(told) >= SIGN_OF_LIFE) {
-                say(Said::Looked(at));
+                say(Observation::ObservedUntil(at));
                 told = Some(at);
             }
             last = Some(at);
@@ -101,7 +101,12 @@ impl Observer {
         (at.since(last) > BLIND).then_some(Record { at, since: Some(last), event })
     }
 
-    fn ask_etcd(&self, stop: &AtomicBool, stirred: &Receiver<()>, say: &(dyn Fn(Said) + Sync)) {
+    fn ask_etcd(
+        &self,
+        stop: &AtomicBool,
+        stirred: &Receiver<()>,
+        say: &(dyn Fn(Observation) + Sync),
+    ) {
         let (mut known, mut last, mut stir) = (None, None, Instant::now());
         while !stop.load(Ordering::Relaxed) {
             // The answer holds for some moment between the two.
@@ -109,7 +114,7 @@ impl Observer {
             let member = etcd::ask(self.metrics);
             let is_news = known.as_ref() != Some(&member);
             if is_news {
-                say(Said::Record(Record {
+                say(Observation::Record(Record {
                     at: Moment::now(),
                     since: last,
                     event: member.event(&self.node),
@@ -155,8 +160,8 @@ mod tests {
         };
         let (stop, said) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let states = || {
-            let read = |said: &Said| match said {
-                Said::Record(Record {
+            let read = |said: &Observation| match said {
+                Observation::Record(Record {
                     since,
                     event: Event::Process { component: Component::Etcd, pid, state, .. },
                     ..
@@ -187,10 +192,10 @@ mod tests {
         ];
         assert_eq!(states(), expected);
         let said = said.into_inner().unwrap();
-        let silent = |said: &Said| {
+        let silent = |said: &Observation| {
             matches!(
                 said,
-                Said::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. })
+                Observation::Record(Record { event: Event::EtcdMember { answers: false, .. }, .. })
             )
         };
         assert_eq!(
@@ -198,7 +203,7 @@ mod tests {
             1,
             "nobody listens there, and it is said once"
         );
-        assert!(said.iter().any(|said| matches!(said, Said::Looked(_))));
+        assert!(said.iter().any(|said| matches!(said, Observation::ObservedUntil(_))));
     }
 
     #[test]

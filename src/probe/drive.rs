@@ -4,14 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::channel::{Channel, Link, Task};
 use super::http::{Progress, Request};
-use super::line::{Line, Link, Task};
 use super::lookup::Step;
 use super::names::NameService;
 use super::ports::Ports;
+use super::socket::{TcpSocket, outcome_of};
 use super::spec::Question;
 use super::tls::Tls;
-use super::wire::{Wire, outcome_of};
 use crate::timeline::{Outcome, Phase};
 
 /// An endless body must not keep the others waiting.
@@ -85,17 +85,17 @@ pub(super) struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// Carries the line's attempt on until it waits or ends. A line without one waits.
-    pub(super) fn drive(&mut self, line: &mut Line) -> Turn {
-        let Line { link, task: Some(task), registered, .. } = line else { return Turn::Wait };
+    /// Carries the channel's attempt on until it waits or ends. A channel without one waits.
+    pub(super) fn drive(&mut self, channel: &mut Channel) -> Turn {
+        let Channel { link, task: Some(task), registered, .. } = channel else { return Turn::Wait };
         loop {
             let turn = match link {
                 Link::Lookup(lookup) => {
                     let step = lookup.ready(self.names);
                     self.resolved(step, link, task, registered)
                 }
-                Link::Wire(wire) => self
-                    .wire(wire, task, *registered)
+                Link::TcpSocket(socket) => self
+                    .socket(socket, task, *registered)
                     .unwrap_or_else(|error| blocked(&error, task.phase)),
             };
             if turn != Turn::Next {
@@ -105,12 +105,14 @@ impl Driver<'_> {
     }
 
     /// Looks whether a name server has taken too long.
-    pub(super) fn tick(&mut self, line: &mut Line, now: crate::timeline::Moment) -> Turn {
-        let Line { link, task: Some(task), registered, .. } = &mut *line else { return Turn::Wait };
+    pub(super) fn tick(&mut self, channel: &mut Channel, now: crate::timeline::Moment) -> Turn {
+        let Channel { link, task: Some(task), registered, .. } = &mut *channel else {
+            return Turn::Wait;
+        };
         let Link::Lookup(lookup) = link else { return Turn::Wait };
         let step = lookup.tick(self.names, now);
         match self.resolved(step, link, task, registered) {
-            Turn::Next => self.drive(line),
+            Turn::Next => self.drive(channel),
             turn => turn,
         }
     }
@@ -134,7 +136,7 @@ impl Driver<'_> {
                 return Turn::Done(Outcome::Ok);
             }
             Step::Found(address, _) => match self.connect(address) {
-                Ok(wire) => *link = Link::Wire(wire),
+                Ok(socket) => *link = Link::TcpSocket(socket),
                 Err(error) => {
                     task.enter(Phase::Connect);
                     return Turn::Done(outcome_of(&error, Phase::Connect));
@@ -146,23 +148,28 @@ impl Driver<'_> {
         Turn::Next
     }
 
-    fn connect(&self, address: IpAddr) -> io::Result<Wire> {
+    fn connect(&self, address: IpAddr) -> io::Result<TcpSocket> {
         let address = SocketAddr::new(address, self.port);
-        let mut wire = Wire::socket(address, self.ports)?;
-        wire.connect(address)?;
-        Ok(wire)
+        let mut socket = TcpSocket::new(address, self.ports)?;
+        socket.connect(address)?;
+        Ok(socket)
     }
 
-    fn wire(&mut self, wire: &mut Wire, task: &mut Task, registered: bool) -> io::Result<Turn> {
+    fn socket(
+        &mut self,
+        socket: &mut TcpSocket,
+        task: &mut Task,
+        registered: bool,
+    ) -> io::Result<Turn> {
         match task.phase {
-            Phase::Dns | Phase::Connect => self.connecting(wire, task),
+            Phase::Dns | Phase::Connect => self.connecting(socket, task),
             Phase::Tls => {
-                wire.handshake()?;
+                socket.handshake()?;
                 task.enter(Phase::Send);
                 Ok(Turn::Next)
             }
-            Phase::Send => self.send(wire, task, registered),
-            Phase::FirstByte | Phase::Body => self.receive(wire, task),
+            Phase::Send => self.send(socket, task, registered),
+            Phase::FirstByte | Phase::Body => self.receive(socket, task),
             // No prober's.
             Phase::Accepted | Phase::Bound | Phase::Running | Phase::Observed => {
                 Ok(Turn::Done(Outcome::Prober))
@@ -170,44 +177,49 @@ impl Driver<'_> {
         }
     }
 
-    fn connecting(&mut self, wire: &mut Wire, task: &mut Task) -> io::Result<Turn> {
+    fn connecting(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
         match self.ask {
             // On a near network the connection is open by now. To send is the cheapest way to find out.
             Ask::Http { request, tls: None, .. } => {
-                task.written = wire.write(&request.of(task.slot))?;
+                task.written = socket.write(&request.of(task.slot))?;
                 task.enter(Phase::Send);
             }
-            Ask::Http { tls: Some(tls), .. } if wire.connected()? => {
+            Ask::Http { tls: Some(tls), .. } if socket.connected()? => {
                 task.enter(Phase::Tls);
-                wire.start_tls(tls)?;
+                socket.start_tls(tls)?;
             }
-            Ask::Tcp if wire.connected()? => return Ok(Turn::Done(Outcome::Ok)),
+            Ask::Tcp if socket.connected()? => return Ok(Turn::Done(Outcome::Ok)),
             _ => return Ok(Turn::Wait),
         }
         Ok(Turn::Next)
     }
 
-    fn send(&mut self, wire: &mut Wire, task: &mut Task, registered: bool) -> io::Result<Turn> {
+    fn send(
+        &mut self,
+        socket: &mut TcpSocket,
+        task: &mut Task,
+        registered: bool,
+    ) -> io::Result<Turn> {
         let Ask::Http { request, .. } = self.ask else {
-            wire.check()?;
+            socket.check()?;
             return Ok(Turn::Done(Outcome::Ok));
         };
         let request = request.of(task.slot);
         while task.written < request.len() {
-            task.written += wire.write(&request[task.written..])?;
+            task.written += socket.write(&request[task.written..])?;
         }
-        wire.flush()?;
+        socket.flush()?;
         task.enter(Phase::FirstByte);
         // What has been sent just now is not answered yet. But what a known socket had to tell before may have been told already.
         Ok(if registered { Turn::Next } else { Turn::Wait })
     }
 
-    fn receive(&mut self, wire: &mut Wire, task: &mut Task) -> io::Result<Turn> {
+    fn receive(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
         let Ask::Http { backend_header, success, .. } = self.ask else {
             return Ok(Turn::Done(Outcome::Prober));
         };
         for _ in 0..READS_PER_TURN {
-            let length = wire.read(self.buffer)?;
+            let length = socket.read(self.buffer)?;
             if task.phase == Phase::FirstByte && length > 0 {
                 task.enter(Phase::Body);
             }

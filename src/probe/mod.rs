@@ -8,12 +8,11 @@
 //! A [`Prober`] is one thread with one loop over non-blocking sockets. It has no runtime and no timer wheel: a wheel of whole
 //! milliseconds would be later than what is measured.
 
+mod channel;
 mod chunked;
 pub mod control;
 mod drive;
 mod http;
-mod lane;
-mod line;
 mod lookup;
 mod message;
 mod names;
@@ -22,13 +21,14 @@ mod poller;
 mod ports;
 mod prober;
 mod recorder;
+mod socket;
 pub mod spec;
+mod state;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod wire;
 
 pub use names::NameService;
 pub use prober::{Prober, ProberError, Sink};

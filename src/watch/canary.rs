@@ -13,7 +13,7 @@ use crate::timeline::Record;
 
 /// Which objects a canary makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Canaries {
+pub(crate) enum CanaryObjects {
     /// Pods of its own.
     Pods,
     /// A Deployment.
@@ -22,12 +22,12 @@ pub(crate) enum Canaries {
 
 /// Starts a watch, called `name`, of the objects that one canary has made (see [`CANARY_LABEL`]). `servers` are API servers of one
 /// cluster (at least one): what any of them shows is seen.
-pub(crate) fn of_canary(
+pub(crate) fn watch_canary(
     name: &'static str,
     servers: &[Cluster],
     namespace: &str,
     canary: &str,
-    objects: Canaries,
+    objects: CanaryObjects,
     out: UnboundedSender<Record>,
 ) -> Watches {
     let (report, started) = watch::channel(BTreeSet::new());
@@ -35,8 +35,8 @@ pub(crate) fn of_canary(
     let (mut tasks, clients): (_, Clients) =
         (JoinSet::new(), servers.iter().map(Cluster::client).collect());
     match objects {
-        Canaries::Pods => tasks.spawn(run::<pod::Pods>(follow, within(&clients, namespace))),
-        Canaries::Deployment => {
+        CanaryObjects::Pods => tasks.spawn(run::<pod::Pods>(follow, within(&clients, namespace))),
+        CanaryObjects::Deployment => {
             tasks.spawn(run::<deployment::Deployments>(follow, within(&clients, namespace)))
         }
     };

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::book::{self, Watched};
+use super::cache::{self, Watched};
 use crate::cluster::objects;
 use crate::timeline::{Change, Event};
 
@@ -35,7 +35,7 @@ impl Watched for Deployments {
     }
 }
 
-impl book::Row for Row {
+impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
         let Row { deployment, generation, observed, wanted, replicas } = self.clone();
         Some(Event::Deployment { deployment, change, generation, observed, wanted, replicas })

@@ -3,7 +3,7 @@
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 
-use super::book::{self, Watched};
+use super::cache::{self, Watched};
 use crate::cluster::slice_endpoints;
 use crate::timeline::{Change, Endpoint, Event};
 
@@ -30,7 +30,7 @@ impl Row {
     }
 }
 
-impl book::Row for Row {
+impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
         Some(Event::Endpoint {
             service: self.service.clone(),
@@ -71,14 +71,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::watch::book::Book;
+    use crate::watch::cache::WatchCache;
 
     #[test]
     fn a_service_of_another_namespace_bears_its_name() {
         let slice = json!({"metadata": {"name": "kube-dns-x", "namespace": "kube-system", "labels": {SERVICE: "kube-dns"}},
             "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "nodeName": "w"}]});
         let slice: EndpointSlice = serde_json::from_value(slice).unwrap();
-        let events = Book::<Elsewhere>::new().put(&slice, Change::Baseline);
+        let events = WatchCache::<Elsewhere>::new().put(&slice, Change::Baseline);
         let [Event::Endpoint { service, .. }] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(service, "kube-system/kube-dns");
     }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::ResourceExt;
 
-use super::book::Watched;
+use super::cache::Watched;
 use super::endpoint_slice::Row;
 use crate::cluster::endpoints_endpoints;
 
@@ -24,7 +24,7 @@ mod tests {
 
     use super::*;
     use crate::timeline::{Change, Event};
-    use crate::watch::book::Book;
+    use crate::watch::cache::WatchCache;
 
     #[test]
     fn an_address_that_moves_to_the_not_ready_ones_is_not_ready() {
@@ -36,9 +36,9 @@ mod tests {
             )
             .unwrap()
         };
-        let mut book = Book::<OldEndpoints>::new();
-        book.put(&object("addresses"), Change::Baseline);
-        let events = book.put(&object("notReadyAddresses"), Change::Changed);
+        let mut cache = WatchCache::<OldEndpoints>::new();
+        cache.put(&object("addresses"), Change::Baseline);
+        let events = cache.put(&object("notReadyAddresses"), Change::Changed);
         let [Event::Endpoint { service, change: Change::Changed, endpoint }] = events.as_slice()
         else {
             panic!("{events:?}")

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
-use super::book::{self, Watched};
+use super::cache::{self, Watched};
 use crate::cluster::CANARY_PREFIX;
 use crate::timeline::{Change, Event};
 
@@ -47,7 +47,7 @@ impl Watched for Events {
     }
 }
 
-impl book::Row for Row {
+impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
         // Kubernetes forgets events after an hour. That is no news.
         if change == Change::Deleted {
@@ -67,7 +67,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::watch::book::Book;
+    use crate::watch::cache::WatchCache;
 
     #[test]
     fn an_event_that_happens_again_is_said_again_and_its_end_is_not() {
@@ -79,14 +79,14 @@ mod tests {
             )
             .unwrap()
         };
-        let mut book = Book::<Events>::new();
-        assert_eq!(book.put(&event(1), Change::Baseline).len(), 1);
-        assert!(book.put(&event(1), Change::Changed).is_empty());
-        let again = book.put(&event(2), Change::Changed);
+        let mut cache = WatchCache::<Events>::new();
+        assert_eq!(cache.put(&event(1), Change::Baseline).len(), 1);
+        assert!(cache.put(&event(1), Change::Changed).is_empty());
+        let again = cache.put(&event(2), Change::Changed);
         assert!(
             matches!(again.as_slice(), [Event::KubeEvent { regarding, .. }] if regarding == "Node/w"),
             "{again:?}"
         );
-        assert!(book.remove(&event(2)).is_empty());
+        assert!(cache.remove(&event(2)).is_empty());
     }
 }

@@ -155,9 +155,9 @@ fn node(state: &State) -> String {
     )
 }
 
-struct Seen(UnboundedReceiver<Record>);
+struct SourceHealth(UnboundedReceiver<Record>);
 
-impl Seen {
+impl SourceHealth {
     /// The next record that is wanted.
     async fn next<T>(&mut self, want: impl Fn(&Record) -> Option<T>) -> T {
         let found = async {
@@ -185,12 +185,12 @@ impl Seen {
     }
 }
 
-async fn watched(old: bool) -> (Server, Seen, Watches) {
+async fn watched(old: bool) -> (Server, SourceHealth, Watches) {
     let (server, cluster) = Server::start(old).await;
     let (out, records) = unbounded_channel();
     let watches = start(std::slice::from_ref(&cluster), "run", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
-    (server, Seen(records), watches)
+    (server, SourceHealth(records), watches)
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_server_without_slices_is_watched_by_its_endpoints() {
     let (server, cluster) = Server::start(true).await;
     let (out, records) = unbounded_channel();
     let _watches = start(std::slice::from_ref(&cluster), "run", out);
-    let mut seen = Seen(records);
+    let mut seen = SourceHealth(records);
     seen.next(|record| {
         matches!(&record.event, Event::Note { text, .. } if text.contains("EndpointSlices"))
             .then_some(())
@@ -286,7 +286,7 @@ async fn two_servers_are_one_sight() {
     let (out, records) = unbounded_channel();
     let watches = start(&[cluster, other], "run", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
-    let mut seen = Seen(records);
+    let mut seen = SourceHealth(records);
     assert_eq!(seen.node().await.2, Change::Baseline);
     sleep(Duration::from_millis(300)).await;
     // The first server is frozen, and the second one tells: at once, and without a gap.

@@ -19,8 +19,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::book::{Book, Watched, version_of};
-use super::gap::Sight;
+use super::cache::{WatchCache, Watched, version_of};
+use super::health::WatchHealth;
 use crate::timeline::{Change, Event, Moment, Record};
 
 /// How long the server is asked to keep a stream open (whole seconds).
@@ -62,15 +62,15 @@ pub(super) struct Follow {
 
 /// What the servers through which one watch looks have in common.
 struct Shared<W: Watched> {
-    book: Book<W>,
-    sight: Sight,
+    cache: WatchCache<W>,
+    health: WatchHealth,
     /// Whether one of them has listed.
     listed: bool,
 }
 
 impl<W: Watched> Shared<W> {
     fn new(name: &'static str, sources: usize) -> Self {
-        Self { book: Book::new(), sight: Sight::new(name, sources), listed: false }
+        Self { cache: WatchCache::new(), health: WatchHealth::new(name, sources), listed: false }
     }
 }
 
@@ -213,7 +213,7 @@ impl<W: Watched> Source<'_, W> {
     }
 
     fn blind(&self, from: Moment, reason: String) -> bool {
-        let told = self.shared().sight.lost(self.number, from, reason);
+        let told = self.shared().health.lost(self.number, from, reason);
         match told {
             Some(record) => self.follow.send(record),
             None => !self.follow.out.is_closed(),
@@ -226,17 +226,17 @@ impl<W: Watched> Source<'_, W> {
         let at = Moment::now();
         let mut shared = self.shared();
         let change = if shared.listed { Change::Changed } else { Change::Baseline };
-        let seen = shared.sight.latest();
-        let closed = shared.sight.found(self.number, at);
+        let seen = shared.health.latest();
+        let closed = shared.health.found(self.number, at);
         let news = closed.is_some() || !shared.listed;
         let since = closed.as_ref().map_or(seen, |(from, _)| *from);
         let since = Some(since).filter(|_| change != Change::Baseline);
         if let Some((_, record)) = closed {
-            shared.book.forget_versions();
+            shared.cache.forget_versions();
             follow.send(record);
         }
         shared.listed = true;
-        let events = shared.book.replace(objects, version_of(&place.version), change);
+        let events = shared.cache.replace(objects, version_of(&place.version), change);
         drop(shared);
         follow.send_all(at, since, events);
         follow.started.send_if_modified(|started| started.insert(follow.name));
@@ -255,7 +255,7 @@ impl<W: Watched> Source<'_, W> {
         params.label_selector.clone_from(&self.follow.labels);
         loop {
             match self.stream(&params, place).await {
-                Stream::Done => self.shared().sight.alive(self.number, place.alive),
+                Stream::Done => self.shared().health.alive(self.number, place.alive),
                 other => return other,
             }
         }
@@ -279,11 +279,11 @@ impl<W: Watched> Source<'_, W> {
                 Err(_) => return Stream::Broken("no sign of life from the API server".to_owned()),
             };
             let at = Moment::now();
-            let taken = take(said, &mut self.shared().book, place);
+            let taken = take(said, &mut self.shared().cache, place);
             match taken {
                 Ok(events) => {
                     place.alive = at;
-                    self.shared().sight.alive(self.number, at);
+                    self.shared().health.alive(self.number, at);
                     if !self.follow.send_all(at, Some(before).filter(|_| at <= backlog), events) {
                         return Stream::Unheard;
                     }
@@ -308,10 +308,10 @@ impl Place {
     }
 }
 
-/// Brings the book and the place up to what the server said.
+/// Brings the cache and the place up to what the server said.
 fn take<W: Watched>(
     event: WatchEvent<W::Object>,
-    book: &mut Book<W>,
+    cache: &mut WatchCache<W>,
     place: &mut Place,
 ) -> Result<Vec<Event>, String> {
     let mut at = |object: &W::Object| {
@@ -322,11 +322,11 @@ fn take<W: Watched>(
     match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
             at(&object);
-            Ok(book.put(&object, Change::Changed))
+            Ok(cache.put(&object, Change::Changed))
         }
         WatchEvent::Deleted(object) => {
             at(&object);
-            Ok(book.remove(&object))
+            Ok(cache.remove(&object))
         }
         WatchEvent::Bookmark(bookmark) => {
             place.version = bookmark.metadata.resource_version;

@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 
-use super::book::{self, Watched};
+use super::cache::{self, Watched};
 use crate::timeline::{Change, Event};
 
 pub(super) struct Leases;
@@ -45,7 +45,7 @@ impl Watched for Leases {
     }
 }
 
-impl book::Row for Row {
+impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
         let Row { namespace, name, holder, renewed, transitions, lasts_s } = self.clone();
         Some(Event::Lease { namespace, name, change, holder, renewed, transitions, lasts_s })

@@ -3,14 +3,14 @@
 //! Each watch is a task of its own that lists once and then follows. Everything is stamped when it is received, with the object's
 //! own time beside it. A watch that can't follow says so at once, and what it finds afterwards happened inside the gap.
 
-mod book;
+mod cache;
 mod canary;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod event;
 mod follow;
-mod gap;
+mod health;
 mod lease;
 mod node;
 mod pod;
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{CANARY_LABEL, Cluster};
 use crate::timeline::{Event, Record};
-pub(crate) use canary::{Canaries, of_canary};
+pub(crate) use canary::{CanaryObjects, watch_canary};
 pub(crate) use follow::SILENCE;
 use follow::{Ended, Follow};
 
@@ -113,7 +113,7 @@ fn within<K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     clients.iter().map(|client| Api::namespaced(client.clone(), namespace)).collect()
 }
 
-async fn run<W: book::Watched>(follow: Follow, apis: Vec<Api<W::Object>>) {
+async fn run<W: cache::Watched>(follow: Follow, apis: Vec<Api<W::Object>>) {
     follow.run::<W>(apis).await;
 }
 

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::book::{self, Watched};
+use super::cache::{self, Watched};
 use crate::cluster::{node_ready, objects};
 use crate::timeline::{Change, Event, Ready};
 
@@ -43,7 +43,7 @@ impl Watched for Nodes {
     }
 }
 
-impl book::Row for Row {
+impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
         let Row { node, ready, reason, transition, heartbeat, taints } = self.clone();
         Some(Event::Node { node, change, ready, reason, transition, heartbeat, taints })
@@ -65,7 +65,7 @@ mod tests {
         let (key, row) = Nodes::rows(&node).remove(0);
         assert_eq!(key, "w");
         let Some(Event::Node { ready, reason, transition, heartbeat, taints, .. }) =
-            book::Row::event(&row, Change::Changed)
+            cache::Row::event(&row, Change::Changed)
         else {
             panic!()
         };

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::book::{self, Watched};
+use super::cache::{self, Watched};
 use crate::cluster::{objects, pod_ready};
 use crate::timeline::{Change, Event, PodIdentity};
 
@@ -40,7 +40,7 @@ impl Watched for Pods {
     }
 }
 
-impl book::Row for Row {
+impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
         let Row { pod, node, phase, ready, identity } = self.clone();
         Some(Event::Pod { pod, change, node, phase, ready, identity })
@@ -65,7 +65,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::watch::book::Book;
+    use crate::watch::cache::WatchCache;
 
     fn pod(uid: &str, restarts: u32, more: Value) -> objects::Pod {
         let mut pod = json!({"metadata": {"name": "web-0", "uid": uid, "labels": {"app": "web"}},
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_restart_and_a_successor_of_the_same_name_are_told() {
-        let mut book = Book::<Pods>::new();
+        let mut cache = WatchCache::<Pods>::new();
         let told = |events: Vec<Event>| {
             let tell = |event| match event {
                 Event::Pod { change, identity, .. } => {
@@ -90,19 +90,19 @@ mod tests {
             events.into_iter().map(tell).collect::<Vec<_>>()
         };
         assert_eq!(
-            told(book.put(&pod("u1", 0, json!({})), Change::Baseline)),
+            told(cache.put(&pod("u1", 0, json!({})), Change::Baseline)),
             [(Change::Baseline, "u1".into(), 0, false)]
         );
         assert_eq!(
-            told(book.put(&pod("u1", 1, json!({})), Change::Changed)),
+            told(cache.put(&pod("u1", 1, json!({})), Change::Changed)),
             [(Change::Changed, "u1".into(), 1, false)]
         );
         let ending = pod("u1", 1, json!({"deletionTimestamp": "2026-11-22T08:54:23Z"}));
         assert_eq!(
-            told(book.put(&ending, Change::Changed)),
+            told(cache.put(&ending, Change::Changed)),
             [(Change::Changed, "u1".into(), 1, true)]
         );
-        let mut successor = told(book.put(&pod("u2", 0, json!({})), Change::Changed));
+        let mut successor = told(cache.put(&pod("u2", 0, json!({})), Change::Changed));
         successor.sort_by_key(|(_, uid, ..)| uid.clone());
         let expected =
             [(Change::Deleted, "u1".into(), 1, true), (Change::Changed, "u2".into(), 0, false)];

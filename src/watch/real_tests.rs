@@ -38,12 +38,12 @@ impl Drop for Paused {
     }
 }
 
-struct Seen {
+struct SourceHealth {
     records: UnboundedReceiver<Record>,
     began: Moment,
 }
 
-impl Seen {
+impl SourceHealth {
     async fn next(&mut self, what: &str, want: impl Fn(&Event) -> bool) -> Record {
         let found = async {
             loop {
@@ -102,7 +102,7 @@ async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     let watches = start(std::slice::from_ref(&cluster), &namespace, out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     sleep(Duration::from_secs(5)).await;
-    let mut seen = Seen { records, began: Moment::now() };
+    let mut seen = SourceHealth { records, began: Moment::now() };
     let mut beats = 0;
     while let Ok(record) = seen.records.try_recv() {
         assert!(!matches!(record.event, Event::WatchGap { .. }), "{record:?}");
@@ -147,7 +147,7 @@ async fn a_frozen_control_plane_is_a_gap() {
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     sleep(Duration::from_secs(3)).await;
     let paused = Paused::new(&node).await;
-    let mut seen = Seen { records, began: Moment::now() };
+    let mut seen = SourceHealth { records, began: Moment::now() };
     let gap = seen.next("gap", |event| is_gap(event, false)).await;
     assert!(gap.at.since(seen.began) < Duration::from_secs(4) && gap.since.unwrap() <= seen.began);
     sleep(Duration::from_secs(3)).await;
@@ -167,7 +167,7 @@ async fn a_control_plane_without_power_is_a_gap_until_it_is_back() {
     let watches = start(std::slice::from_ref(&cluster), "default", out);
     watches.baseline(Duration::from_secs(5)).await.unwrap();
     sleep(Duration::from_secs(3)).await;
-    let mut seen = Seen { records, began: Moment::now() };
+    let mut seen = SourceHealth { records, began: Moment::now() };
     docker(&["kill", &node]).await;
     seen.next("gap", |event| is_gap(event, false)).await;
     seen.began = Moment::now();

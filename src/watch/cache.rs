@@ -36,7 +36,7 @@ pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
 }
 
 /// The rows that were said last.
-pub(super) struct Book<W: Watched> {
+pub(super) struct WatchCache<W: Watched> {
     /// By key, each with the objects that have it.
     rows: HashMap<String, Vec<(String, W::Row)>>,
     /// By object, its keys.
@@ -46,7 +46,7 @@ pub(super) struct Book<W: Watched> {
     versions: HashMap<String, u64>,
 }
 
-impl<W: Watched> Book<W> {
+impl<W: Watched> WatchCache<W> {
     pub(super) fn new() -> Self {
         Self { rows: HashMap::new(), keys: HashMap::new(), versions: HashMap::new() }
     }
@@ -86,8 +86,8 @@ impl<W: Watched> Book<W> {
         newer
     }
 
-    /// Takes a whole list, of the version at which it holds, and gives what that changes: what the book has and the list has not is
-    /// deleted, unless the book's is newer.
+    /// Takes a whole list, of the version at which it holds, and gives what that changes: what the cache has and the list has not is
+    /// deleted, unless the cache's is newer.
     pub(super) fn replace(
         &mut self,
         objects: &[W::Object],
@@ -200,32 +200,32 @@ mod tests {
 
     #[test]
     fn only_what_is_new_is_said() {
-        let mut book = Book::<Slices>::new();
+        let mut cache = WatchCache::<Slices>::new();
         let one = |ready| slice("s", json!([endpoint("a", ready), endpoint("b", true)]));
-        let first = said(book.put(&one(true), Change::Baseline));
+        let first = said(cache.put(&one(true), Change::Baseline));
         assert_eq!(
             first,
             [("a".into(), Change::Baseline, true), ("b".into(), Change::Baseline, true)]
         );
-        assert!(book.put(&one(true), Change::Changed).is_empty());
+        assert!(cache.put(&one(true), Change::Changed).is_empty());
         assert_eq!(
-            said(book.put(&one(false), Change::Changed)),
+            said(cache.put(&one(false), Change::Changed)),
             [("a".into(), Change::Changed, false)]
         );
-        let left = book.put(&slice("s", json!([endpoint("a", false)])), Change::Changed);
+        let left = cache.put(&slice("s", json!([endpoint("a", false)])), Change::Changed);
         assert_eq!(said(left), [("b".into(), Change::Deleted, true)]);
-        assert_eq!(said(book.remove(&one(false))), [("a".into(), Change::Deleted, false)]);
-        assert!(book.rows.is_empty() && book.keys.is_empty());
+        assert_eq!(said(cache.remove(&one(false))), [("a".into(), Change::Deleted, false)]);
+        assert!(cache.rows.is_empty() && cache.keys.is_empty());
     }
 
     #[test]
     fn an_endpoint_in_two_slices_is_one_and_ready_when_one_says_so() {
-        let mut book = Book::<Slices>::new();
-        book.put(&slice("s", json!([endpoint("a", true)])), Change::Baseline);
-        assert!(book.put(&slice("t", json!([endpoint("a", false)])), Change::Changed).is_empty());
+        let mut cache = WatchCache::<Slices>::new();
+        cache.put(&slice("s", json!([endpoint("a", true)])), Change::Baseline);
+        assert!(cache.put(&slice("t", json!([endpoint("a", false)])), Change::Changed).is_empty());
         // It moves to the other slice, which then counts alone.
         assert_eq!(
-            said(book.remove(&slice("s", json!([])))),
+            said(cache.remove(&slice("s", json!([])))),
             [("a".into(), Change::Changed, false)]
         );
     }
@@ -238,44 +238,45 @@ mod tests {
 
     #[test]
     fn what_two_servers_tell_is_said_once_by_the_first() {
-        let mut book = Book::<Slices>::new();
+        let mut cache = WatchCache::<Slices>::new();
         let ready = |version, ready| at_version(version, "s", json!([endpoint("a", ready)]));
-        assert_eq!(said(book.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
+        assert_eq!(said(cache.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);
         assert_eq!(
-            said(book.put(&ready(8, false), Change::Changed)),
+            said(cache.put(&ready(8, false), Change::Changed)),
             [("a".into(), Change::Changed, false)]
         );
         // The other server is late: its list and its stream tell what is known.
-        assert!(book.replace(&[ready(5, true)], Some(7), Change::Changed).is_empty());
-        assert!(book.put(&ready(8, false), Change::Changed).is_empty());
+        assert!(cache.replace(&[ready(5, true)], Some(7), Change::Changed).is_empty());
+        assert!(cache.put(&ready(8, false), Change::Changed).is_empty());
         // An object that the late one has not seen yet did not go.
-        book.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed);
-        assert!(book.replace(&[ready(8, false)], Some(11), Change::Changed).is_empty());
+        cache.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed);
+        assert!(cache.replace(&[ready(8, false)], Some(11), Change::Changed).is_empty());
         // One that is gone does not come back with an old word, but with a new one.
-        assert_eq!(said(book.remove(&ready(15, false))), [("a".into(), Change::Deleted, false)]);
-        assert!(book.put(&ready(14, true), Change::Changed).is_empty());
-        assert!(book.remove(&ready(15, false)).is_empty());
+        assert_eq!(said(cache.remove(&ready(15, false))), [("a".into(), Change::Deleted, false)]);
+        assert!(cache.put(&ready(14, true), Change::Changed).is_empty());
+        assert!(cache.remove(&ready(15, false)).is_empty());
         assert_eq!(
-            said(book.put(&ready(20, true), Change::Changed)),
+            said(cache.put(&ready(20, true), Change::Changed)),
             [("a".into(), Change::Changed, true)]
         );
         // A list that is as new as what is known is believed where it has nothing.
         assert_eq!(
-            said(book.replace(&[ready(20, true)], Some(21), Change::Changed)),
+            said(cache.replace(&[ready(20, true)], Some(21), Change::Changed)),
             [("b".into(), Change::Deleted, true)]
         );
         assert!(
-            book.put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed)
+            cache
+                .put(&at_version(12, "t", json!([endpoint("b", true)])), Change::Changed)
                 .is_empty()
         );
     }
 
     #[test]
     fn a_restored_backup_is_the_truth_when_nobody_saw_its_coming() {
-        let mut book = Book::<Slices>::new();
-        book.put(&at_version(90, "s", json!([endpoint("a", true)])), Change::Baseline);
-        book.forget_versions();
-        let back = book.replace(
+        let mut cache = WatchCache::<Slices>::new();
+        cache.put(&at_version(90, "s", json!([endpoint("a", true)])), Change::Baseline);
+        cache.forget_versions();
+        let back = cache.replace(
             &[at_version(40, "s", json!([endpoint("a", false)]))],
             Some(41),
             Change::Changed,
@@ -285,9 +286,9 @@ mod tests {
 
     #[test]
     fn a_list_after_a_gap_says_what_came_changed_and_went() {
-        let mut book = Book::<Slices>::new();
-        book.put(&slice("s", json!([endpoint("a", true), endpoint("b", true)])), Change::Baseline);
-        let again = book.replace(
+        let mut cache = WatchCache::<Slices>::new();
+        cache.put(&slice("s", json!([endpoint("a", true), endpoint("b", true)])), Change::Baseline);
+        let again = cache.replace(
             &[slice("t", json!([endpoint("a", false), endpoint("c", true)]))],
             None,
             Change::Changed,

@@ -1,9 +1,9 @@
-//! What each canary asks for, and the signs that it was done.
+//! What each canary asks for, and the watched that it was done.
 
-use crate::cluster::{ClusterError, Perch};
+use crate::cluster::{CanaryClient, ClusterError};
 use crate::experiment::Canary;
 use crate::timeline::{Change, Event, Outcome, Phase};
-use crate::watch::Canaries;
+use crate::watch::CanaryObjects;
 
 /// The autoscaler is to bring its target back to so many.
 const LEAST: u32 = 2;
@@ -32,51 +32,51 @@ pub(super) fn watch_name(canary: Canary) -> &'static str {
 
 /// What a watch showed of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Progress {
     /// What it asked for is there, and waits for this.
     WaitsFor(u64, Phase),
     /// It came true.
-    True(u64),
+    Done(u64),
     /// All changes up to this one are done.
-    UpTo(i64),
+    DoneUpTo(i64),
 }
 
 /// One canary at its place.
 #[derive(Clone, Debug)]
-pub(super) struct Deed {
+pub(super) struct Operation {
     pub canary: Canary,
-    pub perch: Perch,
+    pub client: CanaryClient,
 }
 
-impl Deed {
+impl Operation {
     /// Makes what is made once.
     pub(super) async fn prepare(&self) -> Result<(), ClusterError> {
         match self.canary {
             Canary::Scheduling => Ok(()),
-            Canary::Reconciliation => self.perch.make_deployment(0).await,
+            Canary::Reconciliation => self.client.make_deployment(0).await,
             Canary::Autoscaling => {
-                self.perch.make_deployment(LEAST).await?;
-                self.perch.make_autoscaler(LEAST).await
+                self.client.make_deployment(LEAST).await?;
+                self.client.make_autoscaler(LEAST).await
             }
         }
     }
 
     /// What is watched.
-    pub(super) fn objects(&self) -> Canaries {
+    pub(super) fn objects(&self) -> CanaryObjects {
         match self.canary {
-            Canary::Scheduling => Canaries::Pods,
-            Canary::Reconciliation | Canary::Autoscaling => Canaries::Deployment,
+            Canary::Scheduling => CanaryObjects::Pods,
+            Canary::Reconciliation | Canary::Autoscaling => CanaryObjects::Deployment,
         }
     }
 
     /// Asks once. Gives the number of the change, where it has one.
     pub(super) async fn ask(&self, slot: u64) -> Result<Option<i64>, Outcome> {
         match self.canary {
-            Canary::Scheduling => self.perch.ask_for_pod(slot).await.map(|()| None),
+            Canary::Scheduling => self.client.ask_for_pod(slot).await.map(|()| None),
             Canary::Reconciliation => {
-                self.perch.ask_for_size(1 - (slot % 2) as u32, slot).await.map(Some)
+                self.client.ask_for_size(1 - (slot % 2) as u32, slot).await.map(Some)
             }
-            Canary::Autoscaling => self.perch.ask_for_size(LEAST - 1, slot).await.map(Some),
+            Canary::Autoscaling => self.client.ask_for_size(LEAST - 1, slot).await.map(Some),
         }
     }
 
@@ -89,25 +89,25 @@ impl Deed {
     }
 
     /// What a record of the canary's watch says.
-    pub(super) fn sign(&self, event: &Event) -> Option<Sign> {
+    pub(super) fn progress(&self, event: &Event) -> Option<Progress> {
         match event {
             Event::Pod { pod, node, phase, change, .. } if *change != Change::Deleted => {
-                let slot = self.perch.slot_of(pod)?;
+                let slot = self.client.slot_of(pod)?;
                 let waits_for = if node.is_some() { Phase::Running } else { Phase::Bound };
                 Some(if phase == "Running" {
-                    Sign::True(slot)
+                    Progress::Done(slot)
                 } else {
-                    Sign::WaitsFor(slot, waits_for)
+                    Progress::WaitsFor(slot, waits_for)
                 })
             }
             Event::Deployment { generation, observed, wanted, replicas, .. } => match self.canary {
                 Canary::Scheduling => None,
                 // As many as the newest change wants: the older ones are overtaken by it, as Kubernetes' controllers see it.
                 Canary::Reconciliation => (observed == generation && replicas == wanted)
-                    .then_some(Sign::UpTo(*generation)),
+                    .then_some(Progress::DoneUpTo(*generation)),
                 // This generation is the autoscaler's own doing: those before it were ours.
                 Canary::Autoscaling => {
-                    (*wanted >= LEAST as i32).then_some(Sign::UpTo(*generation - 1))
+                    (*wanted >= LEAST as i32).then_some(Progress::DoneUpTo(*generation - 1))
                 }
             },
             _ => None,
@@ -119,8 +119,8 @@ impl Deed {
 mod tests {
     use super::*;
 
-    fn deed(canary: Canary) -> Deed {
-        Deed { canary, perch: Perch::of_nothing("p") }
+    fn operation(canary: Canary) -> Operation {
+        Operation { canary, client: CanaryClient::of_nothing("p") }
     }
 
     fn pod(name: &str, node: Option<&str>, phase: &str) -> Event {
@@ -148,26 +148,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_pod_is_bound_and_then_runs() {
-        let deed = deed(Canary::Scheduling);
-        let sign = |node, phase| deed.sign(&pod("outage-canary-p-4", node, phase));
-        assert_eq!(sign(None, "Pending"), Some(Sign::WaitsFor(4, Phase::Bound)));
-        assert_eq!(sign(Some("w"), "Pending"), Some(Sign::WaitsFor(4, Phase::Running)));
-        assert_eq!(sign(Some("w"), "Running"), Some(Sign::True(4)));
-        assert_eq!(deed.sign(&pod("web-4", Some("w"), "Running")), None);
+        let operation = operation(Canary::Scheduling);
+        let progress = |node, phase| operation.progress(&pod("outage-canary-p-4", node, phase));
+        assert_eq!(progress(None, "Pending"), Some(Progress::WaitsFor(4, Phase::Bound)));
+        assert_eq!(progress(Some("w"), "Pending"), Some(Progress::WaitsFor(4, Phase::Running)));
+        assert_eq!(progress(Some("w"), "Running"), Some(Progress::Done(4)));
+        assert_eq!(operation.progress(&pod("web-4", Some("w"), "Running")), None);
     }
 
     #[tokio::test]
     async fn a_change_is_done_when_the_pods_are_as_many_as_asked() {
-        let deed = deed(Canary::Reconciliation);
-        assert_eq!(deed.sign(&deployment(5, 4, 1, 0)), None);
-        assert_eq!(deed.sign(&deployment(5, 5, 1, 0)), None);
-        assert_eq!(deed.sign(&deployment(5, 5, 1, 1)), Some(Sign::UpTo(5)));
+        let operation = operation(Canary::Reconciliation);
+        assert_eq!(operation.progress(&deployment(5, 4, 1, 0)), None);
+        assert_eq!(operation.progress(&deployment(5, 5, 1, 0)), None);
+        assert_eq!(operation.progress(&deployment(5, 5, 1, 1)), Some(Progress::DoneUpTo(5)));
     }
 
     #[tokio::test]
     async fn the_autoscalers_own_change_ends_those_before() {
-        let deed = deed(Canary::Autoscaling);
-        assert_eq!(deed.sign(&deployment(5, 5, 1, 1)), None);
-        assert_eq!(deed.sign(&deployment(6, 5, 2, 1)), Some(Sign::UpTo(5)));
+        let operation = operation(Canary::Autoscaling);
+        assert_eq!(operation.progress(&deployment(5, 5, 1, 1)), None);
+        assert_eq!(operation.progress(&deployment(6, 5, 2, 1)), Some(Progress::DoneUpTo(5)));
     }
 }

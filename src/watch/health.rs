@@ -4,25 +4,25 @@ use crate::timeline::{Event, Moment, Record};
 
 /// Through which servers a watch sees now. It is blind when it sees through none.
 #[derive(Debug)]
-pub(super) struct Sight {
+pub(super) struct WatchHealth {
     gap: Gap,
-    sources: Vec<Seen>,
+    sources: Vec<SourceHealth>,
 }
 
 /// What one server shows.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct SourceHealth {
     /// The last sign of life.
     alive: Moment,
     blind: bool,
 }
 
-impl Sight {
+impl WatchHealth {
     /// Nothing was seen yet, and nothing is known to be missed.
     pub(super) fn new(watch: &'static str, sources: usize) -> Self {
         Self {
             gap: Gap::new(watch),
-            sources: vec![Seen { alive: Moment(0), blind: false }; sources],
+            sources: vec![SourceHealth { alive: Moment(0), blind: false }; sources],
         }
     }
 
@@ -38,14 +38,14 @@ impl Sight {
 
     /// Nothing is seen through this server since `alive`. The record of the gap, if that was the last one.
     pub(super) fn lost(&mut self, source: usize, alive: Moment, reason: String) -> Option<Record> {
-        self.sources[source] = Seen { alive, blind: true };
+        self.sources[source] = SourceHealth { alive, blind: true };
         let from = self.latest();
         if self.sources.iter().all(|seen| seen.blind) { self.gap.open(from, reason) } else { None }
     }
 
     /// The watch sees through this server again. The gap's beginning and its record, if there was one.
     pub(super) fn found(&mut self, source: usize, at: Moment) -> Option<(Moment, Record)> {
-        self.sources[source] = Seen { alive: at, blind: false };
+        self.sources[source] = SourceHealth { alive: at, blind: false };
         self.gap.close(at)
     }
 }
@@ -94,16 +94,16 @@ mod tests {
 
     #[test]
     fn a_watch_is_blind_only_through_all_of_its_servers() {
-        let mut sight = Sight::new("nodes", 2);
-        assert!(sight.found(0, Moment(3)).is_none() && sight.found(1, Moment(4)).is_none());
-        assert!(sight.lost(0, Moment(10), "refused".into()).is_none());
-        sight.alive(1, Moment(20));
-        assert!(sight.lost(0, Moment(10), "refused again".into()).is_none());
-        let opened = sight.lost(1, Moment(22), "refused".into()).unwrap();
+        let mut health = WatchHealth::new("nodes", 2);
+        assert!(health.found(0, Moment(3)).is_none() && health.found(1, Moment(4)).is_none());
+        assert!(health.lost(0, Moment(10), "refused".into()).is_none());
+        health.alive(1, Moment(20));
+        assert!(health.lost(0, Moment(10), "refused again".into()).is_none());
+        let opened = health.lost(1, Moment(22), "refused".into()).unwrap();
         assert_eq!(opened.since, Some(Moment(22)), "the last that was seen of any");
-        let (from, closed) = sight.found(0, Moment(30)).unwrap();
+        let (from, closed) = health.found(0, Moment(30)).unwrap();
         assert_eq!((from, closed.at), (Moment(22), Moment(30)));
-        assert!(sight.found(1, Moment(31)).is_none());
+        assert!(health.found(1, Moment(31)).is_none());
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::http::AnswerReader;
 use super::lookup::Lookup;
-use super::wire::Wire;
+use super::socket::TcpSocket;
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Moment, Outcome, Phase};
 
 /// A look-up or connection. Without a task it is idle, waiting to be used again.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Channel {
     /// The probe that it belongs to.
-    pub lane: usize,
+    pub probe: usize,
     /// What it is.
     pub link: Link,
     /// The attempt that is using it.
@@ -28,15 +28,15 @@ pub(super) enum Link {
     /// A name is being resolved.
     Lookup(Lookup),
     /// A connection, opening or open.
-    Wire(Wire),
+    TcpSocket(TcpSocket),
 }
 
-impl Line {
+impl Channel {
     /// The socket to wait on.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         match &self.link {
             Link::Lookup(lookup) => lookup.socket.as_fd(),
-            Link::Wire(wire) => wire.as_fd(),
+            Link::TcpSocket(socket) => socket.as_fd(),
         }
     }
 
@@ -115,38 +115,38 @@ impl Task {
     }
 }
 
-/// All lines, by key. A key is never used twice: an event of a closed line finds nothing.
+/// All channels, by key. A key is never used twice: an event of a closed channel finds nothing.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
-    entries: Vec<(u32, Option<Line>)>,
+pub(super) struct Channels {
+    entries: Vec<(u32, Option<Channel>)>,
     free: Vec<u32>,
 }
 
-impl Lines {
+impl Channels {
     /// Adds one, and gives its key.
-    pub(super) fn insert(&mut self, line: Line) -> u64 {
+    pub(super) fn insert(&mut self, channel: Channel) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push((0, None));
             (self.entries.len() - 1) as u32
         });
         let (generation, entry) = &mut self.entries[index as usize];
-        *entry = Some(line);
+        *entry = Some(channel);
         u64::from(*generation) << 32 | u64::from(index)
     }
 
-    /// The line of a key.
-    pub(super) fn get(&mut self, key: u64) -> Option<&mut Line> {
-        let (generation, line) = self.entries.get_mut(key as u32 as usize)?;
-        line.as_mut().filter(|_| u64::from(*generation) == key >> 32)
+    /// The channel of a key.
+    pub(super) fn get(&mut self, key: u64) -> Option<&mut Channel> {
+        let (generation, channel) = self.entries.get_mut(key as u32 as usize)?;
+        channel.as_mut().filter(|_| u64::from(*generation) == key >> 32)
     }
 
-    /// Closes a line.
-    pub(super) fn remove(&mut self, key: u64) -> Option<Line> {
+    /// Closes a channel.
+    pub(super) fn remove(&mut self, key: u64) -> Option<Channel> {
         self.get(key)?;
-        let (generation, line) = &mut self.entries[key as u32 as usize];
+        let (generation, channel) = &mut self.entries[key as u32 as usize];
         *generation = generation.wrapping_add(1);
         self.free.push(key as u32);
-        line.take()
+        channel.take()
     }
 
     /// How many there are.
@@ -155,9 +155,9 @@ impl Lines {
     }
 
     /// All of them, with their keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Line)> {
-        self.entries.iter().enumerate().filter_map(|(index, (generation, line))| {
-            Some((u64::from(*generation) << 32 | index as u64, line.as_ref()?))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Channel)> {
+        self.entries.iter().enumerate().filter_map(|(index, (generation, channel))| {
+            Some((u64::from(*generation) << 32 | index as u64, channel.as_ref()?))
         })
     }
 }
@@ -168,23 +168,23 @@ mod tests {
     use super::super::ports::Ports;
     use super::*;
 
-    fn line(port: u16) -> Line {
-        let link = Link::Wire(
-            Wire::socket(([127, 0, 0, 1], port).into(), &Ports::of_this_network(1)).unwrap(),
+    fn channel(port: u16) -> Channel {
+        let link = Link::TcpSocket(
+            TcpSocket::new(([127, 0, 0, 1], port).into(), &Ports::of_this_network(1)).unwrap(),
         );
-        Line { lane: 0, link, task: None, registered: false }
+        Channel { probe: 0, link, task: None, registered: false }
     }
 
     #[test]
     fn a_closed_lines_key_finds_nothing_even_when_its_place_is_taken() {
-        let mut lines = Lines::default();
-        let (first, second) = (lines.insert(line(1)), lines.insert(line(2)));
-        assert!(lines.remove(first).is_some());
-        let third = lines.insert(line(3));
-        assert!(lines.get(first).is_none() && lines.remove(first).is_none());
-        assert!(lines.get(second).is_some() && lines.get(third).is_some());
-        assert_eq!(lines.len(), 2);
-        let keys: Vec<u64> = lines.iter().map(|(key, _)| key).collect();
+        let mut channels = Channels::default();
+        let (first, second) = (channels.insert(channel(1)), channels.insert(channel(2)));
+        assert!(channels.remove(first).is_some());
+        let third = channels.insert(channel(3));
+        assert!(channels.get(first).is_none() && channels.remove(first).is_none());
+        assert!(channels.get(second).is_some() && channels.get(third).is_some());
+        assert_eq!(channels.len(), 2);
+        let keys: Vec<u64> = channels.iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [third, second]);
     }
 

@@ -18,7 +18,7 @@ const MAX_IDLE: usize = 256;
 
 /// A probe being carried out.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct ProbeState {
     /// What is asked.
     pub ask: Ask,
     /// Whom.
@@ -43,7 +43,7 @@ pub(super) struct Lane {
     idle: Vec<u64>,
 }
 
-impl Lane {
+impl ProbeState {
     /// Prepares a probe. Errors when it can't be carried out.
     pub(super) fn new(spec: ProbeSpec, start: Moment) -> Result<Self, String> {
         let reused = spec.header.reused;

@@ -18,14 +18,14 @@ use crate::timeline::{Outcome, Phase};
 /// It is closed with a reset (linger 0): a port that waits out TIME_WAIT for a minute would be missed at 1000 connections a second,
 /// and an answer that nobody waits for any more is not sent again and again.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct TcpSocket {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
 }
 
-impl Wire {
+impl TcpSocket {
     /// Makes a socket for an address, with a port of its own. Nothing is sent yet.
-    pub(super) fn socket(address: SocketAddr, ports: &Ports) -> io::Result<Self> {
+    pub(super) fn new(address: SocketAddr, ports: &Ports) -> io::Result<Self> {
         let socket = nonblocking(Domain::for_address(address))?;
         socket.set_linger(Some(Duration::ZERO))?;
         ports.bind(&socket, address);
@@ -140,7 +140,7 @@ impl Wire {
     }
 }
 
-impl AsFd for Wire {
+impl AsFd for TcpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }

@@ -14,12 +14,11 @@ mod files;
 mod matrix;
 mod method;
 mod parsed;
-pub(crate) mod suggest;
 
 pub(crate) mod schema;
 pub(crate) mod source;
 
-pub(crate) use crate::yaml::{self, diagnostic, tree};
+pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use asking::{ApiServer, ApiVerb, DnsName};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};

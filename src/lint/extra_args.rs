@@ -2,8 +2,8 @@
 
 use super::patches::kubeadm_version;
 use super::told::Told;
-use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value, quoted};
+use crate::yaml::suggest;
 
 /// The flags that matter here, and whose they are.
 const FLAGS: &[(&str, &str)] = &[

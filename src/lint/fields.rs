@@ -3,8 +3,8 @@
 use super::extra_args;
 use super::schema::{CLUSTER, DOCUMENTS, Shape};
 use super::told::Told;
-use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value, quoted};
+use crate::yaml::suggest;
 
 /// Who reads a mapping, and so what becomes of a field that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,13 @@
 //!
 //! ```text
 //! text -> located tree -> fields that kind knows (fields.rs) -> nodes (nodes.rs)
-//!      -> patches (patches.rs), YAML inside YAML (inner_yaml.rs) -> settings with their places (settings.rs)
+//!      -> patches (patches.rs), YAML inside YAML (`yaml::inner`) -> settings with their places (settings.rs)
 //!      -> what each kubelet has (effective.rs) -> traps at their places (traps.rs), outlook (outlook.rs)
 //! ```
 
 mod effective;
 mod extra_args;
 mod fields;
-mod inner_yaml;
 mod nodes;
 mod outlook;
 mod patches;

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::told::Told;
-use crate::experiment::suggest;
 use crate::experiment::tree::{Node, quoted};
 use crate::timeline::NodeRole;
+use crate::yaml::suggest;
 
 /// What the file says of its nodes.
 #[derive(Clone, Debug, PartialEq)]

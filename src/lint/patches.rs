@@ -5,14 +5,14 @@
 //! JoinConfiguration; `kubeadm join`, on all others, reads only that one (`joinconfiguration.go`) and takes the rest from the cluster.
 
 use super::fields::{self, Reader};
-use super::inner_yaml;
 use super::nodes::Nodes;
 use super::schema::{DOCUMENTS, Document, KUBEADM};
 use super::told::Told;
-use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value, quoted};
 use crate::experiment::{Diagnostics, SourceFile, Span};
 use crate::timeline::minor_version;
+use crate::yaml;
+use crate::yaml::suggest;
 
 /// Whom a patch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ fn one(told: &mut Told, patch: &Node, level: Level, nodes: &Nodes, found: &mut V
         return;
     }
     let mut problems = Diagnostics::default();
-    let documents = inner_yaml::documents(told.file(), patch, &mut problems);
+    let documents = yaml::inner::documents(told.file(), patch, &mut problems);
     if documents.is_empty() && problems.is_empty() {
         told.error(before(told.file(), patch.span), "the patch is empty")
             .hint("its text must be indented deeper than its `- |`");

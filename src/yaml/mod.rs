@@ -1,7 +1,9 @@
 //! Located YAML: text -> trees in which every node knows its place, and problems that are drawn at a place.
 
 pub(crate) mod diagnostic;
+pub(crate) mod inner;
 pub(crate) mod parse;
+pub(crate) mod suggest;
 pub(crate) mod tree;
 
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};

@@ -3,7 +3,7 @@
 use super::Check;
 use crate::experiment::claim::means;
 use crate::experiment::decode::known;
-use crate::experiment::suggest;
+use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check) {
     twice(check);

@@ -3,8 +3,8 @@
 use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Expectation, Fault};
-use crate::experiment::suggest;
 use crate::timeline::{Component, NodeRole};
+use crate::yaml::suggest;
 
 /// A fault that could not be read may have been the one.
 pub(super) fn check(check: &Check) {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
-use crate::experiment::suggest;
 use crate::timeline::{Component, NodeRole};
+use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check) {
     duplicate_names(check);

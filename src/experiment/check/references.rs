@@ -8,7 +8,7 @@ use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
-use crate::experiment::suggest;
+use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check, files: &Files, objects: &Objects) {
     duplicate_probes(check);

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::experiment::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
-use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value};
+use crate::yaml::suggest;
 
 /// The file that is decoded, and the problems so far.
 pub(crate) struct Cx<'f> {

@@ -4,9 +4,9 @@ use super::fields::{Cx, Fields};
 use super::scalar::{choice, dns_label, is_dns_label, labels, node_name};
 use crate::experiment::diagnostic::Diagnostic;
 use crate::experiment::schema::{Count, NodeSelector};
-use crate::experiment::suggest;
 use crate::experiment::tree::Node;
 use crate::timeline::{Component, NodeRole};
+use crate::yaml::suggest;
 
 /// The parts of a control plane of which one leads and the others follow.
 const LED: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Etcd];

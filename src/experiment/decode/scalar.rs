@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::duration;
 use super::fields::Cx;
-use crate::experiment::suggest;
 use crate::experiment::tree::{Node, Value, quoted};
+use crate::yaml::suggest;
 
 /// A text. What looks like a number or a boolean must be in quotes.
 pub(crate) fn text(cx: &Cx, node: &Node) -> Option<String> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::experiment::tree::{Node, Value};
-use crate::experiment::yaml;
-use crate::experiment::{Diagnostic, Diagnostics, Location, SourceFile, Span};
+use crate::yaml;
+use crate::yaml::tree::{Node, Value};
+use crate::yaml::{Diagnostic, Diagnostics, Location, SourceFile, Span};
 
 /// The documents of a text in a file, as kind takes them apart (at lines that begin with `---`). What is no YAML is told.
-pub(super) fn documents(
+pub(crate) fn documents(
     file: &Arc<SourceFile>,
     scalar: &Node,
     problems: &mut Diagnostics,
@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::experiment::yaml::tests::{file, tree};
+    use crate::yaml::tests::{file, tree};
 
     fn inner(text: &str) -> (Vec<Node>, String) {
         let mut problems = Diagnostics::default();

@@ -1,7 +1,9 @@
-//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error. An experiment that was
-//! not carried out is a suite of one case, and so are the runs that were not begun.
+//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error. An
+//! experiment that did not run is a suite of one case, and so are the runs that were not started.
 
-use std::fmt::{self, Write};
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::suite::{Became, NotRun, Part, not_begun};
 use super::view::View;
@@ -9,184 +11,93 @@ use crate::verdict::{Assertion, Outcome, Verdict};
 
 /// Several experiments in one file.
 pub fn render(parts: &[Part<'_>]) -> String {
-    let mut out = String::new();
-    write(parts, &mut out).expect("a string takes all");
-    out
+    let mut report = Report::new("outage");
+    report.add_test_suites(parts.iter().flat_map(suites));
+    report.to_string().expect("XML without timestamps always serializes")
 }
 
-fn write(parts: &[Part<'_>], out: &mut String) -> fmt::Result {
-    let suites: Vec<Suite<'_>> = parts.iter().flat_map(Suite::of).collect();
-    let sum = |tag: Option<Tag>| suites.iter().map(|suite| suite.count(tag)).sum::<usize>();
-    let (skipped, failures, errors) =
-        (sum(Some(Tag::Skipped)), sum(Some(Tag::Failure)), sum(Some(Tag::Error)));
-    writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
-    let tests = suites.iter().map(|suite| suite.cases.len()).sum::<usize>();
-    writeln!(
-        out,
-        r#"<testsuites name="outage" tests="{tests}" skipped="{skipped}" failures="{failures}" errors="{errors}">"#
-    )?;
-    suites.iter().try_for_each(|suite| suite.write(out))?;
-    writeln!(out, "</testsuites>")
-}
-
-/// A run; or an experiment without one.
-struct Suite<'a> {
-    name: &'a str,
-    view: Option<&'a View<'a>>,
-    cases: Vec<Case>,
-}
-
-impl<'a> Suite<'a> {
-    fn of(part: &'a Part<'a>) -> Vec<Self> {
-        let name = part.experiment.as_str();
-        let without =
-            |state, why: &str| Self { name, view: None, cases: vec![Case::not_run(state, why)] };
-        let left =
-            (part.not_begun > 0).then(|| without(NotRun::NotBegun, &not_begun(part.not_begun)));
-        let begun: Vec<Self> = match &part.became {
-            Became::Ran(runs) => runs
-                .iter()
-                .map(|view| Self { name, view: Some(view), cases: cases(view.verdict) })
-                .collect(),
-            Became::Not(state, why) => vec![without(*state, why)],
-        };
-        begun.into_iter().chain(left).collect()
-    }
-
-    fn count(&self, tag: Option<Tag>) -> usize {
-        self.cases.iter().filter(|case| case.tag == tag).count()
-    }
-
-    fn write(&self, out: &mut String) -> fmt::Result {
-        let (name, tests) = (Text(self.name), self.cases.len());
-        let seconds = self.view.map_or(0.0, |view| view.took().as_f64());
-        let count = |tag| self.count(Some(tag));
-        let (skipped, errors, failures) =
-            (count(Tag::Skipped), count(Tag::Error), count(Tag::Failure));
-        writeln!(
-            out,
-            r#"    <testsuite name="{name}" tests="{tests}" skipped="{skipped}" errors="{errors}" failures="{failures}" time="{seconds:.3}">"#
-        )?;
-        self.view.map_or(Ok(()), |view| properties(view, out))?;
-        self.cases.iter().try_for_each(|case| case.write(&name, out))?;
-        writeln!(out, "    </testsuite>")
-    }
-}
-
-fn properties(view: &View<'_>, out: &mut String) -> fmt::Result {
-    writeln!(out, "        <properties>")?;
-    let header = &view.timeline.header;
-    let cluster = super::view::cluster(&header.cluster);
-    let claim = |claim: super::claims::DecidedClaim| {
-        (format!("claim {}", claim.id), claim.decision.word().to_owned())
+fn suites(part: &Part<'_>) -> Vec<TestSuite> {
+    let name = part.experiment.as_str();
+    let mut suites: Vec<TestSuite> = match &part.became {
+        Became::Ran(runs) => runs.iter().map(|view| run(name, view)).collect(),
+        Became::Not(state, why) => vec![not_run(name, *state, why)],
     };
-    let ran = [
-        ("run".into(), header.run.clone()),
-        ("cluster".into(), cluster),
-        ("+0".into(), view.findings.origin.wall.clone()),
-    ];
-    for (name, value) in ran.into_iter().chain(view.decided().into_iter().map(claim)) {
-        writeln!(
-            out,
-            r#"            <property name="{}" value="{}"/>"#,
-            Text(&name),
-            Text(&value)
-        )?;
+    if part.not_begun > 0 {
+        suites.push(not_run(name, NotRun::NotBegun, &not_begun(part.not_begun)));
     }
-    writeln!(out, "        </properties>")
+    suites
 }
 
-struct Case {
-    name: String,
-    /// What it is called where it did not pass.
-    tag: Option<Tag>,
-    /// The kind of it, for those who read the file.
-    kind: String,
-    /// Why it did not pass.
-    why: String,
-    said: String,
+fn run(name: &str, view: &View<'_>) -> TestSuite {
+    let mut suite = suite(name, cases(view.verdict));
+    suite.set_time(Duration::try_from_secs_f64(view.took().as_f64()).unwrap_or_default());
+    let header = &view.timeline.header;
+    let ran = [
+        ("run".to_owned(), header.run.clone()),
+        ("cluster".to_owned(), super::view::cluster(&header.cluster)),
+        ("+0".to_owned(), view.findings.origin.wall.clone()),
+    ];
+    let decided = view.decided().into_iter();
+    let claims =
+        decided.map(|claim| (format!("claim {}", claim.id), claim.decision.word().to_owned()));
+    suite.add_properties(ran.into_iter().chain(claims));
+    suite
 }
 
-/// What JUnit calls that which did not pass.
-#[derive(Clone, Copy, PartialEq)]
-enum Tag {
-    Failure,
-    Error,
-    Skipped,
+/// What was skipped on purpose is skipped; whatever else did not run is an error.
+fn not_run(name: &str, state: NotRun, why: &str) -> TestSuite {
+    let status = if state == NotRun::Skipped {
+        let mut skipped = TestCaseStatus::skipped();
+        skipped.set_message(why);
+        skipped
+    } else {
+        non_success(NonSuccessKind::Error, state.word(), why, why)
+    };
+    suite(name, vec![case("carried out", status, why)])
+}
+
+fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    for mut case in cases {
+        case.set_classname(name);
+        suite.add_test_case(case);
+    }
+    // The crate counts skipped cases as `disabled`; most readers look for `skipped`.
+    suite.extra.insert("skipped".into(), suite.disabled.to_string().into());
+    suite
 }
 
 /// A run without assertions is one case, so that it can't be overlooked.
-fn cases(verdict: &Verdict) -> Vec<Case> {
-    let of = |assertion: &Assertion| Case {
-        name: assertion.text.clone(),
-        tag: tag(assertion.outcome),
-        kind: assertion.outcome.word().to_lowercase(),
-        why: assertion.why.clone().unwrap_or_default(),
-        said: assertion.said(),
+fn cases(verdict: &Verdict) -> Vec<TestCase> {
+    let of = |assertion: &Assertion| {
+        let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.said());
+        case(&assertion.text, status(assertion.outcome, why, &text), &text)
     };
     if verdict.assertions.is_empty() {
-        let (why, said) = (verdict.summary.clone(), verdict.summary.clone());
-        let (tag, kind) = (tag(verdict.outcome), verdict.outcome.word().to_lowercase());
-        return vec![Case { name: "measured".into(), tag, kind, why, said }];
+        let summary = &verdict.summary;
+        return vec![case("measured", status(verdict.outcome, summary, summary), summary)];
     }
     verdict.assertions.iter().map(of).collect()
 }
 
-impl Case {
-    /// What was left out on purpose is skipped; whatever else did not happen is an error.
-    fn not_run(state: NotRun, why: &str) -> Self {
-        let tag = if state == NotRun::Skipped { Tag::Skipped } else { Tag::Error };
-        Self {
-            name: "carried out".into(),
-            tag: Some(tag),
-            kind: state.word().to_lowercase(),
-            why: why.into(),
-            said: why.into(),
-        }
-    }
-
-    fn write(&self, class: &Text<'_>, out: &mut String) -> fmt::Result {
-        let (why, said, kind) = (Text(&self.why), Text(&self.said), &self.kind);
-        writeln!(out, r#"        <testcase name="{}" classname="{class}">"#, Text(&self.name))?;
-        match self.tag {
-            None => Ok(()),
-            Some(Tag::Skipped) => writeln!(out, r#"            <skipped message="{why}"/>"#),
-            Some(Tag::Failure) => writeln!(
-                out,
-                r#"            <failure message="{why}" type="{kind}">{said}</failure>"#
-            ),
-            Some(Tag::Error) => {
-                writeln!(out, r#"            <error message="{why}" type="{kind}">{said}</error>"#)
-            }
-        }?;
-        writeln!(out, "            <system-out>{said}</system-out>\n        </testcase>")
-    }
+fn case(name: &str, status: TestCaseStatus, output: &str) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_system_out(output);
+    case
 }
 
-fn tag(outcome: Outcome) -> Option<Tag> {
+fn status(outcome: Outcome, why: &str, text: &str) -> TestCaseStatus {
     match outcome {
-        Outcome::Pass => None,
-        Outcome::Fail => Some(Tag::Failure),
-        Outcome::Inconclusive => Some(Tag::Error),
+        Outcome::Pass => TestCaseStatus::success(),
+        Outcome::Fail => non_success(NonSuccessKind::Failure, outcome.word(), why, text),
+        Outcome::Inconclusive => non_success(NonSuccessKind::Error, outcome.word(), why, text),
     }
 }
 
-/// A text inside XML: what means something there is escaped, what may not be there at all is left out.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|letter| match letter {
-            '&' => f.write_str("&amp;"),
-            '<' => f.write_str("&lt;"),
-            '>' => f.write_str("&gt;"),
-            '"' => f.write_str("&quot;"),
-            '\'' => f.write_str("&apos;"),
-            '\t' | '\n' | '\r' => f.write_char(letter),
-            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => Ok(()),
-            letter => f.write_char(letter),
-        })
-    }
+fn non_success(kind: NonSuccessKind, word: &str, why: &str, text: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(why).set_type(word.to_lowercase()).set_description(text);
+    status
 }
 
 #[cfg(test)]
@@ -194,10 +105,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_can_not_break_out_of_the_file() {
-        assert_eq!(
-            Text("a<b> & \"c\"'s\x1b[1m\n").to_string(),
-            "a&lt;b&gt; &amp; &quot;c&quot;&apos;s[1m\n"
-        );
+    fn text_cannot_break_out_of_its_element() {
+        let mut report = Report::new("outage");
+        report.add_test_suite(not_run("a\"b", NotRun::Refused, "a<b> & \"c\"\x1b[1m\n"));
+        let text = report.to_string().unwrap();
+        assert!(text.contains("a&lt;b&gt; &amp; &quot;c&quot;"), "{text}");
+        assert!(text.contains(r#"<testsuite name="a&quot;b""#) && !text.contains('\x1b'), "{text}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::exit;
+use super::{exit, form::Form};
 
 /// Makes a real Kubernetes cluster fail in a chosen way, and measures what its users would have noticed.
 #[derive(Debug, Parser)]
@@ -141,27 +141,6 @@ pub(super) enum ClusterChoice {
     Kind,
     /// A model of that cluster inside this program: no Docker, no kind, no Kubernetes
     Embedded,
-}
-
-/// The forms of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
-    /// For people
-    Text,
-    /// For people, with more of it
-    Wide,
-    /// JSON (`schema` prints its schema)
-    Json,
-    /// The same as YAML
-    Yaml,
-    /// JUnit XML: a case an assertion
-    Junit,
-    /// A Markdown table: claims, and what was measured
-    Markdown,
-    /// A log: wall clock, status, endpoints by node
-    Log,
-    /// Every attempt, as JSON lines
-    Jsonl,
 }
 
 /// `validate`.

@@ -1,20 +1,18 @@
 //! From a run's folder to its report: the one way, offline and right after a run.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
-use super::args::{Form, ListForm};
+use super::args::ListForm;
 use super::env::Env;
+use super::form::Form;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
 use crate::experiment::{Claim, Experiment};
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
 use crate::report::suite::{self, NotRun, SuiteReport};
-use crate::report::{
-    Document, Style, Summary, View, describe, ground, json, jsonl, junit, log, markdown, terminal,
-};
+use crate::report::{Style, Summary, View, describe, ground, json, terminal};
 use crate::timeline::Timeline;
 use crate::verdict::{self, Outcome, Verdict};
 
@@ -100,13 +98,6 @@ impl Part {
         let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
         suite::Part { experiment, claims, became, not_begun: self.not_begun }
     }
-
-    fn runs(&self) -> &[Judged] {
-        match &self.became {
-            Became::Ran(runs) => runs,
-            Became::Not(..) => &[],
-        }
-    }
 }
 
 /// Prints the report of the runs of one experiment for people, and how many more were not begun.
@@ -120,20 +111,17 @@ pub(super) fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &
 /// Prints the report of some runs to standard output. Several runs of one experiment end with their spread, several experiments with
 /// their table.
 pub(super) fn print(runs: &[Judged], form: Form, env: &Env) {
-    let style = style(env);
     let parts = suite::Part::of_runs(runs.iter().map(Judged::view).collect());
-    match form {
-        Form::Text | Form::Wide => {
-            let views: Vec<View> = runs.iter().map(Judged::view).collect();
-            let mut shown =
-                text(&views, spreads(&views), &style, runs.iter().filter(|_| form == Form::Wide));
-            if parts.len() > 1 {
-                shown += &format!("\n{}", suite::render(&SuiteReport::new(&parts), &style));
-            }
-            super::print(&shown);
-        }
-        _ => print_document(&parts, runs.iter().collect(), form),
+    if !form.is_for_people() {
+        return form.print(&parts);
     }
+    let (views, style): (Vec<View>, _) = (runs.iter().map(Judged::view).collect(), style(env));
+    let mut shown =
+        text(&views, spreads(&views), &style, runs.iter().filter(|_| form == Form::Wide));
+    if parts.len() > 1 {
+        shown += &format!("\n{}", suite::render(&SuiteReport::new(&parts), &style));
+    }
+    super::print(&shown);
 }
 
 /// Prints the table of some experiments.
@@ -144,8 +132,7 @@ pub(super) fn print_table(parts: &[Part], env: &Env) {
 
 /// Prints the report of some experiments in a form for programs: one document.
 pub(super) fn print_parts(parts: &[Part], form: Form) {
-    let views: Vec<suite::Part> = parts.iter().map(Part::view).collect();
-    print_document(&views, parts.iter().flat_map(Part::runs).collect(), form);
+    form.print(&parts.iter().map(Part::view).collect::<Vec<_>>());
 }
 
 /// Prints runs as a list of experiments, each with its spread.
@@ -161,18 +148,6 @@ pub(super) fn print_list(runs: &[Judged], form: ListForm) {
 
 fn style(env: &Env) -> Style {
     Style { width: env.width, colour: env.colour, ..Style::default() }
-}
-
-fn print_document(parts: &[suite::Part<'_>], runs: Vec<&Judged>, form: Form) {
-    match form {
-        Form::Json => super::print(&json::pretty(&Document::of(parts))),
-        Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
-        Form::Junit => super::print(&junit::render(parts)),
-        Form::Markdown => super::print(&markdown::render(&SuiteReport::new(parts))),
-        Form::Log => runs.iter().for_each(|run| super::print(&log_of(run))),
-        Form::Jsonl => attempts(&runs),
-        Form::Text | Form::Wide => {}
-    }
 }
 
 /// The runs, the spreads of those that are several, and what `described` ones recorded.
@@ -196,18 +171,4 @@ fn spreads(views: &[View<'_>]) -> Vec<SpreadReport> {
         by_experiment.entry(&view.timeline.header.name).or_default().push(Summary::new(view));
     }
     by_experiment.into_values().map(SpreadReport::new).collect()
-}
-
-fn log_of(run: &Judged) -> String {
-    let mut text = String::new();
-    log::write(&run.timeline, &run.findings, &mut text).expect("a string takes all");
-    text
-}
-
-fn attempts(runs: &[&Judged]) {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for run in runs {
-        super::printed(jsonl::write(&run.timeline, &mut out));
-    }
-    super::printed(out.flush());
 }

@@ -15,6 +15,7 @@ mod dry_run;
 mod env;
 mod exit;
 mod failure;
+mod form;
 mod get;
 mod judge;
 mod lint;

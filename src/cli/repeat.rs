@@ -2,7 +2,6 @@
 
 use tokio::sync::mpsc;
 
-use super::args::Form;
 use super::exit;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
@@ -58,7 +57,7 @@ impl Command<'_> {
             }
         }
         let not_begun = self.args.repeat - begun;
-        if matches!(self.args.output, Form::Text | Form::Wide) {
+        if self.args.output.is_for_people() {
             judge::print_repeated(&runs, not_begun, self.args.output, self.env);
         }
         if not_begun > 0 {

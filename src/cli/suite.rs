@@ -1,6 +1,5 @@
 //! Several experiments: those of one cluster after one another, the cluster whole again before each, and one table at the end.
 
-use super::args::Form;
 use super::judge::{self, Became, Part};
 use super::run::{Command, told};
 use super::{exit, failure::Failure};
@@ -54,11 +53,11 @@ impl<'a> Suite<'a> {
 
     fn print(&self) {
         let (form, env) = (self.command.args.output, self.command.env);
-        match form {
-            // Each run's report is there already.
-            Form::Text | Form::Wide if self.all > 1 => judge::print_table(&self.parts, env),
-            Form::Text | Form::Wide => {}
-            _ => judge::print_parts(&self.parts, form),
+        if !form.is_for_people() {
+            judge::print_parts(&self.parts, form);
+        } else if self.all > 1 {
+            // Each run's report has been printed at its end.
+            judge::print_table(&self.parts, env);
         }
     }
 

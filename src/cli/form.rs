@@ -1,0 +1,66 @@
+//! The report formats of `-o`: their names, and how each is printed.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+
+use crate::report::suite::{Part, SuiteReport};
+use crate::report::{Document, json, jsonl, junit, log, markdown};
+
+/// The formats of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// For people
+    Text,
+    /// For people, with everything that was recorded
+    Wide,
+    /// JSON (`schema` prints its schema)
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// JUnit XML: one case per expectation
+    Junit,
+    /// Markdown table: claims and what was measured
+    Markdown,
+    /// Log: wall clock, status, endpoints by node
+    Log,
+    /// Every attempt, as JSON lines
+    Jsonl,
+}
+
+impl Form {
+    /// Whether it is written for a terminal, while a run goes on and at its end.
+    pub(super) fn is_for_people(self) -> bool {
+        matches!(self, Form::Text | Form::Wide)
+    }
+
+    /// Prints one document for all of these. The formats for people are printed as runs end, not here.
+    pub(super) fn print(self, parts: &[Part<'_>]) {
+        match self {
+            Form::Text | Form::Wide => {}
+            Form::Json => super::print(&json::pretty(&Document::of(parts))),
+            Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
+            Form::Junit => super::print(&junit::render(parts)),
+            Form::Markdown => super::print(&markdown::render(&SuiteReport::new(parts))),
+            Form::Log => print_logs(parts),
+            Form::Jsonl => print_attempts(parts),
+        }
+    }
+}
+
+fn print_logs(parts: &[Part<'_>]) {
+    for view in parts.iter().flat_map(Part::runs) {
+        let mut text = String::new();
+        log::write(view.timeline, view.findings, &mut text).expect("writing to a string");
+        super::print(&text);
+    }
+}
+
+/// An hour of attempts does not fit into one string.
+fn print_attempts(parts: &[Part<'_>]) {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for view in parts.iter().flat_map(Part::runs) {
+        super::printed(jsonl::write(view.timeline, &mut out));
+    }
+    super::printed(out.flush());
+}

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::ValueEnum;
 
 use crate::report::suite::{Part, SuiteReport};
-use crate::report::{Document, json, jsonl, junit, log, markdown};
+use crate::report::{Document, csv, json, jsonl, junit, log, markdown};
 
 /// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,6 +20,8 @@ pub(super) enum Form {
     Yaml,
     /// JUnit XML: one case per expectation
     Junit,
+    /// CSV: one row per expectation
+    Csv,
     /// Markdown table: claims and what was measured
     Markdown,
     /// Log: wall clock, status, endpoints by node
@@ -41,6 +43,7 @@ impl Form {
             Form::Json => super::print(&json::pretty(&Document::of(parts))),
             Form::Yaml => super::print(&json::yaml(&Document::of(parts))),
             Form::Junit => super::print(&junit::render(parts)),
+            Form::Csv => super::print(&csv::render(parts)),
             Form::Markdown => super::print(&markdown::render(&SuiteReport::new(parts))),
             Form::Log => print_logs(parts),
             Form::Jsonl => print_attempts(parts),

@@ -1,9 +1,9 @@
-//! Pure: one view of a run, and its forms: terminal, JSON, JUnit, log.
+//! Pure: one view of a run, and its forms: terminal, JSON, JUnit, CSV, log.
 //!
 //! ```text
 //! timeline, findings, verdict -> view.rs (with forecast.rs and chain.rs) -> terminal.rs | json.rs | junit.rs | describe.rs
 //! timeline, findings          -> log.rs | jsonl.rs
-//! several views               -> spread.rs | junit.rs | runs.rs (a row each)
+//! several views               -> spread.rs | junit.rs | csv.rs | runs.rs (a row each)
 //! several experiments         -> suite.rs (a row each) -> markdown.rs (a row for each claim)
 //! any of these                -> document.rs, for programs
 //! ```
@@ -12,6 +12,7 @@ pub mod beside;
 mod causes;
 pub mod chain;
 pub mod claims;
+pub mod csv;
 pub mod describe;
 mod document;
 pub mod forecast;

@@ -451,6 +451,12 @@ fn junit_of_two_runs() {
 }
 
 #[test]
+fn csv_of_two_runs() {
+    let (good, bad) = (Judged::article(), gone_wrong());
+    insta::assert_snapshot!(csv::render(&suite::Part::of_runs(vec![good.view(), bad.view()])));
+}
+
+#[test]
 fn log_of_the_article() {
     let judged = Judged::article();
     let mut text = String::new();
@@ -612,6 +618,8 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     let junit = junit::render(&parts);
     assert!(junit.contains(&format!(r#"<error message="{text}" type="not begun">"#)), "{junit}");
     assert!(junit.contains(r#"<testsuites name="outage" tests="2""#), "{junit}");
+    let csv = csv::render(&parts);
+    assert!(csv.ends_with(&format!("\ne,,,,,,,not begun,{text}\n")), "{csv}");
     let value = serde_json::to_value(Document::of(&parts)).unwrap();
     assert_eq!(value["experiments"][0]["notBegun"], 19);
     assert_eq!(

@@ -1,0 +1,69 @@
+//! Runs as CSV, for spreadsheets and trend charts: a row an expectation.
+
+use csv::Writer;
+
+use super::suite::{Became, NotRun, Part, not_begun};
+use super::view::View;
+
+const HEADER: [&str; 9] = [
+    "experiment",
+    "run",
+    "started",
+    "cluster",
+    "expectation",
+    "bound",
+    "measured",
+    "outcome",
+    "reason",
+];
+
+/// Several experiments in one table. A run without expectations is one row with the verdict of the run, and so is an
+/// experiment that did not run.
+pub fn render(parts: &[Part<'_>]) -> String {
+    let rows = parts.iter().flat_map(rows);
+    let mut writer = Writer::from_writer(Vec::new());
+    for row in std::iter::once(HEADER.map(str::to_owned)).chain(rows) {
+        writer.write_record(row).expect("rows of one length, written to memory");
+    }
+    let bytes = writer.into_inner().expect("written to memory");
+    String::from_utf8(bytes).expect("made of strings")
+}
+
+type Record = [String; HEADER.len()];
+
+fn rows(part: &Part<'_>) -> Vec<Record> {
+    let name = part.experiment.as_str();
+    let mut rows: Vec<Record> = match &part.became {
+        Became::Ran(runs) => runs.iter().flat_map(|view| run(name, view)).collect(),
+        Became::Not(state, why) => vec![not_run(name, *state, why)],
+    };
+    if part.not_begun > 0 {
+        rows.push(not_run(name, NotRun::NotBegun, &not_begun(part.not_begun)));
+    }
+    rows
+}
+
+fn run(name: &str, view: &View<'_>) -> Vec<Record> {
+    let header = &view.timeline.header;
+    let (wall, cluster) = (&view.findings.origin.wall, super::view::cluster(&header.cluster));
+    let row = |rest: [&str; 5]| {
+        let [expectation, bound, measured, outcome, reason] = rest;
+        let outcome = outcome.to_lowercase();
+        [name, &header.run, wall, &cluster, expectation, bound, measured, &outcome, reason]
+            .map(str::to_owned)
+    };
+    let verdict = view.verdict;
+    if verdict.assertions.is_empty() {
+        return vec![row(["", "", "", verdict.outcome.word(), &verdict.summary])];
+    }
+    let assertions = verdict.assertions.iter().map(|assertion| {
+        let [measured, why] =
+            [&assertion.measured, &assertion.why].map(|text| text.as_deref().unwrap_or_default());
+        row([&assertion.name, &assertion.bound, measured, assertion.outcome.word(), why])
+    });
+    assertions.collect()
+}
+
+fn not_run(name: &str, state: NotRun, why: &str) -> Record {
+    [name, "", "", "", "", "", "", &state.word().to_lowercase(), why].map(str::to_owned)
+}

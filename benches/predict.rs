@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use outage::model::{FaultKind, NodeId, PodSpec, Scenario, Settings, Step, Topology, forecast};
+use outage::model::{Action, NodeId, PodSpec, Scenario, Settings, Step, Topology, forecast};
 use outage::timeline::Tuning;
 
 const TRIALS: u32 = 10_000;
@@ -49,7 +49,7 @@ fn main() {
 }
 
 fn scenario() -> Scenario {
-    let stop = FaultKind::NodeStop { grace: Duration::from_secs(10) };
+    let stop = Action::Stop { node: NodeId(1), grace: Duration::from_secs(10) };
     Scenario {
         topology: Topology::kind("bench", 1, 2),
         pods: vec![NodeId(1), NodeId(2)],
@@ -57,7 +57,7 @@ fn scenario() -> Scenario {
         owned: true,
         asked_from: NodeId(0),
         timeout: Duration::from_millis(200),
-        steps: vec![Step::Fault { kind: stop, node: NodeId(1), hold: Duration::from_secs(15) }],
+        steps: vec![Step::Fault { action: stop, hold: Duration::from_secs(15) }],
         horizon: Duration::from_secs(120),
     }
 }

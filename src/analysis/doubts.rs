@@ -28,7 +28,7 @@ pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec
     );
     let unseen = found.faults.iter().filter(|fault| has_time && fault.seen().is_none());
     let not_confirmed = |fault: &FaultFinding| Warning::FaultNotConfirmed {
-        fault: fault.kind.clone(),
+        fault: fault.kind.to_string(),
         target: fault.target.clone(),
     };
     warnings.extend(unseen.map(not_confirmed));

@@ -6,8 +6,8 @@ use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
 use super::{life, overlap};
 use crate::stats::Seconds;
 use crate::timeline::{
-    Anchor, Change, Component, Event, FaultPhase, Moment, NO_FILTER, ProcessState, Ready, Record,
-    Timeline,
+    Anchor, Change, Component, Ends, Event, FaultName, FaultPhase, Impact, Moment, NO_FILTER,
+    ProcessState, Ready, Record, Timeline,
 };
 
 /// Every fault of a run, in the order of their requests.
@@ -40,7 +40,7 @@ pub(super) fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
 struct Request<'a> {
     step: u32,
     name: Option<&'a str>,
-    kind: &'a str,
+    kind: &'a FaultName,
     target: &'a str,
     component: Option<Component>,
     at: Moment,
@@ -104,7 +104,7 @@ impl<'a> Scope<'a> {
             step: self.request.step,
             name: self.request.name.map(str::to_owned),
             overlap: self.request.step,
-            kind: self.request.kind.to_owned(),
+            kind: self.request.kind.clone(),
             target: self.request.target.to_owned(),
             component: self.request.component,
             requested: self.zero.at(self.request.at),
@@ -167,25 +167,27 @@ impl<'a> Scope<'a> {
 
     fn over(&self, event: &Event) -> Option<String> {
         let Request { kind, target, component, .. } = self.request;
+        let traits = kind.traits();
+        if traits.ends != Ends::Undone {
+            return None;
+        }
         match event {
             Event::Process { node, component: part, state, .. }
                 if node == target && Some(*part) == component =>
             {
-                match (kind, state) {
-                    ("componentPause", ProcessState::Gone) => Some("its process was gone".into()),
-                    ("componentPause" | "componentStop", ProcessState::Running) => {
+                match (traits.impact, state) {
+                    (Impact::ProcessFrozen, ProcessState::Gone) => {
+                        Some("its process was gone".into())
+                    }
+                    (Impact::ProcessFrozen | Impact::ProcessGone, ProcessState::Running) => {
                         Some("its process ran".into())
                     }
                     _ => None,
                 }
             }
             Event::Docker { container, action, .. } if container == target => {
-                match (kind, action.as_str()) {
-                    ("nodeStop" | "nodeKill", "start") | ("nodePause", "unpause") => {
-                        Some(format!("the engine said `{action}`"))
-                    }
-                    _ => None,
-                }
+                let undo = traits.engine?.undo;
+                (action == undo).then(|| format!("the engine said `{action}`"))
             }
             _ => None,
         }

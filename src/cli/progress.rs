@@ -112,7 +112,13 @@ impl Progress {
             Event::Note { warning: false, text } => self.line("   ", text),
             Event::Fault { phase, fault, target, component, detail, .. } => {
                 self.hit(record.at, *phase, target);
-                self.fault(record.at, *phase, fault, &Component::on(*component, target), detail);
+                self.fault(
+                    record.at,
+                    *phase,
+                    fault.as_str(),
+                    &Component::on(*component, target),
+                    detail,
+                );
             }
             Event::Node { node, change: Change::Changed, ready, .. } => {
                 self.node(record.at, node, *ready)

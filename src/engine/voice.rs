@@ -2,7 +2,7 @@
 
 use crate::engine::clock;
 use crate::engine::recorder::Recorder;
-use crate::timeline::{Component, Event, FaultPhase};
+use crate::timeline::{Component, Event, FaultKind, FaultPhase};
 
 /// Records how far one fault has come.
 pub(crate) struct Voice<'a> {
@@ -10,8 +10,8 @@ pub(crate) struct Voice<'a> {
     pub step: u32,
     /// Its name, if it has one.
     pub name: Option<&'a str>,
-    /// The fault.
-    pub kind: &'a str,
+    /// The fault; `None`: something else that is undone, and of which only a note is kept.
+    pub kind: Option<FaultKind>,
     /// The target.
     pub target: &'a str,
     /// The part of the control plane on it that is hit, if not the node itself.
@@ -24,7 +24,10 @@ impl Voice<'_> {
     /// Records one phase.
     pub(crate) fn say(&self, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
-        let (fault, target) = (self.kind.to_owned(), self.target.to_owned());
+        let Some(kind) = self.kind else {
+            return self.recorder.event(Event::Note { warning: false, text: detail });
+        };
+        let (fault, target) = (kind.into(), self.target.to_owned());
         self.recorder.record(clock::record(Event::Fault {
             step,
             name,

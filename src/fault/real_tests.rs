@@ -33,7 +33,7 @@ impl World {
     }
 
     fn plan(&self, kind: &str, step: u32, dead_man: Duration) -> Undo {
-        let fault = every_fault().into_iter().find(|fault| fault.kind() == kind).unwrap();
+        let fault = every_fault().into_iter().find(|fault| fault.kind().name() == kind).unwrap();
         plan(&fault, &self.target, "test", step, dead_man)
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::partition::Cut;
 use crate::docker::{Addresses, Container};
-use crate::timeline::{Component, NodeRole};
+use crate::timeline::{Component, FaultKind, NodeRole};
 
 /// A node, and the container that it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,21 +160,21 @@ impl Undo {
 }
 
 impl Harm {
-    /// Its name in an experiment: `nodeStop`.
-    pub(crate) fn kind(&self) -> &'static str {
+    /// Its kind.
+    pub(crate) fn kind(&self) -> FaultKind {
         match self {
-            Harm::NodeStop { .. } => "nodeStop",
-            Harm::NodeKill => "nodeKill",
-            Harm::NodeReboot => "nodeReboot",
-            Harm::NodePause => "nodePause",
-            Harm::NodeDisconnect { .. } => "nodeDisconnect",
-            Harm::KubeletStop { .. } => "kubeletStop",
-            Harm::ComponentStop { .. } => "componentStop",
-            Harm::ComponentKill { .. } => "componentKill",
-            Harm::ComponentPause { .. } => "componentPause",
-            Harm::Partition { .. } => "partition",
-            Harm::EtcdDataLoss { .. } => "etcdDataLoss",
-            Harm::ContainerKill { .. } => "containerKill",
+            Harm::NodeStop { .. } => FaultKind::NodeStop,
+            Harm::NodeKill => FaultKind::NodeKill,
+            Harm::NodeReboot => FaultKind::NodeReboot,
+            Harm::NodePause => FaultKind::NodePause,
+            Harm::NodeDisconnect { .. } => FaultKind::NodeDisconnect,
+            Harm::KubeletStop { .. } => FaultKind::KubeletStop,
+            Harm::ComponentStop { .. } => FaultKind::ComponentStop,
+            Harm::ComponentKill { .. } => FaultKind::ComponentKill,
+            Harm::ComponentPause { .. } => FaultKind::ComponentPause,
+            Harm::Partition { .. } => FaultKind::Partition,
+            Harm::EtcdDataLoss { .. } => FaultKind::EtcdDataLoss,
+            Harm::ContainerKill { .. } => FaultKind::ContainerKill,
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::topology::{NodeId, OwnerId, PodId};
 pub use crate::timeline::Component;
+use crate::timeline::FaultKind;
 
 impl Component {
     pub(super) fn index(self) -> usize {
@@ -148,16 +149,29 @@ impl Action {
         }
     }
 
-    /// Whether it takes this harm back.
-    pub fn undoes(self, harm: Action) -> bool {
-        let pair = matches!(
-            (self, harm),
-            (Action::Start { .. }, Action::Stop { .. } | Action::Kill { .. })
-                | (Action::Unpause { .. }, Action::Pause { .. })
-                | (Action::Reconnect { .. }, Action::Disconnect { .. })
-                | (Action::StartKubelet { .. }, Action::StopKubelet { .. })
-        );
-        pair && self.node() == harm.node()
+    /// A fault on a node. `None`: one that is not modelled.
+    pub fn of_fault(kind: FaultKind, node: NodeId, grace: Option<Duration>) -> Option<Self> {
+        match kind {
+            FaultKind::NodeStop => {
+                Some(Action::Stop { node, grace: grace.unwrap_or(Duration::from_secs(10)) })
+            }
+            FaultKind::NodeKill => Some(Action::Kill { node }),
+            FaultKind::NodePause => Some(Action::Pause { node }),
+            FaultKind::NodeDisconnect => Some(Action::Disconnect { node }),
+            FaultKind::KubeletStop => Some(Action::StopKubelet { node }),
+            _ => None,
+        }
+    }
+
+    /// The undo of a fault on a node.
+    pub fn undo(self) -> Option<Action> {
+        match self {
+            Action::Stop { node, .. } | Action::Kill { node } => Some(Action::Start { node }),
+            Action::Pause { node } => Some(Action::Unpause { node }),
+            Action::Disconnect { node } => Some(Action::Reconnect { node }),
+            Action::StopKubelet { node } => Some(Action::StartKubelet { node }),
+            _ => None,
+        }
     }
 
     /// Whether it can only be done to a machine that is up.

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Tuning, minor_version};
+use crate::timeline::{FaultKind, Tuning, minor_version};
 
 /// How a fault ends the heartbeats of the node that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,43 +29,31 @@ pub enum KubeletEnd {
         /// How long.
         delay: Duration,
     },
-    /// By an orderly shutdown, which may take so long.
-    Orderly {
-        /// The longest that the shutdown may take.
-        grace: Duration,
-    },
     /// Not at all: the node goes on reporting.
     Never,
 }
 
 impl KubeletEnd {
-    /// How a kind of fault (`nodeStop`, ...) ends the kubelet. Faults that this program does not know end none.
-    pub fn of_fault(kind: &str, grace: Option<Duration>) -> Self {
-        match kind {
-            "nodeStop" => KubeletEnd::Orderly { grace: grace.unwrap_or(Duration::from_secs(10)) },
-            "nodePause" => KubeletEnd::AtOnce,
-            "nodeKill" => KubeletEnd::Within { delay: KILL },
-            "nodeDisconnect" | "kubeletStop" => KubeletEnd::Within { delay: INSIDE },
-            _ => KubeletEnd::Never,
+    /// How a kind of fault ends the kubelet.
+    pub fn of_fault(kind: FaultKind, grace: Option<Duration>) -> Self {
+        match (kind.traits().last_heartbeat, grace) {
+            (None, _) => KubeletEnd::Never,
+            (Some(Duration::ZERO), _) => KubeletEnd::AtOnce,
+            (Some(delay), grace) => {
+                KubeletEnd::Within { delay: grace.map_or(delay, |grace| grace.min(delay)) }
+            }
         }
     }
 
     /// The longest time from the call to the last heartbeat.
     fn delay(self) -> Duration {
         match self {
-            KubeletEnd::Orderly { grace } => grace.min(ORDERLY_EXIT),
             KubeletEnd::Within { delay } => delay,
             KubeletEnd::AtOnce | KubeletEnd::Never => Duration::ZERO,
         }
     }
 }
 
-/// systemd ends the kubelet among the first; what takes the rest of the ten seconds are containers that ignore SIGTERM.
-const ORDERLY_EXIT: Duration = Duration::from_millis(600);
-/// `docker kill` came back after this.
-const KILL: Duration = Duration::from_millis(300);
-/// What is done inside a node (an exec through the engine) took effect within this, on two busy cores.
-const INSIDE: Duration = Duration::from_millis(1200);
 /// The kubelet waits between 1 and 1.04 times its setting from one heartbeat to the next.
 const JITTER: f64 = 1.04;
 /// The API keeps a status post's time in whole seconds, so that the controller does not see the second post in one.
@@ -356,14 +344,12 @@ mod tests {
     #[test]
     fn an_orderly_stop_takes_longer_but_no_longer_than_its_grace() {
         let at_once = range(&tuned(), "v1.34.4", KubeletEnd::AtOnce);
-        let orderly = range(&tuned(), "v1.34.4", KubeletEnd::of_fault("nodeStop", None));
+        let orderly = range(&tuned(), "v1.34.4", KubeletEnd::of_fault(FaultKind::NodeStop, None));
         assert_eq!(at_once.0, orderly.0);
         assert!((orderly.1 - at_once.1 - 0.6).abs() < 1e-6);
         let grace = Duration::from_millis(100);
-        assert!(
-            (range(&tuned(), "v1.34.4", KubeletEnd::Orderly { grace }).1 - at_once.1 - 0.1).abs()
-                < 1e-6
-        );
+        let short = KubeletEnd::of_fault(FaultKind::NodeStop, Some(grace));
+        assert!((range(&tuned(), "v1.34.4", short).1 - at_once.1 - 0.1).abs() < 1e-6);
     }
 
     /// The flag leaves the report frequency at five minutes: only the lease beats, and 4 s of grace are less than its 10 s.
@@ -397,7 +383,7 @@ mod tests {
             Err(Unpredictable::StillBeating)
         );
         assert_eq!(
-            KubeletEnd::of_fault("componentStop", None),
+            KubeletEnd::of_fault(FaultKind::ComponentStop, None),
             KubeletEnd::Never,
             "the kubelet goes on"
         );

@@ -46,7 +46,7 @@ pub use detection::{
 pub use distribution::{Bin, Distribution, Summary};
 pub use machine::{Effect, Model, NodeState, PodState, Process};
 pub use risk::{GlitchRisk, Risk};
-pub use scenario::{FaultKind, Scenario, Step};
+pub use scenario::{Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
 pub use topology::{NodeId, NodeSpec, OwnerId, PodId, PodSpec, Spread, Tolerates, Topology};
 pub use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};

@@ -24,7 +24,7 @@ impl Model {
         if node.power != Power::Booting {
             return false;
         }
-        node.put_off.retain(|harm| !action.undoes(*harm));
+        node.put_off.retain(|harm| harm.undo() != Some(action));
         if action.needs_power() && !node.put_off.contains(&action) {
             node.put_off.push(action);
         }

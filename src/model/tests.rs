@@ -9,7 +9,7 @@ mod trials;
 use std::time::Duration;
 
 use super::*;
-use crate::timeline::{Ready, Tuning};
+use crate::timeline::{FaultKind, Ready, Tuning};
 
 fn seconds(n: f64) -> Duration {
     Duration::from_secs_f64(n)
@@ -106,7 +106,7 @@ fn pause(node: usize) -> Action {
     Action::Pause { node: NodeId(node) }
 }
 
-fn one_fault(kind: FaultKind, hold: f64) -> Scenario {
+fn one_fault(action: Action, hold: f64) -> Scenario {
     Scenario {
         topology: Topology::kind("k", 1, 2),
         pods: vec![NodeId(1), NodeId(2)],
@@ -114,7 +114,7 @@ fn one_fault(kind: FaultKind, hold: f64) -> Scenario {
         owned: true,
         asked_from: NodeId(0),
         timeout: seconds(0.2),
-        steps: vec![Step::Fault { kind, node: NodeId(1), hold: seconds(hold) }],
+        steps: vec![Step::Fault { action, hold: seconds(hold) }],
         horizon: seconds(60.0),
     }
 }
@@ -127,5 +127,6 @@ fn forecast_one(
     seed: u64,
 ) -> FaultForecast {
     let settings = Settings::of(tuning, "v1.34.4").unwrap();
-    forecast(&one_fault(kind, hold), &settings, trials, seed).faults.remove(0)
+    let action = Action::of_fault(kind, NodeId(1), None).unwrap();
+    forecast(&one_fault(action, hold), &settings, trials, seed).faults.remove(0)
 }

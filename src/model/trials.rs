@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::action::Action;
 use super::distribution::Distribution;
-use super::machine::{Model, nanos};
+use super::machine::{Effect, Model, nanos};
 use super::observer::{Fault, Observer};
-use super::scenario::{FaultKind, Scenario, Step};
+use super::scenario::{Scenario, Step};
 use super::settings::{INSIDE_TAKES, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT};
 use super::topology::{NodeId, PodId};
 use crate::stats::Random;
@@ -80,7 +81,7 @@ impl FaultForecast {
 pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64) -> Forecast {
     let mut seeds = Random::new(seed);
     let nodes = scenario.steps.iter().filter_map(|step| match step {
-        Step::Fault { node, .. } => Some(*node),
+        Step::Fault { action, .. } => action.node(),
         Step::Pause(_) => None,
     });
     let mut forecast = Forecast { trials, faults: nodes.map(FaultForecast::new).collect() };
@@ -128,35 +129,38 @@ impl<'a> Trial<'a> {
         for step in &scenario.steps {
             match step {
                 Step::Pause(length) => self.advance(nanos(*length)),
-                Step::Fault { kind, node, hold } => {
-                    let hit = scenario.pods.contains(node);
-                    self.fault(*kind, *node, nanos(*hold));
+                Step::Fault { action, hold } => {
+                    let Some(node) = action.node() else { continue };
+                    let hit = scenario.pods.contains(&node);
+                    self.fault(*action, node, nanos(*hold));
                     // As a run does: the next fault waits until this one has healed.
                     self.until_well(nanos(scenario.horizon));
                     if let (Some(forecast), Some(fault)) =
                         (into.next(), self.observer.finish(self.model.now))
                     {
-                        forecast.add(&fault, hit, confirmation(*kind));
+                        forecast.add(&fault, hit, confirmation(*action));
                     }
                 }
             }
         }
     }
 
-    fn fault(&mut self, kind: FaultKind, node: NodeId, hold: Nanos) {
+    fn fault(&mut self, action: Action, node: NodeId, hold: Nanos) {
         self.observer.requested(node, self.model.now);
-        if kind == FaultKind::NodeDisconnect {
+        if matches!(action, Action::Disconnect { .. }) {
             let takes = INSIDE_TAKES.draw(&mut self.chance);
             self.advance(takes);
         }
-        self.act(kind.action(node));
-        while !kind.holds(node, &self.model) {
+        self.act(action);
+        while self.model.node(node).effect(action) == Effect::Coming {
             let Some(next) = self.model.next() else { break };
             self.to(nanos(next));
         }
         self.advance(hold);
         self.observer.undone(self.model.now);
-        self.act(kind.undo(node));
+        if let Some(undo) = action.undo() {
+            self.act(undo);
+        }
     }
 
     /// Follows the cluster until all is well again and stays so for a moment, or for so long.
@@ -170,7 +174,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn act(&mut self, action: super::action::Action) {
+    fn act(&mut self, action: Action) {
         self.model.take(action);
         let observer = &mut *self.observer;
         self.model.run(self.model.now, |at, change| observer.see(at, change));
@@ -187,9 +191,9 @@ impl<'a> Trial<'a> {
 }
 
 /// How long an undo's call takes until it is confirmed: recovery is measured from there.
-fn confirmation(kind: FaultKind) -> Nanos {
-    match kind {
-        FaultKind::NodeStop { .. } | FaultKind::NodeKill => UNDO_CONFIRMED_BOOT,
+fn confirmation(action: Action) -> Nanos {
+    match action {
+        Action::Stop { .. } | Action::Kill { .. } => UNDO_CONFIRMED_BOOT,
         _ => UNDO_CONFIRMED,
     }
 }

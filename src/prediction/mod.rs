@@ -232,14 +232,19 @@ fn of_any_machine(spread: Between) -> Between {
 /// Who looks for dead nodes may be dead itself.
 fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
     let why = "faults that overlap are not modelled".to_owned();
-    StepPrediction { step, fault: fault.kind().to_owned(), prediction: None, why_not: Some(why) }
+    StepPrediction {
+        step,
+        fault: fault.kind().name().to_owned(),
+        prediction: None,
+        why_not: Some(why),
+    }
 }
 
 fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
     if let Some(why) = nobody_notices(ground, fault) {
         return StepPrediction {
             step,
-            fault: fault.kind().to_owned(),
+            fault: fault.kind().name().to_owned(),
             prediction: None,
             why_not: Some(why.to_owned()),
         };
@@ -249,7 +254,7 @@ fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
         Ok(prediction) => (Some(prediction), None),
         Err(why) => (None, Some(why.to_string())),
     };
-    StepPrediction { step, fault: fault.kind().to_owned(), prediction, why_not }
+    StepPrediction { step, fault: fault.kind().name().to_owned(), prediction, why_not }
 }
 
 /// Why no controller takes what is hit for dead, where it is known beforehand.

@@ -1,8 +1,8 @@
 //! An experiment on its ground as courses of events that the model can try: one for each probe.
 
 use super::ground::{Backends, Ground};
-use crate::experiment::{Connection, Count, Experiment, Fault, From, Numbered, Probe, Step};
-use crate::model::{self, FaultKind, NodeId, PodSpec, Scenario};
+use crate::experiment::{Connection, Count, Experiment, From, Numbered, Probe, Step};
+use crate::model::{self, Action, NodeId, PodSpec, Scenario};
 
 /// A course of events, and the probe whose view it is.
 pub(super) struct Course<'a> {
@@ -70,7 +70,7 @@ fn scenario(
 
 fn harmed(step: &model::Step) -> Option<NodeId> {
     match step {
-        model::Step::Fault { node, .. } => Some(*node),
+        model::Step::Fault { action, .. } => action.node(),
         model::Step::Pause(_) => None,
     }
 }
@@ -92,18 +92,14 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
         .map(|(step, number)| match step {
             Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
             Step::Fault { fault, hold, .. } => {
-                let kind = kind(fault)?;
                 let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
                 let node = known.or_else(|| ground.find(fault.target()?, &[]));
                 let node =
                     node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
-                Ok(model::Step::Fault { kind, node, hold: *hold })
+                let action = Action::of_fault(fault.kind(), node, super::grace(fault))
+                    .ok_or_else(|| format!("{} is not modelled", fault.kind()))?;
+                Ok(model::Step::Fault { action, hold: *hold })
             }
         })
         .collect()
-}
-
-fn kind(fault: &Fault) -> Result<FaultKind, String> {
-    FaultKind::of_fault(fault.kind(), super::grace(fault))
-        .ok_or_else(|| format!("{} is not modelled", fault.kind()))
 }

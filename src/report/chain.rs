@@ -6,7 +6,7 @@ use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Component, Event, Timeline};
+use crate::timeline::{Component, Event, FaultKind, Impact, Timeline};
 
 /// A moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,36 +71,13 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     lines
 }
 
-/// How a kind of fault is spoken of: its request, its effect, its undo.
-fn words(kind: &str) -> (&'static str, &'static str, &'static str) {
-    match kind {
-        "nodeStop" => ("stop requested", "down", "node started"),
-        "nodeKill" => ("kill requested", "down", "node started"),
-        "nodeReboot" => ("reboot requested", "down", "node runs"),
-        "nodePause" => ("freeze requested", "frozen", "node thawed"),
-        "nodeDisconnect" => ("cut requested", "cut off", "node connected"),
-        "kubeletStop" => ("stop requested", "kubelet down", "kubelet started"),
-        "componentStop" => ("stop requested", "held down", "started again"),
-        "componentKill" => ("kill requested", "process gone", "runs again"),
-        "componentPause" => ("freeze requested", "frozen", "thawed"),
-        "partition" => ("cut requested", "cut off", "node connected"),
-        "nodeDrain" => ("drain requested", "drained", "node uncordoned"),
-        "etcdDataLoss" => ("loss requested", "data away", "data put back"),
-        "deploymentScale" => ("scale requested", "scaled", "scaled back"),
-        "deploymentPlace" => ("move requested", "moved", "let go"),
-        "podDelete" => ("delete requested", "deleted", "nothing to undo"),
-        "containerKill" => ("kill requested", "container gone", "nothing to undo"),
-        _ => ("fault requested", "in effect", "fault undone"),
-    }
-}
-
 fn of_fault(
     fault: &FaultFinding,
     found: &Findings,
     predictions: &Predictions,
     lines: &mut Vec<Line>,
 ) {
-    let (request, _, undo) = words(&fault.kind);
+    let words = fault.kind.traits().words;
     let hit = found
         .probes
         .iter()
@@ -117,7 +94,11 @@ fn of_fault(
             )
         })
         .collect();
-    lines.push(Line::new(fault.requested, request, format!("{}{}", target(fault), hit.concat())));
+    lines.push(Line::new(
+        fault.requested,
+        words.request,
+        format!("{}{}", target(fault), hit.concat()),
+    ));
     lines.extend(effect(fault));
     lines.extend(detected(fault, predictions));
     let noticed = fault.notices.iter().find(|notice| notice.what == "NodeNotReady");
@@ -133,7 +114,7 @@ fn of_fault(
     if let Some(undone) = fault.undone {
         let ready = fault.node.ready_again.filter(|when| when.latest >= undone);
         let ready = ready.map_or(String::new(), |when| format!(", Ready at {:+.3}", when.latest));
-        lines.push(Line::new(undone, "undone", format!("{undo}{ready}")));
+        lines.push(Line::new(undone, "undone", format!("{}{ready}", words.undo)));
     }
     lines.extend(
         fault.not_undone.as_ref().map(|seen| Line::new(seen.at, "NOT UNDONE", seen.what.clone())),
@@ -183,7 +164,7 @@ fn distinct<'a>(
 }
 
 fn target(fault: &FaultFinding) -> String {
-    if fault.kind == "kubeletStop" {
+    if fault.kind == FaultKind::KubeletStop {
         return format!("the kubelet of {}", fault.target);
     }
     Component::on(fault.component, &fault.target)
@@ -198,10 +179,10 @@ fn stamped(own: Option<Seconds>) -> String {
 
 /// The engine's own word where there is one, else what the fault itself saw.
 fn effect(fault: &FaultFinding) -> Option<Line> {
-    let (_, label, _) = words(&fault.kind);
-    let said = if fault.kind == "nodePause" { "container paused" } else { "container died" };
+    let (label, impact) = (fault.kind.traits().words.effect, fault.kind.traits().impact);
+    let said = if impact == Impact::MachineFrozen { "container paused" } else { "container died" };
     // `docker stop` kills what has not ended in time: 128 + 9.
-    let killed = fault.kind == "nodeStop"
+    let killed = fault.kind == FaultKind::NodeStop
         && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
     match (fault.engine_saw(), &fault.confirmed) {
         (Some(seen), _) if killed => Some(Line::new(

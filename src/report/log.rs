@@ -217,7 +217,7 @@ fn say(event: &Event) -> Option<String> {
             format!("no steady state: {}", conditions.join("; "))
         }
         Event::Fault { fault, target, component, phase, detail, .. } => {
-            fault_phase(fault, &Component::on(*component, target), *phase, detail)
+            fault_phase(fault.as_str(), &Component::on(*component, target), *phase, detail)
         }
         Event::Docker { container, action, .. } => format!("engine: {action} {container}"),
         Event::WatchGap { watch, reason, .. } => format!("the watch of {watch} is blind: {reason}"),

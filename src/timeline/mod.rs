@@ -5,6 +5,7 @@
 pub mod attempts;
 pub mod clock;
 mod component;
+mod fault_kind;
 mod go_duration;
 pub mod header;
 pub mod leader;
@@ -16,6 +17,9 @@ mod tuning;
 pub use attempts::{Attempt, AttemptReader, AttemptWriter, ProbeSpan};
 pub use clock::{Anchor, Bracket, Moment};
 pub use component::Component;
+pub use fault_kind::{
+    Ends, EngineActions, FaultKind, FaultName, FaultTraits, FaultWords, Impact, TargetKind,
+};
 pub use go_duration::{format_duration, parse_duration};
 pub use header::{
     ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{Bracket, Moment};
 use super::component::Component;
+use super::fault_kind::FaultName;
 
 /// Something that happened, stamped with the moment at which this program learned of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -244,8 +245,8 @@ pub enum Event {
         /// Its step's name. The records of an undo after an early end have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Its kind, as in the experiment: `nodeStop`.
-        fault: String,
+        /// Its kind.
+        fault: FaultName,
         /// The node, or other target, that it hits.
         target: String,
         /// The part of the control plane on that node that it hits; `None`: the node itself.

@@ -573,7 +573,7 @@ fn a_process_that_ends_or_comes_back_ends_its_fault() {
         let run = [(0, Requested), (300, Confirmed), (15_000, UndoRequested)].into_iter().fold(
             Run::new(),
             |run, (ms, phase)| {
-                let (fault, target, detail) = (kind.to_owned(), target.to_owned(), String::new());
+                let (fault, target, detail) = (kind.into(), target.to_owned(), String::new());
                 run.event(
                     ms,
                     Event::Fault {

@@ -5,7 +5,7 @@ use super::Cause;
 use super::evidence::{self, Sources};
 use super::holds::{Holds, NEVER, Span};
 use super::split::Evidence;
-use crate::timeline::{Component, Event, Needs};
+use crate::timeline::{Component, Event, FaultKind, FaultName, Needs};
 
 /// When something was so because of a fault.
 type Spans = fn(&FaultFinding) -> Vec<Span>;
@@ -80,16 +80,18 @@ fn ending(fault: &FaultFinding) -> Vec<Span> {
     // Its data is put back while it is away.
     let again =
         fault.undo_requested.map(|asked| Span::exact(asked, fault.undone.unwrap_or(NEVER.latest)));
-    match fault.kind.as_str() {
-        "componentStop" => vec![evidence::ending(fault)],
-        "etcdDataLoss" => [Some(evidence::ending(fault)), again].into_iter().flatten().collect(),
+    match fault.kind {
+        FaultName::Known(FaultKind::ComponentStop) => vec![evidence::ending(fault)],
+        FaultName::Known(FaultKind::EtcdDataLoss) => {
+            [Some(evidence::ending(fault)), again].into_iter().flatten().collect()
+        }
         _ => Vec::new(),
     }
 }
 
 /// When the member knew nothing of what it had known.
 fn without_data(fault: &FaultFinding) -> Vec<Span> {
-    let lost = fault.returned.filter(|_| fault.kind == "etcdDataLoss");
+    let lost = fault.returned.filter(|_| fault.kind == FaultKind::EtcdDataLoss);
     lost.map(|lost| Span::exact(lost, fault.undo_requested.unwrap_or(NEVER.latest)))
         .into_iter()
         .collect()

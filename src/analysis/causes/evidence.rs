@@ -7,10 +7,15 @@ use super::super::window::{Burst, Window};
 use super::Cause;
 use super::holds::{Holds, NEVER, Span};
 use super::split::Evidence;
-use crate::timeline::{Bracket, Component, Event, Needs, NodeRole, ProcessState, Timeline};
+use crate::timeline::{
+    Bracket, Component, Ends, Event, FaultKind, Needs, NodeRole, ProcessState, Timeline,
+};
 
-/// The faults that take a whole node away until they are undone.
-const OF_NODES: [&str; 4] = ["nodeStop", "nodeKill", "nodePause", "nodeDisconnect"];
+/// Whether a fault takes a whole node away until it is undone.
+fn takes_node(fault: &FaultFinding) -> bool {
+    let traits = fault.kind.traits();
+    traits.impact.whole_node() && traits.ends == Ends::Undone
+}
 
 /// Where evidence comes from.
 pub(super) struct Sources<'a> {
@@ -148,11 +153,8 @@ impl<'a> Sources<'a> {
     /// The machines before the API servers that were hit: what a node's fault hits that is none of the cluster's nodes.
     fn balancers(&self) -> impl Iterator<Item = &'a str> {
         let nodes = &self.timeline.header.cluster.nodes;
-        let hit = self
-            .faults
-            .iter()
-            .filter(|fault| OF_NODES.contains(&fault.kind.as_str()))
-            .map(|fault| fault.target.as_str());
+        let hit =
+            self.faults.iter().filter(|fault| takes_node(fault)).map(|fault| fault.target.as_str());
         hit.filter(move |target| {
             !nodes
                 .iter()
@@ -162,10 +164,7 @@ impl<'a> Sources<'a> {
 
     /// A fault had taken the node away.
     pub(super) fn node_away(&self, node: &str) -> Holds {
-        let faults = self
-            .faults
-            .iter()
-            .filter(|fault| fault.target == node && OF_NODES.contains(&fault.kind.as_str()));
+        let faults = self.faults.iter().filter(|fault| fault.target == node && takes_node(fault));
         Holds::In(faults.filter_map(in_effect).collect())
     }
 
@@ -178,7 +177,8 @@ impl<'a> Sources<'a> {
         let of_it = |fault: &&FaultFinding| {
             fault.target == node && fault.component == Some(Component::ApiServer)
         };
-        let stops = self.faults.iter().filter(of_it).filter(|fault| fault.kind == "componentStop");
+        let stops =
+            self.faults.iter().filter(of_it).filter(|fault| fault.kind == FaultKind::ComponentStop);
         Holds::In(stops.map(ending).collect())
     }
 

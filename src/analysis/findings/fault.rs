@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Seen, When};
 use crate::stats::Seconds;
-use crate::timeline::Component;
+use crate::timeline::{Component, Ends, FaultName};
 
 /// What one fault came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,8 +21,9 @@ pub struct FaultFinding {
     /// The step with which its overlap began: errors while faults overlap belong to all of them, and are told as those of this one.
     #[serde(default)]
     pub overlap: u32,
-    /// Its kind: `nodeStop`.
-    pub kind: String,
+    /// Its kind.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub kind: FaultName,
     /// What it hit.
     pub target: String,
     /// The part of the control plane on the target that it hit; `None`: the target itself.
@@ -56,9 +57,9 @@ impl FaultFinding {
     /// When what it did was over, as far as this program sees to that: its confirmed undo. Nobody undoes the end of a pod or a container:
     /// whoever makes another has begun to when it is confirmed.
     pub fn over(&self) -> Option<Seconds> {
-        match self.kind.as_str() {
-            "podDelete" | "containerKill" => self.confirmed.as_ref().map(|seen| seen.at),
-            _ => self.undone,
+        match self.kind.traits().ends {
+            Ends::Confirmed => self.confirmed.as_ref().map(|seen| seen.at),
+            Ends::Undone | Ends::ByItself => self.undone,
         }
     }
 
@@ -69,11 +70,7 @@ impl FaultFinding {
 
     /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
     pub fn engine_saw(&self) -> Option<&Seen> {
-        let action = match self.kind.as_str() {
-            "nodeStop" | "nodeKill" | "nodeReboot" => "die",
-            "nodePause" => "pause",
-            _ => return None,
-        };
+        let action = self.kind.traits().engine?.effect;
         self.engine.iter().find(|seen| seen.what == action)
     }
 }

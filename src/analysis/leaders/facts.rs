@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::timeline::leader::{LEADER_LEASES, node_of};
 use crate::timeline::{
-    Bracket, Change, Component, Event, FaultPhase, Moment, ProcessState, Record,
+    Bracket, Change, Component, Event, FaultPhase, Impact, Moment, ProcessState, Record,
 };
 
 use super::LeaderLoss;
@@ -84,19 +84,17 @@ fn of_fault<'a>(
     let Event::Fault { step, fault, target, component: part, phase, .. } = &record.event else {
         return None;
     };
-    if fault.ends_with("Pause")
-        && *phase == FaultPhase::UndoRequested
-        && part.is_none_or(|part| part == component)
-    {
+    let impact = fault.traits().impact;
+    let frozen = matches!(impact, Impact::MachineFrozen | Impact::ProcessFrozen);
+    if frozen && *phase == FaultPhase::UndoRequested && part.is_none_or(|part| part == component) {
         return Some(Fact { when: record.bracket(), what: What::Thaws { node: target } });
     }
-    let state = match (fault.as_str(), phase) {
-        (
-            "nodeStop" | "nodeKill" | "nodeReboot" | "componentStop" | "componentKill",
-            FaultPhase::Confirmed,
-        ) => ProcessState::Gone,
-        ("nodePause" | "componentPause", FaultPhase::Confirmed) => ProcessState::Stopped,
-        ("nodePause" | "componentPause", FaultPhase::Undone) => ProcessState::Running,
+    let state = match phase {
+        FaultPhase::Confirmed if frozen => ProcessState::Stopped,
+        FaultPhase::Confirmed if matches!(impact, Impact::MachineOff | Impact::ProcessGone) => {
+            ProcessState::Gone
+        }
+        FaultPhase::Undone if frozen => ProcessState::Running,
         _ => return None,
     };
     let asked = if *phase == FaultPhase::Undone {

@@ -59,10 +59,10 @@ impl Deeds {
     fn displaced_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
         let begun = self
             .begun
-            .extract_if(.., |(command, _)| boots && undo.undoes(command.action))
+            .extract_if(.., |(command, _)| boots && command.action.undo() == Some(undo))
             .map(|(command, _)| command);
         let mut displaced: Vec<Command> = begun.collect();
-        displaced.extend(self.queued.extract_if(.., |command| undo.undoes(command.action)));
+        displaced.extend(self.queued.extract_if(.., |command| command.action.undo() == Some(undo)));
         displaced
     }
 }

@@ -17,8 +17,8 @@ use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{
-    Attempt, Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, Outcome, Ready, Record,
-    UnreadKind,
+    Attempt, Change, Endpoint, Event, FaultKind, FaultPhase, NodeRole, ObjectName, Outcome, Ready,
+    Record, UnreadKind,
 };
 
 /// What a call of the backend does instead of succeeding.
@@ -400,7 +400,7 @@ fn on_object(step: u32, harm: ObjectHarm) -> UndoEntry {
 }
 
 /// What is done to an object takes no node down.
-fn object(kind: &str, target: &str) -> String {
+fn object(kind: FaultKind, target: &str) -> String {
     format!("{kind} of {target}")
 }
 

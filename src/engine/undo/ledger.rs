@@ -11,7 +11,7 @@ use crate::engine::backend::embedded;
 use crate::engine::error::RunError;
 use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
-use crate::timeline::Component;
+use crate::timeline::{Component, FaultKind};
 
 /// Something that must be taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,8 +109,8 @@ impl Access {
 pub(crate) struct FaultOwed<'a> {
     /// The step, from 0.
     pub step: u32,
-    /// The fault: `nodeStop`.
-    pub kind: &'a str,
+    /// The fault.
+    pub kind: FaultKind,
     /// The part of the control plane that it hits, if not the node itself.
     pub component: Option<Component>,
     /// The node, or the object.

@@ -9,7 +9,7 @@ use crate::engine::error::RunError;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultOwed, Ledger, UndoEntry};
 use crate::engine::voice::Voice;
-use crate::timeline::{Event, FaultPhase};
+use crate::timeline::Event;
 
 /// Something that could not be taken back. It stays in the ledger.
 #[derive(Clone, Debug)]
@@ -106,9 +106,9 @@ pub(crate) async fn in_passes(
 pub(crate) fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
     match undo.fault() {
         Some(FaultOwed { step, kind, component, node }) => {
-            Voice { step, name: None, kind, component, target: node, recorder }
+            Voice { step, name: None, kind: Some(kind), component, target: node, recorder }
         }
-        None => Voice { step: 0, name: None, kind: "", component: None, target: "", recorder },
+        None => Voice { step: 0, name: None, kind: None, component: None, target: "", recorder },
     }
 }
 
@@ -118,15 +118,11 @@ pub(crate) async fn take_back(
     voice: &Voice<'_>,
     backend: &impl Backend,
 ) -> Result<(), RunError> {
-    let is_fault = undo.fault().is_some();
-    let mut progress = |phase: FaultPhase, detail: String| match is_fault {
-        true => voice.say(phase, detail),
-        false => voice.recorder.event(Event::Note { warning: false, text: detail }),
-    };
+    let mut progress = |phase, detail| voice.say(phase, detail);
     match backend.undo(undo, &mut progress).await {
         Ok(()) => Ok(()),
         // A fault's undo has said so itself.
-        Err(error) if is_fault => Err(error),
+        Err(error) if voice.kind.is_some() => Err(error),
         Err(error) => {
             voice.recorder.event(Event::Note {
                 warning: false,

@@ -35,7 +35,7 @@ fn unfit(expectation: &Expectation, faults: &[Named]) -> Option<(String, String)
     let kinds = || {
         let mut kinds: Vec<&str> = faults
             .iter()
-            .map(|named| named.fault.component().map_or(named.fault.kind(), Component::name))
+            .map(|named| named.fault.component().map_or(named.fault.kind().name(), Component::name))
             .collect();
         kinds.sort_unstable();
         kinds.dedup();

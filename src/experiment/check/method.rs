@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Check;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Count, Expectation, Fault, NodeSelector};
-use crate::timeline::{Component, NodeRole};
+use crate::timeline::{Component, FaultKind, NodeRole};
 use crate::yaml::suggest;
 
 pub(super) fn check(check: &Check) {
@@ -166,7 +166,7 @@ fn addresses_are_kept(check: &Check) {
             let problem = check.error(place, message).related(check.cx.file(), at, "off meanwhile");
             check.tell(problem.hint(format!(
                 "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` harms two by one `{}`",
-                if matches!(fault, Fault::NodeReboot { .. }) { "nodeKill" } else { fault.kind() }
+                if matches!(fault, Fault::NodeReboot { .. }) { FaultKind::NodeKill } else { fault.kind() }
             )));
         }
     }
@@ -174,7 +174,7 @@ fn addresses_are_kept(check: &Check) {
 
 /// Without a step it is judged in every fault, and a probe that one of them ends often goes on in another.
 fn no_success_of_which(check: &Check) {
-    let harms = |fault: &Fault| fault.component().map_or(fault.kind(), Component::name);
+    let harms = |fault: &Fault| fault.component().map_or(fault.kind().name(), Component::name);
     let mut harmed: Vec<&str> = check.faults().iter().map(|(_, fault, _)| harms(fault)).collect();
     harmed.sort_unstable();
     harmed.dedup();

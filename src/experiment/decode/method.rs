@@ -191,7 +191,7 @@ mod tests {
             let yaml = format!("{{fault: {{{name}: {{{what}}}}}, for: 15s}}");
             let (found, problems) = decoded(&yaml, step);
             let Some(Step::Fault { fault, hold, .. }) = found else { panic!("{name}: {problems}") };
-            assert_eq!((fault.kind(), hold), (*name, Duration::from_secs(15)));
+            assert_eq!((fault.kind().name(), hold), (*name, Duration::from_secs(15)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Count, NodeSelector, PodSelector};
-use crate::timeline::{Component, NodeRole};
+use crate::timeline::{Component, FaultKind, NodeRole};
 
 /// Ways to harm. Each has a file of its own in `fault/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -342,25 +342,25 @@ impl Fault {
         !matches!(self, Fault::PodDelete { .. } | Fault::ContainerKill { .. })
     }
 
-    /// Its name in an experiment.
-    pub fn kind(&self) -> &'static str {
+    /// Its kind.
+    pub fn kind(&self) -> FaultKind {
         match self {
-            Fault::NodeStop { .. } => "nodeStop",
-            Fault::NodeKill { .. } => "nodeKill",
-            Fault::NodeReboot { .. } => "nodeReboot",
-            Fault::NodePause { .. } => "nodePause",
-            Fault::NodeDisconnect { .. } => "nodeDisconnect",
-            Fault::KubeletStop { .. } => "kubeletStop",
-            Fault::ComponentStop { .. } => "componentStop",
-            Fault::ComponentKill { .. } => "componentKill",
-            Fault::ComponentPause { .. } => "componentPause",
-            Fault::Partition { .. } => "partition",
-            Fault::NodeDrain { .. } => "nodeDrain",
-            Fault::EtcdDataLoss { .. } => "etcdDataLoss",
-            Fault::DeploymentScale { .. } => "deploymentScale",
-            Fault::DeploymentPlace { .. } => "deploymentPlace",
-            Fault::PodDelete { .. } => "podDelete",
-            Fault::ContainerKill { .. } => "containerKill",
+            Fault::NodeStop { .. } => FaultKind::NodeStop,
+            Fault::NodeKill { .. } => FaultKind::NodeKill,
+            Fault::NodeReboot { .. } => FaultKind::NodeReboot,
+            Fault::NodePause { .. } => FaultKind::NodePause,
+            Fault::NodeDisconnect { .. } => FaultKind::NodeDisconnect,
+            Fault::KubeletStop { .. } => FaultKind::KubeletStop,
+            Fault::ComponentStop { .. } => FaultKind::ComponentStop,
+            Fault::ComponentKill { .. } => FaultKind::ComponentKill,
+            Fault::ComponentPause { .. } => FaultKind::ComponentPause,
+            Fault::Partition { .. } => FaultKind::Partition,
+            Fault::NodeDrain { .. } => FaultKind::NodeDrain,
+            Fault::EtcdDataLoss { .. } => FaultKind::EtcdDataLoss,
+            Fault::DeploymentScale { .. } => FaultKind::DeploymentScale,
+            Fault::DeploymentPlace { .. } => FaultKind::DeploymentPlace,
+            Fault::PodDelete { .. } => FaultKind::PodDelete,
+            Fault::ContainerKill { .. } => FaultKind::ContainerKill,
         }
     }
 }

@@ -23,7 +23,7 @@ use super::error::FaultError;
 use super::record::UndoFormat;
 use super::{Progress, record};
 use crate::cluster::{Cluster, ClusterError, turned};
-use crate::timeline::FaultPhase;
+use crate::timeline::{FaultKind, FaultPhase};
 
 const LOOK: Duration = Duration::from_millis(200);
 /// How long an API server that does not answer, or not yet as it should, is asked again in an undo.
@@ -84,13 +84,13 @@ impl ObjectUndo {
         Self { format: UndoFormat::V1, step, mark: record::label(run, step), harm }
     }
 
-    /// The fault's name in an experiment.
-    pub(crate) fn kind(&self) -> &'static str {
+    /// The fault's kind.
+    pub(crate) fn kind(&self) -> FaultKind {
         match &self.harm {
-            ObjectHarm::DeploymentScale(_) => "deploymentScale",
-            ObjectHarm::DeploymentPlace(_) => "deploymentPlace",
-            ObjectHarm::PodDelete { .. } => "podDelete",
-            ObjectHarm::NodeDrain { .. } => "nodeDrain",
+            ObjectHarm::DeploymentScale(_) => FaultKind::DeploymentScale,
+            ObjectHarm::DeploymentPlace(_) => FaultKind::DeploymentPlace,
+            ObjectHarm::PodDelete { .. } => FaultKind::PodDelete,
+            ObjectHarm::NodeDrain { .. } => FaultKind::NodeDrain,
         }
     }
 

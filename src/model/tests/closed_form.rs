@@ -5,18 +5,18 @@ use proptest::prelude::*;
 use super::super::agenda::Timer;
 use super::*;
 
-const KINDS: [(&str, FaultKind); 5] = [
-    ("nodeStop", FaultKind::NodeStop { grace: Duration::from_secs(10) }),
-    ("nodeKill", FaultKind::NodeKill),
-    ("nodePause", FaultKind::NodePause),
-    ("nodeDisconnect", FaultKind::NodeDisconnect),
-    ("kubeletStop", FaultKind::KubeletStop),
+const KINDS: [FaultKind; 5] = [
+    FaultKind::NodeStop,
+    FaultKind::NodeKill,
+    FaultKind::NodePause,
+    FaultKind::NodeDisconnect,
+    FaultKind::KubeletStop,
 ];
 
 /// The interval of the closed form, and what the machines came to.
 fn both(tuning: &Tuning, kind: usize, trials: u32, seed: u64) -> ((f64, f64), Distribution) {
-    let (name, kind) = KINDS[kind];
-    let prediction = predict(tuning, "v1.34.4", KubeletEnd::of_fault(name, None)).unwrap();
+    let kind = KINDS[kind];
+    let prediction = predict(tuning, "v1.34.4", KubeletEnd::of_fault(kind, None)).unwrap();
     let hold = 2.0 * prediction.detection.most.as_f64() + 1.0;
     let detection = forecast_one(tuning, kind, hold, trials, seed).detection;
     ((prediction.detection.least.as_f64(), prediction.detection.most.as_f64()), detection)

@@ -2,18 +2,18 @@
 
 use super::*;
 
-const FAULTS: [FaultKind; 5] = [
-    FaultKind::NodeStop { grace: Duration::from_secs(3) },
-    FaultKind::NodeKill,
-    FaultKind::NodePause,
-    FaultKind::NodeDisconnect,
-    FaultKind::KubeletStop,
-];
 const NODE: NodeId = NodeId(1);
+const FAULTS: [Action; 5] = [
+    Action::Stop { node: NODE, grace: Duration::from_secs(3) },
+    Action::Kill { node: NODE },
+    Action::Pause { node: NODE },
+    Action::Disconnect { node: NODE },
+    Action::StopKubelet { node: NODE },
+];
 /// No deed of these takes longer: a boot of 3.2 s, and a shutdown of 3 s after it.
 const EFFECT: f64 = 7.0;
 
-fn pairs() -> impl Iterator<Item = (FaultKind, FaultKind)> {
+fn pairs() -> impl Iterator<Item = (Action, Action)> {
     FAULTS.into_iter().flat_map(|first| FAULTS.map(|second| (first, second)))
 }
 
@@ -56,17 +56,13 @@ fn a_fault_after_another_has_its_effect() {
             let case = format!("{first:?}, after {wait} s {second:?}");
             let mut cluster = Cluster::tuned(1, 2, 1);
             cluster.until(10.0);
-            cluster.has_effect(first.action(NODE), &case);
+            cluster.has_effect(first, &case);
             let undone = cluster.now() + 3.0;
-            cluster.at(undone, first.undo(NODE)).until(undone + wait);
-            assert_eq!(cluster.has_effect(second.action(NODE), &case), Effect::There, "{case}");
+            cluster.at(undone, first.undo().unwrap()).until(undone + wait);
+            assert_eq!(cluster.has_effect(second, &case), Effect::There, "{case}");
             cluster.until(cluster.now() + 5.0);
-            assert_eq!(
-                cluster.model.node(NODE).effect(second.action(NODE)),
-                Effect::There,
-                "{case}: it lasts"
-            );
-            cluster.has_effect(second.undo(NODE), &case);
+            assert_eq!(cluster.model.node(NODE).effect(second), Effect::There, "{case}: it lasts");
+            cluster.has_effect(second.undo().unwrap(), &case);
             cluster.becomes_well(&case);
         }
     }
@@ -80,15 +76,15 @@ fn a_fault_on_another_ends_in_a_node_that_is_well() {
             let case = format!("{first:?} and {second:?}, undone in the order {order:?}");
             let mut cluster = Cluster::tuned(1, 2, 1);
             cluster.until(10.0);
-            cluster.has_effect(first.action(NODE), &case);
+            cluster.has_effect(first, &case);
             let is_off = cluster.model.node(NODE).power == Power::Off;
-            let needs_it = matches!(second, FaultKind::NodePause | FaultKind::KubeletStop);
+            let needs_it = matches!(second, Action::Pause { .. } | Action::StopKubelet { .. });
             let expected = if is_off && needs_it { Effect::Never } else { Effect::There };
-            assert_eq!(cluster.has_effect(second.action(NODE), &case), expected, "{case}");
+            assert_eq!(cluster.has_effect(second, &case), expected, "{case}");
             cluster.until(cluster.now() + 3.0);
             for fault in order {
                 let now = cluster.now();
-                cluster.at(now, fault.undo(NODE)).until(now + 1.0);
+                cluster.at(now, fault.undo().unwrap()).until(now + 1.0);
             }
             cluster.becomes_well(&case);
         }
@@ -105,10 +101,7 @@ fn what_is_taken_back_during_a_boot_never_happens() {
         cluster.has_effect(Action::Kill { node: NODE }, &case);
         let began = cluster.now();
         cluster.at(began, Action::Start { node: NODE });
-        cluster
-            .at(began + 0.5, second.action(NODE))
-            .at(began + 1.0, second.undo(NODE))
-            .until(began + 1.0);
+        cluster.at(began + 0.5, second).at(began + 1.0, second.undo().unwrap()).until(began + 1.0);
         assert_eq!(cluster.has_effect(Action::Start { node: NODE }, &case), Effect::There);
         let state = cluster.model.node(NODE);
         assert!(!state.frozen && state.connected && state.kubelet, "{case}: {state:?}");
@@ -121,7 +114,7 @@ fn what_is_taken_back_during_a_boot_never_happens() {
 fn a_forecast_of_two_faults_on_one_node_ends() {
     let settings = Settings::of(&tuned(), "v1.34.4").unwrap();
     for (first, second) in pairs() {
-        let step = |kind| Step::Fault { kind, node: NODE, hold: seconds(3.0) };
+        let step = |action| Step::Fault { action, hold: seconds(3.0) };
         let scenario = Scenario { steps: vec![step(first), step(second)], ..one_fault(first, 3.0) };
         assert_eq!(forecast(&scenario, &settings, 3, 1).faults.len(), 2);
     }

@@ -5,9 +5,8 @@ use super::*;
 /// Recorded on kind (`tests/recorded`): detection, endpoint removal, last failure and recovery of the five faults lie inside.
 #[test]
 fn recorded_runs_lie_inside() {
-    let stop = FaultKind::NodeStop { grace: seconds(10.0) };
     let recorded = [
-        (stop, 4.932, 5.037, Some(4.939), 3.605),
+        (FaultKind::NodeStop, 4.932, 5.037, Some(4.939), 3.605),
         (FaultKind::NodeKill, 5.104, 5.171, Some(5.216), 3.741),
         (FaultKind::NodePause, 4.020, 4.175, Some(4.204), 5.887),
         (FaultKind::KubeletStop, 5.145, 5.230, None, 1.116),
@@ -73,7 +72,7 @@ fn a_fault_shorter_than_the_grace_period_is_never_noticed() {
 #[test]
 fn a_freeze_shorter_than_the_timeout_fails_nobody() {
     let settings = Settings::of(&Tuning::default(), "v1.34.4").unwrap();
-    let scenario = Scenario { timeout: seconds(20.0), ..one_fault(FaultKind::NodePause, 15.0) };
+    let scenario = Scenario { timeout: seconds(20.0), ..one_fault(pause(1), 15.0) };
     let forecast = forecast(&scenario, &settings, 50, 9);
     assert_eq!(
         (forecast.faults[0].error_window.n(), forecast.faults[0].error_window.never()),
@@ -95,11 +94,9 @@ fn rescheduling_waits_for_the_toleration() {
 #[test]
 fn several_faults_have_a_forecast_each() {
     let settings = Settings::of(&tuned(), "v1.34.4").unwrap();
-    let fault =
-        |node| Step::Fault { kind: FaultKind::NodePause, node: NodeId(node), hold: seconds(10.0) };
+    let fault = |node| Step::Fault { action: pause(node), hold: seconds(10.0) };
     let steps = vec![fault(1), Step::Pause(seconds(30.0)), fault(2)];
-    let forecast =
-        forecast(&Scenario { steps, ..one_fault(FaultKind::NodePause, 1.0) }, &settings, 100, 11);
+    let forecast = forecast(&Scenario { steps, ..one_fault(pause(1), 1.0) }, &settings, 100, 11);
     assert_eq!(
         forecast.faults.iter().map(|f| (f.node.0, f.detection.n())).collect::<Vec<_>>(),
         [(1, 100), (2, 100)]

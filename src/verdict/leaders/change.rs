@@ -6,7 +6,7 @@ use super::{blind, still_open, with_leaders};
 use crate::analysis::leaders::Tenure;
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, When};
 use crate::stats::{Between, Seconds};
-use crate::timeline::Component;
+use crate::timeline::{Component, FaultKind};
 use crate::verdict::rules::Finding;
 
 /// A new leader, from the request of each fault that hit the old one.
@@ -33,8 +33,7 @@ pub(crate) fn change(found: &Findings, component: Component, bound: Seconds) -> 
 fn takes(fault: &FaultFinding, part: Component) -> bool {
     match fault.component {
         Some(taken) => taken == part,
-        None => ["nodeStop", "nodeKill", "nodeReboot", "nodePause", "nodeDisconnect"]
-            .contains(&fault.kind.as_str()),
+        None => fault.kind.traits().impact.whole_node(),
     }
 }
 
@@ -51,7 +50,7 @@ fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bo
             leaders.component != Component::Etcd
                 && matches!(part, Component::ApiServer | Component::Etcd)
         }
-        None => fault.kind == "partition",
+        None => fault.kind == FaultKind::Partition,
     };
     (own && on_its_node(fault, leaders)) || costs_quorum(found, fault, &leaders.control_planes)
 }

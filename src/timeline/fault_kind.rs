@@ -1,0 +1,449 @@
+//! The kinds of faults, and what the rest of the program must know of each, in one table.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultKind {
+    /// An orderly shutdown of a node.
+    NodeStop,
+    /// Power loss.
+    NodeKill,
+    /// Power off and on again.
+    NodeReboot,
+    /// A frozen node.
+    NodePause,
+    /// A node without a network.
+    NodeDisconnect,
+    /// A node without a kubelet.
+    KubeletStop,
+    /// A part of the control plane is held down.
+    ComponentStop,
+    /// A part of the control plane is killed; its kubelet starts it again.
+    ComponentKill,
+    /// A part of the control plane is frozen.
+    ComponentPause,
+    /// A node is cut off from some others, or in one direction.
+    Partition,
+    /// A node is cordoned and its pods are evicted.
+    NodeDrain,
+    /// etcd starts with an empty data directory.
+    EtcdDataLoss,
+    /// A Deployment has another number of replicas.
+    DeploymentScale,
+    /// A Deployment's pods are moved to other nodes.
+    DeploymentPlace,
+    /// Pods are deleted.
+    PodDelete,
+    /// Containers are killed; the kubelet starts them again.
+    ContainerKill,
+}
+
+/// What a fault takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impact {
+    /// The node's machine is off.
+    MachineOff,
+    /// The node's machine is frozen.
+    MachineFrozen,
+    /// The node has no network.
+    Network,
+    /// The node has no network to some others, or in one direction.
+    SomeNetwork,
+    /// The node's kubelet, and so its heartbeats; its pods go on.
+    Kubelet,
+    /// The process of a part of the control plane is gone.
+    ProcessGone,
+    /// The process of a part of the control plane is frozen.
+    ProcessFrozen,
+    /// etcd's data.
+    EtcdData,
+    /// The processes of pods' containers.
+    Containers,
+    /// Objects of the API are changed or deleted.
+    Objects,
+    /// Not known: a fault of another version of this program.
+    Unknown,
+}
+
+impl Impact {
+    /// Whether the whole node is away: off, frozen or without a network.
+    pub fn whole_node(self) -> bool {
+        matches!(self, Impact::MachineOff | Impact::MachineFrozen | Impact::Network)
+    }
+}
+
+/// What a fault can be aimed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// Any machine: a node, or kind's load balancer.
+    Machine,
+    /// A node of Kubernetes.
+    Node,
+    /// A part of the control plane, on one of its nodes.
+    Component,
+    /// A Deployment.
+    Deployment,
+    /// Pods.
+    Pods,
+    /// Not known: a fault of another version of this program.
+    Unknown,
+}
+
+/// How a fault ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// It lasts until it is undone.
+    Undone,
+    /// By itself: its undo waits for that, and helps where it does not come.
+    ByItself,
+    /// It is over when its effect is seen, and there is nothing to undo: whoever made the pod or the container makes another.
+    Confirmed,
+}
+
+/// The container engine's events on a machine that a fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineActions {
+    /// The one that shows the effect.
+    pub effect: &'static str,
+    /// The one that shows its end.
+    pub undo: &'static str,
+}
+
+/// How a report speaks of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultWords {
+    /// Its request: `stop requested`.
+    pub request: &'static str,
+    /// Its effect: `down`.
+    pub effect: &'static str,
+    /// Its end: `node started`.
+    pub undo: &'static str,
+}
+
+/// What the program must know of a kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultTraits {
+    /// Its name in an experiment and in a timeline.
+    pub name: &'static str,
+    /// How a report speaks of it.
+    pub words: FaultWords,
+    /// What it takes away.
+    pub impact: Impact,
+    /// What it can be aimed at.
+    pub target: TargetKind,
+    /// The container engine's events that show it; `None`: it knows nothing of it.
+    pub engine: Option<EngineActions>,
+    /// How it ends.
+    pub ends: Ends,
+    /// Whether the etcd member of the node that it hits may be lost with it. For a part of the control plane: where that part is etcd.
+    pub may_cost_etcd: bool,
+    /// The longest time from its request to the node's last heartbeat. `None`: they go on.
+    pub last_heartbeat: Option<Duration>,
+}
+
+impl FaultTraits {
+    /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
+    pub fn frees_address(&self) -> bool {
+        self.impact == Impact::MachineOff
+    }
+
+    /// Whether there is something to undo.
+    pub fn lasts(&self) -> bool {
+        self.ends != Ends::Confirmed
+    }
+}
+
+/// systemd ends the kubelet among the first; what takes the rest of the ten seconds are containers that ignore SIGTERM.
+const ORDERLY_EXIT: Duration = Duration::from_millis(600);
+/// `docker kill` came back after this.
+const KILL: Duration = Duration::from_millis(300);
+/// What is done inside a node (an exec through the engine) took effect within this, on two busy cores.
+const INSIDE: Duration = Duration::from_millis(1200);
+
+const fn words(request: &'static str, effect: &'static str, undo: &'static str) -> FaultWords {
+    FaultWords { request, effect, undo }
+}
+
+/// A fault that this program does not know: of an older or a newer version's timeline.
+const UNKNOWN: FaultTraits = FaultTraits {
+    name: "fault",
+    words: words("fault requested", "in effect", "fault undone"),
+    impact: Impact::Unknown,
+    target: TargetKind::Unknown,
+    engine: None,
+    ends: Ends::Undone,
+    may_cost_etcd: false,
+    last_heartbeat: None,
+};
+
+/// A fault on a node that is undone.
+const ON_NODE: FaultTraits = FaultTraits {
+    name: "",
+    words: words("", "", ""),
+    impact: Impact::Unknown,
+    target: TargetKind::Node,
+    engine: None,
+    ends: Ends::Undone,
+    may_cost_etcd: true,
+    last_heartbeat: None,
+};
+
+/// A node's machine that is off.
+const MACHINE_OFF: FaultTraits = FaultTraits {
+    impact: Impact::MachineOff,
+    target: TargetKind::Machine,
+    engine: Some(EngineActions { effect: "die", undo: "start" }),
+    ..ON_NODE
+};
+
+/// A fault on a part of the control plane.
+const ON_COMPONENT: FaultTraits =
+    FaultTraits { target: TargetKind::Component, impact: Impact::ProcessGone, ..ON_NODE };
+
+/// A fault on a Deployment.
+const ON_DEPLOYMENT: FaultTraits = FaultTraits {
+    target: TargetKind::Deployment,
+    impact: Impact::Objects,
+    may_cost_etcd: false,
+    ..ON_NODE
+};
+
+/// A fault on pods.
+const ON_PODS: FaultTraits =
+    FaultTraits { target: TargetKind::Pods, ends: Ends::Confirmed, ..ON_DEPLOYMENT };
+
+/// What is known of a kind. A match, so that the compiler asks for an entry of every kind.
+const fn traits(kind: FaultKind) -> FaultTraits {
+    match kind {
+        FaultKind::NodeStop => FaultTraits {
+            name: "nodeStop",
+            words: words("stop requested", "down", "node started"),
+            last_heartbeat: Some(ORDERLY_EXIT),
+            ..MACHINE_OFF
+        },
+        FaultKind::NodeKill => FaultTraits {
+            name: "nodeKill",
+            words: words("kill requested", "down", "node started"),
+            last_heartbeat: Some(KILL),
+            ..MACHINE_OFF
+        },
+        FaultKind::NodeReboot => FaultTraits {
+            name: "nodeReboot",
+            words: words("reboot requested", "down", "node runs"),
+            ends: Ends::ByItself,
+            ..MACHINE_OFF
+        },
+        FaultKind::NodePause => FaultTraits {
+            name: "nodePause",
+            words: words("freeze requested", "frozen", "node thawed"),
+            impact: Impact::MachineFrozen,
+            target: TargetKind::Machine,
+            engine: Some(EngineActions { effect: "pause", undo: "unpause" }),
+            last_heartbeat: Some(Duration::ZERO),
+            ..ON_NODE
+        },
+        FaultKind::NodeDisconnect => FaultTraits {
+            name: "nodeDisconnect",
+            words: words("cut requested", "cut off", "node connected"),
+            impact: Impact::Network,
+            last_heartbeat: Some(INSIDE),
+            ..ON_NODE
+        },
+        FaultKind::KubeletStop => FaultTraits {
+            name: "kubeletStop",
+            words: words("stop requested", "kubelet down", "kubelet started"),
+            impact: Impact::Kubelet,
+            last_heartbeat: Some(INSIDE),
+            ..ON_NODE
+        },
+        FaultKind::ComponentStop => FaultTraits {
+            name: "componentStop",
+            words: words("stop requested", "held down", "started again"),
+            ..ON_COMPONENT
+        },
+        FaultKind::ComponentKill => FaultTraits {
+            name: "componentKill",
+            words: words("kill requested", "process gone", "runs again"),
+            ends: Ends::ByItself,
+            ..ON_COMPONENT
+        },
+        FaultKind::ComponentPause => FaultTraits {
+            name: "componentPause",
+            words: words("freeze requested", "frozen", "thawed"),
+            impact: Impact::ProcessFrozen,
+            ..ON_COMPONENT
+        },
+        FaultKind::Partition => FaultTraits {
+            name: "partition",
+            words: words("cut requested", "cut off", "node connected"),
+            impact: Impact::SomeNetwork,
+            ..ON_NODE
+        },
+        FaultKind::NodeDrain => FaultTraits {
+            name: "nodeDrain",
+            words: words("drain requested", "drained", "node uncordoned"),
+            impact: Impact::Objects,
+            may_cost_etcd: false,
+            ..ON_NODE
+        },
+        FaultKind::EtcdDataLoss => FaultTraits {
+            name: "etcdDataLoss",
+            words: words("loss requested", "data away", "data put back"),
+            impact: Impact::EtcdData,
+            ..ON_COMPONENT
+        },
+        FaultKind::DeploymentScale => FaultTraits {
+            name: "deploymentScale",
+            words: words("scale requested", "scaled", "scaled back"),
+            ..ON_DEPLOYMENT
+        },
+        FaultKind::DeploymentPlace => FaultTraits {
+            name: "deploymentPlace",
+            words: words("move requested", "moved", "let go"),
+            ..ON_DEPLOYMENT
+        },
+        FaultKind::PodDelete => FaultTraits {
+            name: "podDelete",
+            words: words("delete requested", "deleted", "nothing to undo"),
+            ..ON_PODS
+        },
+        FaultKind::ContainerKill => FaultTraits {
+            name: "containerKill",
+            words: words("kill requested", "container gone", "nothing to undo"),
+            impact: Impact::Containers,
+            ..ON_PODS
+        },
+    }
+}
+
+impl FaultKind {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [FaultKind; 16] = [
+        FaultKind::NodeStop,
+        FaultKind::NodeKill,
+        FaultKind::NodeReboot,
+        FaultKind::NodePause,
+        FaultKind::NodeDisconnect,
+        FaultKind::KubeletStop,
+        FaultKind::ComponentStop,
+        FaultKind::ComponentKill,
+        FaultKind::ComponentPause,
+        FaultKind::Partition,
+        FaultKind::NodeDrain,
+        FaultKind::EtcdDataLoss,
+        FaultKind::DeploymentScale,
+        FaultKind::DeploymentPlace,
+        FaultKind::PodDelete,
+        FaultKind::ContainerKill,
+    ];
+
+    /// What is known of it.
+    pub const fn traits(self) -> FaultTraits {
+        traits(self)
+    }
+
+    /// Its name in an experiment.
+    pub const fn name(self) -> &'static str {
+        traits(self).name
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The kind of a fault in a timeline, which another version of this program may have written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FaultName {
+    /// One that this program knows.
+    Known(FaultKind),
+    /// Another.
+    Unknown(String),
+}
+
+impl FaultName {
+    /// What is known of it.
+    pub fn traits(&self) -> FaultTraits {
+        match self {
+            FaultName::Known(kind) => kind.traits(),
+            FaultName::Unknown(_) => UNKNOWN,
+        }
+    }
+
+    /// As the timeline has it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            FaultName::Known(kind) => kind.name(),
+            FaultName::Unknown(name) => name,
+        }
+    }
+}
+
+impl From<FaultKind> for FaultName {
+    fn from(kind: FaultKind) -> Self {
+        FaultName::Known(kind)
+    }
+}
+
+impl From<&str> for FaultName {
+    fn from(name: &str) -> Self {
+        FaultKind::named(name).map_or_else(|| FaultName::Unknown(name.to_owned()), Self::Known)
+    }
+}
+
+impl PartialEq<FaultKind> for FaultName {
+    fn eq(&self, kind: &FaultKind) -> bool {
+        matches!(self, FaultName::Known(known) if known == kind)
+    }
+}
+
+impl std::fmt::Display for FaultName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_written_by_its_name() {
+        for kind in FaultKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(serde_json::to_value(FaultName::Known(kind)).unwrap(), kind.name());
+            assert_eq!(FaultKind::named(kind.name()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn a_kind_of_another_version_is_read_and_written_as_it_was() {
+        let read: FaultName = serde_json::from_str("\"nodeMelt\"").unwrap();
+        assert_eq!(read, FaultName::Unknown("nodeMelt".into()));
+        assert_eq!(serde_json::to_value(&read).unwrap(), "nodeMelt");
+        assert_eq!(read.traits().words.effect, "in effect");
+        assert_eq!(FaultName::from("podDelete"), FaultKind::PodDelete);
+    }
+
+    #[test]
+    fn every_kind_has_words_and_an_impact() {
+        for traits in FaultKind::ALL.map(FaultKind::traits) {
+            let FaultWords { request, effect, undo } = traits.words;
+            assert!([request, effect, undo].iter().all(|words| !words.is_empty()), "{traits:?}");
+            assert_ne!(traits.impact, Impact::Unknown, "{}", traits.name);
+            assert_ne!(traits.target, TargetKind::Unknown, "{}", traits.name);
+        }
+    }
+}

@@ -151,7 +151,7 @@ fn span() -> ProbeSpan {
         format: ProbeSpan::FORMAT.into(),
         probe: ProbeHeader {
             name: "web".into(),
-            protocol: "http".into(),
+            kind: outage::timeline::ProbeKind::Http,
             target: "http://web".into(),
             service: Some("web".into()),
             from: "control-plane".into(),

@@ -17,7 +17,7 @@ use super::series::SeriesBuilder;
 use super::tracker::{Observation, Segment, Tracker};
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::store::ProbeFile;
-use crate::timeline::{Attempt, Outcome, ProbeHeader, ProbeSpan, Record};
+use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
 
 /// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
@@ -95,9 +95,8 @@ impl<'a> Pass<'a> {
         Self {
             span,
             start: start.as_nanos(),
-            // A kept TCP connection to a dead peer looks open: only opening one proves anything.
-            reusable: span.probe.protocol != "tcp",
-            canary: span.probe.protocol == ProbeHeader::CANARY,
+            reusable: span.probe.kind.proves_peer_when_reused(),
+            canary: span.probe.kind.is_canary(),
             tallies: vec![Tally::default(); segments.len()],
             pending: vec![0; segments.len()],
             tracker: Tracker::new(
@@ -189,7 +188,7 @@ impl<'a> Pass<'a> {
         let interval = Seconds::from_nanos(clamp(span.interval_ns));
         ProbeFinding {
             name: span.probe.name.clone(),
-            protocol: span.probe.protocol.clone(),
+            kind: span.probe.kind.clone(),
             target: span.probe.target.clone(),
             service: span.probe.service.clone(),
             from: span.probe.from.clone(),

@@ -27,7 +27,7 @@ pub(crate) fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
         format: ProbeSpan::FORMAT.into(),
         probe: ProbeHeader {
             name: name.into(),
-            protocol: "http".into(),
+            kind: crate::timeline::ProbeKind::Http,
             target: "http://web.outage-7f3a.svc:80/ (10.96.3.4:80)".into(),
             service: Some("web".into()),
             from: "fast-detection-control-plane".into(),
@@ -399,7 +399,7 @@ pub(crate) fn pods_wait() -> Run {
 /// The same fault; `failed` is what became of the attempts that it hit, slots 2 to 12. Those from 3 on are asked in it, and end in it.
 pub(crate) fn pods_asked(failed: impl Fn(u64) -> Outcome) -> Run {
     let mut canary = span("scheduling", 2000, 10_000);
-    (canary.probe.protocol, canary.probe.service) = (ProbeHeader::CANARY.into(), None);
+    (canary.probe.kind, canary.probe.service) = (crate::timeline::ProbeKind::Canary, None);
     (canary.probe.target, canary.probe.from) =
         ("a new pod, until it runs".into(), "this machine".into());
     // Slot 2 is under way at the fault; slot 12 waits for 11 s, the next one for 9 s only.

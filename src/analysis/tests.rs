@@ -208,7 +208,7 @@ fn a_kept_tcp_connection_proves_nothing() {
     let attempts =
         attempts.into_iter().map(|a| Attempt { reused: a.outcome.is_ok(), ..a }).collect();
     let mut span = span("web", 20, 200);
-    span.probe.protocol = "tcp".into();
+    span.probe.kind = crate::timeline::ProbeKind::Tcp;
     let found = analyse(
         &Run::new()
             .endpoints(1, 1)

@@ -239,7 +239,7 @@ pub(crate) mod tests {
     pub(crate) fn span(name: &str, rate: u64) -> ProbeSpan {
         let probe = ProbeHeader {
             name: name.into(),
-            protocol: "http".into(),
+            kind: crate::timeline::ProbeKind::Http,
             target: "web".into(),
             service: Some("web".into()),
             from: "cp".into(),

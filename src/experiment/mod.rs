@@ -5,7 +5,6 @@
 //!                           -> the files that it names (files.rs) -> checks across fields (check/) -> Parsed
 //! ```
 
-mod asking;
 mod builtin;
 mod check;
 mod claim;
@@ -20,7 +19,6 @@ pub(crate) mod source;
 
 pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
-pub(crate) use asking::{ApiServer, ApiVerb, DnsName};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
 pub(crate) use method::Numbered;
 pub(crate) use parsed::{Parsed, parse, parse_all_with};

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::http::AnswerReader;
+use super::kind::Answer;
 use super::lookup::Lookup;
 use super::socket::TcpSocket;
 use crate::timeline::attempts::Phases;
@@ -62,7 +62,7 @@ pub(super) struct Task {
     /// How much of the request has been sent.
     pub written: usize,
     /// The answer so far.
-    pub answer: AnswerReader,
+    pub answer: Option<Box<dyn Answer>>,
     /// Whether the connection was there before.
     pub reused: bool,
     /// For how long the answer to a look-up holds.
@@ -86,7 +86,7 @@ impl Task {
             deadline: Moment(sent.0.saturating_add(timeout_ns)),
             phase,
             written: 0,
-            answer: AnswerReader::default(),
+            answer: None,
             reused: false,
             holds: None,
             phases: Phases::default(),
@@ -101,7 +101,11 @@ impl Task {
     }
 
     /// The attempt has ended.
-    pub(super) fn end(mut self, now: Moment, outcome: Outcome) -> (Attempt, AnswerReader) {
+    pub(super) fn end(
+        mut self,
+        now: Moment,
+        outcome: Outcome,
+    ) -> (Attempt, Option<Box<dyn Answer>>) {
         self.mark(now);
         let Self { slot, late_us, phases, reused, answer, .. } = self;
         (Attempt { slot, late_us, outcome, phases, backend: None, reused }, answer)

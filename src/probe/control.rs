@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::spec::{Destination, HttpQuestion, ProbeSpec, Question};
-use crate::timeline::ProbeHeader;
+use super::http::HttpQuestion;
+use super::kind::Question;
+use super::spec::{Destination, ProbeSpec};
+use crate::timeline::{ProbeHeader, ProbeKind};
 
 /// The control probe's name.
 pub const NAME: &str = "control";
@@ -25,7 +27,7 @@ const LOOK: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec
 pub fn header(name: &str, from: &str, from_node: Option<&str>) -> ProbeHeader {
     ProbeHeader {
         name: name.into(),
-        protocol: "http".into(),
+        kind: ProbeKind::Http,
         target: "the prober's own machine".into(),
         service: None,
         from: from.into(),

@@ -5,56 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::channel::{Channel, Link, Task};
-use super::http::{Progress, Request};
+use super::kind::{Malformed, Protocol};
 use super::lookup::Step;
 use super::names::NameService;
 use super::ports::Ports;
 use super::socket::{TcpSocket, outcome_of};
-use super::spec::Question;
-use super::tls::Tls;
+use super::state::ProbeState;
 use crate::timeline::{Outcome, Phase};
 
 /// An endless body must not keep the others waiting.
 const READS_PER_TURN: usize = 16;
-
-/// What a probe asks, prepared.
-#[derive(Debug)]
-pub(super) enum Ask {
-    /// A connection.
-    Tcp,
-    /// A name's address; the name with the dot at its end, so that no search domain is tried.
-    Dns(String),
-    /// An HTTP request.
-    Http {
-        /// The request's bytes.
-        request: Request,
-        /// The response header that names the back end.
-        backend_header: String,
-        /// The lowest and the highest status that counts as success.
-        success: (u16, u16),
-        /// Present when TLS is spoken.
-        tls: Option<Tls>,
-    },
-}
-
-impl Ask {
-    /// Prepares a question. Errors when it can't be asked.
-    pub(super) fn new(question: &Question, reused: bool) -> Result<Self, String> {
-        let question = match question {
-            Question::Tcp => return Ok(Ask::Tcp),
-            Question::Dns(question) => {
-                return Ok(Ask::Dns(format!("{}.", question.name.trim_end_matches('.'))));
-            }
-            Question::Http(question) => question,
-        };
-        Ok(Ask::Http {
-            request: Request::new(question, reused),
-            backend_header: question.backend_header.clone(),
-            success: question.success,
-            tls: question.tls.as_ref().map(Tls::new).transpose()?,
-        })
-    }
-}
 
 /// Why an attempt stopped for now, or for good.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,16 +32,25 @@ pub(super) enum Turn {
 /// What is needed to carry attempts of one probe on.
 #[derive(Debug)]
 pub(super) struct Driver<'a> {
-    /// What is asked.
-    pub ask: &'a Ask,
-    /// The port, for names.
-    pub port: u16,
-    /// How names are resolved.
-    pub names: &'a NameService,
-    /// The local ports of new connections.
-    pub ports: &'a Ports,
+    protocol: &'a dyn Protocol,
+    /// The port to connect to, for names.
+    port: u16,
+    names: &'a NameService,
+    ports: &'a Ports,
     /// Where answers are read to.
-    pub buffer: &'a mut [u8],
+    buffer: &'a mut [u8],
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(
+        probe: &'a ProbeState,
+        names: &'a NameService,
+        ports: &'a Ports,
+        buffer: &'a mut [u8],
+    ) -> Self {
+        let names = probe.names.as_ref().unwrap_or(names);
+        Self { protocol: &*probe.protocol, port: probe.port(), names, ports, buffer }
+    }
 }
 
 impl Driver<'_> {
@@ -131,7 +100,7 @@ impl Driver<'_> {
                 *registered = false;
                 return Turn::Wait;
             }
-            Step::Found(_, ttl) if matches!(self.ask, Ask::Dns(_)) => {
+            Step::Found(_, ttl) if self.protocol.lookup().is_some() => {
                 task.holds = Some(Duration::from_secs(ttl.into()));
                 return Turn::Done(Outcome::Ok);
             }
@@ -165,12 +134,11 @@ impl Driver<'_> {
             Phase::Dns | Phase::Connect => self.connecting(socket, task),
             Phase::Tls => {
                 socket.handshake()?;
-                task.enter(Phase::Send);
-                Ok(Turn::Next)
+                Ok(self.ready(task))
             }
             Phase::Send => self.send(socket, task, registered),
             Phase::FirstByte | Phase::Body => self.receive(socket, task),
-            // No prober's.
+            // Only a canary has these.
             Phase::Accepted | Phase::Bound | Phase::Running | Phase::Observed => {
                 Ok(Turn::Done(Outcome::Prober))
             }
@@ -178,20 +146,30 @@ impl Driver<'_> {
     }
 
     fn connecting(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
-        match self.ask {
+        match (self.protocol.tls(), self.protocol.exchange()) {
             // On a near network the connection is open by now. To send is the cheapest way to find out.
-            Ask::Http { request, tls: None, .. } => {
-                task.written = socket.write(&request.of(task.slot))?;
+            (None, Some(exchange)) => {
+                task.written = socket.write(&exchange.request(task.slot))?;
                 task.enter(Phase::Send);
+                Ok(Turn::Next)
             }
-            Ask::Http { tls: Some(tls), .. } if socket.connected()? => {
+            _ if !socket.connected()? => Ok(Turn::Wait),
+            (Some(tls), _) => {
                 task.enter(Phase::Tls);
                 socket.start_tls(tls)?;
+                Ok(Turn::Next)
             }
-            Ask::Tcp if socket.connected()? => return Ok(Turn::Done(Outcome::Ok)),
-            _ => return Ok(Turn::Wait),
+            (None, None) => Ok(Turn::Done(Outcome::Ok)),
         }
-        Ok(Turn::Next)
+    }
+
+    /// The connection is ready for an exchange; without one that is success.
+    fn ready(&self, task: &mut Task) -> Turn {
+        if self.protocol.exchange().is_none() {
+            return Turn::Done(Outcome::Ok);
+        }
+        task.enter(Phase::Send);
+        Turn::Next
     }
 
     fn send(
@@ -200,11 +178,11 @@ impl Driver<'_> {
         task: &mut Task,
         registered: bool,
     ) -> io::Result<Turn> {
-        let Ask::Http { request, .. } = self.ask else {
+        let Some(exchange) = self.protocol.exchange() else {
             socket.check()?;
             return Ok(Turn::Done(Outcome::Ok));
         };
-        let request = request.of(task.slot);
+        let request = exchange.request(task.slot);
         while task.written < request.len() {
             task.written += socket.write(&request[task.written..])?;
         }
@@ -215,33 +193,30 @@ impl Driver<'_> {
     }
 
     fn receive(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
-        let Ask::Http { backend_header, success, .. } = self.ask else {
-            return Ok(Turn::Done(Outcome::Prober));
-        };
         for _ in 0..READS_PER_TURN {
             let length = socket.read(self.buffer)?;
             if task.phase == Phase::FirstByte && length > 0 {
                 task.enter(Phase::Body);
             }
-            let progress = match length {
-                0 => task.answer.close(),
-                _ => task
-                    .answer
-                    .push(backend_header, &self.buffer[..length])
-                    .map_err(|_| io::ErrorKind::InvalidData)?,
+            let answer = match (&mut task.answer, self.protocol.exchange()) {
+                (Some(answer), _) => answer,
+                (none, Some(exchange)) => none.insert(exchange.answer()),
+                (None, None) => return Ok(Turn::Done(Outcome::Prober)),
             };
-            match (progress, task.answer.status) {
-                (Progress::Done, Some(status)) => return Ok(Turn::Done(class(status, *success))),
-                _ if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => {}
+            let outcome = match length {
+                0 => answer.close(),
+                _ => answer
+                    .push(&self.buffer[..length])
+                    .map_err(|Malformed| io::ErrorKind::InvalidData)?,
+            };
+            match outcome {
+                Some(outcome) => return Ok(Turn::Done(outcome)),
+                None if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => {}
             }
         }
         Ok(Turn::Again)
     }
-}
-
-fn class(status: u16, (from, to): (u16, u16)) -> Outcome {
-    if (from..=to).contains(&status) { Outcome::Ok } else { Outcome::Status(status) }
 }
 
 fn blocked(error: &io::Error, phase: Phase) -> Turn {

@@ -1,4 +1,4 @@
-//! Questions asked at a fixed rate: the pacer, HTTP, TCP and DNS.
+//! Questions asked at a fixed rate.
 //!
 //! ```text
 //! spec -> Prober: pacer -> send -> drive (look-up, connect, TLS, request, answer) -> recorder -> Sink
@@ -11,8 +11,11 @@
 mod channel;
 mod chunked;
 pub mod control;
+mod dns;
 mod drive;
 mod http;
+mod http_answer;
+mod kind;
 mod lookup;
 mod message;
 mod names;
@@ -24,15 +27,17 @@ mod recorder;
 mod socket;
 pub mod spec;
 mod state;
+mod tcp;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use dns::DnsQuestion;
+pub use http::{Body, HttpQuestion};
+pub use kind::Question;
 pub use names::NameService;
 pub use prober::{Prober, ProberError, Sink};
-pub use spec::{
-    Body, Destination, DnsQuestion, HttpQuestion, Identity, ProbeSpec, Question, Secret,
-    TlsQuestion,
-};
+pub use spec::{Destination, ProbeSpec, Secret};
+pub use tls::{Identity, TlsQuestion};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::channel::{Channel, Channels, Link, Task};
-use super::drive::{Ask, Driver, Turn};
+use super::drive::{Driver, Turn};
 use super::lookup::Lookup;
 use super::names::NameService;
 use super::pacer::Slot;
@@ -157,8 +157,9 @@ impl Prober {
 
     /// Opens a connection, or begins to look for its address. Sent is the moment before the first packet.
     fn open(&mut self, probe: usize, slot: Slot) -> io::Result<Channel> {
-        if let Ask::Dns(name) = &self.probes[probe].ask {
-            return self.look_up(probe, slot, &name.clone());
+        if let Some(lookup) = self.probes[probe].protocol.lookup() {
+            let name = lookup.absolute_name();
+            return self.look_up(probe, slot, &name);
         }
         let address = match &self.probes[probe].destination {
             Destination::Resolver => return Err(io::ErrorKind::InvalidInput.into()),
@@ -208,7 +209,7 @@ impl Prober {
             let Some(Channel { link: Link::TcpSocket(socket), .. }) = self.channels.get(key) else {
                 continue;
             };
-            if matches!(self.probes[probe].ask, Ask::Tcp) || socket.check().is_ok() {
+            if self.probes[probe].protocol.exchange().is_none() || socket.check().is_ok() {
                 return Some(key);
             }
             self.channels.remove(key);
@@ -232,14 +233,7 @@ impl Prober {
         if channel.task.is_none() {
             return self.idle_event(key);
         }
-        let names = probe.names.as_ref().unwrap_or(&self.names);
-        let mut driver = Driver {
-            ask: &probe.ask,
-            port: probe.port(),
-            names,
-            ports: &self.ports,
-            buffer: &mut self.buffer,
-        };
+        let mut driver = Driver::new(probe, &self.names, &self.ports, &mut self.buffer);
         let turn = driver.drive(channel);
         self.turn(key, turn);
     }
@@ -273,7 +267,7 @@ impl Prober {
         };
         let probe = &mut self.probes[*probe];
         // The next attempt of a TCP probe is to find it so.
-        if !matches!(probe.ask, Ask::Tcp) && socket.check().is_err() {
+        if probe.protocol.exchange().is_some() && socket.check().is_err() {
             probe.forget_idle(key);
             self.channels.remove(key);
         }
@@ -293,13 +287,11 @@ impl Prober {
         }
         let reused = task.reused;
         let (attempt, answer) = task.end(now, outcome);
-        probe.recorder.record(attempt, answer.backend.as_deref());
-        let usable = match probe.ask {
-            Ask::Tcp => outcome.is_ok(),
-            Ask::Dns(_) => false,
-            // Who gives a wrong answer may not be whom we asked (before kube-proxy has its rules, say): not to be asked again.
-            Ask::Http { .. } => answer.keep_alive && outcome.is_ok(),
-        };
+        probe.recorder.record(attempt, answer.as_ref().and_then(|answer| answer.backend()));
+        // Who gives a wrong answer may not be whom we asked (before kube-proxy has its rules, say): not to be asked again.
+        let usable = outcome.is_ok()
+            && probe.protocol.lookup().is_none()
+            && answer.is_none_or(|answer| answer.keeps_connection());
         if !(probe.reused && usable && probe.keep(key)) {
             self.channels.remove(key);
         } else {
@@ -366,14 +358,7 @@ impl Prober {
         for key in keys {
             let Some(channel) = self.channels.get(key) else { continue };
             let probe = &self.probes[channel.probe];
-            let names = probe.names.as_ref().unwrap_or(&self.names);
-            let mut driver = Driver {
-                ask: &probe.ask,
-                port: probe.port(),
-                names,
-                ports: &self.ports,
-                buffer: &mut self.buffer,
-            };
+            let mut driver = Driver::new(probe, &self.names, &self.ports, &mut self.buffer);
             let turn = driver.tick(channel, now);
             self.turn(key, turn);
         }

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::drive::Ask;
+use super::kind::Protocol;
 use super::names::NameService;
 use super::pacer::{Pacer, Slot};
 use super::recorder::Recorder;
-use super::spec::{Destination, ProbeSpec, Question};
+use super::spec::{Destination, ProbeSpec};
 use crate::timeline::attempts::Phases;
 use crate::timeline::{Attempt, Moment, Outcome, ProbeSpan};
 
@@ -19,8 +19,8 @@ const MAX_IDLE: usize = 256;
 /// A probe being carried out.
 #[derive(Debug)]
 pub(super) struct ProbeState {
-    /// What is asked.
-    pub ask: Ask,
+    /// How its attempts go.
+    pub protocol: Box<dyn Protocol>,
     /// Whom.
     pub destination: Destination,
     /// The name servers that are asked, where they are not those of the prober's network.
@@ -47,18 +47,16 @@ impl ProbeState {
     /// Prepares a probe. Errors when it can't be carried out.
     pub(super) fn new(spec: ProbeSpec, start: Moment) -> Result<Self, String> {
         let reused = spec.header.reused;
-        let looks_up =
-            |cached: bool| matches!(&spec.question, Question::Dns(dns) if dns.cached || !cached);
-        let names = match &spec.destination {
-            Destination::Address(server) if looks_up(false) => {
-                Some(NameService::of_server(*server))
-            }
+        let protocol = spec.question.prepare(reused)?;
+        let lookup = protocol.lookup();
+        let names = match (&spec.destination, lookup) {
+            (Destination::Address(server), Some(_)) => Some(NameService::of_server(*server)),
             _ => None,
         };
         Ok(Self {
-            ask: Ask::new(&spec.question, reused)?,
             names,
-            cache: looks_up(true).then_some(Moment(0)),
+            cache: lookup.filter(|lookup| lookup.cached).map(|_| Moment(0)),
+            protocol,
             destination: spec.destination,
             reused,
             timeout_ns: spec.timeout_ns,

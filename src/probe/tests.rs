@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::testing::{Closed, Found, GatedServer, http_probe, probe_while};
 use super::*;
-use crate::timeline::{Moment, Outcome, Phase, TlsCause};
+use crate::timeline::{Moment, Outcome, Phase, ProbeKind, TlsCause};
 
 fn tls(insecure: bool, name: &str) -> TlsQuestion {
     TlsQuestion { insecure, server_name: name.into(), roots: None, identity: None }
@@ -346,7 +346,7 @@ fn names_are_resolved_anew_for_each_connection() {
 /// A question to a name server.
 fn dns_probe(name: &str, server: SocketAddr, cached: bool) -> ProbeSpec {
     let mut spec = http_probe(name, server, 50.0, Duration::from_millis(100));
-    spec.header.protocol = "dns".into();
+    spec.header.kind = ProbeKind::Dns;
     spec.question = Question::Dns(DnsQuestion { name: "web.test".into(), cached });
     spec
 }

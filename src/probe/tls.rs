@@ -12,8 +12,35 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::spec::{Identity, Secret, TlsQuestion};
+use serde::{Deserialize, Serialize};
+
+use super::spec::Secret;
 use crate::timeline::TlsCause;
+
+/// How TLS is spoken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsQuestion {
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// The name that the certificate must carry.
+    pub server_name: String,
+    /// Who may vouch for the certificate, as DER. Default: who vouches for the web's.
+    #[serde(default)]
+    pub roots: Option<Vec<Vec<u8>>>,
+    /// How the client shows who it is. It never travels.
+    #[serde(skip)]
+    pub identity: Option<Secret<Identity>>,
+}
+
+/// A client's certificate and key, as DER.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificates, the client's own first.
+    pub chain: Vec<Vec<u8>>,
+    /// The private key: PKCS#1, PKCS#8 or SEC1.
+    pub key: Vec<u8>,
+}
 
 /// What every handshake of a probe begins with.
 #[derive(Clone, Debug)]

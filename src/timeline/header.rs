@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Anchor;
 use super::component::Component;
+use super::probe_kind::ProbeKind;
 use super::record::NodeRole;
 
 /// The first line of a timeline.
@@ -124,8 +125,9 @@ pub enum TuningSource {
 pub struct ProbeHeader {
     /// Its name.
     pub name: String,
-    /// What it asks: `http`, `tcp` or `canary`.
-    pub protocol: String,
+    /// What it asks for.
+    #[serde(rename = "protocol")]
+    pub kind: ProbeKind,
     /// What it asks, for people: `http://web.ns.svc:80/ (10.96.3.4:80)`.
     pub target: String,
     /// The Service that it asks, if it is one.
@@ -156,9 +158,4 @@ pub enum Needs {
     },
     /// The leader of this part, besides an API server: a canary asks for what it does.
     Leader(Component),
-}
-
-impl ProbeHeader {
-    /// The protocol of a canary: the control plane is asked to do something.
-    pub const CANARY: &'static str = "canary";
 }

@@ -10,6 +10,7 @@ mod go_duration;
 pub mod header;
 pub mod leader;
 pub mod outcome;
+mod probe_kind;
 pub mod record;
 pub mod store;
 mod tuning;
@@ -25,6 +26,7 @@ pub use header::{
     ClusterFacts, ClusterKind, Header, Needs, NodeFacts, ProbeHeader, Tuning, TuningSource,
 };
 pub use outcome::{Outcome, Phase, TlsCause};
+pub use probe_kind::ProbeKind;
 pub use record::{
     Change, Endpoint, Event, FaultPhase, NO_FILTER, NodeRole, ObjectName, PodIdentity,
     ProcessState, Ready, Record, UnreadKind,

@@ -8,6 +8,7 @@ use super::super::in_effect::{InEffect, Recovered};
 use super::super::window::{ClassCount, Window};
 use super::When;
 use crate::stats::Seconds;
+use crate::timeline::ProbeKind;
 
 /// What a probe's clients noticed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +18,9 @@ pub struct ProbeFinding {
     /// Its name.
     pub name: String,
     /// `http`, `tcp` or `canary`.
-    pub protocol: String,
+    #[serde(rename = "protocol")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub kind: ProbeKind,
     /// What it asked, for people.
     pub target: String,
     /// The Service that it asked, if it is one.
@@ -65,7 +68,7 @@ pub struct ProbeFinding {
 impl ProbeFinding {
     /// Whether the control plane is asked to do something.
     pub fn is_canary(&self) -> bool {
-        self.protocol == crate::timeline::ProbeHeader::CANARY
+        self.kind.is_canary()
     }
 
     /// The window of errors of a period.

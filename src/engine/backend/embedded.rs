@@ -56,11 +56,11 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
             .hint("--cluster kind runs the experiment as it is in a kind cluster"));
     }
     for probe in &experiment.probes {
+        if let Some(what) = probe.ask.kind().not_embedded() {
+            return Err(not_modelled(&probe.name, &format!("asks {what}"), "has none", ""));
+        }
         match (&probe.from, &probe.ask) {
             (From::Pod { .. }, _) => return Err(no_pods_network(&probe.name)),
-            (_, Ask::Dns { .. }) => {
-                return Err(not_modelled(&probe.name, "asks DNS", "has none", ""));
-            }
             (_, Ask::Api { server: ApiServer::Each, .. }) => {
                 let hint = "`server: balancer` asks it; ";
                 return Err(not_modelled(
@@ -70,9 +70,7 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
                     hint,
                 ));
             }
-            (From::Node(_), Ask::Http { target, .. } | Ask::Tcp { target })
-                if is_on_its_own_node(target) =>
-            {
+            (From::Node(_), ask) if ask.target().is_some_and(is_on_its_own_node) => {
                 return Err(not_modelled(
                     &probe.name,
                     "asks what listens on its own node",

@@ -5,7 +5,7 @@ use crate::engine::error::RunError;
 use crate::engine::plan::needs::needs;
 use crate::experiment::{Canary, Experiment, Probe};
 use crate::probe::ProbeSpec;
-use crate::timeline::ProbeHeader;
+use crate::timeline::{ProbeHeader, ProbeKind};
 
 /// The canaries of an experiment, in a run's namespace.
 pub(crate) fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySpec> {
@@ -19,7 +19,7 @@ pub(crate) fn canaries(experiment: &Experiment, namespace: &str) -> Vec<CanarySp
 fn spec(probe: &Probe, canary: Canary, namespace: &str) -> CanarySpec {
     let header = ProbeHeader {
         name: probe.name.clone(),
-        protocol: ProbeHeader::CANARY.into(),
+        kind: ProbeKind::Canary,
         target: describe(canary).into(),
         service: None,
         from: "this machine".into(),

@@ -80,7 +80,7 @@ impl Placement<'_> {
         let Asked { target, destination, question } = self.asked(probe, &place).await?;
         let header = ProbeHeader {
             name: probe.name.clone(),
-            protocol: probe.ask.kind().into(),
+            kind: probe.ask.kind(),
             target,
             service: probe.ask.service().map(str::to_owned),
             from: place.describe(),

@@ -1,7 +1,6 @@
 //! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
 
-pub(super) mod asking;
-pub(super) mod canary;
+pub(super) mod ask;
 pub(super) mod claim;
 pub(super) mod cluster;
 pub(super) mod duration;

@@ -18,7 +18,9 @@ use super::claim::Claim;
 pub(crate) use blast_radius::{BlastRadius, Excess, Harmed};
 pub(crate) use expectation::{Bound, Expectation};
 pub(crate) use fault::{Direction, Fault, Side};
-pub(crate) use probe::{Ask, Canary, Connection, From, Probe, StatusRange, Target};
+pub(crate) use probe::{
+    ApiServer, ApiVerb, Ask, Canary, Connection, DnsName, From, Probe, StatusRange, Target,
+};
 pub(crate) use selector::{Count, NodeSelector, PodSelector};
 
 /// The `apiVersion` of every experiment.

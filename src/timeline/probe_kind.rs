@@ -1,0 +1,97 @@
+//! The kinds of probe: what experiments and timelines call them, and what the rest must know of each.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a probe asks for, as a kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ProbeKind {
+    /// An HTTP request.
+    Http,
+    /// A TCP connection.
+    Tcp,
+    /// The API server.
+    Api,
+    /// The address of a name.
+    Dns,
+    /// An operation of the control plane.
+    Canary,
+    /// One that a newer program wrote into a timeline.
+    Unknown(String),
+}
+
+impl ProbeKind {
+    /// All that an experiment can name.
+    pub const ALL: [ProbeKind; 5] =
+        [ProbeKind::Http, ProbeKind::Tcp, ProbeKind::Api, ProbeKind::Dns, ProbeKind::Canary];
+
+    /// Its name in experiments and timelines.
+    pub fn name(&self) -> &str {
+        match self {
+            ProbeKind::Http => "http",
+            ProbeKind::Tcp => "tcp",
+            ProbeKind::Api => "api",
+            ProbeKind::Dns => "dns",
+            ProbeKind::Canary => "canary",
+            ProbeKind::Unknown(name) => name,
+        }
+    }
+
+    /// Whether the control plane is asked to do something, by this program instead of a prober.
+    pub fn is_canary(&self) -> bool {
+        *self == ProbeKind::Canary
+    }
+
+    /// Whether it needs credentials, which never leave this machine: it asks from here alone.
+    pub fn needs_credentials(&self) -> bool {
+        matches!(self, ProbeKind::Api | ProbeKind::Canary)
+    }
+
+    /// Whether success on a kept connection proves that the peer answers. A kept TCP connection to a dead peer looks open.
+    pub fn proves_peer_when_reused(&self) -> bool {
+        *self != ProbeKind::Tcp
+    }
+
+    /// What it asks for that the embedded cluster does not have.
+    pub fn not_embedded(&self) -> Option<&'static str> {
+        (*self == ProbeKind::Dns).then_some("DNS")
+    }
+}
+
+impl fmt::Display for ProbeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<String> for ProbeKind {
+    fn from(name: String) -> Self {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.unwrap_or(ProbeKind::Unknown(name))
+    }
+}
+
+impl From<ProbeKind> for String {
+    fn from(kind: ProbeKind) -> Self {
+        kind.name().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_read_as_they_are_written_and_unknown_ones_are_kept() {
+        for kind in ProbeKind::ALL {
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{kind}\""));
+            assert_eq!(serde_json::from_str::<ProbeKind>(&json).unwrap(), kind);
+        }
+        let newer: ProbeKind = serde_json::from_str("\"quic\"").unwrap();
+        assert_eq!(newer, ProbeKind::Unknown("quic".into()));
+        assert_eq!(serde_json::to_string(&newer).unwrap(), "\"quic\"");
+    }
+}

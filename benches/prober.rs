@@ -9,6 +9,8 @@
 //! peer's process. Goals: CPU per attempt at most 1.3x the floor and 0.75x oha; sent at most 60 us late at p50 and 0.6 ms at p99;
 //! into a blackhole every slot sent, every socket closed at its deadline, at most 8 MiB.
 
+#![allow(clippy::disallowed_methods)] // a program of its own, with an environment and arguments
+
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

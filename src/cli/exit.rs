@@ -1,21 +1,21 @@
-//! The exit codes: one table, documented in the README and in `--help`.
+//! The exit codes: one table, in `--help` and in docs/commands.md (a test compares them).
 
-/// Pass: every assertion held.
+/// Pass: every expectation was met.
 pub(super) const PASS: u8 = 0;
-/// Fail: an assertion did not hold.
+/// Fail: an expectation was not met.
 pub(super) const FAIL: u8 = 1;
-/// Bad usage, or an experiment that is wrong.
+/// Bad usage, or an invalid experiment.
 pub(super) const USAGE: u8 = 2;
 /// Inconclusive, or an error during the run that was undone.
 pub(super) const INCONCLUSIVE: u8 = 3;
-/// Refused before any harm: safety, lock, precondition.
+/// Refused before any fault was injected: safety, lock, precondition.
 pub(super) const REFUSED: u8 = 4;
 /// Something could not be undone: `kubectl outage recover`.
 pub(super) const NOT_UNDONE: u8 = 5;
 /// Interrupted (SIGINT, SIGTERM, SIGHUP), and undone.
 pub(super) const INTERRUPTED: u8 = 130;
 
-/// The code of several runs: the gravest of 5 > 130 > 1 > 2 > 3 > 4 > 0.
+/// The code of several runs: the most severe of 5 > 130 > 1 > 2 > 3 > 4 > 0.
 pub(super) fn gravest(codes: impl IntoIterator<Item = u8>) -> u8 {
     const ORDER: [u8; 7] = [NOT_UNDONE, INTERRUPTED, FAIL, USAGE, INCONCLUSIVE, REFUSED, PASS];
     let rank = |code: &u8| ORDER.iter().position(|other| other == code).unwrap_or(0);
@@ -27,20 +27,20 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0    pass
   1    fail
-  2    bad usage, or an experiment that is wrong
+  2    bad usage, or an invalid experiment
   3    inconclusive, or an error during the run that was undone
-  4    refused before any harm (safety, lock, precondition)
+  4    refused before any fault was injected (safety, lock, precondition)
   5    something could not be undone: run `kubectl outage recover`
   130  interrupted (SIGINT, SIGTERM, SIGHUP), and undone
-Over several runs the gravest counts: 5, 130, 1, 2, 3, 4, 0.";
+Over several runs the most severe counts: 5, 130, 1, 2, 3, 4, 0.";
 
-/// The table of `lint`, which judges no run.
+/// The table of `lint`, which does not judge a run.
 pub(super) const LINT_HELP: &str = "\
 Exit codes:
-  0    no error
-  1    errors; with --strict warnings as well
-  2    bad usage, or a file that is no kind config
-  4    the cluster can't be asked";
+  0    no errors
+  1    errors; with --strict also warnings
+  2    bad usage, or a file that is not a kind config
+  4    the cluster cannot be queried";
 
 #[cfg(test)]
 mod tests {

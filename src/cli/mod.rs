@@ -1,5 +1,8 @@
 //! What a person types: one file a command; diagnostics, progress, exit codes.
 
+// The one place that reads the environment and ends the process.
+#![allow(clippy::disallowed_methods)]
+
 /// Says something on standard error. One that can't be written is no reason to panic: there is something to undo.
 macro_rules! complain {
     ($($text:tt)*) => { $crate::cli::complained(format_args!($($text)*)) };

@@ -2,6 +2,8 @@
 //!
 //! `cargo test --lib -- --ignored cluster::real_tests`
 
+#![allow(clippy::disallowed_methods)] // the names of the cluster and the image to test with
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -148,23 +148,4 @@ mod tests {
         let known: BTreeSet<&str> = CLAIMS.iter().flat_map(|(_, by)| by.iter().copied()).collect();
         assert_eq!(known, names.into_iter().collect(), "what the table names, and what there is");
     }
-
-    #[test]
-    fn the_readme_names_every_experiment() {
-        let readme = include_str!("../../README.md");
-        let section = readme
-            .split("## What the articles claim, and what was measured")
-            .nth(1)
-            .expect("the section is there");
-        let section = section.split("\n## ").next().unwrap();
-        let missing: Vec<&str> = built_in_names()
-            .into_iter()
-            .filter(|name| !section.contains(&format!("`{name}")))
-            .collect();
-        assert_eq!(
-            missing,
-            [] as [&str; 0],
-            "a row of the table, or a word why there is none, is missing in README.md"
-        );
-    }
 }

@@ -15,6 +15,7 @@ mod fault;
 mod lint;
 pub mod model;
 mod observe;
+mod plan;
 pub mod prediction;
 pub mod probe;
 pub mod report;

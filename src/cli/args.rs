@@ -398,9 +398,18 @@ pub(super) struct Watchdog {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    /// The flags of `run`.
+    pub(crate) fn run(typed: &[&str]) -> Run {
+        let typed = std::iter::once(&"outage").chain(typed);
+        match Cli::try_parse_from(typed).unwrap().command {
+            Command::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn the_flags_are_consistent() {

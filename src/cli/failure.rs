@@ -2,6 +2,7 @@
 
 use super::exit;
 use crate::engine::error::{RunError, RunErrorKind};
+use crate::plan::Refusal;
 use crate::timeline::StoreError;
 
 /// Why a command failed, and its exit code.
@@ -44,6 +45,12 @@ impl From<RunError> for Failure {
             RunErrorKind::NotUndone => exit::NOT_UNDONE,
         };
         Self { code, text: text_of(&error) }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        RunError::from(refusal).into()
     }
 }
 

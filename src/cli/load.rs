@@ -1,11 +1,13 @@
 //! The experiments that were named: loaded and checked, all problems at once.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::env::Env;
-use super::{diagnostics, exit, failure::Failure, planned};
-use crate::experiment::{self, Diagnostic, Parsed, Source};
+use super::{diagnostics, exit, expected_cluster, failure::Failure};
+use crate::experiment::{self, Diagnostic, Diagnostics, Parsed, Source};
 use crate::model::About;
+use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
@@ -112,9 +114,30 @@ fn only(all: Vec<Parsed>, cell: &str) -> Result<Vec<Parsed>, Failure> {
     }
 }
 
+/// The experiments of a file, or all that is wrong with them.
+pub(super) fn checked(source: Source, place: Place) -> Result<Vec<Parsed>, Diagnostics> {
+    let mut reading = experiment::read(source);
+    for one in &mut reading.experiments {
+        let found = more(one, place);
+        one.warnings.extend(found);
+    }
+    reading.finish()
+}
+
+/// The same without what the model expects.
+#[cfg(test)]
+pub(super) fn accepted(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
+    let mut reading = experiment::read(source);
+    for one in &mut reading.experiments {
+        let found = refused(one, Place::Own);
+        one.warnings.extend(found);
+    }
+    reading.finish()
+}
+
 /// Whether a file is good; if so its experiments are kept.
 fn check(source: Source, place: Place, parsed: &mut Vec<Parsed>, env: &Env) -> bool {
-    match experiment::parse_all_with(source, &|one| more(one, place)) {
+    match checked(source, place) {
         Ok(all) => {
             for one in all {
                 let warnings: Vec<Diagnostic> =
@@ -146,17 +169,42 @@ pub(super) fn kind_config(path: &Path) -> Result<String, Failure> {
         .map_err(|e| Failure::usage(format!("error: cannot read {}: {e}", path.display())))
 }
 
-/// What the experiment's modules can't know: what the engine would refuse, and what the model expects.
+/// What the file alone does not say: what a run would refuse, and what the model expects.
 fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
-    let refused =
-        if place == Place::Own { planned::refused(parsed) } else { parsed.without_nodes() };
+    let refused = refused(parsed, place);
     let clean = refused.is_empty() && !parsed.warnings.has_errors();
     refused.into_iter().chain(if clean { expected(parsed) } else { Vec::new() }).collect()
 }
 
+/// What a run would refuse, at its places.
+fn refused(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
+    let (nodes, unusable) = match place {
+        Place::Own => match expected_cluster::nodes(parsed) {
+            Ok(nodes) => (nodes, None),
+            // A mistake in the config was reported at its place.
+            Err(_) if parsed.warnings.has_errors() => (None, None),
+            Err(error) => (None, Some(parsed.error("spec.cluster.kind.config", error.line()))),
+        },
+        Place::Other => (None, None),
+    };
+    let plan = plan::plan(Request {
+        experiment: &parsed.experiment,
+        nodes: nodes.as_deref().map_or(Nodes::Unknown, Nodes::Expected),
+        known: Known::default(),
+        seed: None,
+        dead_man_margin: Duration::ZERO,
+    });
+    // That a step shares the nodes of no other was reported at its place.
+    let refused =
+        plan.refused.into_iter().filter(|one| !parsed.has_error_at(&format!("{}.of", one.place)));
+    let refused =
+        refused.map(|one| parsed.error(&one.place, one.why.message).hint_if(one.why.hint));
+    refused.chain(unusable).collect()
+}
+
 /// Warnings that need the model: a fault that is over before it can be detected.
 fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
-    let Some(ground) = planned::today(parsed) else { return Vec::new() };
+    let Some(ground) = expected_cluster::ground_today(parsed) else { return Vec::new() };
     let traps = prediction::traps(&parsed.experiment, &ground)
         .into_iter()
         .filter(|(_, trap)| trap.about == About::Hold);
@@ -172,36 +220,4 @@ fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all(name: &str) -> Vec<Parsed> {
-        experiment::parse_all(experiment::load(name).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn nothing_is_odd_about_those_inside_this_program() {
-        for name in experiment::built_in_names() {
-            let all = experiment::parse_all_with(experiment::load(name).unwrap(), &|one| {
-                more(one, Place::Own)
-            });
-            all.unwrap().iter().for_each(|one| assert_eq!(one.warnings.to_string(), "", "{name}"));
-        }
-    }
-
-    #[test]
-    fn one_experiment_of_a_matrix_is_named_as_its_run_is() {
-        let names = all("control-plane-away").into_iter().map(|one| one.experiment.name);
-        let whole = names.last().unwrap();
-        let (file, setting) = cell(&whole);
-        assert_eq!(file, "control-plane-away");
-        let chosen = only(all(file), setting.unwrap()).unwrap();
-        assert_eq!(
-            chosen.iter().map(|one| one.experiment.name.as_str()).collect::<Vec<_>>(),
-            [whole.as_str()]
-        );
-        let refused = only(all(file), "for=7s").unwrap_err();
-        assert!(refused.code == exit::USAGE && refused.text.contains(&whole), "{}", refused.text);
-        assert_eq!((cell("node-kill"), cell("a]")), (("node-kill", None), ("a]", None)));
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::args::{LintForm, Predict};
 use super::env::Env;
+use super::expected_cluster::{ExpectedCluster, expected, with_workload};
 use super::load::Place;
-use super::planned::{Planned, planned, with_workload};
 use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
 use crate::engine::error::RunError;
 use crate::experiment::{Diagnostic, Parsed};
@@ -29,7 +29,9 @@ struct Said {
 
 /// Predicts, and prints.
 pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
-    let experiments = load::experiments(&args.filename, &args.names, Place::Other, env)?;
+    let own = args.context.is_none() && args.kind_config.is_none();
+    let place = if own { Place::Own } else { Place::Other };
+    let experiments = load::experiments(&args.filename, &args.names, place, env)?;
     let live = match &args.context {
         Some(_) => Some(block_on(in_cluster(args, env))?),
         None => None,
@@ -37,9 +39,10 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let mut all = Vec::new();
     for parsed in &experiments {
         let environment = match &live {
-            Some((ground, name)) => {
-                Planned { ground: with_workload(ground.clone(), parsed), name: name.clone() }
-            }
+            Some((ground, name)) => ExpectedCluster {
+                ground: with_workload(ground.clone(), parsed),
+                name: name.clone(),
+            },
             None => in_config(parsed, args)?,
         };
         all.push(one(parsed, environment, args));
@@ -53,7 +56,7 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     Ok(if unpredictable { exit::USAGE } else { exit::PASS })
 }
 
-fn one(parsed: &Parsed, environment: Planned, args: &Predict) -> Said {
+fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Said {
     let mut ground = environment.ground;
     ground.tuning = args.tuning.over(ground.tuning);
     let (tuning, kubernetes) = (ground.tuning, ground.kubernetes.clone());
@@ -76,8 +79,8 @@ fn one(parsed: &Parsed, environment: Planned, args: &Predict) -> Said {
 }
 
 /// The cluster that the experiment, or the command, names a kind config for.
-fn in_config(parsed: &Parsed, args: &Predict) -> Result<Planned, Failure> {
-    planned(parsed, args.kind_config.as_deref(), &args.kubernetes)?.ok_or_else(|| {
+fn in_config(parsed: &Parsed, args: &Predict) -> Result<ExpectedCluster, Failure> {
+    expected(parsed, args.kind_config.as_deref(), &args.kubernetes)?.ok_or_else(|| {
         let hint =
             "--context NAME reads a running cluster, --kind-config FILE one that could be made";
         Failure::usage(format!(

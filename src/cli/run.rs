@@ -2,12 +2,13 @@
 
 use super::args::{ClusterChoice, Run};
 use super::cluster::DEFAULT_CONFIG;
+use super::dry_run::DryRun;
 use super::env::Env;
 use super::failure::Failure;
 use super::load::Place;
 use super::progress::Progress;
 use super::suite::Suite;
-use super::{block_on, dry_run, exit, load};
+use super::{block_on, exit, load};
 use crate::cluster::kubeconfig_paths;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
@@ -17,8 +18,8 @@ use crate::engine::environment::provision::{
 use crate::engine::environment::restore;
 use crate::engine::error::RunError;
 use crate::engine::leaders;
-use crate::engine::plan::target;
 use crate::experiment::{Cluster, Parsed};
+use crate::plan;
 
 /// Runs; exits with the gravest code.
 pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
@@ -94,10 +95,10 @@ pub(super) struct Command<'a> {
 impl Command<'_> {
     /// Prints what would be done by each.
     async fn dry_run(&self, experiments: &[Parsed]) -> u8 {
-        let mut codes = Vec::new();
+        let (mut codes, mut plans) = (Vec::new(), DryRun::default());
         for parsed in experiments {
             let shown = match self.wanted(parsed) {
-                Ok(wanted) => dry_run::dry_run(parsed, &wanted, &self.environment, self.args).await,
+                Ok(wanted) => plans.add(parsed, &wanted, &self.environment, self.args).await,
                 Err(error) => Err(error.into()),
             };
             // One that can't be run does not keep the others from it.
@@ -108,6 +109,7 @@ impl Command<'_> {
                 told(failure)
             }));
         }
+        plans.print(self.args.output);
         exit::gravest(codes)
     }
 
@@ -132,7 +134,7 @@ impl Command<'_> {
         );
         match provision::find(&wanted, &environment, &mut |_| {}).await.ok()? {
             Found::ClusterHandle(handle) => {
-                Some(target::who_leads(&leaders::now(&handle).await.ok()?))
+                Some(plan::who_leads(&leaders::now(&handle).await.ok()?))
             }
             Found::Absent(_) => None,
         }

@@ -4,11 +4,12 @@ use super::args::Validate;
 use super::env::Env;
 use super::load::Place;
 use super::{exit, failure::Failure, load, print};
+use crate::plan::RunLength;
 
 /// Checks; prints one line for each good experiment.
 pub(super) fn validate(args: &Validate, env: &Env) -> Result<u8, Failure> {
     for parsed in load::experiments(&args.filename, &args.names, Place::Own, env)? {
-        let at_least = crate::engine::run::duration_at_least(&parsed.experiment).as_secs();
+        let at_least = RunLength::of(&parsed.experiment).at_least.as_secs();
         print(&format!(
             "{}: valid ({} takes at least {at_least} s)",
             parsed.source.name(),

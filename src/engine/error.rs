@@ -8,6 +8,7 @@ use crate::cluster::{ClusterError, KindError};
 use crate::docker::{DockerError, EndpointError};
 use crate::embedded::EmbeddedError;
 use crate::fault::FaultError;
+use crate::plan::Refusal;
 
 /// Whether anything had been harmed when it went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +190,12 @@ impl RunError {
     /// The message and its causes in one line.
     pub(crate) fn line(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl From<Refusal> for RunError {
+    fn from(Refusal { message, hint }: Refusal) -> Self {
+        Self { hint, ..Self::refused(message) }
     }
 }
 

@@ -13,17 +13,16 @@ use crate::engine::backend::Backend;
 use crate::engine::clock;
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::live::Live;
-use crate::engine::plan::blast_radius::Harm;
-use crate::engine::plan::target::{self, Known, Node};
-use crate::engine::plan::{self, PlanContext, Planned};
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{Job, probed_services, stage};
 use crate::engine::seed::Seed;
-use crate::engine::undo::dead_man::lasts_at_most;
 use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback;
 use crate::engine::voice::Voice;
 use crate::experiment::{Fault, Step};
+use crate::plan::{
+    self, Harm, Known, Node, Nodes, PlannedStep, Request, StepContext, lasts_at_most,
+};
 use crate::timeline::{Event, FaultPhase, Moment, NodeRole, Ready};
 
 /// The state in which the method began, and when its last fault was over.
@@ -80,12 +79,15 @@ impl<'a, W: Backend> Method<'a, W> {
     /// Every target with what is known now, so that what must be refused is refused before the first fault.
     pub(super) async fn rehearse(&self) -> Result<(), RunError> {
         let mut seed = self.seed.borrow().clone();
-        for Planned { step, targets } in
-            plan::rehearse(self.job.experiment, self.nodes, &self.known(), seed.clone())?
-        {
-            let (Some((fault, _)), dead_man) = (step.fault(), self.dead_man(step.step)) else {
-                continue;
-            };
+        let planned = plan::plan(Request {
+            experiment: self.job.experiment,
+            nodes: Nodes::Running(self.nodes),
+            known: self.known(),
+            seed: Some(seed.clone()),
+            dead_man_margin: self.job.dead_man_margin,
+        });
+        for PlannedStep { step, targets, dead_man, .. } in planned.accepted()? {
+            let Some((fault, _)) = step.fault() else { continue };
             for node in targets {
                 self.backend
                     .vet(&self.backend.plan_fault(fault, node, step.number, dead_man)?)
@@ -189,7 +191,7 @@ impl<'a, W: Backend> Method<'a, W> {
     fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, RunError> {
         let active: Vec<Harm> =
             self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
-        let context = PlanContext {
+        let context = StepContext {
             experiment: self.job.experiment,
             nodes: self.nodes,
             known: &self.known(),
@@ -264,7 +266,7 @@ impl<'a, W: Backend> Method<'a, W> {
 
     fn known(&self) -> Known {
         let hit = self.state.borrow().undone.keys().cloned().collect();
-        plan::known(&self.recorder.live(), self.nodes, self.hosts, hit)
+        known(&self.recorder.live(), self.nodes, self.hosts, hit)
     }
 
     /// Makes a fault on all its targets at once, and returns when the last was confirmed.
@@ -388,7 +390,7 @@ impl<'a, W: Backend> Method<'a, W> {
         let share = |service: &String| {
             let endpoints = live.endpoints_of(service);
             let ready = endpoints.iter().filter(|e| e.ready).count();
-            format!("{} of {ready} endpoints of {service}", target::count_on(&endpoints, node))
+            format!("{} of {ready} endpoints of {service}", plan::count_on(&endpoints, node))
         };
         probed_services(self.job.experiment).iter().map(share).collect::<Vec<_>>().join(", ")
     }
@@ -399,4 +401,23 @@ fn endpoints_missing(service: &str, before: &Live, now: &Live) -> Option<String>
         |live: &Live| live.endpoints_of(service).iter().filter(|endpoint| endpoint.ready).count();
     let (before, now) = (ready(before), ready(now));
     (now < before).then(|| format!("{now} of {before} endpoints of {service} are ready"))
+}
+
+/// What the records so far tell.
+fn known(live: &Live, nodes: &[Node], hosts: &[String], hit: Vec<String>) -> Known {
+    let is_down =
+        |node: &&Node| live.nodes.get(&node.name).is_some_and(|known| known.ready != Ready::True);
+    Known {
+        endpoints: live
+            .endpoints
+            .keys()
+            .map(|service| (service.clone(), live.endpoints_of(service)))
+            .collect(),
+        leaders: live.leaders.clone(),
+        all_leaders: true,
+        hosts: hosts.to_vec(),
+        hit,
+        under: BTreeMap::new(),
+        down: nodes.iter().filter(is_down).map(|node| node.name.clone()).collect(),
+    }
 }

@@ -12,14 +12,13 @@ use crate::engine::backend::Backend;
 use crate::engine::clock;
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::method::Method;
-use crate::engine::plan;
-use crate::engine::plan::target::{self, Endpoints, Known, Node};
 use crate::engine::recorder::Recorder;
 use crate::engine::seed::Seed;
 use crate::engine::steady_state::SteadyState;
 use crate::engine::undo::ledger::{Ledger, RunRef, UndoEntry};
 use crate::engine::undo::rollback::{self, NotUndone};
-use crate::experiment::{Condition, Expectation, Experiment, Fault, Step};
+use crate::experiment::{Condition, Expectation, Experiment, Fault};
+use crate::plan::{self, Known, Node, Nodes, Request};
 use crate::timeline::{Event, NodeRole, Tuning};
 
 /// What the backend has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
@@ -144,7 +143,7 @@ async fn forward(
     refuse_early(job, &nodes)?;
     workload(job, backend, recorder, ledger).await?;
     stage(recorder, "probes");
-    let at_risk = at_risk(job.experiment, &nodes);
+    let at_risk = plan::at_risk(job.experiment, &nodes);
     if let Some(undo) = backend.probers_undo() {
         ledger.record(job.run_ref, undo)?;
     }
@@ -234,7 +233,15 @@ async fn watch(backend: &mut impl Backend, recorder: &Recorder) -> Result<(), Ru
 
 /// What can be refused before anything is made: targets that match nothing, more harm than allowed.
 fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
-    plan::rehearse(job.experiment, nodes, &Known::default(), Seed::new(job.seed)).map(drop)
+    let plan = plan::plan(Request {
+        experiment: job.experiment,
+        nodes: Nodes::Running(nodes),
+        known: Known::default(),
+        seed: None,
+        dead_man_margin: job.dead_man_margin,
+    });
+    plan.accepted()?;
+    Ok(())
 }
 
 /// The faults of a method in the order in which they begin, with their number and how long each lasts.
@@ -243,14 +250,6 @@ pub(crate) fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fau
         .steps()
         .into_iter()
         .filter_map(|step| step.fault().map(|(fault, hold)| (step.number, fault, hold)))
-}
-
-/// The nodes that a fault of the method may take.
-pub(crate) fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
-    let taken = faults(experiment).filter(|(_, fault, _)| fault.takes_node());
-    let targets = taken.filter_map(|(_, fault, _)| fault.target());
-    let allowed = targets.flat_map(|target| target::candidates(nodes, target, &Endpoints::new()));
-    allowed.map(|node| node.name.clone()).collect()
 }
 
 async fn workload(
@@ -406,16 +405,6 @@ pub(crate) fn probed_services(experiment: &Experiment) -> Vec<String> {
     services.sort();
     services.dedup();
     services
-}
-
-/// How long a run takes at least, for `--dry-run`: the steady state, all steps, the recovery.
-pub(crate) fn duration_at_least(experiment: &Experiment) -> Duration {
-    let steady = experiment.steady_state.iter().map(|condition| match condition {
-        Condition::Probe { hold, .. } => *hold,
-        _ => Duration::ZERO,
-    });
-    steady.max().unwrap_or_default() * 2
-        + experiment.method.iter().map(Step::lasts).sum::<Duration>()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::cluster::{Manifest, ManifestError, Workload};
+use crate::cluster::{Cluster, Manifest, ManifestError, Workload};
 use crate::docker::Container;
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
@@ -19,14 +19,14 @@ use crate::engine::environment::embedded::EmbeddedNodes;
 use crate::engine::environment::kind::KindNodes;
 use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes};
 use crate::engine::error::RunError;
-use crate::engine::plan::each_server;
 use crate::engine::recorder::{Recorder, Sight};
 use crate::engine::run::{self, Arm, Job, RunEnd};
 use crate::engine::seed;
 use crate::engine::undo::ledger::{Ledger, RunRef};
 use crate::engine::undo::recover::{Harmed, Tools};
 use crate::engine::undo::watchdog;
-use crate::experiment::{Experiment, Parsed};
+use crate::experiment::{ApiServer, Ask, Experiment, Parsed};
+use crate::plan::each_server;
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
 
 /// What all runs of an experiment share.
@@ -74,6 +74,19 @@ fn refused(problems: &[ManifestError]) -> RunError {
     let mut error = RunError::refused("the workload can't be used");
     error.causes = problems.iter().map(ToString::to_string).collect();
     error
+}
+
+/// Errors when an API server that the (spelled out) experiment asks at its own address can't be reached from here.
+async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Result<(), RunError> {
+    for probe in &experiment.probes {
+        let Ask::Api { server: ApiServer::On { address, .. }, .. } = &probe.ask else { continue };
+        if let Err(error) = cluster.directly(address).await {
+            return Err(RunError::refused(format!("probe {} can't reach its API server from this machine", probe.name))
+                .because(&error)
+                .hint("where the container engine runs in another machine (a Mac), nodes have no way from here: `server: balancer` asks through the published port"));
+        }
+    }
+    Ok(())
 }
 
 /// One run of a session.
@@ -125,7 +138,7 @@ impl<'o> Once<'o> {
     async fn on_kind(self, nodes: &KindNodes, workload: Workload) -> Result<Ended, RunError> {
         let experiment =
             &each_server::spelled_out(&self.session.parsed.experiment, &self.handle.facts.nodes);
-        each_server::refuse_unreachable(experiment, &self.handle.cluster).await?;
+        refuse_unreachable(experiment, &self.handle.cluster).await?;
         let (docker, kind, cluster) =
             (nodes.docker.clone(), nodes.kind.clone(), Some(self.handle.cluster.clone()));
         let harmed = Harmed::default();

@@ -21,9 +21,6 @@ pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
 pub(crate) use method::Numbered;
-pub(crate) use parsed::{Parsed, parse, parse_all_with};
+pub(crate) use parsed::{Parsed, parse, read};
 pub(crate) use schema::*;
 pub(crate) use source::{Source, built_in_names, load, load_all};
-
-#[cfg(test)]
-pub(crate) use parsed::parse_all;

@@ -23,7 +23,6 @@ pub(crate) struct Parsed {
     pub workload: Vec<WorkloadFile>,
     /// The kind config; `None` where the experiment runs on a context.
     pub kind_config: Option<KindConfigFile>,
-    without_nodes: Vec<Diagnostic>,
     root: Node,
 }
 
@@ -58,14 +57,15 @@ impl Parsed {
         self.warnings.iter().filter(|problem| problem.is_open())
     }
 
-    /// What would be refused of the method, as far as the file alone tells: for who doesn't know the nodes.
-    pub(crate) fn without_nodes(&self) -> Vec<Diagnostic> {
-        self.without_nodes.clone()
-    }
-
     /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the nearest field around it.
     pub(crate) fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
+    }
+
+    /// Whether there is an error at a field's place.
+    pub(crate) fn has_error_at(&self, path: &str) -> bool {
+        let place = self.locate(path);
+        self.warnings.iter().any(|one| one.is_error() && one.at.as_ref() == Some(&place))
     }
 
     /// An error at a field's place, for what only the caller can know (what a run would refuse, say).
@@ -81,38 +81,54 @@ impl Parsed {
     }
 }
 
-/// Parses and checks a file, and reads the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
-/// Errors: all problems, errors and warnings, in the file's order.
-pub(crate) fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
-    parse_all_with(source, &Parsed::without_nodes)
+/// A file, read: the experiments that could be understood, each with what is wrong with it so far.
+pub(crate) struct Reading {
+    /// Whoever knows more may add to their problems.
+    pub experiments: Vec<Parsed>,
+    /// Those of what could not be understood.
+    problems: Diagnostics,
 }
 
-/// What a caller finds wrong or odd in an experiment whose problems so far are its `warnings`; there may be errors among them. Of who
-/// doesn't know the nodes that includes [`Parsed::without_nodes`].
-pub(crate) type More<'a> = &'a dyn Fn(&Parsed) -> Vec<Diagnostic>;
+impl Reading {
+    /// The experiments, or all that is wrong with any of them, in the file's order. What is wrong with several is reported once.
+    pub(crate) fn finish(self) -> Result<Vec<Parsed>, Diagnostics> {
+        let mut wrong = self.problems;
+        for one in &self.experiments {
+            if one.warnings.has_errors() {
+                wrong.add_new(one.warnings.clone());
+            }
+        }
+        wrong.sort();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let mut experiments = self.experiments;
+        experiments.iter_mut().for_each(|one| one.warnings.sort());
+        Ok(experiments)
+    }
+}
 
-/// The same, with what only the caller can know, so that it is told along with all else.
-pub(crate) fn parse_all_with(source: Source, more: More<'_>) -> Result<Vec<Parsed>, Diagnostics> {
+/// Reads and checks a file, and the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
+pub(crate) fn read(source: Source) -> Reading {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else {
-        return Err(problems);
+        return Reading { experiments: Vec::new(), problems };
     };
     let variants = matrix::expand(source.file(), &root, &mut problems);
-    let (mut parsed, mut wrong) = (Vec::new(), Diagnostics::default());
+    let mut reading = Reading { experiments: Vec::new(), problems: Diagnostics::default() };
     for variant in variants {
-        match one(source.clone(), variant, problems.clone(), more) {
-            Ok(one) => parsed.push(one),
-            // What is wrong with each of them is told once.
-            Err(told) => {
-                let news: Vec<Diagnostic> =
-                    told.into_iter().filter(|problem| !wrong.contains(problem)).collect();
-                wrong.extend(news);
-            }
+        match one(source.clone(), variant, problems.clone()) {
+            Ok(one) => reading.experiments.push(one),
+            Err(wrong) => reading.problems.add_new(wrong),
         }
     }
-    wrong.sort();
-    if wrong.is_empty() { Ok(parsed) } else { Err(wrong) }
+    reading
+}
+
+/// The same for whoever adds nothing. Errors: all problems, errors and warnings.
+pub(crate) fn parse_all(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
+    read(source).finish()
 }
 
 /// The same of a file that is one experiment; of several the first.
@@ -125,7 +141,6 @@ fn one(
     source: Source,
     Variant { setting, root }: Variant,
     mut problems: Diagnostics,
-    more: More<'_>,
 ) -> Result<Parsed, Diagnostics> {
     let cx = Cx::new(source.file());
     let draft = decode::experiment(&cx, &root);
@@ -133,28 +148,16 @@ fn one(
         draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
     if let Some(draft) = &draft {
         check::check(&cx, &root, draft, &files);
+        if !draft.is_complete() {
+            check::radius(&cx, &root, draft);
+        }
     }
-    let without_nodes =
-        draft.as_ref().map(|draft| radius(&source, &root, draft)).unwrap_or_default();
     problems.extend(cx.into_problems());
-    problems.sort();
     let Some(mut experiment) = draft.and_then(Draft::complete) else {
-        problems.extend(without_nodes);
-        problems.sort();
         return Err(problems);
     };
     experiment.name.extend(setting.map(|setting| format!("[{setting}]")));
-    let mut parsed = assemble(experiment, source, root, &files, problems, without_nodes);
-    let told = more(&parsed);
-    parsed.warnings.extend(told);
-    parsed.warnings.sort();
-    if parsed.warnings.has_errors() { Err(parsed.warnings) } else { Ok(parsed) }
-}
-
-fn radius(source: &Source, root: &Node, draft: &Draft) -> Vec<Diagnostic> {
-    let cx = Cx::new(source.file());
-    check::radius(&cx, root, draft);
-    cx.into_problems().into_iter().collect()
+    Ok(assemble(experiment, source, root, &files, problems))
 }
 
 fn only_document(
@@ -185,7 +188,6 @@ fn assemble(
     root: Node,
     files: &Files,
     warnings: Diagnostics,
-    without_nodes: Vec<Diagnostic>,
 ) -> Parsed {
     let workload = files
         .workload
@@ -201,15 +203,7 @@ fn assemble(
             .unwrap_or_default()
             .to_owned(),
     });
-    Parsed {
-        experiment,
-        warnings,
-        workload: workload.collect(),
-        kind_config,
-        source,
-        without_nodes,
-        root,
-    }
+    Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, root }
 }
 
 #[cfg(test)]

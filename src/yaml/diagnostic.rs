@@ -191,6 +191,15 @@ impl Diagnostics {
         self.0.push(diagnostic);
     }
 
+    /// Adds those that are not there yet.
+    pub(crate) fn add_new(&mut self, more: Diagnostics) {
+        for one in more.0 {
+            if !self.0.contains(&one) {
+                self.0.push(one);
+            }
+        }
+    }
+
     /// Puts those of one file in the order of its text; files and problems without a place keep their order.
     pub(crate) fn sort(&mut self) {
         let mut files: Vec<String> = Vec::new();

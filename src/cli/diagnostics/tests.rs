@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cli::planned;
-use crate::experiment::{Diagnostics, Source, Span, parse_all_with};
+use crate::cli::load;
+use crate::experiment::{Diagnostics, Source, Span};
 
 const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
@@ -14,7 +14,7 @@ fn problems(experiment: &str, workload: &str, config: &str) -> (Diagnostics, Str
     std::fs::write(folder.path().join("web.yaml"), workload).unwrap();
     std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
     let source = Source::from_text("x.yaml", experiment, folder.path());
-    let problems = match parse_all_with(source, &planned::refused) {
+    let problems = match load::accepted(source) {
         Ok(all) => all[0].warnings.clone(),
         Err(problems) => problems,
     };

@@ -15,12 +15,12 @@ use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::error::RunError;
 use crate::engine::plan::canaries;
 use crate::engine::plan::placement::Place;
-use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
 use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
 use crate::fault;
+use crate::plan::Node;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// An embedded cluster.

@@ -10,11 +10,11 @@ use tokio::task::JoinHandle;
 use crate::agent::AgentMessage;
 use crate::engine::backend::{Backend, Progress, Readiness};
 use crate::engine::error::RunError;
-use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
 use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
+use crate::plan::Node;
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{
     Attempt, Change, Endpoint, Event, FaultKind, FaultPhase, NodeRole, ObjectName, Outcome, Ready,

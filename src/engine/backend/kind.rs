@@ -17,12 +17,12 @@ use crate::engine::environment::kind::machines;
 use crate::engine::error::RunError;
 use crate::engine::observers::{Observers, Post};
 use crate::engine::plan::placement::Place;
-use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::Tools;
 use crate::experiment::{Direction, Fault, Side};
 use crate::fault::{self, Cut, NodeTarget};
+use crate::plan::Node;
 use crate::probe::ProbeSpec;
 use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
 

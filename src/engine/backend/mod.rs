@@ -13,10 +13,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::AgentMessage;
 use crate::engine::error::RunError;
-use crate::engine::plan::target::Node;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::UndoEntry;
 use crate::experiment::Fault;
+use crate::plan::Node;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 
 /// What becomes known while a fault is made or undone: how far it is, and what was seen.

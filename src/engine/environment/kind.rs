@@ -17,9 +17,9 @@ use crate::engine::environment::provision::{
 };
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::{RunError, RunErrorKind};
-use crate::engine::plan::target::Node;
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
 use crate::engine::undo::recover::Harmed;
+use crate::plan::Node;
 use crate::timeline::{ClusterKind, NodeRole, Ready};
 
 /// How long the nodes of a new cluster may take to become ready.

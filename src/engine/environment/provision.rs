@@ -12,10 +12,10 @@ use crate::engine::environment::embedded::{self, EmbeddedNodes};
 use crate::engine::environment::kind::{self, KindNodes};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
-use crate::engine::plan::target::Node;
 use crate::engine::undo::ledger::Ledger;
 use crate::experiment::TuningRequest;
-use crate::timeline::{ClusterFacts, Tuning};
+use crate::plan::Node;
+use crate::timeline::{ClusterFacts, Ready, Tuning};
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
@@ -148,6 +148,19 @@ impl ClusterHandle {
     /// Whether this program has made the cluster, and not found it.
     pub(crate) fn is_made_here(&self) -> bool {
         matches!(&self.nodes, Nodes::Kind(nodes) if nodes.made)
+    }
+}
+
+impl From<crate::cluster::Node> for Node {
+    fn from(node: crate::cluster::Node) -> Self {
+        let ready = node.ready == Ready::True;
+        Self {
+            address: node.addresses.into_iter().next(),
+            name: node.name,
+            role: node.role,
+            labels: node.labels,
+            ready,
+        }
     }
 }
 

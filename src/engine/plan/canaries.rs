@@ -2,8 +2,8 @@
 
 use crate::canary::{CanarySpec, describe};
 use crate::engine::error::RunError;
-use crate::engine::plan::needs::needs;
 use crate::experiment::{Canary, Experiment, Probe};
+use crate::plan::needs::needs;
 use crate::probe::ProbeSpec;
 use crate::timeline::{ProbeHeader, ProbeKind};
 

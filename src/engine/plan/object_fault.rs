@@ -3,11 +3,11 @@
 use crate::cluster::{self, Pod};
 use crate::engine::backend::run_scope::RunScope;
 use crate::engine::error::RunError;
-use crate::engine::plan::target;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
 use crate::fault::{Move, ObjectHarm, ObjectUndo, Resize};
+use crate::plan;
 
 impl RunScope<'_> {
     /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and is another's to plan.
@@ -86,7 +86,7 @@ impl RunScope<'_> {
         let seen =
             self.cluster.placement_of(namespace, name).await.map_err(RunError::refused_by)?;
         let nodes = self.nodes().await?;
-        let chosen = target::placement_node(&nodes, on, seed)?;
+        let chosen = plan::placement_node(&nodes, on, seed)?;
         let chosen: Vec<String> = chosen.into_iter().map(|node| node.name.clone()).collect();
         let (pods, nodes) = (seen.wanted, chosen.len());
         if nodes > 1 && nodes != pods as usize {

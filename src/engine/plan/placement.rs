@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{Cluster, Pod, Service};
 use crate::engine::error::RunError;
-use crate::engine::plan::needs::needs;
-use crate::engine::plan::target::{self, Endpoints};
 use crate::experiment::{Ask, Connection, From, Probe, Target};
+use crate::plan::needs::needs;
+use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, HttpQuestion, ProbeSpec, Question, TlsQuestion};
 use crate::timeline::ProbeHeader;
 
@@ -68,7 +68,7 @@ pub(crate) struct Placement<'a> {
     /// The run's namespace.
     pub namespace: &'a str,
     /// The nodes.
-    pub nodes: &'a [target::Node],
+    pub nodes: &'a [plan::Node],
     /// Nodes that a fault may hit.
     pub at_risk: &'a [String],
 }
@@ -104,7 +104,7 @@ impl Placement<'_> {
             From::Host => Ok(Place::Host),
             From::Node(selector) => {
                 let at_risk: Vec<&str> = self.at_risk.iter().map(String::as_str).collect();
-                let node = target::probe_host(self.nodes, selector, &Endpoints::new(), &at_risk)?;
+                let node = plan::probe_host(self.nodes, selector, &Endpoints::new(), &at_risk)?;
                 Ok(Place::Node { node: node.name.clone() })
             }
             From::Pod { labels } => {

@@ -6,7 +6,6 @@
 //! ```
 
 pub(in crate::engine) mod back_off;
-pub(in crate::engine) mod dead_man;
 pub(crate) mod ledger;
 pub(crate) mod recover;
 pub(crate) mod rollback;

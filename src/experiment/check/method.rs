@@ -299,18 +299,6 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
-        let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
-        let told = method(planes);
-        assert_eq!(
-            told.matches("error: 1 control-plane node would be harmed at once, at most 0 may be")
-                .count(),
-            2,
-            "{told}"
-        );
-    }
-
-    #[test]
     fn no_success_in_several_faults_asks_for_a_step() {
         let judged = |second: &str, during: &str| {
             let step = |name: &str, fault: &str| {

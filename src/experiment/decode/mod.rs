@@ -29,7 +29,7 @@ const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What could be understood of an experiment. The items keep their numbers: one that could not be read is `None`, so that the checks
 /// across fields can go on with the others.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Draft {
     /// `metadata.name`.
     pub name: Option<String>,
@@ -58,6 +58,10 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    pub(super) fn is_complete(&self) -> bool {
+        self.clone().complete().is_some()
+    }
+
     /// The experiment, if nothing is missing.
     pub(super) fn complete(self) -> Option<Experiment> {
         Some(Experiment {

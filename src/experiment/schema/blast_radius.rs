@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Count, Fault};
+use crate::timeline::NodeRole;
+
 /// How much may be harmed at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +56,30 @@ pub struct Harmed {
     pub members: u32,
     /// Whether the cluster's data would be away.
     pub data_lost: bool,
+}
+
+impl Harmed {
+    /// What one fault harms, as far as the file alone says: of `all` nodes it knows one. `None`: no node.
+    pub fn by_one(fault: &Fault) -> Option<Self> {
+        let target = fault.target()?;
+        let count = match target.count {
+            Count::Exactly(count) => count,
+            Count::All => 1,
+        };
+        let counted = |role| {
+            if target.role == Some(role) && fault.counts_on(Some(role)) { count } else { 0 }
+        };
+        let data_lost = matches!(fault, Fault::EtcdDataLoss { .. });
+        Some(Self {
+            workers: counted(NodeRole::Worker),
+            control_planes: counted(NodeRole::ControlPlane),
+            load_balancer: counted(NodeRole::ExternalLoadBalancer) > 0,
+            // Data is lost where there is one member only: others would give it back.
+            members_lost: data_lost.into(),
+            members: data_lost.into(),
+            data_lost,
+        })
+    }
 }
 
 /// Something that would be harmed and may not be.

@@ -1,97 +1,11 @@
 //! Which node a fault hits, or a probe asks from: pure selection over what is known of the nodes.
 
-use std::collections::BTreeMap;
-
-use crate::engine::error::RunError;
-use crate::engine::plan::pool::Pool;
-use crate::engine::seed::Seed;
-use crate::experiment::{Count, NodeSelector};
-use crate::timeline::{Component, Endpoint, NodeRole, Ready};
-
-/// A node as selection knows it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    /// Its name.
-    pub name: String,
-    /// Its role.
-    pub role: NodeRole,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Whether it is Ready.
-    pub ready: bool,
-    /// Its internal address.
-    pub address: Option<String>,
-}
-
-impl From<crate::cluster::Node> for Node {
-    fn from(node: crate::cluster::Node) -> Self {
-        let ready = node.ready == Ready::True;
-        Self {
-            address: node.addresses.into_iter().next(),
-            name: node.name,
-            role: node.role,
-            labels: node.labels,
-            ready,
-        }
-    }
-}
-
-/// A Service's endpoints, asked for by the Service's name.
-pub(crate) type Endpoints = BTreeMap<String, Vec<Endpoint>>;
-
-/// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints are known.
-pub(crate) fn candidates<'a>(
-    nodes: &'a [Node],
-    selector: &NodeSelector,
-    endpoints: &Endpoints,
-) -> Vec<&'a Node> {
-    let matching: Vec<&Node> = nodes.iter().filter(|node| matches(node, selector)).collect();
-    match selector.most_endpoints_of.as_ref().and_then(|service| endpoints.get(service)) {
-        Some(endpoints) => most(matching, endpoints),
-        None => matching,
-    }
-}
-
-pub(super) fn matches(node: &Node, selector: &NodeSelector) -> bool {
-    selector.name.as_ref().is_none_or(|name| *name == node.name)
-        && selector.role.is_none_or(|role| role == node.role)
-        && selector.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value))
-}
-
-/// How many ready endpoints are on a node.
-pub(crate) fn count_on(endpoints: &[Endpoint], node: &str) -> usize {
-    endpoints.iter().filter(|e| e.ready && e.node.as_deref() == Some(node)).count()
-}
-
-fn most<'a>(nodes: Vec<&'a Node>, endpoints: &[Endpoint]) -> Vec<&'a Node> {
-    let counts: Vec<usize> = nodes.iter().map(|node| count_on(endpoints, &node.name)).collect();
-    let highest = counts.iter().max().copied().unwrap_or(0);
-    nodes
-        .into_iter()
-        .zip(counts)
-        .filter(|(_, count)| *count == highest)
-        .map(|(node, _)| node)
-        .collect()
-}
-
-/// What is known of a cluster when targets are chosen.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    /// The endpoints of Services.
-    pub endpoints: Endpoints,
-    /// Who leads.
-    pub leaders: BTreeMap<Component, String>,
-    /// Whether there is no other leader: else, of a part that has none here, any may be.
-    pub all_leaders: bool,
-    /// Nodes that host a probe.
-    pub hosts: Vec<String>,
-    /// Nodes that are down already.
-    pub down: Vec<String>,
-    /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one kind hit one node after the other.
-    pub hit: Vec<String>,
-    /// Nodes under the fault of a step, by the step's name.
-    pub under: BTreeMap<String, Vec<String>>,
-}
+use super::node::{Endpoints, Known, Node};
+use super::pool::Pool;
+use super::refusal::Refusal;
+use super::selector::{candidates, names, nothing_matches};
+use crate::experiment::NodeSelector;
+use crate::stats::Random;
 
 /// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under another fault. Refused when too few are
 /// left.
@@ -100,8 +14,8 @@ pub(crate) fn choose<'a>(
     selector: &NodeSelector,
     known: &Known,
     (hosts, busy): (&[String], &[String]),
-    seed: &mut Seed,
-) -> Result<Vec<&'a Node>, RunError> {
+    seed: &mut Random,
+) -> Result<Vec<&'a Node>, Refusal> {
     let pool = Pool::of(nodes, selector, known)?;
     let wanted = pool.wanted(selector, "are to be harmed")?;
     let free: Vec<&Node> = pool
@@ -120,8 +34,8 @@ pub(crate) fn choose<'a>(
 pub(crate) fn placement_node<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
-    seed: &mut Seed,
-) -> Result<Vec<&'a Node>, RunError> {
+    seed: &mut Random,
+) -> Result<Vec<&'a Node>, Refusal> {
     let known = Known::default();
     let pool = Pool::of(nodes, selector, &known)?;
     let wanted = pool.wanted(selector, "are to take the pods")?;
@@ -135,7 +49,7 @@ fn pick<'a>(
     wanted: usize,
     selector: &NodeSelector,
     known: &Known,
-    seed: &mut Seed,
+    seed: &mut Random,
 ) -> Vec<&'a Node> {
     let mut left: Vec<Node> = free.into_iter().cloned().collect();
     let mut chosen = Vec::new();
@@ -154,18 +68,7 @@ fn pick<'a>(
     chosen
 }
 
-/// The leaders that are known, for people.
-pub(crate) fn who_leads(leaders: &BTreeMap<Component, String>) -> String {
-    let listed: Vec<String> =
-        leaders.iter().map(|(part, node)| format!("{} on {node}", part.name())).collect();
-    if listed.is_empty() {
-        "no leader is known".into()
-    } else {
-        format!("the leaders are {}", listed.join(", "))
-    }
-}
-
-fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> RunError {
+fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> Refusal {
     let hosting = allowed.iter().any(|node| hosts.contains(&node.name));
     let hint =
         "a probe on the node that is harmed would measure itself: let it ask `from` another node";
@@ -177,7 +80,7 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[Strin
             names(allowed)
         ),
     };
-    RunError::refused(text).maybe_hint(hosting.then_some(hint))
+    Refusal { hint: hosting.then(|| hint.to_owned()), ..Refusal::new(text) }
 }
 
 /// The node that a probe asks from: the first by name that is Ready, one that no fault may hit where there is one.
@@ -186,7 +89,7 @@ pub(crate) fn probe_host<'a>(
     selector: &NodeSelector,
     endpoints: &Endpoints,
     at_risk: &[&str],
-) -> Result<&'a Node, RunError> {
+) -> Result<&'a Node, Refusal> {
     let mut allowed = candidates(nodes, selector, endpoints);
     if allowed.is_empty() {
         return Err(nothing_matches(nodes, selector));
@@ -197,43 +100,11 @@ pub(crate) fn probe_host<'a>(
     Ok(allowed[0])
 }
 
-pub(super) fn names(nodes: &[&Node]) -> String {
-    nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn nothing_matches(nodes: &[Node], selector: &NodeSelector) -> RunError {
-    let listed: Vec<String> =
-        nodes.iter().map(|node| format!("{} ({})", node.name, node.role.name())).collect();
-    RunError::refused(format!("no node matches {}", describe(selector)))
-        .hint(format!("the cluster's nodes are {}", listed.join(", ")))
-}
-
-/// A selector in the words of the experiment.
-pub(crate) fn describe(selector: &NodeSelector) -> String {
-    let mut parts = Vec::new();
-    parts.extend(selector.name.as_ref().map(|name| format!("name {name}")));
-    parts.extend(selector.role.map(|role| format!("role {}", role.name())));
-    parts.extend(selector.labels.iter().map(|(key, value)| format!("label {key}={value}")));
-    parts.extend(
-        selector
-            .most_endpoints_of
-            .as_ref()
-            .map(|service| format!("the most endpoints of {service}")),
-    );
-    parts.extend(selector.of.as_ref().map(|step| format!("hit by {step}")));
-    parts.extend(selector.leader.map(|part| format!("the leader of {}", part.name())));
-    parts.extend(selector.followers.map(|part| format!("a follower of {}", part.name())));
-    let one = if parts.is_empty() { "any node".into() } else { parts.join(", ") };
-    match selector.count {
-        Count::Exactly(1) => one,
-        Count::Exactly(count) => format!("{count} of {one}"),
-        Count::All => format!("all of {one}"),
-    }
-}
-
 #[cfg(test)]
-pub(in crate::engine) mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::experiment::Count;
+    use crate::timeline::{Component, Endpoint, NodeRole};
 
     fn node(name: &str, role: NodeRole) -> Node {
         Node {
@@ -279,9 +150,9 @@ pub(in crate::engine) mod tests {
         endpoints: Endpoints,
         hosts: &[String],
         seed: u64,
-    ) -> Result<String, RunError> {
+    ) -> Result<String, Refusal> {
         let known = Known { endpoints, ..Known::default() };
-        let names = choose(nodes, selector, &known, (hosts, &[]), &mut Seed::new(seed))?;
+        let names = choose(nodes, selector, &known, (hosts, &[]), &mut Random::new(seed))?;
         Ok(names.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(" "))
     }
 
@@ -322,7 +193,7 @@ pub(in crate::engine) mod tests {
             );
         }
         let refused = chosen(&nodes(), &workers(), endpoints(&["w1"]), &hosts, 1).unwrap_err();
-        assert!(refused.message.contains("hosts a probe"), "{refused}");
+        assert!(refused.message.contains("hosts a probe"), "{refused:?}");
         let all = NodeSelector { count: Count::All, ..workers() };
         let refused = chosen(&nodes(), &all, Endpoints::new(), &hosts[..1], 1).unwrap_err();
         assert_eq!(
@@ -340,7 +211,7 @@ pub(in crate::engine) mod tests {
         let refused = chosen(&nodes, &count(Count::Exactly(4)), on, &[], 4).unwrap_err();
         assert!(
             refused.message.starts_with("4 nodes are to be harmed, and 3 match role worker"),
-            "{refused}"
+            "{refused:?}"
         );
     }
 
@@ -354,7 +225,7 @@ pub(in crate::engine) mod tests {
                 &role(NodeRole::ControlPlane),
                 &known,
                 (&[], &[]),
-                &mut Seed::new(seed),
+                &mut Random::new(seed),
             )
             .unwrap();
             known.hit.push(chosen[0].name.clone());
@@ -362,7 +233,7 @@ pub(in crate::engine) mod tests {
         known.hit.sort();
         assert_eq!(known.hit, ["cp1", "cp2", "cp3"]);
         assert!(
-            choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Seed::new(4))
+            choose(&nodes, &role(NodeRole::ControlPlane), &known, (&[], &[]), &mut Random::new(4))
                 .is_ok(),
             "and again"
         );
@@ -374,8 +245,8 @@ pub(in crate::engine) mod tests {
         let leaders = [(Component::Scheduler, "cp2".to_owned())].into();
         let known = Known { leaders, all_leaders: true, ..Known::default() };
         let chosen = |selector: NodeSelector| {
-            let found = choose(&nodes, &selector, &known, (&[], &[]), &mut Seed::new(3))?;
-            Ok::<_, RunError>(found.into_iter().map(|node| node.name.as_str()).collect::<Vec<_>>())
+            let found = choose(&nodes, &selector, &known, (&[], &[]), &mut Random::new(3))?;
+            Ok::<_, Refusal>(found.into_iter().map(|node| node.name.as_str()).collect::<Vec<_>>())
         };
         let leader = |part| NodeSelector { leader: Some(part), ..NodeSelector::default() };
         assert_eq!(chosen(leader(Component::Scheduler)).unwrap(), ["cp2"]);
@@ -414,12 +285,12 @@ pub(in crate::engine) mod tests {
         let refused = chosen(3, Count::Exactly(3)).unwrap_err();
         assert!(
             refused.message.starts_with("3 nodes are to be harmed, and 2 match role control-plane"),
-            "{refused}"
+            "{refused:?}"
         );
-        assert!(refused.message.ends_with("all but one of cp1, cp2, cp3"), "{refused}");
+        assert!(refused.message.ends_with("all but one of cp1, cp2, cp3"), "{refused:?}");
         for count in [Count::All, Count::Exactly(1)] {
             let refused = chosen(1, count).unwrap_err();
-            assert!(refused.message.starts_with("no node matches "), "{refused}");
+            assert!(refused.message.starts_with("no node matches "), "{refused:?}");
             assert_eq!(
                 refused.hint.unwrap(),
                 "cp1 is the only one that runs kube-scheduler, and so leads"

@@ -1,7 +1,5 @@
 //! `server: each` comes to be one probe for each API server.
 
-use crate::cluster::Cluster;
-use crate::engine::error::RunError;
 use crate::experiment::{ApiServer, Ask, Condition, Experiment, Probe};
 use crate::timeline::{NodeFacts, NodeRole};
 
@@ -60,22 +58,6 @@ pub(crate) fn api_servers(nodes: &[NodeFacts]) -> impl Iterator<Item = (&str, &s
     control_planes.filter_map(|node| Some((node.name.as_str(), node.address.as_deref()?)))
 }
 
-/// Errors when an API server that the (spelled out) experiment asks at its own address can't be reached from here.
-pub(crate) async fn refuse_unreachable(
-    experiment: &Experiment,
-    cluster: &Cluster,
-) -> Result<(), RunError> {
-    for probe in &experiment.probes {
-        let Ask::Api { server: ApiServer::On { address, .. }, .. } = &probe.ask else { continue };
-        if let Err(error) = cluster.directly(address).await {
-            return Err(RunError::refused(format!("probe {} can't reach its API server from this machine", probe.name))
-                .because(&error)
-                .hint("where the container engine runs in another machine (a Mac), nodes have no way from here: `server: balancer` asks through the published port"));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -103,7 +85,7 @@ mod tests {
             success_ratio: 1.0,
             hold: Duration::from_secs(3),
         };
-        let mut experiment = crate::engine::simulation::experiment();
+        let mut experiment = crate::plan::tests::experiment();
         experiment.probes = vec![probe("a", ApiServer::Each), probe("b", ApiServer::Balancer)];
         experiment.steady_state = vec![hold("a"), hold("b")];
         let nodes = [

@@ -1,7 +1,7 @@
 //! How much may be harmed at once: checked before the first fault.
 
-use crate::engine::error::RunError;
-use crate::engine::plan::target::Node;
+use super::node::Node;
+use super::refusal::Refusal;
 use crate::experiment::{BlastRadius, Excess, Fault, Harmed};
 use crate::timeline::NodeRole;
 
@@ -23,7 +23,7 @@ pub(crate) fn check(
     nodes: &[Node],
     down: &[String],
     harms: &[Harm<'_>],
-) -> Result<(), RunError> {
+) -> Result<(), Refusal> {
     let on = |node: &Node| {
         harms
             .iter()
@@ -49,8 +49,7 @@ pub(crate) fn check(
         members: count(NodeRole::ControlPlane, &|_| true),
         data_lost: harms.iter().any(|harm| matches!(harm.fault, Fault::EtcdDataLoss { .. })),
     });
-    Excess::join(&excess)
-        .map_or(Ok(()), |(message, hint)| Err(RunError::refused(message).hint(hint)))
+    Excess::join(&excess).map_or(Ok(()), |(message, hint)| Err(Refusal::new(message).hint(hint)))
 }
 
 #[cfg(test)]
@@ -87,7 +86,7 @@ mod tests {
         down: &[&Node],
         fault: &Fault,
         target: &Node,
-    ) -> Result<(), RunError> {
+    ) -> Result<(), Refusal> {
         let down: Vec<String> = down.iter().map(|node| node.name.clone()).collect();
         super::check(limits, nodes, &down, &[Harm { node: target, fault, step: None }])
     }
@@ -192,7 +191,7 @@ mod tests {
         let refused = check(&BlastRadius::default(), &one, &[], &kill(), &one[0]).unwrap_err();
         assert!(
             refused.message.contains("at most 0 may be; etcd would lose its quorum"),
-            "{refused}"
+            "{refused:?}"
         );
         assert!(
             refused

@@ -1,13 +1,39 @@
-//! When a fault's dead man's switch may act: not while its run may still be at it. All may take as long as it may in a run that goes on.
+//! How long a run takes, and when a fault's dead man's switch may act: not while the run may still be busy with it.
 
 use std::time::Duration;
 
-use crate::experiment::Step;
+use crate::experiment::{Condition, Experiment, Step};
 use crate::fault::{injection_takes, undo_takes};
+
+/// How long a run takes, without making the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunLength {
+    /// The steady state, all steps, the recovery.
+    pub at_least: Duration,
+    /// Where everything takes as long as it may.
+    pub at_most: Duration,
+}
+
+impl RunLength {
+    pub(crate) fn of(experiment: &Experiment) -> Self {
+        let steady = experiment.steady_state.iter().map(|condition| match condition {
+            Condition::Probe { hold, .. } => *hold,
+            _ => Duration::ZERO,
+        });
+        let healing = experiment.steady_state_timeout;
+        Self {
+            at_least: steady.max().unwrap_or_default() * 2
+                + experiment.method.iter().map(Step::lasts).sum::<Duration>(),
+            at_most: experiment.workload_timeout
+                + healing * 2
+                + all_of(&experiment.method, healing),
+        }
+    }
+}
 
 /// How long a step's fault lasts at most, from the call that arms its switch to the first of its undo. `healing` is how long a run waits
 /// for what was harmed to be back.
-pub(in crate::engine) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
+pub(crate) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
     match step {
         Step::Pause { hold } => *hold,
         // It is undone after what is done to its nodes meanwhile.

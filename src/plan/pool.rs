@@ -1,9 +1,8 @@
 //! The nodes that a selector allows, before any is chosen: by what they are, by the faults they are under, by who leads.
 
-use crate::engine::error::RunError;
-use crate::engine::plan::target::{
-    Known, Node, describe, matches, names, nothing_matches, who_leads,
-};
+use super::node::{Known, Node};
+use super::refusal::Refusal;
+use super::selector::{describe, matches, names, nothing_matches, who_leads};
 use crate::experiment::{Count, NodeSelector};
 use crate::timeline::NodeRole;
 
@@ -21,7 +20,7 @@ impl<'a> Pool<'a> {
         nodes: &'a [Node],
         selector: &NodeSelector,
         known: &Known,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self, Refusal> {
         let shared = |node: &&Node| {
             selector
                 .of
@@ -45,7 +44,7 @@ impl<'a> Pool<'a> {
     }
 
     /// How many of them a selector wants, for what is to be done. Refused where there are fewer.
-    pub(super) fn wanted(&self, selector: &NodeSelector, purpose: &str) -> Result<usize, RunError> {
+    pub(super) fn wanted(&self, selector: &NodeSelector, purpose: &str) -> Result<usize, Refusal> {
         let available = self.available();
         let wanted = match selector.count {
             Count::All => available,
@@ -59,7 +58,7 @@ impl<'a> Pool<'a> {
             describe(&NodeSelector { count: Count::Exactly(1), ..selector.clone() }),
             names(&self.nodes),
         );
-        Err(RunError::refused(format!(
+        Err(Refusal::new(format!(
             "{wanted} nodes {purpose}, and {available} match {which}: {but}{names}"
         )))
     }
@@ -68,10 +67,10 @@ impl<'a> Pool<'a> {
         self.nodes.len() - self.leading
     }
 
-    fn only_leader(&self, selector: &NodeSelector) -> RunError {
+    fn only_leader(&self, selector: &NodeSelector) -> Refusal {
         let part = selector.followers.map_or("it", |part| part.name());
         let hint = format!("{} is the only one that runs {part}, and so leads", names(&self.nodes));
-        RunError::refused(format!("no node matches {}", describe(selector))).hint(hint)
+        Refusal::new(format!("no node matches {}", describe(selector))).hint(hint)
     }
 }
 
@@ -80,7 +79,7 @@ fn by_lead<'a>(
     nodes: Vec<&'a Node>,
     selector: &NodeSelector,
     known: &Known,
-) -> Result<Vec<&'a Node>, RunError> {
+) -> Result<Vec<&'a Node>, Refusal> {
     let (Some(part), leaders) = (selector.leader.or(selector.followers), &known.leaders) else {
         return Ok(nodes);
     };
@@ -88,7 +87,7 @@ fn by_lead<'a>(
         Some(leader) => leader,
         None if !known.all_leaders => return Ok(nodes),
         None => {
-            return Err(RunError::refused(format!("it is not known which {} leads", part.name()))
+            return Err(Refusal::new(format!("it is not known which {} leads", part.name()))
                 .hint(who_leads(leaders)));
         }
     };
@@ -96,7 +95,7 @@ fn by_lead<'a>(
     let led: Vec<&Node> = nodes.into_iter().filter(wanted).collect();
     if led.is_empty() {
         let text = format!("no node matches {}", describe(selector));
-        return Err(RunError::refused(text).hint(who_leads(leaders)));
+        return Err(Refusal::new(text).hint(who_leads(leaders)));
     }
     Ok(led)
 }

@@ -1,0 +1,186 @@
+//! The plan of a run, as `run --dry-run` prints it: data, and the same as text.
+
+use serde::Serialize;
+
+use crate::stats::Seconds;
+
+/// The version of the form.
+pub(super) const FORMAT: &str = "outage.plan/v1";
+
+/// What a run of an experiment would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Document {
+    /// The version of this form, `outage.plan/v1`.
+    pub format: &'static str,
+    pub experiment: String,
+    /// The file that it is in.
+    pub file: String,
+    pub cluster: Cluster,
+    /// Objects that would be created in a namespace of the run's own: `Deployment/web`.
+    pub workload: Vec<String>,
+    pub probes: Vec<Probe>,
+    /// The faults, in the order in which they begin.
+    pub steps: Vec<Step>,
+    /// How often the experiment would be run.
+    pub repeat: u32,
+    /// How long all runs take at least, without making the cluster.
+    pub at_least_seconds: Seconds,
+    /// The same where everything takes as long as its timeout allows.
+    pub at_most_seconds: Seconds,
+}
+
+/// The cluster that a run would use.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cluster {
+    pub name: String,
+    /// Whether it is there; if not, it would be made and kept.
+    pub exists: bool,
+    /// `None`: it is not there.
+    pub kubernetes: Option<String>,
+    pub nodes: Option<usize>,
+    /// The container engine, where it is known and there is one.
+    pub engine: Option<String>,
+    /// The node image that it would be made from; `None`: it is there, or it is kind's own.
+    pub node_image: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Probe {
+    pub name: String,
+    pub per_second: f64,
+    /// What a canary does, in words; `None`: it is no canary.
+    pub canary: Option<String>,
+    /// From where it would ask: a node, pods, this machine. `None`: a canary, or nobody knows the nodes.
+    pub from: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Step {
+    /// Its number in the method, from 0.
+    pub step: u32,
+    pub name: Option<String>,
+    /// The kind of fault: `nodeStop`.
+    pub fault: String,
+    /// The part of the control plane that it hits.
+    pub component: Option<String>,
+    /// What it hits, as the experiment says it: `role worker`.
+    pub target: String,
+    /// The nodes from which its targets are chosen; empty where it hits none, or nobody knows them.
+    pub candidates: Vec<String>,
+    /// How many of them it hits; `None`: all.
+    pub count: Option<u32>,
+    /// The Service of whose endpoints the targets have most.
+    pub most_endpoints_of: Option<String>,
+    /// The step that lasts when this one begins.
+    pub during: Option<u32>,
+    /// How long it lasts at least.
+    pub hold_seconds: Seconds,
+    /// When its dead man's switch undoes it, from its injection, if the run does not.
+    pub dead_man_seconds: Seconds,
+    /// How it would be undone, by candidate; empty: it can't be said before there is a cluster.
+    pub undo: Vec<String>,
+    /// Who leads, where the target depends on it.
+    pub leaders: Option<String>,
+    /// The longest time to its detection that the model predicts.
+    pub detection_within_seconds: Option<Seconds>,
+}
+
+impl Document {
+    pub(super) fn text(&self) -> String {
+        let mut lines =
+            vec![format!("{} ({}), dry run: nothing is changed", self.experiment, self.file)];
+        lines.push(format!("cluster   {}", self.cluster.text()));
+        if !self.workload.is_empty() {
+            let workload = self.workload.join(", ");
+            lines.push(format!("workload  {workload} in a namespace of the run's own"));
+        }
+        lines.extend(self.probes.iter().map(Probe::text));
+        lines.extend(self.steps.iter().flat_map(Step::lines));
+        let times = if self.repeat > 1 { format!(" {} times", self.repeat) } else { String::new() };
+        lines.push(format!(
+            "takes at least {:.0} s, at most {:.0} s{times}",
+            self.at_least_seconds.as_f64(),
+            self.at_most_seconds.as_f64()
+        ));
+        lines.join("\n")
+    }
+}
+
+impl Cluster {
+    fn text(&self) -> String {
+        let Self { name, exists, kubernetes, nodes, engine, node_image } = self;
+        if !exists {
+            let image =
+                node_image.as_ref().map_or("kind's default node image".to_owned(), |image| {
+                    format!("node image {image}")
+                });
+            return format!("kind cluster {name} would be created ({image}) and kept");
+        }
+        let engine = engine.as_deref().unwrap_or("a model inside this program: no real Kubernetes");
+        format!(
+            "{name} (Kubernetes {}, {} nodes), {engine}",
+            kubernetes.as_deref().unwrap_or("unknown"),
+            nodes.unwrap_or_default()
+        )
+    }
+}
+
+impl Probe {
+    fn text(&self) -> String {
+        let Self { name, per_second, canary, from } = self;
+        match (canary, from) {
+            (Some(canary), _) => {
+                let every = Seconds::from_f64(1.0 / per_second);
+                format!("canary    {name}: {canary}, through the API every {every}")
+            }
+            (None, Some(from)) => {
+                format!("probe     {name}: {per_second} attempts a second from {from}")
+            }
+            (None, None) => format!("probe     {name}: {per_second} attempts a second"),
+        }
+    }
+}
+
+impl Step {
+    fn lines(&self) -> Vec<String> {
+        let name = self.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+        let part = self.component.as_ref().map_or(String::new(), |part| format!(" of {part}"));
+        let during =
+            self.during.map_or(String::new(), |outer| format!(", while step {outer} lasts"));
+        let mut lines = vec![format!(
+            "step {}{name}    {}{part} on {}, for {} s{during}",
+            self.step,
+            self.fault,
+            self.hit(),
+            self.hold_seconds.as_f64()
+        )];
+        lines.extend(self.undo.iter().cloned());
+        lines.extend(self.leaders.clone());
+        lines.extend(
+            self.detection_within_seconds
+                .map(|latest| format!("detection is predicted within {latest:.1}")),
+        );
+        let indented = lines.iter().skip(1).map(|line| format!("          {line}"));
+        lines[..1].iter().cloned().chain(indented).collect()
+    }
+
+    fn hit(&self) -> String {
+        let all = self.candidates.join(", ");
+        let count = match (self.candidates.len(), self.count) {
+            (0, _) => return self.target.clone(),
+            (1, _) | (_, None) => return all,
+            (_, Some(1)) => "one".to_owned(),
+            (_, Some(count)) => count.to_string(),
+        };
+        match &self.most_endpoints_of {
+            Some(service) => format!(
+                "{count} of {all}: the one with the most endpoints of {service}, chosen by seed among equals"
+            ),
+            None => format!("{count} of {all}, chosen by seed"),
+        }
+    }
+}

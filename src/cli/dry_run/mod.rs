@@ -1,0 +1,218 @@
+//! `run --dry-run`: what would be done, to what, and how each step would be undone. Changes nothing.
+
+mod document;
+#[cfg(test)]
+mod tests;
+
+use super::args::{Form, Run};
+use super::{exit, expected_cluster, failure::Failure, print};
+use crate::canary;
+use crate::engine::backend::embedded;
+use crate::engine::environment::provision::{
+    self, ClusterHandle, ClusterSpec, Environment, Found, Nodes,
+};
+use crate::engine::leaders;
+use crate::engine::plan::object_undo;
+use crate::engine::session;
+use crate::experiment::{Count, Experiment, From, Parsed};
+use crate::plan::{self, Known, Node, Plan, PlannedStep, Request};
+use crate::prediction::{Ground, Predictions, Quantity};
+use crate::report::json;
+use crate::stats::Seconds;
+use document::Document;
+
+/// The plans that a command prints.
+#[derive(Default)]
+pub(super) struct DryRun {
+    documents: Vec<Document>,
+}
+
+/// What a plan of an experiment is made for.
+struct Target<'a> {
+    cluster: document::Cluster,
+    workload: Vec<String>,
+    nodes: Option<Vec<Node>>,
+    known: Known,
+    handle: Option<&'a ClusterHandle>,
+    ground: Option<Ground>,
+}
+
+impl DryRun {
+    /// Plans one experiment, and prints the plan where it is for people.
+    pub(super) async fn add(
+        &mut self,
+        parsed: &Parsed,
+        wanted: &ClusterSpec,
+        environment: &Environment<'_>,
+        args: &Run,
+    ) -> Result<u8, Failure> {
+        let found = provision::find(wanted, environment, &mut |_| {}).await?;
+        let target = match &found {
+            Found::ClusterHandle(handle) => in_cluster(parsed, handle).await?,
+            Found::Absent(name) => absent(parsed, name, args.node_image.as_deref())?,
+        };
+        let document = planned(parsed, target, args).await?;
+        if matches!(args.output, Form::Text | Form::Wide) {
+            print(&document.text());
+        }
+        self.documents.push(document);
+        Ok(exit::PASS)
+    }
+
+    /// Prints all plans as one document, where they are for programs.
+    pub(super) fn print(&self, form: Form) {
+        match form {
+            Form::Json => print(&json::pretty(&self.documents)),
+            Form::Yaml => print(&json::yaml(&self.documents)),
+            _ => {}
+        }
+    }
+}
+
+fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target<'a>, Failure> {
+    let cluster = document::Cluster {
+        name: name.to_owned(),
+        exists: false,
+        kubernetes: None,
+        nodes: None,
+        engine: None,
+        node_image: image.map(str::to_owned),
+    };
+    Ok(Target {
+        cluster,
+        workload: Vec::new(),
+        nodes: expected_cluster::nodes(parsed)?,
+        known: Known::default(),
+        handle: None,
+        ground: expected_cluster::ground_today(parsed),
+    })
+}
+
+async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Target<'a>, Failure> {
+    if matches!(handle.nodes, Nodes::Embedded(_)) {
+        embedded::refuse_unmodelled(&parsed.experiment)?;
+    }
+    let facts = &handle.facts;
+    let cluster = document::Cluster {
+        name: facts.name.clone(),
+        exists: true,
+        kubernetes: Some(facts.kubernetes.clone()),
+        nodes: Some(facts.nodes.len()),
+        engine: facts.engine.clone(),
+        node_image: None,
+    };
+    Ok(Target {
+        cluster,
+        workload: session::workload(handle, parsed).await?.summary(),
+        nodes: Some(handle.nodes().await?),
+        known: Known { leaders: leaders::now(handle).await?, ..Known::default() },
+        handle: Some(handle),
+        ground: Some(Ground::of_cluster(facts)),
+    })
+}
+
+async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Document, Failure> {
+    let experiment = &parsed.experiment;
+    let nodes = match (&target.nodes, target.handle) {
+        (Some(nodes), Some(_)) => plan::Nodes::Running(nodes),
+        (Some(nodes), None) => plan::Nodes::Expected(nodes),
+        (None, _) => plan::Nodes::Unknown,
+    };
+    let mut plan = plan::plan(Request {
+        experiment,
+        nodes,
+        known: target.known.clone(),
+        seed: None,
+        dead_man_margin: args.dead_man_margin,
+    });
+    if !plan.refused.is_empty() {
+        return Err(plan.refused.swap_remove(0).why.into());
+    }
+    // Not tried: the closed form is enough.
+    let predictions =
+        target.ground.map(|ground| Predictions::new(Some(experiment.clone()), ground, 0, 0));
+    let mut steps = Vec::new();
+    for step in &plan.steps {
+        let detection = predictions.as_ref().and_then(|predictions| {
+            predictions.longest(Quantity::Detection, step.step.number).ok()
+        });
+        steps.extend(step_of(step, target.handle, &target.known, detection).await?);
+    }
+    Ok(Document {
+        format: document::FORMAT,
+        experiment: experiment.name.clone(),
+        file: parsed.source.name().to_owned(),
+        cluster: target.cluster,
+        workload: target.workload,
+        probes: probes(experiment, &plan),
+        steps,
+        repeat: args.repeat,
+        at_least_seconds: (plan.length.at_least * args.repeat).into(),
+        at_most_seconds: (plan.length.at_most * args.repeat).into(),
+    })
+}
+
+fn probes(experiment: &Experiment, plan: &Plan) -> Vec<document::Probe> {
+    let from = |probe: &crate::experiment::Probe| match &probe.from {
+        _ if probe.ask.canary().is_some() => None,
+        From::Host => Some("this machine".into()),
+        From::Node(_) => {
+            let host = plan.hosts.iter().find(|host| host.probe.name == probe.name)?;
+            Some(host.node.name.clone())
+        }
+        From::Pod { labels } => {
+            let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            Some(format!("the pod with {}", labels.join(",")))
+        }
+    };
+    let probe = |probe: &crate::experiment::Probe| document::Probe {
+        name: probe.name.clone(),
+        per_second: probe.rate,
+        canary: probe.ask.canary().map(|canary| canary::describe(canary).to_string()),
+        from: from(probe),
+    };
+    experiment.probes.iter().map(probe).collect()
+}
+
+async fn step_of(
+    planned: &PlannedStep<'_>,
+    handle: Option<&ClusterHandle>,
+    known: &Known,
+    detection: Option<Seconds>,
+) -> Result<Option<document::Step>, Failure> {
+    let PlannedStep { step, candidates, dead_man, .. } = planned;
+    let Some((fault, hold)) = step.fault() else { return Ok(None) };
+    let model = handle.is_some_and(|handle| matches!(handle.nodes, Nodes::Embedded(_)));
+    let undo_on = |node: &&Node| match model {
+        true => embedded::describe(fault, &node.name),
+        false => plan::preview::undo_on_node(fault, node, step.number, *dead_man),
+    };
+    let undo = match fault.target() {
+        Some(_) => candidates.iter().map(|node| format!("undo: {}", undo_on(node))).collect(),
+        None => {
+            let cluster = handle.map(|handle| &handle.cluster);
+            object_undo::outlook(fault, step.number, cluster).await?.into_iter().collect()
+        }
+    };
+    let target = fault.target();
+    let by_lead = target.and_then(|target| target.leader.or(target.followers));
+    Ok(Some(document::Step {
+        step: step.number,
+        name: step.name().map(str::to_owned),
+        fault: fault.kind().to_string(),
+        component: fault.component().map(|component| component.name().to_owned()),
+        target: target.map_or_else(|| fault.objects().unwrap_or_default(), plan::describe),
+        candidates: candidates.iter().map(|node| node.name.clone()).collect(),
+        count: target.and_then(|target| match target.count {
+            Count::Exactly(count) => Some(count),
+            Count::All => None,
+        }),
+        most_endpoints_of: target.and_then(|target| target.most_endpoints_of.clone()),
+        during: step.during.last().copied(),
+        hold_seconds: hold.into(),
+        dead_man_seconds: (*dead_man).into(),
+        undo,
+        leaders: by_lead.filter(|_| handle.is_some()).map(|_| plan::who_leads(&known.leaders)),
+        detection_within_seconds: detection,
+    }))
+}

@@ -1,0 +1,35 @@
+//! Plans as data.
+
+use super::*;
+use crate::cli::load::{Place, checked};
+use crate::experiment;
+
+fn plan_of(name: &str) -> Document {
+    let parsed = checked(experiment::load(name).unwrap(), Place::Own).unwrap().swap_remove(0);
+    let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text).unwrap();
+    let args = crate::cli::args::tests::run(&["run", name]);
+    let plan = planned(&parsed, target, &args);
+    futures_util::FutureExt::now_or_never(plan)
+        .expect("nothing is asked")
+        .map_err(|failure| failure.text)
+        .unwrap()
+}
+
+#[test]
+fn a_plan_is_data_and_the_same_as_text() {
+    let plan = plan_of("worker-stop-fast");
+    insta::assert_snapshot!(json::pretty(&vec![&plan]));
+    insta::assert_snapshot!(plan.text());
+}
+
+#[test]
+fn every_built_in_experiment_has_a_plan_that_says_how_each_fault_is_undone() {
+    for name in experiment::built_in_names() {
+        let plan = plan_of(name);
+        assert!(!plan.steps.is_empty(), "{name}");
+        for step in &plan.steps {
+            assert!(!step.undo.is_empty() && step.dead_man_seconds > step.hold_seconds, "{name}");
+        }
+        assert!(plan.at_most_seconds > plan.at_least_seconds, "{name}");
+    }
+}

@@ -1,0 +1,203 @@
+//! Experiments that are right, and those that a run would refuse.
+
+use super::*;
+
+fn all(name: &str) -> Vec<Parsed> {
+    experiment::read(experiment::load(name).unwrap()).finish().unwrap()
+}
+
+#[test]
+fn nothing_is_odd_about_those_inside_this_program() {
+    for name in experiment::built_in_names() {
+        let all = checked(experiment::load(name).unwrap(), Place::Own);
+        all.unwrap().iter().for_each(|one| assert_eq!(one.warnings.to_string(), "", "{name}"));
+    }
+}
+
+#[test]
+fn one_experiment_of_a_matrix_is_named_as_its_run_is() {
+    let names = all("control-plane-away").into_iter().map(|one| one.experiment.name);
+    let whole = names.last().unwrap();
+    let (file, setting) = cell(&whole);
+    assert_eq!(file, "control-plane-away");
+    let chosen = only(all(file), setting.unwrap()).unwrap();
+    assert_eq!(
+        chosen.iter().map(|one| one.experiment.name.as_str()).collect::<Vec<_>>(),
+        [whole.as_str()]
+    );
+    let refused = only(all(file), "for=7s").unwrap_err();
+    assert!(refused.code == exit::USAGE && refused.text.contains(&whole), "{}", refused.text);
+    assert_eq!((cell("node-kill"), cell("a]")), (("node-kill", None), ("a]", None)));
+}
+
+const GOOD: &str = include_str!("../../experiment/testdata/good.yaml");
+const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
+const TARGET: &str = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
+
+/// All problems of `GOOD` with another fault, limits and probe host, on so many nodes.
+fn told(fault: &str, radius: &str, from: &str, (planes, workers): (usize, usize)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = [vec!["{role: control-plane}"; planes], vec!["{role: worker}"; workers]]
+        .concat()
+        .join(", ");
+    let config = format!(
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes: [{nodes}]\n"
+    );
+    std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+    std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
+    let method = format!("  blastRadius: {{{radius}}}\n  method:\n");
+    let experiment = GOOD.replace(TARGET, fault).replace("  method:\n", &method);
+    let experiment =
+        experiment.replace("from: {node: {role: control-plane}}", &format!("from: {from}"));
+    match accepted(Source::from_text("x.yaml", experiment, folder.path())) {
+        Ok(all) => all[0].warnings.to_string(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+const PLANE: &str = "{node: {role: control-plane}}";
+const WORKER: &str = "{node: {role: worker}}";
+
+#[test]
+fn what_the_nodes_suffice_for_is_not_refused() {
+    assert_eq!(told(TARGET, "", PLANE, (1, 2)), "");
+    assert_eq!(told(TARGET, "", WORKER, (1, 2)), "", "another worker may host the probe");
+    assert_eq!(
+        told("nodeStop: {target: {labels: {disk: ssd}}}", "", PLANE, (1, 1)),
+        "",
+        "only the cluster knows labels"
+    );
+}
+
+#[test]
+fn the_only_control_plane_is_lost_by_permission_only() {
+    let kill = |radius| told("nodeKill: {target: {role: control-plane}}", radius, WORKER, (1, 2));
+    let quorum = "x.yaml:21:26: error: etcd would lose its quorum: 1 of 1 members would be down, 1 is needed (if that is the experiment, say `blastRadius: {quorumLoss: true}`)";
+    assert_eq!(kill("maxControlPlanes: 1"), quorum);
+    let both = kill("");
+    assert!(both.contains("at most 0 may be; etcd would lose its quorum"), "both at once: {both}");
+    assert!(
+        both.ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`)"),
+        "one hint: {both}"
+    );
+    assert_eq!(both.lines().count(), 1, "{both}");
+    assert_eq!(kill("maxControlPlanes: 1, quorumLoss: true"), "");
+    let etcd = told(
+        "componentStop: {component: etcd, target: {role: control-plane}}",
+        "maxControlPlanes: 1",
+        WORKER,
+        (1, 2),
+    );
+    assert!(etcd.contains("etcd would lose its quorum"), "{etcd}");
+    let scheduler = "componentStop: {component: kube-scheduler, target: {role: control-plane}}";
+    assert_eq!(told(scheduler, "maxControlPlanes: 1", WORKER, (1, 2)), "");
+}
+
+#[test]
+fn a_majority_is_lost_by_permission_only() {
+    let kill = |count: &str, radius: &str| {
+        let fault = format!("nodeKill: {{target: {{role: control-plane{count}}}}}");
+        told(&fault, &format!("maxControlPlanes: 3{radius}"), WORKER, (3, 2))
+    };
+    assert_eq!(kill("", ""), "");
+    assert!(kill(", count: 2", "").contains("2 of 3 members would be down, 2 are needed"));
+    assert!(kill(", count: all", "").contains("3 of 3 members would be down"));
+    assert_eq!(kill(", count: 2", ", quorumLoss: true"), "");
+    let followers = "componentStop: {component: kube-scheduler, target: {followers: kube-scheduler, count: all}}";
+    assert_eq!(told(followers, "maxControlPlanes: 2", WORKER, (3, 2)), "");
+    let nobody = told(followers, "maxControlPlanes: 2", WORKER, (1, 2));
+    assert!(
+        nobody.contains(
+            "error: no node matches all of role control-plane, a follower of kube-scheduler"
+        ),
+        "{nobody}"
+    );
+    let leader_too =
+        told(&followers.replace("count: all", "count: 3"), "maxControlPlanes: 3", WORKER, (3, 2));
+    assert!(leader_too.contains("error: 3 nodes are to be harmed, and 2 match"), "{leader_too}");
+}
+
+#[test]
+fn the_nodes_that_are_harmed_are_there() {
+    let many = told("nodeKill: {target: {role: worker, count: 3}}", "maxWorkers: 3", PLANE, (1, 2));
+    let wanted =
+        "error: 3 nodes are to be harmed, and 2 match role worker: test-worker, test-worker2";
+    assert!(many.contains(wanted), "{many}");
+    let named = told("nodeDrain: {target: {name: test-worker9}}", "", PLANE, (1, 2));
+    assert!(
+        named.contains("no node matches name test-worker9 (the cluster's nodes are"),
+        "{named}"
+    );
+    assert!(told(TARGET, "", PLANE, (1, 0)).contains("no node matches role worker"));
+    let balancer = "nodeKill: {target: {role: external-load-balancer}}";
+    assert!(
+        told(balancer, "loadBalancer: true", PLANE, (1, 1))
+            .contains("no node matches role external-load-balancer")
+    );
+    assert!(!told(balancer, "loadBalancer: true", PLANE, (2, 1)).contains("error"));
+    let moved =
+        told("deploymentPlace: {name: web, on: {role: worker, count: 3}}", "", PLANE, (1, 2));
+    assert!(
+        moved
+            .contains("x.yaml:21:40: error: 3 nodes are to take the pods, and 2 match role worker"),
+        "{moved}"
+    );
+}
+
+#[test]
+fn the_only_node_is_not_harmed_and_asked_from() {
+    let told = |from| told(TARGET, "", from, (1, 1));
+    assert!(told(WORKER).contains(
+        "x.yaml:21:26: error: every node that the target allows hosts a probe: test-worker"
+    ));
+    let plane = super::tests::told(
+        "nodeKill: {target: {role: control-plane}}",
+        "maxControlPlanes: 1",
+        PLANE,
+        (1, 1),
+    );
+    assert!(
+        plane.contains("hosts a probe: test-control-plane") && plane.contains("lose its quorum"),
+        "{plane}"
+    );
+    let absent = told("{node: {name: test-worker7}}");
+    assert!(absent.contains("x.yaml:12:18: error: no node matches name test-worker7"), "{absent}");
+}
+
+#[test]
+fn another_mistake_hides_nothing_and_none_is_told_twice() {
+    let nested = "nodeKill: {target: {role: worker}}\n    for: 15s\n    meanwhile:\n    - fault: {nodeStop: {target: {role: worker, mostEndpointsOf: wbe}}}\n      for: 3s\n  - fault:\n      nodePause: {target: {role: worker}}";
+    let nested = told(nested, "", PLANE, (1, 3));
+    assert!(
+        nested.contains("2 workers would be harmed at once") && nested.contains("Service `wbe`"),
+        "{nested}"
+    );
+    let loss = told("etcdDataLoss: {target: {role: control-plane}}", "", WORKER, (1, 2));
+    let wanted = "say `blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`)";
+    assert!(loss.ends_with(wanted) && loss.matches("blastRadius").count() == 1, "{loss}");
+    let shared = told("nodeKill: {target: {of: nobody}}", "", PLANE, (1, 2));
+    assert!(
+        shared.contains(
+            "during a step `nobody` (put it into the `meanwhile` of a step of that name)"
+        ),
+        "{shared}"
+    );
+    assert_eq!(shared.lines().count(), 1, "{shared}");
+    let named =
+        told("nodeKill: {target: {name: test-worker}}", "", "{node: {name: test-worker}}", (1, 2));
+    assert!(
+        named.contains("from which the probe `web` asks") && named.lines().count() == 1,
+        "{named}"
+    );
+    let unread = told("nodeKill: {target: {role: control-plane}}\n    oops: 1", "", WORKER, (1, 2));
+    assert!(
+        unread.contains("oops") && unread.contains("1 control-plane node would be harmed"),
+        "{unread}"
+    );
+}
+
+#[test]
+fn all_steps_that_are_refused_are_told() {
+    let two = "nodeKill: {target: {role: worker, count: 3}}\n    for: 15s\n  - fault:\n      nodeDrain: {target: {name: nobody}}";
+    assert_eq!(told(two, "maxWorkers: 3", PLANE, (1, 2)).lines().count(), 2);
+}

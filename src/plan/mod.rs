@@ -1,0 +1,295 @@
+//! What an experiment would do to a cluster, before anything is done: whom each fault may hit, whether it may, how it would be undone, how
+//! long all of it takes. Pure: `validate`, `predict`, `run --dry-run` and a run itself make their plan here.
+//!
+//! ```text
+//! experiment, nodes (of a cluster, of a kind config, or unknown) -> Plan: steps, probes' hosts, refusals and their places, length
+//! ```
+
+mod blast_radius;
+mod duration;
+pub(crate) mod each_server;
+pub(crate) mod needs;
+mod node;
+mod pool;
+pub(crate) mod preview;
+mod refusal;
+mod selector;
+mod step;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub(crate) use blast_radius::Harm;
+pub(crate) use duration::{RunLength, lasts_at_most};
+pub(crate) use node::{Endpoints, Known, Node};
+pub(crate) use refusal::Refusal;
+pub(crate) use selector::{candidates, count_on, describe, who_leads};
+pub(crate) use step::StepContext;
+pub(crate) use target::{placement_node, probe_host};
+
+use crate::experiment::{Excess, Experiment, Fault, From, Harmed, NodeSelector, Numbered, Probe};
+use crate::stats::Random;
+
+/// With so many seeds each choice among a few nodes comes up.
+const SEEDS: u64 = 32;
+
+/// What a plan is made from.
+pub(crate) struct Request<'a> {
+    pub experiment: &'a Experiment,
+    pub nodes: Nodes<'a>,
+    pub known: Known,
+    /// `None`: only what every seed refuses is refused.
+    pub seed: Option<Random>,
+    /// Grace period before a dead man's switch undoes an overdue fault.
+    pub dead_man_margin: Duration,
+}
+
+/// The nodes for which a plan is made.
+#[derive(Clone, Copy)]
+pub(crate) enum Nodes<'a> {
+    /// Those of a running cluster.
+    Running(&'a [Node]),
+    /// Those that kind would make: nobody knows their labels yet.
+    Expected(&'a [Node]),
+    /// Only the experiment is there.
+    Unknown,
+}
+
+/// What an experiment would do.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    /// The faults that are not refused, in the order in which they begin.
+    pub steps: Vec<PlannedStep<'a>>,
+    /// The nodes from which probes would ask.
+    pub hosts: Vec<ProbeHost<'a>>,
+    pub refused: Vec<Refused>,
+    pub length: RunLength,
+}
+
+/// A fault of the method.
+#[derive(Debug)]
+pub(crate) struct PlannedStep<'a> {
+    pub step: Numbered<'a>,
+    /// The nodes that it would hit, by the seed.
+    pub targets: Vec<&'a Node>,
+    /// The nodes from which these are chosen.
+    pub candidates: Vec<&'a Node>,
+    /// From its injection until its dead man's switch undoes it.
+    pub dead_man: Duration,
+}
+
+/// A probe and the node from which it would ask.
+#[derive(Debug)]
+pub(crate) struct ProbeHost<'a> {
+    pub probe: &'a Probe,
+    pub node: &'a Node,
+}
+
+/// Something that may not be done.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Refused {
+    /// Where in the file: `spec.method[0].fault.nodeKill.target`.
+    pub place: String,
+    pub why: Refusal,
+}
+
+/// Makes the plan.
+pub(crate) fn plan<'a>(request: Request<'a>) -> Plan<'a> {
+    let Request { experiment, nodes, known, seed, dead_man_margin } = request;
+    let length = RunLength::of(experiment);
+    let attempts = Attempts { experiment, dead_man_margin };
+    let Some(all) = nodes.that_suffice(experiment) else {
+        let (steps, refused) = attempts.without_nodes();
+        return Plan { steps, hosts: Vec::new(), refused, length };
+    };
+    let (hosts, mut refused) = probe_hosts(experiment, nodes, all);
+    let (mut steps, why_not) = attempts.least_refused(all, &known, seed.clone());
+    refused.extend(why_not);
+    if known.hosts.is_empty() && !hosts.is_empty() {
+        // A node that hosts a probe may be one too many as well.
+        let names = hosts.iter().map(|host| host.node.name.clone()).collect();
+        let why_not;
+        (steps, why_not) = attempts.least_refused(all, &Known { hosts: names, ..known }, seed);
+        let news = why_not.into_iter().filter(|one| !refused.contains(one)).collect::<Vec<_>>();
+        refused.extend(news);
+    }
+    Plan { steps, hosts, refused, length }
+}
+
+impl<'a> Plan<'a> {
+    /// The steps, unless something is refused.
+    pub(crate) fn accepted(self) -> Result<Vec<PlannedStep<'a>>, Refusal> {
+        self.refused.into_iter().next().map_or(Ok(self.steps), |first| Err(first.why))
+    }
+}
+
+impl<'a> Nodes<'a> {
+    /// The nodes, where all that the method selects them by is known.
+    fn that_suffice(self, experiment: &Experiment) -> Option<&'a [Node]> {
+        match self {
+            Nodes::Running(nodes) => Some(nodes),
+            Nodes::Expected(nodes) => {
+                selectors(experiment).all(|one| one.labels.is_empty()).then_some(nodes)
+            }
+            Nodes::Unknown => None,
+        }
+    }
+}
+
+/// Whom a method hits, and where its pods go.
+fn selectors(experiment: &Experiment) -> impl Iterator<Item = &NodeSelector> {
+    experiment.steps().into_iter().filter_map(|step| match step.fault()?.0 {
+        Fault::DeploymentPlace { on, .. } => Some(on.as_ref()),
+        fault => fault.target(),
+    })
+}
+
+/// The nodes that a fault of the method may take.
+pub(crate) fn at_risk(experiment: &Experiment, nodes: &[Node]) -> Vec<String> {
+    let steps = experiment.steps();
+    let taken =
+        steps.iter().filter_map(|step| step.fault()).filter(|(fault, _)| fault.takes_node());
+    let targets = taken.filter_map(|(fault, _)| fault.target());
+    let allowed = targets.flat_map(|target| candidates(nodes, target, &Endpoints::new()));
+    allowed.map(|node| node.name.clone()).collect()
+}
+
+/// The nodes from which probes ask, and the probes for which there is none.
+fn probe_hosts<'a>(
+    experiment: &'a Experiment,
+    known: Nodes<'a>,
+    nodes: &'a [Node],
+) -> (Vec<ProbeHost<'a>>, Vec<Refused>) {
+    let at_risk = at_risk(experiment, nodes);
+    let at_risk: Vec<&str> = at_risk.iter().map(String::as_str).collect();
+    let (mut hosts, mut refused) = (Vec::new(), Vec::new());
+    for (number, probe) in experiment.probes.iter().enumerate() {
+        let From::Node(from) = &probe.from else { continue };
+        let unknown = matches!(known, Nodes::Expected(_)) && !from.labels.is_empty();
+        if unknown || is_taken_by_name(experiment, from) {
+            continue;
+        }
+        match probe_host(nodes, from, &Endpoints::new(), &at_risk) {
+            Ok(node) => hosts.push(ProbeHost { probe, node }),
+            Err(why) => {
+                refused.push(Refused { place: format!("spec.probes[{number}].from.node"), why })
+            }
+        }
+    }
+    (hosts, refused)
+}
+
+/// Whether a fault names the node that a probe names: the checks of the file report that.
+fn is_taken_by_name(experiment: &Experiment, from: &NodeSelector) -> bool {
+    let steps = experiment.steps();
+    let mut taken = steps.iter().filter_map(|step| step.fault()?.0.taken_by_name());
+    taken.any(|name| from.name.as_deref() == Some(name))
+}
+
+/// Tries to find targets for all faults of a method.
+struct Attempts<'a> {
+    experiment: &'a Experiment,
+    dead_man_margin: Duration,
+}
+
+impl<'a> Attempts<'a> {
+    /// With this seed; without one, with that which lets most of the method be: another run has it.
+    fn least_refused(
+        &self,
+        nodes: &'a [Node],
+        known: &Known,
+        seed: Option<Random>,
+    ) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
+        match seed {
+            Some(seed) => self.attempt(nodes, known, seed),
+            None => (0..SEEDS)
+                .map(|seed| self.attempt(nodes, known, Random::new(seed)))
+                .min_by_key(|(_, refused)| refused.len())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The faults for which there are targets, and those that are refused. What begins during a refused one is left out: it may depend on it.
+    fn attempt(
+        &self,
+        nodes: &'a [Node],
+        known: &Known,
+        mut seed: Random,
+    ) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
+        let (mut planned, mut refused, mut left_out) =
+            (Vec::<PlannedStep<'a>>::new(), Vec::new(), Vec::new());
+        for step in self.experiment.steps() {
+            let Some((fault, _)) = step.fault() else { continue };
+            if step.during.iter().any(|outer| left_out.contains(outer)) {
+                continue;
+            }
+            let lasting = planned.iter().filter(|earlier| step.is_during(&earlier.step));
+            let active: Vec<Harm> = lasting.flat_map(PlannedStep::harms).collect();
+            let hit = planned.iter().flat_map(|earlier| &earlier.targets);
+            let hit = hit.map(|node| node.name.clone()).collect();
+            let known = &Known { hit, ..known.clone() };
+            let context =
+                StepContext { experiment: self.experiment, nodes, known, active: &active };
+            match context.targets(fault, &mut seed) {
+                Ok(targets) => {
+                    let candidates = possible(nodes, fault, known);
+                    planned.push(self.planned(step, targets, candidates));
+                }
+                Err(why) => {
+                    left_out.push(step.number);
+                    refused.push(Refused { place: place(&step, fault), why });
+                }
+            }
+        }
+        (planned, refused)
+    }
+
+    /// All faults, and those that harm more than they may, as far as the file alone says.
+    fn without_nodes(&self) -> (Vec<PlannedStep<'a>>, Vec<Refused>) {
+        let steps = self.experiment.steps();
+        let refused = steps.iter().filter_map(|step| {
+            let (fault, _) = step.fault()?;
+            let harmed = Harmed::by_one(fault)?;
+            let (message, hint) = Excess::join(&self.experiment.blast_radius.excess(&harmed))?;
+            Some(Refused { place: place(step, fault), why: Refusal::new(message).hint(hint) })
+        });
+        let refused = refused.collect();
+        let faults = steps.into_iter().filter(|step| step.fault().is_some());
+        (faults.map(|step| self.planned(step, Vec::new(), Vec::new())).collect(), refused)
+    }
+
+    fn planned(
+        &self,
+        step: Numbered<'a>,
+        targets: Vec<&'a Node>,
+        candidates: Vec<&'a Node>,
+    ) -> PlannedStep<'a> {
+        let healing = self.experiment.steady_state_timeout;
+        let dead_man = lasts_at_most(step.step, healing) + self.dead_man_margin;
+        PlannedStep { step, targets, candidates, dead_man }
+    }
+}
+
+/// The nodes that a fault may hit, before any is chosen.
+fn possible<'a>(nodes: &'a [Node], fault: &Fault, known: &Known) -> Vec<&'a Node> {
+    let Some(target) = fault.target() else { return Vec::new() };
+    match target.leader.and_then(|part| known.leaders.get(&part)) {
+        Some(leader) => nodes.iter().filter(|node| node.name == *leader).collect(),
+        None => candidates(nodes, target, &Endpoints::new()),
+    }
+}
+
+/// Where a fault says whom it hits.
+fn place(step: &Numbered, fault: &Fault) -> String {
+    let field = if matches!(fault, Fault::DeploymentPlace { .. }) { "on" } else { "target" };
+    format!("{}.fault.{}.{field}", step.place, fault.kind())
+}
+
+impl<'a> PlannedStep<'a> {
+    fn harms(&self) -> impl Iterator<Item = Harm<'a>> {
+        let (fault, step) = (self.step.fault().map(|(fault, _)| fault), self.step.name());
+        self.targets.iter().filter_map(move |node| Some(Harm { node, fault: fault?, step }))
+    }
+}

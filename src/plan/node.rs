@@ -1,0 +1,42 @@
+//! What a plan knows of a cluster: its nodes, and who is where.
+
+use std::collections::BTreeMap;
+
+use crate::timeline::{Component, Endpoint, NodeRole};
+
+/// A node as selection knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: NodeRole,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Its internal address.
+    pub address: Option<String>,
+}
+
+/// A Service's endpoints, asked for by the Service's name.
+pub(crate) type Endpoints = BTreeMap<String, Vec<Endpoint>>;
+
+/// What is known of a cluster when targets are chosen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The endpoints of Services.
+    pub endpoints: Endpoints,
+    /// Who leads.
+    pub leaders: BTreeMap<Component, String>,
+    /// Whether there is no other leader: else, of a part that has none here, any may be.
+    pub all_leaders: bool,
+    /// Nodes that host a probe.
+    pub hosts: Vec<String>,
+    /// Nodes that are down already.
+    pub down: Vec<String>,
+    /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one kind hit one node after the other.
+    pub hit: Vec<String>,
+    /// Nodes under the fault of a step, by the step's name.
+    pub under: BTreeMap<String, Vec<String>>,
+}

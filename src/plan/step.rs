@@ -1,0 +1,65 @@
+//! The nodes that one fault hits, beside the faults that last when it begins.
+
+use std::collections::BTreeMap;
+
+use super::blast_radius::{self, Harm};
+use super::node::{Known, Node};
+use super::refusal::Refusal;
+use super::target::{choose, placement_node};
+use crate::experiment::{Experiment, Fault};
+use crate::stats::Random;
+
+/// What a fault meets when it begins.
+#[derive(Clone, Copy)]
+pub(crate) struct StepContext<'s, 'a> {
+    pub experiment: &'a Experiment,
+    pub nodes: &'a [Node],
+    pub known: &'s Known,
+    /// The faults that last.
+    pub active: &'s [Harm<'a>],
+}
+
+impl<'a> StepContext<'_, 'a> {
+    /// The nodes that a fault hits now.
+    pub(crate) fn targets(
+        &self,
+        fault: &'a Fault,
+        seed: &mut Random,
+    ) -> Result<Vec<&'a Node>, Refusal> {
+        // What is no node is chosen when the fault is due: nobody knows it before.
+        let Some(selector) = fault.target() else {
+            return self.has_placement_node(fault).map(|()| Vec::new());
+        };
+        let hosts = if fault.takes_node() { self.known.hosts.as_slice() } else { &[] };
+        let known = Known { under: self.under(), ..self.known.clone() };
+        let targets = choose(self.nodes, selector, &known, (hosts, &self.busy(fault)), seed)?;
+        let new = targets.iter().map(|node| Harm { node, fault, step: None });
+        let harms: Vec<Harm> = self.active.iter().copied().chain(new).collect();
+        blast_radius::check(&self.experiment.blast_radius, self.nodes, &self.known.down, &harms)?;
+        Ok(targets)
+    }
+
+    /// Whether there are the nodes to which a fault is to move pods.
+    fn has_placement_node(&self, fault: &Fault) -> Result<(), Refusal> {
+        let Fault::DeploymentPlace { on, .. } = fault else { return Ok(()) };
+        placement_node(self.nodes, on, &mut Random::new(0)).map(drop)
+    }
+
+    /// Nodes under a fault with which this one can't share them.
+    fn busy(&self, fault: &Fault) -> Vec<String> {
+        self.active
+            .iter()
+            .filter(|harm| !fault.may_share_node(harm.fault))
+            .map(|harm| harm.node.name.clone())
+            .collect()
+    }
+
+    /// The nodes under a fault, by the names of the steps.
+    fn under(&self) -> BTreeMap<String, Vec<String>> {
+        let mut under: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (step, node) in self.active.iter().filter_map(|harm| Some((harm.step?, harm.node))) {
+            under.entry(step.to_owned()).or_default().push(node.name.clone());
+        }
+        under
+    }
+}

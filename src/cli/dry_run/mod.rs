@@ -4,7 +4,8 @@ mod document;
 #[cfg(test)]
 mod tests;
 
-use super::args::{Form, Run};
+use super::args::Run;
+use super::form::Form;
 use super::{exit, expected_cluster, failure::Failure, print};
 use crate::canary;
 use crate::engine::backend::embedded;

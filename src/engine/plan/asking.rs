@@ -1,11 +1,11 @@
-//! Questions to API servers and to DNS: from the experiment's words to what a prober asks.
+//! Questions: from the experiment's words to what a prober asks.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{ApiAccess, CANARY_OBJECT, ClusterDns, ClusterError};
 use crate::engine::error::RunError;
 use crate::engine::plan::placement::{Asked, Place, Placement, address};
-use crate::experiment::{ApiServer, ApiVerb, DnsName, Probe};
+use crate::experiment::{ApiServer, ApiVerb, Ask, DnsName, Probe, Target};
 use crate::probe::{
     Body, Destination, DnsQuestion, HttpQuestion, Identity, Question, Secret, TlsQuestion,
 };
@@ -100,6 +100,71 @@ impl Placement<'_> {
     }
 }
 
+/// What is asked of a destination.
+pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destination) -> Asked {
+    let peer = Peer::of(target, &destination);
+    let (description, question) = match ask {
+        Ask::Http { path, success, headers, backend_header, insecure, .. } => {
+            let scheme = if peer.tls { "https" } else { "http" };
+            let question = HttpQuestion {
+                headers: headers.clone().into_iter().collect(),
+                success: (success.from, success.to),
+                backend_header: backend_header.clone(),
+                tls: peer.tls.then(|| peer.tls_question(None, *insecure)),
+                ..HttpQuestion::get(peer.authority(), path.clone())
+            };
+            let description = format!("{scheme}://{}{path}", peer.authority());
+            (description, Question::Http(Box::new(question)))
+        }
+        _ => (format!("tcp {}:{}", peer.host, peer.port), Question::Tcp),
+    };
+    let target = match &destination {
+        Destination::Address(address) if !description.contains(&address.ip().to_string()) => {
+            format!("{description} ({address})")
+        }
+        _ => description,
+    };
+    Asked { target, destination, question }
+}
+
+/// Who answers, by the name that a client knows.
+struct Peer {
+    host: String,
+    port: u16,
+    /// Whether TLS is spoken.
+    tls: bool,
+}
+
+impl Peer {
+    fn of(target: &Target, destination: &Destination) -> Self {
+        let (ip_or_name, port) = match destination {
+            Destination::Address(address) => (address.ip().to_string(), address.port()),
+            Destination::Name { host, port } => (host.clone(), *port),
+            Destination::Resolver => (String::new(), 0),
+        };
+        let (host, tls) = match target {
+            Target::Service { name, .. } => (name.clone(), false),
+            Target::Address { host, tls, .. } => (host.clone(), *tls),
+            Target::Pod { .. } => (ip_or_name, false),
+        };
+        Self { host, port, tls }
+    }
+
+    /// As a URL or Host header shows it: without the port where it is the scheme's own.
+    fn authority(&self) -> String {
+        let default_port = if self.tls { 443 } else { 80 };
+        match self.port == default_port {
+            true => self.host.clone(),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    fn tls_question(&self, server_name: Option<&str>, insecure: bool) -> TlsQuestion {
+        let server_name = server_name.unwrap_or(self.host.trim_matches(['[', ']'])).to_owned();
+        TlsQuestion { insecure, server_name, roots: None, identity: None }
+    }
+}
+
 /// Credentials that a probe can't use.
 fn no_credentials(error: ClusterError) -> RunError {
     RunError::failed_by(error)
@@ -149,7 +214,10 @@ fn change(probe: &str) -> Body {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::experiment::StatusRange;
 
     fn access() -> ApiAccess {
         let tls = crate::cluster::ApiTls {
@@ -184,5 +252,38 @@ mod tests {
         assert_eq!(body.content_type, "application/merge-patch+json");
         assert_eq!(body.text, format!(r#"{{"data":{{"api-write.cp-2":"{}"}}}}"#, Body::SLOT));
         assert!(!format!("{read:?}").contains("hunter2"));
+    }
+
+    fn http(target: Target) -> Ask {
+        Ask::Http {
+            target,
+            path: "/x".into(),
+            success: StatusRange::default(),
+            headers: BTreeMap::new(),
+            backend_header: "x-backend".into(),
+            insecure: false,
+        }
+    }
+
+    #[test]
+    fn a_service_is_shown_with_its_name_and_address() {
+        let destination = address("10.96.3.4", 80);
+        let ask = http(Target::Service { name: "web".into(), port: None });
+        let asked = asked(&ask, ask.target().unwrap(), destination);
+        assert_eq!(asked.target, "http://web/x (10.96.3.4:80)");
+        let Question::Http(question) = asked.question else { panic!("is http") };
+        assert_eq!(question.host, "web");
+        assert_eq!(question.tls, None);
+    }
+
+    #[test]
+    fn a_url_keeps_its_name_port_and_certificate() {
+        let destination = address("example.test", 8443);
+        let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
+        let asked = asked(&ask, ask.target().unwrap(), destination);
+        assert_eq!(asked.target, "https://example.test:8443/x");
+        let Question::Http(question) = asked.question else { panic!("is http") };
+        assert_eq!(question.host, "example.test:8443");
+        assert_eq!(question.tls.unwrap().server_name, "example.test");
     }
 }

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::cluster::{Cluster, Pod, Service};
 use crate::engine::error::RunError;
+use crate::engine::plan::asking::asked;
 use crate::experiment::{Ask, Connection, From, Probe, Target};
 use crate::plan::needs::needs;
 use crate::plan::{self, Endpoints};
-use crate::probe::{Destination, HttpQuestion, ProbeSpec, Question, TlsQuestion};
+use crate::probe::{Destination, ProbeSpec, Question};
 use crate::timeline::ProbeHeader;
 
 /// Where a probe runs.
@@ -140,18 +141,12 @@ impl Placement<'_> {
         let target = match &probe.ask {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
-            Ask::Http { target, .. } | Ask::Tcp { target } => target,
-            Ask::Canary(_) => {
-                return Err(RunError::failed(format!(
-                    "no prober can ask what {} asks",
-                    probe.name
-                )));
-            }
+            ask => ask.target().ok_or_else(|| {
+                RunError::failed(format!("no prober can ask what {} asks", probe.name))
+            })?,
         };
         let destination = self.destination(probe, place, target).await?;
-        let (target, question) =
-            (describe(&probe.ask, target, &destination), question(&probe.ask, &destination));
-        Ok(Asked { target, destination, question })
+        Ok(asked(&probe.ask, target, destination))
     }
 
     async fn destination(
@@ -226,108 +221,9 @@ pub(in crate::engine) fn address(host: &str, port: u16) -> Destination {
     }
 }
 
-/// The port as a URL or Host header shows it: not where it is the scheme's own.
-fn with_port(host: &str, port: u16, tls: bool) -> String {
-    let own = if tls { 443 } else { 80 };
-    if port == own { host.to_owned() } else { format!("{host}:{port}") }
-}
-
-fn host_and_port(target: &Target, destination: &Destination) -> (String, u16, bool) {
-    let port = match destination {
-        Destination::Address(address) => address.port(),
-        Destination::Name { port, .. } => *port,
-        Destination::Resolver => 0,
-    };
-    match target {
-        Target::Service { name, .. } => (name.clone(), port, false),
-        Target::Address { host, tls, .. } => (host.clone(), port, *tls),
-        Target::Pod { .. } => match destination {
-            Destination::Address(address) => (address.ip().to_string(), port, false),
-            Destination::Name { host, .. } => (host.clone(), port, false),
-            Destination::Resolver => (String::new(), port, false),
-        },
-    }
-}
-
-fn describe(ask: &Ask, target: &Target, destination: &Destination) -> String {
-    let (host, port, tls) = host_and_port(target, destination);
-    let asked = match ask {
-        Ask::Http { path, .. } => format!(
-            "{}://{}{path}",
-            if tls { "https" } else { "http" },
-            with_port(&host, port, tls)
-        ),
-        _ => format!("tcp {host}:{port}"),
-    };
-    match destination {
-        Destination::Address(address) if !asked.contains(&address.ip().to_string()) => {
-            format!("{asked} ({address})")
-        }
-        _ => asked,
-    }
-}
-
-fn question(ask: &Ask, destination: &Destination) -> Question {
-    let Ask::Http { target, path, success, headers, backend_header, insecure } = ask else {
-        return Question::Tcp;
-    };
-    let (host, port, tls) = host_and_port(target, destination);
-    let server_name = host.trim_matches(['[', ']']).to_owned();
-    Question::Http(Box::new(HttpQuestion {
-        headers: headers.clone().into_iter().collect(),
-        success: (success.from, success.to),
-        backend_header: backend_header.clone(),
-        tls: tls.then_some(TlsQuestion {
-            insecure: *insecure,
-            server_name,
-            roots: None,
-            identity: None,
-        }),
-        ..HttpQuestion::get(with_port(&host, port, tls), path.clone())
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::StatusRange;
-
-    fn http(target: Target) -> Ask {
-        Ask::Http {
-            target,
-            path: "/x".into(),
-            success: StatusRange::default(),
-            headers: BTreeMap::new(),
-            backend_header: "x-backend".into(),
-            insecure: false,
-        }
-    }
-
-    #[test]
-    fn a_service_is_shown_with_its_name_and_address() {
-        let destination = address("10.96.3.4", 80);
-        let ask = http(Target::Service { name: "web".into(), port: None });
-        assert_eq!(
-            describe(&ask, ask.target().unwrap(), &destination),
-            "http://web/x (10.96.3.4:80)"
-        );
-        let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
-        assert_eq!(question.host, "web");
-        assert_eq!(question.tls, None);
-    }
-
-    #[test]
-    fn a_url_keeps_its_name_port_and_certificate() {
-        let destination = address("example.test", 8443);
-        let ask = http(Target::Address { host: "example.test".into(), port: 8443, tls: true });
-        assert_eq!(
-            describe(&ask, ask.target().unwrap(), &destination),
-            "https://example.test:8443/x"
-        );
-        let Question::Http(question) = question(&ask, &destination) else { panic!("is http") };
-        assert_eq!(question.host, "example.test:8443");
-        assert_eq!(question.tls.unwrap().server_name, "example.test");
-    }
 
     #[test]
     fn addresses_are_told_from_names() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::dns::DnsQuestion;
 use super::http::{Http, HttpQuestion};
 use super::tcp::Tcp;
-use super::tls::Tls;
+use super::tls::{Tls, TlsQuestion};
 use crate::timeline::Outcome;
 
 /// What a probe asks.
@@ -21,6 +21,8 @@ pub enum Question {
     Dns(DnsQuestion),
     /// A TCP connection: opened and closed; when it is reused, kept and checked to be still open.
     Tcp,
+    /// A TLS handshake on a TCP connection.
+    Tls(TlsQuestion),
 }
 
 impl Question {
@@ -30,6 +32,7 @@ impl Question {
             Question::Http(question) => Box::new(Http::new(question, reused)?),
             Question::Dns(question) => Box::new(question.clone()),
             Question::Tcp => Box::new(Tcp),
+            Question::Tls(question) => Box::new(Tls::new(question)?),
         })
     }
 }

@@ -529,6 +529,28 @@ fn https_probe(insecure: bool, reused: bool) -> ProbeSpec {
 }
 
 #[test]
+fn a_tls_probe_succeeds_with_the_handshake() {
+    let mut spec = https_probe(true, false);
+    spec.question = Question::Tls(tls(true, "localhost"));
+    let found = run(spec.clone(), 400);
+    let seen = outcomes(&found);
+    assert!(seen.len() > 2 && seen.iter().all(|outcome| outcome.is_ok()), "{seen:?}");
+    let whole = found.attempts.iter().filter(|attempt| attempt.outcome.is_ok());
+    assert!(whole.clone().all(|a| a.phases.tls_us > 0 && a.phases.first_byte_us == 0), "{found:?}");
+    spec.header.reused = true;
+    let kept = run(spec.clone(), 400);
+    assert!(outcomes(&kept).iter().all(|outcome| outcome.is_ok()), "{kept:?}");
+    assert_eq!(kept.attempts.iter().filter(|attempt| !attempt.reused).count(), 1, "{kept:?}");
+    spec.question = Question::Tls(tls(false, "localhost"));
+    let seen = outcomes(&run(spec, 300));
+    assert!(
+        !seen.is_empty()
+            && seen.iter().all(|&outcome| outcome == Outcome::Tls(TlsCause::BadCertificate)),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn https_is_asked_and_timed_apart() {
     let found = run(https_probe(true, false), 400);
     let seen = outcomes(&found);

@@ -1,4 +1,4 @@
-//! TLS for probes of `https` URLs.
+//! TLS: for probes of `https` URLs, and as a probe of its own, which succeeds when the handshake completes.
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use rustls::{
 
 use serde::{Deserialize, Serialize};
 
+use super::kind::Protocol;
 use super::spec::Secret;
 use crate::timeline::TlsCause;
 
@@ -73,6 +74,12 @@ impl Tls {
     /// Begins a handshake.
     pub(super) fn connect(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+    }
+}
+
+impl Protocol for Tls {
+    fn tls(&self) -> Option<&Tls> {
+        Some(self)
     }
 }
 

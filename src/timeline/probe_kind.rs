@@ -12,6 +12,8 @@ pub enum ProbeKind {
     Http,
     /// A TCP connection.
     Tcp,
+    /// A TLS handshake.
+    Tls,
     /// The API server.
     Api,
     /// The address of a name.
@@ -24,14 +26,21 @@ pub enum ProbeKind {
 
 impl ProbeKind {
     /// All that an experiment can name.
-    pub const ALL: [ProbeKind; 5] =
-        [ProbeKind::Http, ProbeKind::Tcp, ProbeKind::Api, ProbeKind::Dns, ProbeKind::Canary];
+    pub const ALL: [ProbeKind; 6] = [
+        ProbeKind::Http,
+        ProbeKind::Tcp,
+        ProbeKind::Tls,
+        ProbeKind::Api,
+        ProbeKind::Dns,
+        ProbeKind::Canary,
+    ];
 
     /// Its name in experiments and timelines.
     pub fn name(&self) -> &str {
         match self {
             ProbeKind::Http => "http",
             ProbeKind::Tcp => "tcp",
+            ProbeKind::Tls => "tls",
             ProbeKind::Api => "api",
             ProbeKind::Dns => "dns",
             ProbeKind::Canary => "canary",
@@ -49,14 +58,18 @@ impl ProbeKind {
         matches!(self, ProbeKind::Api | ProbeKind::Canary)
     }
 
-    /// Whether success on a kept connection proves that the peer answers. A kept TCP connection to a dead peer looks open.
+    /// Whether success on a kept connection proves that the peer answers. A kept connection to a dead peer looks open.
     pub fn proves_peer_when_reused(&self) -> bool {
-        *self != ProbeKind::Tcp
+        !matches!(self, ProbeKind::Tcp | ProbeKind::Tls)
     }
 
     /// What it asks for that the embedded cluster does not have.
     pub fn not_embedded(&self) -> Option<&'static str> {
-        (*self == ProbeKind::Dns).then_some("DNS")
+        match self {
+            ProbeKind::Dns => Some("DNS"),
+            ProbeKind::Tls => Some("TLS"),
+            _ => None,
+        }
     }
 }
 

@@ -716,6 +716,7 @@ spec:
   workload: [workloads/web.yaml, workloads/client.yaml]
   probes:
   - {{name: tcp, tcp: {{service: web}}, rate: 20/s, timeout: 300ms}}
+  - {{name: tls, tls: {{address: "10.96.0.1:443", insecure: true}}, rate: 20/s, timeout: 300ms}}
   - {{name: tcp-kept, tcp: {{service: web}}, connection: reused, rate: 20/s, timeout: 300ms}}
   - {{name: kept, http: {{service: web}}, connection: reused, rate: 20/s, timeout: 300ms}}
   - {{name: pod, http: {{pod: {{labels: {{app: web}}, port: 80}}}}, rate: 20/s, timeout: 300ms}}
@@ -735,7 +736,7 @@ spec:
     let output = lab.home.run(&["run", "-f", &file.to_string_lossy(), "-o", "json"]);
     assert!([0, 3].contains(&output.code), "{}", output.stderr);
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
-    for name in ["tcp", "tcp-kept", "kept", "pod", "from-pod", "api"] {
+    for name in ["tcp", "tls", "tcp-kept", "kept", "pod", "from-pod", "api"] {
         let probes = report["findings"]["probes"].as_array().unwrap();
         let probe = probes
             .iter()

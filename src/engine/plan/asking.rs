@@ -116,6 +116,10 @@ pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destinat
             let description = format!("{scheme}://{}{path}", peer.authority());
             (description, Question::Http(Box::new(question)))
         }
+        Ask::Tls { server_name, insecure, .. } => {
+            let question = peer.tls_question(server_name.as_deref(), *insecure);
+            (format!("tls {}:{}", peer.host, peer.port), Question::Tls(question))
+        }
         _ => (format!("tcp {}:{}", peer.host, peer.port), Question::Tcp),
     };
     let target = match &destination {
@@ -274,6 +278,21 @@ mod tests {
         let Question::Http(question) = asked.question else { panic!("is http") };
         assert_eq!(question.host, "web");
         assert_eq!(question.tls, None);
+    }
+
+    #[test]
+    fn a_tls_question_checks_for_the_name_that_is_asked_or_named() {
+        let question = |server_name: Option<&str>| {
+            let target = Target::Service { name: "web".into(), port: Some(443) };
+            let server_name = server_name.map(str::to_owned);
+            let ask = Ask::Tls { target: target.clone(), server_name, insecure: false };
+            asked(&ask, &target, address("10.96.3.4", 443))
+        };
+        assert_eq!(question(None).target, "tls web:443 (10.96.3.4:443)");
+        for (named, expected) in [(None, "web"), (Some("web.test"), "web.test")] {
+            let Question::Tls(tls) = question(named).question else { panic!("is tls") };
+            assert_eq!(tls.server_name, expected);
+        }
     }
 
     #[test]

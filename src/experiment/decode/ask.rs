@@ -9,8 +9,8 @@ use crate::experiment::schema::{ApiServer, ApiVerb, Ask, Canary, DnsName, Status
 use crate::experiment::tree::{Node, quoted};
 
 /// The kinds, by name.
-pub(crate) const KINDS: [(&str, Decode<Ask>); 5] =
-    [("http", http), ("tcp", tcp), ("api", api), ("dns", dns), ("canary", canary)];
+pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
+    [("http", http), ("tcp", tcp), ("tls", tls), ("api", api), ("dns", dns), ("canary", canary)];
 const DEFAULT_BACKEND_HEADER: &str = "x-backend";
 const VERBS: [(&str, ApiVerb); 3] =
     [("read", ApiVerb::Read), ("readCached", ApiVerb::ReadCached), ("write", ApiVerb::Write)];
@@ -60,6 +60,18 @@ fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
     let port_key = fields.key("port");
     fields.finish();
     Some(Ask::Tcp { target: target(cx, whom?, port?, port_key)?.0 })
+}
+
+fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
+    let mut fields = Fields::of(cx, node, "a tls question")?;
+    let whom = fields.one_of(&[("service", service), ("address", address), ("pod", pod)]);
+    let port = fields.optional("port", port);
+    let server_name = fields.optional("serverName", sentence);
+    let insecure = fields.or("insecure", false, flag);
+    let port_key = fields.key("port");
+    fields.finish();
+    let (target, _) = target(cx, whom?, port?, port_key)?;
+    Some(Ask::Tls { target, server_name: server_name?, insecure: insecure? })
 }
 
 /// Whom a probe asks, before `port` has joined it.
@@ -285,6 +297,23 @@ mod tests {
             target("tcp: {pod: {labels: {app: web}, port: 1}}"),
             Target::Pod { labels: labels(), port: 1 }
         );
+        assert_eq!(
+            target("tls: {service: web, port: 443}"),
+            Target::Service { name: "web".into(), port: Some(443) }
+        );
+    }
+
+    #[test]
+    fn a_tls_question_names_the_certificate_only_where_it_differs() {
+        let Ask::Tls { server_name, insecure, .. } = ask("tls: {address: \"db:5432\"}") else {
+            panic!("not tls")
+        };
+        assert_eq!((server_name, insecure), (None, false));
+        let named = ask("tls: {service: web, serverName: web.test, insecure: true}");
+        assert!(
+            matches!(named, Ask::Tls { server_name: Some(name), insecure: true, .. } if name == "web.test")
+        );
+        assert!(wrong("tls: {service: web, path: /}").contains("path"));
     }
 
     #[test]

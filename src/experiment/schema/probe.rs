@@ -50,6 +50,15 @@ pub enum Ask {
         /// Whom.
         target: Target,
     },
+    /// A TLS connection, opened and closed. Success: the handshake completes.
+    Tls {
+        /// Whom.
+        target: Target,
+        /// The name that the certificate must carry. Default: the Service's or the host's.
+        server_name: Option<String>,
+        /// Accept any certificate. Default: no.
+        insecure: bool,
+    },
     /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
     Api {
         /// What.
@@ -147,6 +156,7 @@ impl Ask {
         match self {
             Ask::Http { .. } => ProbeKind::Http,
             Ask::Tcp { .. } => ProbeKind::Tcp,
+            Ask::Tls { .. } => ProbeKind::Tls,
             Ask::Api { .. } => ProbeKind::Api,
             Ask::Dns { .. } => ProbeKind::Dns,
             Ask::Canary(_) => ProbeKind::Canary,
@@ -156,7 +166,9 @@ impl Ask {
     /// Whom it asks; `None`: the control plane, or DNS.
     pub fn target(&self) -> Option<&Target> {
         match self {
-            Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
+            Ask::Http { target, .. } | Ask::Tcp { target } | Ask::Tls { target, .. } => {
+                Some(target)
+            }
             Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }
@@ -164,7 +176,9 @@ impl Ask {
     /// Whom it asks, to be changed.
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
-            Ask::Http { target, .. } | Ask::Tcp { target } => Some(target),
+            Ask::Http { target, .. } | Ask::Tcp { target } | Ask::Tls { target, .. } => {
+                Some(target)
+            }
             Ask::Api { .. } | Ask::Dns { .. } | Ask::Canary(_) => None,
         }
     }

@@ -716,7 +716,7 @@ spec:
   workload: [workloads/web.yaml, workloads/client.yaml]
   probes:
   - {{name: tcp, tcp: {{service: web}}, rate: 20/s, timeout: 300ms}}
-  - {{name: tls, tls: {{address: "10.96.0.1:443", insecure: true}}, rate: 20/s, timeout: 300ms}}
+  - {{name: tls, tls: {{address: \"10.96.0.1:443\", insecure: true}}, rate: 20/s, timeout: 300ms}}
   - {{name: tcp-kept, tcp: {{service: web}}, connection: reused, rate: 20/s, timeout: 300ms}}
   - {{name: kept, http: {{service: web}}, connection: reused, rate: 20/s, timeout: 300ms}}
   - {{name: pod, http: {{pod: {{labels: {{app: web}}, port: 80}}}}, rate: 20/s, timeout: 300ms}}

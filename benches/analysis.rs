@@ -1,6 +1,6 @@
-//! One hour at 1000 attempts a second: bytes on disk, the time to find the windows of errors, and that of the whole report.
+//! One hour at 1000 attempts a second: bytes on disk, the time to find the error windows, and the time for the whole report.
 //!
-//! `cargo bench --bench analysis`. The targets: 40 MB, 150 ms, 1 s.
+//! `cargo bench --bench analysis`. Goals: 40 MB, 150 ms, 1 s.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use outage::verdict::judge;
 
 const ATTEMPTS: u64 = 3_600_000;
 const START: Moment = Moment(1_000_000_000_000);
-/// When the fault is requested, in slots; and for how many slots one of two back ends is silent.
+/// When the fault is requested, and for how long one of two backends is silent, in slots.
 const FAULT: u64 = 1_800_000;
 const OUTAGE: u64 = 45_000;
 const ROUNDS: u32 = 7;
@@ -108,7 +108,7 @@ fn write(runs: &Path) -> std::path::PathBuf {
     folder.path().to_owned()
 }
 
-/// Attempts as a prober ends them: those that time out come 200 slots later.
+/// Attempts in the order in which a prober finishes them: timeouts come 200 slots later.
 fn in_order_of_ending(mut take: impl FnMut(&Attempt)) {
     let mut late = std::collections::VecDeque::new();
     for slot in 0..ATTEMPTS {
@@ -122,7 +122,7 @@ fn in_order_of_ending(mut take: impl FnMut(&Attempt)) {
 }
 
 fn attempt(slot: u64) -> Attempt {
-    // A multiplicative hash stands for chance.
+    // A multiplicative hash instead of a random number.
     let chance = slot.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     let backend = (chance & 1) as u32;
     let late_us = 20 + chance % 70;

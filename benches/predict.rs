@@ -1,6 +1,6 @@
-//! 10 000 trials of a worker that is stopped for 15 s and started again, tuned and with the defaults.
+//! 10 000 trials of a worker that is stopped for 15 s and started again, with tuned and with default settings.
 //!
-//! `cargo bench --bench predict`. The target: each in under a second.
+//! `cargo bench --bench predict`. Goal: less than a second each.
 
 use std::time::{Duration, Instant};
 

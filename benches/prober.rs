@@ -1,11 +1,11 @@
-//! The prober beside its peers, in turn, in one run: `cargo bench --bench prober [-- --seconds N --rounds N]`.
+//! The prober compared with its peers, one after the other, in one run: `cargo bench --bench prober [-- --seconds N --rounds N]`.
 //!
-//! - floor: one thread, blocking sockets, paced with an absolute `clock_nanosleep`: the least that a paced new connection costs
+//! - floor: one thread, blocking sockets, paced with an absolute `clock_nanosleep`: the minimum cost of a paced new connection
 //! - ours: the prober of this crate
-//! - oha: when it is installed (`cargo install oha`)
-//! - article: the loop of bash and curl, closed, as fast as it goes
+//! - oha: if it is installed (`cargo install oha`)
+//! - article: the loop of bash and curl, closed loop, as fast as it goes
 //!
-//! Each peer is a process of its own, asking a server in another process over loopback; CPU is what the kernel charged to the
+//! Each peer is a separate process that asks a server in another process over loopback; CPU is what the kernel charged to the
 //! peer's process. Goals: CPU per attempt at most 1.3x the floor and 0.75x oha; sent at most 60 us late at p50 and 0.6 ms at p99;
 //! into a blackhole every slot sent, every socket closed at its deadline, at most 8 MiB.
 
@@ -46,7 +46,7 @@ fn option(args: &[String], name: &str, default: u64) -> u64 {
     at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(default)
 }
 
-/// Answers until its input ends.
+/// Answers until its stdin ends.
 fn serve() -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("{}", listener.local_addr()?.port());
@@ -139,7 +139,7 @@ fn sleep_until(due: Moment) -> Result<()> {
     Ok(())
 }
 
-/// A listener whose backlog is full: SYNs are dropped, as by a dead node.
+/// A listener whose backlog is full: SYNs are dropped, as with a dead node.
 fn blackhole(seconds: u64) -> Result<()> {
     let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let listener = socket()?;
@@ -208,7 +208,7 @@ fn resident_kib() -> u64 {
 fn children_us() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit_once(')').ok_or("no stat")?.1.split_whitespace().collect();
-    // cutime and cstime, in ticks of 10 ms, scaled by the kernel to what was really used.
+    // cutime and cstime, in ticks of 10 ms, scaled by the kernel to the time actually used.
     Ok((fields[13].parse::<f64>()? + fields[14].parse::<f64>()?) * 10_000.0)
 }
 
@@ -232,7 +232,7 @@ impl Drop for Server {
     }
 }
 
-/// CPU per attempt, and what the peer said of itself.
+/// CPU per attempt, and the peer's own output.
 struct Run {
     cpu_us: f64,
     attempts: f64,
@@ -332,7 +332,7 @@ fn oha_attempts(said: &str) -> Option<f64> {
             .as_object()
             .map_or(0, |all| all.values().filter_map(serde_json::Value::as_u64).sum::<u64>())
     };
-    // Its workers that wait for their turn at the end are errors to it, and sent nothing.
+    // It counts workers that are still waiting at the end as errors; they sent nothing.
     let not_sent = value["errorDistribution"]["aborted due to deadline"].as_u64().unwrap_or(0);
     Some((count("statusCodeDistribution") + count("errorDistribution") - not_sent) as f64)
 }

@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("docs::exit_codes_are_those_of_help", exit_codes_are_those_of_help),
         test("docs::names_are_those_of_the_schema", names_are_those_of_the_schema),
         test("docs::results_cover_every_experiment", results_cover_every_experiment),
+        test("docs::the_architecture_has_every_module", the_architecture_has_every_module),
         test("docs::links_lead_somewhere", links_lead_somewhere),
         test("docs::pages_can_be_read", pages_can_be_read),
     ]
@@ -243,6 +244,17 @@ fn results_cover_every_experiment() {
     let missing: Vec<String> =
         names.filter(|name| !results.contains(&format!("`{name}"))).collect();
     assert!(missing.is_empty(), "docs/results.md has no row of {missing:?}");
+}
+
+fn the_architecture_has_every_module() {
+    let entries = std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let folders = set(folders.map(|entry| entry.file_name().into_string().unwrap()));
+    let cells: Vec<String> = rows(&section(&read("src/README.md"), "## Modules"))
+        .iter()
+        .map(|row| row[0].clone())
+        .collect();
+    assert_eq!(set(cells.iter().map(|cell| cell.trim_matches(['`', '/']))), folders);
 }
 
 /// `[text](target)`, outside of code.

@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use outage::model::{Action, NodeId, PodSpec, Scenario, Settings, Step, Topology, forecast};
+use outage::model::{
+    Action, Controller, NodeId, PodSpec, Routing, Scenario, Settings, Step, Topology, forecast,
+};
 use outage::timeline::Tuning;
 
 const TRIALS: u32 = 10_000;
@@ -54,7 +56,8 @@ fn scenario() -> Scenario {
         topology: Topology::kind("bench", 1, 2),
         pods: vec![NodeId(1), NodeId(2)],
         pod: PodSpec::default(),
-        owned: true,
+        controller: Controller::ReplicaSet,
+        routing: Routing::Any,
         asked_from: NodeId(0),
         timeout: Duration::from_millis(200),
         steps: vec![Step::Fault { action: stop, hold: Duration::from_secs(15) }],

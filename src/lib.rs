@@ -23,4 +23,5 @@ pub mod stats;
 pub mod timeline;
 pub mod verdict;
 mod watch;
+mod workload;
 mod yaml;

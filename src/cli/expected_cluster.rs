@@ -10,7 +10,7 @@ use crate::engine::error::RunError;
 use crate::experiment::{Cluster, Parsed};
 use crate::model::Topology;
 use crate::plan::Node;
-use crate::prediction::{Ground, workload};
+use crate::prediction::Ground;
 use crate::timeline::NodeRole;
 
 /// A cluster that could be made.
@@ -52,9 +52,7 @@ pub(super) fn ground_today(parsed: &Parsed) -> Option<Ground> {
 
 /// A ground with the experiment's workload on it.
 pub(super) fn with_workload(ground: Ground, parsed: &Parsed) -> Ground {
-    ground.with_workload(workload::behind_services(
-        parsed.workload.iter().map(|file| file.text.as_str()),
-    ))
+    ground.with_workload(&parsed.workload)
 }
 
 /// The nodes of the experiment's own kind config, and the load balancer that kind makes before several control planes. `None`: it names

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::timeline::{ClusterKind, NodeRole, TuningSource};
+use crate::workload::Manifest;
 
 async fn cluster() -> Cluster {
     let path = std::env::var_os("OUTAGE_TEST_KUBECONFIG").expect("OUTAGE_TEST_KUBECONFIG");
@@ -17,7 +18,7 @@ async fn cluster() -> Cluster {
 }
 
 async fn make(cluster: &Cluster, run: &str, text: &str) -> String {
-    let manifest = Manifest::parse([("test.yaml", text)]).unwrap();
+    let manifest = Manifest::of_texts([("test.yaml", text)]);
     let workload = cluster.check_workload(&manifest).await.unwrap().unwrap();
     let namespace = format!("outage-{run}");
     cluster.create_namespace(&namespace, run).await.unwrap();
@@ -98,11 +99,8 @@ async fn a_workload_becomes_ready_and_is_removed_without_a_trace() {
     let service = cluster.service(&namespace, "web").await.unwrap();
     assert!(service.cluster_ip.is_some() && service.ports[0].port == 80);
     // The same again is refused: nothing is adopted.
-    let workload = cluster
-        .check_workload(&Manifest::parse([("test.yaml", WEB)]).unwrap())
-        .await
-        .unwrap()
-        .unwrap();
+    let workload =
+        cluster.check_workload(&Manifest::of_texts([("test.yaml", WEB)])).await.unwrap().unwrap();
     let error = cluster.apply(&workload, &namespace).await.unwrap_err();
     assert!(matches!(error, ClusterError::AlreadyExists { .. }), "{error}");
     assert!(matches!(
@@ -185,7 +183,7 @@ async fn what_the_server_lacks_is_known_before_anything_is_made() {
         object("no.such/v1", "Thing"),
         object("apps/v9", "Deployment"),
     ];
-    let manifest = Manifest::parse([("w.yaml", text.join("---\n").as_str())]).unwrap();
+    let manifest = Manifest::of_texts([("w.yaml", text.join("---\n").as_str())]);
     let problems = cluster.check_workload(&manifest).await.unwrap().unwrap_err();
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
     println!("{texts:#?}");

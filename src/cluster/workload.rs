@@ -8,42 +8,51 @@ use kube::discovery::{self, Scope};
 
 use super::connect::Cluster;
 use super::error::ClusterError;
-use super::manifest::{Manifest, ManifestError, ManifestObject};
+use crate::workload::{Manifest, Object};
+use crate::yaml::Diagnostic;
 
 /// Objects that the server can make in a namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
-    objects: Vec<(ApiResource, ManifestObject)>,
+    objects: Vec<Known>,
 }
 
 impl Workload {
-    /// Kinds and names, in the order in which they are made.
+    /// Kinds and names, in the order of their creation.
     pub(crate) fn summary(&self) -> Vec<String> {
-        self.objects.iter().map(|(_, object)| object.label()).collect()
+        self.objects.iter().map(|known| known.label.clone()).collect()
     }
 
-    /// Whether there is nothing to make.
     pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 }
 
+/// An object of a kind that the server has.
+#[derive(Clone, Debug)]
+struct Known {
+    resource: ApiResource,
+    label: String,
+    file: String,
+    object: DynamicObject,
+}
+
 /// A kind that the server has.
 #[derive(Clone)]
-struct Known {
+struct ServerKind {
     resource: ApiResource,
     namespaced: bool,
 }
 
 impl Cluster {
-    /// Holds a manifest against what the server can make; nothing is created. The inner error has all problems at once: kinds
-    /// that the server lacks, and kinds that belong to no namespace.
+    /// Checks that the server knows every object's kind, and that it belongs to a namespace; nothing is created. The inner
+    /// error has all problems at once, at their places.
     pub(crate) async fn check_workload(
         &self,
         manifest: &Manifest,
-    ) -> Result<Result<Workload, Vec<ManifestError>>, ClusterError> {
+    ) -> Result<Result<Workload, Vec<Diagnostic>>, ClusterError> {
         let mut known = BTreeMap::new();
-        for version in manifest.objects().iter().map(ManifestObject::api_version) {
+        for version in manifest.objects().iter().map(Object::api_version) {
             if !known.contains_key(version) {
                 known.insert(version.to_owned(), self.kinds_of(version).await?);
             }
@@ -52,7 +61,7 @@ impl Cluster {
     }
 
     /// All kinds of an apiVersion; none where the server does not have it.
-    async fn kinds_of(&self, api_version: &str) -> Result<Vec<Known>, ClusterError> {
+    async fn kinds_of(&self, api_version: &str) -> Result<Vec<ServerKind>, ClusterError> {
         let Ok(version) = api_version.parse::<GroupVersion>() else { return Ok(Vec::new()) };
         let client = self.client();
         match self
@@ -62,7 +71,7 @@ impl Cluster {
             Ok(group) => {
                 let kinds = group.versioned_resources(&version.version).into_iter();
                 Ok(kinds
-                    .map(|(resource, can)| Known {
+                    .map(|(resource, can)| ServerKind {
                         resource,
                         namespaced: can.scope == Scope::Namespaced,
                     })
@@ -79,13 +88,10 @@ impl Cluster {
         workload: &Workload,
         namespace: &str,
     ) -> Result<(), ClusterError> {
-        for (resource, object) in &workload.objects {
+        for Known { resource, label, file, object } in &workload.objects {
             let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, resource);
-            self.call(
-                format!("make {} of {}", object.label(), object.file),
-                api.create(&PostParams::default(), &object.object),
-            )
-            .await?;
+            let params = PostParams::default();
+            self.call(format!("create {label} of {file}"), api.create(&params, object)).await?;
         }
         Ok(())
     }
@@ -93,26 +99,37 @@ impl Cluster {
 
 fn sort_out(
     manifest: &Manifest,
-    known: &BTreeMap<String, Vec<Known>>,
-) -> Result<Workload, Vec<ManifestError>> {
+    known: &BTreeMap<String, Vec<ServerKind>>,
+) -> Result<Workload, Vec<Diagnostic>> {
     let (mut objects, mut problems) = (Vec::new(), Vec::new());
     for object in manifest.objects() {
         let kinds = known.get(object.api_version()).map(Vec::as_slice).unwrap_or_default();
         match kinds.iter().find(|kind| kind.resource.kind == object.kind()) {
-            Some(kind) if kind.namespaced => objects.push((kind.resource.clone(), object.clone())),
-            Some(_) => {
-                problems.push(object.error("belongs to no namespace, and so would outlive the run"))
-            }
-            None => problems.push(object.error(unknown(object, kinds, known))),
+            Some(kind) if kind.namespaced => match serde_json::from_value(object.json().clone()) {
+                Ok(dynamic) => objects.push(Known {
+                    resource: kind.resource.clone(),
+                    label: object.label(),
+                    file: object.file().name.clone(),
+                    object: dynamic,
+                }),
+                Err(error) => problems.push(problem(object, &error.to_string())),
+            },
+            Some(_) => problems
+                .push(problem(object, "belongs to no namespace, and so would outlive the run")),
+            None => problems.push(problem(object, &unknown(object, kinds, known))),
         }
     }
     if problems.is_empty() { Ok(Workload { objects }) } else { Err(problems) }
 }
 
+fn problem(object: &Object, why: &str) -> Diagnostic {
+    object.error("kind", format!("{}: {why}", object.label()))
+}
+
 fn unknown(
-    object: &ManifestObject,
-    kinds: &[Known],
-    known: &BTreeMap<String, Vec<Known>>,
+    object: &Object,
+    kinds: &[ServerKind],
+    known: &BTreeMap<String, Vec<ServerKind>>,
 ) -> String {
     let (kind, version) = (object.kind(), object.api_version());
     if kinds.is_empty() {
@@ -134,12 +151,12 @@ fn unknown(
 mod tests {
     use super::*;
 
-    fn known(api_version: &str, kind: &str, namespaced: bool) -> Known {
+    fn known(api_version: &str, kind: &str, namespaced: bool) -> ServerKind {
         let version: GroupVersion = api_version.parse().unwrap();
-        Known { resource: ApiResource::from_gvk(&version.with_kind(kind)), namespaced }
+        ServerKind { resource: ApiResource::from_gvk(&version.with_kind(kind)), namespaced }
     }
 
-    fn server() -> BTreeMap<String, Vec<Known>> {
+    fn server() -> BTreeMap<String, Vec<ServerKind>> {
         let core = vec![known("v1", "Pod", true), known("v1", "Namespace", false)];
         BTreeMap::from([
             ("v1".to_owned(), core),
@@ -148,19 +165,20 @@ mod tests {
         ])
     }
 
-    fn check(objects: &[(&str, &str)]) -> Result<Workload, Vec<ManifestError>> {
+    fn check(objects: &[(&str, &str)]) -> Result<Workload, Vec<Diagnostic>> {
         let text: Vec<String> = objects
             .iter()
-            .map(|(v, k)| format!("apiVersion: {v}\nkind: {k}\nmetadata: {{name: a}}\n"))
+            .enumerate()
+            .map(|(i, (v, k))| format!("apiVersion: {v}\nkind: {k}\nmetadata: {{name: a{i}}}\n"))
             .collect();
-        sort_out(&Manifest::parse([("w.yaml", text.join("---\n").as_str())]).unwrap(), &server())
+        sort_out(&Manifest::of_texts([("w.yaml", text.join("---\n").as_str())]), &server())
     }
 
     #[test]
     fn known_kinds_of_a_namespace_pass_in_order() {
         assert_eq!(
             check(&[("apps/v1", "Deployment"), ("v1", "Pod")]).unwrap().summary(),
-            ["Deployment/a", "Pod/a"]
+            ["Deployment/a0", "Pod/a1"]
         );
     }
 
@@ -177,10 +195,10 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "w.yaml: Namespace/a: belongs to no namespace, and so would outlive the run",
-                "w.yaml: Deployment/a: the server has no Deployment in v1, but in apps/v1",
-                "w.yaml: Deploymnet/a: the server has no Deploymnet in apps/v1; did you mean Deployment?",
-                "w.yaml: Thing/a: the server has no apiVersion x/v1",
+                "w.yaml:2:7: error: Namespace/a0: belongs to no namespace, and so would outlive the run",
+                "w.yaml:6:7: error: Deployment/a1: the server has no Deployment in v1, but in apps/v1",
+                "w.yaml:10:7: error: Deploymnet/a2: the server has no Deploymnet in apps/v1; did you mean Deployment?",
+                "w.yaml:14:7: error: Thing/a3: the server has no apiVersion x/v1",
             ]
         );
     }

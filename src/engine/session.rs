@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::cluster::{Cluster, Manifest, ManifestError, Workload};
+use crate::cluster::{Cluster, Workload};
 use crate::docker::Container;
 use crate::engine::abort::Abort;
 use crate::engine::backend::Backend;
@@ -25,7 +25,7 @@ use crate::engine::seed;
 use crate::engine::undo::ledger::{Ledger, RunRef};
 use crate::engine::undo::recover::{Harmed, Tools};
 use crate::engine::undo::watchdog;
-use crate::experiment::{ApiServer, Ask, Experiment, Parsed};
+use crate::experiment::{ApiServer, Ask, Diagnostic, Experiment, Parsed};
 use crate::plan::each_server;
 use crate::timeline::{Anchor, Event, Header, NodeRole, RunFolder};
 
@@ -53,7 +53,7 @@ pub(crate) async fn workload(
     parsed: &Parsed,
 ) -> Result<Workload, RunError> {
     let checked =
-        handle.cluster.check_workload(&manifest(parsed)?).await.map_err(RunError::refused_by)?;
+        handle.cluster.check_workload(&parsed.workload).await.map_err(RunError::refused_by)?;
     checked.map_err(|problems| refused(&problems))
 }
 
@@ -65,12 +65,7 @@ pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), 
     workload(handle, parsed).await.map(|_| ())
 }
 
-fn manifest(parsed: &Parsed) -> Result<Manifest, RunError> {
-    let files = parsed.workload.iter().map(|file| (file.path.as_str(), file.text.as_str()));
-    Manifest::parse(files).map_err(|problems| refused(&problems))
-}
-
-fn refused(problems: &[ManifestError]) -> RunError {
+fn refused(problems: &[Diagnostic]) -> RunError {
     let mut error = RunError::refused("the workload can't be used");
     error.causes = problems.iter().map(ToString::to_string).collect();
     error
@@ -169,7 +164,7 @@ impl<'o> Once<'o> {
         let asked = &self.session.parsed.experiment;
         embedded::refuse_unmodelled(asked)?;
         let experiment =
-            embedded::with_reachable_ports(asked, &manifest(self.session.parsed)?, &nodes.embedded);
+            embedded::with_reachable_ports(asked, &self.session.parsed.workload, &nodes.embedded);
         let id = self.id.clone();
         let backend = EmbeddedBackend {
             scope: self.scope(&experiment, &id, workload),

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::decode::{Draft, fields::Cx, known};
-use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use super::schema::Cluster;
 use super::source::Source;
 use super::tree::Node;
 use super::yaml;
+use crate::workload::Manifest;
 
 /// A file of Kubernetes objects, or a kind config.
 #[derive(Clone, Debug)]
@@ -22,8 +23,8 @@ pub(super) struct ReadFile {
 /// All that an experiment names.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// The workload's files that could be read.
-    pub workload: Vec<ReadFile>,
+    /// The objects of the workload's files that could be read.
+    pub workload: Manifest,
     /// Whether each of the workload's files could be read, so that what none of them has is really not there.
     pub complete: bool,
     /// The kind config.
@@ -43,7 +44,20 @@ pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> File
         }
         _ => None,
     };
-    Files { workload: workload.into_iter().flatten().collect(), complete, kind_config }
+    let workload: Vec<ReadFile> = workload.into_iter().flatten().collect();
+    Files { workload: manifest(cx, &workload), complete, kind_config }
+}
+
+fn manifest(cx: &Cx, files: &[ReadFile]) -> Manifest {
+    for ReadFile { file, .. } in files.iter().filter(|read| read.documents.is_empty()) {
+        let start = Span::of_bytes(&file.text, 0, 0);
+        cx.tell(Diagnostic::warning("the file has no objects").at(file, start));
+    }
+    let documents =
+        files.iter().flat_map(|read| read.documents.iter().map(|one| (&read.file, one)));
+    let (manifest, problems) = Manifest::read(documents);
+    problems.into_iter().for_each(|problem| cx.tell(problem));
+    manifest
 }
 
 fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Option<ReadFile> {

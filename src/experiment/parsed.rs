@@ -9,6 +9,7 @@ use super::schema::Experiment;
 use super::source::Source;
 use super::tree::Node;
 use super::{check, matrix, yaml};
+use crate::workload::Manifest;
 
 /// An experiment without errors, and everything that had to be read for it, before any harm.
 #[derive(Clone, Debug)]
@@ -19,20 +20,11 @@ pub(crate) struct Parsed {
     pub warnings: Diagnostics,
     /// Where it came from.
     pub source: Source,
-    /// The files of Kubernetes objects, in the order of `workload`.
-    pub workload: Vec<WorkloadFile>,
+    /// The objects of the workload's files.
+    pub workload: Manifest,
     /// The kind config; `None` where the experiment runs on a context.
     pub kind_config: Option<KindConfigFile>,
     root: Node,
-}
-
-/// A file of Kubernetes objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WorkloadFile {
-    /// Its path, for people.
-    pub path: String,
-    /// Its text: one YAML document or several.
-    pub text: String,
 }
 
 /// A kind config.
@@ -189,10 +181,6 @@ fn assemble(
     files: &Files,
     warnings: Diagnostics,
 ) -> Parsed {
-    let workload = files
-        .workload
-        .iter()
-        .map(|read| WorkloadFile { path: read.file.name.clone(), text: read.file.text.clone() });
     let kind_config = files.kind_config.as_ref().map(|read| KindConfigFile {
         path: read.file.name.clone(),
         text: read.file.text.clone(),
@@ -203,7 +191,8 @@ fn assemble(
             .unwrap_or_default()
             .to_owned(),
     });
-    Parsed { experiment, warnings, workload: workload.collect(), kind_config, source, root }
+    let workload = files.workload.clone();
+    Parsed { experiment, warnings, workload, kind_config, source, root }
 }
 
 #[cfg(test)]
@@ -279,8 +268,7 @@ mod tests {
     fn everything_is_read_before_any_harm() {
         let parsed = designed();
         assert!(
-            parsed.workload[0].path.ends_with("experiments/workloads/web.yaml")
-                && parsed.workload[0].text.contains("nginx")
+            parsed.workload.objects()[0].file().name.ends_with("experiments/workloads/web.yaml")
         );
         assert_eq!(parsed.kind_config.unwrap().name, "fast-detection");
     }

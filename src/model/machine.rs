@@ -13,7 +13,7 @@ use super::election::Election;
 use super::node::Node;
 use super::node_lifecycle::NodeLifecycle;
 use super::settings::{Nanos, Settings};
-use super::topology::{NodeId, OwnerId, PodId, PodSpec, Topology};
+use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Topology};
 use super::workload::{Owner, Phase, Pod};
 use crate::stats::Random;
 use crate::timeline::Ready;
@@ -180,7 +180,7 @@ impl Model {
         changed: &mut dyn FnMut(Duration, Change),
     ) -> OwnerId {
         self.advance(at, changed);
-        let owner = self.add_owner(pod, replicas);
+        let owner = self.add_owner(Controller::ReplicaSet, pod, replicas);
         self.tell_all(&mut |at, change| changed(Duration::from_nanos(at), change));
         owner
     }

@@ -48,7 +48,9 @@ pub use machine::{Effect, Model, NodeState, PodState, Process};
 pub use risk::{GlitchRisk, Risk};
 pub use scenario::{Scenario, Step};
 pub use settings::{Parameter, Quantity, Settings, Span};
-pub use topology::{NodeId, NodeSpec, OwnerId, PodId, PodSpec, Spread, Tolerates, Topology};
+pub use topology::{
+    Controller, NodeId, NodeSpec, OwnerId, PodId, PodSpec, Routing, Spread, Tolerates, Topology,
+};
 pub use traps::{About, FaultPlan, Pods, Trap, traps_of_fault, traps_of_tuning};
 pub use trials::{FaultForecast, Forecast, forecast};
 pub use workload::Phase;

@@ -1,8 +1,11 @@
 //! What one trial shows of one fault: the API's words on the nodes and endpoints, and what clients meet.
 
 use super::change::{Backend, Change};
+use super::machine::nanos;
+use super::scenario::Scenario;
 use super::settings::Nanos;
-use super::topology::{NodeId, PodId};
+use super::topology::{NodeId, PodId, Routing};
+use crate::stats::Random;
 use crate::timeline::Ready;
 
 /// A pod, as clients and the API see it.
@@ -18,6 +21,10 @@ struct Seen {
 #[derive(Clone, Debug)]
 pub(super) struct Observer {
     asked_from: NodeId,
+    routing: Routing,
+    /// The pod that a sticky client is sent to.
+    sticky: Option<PodId>,
+    choices: Random,
     timeout: Nanos,
     pods: Vec<Seen>,
     ready: Vec<bool>,
@@ -60,7 +67,7 @@ struct Clients {
 }
 
 impl Observer {
-    pub(super) fn new(asked_from: NodeId, timeout: Nanos, nodes: usize, pods: &[NodeId]) -> Self {
+    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
         let seen = |node: &NodeId| Seen {
             node: Some(*node),
             backend: Backend::Answers,
@@ -68,11 +75,14 @@ impl Observer {
             routed: true,
         };
         Self {
-            asked_from,
-            timeout,
-            pods: pods.iter().map(seen).collect(),
-            ready: vec![true; nodes],
-            wanted: pods.len(),
+            asked_from: scenario.asked_from,
+            routing: scenario.routing,
+            sticky: None,
+            choices: Random::new(seed),
+            timeout: nanos(scenario.timeout),
+            pods: scenario.pods.iter().map(seen).collect(),
+            ready: vec![true; scenario.topology.nodes.len()],
+            wanted: scenario.pods.len(),
             fault: None,
             clients: Clients::default(),
         }
@@ -86,7 +96,8 @@ impl Observer {
                 Seen { node: Some(*node), backend: Backend::Answers, endpoint: true, routed: true };
         }
         self.ready.fill(true);
-        (self.fault, self.clients) = (None, Clients::default());
+        (self.fault, self.clients, self.sticky) = (None, Clients::default(), None);
+        self.clients.share = self.failing();
     }
 
     pub(super) fn requested(&mut self, node: NodeId, at: Nanos) {
@@ -206,11 +217,29 @@ impl Observer {
 
     fn share(&mut self, at: Nanos) {
         self.account(at, at);
-        let routed = self.pods.iter().filter(|pod| pod.routed);
-        let (all, dead) = routed.fold((0, 0), |(all, dead), pod| {
-            (all + 1, dead + u32::from(pod.backend != Backend::Answers))
-        });
-        self.clients.share = if all == 0 { 1.0 } else { f64::from(dead) / f64::from(all) };
+        self.clients.share = self.failing();
+    }
+
+    /// Which share of new requests would fail now.
+    fn failing(&mut self) -> f64 {
+        let fails = |pod: &Seen| u32::from(pod.backend != Backend::Answers);
+        if self.routing == Routing::Sticky {
+            return self.sticky_pod().map_or(1.0, |pod| f64::from(fails(&self.pods[pod.0])));
+        }
+        let local = |pod: &&Seen| self.routing == Routing::Any || pod.node == Some(self.asked_from);
+        let routed = self.pods.iter().filter(|pod| pod.routed).filter(local);
+        let (all, dead) = routed.fold((0, 0), |(all, dead), pod| (all + 1, dead + fails(pod)));
+        if all == 0 { 1.0 } else { f64::from(dead) / f64::from(all) }
+    }
+
+    /// The client's pod: another one is drawn when kube-proxy no longer knows it.
+    fn sticky_pod(&mut self) -> Option<PodId> {
+        if self.sticky.is_none_or(|pod| !self.pods[pod.0].routed) {
+            let routed = self.pods.iter().enumerate().filter(|(_, pod)| pod.routed);
+            let routed: Vec<PodId> = routed.map(|(at, _)| PodId(at)).collect();
+            self.sticky = self.choices.choose(&routed).copied();
+        }
+        self.sticky
     }
 
     fn settle(&mut self, at: Nanos) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::action::Action;
-use super::topology::{NodeId, PodSpec, Topology};
+use super::topology::{Controller, NodeId, PodSpec, Routing, Topology};
 
 /// A course of events, to be tried many times at random phases.
 #[derive(Clone, Debug)]
@@ -14,8 +14,10 @@ pub struct Scenario {
     pub pods: Vec<NodeId>,
     /// What these pods are.
     pub pod: PodSpec,
-    /// Whether a ReplicaSet owns them; bare pods are not replaced.
-    pub owned: bool,
+    /// What replaces them.
+    pub controller: Controller,
+    /// Which of them a connection goes to.
+    pub routing: Routing,
     /// The node whose kube-proxy the clients' connections go through.
     pub asked_from: NodeId,
     /// After how long a client gives a request up.

@@ -136,6 +136,41 @@ impl Default for PodSpec {
     }
 }
 
+/// What becomes of pods that are lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Controller {
+    /// A bare pod is not replaced.
+    None,
+    /// A Deployment's or a ReplicaSet's pods are replaced as soon as they are being deleted.
+    #[default]
+    ReplicaSet,
+    /// A StatefulSet's pod is replaced when the old one is out of the API: on a dead node never, by itself.
+    StatefulSet,
+    /// One pod a node, which stays there.
+    DaemonSet,
+    /// A Job, or a custom resource.
+    Other,
+}
+
+impl Controller {
+    /// Whether lost pods are made anew, on whichever node.
+    pub fn replaces(self) -> bool {
+        matches!(self, Controller::ReplicaSet | Controller::StatefulSet)
+    }
+}
+
+/// To which ready endpoints kube-proxy sends a new connection to a Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Routing {
+    /// To any, at random.
+    #[default]
+    Any,
+    /// To the one that it sent the client's last connection to (`sessionAffinity: ClientIP`).
+    Sticky,
+    /// To those on the client's own node (`internalTrafficPolicy: Local`).
+    Local,
+}
+
 /// Where the pods of one owner go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {

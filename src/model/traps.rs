@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::detection::{Heartbeat, KubeletEnd, heartbeat, predict, status_interval};
+use super::topology::Controller;
 use crate::stats::Seconds;
 use crate::timeline::{Tuning, format_duration};
 
@@ -208,8 +209,8 @@ pub struct FaultPlan {
 pub struct Pods {
     /// How long they tolerate a node that is not ready (`tolerationSeconds`, 300 s by default); `None`: for ever.
     pub toleration: Option<Duration>,
-    /// Whether nobody owns them, so that nobody makes them anew.
-    pub bare: bool,
+    /// What replaces them.
+    pub controller: Controller,
 }
 
 /// The traps of a fault on a cluster of this tuning.
@@ -222,7 +223,7 @@ pub fn traps_of_fault(plan: &FaultPlan, tuning: &Tuning, kubernetes: &str) -> Ve
     if let Some(pods) = plan.pods {
         all.extend(evicted_too_late(plan, pods, latest));
         all.extend(zone_without_evictions(plan));
-        all.extend(pods.bare.then(bare_pod));
+        all.extend(not_replaced(pods.controller));
     }
     all
 }
@@ -293,12 +294,25 @@ fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
     Some(Trap::new("no-eviction-in-a-disrupted-zone", About::Targets, text, why, hint, source))
 }
 
-fn bare_pod() -> Trap {
-    let text = "a pod on the node is nobody's: it is deleted and not made anew".to_owned();
-    let why = "only a controller (a Deployment, a StatefulSet, a Job) makes pods anew";
-    let hint = "give it to a Deployment";
-    let source = "pkg/controller/tainteviction: pods are deleted, no more";
-    Trap::new("bare-pod", About::Pods, text, why, hint, source)
+fn not_replaced(controller: Controller) -> Option<Trap> {
+    let (id, text, why, hint, source) = match controller {
+        Controller::None => (
+            "bare-pod",
+            "a pod on the node has no controller: it is deleted and not replaced",
+            "only a controller (a Deployment, a StatefulSet, a Job) replaces pods",
+            "make it a Deployment",
+            "pkg/controller/tainteviction: pods are deleted, no more",
+        ),
+        Controller::StatefulSet => (
+            "stateful-pod-stays-terminating",
+            "a StatefulSet's pod on a dead node stays Terminating and is not replaced",
+            "its name is taken until its kubelet confirms the end, since two pods of one name must never run",
+            "it is replaced when the node is back, or is deleted, or has the taint node.kubernetes.io/out-of-service",
+            "pkg/controller/statefulset/stateful_set_control.go: a terminating pod is waited for",
+        ),
+        Controller::ReplicaSet | Controller::DaemonSet | Controller::Other => return None,
+    };
+    Some(Trap::new(id, About::Pods, text.to_owned(), why, hint, source))
 }
 
 fn written(duration: Duration) -> String {
@@ -398,9 +412,9 @@ mod tests {
         nodes: u32,
         zone: u32,
         toleration: Option<Duration>,
-        bare: bool,
+        controller: Controller,
     ) -> FaultPlan {
-        let pods = Some(Pods { toleration, bare });
+        let pods = Some(Pods { toleration, controller });
         FaultPlan {
             end: KubeletEnd::AtOnce,
             hold: Duration::from_secs(hold),
@@ -418,36 +432,54 @@ mod tests {
     #[test]
     fn a_fault_that_is_over_before_it_is_seen() {
         assert_eq!(
-            of_fault(FaultPlan { pods: None, ..plan(3, 1, 3, None, false) }),
+            of_fault(FaultPlan { pods: None, ..plan(3, 1, 3, None, Controller::ReplicaSet) }),
             ["hold-below-detection"]
         );
-        assert_eq!(of_fault(FaultPlan { pods: None, ..plan(7, 1, 3, None, false) }), [""; 0]);
         assert_eq!(
-            of_fault(FaultPlan { end: KubeletEnd::Never, ..plan(3, 1, 3, None, false) }),
+            of_fault(FaultPlan { pods: None, ..plan(7, 1, 3, None, Controller::ReplicaSet) }),
+            [""; 0]
+        );
+        assert_eq!(
+            of_fault(FaultPlan {
+                end: KubeletEnd::Never,
+                ..plan(3, 1, 3, None, Controller::ReplicaSet)
+            }),
             [""; 0]
         );
     }
 
     #[test]
     fn evictions_that_never_happen() {
-        assert_eq!(of_fault(plan(30, 1, 3, seconds(300), false)), ["eviction-after-the-fault"]);
-        assert_eq!(of_fault(plan(400, 1, 3, seconds(300), false)), [""; 0]);
-        assert_eq!(of_fault(plan(400, 1, 3, None, false)), ["eviction-after-the-fault"]);
-        assert_eq!(of_fault(plan(400, 1, 3, seconds(300), true)), ["bare-pod"]);
-        // Two are few, whatever their share.
-        assert_eq!(of_fault(plan(400, 2, 3, seconds(300), false)), [""; 0]);
         assert_eq!(
-            of_fault(plan(400, 3, 5, seconds(300), false)),
+            of_fault(plan(30, 1, 3, seconds(300), Controller::ReplicaSet)),
+            ["eviction-after-the-fault"]
+        );
+        assert_eq!(of_fault(plan(400, 1, 3, seconds(300), Controller::ReplicaSet)), [""; 0]);
+        assert_eq!(
+            of_fault(plan(400, 1, 3, None, Controller::ReplicaSet)),
+            ["eviction-after-the-fault"]
+        );
+        let pods_of = |controller| of_fault(plan(400, 1, 3, seconds(300), controller));
+        assert_eq!(pods_of(Controller::None), ["bare-pod"]);
+        assert_eq!(pods_of(Controller::StatefulSet), ["stateful-pod-stays-terminating"]);
+        assert!(pods_of(Controller::DaemonSet).is_empty());
+        // Two are few, whatever their share.
+        assert_eq!(of_fault(plan(400, 2, 3, seconds(300), Controller::ReplicaSet)), [""; 0]);
+        assert_eq!(
+            of_fault(plan(400, 3, 5, seconds(300), Controller::ReplicaSet)),
             ["no-eviction-in-a-disrupted-zone"]
         );
-        assert_eq!(of_fault(plan(400, 3, 6, seconds(300), false)), [""; 0]);
-        assert_eq!(of_fault(plan(400, 40, 51, seconds(300), false)), [""; 0]);
+        assert_eq!(of_fault(plan(400, 3, 6, seconds(300), Controller::ReplicaSet)), [""; 0]);
+        assert_eq!(of_fault(plan(400, 40, 51, seconds(300), Controller::ReplicaSet)), [""; 0]);
         assert_eq!(
-            of_fault(plan(400, 3, 3, seconds(300), false)),
+            of_fault(plan(400, 3, 3, seconds(300), Controller::ReplicaSet)),
             ["no-eviction-when-all-are-dead"]
         );
         assert_eq!(
-            of_fault(FaultPlan { only_zone: false, ..plan(400, 3, 3, seconds(300), false) }),
+            of_fault(FaultPlan {
+                only_zone: false,
+                ..plan(400, 3, 3, seconds(300), Controller::ReplicaSet)
+            }),
             [""; 0]
         );
     }

@@ -8,7 +8,7 @@ use super::machine::{Effect, Model, nanos};
 use super::observer::{Fault, Observer};
 use super::scenario::{Scenario, Step};
 use super::settings::{INSIDE_TAKES, Nanos, Settings, UNDO_CONFIRMED, UNDO_CONFIRMED_BOOT};
-use super::topology::{NodeId, PodId};
+use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec};
 use crate::stats::Random;
 
 /// What many trials came to.
@@ -85,9 +85,7 @@ pub fn forecast(scenario: &Scenario, settings: &Settings, trials: u32, seed: u64
         Step::Pause(_) => None,
     });
     let mut forecast = Forecast { trials, faults: nodes.map(FaultForecast::new).collect() };
-    let timeout = nanos(scenario.timeout);
-    let mut observer =
-        Observer::new(scenario.asked_from, timeout, scenario.topology.nodes.len(), &scenario.pods);
+    let mut observer = Observer::new(scenario, !seed);
     for _ in 0..trials {
         observer.reset(&scenario.pods);
         Trial::begin(scenario, settings, seeds.draw(), &mut observer)
@@ -111,8 +109,9 @@ impl<'a> Trial<'a> {
         observer: &'a mut Observer,
     ) -> Self {
         let mut model = Model::new(settings.clone(), &scenario.topology, seed);
-        let owner =
-            scenario.owned.then(|| model.settled_owner(scenario.pod.clone(), scenario.pods.len()));
+        let owner = scenario.controller.replaces().then(|| {
+            model.settled_owner(scenario.controller, scenario.pod.clone(), scenario.pods.len())
+        });
         for node in &scenario.pods {
             model.settled_pod(owner, scenario.pod.clone(), *node);
         }
@@ -203,22 +202,13 @@ fn seconds(length: Nanos) -> f64 {
 }
 
 impl Model {
-    fn settled_owner(
-        &mut self,
-        pod: super::topology::PodSpec,
-        replicas: usize,
-    ) -> super::topology::OwnerId {
-        let owner = self.add_owner(pod, replicas);
+    fn settled_owner(&mut self, controller: Controller, pod: PodSpec, replicas: usize) -> OwnerId {
+        let owner = self.add_owner(controller, pod, replicas);
         self.agenda.clear(super::agenda::Timer::Owner(owner));
         owner
     }
 
-    fn settled_pod(
-        &mut self,
-        owner: Option<super::topology::OwnerId>,
-        pod: super::topology::PodSpec,
-        node: NodeId,
-    ) -> PodId {
+    fn settled_pod(&mut self, owner: Option<OwnerId>, pod: PodSpec, node: NodeId) -> PodId {
         let pod = self.add_pod(owner, pod);
         self.settle_pod(pod, node);
         pod

@@ -6,7 +6,7 @@ use super::agenda::Timer;
 use super::change::{Backend, Change, Deletion};
 use super::machine::{Model, nanos};
 use super::settings::{Nanos, REPLICAS};
-use super::topology::{NodeId, OwnerId, PodId, PodSpec, Spread, Tolerates};
+use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Spread, Tolerates};
 
 /// So many pods a ReplicaSet's controller makes or deletes at a time (pkg/controller/replicaset BurstReplicas).
 const BURST_REPLICAS: usize = 500;
@@ -77,14 +77,20 @@ impl Pod {
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     template: PodSpec,
+    controller: Controller,
     replicas: usize,
     deleted: bool,
 }
 
 impl Model {
-    pub(super) fn add_owner(&mut self, template: PodSpec, replicas: usize) -> OwnerId {
+    pub(super) fn add_owner(
+        &mut self,
+        controller: Controller,
+        template: PodSpec,
+        replicas: usize,
+    ) -> OwnerId {
         let owner = OwnerId(self.owners.len());
-        self.owners.push(Owner { template, replicas, deleted: false });
+        self.owners.push(Owner { template, controller, replicas, deleted: false });
         self.agenda.add_owner();
         self.want_owner(owner);
         owner
@@ -110,8 +116,13 @@ impl Model {
         if !self.controllers_write() {
             return;
         }
-        let replicas = self.owners[id.0].replicas;
-        let active = self.pods.iter().filter(|pod| pod.owner == Some(id) && pod.active()).count();
+        let Owner { replicas, controller, .. } = self.owners[id.0];
+        // The name of a StatefulSet's pod is taken until the pod is gone.
+        let counts = |pod: &Pod| match controller {
+            Controller::StatefulSet => !pod.gone(),
+            _ => pod.active(),
+        };
+        let active = self.pods.iter().filter(|pod| pod.owner == Some(id) && counts(pod)).count();
         for _ in (active..replicas).take(BURST_REPLICAS) {
             let template = self.owners[id.0].template.clone();
             self.add_pod(Some(id), template);

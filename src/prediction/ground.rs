@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::workload::Deployed;
 use crate::experiment::NodeSelector;
-use crate::model::{NodeId, PodSpec, Spread, Topology};
+use crate::model::{Controller, NodeId, PodSpec, Routing, Spread, Tolerates, Topology};
 use crate::timeline::{ClusterFacts, NodeRole, Tuning};
+use crate::workload::Manifest;
 
 /// What is known before any harm.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,14 +25,16 @@ pub struct Ground {
 }
 
 /// The pods behind a Service.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Backends {
     /// The node of each.
     pub nodes: Vec<NodeId>,
     /// What they are.
     pub pod: PodSpec,
-    /// Whether they are made anew elsewhere when they are lost.
-    pub owned: bool,
+    /// What replaces them.
+    pub controller: Controller,
+    /// Which of them a connection goes to.
+    pub routing: Routing,
 }
 
 impl Ground {
@@ -57,12 +59,25 @@ impl Ground {
     }
 
     /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no node is known to have are left out.
-    pub fn with_workload(mut self, deployed: BTreeMap<String, Deployed>) -> Self {
+    pub(crate) fn with_workload(mut self, workload: &Manifest) -> Self {
         let objects = self.node_objects();
-        for (service, deployed) in deployed {
-            let Some(pod) = PodSpec::of_template(&deployed.template, &objects) else { continue };
-            let nodes = self.spread(deployed.replicas, &pod);
-            self.services.insert(service, Backends { nodes, pod, owned: deployed.owned });
+        for service in workload.services() {
+            let Some(pods) = workload.behind(&service) else { continue };
+            let controller = pods.controller;
+            let Some(mut pod) = PodSpec::of_template(pods.template, &objects) else { continue };
+            let mut replicas = pods.replicas;
+            if controller == Controller::DaemonSet {
+                let forever = Tolerates::Forever;
+                (pod.tolerates_not_ready, pod.tolerates_unreachable) = (forever, forever);
+                (pod.spread, replicas) = (Spread::Require, usize::MAX);
+            }
+            let backends = Backends {
+                nodes: self.spread(replicas, &pod),
+                pod,
+                controller,
+                routing: service.routing(),
+            };
+            self.services.insert(service.name().to_owned(), backends);
         }
         self
     }
@@ -88,8 +103,7 @@ impl Ground {
     ) -> Self {
         for (service, node, count) in seen {
             let Some(node) = self.topology.find(node) else { continue };
-            let none = || Backends { nodes: Vec::new(), pod: PodSpec::default(), owned: true };
-            let backends = self.services.entry(service.to_owned()).or_insert_with(none);
+            let backends = self.services.entry(service.to_owned()).or_default();
             backends.nodes.extend(std::iter::repeat_n(node, count as usize));
         }
         self
@@ -138,19 +152,23 @@ impl Ground {
 
 #[cfg(test)]
 mod tests {
-    use super::super::workload::behind_services;
     use super::*;
 
     fn placed(planes: usize, workers: usize, spec: &str) -> Option<Vec<usize>> {
+        placed_by("Deployment", planes, workers, spec)
+    }
+
+    fn placed_by(kind: &str, planes: usize, workers: usize, spec: &str) -> Option<Vec<usize>> {
         let nodes = Topology::kind("k", planes, workers)
             .nodes
             .into_iter()
             .map(|node| (node.name, node.role));
         let text = format!(
-            "kind: Service\nmetadata: {{name: s}}\nspec: {{selector: {{a: b}}}}\n---\nkind: Deployment\nspec:\n  replicas: 2\n  template: {{metadata: {{labels: {{a: b}}}}, spec: {spec}}}\n"
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{selector: {{a: b}}}}\n---\n\
+             apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: d}}\nspec:\n  replicas: 2\n  template: {{metadata: {{labels: {{a: b}}}}, spec: {spec}}}\n"
         );
         let ground = Ground::new(nodes, Tuning::default(), "v1.34.4")
-            .with_workload(behind_services([text.as_str()]));
+            .with_workload(&Manifest::of_texts([("w.yaml", text.as_str())]));
         Some(ground.services.get("s")?.nodes.iter().map(|node| node.0).collect())
     }
 
@@ -163,6 +181,7 @@ mod tests {
         );
         assert_eq!(placed(1, 2, "{nodeName: k-control-plane}"), Some(vec![0, 0]));
         assert_eq!(placed(1, 2, "{nodeSelector: {disk: fast}}"), None);
+        assert_eq!(placed_by("DaemonSet", 1, 3, "{}"), Some(vec![1, 2, 3]));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 mod ground;
 mod scenario;
 mod traps;
-pub mod workload;
 
 #[cfg(test)]
 mod tests;

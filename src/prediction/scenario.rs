@@ -2,7 +2,7 @@
 
 use super::ground::{Backends, Ground};
 use crate::experiment::{Connection, Count, Experiment, From, Numbered, Probe, Step};
-use crate::model::{self, Action, NodeId, PodSpec, Scenario};
+use crate::model::{self, Action, NodeId, Routing, Scenario};
 
 /// A course of events, and the probe whose view it is.
 pub(super) struct Course<'a> {
@@ -27,14 +27,28 @@ pub(super) fn courses<'a>(
             scenario: scenario(experiment, ground, &steps, backends, Some(probe)),
         })
         .collect();
+    if let Some(why) = courses.iter().find_map(never_answered) {
+        return Err(why);
+    }
     if courses.is_empty() {
-        let nobody = Backends { nodes: Vec::new(), pod: PodSpec::default(), owned: true };
+        let nobody = Backends::default();
         courses.push(Course {
             probe: None,
             scenario: scenario(experiment, ground, &steps, &nobody, None),
         });
     }
     Ok(courses)
+}
+
+/// Why none of a probe's requests is answered, even before the fault.
+fn never_answered(Course { probe, scenario }: &Course) -> Option<String> {
+    let service = (*probe)?.ask.service()?;
+    let here = scenario.asked_from;
+    let answered = scenario.routing != Routing::Local || scenario.pods.contains(&here);
+    let node = &scenario.topology.nodes[here.0].name;
+    (!answered).then(|| {
+        format!("the Service {service} has `internalTrafficPolicy: Local` and no pod on {node}, from which it is asked")
+    })
 }
 
 fn backends<'a>(probe: &Probe, ground: &'a Ground) -> Option<&'a Backends> {
@@ -60,7 +74,8 @@ fn scenario(
         topology: ground.topology.clone(),
         pods: backends.nodes.clone(),
         pod: backends.pod.clone(),
-        owned: backends.owned,
+        controller: backends.controller,
+        routing: backends.routing,
         asked_from: asking.or_else(standing).unwrap_or(NodeId(0)),
         timeout: probe.map_or_else(Default::default, |probe| probe.timeout),
         steps: steps.to_vec(),

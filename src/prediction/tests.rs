@@ -6,6 +6,7 @@ use super::*;
 use crate::experiment::{self, Parsed, Step};
 use crate::model::Topology;
 use crate::timeline::{NodeRole, Tuning};
+use crate::workload::Manifest;
 
 fn seconds(n: u64) -> Option<Duration> {
     Some(Duration::from_secs(n))
@@ -27,8 +28,7 @@ fn parsed(name: &str) -> Parsed {
 
 fn ground(parsed: &Parsed, tuning: Tuning) -> Ground {
     let nodes = Topology::kind("k", 1, 2).nodes.into_iter().map(|node| (node.name, node.role));
-    let files = parsed.workload.iter().map(|file| file.text.as_str());
-    Ground::new(nodes, tuning, "v1.34.4").with_workload(workload::behind_services(files))
+    Ground::new(nodes, tuning, "v1.34.4").with_workload(&parsed.workload)
 }
 
 fn predictions(name: &str, tuning: Tuning, hold: u64) -> Predictions {
@@ -153,4 +153,56 @@ fn held_against(predictions: &Predictions, runs: &str, n: usize) {
             measured(runs, what)
         );
     }
+}
+
+/// The example with another workload.
+fn with_service(web: &str, hold: u64) -> Result<Vec<Tried>, String> {
+    let mut parsed = parsed("worker-stop-fast");
+    parsed.workload = Manifest::of_texts([("web.yaml", web)]);
+    let ground = ground(&parsed, tuned());
+    let Step::Fault { hold: held, .. } = &mut parsed.experiment.method[0] else { unreachable!() };
+    *held = Duration::from_secs(hold);
+    let predictions = Predictions::new(Some(parsed.experiment), ground, 200, 1);
+    predictions.tried().map(<[Tried]>::to_vec).map_err(str::to_owned)
+}
+
+fn web(kind: &str, tolerations: &str, service: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, {service}}}\n---\n\
+         apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: web}}\nspec:\n  replicas: 2\n  template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{tolerations: {tolerations}, containers: [{{name: nginx}}]}}\n"
+    )
+}
+
+#[test]
+fn a_stateful_sets_pod_on_a_dead_node_is_never_replaced() {
+    let tolerations = "[{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 5}]";
+    let replaced = |kind: &str| {
+        let tried = with_service(&web(kind, tolerations, "ports: [{port: 80}]"), 40).unwrap();
+        tried[0].forecast.rescheduling.n()
+    };
+    assert_eq!((replaced("Deployment"), replaced("StatefulSet")), (200, 0));
+    let mut parsed = parsed("worker-stop-fast");
+    let stateful = web("StatefulSet", tolerations, "ports: [{port: 80}]");
+    parsed.workload = Manifest::of_texts([("web.yaml", stateful.as_str())]);
+    let told = traps(&parsed.experiment, &ground(&parsed, tuned()));
+    assert!(told.iter().any(|(_, trap)| trap.name == "stateful-pod-stays-terminating"), "{told:?}");
+}
+
+#[test]
+fn a_sticky_client_loses_all_or_nothing() {
+    let tried = with_service(&web("Deployment", "[]", "sessionAffinity: ClientIP"), 15).unwrap();
+    let share = tried[0].forecast.failed_share.summary();
+    assert!(
+        share.min.unwrap() > 0.999 && share.max.unwrap() < 1.001,
+        "of who loses any: {share:?}"
+    );
+    let hit = tried[0].forecast.failed_share.n();
+    assert!((60..140).contains(&hit), "half of the clients: {hit} of 200");
+}
+
+#[test]
+fn a_local_policy_leaves_a_node_without_an_endpoint_unanswered() {
+    let why =
+        with_service(&web("Deployment", "[]", "internalTrafficPolicy: Local"), 15).unwrap_err();
+    assert!(why.contains("`internalTrafficPolicy: Local` and no pod on k-control-plane"), "{why}");
 }

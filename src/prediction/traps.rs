@@ -31,5 +31,5 @@ fn pods(backends: &Backends) -> Pods {
         Tolerates::For(length) => Some(length),
         Tolerates::Forever => None,
     };
-    Pods { toleration, bare: !backends.owned }
+    Pods { toleration, controller: backends.controller }
 }

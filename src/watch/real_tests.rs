@@ -11,8 +11,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
 use super::start;
-use crate::cluster::{Cluster, Manifest};
+use crate::cluster::Cluster;
 use crate::timeline::{Change, Event, Moment, NodeRole, Ready, Record};
+use crate::workload::Manifest;
 
 async fn cluster() -> Cluster {
     let path = std::env::var_os("OUTAGE_TEST_KUBECONFIG").expect("OUTAGE_TEST_KUBECONFIG");
@@ -90,7 +91,7 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 #[ignore = "needs OUTAGE_TEST_KUBECONFIG and docker"]
 async fn a_frozen_worker_is_seen_and_its_endpoint_leaves_and_comes_back() {
     let cluster = cluster().await;
-    let manifest = Manifest::parse([("w", WEB)]).unwrap();
+    let manifest = Manifest::of_texts([("w", WEB)]);
     let workload = cluster.check_workload(&manifest).await.unwrap().unwrap();
     let namespace = "outage-t-watch".to_owned();
     cluster.create_namespace(&namespace, "t-watch").await.unwrap();

@@ -25,6 +25,7 @@ const EVERYTHING: &[&str] = &[
     "timeline",
     "verdict",
     "watch",
+    "workload",
     "yaml",
 ];
 
@@ -34,10 +35,12 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("stats", &[] as &[&str]),
         ("timeline", &[]),
         ("yaml", &[]),
-        ("experiment", &["stats", "timeline", "yaml"]),
+        // The one reader of workloads says what becomes of pods in the model's terms.
+        ("workload", &["model", "yaml"]),
+        ("experiment", &["stats", "timeline", "workload", "yaml"]),
         ("model", &["stats", "timeline"]),
         ("analysis", &["stats", "timeline"]),
-        ("prediction", &["experiment", "model", "stats", "timeline"]),
+        ("prediction", &["experiment", "model", "stats", "timeline", "workload"]),
         ("verdict", &["experiment", "model", "prediction", "analysis", "stats", "timeline"]),
         (
             "report",
@@ -45,7 +48,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("lint", &["experiment", "model", "stats", "timeline", "yaml"]),
         ("docker", &["timeline"]),
-        ("cluster", &["docker", "timeline"]),
+        ("cluster", &["docker", "timeline", "workload", "yaml"]),
         ("fault", &["cluster", "docker", "experiment", "timeline"]),
         // What would undo a fault, and how long that may take, are the fault's own to say.
         ("plan", &["experiment", "fault", "stats", "timeline"]),
@@ -55,7 +58,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("agent", &["probe", "observe", "docker", "timeline"]),
         // It asks through the cluster, sees through a watch, and tells what probers tell.
         ("canary", &["agent", "cluster", "experiment", "timeline", "watch"]),
-        ("embedded", &["model", "stats", "timeline"]),
+        ("embedded", &["model", "stats", "timeline", "workload"]),
         (
             "engine",
             &[
@@ -71,6 +74,7 @@ fn table() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "stats",
                 "timeline",
                 "watch",
+                "workload",
             ],
         ),
         ("cli", EVERYTHING),

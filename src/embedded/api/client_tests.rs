@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use super::Availability;
 use super::testing::{ask, node, send, serve, served, tidy};
-use crate::cluster::{Cluster, Manifest};
+use crate::cluster::Cluster;
 use crate::embedded::store::{Store, kinds};
 use crate::timeline::{ClusterKind, Event, Ready, Record};
+use crate::workload::Manifest;
 
 const WEB: &str = include_str!("../../../experiments/workloads/web.yaml");
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -47,7 +48,7 @@ async fn a_workload_comes_and_goes_with_its_namespace() {
     let (_api, store, cluster) = served().await;
     let controllers = tokio::spawn(tidy(store.clone()));
     cluster.create_namespace("run", "20261122-7f3a").await.unwrap();
-    let manifest = Manifest::parse([("web.yaml", WEB)]).unwrap();
+    let manifest = Manifest::of_texts([("web.yaml", WEB)]);
     let workload = cluster.check_workload(&manifest).await.unwrap().unwrap();
     assert_eq!(workload.summary(), ["ConfigMap/web", "Deployment/web", "Service/web"]);
     cluster.apply(&workload, "run").await.unwrap();

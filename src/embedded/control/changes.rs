@@ -16,6 +16,7 @@ use crate::model::{
     Backend, Change, Component, Deletion, Heartbeat, NodeId, OwnerId, PodId, Power,
 };
 use crate::timeline::Ready;
+use crate::workload::container_ports;
 
 impl Driver {
     /// Brings one change into the world.
@@ -173,7 +174,7 @@ impl Driver {
             .collect();
         let address = self.block.next_pod(node.0, self.seats.nodes[node.0].pods, &taken)?;
         self.seats.nodes[node.0].pods += 1;
-        let wanted = pod::container_ports(pod);
+        let wanted = container_ports(pod);
         let ports: BTreeSet<u16> =
             wanted.iter().map(|port| self.shared.ports.reachable(*port, &wanted)).collect();
         let server = PodServer::new(object::name(pod), address, &Vec::from_iter(ports));

@@ -8,7 +8,7 @@ use super::seats::Key;
 use crate::embedded::objects::event::Said;
 use crate::embedded::objects::{pod, replica_set};
 use crate::embedded::store::{Change, Object, Writer, kinds, object};
-use crate::model::{Action, NodeId, PodId};
+use crate::model::{Action, NodeId, PodId, PodSpec};
 
 impl Driver {
     /// Takes in what was written. What this cluster's own controllers wrote they know already.
@@ -41,7 +41,8 @@ impl Driver {
             }),
             None => {
                 // A template that fits nowhere makes no pods here; in Kubernetes they would be Pending.
-                let Some(spec) = pod::to_model(&set["spec"]["template"], &self.node_objects())
+                let Some(spec) =
+                    PodSpec::of_template(&set["spec"]["template"], &self.node_objects())
                 else {
                     return;
                 };
@@ -96,7 +97,7 @@ impl Driver {
 
     fn bare_pod(&mut self, key: Key, object: &Object) {
         let now = self.now();
-        let Some(spec) = pod::to_model(object, &self.node_objects()) else {
+        let Some(spec) = PodSpec::of_template(object, &self.node_objects()) else {
             let unscheduled = object["status"]["conditions"].is_null();
             if unscheduled {
                 self.unschedulable(&key, object);

@@ -12,9 +12,10 @@ use super::seats::Key;
 use crate::embedded::network::{PodServer, Routes, ServiceProxy};
 use crate::embedded::objects::endpoints::{self, Member};
 use crate::embedded::objects::replica_set::{self, Tally};
-use crate::embedded::objects::{deployment, is_owned_by, pod, selects, system};
+use crate::embedded::objects::{deployment, is_owned_by, selects, system};
 use crate::embedded::store::{Object, kinds, object};
-use crate::model::NodeId;
+use crate::model::{NodeId, Routing};
+use crate::workload::{container_ports, routing};
 
 impl Driver {
     /// Brings everything up to what it follows from.
@@ -149,7 +150,7 @@ impl Driver {
         for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
             let members = self.members(service);
             let reachable =
-                |pod: &Value, port| self.shared.ports.reachable(port, &pod::container_ports(pod));
+                |pod: &Value, port| self.shared.ports.reachable(port, &container_ports(pod));
             self.store.put(&kinds::ENDPOINT_SLICES, endpoints::slice(service, &members, reachable));
             self.store.put(&kinds::ENDPOINTS, endpoints::endpoints(service, &members, reachable));
         }
@@ -203,7 +204,7 @@ impl Driver {
             self.proxies
                 .entry(key)
                 .or_insert_with(|| ServiceProxy::new(address, seed))
-                .route(routes);
+                .route(routes, routing(service));
         }
     }
 
@@ -218,10 +219,13 @@ impl Driver {
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1);
             pod.is_some_and(|pod| selects(&service["spec"]["selector"], &pod["metadata"]["labels"]))
         };
+        let local = routing(service) == Routing::Local;
         let of_node = |node: NodeId| -> Vec<PodServer> {
-            let routed = pods
-                .iter()
-                .filter(|(pod, seat)| self.model.routes(node, *pod) && chosen(&seat.key));
+            let routed = pods.iter().filter(|(pod, seat)| {
+                self.model.routes(node, *pod)
+                    && (!local || self.model.pod(*pod).node == Some(node))
+                    && chosen(&seat.key)
+            });
             routed
                 .filter_map(|(_, seat)| seat.server.as_ref().map(|(_, server)| server.clone()))
                 .collect()

@@ -66,6 +66,11 @@ impl PodServer {
         self.inner.open.send_if_modified(|was| std::mem::replace(was, open) != open);
     }
 
+    /// Whether both are the server of one pod.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// A connection that a Service's address has handed to this pod.
     pub(crate) fn take(&self, stream: TcpStream) {
         begin(stream, self.inner.name.clone(), self.inner.life.subscribe());

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::listener::listen;
 use super::pod::PodServer;
+use crate::model::Routing;
 use crate::stats::Random;
 
 /// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who asks from no node (a person with curl).
@@ -21,38 +22,67 @@ pub(crate) type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
 /// One port of a Service. It is closed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ServiceProxy {
-    routes: Arc<Mutex<Routes>>,
+    table: Arc<Mutex<Table>>,
     open: watch::Sender<bool>,
     _door: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Table {
+    routes: Routes,
+    routing: Routing,
+    /// The pod that a sticky client was sent to, by the client's address.
+    last: BTreeMap<IpAddr, PodServer>,
+    random: Random,
 }
 
 impl ServiceProxy {
     /// Listens as soon as there is somewhere to send to. Needs a runtime.
     pub(crate) fn new(address: SocketAddr, seed: u64) -> Self {
-        let routes = Arc::new(Mutex::new(Routes::new()));
+        let table = Arc::new(Mutex::new(Table {
+            routes: Routes::new(),
+            routing: Routing::Any,
+            last: BTreeMap::new(),
+            random: Random::new(seed),
+        }));
         let open = watch::Sender::new(false);
-        let (known, mut draws) = (routes.clone(), Random::new(seed));
-        let take =
-            move |stream| hand_on(stream, &known.lock().expect("no holder panics"), &mut draws);
+        let known = table.clone();
+        let take = move |stream| known.lock().expect("no holder panics").hand_on(stream);
         let door = AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
-        Self { routes, open, _door: door }
+        Self { table, open, _door: door }
     }
 
     /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses.
-    pub(crate) fn route(&self, routes: Routes) {
+    pub(crate) fn route(&self, routes: Routes, routing: Routing) {
         let open = routes.values().any(|pods| !pods.is_empty());
-        *self.routes.lock().expect("no holder panics") = routes;
+        let mut table = self.table.lock().expect("no holder panics");
+        (table.routes, table.routing) = (routes, routing);
+        drop(table);
         self.open.send_if_modified(|was| std::mem::replace(was, open) != open);
     }
 }
 
-fn hand_on(stream: TcpStream, routes: &Routes, draws: &mut Random) {
-    let asker = stream.peer_addr().ok().map(|peer| peer.ip());
-    let pods = routes.get(&asker).or_else(|| routes.get(&None));
-    match pods.and_then(|pods| draws.choose(pods)) {
-        Some(pod) => pod.take(stream),
-        // kube-proxy refuses; once a connection is accepted a reset is the nearest to that.
-        None => drop(socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
+impl Table {
+    fn hand_on(&mut self, stream: TcpStream) {
+        match self.choose(stream.peer_addr().ok().map(|peer| peer.ip())) {
+            Some(pod) => pod.take(stream),
+            // kube-proxy refuses; once a connection is accepted a reset is the nearest to that.
+            None => drop(socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
+        }
+    }
+
+    fn choose(&mut self, client: Option<IpAddr>) -> Option<PodServer> {
+        let pods = self.routes.get(&client).or_else(|| self.routes.get(&None))?;
+        let sticky = client.filter(|_| self.routing == Routing::Sticky);
+        let last = sticky.and_then(|client| self.last.get(&client));
+        if let Some(known) = last.filter(|last| pods.iter().any(|pod| pod.is(last))) {
+            return Some(known.clone());
+        }
+        let pod = self.random.choose(pods)?.clone();
+        if let Some(client) = sticky {
+            self.last.insert(client, pod.clone());
+        }
+        Some(pod)
     }
 }
 
@@ -97,10 +127,11 @@ mod tests {
         proxy.route(
             [
                 (Some(here), vec![one.clone(), two.clone()]),
-                (Some(there), vec![two]),
-                (None, vec![one]),
+                (Some(there), vec![two.clone()]),
+                (None, vec![one.clone()]),
             ]
             .into(),
+            Routing::Any,
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
@@ -110,7 +141,14 @@ mod tests {
         assert!(counts.len() == 2 && counts.values().all(|count| *count >= 25), "{counts:?}");
         assert_eq!(ask(there, address).await.unwrap(), "web-2");
         assert_eq!(ask("127.0.0.1".parse().unwrap(), address).await.unwrap(), "web-1");
-        proxy.route(Routes::new());
+        proxy.route([(Some(here), vec![one, two.clone()])].into(), Routing::Sticky);
+        let first = ask(here, address).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(ask(here, address).await.unwrap(), first, "a client stays with its pod");
+        }
+        proxy.route([(Some(here), vec![two])].into(), Routing::Sticky);
+        assert_eq!(ask(here, address).await.unwrap(), "web-2", "as long as the pod is known");
+        proxy.route(Routes::new(), Routing::Any);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(
             ask(here, address).await.unwrap_err().kind(),

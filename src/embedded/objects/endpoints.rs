@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::pod::target_port;
 use crate::embedded::store::{Object, object};
+use crate::workload::target_port;
 
 /// A pod of a Service, as the endpoints controller sees it.
 #[derive(Clone, Debug)]

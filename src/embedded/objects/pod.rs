@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::Condition;
 use crate::embedded::store::object;
-use crate::model::{NodeId, PodSpec};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -69,12 +68,6 @@ pub(crate) fn of_replica_set(set: &Value, suffix: &str) -> Value {
     }
     admit(&mut pod);
     pod
-}
-
-/// What the model needs to know of a pod (or of a template, which has the same shape). `None` where no node has the labels that it
-/// asks for.
-pub(crate) fn to_model(pod: &Value, nodes: &[(NodeId, Value)]) -> Option<PodSpec> {
-    PodSpec::of_template(pod, nodes)
 }
 
 /// The scheduler chose a node.
@@ -153,32 +146,10 @@ pub(crate) fn end(pod: &mut Value, grace: u64, at: jiff::Timestamp) {
     meta.insert("deletionGracePeriodSeconds".into(), grace.into());
 }
 
-/// The ports on which its containers listen.
-pub(crate) fn container_ports(pod: &Value) -> Vec<u16> {
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    let ports =
-        containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
-    let tcp =
-        ports.filter(|port| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP"));
-    tcp.filter_map(|port| port["containerPort"].as_u64()?.try_into().ok()).collect()
-}
-
-/// The container port that a Service's `targetPort` means: a number itself, a name that of the port with this name.
-pub(crate) fn target_port(pod: &Value, target: &Value) -> Option<u16> {
-    if let Some(number) = target.as_u64() {
-        return number.try_into().ok();
-    }
-    let name = target.as_str()?;
-    let containers = pod["spec"]["containers"].as_array()?.iter();
-    let mut ports =
-        containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
-    ports.find(|port| port["name"] == name)?["containerPort"].as_u64()?.try_into().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Tolerates;
+    use crate::model::{NodeId, PodSpec, Tolerates};
 
     const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
@@ -195,19 +166,10 @@ mod tests {
         let once = pod.clone();
         admit(&mut pod);
         assert_eq!(pod, once);
-        let spec = to_model(&pod, &nodes()).unwrap();
+        let spec = PodSpec::of_template(&pod, &nodes()).unwrap();
         assert_eq!(spec.tolerates_unreachable, Tolerates::For(Duration::from_secs(5)));
         assert_eq!(spec.tolerates_not_ready, Tolerates::For(Duration::from_secs(300)));
         assert!(!spec.tolerates_control_plane);
-    }
-
-    #[test]
-    fn a_port_is_found_by_number_and_by_name() {
-        let pod = json!({"spec": {"containers": [{"ports": [{"name": "http", "containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]}]}});
-        assert_eq!(container_ports(&pod), [80]);
-        assert_eq!(target_port(&pod, &"http".into()), Some(80));
-        assert_eq!(target_port(&pod, &8080.into()), Some(8080));
-        assert_eq!(target_port(&pod, &"grpc".into()), None);
     }
 
     #[test]

@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::cluster::Manifest;
-use crate::embedded::objects::pod::container_ports;
 use crate::embedded::{Action, Embedded, NodeId};
 use crate::engine::backend::run_scope::{ProberGroup, RunScope};
 use crate::engine::backend::{Backend, Progress, Readiness};
@@ -22,6 +19,7 @@ use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side
 use crate::fault;
 use crate::plan::Node;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
+use crate::workload::{Manifest, container_ports};
 
 /// An embedded cluster.
 pub(crate) struct EmbeddedBackend<'a> {
@@ -113,24 +111,13 @@ pub(crate) fn with_reachable_ports(
 }
 
 fn service_ports(workload: &Manifest, name: &str) -> Vec<u16> {
-    let all = workload.objects().iter().map(|object| &object.object);
-    let service =
-        all.filter(|object| object.types.as_ref().is_some_and(|types| types.kind == "Service"));
-    let named = service.filter(|object| object.metadata.name.as_deref() == Some(name));
-    let ports =
-        named.flat_map(|object| object.data["spec"]["ports"].as_array().into_iter().flatten());
-    ports.filter_map(|port| port["port"].as_u64()?.try_into().ok()).collect()
+    workload.service(name).map(|service| service.ports()).unwrap_or_default()
 }
 
 /// Of the first pod, or template of pods, with these labels.
 fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16> {
-    let all =
-        workload.objects().iter().filter_map(|object| serde_json::to_value(&object.object).ok());
-    let mut pods = all.map(|object| object.pointer("/spec/template").cloned().unwrap_or(object));
-    let has =
-        |pod: &Value| labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
-    pods.find(|pod| pod["spec"]["containers"].is_array() && has(pod))
-        .map_or_else(Vec::new, |pod| container_ports(&pod))
+    let pods = workload.pods().find(|pods| pods.have(labels));
+    pods.map(|pods| container_ports(pods.template)).unwrap_or_default()
 }
 
 /// Whether the model, or the API before it, can be made to do it.

@@ -22,8 +22,8 @@ use super::tree::Node;
 /// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not told twice.
 pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let check = Check { cx, root, draft };
-    let objects = objects::read(cx, &files.workload);
-    references::check(&check, files, &objects);
+    objects::check(cx, &files.workload);
+    references::check(&check, files);
     method::check(&check);
     claims::check(&check);
     harm::check(&check);

@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Check;
-use super::objects::Objects;
 use crate::experiment::DnsName;
 use crate::experiment::decode::known;
 use crate::experiment::files::Files;
 use crate::experiment::schema::{Ask, Condition, Expectation, Fault, From, Probe, Target};
+use crate::workload::{Exposure, Manifest};
 use crate::yaml::suggest;
 
-pub(super) fn check(check: &Check, files: &Files, objects: &Objects) {
+pub(super) fn check(check: &Check, files: &Files) {
     duplicate_probes(check);
     duplicate_canaries(check);
     probe_references(check);
-    let world = World { files, objects };
+    let objects = Objects { complete: files.complete, workload: &files.workload };
     for (index, probe) in known(&check.draft.probes) {
-        world.probe(check, index, probe);
+        objects.probe(check, index, probe);
     }
     for (index, condition) in known(&check.draft.steady_state) {
         if let Condition::EndpointsReady { service, .. } = condition {
-            world.service(
+            objects.service(
                 check,
                 &format!("spec.steadyState[{index}].endpointsReady.service"),
                 service,
@@ -28,25 +28,29 @@ pub(super) fn check(check: &Check, files: &Files, objects: &Objects) {
         }
     }
     for (_, fault, place) in check.faults() {
-        world.fault(check, &place, fault);
+        objects.fault(check, &place, fault);
     }
     for (index, expectation) in known(&check.draft.expect) {
         match expectation {
             Expectation::EndpointRemoval { service: Some(service), .. } => {
-                world.service(
+                objects.service(
                     check,
                     &format!("spec.expect[{index}].endpointRemoval.service"),
                     service,
                 );
             }
             Expectation::Rescheduled { service, .. } => {
-                world.service(check, &format!("spec.expect[{index}].rescheduled.service"), service);
+                objects.service(
+                    check,
+                    &format!("spec.expect[{index}].rescheduled.service"),
+                    service,
+                );
             }
             Expectation::NotRescheduled { labels } => {
-                world.pods(check, &format!("spec.expect[{index}].notRescheduled.labels"), labels);
+                objects.pods(check, &format!("spec.expect[{index}].notRescheduled.labels"), labels);
             }
             Expectation::Restarted { labels, .. } => {
-                world.pods(check, &format!("spec.expect[{index}].restarted.labels"), labels);
+                objects.pods(check, &format!("spec.expect[{index}].restarted.labels"), labels);
             }
             Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
                 let place = format!("spec.expect[{index}].endpointRemoval");
@@ -134,21 +138,26 @@ fn probe_references(check: &Check) {
 }
 
 /// What the run's namespace will hold, as far as it is known.
-struct World<'a> {
-    files: &'a Files,
-    objects: &'a Objects,
+struct Objects<'a> {
+    /// Whether all of the workload's files could be read.
+    complete: bool,
+    workload: &'a Manifest,
 }
 
-impl World<'_> {
+impl Objects<'_> {
     fn probe(&self, check: &Check, index: usize, probe: &Probe) {
         let place = format!("spec.probes[{index}].{}", probe.ask.kind());
         if let Ask::Dns { name: DnsName::Service(name), .. } = &probe.ask {
-            self.service(check, &format!("{place}.service"), name);
+            self.named(check, &format!("{place}.service"), "Service", name);
         }
         match probe.ask.target() {
             Some(Target::Service { name, port }) => {
-                self.service(check, &format!("{place}.service"), name);
-                self.port(check, &place, name, *port);
+                let (ask, place) = (&place, format!("{place}.service"));
+                self.named(check, &place, "Service", name);
+                match self.without_address(name) {
+                    Some((message, hint)) => check.tell(check.error(&place, message).hint(hint)),
+                    None => self.port(check, ask, name, *port),
+                }
             }
             Some(Target::Pod { labels, .. }) => {
                 self.pods(check, &format!("{place}.pod.labels"), labels)
@@ -169,6 +178,21 @@ impl World<'_> {
         }
     }
 
+    /// Why a Service can't be asked by its ClusterIP, and what can be asked.
+    fn without_address(&self, name: &str) -> Option<(String, String)> {
+        match self.workload.service(name)?.exposure() {
+            Exposure::ClusterIp => None,
+            Exposure::Headless => Some((
+                format!("the Service `{name}` is headless: it has no ClusterIP to ask"),
+                "ask one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe".into(),
+            )),
+            Exposure::ExternalName(other) => Some((
+                format!("the Service `{name}` is an ExternalName: it has no ClusterIP to ask"),
+                format!("ask what it stands for: `address: \"{other}:PORT\"`"),
+            )),
+        }
+    }
+
     /// What is in other namespaces only the cluster knows.
     fn fault(&self, check: &Check, place: &str, fault: &Fault) {
         let service = fault.target().and_then(|target| target.most_endpoints_of.as_deref());
@@ -179,8 +203,7 @@ impl World<'_> {
             return;
         }
         if let Fault::DeploymentScale { name, .. } | Fault::DeploymentPlace { name, .. } = fault {
-            let names: Vec<&String> = self.objects.deployments.iter().collect();
-            self.named(check, &format!("{place}.name"), ("Deployment", name), &names);
+            self.named(check, &format!("{place}.name"), "Deployment", name);
         }
         if let Some(pods) = fault.pods() {
             self.pods(check, &format!("{place}.labels"), &pods.labels);
@@ -191,13 +214,18 @@ impl World<'_> {
     }
 
     fn service(&self, check: &Check, place: &str, name: &str) {
-        let names: Vec<&String> = self.objects.services.keys().collect();
-        self.named(check, place, ("Service", name), &names);
+        self.named(check, place, "Service", name);
+        let external = self.workload.service(name).map(|service| service.exposure());
+        if let Some(Exposure::ExternalName(_)) = external {
+            let message = format!("the Service `{name}` is an ExternalName: it has no endpoints");
+            check.tell(check.error(place, message));
+        }
     }
 
     /// An object of the run's namespace, among those that the workload makes.
-    fn named(&self, check: &Check, place: &str, (kind, name): (&str, &str), names: &[&String]) {
-        if !self.files.complete || names.iter().any(|known| *known == name) {
+    fn named(&self, check: &Check, place: &str, kind: &str, name: &str) {
+        let names = self.workload.names(kind);
+        if !self.complete || names.contains(&name) {
             return;
         }
         if check.draft.workload.is_empty() {
@@ -210,20 +238,15 @@ impl World<'_> {
             return;
         }
         let problem = check.error(place, format!("no workload file defines a {kind} `{name}`"));
-        let hint = suggest::hint(name, names, &format!("the workload's {kind}s are"));
+        let hint = suggest::hint(name, &names, &format!("the workload's {kind}s are"));
         check.tell(problem.hint_if(hint));
     }
 
     /// A webhook may add one to a pod that no file has: the cluster decides.
     fn container(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>, name: &str) {
-        let names: Vec<&String> = self
-            .objects
-            .pods
-            .iter()
-            .filter(|pod| pod.has(labels))
-            .flat_map(|pod| &pod.containers)
-            .collect();
-        if self.files.complete && !names.is_empty() && !names.iter().any(|known| *known == name) {
+        let pods = self.workload.pods().filter(|pods| pods.have(labels));
+        let names: Vec<&str> = pods.flat_map(|pods| pods.containers()).collect();
+        if self.complete && !names.is_empty() && !names.contains(&name) {
             let message =
                 format!("no workload file defines a container `{name}` in a pod with these labels");
             check.tell(check.warning(place, message).hint_if(suggest::hint(
@@ -235,7 +258,8 @@ impl World<'_> {
     }
 
     fn port(&self, check: &Check, place: &str, name: &str, port: Option<u16>) {
-        let Some(ports) = self.objects.services.get(name) else { return };
+        let Some(service) = self.workload.service(name) else { return };
+        let ports = service.ports();
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
         match port {
             Some(port) if !ports.contains(&port) => {
@@ -260,7 +284,7 @@ impl World<'_> {
     }
 
     fn pods(&self, check: &Check, place: &str, labels: &BTreeMap<String, String>) {
-        if !self.files.complete || self.objects.pods.iter().any(|pod| pod.has(labels)) {
+        if !self.complete || self.workload.pods().any(|pods| pods.have(labels)) {
             return;
         }
         if check.draft.workload.is_empty() {
@@ -273,8 +297,11 @@ impl World<'_> {
             return;
         }
         let label = |(key, value): (&String, &String)| format!("{key}={value}");
-        let known: BTreeSet<String> =
-            self.objects.pods.iter().flat_map(|pod| pod.labels.iter().map(label)).collect();
+        let known: BTreeSet<String> = self
+            .workload
+            .pods()
+            .flat_map(|pods| pods.labels().iter().map(label).collect::<Vec<_>>())
+            .collect();
         let known: Vec<&String> = known.iter().collect();
         let unknown = labels.iter().map(label).find(|wanted| !known.contains(&wanted));
         let hint =
@@ -360,6 +387,23 @@ mod tests {
                     .contains("warning: nothing in this experiment makes the Service `web`")),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_service_without_an_address_is_not_asked_by_it() {
+        let spec = "{selector: {app: web}, ports: [{name: http, port: 80}]}";
+        let told =
+            with_workload(spec, "{clusterIP: None, selector: {app: web}, ports: [{port: 80}]}");
+        assert_eq!(
+            told,
+            "11:21: error: the Service `web` is headless: it has no ClusterIP to ask (ask one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe)"
+        );
+        let told = with_workload(spec, "{type: ExternalName, externalName: api.example.test}");
+        assert!(
+            told.contains("the Service `web` is an ExternalName: it has no ClusterIP to ask (ask what it stands for: `address: \"api.example.test:PORT\"`)"),
+            "{told}"
+        );
+        assert!(told.contains("is an ExternalName: it has no endpoints"), "{told}");
     }
 
     #[test]

@@ -1,0 +1,168 @@
+//! All objects of a workload's files.
+
+use std::sync::Arc;
+
+use super::object::Object;
+use super::pods::Pods;
+use super::service::Service;
+use crate::yaml::tree::{Node, quoted};
+use crate::yaml::{Diagnostic, SourceFile};
+
+/// The objects, in the files' order. No two have the same API group, kind and name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Manifest {
+    objects: Vec<Object>,
+}
+
+impl Manifest {
+    /// Reads located documents, with all problems at once: what is not an object, has no name, or is defined twice.
+    pub(crate) fn read<'a>(
+        documents: impl IntoIterator<Item = (&'a Arc<SourceFile>, &'a Node)>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (mut manifest, mut problems) = (Self::default(), Vec::new());
+        for (file, document) in documents {
+            for object in Object::read(file, document, &mut problems) {
+                match manifest.same(&object) {
+                    Some(first) => problems.push(duplicate(&object, first)),
+                    None => manifest.objects.push(object),
+                }
+            }
+        }
+        (manifest, problems)
+    }
+
+    fn same(&self, object: &Object) -> Option<&Object> {
+        let id = |object: &Object| (object.group().to_owned(), object.label());
+        self.objects.iter().find(|other| id(other) == id(object))
+    }
+
+    pub(crate) fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// The names of the objects of a kind.
+    pub(crate) fn names(&self, kind: &str) -> Vec<&str> {
+        self.objects.iter().filter(|o| o.kind() == kind).map(Object::name).collect()
+    }
+
+    pub(crate) fn services(&self) -> impl Iterator<Item = Service<'_>> {
+        self.objects.iter().filter_map(Service::of)
+    }
+
+    pub(crate) fn service(&self, name: &str) -> Option<Service<'_>> {
+        self.services().find(|service| service.name() == name)
+    }
+
+    /// Pods, and what makes pods.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = Pods<'_>> {
+        self.objects.iter().filter_map(Pods::of)
+    }
+
+    /// The first pods that a Service selects; `None` where it has no selector, or no file has such pods.
+    pub(crate) fn behind(&self, service: &Service<'_>) -> Option<Pods<'_>> {
+        let selector = service.selector();
+        self.pods().find(|pods| !selector.is_empty() && pods.have(&selector))
+    }
+
+    /// Reads texts that must have no problem.
+    #[cfg(test)]
+    pub(crate) fn of_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let (manifest, problems) = Self::with_problems(files);
+        assert_eq!(problems, Vec::<String>::new());
+        manifest
+    }
+
+    /// Reads texts, and what is wrong with their objects as lines.
+    #[cfg(test)]
+    fn with_problems<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Self, Vec<String>) {
+        let mut all = crate::yaml::Diagnostics::default();
+        let files: Vec<_> = files
+            .into_iter()
+            .map(|(name, text)| {
+                let file = Arc::new(SourceFile { name: name.into(), text: text.into() });
+                let documents = crate::yaml::parse(&file, &mut all).unwrap_or_default();
+                (file, documents)
+            })
+            .collect();
+        let documents = files.iter().flat_map(|(file, all)| all.iter().map(move |one| (file, one)));
+        let (manifest, problems) = Self::read(documents);
+        all.extend(problems);
+        (manifest, all.iter().map(ToString::to_string).collect())
+    }
+}
+
+fn duplicate(object: &Object, first: &Object) -> Diagnostic {
+    let message = format!("the {} {} is defined twice", object.kind(), quoted(object.name()));
+    object.error("metadata.name", message).related(
+        first.file(),
+        first.span("metadata.name"),
+        "first here",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(manifest: &Manifest) -> Vec<String> {
+        manifest.objects().iter().map(Object::label).collect()
+    }
+
+    #[test]
+    fn documents_and_lists_become_objects() {
+        let first = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\n---\napiVersion: v1\nkind: List\nitems:\n\
+            - {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}\n- {apiVersion: v1, kind: Pod, metadata: {name: client}}\n";
+        let typed = "apiVersion: v1\nkind: ConfigMapList\nitems: [{metadata: {name: a}}]\n";
+        let manifest = Manifest::of_texts([("a.yaml", first), ("b.yaml", ""), ("c.yaml", typed)]);
+        assert_eq!(
+            labels(&manifest),
+            ["Service/web", "Deployment/web", "Pod/client", "ConfigMap/a"]
+        );
+        assert_eq!(manifest.objects()[3].api_version(), "v1");
+    }
+
+    #[test]
+    fn a_kind_that_ends_in_list_is_an_object_where_it_has_no_items() {
+        let text = "apiVersion: net.example.test/v1\nkind: AllowList\nmetadata: {name: a}\nspec: {items: [1]}\n";
+        assert_eq!(labels(&Manifest::of_texts([("a.yaml", text)])), ["AllowList/a"]);
+    }
+
+    #[test]
+    fn all_problems_have_their_places() {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\nkind: Pod\n---\n\
+            apiVersion: v1\nkind: Pod\nmetadata: {}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: 0644, labels: {on: yes}}\n";
+        let (manifest, problems) = Manifest::with_problems([("a.yaml", text), ("b.yaml", "a: [")]);
+        assert_eq!(labels(&manifest), ["Pod/a"]);
+        assert!(problems[0].starts_with("b.yaml:1:"), "{problems:?}");
+        assert_eq!(
+            problems[1..],
+            [
+                "a.yaml:7:18: error: the Pod `a` is defined twice",
+                "a.yaml:9:1: error: expected a Kubernetes object: it needs `apiVersion` and `kind`",
+                "a.yaml:13:11: error: a Pod without a name",
+                "a.yaml:17:18: error: YAML takes this name for a number or a boolean (put it in quotes)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_must_be_a_text_is_one() {
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {version: 1.10, old: \"no\"}}\ndata:\n  debug: yes\n";
+        let (_, problems) = Manifest::with_problems([("a.yaml", text)]);
+        assert_eq!(
+            problems,
+            [
+                "a.yaml:3:39: error: `version` must be a text, and is a number (put the value in quotes)",
+                "a.yaml:5:10: error: `debug` must be a text, and is a boolean (put the value in quotes)",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_same_name_in_another_group_is_another_object() {
+        let text = "apiVersion: a.example.test/v1\nkind: Web\nmetadata: {name: a}\n---\napiVersion: b.example.test/v1\nkind: Web\nmetadata: {name: a}\n";
+        assert_eq!(Manifest::of_texts([("a.yaml", text)]).objects().len(), 2);
+    }
+}

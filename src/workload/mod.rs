@@ -1,0 +1,13 @@
+//! A workload's files as kubectl reads them, once for everybody: several documents, lists, YAML 1.1 scalars. Every object
+//! knows its place, and Services and pods are typed facts.
+
+mod json;
+mod manifest;
+mod object;
+mod pods;
+mod service;
+
+pub(crate) use manifest::Manifest;
+pub(crate) use object::Object;
+pub(crate) use pods::{container_ports, target_port};
+pub(crate) use service::{Exposure, routing};

@@ -1,0 +1,147 @@
+//! One object of a workload, and its place in its file.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::json;
+use crate::yaml::tree::{Node, quoted};
+use crate::yaml::{Diagnostic, SourceFile, Span};
+
+/// An object: its API version, kind and name are there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Object {
+    file: Arc<SourceFile>,
+    node: Node,
+    value: Value,
+}
+
+/// Where Kubernetes takes texts only, and YAML easily makes a number or a boolean: `*` is every item of a list.
+const TEXTS: &[&str] = &[
+    "metadata.labels",
+    "metadata.annotations",
+    "spec.selector.matchLabels",
+    "spec.template.metadata.labels",
+    "spec.template.metadata.annotations",
+    "spec.template.spec.nodeSelector",
+    "spec.nodeSelector",
+];
+
+impl Object {
+    /// The objects of a document: of a list its items. Problems are told with their places.
+    pub(super) fn read(
+        file: &Arc<SourceFile>,
+        node: &Node,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Vec<Self> {
+        Self::with_defaults(file, node, None, problems)
+    }
+
+    /// The items of a typed list (`PodList`) may leave out what the list says.
+    fn with_defaults(
+        file: &Arc<SourceFile>,
+        node: &Node,
+        list: Option<(&str, &str)>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Vec<Self> {
+        let named = |field| node.text_at(field);
+        let types = match (named("apiVersion"), named("kind")) {
+            (Some(version), Some(kind)) => Some((version, kind)),
+            (None, None) => list,
+            _ => None,
+        };
+        let Some((version, kind)) = types else {
+            let message = "expected a Kubernetes object: it needs `apiVersion` and `kind`";
+            problems.push(Diagnostic::error(message).at(file, node.focus()));
+            return Vec::new();
+        };
+        // As kubectl tells a list from an object.
+        if let Some(items) = node.get("items") {
+            let item = (version, kind.strip_suffix("List").unwrap_or(kind));
+            let read = |node| Self::with_defaults(file, node, Some(item), problems);
+            return items.items().iter().flat_map(read).collect();
+        }
+        let mut value = json::of_node(node);
+        value["apiVersion"] = version.into();
+        value["kind"] = kind.into();
+        let object = Self { file: file.clone(), node: node.clone(), value };
+        if object.value["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+            problems.push(object.unnamed());
+            return Vec::new();
+        }
+        problems.extend(object.not_texts());
+        vec![object]
+    }
+
+    fn unnamed(&self) -> Diagnostic {
+        match &self.value["metadata"]["name"] {
+            Value::Number(_) | Value::Bool(_) => self
+                .error("metadata.name", "YAML takes this name for a number or a boolean".into())
+                .hint("put it in quotes"),
+            _ => self.error("metadata", format!("a {} without a name", self.kind())),
+        }
+    }
+
+    fn not_texts(&self) -> Vec<Diagnostic> {
+        let service = (self.kind() == "Service").then_some("spec.selector");
+        let data = (self.kind() == "ConfigMap").then_some("data");
+        let mut problems = Vec::new();
+        for path in TEXTS.iter().copied().chain(service).chain(data) {
+            for (key, value) in self.at(path).as_object().into_iter().flatten() {
+                if matches!(value, Value::Number(_) | Value::Bool(_)) {
+                    let what = if value.is_boolean() { "boolean" } else { "number" };
+                    let node = self.node.find(path).0;
+                    let place = node.get(key).map_or(node.focus(), Node::focus);
+                    let message = format!("{} must be a text, and is a {what}", quoted(key));
+                    let problem = Diagnostic::error(message).at(&self.file, place);
+                    problems.push(problem.hint("put the value in quotes"));
+                }
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn api_version(&self) -> &str {
+        self.value["apiVersion"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        self.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        self.value["kind"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.value["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// `Deployment/web`
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.kind(), self.name())
+    }
+
+    /// The object as it is sent.
+    pub(crate) fn json(&self) -> &Value {
+        &self.value
+    }
+
+    pub(crate) fn file(&self) -> &Arc<SourceFile> {
+        &self.file
+    }
+
+    /// The place of a field such as `metadata.name`, or of the nearest field around it.
+    pub(crate) fn span(&self, path: &str) -> Span {
+        self.node.find(path).0.focus()
+    }
+
+    pub(crate) fn error(&self, path: &str, message: String) -> Diagnostic {
+        Diagnostic::error(message).at(&self.file, self.span(path))
+    }
+
+    /// The value at a path; null where there is none.
+    pub(super) fn at(&self, path: &str) -> &Value {
+        path.split('.').fold(&self.value, |value, step| &value[step])
+    }
+}

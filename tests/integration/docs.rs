@@ -38,11 +38,18 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// README.md, CONTRIBUTING.md, src/README.md and docs/.
+/// docs/ and every README.
 fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let others = ["README.md", "CONTRIBUTING.md", "src/README.md"].map(|name| root().join(name));
+    let others = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "src/README.md",
+        "src/model/README.md",
+        "tests/recorded/README.md",
+    ];
+    let others = others.map(|name| root().join(name));
     docs.chain(others).collect()
 }
 

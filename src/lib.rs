@@ -14,6 +14,7 @@ mod experiment;
 mod fault;
 mod lint;
 pub mod model;
+mod node;
 mod observe;
 mod plan;
 pub mod prediction;

@@ -1,12 +1,9 @@
 //! The runner's side: brings an agent into a node, and turns what it says into messages.
 
-use std::error::Error;
-use std::future::Future;
-use std::io;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
@@ -16,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::clock::{Offset, settle};
 use super::protocol::{Frames, FromAgent, Hello, Message, Start, ToAgent, VERSION};
 use super::{AgentError, AgentHandle, AgentMessage, StopSignal, check_binary, names};
+use crate::node::{NodeAccess, NodeFile, NodeHandle, ProcessInput, ProcessOutput, ProcessStream};
 use crate::probe::ProbeSpec;
 use crate::timeline::clock::boot_id;
 use crate::timeline::{Moment, ProbeHeader};
@@ -32,40 +30,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Exchanges that measure the agent's clock.
 const EXCHANGES: usize = 8;
 
-/// Why a transport failed, with its causes.
-pub type TransportError = Box<dyn Error + Send + Sync>;
-
-/// How to get a file and a process into a node's container.
-pub trait AgentTransport: Sync {
-    /// The process's input; closed when it is dropped.
-    type Input: AsyncWrite + Send + Unpin + 'static;
-    /// The process's output, without its error output.
-    type Output: Stream<Item = io::Result<Vec<u8>>> + Send + Unpin + 'static;
-
-    /// Writes a file with these contents and this mode.
-    fn upload(
-        &self,
-        container: &str,
-        path: &str,
-        mode: u32,
-        bytes: &[u8],
-    ) -> impl Future<Output = Result<(), TransportError>> + Send;
-
-    /// Starts a process (privileged, without a terminal).
-    fn exec_stream(
-        &self,
-        container: &str,
-        argv: &[String],
-    ) -> impl Future<Output = Result<(Self::Input, Self::Output), TransportError>> + Send;
-}
-
 /// Where an agent is to work, and at what.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    /// The node, for messages.
-    pub node: String,
-    /// Its container.
-    pub container: String,
+    /// The node.
+    pub node: NodeHandle,
     /// The node's processor, as Kubernetes or its kernel calls it. Empty: not known.
     pub processor: String,
     /// The run's id, which marks the file in the node: letters, digits and dashes.
@@ -80,59 +49,57 @@ pub struct Placement {
     pub observe: bool,
 }
 
-/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file at once. Messages come until
-/// [`AgentMessage::Ended`]; none comes when this is an error.
-pub async fn deploy<T: AgentTransport>(
-    transport: &T,
+/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file at once.
+/// Messages come until [`AgentMessage::Ended`]; none comes when this is an error.
+pub async fn deploy(
+    access: &dyn NodeAccess,
     placement: Placement,
     program: &[u8],
     messages: UnboundedSender<AgentMessage>,
 ) -> Result<AgentHandle, AgentError> {
-    let node = placement.node.clone();
-    let Placement { container, processor, .. } = &placement;
+    let Placement { node, processor, .. } = &placement;
+    let (node, name) = (node.clone(), node.name.clone());
     check_binary(program, processor)
-        .map_err(|why| AgentError::Binary { node: node.clone(), why })?;
+        .map_err(|why| AgentError::Binary { node: name.clone(), why })?;
     let prefix =
-        file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: node.clone(), why })?;
+        file_prefix(&placement.run).map_err(|why| AgentError::Agent { node: name.clone(), why })?;
     let path = format!("{prefix}{:016x}", random());
     let refused = |what| {
-        let node = node.clone();
-        move |source| AgentError::Transport { what, node, source }
+        let node = name.clone();
+        move |source| AgentError::Access { what, node, source }
     };
-    transport.upload(container, &path, 0o755, program).await.map_err(refused("upload"))?;
-    let argv = ["agent", "--unlink", &path].map(str::to_owned);
-    let argv: Vec<String> = std::iter::once(path.clone()).chain(argv).collect();
+    let file = NodeFile { path: &path, mode: 0o755, bytes: program };
+    access.upload(&node, file).await.map_err(refused("upload"))?;
     let begun = async {
-        let (input, output) =
-            transport.exec_stream(container, &argv).await.map_err(refused("start"))?;
-        begin(Link { input, output, frames: Frames::default() }, placement.clone(), messages).await
+        let argv = [&path, "agent", "--unlink", &path];
+        let ProcessStream { input, output } =
+            access.open(&node, &argv).await.map_err(refused("start"))?;
+        begin(Link { input, output, frames: Frames::default() }, placement, messages).await
     };
     let begun = begun.await;
     if begun.is_err() {
         // It may not have come to removing itself.
-        let remove = ["rm", "-f", &path].map(str::to_owned);
-        let _ = timeout(WRITE_TIMEOUT, transport.exec_stream(container, &remove)).await;
+        let _ = timeout(WRITE_TIMEOUT, access.open(&node, &["rm", "-f", &path])).await;
     }
     begun
 }
 
-/// Removes what agents of a run may have left in a container when the runner died, or was told to end, between uploading one and its own
-/// removal. Any number of times; nothing there is no error. Errors when the container does not run, or the run's id can't be part of a
-/// file's name.
-pub async fn sweep<T: AgentTransport>(
-    transport: &T,
-    container: &str,
+/// Removes what agents of a run may have left in a node when the runner died, or was told to end, between
+/// uploading one and its own removal. May be called any number of times; a file that is not there is not an
+/// error. Errors when the node is not up, or the run's id can't be part of a file's name.
+pub async fn sweep(
+    access: &dyn NodeAccess,
+    node: &NodeHandle,
     run: &str,
-) -> Result<(), TransportError> {
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // As many as the random part has: an id may begin with another.
     let remove = format!("rm -f {}{}", file_prefix(run)?, "?".repeat(16));
-    let argv = ["sh", "-c", &remove].map(str::to_owned);
-    let (_input, mut output) = transport.exec_stream(container, &argv).await?;
+    let mut process = access.open(node, &["sh", "-c", &remove]).await?;
     let end = async {
-        while let Some(said) = output.next().await {
-            said?;
+        while let Some(written) = process.output.next().await {
+            written?;
         }
-        Ok::<(), TransportError>(())
+        Ok(())
     };
     timeout(WRITE_TIMEOUT, end).await.map_err(|_| "remove the prober's file: no answer")?
 }
@@ -147,16 +114,12 @@ fn file_prefix(run: &str) -> Result<String, String> {
 }
 
 /// Shakes hands with a program that was started, and returns when its probes have begun.
-async fn begin<I, O>(
-    mut link: Link<I, O>,
+async fn begin(
+    mut link: Link,
     placement: Placement,
     messages: UnboundedSender<AgentMessage>,
-) -> Result<AgentHandle, AgentError>
-where
-    I: AsyncWrite + Send + Unpin + 'static,
-    O: Stream<Item = io::Result<Vec<u8>>> + Send + Unpin + 'static,
-{
-    let node = placement.node.clone();
+) -> Result<AgentHandle, AgentError> {
+    let node = placement.node.name.clone();
     let probes = names(&placement.probes, placement.control.as_ref());
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let silent =
@@ -183,17 +146,13 @@ where
 }
 
 /// Both directions of an agent's stream.
-struct Link<I, O> {
-    input: I,
-    output: O,
+struct Link {
+    input: ProcessInput,
+    output: ProcessOutput,
     frames: Frames,
 }
 
-impl<I, O> Link<I, O>
-where
-    I: AsyncWrite + Unpin,
-    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
-{
+impl Link {
     async fn send(&mut self, message: &ToAgent) -> Result<(), String> {
         let bytes = message.encode();
         let write = async {
@@ -226,14 +185,7 @@ where
 }
 
 /// From hello until the first probe has begun: the clock's offset, and the first message.
-async fn shake_hands<I, O>(
-    link: &mut Link<I, O>,
-    placement: Placement,
-) -> Result<(Offset, FromAgent), String>
-where
-    I: AsyncWrite + Unpin,
-    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
-{
+async fn shake_hands(link: &mut Link, placement: Placement) -> Result<(Offset, FromAgent), String> {
     let hello = match link.receive().await? {
         FromAgent::Hello(hello) => hello,
         _ => return Err("it did not say hello".into()),
@@ -246,7 +198,7 @@ where
     let own = boot_id();
     let offset = settle(!own.is_empty() && own == hello.boot_id, &exchanges);
     let Placement { node, probes, control, pod_uid, observe, .. } = placement;
-    let observe = observe.then_some(node);
+    let observe = observe.then_some(node.name);
     let heartbeat_timeout_ms = HEARTBEAT_TIMEOUT.as_millis() as u64;
     let start = Start { probes, control, heartbeat_timeout_ms, pod_uid, source: None, observe };
     link.send(&ToAgent::Start(Box::new(start))).await?;
@@ -264,11 +216,7 @@ fn check_version(hello: &Hello) -> Result<(), String> {
     Err(format!("it is version {} of this program, and this is {own}", hello.program))
 }
 
-async fn exchange<I, O>(link: &mut Link<I, O>) -> Result<Offset, String>
-where
-    I: AsyncWrite + Unpin,
-    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
-{
+async fn exchange(link: &mut Link) -> Result<Offset, String> {
     link.send(&ToAgent::Ping(Moment::now())).await?;
     match link.receive().await? {
         FromAgent::Pong { ping, agent } => Ok(Offset::of_exchange(ping, agent, Moment::now())),
@@ -278,19 +226,15 @@ where
 }
 
 /// Turns frames into messages, and keeps the agent alive.
-struct Pump<I, O> {
-    link: Link<I, O>,
+struct Pump {
+    link: Link,
     offset: Offset,
     messages: UnboundedSender<AgentMessage>,
     stop: CancellationToken,
     drift_told: bool,
 }
 
-impl<I, O> Pump<I, O>
-where
-    I: AsyncWrite + Unpin,
-    O: Stream<Item = io::Result<Vec<u8>>> + Unpin,
-{
+impl Pump {
     /// Until bye. Errors when it was not told to end.
     async fn run(&mut self, first: FromAgent) -> Result<(), String> {
         let mut heartbeat = interval(HEARTBEAT);

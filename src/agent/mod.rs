@@ -13,7 +13,6 @@ pub mod clock;
 pub mod deploy;
 pub mod local;
 pub mod netns;
-mod over_docker;
 pub mod protocol;
 pub mod serve;
 #[cfg(test)]
@@ -27,11 +26,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::node::AccessError;
 use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 pub use binary::check_binary;
-pub use deploy::{AgentTransport, Placement, deploy, sweep};
+pub use deploy::{Placement, deploy, sweep};
 pub use serve::serve;
 
 /// An agent that was told to stop has this long to hand over what it found.
@@ -92,13 +92,13 @@ pub enum AgentError {
     },
     /// Uploading or executing it failed.
     #[error("{what} the prober on {node}: {source}")]
-    Transport {
+    Access {
         /// What was tried: `upload`, `start`.
         what: &'static str,
         /// The node.
         node: String,
         /// Why not.
-        source: deploy::TransportError,
+        source: AccessError,
     },
     /// It did not come to work, or ended by itself.
     #[error("probe from {node}: {why}")]

@@ -7,15 +7,16 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::Stream;
+use futures_util::future::ready;
+use futures_util::{FutureExt, Stream};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::deploy::TransportError;
 use super::protocol::{Frames, FromAgent, Message, ToAgent};
 use super::*;
+use crate::node::{self, Access, NodeAccess, NodeFile, NodeHandle, NodeState, ProcessStream};
 use crate::probe::control::header;
 use crate::probe::testing::{GatedServer, http_probe};
 use crate::timeline::{AttemptReader, Event, Moment};
@@ -53,45 +54,46 @@ impl Stream for Output {
     }
 }
 
-impl AgentTransport for Pair {
-    type Input = OwnedWriteHalf;
-    type Output = Output;
-
-    async fn upload(
-        &self,
-        container: &str,
-        path: &str,
-        mode: u32,
-        bytes: &[u8],
-    ) -> Result<(), TransportError> {
-        self.calls.lock().unwrap().push(format!(
-            "upload {container} {} {mode:o} {}",
-            dir(path),
-            bytes.len()
-        ));
-        Ok(())
+impl NodeAccess for Pair {
+    fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
+        ready(Ok(NodeState::Up)).boxed()
     }
 
-    async fn exec_stream(
-        &self,
-        _: &str,
-        argv: &[String],
-    ) -> Result<(OwnedWriteHalf, Output), TransportError> {
-        self.calls
-            .lock()
-            .unwrap()
-            .push(argv.iter().map(|arg| dir(arg)).collect::<Vec<_>>().join(" "));
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
+    fn run<'a>(
+        &'a self,
+        _: &'a NodeHandle,
+        _: Duration,
+        _: &'a [&'a str],
+    ) -> Access<'a, node::Output> {
+        ready(Ok(node::Output::default())).boxed()
+    }
+
+    fn upload<'a>(&'a self, node: &'a NodeHandle, file: NodeFile<'a>) -> Access<'a, ()> {
+        let NodeFile { path, mode, bytes } = file;
+        let call = format!("upload {} {} {mode:o} {}", node.id, dir(path), bytes.len());
+        self.calls.lock().unwrap().push(call);
+        ready(Ok(())).boxed()
+    }
+
+    fn open<'a>(&'a self, _: &'a NodeHandle, argv: &'a [&'a str]) -> Access<'a, ProcessStream> {
+        let call = argv.iter().map(|arg| dir(arg)).collect::<Vec<_>>().join(" ");
+        self.calls.lock().unwrap().push(call);
+        let (ours, theirs) = StdStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
         let manner = self.manner;
         std::thread::spawn(move || match manner {
             Manner::Serve => drop(serve(theirs.try_clone().unwrap(), theirs, None)),
             Manner::Say(text) => io::Write::write_all(&mut &theirs, text).unwrap(),
             Manner::Silence => drop(io::Read::read_to_end(&mut &theirs, &mut Vec::new())),
         });
-        let (read, write) = UnixStream::from_std(ours)?.into_split();
-        Ok((write, Output(read)))
+        let (read, write) = UnixStream::from_std(ours).unwrap().into_split();
+        let stream = ProcessStream { input: Box::pin(write), output: Box::pin(Output(read)) };
+        ready(Ok(stream)).boxed()
     }
+}
+
+fn node_handle() -> NodeHandle {
+    NodeHandle { name: "worker".into(), id: "c1".into() }
 }
 
 /// Paths without their random part.
@@ -113,8 +115,7 @@ fn program() -> Vec<u8> {
 
 fn placement(probes: Vec<ProbeSpec>) -> Placement {
     Placement {
-        node: "worker".into(),
-        container: "c1".into(),
+        node: node_handle(),
         processor: "amd64".into(),
         run: "r-1".into(),
         pod_uid: None,
@@ -248,7 +249,7 @@ async fn what_goes_wrong_is_said_and_cleaned_up() {
 #[tokio::test]
 async fn a_run_sweeps_its_own_files_and_no_others() {
     let pair = pair(Manner::Say(b""));
-    deploy::sweep(&pair, "c1", "r-1").await.unwrap();
+    deploy::sweep(&pair, &node_handle(), "r-1").await.unwrap();
     let call = pair.calls.lock().unwrap().remove(0);
     let script = call.strip_prefix("sh -c ").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -267,7 +268,7 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
     let left = names.map(|name| folder.path().join(format!(".outage-agent-{name}")).exists());
     assert_eq!(left, [false, false, true, true, true]);
     for run in ["", "a;b", "../x", "A", "*"] {
-        let error = deploy::sweep(&pair, "c1", run).await.unwrap_err();
+        let error = deploy::sweep(&pair, &node_handle(), run).await.unwrap_err();
         assert_eq!(error.to_string(), format!("{run:?} is no run's id"));
     }
     assert!(pair.calls.lock().unwrap().is_empty());

@@ -58,6 +58,12 @@ pub(crate) enum DockerError {
         /// What was tried.
         what: String,
     },
+    /// The container is not paused.
+    #[error("{what}: the container is not paused")]
+    NotPaused {
+        /// What was tried.
+        what: String,
+    },
     /// The engine refused.
     #[error("{what}: {message}")]
     Refused {
@@ -86,11 +92,6 @@ fn unreachable_text(why: Unreachable, detail: &str) -> String {
 }
 
 impl DockerError {
-    /// Whether the engine itself is the trouble, so that the same call may work a little later.
-    pub(crate) fn is_engine_away(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
-    }
-
     /// What a person can do.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -111,9 +112,10 @@ impl DockerError {
             }
             Self::Paused { .. } => "`docker unpause` thaws it",
             Self::TooOld { .. } => "update the container engine",
-            Self::NoSuchContainer { .. } | Self::NotRunning { .. } | Self::Refused { .. } => {
-                return None;
-            }
+            Self::NoSuchContainer { .. }
+            | Self::NotRunning { .. }
+            | Self::NotPaused { .. }
+            | Self::Refused { .. } => return None,
         })
     }
 
@@ -153,10 +155,9 @@ impl DockerError {
             404 if says("no such container") || says("no container with") => {
                 Self::NoSuchContainer { what }
             }
+            409 | 500 if says("is not paused") => Self::NotPaused { what },
             409 | 500 if says("is paused") => Self::Paused { what },
-            409 | 500 if says("is not running") && !says("is not paused") => {
-                Self::NotRunning { what }
-            }
+            409 | 500 if says("is not running") => Self::NotRunning { what },
             _ => Self::Refused { what, status, message: message.trim().to_owned() },
         }
     }
@@ -209,10 +210,7 @@ mod tests {
             of(409, "Cannot kill container: x: Container y is not running"),
             DockerError::NotRunning { .. }
         ));
-        assert!(matches!(
-            of(500, "Container x is not paused"),
-            DockerError::Refused { status: 500, .. }
-        ));
+        assert!(matches!(of(500, "Container x is not paused"), DockerError::NotPaused { .. }));
         assert!(matches!(of(404, "No such exec instance"), DockerError::Refused { .. }));
         assert_eq!(of(500, "disk full\n").to_string(), "pause x: disk full");
     }

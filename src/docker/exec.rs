@@ -10,33 +10,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::client::{ASK, Docker, bounded};
 use super::error::{DockerError, Unreachable};
+use crate::node::Output;
 
 /// The bound on a command that is waited for.
 const RUN: Duration = Duration::from_secs(60);
-
-/// What a command left behind. A code other than 0 is no error of the call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ExecOutput {
-    /// Its exit code.
-    pub code: i64,
-    /// What it wrote to stdout.
-    pub stdout: Vec<u8>,
-    /// What it wrote to stderr.
-    pub stderr: Vec<u8>,
-}
-
-impl ExecOutput {
-    /// stdout as text, without the space around it.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).trim().to_owned()
-    }
-
-    /// stderr, or stdout where that is empty, as text: what a person wants to see of a failure.
-    pub(crate) fn complaint(&self) -> String {
-        let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
-        if stderr.is_empty() { self.text() } else { stderr }
-    }
-}
 
 /// A piece of a running command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +71,7 @@ impl Docker {
         container: &str,
         argv: &[&str],
         stdin: Option<&[u8]>,
-    ) -> Result<ExecOutput, DockerError> {
+    ) -> Result<Output, DockerError> {
         self.exec_within(RUN, container, argv, stdin).await
     }
 
@@ -105,7 +82,7 @@ impl Docker {
         container: &str,
         argv: &[&str],
         stdin: Option<&[u8]>,
-    ) -> Result<ExecOutput, DockerError> {
+    ) -> Result<Output, DockerError> {
         let what = what(container, argv);
         tokio::time::timeout(limit, self.run(container, argv, stdin))
             .await
@@ -117,7 +94,7 @@ impl Docker {
         container: &str,
         argv: &[&str],
         stdin: Option<&[u8]>,
-    ) -> Result<ExecOutput, DockerError> {
+    ) -> Result<Output, DockerError> {
         let ExecStream { stdin: mut pipe, mut output, handle } =
             self.begin(container, argv, stdin.is_some()).await?;
         let feed = async {
@@ -128,7 +105,7 @@ impl Docker {
             }
         };
         let read = async {
-            let mut all = ExecOutput::default();
+            let mut all = Output::default();
             while let Some(chunk) = output.next().await {
                 match chunk? {
                     ExecChunk::Stdout(bytes) => all.stdout.extend(bytes),
@@ -138,7 +115,7 @@ impl Docker {
             Ok::<_, DockerError>(all)
         };
         let ((), all) = tokio::join!(feed, read);
-        Ok(ExecOutput { code: handle.wait().await?, ..all? })
+        Ok(Output { code: handle.wait().await?, ..all? })
     }
 
     /// Starts a command and hands out its streams. Its stdin is open.
@@ -209,7 +186,7 @@ mod tests {
         let output = docker.exec("c-worker", &["cat"], Some(b"hello")).await.unwrap();
         assert_eq!((output.code, output.text().as_str()), (0, "hello"));
         let output = docker.exec("c-worker", &["false"], None).await.unwrap();
-        assert_eq!((output.code, output.complaint().as_str()), (1, "it is false"));
+        assert_eq!((output.code, output.error_text().as_str()), (1, "it is false"));
     }
 
     #[tokio::test]

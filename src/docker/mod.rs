@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! endpoint (which engine) -> client (connect, bounds on time) -> container | power | exec | upload | events
+//!                                                                 access (the way into a node)
 //! ```
 
+mod access;
 mod client;
 mod container;
 mod endpoint;
@@ -20,4 +22,3 @@ pub(crate) use client::Docker;
 pub(crate) use container::{Addresses, Container, ContainerState};
 pub(crate) use endpoint::{Endpoint, EndpointError, EngineEnv};
 pub(crate) use error::DockerError;
-pub(crate) use exec::{ExecChunk, ExecOutput};

@@ -78,10 +78,7 @@ mod tests {
             Err(DockerError::Refused { status: 409, .. })
         ));
         docker.unpause("c-worker").await.unwrap();
-        assert!(matches!(
-            docker.unpause("c-worker").await,
-            Err(DockerError::Refused { status: 500, .. })
-        ));
+        assert!(matches!(docker.unpause("c-worker").await, Err(DockerError::NotPaused { .. })));
         docker.stop("c-worker", Duration::from_millis(1500)).await.unwrap();
         assert_eq!(engine.calls().last().unwrap(), "POST /containers/c-worker/stop?t=2");
         docker.stop("c-worker", Duration::ZERO).await.unwrap(); // 304

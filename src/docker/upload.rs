@@ -7,6 +7,7 @@ use bollard::query_parameters::UploadToContainerOptions;
 
 use super::client::{Docker, bounded};
 use super::error::DockerError;
+use crate::node::NodeFile;
 
 /// The bound on an upload, which may be some ten megabytes over a network.
 const UPLOAD: Duration = Duration::from_secs(60);
@@ -16,12 +17,10 @@ impl Docker {
     ///
     /// `path` is absolute and its directory exists, on no tmpfs: what is uploaded to one (`/tmp` and `/run` of kind's nodes) is not seen
     /// inside, and the engine does not say so.
-    pub(crate) async fn upload(
+    pub(crate) async fn upload_file(
         &self,
         container: &str,
-        path: &str,
-        mode: u32,
-        bytes: &[u8],
+        NodeFile { path, mode, bytes }: NodeFile<'_>,
     ) -> Result<(), DockerError> {
         let what = format!("copy a file to {path} in container {container}");
         let broken =
@@ -56,13 +55,18 @@ fn archive(name: &Path, mode: u32, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 mod tests {
     use std::io::Read;
 
+    use super::*;
     use crate::docker::fake::FakeEngine;
+
+    fn file<'a>(path: &'a str, bytes: &'a [u8]) -> NodeFile<'a> {
+        NodeFile { path, mode: 0o755, bytes }
+    }
 
     #[tokio::test]
     async fn a_file_arrives_as_an_archive() {
         let engine = FakeEngine::start();
         let docker = engine.connect().await;
-        docker.upload("c-worker", "/usr/local/bin/agent", 0o755, b"\x7fELF").await.unwrap();
+        docker.upload_file("c-worker", file("/usr/local/bin/agent", b"\x7fELF")).await.unwrap();
         assert_eq!(
             engine.calls().last().unwrap(),
             "PUT /containers/c-worker/archive?path=%2Fusr%2Flocal%2Fbin"
@@ -75,6 +79,6 @@ mod tests {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, b"\x7fELF");
-        assert!(docker.upload("c-worker", "/", 0o755, b"").await.is_err());
+        assert!(docker.upload_file("c-worker", file("/", b"")).await.is_err());
     }
 }

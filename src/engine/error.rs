@@ -23,14 +23,14 @@ pub(crate) enum RunErrorKind {
 
 /// An error that knows what a person can do.
 pub(crate) trait Hinted: Error {
-    /// What failed: most adapters' texts fit after "failed to", some are sentences of their own, whoever passes them on.
-    fn said(&self) -> String {
-        let text = self.to_string();
-        if text.starts_with("the ") || text.starts_with("no ") {
-            text
-        } else {
-            format!("failed to {text}")
-        }
+    /// Whether its text is a sentence of its own. Others fit after "failed to".
+    fn is_sentence(&self) -> bool {
+        false
+    }
+
+    /// What failed.
+    fn message(&self) -> String {
+        if self.is_sentence() { self.to_string() } else { format!("failed to {self}") }
     }
 
     /// What a person can do, where there is something.
@@ -55,6 +55,20 @@ impl Hinted for EndpointError {
 }
 
 impl Hinted for ClusterError {
+    fn is_sentence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Certificate { .. }
+                | Self::Unauthorized { .. }
+                | Self::Kubeconfig { .. }
+                | Self::NoKubeconfig { .. }
+                | Self::NoSuchContext { .. }
+                | Self::NoCurrentContext { .. }
+                | Self::NamespaceStays { .. }
+        )
+    }
+
     fn what_to_do(&self) -> Option<String> {
         self.hint()
     }
@@ -65,9 +79,8 @@ impl Hinted for ClusterError {
 }
 
 impl Hinted for KindError {
-    /// A sentence of its own.
-    fn said(&self) -> String {
-        self.to_string()
+    fn is_sentence(&self) -> bool {
+        true
     }
 
     fn what_to_do(&self) -> Option<String> {
@@ -82,6 +95,18 @@ impl Hinted for EmbeddedError {
 }
 
 impl Hinted for FaultError {
+    fn is_sentence(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_sentence(),
+            Self::Impossible { .. } => true,
+            _ => false,
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Api(error) if ClusterError::may_pass(error))
+    }
+
     fn what_to_do(&self) -> Option<String> {
         self.hint()
     }
@@ -129,7 +154,7 @@ impl RunError {
     pub(crate) fn refused_by(error: impl Hinted) -> Self {
         let refused = Self {
             passes: error.may_pass(),
-            ..Self::refused(error.said()).maybe_hint(error.what_to_do())
+            ..Self::refused(error.message()).maybe_hint(error.what_to_do())
         };
         match error.source() {
             Some(source) => refused.because(source),
@@ -148,11 +173,8 @@ impl RunError {
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        Self::failed(format!(
-            "this program has a fault of its own: {}",
-            text.unwrap_or("it did not say which")
-        ))
-        .hint("please report it, with the run's folder")
+        Self::failed(format!("internal error: {}", text.unwrap_or("it did not say which")))
+            .hint("please report it, with the run's folder")
     }
 
     /// With the causes of an error.

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{self, AgentHandle, AgentMessage};
-use crate::docker::Docker;
 use crate::engine::clock;
+use crate::node::{NodeAccess, NodeHandle, NodeState};
 use crate::timeline::{Component, Event, Moment, Record};
 
 /// Observers may take so long to begin before the run goes on without them.
@@ -32,12 +32,10 @@ pub(crate) struct Observers {
 /// One node, and what it takes to get there.
 #[derive(Clone)]
 pub(crate) struct Post {
-    /// Its engine.
-    pub docker: Docker,
+    /// The way into it.
+    pub access: Arc<dyn NodeAccess>,
     /// The node.
-    pub node: String,
-    /// Its container.
-    pub container: String,
+    pub node: NodeHandle,
     /// Its processor; empty where it is not known.
     pub processor: String,
     /// The run's id.
@@ -53,7 +51,7 @@ impl Observers {
         let mut begun = Vec::new();
         for post in posts {
             let (tell, told) = oneshot::channel();
-            let known = Known::of(&post.node);
+            let known = Known::of(&post.node.name);
             let watch = Watch {
                 post,
                 out: out.clone(),
@@ -167,15 +165,13 @@ impl Watch {
 impl Post {
     async fn begin(&self) -> Result<(AgentHandle, UnboundedReceiver<AgentMessage>), String> {
         // Into a container that is down a file could be put, but nothing could be run there.
-        let state =
-            self.docker.inspect(&self.container).await.map_err(|error| error.to_string())?;
-        if !state.running || state.paused {
+        let state = self.access.state(&self.node).await.map_err(|error| error.to_string())?;
+        if state != NodeState::Up {
             return Err("the node is down".into());
         }
         let (messages, inbox) = unbounded_channel();
         let placement = agent::Placement {
             node: self.node.clone(),
-            container: self.container.clone(),
             processor: self.processor.clone(),
             run: self.run.clone(),
             pod_uid: None,
@@ -183,7 +179,7 @@ impl Post {
             control: None,
             observe: true,
         };
-        let handle = agent::deploy(&self.docker, placement, &self.binary, messages)
+        let handle = agent::deploy(&*self.access, placement, &self.binary, messages)
             .await
             .map_err(|error| error.to_string())?;
         Ok((handle, inbox))

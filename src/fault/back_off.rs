@@ -7,9 +7,10 @@
 //! Not where etcd is what does not run: the API server then lets every caller hang, and a new kubelet asks it for the mirror of each of its
 //! pods before it starts them (measured: etcd came a minute later than it would have).
 
-use super::component::Part;
+use super::component::find_processes;
+use super::context::COMMAND;
 use super::error::FaultError;
-use crate::docker::{Docker, DockerError};
+use crate::node::{AccessErrorKind, NodeAccess, NodeHandle};
 use crate::timeline::Component;
 
 /// One that another fault has stopped stays so.
@@ -20,24 +21,25 @@ echo $waits";
 /// nothing was done. A container that is gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
 /// not do as it is told.
 pub(crate) async fn end_back_off(
-    docker: &Docker,
-    container: &str,
+    access: &dyn NodeAccess,
+    node: &NodeHandle,
 ) -> Result<Vec<&'static str>, FaultError> {
-    let output = match docker.exec(container, &["sh", "-c", &script()], None).await {
-        Err(
-            DockerError::NoSuchContainer { .. }
-            | DockerError::NotRunning { .. }
-            | DockerError::Paused { .. },
-        ) => {
+    let output = match access.run(node, COMMAND, &["sh", "-c", &script()]).await {
+        Err(error)
+            if matches!(
+                error.kind,
+                AccessErrorKind::Gone | AccessErrorKind::Down | AccessErrorKind::Frozen
+            ) =>
+        {
             return Ok(Vec::new());
         }
-        other => other.map_err(FaultError::Docker)?,
+        other => other.map_err(FaultError::Access)?,
     };
     if output.code != 0 {
-        return Err(FaultError::Inside {
-            node: container.to_owned(),
+        return Err(FaultError::Command {
+            node: node.name.clone(),
             what: "restart the kubelet",
-            output: output.complaint(),
+            output: output.error_text(),
         });
     }
     Ok(output.text().split_whitespace().filter_map(Component::named).map(Component::name).collect())
@@ -57,12 +59,12 @@ fn without_etcd() -> String {
          '') for at in /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/outage-*/etcd.yaml; do [ ! -e $at ] || waits=; done;;\n\
          *' T'*) waits=;;\n\
          esac",
-        finding = Part::of(Component::Etcd, "").finding(),
+        finding = find_processes(Component::Etcd),
     )
 }
 
 fn look(component: Component) -> String {
-    let (finding, name) = (Part::of(component, "").finding(), component.name());
+    let (finding, name) = (find_processes(component), component.name());
     format!(
         "{finding}\n[ ! -f /etc/kubernetes/manifests/{name}.yaml ] || [ -n \"$(found)\" ] || waits=\"$waits {name}\""
     )
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::fault::record::mark;
-    use crate::fault::record::tests::target;
+    use crate::fault::samples::target;
 
     async fn said(
         answer: (i64, &'static str),
@@ -84,7 +86,7 @@ mod tests {
         let engine = FakeEngine::start();
         engine.with(|state| state.script = Box::new(move |_, _| (answer.0, answer.1.to_owned())));
         engine.worker(|c| c.running = running);
-        end_back_off(&engine.connect().await, &target().container_id).await
+        end_back_off(&engine.connect().await, &target().handle()).await
     }
 
     #[tokio::test]

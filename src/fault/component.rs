@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::back_off::end_back_off;
+use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::scene::Scene;
+use super::node_fault::{ModelNode, Modelled, Plan};
+use super::switch::Switch;
+use crate::embedded::Action;
+use crate::experiment::Fault;
 use crate::timeline::Component;
 
 const LOOK: Duration = Duration::from_millis(100);
@@ -22,11 +27,17 @@ const HELPED_AGAIN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 200 }
 /// The kernel keeps so much of a program's name.
 const COMM: usize = 15;
 
+/// Beyond one command.
+pub(super) const INJECTION_TIMEOUT: Duration =
+    Duration::from_secs(COMMAND.as_secs() + END.as_secs());
+
 /// A part of the control plane, under one fault.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'m> {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Part {
     pub component: Component,
-    pub mark: &'m str,
+    #[serde(flatten)]
+    pub switch: Switch,
 }
 
 /// A process of the part.
@@ -41,7 +52,7 @@ struct Process {
 /// What a look found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The processes that the harm has met.
+    /// The processes that the fault has hit.
     met: Vec<String>,
     now: Vec<Process>,
 }
@@ -52,7 +63,7 @@ impl Seen {
         self.now.is_empty()
     }
 
-    /// None of the processes that the harm has met is there.
+    /// None of the processes that the fault has hit is there.
     pub(super) fn replaced(&self) -> bool {
         !self.now.iter().any(|process| self.met.contains(&process.id))
     }
@@ -82,107 +93,118 @@ impl Seen {
     }
 }
 
-impl<'m> Part<'m> {
-    pub(super) fn of(component: Component, mark: &'m str) -> Self {
-        Self { component, mark }
+/// A function of the shell that prints number, start and state of a part's processes. Those of pods with a
+/// network of their own are somebody else's. (No `${` and no `%`: systemd would read them in a switch's
+/// script.)
+pub(super) fn find_processes(component: Component) -> String {
+    let name = component.name();
+    format!(
+        "found() {{\n\
+         for at in /proc/[0-9]*; do\n\
+         read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = {comm} ] || continue\n\
+         case $(readlink $at/exe) in */{name}) ;; *) continue;; esac\n\
+         [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] || continue\n\
+         set -- $(cat $at/stat 2>/dev/null)\n\
+         [ $# -gt 21 ] || continue\n\
+         pid=$1 state=$3; shift 21; echo $pid $1 $state\n\
+         done; }}",
+        comm = &name[..name.len().min(COMM)],
+    )
+}
+
+impl Part {
+    pub(super) fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        let component = plan.fault.component().ok_or_else(|| plan.another_fault())?;
+        Ok(Self { component, switch: plan.switch() })
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         self.component.name()
     }
 
-    /// Where the processes that the harm has met are written down. Like them it goes with a restart: /run is memory.
-    pub(super) fn witness(self) -> String {
-        format!("/run/{}.met", self.mark)
+    /// Where the processes that the fault has hit are written down. Like them it goes with a restart: /run is
+    /// memory.
+    pub(super) fn witness(&self) -> String {
+        format!("/run/{}.met", self.switch.mark)
     }
 
-    /// A function of the shell that tells number, start and state of the part's processes. Those of pods with a network of their own are
-    /// somebody else's. (No `${` and no `%`: systemd would read them in a switch's script.)
-    pub(super) fn finding(self) -> String {
-        let name = self.name();
-        format!(
-            "found() {{\n\
-             for at in /proc/[0-9]*; do\n\
-             read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = {comm} ] || continue\n\
-             case $(readlink $at/exe) in */{name}) ;; *) continue;; esac\n\
-             [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] || continue\n\
-             set -- $(cat $at/stat 2>/dev/null)\n\
-             [ $# -gt 21 ] || continue\n\
-             pid=$1 state=$3; shift 21; echo $pid $1 $state\n\
-             done; }}",
-            comm = &name[..name.len().min(COMM)],
-        )
+    pub(super) fn find_processes(&self) -> String {
+        find_processes(self.component)
     }
 
-    pub(super) async fn look(self, scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
-        let (finding, witness) = (self.finding(), self.witness());
+    /// What is seen where the whole node does not run.
+    pub(super) fn node_is_down(&self) -> String {
+        format!("the node does not run: its {} starts with it", self.name())
+    }
+
+    pub(super) async fn look(&self, context: &FaultContext<'_, '_>) -> Result<Seen, FaultError> {
+        let (finding, witness) = (self.find_processes(), self.witness());
         let script = format!(
             "{finding}\nsed 's/^/met /' {witness} 2>/dev/null\nfound | sed 's/^/now /'\necho end"
         );
-        let output = scene.run(&["sh", "-c", &script]).await?;
+        let output = context.run(&["sh", "-c", &script]).await?;
         let text = output.text();
         if output.code != 0 || !text.ends_with("end") {
-            return Err(FaultError::Inside {
-                node: scene.node(),
+            return Err(FaultError::Command {
+                node: context.node(),
                 what: "look for a process",
-                output: output.complaint(),
+                output: output.error_text(),
             });
         }
         Ok(Seen::read(&text))
     }
 
-    /// Harm is done to what is well only.
-    pub(super) async fn must_run(self, scene: &Scene<'_, '_>) -> Result<(), FaultError> {
-        scene.must_be_up().await?;
-        let seen = self.look(scene).await?;
+    /// Only what is well is hit.
+    pub(super) async fn must_run(&self, context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+        context.must_be_up().await?;
+        let seen = self.look(context).await?;
         match () {
-            () if seen.gone() => Err(scene.not_fit(format!("no {} runs there", self.name()))),
+            () if seen.gone() => Err(context.refused(format!("no {} runs there", self.name()))),
             () if !seen.runs() => {
-                Err(scene.not_fit(format!("its {} is frozen already", self.name())))
+                Err(context.refused(format!("its {} is frozen already", self.name())))
             }
             () => Ok(()),
         }
     }
 
-    /// Waits until the fault's effect is seen.
-    pub(super) async fn until_harmed(
-        self,
-        scene: &Scene<'_, '_>,
-        harmed: fn(&Seen) -> bool,
+    /// Waits until the fault's effect is seen, and reports it.
+    pub(super) async fn confirm(
+        &self,
+        context: &mut FaultContext<'_, '_>,
+        effect: fn(&Seen) -> bool,
+        words: String,
     ) -> Result<(), FaultError> {
-        let end = Instant::now() + END;
-        while !harmed(&self.look(scene).await?) {
-            if Instant::now() > end {
-                let seen = format!("its {} still runs", self.name());
-                return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: END });
-            }
-            sleep(LOOK).await;
-        }
-        Ok(())
+        let look = async |context: &FaultContext<'_, '_>| {
+            Ok(match effect(&self.look(context).await?) {
+                true => Look::Seen(words.clone()),
+                false => Look::NotYet(format!("its {} still runs", self.name())),
+            })
+        };
+        context.confirm(Wait { every: LOOK, limit: END }, look).await
     }
 
     /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A kubelet that lets it wait is restarted,
     /// once: to an undo that takes the longer the more often there was a fault nobody could give a time.
     pub(super) async fn until_well(
-        self,
-        scene: &Scene<'_, '_>,
+        &self,
+        context: &FaultContext<'_, '_>,
         leaves: fn(&Seen) -> bool,
     ) -> Result<String, FaultError> {
         let began = Instant::now();
         let (mut before, mut help_at, mut restarted) = (None, began + STARTED_WITHIN, None);
         loop {
             // Two looks: what crashes at its start runs for a moment.
-            let seen = self.look(scene).await?;
+            let seen = self.look(context).await?;
             // One that was told to end and has not when it must be dead was not told: its kubelet never saw what was done.
             let settled = leaves(&seen) || began.elapsed() > END;
             if seen.runs() && settled && before.as_ref() == Some(&seen) {
-                scene.run(&["rm", "-f", &self.witness()]).await?;
+                context.run(&["rm", "-f", &self.witness()]).await?;
                 return Ok(self.well(&seen, restarted));
             }
             if seen.gone() && restarted.is_none() && Instant::now() > help_at {
                 // A help, no duty: where that can't be done it is waited on.
                 help_at = Instant::now() + HELPED_AGAIN_AFTER;
-                let helped = end_back_off(scene.docker, scene.container())
+                let helped = end_back_off(context.access, &context.handle)
                     .await
                     .is_ok_and(|waiting| !waiting.is_empty());
                 restarted = helped.then(|| began.elapsed());
@@ -190,14 +212,14 @@ impl<'m> Part<'m> {
             if began.elapsed() > START {
                 let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }
                     .replace("{}", self.name());
-                return Err(FaultError::NotUndone { node: scene.node(), seen, after: START });
+                return Err(context.not_undone(seen, START));
             }
             before = Some(seen);
             sleep(LOOK).await;
         }
     }
 
-    fn well(self, seen: &Seen, restarted: Option<Duration>) -> String {
+    fn well(&self, seen: &Seen, restarted: Option<Duration>) -> String {
         let id = seen.now[0].id.split(' ').next().unwrap_or_default();
         let how = restarted.map_or(String::new(), |after| {
             format!("; its kubelet let it wait, and was restarted after {}s", after.as_secs())
@@ -206,17 +228,39 @@ impl<'m> Part<'m> {
     }
 }
 
+/// A fault of the model on the part that it names.
+pub(super) fn modelled(
+    fault: &Fault,
+    node: ModelNode<'_>,
+    actions: impl Fn(Component) -> (Action, Action),
+    words: Words,
+) -> Option<Modelled> {
+    let component = fault.component()?;
+    let (inject, undo) = actions(component);
+    let Words { effect, undone, describe: (verb, rest) } = words;
+    let describe = format!("{verb} {} of node {} of the model{rest}", component.name(), node.name);
+    Some(Modelled { inject, effect, undo, undone, describe })
+}
+
+/// The words of such a fault.
+pub(super) struct Words {
+    pub effect: &'static str,
+    pub undone: &'static str,
+    /// Before and after the part's name.
+    pub describe: (&'static str, &'static str),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::fault::record::tests::{every_component_fault, target};
-    use crate::fault::{Undo, inject, plan, undo};
+    use crate::fault::samples::{component_faults, target};
+    use crate::fault::{Undo, inject, planned, undo};
     use crate::timeline::FaultPhase;
 
     fn plans() -> [Undo; 3] {
-        every_component_fault(Component::Scheduler)
-            .map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+        component_faults(Component::Scheduler)
+            .map(|fault| planned(&fault, &target(), "r", 0, Duration::from_secs(60)))
     }
 
     /// A node with a kubelet that starts the scheduler where its manifest is, and the answers to our scripts. Its state is `process`
@@ -350,7 +394,7 @@ mod tests {
                     }
                 });
                 let error = said(&engine, &plan, false).await.unwrap_err();
-                assert_eq!(error.to_string(), format!("harm node c-worker: {why}"));
+                assert_eq!(error.to_string(), format!("inject the fault on node c-worker: {why}"));
                 assert!(engine.worker(|c| !c.inside.contains_key("armed")));
             }
         }
@@ -418,7 +462,7 @@ mod tests {
         std::fs::copy("/bin/sleep", &program).unwrap();
         let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
         let find = |component| {
-            let script = format!("{}\nfound", Part::of(component, "m").finding());
+            let script = format!("{}\nfound", find_processes(component));
             let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             String::from_utf8(output.stdout).unwrap()
         };

@@ -2,45 +2,83 @@
 
 use std::time::Duration;
 
-use super::component::{Part, Seen};
-use super::error::FaultError;
-use super::inside::{arm, harm, heal, healing};
-use super::scene::Scene;
-use crate::timeline::FaultPhase;
+use serde::{Deserialize, Serialize};
 
-fn killing(part: Part<'_>) -> String {
+use super::component::{self, Part, Seen, Words};
+use super::context::FaultContext;
+use super::error::FaultError;
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::switch::{NOTHING, SHORT};
+use crate::embedded::Action;
+use crate::experiment::Fault;
+use crate::timeline::{Component, FaultPhase};
+
+/// The process of a part of the control plane is killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ComponentKill(Part);
+
+impl NodeFault for ComponentKill {
+    const UNDO_TIMEOUT: Duration = component::START;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        component::INJECTION_TIMEOUT
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        Part::plan(plan).map(Self)
+    }
+
+    fn component(&self) -> Option<Component> {
+        Some(self.0.component)
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let Part { switch, .. } = &self.0;
+        self.0.must_run(context).await?;
+        switch.arm(context, &[], &switch.undo_script(SHORT, NOTHING)).await?;
+        context.report(FaultPhase::Requested, format!("kill -KILL {}", self.0.name()));
+        switch.inject(SHORT, context, "kill the process", &kill_script(&self.0)).await?;
+        context.report(FaultPhase::Returned, "the signal is sent");
+        let effect = format!("the process of {} is gone", self.0.name());
+        self.0.confirm(context, Seen::replaced, effect).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        match self.0.switch.take_ticket(context).await? {
+            None => Ok(self.0.node_is_down()),
+            Some(_) => self.0.until_well(context, Seen::replaced).await,
+        }
+    }
+
+    fn describe(&self, container: &str) -> String {
+        format!("wait for {} in container {container}", self.0.name())
+    }
+
+    /// It is the kubelet that starts it.
+    fn by_hand(&self, container: &str) -> String {
+        format!("docker exec {container} systemctl restart kubelet")
+    }
+
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let node_id = node.id;
+        // The kubelet has started it again by itself, or is about to.
+        let actions = |component| {
+            let kill = Action::KillComponent { node: node_id, component };
+            (kill, Action::StartComponent { node: node_id, component })
+        };
+        let words =
+            Words { effect: "process gone", undone: "started again", describe: ("wait for", "") };
+        component::modelled(fault, node, actions, words)
+    }
+}
+
+fn kill_script(part: &Part) -> String {
     format!(
         "{finding}\n\
          found >{witness}; [ -s {witness} ] || {{ echo 'no process is there'; exit 1; }}\n\
          while read -r pid rest; do kill -KILL $pid || exit 1; done <{witness}",
-        finding = part.finding(),
+        finding = part.find_processes(),
         witness = part.witness(),
     )
-}
-
-/// Nothing is to be healed: the switch is the ticket only, so that no late script kills after the undo.
-fn nothing(part: Part<'_>) -> String {
-    healing(part.mark, ":")
-}
-
-pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
-    part: Part<'_>,
-    dead_man: Duration,
-) -> Result<(), FaultError> {
-    part.must_run(scene).await?;
-    arm(scene, part.mark, dead_man, &[], &nothing(part)).await?;
-    scene.say(FaultPhase::Requested, format!("kill -KILL {}", part.name()));
-    harm(scene, part.mark, "kill the process", &killing(part)).await?;
-    scene.say(FaultPhase::Returned, "the signal is sent");
-    part.until_harmed(scene, Seen::replaced).await?;
-    scene.say(FaultPhase::Confirmed, format!("the process of {} is gone", part.name()));
-    Ok(())
-}
-
-pub(super) async fn undo(scene: &Scene<'_, '_>, part: Part<'_>) -> Result<String, FaultError> {
-    if heal(scene, "take the ticket away", &nothing(part)).await?.is_none() {
-        return Ok(format!("the node does not run: its {} starts with it", part.name()));
-    }
-    part.until_well(scene, Seen::replaced).await
 }

@@ -1,52 +1,99 @@
-//! The process of a part of the control plane freezes (SIGSTOP), and thaws (SIGCONT).
+//! The process of a part of the control plane freezes (SIGSTOP), and goes on (SIGCONT).
 //!
-//! When the freeze lasts longer than the liveness probe is patient (about 80 s in kubeadm's manifests), the kubelet kills the process and
-//! starts another: then that one must run, and the thaw finds nothing to do.
+//! When the freeze lasts longer than the liveness probe is patient (about 80 s in kubeadm's manifests), the
+//! kubelet kills the process and starts another: then that one must run, and the undo finds nothing to do.
 
 use std::time::Duration;
 
-use super::component::{Part, Seen};
-use super::error::FaultError;
-use super::inside::{arm, harm, heal, healing};
-use super::scene::Scene;
-use crate::timeline::FaultPhase;
+use serde::{Deserialize, Serialize};
 
-fn freezing(part: Part<'_>) -> String {
+use super::component::{self, Part, Seen, Words};
+use super::context::FaultContext;
+use super::error::FaultError;
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::switch::SHORT;
+use crate::embedded::Action;
+use crate::experiment::Fault;
+use crate::timeline::{Component, FaultPhase};
+
+/// The process of a part of the control plane is frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ComponentPause(Part);
+
+impl NodeFault for ComponentPause {
+    const UNDO_TIMEOUT: Duration = component::START;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        component::INJECTION_TIMEOUT
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        Part::plan(plan).map(Self)
+    }
+
+    fn component(&self) -> Option<Component> {
+        Some(self.0.component)
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        self.0.must_run(context).await?;
+        self.0.switch.arm(context, &[], &self.undo_script()).await?;
+        context.report(FaultPhase::Requested, format!("kill -STOP {}", self.0.name()));
+        let script = freeze_script(&self.0);
+        self.0.switch.inject(SHORT, context, "freeze the process", &script).await?;
+        context.report(FaultPhase::Returned, "the signal is sent");
+        let effect = format!("the process of {} is frozen", self.0.name());
+        self.0.confirm(context, Seen::frozen, effect).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        let script = self.undo_script();
+        match self.0.switch.undo(SHORT, context, "unfreeze the process", &script).await? {
+            None => Ok(self.0.node_is_down()),
+            Some(_) => self.0.until_well(context, |_| true).await,
+        }
+    }
+
+    fn describe(&self, container: &str) -> String {
+        format!("unfreeze {} in container {container}", self.0.name())
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        self.0.switch.by_hand(container)
+    }
+
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let node_id = node.id;
+        let actions = |component| {
+            let pause = Action::PauseComponent { node: node_id, component };
+            (pause, Action::UnpauseComponent { node: node_id, component })
+        };
+        let words = Words {
+            effect: "process frozen",
+            undone: "process unfrozen",
+            describe: ("unfreeze", ""),
+        };
+        component::modelled(fault, node, actions, words)
+    }
+}
+
+impl ComponentPause {
+    /// A process that ends at this moment can't be unfrozen, and need not be.
+    fn undo_script(&self) -> String {
+        let finding = self.0.find_processes();
+        let script = format!(
+            "{finding}\nfound | while read -r pid rest; do kill -CONT $pid 2>/dev/null; done"
+        );
+        self.0.switch.undo_script(SHORT, &script)
+    }
+}
+
+fn freeze_script(part: &Part) -> String {
     format!(
         "{finding}\n\
          processes=$(found); [ -n \"$processes\" ] || {{ echo 'no process is there'; exit 1; }}\n\
          echo \"$processes\" | while read -r pid rest; do kill -STOP $pid || exit 1; done || exit 1",
-        finding = part.finding(),
+        finding = part.find_processes(),
     )
-}
-
-/// One that ends at this moment can't be thawed, and needs not.
-fn thawing(part: Part<'_>) -> String {
-    let finding = part.finding();
-    healing(
-        part.mark,
-        &format!("{finding}\nfound | while read -r pid rest; do kill -CONT $pid 2>/dev/null; done"),
-    )
-}
-
-pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
-    part: Part<'_>,
-    dead_man: Duration,
-) -> Result<(), FaultError> {
-    part.must_run(scene).await?;
-    arm(scene, part.mark, dead_man, &[], &thawing(part)).await?;
-    scene.say(FaultPhase::Requested, format!("kill -STOP {}", part.name()));
-    harm(scene, part.mark, "freeze the process", &freezing(part)).await?;
-    scene.say(FaultPhase::Returned, "the signal is sent");
-    part.until_harmed(scene, Seen::frozen).await?;
-    scene.say(FaultPhase::Confirmed, format!("the process of {} is frozen", part.name()));
-    Ok(())
-}
-
-pub(super) async fn undo(scene: &Scene<'_, '_>, part: Part<'_>) -> Result<String, FaultError> {
-    if heal(scene, "thaw the process", &thawing(part)).await?.is_none() {
-        return Ok(format!("the node does not run: its {} starts with it", part.name()));
-    }
-    part.until_well(scene, |_| true).await
 }

@@ -1,82 +1,127 @@
-//! A part of the control plane ends and is held down: its static pod's manifest is moved out of the kubelet's sight, and back.
+//! A part of the control plane ends and is held down: its static pod's manifest is moved out of the kubelet's
+//! sight, and back.
 //!
-//! It is kept beside the directory of manifests, on the same file system: it moves in one step, and a restart of the node loses nothing.
+//! It is kept beside the directory of manifests, on the same file system: it moves in one step, and a restart
+//! of the node loses nothing.
 
 use std::time::Duration;
 
-use super::component::{Part, Seen};
+use serde::{Deserialize, Serialize};
+
+use super::component::{self, Part, Seen, Words};
+use super::context::FaultContext;
 use super::error::FaultError;
-use super::inside::{arm, harm, heal, healing};
-use super::scene::Scene;
-use crate::timeline::FaultPhase;
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::switch::SHORT;
+use crate::embedded::Action;
+use crate::experiment::Fault;
+use crate::timeline::{Component, FaultPhase};
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 
-fn manifest(part: Part<'_>) -> String {
-    format!("{MANIFESTS}/{}.yaml", part.name())
+/// A static pod's manifest is moved away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ComponentStop(Part);
+
+impl NodeFault for ComponentStop {
+    const UNDO_TIMEOUT: Duration = component::START;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        component::INJECTION_TIMEOUT
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        Part::plan(plan).map(Self)
+    }
+
+    fn component(&self) -> Option<Component> {
+        Some(self.0.component)
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let Part { switch, .. } = &self.0;
+        self.0.must_run(context).await?;
+        switch.arm(context, &[], &self.undo_script()).await?;
+        context.report(FaultPhase::Requested, format!("move {} away", self.manifest()));
+        switch.inject(SHORT, context, "move the manifest away", &self.script()).await?;
+        context.report(FaultPhase::Returned, "its manifest is moved away");
+        // A process that another has put in its place meanwhile was started by the kubelet before it looked.
+        let effect = format!("no {} runs", self.0.name());
+        self.0.confirm(context, Seen::gone, effect).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        let script = self.undo_script();
+        match self.0.switch.undo(SHORT, context, "move the manifest back", &script).await? {
+            Some(_) => self.0.until_well(context, Seen::replaced).await,
+            None => {
+                // What was moved stays moved while the node is down: this undo has to come again.
+                let seen = "the node does not run, so that its manifest could not be moved back,";
+                Err(context.not_undone(seen, Duration::ZERO))
+            }
+        }
+    }
+
+    fn describe(&self, container: &str) -> String {
+        format!("put the manifest of {} back in container {container}", self.0.name())
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        format!("docker exec {container} mv {} {MANIFESTS}/", self.kept())
+    }
+
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let node_id = node.id;
+        let actions = |component| {
+            let stop = Action::StopComponent { node: node_id, component };
+            (stop, Action::StartComponent { node: node_id, component })
+        };
+        let words = Words {
+            effect: "held down",
+            undone: "allowed to start again",
+            describe: ("let", " start again"),
+        };
+        component::modelled(fault, node, actions, words)
+    }
 }
 
-/// The run's own directory.
-fn keep(part: Part<'_>) -> String {
-    format!("/etc/kubernetes/{}", part.mark)
-}
+impl ComponentStop {
+    fn manifest(&self) -> String {
+        format!("{MANIFESTS}/{}.yaml", self.0.name())
+    }
 
-fn kept(part: Part<'_>) -> String {
-    format!("{}/{}.yaml", keep(part), part.name())
-}
+    /// The run's own directory.
+    fn keep(&self) -> String {
+        format!("/etc/kubernetes/{}", self.0.switch.mark)
+    }
 
-fn moving_away(part: Part<'_>) -> String {
-    let (manifest, keep) = (manifest(part), keep(part));
-    format!(
-        "{finding}\n\
-         [ -e {manifest} ] || {{ echo '{manifest} is not there'; exit 1; }}\n\
-         found >{witness}; mkdir -p {keep} && mv {manifest} {keep}/ || exit 1",
-        finding = part.finding(),
-        witness = part.witness(),
-    )
-}
+    fn kept(&self) -> String {
+        format!("{}/{}.yaml", self.keep(), self.0.name())
+    }
 
-/// One that has come to its place meanwhile is somebody's will, and is not overwritten.
-fn moving_back(part: Part<'_>) -> String {
-    let (manifest, keep, kept) = (manifest(part), keep(part), kept(part));
-    healing(
-        part.mark,
-        &format!(
+    fn script(&self) -> String {
+        let (manifest, keep) = (self.manifest(), self.keep());
+        format!(
+            "{finding}\n\
+             [ -e {manifest} ] || {{ echo '{manifest} is not there'; exit 1; }}\n\
+             found >{witness}; mkdir -p {keep} && mv {manifest} {keep}/ || exit 1",
+            finding = self.0.find_processes(),
+            witness = self.0.witness(),
+        )
+    }
+
+    /// A manifest that somebody has put in its place meanwhile is not overwritten.
+    fn undo_script(&self) -> String {
+        let (manifest, keep, kept) = (self.manifest(), self.keep(), self.kept());
+        let script = format!(
             "if [ -e {kept} ]; then\n\
              [ ! -e {manifest} ] || {{ echo 'another manifest is in the place of {kept}'; exit 1; }}\n\
              mv {kept} {manifest} || exit 1\n\
              fi\n\
              rmdir {keep} 2>/dev/null\n\
              [ -e {manifest} ] || {{ echo '{manifest} is lost'; exit 1; }}"
-        ),
-    )
-}
-
-pub(super) fn by_hand(container: &str, part: Part<'_>) -> String {
-    format!("docker exec {container} mv {} {MANIFESTS}/", kept(part))
-}
-
-pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
-    part: Part<'_>,
-    dead_man: Duration,
-) -> Result<(), FaultError> {
-    part.must_run(scene).await?;
-    arm(scene, part.mark, dead_man, &[], &moving_back(part)).await?;
-    scene.say(FaultPhase::Requested, format!("move {} away", manifest(part)));
-    harm(scene, part.mark, "move the manifest away", &moving_away(part)).await?;
-    scene.say(FaultPhase::Returned, "its manifest is moved away");
-    // A process that another has put in its place meanwhile was started by the kubelet before it looked.
-    part.until_harmed(scene, Seen::gone).await?;
-    scene.say(FaultPhase::Confirmed, format!("no {} runs", part.name()));
-    Ok(())
-}
-
-pub(super) async fn undo(scene: &Scene<'_, '_>, part: Part<'_>) -> Result<String, FaultError> {
-    if heal(scene, "move the manifest back", &moving_back(part)).await?.is_none() {
-        // What was moved stays moved while the node is down: this undo has to come again.
-        let seen = "the node does not run, so that its manifest could not be moved back,".into();
-        return Err(FaultError::NotUndone { node: scene.node(), seen, after: Duration::ZERO });
+        );
+        self.0.switch.undo_script(SHORT, &script)
     }
-    part.until_well(scene, Seen::replaced).await
 }

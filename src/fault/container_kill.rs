@@ -1,72 +1,101 @@
-//! The processes of a pod's containers are killed inside its node; the kubelet starts the containers again by itself.
+//! The processes of a pod's containers are killed inside its node; the kubelet starts the containers again by
+//! itself.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use serde::{Deserialize, Serialize};
 
+use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::counted;
 use super::error::FaultError;
-use super::inside::{arm, harm, heal, healing};
-use super::scene::Scene;
+use super::node_fault::{NodeFault, Plan};
+use super::switch::{NOTHING, SHORT, Switch};
+use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-const LOOK: Duration = Duration::from_millis(50);
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT: Wait = Wait { every: Duration::from_millis(50), limit: Duration::from_secs(10) };
 
-/// A function of the shell that tells the processes of these containers, by their control groups. A container that is started again has
-/// another id: what is found is never its successor.
-fn finding(containers: &[String]) -> String {
+/// The processes of a pod's containers are killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContainerKill {
+    pod: String,
+    /// The containers' ids.
+    containers: Vec<String>,
+    #[serde(flatten)]
+    switch: Switch,
+}
+
+impl NodeFault for ContainerKill {
+    const UNDO_TIMEOUT: Duration = Duration::ZERO;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        COMMAND + WAIT.limit
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        let pod = plan.pod.ok_or_else(|| plan.another_fault())?;
+        let Switch { mark, dead_man } = plan.switch();
+        let switch = Switch { mark: format!("{mark}-{}", pod.number), dead_man };
+        Ok(Self { pod: pod.pod.to_owned(), containers: pod.ids.to_vec(), switch })
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let Self { containers, switch, .. } = self;
+        context.must_be_up().await?;
+        switch.arm(context, &["grep"], &switch.undo_script(SHORT, NOTHING)).await?;
+        let (many, node) = (counted(containers.len(), "container"), context.node());
+        context.report(FaultPhase::Requested, format!("kill -KILL in {many} on {node}"));
+        switch.inject(SHORT, context, "kill the container's process", &kill(containers)).await?;
+        context.report(FaultPhase::Returned, "the signal is sent");
+        let script = format!("{}\nfound; echo end", find_processes(containers));
+        let gone = async |context: &FaultContext<'_, '_>| {
+            Ok(match context.run(&["sh", "-c", &script]).await?.text() == "end" {
+                true => Look::Seen(format!("its processes on {node} are gone")),
+                false => Look::NotYet("a process of the container is there".into()),
+            })
+        };
+        context.confirm(WAIT, gone).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        self.switch.take_ticket(context).await?;
+        Ok("nothing is to be undone: the kubelet starts the container again".into())
+    }
+
+    fn describe(&self, container: &str) -> String {
+        let pod = &self.pod;
+        format!(
+            "nothing: the kubelet in container {container} starts the containers of {pod} again"
+        )
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        format!("docker exec {container} systemctl restart kubelet")
+    }
+
+    fn pod(&self) -> Option<&str> {
+        Some(&self.pod)
+    }
+}
+
+/// A function of the shell that prints the processes of these containers, by their control groups. A container
+/// that is started again has another id: what is found is never its successor.
+fn find_processes(containers: &[String]) -> String {
     format!(
         "found() {{ for at in /proc/[0-9]*; do grep -qE '{ids}' $at/cgroup 2>/dev/null && echo ${{at#/proc/}}; done; }}",
         ids = containers.join("|")
     )
 }
 
-/// One that has ended by itself meanwhile is no failure: whether they are gone is looked at afterwards.
-fn killing(containers: &[String]) -> String {
+/// One that has ended by itself meanwhile is not a failure: whether they are gone is looked at afterwards.
+fn kill(containers: &[String]) -> String {
     format!(
         "{finding}\n\
          met=$(found); [ -n \"$met\" ] || {{ echo 'no process of the container is there'; exit 1; }}\n\
          for one in $met; do kill -KILL $one 2>/dev/null; done; :",
-        finding = finding(containers)
+        finding = find_processes(containers)
     )
-}
-
-/// Nothing is to be healed: the switch is the ticket only, so that no late script kills after the undo.
-fn nothing(mark: &str) -> String {
-    healing(mark, ":")
-}
-
-pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
-    containers: &[String],
-    mark: &str,
-    dead_man: Duration,
-) -> Result<(), FaultError> {
-    scene.must_be_up().await?;
-    arm(scene, mark, dead_man, &["grep"], &nothing(mark)).await?;
-    scene.say(
-        FaultPhase::Requested,
-        format!("kill -KILL in {} on {}", counted(containers.len(), "container"), scene.node()),
-    );
-    harm(scene, mark, "kill the container's process", &killing(containers)).await?;
-    scene.say(FaultPhase::Returned, "the signal is sent");
-    let script = format!("{}\nfound; echo end", finding(containers));
-    let end = Instant::now() + PATIENCE;
-    while scene.run(&["sh", "-c", &script]).await?.text() != "end" {
-        if Instant::now() > end {
-            let seen = "a process of the container is there".into();
-            return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });
-        }
-        sleep(LOOK).await;
-    }
-    scene.say(FaultPhase::Confirmed, format!("its processes on {} are gone", scene.node()));
-    Ok(())
-}
-
-pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
-    heal(scene, "take the ticket away", &nothing(mark)).await?;
-    Ok("nothing is to be taken back: the kubelet starts the container again".into())
 }
 
 #[cfg(test)]
@@ -76,7 +105,7 @@ mod tests {
     #[test]
     fn only_the_containers_own_processes_are_found() {
         let (mine, other) = ("a".repeat(64), "b".repeat(64));
-        let script = finding(&[mine.clone(), other.clone()]);
+        let script = find_processes(&[mine.clone(), other.clone()]);
         assert!(script.contains(&format!("grep -qE '{mine}|{other}' $at/cgroup")), "{script}");
         // No process here is in such a group.
         let output = std::process::Command::new("sh")

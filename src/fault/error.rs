@@ -1,25 +1,34 @@
-//! Why a fault could not be done, or not be taken back.
+//! Why a fault could not be injected, or not be undone.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::docker::DockerError;
+use crate::cluster::ClusterError;
+use crate::node::AccessError;
 
-/// Why a fault could not be done, or not be taken back. Fits after "failed to".
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a fault could not be injected, or not be undone. Fits after "failed to".
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum FaultError {
-    /// The container engine.
+    /// The way into the node, or its machine's power switch.
     #[error(transparent)]
-    Docker(DockerError),
+    Access(AccessError),
+    /// It can't be injected in this cluster.
+    #[error("{why}")]
+    Impossible {
+        /// Why not.
+        why: String,
+        /// What a person can do.
+        hint: Option<&'static str>,
+    },
     /// The container no longer exists, so that nothing is left to be undone.
     #[error("find container {container}: it no longer exists")]
     Gone {
         /// The container's name.
         container: String,
     },
-    /// The node is not as it must be before the harm; no harm was done.
-    #[error("harm node {node}: {why}")]
-    NotFit {
+    /// The node is not as it must be before the fault; nothing was injected.
+    #[error("inject the fault on node {node}: {why}")]
+    Refused {
         /// The node.
         node: String,
         /// Why not.
@@ -45,12 +54,12 @@ pub(crate) enum FaultError {
     },
     /// A command in the node failed.
     #[error("{what} in node {node}: {output}")]
-    Inside {
+    Command {
         /// The node.
         node: String,
         /// What it should have done.
         what: &'static str,
-        /// What it said.
+        /// What it wrote.
         output: String,
     },
     /// The node is back with other addresses than before.
@@ -58,7 +67,7 @@ pub(crate) enum FaultError {
     AddressChanged {
         /// The node.
         node: String,
-        /// Before the harm.
+        /// Before the fault.
         before: Vec<IpAddr>,
         /// Now.
         after: Vec<IpAddr>,
@@ -72,15 +81,8 @@ pub(crate) enum FaultError {
         why: String,
     },
     /// The cluster's API server.
-    #[error("{why}")]
-    Api {
-        /// What it said, or what kept it from being asked.
-        why: String,
-        /// What a person can do.
-        hint: Option<String>,
-        /// Whether it may be over in a moment.
-        passes: bool,
-    },
+    #[error(transparent)]
+    Api(#[from] ClusterError),
     /// The effect is still there.
     #[error("undo the fault on node {node}: {seen} after {}s", .after.as_secs())]
     NotUndone {
@@ -109,19 +111,21 @@ impl FaultError {
     /// What a person can do.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Docker(error) => error.hint().map(str::to_owned),
+            Self::Access(AccessError { hint, .. }) | Self::Impossible { hint, .. } => {
+                hint.map(str::to_owned)
+            }
             Self::Frozen { container, .. } => Some(format!("`docker unpause {container}`, then try again")),
             Self::AddressChanged { .. } => Some(
                 "the engine gave its address to another container: stop the nodes and start them in their old order, or make the \
                  cluster anew (a cluster with several control planes does not survive this: kind#1689)"
                     .into(),
             ),
-            Self::Api { hint, .. } => hint.clone(),
+            Self::Api(error) => error.hint(),
             Self::Object { .. }
             | Self::Gone { .. }
-            | Self::NotFit { .. }
+            | Self::Refused { .. }
             | Self::NotConfirmed { .. }
-            | Self::Inside { .. }
+            | Self::Command { .. }
             | Self::NotUndone { .. } => None,
         }
     }

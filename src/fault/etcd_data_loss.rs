@@ -9,13 +9,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use serde::{Deserialize, Serialize};
 
-use super::component::{Part, Seen};
+use super::component::{self, Part, Seen};
+use super::context::{FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::inside::{LONG, arm};
-use super::scene::Scene;
-use crate::timeline::{Component, FaultPhase};
+use super::node_fault::{NodeFault, Plan};
+use super::switch::{LONG, Switch};
+use crate::experiment::Fault;
+use crate::timeline::{Component, FaultPhase, NodeRole};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// What kubeadm gives etcd for its data. A manifest with another directory is refused.
@@ -30,12 +32,84 @@ const LOOKS: u32 = 480;
 /// How often the data is moved back where an etcd has made itself a store between two moves.
 const TRIES: &str = "1 2 3 4 5";
 /// For a snapshot: a store of 2 GiB, etcd's own limit, on a slow disk.
-pub(super) const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(250);
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
+const WAIT: Wait = Wait { every: Duration::from_millis(250), limit: Duration::from_secs(120) };
 
-fn part(mark: &str) -> Part<'_> {
-    Part::of(Component::Etcd, mark)
+/// etcd's data directory is moved away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct EtcdDataLoss(Switch);
+
+impl NodeFault for EtcdDataLoss {
+    const UNDO_TIMEOUT: Duration =
+        Duration::from_secs(LONG.limit.as_secs() + component::START.as_secs());
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        SNAPSHOT_LIMIT + LONG.limit + WAIT.limit
+    }
+
+    /// A first member that is told of no other may still have others: each joiner knows those before it, not
+    /// the other way round.
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        let members = plan.cluster.iter().filter(|node| node.role == NodeRole::ControlPlane);
+        if members.count() > 1 {
+            let why =
+                "etcd has several members here, and the data of one alone is not the cluster's";
+            let hint = "take a cluster with one control plane, or stop members (`componentStop` with `count: 2`)";
+            return Err(plan.impossible(why.into(), Some(hint)));
+        }
+        Ok(Self(plan.switch()))
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let (switch, part, mark) = (&self.0, self.part(), &self.0.mark);
+        part.must_run(context).await?;
+        let snapshot = take_snapshot(context, mark).await?;
+        switch.arm(context, &["readlink", "grep"], &undo_script(switch)).await?;
+        context.report(FaultPhase::Requested, format!("end etcd and move {DATA}/member away"));
+        switch.inject(LONG, context, "move the data away", &losing(mark)).await?;
+        context.report(FaultPhase::Returned, "its data is moved away");
+        let script = format!("[ -d {DATA}/member/wal ] && [ -d {}/member ]", kept_data(mark));
+        // It runs and has made itself a new store, while the old one is kept.
+        let runs_anew = async |context: &FaultContext<'_, '_>| {
+            let made = context.run(&["sh", "-c", &script]).await?.code == 0;
+            Ok(match made && part.look(context).await?.runs() {
+                true => Look::Seen(format!("etcd runs with an empty store; {snapshot}")),
+                false => Look::NotYet("etcd has not begun with an empty store".into()),
+            })
+        };
+        context.confirm(WAIT, runs_anew).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        let script = undo_script(&self.0);
+        if self.0.undo(LONG, context, "move the data back", &script).await?.is_none() {
+            // What was moved stays moved while the node is down: this undo has to come again.
+            let seen = "the node does not run, so that etcd's data could not be moved back,";
+            return Err(context.not_undone(seen, Duration::ZERO));
+        }
+        let well = self.part().until_well(context, Seen::replaced).await?;
+        context.run(&["sh", "-c", &discarding(&self.0.mark)]).await?;
+        Ok(well)
+    }
+
+    fn describe(&self, container: &str) -> String {
+        format!("put etcd's data directory back in container {container}")
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        self.0.by_hand(container)
+    }
+
+    fn component(&self) -> Option<Component> {
+        Some(Component::Etcd)
+    }
+}
+
+impl EtcdDataLoss {
+    fn part(&self) -> Part {
+        Part { component: Component::Etcd, switch: self.0.clone() }
+    }
 }
 
 /// The run's own directory beside the manifests.
@@ -125,12 +199,13 @@ fn losing(mark: &str) -> String {
 }
 
 /// While the kept data is in its keep, the store in its place is the one that began empty. What was done already is not done again.
-fn finding_again(mark: &str) -> String {
+fn undo_script(switch: &Switch) -> String {
+    let mark = &switch.mark;
     let (kept, meanwhile, ending, beginning) =
         (kept_data(mark), meanwhile(mark), ending(mark, SETTLED), beginning(mark));
     let snapshot = snapshot(mark);
-    LONG.healing(
-        mark,
+    switch.undo_script(
+        LONG,
         &format!(
             // One that comes between the two moves has made a store: it is ended, and all is done anew. Or it has not yet: then it has ended
             // before the manifest is back.
@@ -154,58 +229,15 @@ fn finding_again(mark: &str) -> String {
     )
 }
 
-pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
-    mark: &str,
-    dead_man: Duration,
-) -> Result<(), FaultError> {
-    part(mark).must_run(scene).await?;
-    let snapshot = take_snapshot(scene, mark).await?;
-    arm(scene, mark, dead_man, &["readlink", "grep"], &finding_again(mark)).await?;
-    scene.say(FaultPhase::Requested, format!("end etcd and move {DATA}/member away"));
-    LONG.harm(scene, mark, "move the data away", &losing(mark)).await?;
-    scene.say(FaultPhase::Returned, "its data is moved away");
-    let began = Instant::now();
-    while !runs_anew(scene, mark).await? {
-        if began.elapsed() > PATIENCE {
-            let seen = "etcd has not begun with an empty store".into();
-            return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });
-        }
-        sleep(LOOK).await;
-    }
-    scene.say(FaultPhase::Confirmed, format!("etcd runs with an empty store; {snapshot}"));
-    Ok(())
-}
-
-/// Before any harm. What became of it, in words.
-async fn take_snapshot(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
-    let said = scene.run_within(SNAPSHOT_LIMIT, &["sh", "-c", &snapshotting(mark)]).await?;
-    match (said.code, said.text().as_str()) {
+/// Before the fault. What became of it, in words.
+async fn take_snapshot(context: &FaultContext<'_, '_>, mark: &str) -> Result<String, FaultError> {
+    let output = context.run_within(SNAPSHOT_LIMIT, &["sh", "-c", &snapshotting(mark)]).await?;
+    match (output.code, output.text().as_str()) {
         (0, "") => Ok("without a snapshot: etcd's image has no etcdctl".into()),
         (0, path) => Ok(format!("a snapshot from before is in {path}")),
-        _ => {
-            Err(scene
-                .not_fit(format!("no snapshot of its etcd could be taken: {}", said.complaint())))
-        }
+        _ => Err(context
+            .refused(format!("no snapshot of its etcd could be taken: {}", output.error_text()))),
     }
-}
-
-/// Whether etcd runs and has made itself a new store, while the old one is in its keep.
-async fn runs_anew(scene: &Scene<'_, '_>, mark: &str) -> Result<bool, FaultError> {
-    let script = format!("[ -d {DATA}/member/wal ] && [ -d {}/member ]", kept_data(mark));
-    let made = scene.run(&["sh", "-c", &script]).await?.code == 0;
-    Ok(made && part(mark).look(scene).await?.runs())
-}
-
-pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
-    if LONG.heal(scene, "move the data back", &finding_again(mark)).await?.is_none() {
-        // What was moved stays moved while the node is down: this undo has to come again.
-        let seen = "the node does not run, so that etcd's data could not be moved back,".into();
-        return Err(FaultError::NotUndone { node: scene.node(), seen, after: Duration::ZERO });
-    }
-    let well = part(mark).until_well(scene, Seen::replaced).await?;
-    scene.run(&["sh", "-c", &discarding(mark)]).await?;
-    Ok(well)
 }
 
 #[cfg(test)]
@@ -214,6 +246,10 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    fn switch(mark: &str) -> Switch {
+        Switch { mark: mark.into(), dead_man: Duration::from_secs(60) }
+    }
 
     /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says so, its switch is armed.
     fn run(root: &Path, script: &str) -> (bool, String) {
@@ -270,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_old_store_is_back_after_any_interruption() {
-        let (losing, undo) = (losing("m"), finding_again("m"));
+        let (losing, undo) = (losing("m"), undo_script(&switch("m")));
         let cuts = |script: &str| {
             (0..)
                 .map_while(|number| cut(script, number))
@@ -320,7 +356,7 @@ mod tests {
             kept_data("m")
         );
         assert_eq!(
-            run(root.path(), &format!("{looks}\n{}", finding_again("m"))),
+            run(root.path(), &format!("{looks}\n{}", undo_script(&switch("m")))),
             (true, "waited".into())
         );
         assert_whole(root.path(), "after it has ended");
@@ -333,7 +369,7 @@ mod tests {
             let root = node();
             assert!(run(root.path(), &losing("m")).0);
             let (late, undo, process) =
-                (late_etcd(root.path()), finding_again("m"), root.path().join("proc/7"));
+                (late_etcd(root.path()), undo_script(&switch("m")), root.path().join("proc/7"));
             let stubs = format!(
                 "{late}\nsleep() {{ [ ! -e {} ] || goes; }}; comes; moves=0\n\
                  mv() {{ command mv \"$@\" || return; case \"$*\" in *meanwhile/*) moves=$((moves+1)); [ $moves -gt {times} ] || comes;; esac; }}",
@@ -385,7 +421,7 @@ mod tests {
             "{path}"
         );
         std::fs::remove_dir_all(root.path().join("proc")).unwrap();
-        assert!(run(root.path(), &losing("m")).0 && run(root.path(), &finding_again("m")).0);
+        assert!(run(root.path(), &losing("m")).0 && run(root.path(), &undo_script(&switch("m"))).0);
         assert!(
             Path::new(&path).exists(),
             "it is not yet known whether etcd runs on what was moved back"
@@ -409,7 +445,7 @@ mod tests {
         assert!(run(root.path(), &losing("m")).0);
         assert_eq!(store(root.path()), None);
         std::fs::remove_dir_all(root.path().join("var/lib/etcd-m")).unwrap();
-        let (done, said) = run(root.path(), &finding_again("m"));
+        let (done, said) = run(root.path(), &undo_script(&switch("m")));
         assert!(!done && said.contains("/member is lost") && said.ends_with("none"), "{said}");
     }
 
@@ -426,7 +462,7 @@ mod tests {
 
     #[test]
     fn the_switchs_script_has_nothing_that_systemd_reads() {
-        let script = finding_again("outage-r-0");
+        let script = undo_script(&switch("outage-r-0"));
         assert!(!script.contains("${") && !script.contains('%'), "{script}");
     }
 }

@@ -2,76 +2,101 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use serde::{Deserialize, Serialize};
 
+use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::inside::{arm, harm, heal, healing};
-use super::scene::Scene;
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::switch::{SHORT, Switch};
+use crate::embedded::Action;
+use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-const LOOK: Duration = Duration::from_millis(100);
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
+const WAIT: Wait = Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
 /// The script does not wait for systemd, so that it never holds the lock for long.
 const STOP: &str = "systemctl stop --no-block kubelet";
 const START: &str = "systemctl start --no-block kubelet || exit 1";
 
-pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
-    mark: &str,
-    dead_man: Duration,
-) -> Result<(), FaultError> {
-    scene.must_be_up().await?;
-    let state = kubelet(scene).await?;
-    if state != "active" {
-        return Err(scene.not_fit(format!("its kubelet is {state} already")));
+/// The kubelet is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct KubeletStop(Switch);
+
+impl NodeFault for KubeletStop {
+    const UNDO_TIMEOUT: Duration = WAIT.limit;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        COMMAND + WAIT.limit
     }
-    arm(scene, mark, dead_man, &[], &healing(mark, START)).await?;
-    scene.say(FaultPhase::Requested, "systemctl stop kubelet");
-    harm(scene, mark, "stop the kubelet", STOP).await?;
-    scene.say(FaultPhase::Returned, "systemd has the job");
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let state = kubelet(scene).await?;
-        if state == "inactive" || state == "failed" {
-            scene.say(FaultPhase::Confirmed, format!("the kubelet is {state}"));
-            return Ok(());
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        Ok(Self(plan.switch()))
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        context.must_be_up().await?;
+        let state = kubelet(context).await?;
+        if state != "active" {
+            return Err(context.refused(format!("its kubelet is {state} already")));
         }
-        if Instant::now() > end {
-            return Err(FaultError::NotConfirmed {
-                node: scene.node(),
-                seen: format!("the kubelet is {state}"),
-                after: PATIENCE,
-            });
+        self.0.arm(context, &[], &self.0.undo_script(SHORT, START)).await?;
+        context.report(FaultPhase::Requested, "systemctl stop kubelet");
+        self.0.inject(SHORT, context, "stop the kubelet", STOP).await?;
+        context.report(FaultPhase::Returned, "systemd has the job");
+        let stopped = async |context: &FaultContext<'_, '_>| {
+            let state = kubelet(context).await?;
+            let stopped = state == "inactive" || state == "failed";
+            let seen = format!("the kubelet is {state}");
+            Ok(if stopped { Look::Seen(seen) } else { Look::NotYet(seen) })
+        };
+        context.confirm(WAIT, stopped).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        let script = self.0.undo_script(SHORT, START);
+        if self.0.undo(SHORT, context, "start the kubelet", &script).await?.is_none() {
+            return Ok("the node does not run: its kubelet starts with it".into());
         }
-        sleep(LOOK).await;
+        until_active(context).await
+    }
+
+    fn describe(&self, container: &str) -> String {
+        format!("start the kubelet in container {container}")
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        format!("docker exec {container} systemctl start kubelet")
+    }
+
+    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        Some(Modelled {
+            inject: Action::StopKubelet { node: node.id },
+            effect: "kubelet stopped",
+            undo: Action::StartKubelet { node: node.id },
+            undone: "kubelet started",
+            describe: format!("start the kubelet of node {} of the model", node.name),
+        })
     }
 }
 
 /// `active`, `inactive`, `activating`, `deactivating`, `failed`.
-async fn kubelet(scene: &Scene<'_, '_>) -> Result<String, FaultError> {
-    let output = scene.run(&["systemctl", "is-active", "kubelet"]).await?;
-    Ok(output.text())
+async fn kubelet(context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    Ok(context.run(&["systemctl", "is-active", "kubelet"]).await?.text())
 }
 
-pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
-    if heal(scene, "start the kubelet", &healing(mark, START)).await?.is_none() {
-        return Ok("the node does not run: its kubelet starts with it".into());
-    }
-    let end = Instant::now() + PATIENCE;
-    loop {
-        // Two looks: a kubelet that crashes at its start is active for a moment.
-        let state = kubelet(scene).await?;
-        sleep(LOOK).await;
-        if state == "active" && kubelet(scene).await? == "active" {
-            return Ok("the kubelet is active".into());
-        }
-        if Instant::now() > end {
-            return Err(FaultError::NotUndone {
-                node: scene.node(),
-                seen: format!("its kubelet is {state}"),
-                after: PATIENCE,
-            });
+/// Two looks: a kubelet that crashes at its start is active for a moment.
+async fn until_active(context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    let mut before = String::new();
+    let steady = context.look_until_seen(WAIT, async |context| {
+        let state = kubelet(context).await?;
+        let steady = state == "active" && before == state;
+        before.clone_from(&state);
+        Ok(if steady { Look::Seen(String::new()) } else { Look::NotYet(state) })
+    });
+    match steady.await? {
+        Look::Seen(_) => Ok("the kubelet is active".into()),
+        Look::NotYet(state) => {
+            Err(context.not_undone(format!("its kubelet is {state}"), WAIT.limit))
         }
     }
 }

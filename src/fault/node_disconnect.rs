@@ -1,14 +1,56 @@
 //! The network cable is cut, by a packet filter inside the node: a partition from everybody.
 
-use super::packet_filter::{Filter, Hit};
-use crate::experiment::Direction;
+use std::time::Duration;
 
-pub(super) fn filter(mark: &str) -> Filter<'_> {
-    Filter {
-        mark,
-        what: "drop all packets".into(),
-        direction: Direction::Both,
-        hit: Hit::Everybody,
-        witness: None,
+use serde::{Deserialize, Serialize};
+
+use super::context::FaultContext;
+use super::error::FaultError;
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::packet_filter::{self, Filter, Hit};
+use super::switch::Switch;
+use crate::experiment::{Direction, Fault};
+
+/// All packets are dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NodeDisconnect(Switch);
+
+impl NodeFault for NodeDisconnect {
+    const UNDO_TIMEOUT: Duration = packet_filter::WAIT.limit;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        packet_filter::INJECTION_TIMEOUT
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        Ok(Self(plan.switch()))
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let filter = Filter {
+            mark: &self.0.mark,
+            what: "drop all packets".into(),
+            direction: Direction::Both,
+            hit: Hit::Everybody,
+            witness: None,
+        };
+        packet_filter::inject(context, &filter, &self.0).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        packet_filter::undo(context, &self.0).await
+    }
+
+    fn describe(&self, container: &str) -> String {
+        packet_filter::describe(&self.0, container)
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        self.0.by_hand(container)
+    }
+
+    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        Some(packet_filter::modelled(node))
     }
 }

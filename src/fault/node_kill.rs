@@ -1,13 +1,53 @@
 //! Power loss: `docker kill`. (It does not trigger the container's restart policy.)
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::context::FaultContext;
 use super::error::FaultError;
-use super::scene::Scene;
-use super::switch_off::{ended, until_seen};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::power_off::{CONFIRM_TIMEOUT, ended, until_seen};
+use super::power_on::{self, Cause};
+use crate::embedded::Action;
+use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>) -> Result<(), FaultError> {
-    scene.must_be_up().await?;
-    scene.say(FaultPhase::Requested, "docker kill");
-    let call = scene.docker.kill(scene.container());
-    until_seen(scene, call, ended).await
+/// Power loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeKill;
+
+impl NodeFault for NodeKill {
+    const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        CONFIRM_TIMEOUT
+    }
+
+    fn plan(_: &Plan<'_>) -> Result<Self, FaultError> {
+        Ok(Self)
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        context.must_be_up().await?;
+        context.report(FaultPhase::Requested, "docker kill");
+        let call = context.docker.kill(context.container());
+        until_seen(context, call, ended).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        power_on::undo(context, Cause::Kill).await
+    }
+
+    fn describe(&self, container: &str) -> String {
+        power_on::describe(container)
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        power_on::by_hand(container)
+    }
+
+    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        Some(power_on::modelled(Action::Kill { node: node.id }, node))
+    }
 }

@@ -1,61 +1,76 @@
-//! Power off and on again at once: `docker kill`, then `docker start`. The node boots while the fault is observed.
+//! Power off and on again without a pause: `docker kill`, then `docker start`. The node boots while the fault
+//! is observed.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use serde::{Deserialize, Serialize};
 
+use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::revive::{Seen, look};
-use super::scene::Scene;
+use super::node_fault::{NodeFault, Plan};
+use super::power_on::{self, Cause, Seen, look};
+use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-const LOOK: Duration = Duration::from_millis(50);
-/// How long each half may take to be seen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How each half is looked for.
+const HALF: Wait = Wait { every: Duration::from_millis(50), limit: Duration::from_secs(30) };
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>) -> Result<(), FaultError> {
-    scene.must_be_up().await?;
-    let before = scene.state().await?.started_at;
-    scene.say(FaultPhase::Requested, "docker kill, docker start");
-    scene.docker.kill(scene.container()).await.map_err(|error| scene.error(error))?;
-    until_down(scene).await?;
-    scene.docker.start(scene.container()).await.map_err(|error| scene.error(error))?;
-    scene.say(FaultPhase::Returned, "the calls came back");
-    until_up(scene).await?;
-    let after = scene.state().await?.started_at;
-    if after <= before {
-        return Err(not_confirmed(scene, "its container has not been started again"));
+/// Power off and on again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeReboot;
+
+impl NodeFault for NodeReboot {
+    const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        COMMAND + HALF.limit * 2
     }
-    let at = after.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));
-    scene.say(FaultPhase::Confirmed, format!("container started again{at}"));
-    Ok(())
-}
 
-async fn until_down(scene: &Scene<'_, '_>) -> Result<(), FaultError> {
-    let end = Instant::now() + PATIENCE;
-    while scene.state().await?.running {
-        if Instant::now() > end {
-            return Err(not_confirmed(scene, "its container still runs"));
+    fn plan(_: &Plan<'_>) -> Result<Self, FaultError> {
+        Ok(Self)
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        context.must_be_up().await?;
+        let before = context.machine().await?.started_at;
+        context.report(FaultPhase::Requested, "docker kill, docker start");
+        context.switched(context.docker.kill(context.container()).await)?;
+        let down = context.look_until_seen(HALF, async |context| {
+            Ok(match context.machine().await?.running {
+                true => Look::NotYet("its container still runs".into()),
+                false => Look::Seen(String::new()),
+            })
+        });
+        if let Look::NotYet(seen) = down.await? {
+            return Err(context.not_confirmed(seen, HALF.limit));
         }
-        sleep(LOOK).await;
+        context.switched(context.docker.start(context.container()).await)?;
+        context.report(FaultPhase::Returned, "the calls came back");
+        let restarted = async |context: &FaultContext<'_, '_>| {
+            if look(context).await? != Seen::Up {
+                return Ok(Look::NotYet("its init does not answer".into()));
+            }
+            let after = context.machine().await?.started_at;
+            if after <= before {
+                return Ok(Look::NotYet("its container has not been started again".into()));
+            }
+            let at = after.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));
+            Ok(Look::Seen(format!("container started again{at}")))
+        };
+        context.confirm(HALF, restarted).await
     }
-    Ok(())
-}
 
-/// Its init answers.
-async fn until_up(scene: &Scene<'_, '_>) -> Result<(), FaultError> {
-    let end = Instant::now() + PATIENCE;
-    while look(scene).await? != Seen::Up {
-        if Instant::now() > end {
-            return Err(not_confirmed(scene, "its init does not answer"));
-        }
-        sleep(LOOK).await;
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        power_on::undo(context, Cause::Kill).await
     }
-    Ok(())
-}
 
-fn not_confirmed(scene: &Scene<'_, '_>, seen: &str) -> FaultError {
-    FaultError::NotConfirmed { node: scene.node(), seen: seen.into(), after: PATIENCE }
+    fn describe(&self, container: &str) -> String {
+        power_on::describe(container)
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        power_on::by_hand(container)
+    }
 }
 
 #[cfg(test)]
@@ -63,13 +78,13 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::experiment::{Fault, NodeSelector};
-    use crate::fault::record::tests::target;
-    use crate::fault::{inject, plan, undo};
+    use crate::fault::samples::target;
+    use crate::fault::{inject, planned, undo};
 
     #[tokio::test]
     async fn it_goes_off_and_on_and_is_seen_to() {
         let engine = FakeEngine::start();
-        let plan = plan(
+        let plan = planned(
             &Fault::NodeReboot { target: NodeSelector::default() },
             &target(),
             "r",
@@ -95,7 +110,7 @@ mod tests {
     async fn one_that_was_cut_in_the_middle_is_started_by_its_undo() {
         let engine = FakeEngine::start();
         engine.with(|state| state.refuse = Some(("/start".into(), 500, "no room".into())));
-        let plan = plan(
+        let plan = planned(
             &Fault::NodeReboot { target: NodeSelector::default() },
             &target(),
             "r",

@@ -2,14 +2,59 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::context::FaultContext;
 use super::error::FaultError;
-use super::scene::Scene;
-use super::switch_off::{ended, until_seen};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::power_off::{CONFIRM_TIMEOUT, ended, until_seen};
+use super::power_on::{self, Cause};
+use crate::embedded::Action;
+use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-pub(super) async fn inject(scene: &mut Scene<'_, '_>, grace: Duration) -> Result<(), FaultError> {
-    scene.must_be_up().await?;
-    scene.say(FaultPhase::Requested, format!("docker stop, {}s of grace", grace.as_secs_f64()));
-    let call = scene.docker.stop(scene.container(), grace);
-    until_seen(scene, call, ended).await
+/// How long the node may take before it is killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeStop {
+    grace: Duration,
+}
+
+impl NodeFault for NodeStop {
+    const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
+
+    fn injection_timeout(fault: &Fault) -> Duration {
+        grace(fault).unwrap_or_default() + CONFIRM_TIMEOUT
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        Ok(Self { grace: grace(plan.fault).ok_or_else(|| plan.another_fault())? })
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        context.must_be_up().await?;
+        let grace = format!("docker stop, {}s of grace", self.grace.as_secs_f64());
+        context.report(FaultPhase::Requested, grace);
+        let call = context.docker.stop(context.container(), self.grace);
+        until_seen(context, call, ended).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        power_on::undo(context, Cause::Stop).await
+    }
+
+    fn describe(&self, container: &str) -> String {
+        power_on::describe(container)
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        power_on::by_hand(container)
+    }
+
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        Some(power_on::modelled(Action::Stop { node: node.id, grace: grace(fault)? }, node))
+    }
+}
+
+fn grace(fault: &Fault) -> Option<Duration> {
+    if let Fault::NodeStop { grace, .. } = fault { Some(*grace) } else { None }
 }

@@ -7,21 +7,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
+use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::inside::{arm, harm, heal, healing};
-use super::scene::Scene;
+use super::node_fault::{ModelNode, Modelled};
+use super::switch::{SHORT, Switch};
+use crate::embedded::Action;
 use crate::experiment::Direction;
 use crate::timeline::{FaultPhase, NO_FILTER};
 
 /// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and others.
 const CABLES: &str = "eth+";
 const TOOLS: [&str; 5] = ["iptables", "iptables-restore", "ip", "timeout", "bash"];
-const LOOK: Duration = Duration::from_millis(100);
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-const WHAT: &str = "cut the network";
-const BACK: &str = "take the packet filter away";
+pub(super) const WAIT: Wait =
+    Wait { every: Duration::from_millis(100), limit: Duration::from_secs(10) };
+/// Beyond one command.
+pub(super) const INJECTION_TIMEOUT: Duration =
+    Duration::from_secs(COMMAND.as_secs() + WAIT.limit.as_secs());
 
 /// What a filter drops, and how it is seen to.
 #[derive(Clone, Debug)]
@@ -229,7 +230,8 @@ fn ip6_witness(mark: &str) -> String {
 
 /// Removes exactly the rules that bear our mark, however often they are there; says how many there were; fails while one is left, or
 /// while nobody can tell. Only an IPv6 filter that never had a rule of ours may fail: there are nodes on which it can't work.
-fn mending(mark: &str) -> String {
+fn undo_script(switch: &Switch) -> String {
+    let mark = &switch.mark;
     let witness = ip6_witness(mark);
     let script = format!(
         "removed=0\n\
@@ -245,56 +247,43 @@ fn mending(mark: &str) -> String {
          rm -f {witness}\n\
          echo $removed"
     );
-    healing(mark, &script)
+    switch.undo_script(SHORT, &script)
 }
 
 pub(super) async fn inject(
-    scene: &mut Scene<'_, '_>,
+    context: &mut FaultContext<'_, '_>,
     filter: &Filter<'_>,
-    dead_man: Duration,
+    switch: &Switch,
 ) -> Result<(), FaultError> {
-    scene.must_be_up().await?;
-    knows_the_cables(scene).await?;
-    arm(scene, filter.mark, dead_man, &TOOLS, &mending(filter.mark)).await?;
-    scene.say(FaultPhase::Requested, format!("{} on {CABLES} inside the node", filter.what));
-    harm(scene, filter.mark, WHAT, &filter.cutting()).await?;
-    scene.say(FaultPhase::Returned, "the packet filter is in place");
+    context.must_be_up().await?;
+    covers_all_addresses(context).await?;
+    switch.arm(context, &TOOLS, &undo_script(switch)).await?;
+    context.report(FaultPhase::Requested, format!("{} on {CABLES} inside the node", filter.what));
+    switch.inject(SHORT, context, "cut the network", &filter.cutting()).await?;
+    context.report(FaultPhase::Returned, "the packet filter is in place");
     let whom = filter.witness.map_or("its gateway".to_owned(), |(address, _)| address.to_string());
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let output = scene.run(&["sh", "-c", &filter.looking()]).await?.text();
-        let dropped: u64 = output.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        if dropped > 0 && output.ends_with("silent") {
-            scene
-                .say(FaultPhase::Confirmed, format!("{whom} is silent, {dropped} packets dropped"));
-            return Ok(());
-        }
-        if Instant::now() > end {
-            let seen = format!(
-                "{dropped} packets were dropped and {whom} {}",
-                output.split(' ').nth(1).unwrap_or("is unknown")
-            );
-            return Err(FaultError::NotConfirmed { node: scene.node(), seen, after: PATIENCE });
-        }
-        sleep(LOOK).await;
-    }
+    let script = filter.looking();
+    let drops = async |context: &FaultContext<'_, '_>| {
+        let output = context.run(&["sh", "-c", &script]).await?.text();
+        let (dropped, answer) = output.split_once(' ').unwrap_or(("0", "is unknown"));
+        let dropped: u64 = dropped.parse().unwrap_or(0);
+        Ok(match dropped > 0 && answer == "silent" {
+            true => Look::Seen(format!("{whom} is silent, {dropped} packets dropped")),
+            false => Look::NotYet(format!("{dropped} packets were dropped and {whom} {answer}")),
+        })
+    };
+    context.confirm(WAIT, drops).await
 }
 
 /// The node's addresses must be on interfaces that the filter covers.
-async fn knows_the_cables(scene: &Scene<'_, '_>) -> Result<(), FaultError> {
-    let output = scene.run(&["ip", "-o", "addr", "show"]).await?.text();
-    let uncovered = scene
-        .undo
-        .target
-        .addresses
-        .values()
-        .flatten()
-        .find(|address| !covered(&output, &address.to_string()));
-    match uncovered {
+async fn covers_all_addresses(context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+    let output = context.run(&["ip", "-o", "addr", "show"]).await?.text();
+    let mut addresses = context.target.addresses.values().flatten();
+    match addresses.find(|address| !covered(&output, &address.to_string())) {
         None => Ok(()),
         Some(address) => {
-            Err(scene
-                .not_fit(format!("its address {address} is on none of its interfaces {CABLES}")))
+            let why = format!("its address {address} is on none of its interfaces {CABLES}");
+            Err(context.refused(why))
         }
     }
 }
@@ -310,12 +299,32 @@ fn covered(listing: &str, address: &str) -> bool {
     })
 }
 
-pub(super) async fn undo(scene: &Scene<'_, '_>, mark: &str) -> Result<String, FaultError> {
-    Ok(match heal(scene, BACK, &mending(mark)).await?.as_deref() {
+pub(super) async fn undo(
+    context: &FaultContext<'_, '_>,
+    switch: &Switch,
+) -> Result<String, FaultError> {
+    let script = undo_script(switch);
+    let removed = switch.undo(SHORT, context, "remove the packet filter", &script).await?;
+    Ok(match removed.as_deref() {
         None => "the node does not run: its packet filter went with it".into(),
         Some("0") => format!("{NO_FILTER}: never done, or taken away by the dead man's switch"),
         Some(_) => "the packet filter is gone".into(),
     })
+}
+
+pub(super) fn describe(switch: &Switch, container: &str) -> String {
+    format!("remove the packet filter {} from container {container}", switch.mark)
+}
+
+/// A cut from everybody, in both directions, is what the model knows.
+pub(super) fn modelled(node: ModelNode<'_>) -> Modelled {
+    Modelled {
+        inject: Action::Disconnect { node: node.id },
+        effect: "cable cut",
+        undo: Action::Reconnect { node: node.id },
+        undone: "cable plugged in",
+        describe: format!("plug in the cable of node {} of the model", node.name),
+    }
 }
 
 #[cfg(test)]
@@ -324,8 +333,8 @@ mod tests {
 
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::fault::record::tests::{every_fault, target};
-    use crate::fault::{Undo, inject, plan, undo};
+    use crate::fault::{Undo, inject, samples, undo};
+    use crate::timeline::FaultKind;
 
     /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch is one, and so are failures.
     const NODE: &str = "
@@ -384,8 +393,7 @@ mod tests {
         flag(&dir, tools_fail, true);
         let path = dir.path().to_owned();
         engine.with(|state| state.script = Box::new(move |_, argv| script(&path, argv)));
-        let [.., disconnect, _] = every_fault();
-        let plan = plan(&disconnect, &target(), "r", 0, Duration::from_secs(60));
+        let plan = samples::plan_of(&samples::fault(FaultKind::NodeDisconnect)).unwrap();
         let cut = inject(&plan, &engine.connect().await, &mut |_, _| {}).await;
         (engine, dir, plan, cut)
     }

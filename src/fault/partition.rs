@@ -1,12 +1,18 @@
-//! A node is cut off from some others only, or in one direction only. Who they are is resolved when it is planned: addresses may be asked
-//! for in no API by then.
+//! A node is cut off from some others only, or in one direction only. Who they are is resolved when it is
+//! planned: no API may be there to ask for addresses by then.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::packet_filter::{Filter, Hit};
-use crate::experiment::{Direction, Side};
+use super::context::FaultContext;
+use super::error::FaultError;
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::packet_filter::{self, Filter, Hit};
+use super::switch::Switch;
+use crate::experiment::{Direction, Fault, Side};
+use crate::timeline::NodeRole;
 
 /// The API server's port in a kind node, and in its load balancer.
 const API_SERVER: u16 = 6443;
@@ -15,23 +21,30 @@ const KUBELET: u16 = 10250;
 /// A port on which nothing listens: a connection is refused at once while all is well.
 const CLOSED: u16 = 9;
 
-/// Whom a node is cut off from.
+/// Some packets are dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Cut {
-    /// As the experiment says it.
-    pub from: Side,
+pub(crate) struct Partition {
+    cut: Cut,
+    #[serde(flatten)]
+    switch: Switch,
+}
+
+/// From whom a node is cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cut {
+    from: Side,
     /// Which packets are dropped, as the node sees them.
-    pub direction: Direction,
+    direction: Direction,
     /// The addresses of the other control-plane nodes and of the load balancer.
-    pub api_servers: Vec<IpAddr>,
+    api_servers: Vec<IpAddr>,
     /// The addresses of all other nodes.
-    pub peers: Vec<IpAddr>,
+    peers: Vec<IpAddr>,
 }
 
 impl Cut {
-    /// Why it can't be made; `None`: it can.
-    pub(crate) fn impossible(&self) -> Option<&'static str> {
+    fn impossible(&self) -> Option<&'static str> {
         match self.from {
             Side::ApiServer if self.api_servers.is_empty() => {
                 Some("there is no API server but the node's own")
@@ -42,7 +55,57 @@ impl Cut {
     }
 }
 
-pub(super) fn filter<'m>(mark: &'m str, cut: &Cut) -> Filter<'m> {
+impl NodeFault for Partition {
+    const UNDO_TIMEOUT: Duration = packet_filter::WAIT.limit;
+
+    fn injection_timeout(_: &Fault) -> Duration {
+        packet_filter::INJECTION_TIMEOUT
+    }
+
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+        let Fault::Partition { from, direction, .. } = plan.fault else {
+            return Err(plan.another_fault());
+        };
+        let cut = Cut {
+            from: *from,
+            direction: *direction,
+            api_servers: plan.others(|role| role != NodeRole::Worker),
+            peers: plan.others(|role| role != NodeRole::ExternalLoadBalancer),
+        };
+        match cut.impossible() {
+            Some(why) => {
+                let why = format!("{} can't be cut off: {why}", plan.target.node);
+                Err(plan.impossible(why, None))
+            }
+            None => Ok(Self { cut, switch: plan.switch() }),
+        }
+    }
+
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+        let filter = filter(&self.switch.mark, &self.cut);
+        packet_filter::inject(context, &filter, &self.switch).await
+    }
+
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+        packet_filter::undo(context, &self.switch).await
+    }
+
+    fn describe(&self, container: &str) -> String {
+        packet_filter::describe(&self.switch, container)
+    }
+
+    fn by_hand(&self, container: &str) -> String {
+        self.switch.by_hand(container)
+    }
+
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let all =
+            matches!(fault, Fault::Partition { from: Side::All, direction: Direction::Both, .. });
+        all.then(|| packet_filter::modelled(node))
+    }
+}
+
+fn filter<'m>(mark: &'m str, cut: &Cut) -> Filter<'m> {
     let whom = match cut.from {
         Side::All => "all packets",
         Side::ApiServer => "packets between it and the API servers",

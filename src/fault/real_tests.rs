@@ -9,11 +9,20 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::record::tests::every_fault;
-use super::{FaultError, NodeTarget, Undo, inject, plan, undo};
-use crate::docker::{Docker, Endpoint, EngineEnv, ExecChunk};
-use crate::timeline::{Event, FaultPhase, NodeRole};
+use super::samples::fault;
+use super::{FaultError, NodeTarget, Undo, inject, planned, undo};
+use crate::docker::{Docker, Endpoint, EngineEnv};
+use crate::node::{NodeAccess, NodeFile};
+use crate::timeline::{Event, FaultKind, FaultPhase, NodeRole};
 
+/// Those that one worker is enough for.
+const EVERY: [FaultKind; 5] = [
+    FaultKind::NodeStop,
+    FaultKind::NodeKill,
+    FaultKind::NodePause,
+    FaultKind::NodeDisconnect,
+    FaultKind::KubeletStop,
+];
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct World {
@@ -34,9 +43,8 @@ impl World {
         Self { docker, target: NodeTarget::new(&worker.name, worker) }
     }
 
-    fn plan(&self, kind: &str, step: u32, dead_man: Duration) -> Undo {
-        let fault = every_fault().into_iter().find(|fault| fault.kind().name() == kind).unwrap();
-        plan(&fault, &self.target, "test", step, dead_man)
+    fn plan(&self, kind: FaultKind, step: u32, dead_man: Duration) -> Undo {
+        planned(&fault(kind), &self.target, "test", step, dead_man)
     }
 
     async fn inject(&self, plan: &Undo) -> Result<(), FaultError> {
@@ -85,12 +93,12 @@ fn tell(began: Instant, plan: &Undo, phase: FaultPhase, seen: &str) {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn each_fault_is_done_confirmed_and_undone_twice() {
     let world = World::new().await;
-    for fault in every_fault() {
-        let plan = plan(&fault, &world.target, "test", 0, HOUR);
+    for kind in EVERY {
+        let plan = world.plan(kind, 0, HOUR);
         world.inject(&plan).await.unwrap();
         world.undo(&plan).await.unwrap();
         world.undo(&plan).await.unwrap();
-        assert!(world.is_well().await, "{fault:?}");
+        assert!(world.is_well().await, "{kind}");
     }
 }
 
@@ -98,7 +106,7 @@ async fn each_fault_is_done_confirmed_and_undone_twice() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn a_fault_that_was_cut_is_undone_for_good() {
     let world = World::new().await;
-    for kind in ["nodeStop", "nodeKill", "nodePause", "nodeDisconnect", "kubeletStop"] {
+    for kind in EVERY {
         for cut_ms in [0, 20, 100, 200, 300, 1000, 4000] {
             let plan = world.plan(kind, 0, HOUR);
             println!("-- {kind} cut after {cut_ms} ms");
@@ -107,7 +115,7 @@ async fn a_fault_that_was_cut_is_undone_for_good() {
             let started =
                 world.docker.inspect(&world.target.container_id).await.unwrap().started_at;
             // A stop that was still on its way would be over by then.
-            sleep(Duration::from_secs(if kind == "nodeStop" { 12 } else { 2 })).await;
+            sleep(Duration::from_secs(if kind == FaultKind::NodeStop { 12 } else { 2 })).await;
             assert!(world.is_well().await, "{kind} {cut_ms}");
             assert_eq!(
                 world.docker.inspect(&world.target.container_id).await.unwrap().started_at,
@@ -122,7 +130,7 @@ async fn a_fault_that_was_cut_is_undone_for_good() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn the_dead_mans_switch_heals_what_nobody_undoes() {
     let world = World::new().await;
-    for kind in ["nodeDisconnect", "kubeletStop"] {
+    for kind in [FaultKind::NodeDisconnect, FaultKind::KubeletStop] {
         let plan = world.plan(kind, 0, Duration::from_secs(5));
         world.inject(&plan).await.unwrap();
         sleep(Duration::from_secs(2)).await;
@@ -139,8 +147,10 @@ async fn the_dead_mans_switch_heals_what_nobody_undoes() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn two_cuts_on_one_node_are_undone_apart() {
     let world = World::new().await;
-    let (first, second) =
-        (world.plan("nodeDisconnect", 1, HOUR), world.plan("nodeDisconnect", 11, HOUR));
+    let (first, second) = (
+        world.plan(FaultKind::NodeDisconnect, 1, HOUR),
+        world.plan(FaultKind::NodeDisconnect, 11, HOUR),
+    );
     world.inject(&first).await.unwrap();
     world.inject(&second).await.unwrap();
     assert_eq!(world.rules().await, "4\n4");
@@ -157,7 +167,7 @@ async fn two_cuts_on_one_node_are_undone_apart() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn a_filter_that_fails_is_not_taken_for_gone() {
     let world = World::new().await;
-    let cut = world.plan("nodeDisconnect", 0, Duration::from_secs(12));
+    let cut = world.plan(FaultKind::NodeDisconnect, 0, Duration::from_secs(12));
     world.inject(&cut).await.unwrap();
     let before = world.rules().await;
     let fail =
@@ -183,7 +193,8 @@ async fn a_filter_that_fails_is_not_taken_for_gone() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn a_frozen_node_can_not_be_healed_inside_and_a_lost_one_is_gone() {
     let mut world = World::new().await;
-    let (freeze, cut) = (world.plan("nodePause", 0, HOUR), world.plan("nodeDisconnect", 1, HOUR));
+    let (freeze, cut) =
+        (world.plan(FaultKind::NodePause, 0, HOUR), world.plan(FaultKind::NodeDisconnect, 1, HOUR));
     world.inject(&cut).await.unwrap();
     world.inject(&freeze).await.unwrap();
     assert!(matches!(world.undo(&cut).await, Err(FaultError::Frozen { .. })));
@@ -191,10 +202,8 @@ async fn a_frozen_node_can_not_be_healed_inside_and_a_lost_one_is_gone() {
     world.undo(&cut).await.unwrap();
     assert!(world.is_well().await);
     world.target.container_id = "0123456789abcdef".into();
-    for fault in every_fault() {
-        assert!(
-            world.undo(&plan(&fault, &world.target, "test", 0, HOUR)).await.unwrap_err().is_gone()
-        );
+    for kind in EVERY {
+        assert!(world.undo(&world.plan(kind, 0, HOUR)).await.unwrap_err().is_gone());
     }
 }
 
@@ -202,11 +211,11 @@ async fn a_frozen_node_can_not_be_healed_inside_and_a_lost_one_is_gone() {
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
 async fn a_node_that_restarted_has_nothing_left_of_a_cut() {
     let world = World::new().await;
-    let cut = world.plan("nodeDisconnect", 0, HOUR);
+    let cut = world.plan(FaultKind::NodeDisconnect, 0, HOUR);
     world.inject(&cut).await.unwrap();
     world.docker.kill(&world.target.container_id).await.unwrap();
     world.undo(&cut).await.unwrap();
-    world.undo(&world.plan("nodeKill", 0, HOUR)).await.unwrap();
+    world.undo(&world.plan(FaultKind::NodeKill, 0, HOUR)).await.unwrap();
     assert!(world.is_well().await);
 }
 
@@ -224,7 +233,9 @@ async fn the_adapter_does_what_it_says() {
 
     let file: Vec<u8> = (0..12_000_000u32).map(|i| (i % 251) as u8).collect();
     let began = Instant::now();
-    docker.upload(id, "/usr/local/bin/outage-upload-test", 0o755, &file).await.unwrap();
+    let handle = world.target.handle();
+    let path = "/usr/local/bin/outage-upload-test";
+    docker.upload(&handle, NodeFile { path, mode: 0o755, bytes: &file }).await.unwrap();
     println!("12 MB uploaded in {:?}", began.elapsed());
     assert_eq!(
         world.sh("stat -c '%s %a' /usr/local/bin/outage-upload-test; rm /usr/local/bin/outage-upload-test").await,
@@ -233,12 +244,12 @@ async fn the_adapter_does_what_it_says() {
     let echoed = docker.exec(id, &["cat"], Some(&file)).await.unwrap();
     assert!(echoed.stdout == file && echoed.code == 0);
     let failed = docker.exec(id, &["sh", "-c", "echo oh >&2; exit 3"], None).await.unwrap();
-    assert_eq!((failed.code, failed.complaint().as_str()), (3, "oh"));
+    assert_eq!((failed.code, failed.error_text().as_str()), (3, "oh"));
 
-    let mut stream = docker.exec_stream(id, &["cat"]).await.unwrap();
-    stream.stdin.write_all(b"one").await.unwrap();
-    stream.stdin.flush().await.unwrap();
-    assert_eq!(stream.output.next().await.unwrap().unwrap(), ExecChunk::Stdout(b"one".to_vec()));
+    let mut stream = docker.open(&handle, &["cat"]).await.unwrap();
+    stream.input.write_all(b"one").await.unwrap();
+    stream.input.flush().await.unwrap();
+    assert_eq!(stream.output.next().await.unwrap().unwrap(), b"one".to_vec());
     let script = "cat >/dev/null; echo ended >/run/outage-upload-test";
     let left = docker.exec_stream(id, &["sh", "-c", script]).await.unwrap();
     drop((stream, left));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::experiment::{Condition, Experiment, Step};
-use crate::fault::{injection_takes, undo_takes};
+use crate::fault::{injection_timeout, undo_timeout};
 
 /// How long a run takes, without making the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub(crate) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
         Step::Pause { hold } => *hold,
         // It is undone after what is done to its nodes meanwhile.
         Step::Fault { fault, hold, meanwhile, .. } if step.is_shared() => {
-            injection_takes(fault) + all_of(meanwhile, healing).max(*hold) + healing
+            injection_timeout(fault) + all_of(meanwhile, healing).max(*hold) + healing
         }
-        Step::Fault { fault, hold, .. } => injection_takes(fault) + *hold,
+        Step::Fault { fault, hold, .. } => injection_timeout(fault) + *hold,
     }
 }
 
@@ -55,8 +55,8 @@ fn whole(step: &Step, healing: Duration) -> Duration {
         Step::Pause { .. } => lasts,
         Step::Fault { fault, meanwhile, .. } => {
             healing
-                + (lasts + undo_takes(fault))
-                    .max(injection_takes(fault) + all_of(meanwhile, healing))
+                + (lasts + undo_timeout(fault))
+                    .max(injection_timeout(fault) + all_of(meanwhile, healing))
         }
     }
 }
@@ -101,7 +101,7 @@ mod tests {
             HEALING,
         );
         let Step::Fault { fault, .. } = &inner else { panic!() };
-        let beside = HEALING + HEALING + lasts_at_most(&inner, HEALING) + undo_takes(fault);
-        assert_eq!(outer, injection_takes(fault) + beside + HEALING);
+        let beside = HEALING + HEALING + lasts_at_most(&inner, HEALING) + undo_timeout(fault);
+        assert_eq!(outer, injection_timeout(fault) + beside + HEALING);
     }
 }

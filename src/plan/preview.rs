@@ -1,27 +1,32 @@
 //! How a fault on a node would be undone, before there is a run.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::experiment::Fault;
 use crate::fault::{self, NodeTarget};
+use crate::timeline::NodeRole;
 
 /// What would undo a fault on the node of this name, a container of that name.
 pub(crate) fn undo_on_node(fault: &Fault, node: &super::Node, step: u32, hold: Duration) -> String {
-    let target = NodeTarget {
-        node: node.name.clone(),
-        container_id: String::new(),
-        container_name: node.name.clone(),
-        role: node.role,
-        addresses: Default::default(),
+    let machine = |name: &str, role, address: Option<IpAddr>| NodeTarget {
+        node: name.to_owned(),
+        container_id: name.to_owned(),
+        container_name: name.to_owned(),
+        role,
+        addresses: address.map(|address| (String::new(), vec![address])).into_iter().collect(),
         cluster: String::new(),
     };
-    match fault {
-        Fault::NodeDrain { .. } => format!("uncordon node {}", node.name),
-        // From whom it cuts the node off is known when the nodes' addresses are.
-        Fault::Partition { .. } => {
-            format!("take the packet filter out of container {}", node.name)
-        }
-        _ => fault::plan_on_node(fault, &target, "dry-run", step, hold)
-            .map_or_else(|| format!("undo {}", fault.kind()), |undo| fault::describe(&undo)),
+    if matches!(fault, Fault::NodeDrain { .. }) {
+        return format!("uncordon node {}", node.name);
     }
+    // Whom a partition cuts the node off from is known when the nodes' addresses are: these stand for them.
+    let unknown = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let cluster = [
+        machine("a balancer", NodeRole::ExternalLoadBalancer, unknown),
+        machine("a worker", NodeRole::Worker, unknown),
+    ];
+    let (target, run, pod) = (&machine(&node.name, node.role, None), "dry-run", None);
+    let plan = fault::Plan { fault, target, cluster: &cluster, pod, run, step, dead_man: hold };
+    fault::plan(&plan).map_or_else(|_| format!("undo {}", fault.kind()), |undo| undo.describe())
 }

@@ -291,7 +291,7 @@ fn a_dry_run_shows_targets_and_undo() {
     output
         .exits(0)
         .prints("fast-detection-worker2")
-        .prints("thaw node")
+        .prints("unpause node")
         .prints("no real Kubernetes");
     assert!(!home.runs().exists());
     assert_clean(&home);

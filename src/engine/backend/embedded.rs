@@ -15,8 +15,8 @@ use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::NAMESPACE_REMOVAL;
-use crate::experiment::{ApiServer, Ask, Direction, Experiment, Fault, From, Side, Target};
-use crate::fault;
+use crate::experiment::{ApiServer, Ask, Experiment, Fault, From, Target};
+use crate::fault::{self, ModelNode, Modelled};
 use crate::plan::Node;
 use crate::timeline::{FaultPhase, ObjectName, Record, UnreadKind};
 use crate::workload::{Manifest, container_ports};
@@ -36,6 +36,10 @@ impl EmbeddedBackend<'_> {
             .ok_or_else(|| RunError::refused(format!("the embedded cluster has no node {name}")))
     }
 
+    fn modelled(&self, fault: &Fault, name: &str) -> Result<Option<Modelled>, RunError> {
+        Ok(fault::modelled(fault, ModelNode { id: self.node(name)?, name }))
+    }
+
     async fn act(&self, action: Action) -> Result<(), RunError> {
         self.embedded.act(action).await.map_err(RunError::failed_by)
     }
@@ -44,14 +48,19 @@ impl EmbeddedBackend<'_> {
 /// What stands for a container engine's address in an entry of the ledger.
 pub(crate) const ENGINE: &str = "embedded";
 
+const ON_KIND: &str = "--cluster kind runs the experiment as it is in a kind cluster";
+
+fn not_supported(fault: &Fault) -> RunError {
+    RunError::refused(format!("the embedded cluster does not support {}", fault.kind()))
+}
+
 /// Refuses what the model can't show, before anything is made.
 pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError> {
     let unmodelled = crate::engine::run::faults(experiment)
         .map(|(_, fault, _)| fault)
-        .find(|fault| !is_modelled(fault));
+        .find(|fault| !fault::runs_embedded(fault));
     if let Some(fault) = unmodelled {
-        return Err(RunError::refused(format!("the embedded cluster has no {}", fault.kind()))
-            .hint("--cluster kind runs the experiment as it is in a kind cluster"));
+        return Err(not_supported(fault).hint(ON_KIND));
     }
     for probe in &experiment.probes {
         if let Some(what) = probe.ask.kind().not_embedded() {
@@ -120,101 +129,10 @@ fn pod_ports(workload: &Manifest, labels: &BTreeMap<String, String>) -> Vec<u16>
     pods.map(|pods| container_ports(pods.template)).unwrap_or_default()
 }
 
-/// Whether the model, or the API before it, can be made to do it.
-fn is_modelled(fault: &Fault) -> bool {
-    matches!(fault, Fault::DeploymentScale { .. } | Fault::PodDelete { .. })
-        || (harm(fault, NodeId(0)).is_some())
-}
-
-/// What a fault does to the model, and what is seen when it is done; `None`: it is not modelled.
-fn harm(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
-    Some(match fault {
-        Fault::NodeStop { grace, .. } => (Action::Stop { node, grace: *grace }, "node off"),
-        Fault::NodeKill { .. } => (Action::Kill { node }, "node off"),
-        Fault::NodePause { .. } => (Action::Pause { node }, "node frozen"),
-        Fault::NodeDisconnect { .. }
-        | Fault::Partition { from: Side::All, direction: Direction::Both, .. } => {
-            (Action::Disconnect { node }, "cable cut")
-        }
-        Fault::KubeletStop { .. } => (Action::StopKubelet { node }, "kubelet stopped"),
-        Fault::ComponentStop { component, .. } => {
-            (Action::StopComponent { node, component: *component }, "held down")
-        }
-        Fault::ComponentKill { component, .. } => {
-            (Action::KillComponent { node, component: *component }, "process gone")
-        }
-        Fault::ComponentPause { component, .. } => {
-            (Action::PauseComponent { node, component: *component }, "process frozen")
-        }
-        // The model has no reboot in one step.
-        Fault::NodeReboot { .. }
-        | Fault::Partition { .. }
-        | Fault::NodeDrain { .. }
-        | Fault::EtcdDataLoss { .. }
-        | Fault::DeploymentScale { .. }
-        | Fault::DeploymentPlace { .. }
-        | Fault::PodDelete { .. }
-        | Fault::ContainerKill { .. } => return None,
-    })
-}
-
-/// What takes it back, and what is seen then.
-fn undo_action(fault: &Fault, node: NodeId) -> Option<(Action, &'static str)> {
-    Some(match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => {
-            (Action::Start { node }, "node started")
-        }
-        Fault::NodePause { .. } => (Action::Unpause { node }, "node thawed"),
-        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => {
-            (Action::Reconnect { node }, "cable plugged in")
-        }
-        Fault::KubeletStop { .. } => (Action::StartKubelet { node }, "kubelet started"),
-        Fault::ComponentStop { component, .. } => {
-            (Action::StartComponent { node, component: *component }, "let start again")
-        }
-        // The kubelet has started it again by itself, or is about to.
-        Fault::ComponentKill { component, .. } => {
-            (Action::StartComponent { node, component: *component }, "started again")
-        }
-        Fault::ComponentPause { component, .. } => {
-            (Action::UnpauseComponent { node, component: *component }, "process thawed")
-        }
-        Fault::NodeDrain { .. }
-        | Fault::EtcdDataLoss { .. }
-        | Fault::DeploymentScale { .. }
-        | Fault::DeploymentPlace { .. }
-        | Fault::PodDelete { .. }
-        | Fault::ContainerKill { .. } => return None,
-    })
-}
-
 /// What the undo does, for people.
-pub(crate) fn describe(fault: &Fault, node: &str) -> String {
-    match fault {
-        Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => {
-            format!("start node {node} of the model")
-        }
-        Fault::NodePause { .. } => format!("thaw node {node} of the model"),
-        Fault::NodeDisconnect { .. } | Fault::Partition { .. } => {
-            format!("plug in the cable of node {node} of the model")
-        }
-        Fault::KubeletStop { .. } => format!("start the kubelet of node {node} of the model"),
-        Fault::ComponentStop { component, .. } => {
-            format!("let {} of node {node} of the model start again", component.name())
-        }
-        Fault::ComponentKill { component, .. } => {
-            format!("wait for {} of node {node} of the model", component.name())
-        }
-        Fault::ComponentPause { component, .. } => {
-            format!("thaw {} of node {node} of the model", component.name())
-        }
-        Fault::NodeDrain { .. }
-        | Fault::EtcdDataLoss { .. }
-        | Fault::DeploymentScale { .. }
-        | Fault::DeploymentPlace { .. }
-        | Fault::PodDelete { .. }
-        | Fault::ContainerKill { .. } => format!("undo {} of the model", fault.kind()),
-    }
+pub(crate) fn describe(fault: &Fault, name: &str) -> String {
+    fault::modelled(fault, ModelNode { id: NodeId(0), name })
+        .map_or_else(|| format!("undo {} on {name}", fault.kind()), |modelled| modelled.describe)
 }
 
 /// Starts a prober on a thread of this process.
@@ -312,9 +230,7 @@ impl Backend for EmbeddedBackend<'_> {
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
         let planned = self.scope.plan_object_fault(fault, step, seed, &Access::Embedded).await?;
-        planned.ok_or_else(|| {
-            RunError::refused(format!("the embedded cluster has no {}", fault.kind()))
-        })
+        planned.ok_or_else(|| not_supported(fault))
     }
 
     async fn inventory(&self) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), RunError> {
@@ -328,14 +244,13 @@ impl Backend for EmbeddedBackend<'_> {
                 .map_err(RunError::failed_by);
         }
         let UndoEntry::Modelled { node, fault, .. } = undo else {
-            return Err(undo.is_no_fault_here());
+            return Err(undo.not_a_fault_here());
         };
-        let (action, seen) =
-            harm(fault, self.node(node)?).ok_or_else(|| undo.is_no_fault_here())?;
+        let modelled = self.modelled(fault, node)?.ok_or_else(|| undo.not_a_fault_here())?;
         progress(FaultPhase::Requested, String::new());
-        self.act(action).await?;
+        self.act(modelled.inject).await?;
         progress(FaultPhase::Returned, String::new());
-        progress(FaultPhase::Confirmed, seen.into());
+        progress(FaultPhase::Confirmed, modelled.effect.into());
         Ok(())
     }
 
@@ -378,11 +293,11 @@ impl EmbeddedBackend<'_> {
     async fn undo(&self, undo: &UndoEntry, progress: Progress<'_>) -> Result<(), RunError> {
         match undo {
             UndoEntry::Modelled { node, fault, .. } => {
-                let (action, seen) =
-                    undo_action(fault, self.node(node)?).ok_or_else(|| undo.is_no_fault_here())?;
-                progress(FaultPhase::UndoRequested, describe(fault, node));
-                self.act(action).await?;
-                progress(FaultPhase::Undone, seen.into());
+                let modelled =
+                    self.modelled(fault, node)?.ok_or_else(|| undo.not_a_fault_here())?;
+                progress(FaultPhase::UndoRequested, modelled.describe);
+                self.act(modelled.undo).await?;
+                progress(FaultPhase::Undone, modelled.undone.into());
                 Ok(())
             }
             UndoEntry::Namespace { name, .. } => {

@@ -13,7 +13,7 @@ use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault};
-use crate::fault::{self, NodeTarget, ObjectHarm, ObjectUndo};
+use crate::fault::{self, NodeDrain, NodeTarget, ObjectHarm, ObjectUndo, PodDelete};
 use crate::plan::Node;
 use crate::timeline::attempts::{AttemptEncoder, Phases};
 use crate::timeline::{
@@ -285,10 +285,13 @@ impl Backend for FakeBackend {
         if matches!(fault, Fault::NodeDrain { .. }) {
             return Ok(on_object(
                 step,
-                ObjectHarm::NodeDrain { node: node.name.clone(), namespaces: Vec::new() },
+                ObjectHarm::NodeDrain(NodeDrain {
+                    node: node.name.clone(),
+                    namespaces: Vec::new(),
+                }),
             ));
         }
-        Ok(UndoEntry::Fault(fault::plan(fault, &target_of(node), "r", step, dead_man)))
+        Ok(UndoEntry::Fault(fault::planned(fault, &target_of(node), "r", step, dead_man)))
     }
 
     async fn vet(&self, fault: &UndoEntry) -> Result<(), RunError> {
@@ -319,7 +322,7 @@ impl Backend for FakeBackend {
         let pod = |number| {
             let (namespace, pod, uid, node) =
                 ("outage-test".into(), format!("web-{number}"), "u".into(), None);
-            on_object(step, ObjectHarm::PodDelete { namespace, pod, uid, node })
+            on_object(step, ObjectHarm::PodDelete(PodDelete { namespace, pod, uid, node }))
         };
         let count = if let Count::Exactly(count) = pods.count { count } else { 2 };
         Ok((0..count).map(pod).collect())
@@ -382,7 +385,11 @@ impl Backend for FakeBackend {
             UndoEntry::Object { undo, .. } => {
                 progress(FaultPhase::UndoRequested, String::new());
                 self.api().inspect_err(|error| progress(FaultPhase::NotUndone, error.line()))?;
-                self.truth.lock().unwrap().down.remove(&object(undo.kind(), undo.target()));
+                self.truth
+                    .lock()
+                    .unwrap()
+                    .down
+                    .remove(&object(undo.harm.kind(), undo.harm.target()));
                 progress(FaultPhase::Undone, String::new());
             }
             UndoEntry::Namespace { .. } => self.truth.lock().unwrap().namespace = false,

@@ -20,8 +20,9 @@ use crate::engine::plan::placement::Place;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::engine::undo::recover::Tools;
-use crate::experiment::{Direction, Fault, Side};
-use crate::fault::{self, Cut, NodeTarget};
+use crate::experiment::Fault;
+use crate::fault::{self, NodeTarget, PodContainers};
+use crate::node::NodeHandle;
 use crate::plan::Node;
 use crate::probe::ProbeSpec;
 use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
@@ -47,40 +48,34 @@ pub(crate) struct KindBackend<'a> {
 }
 
 impl KindBackend<'_> {
-    /// Whom a partition of this node is from, by address.
-    fn cut(&self, from: Side, direction: Direction, node: &str) -> Result<Cut, RunError> {
-        let others = |wanted: fn(NodeRole) -> bool| {
-            let others = self
-                .containers
-                .iter()
-                .filter(|container| container.name != node && wanted(container.role));
-            others.flat_map(|container| container.addresses.values().flatten().copied()).collect()
-        };
-        let api_servers = others(|role| role != NodeRole::Worker);
-        let cut = Cut {
-            from,
-            direction,
-            api_servers,
-            peers: others(|role| role != NodeRole::ExternalLoadBalancer),
-        };
-        match cut.impossible() {
-            Some(why) => Err(RunError::refused(format!("{node} can't be cut off: {why}"))),
-            None => Ok(cut),
-        }
+    /// A fault on a node of this cluster, or on a pod of that node.
+    fn plan(
+        &self,
+        node: &str,
+        pod: Option<PodContainers<'_>>,
+        wanted: &PlannedStep<'_>,
+    ) -> Result<UndoEntry, RunError> {
+        let target = NodeTarget::new(node, self.container(node)?);
+        let cluster: Vec<NodeTarget> =
+            self.containers.iter().map(|other| NodeTarget::new(&other.name, other)).collect();
+        let &PlannedStep { fault, step, dead_man } = wanted;
+        let (target, cluster, run) = (&target, &cluster, self.scope.run);
+        let plan = fault::Plan { fault, target, cluster, pod, run, step, dead_man };
+        fault::plan(&plan).map(UndoEntry::Fault).map_err(RunError::refused_by)
     }
 
-    fn kill(
+    /// The end of a pod's containers that run, or of one of them.
+    fn plan_on_pod(
         &self,
         pod: &Pod,
+        number: usize,
         container: Option<&str>,
-        (step, which): (u32, usize),
-        dead_man: Duration,
+        wanted: &PlannedStep<'_>,
     ) -> Result<UndoEntry, RunError> {
         let node = pod
             .node
             .as_deref()
-            .ok_or_else(|| RunError::refused(format!("the pod {} is on no node", pod.name)))?;
-        let target = NodeTarget::new(node, self.container(node)?);
+            .ok_or_else(|| RunError::refused(format!("the pod {} is not on a node", pod.name)))?;
         let running =
             pod.running.iter().filter(|(name, _)| container.is_none_or(|wanted| wanted == name));
         // `containerd://1234`
@@ -93,12 +88,7 @@ impl KindBackend<'_> {
             let verb = if container.is_some() { "does not run" } else { "runs" };
             return Err(RunError::refused(format!("{which} {verb} in the pod {}", pod.name)));
         }
-        Ok(UndoEntry::Fault(fault::plan_container_kill(
-            (&pod.name, ids),
-            &target,
-            (self.scope.run, step, which),
-            dead_man,
-        )))
+        self.plan(node, Some(PodContainers { pod: &pod.name, ids: &ids, number }), wanted)
     }
 
     fn docker(&self) -> &Docker {
@@ -125,9 +115,11 @@ impl KindBackend<'_> {
 
     fn post(&self, node: &Node) -> Result<Post, RunError> {
         Ok(Post {
-            docker: self.docker().clone(),
-            node: node.name.clone(),
-            container: self.container(&node.name)?.id.clone(),
+            access: Arc::new(self.docker().clone()),
+            node: NodeHandle {
+                name: node.name.clone(),
+                id: self.container(&node.name)?.id.clone(),
+            },
             processor: processor_of(node),
             run: self.scope.run.to_owned(),
             binary: self.binary.clone(),
@@ -135,11 +127,16 @@ impl KindBackend<'_> {
     }
 }
 
+/// A fault of a step of the method.
+struct PlannedStep<'a> {
+    fault: &'a Fault,
+    step: u32,
+    dead_man: Duration,
+}
+
 fn container<'c>(containers: &'c [Container], node: &str) -> Result<&'c Container, RunError> {
     containers.iter().find(|c| c.name == node).ok_or_else(|| {
-        RunError::refused(format!(
-            "node {node} is no container of this engine, by label and address"
-        ))
+        RunError::refused(format!("node {node} matches no container on this Docker host"))
     })
 }
 
@@ -165,12 +162,11 @@ impl Deployment<'_> {
             Place::Node { node } => (node.clone(), None),
             Place::Pod { node, uid, .. } => (node.clone(), Some(uid.clone())),
         };
-        let container = container(self.containers, &node)?.id.clone();
+        let node = NodeHandle { id: container(self.containers, &node)?.id.clone(), name: node };
         let processor = group.node.as_ref().map(processor_of).unwrap_or_default();
         let ProberGroup { probes, control, .. } = group;
         let placement = agent::Placement {
             node,
-            container,
             processor,
             run: self.run.to_owned(),
             pod_uid,
@@ -268,32 +264,10 @@ impl Backend for KindBackend<'_> {
         step: u32,
         dead_man: Duration,
     ) -> Result<UndoEntry, RunError> {
-        let (target, run) =
-            (NodeTarget::new(&node.name, self.container(&node.name)?), self.scope.run);
-        let undo = match fault {
-            Fault::NodeDrain { .. } => {
-                return Ok(self.scope.plan_drain(&node.name, step, &self.access));
-            }
-            // A first member that is told of no other may still have others: each joiner knows those before it, not the other way round.
-            Fault::EtcdDataLoss { .. }
-                if self.containers.iter().filter(|c| c.role == NodeRole::ControlPlane).count()
-                    > 1 =>
-            {
-                return Err(RunError::refused("etcd has several members here, and the data of one alone is not the cluster's")
-                    .hint("take a cluster with one control plane, or stop members (`componentStop` with `count: 2`)"));
-            }
-            Fault::Partition { from, direction, .. } => fault::plan_partition(
-                self.cut(*from, *direction, &node.name)?,
-                &target,
-                run,
-                step,
-                dead_man,
-            ),
-            _ => fault::plan_on_node(fault, &target, run, step, dead_man).ok_or_else(|| {
-                RunError::refused(format!("{} is no fault on a node", fault.kind()))
-            })?,
-        };
-        Ok(UndoEntry::Fault(undo))
+        match fault {
+            Fault::NodeDrain { .. } => Ok(self.scope.plan_drain(&node.name, step, &self.access)),
+            _ => self.plan(&node.name, None, &PlannedStep { fault, step, dead_man }),
+        }
     }
 
     async fn plan_object_fault(
@@ -307,13 +281,14 @@ impl Backend for KindBackend<'_> {
             return Ok(owed);
         }
         let Fault::ContainerKill { pods, container } = fault else {
-            return Err(RunError::refused(format!("{} is no fault on objects", fault.kind())));
+            return Err(RunError::refused(format!("{} is not a fault on objects", fault.kind())));
         };
         let pods = self.scope.choose_pods(pods, seed).await?;
+        let wanted = PlannedStep { fault, step, dead_man };
         let kills = pods
             .iter()
             .enumerate()
-            .map(|(which, pod)| self.kill(pod, container.as_deref(), (step, which), dead_man));
+            .map(|(number, pod)| self.plan_on_pod(pod, number, container.as_deref(), &wanted));
         kills.collect()
     }
 
@@ -324,7 +299,8 @@ impl Backend for KindBackend<'_> {
     async fn vet(&self, undo: &UndoEntry) -> Result<(), RunError> {
         match undo {
             UndoEntry::Fault(undo)
-                if undo.harm.frees_address() && undo.target.role != NodeRole::Worker =>
+                if undo.harm.kind().traits().frees_address()
+                    && undo.target.role != NodeRole::Worker =>
             {
                 keeps_its_address(self.docker(), &undo.target).await
             }
@@ -343,7 +319,7 @@ impl Backend for KindBackend<'_> {
                     .await
                     .map_err(RunError::failed_by)
             }
-            _ => Err(undo.is_no_fault_here()),
+            _ => Err(undo.not_a_fault_here()),
         }
     }
 

@@ -6,7 +6,9 @@ use crate::engine::error::RunError;
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Access, UndoEntry};
 use crate::experiment::{Count, Fault, NodeSelector, PodSelector};
-use crate::fault::{Move, ObjectHarm, ObjectUndo, Resize};
+use crate::fault::{
+    DeploymentPlace, DeploymentScale, NodeDrain, ObjectHarm, ObjectUndo, PodDelete,
+};
 use crate::plan;
 
 impl RunScope<'_> {
@@ -27,11 +29,13 @@ impl RunScope<'_> {
             }
             Fault::PodDelete { pods } => {
                 let namespace = self.space(pods.namespace.as_deref()).to_owned();
-                let delete = |pod: Pod| ObjectHarm::PodDelete {
-                    namespace: namespace.clone(),
-                    pod: pod.name,
-                    uid: pod.uid,
-                    node: pod.node,
+                let delete = |pod: Pod| {
+                    ObjectHarm::PodDelete(PodDelete {
+                        namespace: namespace.clone(),
+                        pod: pod.name,
+                        uid: pod.uid,
+                        node: pod.node,
+                    })
                 };
                 self.choose_pods(pods, seed).await?.into_iter().map(delete).collect()
             }
@@ -49,7 +53,7 @@ impl RunScope<'_> {
         let own = [self.namespace.clone()];
         let namespaces =
             own.iter().chain(&self.experiment.blast_radius.namespaces).cloned().collect();
-        let harm = ObjectHarm::NodeDrain { node: node.to_owned(), namespaces };
+        let harm = ObjectHarm::NodeDrain(NodeDrain { node: node.to_owned(), namespaces });
         UndoEntry::Object { undo: ObjectUndo::new(self.run, step, harm), access: access.clone() }
     }
 
@@ -65,7 +69,7 @@ impl RunScope<'_> {
     ) -> Result<ObjectHarm, RunError> {
         let seen = self.cluster.scale_of(namespace, name).await.map_err(RunError::refused_by)?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(ObjectHarm::DeploymentScale(Resize {
+        Ok(ObjectHarm::DeploymentScale(DeploymentScale {
             namespace,
             name,
             uid: seen.uid,
@@ -99,7 +103,7 @@ impl RunScope<'_> {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let placed = cluster::onto(&chosen, &seen.labels);
         let (uid, before, ready) = (seen.uid, seen.affinity, seen.ready);
-        Ok(ObjectHarm::DeploymentPlace(Move {
+        Ok(ObjectHarm::DeploymentPlace(DeploymentPlace {
             namespace,
             name,
             uid,

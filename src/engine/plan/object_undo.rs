@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::engine::error::RunError;
 use crate::experiment::Fault;
-use crate::fault::{ObjectHarm, ObjectUndo, Resize};
+use crate::fault::{DeploymentScale, ObjectHarm, ObjectUndo};
 
 /// What a dry run says of a fault's end. `None`: the fault is one on a node. Where the cluster is there, a Deployment in a namespace that is
 /// not the run's is asked for its size, and refused when it is not there: as in a run.
@@ -16,7 +16,7 @@ pub(crate) async fn outlook(
         (Fault::DeploymentScale { namespace: Some(namespace), name, replicas }, Some(cluster)) => {
             let seen = cluster.scale_of(namespace, name).await.map_err(RunError::refused_by)?;
             let (namespace, name) = (namespace.clone(), name.clone());
-            let resize = Resize {
+            let resize = DeploymentScale {
                 namespace,
                 name,
                 uid: seen.uid,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::docker::{Container, Docker};
 use crate::fault;
+use crate::node::NodeHandle;
 use crate::timeline::NodeRole;
 
 /// What has not come back after so long waits for a part of the control plane; and between two attempts.
@@ -51,7 +52,8 @@ impl BackOff {
     }
 
     async fn end_on(&mut self, docker: &Docker, node: &Container) -> Option<String> {
-        let waiting = fault::end_back_off(docker, &node.id).await.unwrap_or_default();
+        let handle = NodeHandle { name: node.name.clone(), id: node.id.clone() };
+        let waiting = fault::end_back_off(docker, &handle).await.unwrap_or_default();
         if waiting.is_empty() {
             return None;
         }

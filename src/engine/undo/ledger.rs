@@ -106,7 +106,7 @@ impl Access {
 
 /// What is known of a fault from its undo: the step of the method, the fault's name, the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FaultOwed<'a> {
+pub(crate) struct FaultRef<'a> {
     /// The step, from 0.
     pub step: u32,
     /// The fault.
@@ -119,24 +119,24 @@ pub(crate) struct FaultOwed<'a> {
 
 impl UndoEntry {
     /// The fault that this takes back, if it is one.
-    pub(crate) fn fault(&self) -> Option<FaultOwed<'_>> {
+    pub(crate) fn fault(&self) -> Option<FaultRef<'_>> {
         match self {
             UndoEntry::Fault(undo) => {
                 let Undo { step, harm, .. } = undo;
-                Some(FaultOwed {
+                Some(FaultRef {
                     step: *step,
                     kind: harm.kind(),
                     component: harm.component(),
                     node: undo.hits(),
                 })
             }
-            UndoEntry::Object { undo, .. } => Some(FaultOwed {
+            UndoEntry::Object { undo, .. } => Some(FaultRef {
                 step: undo.step,
-                kind: undo.kind(),
+                kind: undo.harm.kind(),
                 component: None,
-                node: undo.target(),
+                node: undo.harm.target(),
             }),
-            UndoEntry::Modelled { step, node, fault } => Some(FaultOwed {
+            UndoEntry::Modelled { step, node, fault } => Some(FaultRef {
                 step: *step,
                 kind: fault.kind(),
                 component: fault.component(),
@@ -147,14 +147,14 @@ impl UndoEntry {
     }
 
     /// A backend was given what another one has planned.
-    pub(in crate::engine) fn is_no_fault_here(&self) -> RunError {
+    pub(in crate::engine) fn not_a_fault_here(&self) -> RunError {
         RunError::failed(format!("this cluster can't be made to {}", self.describe()))
     }
 
     /// The command by which a person can take it back, where there is one.
     pub(crate) fn by_hand(&self) -> Option<String> {
         match self {
-            UndoEntry::Fault(undo) => Some(fault::by_hand(undo)),
+            UndoEntry::Fault(undo) => Some(undo.by_hand()),
             UndoEntry::Object { undo, access } => undo.by_hand(&access.kubectl()),
             UndoEntry::KindCluster { name } => Some(format!("kind delete cluster --name {name}")),
             UndoEntry::Namespace { name, access } => {
@@ -167,7 +167,7 @@ impl UndoEntry {
     /// What is done to take it back, for people.
     pub(crate) fn describe(&self) -> String {
         match self {
-            UndoEntry::Fault(undo) => fault::describe(undo),
+            UndoEntry::Fault(undo) => undo.describe(),
             UndoEntry::Object { undo, .. } => undo.describe(),
             UndoEntry::Modelled { node, fault, .. } => embedded::describe(fault, node),
             UndoEntry::Probers { .. } => "remove the run's probers from the nodes".into(),
@@ -363,7 +363,10 @@ mod tests {
 
     #[test]
     fn what_is_done_by_hand_asks_the_cluster_that_is_meant() {
-        let harm = fault::ObjectHarm::NodeDrain { node: "w".into(), namespaces: Vec::new() };
+        let harm = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
+            node: "w".into(),
+            namespaces: Vec::new(),
+        });
         let drained = |access| {
             UndoEntry::Object { undo: ObjectUndo::new("r", 0, harm.clone()), access }
                 .by_hand()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ledger.rs (what is owed, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs
-//!                                      dead_man.rs, watchdog.rs (where the run itself is gone)
+//!                                      watchdog.rs (where the run itself is gone)
 //! ```
 
 pub(in crate::engine) mod back_off;

@@ -15,6 +15,7 @@ use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Access, Entry, Ledger, UndoEntry};
 use crate::engine::undo::rollback::{NotUndone, in_passes};
 use crate::fault::{self, ObjectUndo};
+use crate::node::{NodeAccess, NodeHandle, NodeState};
 use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
@@ -125,7 +126,7 @@ impl Tools {
         progress: Progress<'_>,
     ) -> Result<(), RunError> {
         // What is over by itself needs no API to be asked for.
-        if !undo.lasts() || self.cluster_is_gone(access).await {
+        if !undo.harm.kind().traits().lasts() || self.cluster_is_gone(access).await {
             progress(FaultPhase::UndoRequested, undo.describe());
             progress(FaultPhase::Undone, "nothing is left to undo".into());
             return Ok(());
@@ -137,14 +138,10 @@ impl Tools {
     /// Probers end with their parent's stream; only the file of one that was stopped while it was brought there can be left.
     async fn probers(&self, run: &str, containers: &[String]) -> Result<(), RunError> {
         for container in containers {
-            match agent::sweep(&self.docker, container, run).await {
+            let node = NodeHandle { name: container.clone(), id: container.clone() };
+            match agent::sweep(&self.docker, &node, run).await {
                 // In a container that is gone, or that somebody has stopped, nothing runs and nothing can be looked for.
-                Err(_)
-                    if !self
-                        .docker
-                        .inspect(container)
-                        .await
-                        .is_ok_and(|state| state.running && !state.paused) => {}
+                Err(_) if self.docker.state(&node).await != Ok(NodeState::Up) => {}
                 Err(error) => {
                     return Err(RunError::failed("cannot remove a prober's file from a node")
                         .because(error.as_ref()));
@@ -381,7 +378,7 @@ mod tests {
             };
             let kill = Fault::NodeKill { target: NodeSelector::default() };
             let undo =
-                fault::plan(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
+                fault::planned(&kill, &target, "r", u32::try_from(step).unwrap(), Duration::ZERO);
             ledger.record(RunRef { run: "r", engine }, UndoEntry::Fault(undo)).unwrap();
         }
         ledger
@@ -419,8 +416,10 @@ mod tests {
         engine.with(|state| state.containers.clear());
         let (mut ledger, access) = (owing(root.path()), Access::Kind { cluster: "c".into() });
         ledger.settle(1).unwrap();
-        let drain =
-            fault::ObjectHarm::NodeDrain { node: "c-worker".into(), namespaces: Vec::new() };
+        let drain = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
+            node: "c-worker".into(),
+            namespaces: Vec::new(),
+        });
         let undo = ObjectUndo::new("r", 1, drain);
         let run_ref = RunRef { run: "r", engine: "e" };
         let probers = UndoEntry::Probers { containers: vec!["id-c-worker".into()] };

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use crate::engine::backend::Backend;
 use crate::engine::error::RunError;
 use crate::engine::recorder::Recorder;
-use crate::engine::undo::ledger::{Entry, FaultOwed, Ledger, UndoEntry};
+use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
 use crate::engine::voice::Voice;
 use crate::timeline::Event;
 
@@ -105,7 +105,7 @@ pub(crate) async fn in_passes(
 /// Who tells of an undo's progress.
 pub(crate) fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
     match undo.fault() {
-        Some(FaultOwed { step, kind, component, node }) => {
+        Some(FaultRef { step, kind, component, node }) => {
             Voice { step, name: None, kind: Some(kind), component, target: node, recorder }
         }
         None => Voice { step: 0, name: None, kind: None, component: None, target: "", recorder },

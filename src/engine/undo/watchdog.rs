@@ -117,7 +117,7 @@ mod tests {
             addresses: Default::default(),
             cluster: "a".into(),
         };
-        let undo = fault::plan(
+        let undo = fault::planned(
             &Fault::NodeKill { target: NodeSelector::default() },
             &target,
             "r",

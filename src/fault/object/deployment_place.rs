@@ -1,19 +1,21 @@
 //! A Deployment's pods are moved to nodes; then they may be where they might be before.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::{ON_ITS_WAY, PODS, Stage, named, ready, unknown, until, write};
-use crate::cluster::{ClusterError, Placement};
+use super::{ON_ITS_WAY, ObjectContext, ObjectFault, PODS, named, ready, unknown, until, write};
+use crate::cluster::{ClusterError, Placement, turned};
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
 /// A Deployment as it was when the fault was planned, and the nodes to which its pods are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Move {
+pub(crate) struct DeploymentPlace {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -31,19 +33,29 @@ pub(crate) struct Move {
     pub ready: u32,
 }
 
-impl Move {
-    pub(super) async fn inject(&self, stage: &mut Stage<'_, '_>) -> Result<(), FaultError> {
-        let seen = self.fit(stage).await?;
-        stage.say(FaultPhase::Requested, format!("move its pods to {}", self.nodes.join(", ")));
+impl ObjectFault for DeploymentPlace {
+    const INJECTION_TIMEOUT: Duration = PODS;
+    const UNDO_TIMEOUT: Duration = PODS;
+
+    fn target(&self) -> &str {
+        &self.name
+    }
+
+    async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
+        let seen = self.fit(context).await?;
+        context
+            .report(FaultPhase::Requested, format!("move its pods to {}", self.nodes.join(", ")));
         write(
             seen,
-            async || self.fit(stage).await,
-            async |seen: &Placement| self.set(stage, seen, &self.placed, Some(stage.mark)).await,
+            async || self.fit(context).await,
+            async |seen: &Placement| {
+                self.set(context, seen, &self.placed, Some(context.mark)).await
+            },
         )
         .await?;
-        stage.say(FaultPhase::Returned, "the API server has it");
-        let there = self.until(stage, |seen| seen.ready == seen.wanted).await?;
-        let on = self.nodes_of(stage, &there).await?;
+        context.report(FaultPhase::Returned, "the API server has it");
+        let there = self.until(context, |seen| seen.ready == seen.wanted).await?;
+        let on = self.nodes_of(context, &there).await?;
         if !there.settled
             || there.ready < there.wanted
             || on != self.nodes.iter().cloned().collect()
@@ -51,16 +63,53 @@ impl Move {
             let on = on.into_iter().collect::<Vec<_>>().join(", ");
             return Err(self.slow("confirm the move of", &there, &format!(", its pods on {on}")));
         }
-        stage.say(
+        context.report(
             FaultPhase::Confirmed,
             format!("ready on {}: {}", self.nodes.join(", "), counted(there.ready as usize, "pod")),
         );
         Ok(())
     }
 
+    /// What bears the mark is put back. What does not was never moved, or is back already, or belongs to somebody else by now.
+    async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
+        for look in 0..2 {
+            let seen = match context.cluster.placement_of(&self.namespace, &self.name).await {
+                Err(error) if error.is_not_found() => {
+                    return Ok(format!(
+                        "{} is no longer there",
+                        named(&self.namespace, &self.name)
+                    ));
+                }
+                seen => seen?,
+            };
+            if seen.mark.as_deref() == Some(context.mark) {
+                let done = self.put_back(context, &seen).await?;
+                return Ok(format!("{done}: {}", self.readiness(context).await));
+            }
+            if look == 0 {
+                sleep(ON_ITS_WAY).await;
+            }
+        }
+        Ok("it was not moved, or is back already".into())
+    }
+
+    fn describe(&self) -> String {
+        let Self { namespace, name, .. } = self;
+        format!("put the former affinity of the Deployment {namespace}/{name} back")
+    }
+
+    fn by_hand(&self, kubectl: &str) -> Option<String> {
+        let Self { namespace, name, before, placed, .. } = self;
+        let patch = json!({"spec": {"template": {"spec": {"affinity": turned(placed, before)}}}});
+        let patch = format!("patch deployment {name} --type merge -p '{patch}'");
+        Some(format!("{kubectl} -n {namespace} {patch}"))
+    }
+}
+
+impl DeploymentPlace {
     /// What it was when the fault was planned is what it will be again: harm is done to nothing else.
-    async fn fit(&self, stage: &Stage<'_, '_>) -> Result<Placement, FaultError> {
-        let seen = self.seen(stage).await?;
+    async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Placement, FaultError> {
+        let seen = self.seen(context).await?;
         let why = match &seen.mark {
             Some(mark) => format!("another run has changed it (label outage.run={mark})"),
             None if seen.uid != self.uid => {
@@ -76,77 +125,54 @@ impl Move {
 
     async fn set(
         &self,
-        stage: &Stage<'_, '_>,
+        context: &ObjectContext<'_, '_>,
         seen: &Placement,
         affinity: &Value,
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
-        stage.cluster.place(&self.namespace, &self.name, seen, affinity, mark).await
-    }
-
-    /// What bears the mark is put back. What does not was never moved, or is back already, or belongs to somebody else by now.
-    pub(super) async fn undo(&self, stage: &Stage<'_, '_>) -> Result<String, FaultError> {
-        for look in 0..2 {
-            let seen = match stage.cluster.placement_of(&self.namespace, &self.name).await {
-                Err(error) if error.is_not_found() => {
-                    return Ok(format!(
-                        "{} is no longer there",
-                        named(&self.namespace, &self.name)
-                    ));
-                }
-                seen => seen?,
-            };
-            if seen.mark.as_deref() == Some(stage.mark) {
-                let done = self.put_back(stage, &seen).await?;
-                return Ok(format!("{done}: {}", self.readiness(stage).await));
-            }
-            if look == 0 {
-                sleep(ON_ITS_WAY).await;
-            }
-        }
-        Ok("it was not moved, or is back already".into())
+        context.cluster.place(&self.namespace, &self.name, seen, affinity, mark).await
     }
 
     /// What is no longer what we have set is somebody's will: only the mark is taken away.
     async fn put_back(
         &self,
-        stage: &Stage<'_, '_>,
+        context: &ObjectContext<'_, '_>,
         seen: &Placement,
     ) -> Result<&'static str, FaultError> {
         let ours = bare(&seen.affinity) == bare(&self.placed);
-        self.set(stage, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
+        self.set(context, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
         Ok(match ours {
             true => "its pods may be where they might be before",
             false => "its pods are left where somebody has let them be meanwhile",
         })
     }
 
-    async fn seen(&self, stage: &Stage<'_, '_>) -> Result<Placement, FaultError> {
-        Ok(stage.cluster.placement_of(&self.namespace, &self.name).await?)
+    async fn seen(&self, context: &ObjectContext<'_, '_>) -> Result<Placement, FaultError> {
+        Ok(context.cluster.placement_of(&self.namespace, &self.name).await?)
     }
 
     async fn nodes_of(
         &self,
-        stage: &Stage<'_, '_>,
+        context: &ObjectContext<'_, '_>,
         seen: &Placement,
     ) -> Result<BTreeSet<String>, FaultError> {
-        let pods = stage.cluster.pods(&self.namespace, &seen.labels).await?;
+        let pods = context.cluster.pods(&self.namespace, &seen.labels).await?;
         Ok(pods.into_iter().filter_map(|pod| pod.node).collect())
     }
 
     /// Looks until it has settled and is so, or for too long.
     async fn until(
         &self,
-        stage: &Stage<'_, '_>,
+        context: &ObjectContext<'_, '_>,
         so: impl Fn(&Placement) -> bool,
     ) -> Result<Placement, FaultError> {
-        until(async || self.seen(stage).await, |seen| seen.settled && so(seen)).await
+        until(async || self.seen(context).await, |seen| seen.settled && so(seen)).await
     }
 
     /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
-    async fn readiness(&self, stage: &Stage<'_, '_>) -> String {
+    async fn readiness(&self, context: &ObjectContext<'_, '_>) -> String {
         let enough = |seen: &Placement| seen.settled && seen.ready >= self.ready.min(seen.wanted);
-        match self.until(stage, enough).await {
+        match self.until(context, enough).await {
             Ok(seen) => ready(seen.ready, seen.wanted, enough(&seen)),
             Err(error) => unknown(&error),
         }

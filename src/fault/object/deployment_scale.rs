@@ -1,9 +1,11 @@
 //! A Deployment is given another number of replicas; then as many as before.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::{ON_ITS_WAY, PODS, Stage, named, ready, unknown, until, write};
+use super::{ON_ITS_WAY, ObjectContext, ObjectFault, PODS, named, ready, unknown, until, write};
 use crate::cluster::{ClusterError, Scale};
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
@@ -11,7 +13,7 @@ use crate::timeline::FaultPhase;
 /// A Deployment as it was when the fault was planned, and the number of replicas that it is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Resize {
+pub(crate) struct DeploymentScale {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -27,31 +29,73 @@ pub(crate) struct Resize {
     pub replicas: u32,
 }
 
-impl Resize {
-    pub(super) async fn inject(&self, stage: &mut Stage<'_, '_>) -> Result<(), FaultError> {
-        let (seen, to) = (self.fit(stage).await?, self.replicas);
-        stage.say(FaultPhase::Requested, format!("scale it from {} to {to}", seen.wanted));
+impl ObjectFault for DeploymentScale {
+    const INJECTION_TIMEOUT: Duration = PODS;
+    const UNDO_TIMEOUT: Duration = PODS;
+    const RUNS_EMBEDDED: bool = true;
+
+    fn target(&self) -> &str {
+        &self.name
+    }
+
+    async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
+        let (seen, to) = (self.fit(context).await?, self.replicas);
+        context.report(FaultPhase::Requested, format!("scale it from {} to {to}", seen.wanted));
         write(
             seen,
-            async || self.fit(stage).await,
-            async |seen: &Scale| self.set(stage, seen, to, Some(stage.mark)).await,
+            async || self.fit(context).await,
+            async |seen: &Scale| self.set(context, seen, to, Some(context.mark)).await,
         )
         .await?;
-        stage.say(FaultPhase::Returned, "the API server has it");
-        let there = self.until(stage, |scale| scale.there == Some(to)).await?;
+        context.report(FaultPhase::Returned, "the API server has it");
+        let there = self.until(context, |scale| scale.there == Some(to)).await?;
         if there.there != Some(to) {
             let seen = there.there.map_or("its controller has not seen it".into(), |there| {
                 format!("it has {there} replicas")
             });
             return Err(self.slow("confirm the scale of", seen));
         }
-        stage.say(FaultPhase::Confirmed, format!("it has {to} replicas"));
+        context.report(FaultPhase::Confirmed, format!("it has {to} replicas"));
         Ok(())
     }
 
+    /// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.
+    async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
+        for look in 0..2 {
+            let seen = match context.cluster.scale_of(&self.namespace, &self.name).await {
+                Err(error) if error.is_not_found() => {
+                    return Ok(format!(
+                        "{} is no longer there",
+                        named(&self.namespace, &self.name)
+                    ));
+                }
+                seen => seen?,
+            };
+            if seen.mark.as_deref() == Some(context.mark) {
+                let done = self.put_back(context, &seen).await?;
+                return Ok(format!("{done}: {}", self.readiness(context).await));
+            }
+            if look == 0 {
+                sleep(ON_ITS_WAY).await;
+            }
+        }
+        Ok("it was not scaled, or is back already".into())
+    }
+
+    fn describe(&self) -> String {
+        format!("scale the Deployment {}/{} back to {}", self.namespace, self.name, self.before)
+    }
+
+    fn by_hand(&self, kubectl: &str) -> Option<String> {
+        let Self { namespace, name, before, .. } = self;
+        Some(format!("{kubectl} -n {namespace} scale deployment {name} --replicas {before}"))
+    }
+}
+
+impl DeploymentScale {
     /// What it was when the fault was planned is what it will be again: harm is done to nothing else.
-    async fn fit(&self, stage: &Stage<'_, '_>) -> Result<Scale, FaultError> {
-        let seen = stage.cluster.scale_of(&self.namespace, &self.name).await?;
+    async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Scale, FaultError> {
+        let seen = context.cluster.scale_of(&self.namespace, &self.name).await?;
         let why = match &seen.mark {
             Some(mark) => format!("another run has scaled it (label outage.run={mark})"),
             None if seen.uid != self.uid => {
@@ -70,41 +114,22 @@ impl Resize {
 
     async fn set(
         &self,
-        stage: &Stage<'_, '_>,
+        context: &ObjectContext<'_, '_>,
         seen: &Scale,
         to: u32,
         mark: Option<&str>,
     ) -> Result<(), ClusterError> {
-        stage.cluster.scale(&self.namespace, &self.name, seen, to, mark).await.map(drop)
-    }
-
-    /// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.
-    pub(super) async fn undo(&self, stage: &Stage<'_, '_>) -> Result<String, FaultError> {
-        for look in 0..2 {
-            let seen = match stage.cluster.scale_of(&self.namespace, &self.name).await {
-                Err(error) if error.is_not_found() => {
-                    return Ok(format!(
-                        "{} is no longer there",
-                        named(&self.namespace, &self.name)
-                    ));
-                }
-                seen => seen?,
-            };
-            if seen.mark.as_deref() == Some(stage.mark) {
-                let done = self.put_back(stage, &seen).await?;
-                return Ok(format!("{done}: {}", self.readiness(stage).await));
-            }
-            if look == 0 {
-                sleep(ON_ITS_WAY).await;
-            }
-        }
-        Ok("it was not scaled, or is back already".into())
+        context.cluster.scale(&self.namespace, &self.name, seen, to, mark).await.map(drop)
     }
 
     /// What is no longer what we have set is somebody's will: only the mark is taken away.
-    async fn put_back(&self, stage: &Stage<'_, '_>, seen: &Scale) -> Result<String, FaultError> {
+    async fn put_back(
+        &self,
+        context: &ObjectContext<'_, '_>,
+        seen: &Scale,
+    ) -> Result<String, FaultError> {
         let ours = seen.wanted == self.replicas;
-        self.set(stage, seen, if ours { self.before } else { seen.wanted }, None).await?;
+        self.set(context, seen, if ours { self.before } else { seen.wanted }, None).await?;
         Ok(if ours {
             "scaled back".into()
         } else {
@@ -114,18 +139,18 @@ impl Resize {
 
     async fn until(
         &self,
-        stage: &Stage<'_, '_>,
+        context: &ObjectContext<'_, '_>,
         so: impl Fn(&Scale) -> bool,
     ) -> Result<Scale, FaultError> {
-        until(async || Ok(stage.cluster.scale_of(&self.namespace, &self.name).await?), so).await
+        until(async || Ok(context.cluster.scale_of(&self.namespace, &self.name).await?), so).await
     }
 
     /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
-    async fn readiness(&self, stage: &Stage<'_, '_>) -> String {
+    async fn readiness(&self, context: &ObjectContext<'_, '_>) -> String {
         let enough = |seen: &Scale| {
             seen.there.is_some() && seen.ready >= self.ready.min(self.before).min(seen.wanted)
         };
-        match self.until(stage, enough).await {
+        match self.until(context, enough).await {
             Ok(seen) => ready(seen.ready, seen.wanted, enough(&seen)),
             Err(error) => unknown(&error),
         }

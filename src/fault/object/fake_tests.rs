@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cluster::fake::{FakeApi, changed, merged};
 use crate::cluster::onto;
+use crate::fault::{DeploymentPlace, DeploymentScale, NodeDrain};
 
 const WEB: &str = "/apis/apps/v1/namespaces/n/deployments/web";
 const WRITE: &str = "PATCH /apis/apps/v1/namespaces/n/deployments/web";
@@ -18,7 +19,7 @@ fn web() -> Value {
 
 /// To none, and two were recorded.
 fn resize() -> ObjectHarm {
-    ObjectHarm::DeploymentScale(Resize {
+    ObjectHarm::DeploymentScale(DeploymentScale {
         namespace: "n".into(),
         name: "web".into(),
         uid: "u".into(),
@@ -32,7 +33,7 @@ fn resize() -> ObjectHarm {
 fn moved() -> ObjectHarm {
     let (nodes, labels) = (vec!["w".to_owned()], [("app".to_owned(), "web".to_owned())].into());
     let (before, placed) = (Value::Null, onto(&nodes, &labels));
-    ObjectHarm::DeploymentPlace(Move {
+    ObjectHarm::DeploymentPlace(DeploymentPlace {
         namespace: "n".into(),
         name: "web".into(),
         uid: "u".into(),
@@ -255,7 +256,7 @@ fn node(race: Value) -> FakeApi {
 }
 
 fn drain() -> ObjectHarm {
-    ObjectHarm::NodeDrain { node: "w".into(), namespaces: vec!["n".into()] }
+    ObjectHarm::NodeDrain(NodeDrain { node: "w".into(), namespaces: vec!["n".into()] })
 }
 
 fn cordon(api: &FakeApi) -> (bool, Option<String>) {

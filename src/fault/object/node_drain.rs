@@ -4,40 +4,85 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, ON_ITS_WAY, Stage, named, write};
+use super::{AWAY, LOOK, ON_ITS_WAY, ObjectContext, ObjectFault, named, write};
 use crate::cluster::{Cordon, Evicted};
 use crate::fault::{FaultError, counted};
 use crate::timeline::FaultPhase;
 
 /// How long pods may take to leave: a disruption budget may hold them up.
-pub(in crate::fault) const PATIENCE: Duration = Duration::from_secs(120);
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A pod: namespace, name, uid.
 type Pod = (String, String, String);
 
-pub(super) async fn inject(
-    stage: &mut Stage<'_, '_>,
-    node: &str,
-    namespaces: &[String],
-) -> Result<(), FaultError> {
-    let (seen, pods) = (fit(stage, node).await?, pods(stage, node, namespaces).await?);
-    stage.say(
-        FaultPhase::Requested,
-        format!("cordon it and evict {} of {}", counted(pods.len(), "pod"), namespaces.join(", ")),
-    );
-    let cordon = async |seen: &Cordon| stage.cluster.cordon(node, seen, Some(stage.mark)).await;
-    write(seen, async || fit(stage, node).await, cordon).await?;
-    stage.say(FaultPhase::Returned, "the node is cordoned");
-    let evicted = evict(stage, node, namespaces).await?;
-    stage.say(FaultPhase::Confirmed, format!("left or ending: {}", counted(evicted, "pod")));
-    Ok(())
+/// A node is cordoned, and pods on it are evicted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NodeDrain {
+    /// The node.
+    pub node: String,
+    /// The namespaces whose pods are evicted.
+    pub namespaces: Vec<String>,
+}
+
+impl ObjectFault for NodeDrain {
+    const INJECTION_TIMEOUT: Duration = EVICTION_TIMEOUT;
+    const UNDO_TIMEOUT: Duration = AWAY;
+
+    fn target(&self) -> &str {
+        &self.node
+    }
+
+    async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
+        let Self { node, namespaces } = self;
+        let (seen, pods) = (fit(context, node).await?, pods(context, node, namespaces).await?);
+        let (pods, of) = (counted(pods.len(), "pod"), namespaces.join(", "));
+        context.report(FaultPhase::Requested, format!("cordon it and evict {pods} of {of}"));
+        let cordon =
+            async |seen: &Cordon| context.cluster.cordon(node, seen, Some(context.mark)).await;
+        write(seen, async || fit(context, node).await, cordon).await?;
+        context.report(FaultPhase::Returned, "the node is cordoned");
+        let evicted = evict(context, node, namespaces).await?;
+        let evicted = format!("left or ending: {}", counted(evicted, "pod"));
+        context.report(FaultPhase::Confirmed, evicted);
+        Ok(())
+    }
+
+    /// A node without our mark was never cordoned by us, or is not any more.
+    async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
+        for look in 0..2 {
+            let seen = match context.cluster.cordon_of(&self.node).await {
+                Err(error) if error.is_not_found() => {
+                    return Ok("the node is no longer there".into());
+                }
+                found => found?,
+            };
+            if seen.mark.as_deref() == Some(context.mark) {
+                context.cluster.cordon(&self.node, &seen, None).await?;
+                return Ok("the node is uncordoned".into());
+            }
+            if look == 0 {
+                sleep(ON_ITS_WAY).await;
+            }
+        }
+        Ok("it was not cordoned, or is uncordoned already".into())
+    }
+
+    fn describe(&self) -> String {
+        format!("uncordon node {}", self.node)
+    }
+
+    fn by_hand(&self, kubectl: &str) -> Option<String> {
+        Some(format!("{kubectl} uncordon {}", self.node))
+    }
 }
 
 /// A cordon of somebody else's is not ours to take away.
-async fn fit(stage: &Stage<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
-    let seen = stage.cluster.cordon_of(node).await?;
+async fn fit(context: &ObjectContext<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
+    let seen = context.cluster.cordon_of(node).await?;
     match &seen.mark {
         _ if seen.cordoned => Err(unfit(node, "it is cordoned already".into())),
         Some(mark) => Err(unfit(node, format!("another run has it (label outage.run={mark})"))),
@@ -47,15 +92,15 @@ async fn fit(stage: &Stage<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
 
 /// Asks every pod to leave until none is left that stays.
 async fn evict(
-    stage: &Stage<'_, '_>,
+    context: &ObjectContext<'_, '_>,
     node: &str,
     namespaces: &[String],
 ) -> Result<usize, FaultError> {
-    let (end, mut left) = (Instant::now() + PATIENCE, BTreeSet::new());
+    let (end, mut left) = (Instant::now() + EVICTION_TIMEOUT, BTreeSet::new());
     loop {
-        let staying = pods(stage, node, namespaces).await?;
+        let staying = pods(context, node, namespaces).await?;
         for (namespace, pod, uid) in &staying {
-            if stage.cluster.evict(namespace, pod, uid).await? == Evicted::Leaves {
+            if context.cluster.evict(namespace, pod, uid).await? == Evicted::Leaves {
                 left.insert(uid.clone());
             }
         }
@@ -67,7 +112,7 @@ async fn evict(
                 staying.iter().map(|(namespace, pod, _)| named(namespace, pod)).collect();
             return Err(unfit(
                 node,
-                format!("{} stay after {}s", names.join(", "), PATIENCE.as_secs()),
+                format!("{} stay after {}s", names.join(", "), EVICTION_TIMEOUT.as_secs()),
             ));
         }
         sleep(LOOK).await;
@@ -75,34 +120,16 @@ async fn evict(
 }
 
 async fn pods(
-    stage: &Stage<'_, '_>,
+    context: &ObjectContext<'_, '_>,
     node: &str,
     namespaces: &[String],
 ) -> Result<Vec<Pod>, FaultError> {
     let mut all = Vec::new();
     for namespace in namespaces {
-        let found = stage.cluster.evictable(namespace, node).await?;
+        let found = context.cluster.evictable(namespace, node).await?;
         all.extend(found.into_iter().map(|(pod, uid)| (namespace.clone(), pod, uid)));
     }
     Ok(all)
-}
-
-/// A node without our mark was never cordoned by us, or is not any more.
-pub(super) async fn undo(stage: &Stage<'_, '_>, node: &str) -> Result<String, FaultError> {
-    for look in 0..2 {
-        let seen = match stage.cluster.cordon_of(node).await {
-            Err(error) if error.is_not_found() => return Ok("the node is no longer there".into()),
-            found => found?,
-        };
-        if seen.mark.as_deref() == Some(stage.mark) {
-            stage.cluster.cordon(node, &seen, None).await?;
-            return Ok("the node is uncordoned".into());
-        }
-        if look == 0 {
-            sleep(ON_ITS_WAY).await;
-        }
-    }
-    Ok("it was not cordoned, or is uncordoned already".into())
 }
 
 fn unfit(node: &str, why: String) -> FaultError {

@@ -2,43 +2,72 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK, Stage, named};
+use super::{LOOK, ObjectContext, ObjectFault, named};
 use crate::fault::FaultError;
 use crate::timeline::FaultPhase;
 
 /// How long the API server may take to say that it ends.
-pub(in crate::fault) const PATIENCE: Duration = Duration::from_secs(20);
+const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(super) async fn inject(
-    stage: &mut Stage<'_, '_>,
-    namespace: &str,
-    pod: &str,
-    uid: &str,
-    node: Option<&str>,
-) -> Result<(), FaultError> {
-    let on = node.map_or(String::new(), |node| format!(" on {node}"));
-    stage.say(FaultPhase::Requested, format!("delete the pod {}{on}", named(namespace, pod)));
-    if !stage.cluster.delete_pod(namespace, pod, uid).await? {
-        let why = "it was gone already, so that nothing was done".into();
-        return Err(FaultError::Object {
-            what: format!("delete the pod {}", named(namespace, pod)),
-            why,
-        });
+/// A pod is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodDelete {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub pod: String,
+    /// Its uid.
+    pub uid: String,
+    /// The node that it was on.
+    pub node: Option<String>,
+}
+
+impl ObjectFault for PodDelete {
+    const INJECTION_TIMEOUT: Duration = DELETION_TIMEOUT;
+    const UNDO_TIMEOUT: Duration = Duration::ZERO;
+    const RUNS_EMBEDDED: bool = true;
+
+    fn target(&self) -> &str {
+        &self.pod
     }
-    stage.say(FaultPhase::Returned, "the API server has it");
-    let end = Instant::now() + PATIENCE;
-    while stage.cluster.pod_stays(namespace, pod, uid).await? {
-        if Instant::now() > end {
-            let why = format!("it is not ending {}s after the call", PATIENCE.as_secs());
-            return Err(FaultError::Object {
-                what: format!("confirm that the pod {} is deleted", named(namespace, pod)),
-                why,
-            });
+
+    async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
+        let Self { namespace, pod, uid, node } = self;
+        let what = format!("delete the pod {}", named(namespace, pod));
+        let on = node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
+        context.report(FaultPhase::Requested, format!("{what}{on}"));
+        if !context.cluster.delete_pod(namespace, pod, uid).await? {
+            let why = "it was gone already, so that nothing was done".into();
+            return Err(FaultError::Object { what, why });
         }
-        sleep(LOOK).await;
+        context.report(FaultPhase::Returned, "the API server has it");
+        let end = Instant::now() + DELETION_TIMEOUT;
+        while context.cluster.pod_stays(namespace, pod, uid).await? {
+            if Instant::now() > end {
+                let what = format!("confirm that the pod {} is deleted", named(namespace, pod));
+                let seconds = DELETION_TIMEOUT.as_secs();
+                let why = format!("it is not ending {seconds}s after the call");
+                return Err(FaultError::Object { what, why });
+            }
+            sleep(LOOK).await;
+        }
+        context.report(FaultPhase::Confirmed, format!("the pod{on} is ending or gone"));
+        Ok(())
     }
-    stage.say(FaultPhase::Confirmed, format!("the pod{on} is ending or gone"));
-    Ok(())
+
+    async fn undo(&self, _: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
+        Ok("nothing is to be undone: whoever made the pod makes another, or nobody does".into())
+    }
+
+    fn describe(&self) -> String {
+        format!("nothing: the pod {}/{} stays deleted", self.namespace, self.pod)
+    }
+
+    fn by_hand(&self, _: &str) -> Option<String> {
+        None
+    }
 }

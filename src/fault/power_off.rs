@@ -1,4 +1,5 @@
-//! A call that takes a container down, and its confirmation: the container is down before the call returns, or after.
+//! A call that takes a node's machine down, and its confirmation: it is down before the call returns, or
+//! after.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,19 +7,20 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::context::FaultContext;
 use super::error::FaultError;
-use super::scene::Scene;
 use crate::docker::{ContainerState, DockerError};
 use crate::timeline::FaultPhase;
 
-/// How often is looked. The exact time is in Docker's own event; this one must not load the engine.
+/// How often to look. The exact time is in Docker's own event; this one must not load the container engine.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long after the call's return the effect may take to be seen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Drives `call` and looks at the container meanwhile, until both the call came back and `effect` says what it saw of the effect.
+/// Drives `call` and looks at the machine meanwhile, until both the call came back and `effect` says what it
+/// saw of the effect.
 pub(super) async fn until_seen(
-    scene: &mut Scene<'_, '_>,
+    context: &mut FaultContext<'_, '_>,
     call: impl Future<Output = Result<(), DockerError>>,
     effect: impl Fn(&ContainerState) -> Option<String>,
 ) -> Result<(), FaultError> {
@@ -30,17 +32,17 @@ pub(super) async fn until_seen(
         tokio::select! {
             biased;
             result = &mut call, if returned.is_none() => {
-                result.map_err(|error| scene.error(error))?;
+                context.switched(result)?;
                 returned = Some(Instant::now());
-                scene.say(FaultPhase::Returned, "the call came back");
+                context.report(FaultPhase::Returned, "the call came back");
                 looks.reset_immediately();
             }
             _ = looks.tick(), if !seen => {
-                if let Some(what) = effect(&scene.state().await?) {
+                if let Some(what) = effect(&context.machine().await?) {
                     seen = true;
-                    scene.say(FaultPhase::Confirmed, what);
-                } else if returned.is_some_and(|at| at.elapsed() > PATIENCE) {
-                    return Err(FaultError::NotConfirmed { node: scene.node(), seen: "its container still runs".into(), after: PATIENCE });
+                    context.report(FaultPhase::Confirmed, what);
+                } else if returned.is_some_and(|at| at.elapsed() > CONFIRM_TIMEOUT) {
+                    return Err(context.not_confirmed("its container still runs", CONFIRM_TIMEOUT));
                 }
             }
         }

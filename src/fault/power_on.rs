@@ -1,23 +1,26 @@
-//! The undo of a stopped, killed or paused node: it runs, it stays up, systemd answers in it, and a control plane's address is the old one.
+//! The undo of a stopped, killed or paused node: it runs, it stays up, systemd answers in it, and a control
+//! plane's address is the old one.
 //!
-//! Beware the race: `start` while a `stop` is in flight says "runs already", and the node dies afterwards. So a node that is found
-//! running is watched for a while, and one that is going down is helped to go down first.
+//! Beware the race: `start` while a `stop` is in flight says "runs already", and the node dies afterwards. So
+//! a node that is found running is watched for a while, and one that is going down is helped to go down first.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::context::FaultContext;
 use super::error::FaultError;
-use super::record::Harm;
-use super::scene::Scene;
+use super::node_fault::{ModelNode, Modelled};
 use crate::docker::{ContainerState, DockerError};
+use crate::embedded::Action;
+use crate::node::AccessErrorKind;
 use crate::timeline::NodeRole;
 
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a node that was found running is watched: a stop or a pause may be on its way to the engine.
 const WATCH_FOUND: Duration = Duration::from_millis(1000);
-/// How long one that we started or thawed is watched: what was on its way has arrived by then, so it need only be seen to stay.
+/// How long one that we started or unpaused is watched: what was on its way has arrived by then, so it need only be seen to stay.
 const WATCH_SWITCHED: Duration = Duration::from_millis(200);
 /// How long a node that is shutting down may go on before it is killed (CI gives 7 s for the whole of an undo).
 const SHUTDOWN: Duration = Duration::from_millis(500);
@@ -26,7 +29,7 @@ const SILENCE: Duration = Duration::from_millis(3000);
 /// How long systemd may take to answer: a node that is frozen meanwhile never does.
 const ANSWER: Duration = Duration::from_secs(3);
 /// The bound on the whole.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a node was seen to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,67 +43,93 @@ pub(super) enum Seen {
     Down,
 }
 
-pub(super) async fn revive(scene: &Scene<'_, '_>) -> Result<String, FaultError> {
-    let end = Instant::now() + PATIENCE;
-    let (frozen_by_us, stopped_by_us) = (
-        matches!(scene.undo.harm, Harm::NodePause),
-        matches!(scene.undo.harm, Harm::NodeStop { .. }),
-    );
+/// What took the node down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Stop,
+    Kill,
+    Pause,
+}
+
+pub(super) fn describe(container: &str) -> String {
+    format!("start container {container} (docker start)")
+}
+
+pub(super) fn by_hand(container: &str) -> String {
+    format!("docker start {container}")
+}
+
+/// A fault of the model that is undone by a start.
+pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Modelled {
+    Modelled {
+        inject,
+        effect: "node off",
+        undo: Action::Start { node: node.id },
+        undone: "node started",
+        describe: format!("start node {} of the model", node.name),
+    }
+}
+
+pub(super) async fn undo(
+    context: &FaultContext<'_, '_>,
+    cause: Cause,
+) -> Result<String, FaultError> {
+    let end = Instant::now() + TIMEOUT;
     let mut done = "container was running";
     let (mut started, mut watch) = (false, WATCH_FOUND);
     loop {
-        let seen = watched(scene, watch).await?;
+        let seen = watched(context, watch).await?;
         match seen {
             Seen::Up => break,
-            Seen::Paused if !frozen_by_us => return Err(scene.frozen()),
+            Seen::Paused if cause != Cause::Pause => return Err(context.frozen()),
             Seen::Paused => {
-                settle(scene, scene.docker.unpause(scene.container()).await)?;
-                (done, watch) = ("container thawed", WATCH_SWITCHED);
+                settle(context, context.docker.unpause(context.container()).await)?;
+                (done, watch) = ("container unpaused", WATCH_SWITCHED);
             }
             // Only a stop of ours is helped on: nobody else's node is killed.
-            Seen::ShuttingDown if stopped_by_us && !started => bring_down(scene, SHUTDOWN).await?,
-            Seen::Silent if stopped_by_us && !started => bring_down(scene, SILENCE).await?,
+            Seen::ShuttingDown if cause == Cause::Stop && !started => {
+                bring_down(context, SHUTDOWN).await?
+            }
+            Seen::Silent if cause == Cause::Stop && !started => {
+                bring_down(context, SILENCE).await?
+            }
             Seen::ShuttingDown | Seen::Silent | Seen::Slow => sleep(LOOK).await,
             Seen::Down => {
-                settle(scene, scene.docker.start(scene.container()).await)?;
+                settle(context, context.docker.start(context.container()).await)?;
                 (done, started, watch) = ("container started", true, WATCH_SWITCHED);
             }
         }
         if Instant::now() > end {
-            return Err(FaultError::NotUndone {
-                node: scene.node(),
-                seen: text(scene, seen).await,
-                after: PATIENCE,
-            });
+            return Err(context.not_undone(text(context, seen).await, TIMEOUT));
         }
     }
-    Ok(match moved(scene).await? {
+    Ok(match moved(context).await? {
         Some(moved) => format!("{done}; {moved}"),
         None => done.into(),
     })
 }
 
-async fn text(scene: &Scene<'_, '_>, seen: Seen) -> String {
+async fn text(context: &FaultContext<'_, '_>, seen: Seen) -> String {
     match seen {
         Seen::Up => "its container is up".into(),
         Seen::ShuttingDown => "its container is still shutting down".into(),
         Seen::Silent | Seen::Slow => "its systemd does not answer".into(),
         Seen::Paused => "its container is still paused".into(),
         Seen::Down => {
-            let words = scene.docker.last_words(scene.container(), 3).await.unwrap_or_default();
+            let lines = context.docker.last_words(context.container(), 3).await.unwrap_or_default();
             format!(
-                "its container ends after each start, with the last words: {};",
-                words.join(" / ")
+                "its container exits after each start; the end of its log: {};",
+                lines.join(" / ")
             )
         }
     }
 }
 
 /// Watches a node for `time`, and says at once when it is not up, or no longer.
-async fn watched(scene: &Scene<'_, '_>, time: Duration) -> Result<Seen, FaultError> {
+async fn watched(context: &FaultContext<'_, '_>, time: Duration) -> Result<Seen, FaultError> {
     let began = Instant::now();
     loop {
-        let seen = look(scene).await?;
+        let seen = look(context).await?;
         if seen != Seen::Up || began.elapsed() >= time {
             return Ok(seen);
         }
@@ -108,19 +137,18 @@ async fn watched(scene: &Scene<'_, '_>, time: Duration) -> Result<Seen, FaultErr
     }
 }
 
-pub(super) async fn look(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
-    let state = scene.state().await?;
-    match state {
+pub(super) async fn look(context: &FaultContext<'_, '_>) -> Result<Seen, FaultError> {
+    match context.machine().await? {
         ContainerState { running: false, .. } => Ok(Seen::Down),
         ContainerState { paused: true, .. } => Ok(Seen::Paused),
         // kind's load balancer has no systemd.
-        _ if scene.undo.target.role == NodeRole::ExternalLoadBalancer => Ok(Seen::Up),
-        _ => ask_systemd(scene).await,
+        _ if context.target.role == NodeRole::ExternalLoadBalancer => Ok(Seen::Up),
+        _ => ask_systemd(context).await,
     }
 }
 
-async fn ask_systemd(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
-    match scene.run_within(ANSWER, &["systemctl", "is-system-running"]).await {
+async fn ask_systemd(context: &FaultContext<'_, '_>) -> Result<Seen, FaultError> {
+    match context.run_within(ANSWER, &["systemctl", "is-system-running"]).await {
         Ok(output) => Ok(match output.text().as_str() {
             "stopping" => Seen::ShuttingDown,
             "initializing" | "starting" | "running" | "degraded" | "maintenance" => Seen::Up,
@@ -128,44 +156,51 @@ async fn ask_systemd(scene: &Scene<'_, '_>) -> Result<Seen, FaultError> {
         }),
         Err(FaultError::Frozen { .. }) => Ok(Seen::Paused),
         // It ended or froze between the two questions; the next look tells.
-        Err(FaultError::Docker(DockerError::NotRunning { .. } | DockerError::Refused { .. })) => {
-            Ok(Seen::Silent)
-        }
-        Err(FaultError::Docker(DockerError::Timeout { .. })) => Ok(Seen::Slow),
+        Err(FaultError::Access(error)) => match error.kind {
+            AccessErrorKind::Down | AccessErrorKind::Refused => Ok(Seen::Silent),
+            AccessErrorKind::Timeout => Ok(Seen::Slow),
+            _ => Err(FaultError::Access(error)),
+        },
         Err(other) => Err(other),
     }
 }
 
 /// Waits for a node that is going down, and kills it when that takes too long. Returns early when it is no longer going down.
-async fn bring_down(scene: &Scene<'_, '_>, patience: Duration) -> Result<(), FaultError> {
+async fn bring_down(context: &FaultContext<'_, '_>, patience: Duration) -> Result<(), FaultError> {
     let until = Instant::now() + patience;
     while Instant::now() < until {
-        if !matches!(look(scene).await?, Seen::ShuttingDown | Seen::Silent) {
+        if !matches!(look(context).await?, Seen::ShuttingDown | Seen::Silent) {
             return Ok(());
         }
         sleep(LOOK).await;
     }
-    settle(scene, scene.docker.kill(scene.container()).await)
+    settle(context, context.docker.kill(context.container()).await)
 }
 
 /// Whether a switch took is seen by the next look: a refusal may only mean that it was so already.
-fn settle(scene: &Scene<'_, '_>, result: Result<(), DockerError>) -> Result<(), FaultError> {
+fn settle(
+    context: &FaultContext<'_, '_>,
+    result: Result<(), DockerError>,
+) -> Result<(), FaultError> {
     match result {
-        Err(DockerError::NotRunning { .. } | DockerError::Paused { .. }) => Ok(()),
-        Err(DockerError::Refused { message, .. }) if message.contains("not paused") => Ok(()),
-        other => other.map_err(|error| scene.error(error)),
+        Err(
+            DockerError::NotRunning { .. }
+            | DockerError::Paused { .. }
+            | DockerError::NotPaused { .. },
+        ) => Ok(()),
+        other => context.switched(other),
     }
 }
 
 /// The engine may have given a stopped node's address to another container. A worker registers its new one; the control plane is known by
 /// its address (certificates, etcd's peers), and one that has moved is broken.
-async fn moved(scene: &Scene<'_, '_>) -> Result<Option<String>, FaultError> {
-    let now = scene.state().await?.addresses;
-    for (network, before) in &scene.undo.target.addresses {
+async fn moved(context: &FaultContext<'_, '_>) -> Result<Option<String>, FaultError> {
+    let now = context.machine().await?.addresses;
+    for (network, before) in &context.target.addresses {
         let after: Vec<IpAddr> = now.get(network).cloned().unwrap_or_default();
         if !before.iter().all(|address| after.contains(address)) {
-            let (node, before) = (scene.node(), before.clone());
-            return match scene.undo.target.role {
+            let (node, before) = (context.node(), before.clone());
+            return match context.target.role {
                 NodeRole::Worker => {
                     Ok(Some("the engine gave it another address, its old one is taken".into()))
                 }
@@ -180,13 +215,14 @@ async fn moved(scene: &Scene<'_, '_>) -> Result<Option<String>, FaultError> {
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::fault::record::tests::{every_fault, target};
-    use crate::fault::{Undo, inject, plan, undo};
+    use crate::fault::samples;
+    use crate::fault::{Undo, inject, undo};
+    use crate::timeline::FaultKind;
     use crate::timeline::FaultPhase;
 
     fn plans() -> [Undo; 3] {
-        let [stop, kill, pause, ..] = every_fault();
-        [stop, kill, pause].map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+        let kinds = [FaultKind::NodeStop, FaultKind::NodeKill, FaultKind::NodePause];
+        kinds.map(|kind| samples::plan_of(&samples::fault(kind)).unwrap())
     }
 
     async fn heard(
@@ -290,7 +326,7 @@ mod tests {
         engine.worker(|c| c.paused = true);
         let [stop, ..] = plans();
         let error = heard(&engine, false, &stop).await.0.unwrap_err();
-        assert_eq!(error.to_string(), "harm node c-worker: its container is paused already");
+        assert_eq!(error.to_string(), "inject the fault on node c-worker: it is paused already");
         let error = heard(&engine, true, &stop).await.0.unwrap_err();
         assert_eq!(error.hint().unwrap(), "`docker unpause c-worker`, then try again");
         assert!(engine.worker(|c| c.paused));

@@ -1,69 +1,58 @@
-//! Faults inside a node: scripts run through the engine (which needs no network), and the dead man's switch, a timer of the node's
-//! own systemd that takes the fault back when nobody else does.
+//! Scripts inside a node, and the dead man's switch: a timer of the node's own systemd that undoes the fault
+//! when nobody else does.
 //!
-//! The switch is also the ticket: a harming script does nothing unless its switch is armed, and an undo disarms it, both under one lock.
-//! So a script that arrives late, after the undo, does no harm; and a switch that is armed late finds nothing and goes.
+//! The switch is also a ticket: a script that injects does nothing unless its switch is armed, and an undo
+//! disarms it, both under one lock. So a script that arrives late, after the undo, injects nothing; and a
+//! switch that is armed late finds nothing to undo and goes.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::RETRY;
+use super::context::FaultContext;
 use super::error::FaultError;
-use super::scene::Scene;
+use crate::node::NodeState;
 
-/// What a script says when the tools that it needs are not in the node.
+/// The exit code of a script whose tools are not in the node.
 const NO_TOOL: i64 = 71;
-/// What a script says when another has held the lock for too long.
+/// The exit code of a script that has waited for the lock too long.
 const LOCKED: i64 = 73;
-/// What a harming script says when its switch is not armed.
+/// The exit code of a script that injects and whose switch is not armed.
 const NO_TICKET: i64 = 75;
-/// So long an undo waits for the lock: no script holds it for longer.
+/// How long an undo waits for the lock: no script holds it for longer.
 const LONGEST_HOLD: Duration = if cfg!(test) { Duration::from_secs(2) } else { LONG.limit };
+/// The undo of a fault that is over by itself: only the ticket is taken away, so that no late script injects
+/// after the undo.
+pub(super) const NOTHING: &str = ":";
+
+/// The dead man's switch of one fault in a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Switch {
+    /// The name of its units, and of all that the fault leaves in the node.
+    pub mark: String,
+    /// When it undoes the fault by itself.
+    pub dead_man: Duration,
+}
 
 /// How long a script may take, with all that it waits for.
 #[derive(Clone, Copy)]
-pub(super) struct Script {
-    /// So long it waits for the lock.
-    pub lock_secs: u32,
+pub(super) struct Limits {
+    /// How long it waits for the lock.
+    lock_secs: u32,
     /// The bound on the whole.
     pub limit: Duration,
 }
 
-/// Some wait for etcd's end, for which its pod has 30 s; and for another script that does.
-pub(super) const LONG: Script = Script { lock_secs: 110, limit: Duration::from_secs(220) };
+/// For scripts that wait for etcd's end, for which its pod has 30 s; and for another script that does.
+pub(super) const LONG: Limits = Limits { lock_secs: 110, limit: Duration::from_secs(220) };
 
-/// Most are done at once.
-const SHORT: Script = Script { lock_secs: 20, limit: Duration::from_secs(30) };
+/// For scripts that wait for nothing.
+pub(super) const SHORT: Limits = Limits { lock_secs: 20, limit: Duration::from_secs(30) };
 
-/// Arms the switch: `undo` will run in the node after `dead_man`, unless it is disarmed. Says which of `tools` is missing.
-pub(super) async fn arm(
-    scene: &Scene<'_, '_>,
-    mark: &str,
-    dead_man: Duration,
-    tools: &[&str],
-    undo: &str,
-) -> Result<(), FaultError> {
-    let script = format!(
-        "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || {{ echo $tool; exit {NO_TOOL}; }}; done\n\
-         exec systemd-run --quiet --collect --unit={mark} --property=Type=oneshot --property=Restart=on-failure --property=RestartSec=3 --description='outage: dead man switch' --on-active={after}ms \
-         --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
-        tools = tools.join(" "),
-        after = dead_man.as_millis().max(1),
-    );
-    let output = scene.run(&["sh", "-c", &script, "sh", undo]).await?;
-    match output.code {
-        0 => Ok(()),
-        NO_TOOL => Err(scene.not_fit(format!("it has no {}", output.complaint()))),
-        _ => Err(FaultError::Inside {
-            node: scene.node(),
-            what: "arm the dead man's switch",
-            output: output.complaint(),
-        }),
-    }
-}
-
-impl Script {
+impl Limits {
     /// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
     fn lock(self) -> String {
         format!(
@@ -71,106 +60,120 @@ impl Script {
             self.lock_secs
         )
     }
+}
 
-    /// Runs a harming script, if its switch is armed.
-    pub(super) async fn harm(
-        self,
-        scene: &Scene<'_, '_>,
-        mark: &str,
+impl Switch {
+    /// Arms the switch: `undo` will run in the node when its time is over, unless it is disarmed. Errors when
+    /// one of `tools` is missing.
+    pub(super) async fn arm(
+        &self,
+        context: &FaultContext<'_, '_>,
+        tools: &[&str],
+        undo: &str,
+    ) -> Result<(), FaultError> {
+        let script = format!(
+            "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || {{ echo $tool; exit {NO_TOOL}; }}; done\n\
+             exec systemd-run --quiet --collect --unit={mark} --property=Type=oneshot --property=Restart=on-failure --property=RestartSec=3 --description='outage: dead man switch' --on-active={after}ms \
+             --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
+            tools = tools.join(" "),
+            mark = self.mark,
+            after = self.dead_man.as_millis().max(1),
+        );
+        let output = context.run(&["sh", "-c", &script, "sh", undo]).await?;
+        match output.code {
+            0 => Ok(()),
+            NO_TOOL => Err(context.refused(format!("it has no {}", output.error_text()))),
+            _ => Err(FaultError::Command {
+                node: context.node(),
+                what: "arm the dead man's switch",
+                output: output.error_text(),
+            }),
+        }
+    }
+
+    /// Runs a script that injects, if the switch is armed.
+    pub(super) async fn inject(
+        &self,
+        limits: Limits,
+        context: &FaultContext<'_, '_>,
         what: &'static str,
         script: &str,
     ) -> Result<(), FaultError> {
         let script = format!(
-            "{}\nsystemctl is-active --quiet {mark}.timer || exit {NO_TICKET}\n{script}",
-            self.lock()
+            "{}\nsystemctl is-active --quiet {}.timer || exit {NO_TICKET}\n{script}",
+            limits.lock(),
+            self.mark
         );
-        let output = scene.run_within(self.limit, &["sh", "-c", &script]).await?;
-        match output.code {
-            0 => Ok(()),
-            NO_TICKET => Err(FaultError::Inside {
-                node: scene.node(),
-                what,
-                output: "it was undone meanwhile".into(),
-            }),
-            _ => Err(FaultError::Inside { node: scene.node(), what, output: output.complaint() }),
-        }
+        let output = context.run_within(limits.limit, &["sh", "-c", &script]).await?;
+        let output = match output.code {
+            0 => return Ok(()),
+            NO_TICKET => "it was undone meanwhile".into(),
+            _ => output.error_text(),
+        };
+        Err(FaultError::Command { node: context.node(), what, output })
     }
 
-    /// The script that takes harm back and disarms the switch, for the undo and for the switch itself.
-    pub(super) fn healing(self, mark: &str, script: &str) -> String {
+    /// The script that undoes the fault and disarms the switch, for the undo and for the switch itself.
+    pub(super) fn undo_script(&self, limits: Limits, script: &str) -> String {
         // Its own service must not stop itself before it is done: only the timer is stopped.
-        format!("{}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0", self.lock())
+        let (lock, mark) = (limits.lock(), &self.mark);
+        format!("{lock}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0")
     }
 
-    /// Runs the healing script, again as long as another script has the lock. `None`: the node does not run, so that there is nothing
-    /// inside it.
-    pub(super) async fn heal(
-        self,
-        scene: &Scene<'_, '_>,
+    /// Runs an undo script, again as long as another script has the lock. `None`: the node does not run, so
+    /// that there is nothing inside it.
+    pub(super) async fn undo(
+        &self,
+        limits: Limits,
+        context: &FaultContext<'_, '_>,
         what: &'static str,
         script: &str,
     ) -> Result<Option<String>, FaultError> {
         let began = Instant::now();
         loop {
-            let state = scene.state().await?;
-            if !state.running {
-                return Ok(None);
+            match context.state().await? {
+                NodeState::Down => return Ok(None),
+                NodeState::Frozen => return Err(context.frozen()),
+                NodeState::Up => {}
             }
-            if state.paused {
-                return Err(scene.frozen());
-            }
-            let output = scene.run_within(self.limit, &["sh", "-c", script]).await?;
+            let output = context.run_within(limits.limit, &["sh", "-c", script]).await?;
             match output.code {
                 0 => return Ok(Some(output.text())),
                 LOCKED if began.elapsed() < LONGEST_HOLD => sleep(RETRY).await,
                 _ => {
-                    return Err(FaultError::Inside {
-                        node: scene.node(),
-                        what,
-                        output: output.complaint(),
-                    });
+                    let output = output.error_text();
+                    return Err(FaultError::Command { node: context.node(), what, output });
                 }
             }
         }
     }
-}
 
-/// [`Script::harm`] of one that is done at once.
-pub(super) async fn harm(
-    scene: &Scene<'_, '_>,
-    mark: &str,
-    what: &'static str,
-    script: &str,
-) -> Result<(), FaultError> {
-    SHORT.harm(scene, mark, what, script).await
-}
+    /// Undoes a fault that is over by itself.
+    pub(super) async fn take_ticket(
+        &self,
+        context: &FaultContext<'_, '_>,
+    ) -> Result<Option<String>, FaultError> {
+        let script = self.undo_script(SHORT, NOTHING);
+        self.undo(SHORT, context, "take the ticket away", &script).await
+    }
 
-/// [`Script::healing`] of one that is done at once.
-pub(super) fn healing(mark: &str, script: &str) -> String {
-    SHORT.healing(mark, script)
-}
-
-/// [`Script::heal`] of one that is done at once.
-pub(super) async fn heal(
-    scene: &Scene<'_, '_>,
-    what: &'static str,
-    script: &str,
-) -> Result<Option<String>, FaultError> {
-    SHORT.heal(scene, what, script).await
+    /// Starting the switch's unit is what it would do by itself.
+    pub(super) fn by_hand(&self, container: &str) -> String {
+        format!("docker exec {container} systemctl start {}.service", self.mark)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
-    use crate::experiment::{Direction, Fault, NodeSelector, Side};
-    use crate::fault::record::tests::{every_component_fault, every_fault, target};
-    use crate::fault::{Cut, Undo, inject, plan, plan_container_kill, plan_partition, undo};
-    use crate::timeline::Component;
+    use crate::fault::samples::{component_faults, fault, plan_of};
+    use crate::fault::{Undo, inject, undo};
+    use crate::timeline::{Component, FaultKind};
 
     fn plans() -> [Undo; 2] {
-        let [.., cut, kubelet] = every_fault();
-        [cut, kubelet].map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60)))
+        let kinds = [FaultKind::NodeDisconnect, FaultKind::KubeletStop];
+        kinds.map(|kind| plan_of(&fault(kind)).unwrap())
     }
 
     /// A node whose scripts end with these codes, by what they do.
@@ -214,7 +217,7 @@ mod tests {
         for plan in plans() {
             assert_eq!(
                 harmed(&node((71, "flock"), (0, ""), (0, "0")), &plan).await,
-                "harm node c-worker: it has no flock"
+                "inject the fault on node c-worker: it has no flock"
             );
             let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
             assert_eq!(error, "arm the dead man's switch in node c-worker: unit exists");
@@ -231,7 +234,7 @@ mod tests {
         let error = harmed(&engine, &cut).await;
         assert_eq!(
             error,
-            "harm node c-worker: its address 10.9.8.7 is on none of its interfaces eth+"
+            "inject the fault on node c-worker: its address 10.9.8.7 is on none of its interfaces eth+"
         );
     }
 
@@ -293,22 +296,11 @@ mod tests {
 
     #[tokio::test]
     async fn no_switchs_script_has_what_systemd_reads() {
-        let [.., cut, kubelet] = every_fault();
-        let parts = Component::ALL.into_iter().flat_map(every_component_fault);
-        let loss = Fault::EtcdDataLoss { target: NodeSelector::default() };
-        let faults = [cut, kubelet, loss].into_iter().chain(parts);
-        let mut plans: Vec<Undo> =
-            faults.map(|fault| plan(&fault, &target(), "r", 0, Duration::from_secs(60))).collect();
-        let (from, direction, addresses) =
-            (Side::Peers, Direction::Both, || vec!["172.18.0.2".parse().unwrap()]);
-        let cut = Cut { from, direction, api_servers: addresses(), peers: addresses() };
-        plans.push(plan_partition(cut, &target(), "r", 0, Duration::from_secs(60)));
-        plans.push(plan_container_kill(
-            ("p", vec!["a".into()]),
-            &target(),
-            ("r", 0, 0),
-            Duration::from_secs(60),
-        ));
+        let inside = FaultKind::ALL.map(fault).into_iter().filter_map(|fault| plan_of(&fault).ok());
+        let inside = inside.filter(|plan| plan.harm.kind().traits().engine.is_none());
+        let parts = Component::ALL.into_iter().flat_map(component_faults);
+        let parts = parts.map(|fault| plan_of(&fault).unwrap());
+        let plans: Vec<Undo> = inside.chain(parts).collect();
         for plan in &plans {
             let script = given_to_the_switch(plan).await;
             assert!(

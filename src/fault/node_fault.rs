@@ -1,0 +1,135 @@
+//! What a fault on a node has to say and to do: one type a fault, in a file of its own.
+
+use std::time::Duration;
+
+use super::context::FaultContext;
+use super::error::FaultError;
+use super::record::NodeTarget;
+use super::switch::Switch;
+use crate::embedded::{Action, NodeId};
+use crate::experiment::Fault;
+use crate::timeline::{Component, NodeRole};
+
+/// A fault on a node. Its value is its record: plain data with all that the undo needs.
+///
+/// `inject` may be dropped at any await and `undo` may follow at once: what is still on its way then must be
+/// waited for, or refused when it arrives. `undo` may be called any number of times, also for a fault that
+/// was never injected, and by another process.
+pub(crate) trait NodeFault: Sized {
+    /// How long the undo may take beyond one command.
+    const UNDO_TIMEOUT: Duration;
+
+    /// How long the injection may take beyond one command.
+    fn injection_timeout(fault: &Fault) -> Duration;
+
+    /// Works out the record. Calls nothing. Errors when the fault is impossible here.
+    fn plan(plan: &Plan<'_>) -> Result<Self, FaultError>;
+
+    /// Injects the fault, and ends when its effect was seen. Reports `Requested` right before the call that
+    /// injects, `Returned` when it comes back, `Confirmed` when the effect was seen.
+    async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError>;
+
+    /// Undoes it, and ends when the effect was seen to be gone. Says what was seen.
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError>;
+
+    /// What the undo does, for people: `start container kind-worker (docker start)`.
+    fn describe(&self, container: &str) -> String;
+
+    /// The command that does the same by hand.
+    fn by_hand(&self, container: &str) -> String;
+
+    /// The part of the control plane that it hits; `None`: the node itself.
+    fn component(&self) -> Option<Component> {
+        None
+    }
+
+    /// The pod that it hits, if not the node.
+    fn pod(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it is to the model behind an embedded cluster; `None`: it is not modelled.
+    fn modelled(_fault: &Fault, _node: ModelNode<'_>) -> Option<Modelled> {
+        None
+    }
+}
+
+/// What a fault is planned from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<'a> {
+    /// The fault.
+    pub fault: &'a Fault,
+    /// The node that it hits.
+    pub target: &'a NodeTarget,
+    /// All machines of the cluster, the load balancer among them.
+    pub cluster: &'a [NodeTarget],
+    /// The pod on the node that it hits; `None`: the node itself.
+    pub pod: Option<PodContainers<'a>>,
+    /// The run.
+    pub run: &'a str,
+    /// The step of its method, from 0.
+    pub step: u32,
+    /// The time after which a fault inside the node ends by itself if nobody undoes it.
+    pub dead_man: Duration,
+}
+
+/// Containers of a pod.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PodContainers<'a> {
+    /// The pod's name.
+    pub pod: &'a str,
+    /// The containers' ids, without the runtime's name.
+    pub ids: &'a [String],
+    /// Tells the pods of a step apart.
+    pub number: usize,
+}
+
+impl Plan<'_> {
+    /// The dead man's switch of this step.
+    pub(super) fn switch(&self) -> Switch {
+        Switch { mark: super::record::mark(self.run, self.step), dead_man: self.dead_man }
+    }
+
+    /// The addresses of the other machines with such a role.
+    pub(super) fn others(&self, wanted: impl Fn(NodeRole) -> bool) -> Vec<std::net::IpAddr> {
+        let others = self
+            .cluster
+            .iter()
+            .filter(|other| other.container_id != self.target.container_id && wanted(other.role));
+        others.flat_map(|other| other.addresses.values().flatten().copied()).collect()
+    }
+
+    /// This is not the fault that was asked for, or not one on a node.
+    pub(super) fn another_fault(&self) -> FaultError {
+        self.impossible(format!("{} is not a fault on a node", self.fault.kind()), None)
+    }
+
+    /// The fault can't be injected here.
+    pub(super) fn impossible(&self, why: String, hint: Option<&'static str>) -> FaultError {
+        FaultError::Impossible { why, hint }
+    }
+}
+
+/// A node of the model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelNode<'a> {
+    /// In the model.
+    pub id: NodeId,
+    /// In Kubernetes.
+    pub name: &'a str,
+}
+
+/// What a fault is to the model behind an embedded cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Modelled {
+    /// What injects it.
+    pub inject: Action,
+    /// What is seen when it is there.
+    pub effect: &'static str,
+    /// What undoes it.
+    pub undo: Action,
+    /// What is seen when it is gone.
+    pub undone: &'static str,
+    /// What the undo does, for people.
+    pub describe: String,
+}

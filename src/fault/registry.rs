@@ -1,0 +1,130 @@
+//! The list of all faults becomes the records of them in the ledger, and the way from a record or an
+//! experiment's fault to the file that knows it.
+
+/// `node` faults are injected inside a node or at its machine (`NodeFault`), `object` faults through the
+/// cluster's API (`ObjectFault`). Each is named after its variant of `Fault` and `FaultKind`.
+macro_rules! faults {
+    (
+        node { $($node:ident in $node_file:ident,)* }
+        object { $($object:ident in $object_file:ident,)* }
+    ) => {
+        /// A fault on a node, with what its undo needs.
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub(crate) enum NodeHarm {
+            $($node($node_file::$node),)*
+        }
+
+        impl NodeHarm {
+            /// What kind of fault it is.
+            pub(crate) fn kind(&self) -> FaultKind {
+                match self { $(Self::$node(_) => FaultKind::$node,)* }
+            }
+
+            fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
+                match plan.fault.kind() {
+                    $(FaultKind::$node => NodeFault::plan(plan).map(Self::$node),)*
+                    $(FaultKind::$object => Err(plan.another_fault()),)*
+                }
+            }
+
+            async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
+                match self { $(Self::$node(fault) => fault.inject(context).await,)* }
+            }
+
+            async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+                match self { $(Self::$node(fault) => fault.undo(context).await,)* }
+            }
+
+            fn describe(&self, container: &str) -> String {
+                match self { $(Self::$node(fault) => fault.describe(container),)* }
+            }
+
+            fn by_hand(&self, container: &str) -> String {
+                match self { $(Self::$node(fault) => fault.by_hand(container),)* }
+            }
+
+            /// The part of the control plane that it hits; `None`: the node itself.
+            pub(crate) fn component(&self) -> Option<Component> {
+                match self { $(Self::$node(fault) => fault.component(),)* }
+            }
+
+            fn pod(&self) -> Option<&str> {
+                match self { $(Self::$node(fault) => fault.pod(),)* }
+            }
+        }
+
+        /// A fault on an object of the cluster, with what its undo needs.
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub(crate) enum ObjectHarm {
+            $($object(object::$object_file::$object),)*
+        }
+
+        impl ObjectHarm {
+            /// What kind of fault it is.
+            pub(crate) fn kind(&self) -> FaultKind {
+                match self { $(Self::$object(_) => FaultKind::$object,)* }
+            }
+
+            /// What it hits: a node, a pod, a Deployment.
+            pub(crate) fn target(&self) -> &str {
+                match self { $(Self::$object(fault) => fault.target(),)* }
+            }
+
+            async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError> {
+                match self { $(Self::$object(fault) => fault.inject(context).await,)* }
+            }
+
+            async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
+                match self { $(Self::$object(fault) => fault.undo(context).await,)* }
+            }
+
+            fn describe(&self) -> String {
+                match self { $(Self::$object(fault) => fault.describe(),)* }
+            }
+
+            fn by_hand(&self, kubectl: &str) -> Option<String> {
+                match self { $(Self::$object(fault) => fault.by_hand(kubectl),)* }
+            }
+        }
+
+        /// How long an injection may take, from the call that arms its dead man's switch until its
+        /// effect is confirmed: a switch must not act on what is only slow.
+        pub(crate) fn injection_timeout(fault: &Fault) -> Duration {
+            COMMAND + match fault.kind() {
+                $(FaultKind::$node => <$node_file::$node as NodeFault>::injection_timeout(fault),)*
+                $(FaultKind::$object =>
+                    <object::$object_file::$object as ObjectFault>::INJECTION_TIMEOUT,)*
+            }
+        }
+
+        /// How long an undo may take until it is verified, where Docker and the API server answer.
+        pub(crate) fn undo_timeout(fault: &Fault) -> Duration {
+            COMMAND + match fault.kind() {
+                $(FaultKind::$node => <$node_file::$node as NodeFault>::UNDO_TIMEOUT,)*
+                $(FaultKind::$object =>
+                    <object::$object_file::$object as ObjectFault>::UNDO_TIMEOUT,)*
+            }
+        }
+
+        /// What the fault is to the model behind an embedded cluster; `None`: it is not modelled.
+        pub(crate) fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+            match fault.kind() {
+                $(FaultKind::$node => <$node_file::$node as NodeFault>::modelled(fault, node),)*
+                $(FaultKind::$object => None,)*
+            }
+        }
+
+        /// Whether an embedded cluster can carry it out.
+        pub(crate) fn runs_embedded(fault: &Fault) -> bool {
+            match fault.kind() {
+                $(FaultKind::$object =>
+                    <object::$object_file::$object as ObjectFault>::RUNS_EMBEDDED,)*
+                _ => modelled(fault, ModelNode { id: NodeId(0), name: "" }).is_some(),
+            }
+        }
+    };
+}
+
+pub(super) use faults;

@@ -1,0 +1,108 @@
+//! A fault of each kind, as an experiment of this repository has it, and its record, for tests.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::record::NodeTarget;
+use super::*;
+use crate::experiment::{self, NodeSelector, load};
+use crate::timeline::NodeRole;
+
+/// The files of all experiments.
+pub(crate) fn experiments() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect()
+}
+
+/// The fault of this kind in an experiment; `None`: no experiment has one.
+pub(crate) fn in_experiments(kind: FaultKind) -> Option<Fault> {
+    let key = format!("{kind}:");
+    let with = experiments()
+        .into_iter()
+        .filter(|path| std::fs::read_to_string(path).unwrap().contains(&key));
+    with.flat_map(|path| experiment::read(load(path.to_str().unwrap()).unwrap()).experiments)
+        .flat_map(|parsed| {
+            let steps = parsed.experiment.steps();
+            steps
+                .iter()
+                .filter_map(|step| step.fault().map(|(fault, _)| fault.clone()))
+                .collect::<Vec<_>>()
+        })
+        .find(|fault| fault.kind() == kind)
+}
+
+pub(crate) fn fault(kind: FaultKind) -> Fault {
+    in_experiments(kind).unwrap_or_else(|| panic!("no experiment has a fault {kind}"))
+}
+
+/// Those on a part of the control plane.
+pub(crate) fn component_faults(component: Component) -> [Fault; 3] {
+    let target = NodeSelector::default;
+    [
+        Fault::ComponentStop { component, target: target() },
+        Fault::ComponentKill { component, target: target() },
+        Fault::ComponentPause { component, target: target() },
+    ]
+}
+
+pub(crate) fn target() -> NodeTarget {
+    let addresses = ["172.18.0.3", "fc00::3"].map(|address| address.parse().unwrap());
+    NodeTarget {
+        node: "c-worker".into(),
+        container_id: "id-c-worker".into(),
+        container_name: "c-worker".into(),
+        role: NodeRole::Worker,
+        addresses: [("kind".to_owned(), addresses.to_vec())].into(),
+        cluster: "c".into(),
+    }
+}
+
+/// The target in a cluster with a control plane, and with a pod on it.
+pub(crate) fn plan_of(fault: &Fault) -> Result<Undo, FaultError> {
+    let control_plane = NodeTarget {
+        node: "c-control-plane".into(),
+        container_id: "id-c-control-plane".into(),
+        container_name: "c-control-plane".into(),
+        role: NodeRole::ControlPlane,
+        addresses: [("kind".to_owned(), vec!["172.18.0.2".parse().unwrap()])].into(),
+        cluster: "c".into(),
+    };
+    let cluster = [target(), control_plane];
+    let (ids, dead_man) = (["a".to_owned()], Duration::from_secs(60));
+    let pod = Some(PodContainers { pod: "p", ids: &ids, number: 0 });
+    let (target, run, step) = (&target(), "r", 0);
+    plan(&Plan { fault, target, cluster: &cluster, pod, run, step, dead_man })
+}
+
+pub(crate) fn object_harms() -> [ObjectHarm; 4] {
+    let (namespace, name) = (|| "kube-system".to_owned(), || "coredns".to_owned());
+    [
+        ObjectHarm::DeploymentScale(DeploymentScale {
+            namespace: namespace(),
+            name: name(),
+            uid: "u".into(),
+            before: 2,
+            ready: 2,
+            replicas: 0,
+        }),
+        ObjectHarm::PodDelete(PodDelete {
+            namespace: namespace(),
+            pod: name(),
+            uid: "u".into(),
+            node: None,
+        }),
+        ObjectHarm::NodeDrain(NodeDrain { node: "w".into(), namespaces: vec![namespace()] }),
+        ObjectHarm::DeploymentPlace(DeploymentPlace {
+            namespace: namespace(),
+            name: name(),
+            uid: "u".into(),
+            nodes: vec!["w".into()],
+            before: json!({"podAffinity": {}}),
+            placed: json!({"nodeAffinity": {}}),
+            ready: 2,
+        }),
+    ]
+}

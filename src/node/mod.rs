@@ -1,0 +1,147 @@
+//! The way into a node: run a command with a time limit, upload a file, talk with a process, ask whether
+//! the node is up. Docker is one implementation (`docker/access.rs`); whoever works inside a node knows
+//! nothing but this.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use tokio::io::AsyncWrite;
+
+/// A node, as its access knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeHandle {
+    /// The node's name in Kubernetes.
+    pub name: String,
+    /// What tells it from another node of that name, made later: a container's id, a Node's uid.
+    pub id: String,
+}
+
+/// Whether a command can run in a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// It can.
+    Up,
+    /// The node is frozen: nothing answers, nothing is lost.
+    Frozen,
+    /// The node is off.
+    Down,
+}
+
+/// What a command left behind. A code other than 0 is not an error of the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit code.
+    pub code: i64,
+    /// What it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// stdout as text, trimmed.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim().to_owned()
+    }
+
+    /// stderr, or stdout where that is empty: what a person wants to see of a failure.
+    pub(crate) fn error_text(&self) -> String {
+        let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
+        if stderr.is_empty() { self.text() } else { stderr }
+    }
+}
+
+/// A file for a node, owned by root.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeFile<'a> {
+    /// Absolute, in a directory that exists and is not a tmpfs.
+    pub path: &'a str,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its contents.
+    pub bytes: &'a [u8],
+}
+
+/// A running process's input; closed when it is dropped.
+pub(crate) type ProcessInput = Pin<Box<dyn AsyncWrite + Send>>;
+/// A running process's stdout. What it writes to stderr comes as an error.
+pub(crate) type ProcessOutput = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>>;
+
+/// Both ends of a running process. When they are dropped it sees the end of its input, and must end by
+/// itself.
+pub struct ProcessStream {
+    /// To the process.
+    pub input: ProcessInput,
+    /// From the process.
+    pub output: ProcessOutput,
+}
+
+/// What kind of obstacle is in the way into a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessErrorKind {
+    /// The node no longer exists.
+    Gone,
+    /// The node is frozen.
+    Frozen,
+    /// The node is off.
+    Down,
+    /// No answer in time.
+    Timeout,
+    /// Whoever leads into the node can't be reached.
+    Away,
+    /// It was refused.
+    Refused,
+}
+
+/// Why a node could not be reached. Fits after "failed to".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessError {
+    /// What is in the way.
+    pub kind: AccessErrorKind,
+    /// What was tried, and why it failed.
+    pub message: String,
+    /// What a person can do.
+    pub hint: Option<&'static str>,
+}
+
+impl AccessError {
+    /// Whether the same call may work a little later, the node being as it is.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.kind, AccessErrorKind::Away | AccessErrorKind::Timeout)
+    }
+}
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for AccessError {}
+
+/// The result of a call into a node.
+pub(crate) type Access<'a, T> = BoxFuture<'a, Result<T, AccessError>>;
+
+/// A way into nodes. A call that is dropped may still have its effect.
+pub trait NodeAccess: Send + Sync {
+    /// Whether a command can run there. Errors with `Gone` when the node no longer exists.
+    fn state<'a>(&'a self, node: &'a NodeHandle) -> Access<'a, NodeState>;
+
+    /// Runs a command as root, to its end or for as long as `limit`; one that takes longer goes on.
+    fn run<'a>(
+        &'a self,
+        node: &'a NodeHandle,
+        limit: Duration,
+        argv: &'a [&'a str],
+    ) -> Access<'a, Output>;
+
+    /// Writes a file in place of one that is there.
+    fn upload<'a>(&'a self, node: &'a NodeHandle, file: NodeFile<'a>) -> Access<'a, ()>;
+
+    /// Starts a process as root, without a terminal.
+    fn open<'a>(&'a self, node: &'a NodeHandle, argv: &'a [&'a str]) -> Access<'a, ProcessStream>;
+}

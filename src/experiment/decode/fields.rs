@@ -112,7 +112,7 @@ pub(crate) struct Fields<'t, 'f> {
     cx: &'t Cx<'f>,
     node: &'t Node,
     /// The mapping, for people: "a probe".
-    what: &'static str,
+    what: &'t str,
     known: Vec<&'static str>,
     /// What is missing: each entry one field, or several of which one is wanted.
     missing: Vec<Vec<&'static str>>,
@@ -120,7 +120,7 @@ pub(crate) struct Fields<'t, 'f> {
 
 impl<'t, 'f> Fields<'t, 'f> {
     /// The fields of a node, which must be a mapping.
-    pub(crate) fn of(cx: &'t Cx<'f>, node: &'t Node, what: &'static str) -> Option<Self> {
+    pub(crate) fn of(cx: &'t Cx<'f>, node: &'t Node, what: &'t str) -> Option<Self> {
         match node.value {
             Value::Map(_) => Some(Self { cx, node, what, known: Vec::new(), missing: Vec::new() }),
             _ => cx.expected(node, &format!("{what} (a mapping)")),
@@ -131,7 +131,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     pub(crate) fn of_or(
         cx: &'t Cx<'f>,
         node: &'t Node,
-        what: &'static str,
+        what: &'t str,
         write: impl FnOnce(&str) -> String,
     ) -> Option<Self> {
         match node.text() {

@@ -3,64 +3,80 @@
 use std::time::Duration;
 
 use super::fields::{Cx, Decode, Fields};
-use super::node::target;
-use super::scalar::{choice, dns_label, duration, positive};
-use crate::experiment::schema::{Direction, Fault, NodeSelector, Side, Step};
+use super::node::{self, target};
+use super::scalar::{choice, count, dns_label, duration, labels, node_name, positive};
+use crate::experiment::schema::{
+    Count, Direction, Fault, NodeSelector, PodSelector, Side, Step, every_fault,
+};
 use crate::experiment::tree::Node;
-use crate::timeline::{Component, NodeRole};
+use crate::timeline::{Component, FaultKind, NodeRole};
 
-/// As Docker has it.
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+macro_rules! readers {
+    ($(
+        $(#[$doc:meta])*
+        $fault:ident {
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $read:expr,)*
+        }
+    )*) => {
+        /// All faults, by name.
+        const FAULTS: &[(&str, Decode<Fault>)] = &[$((FaultKind::$fault.name(), |cx, node| {
+            let what = format!("`{}`", FaultKind::$fault);
+            let mut fields = Fields::of(cx, node, &what)?;
+            $(
+                let read: fn(&mut Fields) -> Option<$type> = $read;
+                let $field = read(&mut fields);
+            )*
+            fields.finish();
+            Some(Fault::$fault { $($field: $field?),* })
+        })),*];
+    };
+}
 
-/// All faults, by name.
-const FAULTS: &[(&str, Decode<Fault>)] = &[
-    ("nodeStop", node_stop),
-    ("nodeKill", |cx, node| Some(Fault::NodeKill { target: only_target(cx, node, "`nodeKill`")? })),
-    ("nodeReboot", |cx, node| {
-        Some(Fault::NodeReboot { target: only_target(cx, node, "`nodeReboot`")? })
-    }),
-    ("nodePause", |cx, node| {
-        Some(Fault::NodePause { target: only_target(cx, node, "`nodePause`")? })
-    }),
-    ("nodeDisconnect", |cx, node| {
-        Some(Fault::NodeDisconnect { target: only_target(cx, node, "`nodeDisconnect`")? })
-    }),
-    ("kubeletStop", |cx, node| {
-        Some(Fault::KubeletStop { target: only_target(cx, node, "`kubeletStop`")? })
-    }),
-    ("componentStop", |cx, node| {
-        let (component, target) = part(cx, node, "`componentStop`")?;
-        Some(Fault::ComponentStop { component, target })
-    }),
-    ("componentKill", |cx, node| {
-        let (component, target) = part(cx, node, "`componentKill`")?;
-        Some(Fault::ComponentKill { component, target })
-    }),
-    ("componentPause", |cx, node| {
-        let (component, target) = part(cx, node, "`componentPause`")?;
-        Some(Fault::ComponentPause { component, target })
-    }),
-    ("partition", partition),
-    ("nodeDrain", |cx, node| {
-        Some(Fault::NodeDrain { target: only_target(cx, node, "`nodeDrain`")? })
-    }),
-    ("etcdDataLoss", etcd_data_loss),
-    ("deploymentScale", super::objects::deployment_scale),
-    ("deploymentPlace", super::objects::deployment_place),
-    ("podDelete", super::objects::pod_delete),
-    ("containerKill", super::objects::container_kill),
-];
+every_fault!(readers);
+
+/// `target`: which node.
+fn node(fields: &mut Fields) -> Option<NodeSelector> {
+    fields.required("target", target)
+}
+
+/// `target`: only control planes have parts, so that no other node is ever meant.
+fn control_plane(fields: &mut Fields) -> Option<NodeSelector> {
+    let mut target = node(fields)?;
+    target.role.get_or_insert(NodeRole::ControlPlane);
+    Some(target)
+}
+
+/// `component`: a part of the control plane.
+fn part(fields: &mut Fields) -> Option<Component> {
+    fields.required("component", component)
+}
+
+/// Which pods: their namespace, labels and number.
+fn pods(fields: &mut Fields) -> Option<PodSelector> {
+    let namespace = fields.optional("namespace", dns_label);
+    let labels = fields.required("labels", labels);
+    let count = fields.or("count", Count::default(), node::count);
+    Some(PodSelector { namespace: namespace?, labels: labels?, count: count? })
+}
+
+fn side(cx: &Cx, node: &Node) -> Option<Side> {
+    choice(cx, node, "side of a partition", &Side::ALL)
+}
+
+fn direction(cx: &Cx, node: &Node) -> Option<Direction> {
+    choice(cx, node, "direction", &Direction::ALL)
+}
 
 /// What a step does, before `for` has joined it.
 enum Action {
-    Harm(Fault),
-    Rest(Duration),
+    Inject(Fault),
+    Pause(Duration),
 }
 
 /// One item of `method`.
 pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
     let mut fields = Fields::of(cx, node, "a step")?;
-    let action = fields.one_of(&[("fault", harm), ("pause", rest)]);
+    let action = fields.one_of(&[("fault", inject), ("pause", pause)]);
     let pauses = node.get("pause").is_some();
     let hold = if pauses {
         fields.optional("for", positive)
@@ -74,20 +90,20 @@ pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
     fields.finish();
     let (name, mut meanwhile) = (name?, meanwhile?);
     match (action?, hold?, idle_key) {
-        (Action::Harm(fault), Some(hold), _) => {
+        (Action::Inject(fault), Some(hold), _) => {
             if let (Some(name), Some(target)) = (&name, fault.target()) {
                 share(name, target, &mut meanwhile);
             }
             Some(Step::Fault { name, fault, hold, meanwhile })
         }
-        (Action::Rest(_), Some(_), _) => {
+        (Action::Pause(_), Some(_), _) => {
             cx.error_hint(for_key?, "a `pause` has its length itself", "write `pause: 10s`")
         }
-        (Action::Rest(_), None, Some(key)) => {
+        (Action::Pause(_), None, Some(key)) => {
             cx.error(key, "only a step with a `fault` has a name, or anything done meanwhile")
         }
-        (Action::Rest(hold), None, None) => Some(Step::Pause { hold }),
-        (Action::Harm(_), None, _) => None,
+        (Action::Pause(hold), None, None) => Some(Step::Pause { hold }),
+        (Action::Inject(_), None, _) => None,
     }
 }
 
@@ -109,57 +125,12 @@ fn meanwhile(cx: &Cx, node: &Node) -> Option<Vec<Step>> {
     cx.items(node, step)?.into_iter().collect()
 }
 
-fn harm(cx: &Cx, node: &Node) -> Option<Action> {
-    cx.union(node, "a fault", FAULTS).map(Action::Harm)
+fn inject(cx: &Cx, node: &Node) -> Option<Action> {
+    cx.union(node, "a fault", FAULTS).map(Action::Inject)
 }
 
-fn rest(cx: &Cx, node: &Node) -> Option<Action> {
-    positive(cx, node).map(Action::Rest)
-}
-
-fn node_stop(cx: &Cx, node: &Node) -> Option<Fault> {
-    let mut fields = Fields::of(cx, node, "`nodeStop`")?;
-    let target = fields.required("target", target);
-    let grace = fields.or("grace", DEFAULT_GRACE, duration);
-    fields.finish();
-    Some(Fault::NodeStop { target: target?, grace: grace? })
-}
-
-fn partition(cx: &Cx, node: &Node) -> Option<Fault> {
-    let mut fields = Fields::of(cx, node, "`partition`")?;
-    let target = fields.required("target", target);
-    let from = fields.or("from", Side::default(), |cx, node| {
-        choice(cx, node, "side of a partition", &Side::ALL)
-    });
-    let direction = fields.or("direction", Direction::default(), |cx, node| {
-        choice(cx, node, "direction", &Direction::ALL)
-    });
-    fields.finish();
-    Some(Fault::Partition { target: target?, from: from?, direction: direction? })
-}
-
-fn etcd_data_loss(cx: &Cx, node: &Node) -> Option<Fault> {
-    let mut target = only_target(cx, node, "`etcdDataLoss`")?;
-    target.role.get_or_insert(NodeRole::ControlPlane);
-    Some(Fault::EtcdDataLoss { target })
-}
-
-fn only_target(cx: &Cx, node: &Node, what: &'static str) -> Option<NodeSelector> {
-    let mut fields = Fields::of(cx, node, what)?;
-    let target = fields.required("target", target);
-    fields.finish();
-    target
-}
-
-/// A part of a control plane. Only control planes have any, so that no other node is ever meant.
-fn part(cx: &Cx, node: &Node, what: &'static str) -> Option<(Component, NodeSelector)> {
-    let mut fields = Fields::of(cx, node, what)?;
-    let component = fields.required("component", component);
-    let target = fields.required("target", target);
-    fields.finish();
-    let mut target = target?;
-    target.role.get_or_insert(NodeRole::ControlPlane);
-    Some((component?, target))
+fn pause(cx: &Cx, node: &Node) -> Option<Action> {
+    positive(cx, node).map(Action::Pause)
 }
 
 pub(crate) fn component(cx: &Cx, node: &Node) -> Option<Component> {
@@ -299,5 +270,60 @@ mod tests {
                 .contains("unknown field `grace`")
         );
         assert!(wrong("{for: 1s}").contains("a step needs one of `fault` and `pause`"));
+    }
+
+    fn fault(yaml: &str) -> (Option<Fault>, String) {
+        decoded(yaml, |cx, node| cx.union(node, "a fault", FAULTS))
+    }
+
+    #[test]
+    fn a_deployment_is_scaled_to_a_number() {
+        let (found, problems) =
+            fault("{deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}}");
+        assert_eq!(problems, "");
+        let wanted = Fault::DeploymentScale {
+            namespace: Some("kube-system".into()),
+            name: "coredns".into(),
+            replicas: 0,
+        };
+        assert_eq!(found, Some(wanted));
+        let told = fault("{deploymentScale: {replicas: -1}}").1;
+        assert!(
+            told.contains("`deploymentScale` needs `name`")
+                && told.contains("expected a whole number"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_deployment_is_moved_to_some_nodes() {
+        let (found, problems) =
+            fault("{deploymentPlace: {name: web, on: {role: worker, count: 2}}}");
+        assert_eq!(problems, "");
+        let Some(Fault::DeploymentPlace { namespace: None, on, .. }) = found else {
+            panic!("{found:?}")
+        };
+        assert_eq!((on.role, on.count), (Some(NodeRole::Worker), Count::Exactly(2)));
+        let wrong = |yaml: &str| fault(&format!("{{deploymentPlace: {yaml}}}")).1;
+        assert!(wrong("{name: web}").contains("`deploymentPlace` needs `on`"));
+        assert!(wrong("{name: web, on: {count: 2}}").contains("would take any node"));
+        assert!(wrong("{name: web, on: {leader: etcd}}").contains("unknown field `leader`"));
+    }
+
+    #[test]
+    fn pods_are_chosen_by_labels_and_number() {
+        let count = |yaml: &str| match fault(&format!("{{podDelete: {yaml}}}")).0 {
+            Some(Fault::PodDelete { pods }) => Ok(pods.count),
+            _ => Err(fault(&format!("{{podDelete: {yaml}}}")).1),
+        };
+        assert_eq!(count("{labels: {app: web}}"), Ok(Count::Exactly(1)));
+        assert_eq!(count("{labels: {app: web}, count: all}"), Ok(Count::All));
+        assert_eq!(count("{labels: {app: web}, count: 2}"), Ok(Count::Exactly(2)));
+        assert!(
+            count("{labels: {app: web}, count: 0}")
+                .unwrap_err()
+                .contains("expected a number of 1 or more, or `all`")
+        );
+        assert!(count("{labels: {}}").unwrap_err().contains("would choose anything"));
     }
 }

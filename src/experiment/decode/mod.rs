@@ -8,7 +8,6 @@ pub(super) mod expect;
 pub(super) mod fields;
 pub(super) mod method;
 pub(super) mod node;
-pub(super) mod objects;
 pub(super) mod probe;
 pub(super) mod scalar;
 pub(super) mod steady;

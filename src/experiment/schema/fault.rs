@@ -1,120 +1,228 @@
-//! The ways to harm.
+//! The faults, with the fields that each has in an experiment.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Count, NodeSelector, PodSelector};
-use crate::timeline::{Component, FaultKind, NodeRole};
+use crate::timeline::{Component, FaultKind, Impact, NodeRole, TargetKind};
 
-/// Ways to harm. Each has a file of its own in `fault/`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Fault {
-    /// An orderly shutdown (`docker stop`).
-    NodeStop {
-        /// Which node.
-        target: NodeSelector,
-        /// How long the node may take to shut down before it is killed. Default: 10 s, as Docker has it.
-        grace: Duration,
-    },
-    /// Power loss (`docker kill`).
-    NodeKill {
-        /// Which node.
-        target: NodeSelector,
-    },
-    /// Power off and on again at once.
-    NodeReboot {
-        /// Which node.
-        target: NodeSelector,
-    },
-    /// A freeze (`docker pause`).
-    NodePause {
-        /// Which node.
-        target: NodeSelector,
-    },
-    /// The network cable is cut, by a packet filter inside the node; its address stays.
-    NodeDisconnect {
-        /// Which node.
-        target: NodeSelector,
-    },
-    /// Only the kubelet stops: the node's pods go on answering.
-    KubeletStop {
-        /// Which node.
-        target: NodeSelector,
-    },
-    /// A part of the control plane ends and is held down: its static pod's manifest is moved away.
-    ComponentStop {
-        /// Which part.
-        component: Component,
-        /// Which control-plane node.
-        target: NodeSelector,
-    },
-    /// A part of the control plane is killed; its kubelet starts it again by itself.
-    ComponentKill {
-        /// Which part.
-        component: Component,
-        /// Which control-plane node.
-        target: NodeSelector,
-    },
-    /// A part of the control plane freezes (SIGSTOP).
-    ComponentPause {
-        /// Which part.
-        component: Component,
-        /// Which control-plane node.
-        target: NodeSelector,
-    },
-    /// A node is cut off from some others only, or in one direction only, by a packet filter inside it.
-    Partition {
-        /// Which node.
-        target: NodeSelector,
-        /// From whom. Default: all.
-        from: Side,
-        /// Which packets are dropped, as the node sees them. Default: both.
-        direction: Direction,
-    },
-    /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through the API).
-    NodeDrain {
-        /// Which node.
-        target: NodeSelector,
-    },
-    /// The only etcd member's data directory is moved away (never deleted), so that etcd starts with an empty one; then it is moved back.
-    EtcdDataLoss {
-        /// Which control-plane node.
-        target: NodeSelector,
-    },
-    /// A Deployment is given another number of replicas (through the API); then as many as before.
-    DeploymentScale {
-        /// Its namespace. Default: the run's.
-        namespace: Option<String>,
-        /// Its name.
-        name: String,
-        /// How many it is given.
-        replicas: u32,
-    },
-    /// A Deployment's pods are moved (through the API): all to one node, or to several and each to its own; then they may be where they
-    /// might be before.
-    DeploymentPlace {
-        /// Its namespace. Default: the run's.
-        namespace: Option<String>,
-        /// Its name.
-        name: String,
-        /// To which nodes: chosen by role, name or labels.
-        on: Box<NodeSelector>,
-    },
-    /// Pods are deleted (through the API). Nothing takes that back: whoever made them makes others, or nobody does.
-    PodDelete {
-        /// Which pods.
-        pods: PodSelector,
-    },
-    /// The processes of pods' containers are killed inside their nodes; the kubelet starts the containers again by itself.
-    ContainerKill {
-        /// Which pods.
-        pods: PodSelector,
-        /// Which container of each. Default: all of them.
-        container: Option<String>,
-    },
+/// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand. A field's
+/// reader has its names from there. A new type of a field says below what it is of the fault (`Field`).
+macro_rules! every_fault {
+    ($use_list:ident) => {
+        $use_list! {
+            /// An orderly shutdown (`docker stop`).
+            NodeStop {
+                /// Which node.
+                target: NodeSelector = node,
+                /// How long the node may take to shut down before it is killed. Default: 10 s, as Docker has it.
+                grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
+            }
+            /// Power loss (`docker kill`).
+            NodeKill {
+                /// Which node.
+                target: NodeSelector = node,
+            }
+            /// Power off and on again, without a pause.
+            NodeReboot {
+                /// Which node.
+                target: NodeSelector = node,
+            }
+            /// A freeze (`docker pause`).
+            NodePause {
+                /// Which node.
+                target: NodeSelector = node,
+            }
+            /// The network cable is cut, by a packet filter inside the node; its address stays.
+            NodeDisconnect {
+                /// Which node.
+                target: NodeSelector = node,
+            }
+            /// Only the kubelet stops: the node's pods go on answering.
+            KubeletStop {
+                /// Which node.
+                target: NodeSelector = node,
+            }
+            /// A part of the control plane ends and is held down: its static pod's manifest is moved away.
+            ComponentStop {
+                /// Which part.
+                component: Component = part,
+                /// Which control-plane node.
+                target: NodeSelector = control_plane,
+            }
+            /// A part of the control plane is killed; its kubelet starts it again by itself.
+            ComponentKill {
+                /// Which part.
+                component: Component = part,
+                /// Which control-plane node.
+                target: NodeSelector = control_plane,
+            }
+            /// A part of the control plane freezes (SIGSTOP).
+            ComponentPause {
+                /// Which part.
+                component: Component = part,
+                /// Which control-plane node.
+                target: NodeSelector = control_plane,
+            }
+            /// A node is cut off from some others only, or in one direction only, by a packet filter inside it.
+            Partition {
+                /// Which node.
+                target: NodeSelector = node,
+                /// From whom. Default: all.
+                from: Side = |fields| fields.or("from", Side::default(), side),
+                /// Which packets are dropped, as the node sees them. Default: both.
+                direction: Direction =
+                    |fields| fields.or("direction", Direction::default(), direction),
+            }
+            /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through the API).
+            NodeDrain {
+                /// Which node.
+                target: NodeSelector = node,
+            }
+            /// The only etcd member's data directory is moved away (never deleted), so that etcd starts with
+            /// an empty one; then it is moved back.
+            EtcdDataLoss {
+                /// Which control-plane node.
+                target: NodeSelector = control_plane,
+            }
+            /// A Deployment is given another number of replicas (through the API); then as many as before.
+            DeploymentScale {
+                /// Its namespace. Default: the run's.
+                namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
+                /// Its name, which may have dots.
+                name: String = |fields| fields.required("name", node_name),
+                /// How many it is given.
+                replicas: u32 = |fields| fields.required("replicas", count),
+            }
+            /// A Deployment's pods are moved (through the API): all to one node, or to several and each to its
+            /// own; then its former affinity is put back.
+            DeploymentPlace {
+                /// Its namespace. Default: the run's.
+                namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
+                /// Its name, which may have dots.
+                name: String = |fields| fields.required("name", node_name),
+                /// To which nodes: chosen by role, name or labels.
+                on: Box<NodeSelector> = |fields| fields.required("on", node::ground).map(Box::new),
+            }
+            /// Pods are deleted (through the API). Nothing undoes that: whoever made them makes others, or
+            /// nobody does.
+            PodDelete {
+                /// Which pods.
+                pods: PodSelector = pods,
+            }
+            /// The processes of pods' containers are killed inside their nodes; the kubelet starts the
+            /// containers again by itself.
+            ContainerKill {
+                /// Which pods.
+                pods: PodSelector = pods,
+                /// Which container of each. Default: all of them.
+                container: Option<String> = |fields| fields.optional("container", dns_label),
+            }
+        }
+    };
 }
+
+pub(crate) use every_fault;
+
+macro_rules! define {
+    ($(
+        $(#[$doc:meta])*
+        $fault:ident {
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $read:expr,)*
+        }
+    )*) => {
+        /// A fault. Each has a file of its own in `fault/`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub enum Fault {
+            $($(#[$doc])* $fault { $($(#[$field_doc])* $field: $type,)* },)*
+        }
+
+        impl Fault {
+            /// Its kind.
+            pub fn kind(&self) -> FaultKind {
+                match self { $(Fault::$fault { .. } => FaultKind::$fault,)* }
+            }
+
+            /// Which node it hits; `None`: none, but objects of a namespace.
+            pub fn target(&self) -> Option<&NodeSelector> {
+                match self { $(Fault::$fault { $($field),* } => None$(.or($field.target()))*,)* }
+            }
+
+            /// The same, to be changed.
+            pub fn target_mut(&mut self) -> Option<&mut NodeSelector> {
+                match self {
+                    $(Fault::$fault { $($field),* } => None$(.or($field.target_mut()))*,)*
+                }
+            }
+
+            /// The pods that it hits, if it hits pods.
+            pub fn pods(&self) -> Option<&PodSelector> {
+                match self { $(Fault::$fault { $($field),* } => None$(.or($field.pods()))*,)* }
+            }
+
+            fn component_field(&self) -> Option<Component> {
+                match self { $(Fault::$fault { $($field),* } => None$(.or($field.component()))*,)* }
+            }
+        }
+    };
+}
+
+every_fault!(define);
+
+/// What a field is of its fault.
+trait Field {
+    /// Which node the fault hits.
+    fn target(&self) -> Option<&NodeSelector> {
+        None
+    }
+
+    fn target_mut(&mut self) -> Option<&mut NodeSelector> {
+        None
+    }
+
+    /// Which part of the control plane it hits.
+    fn component(&self) -> Option<Component> {
+        None
+    }
+
+    /// Which pods it hits.
+    fn pods(&self) -> Option<&PodSelector> {
+        None
+    }
+}
+
+impl Field for NodeSelector {
+    fn target(&self) -> Option<&NodeSelector> {
+        Some(self)
+    }
+
+    fn target_mut(&mut self) -> Option<&mut NodeSelector> {
+        Some(self)
+    }
+}
+
+impl Field for Component {
+    fn component(&self) -> Option<Component> {
+        Some(*self)
+    }
+}
+
+impl Field for PodSelector {
+    fn pods(&self) -> Option<&PodSelector> {
+        Some(self)
+    }
+}
+
+impl Field for Duration {}
+impl Field for Side {}
+impl Field for Direction {}
+impl Field for u32 {}
+impl Field for String {}
+impl Field for Option<String> {}
+/// Where pods are moved to: nothing happens to these nodes.
+impl Field for Box<NodeSelector> {}
 
 /// From whom a node is cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,46 +263,6 @@ impl Direction {
 }
 
 impl Fault {
-    /// Which node it hits; `None`: none, but objects of a namespace.
-    pub fn target(&self) -> Option<&NodeSelector> {
-        match self {
-            Fault::NodeStop { target, .. }
-            | Fault::NodeKill { target }
-            | Fault::NodeReboot { target }
-            | Fault::NodePause { target }
-            | Fault::NodeDisconnect { target }
-            | Fault::KubeletStop { target }
-            | Fault::ComponentStop { target, .. }
-            | Fault::ComponentKill { target, .. }
-            | Fault::ComponentPause { target, .. }
-            | Fault::Partition { target, .. }
-            | Fault::NodeDrain { target }
-            | Fault::EtcdDataLoss { target } => Some(target),
-            Fault::DeploymentScale { .. } | Fault::DeploymentPlace { .. } => None,
-            Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
-        }
-    }
-
-    /// The same, to be changed.
-    pub fn target_mut(&mut self) -> Option<&mut NodeSelector> {
-        match self {
-            Fault::NodeStop { target, .. }
-            | Fault::NodeKill { target }
-            | Fault::NodeReboot { target }
-            | Fault::NodePause { target }
-            | Fault::NodeDisconnect { target }
-            | Fault::KubeletStop { target }
-            | Fault::ComponentStop { target, .. }
-            | Fault::ComponentKill { target, .. }
-            | Fault::ComponentPause { target, .. }
-            | Fault::Partition { target, .. }
-            | Fault::NodeDrain { target }
-            | Fault::EtcdDataLoss { target } => Some(target),
-            Fault::DeploymentScale { .. } | Fault::DeploymentPlace { .. } => None,
-            Fault::PodDelete { .. } | Fault::ContainerKill { .. } => None,
-        }
-    }
-
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
         match self {
@@ -204,14 +272,6 @@ impl Fault {
             Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => {
                 pods.namespace.as_deref()
             }
-            _ => None,
-        }
-    }
-
-    /// The pods that it hits, if it hits pods.
-    pub fn pods(&self) -> Option<&PodSelector> {
-        match self {
-            Fault::PodDelete { pods } | Fault::ContainerKill { pods, .. } => Some(pods),
             _ => None,
         }
     }
@@ -251,22 +311,15 @@ impl Fault {
 
     /// The part of the control plane that it hits; `None`: the node itself.
     pub fn component(&self) -> Option<Component> {
-        match self {
-            Fault::ComponentStop { component, .. }
-            | Fault::ComponentKill { component, .. }
-            | Fault::ComponentPause { component, .. } => Some(*component),
-            Fault::EtcdDataLoss { .. } => Some(Component::Etcd),
-            _ => None,
-        }
+        let loses_etcd = self.kind().traits().impact == Impact::EtcdData;
+        self.component_field().or(loses_etcd.then_some(Component::Etcd))
     }
 
     /// Whether it takes the node's machine or network away, and so all that runs there: a probe, etcd.
     pub fn takes_node(&self) -> bool {
         match self {
-            Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. } => true,
-            Fault::NodePause { .. } | Fault::NodeDisconnect { .. } => true,
             Fault::Partition { from, .. } => *from != Side::ApiServer,
-            _ => false,
+            _ => self.kind().traits().impact.whole_node(),
         }
     }
 
@@ -277,52 +330,50 @@ impl Fault {
 
     /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
     pub fn frees_address(&self) -> bool {
-        matches!(self, Fault::NodeStop { .. } | Fault::NodeKill { .. } | Fault::NodeReboot { .. })
+        self.kind().traits().frees_address()
     }
 
     /// Whether the node's etcd may be lost with it.
     pub fn takes_etcd(&self) -> bool {
         match self {
             Fault::Partition { from, .. } => *from != Side::ApiServer,
-            Fault::NodeDrain { .. } => false,
-            _ => self.component().is_none_or(|component| component == Component::Etcd),
+            _ => {
+                self.kind().traits().may_cost_etcd
+                    && self.component().is_none_or(|component| component == Component::Etcd)
+            }
         }
     }
 
     /// Whether it makes the node less than it was: a drained one is well, and so are those whose pods are hit.
     pub fn harms_node(&self) -> bool {
-        self.target().is_some() && !matches!(self, Fault::NodeDrain { .. })
+        self.target().is_some() && self.kind().traits().impact != Impact::Objects
     }
 
     /// Why it can't be on a node of this role, and what can, where that is known. `None`: it can.
     pub fn impossible_on(&self, role: NodeRole) -> Option<(String, Option<&'static str>)> {
         let balancer = role == NodeRole::ExternalLoadBalancer;
-        match self {
-            Fault::KubeletStop { .. } if balancer => {
+        match (self.kind().traits().target, self.kind().traits().impact) {
+            (TargetKind::Component, _) if role != NodeRole::ControlPlane => {
+                let part = self.component().map_or("it", Component::name);
+                let hint = "`target: {role: control-plane}`";
+                Some((format!("only a control plane runs {part}"), Some(hint)))
+            }
+            (TargetKind::Node, Impact::Kubelet) if balancer => {
                 Some(("the load balancer has no kubelet".into(), None))
             }
-            Fault::Partition { .. } if balancer => Some((
-                "the load balancer is no node, and has no packet filter of its own".into(),
-                None,
-            )),
-            Fault::NodeDisconnect { .. } if balancer => {
+            (TargetKind::Node, Impact::Network | Impact::SomeNetwork) if balancer => {
                 let hint = "`nodePause` makes it as silent, and keeps its address";
-                Some((
-                    "the load balancer has nothing inside that could cut it off".into(),
-                    Some(hint),
-                ))
+                Some(("the load balancer has no packet filter of its own".into(), Some(hint)))
             }
-            _ => self.component().filter(|_| role != NodeRole::ControlPlane).map(|component| {
-                (
-                    format!("only a control plane runs {}", component.name()),
-                    Some("`target: {role: control-plane}`"),
-                )
-            }),
+            (TargetKind::Node, _) if balancer => {
+                Some(("the load balancer is not a node of Kubernetes".into(), None))
+            }
+            _ => None,
         }
     }
 
-    /// Whether the blast radius counts a node of this role that it hits. A drained worker is well, and its pods go elsewhere; a control
-    /// plane is none of a workload's, and nobody cordons one by the way.
+    /// Whether the blast radius counts a node of this role that it hits. A drained worker is well, and its pods
+    /// go elsewhere; a drained control plane counts: nobody cordons one in passing.
     pub fn counts_on(&self, role: Option<NodeRole>) -> bool {
         if role.is_some_and(|role| self.impossible_on(role).is_some()) {
             return false;
@@ -330,37 +381,15 @@ impl Fault {
         self.harms_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
     }
 
-    /// Whether it may hit a node that `other` has hit and still does: where neither touches what the other did. A drain is the API's
-    /// alone, and the parts of a control plane are processes of their own.
+    /// Whether it may hit a node that `other` has hit and still does: where neither touches what the other did.
+    /// A drain is the API's alone, and the parts of a control plane are processes of their own.
     pub fn may_share_node(&self, other: &Fault) -> bool {
         let parts = matches!((self.component(), other.component()), (Some(this), Some(other)) if this != other);
         parts || self.harms_node() != other.harms_node()
     }
 
-    /// Whether there is something to be undone. A pod or a container that has ended does not come back: others come by themselves.
+    /// Whether there is something to be undone.
     pub fn lasts(&self) -> bool {
-        !matches!(self, Fault::PodDelete { .. } | Fault::ContainerKill { .. })
-    }
-
-    /// Its kind.
-    pub fn kind(&self) -> FaultKind {
-        match self {
-            Fault::NodeStop { .. } => FaultKind::NodeStop,
-            Fault::NodeKill { .. } => FaultKind::NodeKill,
-            Fault::NodeReboot { .. } => FaultKind::NodeReboot,
-            Fault::NodePause { .. } => FaultKind::NodePause,
-            Fault::NodeDisconnect { .. } => FaultKind::NodeDisconnect,
-            Fault::KubeletStop { .. } => FaultKind::KubeletStop,
-            Fault::ComponentStop { .. } => FaultKind::ComponentStop,
-            Fault::ComponentKill { .. } => FaultKind::ComponentKill,
-            Fault::ComponentPause { .. } => FaultKind::ComponentPause,
-            Fault::Partition { .. } => FaultKind::Partition,
-            Fault::NodeDrain { .. } => FaultKind::NodeDrain,
-            Fault::EtcdDataLoss { .. } => FaultKind::EtcdDataLoss,
-            Fault::DeploymentScale { .. } => FaultKind::DeploymentScale,
-            Fault::DeploymentPlace { .. } => FaultKind::DeploymentPlace,
-            Fault::PodDelete { .. } => FaultKind::PodDelete,
-            Fault::ContainerKill { .. } => FaultKind::ContainerKill,
-        }
+        self.kind().traits().lasts()
     }
 }

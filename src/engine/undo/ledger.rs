@@ -354,6 +354,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::samples;
 
     const R: RunRef<'_> = RunRef { run: "r", engine: "unix:///e.sock" };
 
@@ -400,6 +401,31 @@ mod tests {
         assert_eq!(again.pending()[0].undo, namespace("two"));
         again.settle(again.pending()[0].id).unwrap();
         assert!(!path.exists(), "nothing is owed, nothing is left");
+    }
+
+    #[test]
+    fn every_fault_is_read_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        let mut ledger = Ledger::open(&path).unwrap();
+        let object = |harm| UndoEntry::Object {
+            undo: ObjectUndo::new("r", 0, harm),
+            access: Access::Embedded,
+        };
+        let on_objects = samples::object_harms().map(object);
+        for kind in FaultKind::ALL {
+            let is_it = |entry: &&UndoEntry| entry.fault().is_some_and(|fault| fault.kind == kind);
+            let fault = samples::fault(kind);
+            let entry = samples::plan_of(&fault).map(UndoEntry::Fault).unwrap_or_else(|_| {
+                on_objects.iter().find(is_it).unwrap_or_else(|| panic!("{kind}")).clone()
+            });
+            ledger.record(R, entry).unwrap();
+            let modelled = UndoEntry::Modelled { step: 0, node: "n".into(), fault };
+            ledger.record(R, modelled).unwrap();
+        }
+        let read = Ledger::open(&path).unwrap();
+        assert_eq!(read.pending(), ledger.pending());
+        assert_eq!(read.pending().len(), FaultKind::ALL.len() * 2);
     }
 
     #[test]

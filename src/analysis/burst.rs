@@ -10,23 +10,13 @@
 use std::collections::VecDeque;
 
 use super::classes::Classes;
-use super::findings::{Period, When};
-use super::tracker::{Observation, Segment};
-use super::window::{Burst, Edge, Gap, Proof, Window};
+use super::findings::{Burst, Edge, Gap, Period, Proof, When, Window};
+use super::segment::{Observation, Segment, Success};
 use crate::stats::{Between, Seconds, draws_to_exclude, share_at_least};
 use crate::timeline::Outcome;
 
 /// Successes before a failure of which the slowest tells how long it was on its way: of 20 alike, one is the slowest with 5 %.
 const NEIGHBOURS: usize = 19;
-
-/// A success, in seconds after +0.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Success {
-    /// When it was sent.
-    pub sent: Seconds,
-    /// When it was answered.
-    pub done: Seconds,
-}
 
 /// A burst that has begun.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Outcomes counted by class.
 
-use super::window::ClassCount;
+use super::findings::ClassCount;
 use crate::timeline::Outcome;
 
 /// A count for each outcome that was seen. There are few, so a list is enough.

@@ -38,12 +38,12 @@ pub struct Span {
     pub until: Moment,
 }
 
-/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there. `beside` are all
+/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there. `step_targets` are all
 /// targets of its step: what comes in the place of one may as well be in the place of another.
 pub fn services(
     records: &[Record],
     target: &str,
-    beside: &[&str],
+    step_targets: &[&str],
     span: Span,
     zero: Zero,
 ) -> Vec<ServiceFinding> {
@@ -53,7 +53,7 @@ pub fn services(
     let scope = Scope {
         after: &records[after..end],
         target,
-        beside,
+        step_targets,
         requested: span.requested,
         undo: zero.at(span.undo),
         zero,
@@ -64,7 +64,7 @@ pub fn services(
 struct Scope<'a> {
     after: &'a [Record],
     target: &'a str,
-    beside: &'a [&'a str],
+    step_targets: &'a [&'a str],
     requested: Moment,
     undo: Seconds,
     zero: Zero,
@@ -90,7 +90,8 @@ impl Scope<'_> {
 
     /// When as many new back ends were ready at once as the step hit, on none of its targets.
     fn replaced(&self, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
-        let hits = |endpoint: &Endpoint| self.beside.iter().any(|target| is_on(endpoint, target));
+        let hits =
+            |endpoint: &Endpoint| self.step_targets.iter().any(|target| is_on(endpoint, target));
         let (count, mut ready) =
             (before.values().filter(|endpoint| hits(endpoint)).count(), BTreeSet::new());
         let all = changes.iter().find(|seen| {

@@ -3,7 +3,7 @@
 use super::clock::Zero;
 use super::endpoints;
 use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
-use super::{life, overlap};
+use super::{overlap, sign_of_life};
 use crate::stats::Seconds;
 use crate::timeline::{
     Anchor, Change, Component, Ends, Event, FaultName, FaultPhase, Impact, Moment, NO_FILTER,
@@ -14,7 +14,7 @@ use crate::timeline::{
 pub(super) fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
     let requests: Vec<Request<'_>> = timeline.records.iter().filter_map(Request::of).collect();
     let (records, anchor) = (timeline.records.as_slice(), &timeline.header.anchor);
-    let beside = |step: u32| {
+    let step_targets = |step: u32| {
         requests.iter().filter(|other| other.step == step).map(|other| other.target).collect()
     };
     let alone = |number: usize| {
@@ -24,7 +24,7 @@ pub(super) fn faults(timeline: &Timeline, zero: Zero) -> Vec<FaultFinding> {
             anchor,
             zero,
             request,
-            beside: beside(request.step),
+            step_targets: step_targets(request.step),
             until: Moment(u64::MAX),
         }
     };
@@ -78,7 +78,7 @@ struct Scope<'a> {
     zero: Zero,
     request: Request<'a>,
     /// All targets of its step.
-    beside: Vec<&'a str>,
+    step_targets: Vec<&'a str>,
     until: Moment,
 }
 
@@ -98,8 +98,13 @@ impl<'a> Scope<'a> {
         let undo_requested = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
         let undo = undo_requested.unwrap_or(Moment(u64::MAX));
         let span = endpoints::Span { requested: self.request.at, undo, until: self.until };
-        let services =
-            endpoints::services(self.records, self.request.target, &self.beside, span, self.zero);
+        let services = endpoints::services(
+            self.records,
+            self.request.target,
+            &self.step_targets,
+            span,
+            self.zero,
+        );
         FaultFinding {
             step: self.request.step,
             name: self.request.name.map(str::to_owned),
@@ -257,7 +262,7 @@ impl<'a> Scope<'a> {
 
     fn heard_again(&self) -> Option<When> {
         let (undone, _) = self.phase(FaultPhase::Undone)?;
-        life::after(self.records, self.anchor, self.request.target, undone)
+        sign_of_life::after(self.records, self.anchor, self.request.target, undone)
             .map(|heard| self.zero.when(heard))
     }
 

@@ -1,64 +1,22 @@
 //! What a probe's clients saw while a step's faults were in effect, and when they were answered again after its undo.
 
-#[cfg(test)]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::findings::{FaultFinding, Tally, When};
+use super::findings::{FaultFinding, InEffect, Recovered, Tally, When};
 use crate::stats::Seconds;
 
-/// A probe's attempts while all faults of a step were in effect: those that were sent after the last of them was confirmed, and had
-/// ended when the first of them began to be undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct InEffect {
-    /// The step's number in the method.
-    pub step: u32,
-    /// When the last fault was confirmed.
-    pub from: Seconds,
-    /// When the first fault's undo was requested; `None`: never.
-    pub until: Option<Seconds>,
-    /// How the attempts ended; of a canary those that the API server took.
-    pub tally: Tally,
-    /// Of a canary: how many the API server did not take. They say nothing of who was to do what is asked.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub not_accepted: u64,
-    /// When the first attempt that succeeded was sent.
-    pub first_success: Option<Seconds>,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// What an attempt says.
+/// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum AttemptResult {
     /// It succeeded.
-    Done,
+    Succeeded,
     /// It failed.
-    NotDone,
+    Failed,
     /// Of a canary: it failed, for the API server did not take it.
     NotAccepted,
 }
 
-/// When a probe that had failed was answered again after a step's undo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Recovered {
-    /// The step's number in the method.
-    pub step: u32,
-    /// When the last undo was requested.
-    pub undo_requested: Seconds,
-    /// The first success that lasted: after the last failure, until another fault or the end. `None`: there was none.
-    pub at: Option<When>,
-}
-
 /// Follows one step through a probe's attempts, which come by the time of their sending.
 #[derive(Debug)]
-pub struct Follow {
+pub struct StepTracker {
     step: u32,
     requested: Seconds,
     from: Option<Seconds>,
@@ -77,7 +35,7 @@ pub struct Follow {
 
 const NEVER: Seconds = Seconds::from_nanos(i64::MAX);
 
-impl Follow {
+impl StepTracker {
     /// One for each step of the run.
     pub fn all(faults: &[FaultFinding]) -> Vec<Self> {
         let mut steps: Vec<u32> = faults.iter().map(|fault| fault.step).collect();
@@ -109,17 +67,18 @@ impl Follow {
 
     /// Takes an attempt that says something.
     #[inline]
-    pub fn take(&mut self, sent: Seconds, done: Seconds, said: Said) {
+    pub fn take(&mut self, sent: Seconds, done: Seconds, result: AttemptResult) {
         if sent < self.requested || sent >= self.next {
             return;
         }
-        let (after, failed) = (self.undo.is_some_and(|undo| sent >= undo), said != Said::Done);
+        let (after, failed) =
+            (self.undo.is_some_and(|undo| sent >= undo), result != AttemptResult::Succeeded);
         self.away = failed || (after && self.away);
         if self.holds(sent, done) {
-            *match said {
-                Said::Done => &mut self.tally.ok,
-                Said::NotDone => &mut self.tally.failed,
-                Said::NotAccepted => &mut self.not_accepted,
+            *match result {
+                AttemptResult::Succeeded => &mut self.tally.ok,
+                AttemptResult::Failed => &mut self.tally.failed,
+                AttemptResult::NotAccepted => &mut self.not_accepted,
             } += 1;
             if !failed {
                 self.first_success = self.first_success.or(Some(sent));

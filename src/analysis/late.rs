@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::clock::Zero;
 use super::findings::{LateFinding, Period, When};
-use super::tracker::Segment;
+use super::segment::Segment;
 use crate::timeline::{Event, ProbeSpan, Record};
 
 /// By step, what became of the attempts that timed out. `timed_out`: how many did so in each segment.
@@ -34,8 +34,7 @@ pub(super) fn late(
         let step =
             step_at(segments, attempt_of(span, *slot, zero)).filter(|_| *probe == span.probe.name);
         let Some(late) = found.iter_mut().find(|late| Some(late.step) == step) else { continue };
-        let bracket = record.bracket();
-        let at = When { earliest: zero.at(bracket.earliest), latest: zero.at(bracket.latest) };
+        let at = zero.when(record.bracket());
         late.came_true += 1;
         late.first = late.first.or(Some(at));
         late.last = Some(late.last.map_or(at, |last| last.later(at)));

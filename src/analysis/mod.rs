@@ -1,51 +1,45 @@
 //! Pure: a timeline in, findings out.
 //!
 //! ```text
-//! records  -> clock.rs (+0) -> faults.rs, life.rs, endpoints.rs, heartbeats.rs ─┐
-//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings/ -> causes/ -> doubts.rs (warnings)
+//! records  -> clock.rs (+0) -> faults.rs, sign_of_life.rs, endpoints.rs, heartbeats.rs ─┐
+//! attempts -> order.rs -> tracker.rs, series.rs (one pass: probes.rs) ───────────┴-> findings/ -> causes/ -> warnings.rs
 //! ```
 
 mod burst;
-mod bystanders;
-pub mod causes;
+mod causes;
 mod classes;
 mod clock;
-mod doubts;
 pub mod endpoints;
 mod faults;
 pub mod findings;
 mod heartbeats;
-pub mod in_effect;
+mod in_effect;
 mod late;
-pub mod leaders;
-mod life;
+mod leaders;
 mod objects;
 pub mod order;
+mod other_nodes;
 mod overlap;
 mod pods;
 mod probes;
-pub mod quality;
 mod recovering;
+mod segment;
 mod series;
+mod sign_of_life;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tracker;
-pub mod window;
+mod warnings;
 
-pub use bystanders::Bystander;
-pub use causes::{Cause, CausePart};
 pub use clock::Zero;
 pub use findings::{
-    Completion, FaultFinding, Findings, Period, PodFinding, ProbeFinding, ServiceFinding, Tally,
-    When,
+    Cause, CausePart, Completion, FaultFinding, Findings, InEffect, LeaderFinding, LeaderGap,
+    LeaderLoss, OldLeader, OtherNode, Period, PodFinding, ProbeFinding, Proof, Recovered,
+    ServiceFinding, Tally, Warning, When, Window,
 };
-pub use in_effect::{InEffect, Recovered};
-pub use leaders::{LeaderFinding, LeaderGap, LeaderLoss, OldLeader};
-pub use quality::Warning;
 pub use recovering::Recovering;
-pub use window::{Proof, Window};
 
 use crate::stats::Between;
 use crate::timeline::{Event, Moment, NodeRole, Timeline};
@@ -74,7 +68,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         pods: pods::pods(&timeline.records, first_fault, zero),
         objects: objects::objects(&timeline.records),
         probes,
-        bystanders: bystanders::bystanders(timeline, &faults, zero),
+        other_nodes: other_nodes::other_nodes(timeline, &faults, zero),
         leaders: leaders::leaders(timeline, zero),
         heartbeats: heartbeats::heartbeats(&timeline.records, first_fault),
         warnings: Vec::new(),
@@ -83,7 +77,7 @@ pub fn analyse(timeline: &Timeline) -> Findings {
         steady_after,
     };
     causes::explain(&mut found, timeline, zero);
-    found.warnings = doubts::warnings(timeline, &found, zero);
+    found.warnings = warnings::warnings(timeline, &found, zero);
     found
 }
 

@@ -10,11 +10,12 @@ use super::findings::{
     EndpointFinding, FaultFinding, Lateness, Period, PeriodTally, ProbeFinding, ServiceFinding,
     Tally, When,
 };
-use super::in_effect::{Follow, Said};
+use super::in_effect::{AttemptResult, StepTracker};
 use super::late::late;
 use super::order::InOrder;
+use super::segment::{Observation, Segment};
 use super::series::SeriesBuilder;
-use super::tracker::{Observation, Segment, Tracker};
+use super::tracker::Tracker;
 use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::store::ProbeFile;
 use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
@@ -67,7 +68,7 @@ struct Pass<'a> {
     series: SeriesBuilder,
     asked: Option<When>,
     named: usize,
-    steps: Vec<Follow>,
+    steps: Vec<StepTracker>,
     gaps: Gaps,
 }
 
@@ -110,7 +111,7 @@ impl<'a> Pass<'a> {
             series: SeriesBuilder::new(start, run.end),
             asked: None,
             named: 0,
-            steps: Follow::all(run.faults),
+            steps: StepTracker::all(run.faults),
             gaps: Gaps {
                 from: run.faults.first().map_or(run.end, |fault| fault.requested),
                 last: None,
@@ -123,7 +124,7 @@ impl<'a> Pass<'a> {
         for name in &names[self.named..] {
             let hit = |segment: &Segment| {
                 let mut services = of_period(segment.period, faults)
-                    .filter_map(|fault| asked_service(self.span, fault));
+                    .filter_map(|fault| service_of(self.span, fault));
                 services.any(|service| is_hit(service, name))
             };
             self.tracker.back_end(self.segments.iter().map(hit).collect());
@@ -143,12 +144,15 @@ impl<'a> Pass<'a> {
         let (ok, failed) = (attempt.outcome.is_ok(), attempt.outcome.is_failure());
         let segment = self.tracker.enter(sent, done, failed);
         let tally = &mut self.tallies[segment];
-        let mut said = Said::Done;
+        let mut result = AttemptResult::Succeeded;
         if !ok {
             self.classes.count(attempt.outcome);
             let pending = matches!(attempt.outcome, Outcome::Timeout(phase) if phase.is_pending());
             self.pending[segment] += u64::from(pending);
-            said = if self.canary && !pending { Said::NotAccepted } else { Said::NotDone };
+            result = match self.canary && !pending {
+                true => AttemptResult::NotAccepted,
+                false => AttemptResult::Failed,
+            };
         }
         if !ok && !failed {
             tally.blind += 1;
@@ -161,7 +165,7 @@ impl<'a> Pass<'a> {
         }
         self.series.count(sent, failed);
         self.gaps.take(sent);
-        self.steps.iter_mut().for_each(|step| step.take(sent, done, said));
+        self.steps.iter_mut().for_each(|step| step.take(sent, done, result));
         let asked = self.asked.get_or_insert(When { earliest: sent, latest: sent });
         asked.latest = asked.latest.max(sent);
         self.tracker.take(Observation {
@@ -202,8 +206,8 @@ impl<'a> Pass<'a> {
             periods,
             windows: self.tracker.finish(),
             late: Vec::new(),
-            in_effect: self.steps.iter().filter_map(Follow::in_effect).collect(),
-            recovered: self.steps.iter().filter_map(Follow::recovered).collect(),
+            in_effect: self.steps.iter().filter_map(StepTracker::in_effect).collect(),
+            recovered: self.steps.iter().filter_map(StepTracker::recovered).collect(),
             blind_below: blind_below(span, faults, self.gaps.longest.max(interval)),
             lateness: Lateness { p50: late(0.5), p99: late(0.99), max: late(1.0) },
             clock_uncertainty: Seconds::from_nanos(clamp(span.clock_uncertainty_ns)),
@@ -264,13 +268,9 @@ fn machines(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
     faults.iter().filter(|fault| fault.component.is_none())
 }
 
-/// The Service that a probe asks, as the fault found it.
-pub(super) fn asked_service<'a>(
-    span: &ProbeSpan,
-    fault: &'a FaultFinding,
-) -> Option<&'a ServiceFinding> {
-    let name = span.probe.service.as_ref()?;
-    fault.services.iter().find(|service| &service.service == name)
+/// The Service that a probe sends requests to, as the fault found it.
+fn service_of<'a>(span: &ProbeSpan, fault: &'a FaultFinding) -> Option<&'a ServiceFinding> {
+    fault.service(span.probe.service.as_ref()?)
 }
 
 fn is_hit(service: &ServiceFinding, name: &str) -> bool {
@@ -286,7 +286,7 @@ fn miss(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<f64> {
     if span.probe.service.is_none() {
         return Some(0.0);
     }
-    let all = f64::from(machines(faults).find_map(|fault| asked_service(span, fault))?.endpoints);
+    let all = f64::from(machines(faults).find_map(|fault| service_of(span, fault))?.endpoints);
     let hit: BTreeSet<&str> = hit(span, faults)
         .map(|endpoint| endpoint.pod.as_deref().unwrap_or(&endpoint.address))
         .collect();
@@ -299,7 +299,7 @@ fn hit<'a>(
     span: &ProbeSpan,
     faults: &'a [FaultFinding],
 ) -> impl Iterator<Item = &'a EndpointFinding> {
-    machines(faults).filter_map(|fault| asked_service(span, fault)).flat_map(|service| &service.hit)
+    machines(faults).filter_map(|fault| service_of(span, fault)).flat_map(|service| &service.hit)
 }
 
 /// When the first of the endpoints that faults hit had left.

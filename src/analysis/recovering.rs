@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::heartbeats::NODE_LEASES;
-use super::life;
+use super::sign_of_life;
 use crate::timeline::{Anchor, Event, FaultPhase, Moment, Record};
 
 /// Follows a run, record by record.
@@ -40,7 +40,7 @@ impl Recovering {
     pub fn back(&mut self, held: Moment) -> Moment {
         self.words.sort_by_key(|record| record.at);
         let heard = |(node, undone): (&String, &Moment)| {
-            life::after(&self.words, &self.anchor, node, *undone)
+            sign_of_life::after(&self.words, &self.anchor, node, *undone)
         };
         self.undone.iter().filter_map(heard).map(|word| word.latest).fold(held, Moment::max)
     }

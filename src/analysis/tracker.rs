@@ -8,69 +8,17 @@
 
 use std::collections::VecDeque;
 
-use super::burst::{Open, Part, Success, merge};
-use super::findings::Period;
-use super::window::{Proof, Window};
+use super::burst::{Open, Part, merge};
+use super::findings::{Period, Proof, Window};
+use super::segment::{Observation, Segment, Success};
 use crate::stats::{Seconds, draws_to_exclude};
-use crate::timeline::Outcome;
 
 /// Successes that are kept where the share of dead back ends isn't known.
 const UNKNOWN_DRAWS: usize = 300;
 /// And never more than this.
 const MOST_DRAWS: usize = 5000;
-/// Successes in a row after which a failure begins a new burst: as many as leave one gap in a million to chance.
-const APART: f64 = 1e-6;
-/// And no fewer than this; so many where the share isn't known.
-const FEWEST_APART: u64 = 20;
 /// Bursts of a window that are told apart.
 const MOST_BURSTS: usize = 1000;
-
-/// A part of the run, and what is known of the back ends that were hit in it.
-#[derive(Clone, Debug)]
-pub(super) struct Segment {
-    /// Which part.
-    pub period: Period,
-    /// Where it begins.
-    pub from: Seconds,
-    /// The share of attempts that go to back ends that were not hit: 0 where all were. `None`: not known.
-    pub miss: Option<f64>,
-    /// When the first endpoint that was hit was no longer sent to; `None` while all were.
-    pub left: Option<Seconds>,
-}
-
-impl Segment {
-    /// What bounds a window of this segment when nothing else does.
-    pub(super) fn limit(&self) -> Proof {
-        match self.period {
-            Period::Settling | Period::Before => Proof::StartOfData,
-            Period::Fault { .. } => Proof::FaultRequest,
-            Period::AfterUndo { .. } => Proof::UndoRequest,
-        }
-    }
-
-    /// Whether so many successes in a row tell two bursts apart.
-    fn apart(&self, successes: u64) -> bool {
-        let by_chance = self.miss.map_or(0.0, |miss| miss.powf(successes as f64));
-        successes >= FEWEST_APART && by_chance <= APART
-    }
-}
-
-/// An attempt that says something, in seconds after +0.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Observation {
-    /// When it was sent.
-    pub sent: Seconds,
-    /// When its outcome was known.
-    pub done: Seconds,
-    /// Its outcome.
-    pub outcome: Outcome,
-    /// Whether its way to a back end was chosen anew (a connection of its own).
-    pub draw: bool,
-    /// Whether it shows that something answers (a kept TCP connection does not).
-    pub proves: bool,
-    /// The back end that answered, as it was told to [`Tracker::back_end`].
-    pub backend: Option<u32>,
-}
 
 #[derive(Debug)]
 struct BackEnd {

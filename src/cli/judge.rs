@@ -76,27 +76,31 @@ pub(super) struct Part {
     /// The claims that it decides.
     pub claims: Vec<Claim>,
     /// What became of it.
-    pub became: Became,
+    pub status: ExperimentStatus,
     /// How many of the runs that were asked for were not begun.
     pub not_begun: u32,
 }
 
 /// What became of an experiment.
-pub(super) enum Became {
+pub(super) enum ExperimentStatus {
     /// It was carried out.
     Ran(Vec<Judged>),
     /// It was not, for this reason.
-    Not(NotRun, String),
+    NotRun(NotRun, String),
 }
 
 impl Part {
     fn view(&self) -> suite::Part<'_> {
-        let became = match &self.became {
-            Became::Ran(runs) => suite::Became::Ran(runs.iter().map(Judged::view).collect()),
-            Became::Not(state, why) => suite::Became::Not(*state, why.clone()),
+        let status = match &self.status {
+            ExperimentStatus::Ran(runs) => {
+                suite::ExperimentStatus::Ran(runs.iter().map(Judged::view).collect())
+            }
+            ExperimentStatus::NotRun(state, why) => {
+                suite::ExperimentStatus::NotRun(*state, why.clone())
+            }
         };
         let (experiment, claims) = (self.experiment.clone(), self.claims.clone());
-        suite::Part { experiment, claims, became, not_begun: self.not_begun }
+        suite::Part { experiment, claims, status, not_begun: self.not_begun }
     }
 }
 

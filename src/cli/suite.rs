@@ -1,6 +1,6 @@
 //! Several experiments: those of one cluster after one another, the cluster whole again before each, and one table at the end.
 
-use super::judge::{self, Became, Part};
+use super::judge::{self, ExperimentStatus, Part};
 use super::run::{Command, told};
 use super::{exit, failure::Failure};
 use crate::engine::environment::provision::{ClusterHandle, ClusterSpec, Nodes};
@@ -46,8 +46,10 @@ impl<'a> Suite<'a> {
         }
         self.print();
         // What the model does not have is no failure of those that it has; where that is all, nothing was done.
-        let skipped =
-            self.parts.iter().all(|part| matches!(part.became, Became::Not(NotRun::Skipped, _)));
+        let skipped = self
+            .parts
+            .iter()
+            .all(|part| matches!(part.status, ExperimentStatus::NotRun(NotRun::Skipped, _)));
         if skipped { exit::REFUSED } else { exit::gravest(self.codes) }
     }
 
@@ -129,16 +131,16 @@ impl<'a> Suite<'a> {
 
     async fn one(&mut self, parsed: &Parsed, handle: &ClusterHandle) {
         if let Some(why) = self.unfit(parsed, handle).await {
-            return self.part(parsed, Became::Not(NotRun::Skipped, why), 0);
+            return self.part(parsed, ExperimentStatus::NotRun(NotRun::Skipped, why), 0);
         }
         let repeated = self.command.repeat(parsed, handle).await;
         self.codes.push(repeated.code);
-        let became = match (repeated.runs, repeated.why) {
-            (runs, None) => Became::Ran(runs),
-            (runs, Some(_)) if !runs.is_empty() => Became::Ran(runs),
-            (_, Some(why)) => Became::Not(NotRun::Refused, why),
+        let status = match (repeated.runs, repeated.why) {
+            (runs, None) => ExperimentStatus::Ran(runs),
+            (runs, Some(_)) if !runs.is_empty() => ExperimentStatus::Ran(runs),
+            (_, Some(why)) => ExperimentStatus::NotRun(NotRun::Refused, why),
         };
-        self.part(parsed, became, repeated.not_begun);
+        self.part(parsed, status, repeated.not_begun);
     }
 
     /// Why the model can't show this experiment.
@@ -164,21 +166,27 @@ impl<'a> Suite<'a> {
         };
         self.codes.push(code);
         told(failure);
-        experiments.iter().for_each(|parsed| self.part(parsed, Became::Not(state, why.clone()), 0));
+        experiments
+            .iter()
+            .for_each(|parsed| self.part(parsed, ExperimentStatus::NotRun(state, why.clone()), 0));
     }
 
     /// What was never begun has not passed.
     fn not_begun(&mut self, parsed: &Parsed) {
         self.codes.push(exit::INTERRUPTED);
-        self.part(parsed, Became::Not(NotRun::NotBegun, "the suite was interrupted".into()), 0);
+        self.part(
+            parsed,
+            ExperimentStatus::NotRun(NotRun::NotBegun, "the suite was interrupted".into()),
+            0,
+        );
     }
 
-    fn part(&mut self, parsed: &Parsed, became: Became, not_begun: u32) {
+    fn part(&mut self, parsed: &Parsed, status: ExperimentStatus, not_begun: u32) {
         let Parsed { experiment, .. } = parsed;
         self.parts.push(Part {
             experiment: experiment.name.clone(),
             claims: experiment.claims.clone(),
-            became,
+            status,
             not_begun,
         });
     }

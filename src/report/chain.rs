@@ -1,8 +1,8 @@
 //! What happened, by time: one line a moment, each with its uncertainty.
 
 use super::text::count;
+use crate::analysis::findings::Burst;
 use crate::analysis::findings::LateFinding;
-use crate::analysis::window::Burst;
 use crate::analysis::{Completion, FaultFinding, Findings, Period, ServiceFinding, When, Window};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -56,7 +56,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
         lines.extend(probe.late.iter().filter_map(|late| caught_up(late, found, &asked.name)));
     }
     lines.extend(super::leaders::lines(found));
-    lines.extend(bystanders(found));
+    lines.extend(other_nodes(found));
     lines.extend(steady(found, predictions));
     let shown = lines.iter().map(|line| line.at).max();
     lines.extend(cut_short(timeline, found, shown));
@@ -78,11 +78,8 @@ fn of_fault(
     lines: &mut Vec<Line>,
 ) {
     let words = fault.kind.traits().words;
-    let hit = found
-        .probes
-        .iter()
-        .filter_map(|probe| super::view::asked_service(fault, probe))
-        .fold(Vec::new(), distinct);
+    let hit =
+        found.probes.iter().filter_map(|probe| fault.service_of(probe)).fold(Vec::new(), distinct);
     let hit: Vec<String> = hit
         .iter()
         .map(|s| {
@@ -281,10 +278,10 @@ fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
 }
 
 /// Nodes that Kubernetes took for dead although no fault hit them.
-fn bystanders(found: &Findings) -> impl Iterator<Item = Line> {
-    found.bystanders.iter().filter_map(|other| {
+fn other_nodes(found: &Findings) -> impl Iterator<Item = Line> {
+    found.other_nodes.iter().filter_map(|other| {
         let text = format!("{} left Ready, though no fault hit it", other.node);
-        other.left_ready.map(|when| Line::of(when, "bystander", text))
+        other.left_ready.map(|when| Line::of(when, "other node", text))
     })
 }
 

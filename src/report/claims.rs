@@ -66,7 +66,7 @@ impl DecidedClaim {
     /// A claim by the verdicts of its experiment's runs: of each only what decides it.
     pub fn new(claim: &Claim, verdicts: &[&Verdict]) -> Self {
         let own: Vec<Verdict> = verdicts.iter().map(|verdict| verdict.on(claim)).collect();
-        let gravest = Gravest::of(own.iter());
+        let gravest = Worst::of(own.iter());
         Self::decided(
             claim,
             gravest.as_ref().map(|gravest| gravest.outcome),
@@ -90,14 +90,14 @@ impl DecidedClaim {
 }
 
 /// The gravest of several verdicts, and its figures, which stand for them.
-pub struct Gravest {
+pub struct Worst {
     /// How it was judged.
     pub outcome: Outcome,
     /// What decided it; of several verdicts with how many were judged as this one.
     pub figures: String,
 }
 
-impl Gravest {
+impl Worst {
     /// The gravest of these; `None`: there is none.
     pub fn of<'v>(verdicts: impl Iterator<Item = &'v Verdict> + Clone) -> Option<Self> {
         let gravest = verdicts.clone().max_by_key(|verdict| verdict.outcome)?;

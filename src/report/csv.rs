@@ -2,7 +2,7 @@
 
 use csv::Writer;
 
-use super::suite::{Became, NotRun, Part, not_begun};
+use super::suite::{ExperimentStatus, NotRun, Part, not_begun};
 use super::view::View;
 
 const HEADER: [&str; 9] = [
@@ -33,9 +33,9 @@ type Record = [String; HEADER.len()];
 
 fn rows(part: &Part<'_>) -> Vec<Record> {
     let name = part.experiment.as_str();
-    let mut rows: Vec<Record> = match &part.became {
-        Became::Ran(runs) => runs.iter().flat_map(|view| run(name, view)).collect(),
-        Became::Not(state, why) => vec![not_run(name, *state, why)],
+    let mut rows: Vec<Record> = match &part.status {
+        ExperimentStatus::Ran(runs) => runs.iter().flat_map(|view| run(name, view)).collect(),
+        ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
     if part.not_begun > 0 {
         rows.push(not_run(name, NotRun::NotBegun, &not_begun(part.not_begun)));

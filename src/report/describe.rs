@@ -58,14 +58,15 @@ fn nodes(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 fn predictions(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Predicted:")?;
-    for beside in view.beside() {
-        let measured = beside.measured.map_or("<none>".into(), |measured| format!("{measured:.3}"));
-        let left = if beside.inside == Some(false) { ", OUTSIDE" } else { "" };
-        let predicted = beside.predicted;
+    for compared in view.comparisons() {
+        let measured =
+            compared.measured.map_or("<none>".into(), |measured| format!("{measured:.3}"));
+        let left = if compared.inside == Some(false) { ", OUTSIDE" } else { "" };
+        let predicted = compared.predicted;
         writeln!(
             out,
             "  {} (step {}): {predicted:.1} predicted, {measured} measured{left}",
-            beside.quantity, beside.step
+            compared.quantity, compared.step
         )?;
     }
     Ok(())
@@ -196,7 +197,7 @@ fn warnings(view: &View<'_>, out: &mut String) -> fmt::Result {
 fn records(view: &View<'_>, out: &mut String) -> fmt::Result {
     let zero = Zero::of(view.timeline).0;
     writeln!(out, "Events:")?;
-    let mut sayer = super::log::Sayer::default();
+    let mut sayer = super::log::EventWriter::default();
     for record in &view.timeline.records {
         if let Some(text) = sayer.say(&record.event) {
             writeln!(out, "  {:>10}  {text}", format!("{:+.3}", zero.at(record.at)))?;

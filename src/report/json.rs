@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::beside::Beside;
 use super::claims::DecidedClaim;
+use super::comparison::Comparison;
 use super::view::View;
 use crate::analysis::Findings;
 use crate::prediction::StepPrediction;
@@ -43,8 +43,9 @@ pub struct Report {
     pub claims: Vec<DecidedClaim>,
     /// What the model says of each fault, from the settings alone.
     pub predictions: Vec<StepPrediction>,
-    /// What was predicted beside what was measured.
-    pub beside: Vec<Beside>,
+    /// Predictions compared with measurements.
+    #[serde(rename = "beside")]
+    pub comparisons: Vec<Comparison>,
     /// What was found.
     pub findings: Findings,
 }
@@ -117,7 +118,7 @@ impl Report {
             verdict: view.verdict.clone(),
             claims: view.decided(),
             predictions: view.predictions.steps.clone(),
-            beside: view.beside(),
+            comparisons: view.comparisons(),
             findings: view.findings.clone(),
         }
     }

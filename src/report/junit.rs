@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::suite::{Became, NotRun, Part, not_begun};
+use super::suite::{ExperimentStatus, NotRun, Part, not_begun};
 use super::view::View;
 use crate::verdict::{Assertion, Outcome, Verdict};
 
@@ -18,9 +18,9 @@ pub fn render(parts: &[Part<'_>]) -> String {
 
 fn suites(part: &Part<'_>) -> Vec<TestSuite> {
     let name = part.experiment.as_str();
-    let mut suites: Vec<TestSuite> = match &part.became {
-        Became::Ran(runs) => runs.iter().map(|view| run(name, view)).collect(),
-        Became::Not(state, why) => vec![not_run(name, *state, why)],
+    let mut suites: Vec<TestSuite> = match &part.status {
+        ExperimentStatus::Ran(runs) => runs.iter().map(|view| run(name, view)).collect(),
+        ExperimentStatus::NotRun(state, why) => vec![not_run(name, *state, why)],
     };
     if part.not_begun > 0 {
         suites.push(not_run(name, NotRun::NotBegun, &not_begun(part.not_begun)));

@@ -87,7 +87,7 @@ pub(super) fn describe(found: &Findings, out: &mut String) -> fmt::Result {
 
 /// `a, b from +16.500`.
 fn held(leaders: &LeaderFinding) -> String {
-    let from = |tenure: &crate::analysis::leaders::Tenure| match tenure.from {
+    let from = |tenure: &crate::analysis::findings::LeaderTerm| match tenure.from {
         Some(from) => format!("{} from {:+.3}", tenure.node, from.latest),
         None => tenure.node.clone(),
     };
@@ -138,12 +138,12 @@ mod tests {
         let (from, until) = (when(20.0, 20.05), Some(when(20.2, 20.25)));
         let length = Between::new(testing::s(0.15), testing::s(0.25));
         let old = OldLeader { node: "a".into(), next: "b".into(), from, until, length };
-        let tenure = |node: &str, from| crate::analysis::leaders::Tenure {
+        let tenure = |node: &str, from| crate::analysis::findings::LeaderTerm {
             node: node.into(),
             from,
             until: None,
         };
-        let blind = crate::analysis::leaders::Blind {
+        let blind = crate::analysis::findings::Blind {
             from: testing::s(22.0),
             until: None,
             why: "nobody looked at b".into(),

@@ -42,7 +42,7 @@ pub fn write(timeline: &Timeline, found: &Findings, out: &mut impl Write) -> fmt
         service,
         endpoints: BTreeSet::new(),
         state: State::default(),
-        sayer: Sayer::default(),
+        sayer: EventWriter::default(),
     };
     log.attempts(probe)
 }
@@ -55,7 +55,7 @@ struct Log<'a, W> {
     service: Option<&'a str>,
     endpoints: BTreeSet<(&'a str, &'a str)>,
     state: State,
-    sayer: Sayer<'a>,
+    sayer: EventWriter<'a>,
 }
 
 /// What was said last, and what is still to be said.
@@ -178,11 +178,11 @@ impl<'a, W: Write> Log<'a, W> {
 
 /// Says what happened, once: a node's heartbeats are no news.
 #[derive(Debug, Default)]
-pub struct Sayer<'a> {
+pub struct EventWriter<'a> {
     nodes: BTreeMap<&'a str, (Ready, &'a str)>,
 }
 
-impl<'a> Sayer<'a> {
+impl<'a> EventWriter<'a> {
     /// What happened, in a line; `None` for what is no news or seen elsewhere.
     pub fn say(&mut self, event: &'a Event) -> Option<String> {
         if let Event::Node { node, ready, reason, .. } = event

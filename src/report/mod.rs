@@ -8,10 +8,10 @@
 //! any of these                -> document.rs, for programs
 //! ```
 
-pub mod beside;
 mod causes;
 pub mod chain;
 pub mod claims;
+pub mod comparison;
 pub mod csv;
 pub mod describe;
 mod document;

@@ -56,7 +56,7 @@ impl SpreadReport {
         let within = |p: Between| {
             runs.iter()
                 .filter_map(|run| run.detection)
-                .filter(|d| d.most >= p.least && d.least <= p.most)
+                .filter(|detection| p.overlaps(*detection))
                 .count() as u32
         };
         Self {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::causes;
-use super::claims::{self, DecidedClaim, Decision, Gravest};
+use super::claims::{self, DecidedClaim, Decision, Worst};
 use super::spread::SpreadReport;
 use super::summary::Summary;
 use super::terminal::Style;
@@ -26,18 +26,18 @@ pub struct Part<'a> {
     /// The claims that it decides.
     pub claims: Vec<Claim>,
     /// What became of it.
-    pub became: Became<'a>,
+    pub status: ExperimentStatus<'a>,
     /// How many of the runs that were asked for were not begun.
     pub not_begun: u32,
 }
 
 /// What became of an experiment.
 #[derive(Debug)]
-pub enum Became<'a> {
+pub enum ExperimentStatus<'a> {
     /// It was carried out, as often as this; once at least.
     Ran(Vec<View<'a>>),
     /// It was not, for this reason.
-    Not(NotRun, String),
+    NotRun(NotRun, String),
 }
 
 /// Why an experiment was not carried out.
@@ -71,13 +71,13 @@ impl<'a> Part<'a> {
         for view in views {
             let name = &view.timeline.header.name;
             match parts.iter_mut().find(|part| part.experiment == *name) {
-                Some(Part { became: Became::Ran(runs), .. }) => runs.push(view),
+                Some(Part { status: ExperimentStatus::Ran(runs), .. }) => runs.push(view),
                 _ => {
                     let (experiment, claims) = (name.clone(), view.claims());
                     parts.push(Part {
                         experiment,
                         claims,
-                        became: Became::Ran(vec![view]),
+                        status: ExperimentStatus::Ran(vec![view]),
                         not_begun: 0,
                     });
                 }
@@ -88,9 +88,9 @@ impl<'a> Part<'a> {
 
     /// Its runs.
     pub fn runs(&self) -> &[View<'a>] {
-        match &self.became {
-            Became::Ran(runs) => runs,
-            Became::Not(..) => &[],
+        match &self.status {
+            ExperimentStatus::Ran(runs) => runs,
+            ExperimentStatus::NotRun(..) => &[],
         }
     }
 
@@ -182,21 +182,23 @@ impl Row {
     fn new(part: &Part<'_>) -> Self {
         let runs = part.runs();
         let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
-        let gravest = Gravest::of(verdicts.iter().copied());
+        let gravest = Worst::of(verdicts.iter().copied());
         // What was refused when its run had begun is told as what was refused before.
         let refused =
             runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
         let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
-        let decided = |claim: &Claim| match &part.became {
-            Became::Not(_, why) => DecidedClaim::open(claim, why),
-            Became::Ran(_) => DecidedClaim::new(claim, &verdicts),
+        let decided = |claim: &Claim| match &part.status {
+            ExperimentStatus::NotRun(_, why) => DecidedClaim::open(claim, why),
+            ExperimentStatus::Ran(_) => DecidedClaim::new(claim, &verdicts),
         };
-        let (not_run, figures) = match &part.became {
-            Became::Not(state, why) => (Some(*state), why.clone()),
-            Became::Ran(_) if refused.is_some() => {
+        let (not_run, figures) = match &part.status {
+            ExperimentStatus::NotRun(state, why) => (Some(*state), why.clone()),
+            ExperimentStatus::Ran(_) if refused.is_some() => {
                 (Some(NotRun::Refused), refused.unwrap_or_default().to_owned())
             }
-            Became::Ran(_) => (None, gravest.map_or(String::new(), |gravest| gravest.figures)),
+            ExperimentStatus::Ran(_) => {
+                (None, gravest.map_or(String::new(), |gravest| gravest.figures))
+            }
         };
         let took = runs.iter().map(View::took).reduce(|a, b| a + b);
         Self {
@@ -247,7 +249,7 @@ fn for_people(time: Seconds) -> String {
     }
 }
 
-/// What was asked for and never begun. Beside what number is not said: a run that is refused before it has a folder is in no list.
+/// What was asked for and never begun. Comparison what number is not said: a run that is refused before it has a folder is in no list.
 pub(super) fn not_begun(left: u32) -> String {
     format!(
         "{} {} not begun",

@@ -132,7 +132,7 @@ impl Summary {
 /// The Services whose endpoints count: the one that the probe asks; where it asks none, all that the fault hit.
 fn services<'a>(fault: &'a FaultFinding, probe: &ProbeFinding) -> Vec<&'a ServiceFinding> {
     match &probe.service {
-        Some(_) => super::view::asked_service(fault, probe).into_iter().collect(),
+        Some(_) => fault.service_of(probe).into_iter().collect(),
         None => fault.services.iter().filter(|service| !service.hit.is_empty()).collect(),
     }
 }

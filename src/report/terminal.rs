@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::beside::Beside;
 use super::causes;
 use super::chain::Line;
+use super::comparison::Comparison;
 use super::spark::Spark;
 use super::text::{bold, dim, hang, judged, pad, width, wrap};
 use super::view::View;
@@ -69,7 +69,7 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
         let lead = format!("  claim {} {}: ", claim.id, claim.decision.word());
         out.push_str(&hang(&lead, &claim.says, style.width));
     }
-    for surprise in view.beside().iter().filter_map(Beside::surprise) {
+    for surprise in view.comparisons().iter().filter_map(Comparison::surprise) {
         out.push_str(&hang("  surprise: ", &surprise, style.width));
     }
     for warning in super::warnings::lines(view) {

@@ -608,7 +608,7 @@ fn what_was_not_begun_after_a_refusal_is_in_every_form() {
     let part = |not_begun| suite::Part {
         experiment: "e".into(),
         claims: Vec::new(),
-        became: suite::Became::Not(suite::NotRun::Refused, "no steady state".into()),
+        status: suite::ExperimentStatus::NotRun(suite::NotRun::Refused, "no steady state".into()),
         not_begun,
     };
     let (parts, text) = ([part(19)], "19 more runs were not begun");
@@ -765,7 +765,7 @@ fn suite_of_three(show: impl Fn(&[suite::Part<'_>]) -> String) -> String {
     parts.push(suite::Part {
         experiment: "dns-down".into(),
         claims,
-        became: suite::Became::Not(suite::NotRun::Skipped, why),
+        status: suite::ExperimentStatus::NotRun(suite::NotRun::Skipped, why),
         not_begun: 0,
     });
     show(&parts)

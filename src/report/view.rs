@@ -1,11 +1,11 @@
 //! One view of a run, from which all forms are made.
 
-use super::beside::{self, Beside};
 use super::chain::{self, Line};
 use super::claims::DecidedClaim;
+use super::comparison::{self, Comparison};
 use super::suite::NotRun;
 use super::text::{count, list, short_names};
-use crate::analysis::{Completion, FaultFinding, Findings, ProbeFinding};
+use crate::analysis::{Completion, Findings, ProbeFinding};
 use crate::experiment::Claim;
 use crate::model::{Heartbeat, Prediction, heartbeat};
 use crate::prediction::{Predictions, experiment};
@@ -81,9 +81,9 @@ impl<'a> View<'a> {
         last.since(first).into()
     }
 
-    /// What was predicted beside what was measured.
-    pub fn beside(&self) -> Vec<Beside> {
-        beside::beside(self.findings, self.predictions)
+    /// Predictions compared with measurements.
+    pub fn comparisons(&self) -> Vec<Comparison> {
+        comparison::comparisons(self.findings, self.predictions)
     }
 
     /// The prediction for the first fault; `None` when there is none.
@@ -133,8 +133,7 @@ impl<'a> View<'a> {
     /// A probe in a line: `web: 2 endpoints, on a and b; asked from c, 50/s`.
     pub fn probe_line(&self, probe: &ProbeFinding) -> String {
         let cluster = &self.timeline.header.cluster.name;
-        let asked = match self.findings.faults.first().and_then(|fault| asked_service(fault, probe))
-        {
+        let asked = match self.findings.faults.first().and_then(|fault| fault.service_of(probe)) {
             Some(service) => {
                 let nodes: Vec<String> =
                     service.by_node.iter().filter_map(|n| n.node.clone()).collect();
@@ -162,15 +161,6 @@ impl<'a> View<'a> {
             probe.name, probe.from, probe.timeout
         )
     }
-}
-
-/// The Service that a probe asks, as a fault found it.
-pub fn asked_service<'a>(
-    fault: &'a FaultFinding,
-    probe: &ProbeFinding,
-) -> Option<&'a crate::analysis::ServiceFinding> {
-    let name = probe.service.as_ref()?;
-    fault.services.iter().find(|service| &service.service == name)
 }
 
 /// A cluster for people.

@@ -136,6 +136,11 @@ impl Between {
         let least = least.or_zero();
         Self { least, most: most.max(least) }
     }
+
+    /// Whether a length can be both.
+    pub fn overlaps(self, other: Between) -> bool {
+        self.most >= other.least && self.least <= other.most
+    }
 }
 
 /// `4.76s to 4.8s`; one number where both read the same.

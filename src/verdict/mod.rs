@@ -4,13 +4,13 @@
 //! interval, a fault that was not confirmed or hit nothing that the probe asks, a probe that was blind or late, a steady state that
 //! never held, a run that was cut short.
 
-mod doubt;
-mod fates;
 mod leaders;
 mod of_probes;
+mod pods_and_objects;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod validity;
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -124,7 +124,7 @@ impl Assertion {
 
 /// Judges what was found by what was expected; `predictions` for the bounds that are `predicted`.
 pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions) -> Verdict {
-    let doubt = doubt::of_run(found);
+    let doubt = validity::of_run(found);
     let assertions = expect
         .iter()
         .map(|expectation| {

@@ -1,8 +1,8 @@
 //! Rules on what a probe's clients must have seen: that it failed, and for long enough.
 
 use super::rules::Finding;
-use super::{Outcome, doubt};
-use crate::analysis::window::Burst;
+use super::{Outcome, validity};
+use crate::analysis::findings::Burst;
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
@@ -47,14 +47,15 @@ pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
         let judged = steps
             .map(|step| lasted_in(found, probe, step, bound))
             .max_by_key(|finding| finding.outcome);
-        let own = doubt::of_failures(found, probe).or_else(|| doubt::of_a_failure(found, probe));
+        let own =
+            validity::of_failures(found, probe).or_else(|| validity::of_a_failure(found, probe));
         judged.unwrap_or_else(|| Finding::unknown("no fault was in effect")).doubted_pass(own)
     })
 }
 
 fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) -> Finding {
     let Some(window) = probe.window(Period::Fault { step }) else {
-        let why = doubt::of_successes(found, probe);
+        let why = validity::of_successes(found, probe);
         return Finding {
             measured: Some("none seen".into()),
             ..Finding::failed("shorter than expected")
@@ -111,7 +112,8 @@ pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> 
                 .first_success
                 .map(|first| format!("one that was sent at {first:+.3} succeeded"));
             let outcome = if why.is_some() { Outcome::Fail } else { Outcome::Pass };
-            let doubt = doubt::of_step(probe, held).or_else(|| doubt::of_failures(found, probe));
+            let doubt =
+                validity::of_step(probe, held).or_else(|| validity::of_failures(found, probe));
             Finding { outcome, measured, why, predicted: None }.doubted_pass(doubt)
         });
         let judged = steps.max_by_key(|finding| finding.outcome);

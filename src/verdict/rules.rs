@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::of_probes::each_probe;
-use super::{Assertion, Outcome, doubt, fates, leaders};
-use crate::analysis::{
-    FaultFinding, Findings, Period, ProbeFinding, ServiceFinding, Warning, When,
-};
+use super::{Assertion, Outcome, leaders, pods_and_objects, validity};
+use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, Warning, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -153,7 +151,7 @@ pub(super) fn assertion(
         rule(run, expectation)
     };
     let finding = if awaits_nothing(expectation) {
-        finding.doubted_pass(doubt::of_effect(run.found))
+        finding.doubted_pass(validity::of_effect(run.found))
     } else {
         finding
     };
@@ -218,11 +216,12 @@ fn words(expectation: &Expectation) -> (String, String) {
         Expectation::Rescheduled { service, within } => {
             (format!("pods of {service} rescheduled"), format!("within {}", Seconds::from(*within)))
         }
-        Expectation::NotRescheduled { labels } => {
-            (format!("new pods with {}", fates::said(labels)), "none before the undo".into())
-        }
+        Expectation::NotRescheduled { labels } => (
+            format!("new pods with {}", pods_and_objects::labels_text(labels)),
+            "none before the undo".into(),
+        ),
         Expectation::Restarted { labels, within } => (
-            format!("pods with {} restarted", fates::said(labels)),
+            format!("pods with {} restarted", pods_and_objects::labels_text(labels)),
             format!("within {}", Seconds::from(*within)),
         ),
         Expectation::ObjectsKept => ("objects kept".into(), "all of them".into()),
@@ -292,15 +291,15 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
             super::of_probes::no_success(found, probe, during.as_deref())
         }
         Expectation::NodesUntouched => nodes_untouched(found),
-        Expectation::NotDetected => fates::not_detected(found),
+        Expectation::NotDetected => pods_and_objects::not_detected(found),
         Expectation::Rescheduled { service, within } => {
-            fates::rescheduled(found, service, (*within).into())
+            pods_and_objects::rescheduled(found, service, (*within).into())
         }
-        Expectation::NotRescheduled { labels } => fates::not_rescheduled(found, labels),
+        Expectation::NotRescheduled { labels } => pods_and_objects::not_rescheduled(found, labels),
         Expectation::Restarted { labels, within } => {
-            fates::restarted(found, labels, (*within).into())
+            pods_and_objects::restarted(found, labels, (*within).into())
         }
-        Expectation::ObjectsKept => fates::objects_kept(found),
+        Expectation::ObjectsKept => pods_and_objects::objects_kept(found),
         Expectation::LeaderChange { component, within } => {
             leaders::change(found, *component, (*within).into())
         }
@@ -325,8 +324,8 @@ fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Fin
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
     each_probe(found, name, |probe| {
         judge(probe)
-            .doubted_fail(doubt::of_a_failure(found, probe))
-            .doubted(doubt::of_failures(found, probe))
+            .doubted_fail(validity::of_a_failure(found, probe))
+            .doubted(validity::of_failures(found, probe))
     })
 }
 
@@ -460,9 +459,7 @@ fn missing_since(
 }
 
 fn removal(found: &Findings, fault: &FaultFinding, name: &str, bound: Seconds) -> Finding {
-    let service: Option<&ServiceFinding> =
-        fault.services.iter().find(|service| service.service == name);
-    match service {
+    match fault.service(name) {
         None => Finding::unknown(format!("no endpoint of {name} was known")),
         Some(service) if service.hit.is_empty() => {
             Finding::unknown(format!("no endpoint of {name} was on {}", fault.target))
@@ -488,7 +485,7 @@ fn error_window(
             predicted: None,
         };
         return none.doubted_pass(
-            doubt::of_successes(found, probe).or_else(|| doubt::of_hit(fault, probe)),
+            validity::of_successes(found, probe).or_else(|| validity::of_hit(fault, probe)),
         );
     };
     if !window.open {
@@ -496,7 +493,7 @@ fn error_window(
         let bursts = window.bursts.len();
         let measured = if bursts > 1 { format!("{measured} in {bursts} bursts") } else { measured };
         return Finding::bounded(window.length, bound, measured)
-            .doubted_pass(doubt::of_successes(found, probe));
+            .doubted_pass(validity::of_successes(found, probe));
     }
     let measured = Some(format!("for {} at least", window.length.least));
     let why = Some("nothing shows that they ended before the undo".into());
@@ -522,12 +519,12 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
         };
     }
     let unharmed = if since.failed == 0 {
-        found.faults.iter().find_map(|fault| doubt::of_hit(fault, probe))
+        found.faults.iter().find_map(|fault| validity::of_hit(fault, probe))
     } else {
         None
     };
     let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
-    pass.doubted_pass(doubt::of_successes(found, probe).or(unharmed))
+    pass.doubted_pass(validity::of_successes(found, probe).or(unharmed))
 }
 
 /// A probe whose back ends no fault hit may well be expected to see no error: that is the claim, and no doubt.
@@ -547,33 +544,33 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
         };
     }
     Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
-        .doubted_pass(doubt::of_successes(found, probe))
+        .doubted_pass(validity::of_successes(found, probe))
 }
 
 fn nodes_untouched(found: &Findings) -> Finding {
     let left: Vec<String> = found
-        .bystanders
+        .other_nodes
         .iter()
         .filter_map(|other| {
             Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest))
         })
         .collect();
     let stayed = found
-        .bystanders
+        .other_nodes
         .iter()
         .filter(|other| other.ready_before == Some(true) && other.left_ready.is_none())
         .count();
-    let measured = Some(format!("{stayed} of {} stayed Ready", found.bystanders.len()));
+    let measured = Some(format!("{stayed} of {} stayed Ready", found.other_nodes.len()));
     if !left.is_empty() {
         return Finding { measured, ..Finding::failed(left.join(", ")) };
     }
-    let unseen = found.bystanders.iter().find(|other| other.ready_before != Some(true));
+    let unseen = found.other_nodes.iter().find(|other| other.ready_before != Some(true));
     let blind = found
         .warnings
         .iter()
         .any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
     let doubt = match unseen {
-        _ if found.bystanders.is_empty() => Some("every node was hit".to_owned()),
+        _ if found.other_nodes.is_empty() => Some("every node was hit".to_owned()),
         Some(other) => Some(format!("{} was not seen to be Ready before the fault", other.node)),
         None => blind.then(|| "the watch of nodes was blind to the end".to_owned()),
     };

@@ -514,7 +514,7 @@ fn three_accepted_attempts_decide() {
     let (canary, mut held) = (&found.probes[0], found.probes[0].in_effect[0]);
     let doubts = [2, 3].map(|failed| {
         held.tally.failed = failed;
-        doubt::of_step(canary, &held).is_some()
+        validity::of_step(canary, &held).is_some()
     });
     assert_eq!(doubts, [true, false]);
 }

@@ -5,7 +5,7 @@
 //! A run of draws proves at a level of 5 % for each edge: of those edges nine of ten must hold.
 
 use libtest_mimic::Trial;
-use outage::analysis::window::{Proof, Window};
+use outage::analysis::findings::{Proof, Window};
 use outage::analysis::{Findings, Period, When, analyse};
 use outage::probe::testing::Found;
 use outage::stats::Seconds;

@@ -1,9 +1,8 @@
 //! What shows that etcd was away, or of no use to the API servers before it.
 
-use super::super::findings::FaultFinding;
-use super::Cause;
+use super::super::findings::{Cause, FaultFinding};
 use super::evidence::{self, Sources};
-use super::holds::{Holds, NEVER, Span};
+use super::interval_set::{IntervalSet, NEVER, Span};
 use super::split::Evidence;
 use crate::timeline::{Component, Event, FaultKind, FaultName, Needs};
 
@@ -12,7 +11,7 @@ type Spans = fn(&FaultFinding) -> Vec<Span>;
 
 impl Sources<'_> {
     /// The node's etcd member does not answer, or knows of no leader.
-    pub(super) fn member_away(&self, node: &str) -> Holds {
+    pub(super) fn member_away(&self, node: &str) -> IntervalSet {
         self.spans(self.timeline.records.iter().filter_map(|record| match &record.event {
             Event::EtcdMember { node: on, answers, has_leader, .. } if on == node => {
                 Some((record.bracket(), !(*answers && *has_leader)))
@@ -22,14 +21,17 @@ impl Sources<'_> {
     }
 
     /// The node's member runs no more.
-    fn member_gone(&self, node: &str) -> Holds {
-        Holds::any(vec![self.node_away(node), self.process_away(Component::Etcd, node)])
+    fn member_gone(&self, node: &str) -> IntervalSet {
+        IntervalSet::any(vec![self.node_away(node), self.process_away(Component::Etcd, node)])
     }
 
     /// No member leads, or fewer are there than are a quorum.
-    pub(super) fn etcd_away(&self) -> Holds {
+    pub(super) fn etcd_away(&self) -> IntervalSet {
         let members = self.planes().into_iter().map(|node| self.member_gone(node));
-        Holds::any(vec![self.without_leader(Component::Etcd), self.no_quorum_without(members)])
+        IntervalSet::any(vec![
+            self.without_leader(Component::Etcd),
+            self.no_quorum_without(members),
+        ])
     }
 
     /// Members are there, and API servers have nothing of them.
@@ -41,26 +43,28 @@ impl Sources<'_> {
             spans.into_iter().filter(|(_, spans)| faults().any(|fault| !spans(fault).is_empty()));
         let holds = |spans: Spans| {
             let of = |node: &str| {
-                Holds::In(faults().filter(|fault| fault.target == node).flat_map(spans).collect())
+                IntervalSet::Union(
+                    faults().filter(|fault| fault.target == node).flat_map(spans).collect(),
+                )
             };
             let useless = self
                 .planes()
                 .into_iter()
-                .map(|node| Holds::any(vec![self.member_gone(node), of(node)]));
-            let some = Holds::In(faults().flat_map(spans).collect());
-            Holds::all(vec![some, self.no_quorum_without(useless)])
+                .map(|node| IntervalSet::any(vec![self.member_gone(node), of(node)]));
+            let some = IntervalSet::Union(faults().flat_map(spans).collect());
+            IntervalSet::all(vec![some, self.no_quorum_without(useless)])
         };
         of_kind.map(|(cause, spans)| (cause, holds(spans))).collect()
     }
 
     /// Where so many of these members hold what is wrong with one that the others are no quorum.
-    fn no_quorum_without(&self, members: impl Iterator<Item = Holds>) -> Holds {
+    fn no_quorum_without(&self, members: impl Iterator<Item = IntervalSet>) -> IntervalSet {
         let planes = self.planes().len();
-        Holds::AtLeast(planes - planes / 2, members.collect())
+        IntervalSet::AtLeast(planes - planes / 2, members.collect())
     }
 
     /// etcd could be asked again, and who was failing then had no answer yet: an API server looks for a lost etcd ever less often.
-    pub(super) fn etcd_returned(&self) -> Holds {
+    pub(super) fn etcd_returned(&self) -> IntervalSet {
         let gaps = self.leader(Component::Etcd).flat_map(|leader| &leader.gaps);
         self.until_answered(gaps.filter_map(|gap| gap.until), |needs| {
             matches!(needs, Needs::ApiServer { node: None, etcd: true })
@@ -68,9 +72,11 @@ impl Sources<'_> {
     }
 
     /// The same of the member beside the API server of a node.
-    pub(super) fn member_returned(&self, node: &str) -> Holds {
+    pub(super) fn member_returned(&self, node: &str) -> IntervalSet {
         let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: Some(on), etcd: true } if on == node);
-        let Holds::In(away) = self.member_away(node) else { return Holds::In(Vec::new()) };
+        let IntervalSet::Union(away) = self.member_away(node) else {
+            return IntervalSet::Union(Vec::new());
+        };
         self.until_answered(away.iter().map(|away| away.until).filter(|until| *until != NEVER), ask)
     }
 }

@@ -1,20 +1,19 @@
 //! What shows that a part of the control plane was away: leaders, processes, faults on nodes, and the other probes of the API servers.
 
 use super::super::clock::Zero;
-use super::super::findings::{FaultFinding, ProbeFinding, When};
-use super::super::leaders::{self, LeaderFinding};
-use super::super::window::{Burst, Window};
-use super::Cause;
-use super::holds::{Holds, NEVER, Span};
+use super::super::findings::{
+    Burst, Cause, FaultFinding, LeaderFinding, ProbeFinding, When, Window,
+};
+use super::super::leaders;
+use super::interval_set::{IntervalSet, NEVER, Span};
 use super::split::Evidence;
 use crate::timeline::{
-    Bracket, Component, Ends, Event, FaultKind, Needs, NodeRole, ProcessState, Timeline,
+    Bracket, Component, Ends, Event, FaultKind, Impact, Needs, NodeRole, ProcessState, Timeline,
 };
 
-/// Whether a fault takes a whole node away until it is undone.
+/// Whether a fault takes a whole node away.
 fn takes_node(fault: &FaultFinding) -> bool {
-    let traits = fault.kind.traits();
-    traits.impact.whole_node() && traits.ends == Ends::Undone
+    fault.kind.traits().impact.whole_node()
 }
 
 /// Where evidence comes from.
@@ -32,8 +31,10 @@ pub(super) fn within(window: &Window, causes: &Evidence) -> Evidence {
         from: two[0].end.when,
         until: two[0].end.when.later(two[1].start.when),
     };
-    let mut all =
-        vec![(Cause::Answered, Holds::In(window.bursts.windows(2).map(between).collect()))];
+    let mut all = vec![(
+        Cause::Answered,
+        IntervalSet::Union(window.bursts.windows(2).map(between).collect()),
+    )];
     all.extend(causes.iter().cloned());
     all
 }
@@ -48,7 +49,7 @@ impl<'a> Sources<'a> {
             Needs::ApiServer { node: None, etcd } => self.of_any(*etcd),
             Needs::Leader(component) => self.of_leader(*component),
         };
-        causes.push((Cause::Unexplained, Holds::Always));
+        causes.push((Cause::Unexplained, IntervalSet::Always));
         causes
     }
 
@@ -65,7 +66,7 @@ impl<'a> Sources<'a> {
         causes.extend(etcd.then(|| (Cause::EtcdReturned, self.member_returned(node))));
         causes.push((
             Cause::Unseen,
-            Holds::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)]),
+            IntervalSet::any(vec![self.unseen(node), self.blind(Component::Etcd, etcd)]),
         ));
         causes
     }
@@ -74,7 +75,7 @@ impl<'a> Sources<'a> {
         let mut causes = self.of_all_servers(etcd);
         if self.planes().len() > 1 {
             let answers = self.planes().iter().map(|node| self.answers(node, etcd)).collect();
-            causes.push((Cause::BalancerCheck, Holds::any(answers)));
+            causes.push((Cause::BalancerCheck, IntervalSet::any(answers)));
         }
         causes.extend(etcd.then(|| (Cause::EtcdReturned, self.etcd_returned())));
         causes.push((Cause::Unseen, self.blind(Component::Etcd, etcd)));
@@ -90,7 +91,7 @@ impl<'a> Sources<'a> {
         causes.push((Cause::Leader(component), self.without_leader(component)));
         causes.push((
             Cause::Unseen,
-            Holds::any(vec![self.blind(component, true), self.servers_unseen()]),
+            IntervalSet::any(vec![self.blind(component, true), self.servers_unseen()]),
         ));
         causes
     }
@@ -100,7 +101,7 @@ impl<'a> Sources<'a> {
         let planes = self.planes();
         let mut causes = vec![(
             Cause::Nodes,
-            Holds::all(planes.iter().map(|node| self.node_away(node)).collect()),
+            IntervalSet::all(planes.iter().map(|node| self.node_away(node)).collect()),
         )];
         if etcd {
             causes.push((Cause::Etcd, self.etcd_away()));
@@ -108,32 +109,38 @@ impl<'a> Sources<'a> {
         }
         causes.push((
             Cause::ApiServers,
-            Holds::all(planes.iter().map(|node| self.server_away(node)).collect()),
+            IntervalSet::all(planes.iter().map(|node| self.server_away(node)).collect()),
         ));
         let ending =
-            |node: &str| Holds::any(vec![self.server_away(node), self.server_ending(node)]);
+            |node: &str| IntervalSet::any(vec![self.server_away(node), self.server_ending(node)]);
         causes.push((
             Cause::ApiServersEnding,
             self.some_of_all(|node| self.server_ending(node), ending),
         ));
-        let starting = |node: &str| Holds::any(vec![ending(node), self.server_starting(node)]);
+        let starting =
+            |node: &str| IntervalSet::any(vec![ending(node), self.server_starting(node)]);
         causes.push((
             Cause::ApiServersStarting,
             self.some_of_all(|node| self.server_starting(node), starting),
         ));
         causes.push((
             Cause::Balancer,
-            Holds::any(self.balancers().map(|node| self.node_away(node)).collect()),
+            IntervalSet::any(self.balancers().map(|node| self.node_away(node)).collect()),
         ));
         causes
     }
 
     /// No control-plane node is well, and what is wrong with one of them is this.
-    fn some_of_all(&self, this: impl Fn(&str) -> Holds, not_well: impl Fn(&str) -> Holds) -> Holds {
+    fn some_of_all(
+        &self,
+        this: impl Fn(&str) -> IntervalSet,
+        not_well: impl Fn(&str) -> IntervalSet,
+    ) -> IntervalSet {
         let planes = self.planes();
-        let of =
-            |what: &dyn Fn(&str) -> Holds| planes.iter().map(|node| what(node)).collect::<Vec<_>>();
-        Holds::all(vec![Holds::any(of(&this)), Holds::all(of(&not_well))])
+        let of = |what: &dyn Fn(&str) -> IntervalSet| {
+            planes.iter().map(|node| what(node)).collect::<Vec<_>>()
+        };
+        IntervalSet::all(vec![IntervalSet::any(of(&this)), IntervalSet::all(of(&not_well))])
     }
 
     fn nodes(&self, role: NodeRole) -> impl Iterator<Item = &'a str> {
@@ -163,27 +170,27 @@ impl<'a> Sources<'a> {
     }
 
     /// A fault had taken the node away.
-    pub(super) fn node_away(&self, node: &str) -> Holds {
+    pub(super) fn node_away(&self, node: &str) -> IntervalSet {
         let faults = self.faults.iter().filter(|fault| fault.target == node && takes_node(fault));
-        Holds::In(faults.filter_map(in_effect).collect())
+        IntervalSet::Union(faults.filter_map(in_effect).collect())
     }
 
-    fn server_away(&self, node: &str) -> Holds {
-        Holds::any(vec![self.node_away(node), self.process_away(Component::ApiServer, node)])
+    fn server_away(&self, node: &str) -> IntervalSet {
+        IntervalSet::any(vec![self.node_away(node), self.process_away(Component::ApiServer, node)])
     }
 
     /// A fault had told the node's API server to end, and its process was still there.
-    fn server_ending(&self, node: &str) -> Holds {
+    fn server_ending(&self, node: &str) -> IntervalSet {
         let of_it = |fault: &&FaultFinding| {
             fault.target == node && fault.component == Some(Component::ApiServer)
         };
         let stops =
             self.faults.iter().filter(of_it).filter(|fault| fault.kind == FaultKind::ComponentStop);
-        Holds::In(stops.map(ending).collect())
+        IntervalSet::Union(stops.map(ending).collect())
     }
 
     /// A process of the node's API server had come, and who was failing then had no answer yet.
-    fn server_starting(&self, node: &str) -> Holds {
+    fn server_starting(&self, node: &str) -> IntervalSet {
         let changes = leaders::processes(&self.timeline.records, Component::ApiServer)
             .into_iter()
             .filter(|(on, ..)| *on == node);
@@ -200,7 +207,7 @@ impl<'a> Sources<'a> {
         &self,
         moments: impl Iterator<Item = When>,
         need: impl Fn(&Needs) -> bool,
-    ) -> Holds {
+    ) -> IntervalSet {
         let files = self
             .timeline
             .probes
@@ -217,11 +224,11 @@ impl<'a> Sources<'a> {
             });
             met.map(move |burst| Span { from: moment, until: moment.later(burst.end.when) })
         };
-        Holds::In(moments.flat_map(waiting).collect())
+        IntervalSet::Union(moments.flat_map(waiting).collect())
     }
 
     /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.
-    pub(super) fn process_away(&self, component: Component, node: &str) -> Holds {
+    pub(super) fn process_away(&self, component: Component, node: &str) -> IntervalSet {
         let records = &self.timeline.records;
         let of_it = |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
         if !records.iter().any(|record| of_it(&record.event)) {
@@ -229,24 +236,24 @@ impl<'a> Sources<'a> {
                 .faults
                 .iter()
                 .filter(|fault| fault.target == node && fault.component == Some(component));
-            return Holds::In(faults.filter_map(in_effect).collect());
+            return IntervalSet::Union(faults.filter_map(in_effect).collect());
         }
         let changes =
             leaders::processes(records, component).into_iter().filter(|(on, ..)| *on == node);
         self.spans(changes.map(|(_, when, state)| (when, state != ProcessState::Running)))
     }
 
-    pub(super) fn without_leader(&self, component: Component) -> Holds {
+    pub(super) fn without_leader(&self, component: Component) -> IntervalSet {
         let gaps = self.leader(component).flat_map(|leader| &leader.gaps);
-        Holds::In(
+        IntervalSet::Union(
             gaps.map(|gap| Span { from: gap.from, until: gap.until.unwrap_or(NEVER) }).collect(),
         )
     }
 
     /// It was not seen who led; nothing where that is not `wanted`.
-    fn blind(&self, component: Component, wanted: bool) -> Holds {
+    fn blind(&self, component: Component, wanted: bool) -> IntervalSet {
         let blind = self.leader(component).filter(|_| wanted).flat_map(|leader| &leader.blind);
-        Holds::In(
+        IntervalSet::Union(
             blind
                 .map(|blind| Span::exact(blind.from, blind.until.unwrap_or(NEVER.latest)))
                 .collect(),
@@ -258,21 +265,21 @@ impl<'a> Sources<'a> {
     }
 
     /// Nobody looked at the node's processes.
-    fn unseen(&self, node: &str) -> Holds {
+    fn unseen(&self, node: &str) -> IntervalSet {
         let gaps = leaders::unobserved(&self.timeline.records, node).into_iter();
         let at = |moment| self.zero.at(moment);
-        Holds::In(
+        IntervalSet::Union(
             gaps.map(|(from, until)| Span::exact(at(from), until.map_or(NEVER.latest, at)))
                 .collect(),
         )
     }
 
     /// Each API server may have been away: nobody looked, or it was.
-    fn servers_unseen(&self) -> Holds {
+    fn servers_unseen(&self) -> IntervalSet {
         let planes = self.planes().into_iter();
-        Holds::all(
+        IntervalSet::all(
             planes
-                .map(|node| Holds::any(vec![self.unseen(node), self.server_away(node)]))
+                .map(|node| IntervalSet::any(vec![self.unseen(node), self.server_away(node)]))
                 .collect(),
         )
     }
@@ -289,22 +296,25 @@ impl<'a> Sources<'a> {
     }
 
     /// The API server of a node answered when it was asked directly.
-    fn answers(&self, node: &str, etcd: bool) -> Holds {
+    fn answers(&self, node: &str, etcd: bool) -> IntervalSet {
         let answers = self.direct(node, etcd).map(|probe| {
             let asked = probe.asked.map(|asked| Span::exact(asked.earliest, asked.latest));
-            Holds::all(vec![Holds::In(asked.into_iter().collect()), failing(probe).not()])
+            IntervalSet::all(vec![
+                IntervalSet::Union(asked.into_iter().collect()),
+                failing(probe).not(),
+            ])
         });
-        Holds::any(answers.collect())
+        IntervalSet::any(answers.collect())
     }
 
     /// All API servers were asked directly, and none answered.
-    fn all_fail(&self, etcd: bool) -> Holds {
-        let fails = |node: &str| Holds::any(self.direct(node, etcd).map(failing).collect());
-        Holds::all(self.planes().into_iter().map(fails).collect())
+    fn all_fail(&self, etcd: bool) -> IntervalSet {
+        let fails = |node: &str| IntervalSet::any(self.direct(node, etcd).map(failing).collect());
+        IntervalSet::all(self.planes().into_iter().map(fails).collect())
     }
 
     /// The times in which something was away, from all changes.
-    pub(super) fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> Holds {
+    pub(super) fn spans(&self, changes: impl Iterator<Item = (Bracket, bool)>) -> IntervalSet {
         let (mut spans, mut open): (Vec<Span>, Option<When>) = (Vec::new(), None);
         for (when, away) in changes.map(|(when, away)| (self.zero.when(when), away)) {
             match (open, away) {
@@ -318,7 +328,7 @@ impl<'a> Sources<'a> {
             }
         }
         spans.extend(open.map(|from| Span { from, until: NEVER }));
-        Holds::In(spans)
+        IntervalSet::Union(spans)
     }
 }
 
@@ -328,10 +338,15 @@ pub(super) fn ending(fault: &FaultFinding) -> Span {
     Span::exact(fault.requested, ended.unwrap_or(NEVER.latest))
 }
 
-/// When a fault was in effect; `None`: it was not seen to be.
+/// When a fault was in effect; `None`: it was not seen to be. A machine that restarts by itself is back when its container is.
 fn in_effect(fault: &FaultFinding) -> Option<Span> {
     let seen = fault.seen()?.at;
     let from = When { earliest: fault.requested, latest: seen.max(fault.requested) };
+    let traits = fault.kind.traits();
+    if traits.impact == Impact::MachineOff && traits.ends == Ends::ByItself {
+        let back = fault.confirmed.as_ref().map_or(NEVER.latest, |seen| seen.at);
+        return Some(Span { from, until: from.later(When { earliest: seen, latest: back }) });
+    }
     let undone = fault
         .undo_requested
         .map(|asked| When { earliest: asked, latest: fault.undone.unwrap_or(NEVER.latest) });
@@ -339,7 +354,7 @@ fn in_effect(fault: &FaultFinding) -> Option<Span> {
 }
 
 /// When a probe saw errors. Where some of a burst's requests were answered, no moment of it is sure to be an error.
-fn failing(probe: &ProbeFinding) -> Holds {
+fn failing(probe: &ProbeFinding) -> IntervalSet {
     let of = |burst: &Burst| {
         let (from, until) = (burst.start.when, burst.end.when);
         if burst.failed == burst.attempts {
@@ -348,5 +363,5 @@ fn failing(probe: &ProbeFinding) -> Holds {
             Span::maybe(from.earliest, until.latest)
         }
     };
-    Holds::In(probe.windows.iter().flat_map(|window| &window.bursts).map(of).collect())
+    IntervalSet::Union(probe.windows.iter().flat_map(|window| &window.bursts).map(of).collect())
 }

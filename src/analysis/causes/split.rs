@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::holds::{Holds, Known, Span};
-use super::{Cause, CausePart};
+use super::super::findings::{Cause, CausePart};
+use super::interval_set::{IntervalSet, Known, Span};
 use crate::stats::{Between, Seconds};
 
 /// What shows a cause. Where several hold, the first one counts; one of them always holds.
-pub(super) type Evidence = Vec<(Cause, Holds)>;
+pub(super) type Evidence = Vec<(Cause, IntervalSet)>;
 
 /// The parts of a window, deepest cause first. Together they are the window: where only one cause can be the one, its part is longer by
 /// that much at least; where several can, each one's may be.

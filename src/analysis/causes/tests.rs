@@ -2,15 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::holds::Holds;
+use super::interval_set::IntervalSet;
 use super::split::{Evidence, split};
 use super::*;
-use crate::analysis::findings::When;
+use crate::analysis::findings::{Cause, When};
 use crate::analysis::testing::{Run, at, attempt, file, s, span};
 use crate::analysis::{Window, analyse};
-use crate::stats::Seconds;
+use crate::stats::{Between, Seconds};
 use crate::timeline::{
-    Attempt, Change, Event, FaultPhase, Needs, NodeFacts, NodeRole, Outcome, ProcessState,
+    Attempt, Change, Component, Event, FaultPhase, Needs, NodeFacts, NodeRole, Outcome,
+    ProcessState,
 };
 use FaultPhase::{Confirmed, Requested, UndoRequested, Undone};
 use ProcessState::{Gone, Running};
@@ -341,14 +342,14 @@ fn truly(causes: &[Real; 4], moment: i64) -> Cause {
 proptest! {
     #[test]
     fn parts_hold_what_was_so_and_sum_up_to_the_window(window in real(), causes in [real(), real(), real(), real()]) {
-        let known = |real: &Real| Holds::In(vec![real.known]);
+        let known = |real: &Real| IntervalSet::Union(vec![real.known]);
         let [nodes, one, two, asked] = &causes;
-        let servers = || Holds::all(vec![known(one), known(two)]);
+        let servers = || IntervalSet::all(vec![known(one), known(two)]);
         let evidence: Evidence = vec![
             (Cause::Nodes, known(nodes)),
             (Cause::ApiServers, servers()),
-            (Cause::BalancerCheck, Holds::all(vec![known(asked), servers().not()])),
-            (Cause::Unexplained, Holds::Always),
+            (Cause::BalancerCheck, IntervalSet::all(vec![known(asked), servers().not()])),
+            (Cause::Unexplained, IntervalSet::Always),
         ];
         let parts = split(window.known, &evidence);
         let mut truth = std::collections::BTreeMap::new();
@@ -370,12 +371,12 @@ proptest! {
     #[test]
     fn what_is_known_exactly_sums_up_exactly(window in real(), causes in [real(), real(), real(), real()]) {
         let exact = |real: &Real| Span::exact(ms(real.from), ms(real.until));
-        let known = |real: &Real| Holds::In(vec![exact(real)]);
+        let known = |real: &Real| IntervalSet::Union(vec![exact(real)]);
         let [nodes, one, two, asked] = &causes;
         let evidence: Evidence = vec![
             (Cause::Nodes, known(nodes)),
-            (Cause::Etcd, Holds::AtLeast(2, vec![known(one), known(two), known(asked)])),
-            (Cause::Unexplained, Holds::Always),
+            (Cause::Etcd, IntervalSet::AtLeast(2, vec![known(one), known(two), known(asked)])),
+            (Cause::Unexplained, IntervalSet::Always),
         ];
         let parts = split(exact(&window), &evidence);
         let sum = parts.iter().fold(Seconds::ZERO, |sum, part| sum + part.length.least);

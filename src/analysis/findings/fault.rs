@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Seen, When};
+use super::{ProbeFinding, Seen, When};
 use crate::stats::Seconds;
 use crate::timeline::{Component, Ends, FaultName};
 
@@ -54,6 +54,16 @@ pub struct FaultFinding {
 }
 
 impl FaultFinding {
+    /// The Service that a probe sends requests to.
+    pub fn service_of(&self, probe: &ProbeFinding) -> Option<&ServiceFinding> {
+        self.service(probe.service.as_ref()?)
+    }
+
+    /// A Service as it was when this fault was requested.
+    pub fn service(&self, name: &str) -> Option<&ServiceFinding> {
+        self.services.iter().find(|service| service.service == name)
+    }
+
     /// When what it did was over, as far as this program sees to that: its confirmed undo. Nobody undoes the end of a pod or a container:
     /// whoever makes another has begun to when it is confirmed.
     pub fn over(&self) -> Option<Seconds> {
@@ -97,7 +107,7 @@ pub struct NodeFinding {
 pub struct Detected {
     /// When a watch saw that Ready is no longer True.
     pub at: When,
-    /// What Ready became: `Unknown` (the node is silent) or `False` (the node reports trouble itself).
+    /// What Ready status: `Unknown` (the node is silent) or `False` (the node reports trouble itself).
     pub status: String,
     /// The condition's reason.
     pub reason: String,

@@ -1,7 +1,11 @@
 //! What analysis finds in a timeline. Every time is in seconds after the run's +0.
 
+mod cause;
 mod fault;
+mod leader;
 mod probe;
+mod warning;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -9,13 +13,16 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::bystanders::Bystander;
-use super::leaders::LeaderFinding;
-use super::quality::Warning;
 use crate::stats::{Between, Seconds};
 
+pub use cause::{Cause, CausePart};
 pub use fault::{Detected, EndpointFinding, FaultFinding, NodeCount, NodeFinding, ServiceFinding};
-pub use probe::{LateFinding, Lateness, Period, PeriodTally, ProbeFinding, Series, Tally};
+pub use leader::{Blind, LeaderFinding, LeaderGap, LeaderLoss, LeaderTerm, OldLeader};
+pub use probe::{
+    InEffect, LateFinding, Lateness, Period, PeriodTally, ProbeFinding, Recovered, Series, Tally,
+};
+pub use warning::Warning;
+pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};
 
 /// What a timeline says, in the units of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,8 +44,8 @@ pub struct Findings {
     /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
     pub unheard: Vec<String>,
     /// The nodes that no fault hit.
-    #[serde(default)]
-    pub bystanders: Vec<Bystander>,
+    #[serde(default, rename = "bystanders")]
+    pub other_nodes: Vec<OtherNode>,
     /// Each pod of the run's namespace, in the order in which they were first seen.
     #[serde(default)]
     pub pods: Vec<PodFinding>,
@@ -230,6 +237,19 @@ pub struct ObjectsFinding {
     pub changed: Vec<String>,
     /// Kinds that could not be listed, with the reason.
     pub unread: Vec<String>,
+}
+
+/// A node that no fault hit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OtherNode {
+    /// The node.
+    pub node: String,
+    /// Whether it was Ready when the first fault was requested; `None` when no watch said.
+    pub ready_before: Option<bool>,
+    /// When it first left Ready after that; `None`: it never did, as far as a watch saw, or was not Ready at all.
+    pub left_ready: Option<When>,
 }
 
 /// A node's heartbeats before the first fault.

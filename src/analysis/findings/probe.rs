@@ -4,9 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::in_effect::{InEffect, Recovered};
-use super::super::window::{ClassCount, Window};
 use super::When;
+use super::window::{ClassCount, Window};
 use crate::stats::Seconds;
 use crate::timeline::ProbeKind;
 
@@ -214,4 +213,42 @@ pub struct Series {
     pub failed: Vec<u32>,
     /// Attempts that say something, by column.
     pub judged: Vec<u32>,
+}
+
+/// A probe's attempts while all faults of a step were in effect: those that were sent after the last of them was confirmed, and had
+/// ended when the first of them began to be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct InEffect {
+    /// The step's number in the method.
+    pub step: u32,
+    /// When the last fault was confirmed.
+    pub from: Seconds,
+    /// When the first fault's undo was requested; `None`: never.
+    pub until: Option<Seconds>,
+    /// How the attempts ended; of a canary those that the API server took.
+    pub tally: Tally,
+    /// Of a canary: how many the API server did not take. They say nothing of who was to do what is asked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_accepted: u64,
+    /// When the first attempt that succeeded was sent.
+    pub first_success: Option<Seconds>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// When a probe that had failed was answered again after a step's undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Recovered {
+    /// The step's number in the method.
+    pub step: u32,
+    /// When the last undo was requested.
+    pub undo_requested: Seconds,
+    /// The first success that lasted: after the last failure, until another fault or the end. `None`: there was none.
+    pub at: Option<When>,
 }

@@ -7,7 +7,7 @@ use crate::timeline::{
     Bracket, Change, Component, Event, FaultPhase, Impact, Moment, ProcessState, Record,
 };
 
-use super::LeaderLoss;
+use super::super::findings::LeaderLoss;
 
 /// What is known to have happened, and when.
 #[derive(Clone, Debug, PartialEq)]

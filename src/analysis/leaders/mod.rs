@@ -1,20 +1,16 @@
 //! Who led each part of the control plane, when nobody did, and who went on beside his successor.
 //!
 //! ```text
-//! records -> facts.rs (leases, members' own word, processes, faults) -> reign.rs (one walk in the order of time) -> findings
+//! records -> facts.rs (leases, members' own word, processes, faults) -> terms.rs (one walk in the order of time) -> findings
 //! ```
 
 mod facts;
-mod reign;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::clock::Zero;
-use super::findings::When;
+use super::findings::{Blind, LeaderFinding, LeaderGap, LeaderTerm, OldLeader};
 use crate::stats::{Between, Seconds};
 use crate::timeline::{
     Bracket, Component, Event, Moment, NodeRole, ProcessState, Record, Timeline,
@@ -27,146 +23,8 @@ const LOOK: Seconds = Seconds::from_nanos(1_000_000_000);
 /// Of the parts of a control plane, those of which one leads.
 const LED: [Component; 3] = [Component::Etcd, Component::ControllerManager, Component::Scheduler];
 
-/// Who led a part of the control plane.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct LeaderFinding {
-    /// The part.
-    pub component: Component,
-    /// The nodes of the control plane, each with an etcd member. Empty: not known.
-    #[serde(default)]
-    pub control_planes: Vec<String>,
-    /// Who led, one after the other.
-    pub held: Vec<Tenure>,
-    /// The times in which nobody did.
-    pub gaps: Vec<LeaderGap>,
-    /// Leaders whose process ran on beside their successor, and so may have believed that they still led.
-    pub old: Vec<OldLeader>,
-    /// Times in which it was not seen how the leader was.
-    pub blind: Vec<Blind>,
-}
-
-/// One leader.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Tenure {
-    /// Its node.
-    pub node: String,
-    /// When it began to lead; `None`: before the run.
-    pub from: Option<When>,
-    /// When it was lost; `None`: it led to the end.
-    pub until: Option<When>,
-}
-
-/// A time without a leader: none whose process runs and whose lease, or whose peers, say that it leads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct LeaderGap {
-    /// The node of the leader that was lost.
-    pub node: String,
-    /// How it was lost.
-    pub loss: LeaderLoss,
-    /// When it was lost.
-    pub from: When,
-    /// When one led again; `None`: not by the end of the timeline.
-    pub until: Option<When>,
-    /// The node of the one that led then.
-    pub next: Option<String>,
-    /// How long it was; up to where the watches end where it has no end.
-    pub length: Between,
-}
-
-/// How a leader was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub enum LeaderLoss {
-    /// Its process, or its node, was gone.
-    Gone,
-    /// Its process, or its node, was frozen.
-    Frozen,
-    /// It gave its lease back.
-    GivenBack,
-    /// It said that it no longer leads: an etcd member without a quorum, or one that has heard of a newer leader.
-    StoodDown,
-    /// It did not renew its lease in time, though its process ran.
-    Expired,
-    /// Nobody saw it.
-    Unseen,
-}
-
-impl LeaderLoss {
-    /// In words: `its process was gone`.
-    pub fn words(self) -> &'static str {
-        match self {
-            LeaderLoss::Gone => "its process was gone",
-            LeaderLoss::Frozen => "it was frozen",
-            LeaderLoss::GivenBack => "it gave its lease back",
-            LeaderLoss::StoodDown => "it stood down",
-            LeaderLoss::Expired => "its lease expired",
-            LeaderLoss::Unseen => "nobody saw how",
-        }
-    }
-}
-
-/// A leader's process that ran on after another had taken its place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OldLeader {
-    /// Its node.
-    pub node: String,
-    /// The node of its successor.
-    pub next: String,
-    /// From when both ran: the successor had taken over, and it had been thawed.
-    pub from: When,
-    /// When it gave up (its process ended, or it said so itself); `None`: not by the end of the timeline.
-    pub until: Option<When>,
-    /// How long it lived on; up to the end of the timeline where it has no end.
-    pub length: Between,
-}
-
-/// A time in which it was not seen how a leader was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Blind {
-    /// From when.
-    pub from: Seconds,
-    /// Until when; `None`: to the end.
-    pub until: Option<Seconds>,
-    /// Who could not see, and why.
-    pub why: String,
-}
-
-impl LeaderFinding {
-    /// Who led at a moment, as far as is known.
-    pub fn at(&self, moment: Seconds) -> Option<&Tenure> {
-        self.held.iter().find(|tenure| {
-            let began = tenure.from.is_none_or(|from| from.latest <= moment);
-            began && tenure.until.is_none_or(|until| until.latest > moment)
-        })
-    }
-
-    /// The first that began to lead after a moment.
-    pub fn next_after(&self, moment: Seconds) -> Option<(&Tenure, When)> {
-        self.held
-            .iter()
-            .find_map(|tenure| Some((tenure, tenure.from.filter(|from| from.latest > moment)?)))
-    }
-
-    /// Whether anything changed from a moment on.
-    pub fn changed_after(&self, moment: Seconds) -> bool {
-        let gap = self.gaps.iter().any(|gap| gap.until.is_none_or(|until| until.latest > moment));
-        gap || self.next_after(moment).is_some() || !self.old.is_empty()
-    }
-}
-
 /// Every part of which a leader is known.
-pub fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
+pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
     let last = timeline
         .records
         .iter()
@@ -208,12 +66,12 @@ fn leader(
     let watched =
         if by_lease { gaps(records, |event| watch_gap(event, LEASE_WATCH)) } else { Vec::new() };
     let known = watched.last().filter(|gap| gap.until.is_none()).map_or(end, |gap| gap.from);
-    let reigns = reign::walk(&facts, known);
-    if reigns.held.is_empty() {
+    let found = terms::walk(&facts, known);
+    if found.held.is_empty() {
         return None;
     }
     let mut blind = watched;
-    blind.extend(reigns.held.iter().flat_map(|reign| unseen(records, reign, end)));
+    blind.extend(found.held.iter().flat_map(|term| unseen(records, term, end)));
     let blind = blind
         .into_iter()
         .map(|gap| gap.blind(zero))
@@ -221,19 +79,19 @@ fn leader(
     Some(LeaderFinding {
         component,
         control_planes: Vec::new(),
-        held: reigns.held.iter().map(|reign| tenure(reign, zero)).collect(),
-        gaps: reigns.gaps.iter().map(|gap| without(gap, zero, end)).collect(),
-        old: reigns.old.iter().map(|old| lived_on(old, zero, end)).collect(),
+        held: found.held.iter().map(|term| leader_term(term, zero)).collect(),
+        gaps: found.gaps.iter().map(|gap| without(gap, zero, end)).collect(),
+        old: found.old.iter().map(|old| lived_on(old, zero, end)).collect(),
         blind: blind.collect(),
     })
 }
 
-fn tenure(reign: &reign::Reign<'_>, zero: Zero) -> Tenure {
+fn leader_term(term: &terms::Term<'_>, zero: Zero) -> LeaderTerm {
     let when = |bracket: Option<Bracket>| bracket.map(|bracket| zero.when(bracket));
-    Tenure { node: reign.node.to_owned(), from: when(reign.from), until: when(reign.until) }
+    LeaderTerm { node: term.node.to_owned(), from: when(term.from), until: when(term.until) }
 }
 
-fn without(gap: &reign::Gap<'_>, zero: Zero, end: Moment) -> LeaderGap {
+fn without(gap: &terms::Gap<'_>, zero: Zero, end: Moment) -> LeaderGap {
     let until = gap.until.map(|(until, _)| until);
     LeaderGap {
         node: gap.node.to_owned(),
@@ -245,7 +103,7 @@ fn without(gap: &reign::Gap<'_>, zero: Zero, end: Moment) -> LeaderGap {
     }
 }
 
-fn lived_on(old: &reign::Old<'_>, zero: Zero, end: Moment) -> OldLeader {
+fn lived_on(old: &terms::Old<'_>, zero: Zero, end: Moment) -> OldLeader {
     OldLeader {
         node: old.node.to_owned(),
         next: old.next.to_owned(),
@@ -333,15 +191,15 @@ fn gaps(
     gaps
 }
 
-/// The times within a reign in which nobody looked at the leader's node.
-fn unseen(records: &[Record], reign: &reign::Reign<'_>, end: Moment) -> Vec<Unseen> {
+/// The times within a term in which nobody looked at the leader's node.
+fn unseen(records: &[Record], term: &terms::Term<'_>, end: Moment) -> Vec<Unseen> {
     let (began, ended) =
-        (reign.from.map_or(Moment(0), |from| from.latest), reign.until.map(|until| until.latest));
+        (term.from.map_or(Moment(0), |from| from.latest), term.until.map(|until| until.latest));
     if !records
         .iter()
-        .any(|record| matches!(&record.event, Event::Process { node, .. } if node == reign.node))
+        .any(|record| matches!(&record.event, Event::Process { node, .. } if node == term.node))
     {
-        let why = format!("nobody looked at {}", reign.node);
+        let why = format!("nobody looked at {}", term.node);
         return vec![Unseen {
             from: began.max(records.first().map_or(end, |first| first.at)),
             until: ended,
@@ -351,10 +209,10 @@ fn unseen(records: &[Record], reign: &reign::Reign<'_>, end: Moment) -> Vec<Unse
     let inside = |gap: Unseen| {
         let from = gap.from.max(began);
         let until = match (gap.until, ended) {
-            (Some(gap), Some(reign)) => Some(gap.min(reign)),
-            (gap, reign) => gap.or(reign),
+            (Some(gap), Some(term)) => Some(gap.min(term)),
+            (gap, term) => gap.or(term),
         };
         until.is_none_or(|until| until > from).then_some(Unseen { from, until, why: gap.why })
     };
-    gaps(records, |event| observer_gap(event, reign.node)).into_iter().filter_map(inside).collect()
+    gaps(records, |event| observer_gap(event, term.node)).into_iter().filter_map(inside).collect()
 }

@@ -1,6 +1,7 @@
 //! Each way to lose a leader, and to keep one too long.
 
 use super::*;
+use crate::analysis::findings::LeaderLoss;
 use crate::analysis::testing::{Run, at, s};
 use crate::timeline::{Change, FaultPhase, ProcessState};
 use ProcessState::{Gone, Running, Stopped};
@@ -73,7 +74,7 @@ fn found(run: Run) -> LeaderFinding {
 }
 
 fn nodes(found: &LeaderFinding) -> Vec<&str> {
-    found.held.iter().map(|tenure| &*tenure.node).collect()
+    found.held.iter().map(|leader_term| &*leader_term.node).collect()
 }
 
 fn only_gap(found: &LeaderFinding) -> (LeaderLoss, Between) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{blind, still_open, with_leaders};
-use crate::analysis::leaders::Tenure;
+use crate::analysis::findings::LeaderTerm;
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, When};
 use crate::stats::{Between, Seconds};
 use crate::timeline::{Component, FaultKind};
@@ -81,7 +81,7 @@ fn successor<'f>(
     found: &Findings,
     leaders: &'f LeaderFinding,
     fault: &FaultFinding,
-) -> Option<(&'f Tenure, When)> {
+) -> Option<(&'f LeaderTerm, When)> {
     let lost = leaders.at(fault.requested)?.until?;
     let own = alone_until(found, leaders, fault).is_none_or(|until| lost.latest <= until);
     own.then(|| leaders.next_after(fault.requested)).flatten()

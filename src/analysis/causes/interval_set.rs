@@ -1,9 +1,9 @@
-//! Conditions over time of which not all is known: at a moment one holds, does not, or may.
+//! Sets of intervals whose ends are not known exactly: a moment is inside, outside, or may be either.
 
 use super::super::findings::When;
 use crate::stats::Seconds;
 
-/// What is known of a condition at a moment.
+/// Whether a moment is inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Yes,
@@ -11,7 +11,7 @@ pub(super) enum Known {
     Maybe,
 }
 
-/// A time whose two ends are known as far as they are.
+/// An interval; each end lies within a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub from: When,
@@ -56,54 +56,54 @@ impl Span {
     }
 }
 
-/// A condition over time.
+/// A set of intervals.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Holds {
-    /// In any of these times.
-    In(Vec<Span>),
-    /// Where so many of these hold.
-    AtLeast(usize, Vec<Holds>),
-    /// Where this does not.
-    Not(Box<Holds>),
-    /// Always.
+pub(super) enum IntervalSet {
+    /// All of these.
+    Union(Vec<Span>),
+    /// Where at least so many of these overlap.
+    AtLeast(usize, Vec<IntervalSet>),
+    /// All but this.
+    Not(Box<IntervalSet>),
+    /// All times.
     Always,
 }
 
-impl Holds {
-    pub(super) fn any(of: Vec<Holds>) -> Self {
-        Holds::AtLeast(1, of)
+impl IntervalSet {
+    pub(super) fn any(of: Vec<IntervalSet>) -> Self {
+        IntervalSet::AtLeast(1, of)
     }
 
-    pub(super) fn all(of: Vec<Holds>) -> Self {
-        Holds::AtLeast(of.len(), of)
+    pub(super) fn all(of: Vec<IntervalSet>) -> Self {
+        IntervalSet::AtLeast(of.len(), of)
     }
 
     pub(super) fn not(self) -> Self {
-        Holds::Not(Box::new(self))
+        IntervalSet::Not(Box::new(self))
     }
 
     pub(super) fn at(&self, moment: Seconds) -> Known {
         match self {
-            Holds::In(spans) => at_least(1, spans.iter().map(|span| span.at(moment))),
-            Holds::AtLeast(enough, of) => {
+            IntervalSet::Union(spans) => at_least(1, spans.iter().map(|span| span.at(moment))),
+            IntervalSet::AtLeast(enough, of) => {
                 at_least(*enough, of.iter().map(|holds| holds.at(moment)))
             }
-            Holds::Not(holds) => match holds.at(moment) {
+            IntervalSet::Not(holds) => match holds.at(moment) {
                 Known::Yes => Known::No,
                 Known::No => Known::Yes,
                 Known::Maybe => Known::Maybe,
             },
-            Holds::Always => Known::Yes,
+            IntervalSet::Always => Known::Yes,
         }
     }
 
     /// Adds the moments at which what is known of it may change.
     pub(super) fn edges(&self, into: &mut Vec<Seconds>) {
         match self {
-            Holds::In(spans) => into.extend(spans.iter().flat_map(Span::edges)),
-            Holds::AtLeast(_, of) => of.iter().for_each(|holds| holds.edges(into)),
-            Holds::Not(holds) => holds.edges(into),
-            Holds::Always => {}
+            IntervalSet::Union(spans) => into.extend(spans.iter().flat_map(Span::edges)),
+            IntervalSet::AtLeast(_, of) => of.iter().for_each(|holds| holds.edges(into)),
+            IntervalSet::Not(holds) => holds.edges(into),
+            IntervalSet::Always => {}
         }
     }
 }

@@ -153,7 +153,7 @@ pub(super) fn of_effect(found: &Findings) -> Option<String> {
 /// Why a fault can't have been noticed by a probe's clients.
 pub(super) fn of_hit(fault: &FaultFinding, probe: &ProbeFinding) -> Option<String> {
     let name = probe.service.as_ref()?;
-    let service = fault.services.iter().find(|service| &service.service == name);
+    let service = fault.service(name);
     let missed = service.is_none_or(|service| service.hit.is_empty());
     missed.then(|| format!("the fault hit no endpoint of {name} that is known"))
 }

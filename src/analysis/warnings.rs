@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::clock::Zero;
+use super::findings::Warning;
 use super::findings::{Completion, FaultFinding, Findings, Period, ProbeFinding};
-use super::quality::Warning;
 use crate::stats::Seconds;
 use crate::timeline::{Event, NodeRole, Record, Timeline, Tuning};
 
@@ -58,11 +58,7 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) 
     let hits_endpoints = fault.component.is_none() && is_worker && !balancer;
     let noticed = probes.iter().filter(|probe| !probe.control && hits_endpoints);
     for probe in noticed {
-        let asked = probe
-            .service
-            .as_ref()
-            .and_then(|name| fault.services.iter().find(|s| &s.service == name));
-        if let Some(service) = asked.filter(|service| service.hit.is_empty()) {
+        if let Some(service) = fault.service_of(probe).filter(|service| service.hit.is_empty()) {
             let (probe, service) = (probe.name.clone(), service.service.clone());
             warnings.push(Warning::HitNoEndpoint { probe, service, target: target.clone() });
         }

@@ -1,32 +1,15 @@
 //! The nodes that no fault hit, and whether Kubernetes took any of them for dead.
 
-#[cfg(test)]
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::clock::Zero;
-use super::findings::{FaultFinding, When};
+use super::findings::{FaultFinding, OtherNode};
 use crate::timeline::{Change, Event, NodeRole, Ready, Record, Timeline};
 
-/// A node that no fault hit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Bystander {
-    /// The node.
-    pub node: String,
-    /// Whether it was Ready when the first fault was requested; `None` when no watch said.
-    pub ready_before: Option<bool>,
-    /// When it first left Ready after that; `None`: it never did, as far as a watch saw, or was not Ready at all.
-    pub left_ready: Option<When>,
-}
-
 /// All of them, by name. Without a fault there are none.
-pub(super) fn bystanders(
+pub(super) fn other_nodes(
     timeline: &Timeline,
     faults: &[FaultFinding],
     zero: Zero,
-) -> Vec<Bystander> {
+) -> Vec<OtherNode> {
     let nodes = timeline
         .header
         .cluster
@@ -34,7 +17,7 @@ pub(super) fn bystanders(
         .iter()
         .filter(|node| node.role != NodeRole::ExternalLoadBalancer);
     let spared = nodes.filter(|node| !faults.iter().any(|fault| fault.target == node.name));
-    let mut found: Vec<Bystander> = match faults.is_empty() {
+    let mut found: Vec<OtherNode> = match faults.is_empty() {
         true => Vec::new(),
         false => spared.map(|node| follow(&timeline.records, &node.name, zero)).collect(),
     };
@@ -42,8 +25,8 @@ pub(super) fn bystanders(
     found
 }
 
-fn follow(records: &[Record], name: &str, zero: Zero) -> Bystander {
-    let mut found = Bystander { node: name.to_owned(), ready_before: None, left_ready: None };
+fn follow(records: &[Record], name: &str, zero: Zero) -> OtherNode {
+    let mut found = OtherNode { node: name.to_owned(), ready_before: None, left_ready: None };
     let mut seen = None;
     for record in records {
         let Event::Node { node, change, ready, transition, .. } = &record.event else { continue };

@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::causes::CausePart;
-use super::findings::{Period, When};
+use super::cause::CausePart;
+use super::{Period, When};
 use crate::stats::{Between, Seconds};
 
 /// The errors that a probe's clients saw in one period. Moments are those of *sending*.

@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::LeaderLoss;
+use super::super::findings::LeaderLoss;
 use super::facts::{Fact, What};
 use crate::timeline::{Bracket, Moment, ProcessState};
 
 /// What the walk has found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Reigns<'a> {
-    pub held: Vec<Reign<'a>>,
+pub(super) struct Terms<'a> {
+    pub held: Vec<Term<'a>>,
     pub gaps: Vec<Gap<'a>>,
     pub old: Vec<Old<'a>>,
 }
 
 /// Somebody led.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Reign<'a> {
+pub(super) struct Term<'a> {
     pub node: &'a str,
     /// `None`: from before the records begin.
     pub from: Option<Bracket>,
@@ -88,7 +88,7 @@ impl Replaced<'_> {
 
 #[derive(Default)]
 struct Walk<'a> {
-    found: Reigns<'a>,
+    found: Terms<'a>,
     processes: HashMap<&'a str, (Option<u32>, ProcessState)>,
     leader: Option<Leader<'a>>,
     gap: Option<Gap<'a>>,
@@ -96,7 +96,7 @@ struct Walk<'a> {
 }
 
 /// Walks through the facts, up to `end`. Leases are known up to `known`, which is earlier where their watch was blind at the end.
-pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Reigns<'a> {
+pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Terms<'a> {
     let mut walk = Walk::default();
     for Fact { when, what } in facts {
         match what {
@@ -167,7 +167,7 @@ impl<'a> Walk<'a> {
                 thawed: None,
             });
         }
-        self.found.held.push(Reign { node: old.node, from: old.from, until: Some(until) });
+        self.found.held.push(Term { node: old.node, from: old.from, until: Some(until) });
     }
 
     fn resigns(&mut self, node: Option<&str>, loss: LeaderLoss, when: Bracket) {
@@ -271,10 +271,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn finish(mut self) -> Reigns<'a> {
+    fn finish(mut self) -> Terms<'a> {
         if let Some(leader) = self.leader.take() {
             let until = self.gap.as_ref().map(|gap| gap.from);
-            self.found.held.push(Reign { node: leader.node, from: leader.from, until });
+            self.found.held.push(Term { node: leader.node, from: leader.from, until });
         }
         self.found.gaps.extend(self.gap.take());
         let beside = self.replaced.iter().filter_map(|old| Some((old, old.beside?)));

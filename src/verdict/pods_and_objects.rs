@@ -12,7 +12,7 @@ use crate::stats::Seconds;
 const NAMED: usize = 5;
 
 /// Labels as a person writes them: `app=web,tier=front`.
-pub(super) fn said(labels: &BTreeMap<String, String>) -> String {
+pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
@@ -59,10 +59,7 @@ pub(super) fn not_detected(found: &Findings) -> Finding {
 /// What each fault took from a Service was ready elsewhere.
 pub(super) fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Finding {
     let judge = |fault: &FaultFinding| {
-        let service = fault
-            .services
-            .iter()
-            .find(|known| known.service == service && !known.hit.is_empty())?;
+        let service = fault.service(service).filter(|service| !service.hit.is_empty())?;
         Some(match service.replaced {
             Some(when) => moment(fault, when, bound),
             None => missing(found, fault, bound, "endpoints", "not rescheduled"),
@@ -91,7 +88,7 @@ fn hit<'a>(
 
 /// No pod with these labels came before the last undo.
 pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String>) -> Finding {
-    let labelled = said(labels);
+    let labelled = labels_text(labels);
     let hit = hit(found, labels);
     let Some(since) = hit.iter().map(|(_, fault)| fault.requested).min() else {
         return Finding::unknown(format!("no fault hit a pod with {labelled}"));
@@ -149,7 +146,9 @@ pub(super) fn restarted(
     };
     let themselves = hit(found, labels).into_iter().filter(|(pod, fault)| pod.pod == fault.target);
     let gravest = themselves.map(judge).max_by_key(|finding| finding.outcome);
-    gravest.unwrap_or_else(|| Finding::unknown(format!("no fault hit a pod with {}", said(labels))))
+    gravest.unwrap_or_else(|| {
+        Finding::unknown(format!("no fault hit a pod with {}", labels_text(labels)))
+    })
 }
 
 /// Every object is there that was there before.

@@ -1,4 +1,4 @@
-//! What was predicted beside what was measured.
+//! Predictions compared with measurements.
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use crate::stats::Between;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct Beside {
+pub struct Comparison {
     /// The fault's step in the method, from 0.
     pub step: u32,
     /// What: `detection`, `endpoints of web removed`, `errors of web`, `recovery`.
@@ -26,19 +26,19 @@ pub struct Beside {
 }
 
 /// Everything of a run that is predicted.
-pub fn beside(found: &Findings, predictions: &Predictions) -> Vec<Beside> {
+pub fn comparisons(found: &Findings, predictions: &Predictions) -> Vec<Comparison> {
     found.faults.iter().flat_map(|fault| of_fault(fault, found, predictions)).collect()
 }
 
-fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -> Vec<Beside> {
+fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -> Vec<Comparison> {
     let after = |when: crate::analysis::When| {
         Between::new(when.earliest - fault.requested, when.latest - fault.requested)
     };
     let mut all = Vec::new();
     let mut add = |name: String, quantity: Quantity<'_>, measured: Option<Between>| {
         let Ok(predicted) = predictions.between(quantity, fault.step) else { return };
-        let inside = measured.map(|measured| holds(predicted, measured));
-        all.push(Beside { step: fault.step, quantity: name, predicted, measured, inside });
+        let inside = measured.map(|measured| predicted.overlaps(measured));
+        all.push(Comparison { step: fault.step, quantity: name, predicted, measured, inside });
     };
     add(
         "detection".into(),
@@ -68,12 +68,7 @@ fn of_fault(fault: &FaultFinding, found: &Findings, predictions: &Predictions) -
     all
 }
 
-/// Whether what was measured can be inside.
-fn holds(predicted: Between, measured: Between) -> bool {
-    measured.most >= predicted.least && measured.least <= predicted.most
-}
-
-impl Beside {
+impl Comparison {
     /// `detection 7.1s, predicted 3.0s to 6.0s`, where reality left what was predicted.
     pub fn surprise(&self) -> Option<String> {
         let measured = self.measured.filter(|_| self.inside == Some(false))?;

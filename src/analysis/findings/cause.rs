@@ -1,0 +1,79 @@
+//! What caused a window of errors of the control plane.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::Between;
+use crate::timeline::Component;
+
+/// What was away while a probe of the control plane saw errors. The deepest come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// The node that was asked; where any would have done, all nodes of the control plane.
+    Nodes,
+    /// No etcd member led, or fewer ran than are a quorum.
+    Etcd,
+    /// The member of the API server that was asked did not answer, or knew of no leader.
+    EtcdMember,
+    /// It was told to end, and was still there: it answers nobody then.
+    EtcdEnding,
+    /// It had an empty store, in place of its data.
+    EtcdData,
+    /// The API server that was asked; where any would have done, all of them.
+    ApiServers,
+    /// It was told to end: it takes no new connection then, and lives on for as long as its grace period lasts.
+    ApiServersEnding,
+    /// Its process was there again, and did not answer yet.
+    ApiServersStarting,
+    /// etcd was there again, and API servers did not answer yet: they look for a lost one ever less often.
+    EtcdReturned,
+    /// The load balancer itself was down.
+    Balancer,
+    /// Some API server answered directly, but not through the balancer: it had not found out yet which.
+    BalancerCheck,
+    /// None led this part, which does what a canary asks for.
+    Leader(Component),
+    /// Nothing: between two bursts of errors requests were answered.
+    Answered,
+    /// Nobody looked at what might have been away.
+    Unseen,
+    /// No record explains it.
+    Unexplained,
+}
+
+impl Cause {
+    /// For people, after a length: `etcd without a leader or a quorum`.
+    pub fn words(self) -> String {
+        match self {
+            Cause::Nodes => "control-plane node down".into(),
+            Cause::Etcd => "etcd without a leader or a quorum".into(),
+            Cause::EtcdMember => "its etcd member away".into(),
+            Cause::EtcdEnding => "etcd ending".into(),
+            Cause::EtcdData => "etcd without its data".into(),
+            Cause::ApiServers => "API server away".into(),
+            Cause::ApiServersEnding => "API server ending".into(),
+            Cause::ApiServersStarting => "API server starting".into(),
+            Cause::EtcdReturned => "etcd back, API server not yet".into(),
+            Cause::Balancer => "load balancer down".into(),
+            Cause::BalancerCheck => "the balancer's check".into(),
+            Cause::Leader(component) => format!("{} without a leader", component.name()),
+            Cause::Answered => "answered in between".into(),
+            Cause::Unseen => "not seen".into(),
+            Cause::Unexplained => "unexplained".into(),
+        }
+    }
+}
+
+/// A part of a window of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CausePart {
+    /// What caused it.
+    pub cause: Cause,
+    /// For how long of the window, all of its times together.
+    pub length: Between,
+}

@@ -1,0 +1,147 @@
+//! Who led each part of the control plane.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::When;
+use crate::stats::{Between, Seconds};
+use crate::timeline::Component;
+
+/// Who led a part of the control plane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LeaderFinding {
+    /// The part.
+    pub component: Component,
+    /// The nodes of the control plane, each with an etcd member. Empty: not known.
+    #[serde(default)]
+    pub control_planes: Vec<String>,
+    /// Who led, one after the other.
+    pub held: Vec<LeaderTerm>,
+    /// The times in which nobody did.
+    pub gaps: Vec<LeaderGap>,
+    /// Leaders whose process ran on beside their successor, and so may have believed that they still led.
+    pub old: Vec<OldLeader>,
+    /// Times in which it was not seen how the leader was.
+    pub blind: Vec<Blind>,
+}
+
+/// One leader.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LeaderTerm {
+    /// Its node.
+    pub node: String,
+    /// When it began to lead; `None`: before the run.
+    pub from: Option<When>,
+    /// When it was lost; `None`: it led to the end.
+    pub until: Option<When>,
+}
+
+/// A time without a leader: none whose process runs and whose lease, or whose peers, say that it leads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LeaderGap {
+    /// The node of the leader that was lost.
+    pub node: String,
+    /// How it was lost.
+    pub loss: LeaderLoss,
+    /// When it was lost.
+    pub from: When,
+    /// When one led again; `None`: not by the end of the timeline.
+    pub until: Option<When>,
+    /// The node of the one that led then.
+    pub next: Option<String>,
+    /// How long it was; up to where the watches end where it has no end.
+    pub length: Between,
+}
+
+/// How a leader was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum LeaderLoss {
+    /// Its process, or its node, was gone.
+    Gone,
+    /// Its process, or its node, was frozen.
+    Frozen,
+    /// It gave its lease back.
+    GivenBack,
+    /// It said that it no longer leads: an etcd member without a quorum, or one that has heard of a newer leader.
+    StoodDown,
+    /// It did not renew its lease in time, though its process ran.
+    Expired,
+    /// Nobody saw it.
+    Unseen,
+}
+
+impl LeaderLoss {
+    /// In words: `its process was gone`.
+    pub fn words(self) -> &'static str {
+        match self {
+            LeaderLoss::Gone => "its process was gone",
+            LeaderLoss::Frozen => "it was frozen",
+            LeaderLoss::GivenBack => "it gave its lease back",
+            LeaderLoss::StoodDown => "it stood down",
+            LeaderLoss::Expired => "its lease expired",
+            LeaderLoss::Unseen => "nobody saw how",
+        }
+    }
+}
+
+/// A leader's process that ran on after another had taken its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OldLeader {
+    /// Its node.
+    pub node: String,
+    /// The node of its successor.
+    pub next: String,
+    /// From when both ran: the successor had taken over, and it had been thawed.
+    pub from: When,
+    /// When it gave up (its process ended, or it said so itself); `None`: not by the end of the timeline.
+    pub until: Option<When>,
+    /// How long it lived on; up to the end of the timeline where it has no end.
+    pub length: Between,
+}
+
+/// A time in which it was not seen how a leader was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Blind {
+    /// From when.
+    pub from: Seconds,
+    /// Until when; `None`: to the end.
+    pub until: Option<Seconds>,
+    /// Who could not see, and why.
+    pub why: String,
+}
+
+impl LeaderFinding {
+    /// Who led at a moment, as far as is known.
+    pub fn at(&self, moment: Seconds) -> Option<&LeaderTerm> {
+        self.held.iter().find(|tenure| {
+            let began = tenure.from.is_none_or(|from| from.latest <= moment);
+            began && tenure.until.is_none_or(|until| until.latest > moment)
+        })
+    }
+
+    /// The first that began to lead after a moment.
+    pub fn next_after(&self, moment: Seconds) -> Option<(&LeaderTerm, When)> {
+        self.held
+            .iter()
+            .find_map(|tenure| Some((tenure, tenure.from.filter(|from| from.latest > moment)?)))
+    }
+
+    /// Whether anything changed from a moment on.
+    pub fn changed_after(&self, moment: Seconds) -> bool {
+        let gap = self.gaps.iter().any(|gap| gap.until.is_none_or(|until| until.latest > moment));
+        gap || self.next_after(moment).is_some() || !self.old.is_empty()
+    }
+}

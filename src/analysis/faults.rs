@@ -150,7 +150,12 @@ impl<'a> Scope<'a> {
 
     fn seen(&self, phase: FaultPhase) -> Option<Seen> {
         let (at, detail) = self.phase(phase)?;
-        Some(Seen { at: self.zero.at(at), own_time: None, what: detail.to_owned() })
+        Some(Seen {
+            at: self.zero.at(at),
+            own_time: None,
+            what: detail.to_owned(),
+            exit_code: None,
+        })
     }
 
     /// The first sign of an effect that is over before its undo: of its process, of its engine, or that nothing was left to undo.
@@ -163,6 +168,7 @@ impl<'a> Scope<'a> {
                 at: self.zero.at(record.at),
                 own_time: None,
                 what: self.over(&record.event)?,
+                exit_code: None,
             })
         };
         let nothing_left =
@@ -204,13 +210,14 @@ impl<'a> Scope<'a> {
 
     fn engine(&self) -> Vec<Seen> {
         let seen = |record: &Record| match &record.event {
-            Event::Docker { container, action, engine_time }
+            Event::Docker { container, action, engine_time, exit_code }
                 if container == self.request.target =>
             {
                 Some(Seen {
                     at: self.zero.at(record.at),
                     own_time: self.own(engine_time),
                     what: action.clone(),
+                    exit_code: *exit_code,
                 })
             }
             _ => None,
@@ -228,6 +235,7 @@ impl<'a> Scope<'a> {
                     at: self.zero.at(record.at),
                     own_time: self.own(time),
                     what: reason.clone(),
+                    exit_code: None,
                 })
             }
             _ => None,

@@ -5,7 +5,7 @@ use crate::stats::Seconds;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptResult {
+pub(super) enum AttemptResult {
     /// It succeeded.
     Succeeded,
     /// It failed.
@@ -16,7 +16,7 @@ pub enum AttemptResult {
 
 /// Follows one step through a probe's attempts, which come by the time of their sending.
 #[derive(Debug)]
-pub struct StepTracker {
+pub(super) struct StepTracker {
     step: u32,
     requested: Seconds,
     from: Option<Seconds>,
@@ -37,7 +37,7 @@ const NEVER: Seconds = Seconds::from_nanos(i64::MAX);
 
 impl StepTracker {
     /// One for each step of the run.
-    pub fn all(faults: &[FaultFinding]) -> Vec<Self> {
+    pub(super) fn all(faults: &[FaultFinding]) -> Vec<Self> {
         let mut steps: Vec<u32> = faults.iter().map(|fault| fault.step).collect();
         steps.dedup();
         steps.into_iter().map(|step| Self::of(step, faults)).collect()
@@ -67,7 +67,7 @@ impl StepTracker {
 
     /// Takes an attempt that says something.
     #[inline]
-    pub fn take(&mut self, sent: Seconds, done: Seconds, result: AttemptResult) {
+    pub(super) fn take(&mut self, sent: Seconds, done: Seconds, result: AttemptResult) {
         if sent < self.requested || sent >= self.next {
             return;
         }
@@ -94,7 +94,7 @@ impl StepTracker {
 
     /// Takes an attempt that says nothing.
     #[inline]
-    pub fn blind(&mut self, sent: Seconds, done: Seconds) {
+    pub(super) fn blind(&mut self, sent: Seconds, done: Seconds) {
         self.tally.blind += u64::from(sent < self.next && self.holds(sent, done));
     }
 
@@ -103,13 +103,13 @@ impl StepTracker {
     }
 
     /// What it came to while it was in effect; `None` where it never was.
-    pub fn in_effect(&self) -> Option<InEffect> {
+    pub(super) fn in_effect(&self) -> Option<InEffect> {
         let Self { step, until, tally, not_accepted, first_success, .. } = *self;
         Some(InEffect { step, from: self.from?, until, tally, not_accepted, first_success })
     }
 
     /// When the probe was answered again; `None` where it did not fail any more at the undo, or nothing was undone.
-    pub fn recovered(&self) -> Option<Recovered> {
+    pub(super) fn recovered(&self) -> Option<Recovered> {
         let undo_requested = self.undo.filter(|_| self.away)?;
         Some(Recovered { step: self.step, undo_requested, at: self.again })
     }

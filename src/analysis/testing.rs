@@ -354,6 +354,7 @@ pub(crate) fn article() -> Run {
         container: "fast-detection-worker".into(),
         action: action.into(),
         engine_time: None,
+        exit_code: None,
     };
     let notice = Event::KubeEvent {
         kind: "Normal".into(),

@@ -344,7 +344,7 @@ fn a_stop_that_the_engine_saw_was_not_without_effect() {
         let run = Run::new().endpoints(1, 1).fault_phase(0, "nodeStop", FaultPhase::Requested, "");
         let run = run.fault_phase(2000, "nodeStop", FaultPhase::UndoRequested, "");
         let (container, action) = ("fast-detection-worker".into(), "die".into());
-        let die = Event::Docker { container, action, engine_time: None };
+        let die = Event::Docker { container, action, engine_time: None, exit_code: None };
         died.into_iter().fold(run, |run, ms| run.event(ms, die.clone())).ended(5000).build()
     };
     let told = |timeline| {

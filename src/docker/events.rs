@@ -153,8 +153,12 @@ impl Follower {
             return;
         };
         let actor = message.actor.unwrap_or_default();
-        let container =
-            actor.attributes.and_then(|mut a| a.remove("name")).or(actor.id).unwrap_or_default();
+        let mut attributes = actor.attributes.unwrap_or_default();
+        // Podman has another name for it.
+        let exit_code = ["exitCode", "containerExitCode"]
+            .iter()
+            .find_map(|name| attributes.remove(*name)?.parse().ok());
+        let container = attributes.remove("name").or(actor.id).unwrap_or_default();
         let ns = message.time_nano.unwrap_or(0);
         let told = (ns, container.clone(), action.clone());
         if self.told.contains(&told) {
@@ -169,7 +173,7 @@ impl Follower {
         let engine_time = jiff::Timestamp::from_nanosecond(i128::from(ns)).ok().filter(|_| ns > 0);
         self.ready.push_back(Record {
             since,
-            ..Record::now(Event::Docker { container, action, engine_time })
+            ..Record::now(Event::Docker { container, action, engine_time, exit_code })
         });
     }
 }

@@ -4,7 +4,7 @@ use super::view::View;
 use crate::analysis::{CausePart, ProbeFinding, Window};
 use crate::stats::Seconds;
 
-/// `errors for 2.41s (from +0.100s): 1.6s etcd without a leader or a quorum, 0.7s the balancer's check`, for each window.
+/// `errors for 2.41s (from +0.100s): 1.6s etcd without a leader or a quorum, 0.7s load balancer health check`, for each window.
 pub(super) fn lines(probe: &ProbeFinding) -> Vec<String> {
     let line = |window: &Window| {
         let parts = parts(window)?;
@@ -59,13 +59,13 @@ mod tests {
             (Cause::Unexplained, 0.0, 0.02),
         ];
         let told = lines(&found(&parts).probes[0]);
-        insta::assert_snapshot!(told.join("\n"), @"errors for 4.74s to 4.88s (from +0.100s): 1.6s etcd without a leader or a quorum, 3s to 3.2s the balancer's check");
+        insta::assert_snapshot!(told.join("\n"), @"errors for 4.74s to 4.88s (from +0.100s): 1.6s etcd without a leader or a quorum, 3s to 3.2s load balancer health check");
     }
 
     #[test]
     fn what_may_have_been_nothing_is_told_where_there_is_no_more() {
         let told = lines(&found(&[(Cause::Unseen, 0.0, 0.01)]).probes[0]);
-        assert!(told[0].ends_with(": 0s to 10ms not seen"), "{told:?}");
+        assert!(told[0].ends_with(": 0s to 10ms not observed"), "{told:?}");
         assert!(lines(&found(&[]).probes[0]).is_empty());
     }
 }

@@ -105,7 +105,7 @@ fn of_fault(
     for service in &fault.services {
         let predicted =
             predictions.between(Quantity::EndpointRemoval(&service.service), fault.step).ok();
-        of_service(service, said(predicted, fault.requested, ""), lines);
+        of_service(service, predicted_text(predicted, fault.requested, ""), lines);
     }
     lines.extend(of_pods(fault, found));
     if let Some(undone) = fault.undone {
@@ -132,19 +132,14 @@ fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
             .filter(|other| other.service == service.service)
             .map(|other| other.hit.len())
             .sum();
-        let text =
-            format!("{} ready in place of those that were hit", count(hit as u64, "new endpoint"));
+        let text = format!("{} ready as replacements", count(hit as u64, "new endpoint"));
         service
             .replaced
             .map(|when| Line::of(when, "rescheduled", format!("{}: {text}", service.service)))
     });
     let restarted = found.pods.iter().filter(|pod| pod.pod == fault.target).filter_map(|pod| {
         pod.restarted.map(|when| {
-            Line::of(
-                when,
-                "restarted",
-                format!("{}: its container was started again in place", pod.pod),
-            )
+            Line::of(when, "restarted", format!("{}: container restarted in place", pod.pod))
         })
     });
     replaced.chain(restarted).collect()
@@ -177,17 +172,18 @@ fn stamped(own: Option<Seconds>) -> String {
 /// The engine's own word where there is one, else what the fault itself saw.
 fn effect(fault: &FaultFinding) -> Option<Line> {
     let (label, impact) = (fault.kind.traits().words.effect, fault.kind.traits().impact);
-    let said = if impact == Impact::MachineFrozen { "container paused" } else { "container died" };
+    let engine_text =
+        if impact == Impact::MachineFrozen { "container paused" } else { "container died" };
     // `docker stop` kills what has not ended in time: 128 + 9.
     let killed = fault.kind == FaultKind::NodeStop
-        && fault.confirmed.as_ref().is_some_and(|seen| seen.what.contains("exited with 137"));
+        && fault.engine_saw().is_some_and(|seen| seen.exit_code == Some(137));
     match (fault.engine_saw(), &fault.confirmed) {
         (Some(seen), _) if killed => Some(Line::new(
             seen.at,
             label,
-            format!("{said}: it had not shut down in time, and was killed"),
+            format!("{engine_text}: it had not shut down in time, and was killed"),
         )),
-        (Some(seen), _) => Some(Line::new(seen.at, label, said)),
+        (Some(seen), _) => Some(Line::new(seen.at, label, engine_text)),
         (None, Some(confirmed)) => Some(Line::new(confirmed.at, label, confirmed.what.clone())),
         (None, None) => None,
     }
@@ -198,15 +194,18 @@ fn detected(fault: &FaultFinding, predictions: &Predictions) -> Option<Line> {
     let line = Line::of(
         detected.at,
         "detected",
-        format!("Ready is {}, as a watch saw it", detected.status),
+        format!("Ready is {}, as the watch saw it", detected.status),
     );
-    let predicted =
-        said(predictions.between(Quantity::Detection, fault.step).ok(), fault.requested, "");
+    let predicted = predicted_text(
+        predictions.between(Quantity::Detection, fault.step).ok(),
+        fault.requested,
+        "",
+    );
     Some(Line { predicted, ..line })
 }
 
 /// What was predicted, counted from `since`.
-fn said(predicted: Option<Between>, since: Seconds, after: &str) -> Option<String> {
+fn predicted_text(predicted: Option<Between>, since: Seconds, after: &str) -> Option<String> {
     let predicted =
         predicted.map(|length| Between::new(length.least + since, length.most + since))?;
     Some(format!("predicted {predicted:.1}{after}"))
@@ -271,7 +270,7 @@ fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
     let after = undone
         .map_or(String::new(), |undone| format!(", {:.1} after the undo", last.latest - undone));
     let text = format!(
-        "{name}{} of {} that had timed out came true by themselves{after}",
+        "{name}{} of {} timed-out attempts succeeded late{after}",
         late.came_true, late.timed_out
     );
     Some(Line::of(last, "caught up", text))
@@ -280,7 +279,7 @@ fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
 /// Nodes that Kubernetes took for dead although no fault hit them.
 fn other_nodes(found: &Findings) -> impl Iterator<Item = Line> {
     found.other_nodes.iter().filter_map(|other| {
-        let text = format!("{} left Ready, though no fault hit it", other.node);
+        let text = format!("{} became NotReady, although no fault hit it", other.node);
         other.left_ready.map(|when| Line::of(when, "other node", text))
     })
 }
@@ -319,13 +318,13 @@ fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line
 }
 
 fn failing(window: &Window, asked: &Asked) -> Line {
-    let until =
-        if matches!(window.period, Period::Fault { .. }) { "the undo" } else { "the data's end" };
-    let text = format!(
-        "{}last failed {} sent; nothing shows an end before {until}",
-        asked.name,
-        asked.noun()
-    );
+    let until = if matches!(window.period, Period::Fault { .. }) {
+        "the undo"
+    } else {
+        "the end of the data"
+    };
+    let text =
+        format!("{}last failed {} sent; no recovery seen before {until}", asked.name, asked.noun());
     Line::new(window.last_failure, "still failing", text)
 }
 
@@ -344,7 +343,7 @@ fn steady(found: &Findings, predictions: &Predictions) -> Option<Line> {
     let line = came_back(found)?;
     let last = found.last_undone_fault().filter(|_| found.recovery.is_some());
     let predicted = last.and_then(|last| predictions.between(Quantity::Recovery, last.step).ok());
-    Some(Line { predicted: said(predicted, Seconds::ZERO, " after the undo"), ..line })
+    Some(Line { predicted: predicted_text(predicted, Seconds::ZERO, " after the undo"), ..line })
 }
 
 fn came_back(found: &Findings) -> Option<Line> {
@@ -356,12 +355,12 @@ fn came_back(found: &Findings) -> Option<Line> {
     Some(match (steady.held_since, back) {
         // It holds from when the last harmed node was heard of: what was said before was old.
         (Some(since), Some((back, by))) if back > since && heard_after(found, since) => {
-            Line::new(back, "steady", "the node was heard of again").within(by)
+            Line::new(back, "steady", "first sign of life of the node").within(by)
         }
         (Some(since), None) if !found.unheard.is_empty() => Line::new(
             since,
             "steady?",
-            format!("no sign of life of {} after the undo", found.unheard.join(", ")),
+            format!("no sign of life from {} after the undo", found.unheard.join(", ")),
         ),
         (Some(since), _) => {
             Line::new(since, "steady", format!("confirmed at {:+.3}", steady.confirmed))
@@ -391,9 +390,9 @@ fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> O
             let undoes =
                 at(|e| matches!(e, Event::Interrupted { .. } | Event::Failed { .. })).is_some();
             let what = if undoes {
-                "the run is cut short, and undoes what it did"
+                "the run was cut short and is undoing its faults"
             } else {
-                "the run still goes on"
+                "the run is still in progress"
             };
             Some(Line::new(last()?, "so far", what))
         }
@@ -408,6 +407,6 @@ fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> O
         Completion::Refused { error } => {
             Some(Line::new(at(|e| matches!(e, Event::Failed { .. }))?, "refused", error.clone()))
         }
-        Completion::Died => Some(Line::new(last()?, "no more", "the timeline ends here")),
+        Completion::Died => Some(Line::new(last()?, "end of data", "the run crashed here")),
     }
 }

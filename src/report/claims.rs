@@ -118,9 +118,9 @@ fn figures(verdict: &Verdict) -> String {
     let texts: Vec<String> = deciding
         .map(|assertion| match &assertion.why {
             Some(why) if verdict.outcome != Outcome::Pass => {
-                format!("{} ({why})", assertion.said())
+                format!("{} ({why})", assertion.result_text())
             }
-            _ => assertion.said(),
+            _ => assertion.result_text(),
         })
         .collect();
     if texts.is_empty() || verdict.doubt.is_some() {
@@ -198,6 +198,7 @@ mod tests {
             bound: "within 7s".into(),
             outcome,
             measured: Some("9s".into()),
+            note: None,
             why: why.map(str::to_owned),
         }
     }

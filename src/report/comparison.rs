@@ -72,6 +72,6 @@ impl Comparison {
     /// `detection 7.1s, predicted 3.0s to 6.0s`, where reality left what was predicted.
     pub fn surprise(&self) -> Option<String> {
         let measured = self.measured.filter(|_| self.inside == Some(false))?;
-        Some(format!("{} took {measured:.1}, predicted was {:.1}", self.quantity, self.predicted))
+        Some(format!("{} took {measured:.1}, predicted {:.1}", self.quantity, self.predicted))
     }
 }

@@ -156,14 +156,14 @@ fn probes(view: &View<'_>, out: &mut String) -> fmt::Result {
                 "      began {:+.3} to {:+.3} ({})",
                 start.when.earliest,
                 start.when.latest,
-                start.proof.said()
+                start.proof.words()
             )?;
             writeln!(
                 out,
                 "      ended {:+.3} to {:+.3} ({})",
                 end.when.earliest,
                 end.when.latest,
-                end.proof.said()
+                end.proof.words()
             )?;
             if let Some(parts) = super::causes::parts(window) {
                 writeln!(out, "      because of {parts}")?;
@@ -184,7 +184,7 @@ fn assertions(view: &View<'_>, out: &mut String) -> fmt::Result {
     writeln!(out, "Assertions:")?;
     for assertion in &view.verdict.assertions {
         let why = assertion.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-        writeln!(out, "  {} {}{why}", pad(assertion.outcome.word(), 12), assertion.said())?;
+        writeln!(out, "  {} {}{why}", pad(assertion.outcome.word(), 12), assertion.result_text())?;
     }
     Ok(())
 }

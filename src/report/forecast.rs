@@ -133,11 +133,11 @@ impl ForecastReport {
 
 /// For people.
 pub fn render(report: &ForecastReport, width: usize, ascii: bool) -> String {
-    let tries = format!("{} tries in virtual time, seed {}", report.trials, report.seed);
+    let tries = format!("{} simulated trials, seed {}", report.trials, report.seed);
     let title = format!("{}: predicted for {}, {tries}", report.experiment, report.cluster);
     let mut out = wrap(&title, width).join("\n") + "\n";
     if let Some(why) = &report.why_not {
-        out.push_str(&hang("  ", &format!("nothing can be tried: {why}"), width));
+        out.push_str(&hang("  ", &format!("no simulation: {why}"), width));
     }
     for outcome in &report.tried {
         let step = report.steps.iter().find(|step| step.step == outcome.step);
@@ -156,7 +156,7 @@ fn heading(outcome: &Outcome, step: Option<&StepPrediction>) -> String {
             let endpoints = count(outcome.endpoints.into(), "endpoint");
             format!("; {probe} asks {service}, {} of {endpoints} there", outcome.endpoints_hit)
         }
-        _ => "; nobody asks a Service over new connections".into(),
+        _ => "; no probe asks a Service over new connections".into(),
     };
     let bounds = match step.map(|step| (&step.prediction, &step.why_not)) {
         Some((Some(prediction), _)) => {

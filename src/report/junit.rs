@@ -70,7 +70,7 @@ fn suite(name: &str, cases: Vec<TestCase>) -> TestSuite {
 /// A run without assertions is one case, so that it can't be overlooked.
 fn cases(verdict: &Verdict) -> Vec<TestCase> {
     let of = |assertion: &Assertion| {
-        let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.said());
+        let (why, text) = (assertion.why.as_deref().unwrap_or_default(), assertion.result_text());
         case(&assertion.text, status(assertion.outcome, why, &text), &text)
     };
     if verdict.assertions.is_empty() {

@@ -44,10 +44,14 @@ fn of_part(leaders: &LeaderFinding, first: Seconds) -> Vec<Line> {
         lines.extend(gap.until.map(|until| led_again(gap, until, part)));
     }
     for old in leaders.old.iter().filter(|old| old.until.is_none_or(|until| until.latest > first)) {
-        let beside = format!("{part} on {} runs, though the one on {} leads", old.node, old.next);
+        let beside = format!("{part} on {} still runs, although {} leads", old.node, old.next);
         lines.push(Line::of(old.from, "two leaders", beside));
         let gave_up = |until| {
-            Line::of(until, "old gave up", format!("{part} on {}, after {}", old.node, old.length))
+            Line::of(
+                until,
+                "old leader gone",
+                format!("{part} on {}, after {}", old.node, old.length),
+            )
         };
         lines.extend(old.until.map(gave_up));
     }
@@ -63,7 +67,7 @@ fn led_again(gap: &LeaderGap, until: When, part: &str) -> Line {
     Line::of(
         until,
         if goes_on { "leads again" } else { "new leader" },
-        format!("{part} on {next}, after {} without", gap.length),
+        format!("{part} on {next}, after {} without a leader", gap.length),
     )
 }
 
@@ -108,7 +112,7 @@ fn of_old(old: &OldLeader, out: &mut String) -> fmt::Result {
     let end = old.until.map_or("to the end".into(), |until| format!("to {:+.3}", until.latest));
     writeln!(
         out,
-        "    two from {:+.3} {end}, for {}: {} ran on beside {}",
+        "    two from {:+.3} {end}, for {}: {} kept running alongside {}",
         old.from.latest, old.length, old.node, old.next
     )
 }
@@ -146,7 +150,7 @@ mod tests {
         let blind = crate::analysis::findings::Blind {
             from: testing::s(22.0),
             until: None,
-            why: "nobody looked at b".into(),
+            why: "no observer on b".into(),
         };
         let (held, blind) =
             (vec![tenure("a", None), tenure("b", Some(when(16.5, 16.5)))], vec![blind]);
@@ -170,9 +174,9 @@ mod tests {
             .collect();
         insta::assert_snapshot!(said.join("\n"), @r"
         +0.150s leader lost: kube-scheduler on a: it was frozen
-        +16.500s new leader: kube-scheduler on b, after 16.35s to 16.4s without
-        +20.050s two leaders: kube-scheduler on a runs, though the one on b leads
-        +20.250s old gave up: kube-scheduler on a, after 150ms to 250ms
+        +16.500s new leader: kube-scheduler on b, after 16.35s to 16.4s without a leader
+        +20.050s two leaders: kube-scheduler on a still runs, although b leads
+        +20.250s old leader gone: kube-scheduler on a, after 150ms to 250ms
         ");
     }
 
@@ -184,8 +188,8 @@ mod tests {
         Leaders:
           kube-scheduler: a, b from +16.500s
             none from +0.150s to +16.500s, for 16.35s to 16.4s (it was frozen on a)
-            two from +20.050s to +20.250s, for 150ms to 250ms: a ran on beside b
-            not seen +22.000s to the end: nobody looked at b
+            two from +20.050s to +20.250s, for 150ms to 250ms: a kept running alongside b
+            not seen +22.000s to the end: no observer on b
         ");
     }
 }

@@ -220,7 +220,7 @@ fn say(event: &Event) -> Option<String> {
             fault_phase(fault.as_str(), &Component::on(*component, target), *phase, detail)
         }
         Event::Docker { container, action, .. } => format!("engine: {action} {container}"),
-        Event::WatchGap { watch, reason, .. } => format!("the watch of {watch} is blind: {reason}"),
+        Event::WatchGap { watch, reason, .. } => format!("the watch of {watch} is down: {reason}"),
         Event::Node { node, change: Change::Changed, ready, reason, .. } => {
             format!("node {node}: Ready is {ready:?} ({reason})")
         }
@@ -246,9 +246,9 @@ fn say(event: &Event) -> Option<String> {
             format!("etcd on {node}: {}", super::leaders::word(*answers, *has_leader, *is_leader))
         }
         Event::ObserverGap { node, until: None, reason } => {
-            format!("nobody looks at {node}: {reason}")
+            format!("observer of {node} down: {reason}")
         }
-        Event::ObserverGap { node, until: Some(_), .. } => format!("{node} is looked at again"),
+        Event::ObserverGap { node, until: Some(_), .. } => format!("observer of {node} back"),
         Event::Interrupted { signal } => format!("interrupted by {signal}"),
         Event::Failed { error, refused } => {
             format!("{}: {error}", if *refused { "refused" } else { "failed" })

@@ -38,7 +38,7 @@ fn causes(report: &SuiteReport, out: &mut String) {
     };
     let lines: String = report.experiments.iter().map(lines).collect();
     if !lines.is_empty() {
-        let _ = write!(out, "\nWhat the control plane's gaps were made of:\n\n{lines}");
+        let _ = write!(out, "\nWhat caused the control plane's error windows:\n\n{lines}");
     }
 }
 

@@ -131,13 +131,13 @@ fn compared(report: &SpreadReport) -> String {
     match (report.predicted, report.inside, &report.detection) {
         (Some(predicted), Some(inside), Some(seen)) => {
             format!(
-                "Detection was predicted to take {predicted:.1}: {inside} of {} runs lie inside.",
+                "Predicted detection: {predicted:.1}; {inside} of {} runs are within it.",
                 seen.n
             )
         }
         (Some(predicted), _, _) => {
-            format!("Detection was predicted to take {predicted:.1}; none was measured.")
+            format!("Predicted detection: {predicted:.1}; none was measured.")
         }
-        _ => "Nothing was predicted.".into(),
+        _ => "No prediction.".into(),
     }
 }

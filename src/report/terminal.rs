@@ -70,7 +70,7 @@ fn write(view: &View<'_>, style: &Style, out: &mut String) -> fmt::Result {
         out.push_str(&hang(&lead, &claim.says, style.width));
     }
     for surprise in view.comparisons().iter().filter_map(Comparison::surprise) {
-        out.push_str(&hang("  surprise: ", &surprise, style.width));
+        out.push_str(&hang("  unexpected: ", &surprise, style.width));
     }
     for warning in super::warnings::lines(view) {
         out.push_str(&hang("  warning: ", &warning, style.width));
@@ -239,7 +239,8 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
     for assertion in &unsaid {
         let word = assertion.outcome.word();
         let why = assertion.why.as_ref().filter(|why| **why != view.verdict.summary);
-        let text = why.map_or(assertion.said(), |why| format!("{}: {why}", assertion.said()));
+        let text = why
+            .map_or(assertion.result_text(), |why| format!("{}: {why}", assertion.result_text()));
         let lines = hang(&format!("  {word}  "), &text, style.width);
         out.push_str(&lines.replacen(word, &judged(word, assertion.outcome, style), 1));
     }
@@ -262,7 +263,7 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
     let mut used = 0;
     for assertion in assertions {
         let word = assertion.outcome.word();
-        let columns = 2 + word.len() + 2 + width(&assertion.said());
+        let columns = 2 + word.len() + 2 + width(&assertion.result_text());
         let gap = if used == 0 { "" } else { "   " };
         if used > 0 && used + gap.len() + columns > style.width {
             out.push('\n');
@@ -270,12 +271,14 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
         }
         let gap = if used == 0 { "" } else { gap };
         if columns > style.width {
-            out.push_str(hang(&format!("  {word}  "), &assertion.said(), style.width).trim_end());
+            out.push_str(
+                hang(&format!("  {word}  "), &assertion.result_text(), style.width).trim_end(),
+            );
         } else {
             out.push_str(&format!(
                 "{gap}  {}  {}",
                 judged(word, assertion.outcome, style),
-                assertion.said()
+                assertion.result_text()
             ));
         }
         used += gap.len() + columns;
@@ -286,15 +289,15 @@ fn in_rows(assertions: &[&Assertion], style: &Style, out: &mut String) {
 }
 
 fn closing(view: &View<'_>) -> String {
-    let repeat = "--repeat 20 measures it.";
+    let repeat = "`--repeat 20` measures the spread.";
     let Some(first) = view.predictions.steps.first() else {
-        return format!("One run out of a spread. {repeat}");
+        return format!("A single run: {repeat}");
     };
     // As it stands in the chain: where the fault may take the leader, the tries know more than the closed form.
     match view.predictions.between(Quantity::Detection, first.step) {
         Ok(detection) => {
-            format!("One run out of a spread: predicted detection is {detection:.1}. {repeat}")
+            format!("A single run; predicted detection is {detection:.1}. {repeat}")
         }
-        Err(why) => format!("One run out of a spread, and nothing is predicted: {why}. {repeat}"),
+        Err(why) => format!("A single run; no prediction: {why}. {repeat}"),
     }
 }

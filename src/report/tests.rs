@@ -552,7 +552,7 @@ fn a_node_that_left_ready_without_a_fault_is_in_the_chain_of_every_cluster() {
         timeline.records.extend([said(-500, Ready::True), said(5000, Ready::Unknown)]);
         timeline.records.sort_by_key(|record| record.at);
         let text = terminal(&Judged::of(timeline), 100);
-        assert!(text.contains("+5.000s           bystander        fast-detection-worker2 left Ready, though no fault"), "{text}");
+        assert!(text.contains("+5.000s           other node       fast-detection-worker2 became NotReady, although no"), "{text}");
     }
 }
 
@@ -567,7 +567,7 @@ fn a_run_that_goes_on_has_no_verdict_yet() {
     let judged = Judged::of(timeline);
     let text = terminal(&judged, 100);
     assert!(text.lines().next().unwrap().ends_with("RUNNING"), "{text}");
-    assert!(text.contains("the run is cut short, and undoes what it did"), "{text}");
+    assert!(text.contains("the run was cut short and is undoing its faults"), "{text}");
     let summary = Summary::new(&judged.view());
     assert_eq!((summary.state().as_str(), summary.word().as_str()), ("running", "RUNNING"));
 }
@@ -700,7 +700,7 @@ fn predicted_bounds_are_judged() {
     let outcomes: Vec<&str> = late.verdict.assertions.iter().map(|a| a.outcome.word()).collect();
     assert_eq!((outcomes[0], outcomes[2]), ("FAIL", "FAIL"), "{:#?}", late.verdict);
     assert!(
-        terminal(&late, 100).contains("surprise: detection took 9.0s, predicted was 3.0s to 6."),
+        terminal(&late, 100).contains("unexpected: detection took 9.0s, predicted 3.0s to 6."),
         "{}",
         terminal(&late, 100)
     );
@@ -823,7 +823,10 @@ fn a_run_that_was_refused_says_so_and_draws_nothing() {
         Judged::new(run.probe(Prober::new(20, 2, 1, (100, 200)).file()).ended(500), experiment());
     let text = terminal(&judged, 100);
     assert!(text.lines().next().unwrap().ends_with("REFUSED"), "{text}");
-    assert!(text.ends_with(&format!("\n\n  Refused before any harm: {error}.\n")), "{text}");
+    assert!(
+        text.ends_with(&format!("\n\n  Refused before any fault was injected: {error}.\n")),
+        "{text}"
+    );
     assert!(!text.contains("--repeat") && !text.contains("failed %"), "{text}");
     assert_eq!(Summary::new(&judged.view()).state(), "refused");
     let rows = suite::SuiteReport::new(&suite::Part::of_runs(vec![judged.view()])).experiments;
@@ -860,14 +863,14 @@ fn watches_that_the_fault_itself_blinded_are_one_line() {
         );
         warnings::lines(&judged.view())
             .into_iter()
-            .filter(|line| line.contains("blind"))
+            .filter(|line| line.contains("down from"))
             .collect::<Vec<_>>()
     };
     let own = with(Some(crate::timeline::Component::ApiServer));
     assert_eq!(own.len(), 1, "{own:?}");
     assert!(
         own[0].starts_with(
-            "3 watches were blind from +0.600s to +5.000s: the fault took the API server away ("
+            "3 watches were down from +0.600s to +5.000s: the fault took the API server down ("
         ),
         "{own:?}"
     );

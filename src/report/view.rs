@@ -148,7 +148,7 @@ impl<'a> View<'a> {
         };
         if probe.is_canary() {
             return format!(
-                "{}: {asked}; asked of the API every {}, given up after {}",
+                "{}: {asked}; every {} through the API, timeout {}",
                 probe.name, probe.interval, probe.timeout
             );
         }
@@ -157,7 +157,7 @@ impl<'a> View<'a> {
         let reused = if probe.reused { ", connections reused" } else { "" };
         let control = if probe.control { " (control: no fault touches it)" } else { "" };
         format!(
-            "{}{control}: {asked}; asked from {}, {rate}, timeout {}{reused}",
+            "{}{control}: {asked}; probed from {}, {rate}, timeout {}{reused}",
             probe.name, probe.from, probe.timeout
         )
     }

@@ -52,7 +52,7 @@ fn of_gaps(view: &View<'_>, gaps: &[&Warning]) -> String {
         .map_or("on".into(), |until| format!("to {until:+.3}"));
     let blind = match gaps {
         [one] => one.seen(),
-        all => format!("{} watches were blind from {from:+.3} {until}", watches(all)),
+        all => format!("{} watches were down from {from:+.3} {until}", watches(all)),
     };
     let taken = view
         .findings
@@ -60,7 +60,7 @@ fn of_gaps(view: &View<'_>, gaps: &[&Warning]) -> String {
         .iter()
         .find(|fault| takes_api_server(view, fault) && lasted(fault, from));
     match taken {
-        Some(_) => format!("{blind}: the fault took the API server away ({})", gaps[0].matters()),
+        Some(_) => format!("{blind}: the fault took the API server down ({})", gaps[0].matters()),
         None => format!("{blind} ({}). Try: {}", gaps[0].matters(), gaps[0].advice()),
     }
 }

@@ -265,6 +265,9 @@ pub enum Event {
         action: String,
         /// Docker's own time of it.
         engine_time: Option<jiff::Timestamp>,
+        /// With which code the container's first process ended, where it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i64>,
     },
     /// A watch began to follow, or did so again after a gap.
     WatchStarted {

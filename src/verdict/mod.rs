@@ -81,8 +81,7 @@ impl Verdict {
             .filter(|assertion| claim.is_decided_by(&assertion.name))
             .cloned()
             .collect();
-        let nothing =
-            deciding.is_empty().then(|| "nothing of what was expected decides it".to_owned());
+        let nothing = deciding.is_empty().then(|| "none of the expectations decides it".to_owned());
         Self::new(self.doubt.clone().or(nothing), deciding)
     }
 }
@@ -104,20 +103,21 @@ pub struct Assertion {
     pub outcome: Outcome,
     /// What was measured: `4.781s`. `None`: nothing.
     pub measured: Option<String>,
-    /// Why it is no pass.
+    /// What the measurement can't show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Why it did not pass.
     pub why: Option<String>,
 }
 
 impl Assertion {
-    /// What was measured beside its bound: `detection 4.781s, within 7s`.
-    pub fn said(&self) -> String {
-        match &self.measured {
-            // A statement comes after what was to be stated.
-            Some(measured) if measured.contains(';') => {
-                format!("{} {}: {measured}", self.subject, self.bound)
-            }
-            Some(measured) => format!("{} {measured}, {}", self.subject, self.bound),
-            None => format!("{} {}", self.subject, self.bound),
+    /// What was measured, with its bound: `detection 4.781s, within 7s`.
+    pub fn result_text(&self) -> String {
+        let Self { subject, bound, .. } = self;
+        match (&self.measured, &self.note) {
+            (Some(measured), Some(note)) => format!("{subject} {bound}: {measured}; {note}"),
+            (Some(measured), None) => format!("{subject} {measured}, {bound}"),
+            (None, _) => format!("{subject} {bound}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rules on what a probe's clients must have seen: that it failed, and for long enough.
 
 use super::rules::Finding;
-use super::{Outcome, validity};
+use super::validity;
 use crate::analysis::findings::Burst;
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
@@ -22,16 +22,12 @@ pub(super) fn each_probe(
     let judged = found.probes.iter().filter_map(|probe| match of_node(probe) {
         Some(node) => {
             let finding = judge(probe);
-            Some(Finding {
-                measured: finding.measured.map(|measured| format!("{measured} (on {node})")),
-                ..finding
-            })
+            let measured = finding.measured.map(|measured| format!("{measured} (on {node})"));
+            Some(Finding { measured, ..finding })
         }
         None => (probe.name == name).then(|| judge(probe)),
     });
-    judged
-        .max_by_key(|finding| finding.outcome)
-        .unwrap_or_else(|| Finding::unknown(format!("the run has no attempts of {name}")))
+    Finding::worst(judged, format!("the run has no attempts of {name}"))
 }
 
 /// A burst in which nothing failed for more than this share of the bound was no failure that lasted.
@@ -44,23 +40,17 @@ pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
         let overlap =
             |step| found.faults.iter().find(|fault| fault.step == step).map(|fault| fault.overlap);
         let steps = probe.in_effect.iter().filter_map(|held| overlap(held.step));
-        let judged = steps
-            .map(|step| lasted_in(found, probe, step, bound))
-            .max_by_key(|finding| finding.outcome);
+        let judged = steps.map(|step| lasted_in(found, probe, step, bound));
         let own =
             validity::of_failures(found, probe).or_else(|| validity::of_a_failure(found, probe));
-        judged.unwrap_or_else(|| Finding::unknown("no fault was in effect")).doubted_pass(own)
+        Finding::worst(judged, "no fault was in effect").doubted_pass(own)
     })
 }
 
 fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) -> Finding {
     let Some(window) = probe.window(Period::Fault { step }) else {
         let why = validity::of_successes(found, probe);
-        return Finding {
-            measured: Some("none seen".into()),
-            ..Finding::failed("shorter than expected")
-        }
-        .doubted(why);
+        return Finding::failed("shorter than expected").measured("none seen").doubted(why);
     };
     let (count, longest) = (
         window.bursts.len(),
@@ -71,22 +61,18 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
     let length =
         if endless { format!("{} at least", burst.length.least) } else { burst.length.to_string() };
     let of = if count > 1 { format!(", the longest of {count} bursts") } else { String::new() };
-    let (outcome, why) = match burst.length.least {
-        least if least >= bound => (Outcome::Pass, None),
-        _ if window.length.most < bound => {
-            (Outcome::Fail, Some("shorter than expected".to_owned()))
-        }
-        _ if window.bursts.iter().any(|burst| burst.length.most >= bound) => (
-            Outcome::Inconclusive,
-            Some(format!("the bound lies inside what was measured, {:.3}", burst.length)),
+    let finding = match burst.length.least {
+        least if least >= bound => Finding::passed(""),
+        _ if window.length.most < bound => Finding::failed("shorter than expected"),
+        _ if window.bursts.iter().any(|burst| burst.length.most >= bound) => Finding::unknown(
+            format!("the bound lies within the measured range, {:.3}", burst.length),
         ),
-        _ => (
-            Outcome::Inconclusive,
-            Some(format!("only {count} bursts together lasted so long, {:.3}", window.length)),
-        ),
+        _ => Finding::unknown(format!(
+            "only {count} bursts together lasted that long, {:.3}",
+            window.length
+        )),
     };
-    Finding { outcome, measured: Some(format!("for {length}{of}")), why, predicted: None }
-        .doubted_pass(interrupted(burst, bound))
+    finding.measured(format!("for {length}{of}")).doubted_pass(interrupted(burst, bound))
 }
 
 /// Why a burst may be two failures and nothing between them.
@@ -95,7 +81,7 @@ fn interrupted(burst: &Burst, bound: Seconds) -> Option<String> {
         .longest_gap
         .filter(|gap| (gap.to - gap.from).as_f64() > bound.as_f64() * INTERRUPTED)?;
     let (from, to) = (gap.from, gap.to);
-    Some(format!("nothing failed from {from:+.3} to {to:+.3}, and {} were answered", gap.successes))
+    Some(format!("nothing failed from {from:+.3} to {to:+.3}, and {} succeeded", gap.successes))
 }
 
 /// That nothing succeeded while a fault was in effect: each one, or that of the step with this name.
@@ -107,16 +93,15 @@ pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> 
     each_probe(found, name, |probe| {
         let steps = probe.in_effect.iter().filter(|held| meant(held.step)).map(|held| {
             let (ok, all) = (held.tally.ok, held.tally.judged());
+            let finding = match held.first_success {
+                Some(first) => Finding::failed(format!("an attempt sent at {first:+.3} succeeded")),
+                None => Finding::passed(""),
+            };
             let measured = (all > 0).then(|| format!("{ok} of {all}"));
-            let why = held
-                .first_success
-                .map(|first| format!("one that was sent at {first:+.3} succeeded"));
-            let outcome = if why.is_some() { Outcome::Fail } else { Outcome::Pass };
             let doubt =
                 validity::of_step(probe, held).or_else(|| validity::of_failures(found, probe));
-            Finding { outcome, measured, why, predicted: None }.doubted_pass(doubt)
+            Finding { measured, ..finding }.doubted_pass(doubt)
         });
-        let judged = steps.max_by_key(|finding| finding.outcome);
-        judged.unwrap_or_else(|| Finding::unknown("no fault was in effect"))
+        Finding::worst(steps, "no fault was in effect")
     })
 }

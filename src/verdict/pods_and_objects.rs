@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Outcome;
-
 use super::rules::{Finding, missing, moment};
-use crate::analysis::{FaultFinding, Findings, PodFinding, Warning};
+use crate::analysis::{FaultFinding, Findings, PodFinding};
 use crate::stats::Seconds;
 
 /// So many missing objects are named.
@@ -34,26 +32,16 @@ pub(super) fn not_detected(found: &Findings) -> Finding {
                 ))
             }
             Some(detected) => Finding::unknown(format!(
-                "{} became {} with the undo, or after it",
+                "{} became {} at or after the undo",
                 fault.target, detected.status
             )),
-            None => Finding {
-                outcome: Outcome::Pass,
-                measured: Some(format!("none in {lasted}")),
-                why: None,
-                predicted: None,
-            },
+            None => Finding::passed(format!("none in {lasted}")),
         })
     };
-    let blind = found
-        .warnings
-        .iter()
-        .any(|w| matches!(w, Warning::WatchGap { watch, .. } if watch == "nodes"));
-    let gravest = found.faults.iter().filter_map(judge).max_by_key(|finding| finding.outcome);
-    let gravest = gravest.unwrap_or_else(|| {
-        Finding::unknown("no fault hit a node of which a watch said how it was")
-    });
-    gravest.doubted_pass(blind.then(|| "the watch of nodes was blind".into()))
+    let blind = found.watch_gaps("nodes").next().is_some();
+    let judged = found.faults.iter().filter_map(judge);
+    Finding::worst(judged, "no fault hit a node whose state is known")
+        .doubted_pass(blind.then(|| "the watch of nodes was down".into()))
 }
 
 /// What each fault took from a Service was ready elsewhere.
@@ -65,10 +53,8 @@ pub(super) fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Fi
             None => missing(found, fault, bound, "endpoints", "not rescheduled"),
         })
     };
-    let gravest = found.faults.iter().filter_map(judge).max_by_key(|finding| finding.outcome);
-    gravest.unwrap_or_else(|| {
-        Finding::unknown(format!("no fault hit an endpoint of {service} that is known"))
-    })
+    let judged = found.faults.iter().filter_map(judge);
+    Finding::worst(judged, format!("no fault hit a known endpoint of {service}"))
 }
 
 /// Pods that were there before any harm and that a fault hit: themselves, or the node that they were on.
@@ -101,36 +87,33 @@ pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String
             && pod.appeared.is_some_and(|when| when.earliest < undo && when.latest >= since)
     };
     let new: Vec<&PodFinding> = found.pods.iter().filter(came).collect();
-    let measured = Some(format!("{} in {}", new.len(), undo - since));
     let surely = new.iter().find(|pod| pod.appeared.is_some_and(|when| when.latest < undo));
-    let (outcome, why) = match (surely, new.first()) {
-        (Some(pod), _) => (Outcome::Fail, Some(format!("{} came{}", pod.pod, on(pod)))),
-        (None, Some(pod)) => (
-            Outcome::Inconclusive,
-            Some(format!("{} came in the dark, or only after the undo", pod.pod)),
-        ),
-        (None, None) => (Outcome::Pass, None),
+    let finding = match (surely, new.first()) {
+        (Some(pod), _) => Finding::failed(format!("{} appeared{}", pod.pod, on(pod))),
+        (None, Some(pod)) => Finding::unknown(format!(
+            "{} appeared while the watch was down, or after the undo",
+            pod.pod
+        )),
+        (None, None) => Finding::passed(""),
     };
-    Finding { outcome, measured, why, predicted: None }.doubted_pass(hidden(found, since, undo))
+    finding
+        .measured(format!("{} in {}", new.len(), undo - since))
+        .doubted_pass(hidden(found, since, undo))
 }
 
 /// Why a pod may have come and gone unseen: no list that is made later has it.
 fn hidden(found: &Findings, since: Seconds, undo: Seconds) -> Option<String> {
-    found.warnings.iter().find_map(|warning| match warning {
-        Warning::WatchGap { watch, from, until, .. }
-            if watch == "pods" && *from < undo && until.is_none_or(|until| until > since) =>
-        {
-            let until = until.map_or("on".into(), |until| format!("to {until:+.3}"));
-            Some(format!(
-                "the watch of pods was blind from {from:+.3} {until}: a pod may have come and gone"
-            ))
-        }
-        _ => None,
-    })
+    let mut gaps = found.watch_gaps("pods");
+    let gap = gaps.find(|gap| gap.from < undo && gap.until.is_none_or(|until| until > since))?;
+    let (from, until) =
+        (gap.from, gap.until.map_or("on".into(), |until| format!("to {until:+.3}")));
+    Some(format!(
+        "the watch of pods was down from {from:+.3} {until}: a pod may have come and gone"
+    ))
 }
 
 fn on(pod: &PodFinding) -> String {
-    pod.node.as_ref().map_or(", and is on no node".into(), |node| format!(" on {node}"))
+    pod.node.as_ref().map_or(", not scheduled".into(), |node| format!(" on {node}"))
 }
 
 /// Every pod that was hit itself was started again in place.
@@ -145,22 +128,22 @@ pub(super) fn restarted(
         None => missing(found, fault, bound, "pods", "not restarted"),
     };
     let themselves = hit(found, labels).into_iter().filter(|(pod, fault)| pod.pod == fault.target);
-    let gravest = themselves.map(judge).max_by_key(|finding| finding.outcome);
-    gravest.unwrap_or_else(|| {
-        Finding::unknown(format!("no fault hit a pod with {}", labels_text(labels)))
-    })
+    Finding::worst(
+        themselves.map(judge),
+        format!("no fault hit a pod with {}", labels_text(labels)),
+    )
 }
 
 /// Every object is there that was there before.
 pub(super) fn objects_kept(found: &Findings) -> Finding {
     let Some(objects) = &found.objects else {
-        return Finding::unknown("nobody listed the objects before the fault");
+        return Finding::unknown("objects were not listed before the fault");
     };
     let Some(missing) = &objects.missing else {
-        return Finding::unknown("nobody listed the objects after the recovery");
+        return Finding::unknown("objects were not listed after the recovery");
     };
     if objects.before == 0 {
-        return Finding::unknown("no object was there before the fault");
+        return Finding::unknown("there were no objects before the fault");
     }
     let some = |count: u32, what: &str| {
         if count > 0 { format!(", {count} {what}") } else { String::new() }
@@ -169,14 +152,9 @@ pub(super) fn objects_kept(found: &Findings) -> Finding {
         some(objects.replaced, "replaced by their controllers"),
         some(objects.unseen, "not listed again"),
     );
-    let measured = Some(format!("{} of {}{replaced}{unseen}", objects.kept, objects.before));
+    let measured = format!("{} of {}{replaced}{unseen}", objects.kept, objects.before);
     if !missing.is_empty() {
-        return Finding {
-            outcome: Outcome::Fail,
-            measured,
-            why: Some(format!("missing: {}", some_of(missing))),
-            predicted: None,
-        };
+        return Finding::failed(format!("missing: {}", some_of(missing))).measured(measured);
     }
     let unread =
         objects.unread.first().map(|kind| format!("not all kinds could be listed: {kind}"));
@@ -184,9 +162,8 @@ pub(super) fn objects_kept(found: &Findings) -> Finding {
         format!("gone, and not replaced by their controllers: {}", some_of(&objects.unreplaced))
     });
     let changed = (!objects.changed.is_empty())
-        .then(|| format!("there, and changed: {}", some_of(&objects.changed)));
-    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
-        .doubted_pass(unread.or(unreplaced).or(changed))
+        .then(|| format!("present but changed: {}", some_of(&objects.changed)));
+    Finding::passed(measured).doubted_pass(unread.or(unreplaced).or(changed))
 }
 
 fn some_of(objects: &[String]) -> String {
@@ -201,7 +178,7 @@ mod tests {
     use crate::analysis::analyse;
     use crate::analysis::testing::{Run, at};
     use crate::timeline::{Change, Event, FaultPhase, ObjectName, Ready, UnreadKind};
-    use Outcome::{Fail, Inconclusive, Pass};
+    use crate::verdict::Outcome::{Fail, Inconclusive, Pass};
 
     fn labels() -> BTreeMap<String, String> {
         [("app".to_owned(), "web".to_owned())].into()
@@ -285,7 +262,7 @@ mod tests {
         assert_eq!(
             gap(2000, 5000).why.as_deref(),
             Some(
-                "the watch of pods was blind from +2.000s to +5.000s: a pod may have come and gone"
+                "the watch of pods was down from +2.000s to +5.000s: a pod may have come and gone"
             )
         );
         assert_eq!(gap(16_000, 18_000).outcome, Pass, "the undo was over");
@@ -384,7 +361,7 @@ mod tests {
         let changed = run(&["a=2", "b"], &[]);
         assert_eq!(
             (changed.outcome, changed.why.as_deref()),
-            (Inconclusive, Some("there, and changed: Secret a"))
+            (Inconclusive, Some("present but changed: Secret a"))
         );
         assert_eq!(run(&["b"], &["Thing.x.io"]).outcome, Fail, "a is not");
         assert_eq!(
@@ -399,7 +376,7 @@ mod tests {
             .event(20_000, taken(false, &["a"], &[]));
         assert_eq!(
             objects_kept(&found(nothing)).why.as_deref(),
-            Some("no object was there before the fault")
+            Some("there were no objects before the fault")
         );
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::of_probes::each_probe;
 use super::{Assertion, Outcome, leaders, pods_and_objects, validity};
-use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, Warning, When};
+use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, When};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -16,20 +16,34 @@ pub(super) struct Finding {
     pub(super) why: Option<String>,
     /// The prediction that was the bound.
     pub(super) predicted: Option<Seconds>,
+    /// What the measurement can't show.
+    pub(super) note: Option<String>,
 }
 
 impl Finding {
+    fn new(outcome: Outcome, why: Option<String>) -> Self {
+        Self { outcome, measured: None, why, predicted: None, note: None }
+    }
+
     pub(super) fn unknown(why: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::Inconclusive,
-            measured: None,
-            why: Some(why.into()),
-            predicted: None,
-        }
+        Self::new(Outcome::Inconclusive, Some(why.into()))
     }
 
     pub(super) fn failed(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Fail, measured: None, why: Some(why.into()), predicted: None }
+        Self::new(Outcome::Fail, Some(why.into()))
+    }
+
+    pub(super) fn passed(measured: impl Into<String>) -> Self {
+        Self::new(Outcome::Pass, None).measured(measured)
+    }
+
+    pub(super) fn measured(self, measured: impl Into<String>) -> Self {
+        Self { measured: Some(measured.into()), ..self }
+    }
+
+    /// The worst of several; `otherwise` says why there is none. The last among equals.
+    pub(super) fn worst(all: impl Iterator<Item = Self>, otherwise: impl Into<String>) -> Self {
+        all.max_by_key(|finding| finding.outcome).unwrap_or_else(|| Self::unknown(otherwise))
     }
 
     /// A measured length against its bounds.
@@ -44,10 +58,10 @@ impl Finding {
         } else {
             (
                 Outcome::Inconclusive,
-                Some(format!("the bound lies inside what was measured, {length:.3}")),
+                Some(format!("the bound lies within the measured range, {length:.3}")),
             )
         };
-        Self { outcome, measured: Some(measured), why, predicted: None }
+        Self::new(outcome, why).measured(measured)
     }
 
     /// The same, no longer decided.
@@ -104,7 +118,7 @@ impl Run<'_> {
             Bound::Predicted => self
                 .predictions
                 .longest(quantity, step)
-                .map_err(|why| format!("nothing was predicted: {why}")),
+                .map_err(|why| format!("no prediction: {why}")),
         }
     }
 
@@ -115,9 +129,12 @@ impl Run<'_> {
         quantity: Quantity<'_>,
         judge: impl Fn(&FaultFinding, Seconds) -> Finding,
     ) -> Finding {
-        each_fault(self.found, |fault| {
-            self.judged(bound, quantity, fault.step, |limit| judge(fault, limit))
-        })
+        let judged = self
+            .found
+            .faults
+            .iter()
+            .map(|fault| self.judged(bound, quantity, fault.step, |limit| judge(fault, limit)));
+        Finding::worst(judged, "no fault was injected")
     }
 
     /// Judges by a bound, and says which it was where the model gave it.
@@ -145,20 +162,18 @@ pub(super) fn assertion(
 ) -> Assertion {
     let (subject, bound) = words(expectation);
     let unharmed = run.found.faults.is_empty();
-    let finding = if unharmed {
-        Finding::unknown("no fault was carried out")
-    } else {
-        rule(run, expectation)
-    };
+    let finding =
+        if unharmed { Finding::unknown("no fault was injected") } else { rule(run, expectation) };
     let finding = if awaits_nothing(expectation) {
         finding.doubted_pass(validity::of_effect(run.found))
     } else {
         finding
     };
-    let Finding { outcome, measured, why, predicted } = finding.doubted(doubt.map(str::to_owned));
+    let Finding { outcome, measured, why, predicted, note } =
+        finding.doubted(doubt.map(str::to_owned));
     let text = format!("{subject} {bound}");
     let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
-    Assertion { name: expectation.name(), text, subject, bound, outcome, measured, why }
+    Assertion { name: expectation.name(), text, subject, bound, outcome, measured, note, why }
 }
 
 /// Whether it passes by what does not happen for as long as a fault lasts.
@@ -233,7 +248,7 @@ fn words(expectation: &Expectation) -> (String, String) {
             (format!("{} without a leader", component.name()), between(at_least, at_most))
         }
         Expectation::OldLeader { component, at_most, at_least } => (
-            format!("old leader of {} beside the new one", component.name()),
+            format!("old leader of {} alongside the new one", component.name()),
             between(at_least, at_most),
         ),
         Expectation::Recovery { within: bound } => ("recovery".into(), within(bound)),
@@ -278,8 +293,7 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
             });
             let least =
                 at_least.map(|at_least| super::of_probes::lasted(found, probe, at_least.into()));
-            let both = least.into_iter().chain(most).max_by_key(|finding| finding.outcome);
-            both.unwrap_or_else(|| Finding::unknown("no bound is given"))
+            Finding::worst(least.into_iter().chain(most), "no bound is given")
         }
         Expectation::FailedShare { probe, at_most } => {
             with_probe(found, probe, |probe| failed_share(found, probe, *at_most))
@@ -316,11 +330,6 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
     }
 }
 
-/// The gravest of all faults; the last among equals.
-fn each_fault(found: &Findings, judge: impl Fn(&FaultFinding) -> Finding) -> Finding {
-    found.faults.iter().map(judge).max_by_key(|finding| finding.outcome).expect("there is a fault")
-}
-
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
     each_probe(found, name, |probe| {
         judge(probe)
@@ -343,16 +352,15 @@ pub(super) fn missing(
     what: &str,
 ) -> Finding {
     let lasted = fault.undo_requested.map(|undo| undo - fault.requested);
-    let is_gap = |w: &Warning| matches!(w, Warning::WatchGap { watch, .. } if watch == watched);
     match lasted {
         None => Finding::unknown(format!("{what}, and the fault has no undo")),
-        Some(_) if found.warnings.iter().any(is_gap) => {
-            Finding::unknown(format!("{what} seen, but the watch was blind"))
+        Some(_) if found.watch_gaps(watched).next().is_some() => {
+            Finding::unknown(format!("{what}, but the watch was down"))
         }
         Some(lasted) if lasted < bound => {
-            Finding::unknown(format!("{what} in the {lasted} that the fault lasted"))
+            Finding::unknown(format!("{what} in the {lasted} of the fault"))
         }
-        Some(lasted) => Finding::failed(format!("{what} in the {lasted} that the fault lasted")),
+        Some(lasted) => Finding::failed(format!("{what} in the {lasted} of the fault")),
     }
 }
 
@@ -363,9 +371,9 @@ fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding 
         }
         Some(detected) => moment(fault, detected.at, limits),
         None if fault.node.ready_before.is_none() => {
-            Finding::unknown(format!("no watch said how {} was", fault.target))
+            Finding::unknown(format!("the state of {} before the fault is not known", fault.target))
         }
-        None => missing(found, fault, limits.most, "nodes", "not noticed"),
+        None => missing(found, fault, limits.most, "nodes", "not detected"),
     }
 }
 
@@ -389,10 +397,8 @@ fn detection_of(
         };
         run.judged(within, Quantity::Detection, fault.step, judge)
     };
-    let judged = found.faults.iter().filter(meant).map(judge).max_by_key(|finding| finding.outcome);
-    judged.unwrap_or_else(|| {
-        Finding::unknown(format!("{} was not carried out", of.unwrap_or("the fault")))
-    })
+    let judged = found.faults.iter().filter(meant).map(judge);
+    Finding::worst(judged, format!("{} was not injected", of.unwrap_or("the fault")))
 }
 
 /// A detection that needs another fault's undo first, counted from that one's confirmation.
@@ -416,19 +422,16 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
     let earliest =
         detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
     if detected.at.latest < requested {
-        let early =
-            Finding::failed(format!("it was noticed before the undo of {name} was requested"));
-        return Finding {
-            measured: Some(format!("{} before it", requested - detected.at.latest)),
-            ..early
-        };
+        let why = format!("detected before the undo of {name} was requested");
+        let early = format!("{} before it", requested - detected.at.latest);
+        return Finding::failed(why).measured(early);
     }
     let length =
         Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
     let finding = Finding::bounded(length, limits, format!("{length:.3}"));
     let unclear = earliest < requested;
     finding.doubted(unclear.then(|| {
-        format!("a blind watch can't tell whether it was noticed before the undo of {name}")
+        format!("the watch was down: it may have been detected before the undo of {name}")
     }))
 }
 
@@ -439,22 +442,19 @@ fn missing_since(
     bound: Seconds,
 ) -> Finding {
     let Some(until) = fault.undo_requested else {
-        return Finding::unknown("not noticed, and the fault has no undo");
+        return Finding::unknown("not detected, and the fault has no undo");
     };
     // A node stays Unknown for as long as it is away: only a watch that is blind at the undo misses that it was.
-    let blind = found.warnings.iter().any(|warning| match warning {
-        Warning::WatchGap { watch, from, until: seen, .. } => {
-            watch == "nodes" && *from < until && seen.is_none_or(|seen| seen > until)
-        }
-        _ => false,
-    });
+    let blind = found
+        .watch_gaps("nodes")
+        .any(|gap| gap.from < until && gap.until.is_none_or(|seen| seen > until));
     match until - since {
-        _ if blind => Finding::unknown("not noticed, but the watch was blind at the undo"),
+        _ if blind => Finding::unknown("not detected, but the watch was down at the undo"),
         left if left < bound => Finding::unknown(format!(
-            "not noticed in the {} that were left of the fault",
+            "not detected in the remaining {} of the fault",
             left.or_zero()
         )),
-        left => Finding::failed(format!("not noticed in the {left} that were left of the fault")),
+        left => Finding::failed(format!("not detected in the remaining {left} of the fault")),
     }
 }
 
@@ -478,13 +478,7 @@ fn error_window(
     bound: Seconds,
 ) -> Finding {
     let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
-        let none = Finding {
-            outcome: Outcome::Pass,
-            measured: Some("none seen".into()),
-            why: None,
-            predicted: None,
-        };
-        return none.doubted_pass(
+        return Finding::passed("none seen").doubted_pass(
             validity::of_successes(found, probe).or_else(|| validity::of_hit(fault, probe)),
         );
     };
@@ -495,55 +489,38 @@ fn error_window(
         return Finding::bounded(window.length, bound, measured)
             .doubted_pass(validity::of_successes(found, probe));
     }
-    let measured = Some(format!("for {} at least", window.length.least));
-    let why = Some("nothing shows that they ended before the undo".into());
-    let outcome = if window.length.least > bound { Outcome::Fail } else { Outcome::Inconclusive };
-    Finding { outcome, measured, why, predicted: None }
+    let why = "not known to have ended before the undo";
+    let finding =
+        if window.length.least > bound { Finding::failed(why) } else { Finding::unknown(why) };
+    finding.measured(format!("for {} at least", window.length.least))
 }
 
 fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     let since = probe.since_fault();
     let Some(share) = since.failed_share() else {
         return Finding::unknown(format!(
-            "no attempt of {} says anything after the fault",
+            "no conclusive attempt of {} after the fault",
             probe.name
         ));
     };
-    let measured = Some(format!("{} ({} of {})", percent(share), since.failed, since.judged()));
+    let measured = format!("{} ({} of {})", percent(share), since.failed, since.judged());
     if share > bound {
-        return Finding {
-            outcome: Outcome::Fail,
-            measured,
-            why: Some("more than expected".into()),
-            predicted: None,
-        };
+        return Finding::failed("more than expected").measured(measured);
     }
-    let unharmed = if since.failed == 0 {
-        found.faults.iter().find_map(|fault| validity::of_hit(fault, probe))
-    } else {
-        None
-    };
-    let pass = Finding { outcome: Outcome::Pass, measured, why: None, predicted: None };
-    pass.doubted_pass(validity::of_successes(found, probe).or(unharmed))
+    let mut faults = found.faults.iter().filter(|_| since.failed == 0);
+    let unharmed = faults.find_map(|fault| validity::of_hit(fault, probe));
+    Finding::passed(measured).doubted_pass(validity::of_successes(found, probe).or(unharmed))
 }
 
 /// A probe whose back ends no fault hit may well be expected to see no error: that is the claim, and no doubt.
 fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
-    let failed = format!("{} of {} failed", since.failed, since.judged());
-    let missed = probe.blind_below.filter(|_| since.failed == 0);
-    let missed = missed
-        .map_or(String::new(), |below| format!("; an outage under {below} could have been missed"));
-    let measured = Some(format!("{failed}{missed}"));
+    let measured = format!("{} of {} failed", since.failed, since.judged());
     if since.failed > 0 {
-        return Finding {
-            outcome: Outcome::Fail,
-            measured,
-            why: Some("some attempts failed".into()),
-            predicted: None,
-        };
+        return Finding::failed("some attempts failed").measured(measured);
     }
-    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }
+    let missed = |below| format!("an outage under {below} could have been missed");
+    Finding { note: probe.blind_below.map(missed), ..Finding::passed(measured) }
         .doubted_pass(validity::of_successes(found, probe))
 }
 
@@ -552,7 +529,7 @@ fn nodes_untouched(found: &Findings) -> Finding {
         .other_nodes
         .iter()
         .filter_map(|other| {
-            Some(format!("{} left Ready at {:+.3}", other.node, other.left_ready?.latest))
+            Some(format!("{} became NotReady at {:+.3}", other.node, other.left_ready?.latest))
         })
         .collect();
     let stayed = found
@@ -560,21 +537,18 @@ fn nodes_untouched(found: &Findings) -> Finding {
         .iter()
         .filter(|other| other.ready_before == Some(true) && other.left_ready.is_none())
         .count();
-    let measured = Some(format!("{stayed} of {} stayed Ready", found.other_nodes.len()));
+    let measured = format!("{stayed} of {} stayed Ready", found.other_nodes.len());
     if !left.is_empty() {
-        return Finding { measured, ..Finding::failed(left.join(", ")) };
+        return Finding::failed(left.join(", ")).measured(measured);
     }
     let unseen = found.other_nodes.iter().find(|other| other.ready_before != Some(true));
-    let blind = found
-        .warnings
-        .iter()
-        .any(|w| matches!(w, Warning::WatchGap { watch, until: None, .. } if watch == "nodes"));
+    let blind = found.watch_gaps("nodes").any(|gap| gap.until.is_none());
     let doubt = match unseen {
         _ if found.other_nodes.is_empty() => Some("every node was hit".to_owned()),
-        Some(other) => Some(format!("{} was not seen to be Ready before the fault", other.node)),
-        None => blind.then(|| "the watch of nodes was blind to the end".to_owned()),
+        Some(other) => Some(format!("{} was not known to be Ready before the fault", other.node)),
+        None => blind.then(|| "the watch of nodes was down to the end".to_owned()),
     };
-    Finding { outcome: Outcome::Pass, measured, why: None, predicted: None }.doubted_pass(doubt)
+    Finding::passed(measured).doubted_pass(doubt)
 }
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {
@@ -587,14 +561,15 @@ fn recovery(found: &Findings, bound: Seconds) -> Finding {
         (_, Some(steady)) if steady.held_since.is_some() => {
             let silent = found.unheard.join(", ");
             Finding::unknown(format!(
-                "{silent} gave no sign of life after the undo: the steady state may be old knowledge"
+                "no sign of life from {silent} after the undo: the observed steady state may be stale"
             ))
         }
         (Some(undone), Some(missed)) if missed.confirmed - undone >= bound => Finding::failed(
-            format!("the steady state was not back after {}", missed.confirmed - undone),
+            format!("the steady state was not restored after {}", missed.confirmed - undone),
         ),
-        (Some(undone), Some(missed)) => {
-            Finding::unknown(format!("the run waited only {} for it", missed.confirmed - undone))
-        }
+        (Some(undone), Some(missed)) => Finding::unknown(format!(
+            "the run waited only {} for the steady state",
+            missed.confirmed - undone
+        )),
     }
 }

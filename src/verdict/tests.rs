@@ -90,7 +90,7 @@ fn the_article_passes_as_a_whole() {
         &[detection(7000), window(8000), removal(7000), recovery(60_000), share(0.5)],
     );
     assert_eq!(verdict.outcome, Pass, "{verdict:#?}");
-    assert_eq!(verdict.assertions[0].said(), "detection 4.781s, within 7s");
+    assert_eq!(verdict.assertions[0].result_text(), "detection 4.781s, within 7s");
     assert_eq!(verdict.summary, "5 of 5 expectations hold");
 }
 
@@ -100,7 +100,7 @@ fn a_window_is_judged_on_its_upper_end() {
     assert_eq!([outcome(&found, window(3100)), outcome(&found, window(2900))], [Pass, Fail]);
     let (outcome, why) = one(&found, window(3000));
     assert_eq!(outcome, Inconclusive);
-    assert!(why.starts_with("the bound lies inside"), "{why}");
+    assert!(why.starts_with("the bound lies within"), "{why}");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn what_the_undo_removed_was_not_removed_by_the_fault() {
     let late = found(left(run(3000)));
     assert_eq!(
         one(&late, removal(8000)),
-        (Inconclusive, "an endpoint was not removed in the 3s that the fault lasted".into())
+        (Inconclusive, "an endpoint was not removed in the 3s of the fault".into())
     );
     assert_eq!(outcome(&late, removal(2000)), Fail);
     assert_eq!(
@@ -237,7 +237,7 @@ fn a_recovery_needs_a_sign_of_life() {
     assert_eq!(found(short()).recovery, None);
     let (judged, why) = one(&found(short()), recovery(60_000));
     assert_eq!(
-        (judged, why.contains("fast-detection-worker gave no sign of life after the undo")),
+        (judged, why.contains("no sign of life from fast-detection-worker after the undo")),
         (Inconclusive, true),
         "{why}"
     );
@@ -425,8 +425,8 @@ fn errors_that_come_and_go_did_not_last() {
         [Pass, Inconclusive, Inconclusive, Fail]
     );
     let (_, why) = one(&twice, at_least(9000));
-    assert_eq!(why, "only 2 bursts together lasted so long, 9.979s to 10.021s");
-    let said = unpredicted(&twice, &[at_least(4000)]).assertions[0].said();
+    assert_eq!(why, "only 2 bursts together lasted that long, 9.979s to 10.021s");
+    let said = unpredicted(&twice, &[at_least(4000)]).assertions[0].result_text();
     assert_eq!(said, "errors of api for 4.98s to 5.02s, the longest of 2 bursts, at least 4s");
     // Too few successes to tell two bursts apart, and time enough to doubt that it is one.
     let seldom = found(attempts(500, &|ms| [1000, 9000].contains(&ms)));
@@ -466,11 +466,11 @@ fn no_success_is_judged_while_the_fault_was_in_effect() {
     let whole = failing((confirmed.as_f64() * 1000.0) as i64, (undo.as_f64() * 1000.0) as i64);
     assert_eq!(outcome(&whole, expect()), Pass, "{:?}", whole.probes[0].in_effect);
     let (judged, why) = one(&failing(0, 14_000), expect());
-    assert_eq!((judged, why.as_str()), (Fail, "one that was sent at +14.000s succeeded"));
+    assert_eq!((judged, why.as_str()), (Fail, "an attempt sent at +14.000s succeeded"));
     let verdict = unpredicted(&held, &[expect()]);
     let asked = effect.tally.failed;
     assert_eq!(
-        verdict.assertions[0].said(),
+        verdict.assertions[0].result_text(),
         format!("successes of api in the fault 0 of {asked}, at most 0")
     );
 }
@@ -493,8 +493,7 @@ fn of_a_canary_only_what_was_accepted_shows_anything() {
         let none = "no attempt of scheduling was accepted while the fault was in effect".to_owned();
         assert_eq!(judged(&|_| refused), (Inconclusive, none), "{refused:?}");
         let one_in_ten = judged(&|slot| if slot == 5 { refused } else { bound });
-        let why =
-            "1 of 10 attempts of scheduling were not accepted, and say nothing of who was to act";
+        let why = "1 of 10 attempts of scheduling were not accepted by the API server, and show nothing about what comes after it";
         assert_eq!(one_in_ten, (Inconclusive, why.into()));
     }
     let two = judged(&|slot| if slot < 5 { bound } else { Answer::Refused });
@@ -526,11 +525,14 @@ fn a_fault_that_wore_off_shows_nothing() {
     let start = |ms| {
         let (container, action) = ("fast-detection-worker".into(), "start".into());
         one(
-            &found(unharmed().event(ms, Event::Docker { container, action, engine_time: None })),
+            &found(unharmed().event(
+                ms,
+                Event::Docker { container, action, engine_time: None, exit_code: None },
+            )),
             no_errors(),
         )
     };
-    let why = "nodeKill of fast-detection-worker was over before its undo: the engine said `start` at +9.000s";
+    let why = "nodeKill of fast-detection-worker ended before its undo: the engine said `start` at +9.000s";
     assert_eq!(start(9000), (Inconclusive, why.into()));
     assert_eq!(start(15_100).0, Pass, "that was the undo");
     let filtered = |detail: &str| {
@@ -561,6 +563,7 @@ fn started() -> Event {
         container: "fast-detection-worker".into(),
         action: "start".into(),
         engine_time: None,
+        exit_code: None,
     }
 }
 
@@ -641,7 +644,7 @@ fn no_success_needs_attempts_that_could_have_succeeded() {
     assert_eq!(blind, (Inconclusive, "the prober was blind: 45 of 735 attempts not made".into()));
     assert_eq!(
         judged(|_| Answer::Refused, 0..500),
-        (Inconclusive, "api stopped asking before the undo".into())
+        (Inconclusive, "api stopped sending before the undo".into())
     );
     assert_eq!(
         judged(|slot| if slot == 500 { Answer::Ok } else { Answer::NotSent }, 0..1500).0,
@@ -659,7 +662,7 @@ fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
     let found = found(run);
     let verdict =
         unpredicted(&found, &[Expectation::NoSuccess { probe: "api".into(), during: None }]);
-    assert!(verdict.assertions[0].said().contains("(on cp-2)"), "{verdict:?}");
+    assert!(verdict.assertions[0].result_text().contains("(on cp-2)"), "{verdict:?}");
     assert_eq!(verdict.outcome, Fail);
     let (judged, why) = one(&found, Expectation::NoErrors { probe: "api".into() });
     assert_eq!((judged, why.as_str()), (Fail, "some attempts failed"));
@@ -670,7 +673,7 @@ fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
 fn what_could_have_been_missed_is_said() {
     let said = |run: Run| {
         let found = found(run);
-        unpredicted(&found, &[no_errors()]).assertions[0].said()
+        unpredicted(&found, &[no_errors()]).assertions[0].result_text()
     };
     // 15 s of the fault and 10 s after it, every 20 ms; half of the requests would have met the dead back end: five in a row.
     let said_of = |hit| said(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));

@@ -18,25 +18,15 @@ pub(super) fn of_run(found: &Findings) -> Option<String> {
         Completion::Interrupted { signal } => {
             return Some(format!("the run was interrupted ({signal})"));
         }
-        Completion::Refused { error } => return Some(format!("refused before any harm: {error}")),
-        Completion::Failed { error } => {
-            return Some(format!(
-                "the run failed: {}",
-                error
-                    .strip_prefix("failed to ")
-                    // Older programs put it before sentences, too.
-                    .map_or(error.clone(), |rest| if rest.starts_with("the ") {
-                        rest.into()
-                    } else {
-                        format!("could not {rest}")
-                    })
-            ));
+        Completion::Refused { error } => {
+            return Some(format!("refused before any fault was injected: {error}"));
         }
-        Completion::Running => return Some("the run still goes on".into()),
-        Completion::Died => return Some("the run has no end: it died".into()),
+        Completion::Failed { error } => return Some(format!("run error: {error}")),
+        Completion::Running => return Some("the run is still in progress".into()),
+        Completion::Died => return Some("the run crashed: its timeline is incomplete".into()),
     }
     if found.steady_before.as_ref().is_some_and(|steady| steady.held_since.is_none()) {
-        return Some("the steady state never held before the fault".into());
+        return Some("the steady state was never reached before the fault".into());
     }
     let unconfirmed = found.faults.iter().find(|fault| fault.confirmed.is_none());
     unconfirmed.map(|fault| {
@@ -55,14 +45,14 @@ pub(super) fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<Stri
     };
     if let Some(control) = found.probes.iter().find(sick) {
         return Some(format!(
-            "the control probe {} failed too: the prober's machine was sick",
+            "the control probe {} failed too: the prober's host was unhealthy",
             control.name
         ));
     }
     let half = Seconds::from_nanos(probe.timeout.as_nanos() / 2);
     let late = probe.lateness.p99 > half;
     late.then(|| {
-        format!("the prober was late: one attempt in a hundred by more than {}", probe.lateness.p99)
+        format!("the prober was late: 1% of its attempts by more than {}", probe.lateness.p99)
     })
 }
 
@@ -73,19 +63,19 @@ pub(super) fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<Str
         found.probes.iter().find(|other| other.control && other.since_fault().failed > 0)
     {
         return Some(format!(
-            "the control probe {} failed as well: the prober's machine stood still for a moment",
+            "the control probe {} failed as well: the prober's host stalled briefly",
             control.name
         ));
     }
     let late = probe.lateness.max > probe.timeout;
-    late.then(|| format!("the prober stood still: it was late by {} once", probe.lateness.max))
+    late.then(|| format!("the prober stalled: one attempt was {} late", probe.lateness.max))
 }
 
 /// Why a probe's successes prove nothing.
 pub(super) fn of_successes(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     let since = probe.since_fault();
     let unasked = (since.judged() == 0)
-        .then(|| format!("no attempt of {} says anything after the fault", probe.name));
+        .then(|| format!("no conclusive attempt of {} after the fault", probe.name));
     unasked.or_else(|| of_attempts(probe, since, found.last_undo_requested()))
 }
 
@@ -115,7 +105,7 @@ fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
     let many = held.not_accepted as f64 > all as f64 * MOST_BLIND;
     many.then(|| {
         format!(
-            "{} of {all} attempts of {} were not accepted, and say nothing of who was to act",
+            "{} of {all} attempts of {} were not accepted by the API server, and show nothing about what comes after it",
             held.not_accepted, probe.name
         )
     })
@@ -131,11 +121,11 @@ fn of_attempts(probe: &ProbeFinding, tally: Tally, until: Option<Seconds>) -> Op
         ));
     }
     if probe.truncated {
-        return Some(format!("the attempts of {} are cut off", probe.name));
+        return Some(format!("the attempts file of {} is truncated", probe.name));
     }
     let reach = probe.asked.map(|asked| asked.latest);
     let short = matches!((reach, until), (Some(reach), Some(undo)) if reach + probe.timeout + probe.interval < undo);
-    short.then(|| format!("{} stopped asking before the undo", probe.name))
+    short.then(|| format!("{} stopped sending before the undo", probe.name))
 }
 
 /// Why nothing is shown by what did not happen: a fault was over before its undo.
@@ -144,7 +134,7 @@ pub(super) fn of_effect(found: &Findings) -> Option<String> {
         let over = fault.wore_off.as_ref()?;
         let hit = Component::on(fault.component, &fault.target);
         Some(format!(
-            "{} of {hit} was over before its undo: {} at {:+.3}",
+            "{} of {hit} ended before its undo: {} at {:+.3}",
             fault.kind, over.what, over.at
         ))
     })
@@ -155,5 +145,5 @@ pub(super) fn of_hit(fault: &FaultFinding, probe: &ProbeFinding) -> Option<Strin
     let name = probe.service.as_ref()?;
     let service = fault.service(name);
     let missed = service.is_none_or(|service| service.hit.is_empty());
-    missed.then(|| format!("the fault hit no endpoint of {name} that is known"))
+    missed.then(|| format!("the fault hit no known endpoint of {name}"))
 }

@@ -196,6 +196,20 @@ pub(crate) fn adapters_keep_their_crates() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// The names of faults, as strings, stand in the table of their kinds and in the reader of experiments.
+pub(crate) fn faults_are_named_by_their_kind() {
+    let names = outage::timeline::FaultKind::ALL.map(|kind| format!("\"{}\"", kind.name()));
+    let broken: Vec<String> = sources()
+        .into_iter()
+        .filter(|(file, module, _)| module != "experiment" && file != "timeline/fault_kind.rs")
+        .flat_map(|(file, _, code)| {
+            let named = names.iter().filter(|name| code.contains(name.as_str()));
+            named.map(|name| format!("src/{file}: {name}, not its FaultKind")).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
 /// The checks themselves see what they must see.
 pub(crate) fn the_checks_can_fail() {
     assert_eq!(

@@ -51,6 +51,7 @@ pub fn test(name: &str, body: fn()) -> Trial {
 fn layers() -> Vec<Trial> {
     vec![
         test("layers::imports_follow_the_table", layers::imports_follow_the_table),
+        test("layers::faults_are_named_by_their_kind", layers::faults_are_named_by_their_kind),
         test("layers::adapters_keep_their_crates", layers::adapters_keep_their_crates),
         test("layers::the_checks_can_fail", layers::the_checks_can_fail),
     ]

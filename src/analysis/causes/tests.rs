@@ -133,7 +133,7 @@ fn a_lost_leader_costs_an_election_and_then_a_check() {
     let run = Run::new().planes(3).harmed("nodeKill", "cp", None).says(1700, "cp2", true, true);
     let run =
         run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
-    insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server away, 0s to 151ms etcd back, API server not yet, 600ms to 1s the balancer's check, 0s to 201ms unexplained");
+    insta::assert_snapshot!(run.causes("api"), @"2.2s to 2.4s: 1.35s to 1.7s etcd without a leader or a quorum, 0s to 251ms API server down, 0s to 151ms etcd back, API server not yet, 600ms to 1s load balancer health check, 0s to 201ms unexplained");
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn a_direct_question_hangs_on_its_own_server() {
     let run =
         run.process_of(10_500, "cp2", SERVER, 9, Running).asks_each([&[], &[(100, 10_900)], &[]]);
     insta::assert_snapshot!(run.causes("api@cp2"), @r"
-    9.8s to 10s: 9.8s to 9.97s API server away, 0s to 80ms API server ending
-    799ms to 901ms: 449ms to 500ms API server away, 300ms to 451ms API server starting, 0s to 151ms unexplained
+    9.8s to 10s: 9.8s to 9.97s API server down, 0s to 80ms API server shutting down
+    799ms to 901ms: 449ms to 500ms API server down, 300ms to 451ms API server starting, 0s to 151ms unexplained
     ");
 }
 
@@ -171,8 +171,8 @@ fn the_only_control_plane_is_a_node_and_then_a_server_that_starts() {
         .says(11_500, "cp", true, true)
         .process_of(12_000, "cp", SERVER, 9, Running);
     insta::assert_snapshot!(run.asks_any(&[(100, 10_000), (10_000, 12_500)]).causes("api"), @r"
-    9.8s to 10s: 9.8s to 10s control-plane node down, 0s to 100ms etcd without a leader or a quorum, 0s to 100ms API server away, 0s to 100ms not seen, 0s to 100ms unexplained
-    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server away, 400ms to 551ms API server starting, 0s to 151ms etcd back, API server not yet, 0s to 101ms unexplained
+    9.8s to 10s: 9.8s to 10s control-plane node down, 0s to 100ms etcd without a leader or a quorum, 0s to 100ms API server down, 0s to 100ms not observed, 0s to 100ms unexplained
+    2.4s to 2.5s: 0s to 100ms control-plane node down, 1.15s to 1.5s etcd without a leader or a quorum, 450ms to 750ms API server down, 400ms to 551ms API server starting, 0s to 151ms etcd back, API server not yet, 0s to 101ms unexplained
     ");
 }
 
@@ -187,8 +187,8 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
     let run = stop(stop(run, 10_000, UndoRequested), 10_100, Undone)
         .process_of(10_200, "cp", SERVER, 9, Running);
     insta::assert_snapshot!(run.asks_any(&[(100, 10_900)]).causes("api"), @r"
-    9.8s to 10s: 1.92s to 2.07s API server away, 7.83s to 7.98s API server ending
-    799ms to 901ms: 149ms to 200ms API server away, 600ms to 751ms API server starting, 0s to 50ms not seen, 0s to 151ms unexplained
+    9.8s to 10s: 1.92s to 2.07s API server down, 7.83s to 7.98s API server shutting down
+    799ms to 901ms: 149ms to 200ms API server down, 600ms to 751ms API server starting, 0s to 50ms not observed, 0s to 151ms unexplained
     ");
 }
 
@@ -206,7 +206,7 @@ fn etcd_stopped() -> Run {
 #[test]
 fn an_etcd_that_is_stopped_takes_its_time_to_end_and_to_be_found_again() {
     insta::assert_snapshot!(etcd_stopped().causes("api"), @r"
-    9.8s to 10s: 6.9s to 7.05s etcd without a leader or a quorum, 2.85s to 3s etcd ending
+    9.8s to 10s: 6.9s to 7.05s etcd without a leader or a quorum, 2.85s to 3s etcd shutting down
     3.9s to 4s: 249ms to 500ms etcd without a leader or a quorum, 3.4s to 3.75s etcd back, API server not yet, 0s to 351ms unexplained
     ");
 }
@@ -230,8 +230,8 @@ fn an_etcd_without_its_data_is_of_no_use() {
     let run =
         run.process_of(12_000, "cp", ETCD, 8, Gone).process_of(13_000, "cp", ETCD, 9, Running);
     insta::assert_snapshot!(run.harm(13_100, kind, "cp", etcd, Undone).asks_any(&[(100, 14_000)]).causes("api"), @r"
-    9.8s to 10s: 1.25s to 1.55s etcd without a leader or a quorum, 2.85s to 3s etcd ending, 5.4s to 5.75s etcd without its data
-    3.9s to 4s: 1.05s to 1.55s etcd without a leader or a quorum, 1.75s to 2.05s etcd ending, 600ms to 901ms etcd back, API server not yet, 0s to 301ms unexplained
+    9.8s to 10s: 1.25s to 1.55s etcd without a leader or a quorum, 2.85s to 3s etcd shutting down, 5.4s to 5.75s etcd without its data
+    3.9s to 4s: 1.05s to 1.55s etcd without a leader or a quorum, 1.75s to 2.05s etcd shutting down, 600ms to 901ms etcd back, API server not yet, 0s to 301ms unexplained
     ");
 }
 
@@ -242,7 +242,7 @@ fn a_balancer_that_is_down_is_no_check() {
         .harmed("nodeStop", "lb", None)
         .asks_any(&[(100, 10_000)])
         .asks_each([&[], &[], &[]]);
-    insta::assert_snapshot!(run.causes("api"), @"9.8s to 10s: 9.8s to 10s load balancer down, 0s to 100ms the balancer's check");
+    insta::assert_snapshot!(run.causes("api"), @"9.8s to 10s: 9.8s to 10s load balancer down, 0s to 100ms load balancer health check");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn where_nobody_looked_nothing_is_said() {
     let gap =
         Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
     let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).event(8000, gap).since(2000);
-    insta::assert_snapshot!(run.asks_any(&[(3000, 9000)]).causes("api"), @"5.9s to 6.1s: 5s to 5.1s not seen, 900ms to 1s unexplained");
+    insta::assert_snapshot!(run.asks_any(&[(3000, 9000)]).causes("api"), @"5.9s to 6.1s: 5s to 5.1s not observed, 900ms to 1s unexplained");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn between_two_bursts_nothing_was_away() {
         .planes(1)
         .harmed("kubeletStop", "cp", None)
         .asks_any(&[(1000, 2000), (6000, 7000)]);
-    insta::assert_snapshot!(run.causes("api"), @"5.9s to 6.1s: 3.9s to 4.1s answered in between, 1.8s to 2.2s unexplained");
+    insta::assert_snapshot!(run.causes("api"), @"5.9s to 6.1s: 3.9s to 4.1s recovered in between, 1.8s to 2.2s unexplained");
 }
 
 #[test]

@@ -85,10 +85,10 @@ impl LeaderLoss {
         match self {
             LeaderLoss::Gone => "its process was gone",
             LeaderLoss::Frozen => "it was frozen",
-            LeaderLoss::GivenBack => "it gave its lease back",
-            LeaderLoss::StoodDown => "it stood down",
+            LeaderLoss::GivenBack => "it released its lease",
+            LeaderLoss::StoodDown => "it stepped down",
             LeaderLoss::Expired => "its lease expired",
-            LeaderLoss::Unseen => "nobody saw how",
+            LeaderLoss::Unseen => "cause not observed",
         }
     }
 }

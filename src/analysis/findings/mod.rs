@@ -76,7 +76,26 @@ pub struct Origin {
     pub monotonic_ns: u64,
 }
 
+/// A time in which a watch was down.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchGap {
+    /// From when.
+    pub from: Seconds,
+    /// Until when; `None`: to the end.
+    pub until: Option<Seconds>,
+}
+
 impl Findings {
+    /// When a watch was down, after the first fault.
+    pub fn watch_gaps(&self, wanted: &str) -> impl Iterator<Item = WatchGap> {
+        self.warnings.iter().filter_map(move |warning| match warning {
+            Warning::WatchGap { watch, from, until, .. } if watch == wanted => {
+                Some(WatchGap { from: *from, until: *until })
+            }
+            _ => None,
+        })
+    }
+
     /// When the last of all faults was over, which is when its undo was confirmed, if it has one; `None` without any, or when one never was.
     pub fn last_undone(&self) -> Option<Seconds> {
         self.faults.iter().map(FaultFinding::over).collect::<Option<Vec<_>>>()?.into_iter().max()
@@ -184,6 +203,9 @@ pub struct Seen {
     pub own_time: Option<Seconds>,
     /// What it was.
     pub what: String,
+    /// With which code a container's first process ended, where that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
 }
 
 /// What became of a pod of the run's namespace.

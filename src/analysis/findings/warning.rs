@@ -118,48 +118,48 @@ impl Warning {
     /// What was seen.
     pub fn seen(&self) -> String {
         match self {
-            Warning::RunDied => "the timeline has no end: the run died".into(),
+            Warning::RunDied => "the timeline is incomplete: the run crashed".into(),
             Warning::Damaged { what } => what.clone(),
             Warning::AttemptsCut { probe } => {
-                format!("the attempts of {probe} end in the middle of one")
+                format!("the attempts file of {probe} is truncated")
             }
             Warning::Note { text } => text.clone(),
             Warning::FaultNotConfirmed { fault, target } => {
                 format!("{fault} of {target} was not seen to take effect")
             }
             Warning::HitNoEndpoint { probe, service, target } => {
-                format!("no ready endpoint of {service}, which {probe} asks, was on {target}")
+                format!("{target} had no ready endpoint of {service}, which {probe} asks")
             }
             Warning::BackgroundErrors { probe, failed, of } => {
-                format!("{failed} of {of} attempts of {probe} failed before anything was harmed")
+                format!("{failed} of {of} attempts of {probe} failed before the first fault")
             }
             Warning::ControlFailed { probe, failed, of } => {
                 format!(
-                    "{failed} of {of} attempts of the control probe {probe} failed, which no fault can touch"
+                    "{failed} of {of} attempts of the control probe {probe}, which no fault can affect, failed"
                 )
             }
             Warning::LateProber { probe, p99, interval } => {
                 format!(
-                    "{probe} sent one attempt in a hundred more than {p99} late; they are {interval} apart"
+                    "1% of the attempts of {probe} were sent more than {p99} late; the interval is {interval}"
                 )
             }
             Warning::BlindProber { probe, blind, of } => {
-                format!("{blind} of {of} attempts of {probe} could not be made by the prober")
+                format!("the prober could not make {blind} of {of} attempts of {probe}")
             }
             Warning::ClockUncertain { probe, uncertainty } => {
                 format!("the clock that stamps {probe} may be {uncertainty} off")
             }
             Warning::WatchGap { watch, from, until: Some(until), reason } => {
-                format!("the watch of {watch} was blind from {from:+.3} to {until:+.3} ({reason})")
+                format!("the watch of {watch} was down from {from:+.3} to {until:+.3} ({reason})")
             }
             Warning::WatchGap { watch, from, until: None, reason } => {
-                format!("the watch of {watch} was blind from {from:+.3} on ({reason})")
+                format!("the watch of {watch} was down from {from:+.3} on ({reason})")
             }
             Warning::NodeNotReadyBefore { node } => {
                 format!("{node} was not Ready before the fault")
             }
             Warning::SlowHeartbeats { node, interval, grace } => {
-                format!("{node} beats every {interval}, the controller waits {grace}")
+                format!("{node} sends a heartbeat every {interval}, the grace period is {grace}")
             }
         }
     }
@@ -171,26 +171,28 @@ impl Warning {
                 "what came after is not known"
             }
             Warning::Note { .. } => "the numbers may mean something else",
-            Warning::FaultNotConfirmed { .. } => "what was measured may not be the fault's doing",
-            Warning::HitNoEndpoint { .. } => "its clients could not notice the fault",
+            Warning::FaultNotConfirmed { .. } => {
+                "the fault may not be the cause of what was measured"
+            }
+            Warning::HitNoEndpoint { .. } => "its clients could not be affected",
             Warning::BackgroundErrors { .. } => {
                 "some failures after the fault may have nothing to do with it"
             }
             Warning::ControlFailed { .. } => {
-                "the prober's own machine was sick: failures may be its own"
+                "the prober's host was unhealthy: failures may be its own"
             }
             Warning::LateProber { .. } => {
-                "edges of errors are known less well, and late attempts may time out by themselves"
+                "error windows are less precise, and late attempts may time out by themselves"
             }
             Warning::BlindProber { .. } => "errors in that time may have gone unseen",
             Warning::ClockUncertain { .. } => {
-                "edges of errors are uncertain by as much against all other moments"
+                "error windows may be off by as much against all other events"
             }
-            Warning::WatchGap { .. } => "what happened meanwhile has an interval, not a moment",
+            Warning::WatchGap { .. } => "events in that time are known only to an interval",
             Warning::NodeNotReadyBefore { .. } => {
-                "its detection can't be told from what was before"
+                "its detection can't be told from its earlier state"
             }
-            Warning::SlowHeartbeats { .. } => "healthy nodes are taken for dead",
+            Warning::SlowHeartbeats { .. } => "healthy nodes become NotReady",
         }
     }
 
@@ -199,18 +201,18 @@ impl Warning {
         match self {
             Warning::RunDied => "`kubectl outage recover`, then run it again",
             Warning::Damaged { .. } | Warning::AttemptsCut { .. } => {
-                "run it again, with room on the disk"
+                "free disk space, then run it again"
             }
             Warning::Note { .. } => "see `describe run`",
-            Warning::FaultNotConfirmed { .. } => "look at the target, then run it again",
+            Warning::FaultNotConfirmed { .. } => "check the target, then run it again",
             Warning::HitNoEndpoint { .. } => "select the target by `mostEndpointsOf`",
-            Warning::BackgroundErrors { .. } => "ask for a longer steady state",
+            Warning::BackgroundErrors { .. } => "require a longer steady state",
             Warning::ControlFailed { .. }
             | Warning::LateProber { .. }
-            | Warning::BlindProber { .. } => "a lower rate, or a less busy machine",
+            | Warning::BlindProber { .. } => "use a lower rate or a less busy host",
             Warning::ClockUncertain { .. } => "run where the cluster runs",
             Warning::WatchGap { .. } => "repeat the run",
-            Warning::NodeNotReadyBefore { .. } => "ask for `nodesReady: all` in the steady state",
+            Warning::NodeNotReadyBefore { .. } => "require `nodesReady: all` in the steady state",
             Warning::SlowHeartbeats { .. } => {
                 "set nodeStatusUpdateFrequency in the kubelet's config file, not by its flag"
             }

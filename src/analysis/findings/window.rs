@@ -112,17 +112,17 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// What it is, for people.
-    pub fn said(&self) -> String {
+    /// In words.
+    pub fn words(&self) -> String {
         match self {
             Proof::BackEnd => "its back end answered".into(),
-            Proof::Neighbour => "the neighbouring request was answered".into(),
-            Proof::Draws { attempts } => format!("{attempts} in a row were answered"),
-            Proof::FaultRequest => "nothing but the fault's request bounds it".into(),
-            Proof::UndoRequest => "nothing but the undo's request bounds it".into(),
-            Proof::StartOfData => "nothing but the beginning of the data bounds it".into(),
-            Proof::NextFailure => "nothing but the next failure bounds it".into(),
-            Proof::EndOfData => "nothing but the end of the data bounds it".into(),
+            Proof::Neighbour => "the adjacent request succeeded".into(),
+            Proof::Draws { attempts } => format!("{attempts} in a row succeeded"),
+            Proof::FaultRequest => "bounded only by the fault's request".into(),
+            Proof::UndoRequest => "bounded only by the undo's request".into(),
+            Proof::StartOfData => "bounded only by the start of the data".into(),
+            Proof::NextFailure => "bounded only by the next failure".into(),
+            Proof::EndOfData => "bounded only by the end of the data".into(),
         }
     }
 }

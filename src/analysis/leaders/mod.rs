@@ -138,7 +138,7 @@ impl Unseen {
 fn watch_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)> {
     match event {
         Event::WatchGap { watch, until, reason } if watch == wanted => {
-            Some((*until, format!("the watch of {watch} was blind: {reason}")))
+            Some((*until, format!("the watch of {watch} was down: {reason}")))
         }
         _ => None,
     }
@@ -147,7 +147,7 @@ fn watch_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)> {
 fn observer_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)> {
     match event {
         Event::ObserverGap { node, until, reason } if node == wanted => {
-            Some((*until, format!("nobody looked at {node}: {reason}")))
+            Some((*until, format!("observer of {node} down: {reason}")))
         }
         _ => None,
     }
@@ -199,7 +199,7 @@ fn unseen(records: &[Record], term: &terms::Term<'_>, end: Moment) -> Vec<Unseen
         .iter()
         .any(|record| matches!(&record.event, Event::Process { node, .. } if node == term.node))
     {
-        let why = format!("nobody looked at {}", term.node);
+        let why = format!("no observer on {}", term.node);
         return vec![Unseen {
             from: began.max(records.first().map_or(end, |first| first.at)),
             until: ended,

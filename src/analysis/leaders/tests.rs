@@ -251,7 +251,12 @@ fn a_node_that_dies_takes_its_leader_with_it() {
         )
     };
     let run = fault(fault(led(), 1000, FaultPhase::Requested), 1400, FaultPhase::Confirmed);
-    let die = Event::Docker { container: "a".into(), action: "die".into(), engine_time: None };
+    let die = Event::Docker {
+        container: "a".into(),
+        action: "die".into(),
+        engine_time: None,
+        exit_code: None,
+    };
     let run = run.event(1300, die).blind(1200, Some(30_000), "a").leads(16_000, Some("c_3"), 5);
     let found = found(run.process(30_000, "a", 7, Running).since(1200).ended(30_500));
     // +0 is the fault's request, the node was seen to live 0.2 s later and to be dead 0.1 s after that.

@@ -95,10 +95,10 @@ fn missed(leaders: &LeaderFinding, first: &FaultFinding) -> String {
     let leader = leaders.at(first.requested);
     match leader {
         Some(leader) if leaders.next_after(first.requested).is_some() => {
-            format!("the leader was on {}, and no fault hit it: it changed by itself", leader.node)
+            format!("the leader was on {}, which no fault hit: it changed by itself", leader.node)
         }
-        Some(leader) => format!("the leader was on {}, and no fault hit it", leader.node),
-        None => "nobody is known to have led at the fault".into(),
+        Some(leader) => format!("the leader was on {}, which no fault hit", leader.node),
+        None => "the leader at the fault is not known".into(),
     }
 }
 
@@ -119,7 +119,7 @@ fn changed(
     let lasted = fault.undo_requested.map_or(Seconds::ZERO, since);
     match open {
         _ if blind(leaders, fault.requested, Seconds::ZERO).is_some() => {
-            Finding::unknown("nobody saw who led")
+            Finding::unknown("the leader was not observed")
         }
         Some(gap) => still_open(gap, since(gap.from.latest) + gap.length.least, bound),
         None => went_on(lasted, alone.map(since), bound),
@@ -129,12 +129,12 @@ fn changed(
 /// No new leader is this fault's doing. `alone`: when another could have been the cause.
 fn went_on(lasted: Seconds, alone: Option<Seconds>, bound: Seconds) -> Finding {
     match alone.filter(|alone| *alone < lasted) {
-        Some(alone) if alone < bound => Finding::unknown(format!(
-            "{alone} later another fault could have cost the leader its place, too"
-        )),
-        _ if lasted < bound => {
-            Finding::unknown(format!("the same leader went on, and the fault lasted only {lasted}"))
+        Some(alone) if alone < bound => {
+            Finding::unknown(format!("another fault {alone} later may have caused the change, too"))
         }
-        _ => Finding::failed("the same leader went on"),
+        _ if lasted < bound => Finding::unknown(format!(
+            "the leader did not change, and the fault lasted only {lasted}"
+        )),
+        _ => Finding::failed("the leader did not change"),
     }
 }

@@ -19,13 +19,12 @@ fn with_leaders(
     let leaders = found.leaders.iter().find(|leaders| leaders.component == component);
     match (leaders, found.faults.first()) {
         (Some(leaders), Some(first)) => judge(leaders, first),
-        _ => Finding::unknown(format!("it is not known who led {}", component.name())),
+        _ => Finding::unknown(format!("the leader of {} is not known", component.name())),
     }
 }
 
 fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
-    let why =
-        format!("nobody had taken the place of {} when the run ended, {waited} later", gap.node);
+    let why = format!("no successor of {} by the end of the run, {waited} later", gap.node);
     if waited > bound { Finding::failed(why) } else { Finding::unknown(why) }
 }
 
@@ -71,7 +70,7 @@ pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Fin
     with_leaders(found, component, |leaders, first| {
         let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);
         let Some(old) = leaders.old.iter().filter(after).max_by_key(|old| old.length.most) else {
-            return Finding::unknown("no old leader was seen to run beside a new one");
+            return Finding::unknown("no old leader was seen to run alongside a new one");
         };
         if old.until.is_some() {
             return Finding::bounded(
@@ -80,7 +79,7 @@ pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Fin
                 format!("{:.3}, on {}", old.length, old.node),
             );
         }
-        let why = format!("it still ran on {} when the run ended", old.node);
+        let why = format!("still running on {} at the end of the run", old.node);
         if old.length.least > limits.most { Finding::failed(why) } else { Finding::unknown(why) }
     })
 }

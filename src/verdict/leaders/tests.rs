@@ -143,7 +143,7 @@ fn a_leader_that_was_not_hit_shows_nothing() {
     let (outcome, why) = judged(elsewhere(), &change(Duration::from_secs(30)));
     assert_eq!(
         (outcome, &*why),
-        (Inconclusive, "the leader was on fast-detection-worker2, and no fault hit it")
+        (Inconclusive, "the leader was on fast-detection-worker2, which no fault hit")
     );
     let (outcome, why) = judged(elsewhere(), &gap(Duration::from_secs(30)));
     assert_eq!((outcome, &*why), (Inconclusive, "nobody looked at fast-detection-worker2"));
@@ -192,7 +192,7 @@ fn what_another_fault_did_is_not_this_ones_doing() {
     };
     let (kill, elsewhere) =
         (("componentKill", Some(COMPONENT), WORKER), ("kubeletStop", None, OTHER));
-    let only = (Inconclusive, "the same leader went on, and the fault lasted only 5s".to_owned());
+    let only = (Inconclusive, "the leader did not change, and the fault lasted only 5s".to_owned());
     assert_eq!([paused(kill), paused(elsewhere)], [only.clone(), only]);
 }
 
@@ -242,7 +242,7 @@ fn a_leader_that_changes_by_itself_was_not_changed_by_a_fault() {
     let of =
         |kind: &str, component| judged(harmed(kind, component), &change(Duration::from_secs(30)));
     let by_itself =
-        "the leader was on fast-detection-worker, and no fault hit it: it changed by itself";
+        "the leader was on fast-detection-worker, which no fault hit: it changed by itself";
     for (kind, component) in [
         ("nodeDrain", None),
         ("kubeletStop", None),

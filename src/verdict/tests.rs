@@ -433,7 +433,7 @@ fn errors_that_come_and_go_did_not_last() {
     let (judged, why) = one(&seldom, at_least(7000));
     assert_eq!(
         (judged, why.as_str()),
-        (Inconclusive, "nothing failed from +1.000s to +9.000s, and 15 were answered")
+        (Inconclusive, "nothing failed from +1.000s to +9.000s, and 15 succeeded")
     );
     let one_success = found(attempts(500, &|ms| (1000..9000).contains(&ms) && ms != 5000));
     assert_eq!(outcome(&one_success, at_least(7000)), Pass);

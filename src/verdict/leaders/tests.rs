@@ -146,7 +146,7 @@ fn a_leader_that_was_not_hit_shows_nothing() {
         (Inconclusive, "the leader was on fast-detection-worker2, which no fault hit")
     );
     let (outcome, why) = judged(elsewhere(), &gap(Duration::from_secs(30)));
-    assert_eq!((outcome, &*why), (Inconclusive, "nobody looked at fast-detection-worker2"));
+    assert_eq!((outcome, &*why), (Inconclusive, "no observer on fast-detection-worker2"));
     assert_eq!(
         judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1,
         "it is not known who led kube-scheduler"

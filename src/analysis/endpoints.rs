@@ -80,7 +80,7 @@ impl Scope<'_> {
             service: name.to_owned(),
             endpoints: endpoints.len() as u32,
             by_node: by_node(endpoints),
-            // A node that starts again takes its endpoints away itself: what left after the undo was not removed because of the fault.
+            // A node that starts again removes its endpoints itself: what left after the undo was not removed because of the fault.
             removed: last_of(hit.iter().map(|e| e.left.filter(|left| left.latest < self.undo))),
             back: last_of(hit.iter().map(|e| e.back)),
             replaced: self.replaced(endpoints, &changes).filter(|_| !hit.is_empty()),
@@ -88,7 +88,7 @@ impl Scope<'_> {
         }
     }
 
-    /// When as many new back ends were ready at once as the step hit, on none of its targets.
+    /// When as many new back ends were ready at the same time as the step hit, on none of its targets.
     fn replaced(&self, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
         let hits =
             |endpoint: &Endpoint| self.step_targets.iter().any(|target| is_on(endpoint, target));

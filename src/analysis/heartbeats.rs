@@ -26,7 +26,7 @@ pub(super) fn heartbeats(records: &[Record], until: Moment) -> Vec<HeartbeatFind
             {
                 nodes.entry(name).or_default().lease.push(renewed.as_nanosecond() as f64 / 1e9);
             }
-            // The heartbeat's own time has whole seconds: what is received tells the interval.
+            // The heartbeat's own time has whole seconds: the interval is measured by arrival.
             Event::Node { node, heartbeat: Some(heartbeat), change, .. } => {
                 let beats = nodes.entry(node).or_default();
                 let fresh = beats.last_heartbeat.replace(*heartbeat) != Some(*heartbeat);

@@ -1,4 +1,4 @@
-//! What a probe's clients saw while a step's faults were in effect, and when they were answered again after its undo.
+//! What a probe's clients saw while a step's faults were in effect, and when they were served again after its undo.
 
 use super::findings::{FaultFinding, InEffect, Recovered, Tally, When};
 use crate::stats::Seconds;

@@ -1,4 +1,4 @@
-//! What of a canary had timed out, and came true after all.
+//! Timed-out canary attempts that succeeded after all.
 
 use std::time::Duration;
 

@@ -103,7 +103,7 @@ fn completion(timeline: &Timeline) -> Completion {
     cut_short.unwrap_or(if timeline.ended() { Completion::Complete } else { Completion::Died })
 }
 
-/// The last word on the steady state, before any harm or after it.
+/// The last steady state, before the first fault or after the last.
 fn steady(timeline: &Timeline, zero: Zero, wanted: bool) -> Option<findings::Steady> {
     timeline.records.iter().rev().find_map(|record| {
         let (before, held_since, conditions) = match &record.event {
@@ -127,8 +127,7 @@ fn last_on_each(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> 
         .map(|(_, f)| f)
 }
 
-/// The harmed nodes that have given no sign of life since their undo. A load balancer is no node of Kubernetes, a pod neither: nothing
-/// tells of them.
+/// The nodes without a sign of life since their fault was undone. Load balancers and pods are not nodes, and give none.
 fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
     let nodes = &timeline.header.cluster.nodes;
     let is_node = |name: &str| {
@@ -140,7 +139,7 @@ fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
 }
 
 /// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
-/// was known of a harmed node before it spoke again was old knowledge, and is no recovery yet.
+/// was known of a node before its first sign of life is stale, and not a recovery yet.
 fn recovery(
     faults: &[FaultFinding],
     steady: Option<&findings::Steady>,

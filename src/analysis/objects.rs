@@ -14,7 +14,7 @@ const REPLACEABLE: [&str; 5] = [
     "Endpoints",
 ];
 
-/// What became of the objects; `None`: no inventory was taken. Of a kind that could not be listed nothing is missing: nobody knows. What a
+/// Which objects were kept; `None`: no inventory was taken. Nothing is missing of a kind that could not be listed. What a
 /// controller replaces whenever it has to is not missing where there are as many others of the same owner.
 pub(super) fn objects(records: &[Record]) -> Option<ObjectsFinding> {
     let (was, unread) = inventory(records, true)?;

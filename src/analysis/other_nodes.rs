@@ -4,7 +4,7 @@ use super::clock::Zero;
 use super::findings::{FaultFinding, OtherNode};
 use crate::timeline::{Change, Event, NodeRole, Ready, Record, Timeline};
 
-/// All of them, by name. Without a fault there are none.
+/// All of them, by name. None without a fault.
 pub(super) fn other_nodes(
     timeline: &Timeline,
     faults: &[FaultFinding],

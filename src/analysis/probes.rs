@@ -27,7 +27,7 @@ const MOST_LATE_US: u64 = 600_000_000;
 pub(super) struct Run<'a> {
     /// Its +0.
     pub zero: Zero,
-    /// Since when the steady state held before any harm.
+    /// Since when the steady state held before the first fault.
     pub steady_since: Option<Seconds>,
     /// Its faults.
     pub faults: &'a [FaultFinding],
@@ -255,7 +255,7 @@ fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     segments
 }
 
-/// The faults of a period that hit a machine, and so back ends: a part of the control plane is none.
+/// The faults of a period that hit a machine, and so back ends: a part of the control plane is not a back end.
 fn of_period(period: Period, faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
     let overlap = match period {
         Period::Settling | Period::Before => None,
@@ -280,7 +280,7 @@ fn is_hit(service: &ServiceFinding, name: &str) -> bool {
         .any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
 }
 
-/// The share of attempts that go to back ends that overlapping faults did not hit. What is no Service is taken for one back end; `None`
+/// The share of attempts that go to back ends that overlapping faults did not hit. A target that is not a Service counts as one back end; `None`
 /// where the endpoints are not known, or none of them was hit.
 fn miss(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<f64> {
     if span.probe.service.is_none() {

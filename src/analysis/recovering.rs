@@ -1,4 +1,4 @@
-//! When a run that goes on will be said to have recovered: the same moment as [`analyse`](super::analyse) finds afterwards.
+//! When a running run has recovered: the same moment that [`analyse`](super::analyse) finds afterwards.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::timeline::{Anchor, Event, FaultPhase, Moment, Record};
 #[derive(Debug)]
 pub struct Recovering {
     anchor: Anchor,
-    /// What nodes have said of themselves.
+    /// The nodes' signs of life.
     words: Vec<Record>,
     /// When the last fault on each target was undone.
     undone: BTreeMap<String, Moment>,
@@ -36,7 +36,7 @@ impl Recovering {
         }
     }
 
-    /// When the steady state was back that holds since `held`: what was known of a harmed node before it spoke again was old knowledge.
+    /// When the steady state was back that holds since `held`: the state of a node before its first sign of life is stale.
     pub fn back(&mut self, held: Moment) -> Moment {
         self.words.sort_by_key(|record| record.at);
         let heard = |(node, undone): (&String, &Moment)| {

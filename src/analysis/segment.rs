@@ -52,7 +52,7 @@ pub(super) struct Observation {
     pub draw: bool,
     /// Whether it shows that something answers (a kept TCP connection does not).
     pub proves: bool,
-    /// The back end that answered, as it was told to [`Tracker::back_end`](super::tracker::Tracker::back_end).
+    /// The back end that answered, as it was given to [`Tracker::back_end`](super::tracker::Tracker::back_end).
     pub backend: Option<u32>,
 }
 

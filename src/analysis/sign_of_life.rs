@@ -1,12 +1,12 @@
 //! The first sign of life of a node after the undo of a fault.
 //!
-//! That Kubernetes calls a node Ready proves nothing: where an outage was shorter than detection, it has said so all along. What the
+//! That Kubernetes calls a node Ready proves nothing: if an outage was shorter than detection, it never stopped doing so. What the
 //! node itself writes does: its Lease's renewal, its status' heartbeat, and Ready turning True.
 
 use super::heartbeats::NODE_LEASES;
 use crate::timeline::{Anchor, Bracket, Change, Event, Moment, Ready, Record};
 
-/// When a node's own word first came after `undone`; `None`: it did not.
+/// When a node first gave a sign of life after `undone`.
 pub(super) fn after(
     records: &[Record],
     anchor: &Anchor,
@@ -24,14 +24,14 @@ pub(super) fn after(
     })
 }
 
-/// When it was said. What a blind watch only caught up with may be old: then the node's own clock must tell that it is not.
+/// When that was. What a watch caught up with after it was down may be old, unless the node's own timestamp shows that it is not.
 fn spoken(record: &Record, own: Option<Moment>, undone: Moment) -> Option<Bracket> {
     let bracket = record.bracket();
     let fresh = bracket.earliest >= undone || own.is_some_and(|own| own >= undone);
     fresh.then_some(Bracket { earliest: bracket.earliest.max(undone), ..bracket })
 }
 
-/// What a node has said last.
+/// The latest signs of life of a node.
 #[derive(Default)]
 struct Known {
     renewed: Option<jiff::Timestamp>,
@@ -40,7 +40,7 @@ struct Known {
 }
 
 impl Known {
-    /// Takes an event. When the node has said something new by it: the time that it gave, if it gave one.
+    /// Takes an event. If it is a new sign of life: the node's own timestamp, where it has one.
     fn hear(&mut self, event: &Event, wanted: &str) -> Option<Option<jiff::Timestamp>> {
         match event {
             Event::Lease { namespace, name, renewed, change, .. }
@@ -51,7 +51,7 @@ impl Known {
             }
             Event::Node { node, ready, heartbeat, change, .. } if node == wanted => {
                 let beat = is_fresh(&mut self.heartbeat, *heartbeat);
-                // Others may write Unknown; Ready is the node's own word.
+                // Others may write Unknown; only the node itself writes Ready.
                 let up = self.ready.replace(*ready).is_some_and(|before| before != Ready::True)
                     && *ready == Ready::True;
                 ((beat || up) && *change == Change::Changed).then_some(heartbeat.filter(|_| beat))

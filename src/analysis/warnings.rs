@@ -14,7 +14,7 @@ const LATE: Seconds = Seconds::from_nanos(5_000_000);
 /// A clock that is off by less than this is as good as shared.
 const CLOCK: Seconds = Seconds::from_nanos(5_000_000);
 
-/// Everything that weakens a number, gravest first.
+/// Everything that weakens a number, worst first.
 pub(super) fn warnings(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if found.completion == Completion::Died {
@@ -107,7 +107,7 @@ fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
     warnings
 }
 
-/// Gaps between the first fault's request and the end of the run. A gap is told when it opens and when it closes: the latter counts.
+/// Gaps between the first fault's request and the end of the run. A gap is recorded when it opens and when it closes: the latter counts.
 fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     let Some(first) = found.faults.first() else { return Vec::new() };
     let key = |record: &Record| match &record.event {

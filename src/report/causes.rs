@@ -21,7 +21,7 @@ pub(super) fn of_run(view: &View<'_>) -> Vec<String> {
     view.findings.probes.iter().flat_map(of).collect()
 }
 
-/// The parts of a window; `None` where nothing of the control plane was asked. What may have been nothing at all, and is no longer than
+/// The parts of a window; `None` where it is not a window of a control-plane probe. What may have been nothing at all, and is no longer than
 /// the window's own edges are uncertain, is left to the JSON form.
 pub(super) fn parts(window: &Window) -> Option<String> {
     let edges = window.start.when.width() + window.end.when.width();

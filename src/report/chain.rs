@@ -19,7 +19,7 @@ pub struct Line {
     pub label: String,
     /// What was seen.
     pub text: String,
-    /// What the model said of it.
+    /// What the model predicted.
     pub predicted: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     let shown = lines.iter().map(|line| line.at).max();
     lines.extend(cut_short(timeline, found, shown));
     lines.sort_by_key(|line| line.at);
-    // What the faults of one step have in common is said once.
+    // What the faults of one step have in common is one line.
     let mut told = Vec::new();
     lines.retain(|line| {
         let news = !told.contains(line);
@@ -118,7 +118,7 @@ fn of_fault(
     );
 }
 
-/// What became of the pods that a fault was aimed at, or that were on its node: those that were started again, and those that came.
+/// Pods that were restarted, and replacements of those that a fault hit.
 fn of_pods(fault: &FaultFinding, found: &Findings) -> Vec<Line> {
     let step = || {
         found
@@ -169,7 +169,7 @@ fn stamped(own: Option<Seconds>) -> String {
     })
 }
 
-/// The engine's own word where there is one, else what the fault itself saw.
+/// The container engine's event where there is one, else what the fault itself saw.
 fn effect(fault: &FaultFinding) -> Option<Line> {
     let (label, impact) = (fault.kind.traits().words.effect, fault.kind.traits().impact);
     let engine_text =
@@ -353,7 +353,7 @@ fn came_back(found: &Findings) -> Option<Line> {
         .zip(found.last_undone())
         .map(|(took, undone)| (undone + took.most, took.most - took.least));
     Some(match (steady.held_since, back) {
-        // It holds from when the last harmed node was heard of: what was said before was old.
+        // It holds from the last node's first sign of life: the state before that was stale.
         (Some(since), Some((back, by))) if back > since && heard_after(found, since) => {
             Line::new(back, "steady", "first sign of life of the node").within(by)
         }

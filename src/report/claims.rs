@@ -89,7 +89,7 @@ impl DecidedClaim {
     }
 }
 
-/// The gravest of several verdicts, and its figures, which stand for them.
+/// The worst of several verdicts, and its figures.
 pub struct Worst {
     /// How it was judged.
     pub outcome: Outcome,
@@ -98,7 +98,7 @@ pub struct Worst {
 }
 
 impl Worst {
-    /// The gravest of these; `None`: there is none.
+    /// The worst of these.
     pub fn of<'v>(verdicts: impl Iterator<Item = &'v Verdict> + Clone) -> Option<Self> {
         let gravest = verdicts.clone().max_by_key(|verdict| verdict.outcome)?;
         let (outcome, figures) = (gravest.outcome, figures(gravest));

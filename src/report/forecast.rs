@@ -39,7 +39,7 @@ pub struct ForecastReport {
 pub struct Outcome {
     /// The fault's step in the method, from 0.
     pub step: u32,
-    /// The probe; `None`: nobody asks.
+    /// The probe, if one asks.
     pub probe: Option<String>,
     /// The Service that it asks.
     pub service: Option<String>,

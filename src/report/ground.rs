@@ -1,4 +1,4 @@
-//! Where a run stood before any harm: what a prediction may know of it.
+//! The state before the first fault: all that a prediction may know of a run.
 
 use crate::analysis::{FaultFinding, Findings};
 use crate::prediction::Ground;

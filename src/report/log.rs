@@ -58,7 +58,7 @@ struct Log<'a, W> {
     sayer: EventWriter<'a>,
 }
 
-/// What was said last, and what is still to be said.
+/// What was written last, and what is still to be written.
 #[derive(Default)]
 struct State {
     class: String,
@@ -183,7 +183,7 @@ pub struct EventWriter<'a> {
 }
 
 impl<'a> EventWriter<'a> {
-    /// What happened, in a line; `None` for what is no news or seen elsewhere.
+    /// What happened, in a line; `None` for what is not new or shown elsewhere.
     pub fn say(&mut self, event: &'a Event) -> Option<String> {
         if let Event::Node { node, ready, reason, .. } = event
             && self.nodes.insert(node, (*ready, reason)) == Some((*ready, reason))

@@ -1,4 +1,4 @@
-//! Several runs of one experiment: each in a line, and how far they lie apart, beside what the model says.
+//! Several runs of one experiment: each in a line, and their spread, next to the prediction.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub struct SpreadReport {
     pub format: String,
     /// The experiment's name.
     pub experiment: String,
-    /// The gravest of the runs' outcomes.
+    /// The worst outcome of the runs.
     pub outcome: Outcome,
     /// Each run.
     pub runs: Vec<Summary>,

@@ -25,13 +25,13 @@ pub struct Part<'a> {
     pub experiment: String,
     /// The claims that it decides.
     pub claims: Vec<Claim>,
-    /// What became of it.
+    /// Whether it ran.
     pub status: ExperimentStatus<'a>,
     /// How many of the runs that were asked for were not begun.
     pub not_begun: u32,
 }
 
-/// What became of an experiment.
+/// Whether an experiment ran.
 #[derive(Debug)]
 pub enum ExperimentStatus<'a> {
     /// It was carried out, as often as this; once at least.
@@ -45,7 +45,7 @@ pub enum ExperimentStatus<'a> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NotRun {
-    /// It was refused before any harm, or nothing could be made of it.
+    /// It was refused before any fault was injected, or is invalid.
     Refused,
     /// What it was to run on does not have what it needs.
     Skipped,
@@ -94,7 +94,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Its runs and how far they lie apart; `None`: there are none.
+    /// Its runs and their spread; `None`: there are no runs.
     pub fn spread(&self) -> Option<SpreadReport> {
         let runs: Vec<Summary> = self.runs().iter().map(Summary::new).collect();
         (!runs.is_empty())
@@ -109,7 +109,7 @@ impl<'a> Part<'a> {
 pub struct SuiteReport {
     /// The version of this form, `outage.suite/v1`.
     pub format: String,
-    /// The gravest outcome of those that were carried out; `None`: none was.
+    /// The worst outcome of those that ran; `None`: none did.
     pub outcome: Option<Outcome>,
     /// What they ran on: each cluster once, for people.
     pub clusters: Vec<String>,
@@ -124,16 +124,16 @@ pub struct SuiteReport {
 pub struct Row {
     /// Its name.
     pub experiment: String,
-    /// How it was judged; of several runs the gravest. `None`: it was not carried out.
+    /// The worst outcome of its runs. `None`: it did not run.
     pub outcome: Option<Outcome>,
     /// Why it was not carried out, in a word.
     pub not_run: Option<NotRun>,
     /// The figures that decide it; of one that was not carried out, why not.
     pub figures: String,
-    /// What the errors of its probes of the control plane were caused by, a line a window; of several runs those of the gravest.
+    /// What caused the errors of its control-plane probes, a line per window; of several runs those of the worst.
     #[serde(default)]
     pub causes: Vec<String>,
-    /// What became of its claims.
+    /// Its claims, decided.
     pub claims: Vec<DecidedClaim>,
     /// The time that its runs took.
     pub took: Option<Seconds>,
@@ -183,7 +183,7 @@ impl Row {
         let runs = part.runs();
         let verdicts: Vec<&Verdict> = runs.iter().map(|view| view.verdict).collect();
         let gravest = Worst::of(verdicts.iter().copied());
-        // What was refused when its run had begun is told as what was refused before.
+        // A run that was refused after its start is reported like one that was refused before.
         let refused =
             runs.last().and_then(View::refused).filter(|_| runs.iter().all(View::is_refused));
         let outcome = gravest.as_ref().map(|gravest| gravest.outcome).filter(|_| refused.is_none());
@@ -249,7 +249,7 @@ fn for_people(time: Seconds) -> String {
     }
 }
 
-/// What was asked for and never begun. Comparison what number is not said: a run that is refused before it has a folder is in no list.
+/// The runs that were never started. Out of how many is not stated: a run that is refused before it has a folder is not listed.
 pub(super) fn not_begun(left: u32) -> String {
     format!(
         "{} {} not begun",

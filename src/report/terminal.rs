@@ -244,7 +244,7 @@ fn assertions(view: &View<'_>, style: &Style, out: &mut String) {
         let lines = hang(&format!("  {word}  "), &text, style.width);
         out.push_str(&lines.replacen(word, &judged(word, assertion.outcome, style), 1));
     }
-    // What holds for all of them is said once.
+    // A reason that they share is written once.
     if unsaid.iter().all(|assertion| assertion.why.as_ref() == Some(&view.verdict.summary))
         && said.is_empty()
     {

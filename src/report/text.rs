@@ -95,7 +95,7 @@ pub(super) fn list(items: &[String]) -> String {
     }
 }
 
-/// Names with what all of them begin with said only once: `fast-detection-worker`, `-worker2`.
+/// Names without the prefix that they share: `fast-detection-worker`, `-worker2`.
 pub(super) fn short_names(names: &[String], prefix: &str) -> Vec<String> {
     let short = |(number, name): (usize, &String)| match name.strip_prefix(prefix) {
         Some(rest) if number > 0 && rest.starts_with('-') => rest.to_owned(),

@@ -40,12 +40,12 @@ impl<'a> View<'a> {
         Self { timeline, findings, verdict, predictions, chain }
     }
 
-    /// Whether it was refused before any harm: nothing was measured that could be judged.
+    /// Whether it was refused before any fault was injected, so that there is nothing to judge.
     pub fn is_refused(&self) -> bool {
         self.refused().is_some()
     }
 
-    /// Why it was refused before any harm, if it was.
+    /// Why it was refused before any fault was injected, if it was.
     pub fn refused(&self) -> Option<&str> {
         match &self.findings.completion {
             Completion::Refused { error } => Some(error),
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
         comparison::comparisons(self.findings, self.predictions)
     }
 
-    /// The prediction for the first fault; `None` when there is none.
+    /// The prediction for the first fault.
     pub fn prediction(&self) -> Option<&Prediction> {
         self.predictions.steps.first()?.prediction.as_ref()
     }

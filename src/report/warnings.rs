@@ -1,4 +1,4 @@
-//! Warnings as lines: what several watches have in common is said once, and a fault's own doing asks for nothing to be tried.
+//! Warnings as lines. Watches that were down together are one line, without advice where the fault itself was the cause.
 
 use super::view::View;
 use crate::analysis::{FaultFinding, Warning};
@@ -77,7 +77,7 @@ fn lasted(fault: &FaultFinding, moment: Seconds) -> bool {
     fault.requested <= moment && fault.over().is_none_or(|over| over >= moment)
 }
 
-/// Whether nobody may have been able to follow an API server while it lasted.
+/// Whether it may have taken the API server down, and the watches with it.
 fn takes_api_server(view: &View<'_>, fault: &FaultFinding) -> bool {
     let nodes = &view.timeline.header.cluster.nodes;
     let role = nodes.iter().find(|node| node.name == fault.target).map(|node| node.role);

@@ -43,7 +43,7 @@ impl Phase {
         Phase::Observed,
     ];
 
-    /// Whether what is waited for was accepted before, so that it may still come true.
+    /// Whether the request was accepted, so that it may still succeed.
     pub fn is_pending(self) -> bool {
         matches!(self, Phase::Bound | Phase::Running | Phase::Observed)
     }
@@ -61,7 +61,7 @@ pub enum TlsCause {
     NothingInCommon,
     /// The server refused with an alert.
     Alert,
-    /// Nobody who is trusted vouches for the certificate.
+    /// The certificate is not signed by a trusted authority.
     UnknownIssuer,
     /// The certificate has expired, or is not valid yet.
     Expired,
@@ -119,7 +119,7 @@ pub enum Outcome {
     Dns,
     /// The TLS handshake failed.
     Tls(TlsCause),
-    /// The answer is no HTTP.
+    /// The answer is not HTTP.
     Protocol,
     /// The prober itself could not carry it out (no ports, no descriptors): says nothing of the cluster.
     Prober,

@@ -89,13 +89,13 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultPhase {
-    /// The undo record is on disk and the harming call begins.
+    /// The undo record is on disk, and the fault is being injected.
     Requested,
     /// The call came back.
     Returned,
     /// The effect was seen to be there.
     Confirmed,
-    /// The call that takes it back begins.
+    /// It is being undone.
     UndoRequested,
     /// The effect was seen to be gone.
     Undone,
@@ -145,7 +145,7 @@ pub struct PodIdentity {
     pub ending: bool,
 }
 
-/// What an undo says first when it finds that the packet filter, which was to be taken away, was no longer there.
+/// How the detail of an undo begins that found no packet filter to remove.
 pub const NO_FILTER: &str = "no packet filter was there";
 
 /// An object, as an inventory has it.
@@ -198,7 +198,7 @@ pub enum Event {
         /// Its name.
         name: String,
     },
-    /// Something to know, said by the engine; `warning` when it weakens a number.
+    /// A note of the engine; `warning` when it weakens a number.
     Note {
         /// Whether it weakens a number.
         warning: bool,
@@ -257,7 +257,7 @@ pub enum Event {
         /// What was seen: `container exited`, the error, ...
         detail: String,
     },
-    /// Docker's own word on a node's container.
+    /// An event of the container engine on a node's container.
     Docker {
         /// The container's name.
         container: String,
@@ -330,7 +330,7 @@ pub enum Event {
         /// How it is.
         state: ProcessState,
     },
-    /// An etcd member's own word, as the node's observer heard it: the first, and all changes.
+    /// The status of an etcd member, as the node's observer read it: the first, and all changes.
     EtcdMember {
         /// The node that it is on.
         node: String,
@@ -418,7 +418,7 @@ pub enum Event {
         /// So many there are.
         replicas: i32,
     },
-    /// An attempt of a canary that had timed out came true after all.
+    /// A timed-out attempt of a canary succeeded after all.
     CameTrue {
         /// The probe.
         probe: String,
@@ -434,7 +434,7 @@ pub enum Event {
     Failed {
         /// What failed, with its causes.
         error: String,
-        /// Whether it was refused before any harm. Timelines of older programs do not say.
+        /// Whether it was refused before any fault was injected. Timelines of older programs do not say.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
     },
@@ -445,6 +445,6 @@ pub enum Event {
 impl Event {
     /// The stage in which the watches end, and what the run made is removed.
     pub const CLEAN_UP: &'static str = "clean up";
-    /// The stage in which faults are taken back.
+    /// The stage in which faults are undone.
     pub const UNDO: &'static str = "undo";
 }

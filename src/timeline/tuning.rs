@@ -39,7 +39,7 @@ impl Tuning {
     }
 }
 
-/// The minor version of `v1.34.4`: 34. `None` of what is no 1.x.
+/// The minor version of `v1.34.4`: 34. `None` if it is not a 1.x.
 pub fn minor_version(kubernetes: &str) -> Option<u32> {
     let minor = kubernetes.trim_start_matches('v').strip_prefix("1.")?;
     minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

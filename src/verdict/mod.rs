@@ -50,7 +50,7 @@ impl Outcome {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// The whole: the gravest of the assertions.
+    /// The worst of the assertions.
     pub outcome: Outcome,
     /// Why, in a sentence.
     pub summary: String,
@@ -61,7 +61,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The gravest of these; inconclusive where the whole run is in doubt.
+    /// The worst of these; inconclusive where the whole run is.
     pub fn new(doubt: Option<String>, assertions: Vec<Assertion>) -> Self {
         let outcome = match &doubt {
             Some(_) => Outcome::Inconclusive,

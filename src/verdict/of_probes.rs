@@ -6,7 +6,7 @@ use crate::analysis::findings::Burst;
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
-/// Judges a probe; of one that asks several servers (`PROBE@NODE`) the gravest, and says whose that is.
+/// Judges a probe. One that asks several servers (`PROBE@NODE`) is judged by the worst of them, which is named.
 pub(super) fn each_probe(
     found: &Findings,
     name: &str,
@@ -34,7 +34,7 @@ pub(super) fn each_probe(
 const INTERRUPTED: f64 = 0.2;
 
 /// That errors lasted at least so long in each fault (of those that overlap, in all of them together): the longest burst of them, from
-/// its first to its last failure. Several short ones are none that lasted.
+/// its first to its last failure. Several short bursts do not add up to a lasting one.
 pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
         let overlap =

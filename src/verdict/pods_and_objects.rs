@@ -57,7 +57,7 @@ pub(super) fn rescheduled(found: &Findings, service: &str, bound: Seconds) -> Fi
     Finding::worst(judged, format!("no fault hit a known endpoint of {service}"))
 }
 
-/// Pods that were there before any harm and that a fault hit: themselves, or the node that they were on.
+/// Pods from before the first fault that a fault hit: themselves, or the node that they were on.
 fn hit<'a>(
     found: &'a Findings,
     labels: &BTreeMap<String, String>,

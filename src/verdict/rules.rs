@@ -154,7 +154,7 @@ impl Run<'_> {
     }
 }
 
-/// Judges one expectation. `doubt`: why the whole run decides nothing.
+/// Judges one expectation. `doubt`: why the whole run is inconclusive.
 pub(super) fn assertion(
     run: &Run<'_>,
     expectation: &Expectation,
@@ -418,7 +418,7 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
     let Some(detected) = &fault.node.detected else {
         return missing_since(found, fault, undone, limits.most);
     };
-    // The object's own time (whole seconds, cut) tells how long it had been so when a blind watch saw it.
+    // The object's own time (whole seconds, cut) shows since when it had been so if the watch was down.
     let earliest =
         detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
     if detected.at.latest < requested {
@@ -444,7 +444,7 @@ fn missing_since(
     let Some(until) = fault.undo_requested else {
         return Finding::unknown("not detected, and the fault has no undo");
     };
-    // A node stays Unknown for as long as it is away: only a watch that is blind at the undo misses that it was.
+    // A node stays Unknown for as long as it is away: only a watch that is down at the undo misses that.
     let blind = found
         .watch_gaps("nodes")
         .any(|gap| gap.from < until && gap.until.is_none_or(|seen| seen > until));
@@ -512,7 +512,7 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     Finding::passed(measured).doubted_pass(validity::of_successes(found, probe).or(unharmed))
 }
 
-/// A probe whose back ends no fault hit may well be expected to see no error: that is the claim, and no doubt.
+/// A probe whose back ends no fault hit may still be expected to see no error, so that is not a reason for doubt.
 fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
     let measured = format!("{} of {} failed", since.failed, since.judged());

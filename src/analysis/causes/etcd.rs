@@ -1,4 +1,4 @@
-//! What shows that etcd was away, or of no use to the API servers before it.
+//! Evidence that etcd was down, or of no use to the API servers.
 
 use super::super::findings::{Cause, FaultFinding};
 use super::evidence::{self, Sources};
@@ -71,7 +71,7 @@ impl Sources<'_> {
         })
     }
 
-    /// The same of the member beside the API server of a node.
+    /// The same for the etcd member on the API server's node.
     pub(super) fn member_returned(&self, node: &str) -> IntervalSet {
         let ask = |needs: &Needs| matches!(needs, Needs::ApiServer { node: Some(on), etcd: true } if on == node);
         let IntervalSet::Union(away) = self.member_away(node) else {
@@ -81,9 +81,9 @@ impl Sources<'_> {
     }
 }
 
-/// When the member was told to end and may still have been there.
+/// When the member was shutting down.
 fn ending(fault: &FaultFinding) -> Vec<Span> {
-    // Its data is put back while it is away.
+    // Its data is put back while it is down.
     let again =
         fault.undo_requested.map(|asked| Span::exact(asked, fault.undone.unwrap_or(NEVER.latest)));
     match fault.kind {

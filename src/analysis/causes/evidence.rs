@@ -1,4 +1,4 @@
-//! What shows that a part of the control plane was away: leaders, processes, faults on nodes, and the other probes of the API servers.
+//! Evidence that a part of the control plane was down: leaders, processes, faults on nodes, and the other probes of the API servers.
 
 use super::super::clock::Zero;
 use super::super::findings::{
@@ -25,7 +25,7 @@ pub(super) struct Sources<'a> {
     pub leaders: &'a [LeaderFinding],
 }
 
-/// The evidence for a window: between its bursts nothing was away.
+/// The evidence for a window: between its bursts nothing was down.
 pub(super) fn within(window: &Window, causes: &Evidence) -> Evidence {
     let between = |two: &[Burst]| Span {
         from: two[0].end.when,
@@ -96,7 +96,7 @@ impl<'a> Sources<'a> {
         causes
     }
 
-    /// What takes the API away from all who ask at its one address.
+    /// What takes the API down for all clients of its one address.
     fn of_all_servers(&self, etcd: bool) -> Evidence {
         let planes = self.planes();
         let mut causes = vec![(
@@ -157,7 +157,7 @@ impl<'a> Sources<'a> {
         self.nodes(NodeRole::ControlPlane).collect()
     }
 
-    /// The machines before the API servers that were hit: what a node's fault hits that is none of the cluster's nodes.
+    /// The machines before the API servers that were hit: targets of a node fault that are not nodes of the cluster.
     fn balancers(&self) -> impl Iterator<Item = &'a str> {
         let nodes = &self.timeline.header.cluster.nodes;
         let hit =
@@ -179,7 +179,7 @@ impl<'a> Sources<'a> {
         IntervalSet::any(vec![self.node_away(node), self.process_away(Component::ApiServer, node)])
     }
 
-    /// A fault had told the node's API server to end, and its process was still there.
+    /// A fault was stopping the node's API server, and its process was still there.
     fn server_ending(&self, node: &str) -> IntervalSet {
         let of_it = |fault: &&FaultFinding| {
             fault.target == node && fault.component == Some(Component::ApiServer)
@@ -264,7 +264,7 @@ impl<'a> Sources<'a> {
         self.leaders.iter().filter(move |leader| leader.component == component)
     }
 
-    /// Nobody looked at the node's processes.
+    /// The node's processes were not observed.
     fn unseen(&self, node: &str) -> IntervalSet {
         let gaps = leaders::unobserved(&self.timeline.records, node).into_iter();
         let at = |moment| self.zero.at(moment);
@@ -274,7 +274,7 @@ impl<'a> Sources<'a> {
         )
     }
 
-    /// Each API server may have been away: nobody looked, or it was.
+    /// Each API server may have been down: it was, or was not observed.
     fn servers_unseen(&self) -> IntervalSet {
         let planes = self.planes().into_iter();
         IntervalSet::all(
@@ -332,7 +332,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// When a part that a fault told to end may still have been there.
+/// When a part that a fault was stopping may still have been there.
 pub(super) fn ending(fault: &FaultFinding) -> Span {
     let ended = fault.confirmed.as_ref().map(|seen| seen.at).or(fault.undo_requested);
     Span::exact(fault.requested, ended.unwrap_or(NEVER.latest))

@@ -1,4 +1,4 @@
-//! What caused a window of errors of the control plane: its parts, by what was away meanwhile.
+//! What caused a window of errors of the control plane: its parts, by what was down.
 //!
 //! ```text
 //! leaders, processes, faults, the other probes -> evidence.rs, etcd.rs (what shows a cause) ─┬-> split.rs (one sweep) -> parts

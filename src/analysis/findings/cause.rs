@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::Between;
 use crate::timeline::Component;
 
-/// What was away while a probe of the control plane saw errors. The deepest come first.
+/// What was down while a control-plane probe saw errors. The deepest come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -18,13 +18,13 @@ pub enum Cause {
     Etcd,
     /// The member of the API server that was asked did not answer, or knew of no leader.
     EtcdMember,
-    /// It was told to end, and was still there: it answers nobody then.
+    /// It is shutting down, and does not answer any more.
     EtcdEnding,
     /// It had an empty store, in place of its data.
     EtcdData,
     /// The API server that was asked; where any would have done, all of them.
     ApiServers,
-    /// It was told to end: it takes no new connection then, and lives on for as long as its grace period lasts.
+    /// It is shutting down: it takes no new connections, for as long as its grace period lasts.
     ApiServersEnding,
     /// Its process was there again, and did not answer yet.
     ApiServersStarting,
@@ -38,7 +38,7 @@ pub enum Cause {
     Leader(Component),
     /// Nothing: between two bursts of errors requests were answered.
     Answered,
-    /// Nobody looked at what might have been away.
+    /// What might have been down was not observed.
     Unseen,
     /// No record explains it.
     Unexplained,

@@ -18,7 +18,7 @@ pub struct FaultFinding {
     /// Its step's name, if it has one.
     #[serde(default)]
     pub name: Option<String>,
-    /// The step with which its overlap began: errors while faults overlap belong to all of them, and are told as those of this one.
+    /// The step with which its overlap began: errors while faults overlap belong to all of them, and are reported as those of this one.
     #[serde(default)]
     pub overlap: u32,
     /// Its kind.
@@ -28,7 +28,7 @@ pub struct FaultFinding {
     pub target: String,
     /// The part of the control plane on the target that it hit; `None`: the target itself.
     pub component: Option<Component>,
-    /// When the harming call began.
+    /// When its injection began.
     pub requested: Seconds,
     /// When it came back.
     pub returned: Option<Seconds>,
@@ -36,7 +36,7 @@ pub struct FaultFinding {
     pub confirmed: Option<Seen>,
     /// The container engine's own words on the target, from the request on.
     pub engine: Vec<Seen>,
-    /// When the undoing call began.
+    /// When its undo began.
     pub undo_requested: Option<Seconds>,
     /// When the effect was seen to be gone.
     pub undone: Option<Seconds>,
@@ -64,8 +64,7 @@ impl FaultFinding {
         self.services.iter().find(|service| service.service == name)
     }
 
-    /// When what it did was over, as far as this program sees to that: its confirmed undo. Nobody undoes the end of a pod or a container:
-    /// whoever makes another has begun to when it is confirmed.
+    /// When it was over: its confirmed undo, or its confirmation where there is nothing to undo.
     pub fn over(&self) -> Option<Seconds> {
         match self.kind.traits().ends {
             Ends::Confirmed => self.confirmed.as_ref().map(|seen| seen.at),
@@ -73,24 +72,24 @@ impl FaultFinding {
         }
     }
 
-    /// Its effect: the container engine's own word where there is one, else what the fault itself saw. `None`: it was not seen.
+    /// Its effect: the container engine's event where there is one, else what the fault itself saw. `None`: it was not seen.
     pub fn seen(&self) -> Option<&Seen> {
         self.engine_saw().or(self.confirmed.as_ref())
     }
 
-    /// What the container engine itself said of the fault's effect. `None` for a fault of which no engine knows.
+    /// The container engine's event of the effect. `None` for a fault that the engine does not see.
     pub fn engine_saw(&self) -> Option<&Seen> {
         let action = self.kind.traits().engine?.effect;
         self.engine.iter().find(|seen| seen.what == action)
     }
 }
 
-/// A node that was harmed, as Kubernetes saw it.
+/// A node that was hit, as Kubernetes saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFinding {
-    /// Whether it was Ready when the fault was requested; `None` when no watch said.
+    /// Whether it was Ready when the fault was requested; `None`: not known.
     pub ready_before: Option<bool>,
     /// When it was noticed.
     pub detected: Option<Detected>,
@@ -115,7 +114,7 @@ pub struct Detected {
     pub transition: Option<Seconds>,
 }
 
-/// A Service and its endpoints on the node that was harmed.
+/// A Service and its endpoints on the node that was hit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -126,7 +125,7 @@ pub struct ServiceFinding {
     pub endpoints: u32,
     /// By node, how many.
     pub by_node: Vec<NodeCount>,
-    /// Those on the node that was harmed.
+    /// Those on the node that was hit.
     pub hit: Vec<EndpointFinding>,
     /// When the last of them left; `None` unless all had by the undo's request.
     pub removed: Option<When>,
@@ -148,7 +147,7 @@ pub struct NodeCount {
     pub count: u32,
 }
 
-/// An endpoint on the node that was harmed.
+/// An endpoint on the node that was hit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

@@ -20,9 +20,9 @@ pub struct LeaderFinding {
     pub control_planes: Vec<String>,
     /// Who led, one after the other.
     pub held: Vec<LeaderTerm>,
-    /// The times in which nobody did.
+    /// The times without a leader.
     pub gaps: Vec<LeaderGap>,
-    /// Leaders whose process ran on beside their successor, and so may have believed that they still led.
+    /// Leaders whose process kept running alongside their successor, and so may have believed that they still led.
     pub old: Vec<OldLeader>,
     /// Times in which it was not seen how the leader was.
     pub blind: Vec<Blind>,
@@ -71,11 +71,11 @@ pub enum LeaderLoss {
     Frozen,
     /// It gave its lease back.
     GivenBack,
-    /// It said that it no longer leads: an etcd member without a quorum, or one that has heard of a newer leader.
+    /// It reported that it no longer leads: an etcd member without a quorum, or one that knows of a newer leader.
     StoodDown,
     /// It did not renew its lease in time, though its process ran.
     Expired,
-    /// Nobody saw it.
+    /// It was not observed.
     Unseen,
 }
 
@@ -104,7 +104,7 @@ pub struct OldLeader {
     pub next: String,
     /// From when both ran: the successor had taken over, and it had been thawed.
     pub from: When,
-    /// When it gave up (its process ended, or it said so itself); `None`: not by the end of the timeline.
+    /// When it stopped leading (its process ended, or it reported so); `None`: not by the end of the timeline.
     pub until: Option<When>,
     /// How long it lived on; up to the end of the timeline where it has no end.
     pub length: Between,

@@ -33,15 +33,15 @@ pub struct Findings {
     pub origin: Origin,
     /// How the run ended.
     pub completion: Completion,
-    /// The steady state before any harm; `None` when the run did not get so far.
+    /// The steady state before the first fault; `None` when the run did not get so far.
     pub steady_before: Option<Steady>,
     /// Each fault, in order.
     pub faults: Vec<FaultFinding>,
     /// The steady state after the last undo; `None` when the run did not get so far.
     pub steady_after: Option<Steady>,
-    /// From the confirmed undo of the last fault (of one that nobody undoes: from its confirmation) until the steady state held again, and every harmed node had given a sign of life.
+    /// From the confirmed undo of the last fault (or its confirmation, where there is nothing to undo) until the steady state held again and every hit node had given a sign of life.
     pub recovery: Option<Between>,
-    /// The harmed nodes that gave none after their undo: what is said of them may be old, so that no recovery is known.
+    /// The hit nodes without a sign of life after their undo: their state may be stale, so that the recovery is not known.
     pub unheard: Vec<String>,
     /// The nodes that no fault hit.
     #[serde(default, rename = "bystanders")]
@@ -49,7 +49,7 @@ pub struct Findings {
     /// Each pod of the run's namespace, in the order in which they were first seen.
     #[serde(default)]
     pub pods: Vec<PodFinding>,
-    /// What became of the cluster's objects; `None`: nobody looked.
+    /// Which of the cluster's objects were kept; `None`: they were not listed.
     #[serde(default)]
     pub objects: Option<ObjectsFinding>,
     /// Each probe, in the order in which they were started; control probes last.
@@ -140,14 +140,14 @@ pub enum Completion {
         /// With what.
         error: String,
     },
-    /// It was refused before any harm.
+    /// It was refused before any fault was injected.
     Refused {
         /// Why.
         error: String,
     },
     /// It still goes on: its timeline was being written when it was read.
     Running,
-    /// Its timeline has no end, and nobody writes it any more: the program died.
+    /// Its timeline has no end and is not being written any more: the program crashed.
     Died,
 }
 
@@ -208,7 +208,7 @@ pub struct Seen {
     pub exit_code: Option<i64>,
 }
 
-/// What became of a pod of the run's namespace.
+/// A pod of the run's namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -243,7 +243,7 @@ pub struct ObjectsFinding {
     /// How many of them are there, as the same objects.
     #[serde(default)]
     pub kept: u32,
-    /// Those that are not there any more, or are others of the same name; `None`: nobody looked again.
+    /// Those that are gone, or replaced by others of the same name; `None`: they were not listed again.
     pub missing: Option<Vec<String>>,
     /// As many that another object's controller makes are not there any more, and it has made others in their place.
     #[serde(default)]
@@ -268,7 +268,7 @@ pub struct ObjectsFinding {
 pub struct OtherNode {
     /// The node.
     pub node: String,
-    /// Whether it was Ready when the first fault was requested; `None` when no watch said.
+    /// Whether it was Ready when the first fault was requested; `None`: not known.
     pub ready_before: Option<bool>,
     /// When it first left Ready after that; `None`: it never did, as far as a watch saw, or was not Ready at all.
     pub left_ready: Option<When>,

@@ -44,7 +44,7 @@ pub struct ProbeFinding {
     pub periods: Vec<PeriodTally>,
     /// The windows of errors, at most one for each period after the first fault's request.
     pub windows: Vec<Window>,
-    /// Of a canary: what timed out in a fault or after its undo, and came true after all.
+    /// Of a canary: attempts that timed out in a fault or after its undo, and succeeded after all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<LateFinding>,
     /// While the faults of each step were in effect.
@@ -107,7 +107,7 @@ pub struct LateFinding {
     pub step: u32,
     /// How many timed out.
     pub timed_out: u64,
-    /// How many of them came true before the run's end.
+    /// How many of them succeeded before the end of the run.
     pub came_true: u64,
     /// When the first of them did.
     pub first: Option<When>,

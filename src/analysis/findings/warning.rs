@@ -23,9 +23,9 @@ pub enum Warning {
         /// The probe.
         probe: String,
     },
-    /// The experiment's engine said so.
+    /// A note of the engine.
     Note {
-        /// What it said.
+        /// Its text.
         text: String,
     },
     /// A fault's effect was not seen.
@@ -44,7 +44,7 @@ pub enum Warning {
         /// The fault's target.
         target: String,
     },
-    /// Failures before anything was harmed.
+    /// Failures before the first fault.
     BackgroundErrors {
         /// The probe.
         probe: String,

@@ -1,4 +1,4 @@
-//! A window of errors, as a report tells it.
+//! A window of errors.
 
 #[cfg(test)]
 use schemars::JsonSchema;

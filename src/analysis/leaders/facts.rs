@@ -19,9 +19,9 @@ pub(super) struct Fact<'a> {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What<'a> {
-    /// A process of this node leads, as its lease or its own word says. A lease's holder is one process, which `identity` names.
+    /// A process of this node leads, as its lease or its own status says. A lease's holder is one process, which `identity` names.
     Leads { node: &'a str, identity: Option<String>, lasts: Option<Duration> },
-    /// The leader (the one on this node, where it is named) has said that it no longer leads.
+    /// The leader (the one on this node, where it is named) has reported that it no longer leads.
     Resigns { node: Option<&'a str>, loss: LeaderLoss },
     /// How the process on a node is. `pid` is `None` where it is not there, or its number is not known.
     Process { node: &'a str, pid: Option<u32>, state: ProcessState },
@@ -74,7 +74,7 @@ fn said(record: &Record, component: Component) -> Option<Fact<'_>> {
     Some(Fact { when: record.bracket(), what })
 }
 
-/// What a fault did to a node, or, where nobody looked at the processes, to the part.
+/// What a fault did to a node, or, where processes were not observed, to the part.
 fn of_fault<'a>(
     records: &'a [Record],
     record: &'a Record,
@@ -124,7 +124,7 @@ fn of_fault<'a>(
     }
 }
 
-/// The engine's own word on the node, and the last look of its observer, know it better.
+/// The engine's event and the observer's last look are more precise.
 fn narrowed(records: &[Record], node: &str, state: ProcessState, when: Bracket) -> Bracket {
     let action = match state {
         ProcessState::Gone => "die",

@@ -1,7 +1,7 @@
-//! Who led each part of the control plane, when nobody did, and who went on beside his successor.
+//! Who led each part of the control plane, when nobody did, and who kept running alongside a successor.
 //!
 //! ```text
-//! records -> facts.rs (leases, members' own word, processes, faults) -> terms.rs (one walk in the order of time) -> findings
+//! records -> facts.rs (leases, etcd members' status, processes, faults) -> terms.rs (one walk in the order of time) -> findings
 //! ```
 
 mod facts;
@@ -18,7 +18,7 @@ use crate::timeline::{
 
 /// The watch that follows the leases of leaders.
 const LEASE_WATCH: &str = "leader leases";
-/// A time in which nobody looked that is shorter than this is the time between two looks.
+/// A shorter time without observation is the interval between two looks.
 const LOOK: Seconds = Seconds::from_nanos(1_000_000_000);
 /// Of the parts of a control plane, those of which one leads.
 const LED: [Component; 3] = [Component::Etcd, Component::ControllerManager, Component::Scheduler];
@@ -44,7 +44,7 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
         .collect()
 }
 
-/// Until when somebody looked: the watches end with the clean up, which may go on for minutes, or with the last thing they told.
+/// Until when there was observation: the watches end with the clean up, which may take minutes, or with the last thing they saw.
 fn looked_until(records: &[Record], facts: &[facts::Fact<'_>], last: Moment) -> Moment {
     let ends = |record: &&Record| matches!(&record.event, Event::Stage { name } if name == Event::CLEAN_UP);
     let told = facts.iter().map(|fact| fact.when.latest).max();
@@ -168,7 +168,7 @@ pub(super) fn processes(
     of.collect()
 }
 
-/// The times in which nobody looked at a node.
+/// When a node was not observed.
 pub(super) fn unobserved(records: &[Record], node: &str) -> Vec<(Moment, Option<Moment>)> {
     gaps(records, |event| observer_gap(event, node))
         .into_iter()
@@ -176,7 +176,7 @@ pub(super) fn unobserved(records: &[Record], node: &str) -> Vec<(Moment, Option<
         .collect()
 }
 
-/// Gaps of one kind. Each is told when it opens and when it closes: the latter counts.
+/// Gaps of one kind. Each is recorded when it opens and when it closes: the latter counts.
 fn gaps(
     records: &[Record],
     read: impl Fn(&Event) -> Option<(Option<Moment>, String)>,
@@ -191,7 +191,7 @@ fn gaps(
     gaps
 }
 
-/// The times within a term in which nobody looked at the leader's node.
+/// When the leader's node was not observed during a term.
 fn unseen(records: &[Record], term: &terms::Term<'_>, end: Moment) -> Vec<Unseen> {
     let (began, ended) =
         (term.from.map_or(Moment(0), |from| from.latest), term.until.map(|until| until.latest));

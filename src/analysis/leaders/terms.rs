@@ -1,4 +1,4 @@
-//! One walk through the facts about a part: who led, when nobody did, and who went on beside his successor.
+//! One walk through the facts about a part: who led, when nobody did, and who kept running alongside a successor.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -70,7 +70,7 @@ struct Replaced<'a> {
     node: &'a str,
     pid: Option<u32>,
     next: &'a str,
-    /// Since when it ran beside its successor.
+    /// Since when it ran alongside its successor.
     beside: Option<Bracket>,
     /// When it was asked to go on, if it was frozen.
     thawed: Option<Moment>,
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
         let Some(old) = self.leader.take() else { return };
         let state = self.processes.get(old.node).map(|(_, state)| *state);
         if self.gap.is_none() && state != Some(ProcessState::Running) {
-            // Nobody saw how the old one went: at some time since its last word.
+            // How the old one went was not observed: it was at some time since it was last seen.
             let from = Bracket::new(old.renewed.earliest, when.latest);
             self.gap = Some(Gap { node: old.node, loss: LeaderLoss::Unseen, from, until: None });
         }

@@ -55,7 +55,7 @@ fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bo
     (own && on_its_node(fault, leaders)) || costs_quorum(found, fault, &leaders.control_planes)
 }
 
-/// Whether, with this fault, so many etcd members are away that the others are no quorum.
+/// Whether, with this fault, so many etcd members are away that etcd has no quorum.
 fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> bool {
     let is_member =
         |fault: &FaultFinding| takes(fault, Component::Etcd) && members.contains(&fault.target);

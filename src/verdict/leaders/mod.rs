@@ -32,7 +32,7 @@ fn still_open(gap: &LeaderGap, waited: Seconds, bound: Seconds) -> Finding {
 pub(super) fn gap(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |gap: &&LeaderGap| gap.until.is_none_or(|until| until.latest > first.requested);
-        // What nobody saw may have been too long, or just long enough.
+        // An unobserved time may have been too long, or just long enough.
         let unseen = blind(leaders, first.requested, limits.most);
         let longer = blind(leaders, first.requested, limits.least);
         let Some(longest) = leaders.gaps.iter().filter(after).max_by_key(|gap| gap.length.most)
@@ -65,7 +65,7 @@ fn blind(leaders: &LeaderFinding, since: Seconds, bound: Seconds) -> Option<Stri
     leaders.blind.iter().find(long).map(|blind| blind.why.clone())
 }
 
-/// How long a leader lived on beside its successor.
+/// How long an old leader kept running alongside its successor.
 pub(super) fn old(found: &Findings, component: Component, limits: Limits) -> Finding {
     with_leaders(found, component, |leaders, first| {
         let after = |old: &&OldLeader| old.until.is_none_or(|until| until.latest > first.requested);

@@ -149,7 +149,7 @@ fn a_leader_that_was_not_hit_shows_nothing() {
     assert_eq!((outcome, &*why), (Inconclusive, "no observer on fast-detection-worker2"));
     assert_eq!(
         judged(Run::new().kill(4000), &gap(Duration::from_secs(30))).1,
-        "it is not known who led kube-scheduler"
+        "the leader of kube-scheduler is not known"
     );
 }
 

@@ -22,7 +22,6 @@ pub(super) const API_NAME: &str = "kubernetes";
 pub(crate) struct ApiAccess {
     /// The host: a name or an address, without brackets.
     pub host: String,
-    /// The port.
     pub port: u16,
     /// What goes before every path: empty, or a path that begins with `/` and ends without.
     pub prefix: String,

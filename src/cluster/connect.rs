@@ -109,12 +109,10 @@ impl Cluster {
         }
     }
 
-    /// The kubeconfig's context.
     pub(crate) fn context(&self) -> &str {
         &self.context
     }
 
-    /// The API server's URL.
     pub(crate) fn server(&self) -> &str {
         &self.server
     }

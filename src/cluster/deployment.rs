@@ -19,7 +19,6 @@ pub(crate) struct Scale {
     pub wanted: u32,
     /// It has so many that are not ending, as far as its controller has seen the newest wish; `None`: it has not.
     pub there: Option<u32>,
-    /// So many are ready.
     pub ready: u32,
     /// The mark of a run that has scaled it.
     pub mark: Option<String>,

@@ -13,7 +13,6 @@ pub(crate) enum ClusterError {
     /// No connection to the API server.
     #[error("the API server {server} can't be reached: {why}")]
     Unreachable {
-        /// Its URL.
         server: String,
         /// What the system said.
         why: String,
@@ -23,15 +22,12 @@ pub(crate) enum ClusterError {
     Timeout {
         /// What was asked.
         what: String,
-        /// Its URL.
         server: String,
-        /// How long was waited.
         within: Duration,
     },
     /// It has not the certificate that the kubeconfig wants, or does not take ours.
     #[error("the certificate of the API server {server} or of this user is not accepted: {why}")]
     Certificate {
-        /// Its URL.
         server: String,
         /// What TLS said.
         why: String,
@@ -39,7 +35,6 @@ pub(crate) enum ClusterError {
     /// The user's credentials are not accepted, or can't be had.
     #[error("the API server {server} does not accept this user's credentials: {why}")]
     Unauthorized {
-        /// Its URL.
         server: String,
         /// What was said.
         why: String,
@@ -73,7 +68,6 @@ pub(crate) enum ClusterError {
     Api {
         /// What was asked.
         what: String,
-        /// The HTTP status.
         code: u16,
         /// What the server said.
         why: String,
@@ -83,25 +77,17 @@ pub(crate) enum ClusterError {
     Answer {
         /// What was asked.
         what: String,
-        /// Why.
         why: String,
     },
     /// A kubeconfig can't be used.
     #[error("the kubeconfig can't be used: {why}")]
-    Kubeconfig {
-        /// Why.
-        why: String,
-    },
+    Kubeconfig { why: String },
     /// None of the kubeconfig files is there.
     #[error("no kubeconfig: {} not found", list_paths(.paths))]
-    NoKubeconfig {
-        /// Where was looked.
-        paths: Vec<PathBuf>,
-    },
+    NoKubeconfig { paths: Vec<PathBuf> },
     /// The kubeconfig has no context of that name.
     #[error("no context {name} in the kubeconfig")]
     NoSuchContext {
-        /// The name.
         name: String,
         /// Those that are there, most similar first.
         available: Vec<String>,
@@ -125,9 +111,7 @@ pub(crate) enum ClusterError {
     /// A namespace that was deleted stays.
     #[error("the namespace {namespace} is not gone within {} s: {}", within.as_secs(), left.why())]
     NamespaceStays {
-        /// Its name.
         namespace: String,
-        /// How long was waited.
         within: Duration,
         /// What is left in it.
         left: Leftovers,

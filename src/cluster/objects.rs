@@ -12,7 +12,6 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "Spec: Deserialize<'de>, Status: Deserialize<'de>"))]
 pub(crate) struct Part<K, Spec, Status> {
-    /// Its metadata.
     #[serde(default)]
     pub metadata: ObjectMeta,
     /// What is wanted.
@@ -44,19 +43,12 @@ impl<K: k8s_openapi::Resource, Spec, Status> k8s_openapi::Metadata for Part<K, S
     }
 }
 
-/// A node.
 pub(crate) type Node = Part<core::v1::Node, NodeSpec, NodeStatus>;
-/// A pod.
 pub(crate) type Pod = Part<core::v1::Pod, PodSpec, PodStatus>;
-/// A Service.
 pub(crate) type Service = Part<core::v1::Service, ServiceSpec, Nothing>;
-/// A Deployment.
 pub(crate) type Deployment = Part<apps::v1::Deployment, Wanted, Rollout>;
-/// A StatefulSet.
 pub(crate) type StatefulSet = Part<apps::v1::StatefulSet, Wanted, Rollout>;
-/// A DaemonSet.
 pub(crate) type DaemonSet = Part<apps::v1::DaemonSet, Nothing, DaemonSetStatus>;
-/// A Job.
 pub(crate) type Job = Part<batch::v1::Job, JobSpec, JobStatus>;
 
 /// A part that is not looked at.
@@ -67,7 +59,6 @@ pub(crate) struct Nothing {}
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Condition {
-    /// Which one.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
@@ -88,16 +79,12 @@ pub(crate) struct Condition {
 pub(crate) struct NodeSpec {
     /// Whether it is cordoned.
     pub unschedulable: Option<bool>,
-    /// Its taints.
     pub taints: Option<Vec<Taint>>,
 }
 
-/// A taint.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Taint {
-    /// Its key.
     pub key: String,
-    /// Its effect.
     pub effect: String,
 }
 
@@ -105,11 +92,8 @@ pub(crate) struct Taint {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeStatus {
-    /// Its conditions.
     pub conditions: Option<Vec<Condition>>,
-    /// Its addresses.
     pub addresses: Option<Vec<NodeAddress>>,
-    /// Its system.
     pub node_info: Option<NodeInfo>,
 }
 
@@ -119,7 +103,6 @@ pub(crate) struct NodeAddress {
     /// `InternalIP`, `Hostname` ...
     #[serde(rename = "type")]
     pub type_: String,
-    /// The address.
     pub address: String,
 }
 
@@ -127,7 +110,6 @@ pub(crate) struct NodeAddress {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeInfo {
-    /// The kubelet's version.
     pub kubelet_version: String,
 }
 
@@ -139,16 +121,13 @@ pub(crate) struct PodSpec {
     pub node_name: Option<String>,
     /// Whether it shares its node's network.
     pub host_network: Option<bool>,
-    /// Its containers.
     pub containers: Option<Vec<Container>>,
 }
 
 /// What is read of a pod's container.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Container {
-    /// Its command.
     pub command: Option<Vec<String>>,
-    /// The command's arguments.
     pub args: Option<Vec<String>>,
 }
 
@@ -162,12 +141,9 @@ pub(crate) struct PodStatus {
     pub reason: Option<String>,
     /// Why, in a sentence.
     pub message: Option<String>,
-    /// Its address.
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
-    /// Its conditions.
     pub conditions: Option<Vec<Condition>>,
-    /// Its containers.
     pub container_statuses: Option<Vec<ContainerStatus>>,
     /// Those that come before.
     pub init_container_statuses: Option<Vec<ContainerStatus>>,
@@ -177,9 +153,7 @@ pub(crate) struct PodStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ContainerStatus {
-    /// Its name.
     pub name: String,
-    /// Its image.
     pub image: String,
     /// How often it was started again.
     #[serde(default)]
@@ -187,45 +161,36 @@ pub(crate) struct ContainerStatus {
     /// Its id, as `containerd://...`.
     #[serde(rename = "containerID")]
     pub container_id: Option<String>,
-    /// How it is.
     pub state: Option<ContainerState>,
     /// How it was before it was started again.
     pub last_state: Option<ContainerState>,
 }
 
-/// How a container is.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct ContainerState {
     /// What it waits for.
     pub waiting: Option<Waiting>,
-    /// How it ended.
     pub terminated: Option<Terminated>,
 }
 
 /// What a container waits for.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Waiting {
-    /// In a word.
     pub reason: Option<String>,
-    /// In a sentence.
     pub message: Option<String>,
 }
 
-/// How a container ended.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Terminated {
-    /// Its exit code.
     pub exit_code: i32,
 }
 
 /// What is read of a Service's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct ServiceSpec {
-    /// Its ClusterIP.
     #[serde(rename = "clusterIP")]
     pub cluster_ip: Option<String>,
-    /// Its ports.
     pub ports: Option<Vec<ServicePort>>,
     /// The labels of its pods.
     pub selector: Option<BTreeMap<String, String>>,
@@ -236,7 +201,6 @@ pub(crate) struct ServiceSpec {
 pub(crate) struct ServicePort {
     /// Its name, where it has one.
     pub name: Option<String>,
-    /// The number.
     pub port: i32,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Option<String>,
@@ -263,7 +227,6 @@ pub(crate) struct Rollout {
     pub updated_replicas: Option<i32>,
     /// Ready.
     pub ready_replicas: Option<i32>,
-    /// Its conditions.
     pub conditions: Option<Vec<Condition>>,
 }
 

@@ -21,14 +21,11 @@ const CONTROL_PLANE_LABELS: [&str; 2] =
 /// Objects a page.
 const PAGE: u32 = 500;
 
-/// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
-    /// Its name.
     pub name: String,
     /// Its role, by label.
     pub role: NodeRole,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its Ready condition; Unknown where it has none yet.
     pub ready: Ready,
@@ -36,22 +33,16 @@ pub(crate) struct Node {
     pub addresses: Vec<String>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
-    /// Its kubelet's version.
     pub kubelet: String,
 }
 
-/// A pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pod {
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
     /// The node that it is bound to.
     pub node: Option<String>,
-    /// Its address.
     pub ip: Option<String>,
-    /// Its Ready condition.
     pub ready: bool,
     /// Whether it shares its node's network.
     pub host_network: bool,
@@ -61,16 +52,12 @@ pub(crate) struct Pod {
     pub mirror: bool,
 }
 
-/// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
-    /// Its name.
     pub name: String,
-    /// Its namespace.
     pub namespace: String,
     /// Its ClusterIP; `None` for a headless one or an ExternalName.
     pub cluster_ip: Option<String>,
-    /// Its ports.
     pub ports: Vec<ServicePort>,
 }
 
@@ -79,13 +66,11 @@ pub(crate) struct Service {
 pub(crate) struct ServicePort {
     /// Its name, where it has one.
     pub name: Option<String>,
-    /// The number.
     pub port: u16,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
 }
 
-/// The cluster's own DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterDns {
     /// The ClusterIP of its Service.

@@ -1,4 +1,4 @@
-//! An embedded cluster as its owner holds it: a thread of its own, and what may be wished of it.
+//! An embedded cluster as its owner holds it: a thread of its own, and what may be requested of it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::EmbeddedError;
 use super::api::ApiServer;
-use super::control::{self, Command, Driver, NodeSeat, Parts, Seats};
+use super::control::{self, Command, Driver, NodeEntry, Parts, Registry};
 use super::hooks::{ClusterHooks, Shared};
 use super::network::{Block, MOST_NODES, Ports};
 use super::store::Store;
@@ -23,8 +23,8 @@ pub(crate) const KUBERNETES: &str = "v1.34.0+outage.embedded";
 const CONTEXT: &str = "embedded";
 /// Where the API server listens, where it can.
 const API_PORT: u16 = 6443;
-/// A deed is given up after so long.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// An action is given up after so long.
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// As many Services get an address of their own.
 const SERVICES: usize = 10_000;
 
@@ -61,12 +61,12 @@ impl Embedded {
         let block = Block::claim()?;
         let ports = block.ports();
         let model = Model::new(settings, &topology, spec.seed);
-        let (commands, wishes) = mpsc::unbounded_channel();
+        let (commands, queue) = mpsc::unbounded_channel();
         let (up, started) = std::sync::mpsc::channel();
         let known = topology.clone();
         let over = Arc::<AtomicBool>::default();
         let plan = Plan { spec, topology: known, model, block, over: over.clone() };
-        let work = move || live(plan, wishes, &up);
+        let work = move || run_cluster(plan, queue, &up);
         let thread = std::thread::Builder::new().name("embedded".into()).spawn(work);
         let thread = thread.map_err(|error| EmbeddedError::Thread { why: error.to_string() })?;
         let kubeconfig = started.recv().map_err(|_| EmbeddedError::Ended)??;
@@ -104,7 +104,7 @@ impl Embedded {
         let (done, effect) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
         commands.send(Command { action, done }).map_err(|_| EmbeddedError::Ended)?;
-        let within = patience(action);
+        let within = timeout(action);
         let became = tokio::time::timeout(within, effect)
             .await
             .map_err(|_| EmbeddedError::NoEffect { within })?;
@@ -126,7 +126,7 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // Without anybody who could wish anything its thread ends, in the midst of its work if need be.
+        // Without anybody who could request anything its thread ends, in the midst of its work if need be.
         self.over.store(true, Ordering::Relaxed);
         self.commands = None;
         if let Some(thread) = self.thread.take() {
@@ -135,23 +135,23 @@ impl Drop for Embedded {
     }
 }
 
-/// How long something may take: no deed takes longer than a boot, which takes 3.2 s, but a shutdown.
-fn patience(action: Action) -> Duration {
+/// How long something may take: no action takes longer than a boot, which takes 3.2 s, but a shutdown.
+fn timeout(action: Action) -> Duration {
     let grace = if let Action::Stop { grace, .. } = action { grace } else { Duration::ZERO };
-    grace.saturating_add(PATIENCE)
+    grace.saturating_add(TIMEOUT)
 }
 
 fn topology(spec: &EmbeddedSpec) -> Result<Topology, EmbeddedError> {
     let count = |role| spec.nodes.iter().filter(|have| **have == role).count();
-    let (planes, workers) = (count(NodeRole::ControlPlane), count(NodeRole::Worker));
+    let (control_planes, workers) = (count(NodeRole::ControlPlane), count(NodeRole::Worker));
     let cannot = |why: String| EmbeddedError::Nodes { nodes: spec.nodes.len(), why };
-    if planes == 0 {
+    if control_planes == 0 {
         return Err(cannot("one of them must be a control plane".into()));
     }
-    if planes + workers > MOST_NODES {
-        return Err(cannot(format!("there is room for {MOST_NODES}")));
+    if control_planes + workers > MOST_NODES {
+        return Err(cannot(format!("the limit is {MOST_NODES}")));
     }
-    Ok(Topology::kind(&spec.name, planes, workers))
+    Ok(Topology::kind(&spec.name, control_planes, workers))
 }
 
 /// What a cluster is made from.
@@ -164,9 +164,9 @@ struct Plan {
 }
 
 /// The whole life of a cluster, on its thread.
-fn live(
+fn run_cluster(
     plan: Plan,
-    wishes: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::UnboundedReceiver<Command>,
     up: &std::sync::mpsc::Sender<Result<String, EmbeddedError>>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -177,7 +177,7 @@ fn live(
         match begin(plan).await {
             Ok(driver) => {
                 let _ = up.send(Ok(driver.kubeconfig(CONTEXT)));
-                driver.run(wishes).await;
+                driver.run(commands).await;
             }
             Err(error) => drop(up.send(Err(error))),
         }
@@ -192,21 +192,21 @@ async fn begin(plan: Plan) -> Result<Driver, EmbeddedError> {
     let store = Store::new();
     let api =
         ApiServer::start(store.clone(), listen, KUBERNETES, ClusterHooks(shared.clone())).await?;
-    let seat = |(number, node): (usize, &crate::model::NodeSpec)| NodeSeat {
+    let entry = |(number, node): (usize, &crate::model::NodeSpec)| NodeEntry {
         name: node.name.clone(),
         address: block.node(number),
         pods: 0,
     };
-    let seats = Seats::of(topology.nodes.iter().enumerate().map(seat).collect());
-    let genesis = control::Genesis {
+    let registry = Registry::of(topology.nodes.iter().enumerate().map(entry).collect());
+    let initial = control::InitialObjects {
         topology: &topology,
         tuning: &spec.tuning,
-        seats: &seats,
+        registry: &registry,
         block: &block,
         api: api.address(),
     };
-    genesis.write(&store);
-    Ok(Driver::new(Parts { model, store, api, block, shared, over, seed: spec.seed }, seats))
+    initial.write(&store);
+    Ok(Driver::new(Parts { model, store, api, block, shared, over, seed: spec.seed }, registry))
 }
 
 #[cfg(test)]
@@ -271,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_service_is_applied_again_although_its_port_had_to_be_another() {
         let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-        let wish = taken.local_addr().unwrap().port();
+        let request = taken.local_addr().unwrap().port();
         let embedded = Embedded::start(spec()).unwrap();
         let cluster =
             crate::cluster::Cluster::from_kubeconfig(embedded.kubeconfig()).await.unwrap();
@@ -292,13 +292,14 @@ mod tests {
             let client = cluster.client();
             async move { client.request::<Value>(request).await }
         };
-        let ports = json!([{"name": "http", "port": wish}]);
+        let ports = json!([{"name": "http", "port": request}]);
         let made = send("POST", "", service(ports.clone())).await.unwrap();
-        assert_ne!(made["spec"]["ports"][0]["port"], wish);
-        let again = json!({"spec": {"$setElementOrder/ports": [{"port": wish}], "ports": ports}});
+        assert_ne!(made["spec"]["ports"][0]["port"], request);
+        let again =
+            json!({"spec": {"$setElementOrder/ports": [{"port": request}], "ports": ports}});
         let applied = send("PATCH", "/web", again).await.unwrap();
         assert_eq!(applied["spec"]["ports"], made["spec"]["ports"]);
-        let twice = json!([{"name": "a", "port": wish}, {"name": "b", "port": wish}]);
+        let twice = json!([{"name": "a", "port": request}, {"name": "b", "port": request}]);
         let refused = send("PUT", "/web", service(twice)).await.unwrap_err().to_string();
         assert!(refused.contains("Duplicate value"), "{refused}");
     }
@@ -323,12 +324,12 @@ mod tests {
             embedded.act(Action::Unpause { node })
         );
         assert!(
-            matches!(pause, Err(EmbeddedError::TakenBack)) && unpause.is_ok(),
+            matches!(pause, Err(EmbeddedError::Undone)) && unpause.is_ok(),
             "{pause:?} {unpause:?}"
         );
         embedded.act(Action::Kill { node }).await.unwrap();
         let stop = embedded.act(Action::StopKubelet { node }).await.unwrap_err();
-        assert_eq!(stop.to_string(), "do anything in the node: it is off");
+        assert_eq!(stop.to_string(), "act inside the node: it is off");
     }
 
     #[tokio::test]
@@ -346,8 +347,9 @@ mod tests {
         assert!(matches!(&refused, kube::Error::Api(status) if status.code == 422), "{refused}");
         // As it would be at the node's next beat, or at the latest at its next boot.
         let node = embedded.node("a-worker").unwrap();
-        for deed in [Action::Kill { node }, Action::Start { node }, Action::StopKubelet { node }] {
-            embedded.act(deed).await.unwrap();
+        for action in [Action::Kill { node }, Action::Start { node }, Action::StopKubelet { node }]
+        {
+            embedded.act(action).await.unwrap();
         }
         assert!(!embedded.has_ended());
     }
@@ -369,7 +371,7 @@ mod tests {
         let workers = EmbeddedSpec { nodes: vec![NodeRole::Worker], ..spec() };
         assert_eq!(refused(workers), "model 1 nodes: one of them must be a control plane");
         let many = EmbeddedSpec { nodes: vec![NodeRole::ControlPlane; 101], ..spec() };
-        assert_eq!(refused(many), "model 101 nodes: there is room for 100");
+        assert_eq!(refused(many), "model 101 nodes: the limit is 100");
         let tuning =
             Tuning { node_monitor_grace_period: Some(Duration::ZERO), ..Tuning::default() };
         assert!(

@@ -12,7 +12,7 @@ impl Component {
     }
 }
 
-/// One deed, at an instant that the caller gives.
+/// One action, at an instant that the caller gives.
 ///
 /// Each is idempotent: what is so already is left alone. An undo of what was not done changes nothing. What harms a node that boots
 /// is done when it is up, unless it is taken back before; a frozen machine or an ended kubelet there can't be where the machine is off.

@@ -113,7 +113,7 @@ impl Model {
         self.leading(CONTROLLER_MANAGER).is_some_and(|node| self.serves(node, Component::ApiServer))
     }
 
-    /// Finds out anew who serves and who is cut off, after any deed, and lets the rest follow.
+    /// Finds out anew who serves and who is cut off, after any action, and lets the rest follow.
     pub(super) fn refresh(&mut self) {
         self.refresh_etcd();
         let members = if self.etcd.leader.is_some() { self.members() } else { Vec::new() };
@@ -162,7 +162,7 @@ impl Model {
             let at = component.index();
             let Some(plane) = &mut self.nodes[node.0].plane else { return };
             if std::mem::replace(&mut plane.serves[at], serves[at]) != serves[at] {
-                self.tell(Change::Serves { node, component, serves: serves[at] });
+                self.emit(Change::Serves { node, component, serves: serves[at] });
             }
         }
     }

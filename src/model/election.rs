@@ -74,16 +74,17 @@ impl Model {
         self.nodes[node.0].plane.as_mut().map(|plane| &mut plane.candidates[which])
     }
 
-    /// A leader drawn among the control planes, and everybody at a random phase.
+    /// A leader drawn among the control control_planes, and everybody at a random phase.
     pub(super) fn begin_election(&mut self, which: usize) {
-        let planes: Vec<NodeId> =
+        let control_planes: Vec<NodeId> =
             (0..self.nodes.len()).map(NodeId).filter(|n| self.nodes[n.0].plane.is_some()).collect();
-        let Some(leader) = planes.get(self.random.below(planes.len() as u64) as usize).copied()
+        let Some(leader) =
+            control_planes.get(self.random.below(control_planes.len() as u64) as usize).copied()
         else {
             return;
         };
         self.elections[which] = Election { holder: Some((leader, 0)), version: 1 };
-        for node in planes {
+        for node in control_planes {
             if let Some(candidate) = self.candidate_mut(node, which) {
                 (candidate.leads, candidate.seen) = (node == leader, Some((1, 0)));
             }
@@ -112,7 +113,7 @@ impl Model {
         if reaches && own {
             candidate.failing = None;
             self.elections[which].version += 1;
-            self.tell(Change::LeaseRenewed { component: ELECTED[which], node });
+            self.emit(Change::LeaseRenewed { component: ELECTED[which], node });
         } else if now >= *candidate.failing.get_or_insert(now) + RENEW_DEADLINE {
             return self.exit_component(node, ELECTED[which]);
         }
@@ -144,7 +145,7 @@ impl Model {
             *known = candidate;
         }
         if free {
-            self.tell(Change::Leader { component: ELECTED[which], holder: Some(node) });
+            self.emit(Change::Leader { component: ELECTED[which], holder: Some(node) });
             self.refresh();
             if which == CONTROLLER_MANAGER {
                 self.start_node_lifecycle();
@@ -162,7 +163,7 @@ impl Model {
         if component == Component::Scheduler && held && self.serves(node, Component::ApiServer) {
             self.elections[which] =
                 Election { holder: None, version: self.elections[which].version + 1 };
-            self.tell(Change::Leader { component, holder: None });
+            self.emit(Change::Leader { component, holder: None });
         }
     }
 }

@@ -37,7 +37,7 @@ impl Model {
             return;
         }
         self.pods[id.0].endpoint = ready;
-        self.tell(Change::Endpoint { pod: id, ready });
+        self.emit(Change::Endpoint { pod: id, ready });
         for node in 0..self.nodes.len() {
             self.want_proxy(NodeId(node));
         }

@@ -155,7 +155,7 @@ impl Model {
             return;
         }
         object.taints ^= taint.bit();
-        self.tell(Change::Taint { node, taint, present });
+        self.emit(Change::Taint { node, taint, present });
         match taint {
             Taint::NotReadyNoSchedule | Taint::UnreachableNoSchedule if !present => {
                 self.want_binds()

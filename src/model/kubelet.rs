@@ -101,7 +101,7 @@ impl Model {
         if changed {
             self.set_node_ready(id, ready, reason);
         }
-        self.tell(Change::Beat { node: id, heartbeat: Heartbeat::Status });
+        self.emit(Change::Beat { node: id, heartbeat: Heartbeat::Status });
     }
 
     pub(super) fn lease_due(&mut self, id: NodeId) {
@@ -117,7 +117,7 @@ impl Model {
         node.object.renewed = now;
         let wait = jittered(renewal, JITTER, &mut self.random);
         self.agenda.set(Timer::Lease(id), self.after(wait));
-        self.tell(Change::Beat { node: id, heartbeat: Heartbeat::Lease });
+        self.emit(Change::Beat { node: id, heartbeat: Heartbeat::Lease });
     }
 
     /// The kubelet is to run, or to end: now it does.
@@ -209,7 +209,7 @@ impl Model {
         }
         if runs && pod.phase == Phase::Pending {
             self.pods[id.0].phase = Phase::Running;
-            self.tell(Change::PodStarted { pod: id });
+            self.emit(Change::PodStarted { pod: id });
         }
         self.set_pod_ready(id, runs);
     }

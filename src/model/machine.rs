@@ -33,7 +33,7 @@ pub struct Model {
     pub(super) lifecycle: NodeLifecycle,
     /// By how much the wall clock's whole seconds are off the model's.
     pub(super) wall: Nanos,
-    told: Vec<(Nanos, Change)>,
+    pending: Vec<(Nanos, Change)>,
 }
 
 /// A node, as it is now.
@@ -74,7 +74,7 @@ pub enum Process {
 }
 
 impl NodeState {
-    /// What became of a deed on this node.
+    /// What became of an action on this node.
     pub fn effect(&self, action: Action) -> Effect {
         let off = self.power == Power::Off;
         let there = match action {
@@ -98,7 +98,7 @@ impl NodeState {
     }
 }
 
-/// How far a deed's effect is.
+/// How far an action's effect is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It can be seen.
@@ -146,10 +146,10 @@ impl Model {
             etcd: Etcd::default(),
             elections: [Election::default(), Election::default()],
             wall,
-            told: Vec::new(),
+            pending: Vec::new(),
         };
         model.begin();
-        model.told.clear();
+        model.pending.clear();
         model
     }
 
@@ -168,7 +168,7 @@ impl Model {
     pub fn act(&mut self, at: Duration, action: Action, changed: &mut dyn FnMut(Duration, Change)) {
         self.advance(at, changed);
         self.take(action);
-        self.tell_all(&mut |at, change| changed(Duration::from_nanos(at), change));
+        self.flush(&mut |at, change| changed(Duration::from_nanos(at), change));
     }
 
     /// Makes a ReplicaSet, whose pods follow when its controller comes to it (an API write).
@@ -181,7 +181,7 @@ impl Model {
     ) -> OwnerId {
         self.advance(at, changed);
         let owner = self.add_owner(Controller::ReplicaSet, pod, replicas);
-        self.tell_all(&mut |at, change| changed(Duration::from_nanos(at), change));
+        self.flush(&mut |at, change| changed(Duration::from_nanos(at), change));
         owner
     }
 
@@ -194,7 +194,7 @@ impl Model {
     ) -> PodId {
         self.advance(at, changed);
         let pod = self.add_pod(None, pod);
-        self.tell_all(&mut |at, change| changed(Duration::from_nanos(at), change));
+        self.flush(&mut |at, change| changed(Duration::from_nanos(at), change));
         pod
     }
 
@@ -257,8 +257,8 @@ impl Model {
 
     /// Adds to what is told.
     #[inline]
-    pub(super) fn tell(&mut self, change: Change) {
-        self.told.push((self.now, change));
+    pub(super) fn emit(&mut self, change: Change) {
+        self.pending.push((self.now, change));
     }
 
     /// When a length of time from now has gone by.
@@ -268,7 +268,7 @@ impl Model {
     }
 
     pub(super) fn run(&mut self, to: Nanos, mut changed: impl FnMut(Nanos, Change)) {
-        self.tell_all(&mut changed);
+        self.flush(&mut changed);
         loop {
             let (due, timer) = self.agenda.first();
             if due > to {
@@ -277,13 +277,13 @@ impl Model {
             self.now = self.now.max(due);
             self.agenda.clear(timer);
             self.fire(timer);
-            self.tell_all(&mut changed);
+            self.flush(&mut changed);
         }
         self.now = self.now.max(to);
     }
 
-    fn tell_all(&mut self, changed: &mut impl FnMut(Nanos, Change)) {
-        for (at, change) in self.told.drain(..) {
+    fn flush(&mut self, changed: &mut impl FnMut(Nanos, Change)) {
+        for (at, change) in self.pending.drain(..) {
             changed(at, change);
         }
     }

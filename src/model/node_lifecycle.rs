@@ -246,7 +246,7 @@ impl Model {
     pub(super) fn set_node_ready(&mut self, id: NodeId, ready: Ready, reason: &'static str) {
         let object = &mut self.nodes[id.0].object;
         (object.ready, object.reason, object.ready_since) = (ready, reason, self.now);
-        self.tell(Change::NodeReady { node: id, ready, reason });
+        self.emit(Change::NodeReady { node: id, ready, reason });
         self.want_no_schedule(id);
     }
 

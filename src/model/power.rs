@@ -133,7 +133,7 @@ impl Model {
 
     fn set_power(&mut self, node: NodeId, power: Power) {
         self.nodes[node.0].power = power;
-        self.tell(Change::Power { node, power });
+        self.emit(Change::Power { node, power });
         self.settle_backends(node);
     }
 
@@ -205,7 +205,7 @@ impl Model {
         let backend = self.backend(&self.pods[id.0]);
         if self.pods[id.0].backend != backend {
             self.pods[id.0].backend = backend;
-            self.tell(Change::Backend { pod: id, backend });
+            self.emit(Change::Backend { pod: id, backend });
         }
     }
 

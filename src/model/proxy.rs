@@ -27,7 +27,7 @@ impl Model {
         for pod in &mut self.pods {
             pod.routed[id.0] = pod.endpoint == Some(true);
         }
-        self.tell(Change::ProxySynced { node: id });
+        self.emit(Change::ProxySynced { node: id });
     }
 
     /// Its watch is connected again, and brings everything anew.

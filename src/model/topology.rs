@@ -31,13 +31,13 @@ impl Topology {
         let numbered = |role: &str, i: usize| {
             if i == 0 { format!("{name}-{role}") } else { format!("{name}-{role}{}", i + 1) }
         };
-        let planes =
+        let control_planes =
             (0..control_planes).map(|i| (numbered("control-plane", i), NodeRole::ControlPlane));
         let workers = (0..workers).map(|i| (numbered("worker", i), NodeRole::Worker));
-        Self::of(planes.chain(workers))
+        Self::of(control_planes.chain(workers))
     }
 
-    /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints control planes, and kind takes that
+    /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints control control_planes, and kind takes that
     /// back from an only node (`len(allNodes) == 1` in its `kubeadminit/init.go`).
     pub fn of(nodes: impl IntoIterator<Item = (String, NodeRole)>) -> Self {
         let mut nodes: Vec<NodeSpec> =
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn an_only_node_takes_pods_and_several_control_planes_do_not() {
-        let tainted = |planes, workers| -> Vec<bool> {
-            Topology::kind("k", planes, workers).nodes.iter().map(|n| n.tainted).collect()
+        let tainted = |control_planes, workers| -> Vec<bool> {
+            Topology::kind("k", control_planes, workers).nodes.iter().map(|n| n.tainted).collect()
         };
         assert_eq!(tainted(1, 0), [false]);
         assert_eq!(tainted(3, 0), [true; 3]);

@@ -128,7 +128,7 @@ impl Model {
             self.add_pod(Some(id), template);
         }
         for _ in (replicas..active).take(BURST_REPLICAS) {
-            if let Some(pod) = self.dispensable(id) {
+            if let Some(pod) = self.first_to_delete(id) {
                 self.delete_pod(pod, Deletion::Owner, false);
             }
         }
@@ -138,7 +138,7 @@ impl Model {
     }
 
     /// The pod that a ReplicaSet gives up first: not bound before not ready before ready, the youngest of them.
-    fn dispensable(&self, owner: OwnerId) -> Option<PodId> {
+    fn first_to_delete(&self, owner: OwnerId) -> Option<PodId> {
         let own = self
             .pods
             .iter()
@@ -169,7 +169,7 @@ impl Model {
             routed: vec![false; self.nodes.len()],
         });
         self.agenda.add_pod();
-        self.tell(Change::PodCreated { pod: id, owner });
+        self.emit(Change::PodCreated { pod: id, owner });
         match spec.pinned {
             Some(node) => self.bind(id, node),
             None => self.want_bind(id),
@@ -192,7 +192,7 @@ impl Model {
     pub(super) fn bind(&mut self, pod: PodId, node: NodeId) {
         self.pods[pod.0].node = Some(node);
         self.nodes[node.0].pods += 1;
-        self.tell(Change::PodBound { pod, node });
+        self.emit(Change::PodBound { pod, node });
         self.work_on(pod);
         self.tolerate(pod);
     }
@@ -204,7 +204,7 @@ impl Model {
         }
         if !self.pods[id.0].terminating {
             self.pods[id.0].terminating = true;
-            self.tell(Change::PodTerminating { pod: id, cause });
+            self.emit(Change::PodTerminating { pod: id, cause });
         }
         self.agenda.clear(Timer::Evict(id));
         self.agenda.clear(Timer::Bind(id));
@@ -234,7 +234,7 @@ impl Model {
             self.agenda.clear(timer);
         }
         let node = pod.node;
-        self.tell(Change::PodGone { pod: id });
+        self.emit(Change::PodGone { pod: id });
         self.make_room(node);
         self.want_endpoint(id);
         if let Some(owner) = self.pods[id.0].owner {
@@ -246,7 +246,7 @@ impl Model {
     pub(super) fn set_pod_ready(&mut self, id: PodId, ready: bool) {
         if self.pods[id.0].ready != ready {
             self.pods[id.0].ready = ready;
-            self.tell(Change::PodReady { pod: id, ready });
+            self.emit(Change::PodReady { pod: id, ready });
             self.want_endpoint(id);
         }
     }

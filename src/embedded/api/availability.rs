@@ -5,7 +5,6 @@ use tokio::sync::watch;
 /// What clients of the API server see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Availability {
-    /// It answers.
     #[default]
     Serving,
     /// It is frozen: connections are accepted (by the kernel) and nothing is answered; watches are silent. What waited is answered

@@ -125,7 +125,7 @@ pub(super) fn all(
     Ok(objects)
 }
 
-/// Sets when it is to be gone; a later wish can only hasten it.
+/// Sets when it is to be gone; a later request can only hasten it.
 fn mark(object: &mut Value, grace: u32) {
     let sooner = |before: &Value| before.as_u64().is_none_or(|before| u64::from(grace) < before);
     let again = object::is_deleted(object);

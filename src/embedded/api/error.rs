@@ -7,7 +7,6 @@ use crate::embedded::store::{Kind, StoreError};
 /// A refusal. Becomes a `Status` object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
-    /// The HTTP status.
     pub code: u16,
     /// Kubernetes' word for it, such as `NotFound`.
     pub reason: &'static str,

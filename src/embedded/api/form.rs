@@ -51,7 +51,6 @@ impl Form {
         })
     }
 
-    /// One object.
     pub(super) fn object(self, kind: &'static Kind, object: &Value) -> Value {
         match self {
             Self::Plain => plain(kind, object),

@@ -19,7 +19,6 @@ pub(crate) enum Operation {
 /// What a deletion does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deletion {
-    /// The object goes.
     Now,
     /// It gets its `deletionTimestamp`, and whoever finishes the deletion (a kubelet, a controller) takes it out of the store. The
     /// seconds that it may take: of a pod's grace; 0 where there is none.

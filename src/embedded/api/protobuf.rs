@@ -21,7 +21,6 @@ enum What {
     Many(&'static [Field]),
     /// A number or a name.
     IntOrString,
-    /// The server's own.
     Skip,
 }
 

@@ -16,7 +16,6 @@ const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Which objects are meant.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
     labels: LabelSelector,
@@ -47,7 +46,6 @@ impl Selection {
     }
 }
 
-/// One object.
 pub(super) fn get(
     served: &Served,
     target: &Target,

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 /// A body that is there at once, or comes piece by piece.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
-/// An answer.
 pub(super) type Answer = http::Response<Body>;
 
 /// JSON with a status.

@@ -71,7 +71,6 @@ impl ApiServer {
         Ok(Self { served, task })
     }
 
-    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.served.address
     }
@@ -86,7 +85,6 @@ impl ApiServer {
         self.served.availability.set(availability);
     }
 
-    /// How it fares.
     pub(crate) fn availability(&self) -> Availability {
         self.served.availability.now()
     }

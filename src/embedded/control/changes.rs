@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::driver::Driver;
-use super::seats::{Containers, Key};
+use super::registry::{Containers, Key};
 use crate::embedded::network::PodServer;
-use crate::embedded::objects::event::Said;
+use crate::embedded::objects::event::EventSpec;
 use crate::embedded::objects::replica_set::letters;
 use crate::embedded::objects::{lease, node, pod};
 use crate::embedded::store::{Kind, Object, kinds, object};
@@ -55,19 +55,19 @@ impl Driver {
     }
 
     fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Value)) -> Option<Object> {
-        let name = self.seats.node(id).name.clone();
+        let name = self.registry.node(id).name.clone();
         self.store.modify(&kinds::NODES, "", &name, change)
     }
 
     fn change_pod(&mut self, id: PodId, change: impl FnOnce(&mut Value)) -> Option<Object> {
         self.dirty = true;
-        let (namespace, name) = self.seats.pod(id)?.key.clone();
+        let (namespace, name) = self.registry.pod(id)?.key.clone();
         self.store.modify(&kinds::PODS, &namespace, &name, change)
     }
 
-    fn say(&mut self, about: Option<&Object>, said: Said<'_>, at: jiff::Timestamp) {
+    fn record(&mut self, about: Option<&Object>, said: EventSpec<'_>, at: jiff::Timestamp) {
         if let Some(about) = about {
-            self.events.say(&self.store, about, said, at);
+            self.events.record(&self.store, about, said, at);
         }
     }
 
@@ -76,19 +76,19 @@ impl Driver {
             Ready::Unknown => node::lose(object, at),
             ready => node::report(object, ready, at),
         });
-        let name = self.seats.node(id).name.clone();
+        let name = self.registry.node(id).name.clone();
         let (reason, by, host) = match ready {
             Ready::True => ("NodeReady", "kubelet", name.as_str()),
             Ready::False | Ready::Unknown => ("NodeNotReady", "node-controller", ""),
         };
         let message = format!("Node {name} status is now: {reason}");
-        self.say(object.as_ref(), Said::normal(reason, &message, by).on(host), at);
+        self.record(object.as_ref(), EventSpec::normal(reason, &message, by).on(host), at);
     }
 
     fn beat(&mut self, id: NodeId, heartbeat: Heartbeat, at: jiff::Timestamp) {
         match heartbeat {
             Heartbeat::Lease => {
-                let name = self.seats.node(id).name.clone();
+                let name = self.registry.node(id).name.clone();
                 self.store.modify(&kinds::LEASES, "kube-node-lease", &name, |object| {
                     lease::renew(object, at)
                 });
@@ -101,22 +101,23 @@ impl Driver {
     }
 
     fn pod_created(&mut self, id: PodId, owner: OwnerId, at: jiff::Timestamp) {
-        let Some((namespace, name)) = self.seats.owner(owner).cloned() else { return };
+        let Some((namespace, name)) = self.registry.owner(owner).cloned() else { return };
         let Some(set) = self.store.get(&kinds::REPLICA_SETS, &namespace, &name) else { return };
-        let object =
-            self.store.put(&kinds::PODS, pod::of_replica_set(&set, &letters(self.draws.draw(), 5)));
-        self.seats.seat_pod(id, key_of(&object));
+        let object = self
+            .store
+            .put(&kinds::PODS, pod::of_replica_set(&set, &letters(self.random.draw(), 5)));
+        self.registry.add_pod(id, key_of(&object));
         self.dirty = true;
         let message = format!("Created pod: {}", object::name(&object));
-        self.say(
+        self.record(
             Some(&set),
-            Said::normal("SuccessfulCreate", &message, "replicaset-controller"),
+            EventSpec::normal("SuccessfulCreate", &message, "replicaset-controller"),
             at,
         );
     }
 
     fn pod_bound(&mut self, id: PodId, node: NodeId, at: jiff::Timestamp) {
-        let host = self.seats.node(node).name.clone();
+        let host = self.registry.node(node).name.clone();
         let object = self.change_pod(id, |object| pod::bind(object, &host, at));
         let Some(object) = object else { return };
         let message = format!(
@@ -124,26 +125,30 @@ impl Driver {
             object::namespace(&object),
             object::name(&object)
         );
-        self.say(Some(&object), Said::normal("Scheduled", &message, "default-scheduler"), at);
+        self.record(
+            Some(&object),
+            EventSpec::normal("Scheduled", &message, "default-scheduler"),
+            at,
+        );
     }
 
     fn pod_started(&mut self, id: PodId, at: jiff::Timestamp) {
         let state = self.model.pod(id);
-        let (Some(node), Some(seat)) = (state.node, self.seats.pod(id)) else { return };
-        let key = seat.key.clone();
+        let (Some(node), Some(entry)) = (state.node, self.registry.pod(id)) else { return };
+        let key = entry.key.clone();
         let Some(before) = self.store.get(&kinds::PODS, &key.0, &key.1) else { return };
-        let opened = seat.server.clone().or_else(|| self.open(id, node, &before));
+        let opened = entry.server.clone().or_else(|| self.open(id, node, &before));
         let Some((address, server)) = opened else {
-            let said = Said::warning(
+            let said = EventSpec::warning(
                 "FailedCreatePodSandBox",
                 "no address is left for it on its node",
                 "kubelet",
             );
-            return self.say(Some(&before), said, at);
+            return self.record(Some(&before), said, at);
         };
-        server.born();
+        server.restart();
         server.behave(state.backend);
-        let host = self.seats.node(node).clone();
+        let host = self.registry.node(node).clone();
         let object = self.change_pod(id, |object| pod::start(object, address, host.address, at));
         for container in before["spec"]["containers"].as_array().into_iter().flatten() {
             let name = container["name"].as_str().unwrap_or_default();
@@ -151,9 +156,9 @@ impl Driver {
                 ("Created", format!("Created container: {name}")),
                 ("Started", format!("Started container {name}")),
             ] {
-                self.say(
+                self.record(
                     object.as_ref(),
-                    Said::normal(reason, &message, "kubelet").on(&host.name),
+                    EventSpec::normal(reason, &message, "kubelet").on(&host.name),
                     at,
                 );
             }
@@ -168,56 +173,56 @@ impl Driver {
         pod: &Value,
     ) -> Option<(std::net::IpAddr, PodServer)> {
         let taken = self
-            .seats
+            .registry
             .pods()
-            .filter_map(|(_, seat)| seat.server.as_ref().map(|(address, _)| *address))
+            .filter_map(|(_, entry)| entry.server.as_ref().map(|(address, _)| *address))
             .collect();
-        let address = self.block.next_pod(node.0, self.seats.nodes[node.0].pods, &taken)?;
-        self.seats.nodes[node.0].pods += 1;
+        let address = self.block.next_pod(node.0, self.registry.nodes[node.0].pods, &taken)?;
+        self.registry.nodes[node.0].pods += 1;
         let wanted = container_ports(pod);
         let ports: BTreeSet<u16> =
             wanted.iter().map(|port| self.shared.ports.reachable(*port, &wanted)).collect();
         let server = PodServer::new(object::name(pod), address, &Vec::from_iter(ports));
-        if let Some(seat) = self.seats.pod_mut(id) {
-            seat.server = Some((address, server.clone()));
+        if let Some(entry) = self.registry.pod_mut(id) {
+            entry.server = Some((address, server.clone()));
         }
         Some((address, server))
     }
 
     fn pod_behaves(&mut self, id: PodId, backend: Backend) {
-        let Some(seat) = self.seats.pod_mut(id) else { return };
-        let Some((_, server)) = &seat.server else { return };
-        if backend == Backend::Answers && seat.containers == Containers::Ended {
-            seat.containers = Containers::Restarted;
-            server.born();
+        let Some(entry) = self.registry.pod_mut(id) else { return };
+        let Some((_, server)) = &entry.server else { return };
+        if backend == Backend::Answers && entry.containers == Containers::Ended {
+            entry.containers = Containers::Restarted;
+            server.restart();
         }
         server.behave(backend);
     }
 
     fn containers_end(&mut self, node: NodeId) {
         let on_node: Vec<PodId> = self
-            .seats
+            .registry
             .pods()
             .map(|(id, _)| id)
             .filter(|id| self.model.pod(*id).node == Some(node))
             .collect();
         for id in on_node {
-            if let Some(seat) = self.seats.pod_mut(id).filter(|seat| seat.server.is_some()) {
-                seat.containers = Containers::Ended;
+            if let Some(entry) = self.registry.pod_mut(id).filter(|entry| entry.server.is_some()) {
+                entry.containers = Containers::Ended;
             }
         }
     }
 
     /// The kubelet names the containers that it started after a boot.
     fn restarted(&mut self, id: PodId, at: jiff::Timestamp) {
-        let node = self.model.pod(id).node.map(|node| self.seats.node(node).address);
-        let Some(seat) =
-            self.seats.pod_mut(id).filter(|seat| seat.containers == Containers::Restarted)
+        let node = self.model.pod(id).node.map(|node| self.registry.node(node).address);
+        let Some(entry) =
+            self.registry.pod_mut(id).filter(|entry| entry.containers == Containers::Restarted)
         else {
             return;
         };
-        seat.containers = Containers::Known;
-        if let (Some((address, _)), Some(host)) = (seat.server.clone(), node) {
+        entry.containers = Containers::Known;
+        if let (Some((address, _)), Some(host)) = (entry.server.clone(), node) {
             self.change_pod(id, |object| pod::start(object, address, host, at));
         }
     }
@@ -236,9 +241,9 @@ impl Driver {
             if lost && !ready { pod::lose(object, at) } else { pod::report(object, ready, at) }
         });
         if lost && !ready {
-            self.say(
+            self.record(
                 object.as_ref(),
-                Said::warning("NodeNotReady", "Node is not ready", "node-controller"),
+                EventSpec::warning("NodeNotReady", "Node is not ready", "node-controller"),
                 at,
             );
         }
@@ -246,7 +251,7 @@ impl Driver {
 
     /// A pod that its node had no address for, which the model knows nothing of.
     fn has_no_address(&self, id: PodId) -> bool {
-        self.seats.pod(id).is_some_and(|seat| seat.server.is_none())
+        self.registry.pod(id).is_some_and(|entry| entry.server.is_none())
     }
 
     fn pod_terminating(&mut self, id: PodId, cause: Deletion, at: jiff::Timestamp) {
@@ -260,31 +265,31 @@ impl Driver {
             object::namespace(&object),
             object::name(&object)
         );
-        self.say(
+        self.record(
             Some(&object),
-            Said::normal("TaintManagerEviction", &message, "taint-eviction-controller"),
+            EventSpec::normal("TaintManagerEviction", &message, "taint-eviction-controller"),
             at,
         );
     }
 
     fn pod_gone(&mut self, id: PodId) {
         self.dirty = true;
-        if let Some(seat) = self.seats.leave(id) {
-            self.store.remove(&kinds::PODS, &seat.key.0, &seat.key.1);
+        if let Some(entry) = self.registry.remove_pod(id) {
+            self.store.remove(&kinds::PODS, &entry.key.0, &entry.key.1);
         }
     }
 
     fn leader(&mut self, component: Component, holder: Option<NodeId>, at: jiff::Timestamp) {
         self.dirty = true;
         let identity =
-            holder.map(|node| format!("{}_{}", self.seats.node(node).name, component.name()));
+            holder.map(|node| format!("{}_{}", self.registry.node(node).name, component.name()));
         let change = |object: &mut Value| lease::pass_on(object, identity.as_deref(), at);
         let object = self.store.modify(&kinds::LEASES, "kube-system", component.name(), change);
         if let Some(identity) = &identity {
             let message = format!("{identity} became leader");
-            self.say(
+            self.record(
                 object.as_ref(),
-                Said::normal("LeaderElection", &message, component.name()),
+                EventSpec::normal("LeaderElection", &message, component.name()),
                 at,
             );
         }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::deeds::{Command, Deeds};
+use super::actions::{Actions, Command};
 use super::events::Events;
-use super::seats::{Key, Seats};
+use super::registry::{Key, Registry};
 use crate::embedded::api::{ApiServer, Availability};
 use crate::embedded::hooks::Shared;
 use crate::embedded::network::{Block, ServiceProxy};
@@ -22,13 +22,10 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// What a driver is made of.
 pub(crate) struct Parts {
-    /// The model.
     pub model: Model,
-    /// The objects.
     pub store: Store,
     /// What serves them.
     pub api: ApiServer,
-    /// The addresses.
     pub block: Block,
     /// What the API server's hooks see.
     pub shared: Arc<Shared>,
@@ -45,15 +42,15 @@ pub(crate) struct Driver {
     pub(super) api: ApiServer,
     pub(super) block: Block,
     pub(super) shared: Arc<Shared>,
-    pub(super) draws: Random,
-    pub(super) seats: Seats,
+    pub(super) random: Random,
+    pub(super) registry: Registry,
     pub(super) events: Events,
     /// The ports of Services, by namespace, name, and port.
     pub(super) proxies: BTreeMap<(Key, u16), ServiceProxy>,
     /// Whether something changed that others follow from.
     pub(super) dirty: bool,
-    /// Deeds whose effect is still to come.
-    pub(super) deeds: Deeds,
+    /// Actions whose effect is still to come.
+    pub(super) actions: Actions,
     over: Arc<AtomicBool>,
     began: Instant,
     began_at: jiff::Timestamp,
@@ -61,8 +58,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// The model's time begins.
-    pub(crate) fn new(parts: Parts, seats: Seats) -> Self {
+    pub(crate) fn new(parts: Parts, registry: Registry) -> Self {
         let feed = parts.store.follow(parts.store.revision());
         let mut driver = Self {
             model: parts.model,
@@ -70,12 +66,12 @@ impl Driver {
             api: parts.api,
             block: parts.block,
             shared: parts.shared,
-            draws: Random::new(parts.seed),
-            seats,
+            random: Random::new(parts.seed),
+            registry,
             events: Events::default(),
             proxies: BTreeMap::new(),
             dirty: true,
-            deeds: Deeds::default(),
+            actions: Actions::default(),
             over: parts.over,
             began: Instant::now(),
             began_at: jiff::Timestamp::now(),
@@ -105,11 +101,11 @@ impl Driver {
             let due = self.due();
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => self.execute(command),
                     None => return,
                 },
                 written = self.feed.next() => match written {
-                    Ok(changes) => self.take_in(&changes),
+                    Ok(changes) => self.on_writes(&changes),
                     // Too many writes between two looks: everything is looked at.
                     Err(_) => self.catch_up(),
                 },
@@ -126,7 +122,7 @@ impl Driver {
             self.with_model(|model, changed| model.advance(due, changed));
         }
         self.reconcile();
-        while self.tell_done() {}
+        while self.answer_done() {}
         self.reconcile();
     }
 
@@ -140,7 +136,7 @@ impl Driver {
         let model = self.model.next().map(|due| self.began + due);
         model
             .into_iter()
-            .chain(self.deeds.due())
+            .chain(self.actions.due())
             .min()
             .unwrap_or_else(|| Instant::now() + IDLE)
             .into()
@@ -148,16 +144,16 @@ impl Driver {
 
     fn catch_up(&mut self) {
         self.feed = self.store.follow(self.store.revision());
-        self.look_at_everything();
+        self.compare_all();
     }
 
     /// Has something done to the model, and brings what changed into the world.
     pub(super) fn with_model<T>(
         &mut self,
-        deed: impl FnOnce(&mut Model, &mut dyn FnMut(Duration, Change)) -> T,
+        action: impl FnOnce(&mut Model, &mut dyn FnMut(Duration, Change)) -> T,
     ) -> T {
         let mut changes = Vec::new();
-        let done = deed(&mut self.model, &mut |at, change| changes.push((at, change)));
+        let done = action(&mut self.model, &mut |at, change| changes.push((at, change)));
         for (at, change) in changes {
             if self.is_over() {
                 break;
@@ -167,7 +163,6 @@ impl Driver {
         done
     }
 
-    /// The model's time.
     pub(super) fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -178,7 +173,7 @@ impl Driver {
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.seats.nodes.len()).map(NodeId)
+        (0..self.registry.nodes.len()).map(NodeId)
     }
 
     /// Whether a controller manager leads and works.
@@ -190,16 +185,17 @@ impl Driver {
     pub(super) fn availability(&self) -> Availability {
         let states: Vec<(NodeId, NodeState)> =
             self.nodes().map(|node| (node, self.model.node(node))).collect();
-        let planes = || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
+        let control_planes =
+            || states.iter().filter(|(node, _)| self.shared.is_control_plane(*node));
         let on = |state: &NodeState| matches!(state.power, Power::On | Power::Stopping);
         let silent = |state: &NodeState| state.frozen || !state.connected;
         if self.model.api_serves() {
             Availability::Serving
-        } else if planes()
+        } else if control_planes()
             .any(|(_, state)| on(state) && !silent(state) && state.api_server == Process::Runs)
         {
             Availability::EtcdDown
-        } else if planes()
+        } else if control_planes()
             .any(|(_, state)| on(state) && (silent(state) || state.api_server == Process::Frozen))
         {
             Availability::Hanging

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::seats::Key;
-use crate::embedded::objects::event::{self, Said};
+use super::registry::Key;
+use crate::embedded::objects::event::{self, EventSpec};
 use crate::embedded::store::{Store, kinds, object};
 
 /// As many are kept. A real API server keeps an hour's.
@@ -20,11 +20,11 @@ pub(super) struct Events {
 
 impl Events {
     /// Says something about an object.
-    pub(super) fn say(
+    pub(super) fn record(
         &mut self,
         store: &Store,
         about: &Value,
-        said: Said<'_>,
+        said: EventSpec<'_>,
         at: jiff::Timestamp,
     ) {
         self.made += 1;

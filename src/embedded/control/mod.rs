@@ -1,23 +1,23 @@
-//! The model in real time: what clients write becomes the model's deeds, what the model changes becomes objects and sockets.
+//! The model in real time: what clients write becomes the model's actions, what the model changes becomes objects and sockets.
 //!
 //! ```text
-//! clients' writes --intake.rs-->  Model  --changes.rs--> objects in the store, sockets
+//! clients' writes --client_writes.rs-->  Model  --changes.rs--> objects in the store, sockets
 //!                                   ^                      |
 //!            the clock, act() ------'      reconcile/ <----'  (what follows from objects alone: slices, status, namespaces)
 //! ```
 //!
 //! One task does all of it, so nothing here is ever half done when another part looks.
 
+mod actions;
 mod changes;
-mod deeds;
+mod client_writes;
 mod driver;
 mod events;
-mod genesis;
-mod intake;
+mod initial_objects;
 mod reconcile;
-mod seats;
+mod registry;
 
-pub(super) use deeds::Command;
+pub(super) use actions::Command;
 pub(super) use driver::{Driver, Parts};
-pub(super) use genesis::Genesis;
-pub(super) use seats::{NodeSeat, Seats};
+pub(super) use initial_objects::InitialObjects;
+pub(super) use registry::{NodeEntry, Registry};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::changes::{key_of, keyed};
 use super::driver::Driver;
-use super::seats::Key;
+use super::registry::Key;
 use crate::embedded::network::{PodServer, Routes, ServiceProxy};
 use crate::embedded::objects::endpoints::{self, Member};
 use crate::embedded::objects::replica_set::{self, Tally};
@@ -57,7 +57,7 @@ impl Driver {
                 self.store.remove(kind, name, object::name(&object));
             }
         }
-        self.forget_sets();
+        self.remove_replica_sets();
         let pods = self.store.list(&kinds::PODS, Some(name));
         for pod in pods.iter().filter(|pod| !object::is_deleted(pod)) {
             self.end_pod(pod);
@@ -82,7 +82,7 @@ impl Driver {
         for set in sets.iter().filter(orphan) {
             self.store.remove(&kinds::REPLICA_SETS, object::namespace(set), object::name(set));
         }
-        self.forget_sets();
+        self.remove_replica_sets();
     }
 
     fn deployment(&mut self, wanted: &Object, sets: &[Object]) {
@@ -94,14 +94,14 @@ impl Driver {
             Some(set) => self.scale(set, replica_set::replicas(wanted)),
             None => self.store.put(&kinds::REPLICA_SETS, current.clone()),
         };
-        self.look_at_set(key_of(&updated), &updated);
+        self.compare_replica_set(key_of(&updated), &updated);
         let new = self.tally(&updated);
         let mut all = new;
         for old in own.iter().filter(|set| object::name(set) != name) {
             // The old pods stay until the new ones are ready.
             if new.ready >= replica_set::replicas(wanted) {
                 let scaled = self.scale(old, 0);
-                self.look_at_set(key_of(&scaled), &scaled);
+                self.compare_replica_set(key_of(&scaled), &scaled);
             }
             let tally = self.tally(old);
             all = Tally { replicas: all.replicas + tally.replicas, ready: all.ready + tally.ready };
@@ -173,17 +173,16 @@ impl Driver {
 
     /// A Service's pods, as the model's slices have them.
     fn members(&self, service: &Value) -> Vec<Member> {
-        let pods = self
-            .seats
-            .pods()
-            .filter(|(_, seat)| seat.key.0 == object::namespace(service) && seat.server.is_some());
+        let pods = self.registry.pods().filter(|(_, entry)| {
+            entry.key.0 == object::namespace(service) && entry.server.is_some()
+        });
         let member = |(id, key): (_, &Key)| {
             let ready = self.model.pod(id).endpoint?;
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1)?;
             selects(&service["spec"]["selector"], &pod["metadata"]["labels"])
                 .then_some(Member { pod, ready })
         };
-        pods.map(|(id, seat)| (id, &seat.key)).filter_map(member).collect()
+        pods.map(|(id, entry)| (id, &entry.key)).filter_map(member).collect()
     }
 
     /// Opens, closes and routes the ports of Services.
@@ -200,7 +199,7 @@ impl Driver {
         self.proxies.retain(|have, _| wanted.iter().any(|(key, ..)| key == have));
         for (key, address, service) in wanted {
             let routes = self.routes(service);
-            let seed = self.draws.draw();
+            let seed = self.random.draw();
             self.proxies
                 .entry(key)
                 .or_insert_with(|| ServiceProxy::new(address, seed))
@@ -211,9 +210,9 @@ impl Driver {
     /// Where each node's kube-proxy sends what asks for a Service. Who asks from no node is sent as from the first.
     fn routes(&self, service: &Value) -> Routes {
         let pods: Vec<_> = self
-            .seats
+            .registry
             .pods()
-            .filter(|(_, seat)| seat.key.0 == object::namespace(service))
+            .filter(|(_, entry)| entry.key.0 == object::namespace(service))
             .collect();
         let chosen = |key: &Key| {
             let pod = self.store.get(&kinds::PODS, &key.0, &key.1);
@@ -221,17 +220,19 @@ impl Driver {
         };
         let local = routing(service) == Routing::Local;
         let of_node = |node: NodeId| -> Vec<PodServer> {
-            let routed = pods.iter().filter(|(pod, seat)| {
+            let routed = pods.iter().filter(|(pod, entry)| {
                 self.model.routes(node, *pod)
                     && (!local || self.model.pod(*pod).node == Some(node))
-                    && chosen(&seat.key)
+                    && chosen(&entry.key)
             });
             routed
-                .filter_map(|(_, seat)| seat.server.as_ref().map(|(_, server)| server.clone()))
+                .filter_map(|(_, entry)| entry.server.as_ref().map(|(_, server)| server.clone()))
                 .collect()
         };
-        let mut routes: Routes =
-            self.nodes().map(|node| (Some(self.seats.node(node).address), of_node(node))).collect();
+        let mut routes: Routes = self
+            .nodes()
+            .map(|node| (Some(self.registry.node(node).address), of_node(node)))
+            .collect();
         routes.insert(None, of_node(NodeId(0)));
         routes
     }

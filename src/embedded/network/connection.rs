@@ -18,15 +18,15 @@ const MOST_HEADERS: usize = 64;
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(mut stream: TcpStream, pod: &str, mut life: watch::Receiver<Life>) {
-    let born = life.borrow_and_update().number;
+    let restart = life.borrow_and_update().number;
     let mut unread = Vec::new();
     let mut chunk = [0; 2048];
     loop {
         let now = *life.borrow_and_update();
-        if now.number != born || now.conduct == Backend::Refuses {
+        if now.number != restart || now.behavior == Backend::Refuses {
             return reset(&stream);
         }
-        if now.conduct == Backend::Answers && !answer(&mut stream, pod, &mut unread).await {
+        if now.behavior == Backend::Answers && !answer(&mut stream, pod, &mut unread).await {
             return;
         }
         tokio::select! {
@@ -67,9 +67,7 @@ async fn answer(stream: &mut TcpStream, pod: &str, unread: &mut Vec<u8>) -> bool
 enum Request {
     /// More of it has to come.
     Half,
-    /// It is no HTTP.
     Broken,
-    /// It is all there.
     Whole {
         /// With its body.
         length: usize,

@@ -1,4 +1,4 @@
-//! A port with a door: open it is listened on, shut the kernel refuses.
+//! A port with a listener: open it is listened on, shut the kernel refuses.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ async fn accept(listener: &TcpListener, take: &mut impl FnMut(TcpStream)) {
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections of the door's former opening may still linger.
+    // Connections of the listener's former opening may still linger.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

@@ -11,11 +11,11 @@ use super::connection;
 use super::listener::listen;
 use crate::model::Backend;
 
-/// A pod's conduct, and which life of its container this is: a connection does not outlive it.
+/// A pod's behavior, and which life of its container this is: a connection does not outlive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
     /// What it does.
-    pub conduct: Backend,
+    pub behavior: Backend,
     /// How often it was started.
     pub number: u32,
 }
@@ -31,16 +31,16 @@ struct Inner {
     name: Arc<str>,
     life: watch::Sender<Life>,
     open: watch::Sender<bool>,
-    _doors: Vec<AbortOnDropHandle<()>>,
+    _listeners: Vec<AbortOnDropHandle<()>>,
 }
 
 impl PodServer {
     /// Makes the server of a pod that has not been started yet. Needs a runtime.
     pub(crate) fn new(name: &str, address: IpAddr, ports: &[u16]) -> Self {
         let name: Arc<str> = name.into();
-        let life = watch::Sender::new(Life { conduct: Backend::Refuses, number: 0 });
+        let life = watch::Sender::new(Life { behavior: Backend::Refuses, number: 0 });
         let open = watch::Sender::new(false);
-        let doors = ports.iter().map(|port| {
+        let listeners = ports.iter().map(|port| {
             let (name, life) = (name.clone(), life.clone());
             let take = move |stream| begin(stream, name.clone(), life.subscribe());
             AbortOnDropHandle::new(tokio::spawn(listen(
@@ -49,20 +49,20 @@ impl PodServer {
                 take,
             )))
         });
-        let doors = doors.collect();
-        Self { inner: Arc::new(Inner { name, life, open, _doors: doors }) }
+        let listeners = listeners.collect();
+        Self { inner: Arc::new(Inner { name, life, open, _listeners: listeners }) }
     }
 
     /// Its container was started (again): what was connected to the one before is reset.
-    pub(crate) fn born(&self) {
+    pub(crate) fn restart(&self) {
         self.inner.life.send_modify(|life| life.number += 1);
     }
 
     /// It behaves so from now on.
-    pub(crate) fn behave(&self, conduct: Backend) {
-        let changed = |life: &mut Life| std::mem::replace(&mut life.conduct, conduct) != conduct;
+    pub(crate) fn behave(&self, behavior: Backend) {
+        let changed = |life: &mut Life| std::mem::replace(&mut life.behavior, behavior) != behavior;
         self.inner.life.send_if_modified(changed);
-        let open = conduct != Backend::Refuses;
+        let open = behavior != Backend::Refuses;
         self.inner.open.send_if_modified(|was| std::mem::replace(was, open) != open);
     }
 
@@ -103,7 +103,7 @@ mod tests {
         let block = Block::claim().unwrap();
         let address = SocketAddr::new(block.next_pod(0, 0, &Default::default()).unwrap(), PORT);
         let server = PodServer::new("web-1", address.ip(), &[PORT]);
-        server.born();
+        server.restart();
         server.behave(Backend::Answers);
         tokio::time::sleep(SOON / 4).await;
         Pod { server, address, _block: block }
@@ -157,7 +157,7 @@ mod tests {
         assert!(ask(&mut stream).await.unwrap().contains("200 OK"));
         pod.server.behave(Backend::Hangs);
         assert_eq!(ask(&mut stream).await, None);
-        pod.server.born();
+        pod.server.restart();
         pod.server.behave(Backend::Answers);
         assert_eq!(hear(&mut stream).await.unwrap(), "reset");
         let mut fresh = TcpStream::connect(pod.address).await.unwrap();

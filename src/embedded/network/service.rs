@@ -24,7 +24,7 @@ pub(crate) type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
 pub(crate) struct ServiceProxy {
     table: Arc<Mutex<Table>>,
     open: watch::Sender<bool>,
-    _door: AbortOnDropHandle<()>,
+    _listener: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
@@ -48,8 +48,9 @@ impl ServiceProxy {
         let open = watch::Sender::new(false);
         let known = table.clone();
         let take = move |stream| known.lock().expect("no holder panics").hand_on(stream);
-        let door = AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
-        Self { table, open, _door: door }
+        let listener =
+            AbortOnDropHandle::new(tokio::spawn(listen(address, open.subscribe(), take)));
+        Self { table, open, _listener: listener }
     }
 
     /// What the kube-proxies know now. While none of them knows a ready pod, the port refuses.

@@ -10,7 +10,6 @@ use crate::workload::target_port;
 /// A pod of a Service, as the endpoints controller sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    /// The pod.
     pub pod: Object,
     /// Whether it is shown ready.
     pub ready: bool,

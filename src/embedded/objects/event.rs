@@ -6,20 +6,19 @@ use crate::embedded::store::object;
 
 /// What an event says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Said<'a> {
+pub(crate) struct EventSpec<'a> {
     /// `Normal` or `Warning`.
     pub kind: &'a str,
     /// One word: `NodeNotReady`.
     pub reason: &'a str,
     /// For people.
     pub message: &'a str,
-    /// Which component.
     pub by: &'a str,
     /// On which host; empty: none.
     pub host: &'a str,
 }
 
-impl<'a> Said<'a> {
+impl<'a> EventSpec<'a> {
     /// That all goes its way.
     pub(crate) fn normal(reason: &'a str, message: &'a str, by: &'a str) -> Self {
         Self { kind: "Normal", reason, message, by, host: "" }
@@ -37,7 +36,7 @@ impl<'a> Said<'a> {
 }
 
 /// An event about an object. Those about what lies in no namespace lie in `default`. `serial` makes its name its own.
-pub(crate) fn new(about: &Value, said: Said<'_>, at: jiff::Timestamp, serial: u64) -> Value {
+pub(crate) fn new(about: &Value, said: EventSpec<'_>, at: jiff::Timestamp, serial: u64) -> Value {
     let (name, namespace) = (object::name(about), object::namespace(about));
     let lies_in = if namespace.is_empty() { "default" } else { namespace };
     let mut involved = json!({"kind": about["kind"], "name": name, "uid": object::uid(about)});

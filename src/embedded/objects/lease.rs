@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::embedded::store::object;
 
-/// A node's Lease.
 pub(crate) fn of_node(node: &str, seconds: u64, at: jiff::Timestamp) -> Value {
     json!({
         "metadata": {"name": node, "namespace": "kube-node-lease"},
@@ -20,7 +19,6 @@ pub(crate) fn of_leader(component: &str) -> Value {
     })
 }
 
-/// It is renewed.
 pub(crate) fn renew(lease: &mut Value, at: jiff::Timestamp) {
     object::map_mut(lease, "spec").insert("renewTime".into(), object::micro_timestamp(at).into());
 }

@@ -41,7 +41,6 @@ pub(crate) fn is_owned_by(owned: &Value, owner: &Value) -> bool {
 /// A condition of a status; set, its `lastTransitionTime` moves only when its status does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Condition<'a> {
-    /// Its type.
     pub kind: &'a str,
     /// `True`, `False` or `Unknown`.
     pub status: &'a str,

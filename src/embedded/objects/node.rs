@@ -23,11 +23,9 @@ const PRESSURES: [(&str, &str, &str); 3] = [
 pub(crate) struct NodeFacts<'a> {
     /// As the model has it.
     pub spec: &'a NodeSpec,
-    /// Its address.
     pub address: IpAddr,
     /// The addresses of its pods.
     pub pod_cidr: &'a str,
-    /// Its kubelet's version.
     pub version: &'a str,
 }
 

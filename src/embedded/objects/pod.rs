@@ -1,4 +1,4 @@
-//! Pods: from a template or a client's wish to one that runs.
+//! Pods: from a template or a client's request to one that runs.
 
 use std::net::IpAddr;
 use std::time::Duration;

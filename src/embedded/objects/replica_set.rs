@@ -48,7 +48,7 @@ pub(crate) fn of_deployment(deployment: &Value, revision: u64) -> Value {
     })
 }
 
-/// How many replicas are wished; 1 where nothing is said.
+/// How many replicas are requested; 1 where nothing is said.
 pub(crate) fn replicas(object: &Value) -> u64 {
     object["spec"]["replicas"].as_u64().unwrap_or(1)
 }
@@ -56,13 +56,11 @@ pub(crate) fn replicas(object: &Value) -> u64 {
 /// What a ReplicaSet's pods amount to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// All of them.
     pub replicas: u64,
     /// Those that are ready.
     pub ready: u64,
 }
 
-/// A ReplicaSet's status.
 pub(crate) fn status(set: &Value, tally: Tally) -> Value {
     let mut status = json!({
         "replicas": tally.replicas, "fullyLabeledReplicas": tally.replicas, "observedGeneration": set["metadata"]["generation"],

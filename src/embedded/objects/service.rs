@@ -1,7 +1,7 @@
-//! A Service's ports: what is wished, and what can be listened on here.
+//! A Service's ports: what is requested, and what can be listened on here.
 //!
-//! A Service shows the ports at which it can be asked; where one is another than was wished, an annotation says which it stands for. So
-//! what a client has read it can write back, and what it wished it can wish again.
+//! A Service shows the ports at which it can be asked; where one is another than was requested, an annotation says which it stands for. So
+//! what a client has read it can write back, and what it requested it can request again.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::embedded::store::object;
 
 /// Which port each published one stands for, where it is another: `{"8080":80}`.
-const WISHED: &str = "embedded.outage/wished-ports";
+const REQUESTED: &str = "embedded.outage/requested-ports";
 /// The lists of a patch that name ports.
 const LISTS: [&str; 2] = ["ports", "$setElementOrder/ports"];
 
-fn wished(service: &Value) -> BTreeMap<u16, u16> {
-    let said = service["metadata"]["annotations"][WISHED].as_str();
+fn requested(service: &Value) -> BTreeMap<u16, u16> {
+    let said = service["metadata"]["annotations"][REQUESTED].as_str();
     said.and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
 }
 
@@ -31,7 +31,7 @@ fn ports(service: &Value) -> impl Iterator<Item = &Value> {
 
 /// The ports that are there twice, as Kubernetes says it: a field, and what is wrong with it.
 pub(crate) fn duplicates(service: &Value) -> Vec<(String, String)> {
-    let (before, mut seen) = (wished(service), BTreeSet::new());
+    let (before, mut seen) = (requested(service), BTreeSet::new());
     let twice = ports(service).enumerate().filter_map(|(index, port)| {
         let published = number(port)?;
         let wanted = before.get(&published).copied().unwrap_or(published);
@@ -43,14 +43,14 @@ pub(crate) fn duplicates(service: &Value) -> Vec<(String, String)> {
     twice.collect()
 }
 
-/// Puts the ports that are listened on in the place of those that are wished. `reachable` gives one for a port among all.
+/// Puts the ports that are listened on in the place of those that are requested. `reachable` gives one for a port among all.
 pub(crate) fn publish(service: &mut Value, reachable: impl Fn(u16, &[u16]) -> u16) {
-    let before = wished(service);
-    let wish = |port: u16| before.get(&port).copied().unwrap_or(port);
-    let all: Vec<u16> = ports(service).filter_map(number).map(wish).collect();
+    let before = requested(service);
+    let request = |port: u16| before.get(&port).copied().unwrap_or(port);
+    let all: Vec<u16> = ports(service).filter_map(number).map(request).collect();
     let mut others = BTreeMap::new();
     for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
-        let Some(wanted) = number(port).map(wish) else { continue };
+        let Some(wanted) = number(port).map(request) else { continue };
         // What is behind is what was asked for; only what is in front may be another.
         if port["targetPort"].is_null() {
             port["targetPort"] = wanted.into();
@@ -68,21 +68,21 @@ fn note(service: &mut Value, others: &BTreeMap<u16, u16>) {
     let meta = object::meta_mut(service);
     if others.is_empty() {
         if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.shift_remove(WISHED);
+            annotations.shift_remove(REQUESTED);
         }
         return;
     }
     let annotations = object::as_map(meta.entry("annotations").or_insert_with(|| json!({})));
-    annotations.insert(WISHED.into(), json!(others).to_string().into());
+    annotations.insert(REQUESTED.into(), json!(others).to_string().into());
 }
 
-/// A patch whose ports are joined by number, with the published numbers in the place of the wished ones: who applies a manifest a second
+/// A patch whose ports are joined by number, with the published numbers in the place of the requested ones: who applies a manifest a second
 /// time means what it became. Errors, in words, where one number would mean two ports.
 pub(crate) fn in_published_terms<'a>(
     service: &Value,
     patch: &'a Value,
 ) -> Result<Cow<'a, Value>, String> {
-    let others = wished(service);
+    let others = requested(service);
     if others.is_empty() {
         return Ok(Cow::Borrowed(patch));
     }
@@ -115,7 +115,7 @@ pub(crate) fn in_published_terms<'a>(
 mod tests {
     use super::*;
 
-    /// As for one who is not root: 80 becomes 8080, or 10080 where that is wished too.
+    /// As for one who is not root: 80 becomes 8080, or 10080 where that is requested too.
     fn reachable(port: u16, all: &[u16]) -> u16 {
         match port {
             80 if all.contains(&8080) => 10_080,
@@ -146,7 +146,7 @@ mod tests {
         let mut fewer = once.clone();
         fewer["spec"]["ports"] = json!([{"port": 8080}]);
         publish(&mut fewer, reachable);
-        assert_eq!((published(&fewer), wished(&fewer).is_empty()), (vec![8080], true));
+        assert_eq!((published(&fewer), requested(&fewer).is_empty()), (vec![8080], true));
     }
 
     #[test]

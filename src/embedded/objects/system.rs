@@ -55,7 +55,6 @@ fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
     words
 }
 
-/// A static pod's mirror.
 pub(crate) fn static_pod(
     component: &str,
     node: &str,

@@ -32,7 +32,6 @@ impl Default for Store {
 }
 
 impl Store {
-    /// An empty store.
     pub(crate) fn new() -> Self {
         Self::remembering(KEPT)
     }
@@ -44,7 +43,6 @@ impl Store {
         Self(Arc::new(Inner { state: Mutex::new(state), newest }))
     }
 
-    /// The newest revision.
     pub(crate) fn revision(&self) -> u64 {
         self.state().revision()
     }

@@ -21,7 +21,7 @@ pub(crate) struct Kind {
     pub has_status: bool,
     /// Whether it has a `scale`.
     pub has_scale: bool,
-    /// Whether `metadata.generation` counts the changes of its wish.
+    /// Whether `metadata.generation` counts the changes of its request.
     pub has_generation: bool,
 }
 
@@ -92,7 +92,6 @@ pub(crate) static CONFIG_MAPS: Kind =
     Kind { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..PLAIN };
 /// Secrets.
 pub(crate) static SECRETS: Kind = Kind { plural: "secrets", kind: "Secret", ..PLAIN };
-/// A Service's endpoints.
 pub(crate) static ENDPOINT_SLICES: Kind = Kind {
     group: "discovery.k8s.io",
     plural: "endpointslices",

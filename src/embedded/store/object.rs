@@ -14,7 +14,6 @@ pub(crate) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
     object["metadata"][field].as_str().unwrap_or_default()
 }
 
-/// Its name.
 pub(crate) fn name(object: &Value) -> &str {
     meta(object, "name")
 }
@@ -24,7 +23,6 @@ pub(crate) fn namespace(object: &Value) -> &str {
     meta(object, "namespace")
 }
 
-/// Its uid.
 pub(crate) fn uid(object: &Value) -> &str {
     meta(object, "uid")
 }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::object::{self, Object};
 use super::{Kind, StoreError};
 
-/// Who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writer {
     /// Somebody through the API: kubectl, or this program's own client.
@@ -17,10 +16,8 @@ pub(crate) enum Writer {
     Controller,
 }
 
-/// One write.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// Its revision.
     pub revision: u64,
     /// What was written.
     pub kind: &'static Kind,
@@ -35,7 +32,6 @@ pub(crate) struct Change {
 /// All objects of a kind as they were at one revision.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
-    /// The revision.
     pub revision: u64,
     /// By namespace and name.
     pub objects: Vec<Object>,
@@ -43,13 +39,12 @@ pub(crate) struct Snapshot {
 
 /// Namespace (empty for what lies in none) and name.
 type Place = (String, String);
-type Shelf = BTreeMap<Place, Object>;
+type ByPlace = BTreeMap<Place, Object>;
 
-/// The content.
 #[derive(Debug)]
 pub(super) struct State {
     revision: u64,
-    shelves: BTreeMap<&'static str, Shelf>,
+    objects: BTreeMap<&'static str, ByPlace>,
     history: VecDeque<Change>,
     /// By kind, the newest write that history has forgotten: who knows of that one misses nothing.
     forgotten: BTreeMap<&'static str, u64>,
@@ -66,7 +61,7 @@ impl State {
         // A resourceVersion of 0 means "any" to clients: none is ever at it.
         Self {
             revision: 1,
-            shelves: BTreeMap::new(),
+            objects: BTreeMap::new(),
             history: VecDeque::new(),
             forgotten: BTreeMap::new(),
             kept,
@@ -78,7 +73,7 @@ impl State {
     }
 
     pub(super) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<&Object> {
-        self.shelves.get(kind.plural)?.get(&place(namespace, name))
+        self.objects.get(kind.plural)?.get(&place(namespace, name))
     }
 
     /// All objects of a kind, as they are or as they were at a revision.
@@ -90,8 +85,8 @@ impl State {
     ) -> Result<Snapshot, StoreError> {
         let revision = at.unwrap_or(self.revision).min(self.revision);
         self.check_known(Some(kind), revision)?;
-        let shelf = self.shelves.get(kind.plural);
-        let mut objects: BTreeMap<(&str, &str), &Object> = shelf
+        let objects = self.objects.get(kind.plural);
+        let mut objects: BTreeMap<(&str, &str), &Object> = objects
             .into_iter()
             .flatten()
             .map(|((namespace, name), object)| ((namespace.as_str(), name.as_str()), object))
@@ -202,7 +197,9 @@ impl State {
             return before;
         }
         let asked = |object: &Value| object::is_deleted(object);
-        if kind.has_generation && (wish(&new) != wish(&before) || asked(&new) != asked(&before)) {
+        if kind.has_generation
+            && (request(&new) != request(&before) || asked(&new) != asked(&before))
+        {
             let generation = before["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             object::meta_mut(&mut new).insert("generation".to_owned(), generation.into());
         }
@@ -216,7 +213,7 @@ impl State {
         name: &str,
         by: Writer,
     ) -> Option<Object> {
-        let before = self.shelves.get_mut(kind.plural)?.remove(&place(namespace, name))?;
+        let before = self.objects.get_mut(kind.plural)?.remove(&place(namespace, name))?;
         self.revision += 1;
         self.remember(Change {
             revision: self.revision,
@@ -240,7 +237,7 @@ impl State {
             .insert("resourceVersion".to_owned(), self.revision.to_string().into());
         let place = place(object::namespace(&new), object::name(&new));
         let new = Arc::new(new);
-        self.shelves.entry(kind.plural).or_default().insert(place, new.clone());
+        self.objects.entry(kind.plural).or_default().insert(place, new.clone());
         self.remember(Change {
             revision: self.revision,
             kind,
@@ -261,8 +258,8 @@ impl State {
     }
 }
 
-/// What of an object is a wish of its owner: everything but metadata and status.
-fn wish(object: &Value) -> Vec<(&String, &Value)> {
+/// What of an object is a request of its owner: everything but metadata and status.
+fn request(object: &Value) -> Vec<(&String, &Value)> {
     let members = object.as_object().into_iter().flatten();
     members
         .filter(|(field, _)| {

@@ -1,7 +1,5 @@
 //! The ways to say what should change in an object.
 
-mod json_patch;
-mod merge;
 mod strategic;
 
 use serde_json::Value;
@@ -25,7 +23,6 @@ enum Style {
     Apply,
 }
 
-/// A change.
 #[derive(Clone, Debug)]
 pub(super) struct Patch {
     style: Style,
@@ -71,8 +68,12 @@ impl Patch {
     pub(super) fn apply(&self, object: &Value) -> Result<Value, ApiError> {
         let mut new = object.clone();
         match self.style {
-            Style::Json => json_patch::apply(&mut new, &self.content)?,
-            Style::Merge => merge::apply(&mut new, &self.content),
+            Style::Json => {
+                let operations: json_patch::Patch = serde_json::from_value(self.content.clone())
+                    .map_err(|error| refused_patch(&error))?;
+                json_patch::patch(&mut new, &operations).map_err(|error| refused_patch(&error))?;
+            }
+            Style::Merge => json_patch::merge(&mut new, &self.content),
             Style::Strategic | Style::Apply => {
                 let content = service::in_published_terms(object, &self.content);
                 let refused = |why| {
@@ -82,5 +83,52 @@ impl Patch {
             }
         }
         Ok(new)
+    }
+}
+
+fn refused_patch(error: &dyn std::fmt::Display) -> ApiError {
+    let message =
+        format!("the server rejected our request due to an error in our request: {error}");
+    ApiError::new(422, "Invalid", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patched(content_type: &str, object: Value, patch: Value) -> Result<Value, ApiError> {
+        Patch::read(content_type, patch.to_string().as_bytes())?.apply(&object)
+    }
+
+    #[test]
+    fn the_content_type_is_the_style() {
+        let labels = json!({"metadata": {"labels": {"a/b": "1", "c": "2"}}});
+        let json = json!([{"op": "test", "path": "/metadata/labels/c", "value": "2"}, {"op": "replace", "path": "/metadata/labels/a~1b", "value": "2"}]);
+        let merge = json!({"metadata": {"labels": {"a/b": "2", "none": null}}});
+        let expected = json!({"metadata": {"labels": {"a/b": "2", "c": "2"}}});
+        let of = |style: &str, patch| {
+            patched(&format!("application/{style}+json"), labels.clone(), patch)
+        };
+        assert_eq!(of("json-patch", json), Ok(expected.clone()));
+        assert_eq!(of("merge-patch", merge), Ok(expected));
+        assert_eq!(of("xml", json!({})).unwrap_err().code, 415);
+        assert_eq!(of("merge-patch", json!([])).unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn an_operation_that_does_not_fit_changes_nothing() {
+        for operation in [
+            json!({"op": "remove", "path": "/absent"}),
+            json!({"op": "test", "path": "/a", "value": 2}),
+            json!({"op": "replace", "path": "/absent", "value": 2}),
+            json!({"op": "invent", "path": "/a"}),
+        ] {
+            let both = json!([{"op": "add", "path": "/b", "value": 1}, operation]);
+            let refused =
+                patched("application/json-patch+json", json!({"a": 1}), both).unwrap_err();
+            assert_eq!(refused.code, 422, "{refused:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Deeds on nodes: one after the other on each node, and told when their effect is there.
+//! Actions on nodes: one after the other on each node, and told when their effect is there.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const KUBELET_STARTED: Duration = Duration::from_millis(380);
 
 /// What was begun, and what waits for it.
 #[derive(Debug, Default)]
-pub(super) struct Deeds {
+pub(super) struct Actions {
     begun: Vec<(Command, Instant)>,
     queued: Vec<Command>,
 }
@@ -36,7 +36,7 @@ impl Command {
     }
 }
 
-impl Deeds {
+impl Actions {
     /// When there may be something to tell that the model does not know.
     pub(super) fn due(&self) -> Option<Instant> {
         let now = Instant::now();
@@ -56,34 +56,34 @@ impl Deeds {
     }
 
     /// Takes out what this takes back before it could have an effect: what is queued, and what a node that boots has put off.
-    fn displaced_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
+    fn undone_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
         let begun = self
             .begun
             .extract_if(.., |(command, _)| boots && command.action.undo() == Some(undo))
             .map(|(command, _)| command);
-        let mut displaced: Vec<Command> = begun.collect();
-        displaced.extend(self.queued.extract_if(.., |command| command.action.undo() == Some(undo)));
-        displaced
+        let mut undone: Vec<Command> = begun.collect();
+        undone.extend(self.queued.extract_if(.., |command| command.action.undo() == Some(undo)));
+        undone
     }
 }
 
 impl Driver {
     /// Does what is wanted, after what is still on its way on that node.
-    pub(super) fn obey(&mut self, command: Command) {
+    pub(super) fn execute(&mut self, command: Command) {
         let node = command.action.node();
         let boots = node.is_some_and(|node| self.model.node(node).power == Power::Booting);
-        for displaced in self.deeds.displaced_by(command.action, boots) {
-            displaced.tell(Err(EmbeddedError::TakenBack));
+        for undone in self.actions.undone_by(command.action, boots) {
+            undone.tell(Err(EmbeddedError::Undone));
         }
-        if !self.deeds.is_busy(node) {
+        if !self.actions.is_busy(node) {
             return self.begin(command);
         }
         // Who wants a node back does not wait for the end of its shutdown.
-        if let (Action::Start { node }, true) = (command.action, self.deeds.is_stopping(node)) {
+        if let (Action::Start { node }, true) = (command.action, self.actions.is_stopping(node)) {
             let now = self.now();
             self.with_model(|model, changed| model.act(now, Action::Kill { node }, changed));
         }
-        self.deeds.queued.push(command);
+        self.actions.queued.push(command);
     }
 
     fn begin(&mut self, command: Command) {
@@ -91,14 +91,14 @@ impl Driver {
         self.with_model(|model, changed| model.act(now, command.action, changed));
         // A part that served nobody may go without any change of who serves.
         self.machine_changed();
-        self.deeds.begun.push((command, Instant::now()));
+        self.actions.begun.push((command, Instant::now()));
     }
 
     /// Tells whose effect is there, and begins what waited for it. Whether something was begun.
-    pub(super) fn tell_done(&mut self) -> bool {
+    pub(super) fn answer_done(&mut self) -> bool {
         let model = &self.model;
         let mut begun = Vec::new();
-        for (command, since) in std::mem::take(&mut self.deeds.begun) {
+        for (command, since) in std::mem::take(&mut self.actions.begun) {
             let node = command.action.node().map(|node| model.node(node));
             match node.map_or(Effect::There, |node| effect(command.action, &node, since.elapsed()))
             {
@@ -107,18 +107,18 @@ impl Driver {
                 Effect::Coming => begun.push((command, since)),
             }
         }
-        self.deeds.begun = begun;
-        let begun = self.deeds.begun.len();
+        self.actions.begun = begun;
+        let begun = self.actions.begun.len();
         // What nobody waits for any more was not begun, and is not.
-        let queued = std::mem::take(&mut self.deeds.queued)
+        let queued = std::mem::take(&mut self.actions.queued)
             .into_iter()
             .filter(|command| !command.done.is_closed());
-        queued.for_each(|command| self.obey(command));
-        self.deeds.begun.len() > begun
+        queued.for_each(|command| self.execute(command));
+        self.actions.begun.len() > begun
     }
 }
 
-/// What became of a deed; a start is told before all is up, as on kind.
+/// What became of an action; a start is told before all is up, as on kind.
 fn effect(action: Action, node: &NodeState, after: Duration) -> Effect {
     let told = match action {
         Action::Start { .. } => node.power == Power::Booting && after >= NODE_STARTED,

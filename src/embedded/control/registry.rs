@@ -9,25 +9,19 @@ use crate::model::{NodeId, OwnerId, PodId};
 /// A namespace and a name.
 pub(super) type Key = (String, String);
 
-/// A node.
 #[derive(Clone, Debug)]
-pub(crate) struct NodeSeat {
-    /// Its name.
+pub(crate) struct NodeEntry {
     pub name: String,
-    /// Its address.
     pub address: IpAddr,
     /// How many pods it has had.
     pub pods: usize,
 }
 
-/// A pod.
 #[derive(Clone, Debug)]
-pub(crate) struct PodSeat {
-    /// Its namespace and name.
+pub(crate) struct PodEntry {
     pub key: Key,
     /// Its address and its sockets; `None`: it was never started.
     pub server: Option<(IpAddr, PodServer)>,
-    /// How its containers are.
     pub containers: Containers,
 }
 
@@ -42,62 +36,58 @@ pub(crate) enum Containers {
     Restarted,
 }
 
-/// All of them.
 #[derive(Debug, Default)]
-pub(crate) struct Seats {
+pub(crate) struct Registry {
     /// By [`NodeId`].
-    pub nodes: Vec<NodeSeat>,
-    pods: BTreeMap<PodId, PodSeat>,
+    pub nodes: Vec<NodeEntry>,
+    pods: BTreeMap<PodId, PodEntry>,
     owners: BTreeMap<OwnerId, Key>,
 }
 
-impl Seats {
+impl Registry {
     /// Those of a cluster without pods.
-    pub(crate) fn of(nodes: Vec<NodeSeat>) -> Self {
+    pub(crate) fn of(nodes: Vec<NodeEntry>) -> Self {
         Self { nodes, ..Self::default() }
     }
 
-    /// A node's seat.
-    pub(crate) fn node(&self, node: NodeId) -> &NodeSeat {
+    pub(crate) fn node(&self, node: NodeId) -> &NodeEntry {
         &self.nodes[node.0]
     }
 
-    /// A pod's seat; `None` where its object is gone.
-    pub(crate) fn pod(&self, pod: PodId) -> Option<&PodSeat> {
+    /// A pod's entry; `None` where its object is gone.
+    pub(crate) fn pod(&self, pod: PodId) -> Option<&PodEntry> {
         self.pods.get(&pod)
     }
 
     /// The same, to be changed.
-    pub(crate) fn pod_mut(&mut self, pod: PodId) -> Option<&mut PodSeat> {
+    pub(crate) fn pod_mut(&mut self, pod: PodId) -> Option<&mut PodEntry> {
         self.pods.get_mut(&pod)
     }
 
     /// A pod has a name now.
-    pub(crate) fn seat_pod(&mut self, pod: PodId, key: Key) {
-        self.pods.insert(pod, PodSeat { key, server: None, containers: Containers::Known });
+    pub(crate) fn add_pod(&mut self, pod: PodId, key: Key) {
+        self.pods.insert(pod, PodEntry { key, server: None, containers: Containers::Known });
     }
 
     /// A pod is gone, and its sockets with it.
-    pub(crate) fn leave(&mut self, pod: PodId) -> Option<PodSeat> {
+    pub(crate) fn remove_pod(&mut self, pod: PodId) -> Option<PodEntry> {
         self.pods.remove(&pod)
     }
 
     /// The pod of this name.
     pub(crate) fn find_pod(&self, key: &Key) -> Option<PodId> {
-        self.pods.iter().find(|(_, seat)| seat.key == *key).map(|(pod, _)| *pod)
+        self.pods.iter().find(|(_, entry)| entry.key == *key).map(|(pod, _)| *pod)
     }
 
-    /// All pods.
-    pub(crate) fn pods(&self) -> impl Iterator<Item = (PodId, &PodSeat)> {
-        self.pods.iter().map(|(pod, seat)| (*pod, seat))
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (PodId, &PodEntry)> {
+        self.pods.iter().map(|(pod, entry)| (*pod, entry))
     }
 
     /// A ReplicaSet has a number now.
-    pub(crate) fn seat_owner(&mut self, owner: OwnerId, key: Key) {
+    pub(crate) fn add_owner(&mut self, owner: OwnerId, key: Key) {
         self.owners.insert(owner, key);
     }
 
-    /// A ReplicaSet's name.
     pub(crate) fn owner(&self, owner: OwnerId) -> Option<&Key> {
         self.owners.get(&owner)
     }
@@ -107,13 +97,12 @@ impl Seats {
         self.owners.iter().find(|(_, have)| *have == key).map(|(owner, _)| *owner)
     }
 
-    /// All ReplicaSets.
     pub(crate) fn owners(&self) -> impl Iterator<Item = (OwnerId, &Key)> {
         self.owners.iter().map(|(owner, key)| (*owner, key))
     }
 
     /// A ReplicaSet is gone. Its pods keep their number.
-    pub(crate) fn forget_owner(&mut self, owner: OwnerId) {
+    pub(crate) fn remove_owner(&mut self, owner: OwnerId) {
         self.owners.remove(&owner);
     }
 }

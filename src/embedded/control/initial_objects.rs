@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::seats::Seats;
+use super::registry::Registry;
 use crate::embedded::handle::KUBERNETES;
 use crate::embedded::network::Block;
 use crate::embedded::objects::node::NodeFacts;
@@ -11,24 +11,19 @@ use crate::embedded::store::{Store, kinds};
 use crate::model::{Component, NodeSpec, Topology};
 use crate::timeline::{NodeRole, Tuning};
 
-/// The kubelet's default.
 const LEASE_SECONDS: u64 = 40;
 
 /// What they are made from.
-pub(crate) struct Genesis<'a> {
-    /// The nodes.
+pub(crate) struct InitialObjects<'a> {
     pub topology: &'a Topology,
-    /// The settings.
     pub tuning: &'a Tuning,
-    /// The nodes' addresses.
-    pub seats: &'a Seats,
-    /// All addresses.
+    pub registry: &'a Registry,
     pub block: &'a Block,
     /// Where the API server listens.
     pub api: SocketAddr,
 }
 
-impl Genesis<'_> {
+impl InitialObjects<'_> {
     /// Writes them.
     pub(crate) fn write(&self, store: &Store) {
         let now = jiff::Timestamp::now();
@@ -45,7 +40,8 @@ impl Genesis<'_> {
     }
 
     fn node(&self, store: &Store, number: usize, spec: &NodeSpec, now: jiff::Timestamp) {
-        let (address, pod_cidr) = (self.seats.nodes[number].address, self.block.pod_cidr(number));
+        let (address, pod_cidr) =
+            (self.registry.nodes[number].address, self.block.pod_cidr(number));
         store.put(
             &kinds::NODES,
             node::new(NodeFacts { spec, address, pod_cidr: &pod_cidr, version: KUBERNETES }, now),

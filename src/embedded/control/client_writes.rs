@@ -1,41 +1,41 @@
-//! What clients write becomes the model's deeds.
+//! What clients write becomes the model's actions.
 
 use serde_json::Value;
 
 use super::changes::{exists, key_of, keyed};
 use super::driver::Driver;
-use super::seats::Key;
-use crate::embedded::objects::event::Said;
+use super::registry::Key;
+use crate::embedded::objects::event::EventSpec;
 use crate::embedded::objects::{pod, replica_set};
 use crate::embedded::store::{Change, Object, Writer, kinds, object};
 use crate::model::{Action, NodeId, PodId, PodSpec};
 
 impl Driver {
     /// Takes in what was written. What this cluster's own controllers wrote they know already.
-    pub(super) fn take_in(&mut self, changes: &[Change]) {
+    pub(super) fn on_writes(&mut self, changes: &[Change]) {
         if changes.iter().any(|change| change.by == Writer::Client) {
-            self.look_at_everything();
+            self.compare_all();
         }
     }
 
     /// Holds the objects against the model. There are few of them, and a look at all can't miss one.
-    pub(super) fn look_at_everything(&mut self) {
+    pub(super) fn compare_all(&mut self) {
         self.dirty = true;
         for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
-            self.look_at_set(key, &set);
+            self.compare_replica_set(key, &set);
         }
-        self.forget_sets();
+        self.remove_replica_sets();
         for (key, pod) in keyed(self.store.list(&kinds::PODS, None)) {
-            self.look_at_pod(key, &pod);
+            self.compare_pod(key, &pod);
         }
-        self.forget_pods();
+        self.remove_pods();
     }
 
     /// A ReplicaSet is new, or wants another number of pods.
-    pub(super) fn look_at_set(&mut self, key: Key, set: &Value) {
+    pub(super) fn compare_replica_set(&mut self, key: Key, set: &Value) {
         let replicas = replica_set::replicas(set) as usize;
         let now = self.now();
-        match self.seats.find_owner(&key) {
+        match self.registry.find_owner(&key) {
             Some(owner) => self.with_model(|model, changed| {
                 model.act(now, Action::Scale { owner, replicas }, changed)
             }),
@@ -49,7 +49,7 @@ impl Driver {
                 // The number must have its name before its first pod comes.
                 let owner =
                     self.with_model(|model, changed| model.create_owner(now, spec, 0, changed));
-                self.seats.seat_owner(owner, key);
+                self.registry.add_owner(owner, key);
                 self.with_model(|model, changed| {
                     model.act(now, Action::Scale { owner, replicas }, changed)
                 });
@@ -58,14 +58,15 @@ impl Driver {
     }
 
     fn node_objects(&self) -> Vec<(NodeId, Value)> {
-        let object = |node: NodeId| self.store.get(&kinds::NODES, "", &self.seats.node(node).name);
+        let object =
+            |node: NodeId| self.store.get(&kinds::NODES, "", &self.registry.node(node).name);
         self.nodes().filter_map(|node| Some((node, Value::clone(&*object(node)?)))).collect()
     }
 
     /// ReplicaSets that are gone, and their pods.
-    pub(super) fn forget_sets(&mut self) {
+    pub(super) fn remove_replica_sets(&mut self) {
         let gone: Vec<_> = self
-            .seats
+            .registry
             .owners()
             .filter(|(_, key)| !exists(self, &kinds::REPLICA_SETS, key))
             .map(|(id, _)| id)
@@ -75,13 +76,13 @@ impl Driver {
             self.with_model(|model, changed| {
                 model.act(now, Action::DeleteOwner { owner }, changed)
             });
-            self.seats.forget_owner(owner);
+            self.registry.remove_owner(owner);
         }
     }
 
     /// A pod is new, or its deletion was asked for.
-    fn look_at_pod(&mut self, key: Key, object: &Object) {
-        match self.seats.find_pod(&key) {
+    fn compare_pod(&mut self, key: Key, object: &Object) {
+        match self.registry.find_pod(&key) {
             Some(pod) if object::is_deleted(object) && !self.model.pod(pod).terminating => {
                 self.delete_pod(pod, false)
             }
@@ -106,7 +107,7 @@ impl Driver {
         };
         let mut changes = Vec::new();
         let pod = self.model.create_pod(now, spec, &mut |at, change| changes.push((at, change)));
-        self.seats.seat_pod(pod, key);
+        self.registry.add_pod(pod, key);
         changes.into_iter().for_each(|(at, change)| self.apply(at, change));
     }
 
@@ -115,10 +116,10 @@ impl Driver {
         let message = "0 nodes are available: none matches the Pod's node affinity/selector";
         let change = |pod: &mut Value| pod::cannot_schedule(pod, message, at);
         self.store.modify(&kinds::PODS, &key.0, &key.1, change);
-        self.events.say(
+        self.events.record(
             &self.store,
             object,
-            Said::warning("FailedScheduling", message, "default-scheduler"),
+            EventSpec::warning("FailedScheduling", message, "default-scheduler"),
             at,
         );
     }
@@ -129,11 +130,11 @@ impl Driver {
     }
 
     /// Pods that were taken away by force.
-    fn forget_pods(&mut self) {
+    fn remove_pods(&mut self) {
         let gone: Vec<PodId> = self
-            .seats
+            .registry
             .pods()
-            .filter(|(_, seat)| !exists(self, &kinds::PODS, &seat.key))
+            .filter(|(_, entry)| !exists(self, &kinds::PODS, &entry.key))
             .map(|(id, _)| id)
             .collect();
         gone.into_iter().for_each(|pod| self.delete_pod(pod, true));
@@ -141,7 +142,7 @@ impl Driver {
 
     /// Deletes a pod as its kubelet's grace allows; one that is in the model goes when that says so.
     pub(super) fn end_pod(&mut self, object: &Value) {
-        match self.seats.find_pod(&key_of(object)) {
+        match self.registry.find_pod(&key_of(object)) {
             Some(pod) => self.delete_pod(pod, false),
             None => drop(self.store.remove(
                 &kinds::PODS,

@@ -13,7 +13,7 @@ const PROCESSORS: [(&str, &str, u16); 5] = [
 /// with any). The error says what it is instead.
 pub fn check_binary(program: &[u8], processor: &str) -> Result<(), String> {
     let machine =
-        elf_machine(program).ok_or_else(|| format!("{} is no Linux program", kind(program)))?;
+        elf_machine(program).ok_or_else(|| format!("{} is not a Linux program", kind(program)))?;
     let wanted = PROCESSORS
         .iter()
         .find(|(kubernetes, kernel, _)| processor == *kubernetes || processor == *kernel);
@@ -75,12 +75,12 @@ mod tests {
     fn what_is_no_linux_program_is_named() {
         assert_eq!(
             check_binary(&[0xcf, 0xfa, 0xed, 0xfe, 7], "arm64").unwrap_err(),
-            "a macOS program is no Linux program"
+            "a macOS program is not a Linux program"
         );
         assert_eq!(
             check_binary(b"#!/bin/sh\n", "amd64").unwrap_err(),
-            "a script is no Linux program"
+            "a script is not a Linux program"
         );
-        assert_eq!(check_binary(b"", "amd64").unwrap_err(), "the file is no Linux program");
+        assert_eq!(check_binary(b"", "amd64").unwrap_err(), "the file is not a Linux program");
     }
 }

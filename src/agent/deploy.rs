@@ -108,7 +108,7 @@ pub async fn sweep(
 fn file_prefix(run: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if run.is_empty() || !run.chars().all(plain) {
-        return Err(format!("{run:?} is no run's id"));
+        return Err(format!("{run:?} is not a run ID"));
     }
     Ok(format!("{DIRECTORY}/.outage-agent-{run}-"))
 }
@@ -188,7 +188,7 @@ impl Link {
 async fn shake_hands(link: &mut Link, placement: Placement) -> Result<(Offset, FromAgent), String> {
     let hello = match link.receive().await? {
         FromAgent::Hello(hello) => hello,
-        _ => return Err("it did not say hello".into()),
+        _ => return Err("it sent no hello".into()),
     };
     check_version(&hello)?;
     let mut exchanges = Vec::new();
@@ -203,7 +203,7 @@ async fn shake_hands(link: &mut Link, placement: Placement) -> Result<(Offset, F
     let start = Start { probes, control, heartbeat_timeout_ms, pod_uid, source: None, observe };
     link.send(&ToAgent::Start(Box::new(start))).await?;
     match link.receive().await? {
-        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it ended at once".into())),
+        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it exited immediately".into())),
         first => Ok((offset, first)),
     }
 }
@@ -220,7 +220,7 @@ async fn exchange(link: &mut Link) -> Result<Offset, String> {
     link.send(&ToAgent::Ping(Moment::now())).await?;
     match link.receive().await? {
         FromAgent::Pong { ping, agent } => Ok(Offset::of_exchange(ping, agent, Moment::now())),
-        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it ended at once".into())),
+        FromAgent::Bye { error } => Err(error.unwrap_or_else(|| "it exited immediately".into())),
         _ => Err("it did not answer a ping".into()),
     }
 }
@@ -270,10 +270,10 @@ impl Pump {
             FromAgent::Pong { ping, agent } => {
                 self.drift(Offset::of_exchange(ping, agent, Moment::now()))?
             }
-            FromAgent::Hello(_) => return Some(Err("it said hello twice".into())),
+            FromAgent::Hello(_) => return Some(Err("it sent hello twice".into())),
             FromAgent::Bye { error: Some(error) } => return Some(Err(error)),
             FromAgent::Bye { error: None } if stopping => return Some(Ok(())),
-            FromAgent::Bye { error: None } => return Some(Err("it ended by itself".into())),
+            FromAgent::Bye { error: None } => return Some(Err("it exited unexpectedly".into())),
         };
         let _ = self.messages.send(message);
         None

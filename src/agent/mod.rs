@@ -159,7 +159,7 @@ impl AgentHandle {
             Ok(Ok(Err(why))) => Err(AgentError::Agent { node: self.node.clone(), why }),
             Ok(Err(_)) => Err(AgentError::Agent {
                 node: self.node.clone(),
-                why: "it ended without a word".into(),
+                why: "it exited without a message".into(),
             }),
             Err(_) => Err(AgentError::Silent {
                 what: "stop",

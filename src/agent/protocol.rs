@@ -28,10 +28,10 @@ const ATTEMPTS: u8 = b'A';
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// Not the start of a frame. What a container engine says of a program that it can't run comes this way.
-    #[error("what it said is no frame: {0}")]
+    #[error("unexpected output: {0}")]
     NoFrame(String),
     /// A frame whose payload is not understood.
-    #[error("a frame is not understood: {0}")]
+    #[error("invalid frame: {0}")]
     Payload(String),
 }
 
@@ -180,7 +180,7 @@ impl Message for FromAgent {
         if form != ATTEMPTS {
             return json_payload(form, payload);
         }
-        let cut = || ProtocolError::Payload("attempts without a probe's name".into());
+        let cut = || ProtocolError::Payload("attempts without a probe name".into());
         let (length, rest) = payload.split_at_checked(2).ok_or_else(cut)?;
         let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
         let (name, records) = rest.split_at_checked(length).ok_or_else(cut)?;
@@ -295,6 +295,6 @@ mod tests {
         let mut frames = Frames::default();
         frames.push(b"OCI runtime exec failed: exec format error\r\n");
         let error = frames.message::<FromAgent>().unwrap_err().to_string();
-        assert_eq!(error, "what it said is no frame: OCI runtime exec failed: exec format error");
+        assert_eq!(error, "unexpected output: OCI runtime exec failed: exec format error");
     }
 }

@@ -26,19 +26,19 @@ const FIRST_HEARTBEAT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The runner has not been heard of for too long.
-    #[error("hear from the runner for {0:?}")]
+    #[error("no message from the runner for {0:?}")]
     Silence(Duration),
     /// The runner's stream ended without a word.
-    #[error("hear from the runner: its stream has ended")]
+    #[error("the runner closed the connection")]
     StreamEnded,
     /// The runner can't be understood.
-    #[error("understand the runner: {0}")]
+    #[error("invalid message from the runner: {0}")]
     Protocol(String),
     /// The probes can't be carried out, or go on.
     #[error("{0}")]
     Probes(String),
     /// The system refused.
-    #[error("begin: {0}")]
+    #[error("start: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -158,7 +158,7 @@ impl Agent {
 
     fn start(&mut self, start: Start) -> Result<(), ServeError> {
         if self.probes.is_some() {
-            return Err(ServeError::Protocol("it said start twice".into()));
+            return Err(ServeError::Protocol("start was sent twice".into()));
         }
         self.patience = Duration::from_millis(start.heartbeat_timeout_ms.max(1));
         let (stop, events, mut sink) =

@@ -226,7 +226,7 @@ async fn what_goes_wrong_is_said_and_cleaned_up() {
         fails(Manner::Say(b"OCI runtime exec failed: exec format error"), |_| ()).await;
     assert_eq!(
         error.to_string(),
-        "probe from worker: what it said is no frame: OCI runtime exec failed: exec format error"
+        "probe from worker: unexpected output: OCI runtime exec failed: exec format error"
     );
     assert_eq!(calls.last().unwrap(), "rm -f /usr/local/bin/.outage-agent-r-1");
     let (error, _) = fails(Manner::Say(b""), |_| ()).await;
@@ -269,7 +269,7 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
     assert_eq!(left, [false, false, true, true, true]);
     for run in ["", "a;b", "../x", "A", "*"] {
         let error = deploy::sweep(&pair, &node_handle(), run).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("{run:?} is no run's id"));
+        assert_eq!(error.to_string(), format!("{run:?} is not a run ID"));
     }
     assert!(pair.calls.lock().unwrap().is_empty());
 }
@@ -277,7 +277,7 @@ async fn a_run_sweeps_its_own_files_and_no_others() {
 #[tokio::test]
 async fn a_run_that_no_file_can_be_named_after_uploads_nothing() {
     let (error, calls) = fails(Manner::Serve, |placement| placement.run = "a b".into()).await;
-    assert_eq!(error.to_string(), "probe from worker: \"a b\" is no run's id");
+    assert_eq!(error.to_string(), "probe from worker: \"a b\" is not a run ID");
     assert!(calls.is_empty());
 }
 
@@ -312,7 +312,7 @@ fn an_agent_ends_without_heartbeat() {
     say(&mut stream, &start(300));
     let began = Instant::now();
     let ended = agent.join().unwrap().unwrap_err().to_string();
-    assert_eq!(ended, "hear from the runner for 300ms");
+    assert_eq!(ended, "no message from the runner for 300ms");
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
@@ -337,7 +337,7 @@ fn nonsense_ends_an_agent_with_an_explanation() {
     let Some(FromAgent::Bye { error: Some(error) }) = frames.message().unwrap() else {
         panic!("no bye")
     };
-    assert!(error.starts_with("understand the runner"), "{error}");
+    assert!(error.starts_with("invalid message from the runner"), "{error}");
 }
 
 #[tokio::test]

@@ -15,9 +15,7 @@ pub(crate) fn describe(canary: Canary) -> &'static str {
         Canary::Reconciliation => {
             "a Deployment scaled to 0 or 1, until its controllers have done so"
         }
-        Canary::Autoscaling => {
-            "an autoscaler's target scaled below its least size, until it is back"
-        }
+        Canary::Autoscaling => "an autoscaler's target scaled below its minimum, until it is back",
     }
 }
 

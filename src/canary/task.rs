@@ -92,7 +92,7 @@ pub(crate) async fn start(
     let watches =
         watch::watch_canary(watch, eyes, &spec.namespace, &name, operation.objects(), said);
     if watches.baseline(FIRST_LIST).await.is_err() {
-        let why = "the API server delivered no list".to_owned();
+        let why = "the API server returned no list".to_owned();
         return Err(ClusterError::TooSlow {
             what: format!("the watch of the {watch} did not begin"),
             within: FIRST_LIST,

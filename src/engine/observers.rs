@@ -124,8 +124,8 @@ impl Watch {
                         return Some(why);
                     }
                 }
-                Ok(None) => return Some("it ended without a word".into()),
-                Err(_) => self.say(|known| known.lost("no word from the node".into())),
+                Ok(None) => return Some("it exited without a message".into()),
+                Err(_) => self.say(|known| known.lost("no message from the node".into())),
             }
         }
         let _ = handle.stop().await;
@@ -144,7 +144,7 @@ impl Watch {
                 self.begun.take();
             }
             AgentMessage::Ended { error, .. } => {
-                return Some(error.unwrap_or_else(|| "it ended by itself".into()));
+                return Some(error.unwrap_or_else(|| "it exited unexpectedly".into()));
             }
             // An observer asks nothing.
             AgentMessage::Started(_)
@@ -323,7 +323,7 @@ mod tests {
             let event = Event::ObserverGap {
                 node: "cp".into(),
                 until: Some(Moment(9)),
-                reason: "the node stood still".into(),
+                reason: "the node was frozen".into(),
             };
             Record { at: Moment(9), since: Some(Moment(2)), event }
         };

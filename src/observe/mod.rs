@@ -18,7 +18,7 @@ use crate::timeline::{Event, Moment, Record};
 const LOOK: Duration = Duration::from_millis(50);
 /// So often it is said that there was nothing to say.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
-/// A look that comes later than this was kept from looking: the node stood still.
+/// A look that comes later than this was kept from looking: the node was frozen.
 const BLIND: Duration = Duration::from_secs(1);
 /// Between two questions to etcd. An answer costs it some 5 ms, so that it is left alone while all is quiet.
 const ASK: Duration = Duration::from_millis(500);
@@ -96,7 +96,7 @@ impl Observer {
 
     /// The node stood still between two looks.
     fn gap(&self, last: Moment, at: Moment) -> Option<Record> {
-        let reason = "the node stood still".to_owned();
+        let reason = "the node was frozen".to_owned();
         let event = Event::ObserverGap { node: self.node.clone(), until: Some(at), reason };
         (at.since(last) > BLIND).then_some(Record { at, since: Some(last), event })
     }

@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::message::{self, Answer, Family};
+use hickory_resolver::proto::rr::RecordType;
+
+use super::message::{self, Answer};
 use super::names::NameService;
 use crate::timeline::{Moment, Outcome, Phase};
 
@@ -17,7 +19,7 @@ pub(super) struct Lookup {
     pub socket: UdpSocket,
     candidates: Vec<String>,
     candidate: usize,
-    family: Family,
+    record_type: RecordType,
     query: Vec<u8>,
     /// How many servers have been asked for this candidate; every server once is one attempt.
     asked: u32,
@@ -44,12 +46,12 @@ impl Lookup {
             socket: open(names.servers[0])?,
             candidates: names.candidates(name),
             candidate: 0,
-            family: Family::V4,
+            record_type: RecordType::A,
             query: Vec::new(),
             asked: 0,
             asked_at: Moment::now(),
         };
-        lookup.candidates.retain(|name| message::encode(0, name, Family::V4).is_some());
+        lookup.candidates.retain(|name| message::encode(0, name, RecordType::A).is_some());
         lookup.prepare(id);
         lookup.send();
         Ok(lookup)
@@ -63,7 +65,7 @@ impl Lookup {
         let mut packet = [0; 4096];
         loop {
             let answer = match self.socket.recv(&mut packet) {
-                Ok(length) => message::decode(&packet[..length], &self.query, self.family),
+                Ok(length) => message::decode(&packet[..length], &self.query, self.record_type),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Wait,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Nobody listens there.
@@ -73,9 +75,11 @@ impl Lookup {
                 None => continue,
                 Some(Answer::Address(address, ttl)) => return Step::Found(address, ttl),
                 Some(Answer::Failure) => return self.next_server(names, Outcome::Dns),
-                Some(Answer::NoData) if self.family == Family::V4 => self.family = Family::V6,
+                Some(Answer::NoData) if self.record_type == RecordType::A => {
+                    self.record_type = RecordType::AAAA
+                }
                 Some(Answer::NoData | Answer::NoName) => {
-                    self.family = Family::V4;
+                    self.record_type = RecordType::A;
                     self.candidate += 1;
                 }
             }
@@ -118,7 +122,7 @@ impl Lookup {
     fn prepare(&mut self, id: u16) {
         let name = self.candidates.get(self.candidate);
         self.query =
-            name.and_then(|name| message::encode(id, name, self.family)).unwrap_or_default();
+            name.and_then(|name| message::encode(id, name, self.record_type)).unwrap_or_default();
     }
 
     /// A query that can't be sent is one that gets no answer.

@@ -34,7 +34,7 @@ const LEAD_NS: u64 = 5_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum ProberError {
     /// A probe can't be carried out.
-    #[error("ask as probe {probe}: {why}")]
+    #[error("start probe {probe}: {why}")]
     Probe {
         /// The probe.
         probe: String,

@@ -451,7 +451,7 @@ fn a_thing_that_is_no_tls_server_fails_the_handshake() {
         question.tls = Some(tls(true, "not a name"));
     }
     let error = Prober::new(vec![spec], names()).err().unwrap().to_string();
-    assert_eq!(error, "ask as probe p: \"not a name\" can't be a server's name");
+    assert_eq!(error, "start probe p: \"not a name\" is not a valid server name");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Tls {
     /// Prepares handshakes. Errors when the name is none, and when a certificate or key can't be read.
     pub(super) fn new(question: &TlsQuestion) -> Result<Self, String> {
         let name = ServerName::try_from(question.server_name.clone())
-            .map_err(|_| format!("{:?} can't be a server's name", question.server_name))?;
+            .map_err(|_| format!("{:?} is not a valid server name", question.server_name))?;
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -219,7 +219,7 @@ impl<'a> AttemptReader<'a> {
     pub fn open(bytes: &'a [u8]) -> Result<(ProbeSpan, Self), String> {
         let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is cut")?;
         let span: ProbeSpan = serde_json::from_slice(&bytes[..end])
-            .map_err(|e| format!("its first line is no probe: {e}"))?;
+            .map_err(|e| format!("its first line is not a probe header: {e}"))?;
         if span.format != ProbeSpan::FORMAT {
             return Err(format!(
                 "it has the format {}, this program reads {}",

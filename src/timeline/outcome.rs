@@ -89,7 +89,7 @@ impl TlsCause {
             TlsCause::Other => "other",
             TlsCause::NoTls => "no TLS",
             TlsCause::NothingInCommon => "no version or cipher in common",
-            TlsCause::Alert => "alert of the server's",
+            TlsCause::Alert => "server alert",
             TlsCause::UnknownIssuer => "unknown issuer",
             TlsCause::Expired => "certificate expired or not valid yet",
             TlsCause::OtherName => "certificate for another name",

@@ -219,7 +219,7 @@ pub enum Event {
     ProbeStopped {
         /// Its name.
         probe: String,
-        /// Why it ended by itself.
+        /// Why it exited unexpectedly.
         error: Option<String>,
     },
     /// The steady state held for as long as was asked.

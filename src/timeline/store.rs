@@ -302,7 +302,7 @@ pub fn header_of(folder: &Path) -> Result<Header, StoreError> {
 
 fn read_header(line: &str) -> Result<Header, String> {
     let value: serde_json::Value =
-        serde_json::from_str(line).map_err(|e| format!("its first line is no header: {e}"))?;
+        serde_json::from_str(line).map_err(|e| format!("its first line is not a header: {e}"))?;
     match value.get("format").and_then(|f| f.as_str()) {
         Some(Header::FORMAT) => {
             serde_json::from_value(value).map_err(|e| format!("its header is not understood: {e}"))

@@ -276,7 +276,7 @@ impl<W: Watched> Source<'_, W> {
                 Ok(Some(Ok(said))) => said,
                 Ok(Some(Err(error))) => return Stream::Broken(say(&error)),
                 Ok(None) => return place.ended(began.elapsed()),
-                Err(_) => return Stream::Broken("no sign of life from the API server".to_owned()),
+                Err(_) => return Stream::Broken("no response from the API server".to_owned()),
             };
             let at = Moment::now();
             let taken = take(said, &mut self.shared().cache, place);
@@ -333,7 +333,7 @@ fn take<W: Watched>(
             Ok(Vec::new())
         }
         WatchEvent::Error(status) if status.code == 410 => {
-            Err("the API server no longer knew the place".to_owned())
+            Err("the API server no longer had the resource version".to_owned())
         }
         WatchEvent::Error(status) => {
             Err(format!("the API server ended the watch: {}", status.message))

@@ -57,7 +57,9 @@ impl Placement<'_> {
                         "probe {} asks the cluster's DNS, and there is none",
                         probe.name
                     ))
-                    .hint("its Service is known by the label `k8s-app: kube-dns`, in kube-system")
+                    .hint(
+                        "its Service is the one in kube-system with the label `k8s-app: kube-dns`",
+                    )
                 })?;
                 (Destination::Address(SocketAddr::new(dns.address, DNS_PORT)), Some(dns))
             }
@@ -90,7 +92,7 @@ impl Placement<'_> {
                     probe.name
                 );
                 Err(RunError::failed(text)
-                    .hint("let it ask `from: {node: {role: control-plane}}`, or from a pod"))
+                    .hint("use `from: {node: {role: control-plane}}`, or a pod"))
             }
             DnsName::Service(service) => {
                 let domain = dns.map_or("cluster.local", |dns| dns.domain.as_str());

@@ -133,7 +133,7 @@ impl Placement<'_> {
                 probe.name,
                 wanted.join(",")
             ))
-            .hint("the workload must make it")
+            .hint("the workload must create it")
         })
     }
 
@@ -142,7 +142,7 @@ impl Placement<'_> {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
             ask => ask.target().ok_or_else(|| {
-                RunError::failed(format!("no prober can ask what {} asks", probe.name))
+                RunError::failed(format!("probe {} can't be run by a prober", probe.name))
             })?,
         };
         let destination = self.destination(probe, place, target).await?;
@@ -185,11 +185,11 @@ impl Placement<'_> {
                 "probe {} asks Service {name} from the host, where no ClusterIP is reachable",
                 probe.name
             ))
-            .hint("let it ask `from: {node: {role: control-plane}}`, or ask a `url`")),
+            .hint("use `from: {node: {role: control-plane}}`, or a `url`")),
             (Place::Node { .. }, Some(ip)) => Ok(address(ip, port)),
             (Place::Node { .. }, None) => {
                 Err(RunError::failed(format!("Service {name} is headless: it has no ClusterIP"))
-                    .hint("ask it from a pod, by name, or ask a pod directly"))
+                    .hint("probe it from a pod, by name, or probe a pod directly"))
             }
         }
     }
@@ -209,7 +209,7 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
             "probe {} names no port, and Service {} has {listed}",
             probe.name, service.name
         ))
-        .hint("say `port:`")),
+        .hint("set `port`")),
     }
 }
 

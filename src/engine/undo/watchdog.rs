@@ -42,7 +42,7 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
     match tokio::time::timeout(START, out.read_line(&mut said)).await {
         Ok(Ok(_)) if said.trim_end() == WATCHES => Ok(()),
         Ok(Err(e)) => Err(cannot().because(&e)),
-        Ok(Ok(_)) => Err(cannot().caused_by("it ended at once")),
+        Ok(Ok(_)) => Err(cannot().caused_by("it exited immediately")),
         Err(_) => Err(cannot().caused_by(format!("it did not watch within {} s", START.as_secs()))),
     }
 }
@@ -164,7 +164,7 @@ mod tests {
                 && began.elapsed() < Duration::from_secs(4)
         );
         let dead = begun("exit 0").await.unwrap_err();
-        assert!(dead.line().ends_with("it ended at once"), "{dead}");
+        assert!(dead.line().ends_with("it exited immediately"), "{dead}");
         let missing = start(Path::new("/nowhere/outage"), &[]).await.unwrap_err();
         assert!(missing.message.contains("cannot start the watchdog"), "{missing}");
     }

@@ -122,7 +122,9 @@ fn address(cx: &Cx, node: &Node) -> Option<Whom> {
     let text = sentence(cx, node)?;
     match url::address(&text) {
         Ok((host, port)) => Some(Whom::Address(host, port)),
-        Err(why) => cx.error_hint(node.focus(), format!("{} is no address", quoted(&text)), why),
+        Err(why) => {
+            cx.error_hint(node.focus(), format!("{} is not an address", quoted(&text)), why)
+        }
     }
 }
 
@@ -132,7 +134,7 @@ fn web_address(cx: &Cx, node: &Node) -> Option<Whom> {
         Ok(url) => Some(Whom::Url(url)),
         Err(why) => cx.error_hint(
             node.focus(),
-            format!("{} is no URL that can be asked", quoted(&text)),
+            format!("{} is not a URL that a probe can use", quoted(&text)),
             why,
         ),
     }
@@ -142,7 +144,7 @@ fn path(cx: &Cx, node: &Node) -> Option<String> {
     let text = sentence(cx, node)?;
     match url::path_problem(&text) {
         None => Some(text),
-        Some(why) => cx.error_hint(node.focus(), format!("{} is no path", quoted(&text)), why),
+        Some(why) => cx.error_hint(node.focus(), format!("{} is not a path", quoted(&text)), why),
     }
 }
 
@@ -234,7 +236,7 @@ fn full(cx: &Cx, node: &Node) -> Option<DnsName> {
     }
     cx.error_hint(
         node.focus(),
-        format!("{} is no name that DNS could know", quoted(&text)),
+        format!("{} is not a valid DNS name", quoted(&text)),
         "a name in full is such as `kubernetes.default.svc.cluster.local`",
     )
 }
@@ -393,8 +395,7 @@ mod tests {
         let (_, problems) =
             decoded("{name: a, api: {verb: read}, from: {node: {role: worker}}}", probe);
         assert!(
-            problems
-                .contains("asks from this machine: its credentials stay here (leave `from` out"),
+            problems.contains("runs on this machine: its credentials stay here (leave `from` out"),
             "{problems}"
         );
     }
@@ -433,7 +434,7 @@ mod tests {
             "{}",
             wrong("api: {verb: read, server: all}")
         );
-        assert!(wrong("dns: {name: \"a b\"}").contains("is no name that DNS could know"));
+        assert!(wrong("dns: {name: \"a b\"}").contains("is not a valid DNS name"));
         assert!(wrong("dns: {service: a, name: b}").contains("a dns question takes only one of"));
         assert!(
             wrong("dns: {cached: true}")

@@ -58,7 +58,7 @@ pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
         let hint = "leave `from` out; `server: each` asks every API server at its own address";
         cx.error_hint::<()>(
             key,
-            "an `api` probe asks from this machine: its credentials stay here",
+            "an `api` probe runs on this machine: its credentials stay here",
             hint,
         );
     }
@@ -77,9 +77,7 @@ pub(crate) fn probe(cx: &Cx, node: &Node) -> Option<Probe> {
 fn refuse_place_of_canary(cx: &Cx, fields: &Fields) {
     for name in ["from", "connection"] {
         if let Some(key) = fields.key(name) {
-            let message = format!(
-                "`{name}` makes no sense for a canary: this program itself asks the API server"
-            );
+            let message = format!("`{name}` does not apply to a canary: it runs on this machine");
             cx.error_hint::<()>(key, message, "leave it out");
         }
     }
@@ -98,7 +96,7 @@ fn from(cx: &Cx, node: &Node) -> Option<From> {
                 let hint = "write `host`, or `{node: {role: control-plane}}`, or `{pod: {labels: {app: client}}}`";
                 cx.error_hint(
                     node.focus(),
-                    format!("{} is no place to ask from", node.described()),
+                    format!("{} is not a place to probe from", node.described()),
                     hint,
                 )
             }
@@ -116,7 +114,7 @@ fn from_node(cx: &Cx, node: &Node) -> Option<From> {
     if selector.role == Some(NodeRole::ExternalLoadBalancer) {
         return cx.error(
             node.focus(),
-            "a probe can't ask from the load balancer, which is no node of Kubernetes",
+            "a probe can't ask from the load balancer, which is not a Kubernetes node",
         );
     }
     Some(From::Node(selector))
@@ -186,9 +184,9 @@ mod tests {
             from("{node: {name: n}}").0.unwrap().from,
             From::Node(NodeSelector { name: Some(_), .. })
         ));
-        assert!(from("laptop").1.contains("is no place to ask from"));
+        assert!(from("laptop").1.contains("is not a place to probe from"));
         assert!(from("{host: {}}").1.contains("write `from: host`"));
-        assert!(from("{node: {role: external-load-balancer}}").1.contains("no node of Kubernetes"));
+        assert!(from("{node: {role: external-load-balancer}}").1.contains("not a Kubernetes node"));
     }
 
     #[test]
@@ -214,8 +212,8 @@ mod tests {
             "{name: a, canary: scheduling, from: host, connection: new, rate: 50/s}",
             probe,
         );
-        assert!(problems.contains("1:31: error: `from` makes no sense for a canary"), "{problems}");
-        assert!(problems.contains("`connection` makes no sense for a canary"), "{problems}");
+        assert!(problems.contains("1:31: error: `from` does not apply to a canary"), "{problems}");
+        assert!(problems.contains("`connection` does not apply to a canary"), "{problems}");
         assert!(problems.contains("the rate `50/s` is out of range"), "{problems}");
         assert!(problems.contains("a canary takes 0.01/s to 5/s"), "{problems}");
         let (_, problems) = decoded("{name: a, canary: schedulin}", probe);

@@ -85,7 +85,9 @@ fn name(host: &str) -> Result<&str, &'static str> {
     match host {
         "" => Err("there is no host"),
         host if host.len() <= 253 && valid(host.strip_suffix('.').unwrap_or(host)) => Ok(host),
-        _ => Err("the host is no DNS name and no address (an IPv6 address stands in brackets)"),
+        _ => {
+            Err("the host is neither a DNS name nor an address (write an IPv6 address in brackets)")
+        }
     }
 }
 

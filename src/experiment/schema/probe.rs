@@ -135,7 +135,7 @@ pub enum Canary {
     Scheduling,
     /// A Deployment is to have one pod more or less, which takes the controller manager.
     Reconciliation,
-    /// An autoscaler is to bring its target back to its least size, which takes the controller manager's autoscaler.
+    /// An autoscaler is to bring its target back to its minimum size, which takes the controller manager's autoscaler.
     Autoscaling,
 }
 

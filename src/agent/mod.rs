@@ -37,7 +37,7 @@ pub use serve::serve;
 /// An agent that was told to stop has this long to hand over what it found.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an agent tells. All moments are on the runner's clock.
+/// What an agent reports. All moments are on the runner's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentMessage {
     /// A probe has begun. Comes before its attempts.
@@ -51,7 +51,7 @@ pub enum AgentMessage {
     },
     /// What an observer has seen.
     Record(Record),
-    /// All that an observer has seen until then was told.
+    /// Everything that an observer saw up to this moment was reported.
     ObservedUntil(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note {

@@ -1,4 +1,4 @@
-//! What runner and agent say to each other over the agent's input and output.
+//! The messages between runner and agent, over the agent's input and output.
 //!
 //! A frame is its length (4 bytes, little endian), a byte for its form, and its payload: JSON, or for attempts a name and records.
 //!
@@ -7,7 +7,7 @@
 //! runner -> ping, ping, ...           and each is answered with a pong: heartbeat and clock
 //! runner -> start                     what to ask
 //! agent  -> span, ..., attempts, ...  as they come
-//!        -> record, ..., looked, ...  of one that observes the node
+//!        -> record, ..., observedUntil, ...  of one that observes the node
 //! runner -> stop
 //! agent  -> bye                       or, at any time, bye with the error that ended it
 //! ```
@@ -18,13 +18,13 @@ use crate::probe::ProbeSpec;
 use crate::timeline::{Moment, ProbeHeader, ProbeSpan, Record};
 
 /// The protocol's version: runner and agent must have the same.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// No frame is longer.
 const MAX_FRAME: usize = 16 << 20;
 const JSON: u8 = b'J';
 const ATTEMPTS: u8 = b'A';
 
-/// Why what came over a stream can't be understood.
+/// Why a stream can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// Not the start of a frame. What a container engine says of a program that it can't run comes this way.
@@ -35,13 +35,13 @@ pub enum ProtocolError {
     Payload(String),
 }
 
-/// What the runner says.
+/// A message of the runner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ToAgent {
     /// Begin to ask.
     Start(Box<Start>),
-    /// I live; this is my clock. To be answered at once.
+    /// A heartbeat with the runner's clock. To be answered immediately.
     Ping(Moment),
     /// End.
     Stop,
@@ -81,7 +81,7 @@ impl Start {
     }
 }
 
-/// What the agent says.
+/// A message of the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FromAgent {
@@ -106,7 +106,7 @@ pub enum FromAgent {
     },
     /// What an observer has seen, on the agent's clock.
     Record(Record),
-    /// All that an observer has seen until then was said.
+    /// Everything that an observer saw up to this moment was sent.
     ObservedUntil(Moment),
     /// Something to know; `warning` when it weakens a number.
     Note {

@@ -28,10 +28,10 @@ pub enum ServeError {
     /// The runner has not been heard of for too long.
     #[error("no message from the runner for {0:?}")]
     Silence(Duration),
-    /// The runner's stream ended without a word.
+    /// The runner's stream ended without a stop message.
     #[error("the runner closed the connection")]
     StreamEnded,
-    /// The runner can't be understood.
+    /// A message of the runner is invalid.
     #[error("invalid message from the runner: {0}")]
     Protocol(String),
     /// The probes can't be carried out, or go on.
@@ -58,6 +58,8 @@ pub fn serve(
     if let Some(path) = unlink {
         let _ = fs::remove_file(path);
     }
+    // Both unbounded: neither the input nor a probe may wait. A runner that stops reading stops its heartbeats, too, which ends this
+    // process within the heartbeat timeout.
     let (events, inbox) = channel();
     let (outbox, frames) = channel();
     let writer = thread("agent-output", move || write_frames(output, &frames))?;

@@ -1,4 +1,4 @@
-//! The attempts of one canary that are under way, and what they come to. Pure: every moment is given.
+//! The operations of one canary that are in flight, and their outcomes. Pure: every moment is given.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,10 @@ use crate::timeline::{Attempt, Bracket, Moment, Outcome, Phase};
 /// What became known of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
-    /// It has ended.
     Ended(End),
-    /// It had timed out, and came true after all.
+    /// It had timed out, and succeeded late.
     Late {
-        /// The attempt.
         slot: u64,
-        /// When.
         at: Bracket,
     },
 }
@@ -22,28 +19,25 @@ pub(super) enum Resolution {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
-    /// The attempt.
     pub slot: u64,
-    /// When it was sent.
     pub sent: Moment,
     /// When the API server had taken it; `None`: it never had.
     pub accepted: Option<Moment>,
     /// When its outcome was known; of a timeout its deadline.
     pub done: Moment,
-    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// Attempts that may still come true.
+/// Attempts that may still succeed.
 #[derive(Debug)]
 pub(super) struct InFlight {
     timeout: Duration,
-    /// Until a watch that went watch_down has said so.
+    /// How long a watch that fails takes to notice.
     silence: Duration,
     pending: BTreeMap<u64, Pending>,
-    /// When the watch was watch_down; the last one may go on.
+    /// When the watch was down; the last gap may be open.
     gaps: Vec<(Moment, Option<Moment>)>,
-    /// The last change that is known to be done, and since when.
+    /// The last change that is known to be done, and when that was.
     done: Option<(i64, Bracket)>,
 }
 
@@ -54,7 +48,7 @@ struct Pending {
     /// The number of the change that was asked for.
     change: Option<i64>,
     waits_for: Phase,
-    /// Its outcome was told: it may still come true, late.
+    /// Its outcome was reported: it may still succeed, late.
     timed_out: bool,
 }
 
@@ -65,12 +59,10 @@ impl Pending {
 }
 
 impl InFlight {
-    /// Nothing under way.
     pub(super) fn new(timeout: Duration, silence: Duration) -> Self {
         Self { timeout, silence, pending: BTreeMap::new(), gaps: Vec::new(), done: None }
     }
 
-    /// An attempt is sent.
     pub(super) fn sent(&mut self, slot: u64, at: Moment) {
         let pending = Pending {
             sent: at,
@@ -118,7 +110,7 @@ impl InFlight {
         }
     }
 
-    /// An attempt came true. One that nobody waits for any more says nothing.
+    /// An attempt succeeded. One that is no longer waited for is ignored.
     pub(super) fn completed(&mut self, slot: u64, at: Bracket) -> Vec<Resolution> {
         let Some(mut pending) = self.pending.remove(&slot) else { return Vec::new() };
         pending.accepted.get_or_insert(at.latest);
@@ -144,7 +136,7 @@ impl InFlight {
         slots.into_iter().flat_map(|slot| self.completed(slot, at)).collect()
     }
 
-    /// The watch is watch_down since `from`; `until`: it sees again.
+    /// The watch is down since `from`; `until`: it works again.
     pub(super) fn watch_down(&mut self, from: Moment, until: Option<Moment>) {
         self.gaps.retain(|(_, until)| until.is_some());
         let oldest = self.pending.values().map(|pending| pending.sent).min();
@@ -157,7 +149,7 @@ impl InFlight {
         self.gaps.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at <= until))
     }
 
-    /// Tells what has come to nothing. The expire_one waits until a blindness at the deadline would be known.
+    /// Gives what has timed out. That waits until a gap of the watch at the deadline would be known.
     pub(super) fn expire(&mut self, now: Moment) -> Vec<Resolution> {
         let due = |pending: &Pending| {
             !pending.timed_out && pending.accepted.is_some() && self.expires_at(pending) <= now
@@ -189,7 +181,7 @@ impl InFlight {
         if self.watch_was_down(deadline) { deadline } else { deadline.plus(self.silence) }
     }
 
-    /// When [`Self::expire`] has something to tell, if nothing comes true before.
+    /// When [`Self::expire`] has something to give, if nothing succeeds before.
     pub(super) fn next_expiry(&self) -> Option<Moment> {
         self.pending
             .values()
@@ -198,7 +190,7 @@ impl InFlight {
             .min()
     }
 
-    /// Attempts that may still come true.
+    /// Attempts that may still succeed.
     pub(super) fn len(&self) -> usize {
         self.pending.len()
     }
@@ -247,7 +239,7 @@ mod tests {
         Bracket { earliest: s(seconds), latest: s(seconds) }
     }
 
-    /// Attempts may take 10 s; a watch_down watch is known 5 s later.
+    /// Attempts may take 10 s; a failed watch is noticed 5 s later.
     fn in_flight(slots: &[u64]) -> InFlight {
         let mut in_flight = InFlight::new(Duration::from_secs(10), Duration::from_secs(5));
         for slot in slots {
@@ -299,12 +291,12 @@ mod tests {
         let mut in_flight = in_flight(&[0, 1]);
         in_flight.waits_for(1, s(2.0), Phase::Running);
         assert_eq!(in_flight.next_expiry(), Some(s(15.0)));
-        assert!(in_flight.expire(s(14.9)).is_empty(), "a watch_down watch might not be known yet");
+        assert!(in_flight.expire(s(14.9)).is_empty(), "a watch failure might not be noticed yet");
         assert_eq!(
             outcomes(&in_flight.expire(s(16.0))),
             [(0, Outcome::Timeout(Phase::Bound)), (1, Outcome::Timeout(Phase::Running))]
         );
-        assert!(in_flight.expire(s(17.0)).is_empty(), "an outcome is told once");
+        assert!(in_flight.expire(s(17.0)).is_empty(), "an outcome is reported once");
         assert_eq!((in_flight.next_expiry(), in_flight.len()), (None, 2));
         assert_eq!(in_flight.completed(0, at(40.0)), [Resolution::Late { slot: 0, at: at(40.0) }]);
         assert_eq!((in_flight.give_up_one(), in_flight.give_up_one()), (Some(1), None));
@@ -318,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blind_watch_makes_no_failure() {
+    fn a_watch_that_is_down_makes_no_failure() {
         let mut in_flight = in_flight(&[0, 4]);
         in_flight.watch_down(s(9.0), None);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! CanaryObjects: the control plane is asked to do something at a fixed rate, and each attempt is recorded like a probe's.
 //!
 //! ```text
-//! pace -> operation.rs asks the API server --answer--> in_flight.rs (pure): attempts under way -> outcomes -> the probe's attempts
+//! rate -> operation.rs asks the API server --answer--> in_flight.rs (pure): attempts in flight -> outcomes -> the probe's attempts
 //!                  a watch of what was made --watched-->
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! What each canary asks for, and the watched that it was done.
+//! What each canary asks the control plane for, and how its watch shows that it was done.
 
 use crate::cluster::{CanaryClient, ClusterError};
 use crate::experiment::Canary;
@@ -33,13 +33,12 @@ pub(super) fn watch_name(canary: Canary) -> &'static str {
 pub(super) enum Progress {
     /// What it asked for is there, and waits for this.
     WaitsFor(u64, Phase),
-    /// It came true.
     Done(u64),
     /// All changes up to this one are done.
     DoneUpTo(i64),
 }
 
-/// One canary at its place.
+/// What one canary asks for, and the client that it uses.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub canary: Canary,
@@ -47,7 +46,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// Makes what is made once.
+    /// Creates what is created once.
     pub(super) async fn prepare(&self) -> Result<(), ClusterError> {
         match self.canary {
             Canary::Scheduling => Ok(()),
@@ -67,7 +66,7 @@ impl Operation {
         }
     }
 
-    /// Asks once. Gives the number of the change, where it has one.
+    /// Starts one operation. Gives the number of the change, where it has one.
     pub(super) async fn ask(&self, slot: u64) -> Result<Option<i64>, Outcome> {
         match self.canary {
             Canary::Scheduling => self.client.ask_for_pod(slot).await.map(|()| None),
@@ -86,7 +85,7 @@ impl Operation {
         }
     }
 
-    /// What a record of the canary's watch says.
+    /// What a record of the canary's watch shows.
     pub(super) fn progress(&self, event: &Event) -> Option<Progress> {
         match event {
             Event::Pod { pod, node, phase, change, .. } if *change != Change::Deleted => {

@@ -1,4 +1,4 @@
-//! The task that asks at its pace, learns what became of it, and tells.
+//! The task that starts operations at the rate of the canary, follows them, and reports their outcomes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::timeline::attempts::AttemptEncoder;
 use crate::timeline::{Event, Moment, Outcome, Phase, ProbeHeader, ProbeSpan, Record};
 use crate::watch::{self, SILENCE, Watches};
 
-/// So many may be alive at once: what has timed out longest is given up for a new one.
-const MOST_ALIVE: usize = 60;
+/// Operations in flight at one time: above it the one that timed out first is given up for a new one.
+const MAX_IN_FLIGHT: usize = 60;
 /// How long the watch may take to deliver its first list.
 const FIRST_LIST: Duration = Duration::from_secs(15);
-/// Between two attempts to take a pod away.
+/// Between two attempts to delete a pod.
 const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// One canary, resolved.
@@ -43,12 +43,12 @@ pub(crate) struct CanarySpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Asking,
-    /// No more is asked; what is under way is waited for.
+    /// Nothing new is started; what is in flight is waited for.
     Finishing,
     Over,
 }
 
-/// A canary that sings. Dropped, it ends at once.
+/// A running canary. Dropped, it ends immediately.
 #[derive(Debug)]
 pub(crate) struct CanaryHandle {
     mode: mode::Sender<Mode>,
@@ -56,14 +56,14 @@ pub(crate) struct CanaryHandle {
 }
 
 impl CanaryHandle {
-    /// Asks no more, and waits until the last attempts have their outcomes, and what had timed out has come true: for a timeout and some
+    /// Starts nothing new, and waits until the last attempts have their outcomes, and late ones have succeeded: for a timeout and some
     /// seconds at most.
     pub(crate) async fn finish(&mut self) {
         self.mode.send_replace(Mode::Finishing);
         let _ = (&mut self.task).await;
     }
 
-    /// Ends it. What is under way is recorded as cut.
+    /// Ends it. What is in flight is recorded as cut.
     pub(crate) async fn stop(mut self) {
         self.mode.send_replace(Mode::Over);
         if !self.task.is_finished() {
@@ -72,11 +72,11 @@ impl CanaryHandle {
     }
 }
 
-/// Makes what the canary needs through `cluster`, and begins to ask; what becomes of it is seen through all of `eyes`. `records` is told what the watch says, `out` the attempts. Errors when something
-/// can't be made, and when the watch delivers nothing.
+/// Creates what the canary needs through `cluster`, and starts it; its objects are watched through all of `watchers`. What the watch
+/// reports goes to `records`, the attempts to `out`. Errors when something can't be created, and when the watch delivers nothing.
 pub(crate) async fn start(
     cluster: &Cluster,
-    eyes: &[Cluster],
+    watchers: &[Cluster],
     spec: CanarySpec,
     records: UnboundedSender<Record>,
     out: UnboundedSender<AgentMessage>,
@@ -87,10 +87,11 @@ pub(crate) async fn start(
         client: cluster.canary_client(&spec.namespace, &name).await?,
     };
     operation.prepare().await?;
-    let (said, watched) = mpsc::unbounded_channel();
+    // Unbounded: a watch never waits for its reader, and reports only changes of the few objects of this canary.
+    let (changes, watched) = mpsc::unbounded_channel();
     let watch = operation::watch_name(spec.canary);
     let watches =
-        watch::watch_canary(watch, eyes, &spec.namespace, &name, operation.objects(), said);
+        watch::watch_canary(watch, watchers, &spec.namespace, &name, operation.objects(), changes);
     if watches.baseline(FIRST_LIST).await.is_err() {
         let why = "the API server returned no list".to_owned();
         return Err(ClusterError::TooSlow {
@@ -99,7 +100,7 @@ pub(crate) async fn start(
             why,
         });
     }
-    let (mode, told) = mode::channel(Mode::Asking);
+    let (mode, current) = mode::channel(Mode::Asking);
     let clock = Clock { instant: Instant::now(), moment: Moment::now() };
     let span = span(&spec, clock.moment);
     let _ = out.send(AgentMessage::Started(span.clone()));
@@ -118,7 +119,7 @@ pub(crate) async fn start(
         watched,
         records,
         out,
-        mode: told,
+        mode: current,
     };
     Ok(CanaryHandle { mode, task: AbortOnDropHandle::new(tokio::spawn(task.work())) })
 }
@@ -151,8 +152,12 @@ impl Clock {
     }
 }
 
-/// An attempt and the API server's answer to it.
-type Answer = (u64, Result<Option<i64>, Outcome>);
+/// The API server's answer to an attempt.
+struct Answer {
+    slot: u64,
+    /// The number of the change, where it has one.
+    answer: Result<Option<i64>, Outcome>,
+}
 
 struct Task {
     operation: Operation,
@@ -161,12 +166,12 @@ struct Task {
     in_flight: InFlight,
     /// The next slot.
     next: u64,
-    /// When what may still come true is no longer waited for.
+    /// When late successes are no longer waited for.
     finished_by: Option<Instant>,
     encoder: AttemptEncoder,
     answers: JoinSet<Answer>,
     removals: JoinSet<u64>,
-    /// Pods that are being taken away.
+    /// Pods that are being deleted.
     removing: BTreeSet<u64>,
     watched: UnboundedReceiver<Record>,
     records: UnboundedSender<Record>,
@@ -179,20 +184,20 @@ impl Task {
     async fn work(mut self) {
         while !self.is_over() {
             let due = self.clock.instant(self.span.due(self.next));
-            let expire_one = self.in_flight.next_expiry().map(|at| self.clock.instant(at));
+            let expiry = self.in_flight.next_expiry().map(|at| self.clock.instant(at));
             let asks = *self.mode.borrow() == Mode::Asking;
             tokio::select! {
                 () = sleep_until(due), if asks => self.send(),
-                () = until(expire_one) => self.expire(),
+                () = until(expiry) => self.expire(),
                 () = until(self.finished_by) => break,
-                Some(Ok((slot, answer))) = self.answers.join_next() => self.answered(slot, answer),
+                Some(Ok(answer)) = self.answers.join_next() => self.answered(answer),
                 Some(record) = self.watched.recv() => self.learn(record),
                 Some(Ok(slot)) = self.removals.join_next() => drop(self.removing.remove(&slot)),
                 changed = self.mode.changed() => if changed.is_err() { break } else { self.finish() },
             }
         }
         let cut = self.in_flight.cut(self.clock.now());
-        self.tell(cut);
+        self.report(cut);
         let probes = vec![self.span.probe.name.clone()];
         let _ = self.out.send(AgentMessage::Ended { probes, error: None });
     }
@@ -210,19 +215,19 @@ impl Task {
         self.finished_by = Some(Instant::now() + timeout + SILENCE + Duration::from_secs(1));
     }
 
-    /// Sends what is due; what has been overtaken by its successor is not sent any more.
+    /// Starts what is due; a slot whose successor is due already is not sent any more.
     fn send(&mut self) {
         let now = self.clock.now();
         while self.span.due(self.next) <= now {
             let slot = self.next;
             self.next += 1;
-            let room = self.in_flight.len() < MOST_ALIVE || self.give_up_one();
+            let room = self.in_flight.len() < MAX_IN_FLIGHT || self.give_up_one();
             if room && self.span.due(self.next) > now {
                 self.ask(slot, now);
             } else {
                 let end =
                     End { slot, sent: now, accepted: None, done: now, outcome: Outcome::NotSent };
-                self.tell(vec![Resolution::Ended(end)]);
+                self.report(vec![Resolution::Ended(end)]);
             }
         }
     }
@@ -233,7 +238,7 @@ impl Task {
             (self.operation.clone(), Duration::from_nanos(self.span.timeout_ns));
         self.answers.spawn(async move {
             let answer = timeout(limit, operation.ask(slot)).await;
-            (slot, answer.unwrap_or(Err(Outcome::Timeout(Phase::Accepted))))
+            Answer { slot, answer: answer.unwrap_or(Err(Outcome::Timeout(Phase::Accepted))) }
         });
     }
 
@@ -243,18 +248,18 @@ impl Task {
         given_up.is_some()
     }
 
-    fn answered(&mut self, slot: u64, answer: Result<Option<i64>, Outcome>) {
-        let told =
+    fn answered(&mut self, Answer { slot, answer }: Answer) {
+        let resolved =
             self.in_flight.answered(slot, self.clock.now(), answer, self.operation.first_phase());
-        self.tell(told.into_iter().collect());
+        self.report(resolved.into_iter().collect());
     }
 
     fn expire(&mut self) {
-        let told = self.in_flight.expire(self.clock.now());
-        self.tell(told);
+        let resolved = self.in_flight.expire(self.clock.now());
+        self.report(resolved);
     }
 
-    /// Takes in what the watch said. What becomes of single pods is in the attempts; the rest is for the timeline, too.
+    /// Takes a record of the watch. The fate of single pods is in the attempts; the rest is for the timeline, too.
     fn learn(&mut self, record: Record) {
         if let Event::WatchGap { until, .. } = &record.event {
             self.in_flight.watch_down(record.since.unwrap_or(record.at), *until);
@@ -265,13 +270,13 @@ impl Task {
                 self.in_flight.waits_for(slot, at.latest, phase)
             }
             Some(Progress::Done(slot)) => {
-                let told = self.in_flight.completed(slot, at);
-                self.tell(told);
+                let resolved = self.in_flight.completed(slot, at);
+                self.report(resolved);
                 self.remove(slot);
             }
             Some(Progress::DoneUpTo(change)) => {
-                let told = self.in_flight.completed_up_to(change, at);
-                self.tell(told);
+                let resolved = self.in_flight.completed_up_to(change, at);
+                self.report(resolved);
             }
             None => {}
         }
@@ -280,10 +285,10 @@ impl Task {
         }
     }
 
-    fn tell(&mut self, told: Vec<Resolution>) {
+    fn report(&mut self, resolutions: Vec<Resolution>) {
         let mut records = Vec::new();
-        for told in told {
-            match told {
+        for resolution in resolutions {
+            match resolution {
                 Resolution::Ended(end) => {
                     self.encoder.attempt(&end.attempt(self.span.due(end.slot)), &mut records)
                 }
@@ -301,7 +306,7 @@ impl Task {
         }
     }
 
-    /// Takes a pod away, sooner or later. What is left goes with the namespace.
+    /// Deletes a pod, sooner or later. What is left goes with the namespace.
     fn remove(&mut self, slot: u64) {
         if !self.removing.insert(slot) {
             return;
@@ -316,7 +321,7 @@ impl Task {
     }
 }
 
-/// Waits for a moment that may never come.
+/// Waits for ever without a moment.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

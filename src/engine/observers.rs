@@ -1,5 +1,5 @@
-//! Looks at every control-plane node from within, for the run's time. An observer dies with its node: it is brought there again when the
-//! node is back, and what changed in between happened in the time in which nobody looked.
+//! Observes every control-plane node from within during a run. An observer dies with its node: it is deployed again when the node is
+//! back, and what changed in between is reported as a change during the gap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::timeline::{Component, Event, Moment, Record};
 
 /// Observers may take so long to begin before the run goes on without them.
 const BEGIN: Duration = Duration::from_secs(30);
-/// Between two attempts to bring an observer to a node.
+/// Between two attempts to deploy an observer.
 const PAUSE: Duration = Duration::from_millis(500);
-/// One that says nothing for so long has stopped seeing: it gives a sign of life twice a second.
+/// An observer that is silent for so long has stopped: it sends a heartbeat twice a second.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// The observers of a run. Dropped, they end by themselves.
@@ -29,29 +29,27 @@ pub(crate) struct Observers {
     tasks: JoinSet<()>,
 }
 
-/// One node, and what it takes to get there.
+/// One node, and what deploying to it takes.
 #[derive(Clone)]
 pub(crate) struct Post {
     /// The way into it.
     pub access: Arc<dyn NodeAccess>,
-    /// The node.
     pub node: NodeHandle,
     /// Its processor; empty where it is not known.
     pub processor: String,
-    /// The run's id.
     pub run: String,
     /// This program for the node.
     pub binary: Arc<[u8]>,
 }
 
 impl Observers {
-    /// Brings an observer to each node, and returns when all have begun, or could not.
+    /// Deploys an observer to each node, and returns when all have started, or could not.
     pub(crate) async fn start(posts: Vec<Post>, out: &UnboundedSender<Record>) -> Self {
         let mut observers = Self::default();
         let mut begun = Vec::new();
         for post in posts {
             let (tell, told) = oneshot::channel();
-            let known = Known::of(&post.node.name);
+            let known = NodeHistory::of(&post.node.name);
             let watch = Watch {
                 post,
                 out: out.clone(),
@@ -66,7 +64,7 @@ impl Observers {
         observers
     }
 
-    /// Ends them; when this returns, all that they saw was handed on.
+    /// Ends them; when this returns, all that they saw was passed on.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
@@ -78,7 +76,7 @@ struct Watch {
     out: UnboundedSender<Record>,
     stop: CancellationToken,
     begun: Option<oneshot::Sender<()>>,
-    known: Known,
+    known: NodeHistory,
 }
 
 impl Watch {
@@ -96,7 +94,7 @@ impl Watch {
                 },
                 Err(why) => why,
             };
-            self.say(|known| known.lost(why));
+            self.send(|known| known.lost(why));
             self.begun.take();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -105,7 +103,7 @@ impl Watch {
         }
     }
 
-    /// Hands on what an observer says. Returns why it ended; `None`: it was told to.
+    /// Passes on what an observer reports. Returns why it ended; `None`: it was told to.
     async fn listen(
         &mut self,
         handle: AgentHandle,
@@ -125,7 +123,7 @@ impl Watch {
                     }
                 }
                 Ok(None) => return Some("it exited without a message".into()),
-                Err(_) => self.say(|known| known.lost("no message from the node".into())),
+                Err(_) => self.send(|known| known.lost("no message from the node".into())),
             }
         }
         let _ = handle.stop().await;
@@ -138,9 +136,9 @@ impl Watch {
     /// Hands a message on; why the observer ended, when it is its last.
     fn take(&mut self, message: AgentMessage) -> Option<String> {
         match message {
-            AgentMessage::Record(record) => self.say(|known| known.said(record)),
+            AgentMessage::Record(record) => self.send(|known| known.observed(record)),
             AgentMessage::ObservedUntil(at) => {
-                self.say(|known| known.looked(at));
+                self.send(|known| known.observed_until(at));
                 self.begun.take();
             }
             AgentMessage::Ended { error, .. } => {
@@ -154,7 +152,7 @@ impl Watch {
         None
     }
 
-    fn say(&mut self, what: impl FnOnce(&mut Known) -> Option<Record>) {
+    fn send(&mut self, what: impl FnOnce(&mut NodeHistory) -> Option<Record>) {
         if let Some(record) = what(&mut self.known) {
             // The recorder outlives the observers.
             let _ = self.out.send(record);
@@ -169,6 +167,7 @@ impl Post {
         if state != NodeState::Up {
             return Err("the node is down".into());
         }
+        // Unbounded: an observer sends some 20 records a second at most, and they are taken as they come.
         let (messages, inbox) = unbounded_channel();
         let placement = agent::Placement {
             node: self.node.clone(),
@@ -186,24 +185,24 @@ impl Post {
     }
 }
 
-/// What is told apart of a node: a part's process, or (`None`) its etcd member.
+/// What is observed of a node: a part's process, or (`None`) its etcd member.
 type Subject = Option<Component>;
 
-/// What is known of a node over the lives of its observers.
-struct Known {
+/// What is known of a node across its observers.
+struct NodeHistory {
     node: String,
     /// Until when all is known.
     until: Moment,
-    /// Since when the observer that is there now has not been there to see, and why, while that lasts.
+    /// Since when there is no observer, and why, while that lasts.
     gap: Option<(Moment, String)>,
     /// The beginning of the last gap.
     blind_from: Moment,
     states: BTreeMap<Subject, Event>,
-    /// What the present observer has said.
-    said: BTreeSet<Subject>,
+    /// What the present observer has reported.
+    reported: BTreeSet<Subject>,
 }
 
-impl Known {
+impl NodeHistory {
     fn of(node: &str) -> Self {
         let now = clock::now();
         Self {
@@ -212,16 +211,16 @@ impl Known {
             gap: None,
             blind_from: now,
             states: BTreeMap::new(),
-            said: BTreeSet::new(),
+            reported: BTreeSet::new(),
         }
     }
 
-    /// A new observer looks.
+    /// A new observer starts.
     fn begins(&mut self) {
-        self.said.clear();
+        self.reported.clear();
     }
 
-    /// Nobody looks any more.
+    /// The observer is lost.
     fn lost(&mut self, reason: String) -> Option<Record> {
         if self.gap.is_some() {
             return None;
@@ -232,7 +231,7 @@ impl Known {
     }
 
     /// All is known up to this moment.
-    fn looked(&mut self, at: Moment) -> Option<Record> {
+    fn observed_until(&mut self, at: Moment) -> Option<Record> {
         self.until = self.until.max(at);
         let record = self.gap_until(at, Some(at));
         self.gap = None;
@@ -248,8 +247,8 @@ impl Known {
         })
     }
 
-    /// What an observer says: its first word on something is news only where it differs from the last one of the observer before.
-    fn said(&mut self, record: Record) -> Option<Record> {
+    /// A record of an observer: the first on a subject counts only where it differs from the last one of the observer before.
+    fn observed(&mut self, record: Record) -> Option<Record> {
         let subject = match &record.event {
             Event::Process { component, .. } => Some(*component),
             Event::EtcdMember { .. } => None,
@@ -257,7 +256,7 @@ impl Known {
             _ => return self.gap.is_none().then_some(record),
         };
         let before = self.states.insert(subject, record.event.clone());
-        if !self.said.insert(subject) {
+        if !self.reported.insert(subject) {
             return Some(record);
         }
         match before {
@@ -281,24 +280,24 @@ mod tests {
         )
     }
 
-    fn known() -> Known {
-        Known { until: Moment(0), ..Known::of("cp") }
+    fn known() -> NodeHistory {
+        NodeHistory { until: Moment(0), ..NodeHistory::of("cp") }
     }
 
     #[test]
     fn what_a_first_observer_says_is_how_things_were() {
         let mut known = known();
         known.begins();
-        assert_eq!(known.said(process(5, 7)), Some(process(5, 7)));
-        assert_eq!(known.looked(Moment(6)), None);
+        assert_eq!(known.observed(process(5, 7)), Some(process(5, 7)));
+        assert_eq!(known.observed_until(Moment(6)), None);
     }
 
     #[test]
     fn what_changed_while_nobody_looked_has_the_gap_for_a_bracket() {
         let mut known = known();
         known.begins();
-        known.said(process(5, 7));
-        known.looked(Moment(6));
+        known.observed(process(5, 7));
+        known.observed_until(Moment(6));
         let lost = known.lost("its output has ended".into()).unwrap();
         assert_eq!(
             (lost.since, matches!(lost.event, Event::ObserverGap { until: None, .. })),
@@ -306,15 +305,15 @@ mod tests {
         );
         assert_eq!(known.lost("the node is down".into()), None);
         known.begins();
-        assert_eq!(known.said(process(90, 7)), None, "the same process is no news");
-        let closed = known.looked(Moment(91)).unwrap();
+        assert_eq!(known.observed(process(90, 7)), None, "the same process is no news");
+        let closed = known.observed_until(Moment(91)).unwrap();
         assert_eq!((closed.since, closed.at), (Some(Moment(6)), Moment(91)));
         assert!(matches!(closed.event, Event::ObserverGap { until: Some(Moment(91)), .. }));
         known.lost(String::new());
         known.begins();
-        assert_eq!(known.said(process(190, 8)).unwrap().since, Some(Moment(91)));
+        assert_eq!(known.observed(process(190, 8)).unwrap().since, Some(Moment(91)));
         let change = Record { since: Some(Moment(191)), ..process(192, 9) };
-        assert_eq!(known.said(change.clone()), Some(change), "and then it sees for itself");
+        assert_eq!(known.observed(change.clone()), Some(change), "and then it sees for itself");
     }
 
     #[test]
@@ -328,8 +327,8 @@ mod tests {
             Record { at: Moment(9), since: Some(Moment(2)), event }
         };
         let mut known = known();
-        assert_eq!(known.said(gap()), Some(gap()));
+        assert_eq!(known.observed(gap()), Some(gap()));
         known.lost(String::new());
-        assert_eq!(known.said(gap()), None);
+        assert_eq!(known.observed(gap()), None);
     }
 }

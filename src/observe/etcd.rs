@@ -46,7 +46,6 @@ impl Member {
     }
 }
 
-/// Asks a member.
 pub(super) fn ask(address: SocketAddr) -> Member {
     get(address).ok().and_then(|text| Member::read(&text)).unwrap_or_default()
 }

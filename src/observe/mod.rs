@@ -1,7 +1,7 @@
-//! What a node's own processes say, asked inside the node: the parts of its control plane in /proc, and its etcd member's metrics.
+//! A node's own processes, observed inside the node: the parts of its control plane in /proc, and its etcd member's metrics.
 //!
-//! The API can't tell who is frozen, who has died a moment ago, or who still believes that it leads: it is what fails. Both looks are
-//! cheap, and each change carries the time of the look before it.
+//! The API can't tell which component is frozen, died a moment ago, or still believes that it leads: it is what fails. Both checks are
+//! cheap, and each change carries the time of the check before it.
 
 mod etcd;
 mod process;
@@ -9,32 +9,32 @@ mod process;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::timeline::{Event, Moment, Record};
 
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(50);
-/// So often it is said that there was nothing to say.
-const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
-/// A look that comes later than this was kept from looking: the node was frozen.
-const BLIND: Duration = Duration::from_secs(1);
-/// Between two questions to etcd. An answer costs it some 5 ms, so that it is left alone while all is quiet.
+/// Between two heartbeats while nothing changes.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// A longer time between two checks means that the node was frozen.
+const FROZEN: Duration = Duration::from_secs(1);
+/// Between two requests to etcd. An answer costs it some 5 ms, so it is asked less often while nothing changes.
 const ASK: Duration = Duration::from_millis(500);
-/// The same while something goes on.
-const ASK_OFTEN: Duration = Duration::from_millis(250);
-/// For so long after a change something goes on.
-const STIR: Duration = Duration::from_secs(5);
-/// Where kubeadm lets etcd tell its metrics.
+/// The same for a while after a change.
+const ASK_WHEN_ACTIVE: Duration = Duration::from_millis(250);
+/// How long after a change etcd is asked more often.
+const ACTIVE: Duration = Duration::from_secs(5);
+/// Where kubeadm lets etcd serve its metrics.
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2381);
 
-/// What an observer says, by its own clock.
+/// What an observer reports, by its own clock.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Observation {
-    /// Something that is so, or has changed.
+    /// A state, first seen or changed.
     Record(Record),
-    /// All that changed until then was said.
+    /// Everything up to this moment was reported.
     ObservedUntil(Moment),
 }
 
@@ -52,21 +52,21 @@ impl Observer {
         Self { node: node.to_owned(), proc: "/proc".into(), metrics: METRICS }
     }
 
-    /// Looks until it is told to stop.
-    pub(crate) fn run(&self, stop: &AtomicBool, say: &(dyn Fn(Observation) + Sync)) {
+    /// Observes until it is told to stop.
+    pub(crate) fn run(&self, stop: &AtomicBool, report: &(dyn Fn(Observation) + Sync)) {
         std::thread::scope(|scope| {
-            let (stirs, stirred) = channel();
-            scope.spawn(move || self.ask_etcd(stop, &stirred, say));
-            self.look_at_processes(stop, &stirs, say);
+            // One is enough: it says only that something has changed.
+            let (changes, changed) = sync_channel(1);
+            scope.spawn(move || self.ask_etcd(stop, &changed, report));
+            self.look_at_processes(stop, &changes, report);
         });
     }
 
-    /// Looks, and says where something has changed.
     fn look_at_processes(
         &self,
         stop: &AtomicBool,
-        stirs: &Sender<()>,
-        say: &(dyn Fn(Observation) + Sync),
+        etcd: &SyncSender<()>,
+        report: &(dyn Fn(Observation) + Sync),
     ) {
         let mut table = process::Table::new(&self.proc);
         let (mut last, mut told) = (None, None);
@@ -75,18 +75,17 @@ impl Observer {
             let changes = table.look();
             let at = Moment::now();
             if let Some(gap) = last.and_then(|last| self.gap(last, at)) {
-                say(Observation::Record(gap));
+                report(Observation::Record(gap));
             }
             let said = !changes.is_empty();
             for event in changes.into_iter().map(|change| change.event(&self.node)) {
-                say(Observation::Record(Record { at, since: last, event }));
+                report(Observation::Record(Record { at, since: last, event }));
             }
             if said {
-                // Who asks etcd goes on for as long as this does.
-                let _ = stirs.send(());
+                let _ = etcd.try_send(());
             }
-            if said || told.is_none_or(|told| at.since(told) >= SIGN_OF_LIFE) {
-                say(Observation::ObservedUntil(at));
+            if said || told.is_none_or(|told| at.since(told) >= HEARTBEAT) {
+                report(Observation::ObservedUntil(at));
                 told = Some(at);
             }
             last = Some(at);
@@ -94,41 +93,41 @@ impl Observer {
         }
     }
 
-    /// The node stood still between two looks.
+    /// The node was frozen between two checks.
     fn gap(&self, last: Moment, at: Moment) -> Option<Record> {
         let reason = "the node was frozen".to_owned();
         let event = Event::ObserverGap { node: self.node.clone(), until: Some(at), reason };
-        (at.since(last) > BLIND).then_some(Record { at, since: Some(last), event })
+        (at.since(last) > FROZEN).then_some(Record { at, since: Some(last), event })
     }
 
     fn ask_etcd(
         &self,
         stop: &AtomicBool,
-        stirred: &Receiver<()>,
-        say: &(dyn Fn(Observation) + Sync),
+        changed: &Receiver<()>,
+        report: &(dyn Fn(Observation) + Sync),
     ) {
-        let (mut known, mut last, mut stir) = (None, None, Instant::now());
+        let (mut known, mut last, mut last_change) = (None, None, Instant::now());
         while !stop.load(Ordering::Relaxed) {
             // The answer holds for some moment between the two.
             let (began, asked) = (Instant::now(), Moment::now());
             let member = etcd::ask(self.metrics);
             let is_news = known.as_ref() != Some(&member);
             if is_news {
-                say(Observation::Record(Record {
+                report(Observation::Record(Record {
                     at: Moment::now(),
                     since: last,
                     event: member.event(&self.node),
                 }));
             }
             if is_news || !member.is_well() {
-                stir = began;
+                last_change = began;
             }
             (known, last) = (Some(member), Some(asked));
-            // What changes elsewhere on the node is a reason to ask at once, and once for all that has changed.
-            match stirred.recv_timeout(pause_after(stir).saturating_sub(began.elapsed())) {
+            // A change elsewhere on the node is a reason to ask immediately.
+            match changed.recv_timeout(pause_after(last_change).saturating_sub(began.elapsed())) {
                 Ok(()) => {
-                    stirred.try_iter().for_each(drop);
-                    stir = Instant::now();
+                    changed.try_iter().for_each(drop);
+                    last_change = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -137,9 +136,9 @@ impl Observer {
     }
 }
 
-/// From one question to the next, when something has changed last at `stir`.
-fn pause_after(stir: Instant) -> Duration {
-    if stir.elapsed() < STIR { ASK_OFTEN } else { ASK }
+/// From one question to the next, when something has changed last at `last_change`.
+fn pause_after(last_change: Instant) -> Duration {
+    if last_change.elapsed() < ACTIVE { ASK_WHEN_ACTIVE } else { ASK }
 }
 
 #[cfg(test)]
@@ -208,31 +207,34 @@ mod tests {
 
     #[test]
     fn etcd_is_asked_seldom_while_all_is_quiet_and_at_once_when_something_changes() {
-        let quiet = Instant::now().checked_sub(STIR).unwrap();
-        assert!(pause_after(quiet) >= ASK_OFTEN * 2 && pause_after(Instant::now()) == ASK_OFTEN);
+        let quiet = Instant::now().checked_sub(ACTIVE).unwrap();
+        assert!(
+            pause_after(quiet) >= ASK_WHEN_ACTIVE * 2
+                && pause_after(Instant::now()) == ASK_WHEN_ACTIVE
+        );
         let etcd = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let observer = Observer { metrics: etcd.local_addr().unwrap(), ..Observer::of("cp") };
-        let (stop, (stirs, stirred)) = (AtomicBool::new(false), channel());
+        let (stop, (changes, changed)) = (AtomicBool::new(false), sync_channel(1));
         std::thread::scope(|scope| {
             let (observer, stop) = (&observer, &stop);
-            scope.spawn(move || observer.ask_etcd(stop, &stirred, &|_| {}));
+            scope.spawn(move || observer.ask_etcd(stop, &changed, &|_| {}));
             let asked_after_a_change = || {
                 drop(etcd.accept().unwrap());
-                stirs.send(()).unwrap();
+                changes.send(()).unwrap();
                 let began = Instant::now();
                 drop(etcd.accept().unwrap());
                 began.elapsed()
             };
             // A machine may be slow now and then.
             let fastest = (0..5).map(|_| asked_after_a_change()).min().unwrap();
-            assert!(fastest < ASK_OFTEN / 2, "{fastest:?}");
+            assert!(fastest < ASK_WHEN_ACTIVE / 2, "{fastest:?}");
             stop.store(true, Ordering::Relaxed);
-            drop(stirs);
+            drop(changes);
         });
     }
 
     #[test]
-    fn a_node_that_stood_still_was_blind() {
+    fn a_frozen_node_is_a_gap() {
         let observer = Observer::of("cp");
         assert_eq!(observer.gap(Moment(0), Moment(900_000_000)), None);
         let gap = observer.gap(Moment(5), Moment(2_000_000_000)).unwrap();

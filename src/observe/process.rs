@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::timeline::{Component, Event, ProcessState};
 
-/// A process may become another program in its first moments: what a container's runtime starts does.
-const YOUTH: Duration = Duration::from_secs(10);
+/// A process may exec another program in its first moments, as what a container runtime starts does.
+const STARTUP: Duration = Duration::from_secs(10);
 
-/// What has become of a part.
+/// A component's new state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     component: Component,
@@ -77,7 +77,7 @@ impl Table {
         self.others.retain(|pid, _| running.contains(pid));
         for pid in running {
             let known = self.others.get(&pid);
-            if known.is_some_and(|since| since.elapsed() > YOUTH)
+            if known.is_some_and(|since| since.elapsed() > STARTUP)
                 || self.parts.values().flatten().any(|(part, _)| *part == pid)
             {
                 continue;
@@ -93,7 +93,7 @@ impl Table {
                 None => drop(self.others.entry(pid).or_insert_with(Instant::now)),
             }
         }
-        // What was never there is said once.
+        // A component that was never there is reported once.
         let never: Vec<Component> =
             missing.iter().copied().filter(|part| !self.parts.contains_key(part)).collect();
         changes.extend(
@@ -107,7 +107,6 @@ impl Table {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Which part a process is.
     fn part_of(&self, pid: u32) -> Option<Component> {
         let at = self.proc.join(pid.to_string());
         let program = fs::read_link(at.join("exe")).ok()?;

@@ -12,11 +12,8 @@ use crate::timeline::{Attempt, Moment, Outcome, Phase};
 /// A look-up or connection. Without a task it is idle, waiting to be used again.
 #[derive(Debug)]
 pub(super) struct Channel {
-    /// The probe that it belongs to.
     pub probe: usize,
-    /// What it is.
     pub link: Link,
-    /// The attempt that is using it.
     pub task: Option<Task>,
     /// Whether the poller knows its socket.
     pub registered: bool,
@@ -25,14 +22,12 @@ pub(super) struct Channel {
 /// What there is to wait on.
 #[derive(Debug)]
 pub(super) enum Link {
-    /// A name is being resolved.
     Lookup(Lookup),
     /// A connection, opening or open.
     TcpSocket(TcpSocket),
 }
 
 impl Channel {
-    /// The socket to wait on.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         match &self.link {
             Link::Lookup(lookup) => lookup.socket.as_fd(),
@@ -46,27 +41,18 @@ impl Channel {
     }
 }
 
-/// An attempt in progress.
 #[derive(Debug)]
 pub(super) struct Task {
-    /// The slot.
     pub slot: u64,
-    /// How late it was sent.
     pub late_us: u64,
-    /// When it was sent.
     pub sent: Moment,
-    /// When its time is up.
     pub deadline: Moment,
-    /// What is going on.
     pub phase: Phase,
-    /// How much of the request has been sent.
     pub written: usize,
-    /// The answer so far.
     pub answer: Option<Box<dyn Answer>>,
-    /// Whether the connection was there before.
     pub reused: bool,
-    /// For how long the answer to a look-up holds.
-    pub holds: Option<Duration>,
+    /// For how long the answer to a look-up is valid.
+    pub valid_for: Option<Duration>,
     phases: Phases,
     marked_us: u64,
 }
@@ -88,7 +74,7 @@ impl Task {
             written: 0,
             answer: None,
             reused: false,
-            holds: None,
+            valid_for: None,
             phases: Phases::default(),
             marked_us: 0,
         }
@@ -100,7 +86,6 @@ impl Task {
         self.phase = next;
     }
 
-    /// The attempt has ended.
     pub(super) fn end(
         mut self,
         now: Moment,
@@ -138,13 +123,11 @@ impl Channels {
         u64::from(*generation) << 32 | u64::from(index)
     }
 
-    /// The channel of a key.
     pub(super) fn get(&mut self, key: u64) -> Option<&mut Channel> {
         let (generation, channel) = self.entries.get_mut(key as u32 as usize)?;
         channel.as_mut().filter(|_| u64::from(*generation) == key >> 32)
     }
 
-    /// Closes a channel.
     pub(super) fn remove(&mut self, key: u64) -> Option<Channel> {
         self.get(key)?;
         let (generation, channel) = &mut self.entries[key as u32 as usize];
@@ -153,7 +136,6 @@ impl Channels {
         channel.take()
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
@@ -180,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_lines_key_finds_nothing_even_when_its_place_is_taken() {
+    fn a_closed_channels_key_finds_nothing_even_when_its_place_is_taken() {
         let mut channels = Channels::default();
         let (first, second) = (channels.insert(channel(1)), channels.insert(channel(2)));
         assert!(channels.remove(first).is_some());

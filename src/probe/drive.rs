@@ -21,11 +21,9 @@ const READS_PER_TURN: usize = 16;
 pub(super) enum Turn {
     /// The next phase has begun.
     Next,
-    /// It waits for its socket.
     Wait,
     /// It could go on, after the others.
     Again,
-    /// It has ended.
     Done(Outcome),
 }
 
@@ -101,7 +99,7 @@ impl Driver<'_> {
                 return Turn::Wait;
             }
             Step::Found(_, ttl) if self.protocol.lookup().is_some() => {
-                task.holds = Some(Duration::from_secs(ttl.into()));
+                task.valid_for = Some(Duration::from_secs(ttl.into()));
                 return Turn::Done(Outcome::Ok);
             }
             Step::Found(address, _) => match self.connect(address) {

@@ -60,7 +60,6 @@ pub(super) trait Exchange {
     /// The bytes that the attempt of this slot sends.
     fn request(&self, slot: u64) -> Cow<'_, [u8]>;
 
-    /// Reads one answer.
     fn answer(&self) -> Box<dyn Answer>;
 }
 

@@ -29,13 +29,11 @@ pub(super) struct Lookup {
 /// How far a look-up has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Wait for the socket.
     Wait,
     /// Wait for the socket, which is a new one.
     Renewed,
     /// Resolved, by an answer that holds for so many seconds.
     Found(IpAddr, u32),
-    /// Given up.
     Failed(Outcome),
 }
 
@@ -57,7 +55,6 @@ impl Lookup {
         Ok(lookup)
     }
 
-    /// Reads what has arrived.
     pub(super) fn ready(&mut self, names: &NameService) -> Step {
         if self.candidates.is_empty() {
             return Step::Failed(Outcome::Dns);

@@ -13,9 +13,7 @@ pub(super) struct Pacer {
 /// A slot whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// Its number, from 0.
     pub number: u64,
-    /// When it was due.
     pub due: Moment,
 }
 
@@ -25,7 +23,6 @@ impl Pacer {
         Self { start, interval_ns: interval_ns.max(1), next: 0 }
     }
 
-    /// When the next slot is due.
     pub(super) fn due(&self) -> Moment {
         Moment(self.start.0.saturating_add(self.next.saturating_mul(self.interval_ns)))
     }

@@ -5,8 +5,20 @@ pub(super) use self::epoll::Poller;
 #[cfg(not(target_os = "linux"))]
 pub use self::poll::Poller;
 
-/// Something to wait for: the socket, its key, and whether it waits to write.
-pub(super) type Source<'a> = (std::os::fd::BorrowedFd<'a>, u64, bool);
+/// Something to wait for.
+pub(super) struct Source<'a> {
+    pub socket: std::os::fd::BorrowedFd<'a>,
+    pub key: u64,
+    pub interest: Interest,
+}
+
+/// What a socket is waited for to become; an error always counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    Readable,
+    /// Where a poller waits for both at once, readable as well.
+    Writable,
+}
 
 /// Shorter waits are not worth going to sleep for.
 const MIN_WAIT_NS: u64 = 3_000;
@@ -29,18 +41,18 @@ fn timespec(ns: u64) -> rustix::time::Timespec {
 #[cfg(target_os = "linux")]
 mod epoll {
     use std::io;
-    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::fd::OwnedFd;
 
     use rustix::buffer::spare_capacity;
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
     use rustix::event::{PollFd, PollFlags};
     use rustix::io::Errno;
 
-    use super::{Source, sleep_ns, timespec};
+    use super::{Interest, Source, sleep_ns, timespec};
 
     const BATCH: usize = 256;
 
-    /// Waits with epoll, edge-triggered: a socket is told of once for each thing that happens to it.
+    /// Waits with epoll, edge-triggered: each event of a socket is reported once.
     ///
     /// `epoll_wait` knows whole milliseconds only, and `epoll_pwait2` came with Linux 5.11: ppoll waits on the epoll itself.
     pub(crate) struct Poller {
@@ -58,10 +70,13 @@ mod epoll {
         }
 
         /// Waits for a socket from now until it is closed.
-        pub(crate) fn add(&self, socket: impl AsFd, key: u64, write: bool) -> io::Result<()> {
-            let write = if write { EventFlags::OUT } else { EventFlags::empty() };
+        pub(crate) fn add(&self, source: &Source<'_>) -> io::Result<()> {
+            let write = match source.interest {
+                Interest::Writable => EventFlags::OUT,
+                Interest::Readable => EventFlags::empty(),
+            };
             let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET | write;
-            Ok(epoll::add(&self.epoll, socket, EventData::new_u64(key), flags)?)
+            Ok(epoll::add(&self.epoll, source.socket, EventData::new_u64(source.key), flags)?)
         }
 
         /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready sockets.
@@ -98,25 +113,23 @@ mod epoll {
 mod poll {
     #![cfg_attr(target_os = "linux", allow(dead_code))]
     use std::io;
-    use std::os::fd::AsFd;
 
     use rustix::event::{PollFd, PollFlags};
     use rustix::io::Errno;
 
-    use super::{Source, sleep_ns, timespec};
+    use super::{Interest, Source, sleep_ns, timespec};
 
     /// Waits with poll, which is given all sockets every time.
     #[derive(Debug)]
     pub(super) struct Poller;
 
     impl Poller {
-        /// Makes one.
         pub(super) fn new() -> io::Result<Self> {
             Ok(Self)
         }
 
         /// Nothing to do: every wait is given all sockets.
-        pub(super) fn add(&self, _: impl AsFd, _: u64, _: bool) -> io::Result<()> {
+        pub(super) fn add(&self, _: &Source<'_>) -> io::Result<()> {
             Ok(())
         }
 
@@ -128,11 +141,12 @@ mod poll {
             ready: &mut Vec<u64>,
         ) -> io::Result<()> {
             let (mut fds, mut keys) = (Vec::new(), Vec::new());
-            for (fd, key, write) in sources {
-                fds.push(PollFd::from_borrowed_fd(
-                    fd,
-                    if write { PollFlags::OUT } else { PollFlags::IN },
-                ));
+            for Source { socket, key, interest } in sources {
+                let flags = match interest {
+                    Interest::Writable => PollFlags::OUT,
+                    Interest::Readable => PollFlags::IN,
+                };
+                fds.push(PollFd::from_borrowed_fd(socket, flags));
                 keys.push(key);
             }
             match rustix::event::poll(&mut fds, Some(&timespec(sleep_ns(ns)))) {
@@ -160,12 +174,13 @@ mod tests {
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(b"x").unwrap();
         let (_c, d) = UnixStream::pair().unwrap();
-        let sources = || [(b.as_fd(), 7, false), (d.as_fd(), 8, false)].into_iter();
+        let source = |socket, key| Source { socket, key, interest: Interest::Readable };
+        let sources = || [source(b.as_fd(), 7), source(d.as_fd(), 8)].into_iter();
         let mut epoll = Poller::new().unwrap();
         let mut poll = poll::Poller::new().unwrap();
-        for (fd, key, write) in sources() {
-            epoll.add(fd, key, write).unwrap();
-            poll.add(fd, key, write).unwrap();
+        for source in sources() {
+            epoll.add(&source).unwrap();
+            poll.add(&source).unwrap();
         }
         let mut ready = Vec::new();
         epoll.wait(1_000_000_000, sources(), &mut ready).unwrap();

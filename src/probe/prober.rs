@@ -9,11 +9,11 @@ use super::drive::{Driver, Turn};
 use super::lookup::Lookup;
 use super::names::NameService;
 use super::pacer::Slot;
-use super::poller::Poller;
+use super::poller::{Interest, Poller, Source};
 use super::ports::Ports;
 use super::socket::{TcpSocket, outcome_of};
 use super::spec::{Destination, ProbeSpec};
-use super::state::ProbeState;
+use super::state::{Deadline, ProbeState};
 use crate::timeline::{Moment, Outcome, Phase, ProbeSpan};
 
 /// Records are handed on, silent name servers noticed and the stop flag looked at this often.
@@ -24,7 +24,7 @@ const SLOTS_PER_TURN: usize = 32;
 const MAX_CHANNELS: usize = 32_768;
 /// Descriptors that are not the prober's.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// The prober needs little of the processor, but that at once. (Linux: of the calling thread alone.)
+/// The prober needs little CPU time, but without delay. (On Linux this is the calling thread's alone.)
 #[cfg(target_os = "linux")]
 const NICE: i32 = -10;
 /// The first slot is due this long after the start, so that it can be on time.
@@ -41,7 +41,7 @@ pub enum ProberError {
         /// Why not.
         why: String,
     },
-    /// The system refused to wait for sockets.
+    /// Waiting for sockets failed.
     #[error("wait for sockets: {0}")]
     Poll(#[from] io::Error),
 }
@@ -54,7 +54,7 @@ pub trait Sink {
     fn attempts(&mut self, probe: &str, records: Vec<u8>);
 }
 
-/// Asks until it is stopped.
+/// Probes until it is stopped.
 pub struct Prober {
     probes: Vec<ProbeState>,
     channels: Channels,
@@ -94,7 +94,7 @@ impl Prober {
         })
     }
 
-    /// What is asked on loopback is asked from this address of loopback.
+    /// Connections to loopback come from this loopback address.
     pub fn from(self, source: Option<std::net::IpAddr>) -> Self {
         Self { ports: self.ports.from(source), ..self }
     }
@@ -123,7 +123,7 @@ impl Prober {
             for _ in 0..SLOTS_PER_TURN {
                 let now = Moment::now();
                 let Some(slot) = self.probes[probe].pacer.take(now) else { break };
-                if self.probes[probe].knows(now) {
+                if self.probes[probe].has_cached_answer(now) {
                     self.probes[probe].record_unsent(slot, now, Outcome::Ok);
                     continue;
                 }
@@ -198,7 +198,7 @@ impl Prober {
 
     fn begin(&mut self, key: u64, probe: usize) {
         if let Some(task) = self.channels.get(key).and_then(|channel| channel.task.as_ref()) {
-            self.probes[probe].expect_end(task.deadline, task.slot, key);
+            self.probes[probe].expect_end(Deadline { at: task.deadline, slot: task.slot, key });
         }
         self.drive(key);
     }
@@ -253,8 +253,8 @@ impl Prober {
         }
         let probe = &self.probes[channel.probe];
         let plain = !matches!(&channel.link, Link::TcpSocket(socket) if socket.is_tls());
-        let write = probe.reused || channel.writes() || !plain;
-        if self.poller.add(channel.socket(), key, write).is_err() {
+        let writes = probe.reused || channel.writes() || !plain;
+        if self.poller.add(&source(key, channel, writes)).is_err() {
             self.finish(key, Outcome::Prober);
         }
     }
@@ -282,13 +282,13 @@ impl Prober {
         let probe = &mut self.probes[channel.probe];
         let outcome =
             if in_time || outcome == Outcome::Cut { outcome } else { Outcome::Timeout(task.phase) };
-        if let (Some(holds), true) = (task.holds, outcome.is_ok()) {
-            probe.learn(now, holds);
+        if let (Some(valid_for), true) = (task.valid_for, outcome.is_ok()) {
+            probe.cache_answer(now, valid_for);
         }
         let reused = task.reused;
         let (attempt, answer) = task.end(now, outcome);
         probe.recorder.record(attempt, answer.as_ref().and_then(|answer| answer.backend()));
-        // Who gives a wrong answer may not be whom we asked (before kube-proxy has its rules, say): not to be asked again.
+        // A wrong answer may come from another peer than the one meant (before kube-proxy has its rules, say): not kept.
         let usable = outcome.is_ok()
             && probe.protocol.lookup().is_none()
             && answer.is_none_or(|answer| answer.keeps_connection());
@@ -306,8 +306,8 @@ impl Prober {
     fn expire(&mut self) {
         let now = Moment::now();
         for probe in 0..self.probes.len() {
-            while let Some((deadline, key)) = self.next_deadline(probe)
-                && deadline <= now
+            while let Some(Deadline { key, .. }) =
+                self.next_deadline(probe).filter(|deadline| deadline.at <= now)
             {
                 let phase = self
                     .channels
@@ -319,9 +319,9 @@ impl Prober {
         }
     }
 
-    fn next_deadline(&mut self, probe: usize) -> Option<(Moment, u64)> {
+    fn next_deadline(&mut self, probe: usize) -> Option<Deadline> {
         let channels = &mut self.channels;
-        self.probes[probe].next_deadline(|slot, key| {
+        self.probes[probe].next_deadline(|Deadline { slot, key, .. }| {
             channels
                 .get(key)
                 .and_then(|channel| channel.task.as_ref())
@@ -333,11 +333,11 @@ impl Prober {
         let mut until = self.next_tick;
         for probe in 0..self.probes.len() {
             until = until.min(self.probes[probe].pacer.due());
-            until = self.next_deadline(probe).map_or(until, |(deadline, _)| until.min(deadline));
+            until = self.next_deadline(probe).map_or(until, |deadline| until.min(deadline.at));
         }
         let ns = if self.again.is_empty() { until.0.saturating_sub(Moment::now().0) } else { 0 };
         let sources =
-            self.channels.iter().map(|(key, channel)| (channel.socket(), key, channel.writes()));
+            self.channels.iter().map(|(key, channel)| source(key, channel, channel.writes()));
         Ok(self.poller.wait(ns, sources, &mut self.ready)?)
     }
 
@@ -386,8 +386,13 @@ impl Prober {
     }
 }
 
-/// For this thread: timers that go off when they are due, not up to 50 us later; and, where that is allowed (it is in a node), to
-/// go before others, so that a busy machine is not taken for a slow service.
+fn source(key: u64, channel: &Channel, writes: bool) -> Source<'_> {
+    let interest = if writes { Interest::Writable } else { Interest::Readable };
+    Source { socket: channel.socket(), key, interest }
+}
+
+/// For this thread: timers without the default slack of 50 us, and, where that is allowed (it is in a node), priority over others, so
+/// that a busy machine does not look like a slow service.
 fn be_on_time() {
     #[cfg(target_os = "linux")]
     {
@@ -407,7 +412,7 @@ fn max_channels() -> usize {
     usize::try_from(files).unwrap_or(MAX_CHANNELS).clamp(1, MAX_CHANNELS)
 }
 
-/// Something that differs from run to run.
+/// Differs from run to run.
 fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish() | 1

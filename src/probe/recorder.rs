@@ -10,7 +10,6 @@ const MAX_BACKENDS: usize = 4096;
 /// A back end's name is cut here.
 const MAX_NAME: usize = 253;
 
-/// Encodes the attempts of one probe.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     encoder: AttemptEncoder,

@@ -61,7 +61,6 @@ impl TcpSocket {
         }
     }
 
-    /// Begins to speak TLS.
     pub(super) fn start_tls(&mut self, tls: &Tls) -> io::Result<()> {
         let _ = self.stream.set_nodelay(true);
         self.tls = Some(Box::new(tls.connect().map_err(invalid)?));
@@ -134,7 +133,6 @@ impl TcpSocket {
         }
     }
 
-    /// Whether TLS is spoken.
     pub(super) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -165,7 +163,6 @@ fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// The class of an error in a phase.
 pub(super) fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
     match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => Outcome::Refused,

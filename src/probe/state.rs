@@ -16,29 +16,31 @@ const MIN_PATIENCE_NS: u64 = 20_000_000;
 /// Idle connections above this are closed.
 const MAX_IDLE: usize = 256;
 
+/// When the attempt of a slot, which uses the channel of this key, must have ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub at: Moment,
+    pub slot: u64,
+    pub key: u64,
+}
+
 /// A probe being carried out.
 #[derive(Debug)]
 pub(super) struct ProbeState {
-    /// How its attempts go.
     pub protocol: Box<dyn Protocol>,
-    /// Whom.
     pub destination: Destination,
     /// The name servers that are asked, where they are not those of the prober's network.
     pub names: Option<NameService>,
-    /// What a cache knows of the name that is asked for; `None`: there is no cache.
+    /// Until when the cached answer of a DNS probe is valid; `None`: there is no cache.
     cache: Option<Moment>,
-    /// Whether connections are kept.
     pub reused: bool,
     /// The time that the whole of an attempt may take.
     pub timeout_ns: u64,
-    /// The attempts so far.
     pub recorder: Recorder,
-    /// The slots.
     pub pacer: Pacer,
-    /// What the records are about.
     pub span: ProbeSpan,
-    /// When attempts must have ended, soonest first: all have the same time. Those that ended earlier are in it, too.
-    deadlines: VecDeque<(Moment, u64, u64)>,
+    /// Soonest first, as all attempts have the same timeout. Attempts that ended earlier are in it, too.
+    deadlines: VecDeque<Deadline>,
     /// Open connections that nobody uses, the latest last.
     idle: Vec<u64>,
 }
@@ -75,7 +77,6 @@ impl ProbeState {
         })
     }
 
-    /// The port that is asked.
     pub(super) fn port(&self) -> u16 {
         match &self.destination {
             Destination::Address(address) => address.port(),
@@ -84,15 +85,14 @@ impl ProbeState {
         }
     }
 
-    /// Whether the cache still knows the answer.
-    pub(super) fn knows(&self, now: Moment) -> bool {
+    pub(super) fn has_cached_answer(&self, now: Moment) -> bool {
         self.cache.is_some_and(|until| now < until)
     }
 
-    /// Puts an answer that holds for so long into the cache, if there is one.
-    pub(super) fn learn(&mut self, now: Moment, holds: Duration) {
+    /// Caches an answer for as long as it is valid, if there is a cache.
+    pub(super) fn cache_answer(&mut self, now: Moment, valid_for: Duration) {
         if let Some(until) = &mut self.cache {
-            *until = now.plus(holds);
+            *until = now.plus(valid_for);
         }
     }
 
@@ -111,18 +111,18 @@ impl ProbeState {
     }
 
     /// Notes when an attempt must have ended.
-    pub(super) fn expect_end(&mut self, deadline: Moment, slot: u64, key: u64) {
-        self.deadlines.push_back((deadline, slot, key));
+    pub(super) fn expect_end(&mut self, deadline: Deadline) {
+        self.deadlines.push_back(deadline);
     }
 
-    /// The first deadline of an attempt that is still `alive` (given slot and line).
+    /// The first deadline of an attempt that is still `alive`.
     pub(super) fn next_deadline(
         &mut self,
-        mut alive: impl FnMut(u64, u64) -> bool,
-    ) -> Option<(Moment, u64)> {
-        while let Some(&(deadline, slot, key)) = self.deadlines.front() {
-            if alive(slot, key) {
-                return Some((deadline, key));
+        mut alive: impl FnMut(Deadline) -> bool,
+    ) -> Option<Deadline> {
+        while let Some(&deadline) = self.deadlines.front() {
+            if alive(deadline) {
+                return Some(deadline);
             }
             self.deadlines.pop_front();
         }
@@ -138,12 +138,10 @@ impl ProbeState {
         room
     }
 
-    /// Takes the connection that was used last.
     pub(super) fn take_idle(&mut self) -> Option<u64> {
         self.idle.pop()
     }
 
-    /// Forgets an idle connection.
     pub(super) fn forget_idle(&mut self, key: u64) {
         self.idle.retain(|&idle| idle != key);
     }

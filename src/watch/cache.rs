@@ -1,4 +1,4 @@
-//! What a watch has said last, so that only what is new is said.
+//! What a watch has reported last, so that only what is new is reported.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,6 @@ use crate::timeline::{Change, Event};
 
 /// One kind of object, and the rows that a timeline keeps of it.
 pub(super) trait Watched: Send + Sync + 'static {
-    /// The object.
     type Object: Resource<DynamicType = ()>
         + DeserializeOwned
         + Clone
@@ -35,7 +34,7 @@ pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
     }
 }
 
-/// The rows that were said last.
+/// The rows that were reported last.
 pub(super) struct WatchCache<W: Watched> {
     /// By key, each with the objects that have it.
     rows: HashMap<String, Vec<(String, W::Row)>>,
@@ -129,7 +128,7 @@ impl<W: Watched> WatchCache<W> {
         let events = touched
             .iter()
             .zip(before)
-            .filter_map(|(key, before)| self.said(key, before, change))
+            .filter_map(|(key, before)| self.event(key, before, change))
             .collect();
         for key in old {
             if self.rows.get(&key).is_some_and(Vec::is_empty) {
@@ -139,7 +138,7 @@ impl<W: Watched> WatchCache<W> {
         events
     }
 
-    fn said(&self, key: &str, before: Option<W::Row>, change: Change) -> Option<Event> {
+    fn event(&self, key: &str, before: Option<W::Row>, change: Change) -> Option<Event> {
         match (before, self.current(key)) {
             (Some(gone), None) => gone.event(Change::Deleted),
             (before, Some(now)) if before.as_ref() != Some(&now) => {

@@ -278,7 +278,7 @@ async fn a_server_without_slices_is_watched_by_its_endpoints() {
     drop(server);
 }
 
-/// Two servers of one cluster: what one shows first is said once, and only when both are frozen is anybody blind.
+/// Two servers of one cluster: a change is reported once, by the first to show it, and there is a gap only when both are frozen.
 #[tokio::test]
 async fn two_servers_are_one_sight() {
     let (first, cluster) = Server::start(false).await;
@@ -304,7 +304,7 @@ async fn two_servers_are_one_sight() {
     let is_it = |event: &Event| matches!(event, Event::Node { .. } | Event::WatchGap { .. });
     let next = seen.next(|record| is_it(&record.event).then(|| record.clone())).await;
     assert!(matches!(next.event, Event::Node { ready: Ready::True, .. }), "{next:?}");
-    // Both are frozen: blind.
+    // Both are frozen: a gap.
     first.set(|state| state.frozen = true);
     let gap = seen.gap(false).await;
     second.node("Unknown");

@@ -1,11 +1,11 @@
-//! Lists once, then follows; notices when it has become blind, says so, and begins anew, for ever.
+//! Lists once, then follows; notices when it gets no more responses, reports a gap, and starts again, for ever.
 //!
 //! A watch that is silent may be one of a quiet cluster or one of a server that froze. So each stream is asked for only a short
 //! time, after which a living server ends it and the next goes on from the same place without losing anything; a stream that
-//! neither speaks nor ends is blind since its last sign of life.
+//! neither sends nor ends is lost since its last response.
 //!
-//! With several API servers each watch looks through more than one of them. Whoever tells first is believed, what the others tell after
-//! it is no news, and the watch is blind only when all of them are.
+//! With several API servers each watch looks through more than one of them. The first to report a change counts, later reports
+//! of it are dropped, and there is a gap only while all of them are lost.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,10 +47,10 @@ pub(super) enum Ended {
     /// The server has no such kind.
     NotServed,
     /// Nobody receives the records any more.
-    Unheard,
+    NoReceiver,
 }
 
-/// One watch's ties to the rest.
+/// What one watch follows, and where its records go.
 #[derive(Debug)]
 pub(super) struct Follow {
     name: &'static str,
@@ -85,7 +85,6 @@ struct Source<'a, W: Watched> {
 /// Where a stream goes on, and since when it could have missed something.
 struct Place {
     version: String,
-    /// The last sign of life.
     alive: Moment,
 }
 
@@ -105,7 +104,7 @@ enum Stream {
     Done,
     /// It is not known what happened since the place's last sign of life.
     Broken(String),
-    Unheard,
+    NoReceiver,
 }
 
 impl Follow {
@@ -141,7 +140,7 @@ impl Follow {
             .enumerate()
             .map(|(number, api)| Source { follow: &self, number, api, shared: &shared }.run());
         let mut sources: FuturesUnordered<_> = sources.collect();
-        let ended = sources.next().await.unwrap_or(Ended::Unheard);
+        let ended = sources.next().await.unwrap_or(Ended::NoReceiver);
         drop(sources);
         (ended, self)
     }
@@ -182,23 +181,23 @@ impl<W: Watched> Source<'_, W> {
                 Err(kube::Error::Api(status)) if status.is_not_found() && !self.shared().listed => {
                     return Ended::NotServed;
                 }
-                Err(error) if self.blind(alive, say(&error)) => {
+                Err(error) if self.lost(alive, brief(&error)) => {
                     pauses.pause().await;
                     continue;
                 }
-                Err(_) => return Ended::Unheard,
+                Err(_) => return Ended::NoReceiver,
             };
             let listed = Instant::now();
             let mut place = Place { version, alive: Moment::now() };
             if !self.listed(&objects, &place) {
-                return Ended::Unheard;
+                return Ended::NoReceiver;
             }
             let Stream::Broken(reason) = self.stream_on(&mut place).await else {
-                return Ended::Unheard;
+                return Ended::NoReceiver;
             };
             alive = place.alive;
-            if !self.blind(alive, reason) {
-                return Ended::Unheard;
+            if !self.lost(alive, reason) {
+                return Ended::NoReceiver;
             }
             // What was cut is mostly there again at once; what is cut again and again is given time.
             match listed.elapsed() < STREAM {
@@ -212,7 +211,7 @@ impl<W: Watched> Source<'_, W> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn blind(&self, from: Moment, reason: String) -> bool {
+    fn lost(&self, from: Moment, reason: String) -> bool {
         let told = self.shared().health.lost(self.number, from, reason);
         match told {
             Some(record) => self.follow.send(record),
@@ -227,7 +226,7 @@ impl<W: Watched> Source<'_, W> {
         let mut shared = self.shared();
         let change = if shared.listed { Change::Changed } else { Change::Baseline };
         let seen = shared.health.latest();
-        let closed = shared.health.found(self.number, at);
+        let closed = shared.health.restored(self.number, at);
         let news = closed.is_some() || !shared.listed;
         let since = closed.as_ref().map_or(seen, |(from, _)| *from);
         let since = Some(since).filter(|_| change != Change::Baseline);
@@ -267,14 +266,14 @@ impl<W: Watched> Source<'_, W> {
         let opened = timeout(OPEN_TIMEOUT, self.api.watch(params, &place.version)).await;
         let mut stream = match opened.unwrap_or_else(|_| Err(silent("watch", OPEN_TIMEOUT))) {
             Ok(stream) => std::pin::pin!(stream),
-            Err(error) => return Stream::Broken(say(&error)),
+            Err(error) => return Stream::Broken(brief(&error)),
         };
         // That it was opened is no sign of life yet: what happened since the last stream is not here before the first word.
         let backlog = Moment::now().plus(BACKLOG);
         loop {
             let said = match timeout_at(began + STREAM + SLACK, stream.next()).await {
                 Ok(Some(Ok(said))) => said,
-                Ok(Some(Err(error))) => return Stream::Broken(say(&error)),
+                Ok(Some(Err(error))) => return Stream::Broken(brief(&error)),
                 Ok(None) => return place.ended(began.elapsed()),
                 Err(_) => return Stream::Broken("no response from the API server".to_owned()),
             };
@@ -285,7 +284,7 @@ impl<W: Watched> Source<'_, W> {
                     place.alive = at;
                     self.shared().health.alive(self.number, at);
                     if !self.follow.send_all(at, Some(before).filter(|_| at <= backlog), events) {
-                        return Stream::Unheard;
+                        return Stream::NoReceiver;
                     }
                 }
                 Err(reason) => {
@@ -345,8 +344,8 @@ fn silent(what: &str, within: Duration) -> kube::Error {
     kube::Error::Service(format!("no answer to a {what} within {} s", within.as_secs()).into())
 }
 
-/// The words of an error that are worth keeping.
-fn say(error: &kube::Error) -> String {
+/// An error in short.
+fn brief(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} (status {})", status.message, status.code),
         other => crate::cluster::innermost(other),

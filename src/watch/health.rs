@@ -1,56 +1,53 @@
-//! The time in which a watch was blind.
+//! The gaps of a watch: when none of its servers could be followed.
 
 use crate::timeline::{Event, Moment, Record};
 
-/// Through which servers a watch sees now. It is blind when it sees through none.
+/// Which servers a watch can follow now. There is a gap while it can follow none.
 #[derive(Debug)]
 pub(super) struct WatchHealth {
     gap: Gap,
     sources: Vec<SourceHealth>,
 }
 
-/// What one server shows.
+/// Whether one server can be followed.
 #[derive(Clone, Copy, Debug)]
 struct SourceHealth {
-    /// The last sign of life.
     alive: Moment,
-    blind: bool,
+    down: bool,
 }
 
 impl WatchHealth {
-    /// Nothing was seen yet, and nothing is known to be missed.
     pub(super) fn new(watch: &'static str, sources: usize) -> Self {
         Self {
             gap: Gap::new(watch),
-            sources: vec![SourceHealth { alive: Moment(0), blind: false }; sources],
+            sources: vec![SourceHealth { alive: Moment(0), down: false }; sources],
         }
     }
 
-    /// A server gave a sign of life.
     pub(super) fn alive(&mut self, source: usize, at: Moment) {
         self.sources[source].alive = at;
     }
 
-    /// The latest sign of life of all.
+    /// The latest response of any server.
     pub(super) fn latest(&self) -> Moment {
         self.sources.iter().map(|seen| seen.alive).max().unwrap_or(Moment(0))
     }
 
-    /// Nothing is seen through this server since `alive`. The record of the gap, if that was the last one.
+    /// This server is lost since `alive`. The record of the gap, if it was the last one.
     pub(super) fn lost(&mut self, source: usize, alive: Moment, reason: String) -> Option<Record> {
-        self.sources[source] = SourceHealth { alive, blind: true };
+        self.sources[source] = SourceHealth { alive, down: true };
         let from = self.latest();
-        if self.sources.iter().all(|seen| seen.blind) { self.gap.open(from, reason) } else { None }
+        if self.sources.iter().all(|seen| seen.down) { self.gap.open(from, reason) } else { None }
     }
 
-    /// The watch sees through this server again. The gap's beginning and its record, if there was one.
-    pub(super) fn found(&mut self, source: usize, at: Moment) -> Option<(Moment, Record)> {
-        self.sources[source] = SourceHealth { alive: at, blind: false };
+    /// This server can be followed again. The gap's beginning and its record, if there was one.
+    pub(super) fn restored(&mut self, source: usize, at: Moment) -> Option<(Moment, Record)> {
+        self.sources[source] = SourceHealth { alive: at, down: false };
         self.gap.close(at)
     }
 }
 
-/// Whether a watch is blind now, and since when.
+/// Whether there is a gap now, and since when.
 #[derive(Debug)]
 struct Gap {
     watch: &'static str,
@@ -62,7 +59,7 @@ impl Gap {
         Self { watch, open: None }
     }
 
-    /// The watch is blind since `from`, the last moment at which it was seen to be alive. `None` when that is known already.
+    /// There is a gap since `from`, the last response. `None` when that is known already.
     fn open(&mut self, from: Moment, reason: String) -> Option<Record> {
         if self.open.is_some() {
             return None;
@@ -71,7 +68,7 @@ impl Gap {
         self.record(Moment::now(), None)
     }
 
-    /// The watch sees again, at `until`. Gives the gap's beginning and its record; `None` when there was no gap.
+    /// The gap ends at `until`. Gives the gap's beginning and its record; `None` when there was no gap.
     fn close(&mut self, until: Moment) -> Option<(Moment, Record)> {
         let record = self.record(until, Some(until))?;
         let (from, _) = self.open.take()?;
@@ -93,21 +90,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_watch_is_blind_only_through_all_of_its_servers() {
+    fn there_is_a_gap_only_when_all_servers_are_lost() {
         let mut health = WatchHealth::new("nodes", 2);
-        assert!(health.found(0, Moment(3)).is_none() && health.found(1, Moment(4)).is_none());
+        assert!(health.restored(0, Moment(3)).is_none() && health.restored(1, Moment(4)).is_none());
         assert!(health.lost(0, Moment(10), "refused".into()).is_none());
         health.alive(1, Moment(20));
         assert!(health.lost(0, Moment(10), "refused again".into()).is_none());
         let opened = health.lost(1, Moment(22), "refused".into()).unwrap();
         assert_eq!(opened.since, Some(Moment(22)), "the last that was seen of any");
-        let (from, closed) = health.found(0, Moment(30)).unwrap();
+        let (from, closed) = health.restored(0, Moment(30)).unwrap();
         assert_eq!((from, closed.at), (Moment(22), Moment(30)));
-        assert!(health.found(1, Moment(31)).is_none());
+        assert!(health.restored(1, Moment(31)).is_none());
     }
 
     #[test]
-    fn a_gap_is_told_when_it_opens_and_when_it_closes() {
+    fn a_gap_is_reported_when_it_opens_and_when_it_closes() {
         let mut gap = Gap::new("nodes");
         assert!(gap.close(Moment(9)).is_none());
         let opened = gap.open(Moment(5), "refused".into()).unwrap();

@@ -102,7 +102,6 @@ pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<R
     Watches { tasks, started, report, names }
 }
 
-/// A client for each API server.
 type Clients = Vec<kube::Client>;
 
 /// The objects of a namespace, through each API server.

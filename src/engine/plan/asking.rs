@@ -137,7 +137,6 @@ pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destinat
 struct Peer {
     host: String,
     port: u16,
-    /// Whether TLS is spoken.
     tls: bool,
 }
 

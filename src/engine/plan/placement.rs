@@ -12,23 +12,12 @@ use crate::plan::{self, Endpoints};
 use crate::probe::{Destination, ProbeSpec, Question};
 use crate::timeline::ProbeHeader;
 
-/// Where a probe runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// In a node's own network.
-    Node {
-        /// The node.
-        node: String,
-    },
+    Node { node: String },
     /// In a pod's network, with its DNS.
-    Pod {
-        /// The node that the pod is on.
-        node: String,
-        /// The pod.
-        pod: String,
-        /// The pod's uid.
-        uid: String,
-    },
+    Pod { node: String, pod: String, uid: String },
     /// On the machine on which this program runs.
     Host,
 }
@@ -42,7 +31,6 @@ impl Place {
         }
     }
 
-    /// In words.
     pub(crate) fn describe(&self) -> String {
         match self {
             Place::Node { node } => node.clone(),
@@ -54,21 +42,15 @@ impl Place {
 
 /// What a probe asks, resolved.
 pub(in crate::engine) struct Asked {
-    /// In words.
     pub(in crate::engine) target: String,
-    /// Whom.
     pub(in crate::engine) destination: Destination,
-    /// What.
     pub(in crate::engine) question: Question,
 }
 
 /// Resolves probes in the run's namespace.
 pub(crate) struct Placement<'a> {
-    /// The cluster.
     pub cluster: &'a Cluster,
-    /// The run's namespace.
     pub namespace: &'a str,
-    /// The nodes.
     pub nodes: &'a [plan::Node],
     /// Nodes that a fault may hit.
     pub at_risk: &'a [String],

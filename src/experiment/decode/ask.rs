@@ -8,7 +8,6 @@ use super::url;
 use crate::experiment::schema::{ApiServer, ApiVerb, Ask, Canary, DnsName, StatusRange, Target};
 use crate::experiment::tree::{Node, quoted};
 
-/// The kinds, by name.
 pub(crate) const KINDS: [(&str, Decode<Ask>); 6] =
     [("http", http), ("tcp", tcp), ("tls", tls), ("api", api), ("dns", dns), ("canary", canary)];
 const DEFAULT_BACKEND_HEADER: &str = "x-backend";
@@ -195,7 +194,6 @@ fn is_header_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
-/// A question to the API server.
 fn api(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "an api question", |text| format!("api: {{verb: {text}}}"))?;
@@ -210,7 +208,6 @@ fn server(cx: &Cx, node: &Node) -> Option<ApiServer> {
     Some(if each { ApiServer::Each } else { ApiServer::Balancer })
 }
 
-/// A question to DNS.
 fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
         Fields::of_or(cx, node, "a dns question", |text| format!("dns: {{service: {text}}}"))?;

@@ -7,7 +7,6 @@ use super::scalar::is_dns_label;
 /// An `http` or `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// Whether it is `https`.
     pub tls: bool,
     /// The host: a name or an address, without brackets.
     pub host: String,

@@ -14,7 +14,6 @@ use crate::timeline::ProbeKind;
 pub struct Probe {
     /// Its name: a DNS label, unique in the experiment.
     pub name: String,
-    /// What is asked.
     pub ask: Ask,
     /// From where. Default: a control-plane node. A canary is the host's.
     pub from: From,
@@ -32,7 +31,6 @@ pub struct Probe {
 pub enum Ask {
     /// An HTTP GET. Success: 2xx and 3xx (redirects are not followed).
     Http {
-        /// Whom.
         target: Target,
         /// The path and query. Default: `/`. Of a `url`, its own.
         path: String,
@@ -46,13 +44,9 @@ pub enum Ask {
         insecure: bool,
     },
     /// A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to be still open.
-    Tcp {
-        /// Whom.
-        target: Target,
-    },
+    Tcp { target: Target },
     /// A TLS connection, opened and closed. Success: the handshake completes.
     Tls {
-        /// Whom.
         target: Target,
         /// The name that the certificate must carry. Default: the Service's or the host's.
         server_name: Option<String>,
@@ -61,14 +55,12 @@ pub enum Ask {
     },
     /// The API server, from this program, with the kubeconfig's credentials. Success: 2xx.
     Api {
-        /// What.
         verb: ApiVerb,
         /// Which one. Default: the balancer.
         server: ApiServer,
     },
     /// The cluster's DNS. Success: an address.
     Dns {
-        /// Whose address.
         name: DnsName,
         /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
         cached: bool,
@@ -90,7 +82,6 @@ pub enum ApiVerb {
 }
 
 impl ApiVerb {
-    /// As experiments write it.
     pub fn name(self) -> &'static str {
         match self {
             ApiVerb::Read => "read",
@@ -109,19 +100,13 @@ pub enum ApiServer {
     /// Each of them at its own address: one probe for each, called `PROBE@NODE`.
     Each,
     /// The one on this node: what became of `Each`.
-    On {
-        /// The node.
-        node: String,
-        /// Its address.
-        address: String,
-    },
+    On { node: String, address: String },
 }
 
 /// Whose address is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DnsName {
-    /// A Service's of the run's namespace.
     Service(String),
     /// Any name's, in full: no search domain is tried.
     Full(String),
@@ -151,7 +136,6 @@ impl Canary {
 }
 
 impl Ask {
-    /// Its kind.
     pub fn kind(&self) -> ProbeKind {
         match self {
             Ask::Http { .. } => ProbeKind::Http,
@@ -173,7 +157,6 @@ impl Ask {
         }
     }
 
-    /// Whom it asks, to be changed.
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         match self {
             Ask::Http { target, .. } | Ask::Tcp { target } | Ask::Tls { target, .. } => {
@@ -206,7 +189,6 @@ impl Ask {
 pub enum Target {
     /// A Service of the run's namespace, by its ClusterIP (from a pod: by its DNS name).
     Service {
-        /// Its name.
         name: String,
         /// Its port. Default: its only one.
         port: Option<u16>,
@@ -215,16 +197,13 @@ pub enum Target {
     Pod {
         /// Labels that choose it; the first by name.
         labels: BTreeMap<String, String>,
-        /// The port.
         port: u16,
     },
     /// A host and port (for `http`, of an `http://` or `https://` URL).
     Address {
         /// The host: a name or an address.
         host: String,
-        /// The port.
         port: u16,
-        /// Whether TLS is spoken.
         tls: bool,
     },
 }
@@ -233,9 +212,7 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusRange {
-    /// The lowest.
     pub from: u16,
-    /// The highest.
     pub to: u16,
 }
 

@@ -133,7 +133,7 @@ fn test_modules(file: &str, code: &str) -> Vec<String> {
 }
 
 fn code_of(text: &str) -> String {
-    let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let code = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.collect::<Vec<_>>().join("\n")
 }

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = files![
     "experiments/node-pause.yaml",
     "experiments/node-disconnect.yaml",
     "experiments/kubelet-stop.yaml",
+    "experiments/kubelet-pause.yaml",
     "experiments/scheduler-down.yaml",
     "experiments/controller-manager-down.yaml",
     "experiments/autoscaler-stalled.yaml",

@@ -124,7 +124,7 @@ mod tests {
                 "worker-cut-off-from-the-api-server",
             ],
         ),
-        ("D2", &["kubelet-stop"]),
+        ("D2", &["kubelet-stop", "kubelet-pause"]),
         ("D3", &["leader-on-the-dead-node"]),
         ("D4", &["glitch-shorter-than-grace", "glitch-longer-than-grace"]),
     ];

@@ -16,6 +16,7 @@ mod container_kill;
 mod context;
 mod error;
 mod etcd_data_loss;
+mod kubelet_pause;
 mod kubelet_stop;
 mod node_disconnect;
 mod node_fault;
@@ -66,6 +67,7 @@ registry::faults! {
         NodePause in node_pause,
         NodeDisconnect in node_disconnect,
         KubeletStop in kubelet_stop,
+        KubeletPause in kubelet_pause,
         ComponentStop in component_stop,
         ComponentKill in component_kill,
         ComponentPause in component_pause,

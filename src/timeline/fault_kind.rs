@@ -20,6 +20,8 @@ pub enum FaultKind {
     NodeDisconnect,
     /// A node without a kubelet.
     KubeletStop,
+    /// A node whose kubelet is frozen.
+    KubeletPause,
     /// A part of the control plane is held down.
     ComponentStop,
     /// A part of the control plane is killed; its kubelet starts it again.
@@ -260,6 +262,13 @@ const fn traits(kind: FaultKind) -> FaultTraits {
             last_heartbeat: Some(INSIDE),
             ..ON_NODE
         },
+        FaultKind::KubeletPause => FaultTraits {
+            name: "kubeletPause",
+            words: words("freeze requested", "kubelet frozen", "kubelet unfrozen"),
+            impact: Impact::Kubelet,
+            last_heartbeat: Some(INSIDE),
+            ..ON_NODE
+        },
         FaultKind::ComponentStop => FaultTraits {
             name: "componentStop",
             words: words("stop requested", "held down", "started again"),
@@ -322,13 +331,14 @@ const fn traits(kind: FaultKind) -> FaultTraits {
 
 impl FaultKind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [FaultKind; 16] = [
+    pub const ALL: [FaultKind; 17] = [
         FaultKind::NodeStop,
         FaultKind::NodeKill,
         FaultKind::NodeReboot,
         FaultKind::NodePause,
         FaultKind::NodeDisconnect,
         FaultKind::KubeletStop,
+        FaultKind::KubeletPause,
         FaultKind::ComponentStop,
         FaultKind::ComponentKill,
         FaultKind::ComponentPause,

@@ -44,6 +44,11 @@ macro_rules! every_fault {
                 /// Which node.
                 target: NodeSelector = node,
             }
+            /// The kubelet freezes (SIGSTOP): the node's pods go on answering.
+            KubeletPause {
+                /// Which node.
+                target: NodeSelector = node,
+            }
             /// A part of the control plane ends and is held down: its static pod's manifest is moved away.
             ComponentStop {
                 /// Which part.

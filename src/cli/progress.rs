@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::env::Terminal;
 use crate::analysis::Recovering;
-use crate::engine::recorder::Sight;
+use crate::engine::recorder::Observation;
 use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
 
@@ -92,13 +92,13 @@ impl Progress {
     }
 
     /// Something happened in a run.
-    pub(super) fn show(&mut self, sight: &Sight) {
+    pub(super) fn show(&mut self, sight: &Observation) {
         match sight {
-            Sight::Record(record) => self.record(record),
-            Sight::Failing { probe, sent, class } => {
+            Observation::Record(record) => self.record(record),
+            Observation::Failing { probe, sent, class } => {
                 self.chain(*sent, &format!("errors: {probe} fails ({class})"))
             }
-            Sight::Answering { probe, sent } => {
+            Observation::Answering { probe, sent } => {
                 self.chain(*sent, &format!("healed: last failed request of {probe} sent"))
             }
         }

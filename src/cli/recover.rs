@@ -13,7 +13,7 @@ use crate::engine::environment::kind::find_kind_program;
 use crate::engine::environment::state_dir::StateDir;
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::{Entry, Ledger};
-use crate::engine::undo::recover::{self, Harmed, Said, Tools};
+use crate::engine::undo::recover::{self, Harmed, Tools, UndoProgress};
 use crate::engine::undo::watchdog;
 
 /// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
@@ -86,15 +86,15 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
         }
         _ => tools(engine, &env.engine, &env.path).await,
     };
-    let mut told = |entry: &Entry, said: Said<'_>| match said {
-        Said::Begins => {
+    let mut told = |entry: &Entry, said: UndoProgress<'_>| match said {
+        UndoProgress::Begins => {
             complain!("undoing, until it is seen to be undone: {}", entry.undo.describe())
         }
-        Said::GoesOn(long) => {
+        UndoProgress::GoesOn(long) => {
             complain!("   still waiting after {} s: {}", long.as_secs(), entry.undo.describe())
         }
-        Said::Ended(Ok(())) => print(&format!("done: {}", entry.undo.describe())),
-        Said::Ended(Err(error)) => {
+        UndoProgress::Ended(Ok(())) => print(&format!("done: {}", entry.undo.describe())),
+        UndoProgress::Ended(Err(error)) => {
             let by_hand = entry
                 .undo
                 .by_hand()

@@ -12,13 +12,13 @@ use futures_util::{FutureExt, TryFutureExt};
 use crate::engine::backend::Backend;
 use crate::engine::clock;
 use crate::engine::error::{RunError, RunErrorKind};
+use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::live::Live;
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{Job, probed_services, stage};
 use crate::engine::seed::Seed;
 use crate::engine::undo::ledger::{Ledger, UndoEntry};
 use crate::engine::undo::rollback;
-use crate::engine::voice::Voice;
 use crate::experiment::{Fault, Step};
 use crate::plan::{
     self, Harm, Known, Node, Nodes, PlannedStep, Request, StepContext, lasts_at_most,
@@ -70,8 +70,8 @@ struct PendingUndo<'s> {
 }
 
 impl PendingUndo<'_> {
-    fn voice<'v>(&'v self, recorder: &'v Recorder) -> Voice<'v> {
-        Voice { name: self.name, ..rollback::voice(&self.undo, recorder) }
+    fn reporter<'v>(&'v self, recorder: &'v Recorder) -> FaultReporter<'v> {
+        FaultReporter { name: self.name, ..rollback::reporter(&self.undo, recorder) }
     }
 }
 
@@ -259,7 +259,8 @@ impl<'a, W: Backend> Method<'a, W> {
         harm: Option<Harm<'a>>,
         undo: UndoEntry,
     ) -> Result<PendingUndo<'a>, RunError> {
-        let id = self.ledger.borrow_mut().owe_watched(self.job.run_ref, undo.clone(), dead_man)?;
+        let id =
+            self.ledger.borrow_mut().record_watched(self.job.run_ref, undo.clone(), dead_man)?;
         self.state.borrow_mut().active.push((id, harm));
         Ok(PendingUndo { id, undo, name })
     }
@@ -279,22 +280,25 @@ impl<'a, W: Backend> Method<'a, W> {
 
     async fn inject_one(&self, pending: &PendingUndo<'_>) -> Result<Moment, RunError> {
         let mut confirmed = None;
-        let voice = pending.voice(self.recorder);
+        let reporter = pending.reporter(self.recorder);
         let reach = self
             .nodes
             .iter()
-            .any(|node| node.name == voice.target)
-            .then(|| self.reach_of(voice.target));
+            .any(|node| node.name == reporter.target)
+            .then(|| self.reach_of(reporter.target));
         let mut progress = |phase: FaultPhase, detail: String| {
             if phase == FaultPhase::Confirmed {
                 confirmed = Some(clock::now());
             }
             let reach = reach.clone().filter(|_| phase == FaultPhase::Requested);
-            voice.say(phase, reach.unwrap_or(detail));
+            reporter.report(phase, reach.unwrap_or(detail));
         };
         self.backend.inject(&pending.undo, &mut progress).await?;
         confirmed.ok_or_else(|| {
-            RunError::failed(format!("the fault on {} was made, and never confirmed", voice.target))
+            RunError::failed(format!(
+                "the fault on {} was made, and never confirmed",
+                reporter.target
+            ))
         })
     }
 
@@ -312,12 +316,12 @@ impl<'a, W: Backend> Method<'a, W> {
     async fn undo(&self, fault: &Fault, pending: Vec<PendingUndo<'_>>) -> Result<(), RunError> {
         stage(self.recorder, Event::UNDO);
         for pending in pending.iter().rev() {
-            let voice = pending.voice(self.recorder);
-            rollback::take_back(&pending.undo, &voice, self.backend).await?;
+            let reporter = pending.reporter(self.recorder);
+            rollback::undo_entry(&pending.undo, &reporter, self.backend).await?;
             self.ledger.borrow_mut().settle(pending.id)?;
             let mut state = self.state.borrow_mut();
             state.active.retain(|(id, _)| *id != pending.id);
-            state.undone.insert(voice.target.to_owned(), clock::now());
+            state.undone.insert(reporter.target.to_owned(), clock::now());
             drop(state);
             if fault.lasts() {
                 self.is_over(clock::now());

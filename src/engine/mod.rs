@@ -3,8 +3,8 @@
 //! ```text
 //! session.rs -> handle/ (the cluster that it runs on, found or made; its lock)
 //!    '-> run.rs (the order of things) -> backend/ (all that may be done to the backend: kind, embedded, a fake one)
-//!           |-> plan/ (the method on the nodes, before any harm), method.rs (step by step)
-//!           |-> undo/ (what is owed, and taking it back)
+//!           |-> plan/ (the method on the nodes, before any fault), method.rs (step by step)
+//!           |-> undo/ (the undo ledger, and the undo)
 //!           '-> recorder.rs (the one task that writes the timeline) -> live.rs -> steady_state.rs
 //! ```
 
@@ -13,6 +13,7 @@ pub(crate) mod backend;
 pub(crate) mod clock;
 pub(crate) mod environment;
 pub(crate) mod error;
+pub(crate) mod fault_reporter;
 pub(crate) mod leaders;
 pub(crate) mod live;
 mod method;
@@ -26,4 +27,3 @@ pub(crate) mod session;
 mod simulation;
 pub(crate) mod steady_state;
 pub(crate) mod undo;
-pub(crate) mod voice;

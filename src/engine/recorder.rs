@@ -18,7 +18,7 @@ use crate::timeline::{Event, Moment, ProbeSpan, Record, RunFolder};
 
 /// What someone who follows a run sees, as it happens.
 #[derive(Clone, Debug)]
-pub(crate) enum Sight {
+pub(crate) enum Observation {
     /// A record.
     Record(Record),
     /// A probe began to fail.
@@ -71,18 +71,21 @@ pub(crate) struct Recording {
 
 impl Recorder {
     /// Starts to record into `folder`; `observer` is shown what happens.
-    pub(crate) fn start(folder: RunFolder, observer: UnboundedSender<Sight>) -> (Self, Recording) {
+    pub(crate) fn start(
+        folder: RunFolder,
+        observer: UnboundedSender<Observation>,
+    ) -> (Self, Recording) {
         let (records, records_in) = mpsc::unbounded_channel();
         let (attempts, attempts_in) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let scribe = Scribe {
+        let writer = Writer {
             folder,
             observer,
             shared: shared.clone(),
             files: BTreeMap::new(),
-            moods: BTreeMap::new(),
+            states: BTreeMap::new(),
         };
-        let task = tokio::spawn(scribe.work(records_in, attempts_in));
+        let task = tokio::spawn(writer.work(records_in, attempts_in));
         (Self { records, attempts, shared }, Recording { task })
     }
 
@@ -136,12 +139,12 @@ impl Recording {
     }
 }
 
-struct Scribe {
+struct Writer {
     folder: RunFolder,
-    observer: UnboundedSender<Sight>,
+    observer: UnboundedSender<Observation>,
     shared: Arc<Shared>,
     files: BTreeMap<String, ProbeFile>,
-    moods: BTreeMap<String, Mood>,
+    states: BTreeMap<String, ProbeState>,
 }
 
 struct ProbeFile {
@@ -152,12 +155,12 @@ struct ProbeFile {
 
 /// Whether a probe is failing now, for those who follow.
 #[derive(Default)]
-struct Mood {
+struct ProbeState {
     last_failure: Option<Moment>,
     failing: bool,
 }
 
-impl Scribe {
+impl Writer {
     async fn work(
         mut self,
         mut records: UnboundedReceiver<Record>,
@@ -184,7 +187,7 @@ impl Scribe {
         let written = self.folder.record(&record).map_err(|e| e.to_string());
         self.kept(written);
         self.shared.live().observe(&record);
-        let _ = self.observer.send(Sight::Record(record));
+        let _ = self.observer.send(Observation::Record(record));
     }
 
     fn message(&mut self, message: AgentMessage) {
@@ -223,7 +226,7 @@ impl Scribe {
         let mut sights = Vec::new();
         let mut live = self.shared.live();
         let Some(state) = live.probes.get_mut(probe) else { return };
-        let mood = self.moods.entry(probe.to_owned()).or_default();
+        let mood = self.states.entry(probe.to_owned()).or_default();
         for attempt in reader.by_ref() {
             file.previous_slot = attempt.slot;
             let sent = file.span.sent(&attempt);
@@ -250,22 +253,22 @@ impl Scribe {
     }
 }
 
-impl Mood {
+impl ProbeState {
     fn feel(
         &mut self,
         probe: &str,
         sent: Moment,
         outcome: crate::timeline::Outcome,
-    ) -> Option<Sight> {
+    ) -> Option<Observation> {
         let probe = probe.to_owned();
         if outcome.is_failure() {
             self.last_failure = self.last_failure.max(Some(sent));
             let first = !std::mem::replace(&mut self.failing, true);
-            return first.then(|| Sight::Failing { probe, sent, class: outcome.label() });
+            return first.then(|| Observation::Failing { probe, sent, class: outcome.label() });
         }
         let last = self.last_failure?;
         let over = self.failing && sent.since(last) >= QUIET;
         self.failing &= !over;
-        over.then_some(Sight::Answering { probe, sent: last })
+        over.then_some(Observation::Answering { probe, sent: last })
     }
 }

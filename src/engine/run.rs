@@ -23,7 +23,7 @@ use crate::timeline::{Event, NodeRole, Tuning};
 
 /// What the backend has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
-/// After so long it is said what is still waited for, and then again and again.
+/// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
@@ -42,7 +42,7 @@ pub(crate) struct Job<'a> {
     pub tuning: &'a Tuning,
     /// The seed of every random choice.
     pub seed: u64,
-    /// How long after the time that a fault may take its dead man's switch takes it back.
+    /// Grace period before the dead man's switch undoes an overdue fault.
     pub dead_man_margin: Duration,
     /// Called before each fault with how long it may last at most: starts the dead man's switch that lives outside the cluster.
     pub arm: Arm<'a>,
@@ -160,20 +160,16 @@ async fn forward(
     );
     stage(recorder, "steady state");
     if !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(RunError::failed(
-            "the steady state did not hold before any harm was done, so none was",
-        )
-        .hint("`kubectl outage describe run latest` lists what was seen"));
+        return Err(RunError::failed("steady state not reached; no fault was injected")
+            .hint("`kubectl outage describe run latest` lists what was seen"));
     }
     take_inventory(job, backend, recorder, true).await?;
     let mut seed = Seed::new(job.seed);
     tokio::time::sleep(phase(job.tuning, &mut seed)).await;
-    // It must hold at the moment of the harm, not only a while before.
+    // It must hold when the fault is injected, not only a while before.
     let holds_still = SteadyState::since(&steady.judge(&recorder.live(), clock::now())).is_some();
     if !holds_still && !reach(&steady, true, job.experiment.steady_state_timeout, recorder).await {
-        return Err(RunError::failed(
-            "the steady state was lost again before any harm was done, so none was",
-        ));
+        return Err(RunError::failed("steady state lost again; no fault was injected"));
     }
     let (seed, ledger, state) = (RefCell::new(seed), RefCell::new(ledger), RefCell::default());
     let method = Method {

@@ -19,7 +19,7 @@ use crate::engine::environment::embedded::EmbeddedNodes;
 use crate::engine::environment::kind::KindNodes;
 use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes};
 use crate::engine::error::RunError;
-use crate::engine::recorder::{Recorder, Sight};
+use crate::engine::recorder::{Observation, Recorder};
 use crate::engine::run::{self, Arm, Job, RunEnd};
 use crate::engine::seed;
 use crate::engine::undo::ledger::{Ledger, RunRef};
@@ -93,7 +93,7 @@ struct Once<'a> {
     anchor: Anchor,
     seed: u64,
     repetition: Option<(u32, u32)>,
-    observer: UnboundedSender<Sight>,
+    observer: UnboundedSender<Observation>,
     abort: &'a Abort,
 }
 
@@ -104,7 +104,7 @@ impl Session<'_> {
         handle: &ClusterHandle,
         seed: u64,
         repetition: Option<(u32, u32)>,
-        observer: UnboundedSender<Sight>,
+        observer: UnboundedSender<Observation>,
         abort: &Abort,
     ) -> Result<Ended, RunError> {
         let workload = workload(handle, self.parsed).await?;

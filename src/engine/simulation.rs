@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::engine::abort::Abort;
-use crate::engine::backend::fake::{FakeBackend, Mishap};
+use crate::engine::backend::fake::{Failure, FakeBackend};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::recorder::Recorder;
 use crate::engine::run::{self, Job, RunEnd, Stop};
@@ -260,8 +260,8 @@ async fn overlapping_faults_are_undone_whatever_goes_wrong() {
         .calls
         .len();
     for turn in 0..calls {
-        for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
-            let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
+        for mishap in [Failure::Fails, Failure::Panics, Failure::Hangs] {
+            let interrupt = (mishap == Failure::Hangs).then_some(Duration::from_secs(300));
             let run = simulate_method(
                 overlapping(10),
                 FakeBackend::new(Some((turn, mishap))),
@@ -371,7 +371,7 @@ async fn a_drained_node_is_uncordoned_when_what_was_done_to_it_meanwhile_is_undo
     for turn in 0..calls {
         let run = simulate_method(
             drained_and_rebooted(),
-            FakeBackend::new(Some((turn, Mishap::Fails))),
+            FakeBackend::new(Some((turn, Failure::Fails))),
             None,
             turn as u64,
         )
@@ -420,8 +420,8 @@ async fn whatever_goes_wrong_is_undone() {
         simulate(FakeBackend::new(None), None, 1).await.backend.truth.lock().unwrap().calls.len();
     assert!(calls == 7, "every call of the backend goes wrong once");
     for turn in 0..calls {
-        for mishap in [Mishap::Fails, Mishap::Panics, Mishap::Hangs] {
-            let interrupt = (mishap == Mishap::Hangs).then_some(Duration::from_secs(300));
+        for mishap in [Failure::Fails, Failure::Panics, Failure::Hangs] {
+            let interrupt = (mishap == Failure::Hangs).then_some(Duration::from_secs(300));
             let run =
                 simulate(FakeBackend::new(Some((turn, mishap))), interrupt, turn as u64).await;
             let call = run.backend.truth.lock().unwrap().calls[turn];
@@ -471,7 +471,7 @@ async fn faults_on_objects_are_undone_as_others_are() {
     for turn in 0..calls {
         let run = simulate_method(
             with_pods(),
-            FakeBackend::new(Some((turn, Mishap::Fails))),
+            FakeBackend::new(Some((turn, Failure::Fails))),
             None,
             turn as u64,
         )

@@ -270,7 +270,7 @@ impl Backend for EmbeddedBackend<'_> {
     }
 }
 
-/// What an undo comes to: what is owed to a model dies with it.
+/// The result of an undo: what is to be undone in a model ends with it.
 fn settle(
     undone: Result<(), RunError>,
     has_ended: bool,
@@ -308,7 +308,7 @@ impl EmbeddedBackend<'_> {
                     .await;
                 removed.map_err(RunError::failed_by)
             }
-            // None of these is ever owed to a model.
+            // None of these is ever recorded for a model.
             UndoEntry::Fault(_)
             | UndoEntry::Object { .. }
             | UndoEntry::Probers { .. }
@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_owed_to_a_model_dies_with_it() {
+    fn what_is_left_in_a_model_ends_with_it() {
         let mut told = Vec::new();
         let failed = || Err(RunError::failed("failed to reach the embedded cluster: it has ended"));
         assert!(settle(failed(), true, &mut |phase, _| told.push(phase)).is_ok());

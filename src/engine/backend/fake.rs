@@ -23,7 +23,7 @@ use crate::timeline::{
 
 /// What a call of the backend does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Mishap {
+pub(crate) enum Failure {
     /// It fails.
     Fails,
     /// It panics.
@@ -50,7 +50,7 @@ pub(crate) struct FakeBackend {
     /// What is true.
     pub truth: Arc<Mutex<Truth>>,
     /// Which call, counted from 0, goes wrong and how.
-    pub mishap: Option<(usize, Mishap)>,
+    pub mishap: Option<(usize, Failure)>,
     /// Whether undoing fails, too.
     pub undo_fails: bool,
     /// A node that could not be brought back as it was.
@@ -65,7 +65,7 @@ pub(crate) struct FakeBackend {
 
 impl FakeBackend {
     /// A healthy cluster: `cp`, `w1`, `w2`.
-    pub(crate) fn new(mishap: Option<(usize, Mishap)>) -> Self {
+    pub(crate) fn new(mishap: Option<(usize, Failure)>) -> Self {
         Self {
             truth: Default::default(),
             mishap,
@@ -88,9 +88,9 @@ impl FakeBackend {
         tokio::time::sleep(Duration::from_millis(10)).await;
         match self.mishap {
             Some((turn, mishap)) if turn == number => match mishap {
-                Mishap::Fails => Err(RunError::failed(format!("{name} was told to fail"))),
-                Mishap::Panics => panic!("{name} was told to panic"),
-                Mishap::Hangs => std::future::pending().await,
+                Failure::Fails => Err(RunError::failed(format!("{name} was told to fail"))),
+                Failure::Panics => panic!("{name} was told to panic"),
+                Failure::Hangs => std::future::pending().await,
             },
             _ => Ok(()),
         }

@@ -22,7 +22,7 @@ use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record, Unre
 use crate::watch::{self, Watches};
 
 /// API servers that are watched at once: with three, any two may be lost.
-const MOST_EYES: usize = 3;
+const MOST_SERVERS: usize = 3;
 /// How long the watches may take to deliver their first lists.
 const FIRST_LISTS: Duration = Duration::from_secs(30);
 
@@ -49,7 +49,7 @@ pub(crate) struct RunScope<'a> {
 pub(crate) struct Running {
     watches: Option<Watches>,
     /// The API servers through which they look.
-    eyes: Vec<Cluster>,
+    servers: Vec<Cluster>,
     /// Where the watches' records go.
     records: Option<UnboundedSender<Record>>,
     agents: Vec<AgentHandle>,
@@ -78,15 +78,15 @@ impl RunScope<'_> {
     /// Begins to follow the cluster.
     pub(crate) async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError> {
         self.running.records = Some(out.clone());
-        let eyes = self.eyes().await;
-        if eyes.len() < each_server::api_servers(&self.facts.nodes).count().min(2) {
+        let servers = self.servers().await;
+        if servers.len() < each_server::api_servers(&self.facts.nodes).count().min(2) {
             let text = "the API servers can't be reached at their own addresses from here: what the load balancer does not show is not seen";
             let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
         }
-        let mut watches = watch::start(&eyes, &self.namespace, out.clone());
-        watches.follow_services(&eyes, &services_elsewhere(self.experiment), &out);
+        let mut watches = watch::start(&servers, &self.namespace, out.clone());
+        watches.follow_services(&servers, &services_elsewhere(self.experiment), &out);
         let listed = watches.baseline(FIRST_LISTS).await;
-        (self.running.watches, self.running.eyes) = (Some(watches), eyes);
+        (self.running.watches, self.running.servers) = (Some(watches), servers);
         listed.map_err(|missing| {
             RunError::failed(format!("the API server did not list {} in time", missing.join(", ")))
         })
@@ -94,15 +94,15 @@ impl RunScope<'_> {
 
     /// The API servers through which the cluster is followed: with several, each at its own address, so that neither the loss of one nor
     /// that of the balancer before them blinds anybody; where they can't be reached from here, the balancer.
-    async fn eyes(&self) -> Vec<Cluster> {
+    async fn servers(&self) -> Vec<Cluster> {
         let servers: Vec<&str> =
             each_server::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
         let servers =
-            servers.into_iter().take(MOST_EYES).map(|address| self.cluster.directly(address));
+            servers.into_iter().take(MOST_SERVERS).map(|address| self.cluster.directly(address));
         match servers.len() {
             0 | 1 => vec![self.cluster.clone()],
             _ => match join_all(servers).await.into_iter().flatten().collect::<Vec<_>>() {
-                eyes if eyes.len() > 1 => eyes,
+                servers if servers.len() > 1 => servers,
                 _ => vec![self.cluster.clone()],
             },
         }
@@ -167,7 +167,7 @@ impl RunScope<'_> {
         start: impl AsyncFn(ProberGroup) -> Result<AgentHandle, RunError>,
     ) -> Result<Vec<String>, RunError> {
         let mut hosts = Vec::new();
-        for group in self.parties(at_risk).await? {
+        for group in self.groups(at_risk).await? {
             hosts.extend(group.place.node().map(str::to_owned));
             self.running.agents.push(start(group).await?);
         }
@@ -179,7 +179,7 @@ impl RunScope<'_> {
         for spec in canaries(self.experiment, &self.namespace) {
             let Some(records) = self.running.records.clone() else { continue };
             let canary =
-                canary::start(&self.cluster, &self.running.eyes, spec, records, out.clone())
+                canary::start(&self.cluster, &self.running.servers, spec, records, out.clone())
                     .await
                     .map_err(RunError::failed_by)?;
             self.running.canaries.push(canary);
@@ -187,7 +187,7 @@ impl RunScope<'_> {
         Ok(())
     }
 
-    async fn parties(&self, at_risk: &[String]) -> Result<Vec<ProberGroup>, RunError> {
+    async fn groups(&self, at_risk: &[String]) -> Result<Vec<ProberGroup>, RunError> {
         let nodes = self.nodes().await?;
         let placement = Placement {
             cluster: &self.cluster,

@@ -275,7 +275,7 @@ mod tests {
             let (name, access) = (format!("n{seconds}"), Access::Kind { cluster: "c".into() });
             let run_ref = RunRef { run: "r", engine: "e" };
             ledger
-                .owe_watched(
+                .record_watched(
                     run_ref,
                     UndoEntry::Namespace { name, access },
                     Duration::from_secs(seconds),

@@ -10,7 +10,7 @@ use crate::engine::environment::provision::{ClusterHandle, Nodes, Say, refuse_ow
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Entry, Ledger};
-use crate::engine::undo::recover::{self, Said, Tools};
+use crate::engine::undo::recover::{self, Tools, UndoProgress};
 use crate::engine::undo::watchdog::beating;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
@@ -44,15 +44,15 @@ pub(crate) async fn restore(
 pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&handle.state.ledger())?;
-    let mut told = |entry: &Entry, said: Said<'_>| match said {
-        Said::Begins => {
+    let mut told = |entry: &Entry, said: UndoProgress<'_>| match said {
+        UndoProgress::Begins => {
             say(&format!("undoing what an earlier run left: {}", entry.undo.describe()))
         }
-        Said::GoesOn(long) => {
+        UndoProgress::GoesOn(long) => {
             say(&format!("still undoing it after {} s: {}", long.as_secs(), entry.undo.describe()))
         }
-        Said::Ended(Ok(())) => say(&format!("undone after all: {}", entry.undo.describe())),
-        Said::Ended(Err(error)) => {
+        UndoProgress::Ended(Ok(())) => say(&format!("undone after all: {}", entry.undo.describe())),
+        UndoProgress::Ended(Err(error)) => {
             say(&format!("still not undone: {}: {}", entry.undo.describe(), error.line()))
         }
     };

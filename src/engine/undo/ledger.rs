@@ -1,4 +1,4 @@
-//! The undo ledger: what this program owes a cluster, on disk and synced before the pending is made.
+//! The undo ledger: what must be undone in a cluster, on disk and synced before it is done.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::experiment::Fault;
 use crate::fault::{self, ObjectUndo, Undo};
 use crate::timeline::{Component, FaultKind};
 
-/// Something that must be taken back.
+/// Something that must be undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum UndoEntry {
@@ -21,7 +21,7 @@ pub(crate) enum UndoEntry {
     Fault(fault::Undo),
     /// A fault on an object of the cluster, done through its API.
     Object {
-        /// What takes it back.
+        /// Its record.
         undo: ObjectUndo,
         /// How its cluster is reached.
         access: Access,
@@ -118,7 +118,7 @@ pub(crate) struct FaultRef<'a> {
 }
 
 impl UndoEntry {
-    /// The fault that this takes back, if it is one.
+    /// The fault that this undoes, if it is one.
     pub(crate) fn fault(&self) -> Option<FaultRef<'_>> {
         match self {
             UndoEntry::Fault(undo) => {
@@ -151,7 +151,7 @@ impl UndoEntry {
         RunError::failed(format!("this cluster can't be made to {}", self.describe()))
     }
 
-    /// The command by which a person can take it back, where there is one.
+    /// The command by which a person can undo it, where there is one.
     pub(crate) fn by_hand(&self) -> Option<String> {
         match self {
             UndoEntry::Fault(undo) => Some(undo.by_hand()),
@@ -164,7 +164,7 @@ impl UndoEntry {
         }
     }
 
-    /// What is done to take it back, for people.
+    /// What its undo does, for people.
     pub(crate) fn describe(&self) -> String {
         match self {
             UndoEntry::Fault(undo) => undo.describe(),
@@ -185,14 +185,14 @@ pub(crate) struct Entry {
     pub id: u64,
     /// The run that made it.
     pub run: String,
-    /// The container engine's address: only there can it be taken back.
+    /// The container engine's address: only there can it be undone.
     pub engine: String,
     /// When it was written.
     pub at: jiff::Timestamp,
-    /// When a watchdog takes it back if its run has died; `None`: none does.
+    /// When a watchdog undoes it if its run has died; `None`: none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<jiff::Timestamp>,
-    /// What must be taken back.
+    /// What must be undone.
     pub undo: UndoEntry,
 }
 
@@ -203,7 +203,7 @@ enum Line {
     Settled(u64),
 }
 
-/// Who owes, and where.
+/// A run, and where it works.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunRef<'a> {
     /// The run.
@@ -243,7 +243,7 @@ impl Ledger {
 
     fn replay(&mut self, line: &str) -> Result<(), RunError> {
         let unknown = |e: serde_json::Error| {
-            RunError::refused(format!("the undo ledger {} has a line that is not understood", self.path.display()))
+            RunError::refused(format!("the undo ledger {} has a line that can't be read", self.path.display()))
                 .because(&e)
                 .hint("it was written by another version of this program: run `kubectl outage recover` with that one")
         };
@@ -257,7 +257,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What is still owed, in the order in which it was made.
+    /// What is not undone yet, in the order in which it was recorded.
     pub(crate) fn pending(&self) -> &[Entry] {
         &self.open
     }
@@ -267,8 +267,8 @@ impl Ledger {
         self.write(run_ref, undo, None)
     }
 
-    /// The same for what a watchdog takes back after so long, if the run has died by then.
-    pub(crate) fn owe_watched(
+    /// The same for what a watchdog undoes after so long, if the run has died by then.
+    pub(crate) fn record_watched(
         &mut self,
         run_ref: RunRef<'_>,
         undo: UndoEntry,
@@ -297,7 +297,7 @@ impl Ledger {
         Ok(self.next - 1)
     }
 
-    /// Strikes an undo that was seen to be taken back. When none is left, the file goes.
+    /// Strikes an entry whose undo was verified. When none is left, the file goes.
     pub(crate) fn settle(&mut self, id: u64) -> Result<(), RunError> {
         self.open.retain(|entry| entry.id != id);
         if self.open.is_empty() {
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_owed_is_owed_after_a_crash() {
+    fn what_was_pending_is_pending_after_a_crash() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.jsonl");
         let mut ledger = Ledger::open(&path).unwrap();
@@ -400,7 +400,7 @@ mod tests {
         assert_eq!(again.pending().len(), 1);
         assert_eq!(again.pending()[0].undo, namespace("two"));
         again.settle(again.pending()[0].id).unwrap();
-        assert!(!path.exists(), "nothing is owed, nothing is left");
+        assert!(!path.exists(), "nothing is pending, nothing is left");
     }
 
     #[test]
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_cannot_be_written_refuses_the_debt() {
+    fn a_ledger_that_cannot_be_written_refuses_the_entry() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing").join("ledger.jsonl");
         assert!(Ledger::open(&path).unwrap().record(R, namespace("one")).is_err());

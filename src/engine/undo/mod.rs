@@ -1,7 +1,8 @@
-//! What is owed to a cluster and how it is taken back: at a run's end, by `recover`, and by the watchdog of a dead run.
+//! What must be undone in a cluster, and the undo: at a run's end, by `recover`, and by the watchdog of a dead
+//! run.
 //!
 //! ```text
-//! ledger.rs (what is owed, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs
+//! ledger.rs (undo entries, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs
 //!                                      watchdog.rs (where the run itself is gone)
 //! ```
 

@@ -1,4 +1,4 @@
-//! Taking back what a run owes, with the real tools: at the end of a run, in `recover`, and in the watchdog.
+//! The undo of what a run has left, with the real tools: at the end of a run, in `recover`, and in the watchdog.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(12
 /// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
-/// So often it is said what is still waited for.
+/// How often to report what is still waited for.
 const TELL: Duration = Duration::from_secs(10);
 /// Between two looks whether a cluster is still there.
 const GONE_LOOK: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ impl Harmed {
 }
 
 impl Tools {
-    /// Takes one undo back; ends when that is verified.
+    /// Undoes one entry; ends when that is verified.
     pub(crate) async fn undo(
         &self,
         run: &str,
@@ -291,7 +291,7 @@ fn instead_of(gone: ClusterError, kind: &RunError) -> RunError {
 
 /// How far the undo of one thing has come.
 #[derive(Debug)]
-pub(crate) enum Said<'a> {
+pub(crate) enum UndoProgress<'a> {
     /// It begins.
     Begins,
     /// It still goes on, so long after its begin.
@@ -300,23 +300,23 @@ pub(crate) enum Said<'a> {
     Ended(Result<(), &'a RunError>),
 }
 
-/// Takes back all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes, and
+/// Undoes all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes, and
 /// in the end how it went.
 pub(crate) async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
-    say: &mut dyn FnMut(&Entry, Said<'_>),
+    say: &mut dyn FnMut(&Entry, UndoProgress<'_>),
 ) -> Vec<NotUndone> {
     let owed = ledger.pending().iter().rev().cloned().collect();
     let left = in_passes(owed, async |entry: &Entry| {
-        say(entry, Said::Begins);
-        patiently(one(entry, &tools_of), |long| say(entry, Said::GoesOn(long))).await?;
+        say(entry, UndoProgress::Begins);
+        patiently(one(entry, &tools_of), |long| say(entry, UndoProgress::GoesOn(long))).await?;
         ledger.settle(entry.id)?;
-        say(entry, Said::Ended(Ok(())));
+        say(entry, UndoProgress::Ended(Ok(())));
         Ok(())
     });
     let left = left.await;
-    left.iter().for_each(|(entry, why)| say(entry, Said::Ended(Err(why))));
+    left.iter().for_each(|(entry, why)| say(entry, UndoProgress::Ended(Err(why))));
     left.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
@@ -365,7 +365,7 @@ mod tests {
     use crate::fault::NodeTarget;
 
     /// A ledger that owes the start of a node which is down on engine `e`, and then one on an engine that is gone.
-    fn owing(root: &Path) -> Ledger {
+    fn pending_kills(root: &Path) -> Ledger {
         let mut ledger = Ledger::open(&root.join("ledger")).unwrap();
         for (step, engine) in ["e", "gone"].into_iter().enumerate() {
             let target = NodeTarget {
@@ -400,7 +400,7 @@ mod tests {
     async fn one_that_fails_keeps_no_other_from_being_undone() {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
-        let ledger = owing(root.path());
+        let ledger = pending_kills(root.path());
         let left = faults_only(&ledger, async |name: &str| tools(&engine, name).await).await;
         assert_eq!(
             left.iter().map(|left| left.why.message.as_str()).collect::<Vec<_>>(),
@@ -414,7 +414,8 @@ mod tests {
     async fn what_is_owed_to_a_cluster_that_is_gone_is_gone_with_it() {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.with(|state| state.containers.clear());
-        let (mut ledger, access) = (owing(root.path()), Access::Kind { cluster: "c".into() });
+        let (mut ledger, access) =
+            (pending_kills(root.path()), Access::Kind { cluster: "c".into() });
         ledger.settle(1).unwrap();
         let drain = fault::ObjectHarm::NodeDrain(fault::NodeDrain {
             node: "c-worker".into(),
@@ -541,7 +542,7 @@ mod tests {
     fn only_control_planes_are_noted_as_harmed() {
         let (root, harmed, all) =
             (tempfile::tempdir().unwrap(), Harmed::default(), Harmed::default());
-        let UndoEntry::Fault(mut hit) = owing(root.path()).pending()[0].undo.clone() else {
+        let UndoEntry::Fault(mut hit) = pending_kills(root.path()).pending()[0].undo.clone() else {
             panic!()
         };
         harmed.note(&hit);
@@ -557,10 +558,10 @@ mod tests {
     async fn what_is_left_is_told_once_at_the_end() {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
-        let (mut ledger, mut told) = (owing(root.path()), Vec::new());
-        let mut say = |entry: &Entry, said: Said<'_>| match said {
-            Said::Ended(result) => told.push((entry.id, result.is_ok())),
-            Said::Begins | Said::GoesOn(_) => {}
+        let (mut ledger, mut told) = (pending_kills(root.path()), Vec::new());
+        let mut say = |entry: &Entry, said: UndoProgress<'_>| match said {
+            UndoProgress::Ended(result) => told.push((entry.id, result.is_ok())),
+            UndoProgress::Begins | UndoProgress::GoesOn(_) => {}
         };
         let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut say).await;
         assert_eq!(left.len(), 1);

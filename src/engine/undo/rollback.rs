@@ -1,4 +1,4 @@
-//! Taking back what is owed: at the end of every run, however it ends.
+//! The undo at the end of every run, however it ends.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,12 +6,12 @@ use futures_util::FutureExt;
 
 use crate::engine::backend::Backend;
 use crate::engine::error::RunError;
+use crate::engine::fault_reporter::FaultReporter;
 use crate::engine::recorder::Recorder;
 use crate::engine::undo::ledger::{Entry, FaultRef, Ledger, UndoEntry};
-use crate::engine::voice::Voice;
 use crate::timeline::Event;
 
-/// Something that could not be taken back. It stays in the ledger.
+/// Something that could not be undone. It stays in the ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct NotUndone {
     /// What it is, and how it would be undone.
@@ -35,22 +35,22 @@ pub(crate) async fn faults(
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let owed = pending(run, ledger, |undo| undo.fault().is_some());
-    if !owed.is_empty() {
+    let pending_entries = pending(run, ledger, |undo| undo.fault().is_some());
+    if !pending_entries.is_empty() {
         recorder.event(Event::Stage { name: Event::UNDO.into() });
     }
-    all(owed, backend, recorder, ledger).await
+    all(pending_entries, backend, recorder, ledger).await
 }
 
-/// Takes back all else that a run owes, the last first.
+/// Undoes all else of a run, the last first.
 pub(crate) async fn rest(
     run: &str,
     backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let owed = pending(run, ledger, |undo| undo.fault().is_none());
-    all(owed, backend, recorder, ledger).await
+    let pending_entries = pending(run, ledger, |undo| undo.fault().is_none());
+    all(pending_entries, backend, recorder, ledger).await
 }
 
 fn pending(run: &str, ledger: &Ledger, which: impl Fn(&UndoEntry) -> bool) -> Vec<Entry> {
@@ -64,33 +64,32 @@ fn pending(run: &str, ledger: &Ledger, which: impl Fn(&UndoEntry) -> bool) -> Ve
 }
 
 async fn all(
-    owed: Vec<Entry>,
+    pending_entries: Vec<Entry>,
     backend: &impl Backend,
     recorder: &Recorder,
     ledger: &mut Ledger,
 ) -> Vec<NotUndone> {
-    let left = in_passes(owed, async |entry: &Entry| {
-        take_back(&entry.undo, &voice(&entry.undo, recorder), backend).await?;
+    let left = in_passes(pending_entries, async |entry: &Entry| {
+        undo_entry(&entry.undo, &reporter(&entry.undo, recorder), backend).await?;
         ledger.settle(entry.id)
     });
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-/// Takes back one after the other, each whatever becomes of those before it, and then once more what failed, as long as a pass has taken
-/// something back: one may have been in another's way (a drained node is uncordoned through an API that a later undo brings back). What is
+/// Undoes one after the other, each whatever becomes of those before it, and then once more what failed, as long
+/// as a pass has undone something: one may have been in another's way (a drained node is uncordoned through an API that a later undo brings back). What is
 /// left, with why.
 pub(crate) async fn in_passes(
-    mut owed: Vec<Entry>,
-    mut take_back: impl AsyncFnMut(&Entry) -> Result<(), RunError>,
+    mut pending_entries: Vec<Entry>,
+    mut undo_entry: impl AsyncFnMut(&Entry) -> Result<(), RunError>,
 ) -> Vec<(Entry, RunError)> {
     loop {
-        let before = owed.len();
+        let before = pending_entries.len();
         let mut failed = Vec::new();
-        for entry in owed {
-            // A fault of our own in one undo must not keep the others from being done.
-            let taken_back = AssertUnwindSafe(take_back(&entry)).catch_unwind().await;
-            if let Err(why) =
-                taken_back.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref())))
+        for entry in pending_entries {
+            // A bug of ours in one undo must not keep the others from being done.
+            let undone = AssertUnwindSafe(undo_entry(&entry)).catch_unwind().await;
+            if let Err(why) = undone.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref())))
             {
                 failed.push((entry, why));
             }
@@ -98,33 +97,35 @@ pub(crate) async fn in_passes(
         if failed.is_empty() || failed.len() == before {
             return failed;
         }
-        owed = failed.into_iter().map(|(entry, _)| entry).collect();
+        pending_entries = failed.into_iter().map(|(entry, _)| entry).collect();
     }
 }
 
-/// Who tells of an undo's progress.
-pub(crate) fn voice<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> Voice<'a> {
+/// Where an undo reports its progress.
+pub(crate) fn reporter<'a>(undo: &'a UndoEntry, recorder: &'a Recorder) -> FaultReporter<'a> {
     match undo.fault() {
         Some(FaultRef { step, kind, component, node }) => {
-            Voice { step, name: None, kind: Some(kind), component, target: node, recorder }
+            FaultReporter { step, name: None, kind: Some(kind), component, target: node, recorder }
         }
-        None => Voice { step: 0, name: None, kind: None, component: None, target: "", recorder },
+        None => {
+            FaultReporter { step: 0, name: None, kind: None, component: None, target: "", recorder }
+        }
     }
 }
 
-/// Takes one undo back; only then may it be struck from the ledger.
-pub(crate) async fn take_back(
+/// Undoes one entry; only then may it be struck from the ledger.
+pub(crate) async fn undo_entry(
     undo: &UndoEntry,
-    voice: &Voice<'_>,
+    reporter: &FaultReporter<'_>,
     backend: &impl Backend,
 ) -> Result<(), RunError> {
-    let mut progress = |phase, detail| voice.say(phase, detail);
+    let mut progress = |phase, detail| reporter.report(phase, detail);
     match backend.undo(undo, &mut progress).await {
         Ok(()) => Ok(()),
         // A fault's undo has said so itself.
-        Err(error) if voice.kind.is_some() => Err(error),
+        Err(error) if reporter.kind.is_some() => Err(error),
         Err(error) => {
-            voice.recorder.event(Event::Note {
+            reporter.recorder.event(Event::Note {
                 warning: false,
                 text: format!("not undone: {}: {}", undo.describe(), error.line()),
             });

@@ -5,7 +5,7 @@ use crate::engine::recorder::Recorder;
 use crate::timeline::{Component, Event, FaultKind, FaultPhase};
 
 /// Records how far one fault has come.
-pub(crate) struct Voice<'a> {
+pub(crate) struct FaultReporter<'a> {
     /// The step.
     pub step: u32,
     /// Its name, if it has one.
@@ -20,9 +20,9 @@ pub(crate) struct Voice<'a> {
     pub recorder: &'a Recorder,
 }
 
-impl Voice<'_> {
+impl FaultReporter<'_> {
     /// Records one phase.
-    pub(crate) fn say(&self, phase: FaultPhase, detail: String) {
+    pub(crate) fn report(&self, phase: FaultPhase, detail: String) {
         let (step, name, component) = (self.step, self.name.map(str::to_owned), self.component);
         let Some(kind) = self.kind else {
             return self.recorder.event(Event::Note { warning: false, text: detail });

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use outage::analysis::analyse;
-use outage::prediction::{Ground, Predictions};
+use outage::prediction::{ClusterModel, Predictions};
 use outage::report::{Style, View, terminal};
 use outage::timeline::attempts::{AttemptEncoder, Phases};
 use outage::timeline::*;
@@ -38,7 +38,7 @@ fn main() {
     report("whole report (read, analyse, judge, render)", || {
         let timeline = Timeline::read(&path).expect("the run");
         let findings = analyse(&timeline);
-        let predictions = Predictions::new(None, Ground::default(), 0, 0);
+        let predictions = Predictions::new(None, ClusterModel::default(), 0, 0);
         let verdict = judge(&findings, &[], &predictions);
         terminal::render(
             &View::new(&timeline, &findings, &verdict, &predictions),

@@ -12,6 +12,7 @@ mod embedded;
 mod engine;
 mod experiment;
 mod fault;
+mod kind_config;
 mod lint;
 pub mod model;
 mod node;

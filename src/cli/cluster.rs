@@ -2,24 +2,23 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::Cluster;
 use super::env::Env;
 use super::failure::Failure;
 use super::{block_on, exit, load, print};
-use crate::cluster::KindConfig;
 use crate::embedded::Embedded;
 use crate::engine::abort::Abort;
 use crate::engine::environment::embedded;
 use crate::engine::environment::embedded_folder::{Folder, Secret};
 use crate::engine::error::RunError;
-
-/// What the cluster is a model of when no kind config is named.
-pub(super) const DEFAULT_CONFIG: &str = include_str!("../../kind-configs/default.yaml");
+use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
+use crate::yaml::SourceFile;
 
 /// Starts a cluster and keeps it until Ctrl-C.
 pub(super) fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
-    let config = config(args)?;
+    let config = config(args, env)?;
     let (folder, _state, _lock) = Folder::make(&env.state_dir)?;
     let embedded = Embedded::start(embedded::spec(&config)).map_err(RunError::refused_by)?;
     block_on(async {
@@ -30,31 +29,36 @@ pub(super) fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
         let _out = wanted.map(|path| write_out(path, embedded.kubeconfig())).transpose()?;
         let path = wanted.unwrap_or(&own).display();
         print(&format!(
-            "an embedded cluster is up: {} nodes, a model of Kubernetes, no real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
+            "an embedded cluster is up: {} nodes, a model of Kubernetes and not a real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
             config.nodes.len()
         ));
         tokio::select! {
             _ = abort.interrupted() => Ok(exit::PASS),
-            () = embedded.ended() => Err(RunError::failed("the embedded cluster has ended by itself: a fault in the model").into()),
+            () = embedded.ended() => Err(RunError::failed("the embedded cluster has ended by itself: internal error, please report it").into()),
         }
     })
 }
 
-fn config(args: &Cluster) -> Result<KindConfig, Failure> {
-    let (name, text) = match &args.filename {
-        Some(path) => (path.display().to_string(), load::kind_config(path)?),
-        None => ("built in".into(), DEFAULT_CONFIG.into()),
-    };
-    KindConfig::parse(&text)
-        .map_err(|e| Failure::usage(format!("error: cannot use the kind config {name}: {e}")))
+fn config(args: &Cluster, env: &Env) -> Result<KindConfig, Failure> {
+    match &args.filename {
+        Some(path) => load::kind_config(path, DEFAULT_KUBERNETES, env),
+        None => Ok(default_config()),
+    }
 }
 
-/// Writes the kubeconfig where it is wanted, for as long as the cluster is up. Refuses to touch what is there: it may be somebody's
-/// credentials.
+/// The kind config that the cluster is a model of when none is named.
+pub(super) fn default_config() -> KindConfig {
+    let text = include_str!("../../kind-configs/default.yaml").to_owned();
+    let file = Arc::new(SourceFile { name: "built-in:kind-configs/default.yaml".into(), text });
+    let reading = kind_config::read(&file, Kubernetes::Default(DEFAULT_KUBERNETES));
+    reading.usable().expect("a test reads it")
+}
+
+/// Writes the kubeconfig to a file that does not exist yet, for as long as the cluster is up.
 fn write_out(path: &Path, text: &str) -> Result<Secret, RunError> {
     let cannot = |e: std::io::Error| {
         let hint = (e.kind() == ErrorKind::AlreadyExists)
-            .then_some("name a file that is not there yet; one that is there is never overwritten, for it may hold credentials");
+            .then_some("name a file that does not exist: an existing one is never overwritten, since it may hold credentials");
         RunError::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
     };
     path.parent()

@@ -9,7 +9,8 @@ use super::env::Env;
 use super::{block_on, diagnostics, exit, failure::Failure, live, print};
 use crate::engine::error::RunError;
 use crate::experiment::{self, Diagnostic, Diagnostics, Severity, Source};
-use crate::lint::{self, ConfigNode, KubeletGroup, Outlook};
+use crate::kind_config::KindNode;
+use crate::lint::{self, KubeletGroup, Outlook};
 use crate::timeline::NodeRole;
 
 /// What was found in one file or cluster.
@@ -34,9 +35,17 @@ struct Found {
 struct Picture {
     cluster: String,
     kubernetes_is_assumed: bool,
-    nodes: Vec<ConfigNode>,
+    nodes: Vec<NodeSummary>,
     kubelets: Vec<KubeletGroup>,
     outlook: Outlook,
+}
+
+/// A node as JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeSummary {
+    name: String,
+    role: NodeRole,
 }
 
 /// A problem as JSON.
@@ -83,13 +92,15 @@ fn in_file(source: &Source, args: &Lint) -> Found {
         Ok(linted) => linted,
         Err(problems) => return Found::new(subject, None, problems, exit::USAGE),
     };
-    let asked = linted.asked;
+    let config = linted.config;
+    let api_servers = config.count(NodeRole::ControlPlane) as u32;
+    let node = |node: KindNode| NodeSummary { name: node.name, role: node.role };
     let picture = Picture {
-        outlook: lint::outlook(&asked.tuning, &asked.kubernetes, asked.api_servers, args.nodes),
-        cluster: asked.name,
-        kubernetes_is_assumed: asked.kubernetes_is_assumed,
-        nodes: asked.nodes,
-        kubelets: asked.kubelets,
+        outlook: lint::outlook(&config.tuning(), &config.kubernetes, api_servers, args.nodes),
+        cluster: config.name,
+        kubernetes_is_assumed: config.kubernetes_is_assumed,
+        nodes: config.nodes.into_iter().map(node).collect(),
+        kubelets: linted.kubelets,
     };
     let code = code(&linted.problems, args.strict);
     Found::new(subject, Some(picture), linted.problems, code)
@@ -98,10 +109,10 @@ fn in_file(source: &Source, args: &Lint) -> Found {
 async fn in_cluster(args: &Lint, env: &Env) -> Result<Found, RunError> {
     let (facts, warnings) =
         live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
-    let nodes: Vec<ConfigNode> = facts
+    let nodes: Vec<NodeSummary> = facts
         .nodes
         .into_iter()
-        .map(|node| ConfigNode { name: node.name, role: node.role })
+        .map(|node| NodeSummary { name: node.name, role: node.role })
         .collect();
     let api_servers =
         nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count() as u32;

@@ -1,17 +1,20 @@
 //! The experiments that were named: loaded and checked, all problems at once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::env::Env;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
 use crate::experiment::{self, Diagnostic, Diagnostics, Parsed, Source};
+use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
 use crate::model::About;
 use crate::plan::{self, Known, Nodes, Request};
 use crate::prediction;
+use crate::yaml::SourceFile;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
-pub(super) const TODAY: &str = "v1.34.0";
+pub(super) const TODAY: &str = DEFAULT_KUBERNETES;
 
 /// Where experiments are to run, as far as it decides what is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,10 +166,20 @@ fn show(problems: &[Diagnostic], env: &Env) {
     }
 }
 
-/// The text of a kind config.
-pub(super) fn kind_config(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format!("error: cannot read {}: {e}", path.display())))
+/// A kind config that a flag names, for this version of Kubernetes where its images do not tell one. Its warnings are printed.
+pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<KindConfig, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("error: cannot read {name}: {e}")))?;
+    let file = Arc::new(SourceFile { name, text });
+    let reading = kind_config::read(&file, Kubernetes::Default(kubernetes));
+    if !reading.problems.has_errors() {
+        show(&reading.problems, env);
+    }
+    reading.usable().map_err(|problems| {
+        let text = diagnostics::render(&problems, env.stderr.colour, env.stderr.width);
+        Failure::usage(text.trim_end().to_owned())
+    })
 }
 
 /// What the file alone does not say: what a run would refuse, and what the model expects.
@@ -178,14 +191,9 @@ fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
 
 /// What a run would refuse, at its places.
 fn refused(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
-    let (nodes, unusable) = match place {
-        Place::Own => match expected_cluster::nodes(parsed) {
-            Ok(nodes) => (nodes, None),
-            // A mistake in the config was reported at its place.
-            Err(_) if parsed.warnings.has_errors() => (None, None),
-            Err(error) => (None, Some(parsed.error("spec.cluster.kind.config", error.line()))),
-        },
-        Place::Other => (None, None),
+    let nodes = match place {
+        Place::Own => expected_cluster::nodes(parsed),
+        Place::Other => None,
     };
     let plan = plan::plan(Request {
         experiment: &parsed.experiment,
@@ -197,15 +205,13 @@ fn refused(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
     // That a step shares the nodes of no other was reported at its place.
     let refused =
         plan.refused.into_iter().filter(|one| !parsed.has_error_at(&format!("{}.of", one.place)));
-    let refused =
-        refused.map(|one| parsed.error(&one.place, one.why.message).hint_if(one.why.hint));
-    refused.chain(unusable).collect()
+    refused.map(|one| parsed.error(&one.place, one.why.message).hint_if(one.why.hint)).collect()
 }
 
 /// Warnings that need the model: a fault that is over before it can be detected.
 fn expected(parsed: &Parsed) -> Vec<Diagnostic> {
-    let Some(ground) = expected_cluster::ground_today(parsed) else { return Vec::new() };
-    let traps = prediction::traps(&parsed.experiment, &ground)
+    let Some(cluster) = expected_cluster::model(parsed) else { return Vec::new() };
+    let traps = prediction::traps(&parsed.experiment, &cluster)
         .into_iter()
         .filter(|(_, trap)| trap.about == About::Hold);
     let steps = parsed.experiment.steps();

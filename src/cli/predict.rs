@@ -9,9 +9,10 @@ use super::load::Place;
 use super::{block_on, diagnostics, exit, failure::Failure, live, load, print};
 use crate::engine::error::RunError;
 use crate::experiment::{Diagnostic, Parsed};
+use crate::kind_config::Kubernetes;
 use crate::lint::{self, Outlook};
 use crate::model::{About, Trap};
-use crate::prediction::{self, Ground, Predictions};
+use crate::prediction::{self, ClusterModel, Predictions};
 use crate::report::forecast::{self, ForecastReport};
 use crate::report::hang;
 use crate::timeline::{NodeRole, Tuning};
@@ -39,11 +40,11 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let mut all = Vec::new();
     for parsed in &experiments {
         let environment = match &live {
-            Some((ground, name)) => ExpectedCluster {
-                ground: with_workload(ground.clone(), parsed),
+            Some((cluster, name)) => ExpectedCluster {
+                model: with_workload(cluster.clone(), parsed),
                 name: name.clone(),
             },
-            None => in_config(parsed, args)?,
+            None => in_config(parsed, args, env)?,
         };
         all.push(one(parsed, environment, args));
     }
@@ -57,15 +58,15 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
 }
 
 fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Said {
-    let mut ground = environment.ground;
-    ground.tuning = args.tuning.over(ground.tuning);
-    let (tuning, kubernetes) = (ground.tuning, ground.kubernetes.clone());
-    let planes = ground.topology.with_role(NodeRole::ControlPlane).count() as u32;
+    let mut cluster = environment.model;
+    cluster.tuning = args.tuning.over(cluster.tuning);
+    let (tuning, kubernetes) = (cluster.tuning, cluster.kubernetes.clone());
+    let planes = cluster.topology.with_role(NodeRole::ControlPlane).count() as u32;
     let mut traps: Vec<Trap> =
-        prediction::traps(&parsed.experiment, &ground).into_iter().map(|(_, trap)| trap).collect();
+        prediction::traps(&parsed.experiment, &cluster).into_iter().map(|(_, trap)| trap).collect();
     traps.dedup();
     let predictions =
-        Predictions::new(Some(parsed.experiment.clone()), ground, args.trials, args.seed);
+        Predictions::new(Some(parsed.experiment.clone()), cluster, args.trials, args.seed);
     Said {
         forecast: ForecastReport::new(
             &parsed.experiment.name,
@@ -79,19 +80,27 @@ fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Said {
 }
 
 /// The cluster that the experiment, or the command, names a kind config for.
-fn in_config(parsed: &Parsed, args: &Predict) -> Result<ExpectedCluster, Failure> {
-    expected(parsed, args.kind_config.as_deref(), &args.kubernetes)?.ok_or_else(|| {
+fn in_config(parsed: &Parsed, args: &Predict, env: &Env) -> Result<ExpectedCluster, Failure> {
+    let config = match &args.kind_config {
+        Some(path) => Some(load::kind_config(path, &args.kubernetes, env)?),
+        None => parsed
+            .kind_config
+            .as_ref()
+            .map(|config| config.for_kubernetes(Kubernetes::Default(&args.kubernetes))),
+    };
+    let config = config.ok_or_else(|| {
         let hint =
             "--context NAME reads a running cluster, --kind-config FILE one that could be made";
         Failure::usage(format!(
             "error: {} names no kind config\n\nhint: {hint}",
             parsed.experiment.name
         ))
-    })
+    })?;
+    Ok(expected(parsed, &config))
 }
 
 /// The cluster of a context, as it is.
-async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), RunError> {
+async fn in_cluster(args: &Predict, env: &Env) -> Result<(ClusterModel, String), RunError> {
     let (facts, warnings) =
         live::facts(args.context.as_deref(), args.kubeconfig.as_deref(), env).await?;
     for warning in warnings {
@@ -103,7 +112,7 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(Ground, String), RunEr
         facts.kubernetes,
         facts.nodes.len()
     );
-    Ok((Ground::of_cluster(&facts), name))
+    Ok((ClusterModel::of_cluster(&facts), name))
 }
 
 fn show(said: &Said, env: &Env) {

@@ -1,7 +1,7 @@
 //! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done with one.
 
 use super::args::{ClusterChoice, Run};
-use super::cluster::DEFAULT_CONFIG;
+use super::cluster::default_config;
 use super::dry_run::DryRun;
 use super::env::Env;
 use super::failure::Failure;
@@ -150,7 +150,7 @@ impl Command<'_> {
     pub(super) fn wanted(&self, parsed: &Parsed) -> Result<ClusterSpec, RunError> {
         let access = &self.args.access;
         if self.args.cluster == Some(ClusterChoice::Embedded) {
-            return embedded(parsed);
+            return Ok(embedded(parsed));
         }
         match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
             (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
@@ -159,7 +159,7 @@ impl Command<'_> {
             .hint(
                 "`cluster: {kind: {config: FILE}}` in the experiment names one; --context NAME runs it in a cluster that is there",
             )),
-            (Cluster::Kind { tuning, .. }, Some(config), None) => ClusterSpec::kind(&config.path, &config.text, *tuning),
+            (Cluster::Kind { .. }, Some(config), None) => Ok(ClusterSpec::Kind { config: config.clone() }),
             (_, _, context) => {
                 let kubeconfig =
                     kubeconfig_paths(access.kubeconfig.as_deref(), self.env.kubeconfig.as_deref(), self.env.home.as_deref());
@@ -218,13 +218,8 @@ impl Command<'_> {
 }
 
 /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
-fn embedded(parsed: &Parsed) -> Result<ClusterSpec, RunError> {
-    match (&parsed.experiment.cluster, &parsed.kind_config) {
-        (Cluster::Kind { tuning, .. }, Some(config)) => {
-            ClusterSpec::embedded(&config.path, &config.text, *tuning)
-        }
-        _ => ClusterSpec::embedded("built in", DEFAULT_CONFIG, None),
-    }
+fn embedded(parsed: &Parsed) -> ClusterSpec {
+    ClusterSpec::Embedded { config: parsed.kind_config.clone().unwrap_or_else(default_config) }
 }
 
 /// Prints why something failed; its exit code.

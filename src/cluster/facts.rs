@@ -63,7 +63,7 @@ impl Cluster {
         Ok(combine(
             kubelets,
             monitor_of(&managers, warnings),
-            &default_tuning(self.version()),
+            &Tuning::defaults(self.version()),
             warnings,
         ))
     }
@@ -78,11 +78,6 @@ fn node_facts(node: Node, containers: &[NodeContainer]) -> NodeFacts {
         kubelet: node.kubelet,
         container,
     }
-}
-
-/// What Kubernetes of this version (`v1.34.4`) has when nothing is set.
-pub(crate) fn default_tuning(version: &str) -> Tuning {
-    Tuning::defaults(version)
 }
 
 /// The slowest of each setting over all kubelets that answered; `None` when none did.
@@ -277,7 +272,7 @@ mod tests {
     #[test]
     fn what_could_not_be_read_is_the_versions_default_and_said_so() {
         let mut warnings = Vec::new();
-        let defaults = default_tuning("v1.34.4");
+        let defaults = Tuning::defaults("v1.34.4");
         let read = combine(
             Some(kubelet(1)),
             Some(Monitor { period: None, grace: seconds(4) }),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::kind_words::Words;
+use super::kind_output::KindOutput;
 
 /// For questions that need no more than the engine's answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -197,19 +197,19 @@ impl Kind {
         // A kind that ends before it has read everything says why itself.
         let _ = stdin.write_all(create.config_text.as_bytes()).await;
         drop(stdin);
-        let mut words = Words::default();
+        let mut stderr = KindOutput::default();
         let mut lines = BufReader::new(child.stderr.take().expect("is piped")).lines();
         while let Some(line) = lines.next_line().await.map_err(self.not_run())? {
-            if let Some(progress) = words.hear(&line) {
+            if let Some(progress) = stderr.read_line(&line) {
                 (create.progress)(progress);
             }
-            if let Some(error) = words.hopeless() {
+            if let Some(error) = stderr.failed_pull() {
                 return Err(error);
             }
         }
         let status = child.wait().await.map_err(self.not_run())?;
         group.ended();
-        if status.success() { Ok(()) } else { Err(words.error(create.name)) }
+        if status.success() { Ok(()) } else { Err(stderr.error(create.name)) }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -246,11 +246,11 @@ impl Kind {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let mut words = Words::default();
+        let mut stderr = KindOutput::default();
         for line in String::from_utf8_lossy(&output.stderr).lines() {
-            words.hear(line);
+            stderr.read_line(line);
         }
-        Err(words.error(""))
+        Err(stderr.error(""))
     }
 
     fn not_run(&self) -> impl Fn(std::io::Error) -> KindError + use<> {

@@ -309,7 +309,8 @@ async fn a_cluster_is_made_with_other_settings_and_deleted() {
         node_monitor_grace_period: Some(Duration::from_secs(20)),
         ..Default::default()
     };
-    let (name, text) = with_tuning(text, &wanted).unwrap();
+    let config = crate::kind_config::testing::config(text).with_tuning(&wanted).unwrap();
+    let (name, text) = (config.name.clone(), config.text().to_owned());
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");
     let mut progress = |line: &str| println!("{line}");
@@ -350,17 +351,8 @@ async fn a_cluster_is_made_with_other_settings_and_deleted() {
     assert!(matches!(again, KindError::Exists { .. }), "{again}");
     assert!(listed.contains(&name));
     assert_eq!(warnings, Vec::<String>::new());
-    let config = KindConfig::parse(&text).unwrap();
-    let container = NodeContainer {
-        cluster: name.clone(),
-        id: String::new(),
-        name: String::new(),
-        role: NodeRole::ControlPlane,
-        addresses: Vec::new(),
-    };
-    assert_eq!(
-        differences(&config, &[container], &facts.tuning, cluster.version()),
-        Vec::<String>::new()
-    );
+    let made = config.for_kubernetes(crate::kind_config::Kubernetes::Exactly(cluster.version()));
+    let source = facts.tuning.source;
+    assert_eq!(facts.tuning, crate::timeline::Tuning { source, ..made.tuning() });
     assert!(matches!(kind.kubeconfig(&name).await, Err(KindError::NoSuchCluster { .. })));
 }

@@ -18,4 +18,4 @@ pub(crate) mod store;
 
 pub(crate) use crate::model::{Action, NodeId};
 pub(crate) use error::EmbeddedError;
-pub(crate) use handle::{Embedded, EmbeddedSpec, KUBERNETES};
+pub(crate) use handle::{Embedded, EmbeddedSpec};

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::decode::{Draft, fields::Cx, known};
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
-use super::schema::Cluster;
+use super::schema::{Cluster, TuningRequest};
 use super::source::Source;
 use super::tree::Node;
 use super::yaml;
+use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes, Reading};
 use crate::workload::Manifest;
 
-/// A file of Kubernetes objects, or a kind config.
+/// A file of Kubernetes objects.
 #[derive(Clone, Debug)]
 pub(super) struct ReadFile {
     /// Name and text.
@@ -27,8 +28,8 @@ pub(super) struct Files {
     pub workload: Manifest,
     /// Whether each of the workload's files could be read, so that what none of them has is really not there.
     pub complete: bool,
-    /// The kind config.
-    pub kind_config: Option<ReadFile>,
+    /// The kind config with the experiment's own tuning, as far as it can be read.
+    pub kind_config: Option<KindConfig>,
 }
 
 /// Reads them; what can't be read is told where it is named.
@@ -39,8 +40,8 @@ pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> File
     let complete =
         workload.iter().all(Option::is_some) && draft.workload.iter().all(Option::is_some);
     let kind_config = match &draft.cluster {
-        Some(Cluster::Kind { config, .. }) => {
-            one(cx, root, source, "spec.cluster.kind.config", config)
+        Some(Cluster::Kind { config, tuning }) => {
+            kind_config(cx, root, source, config, tuning.unwrap_or_default())
         }
         _ => None,
     };
@@ -60,9 +61,47 @@ fn manifest(cx: &Cx, files: &[ReadFile]) -> Manifest {
     manifest
 }
 
+fn kind_config(
+    cx: &Cx,
+    root: &Node,
+    source: &Source,
+    path: &Path,
+    tuning: TuningRequest,
+) -> Option<KindConfig> {
+    let file = text(cx, root, source, "spec.cluster.kind.config", path)?;
+    let Reading { config, problems } =
+        kind_config::read(&file, Kubernetes::Default(DEFAULT_KUBERNETES));
+    let is_right = !problems.has_errors();
+    problems.into_iter().for_each(|problem| cx.tell(problem));
+    let config = config?;
+    match config.with_tuning(&tuning.into()) {
+        Ok(tuned) => Some(tuned),
+        Err(problems) => {
+            if is_right {
+                problems.into_iter().for_each(|problem| cx.tell(problem));
+            }
+            Some(config)
+        }
+    }
+}
+
 fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Option<ReadFile> {
-    let file = match source.read_beside(path) {
-        Ok(file) => file,
+    let file = text(cx, root, source, place, path)?;
+    let mut problems = Diagnostics::default();
+    let documents = yaml::parse(&file, &mut problems);
+    problems.into_iter().for_each(|problem| cx.tell(problem));
+    Some(ReadFile { documents: documents?, file })
+}
+
+fn text(
+    cx: &Cx,
+    root: &Node,
+    source: &Source,
+    place: &str,
+    path: &Path,
+) -> Option<Arc<SourceFile>> {
+    match source.read_beside(path) {
+        Ok(file) => Some(file),
         Err(why) => {
             let at = root.find(place).0.focus();
             let message = format!("cannot read {}: {why}", path.display());
@@ -71,11 +110,7 @@ fn one(cx: &Cx, root: &Node, source: &Source, place: &str, path: &Path) -> Optio
                     .at(cx.file(), at)
                     .hint(format!("paths are relative to {}", source.place())),
             );
-            return None;
+            None
         }
-    };
-    let mut problems = Diagnostics::default();
-    let documents = yaml::parse(&file, &mut problems);
-    problems.into_iter().for_each(|problem| cx.tell(problem));
-    Some(ReadFile { documents: documents?, file })
+    }
 }

@@ -9,6 +9,7 @@ use super::schema::Experiment;
 use super::source::Source;
 use super::tree::Node;
 use super::{check, matrix, yaml};
+use crate::kind_config::KindConfig;
 use crate::workload::Manifest;
 
 /// An experiment without errors, and everything that had to be read for it, before any harm.
@@ -22,20 +23,9 @@ pub(crate) struct Parsed {
     pub source: Source,
     /// The objects of the workload's files.
     pub workload: Manifest,
-    /// The kind config; `None` where the experiment runs on a context.
-    pub kind_config: Option<KindConfigFile>,
+    /// The kind config with the experiment's own tuning; `None` where the experiment runs on a context.
+    pub kind_config: Option<KindConfig>,
     root: Node,
-}
-
-/// A kind config.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KindConfigFile {
-    /// Its path, for people.
-    pub path: String,
-    /// Its text.
-    pub text: String,
-    /// The cluster's name in it.
-    pub name: String,
 }
 
 impl Parsed {
@@ -181,17 +171,7 @@ fn assemble(
     files: &Files,
     warnings: Diagnostics,
 ) -> Parsed {
-    let kind_config = files.kind_config.as_ref().map(|read| KindConfigFile {
-        path: read.file.name.clone(),
-        text: read.file.text.clone(),
-        name: read
-            .documents
-            .first()
-            .and_then(|root| root.text_at("name"))
-            .unwrap_or_default()
-            .to_owned(),
-    });
-    let workload = files.workload.clone();
+    let (workload, kind_config) = (files.workload.clone(), files.kind_config.clone());
     Parsed { experiment, warnings, workload, kind_config, source, root }
 }
 

@@ -1,75 +1,83 @@
-//! What a kind config really asks for: effective settings, predictions, traps, and what kind would refuse or ignore without a word.
-//!
-//! ```text
-//! text -> located tree -> fields that kind knows (fields.rs) -> nodes (nodes.rs)
-//!      -> patches (patches.rs), YAML inside YAML (`yaml::inner`) -> settings with their places (settings.rs)
-//!      -> what each kubelet has (effective.rs) -> traps at their places (traps.rs), outlook (outlook.rs)
-//! ```
+//! What a kind config makes of failure detection: its problems, the traps in its settings, the outlook.
 
-mod effective;
-mod extra_args;
-mod fields;
-mod nodes;
 mod outlook;
-mod patches;
-mod schema;
-mod settings;
-mod told;
 mod traps;
 
 pub(crate) mod text;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-pub(crate) use effective::{Asked, KubeletGroup};
-pub(crate) use nodes::ConfigNode;
+use serde::{Serialize, Serializer};
+
 pub(crate) use outlook::{Outlook, outlook};
 pub(crate) use traps::without_place;
 
-use crate::experiment::{Diagnostic, Diagnostics, SourceFile, Span, yaml};
-use told::Told;
+use crate::kind_config::{self, KindConfig, Kubernetes};
+use crate::model::heartbeat;
+use crate::timeline::Tuning;
+use crate::yaml::{Diagnostics, Severity, SourceFile};
 
-/// What was found in a kind config.
+/// A kind config with all that is wrong or surprising about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Linted {
-    /// All problems, in the file's order.
+    /// In the file's order.
     pub problems: Diagnostics,
-    /// What the config asks for, as far as it was understood.
-    pub asked: Asked,
+    pub config: KindConfig,
+    /// The slowest first.
+    pub kubelets: Vec<KubeletGroup>,
 }
 
-/// Reads a kind config. `kubernetes` is the version (`v1.34.4`) where the config names no node image that tells it.
+/// Nodes whose kubelets have the same settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KubeletGroup {
+    pub nodes: Vec<String>,
+    /// Their settings, and the controller manager's.
+    #[serde(rename = "settings", serialize_with = "in_seconds")]
+    pub tuning: Tuning,
+}
+
+fn in_seconds<S: Serializer>(tuning: &Tuning, serializer: S) -> Result<S::Ok, S::Error> {
+    outlook::settings(tuning).serialize(serializer)
+}
+
+/// Reads a kind config. `kubernetes` is the version (`v1.34.4`) where no node image tells it.
 ///
-/// Errors: the file is no kind config at all; all problems of it.
+/// Errors: the file is not a kind config at all; all problems of it.
 pub(crate) fn lint(file: &Arc<SourceFile>, kubernetes: &str) -> Result<Linted, Diagnostics> {
-    let mut problems = Diagnostics::default();
-    let documents = yaml::parse(file, &mut problems).unwrap_or_default();
-    let Some(root) = documents.first() else {
-        if !problems.has_errors() {
-            problems.push(
-                Diagnostic::error("the file is empty").at(file, Span::of_bytes(&file.text, 0, 0)),
-            );
-        }
-        return Err(problems);
-    };
-    let mut told = Told::new(file, problems);
-    if !fields::is_kind_config(&mut told, root) {
-        return Err(told.into_problems());
-    }
-    if let Some(second) = documents.get(1) {
-        told.warn(
-            second.focus(),
-            "kind reads the first document of a file, and this is another one",
-        )
-        .hint("put it into a file of its own");
-    }
-    fields::check(&mut told, root, &schema::CLUSTER, fields::Reader::Kind);
-    let nodes = nodes::read(&mut told, root, kubernetes);
-    let patches = patches::read(&mut told, root, &nodes);
-    let settings = settings::read(&mut told, &patches, &nodes);
-    let asked = effective::asked(nodes, &settings);
-    traps::tell(&mut told, root, &asked, &settings);
-    let mut problems = told.into_problems();
+    let reading = kind_config::read(file, Kubernetes::Default(kubernetes));
+    let Some(config) = reading.config else { return Err(reading.problems) };
+    let kubelets = groups(&config);
+    let mut problems = reading.problems;
+    // kind itself takes a config without a name.
+    problems.extend(
+        config
+            .unnamed()
+            .map(|mut problem| {
+                problem.severity = Severity::Warning;
+                problem
+            })
+            .into_iter()
+            .collect::<Diagnostics>(),
+    );
+    problems.extend(traps::of_config(&config, &kubelets));
     problems.sort();
-    Ok(Linted { problems, asked })
+    Ok(Linted { problems, config, kubelets })
+}
+
+fn groups(config: &KindConfig) -> Vec<KubeletGroup> {
+    let mut groups: Vec<KubeletGroup> = Vec::new();
+    for node in &config.nodes {
+        match groups.iter_mut().find(|group| group.tuning == node.tuning) {
+            Some(group) => group.nodes.push(node.name.clone()),
+            None => {
+                groups.push(KubeletGroup { nodes: vec![node.name.clone()], tuning: node.tuning });
+            }
+        }
+    }
+    groups.sort_by_key(|group| {
+        Reverse((heartbeat(&group.tuning).1, group.tuning.node_status_update_frequency))
+    });
+    groups
 }

@@ -1,6 +1,6 @@
 //! An outlook for people.
 
-use super::effective::KubeletGroup;
+use super::KubeletGroup;
 use super::outlook::{Outlook, Settings};
 use crate::model::{Cost, Heartbeat};
 use crate::stats::Seconds;

@@ -1,50 +1,40 @@
 //! The model's traps, at the places of the settings that they are about.
 
-use super::effective::{Asked, KubeletGroup};
-use super::settings::{AskedSettings, Set};
-use super::told::Told;
-use crate::experiment::Diagnostic;
-use crate::experiment::tree::Node;
+use super::KubeletGroup;
+use crate::kind_config::{KindConfig, Places};
 use crate::model::{About, Trap, traps_of_tuning};
+use crate::timeline::NodeRole;
+use crate::yaml::{Diagnostic, Diagnostics, Span};
 
-/// Tells the traps of each group of kubelets, each once.
-pub(super) fn tell(told: &mut Told, root: &Node, asked: &Asked, settings: &AskedSettings) {
-    let mut known: Vec<Trap> = Vec::new();
-    for group in &asked.kubelets {
-        for trap in traps_of_tuning(&group.tuning, &asked.kubernetes, asked.api_servers) {
+/// The traps of each group of kubelets, each once.
+pub(super) fn of_config(config: &KindConfig, kubelets: &[KubeletGroup]) -> Diagnostics {
+    let api_servers = config.count(NodeRole::ControlPlane) as u32;
+    let (mut known, mut found): (Vec<Trap>, Vec<Diagnostic>) = (Vec::new(), Vec::new());
+    for group in kubelets {
+        let on = match kubelets.len() {
+            1 => String::new(),
+            _ => format!(" (on {})", group.nodes.join(", ")),
+        };
+        let first = config.nodes.iter().find(|node| Some(&node.name) == group.nodes.first());
+        let places = first.map(|node| node.places).unwrap_or_default();
+        for trap in traps_of_tuning(&group.tuning, &config.kubernetes, api_servers) {
             if !known.contains(&trap) {
-                let problem = diagnostic(told, root, &trap, group, asked, settings);
-                told.tell(problem);
+                found.push(config.locate(problem(&trap, &on), place(trap.about, places)));
                 known.push(trap);
             }
         }
     }
-    if let [slowest, _, ..] = asked.kubelets.as_slice() {
-        let at = settings.update_flags.iter().flatten().next().map_or(root.focus(), |set| set.at);
+    if let [slowest, _, ..] = kubelets {
+        let flags = config.nodes.iter().filter(|node| node.places.update_is_flag);
         let message = format!(
             "the kubelets differ; the slowest count: those of {}",
             slowest.nodes.join(", ")
         );
-        told.warn(at, message)
+        let problem = Diagnostic::warning(message)
             .hint("a KubeletConfiguration at the top level is the same for all nodes");
+        found.push(config.locate(problem, flags.filter_map(|node| node.places.update).next()));
     }
-}
-
-fn diagnostic(
-    told: &Told,
-    root: &Node,
-    trap: &Trap,
-    group: &KubeletGroup,
-    asked: &Asked,
-    settings: &AskedSettings,
-) -> Diagnostic {
-    let place = place(trap.about, group, asked, settings).map_or(root.focus(), |set| set.at);
-    let on = if asked.kubelets.len() > 1 {
-        format!(" (on {})", group.nodes.join(", "))
-    } else {
-        String::new()
-    };
-    problem(trap, &on).at(told.file(), place)
+    found.into_iter().collect()
 }
 
 /// A trap where there is no file: of a live cluster.
@@ -60,22 +50,10 @@ fn problem(trap: &Trap, on: &str) -> Diagnostic {
 }
 
 /// Where the setting stands; one that is a default has no place, and another one of the pair made the trap.
-fn place(
-    about: About,
-    group: &KubeletGroup,
-    asked: &Asked,
-    settings: &AskedSettings,
-) -> Option<Set> {
-    let update = flag_of(group, asked, settings).or(settings.update);
+fn place(about: About, places: Places) -> Option<Span> {
     match about {
-        About::NodeStatusUpdateFrequency => update,
-        About::NodeMonitorPeriod => settings.period.or(settings.grace),
-        _ => settings.grace.or(update).or(settings.lease),
+        About::NodeStatusUpdateFrequency => places.update,
+        About::NodeMonitorPeriod => places.period.or(places.grace),
+        _ => places.grace.or(places.update).or(places.lease),
     }
-}
-
-/// The flag of the group's first node, if it has one.
-fn flag_of(group: &KubeletGroup, asked: &Asked, settings: &AskedSettings) -> Option<Set> {
-    let index = asked.nodes.iter().position(|node| Some(&node.name) == group.nodes.first())?;
-    settings.update_flags.get(index).copied().flatten()
 }

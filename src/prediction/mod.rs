@@ -1,10 +1,10 @@
 //! Pure: what the model says of an experiment on a cluster. It never sees the measurement.
 //!
 //! ```text
-//! experiment, Ground -> closed form of the detection, and thousands of tries (scenario.rs) -> Predictions
+//! experiment, ClusterModel -> closed form of the detection, and thousands of tries (scenario.rs) -> Predictions
 //! ```
 
-mod ground;
+mod cluster_model;
 mod scenario;
 mod traps;
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use ground::{Backends, Ground};
+pub use cluster_model::{Backends, ClusterModel};
 pub use traps::traps;
 
 use crate::experiment::{Count, Experiment, Fault, Probe};
@@ -71,7 +71,7 @@ pub struct Predictions {
     /// Each fault, in order, by the closed form.
     pub steps: Vec<StepPrediction>,
     experiment: Option<Experiment>,
-    ground: Ground,
+    cluster: ClusterModel,
     trials: u32,
     seed: u64,
     tried: OnceCell<Result<Vec<Tried>, String>>,
@@ -96,23 +96,28 @@ pub fn experiment(header: &Header) -> Option<Experiment> {
 }
 
 impl Predictions {
-    /// Of an experiment on its ground, with so many tries. They are made when they are first asked for.
-    pub fn new(experiment: Option<Experiment>, ground: Ground, trials: u32, seed: u64) -> Self {
+    /// Of an experiment on a cluster, with so many tries. They are made when they are first asked for.
+    pub fn new(
+        experiment: Option<Experiment>,
+        cluster: ClusterModel,
+        trials: u32,
+        seed: u64,
+    ) -> Self {
         let method = experiment.as_ref().map(Experiment::steps).unwrap_or_default();
         let steps = method.iter().filter_map(|step| Some((step, step.fault()?.0)));
         let steps = steps.map(|(step, fault)| {
             match step.during.is_empty() && step.step.meanwhile().is_empty() {
-                true => closed_form(&ground, step.number, fault),
+                true => closed_form(&cluster, step.number, fault),
                 false => not_alone(step.number, fault),
             }
         });
         let steps = steps.collect();
-        Self { steps, experiment, ground, trials, seed, tried: OnceCell::new() }
+        Self { steps, experiment, cluster, trials, seed, tried: OnceCell::new() }
     }
 
-    /// Of a run, from its header; `ground` is where it stood before any harm.
-    pub fn of_run(header: &Header, ground: Ground) -> Self {
-        Self::new(experiment(header), ground, TRIALS, SEED)
+    /// Of a run, from its header; `cluster` is where it stood before any harm.
+    pub fn of_run(header: &Header, cluster: ClusterModel) -> Self {
+        Self::new(experiment(header), cluster, TRIALS, SEED)
     }
 
     /// How many tries are made.
@@ -129,14 +134,14 @@ impl Predictions {
         let experiment = self.experiment.as_ref().ok_or("the experiment is not understood")?;
         // Where healthy nodes are taken for dead there is no steady state that could be tried.
         if let Err(why @ Unpredictable::Flapping { .. }) =
-            model::predict(&self.ground.tuning, &self.ground.kubernetes, KubeletEnd::AtOnce)
+            model::predict(&self.cluster.tuning, &self.cluster.kubernetes, KubeletEnd::AtOnce)
         {
             return Err(why.to_string());
         }
-        let settings = Settings::of(&self.ground.tuning, &self.ground.kubernetes)
+        let settings = Settings::of(&self.cluster.tuning, &self.cluster.kubernetes)
             .map_err(|why| why.to_string())?;
         let mut tried = Vec::new();
-        for scenario::Course { probe, scenario } in scenario::courses(experiment, &self.ground)? {
+        for scenario::Course { probe, scenario } in scenario::courses(experiment, &self.cluster)? {
             let forecast = model::forecast(&scenario, &settings, self.trials, self.seed);
             let steps = self.steps.iter().map(|step| step.step);
             tried.extend(
@@ -160,7 +165,7 @@ impl Predictions {
             step,
             probe: probe.map(|probe| probe.name.clone()),
             service: probe.and_then(|probe| probe.ask.service()).map(str::to_owned),
-            node: self.ground.topology.nodes[forecast.node.0].name.clone(),
+            node: self.cluster.topology.nodes[forecast.node.0].name.clone(),
             hit: (hit as u32, scenario.pods.len() as u32),
             forecast,
         }
@@ -239,8 +244,8 @@ fn not_alone(step: u32, fault: &Fault) -> StepPrediction {
     }
 }
 
-fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
-    if let Some(why) = nobody_notices(ground, fault) {
+fn closed_form(cluster: &ClusterModel, step: u32, fault: &Fault) -> StepPrediction {
+    if let Some(why) = nobody_notices(cluster, fault) {
         return StepPrediction {
             step,
             fault: fault.kind().name().to_owned(),
@@ -249,7 +254,7 @@ fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
         };
     }
     let end = KubeletEnd::of_fault(fault.kind(), grace(fault));
-    let (prediction, why_not) = match model::predict(&ground.tuning, &ground.kubernetes, end) {
+    let (prediction, why_not) = match model::predict(&cluster.tuning, &cluster.kubernetes, end) {
         Ok(prediction) => (Some(prediction), None),
         Err(why) => (None, Some(why.to_string())),
     };
@@ -257,7 +262,7 @@ fn closed_form(ground: &Ground, step: u32, fault: &Fault) -> StepPrediction {
 }
 
 /// Why no controller takes what is hit for dead, where it is known beforehand.
-fn nobody_notices(ground: &Ground, fault: &Fault) -> Option<&'static str> {
+fn nobody_notices(cluster: &ClusterModel, fault: &Fault) -> Option<&'static str> {
     if !fault.takes_node() {
         return None;
     }
@@ -265,14 +270,14 @@ fn nobody_notices(ground: &Ground, fault: &Fault) -> Option<&'static str> {
         Some(NodeRole::ExternalLoadBalancer) => {
             Some("the load balancer is no node of Kubernetes, so that nobody waits for it")
         }
-        _ => takes_all_control_planes(ground, fault)
+        _ => takes_all_control_planes(cluster, fault)
             .then_some("no control plane is left that could notice it"),
     }
 }
 
-fn takes_all_control_planes(ground: &Ground, fault: &Fault) -> bool {
+fn takes_all_control_planes(cluster: &ClusterModel, fault: &Fault) -> bool {
     let planes =
-        ground.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
+        cluster.topology.nodes.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
     let Some(target) = fault.target() else { return false };
     let hit = match target.count {
         Count::Exactly(count) => count as usize,

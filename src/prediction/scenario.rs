@@ -1,6 +1,6 @@
-//! An experiment on its ground as courses of events that the model can try: one for each probe.
+//! An experiment on a cluster as courses of events that the model can try: one for each probe.
 
-use super::ground::{Backends, Ground};
+use super::cluster_model::{Backends, ClusterModel};
 use crate::experiment::{Connection, Count, Experiment, From, Numbered, Probe, Step};
 use crate::model::{self, Action, NodeId, Routing, Scenario};
 
@@ -16,15 +16,15 @@ pub(super) struct Course<'a> {
 /// Errors say what is not modelled.
 pub(super) fn courses<'a>(
     experiment: &'a Experiment,
-    ground: &Ground,
+    cluster: &ClusterModel,
 ) -> Result<Vec<Course<'a>>, String> {
-    let steps = steps(experiment, ground)?;
+    let steps = steps(experiment, cluster)?;
     let asked =
-        experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, ground)?)));
+        experiment.probes.iter().filter_map(|probe| Some((probe, backends(probe, cluster)?)));
     let mut courses: Vec<Course> = asked
         .map(|(probe, backends)| Course {
             probe: Some(probe),
-            scenario: scenario(experiment, ground, &steps, backends, Some(probe)),
+            scenario: scenario(experiment, cluster, &steps, backends, Some(probe)),
         })
         .collect();
     if let Some(why) = courses.iter().find_map(never_answered) {
@@ -34,7 +34,7 @@ pub(super) fn courses<'a>(
         let nobody = Backends::default();
         courses.push(Course {
             probe: None,
-            scenario: scenario(experiment, ground, &steps, &nobody, None),
+            scenario: scenario(experiment, cluster, &steps, &nobody, None),
         });
     }
     Ok(courses)
@@ -51,27 +51,27 @@ fn never_answered(Course { probe, scenario }: &Course) -> Option<String> {
     })
 }
 
-fn backends<'a>(probe: &Probe, ground: &'a Ground) -> Option<&'a Backends> {
+fn backends<'a>(probe: &Probe, cluster: &'a ClusterModel) -> Option<&'a Backends> {
     // A kept connection to a dead pod hangs until its client gives up: another story.
-    let backends = ground.services.get(probe.ask.service()?)?;
+    let backends = cluster.services.get(probe.ask.service()?)?;
     (probe.connection == Connection::New && !backends.nodes.is_empty()).then_some(backends)
 }
 
 fn scenario(
     experiment: &Experiment,
-    ground: &Ground,
+    cluster: &ClusterModel,
     steps: &[model::Step],
     backends: &Backends,
     probe: Option<&Probe>,
 ) -> Scenario {
     let harmed: Vec<NodeId> = steps.iter().filter_map(harmed).collect();
     let asking = probe.and_then(|probe| match &probe.from {
-        From::Node(selector) => ground.find(selector, &harmed),
+        From::Node(selector) => cluster.find(selector, &harmed),
         From::Pod { .. } | From::Host => None,
     });
-    let standing = || ground.topology.ids().find(|node| !harmed.contains(node));
+    let standing = || cluster.topology.ids().find(|node| !harmed.contains(node));
     Scenario {
-        topology: ground.topology.clone(),
+        topology: cluster.topology.clone(),
         pods: backends.nodes.clone(),
         pod: backends.pod.clone(),
         controller: backends.controller,
@@ -90,7 +90,7 @@ fn harmed(step: &model::Step) -> Option<NodeId> {
     }
 }
 
-fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, String> {
+fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::Step>, String> {
     let steps = experiment.steps();
     if steps.iter().any(|step| !step.during.is_empty()) {
         return Err("faults that overlap are not modelled".into());
@@ -107,8 +107,9 @@ fn steps(experiment: &Experiment, ground: &Ground) -> Result<Vec<model::Step>, S
         .map(|(step, number)| match step {
             Step::Pause { hold } => Ok(model::Step::Pause(*hold)),
             Step::Fault { fault, hold, .. } => {
-                let known = ground.targets.get(&number).and_then(|name| ground.topology.find(name));
-                let node = known.or_else(|| ground.find(fault.target()?, &[]));
+                let known =
+                    cluster.targets.get(&number).and_then(|name| cluster.topology.find(name));
+                let node = known.or_else(|| cluster.find(fault.target()?, &[]));
                 let node =
                     node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
                 let action = Action::of_fault(fault.kind(), node, super::grace(fault))

@@ -26,21 +26,21 @@ fn parsed(name: &str) -> Parsed {
     experiment::parse(experiment::load(name).unwrap()).unwrap()
 }
 
-fn ground(parsed: &Parsed, tuning: Tuning) -> Ground {
+fn cluster(parsed: &Parsed, tuning: Tuning) -> ClusterModel {
     let nodes = Topology::kind("k", 1, 2).nodes.into_iter().map(|node| (node.name, node.role));
-    Ground::new(nodes, tuning, "v1.34.4").with_workload(&parsed.workload)
+    ClusterModel::new(nodes, tuning, "v1.34.4").with_workload(&parsed.workload)
 }
 
 fn predictions(name: &str, tuning: Tuning, hold: u64) -> Predictions {
     let parsed = parsed(name);
-    let ground = ground(&parsed, tuning);
+    let cluster = cluster(&parsed, tuning);
     let mut experiment = parsed.experiment;
     for step in &mut experiment.method {
         if let Step::Fault { hold: held, .. } = step {
             *held = Duration::from_secs(hold);
         }
     }
-    Predictions::new(Some(experiment), ground, 2000, 1)
+    Predictions::new(Some(experiment), cluster, 2000, 1)
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn what_can_t_be_tried_says_why() {
     let flapping = Tuning { node_monitor_grace_period: seconds(1), ..tuned() };
     let why = predictions("worker-stop-fast", flapping, 15).tried().unwrap_err().to_owned();
     assert!(why.contains("healthy nodes are taken for dead"), "{why}");
-    let nobody = Ground::new([("a".to_owned(), NodeRole::ControlPlane)], tuned(), "v1.34.4");
+    let nobody = ClusterModel::new([("a".to_owned(), NodeRole::ControlPlane)], tuned(), "v1.34.4");
     let alone = Predictions::new(Some(parsed("worker-stop-fast").experiment), nobody, 10, 1);
     assert!(alone.tried().unwrap_err().contains("no known node"), "{:?}", alone.tried());
-    assert!(Predictions::new(None, Ground::default(), 10, 1).tried().is_err());
+    assert!(Predictions::new(None, ClusterModel::default(), 10, 1).tried().is_err());
 }
 
 /// Thirty freezes of a worker of one kind cluster (Kubernetes 1.34.4, 1 s / 1 s / 4 s), each at a random phase.
@@ -159,10 +159,10 @@ fn held_against(predictions: &Predictions, runs: &str, n: usize) {
 fn with_service(web: &str, hold: u64) -> Result<Vec<Tried>, String> {
     let mut parsed = parsed("worker-stop-fast");
     parsed.workload = Manifest::of_texts([("web.yaml", web)]);
-    let ground = ground(&parsed, tuned());
+    let cluster = cluster(&parsed, tuned());
     let Step::Fault { hold: held, .. } = &mut parsed.experiment.method[0] else { unreachable!() };
     *held = Duration::from_secs(hold);
-    let predictions = Predictions::new(Some(parsed.experiment), ground, 200, 1);
+    let predictions = Predictions::new(Some(parsed.experiment), cluster, 200, 1);
     predictions.tried().map(<[Tried]>::to_vec).map_err(str::to_owned)
 }
 
@@ -184,7 +184,7 @@ fn a_stateful_sets_pod_on_a_dead_node_is_never_replaced() {
     let mut parsed = parsed("worker-stop-fast");
     let stateful = web("StatefulSet", tolerations, "ports: [{port: 80}]");
     parsed.workload = Manifest::of_texts([("web.yaml", stateful.as_str())]);
-    let told = traps(&parsed.experiment, &ground(&parsed, tuned()));
+    let told = traps(&parsed.experiment, &cluster(&parsed, tuned()));
     assert!(told.iter().any(|(_, trap)| trap.name == "stateful-pod-stays-terminating"), "{told:?}");
 }
 

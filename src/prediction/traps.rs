@@ -1,24 +1,24 @@
 //! What will surprise of an experiment's faults on a cluster, before any harm.
 
+use super::cluster_model::{Backends, ClusterModel};
 use super::grace;
-use super::ground::{Backends, Ground};
 use crate::experiment::{Experiment, Numbered};
 use crate::model::{FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
 
 /// The traps of each fault, with its step in the method.
-pub fn traps(experiment: &Experiment, ground: &Ground) -> Vec<(u32, Trap)> {
-    let pods = ground.services.values().next().map(pods);
+pub fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)> {
+    let pods = cluster.services.values().next().map(pods);
     let of_step = |step: Numbered| {
         let Some((fault, hold)) = step.fault() else { return Vec::new() };
         let plan = FaultPlan {
             end: KubeletEnd::of_fault(fault.kind(), grace(fault)),
             hold,
             nodes: 1,
-            zone: ground.topology.nodes.len() as u32,
+            zone: cluster.topology.nodes.len() as u32,
             only_zone: true,
             pods,
         };
-        traps_of_fault(&plan, &ground.tuning, &ground.kubernetes)
+        traps_of_fault(&plan, &cluster.tuning, &cluster.kubernetes)
             .into_iter()
             .map(|trap| (step.number, trap))
             .collect()

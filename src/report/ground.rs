@@ -1,13 +1,13 @@
 //! The state before the first fault: all that a prediction may know of a run.
 
 use crate::analysis::{FaultFinding, Findings};
-use crate::prediction::Ground;
+use crate::prediction::ClusterModel;
 use crate::timeline::Header;
 
 /// The cluster of a header, with the endpoints and targets as they were when the first fault was requested. Nothing of what the fault
 /// then did goes in.
-pub fn ground(header: &Header, found: &Findings) -> Ground {
-    let mut ground = Ground::of_cluster(&header.cluster);
+pub fn ground(header: &Header, found: &Findings) -> ClusterModel {
+    let mut ground = ClusterModel::of_cluster(&header.cluster);
     ground.targets = found.faults.iter().map(|fault| (fault.step, fault.target.clone())).collect();
     match found.faults.first() {
         Some(fault) => ground.with_endpoints(endpoints(fault)),

@@ -6,7 +6,7 @@ use super::*;
 use crate::analysis::testing::{Prober, Run, article, attempt, file, pods_asked, pods_wait, span};
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Bound;
-use crate::prediction::{Ground, Predictions};
+use crate::prediction::{ClusterModel, Predictions};
 use crate::timeline::{Change, Event, Outcome as Answer, Phase, Ready};
 use Outcome::{Fail, Inconclusive, Pass};
 
@@ -15,7 +15,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn unpredicted(found: &Findings, expect: &[Expectation]) -> Verdict {
-    judge(found, expect, &Predictions::new(None, Ground::default(), 0, 0))
+    judge(found, expect, &Predictions::new(None, ClusterModel::default(), 0, 0))
 }
 
 fn detection(within: u64) -> Expectation {

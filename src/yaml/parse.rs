@@ -12,6 +12,8 @@ use super::tree::{Node, Value};
 pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// How deep maps and lists may nest.
 const MAX_DEPTH: usize = 64;
+/// The key whose mappings become part of the one that it stands in (YAML 1.1).
+const MERGE: &str = "<<";
 /// How many nodes there may be, those that aliases repeat included.
 const MAX_NODES: usize = 100_000;
 
@@ -137,15 +139,43 @@ impl<'t> Builder<'t> {
                 let last = items.last().map_or(start.end, |node| node.span.end);
                 (Value::List(items), last)
             }
-            Collection::Map { entries, .. } => {
+            Collection::Map { entries, seen, .. } => {
                 let last = entries.last().map_or(start.end, |(_, node)| node.span.end);
-                (Value::Map(entries), last)
+                (Value::Map(self.merged(entries, seen)), last)
             }
         };
         // The end of a block is seen only at the next token, far below; a flow's is its bracket.
         let flow = end.end > end.start;
         let span = Span { end: if flow { end.end } else { last }, ..start };
         self.add(value, span, flow && self.on_one_line(span), anchor, 1)
+    }
+
+    /// A mapping with those that its key `<<` names: its own keys win, then the earlier mapping's.
+    fn merged(
+        &mut self,
+        mut entries: Vec<(String, Node)>,
+        mut seen: HashMap<String, Span>,
+    ) -> Vec<(String, Node)> {
+        let Some(at) = entries.iter().position(|(name, _)| name == MERGE) else { return entries };
+        let (_, merge) = entries.remove(at);
+        let sources = match merge.value {
+            Value::List(items) => items,
+            _ => vec![merge],
+        };
+        for source in sources {
+            let at = source.focus();
+            let Value::Map(more) = source.value else {
+                let problem = Diagnostic::error("`<<` merges mappings, and this is not one");
+                self.problems.push(problem.at(self.file, at));
+                continue;
+            };
+            for (name, node) in more {
+                if seen.insert(name.clone(), at).is_none() {
+                    entries.push((name, node));
+                }
+            }
+        }
+        entries
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Fatal> {
@@ -381,6 +411,22 @@ pub(crate) mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
         }
         assert!(problems(&bomb).contains("more than 100000 values"));
+    }
+
+    #[test]
+    fn a_merge_key_adds_what_is_not_there() {
+        let text = "a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2}\nc: {<<: *a, y: 3}\nd: {<<: [*b, *a]}\n";
+        let tree = tree(text);
+        let of = |path: &str| tree.text_at(path).map(str::to_owned);
+        assert_eq!((of("c.x"), of("c.y"), of("c.<<")), (Some("1".into()), Some("3".into()), None));
+        assert_eq!(
+            (of("d.x"), of("d.y"), of("d.z")),
+            (Some("2".into()), Some("1".into()), Some("2".into()))
+        );
+        assert_eq!(
+            problems("a: {<<: 1}\n"),
+            "x.yaml:1:9: error: `<<` merges mappings, and this is not one"
+        );
     }
 
     #[test]

@@ -290,7 +290,9 @@ fn lint_has_exit_codes_of_its_own() {
     let home = Home::new();
     home.run(&["lint"]).exits(2).says("--context");
     home.run(&["lint", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
-    home.run(&["lint", "experiments/workloads/web.yaml"]).exits(2).says("this is no kind config");
+    home.run(&["lint", "experiments/workloads/web.yaml"])
+        .exits(2)
+        .says("this is not a kind config");
     home.run(&["lint", "kind-configs", "--nodes", "5001"]).exits(2);
     home.run(&["lint", "src/lint/testdata/article-indentation.yaml"])
         .exits(1)

@@ -17,7 +17,7 @@ use crate::engine::plan::object_undo;
 use crate::engine::session;
 use crate::experiment::{Count, Experiment, From, Parsed};
 use crate::plan::{self, Known, Node, Plan, PlannedStep, Request};
-use crate::prediction::{Ground, Predictions, Quantity};
+use crate::prediction::{ClusterModel, Predictions, Quantity};
 use crate::report::json;
 use crate::stats::Seconds;
 use document::Document;
@@ -35,7 +35,7 @@ struct Target<'a> {
     nodes: Option<Vec<Node>>,
     known: Known,
     handle: Option<&'a ClusterHandle>,
-    ground: Option<Ground>,
+    model: Option<ClusterModel>,
 }
 
 impl DryRun {
@@ -82,10 +82,10 @@ fn absent<'a>(parsed: &Parsed, name: &str, image: Option<&str>) -> Result<Target
     Ok(Target {
         cluster,
         workload: Vec::new(),
-        nodes: expected_cluster::nodes(parsed)?,
+        nodes: expected_cluster::nodes(parsed),
         known: Known::default(),
         handle: None,
-        ground: expected_cluster::ground_today(parsed),
+        model: expected_cluster::model(parsed),
     })
 }
 
@@ -108,7 +108,7 @@ async fn in_cluster<'a>(parsed: &Parsed, handle: &'a ClusterHandle) -> Result<Ta
         nodes: Some(handle.nodes().await?),
         known: Known { leaders: leaders::now(handle).await?, ..Known::default() },
         handle: Some(handle),
-        ground: Some(Ground::of_cluster(facts)),
+        model: Some(ClusterModel::of_cluster(facts)),
     })
 }
 
@@ -131,7 +131,7 @@ async fn planned(parsed: &Parsed, target: Target<'_>, args: &Run) -> Result<Docu
     }
     // Not tried: the closed form is enough.
     let predictions =
-        target.ground.map(|ground| Predictions::new(Some(experiment.clone()), ground, 0, 0));
+        target.model.map(|model| Predictions::new(Some(experiment.clone()), model, 0, 0));
     let mut steps = Vec::new();
     for step in &plan.steps {
         let detection = predictions.as_ref().and_then(|predictions| {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use crate::cluster::{Cluster, KindConfig};
+use crate::cluster::Cluster;
 use crate::embedded::{Embedded, EmbeddedSpec};
 use crate::engine::environment::embedded_folder::Folder;
 use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes, Say};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
+use crate::kind_config::KindConfig;
 use crate::timeline::ClusterKind;
 
 /// How the embedded cluster is called: in reports, in its kubeconfig, and below the state directory.
@@ -26,11 +27,10 @@ pub(crate) struct EmbeddedNodes {
 
 /// What the model of a kind cluster is to be like.
 pub(crate) fn spec(config: &KindConfig) -> EmbeddedSpec {
-    let version = crate::embedded::KUBERNETES;
     EmbeddedSpec {
         name: config.name.clone(),
-        nodes: config.nodes.clone(),
-        tuning: config.expected(version),
+        nodes: config.nodes.iter().map(|node| node.role).collect(),
+        tuning: config.tuning(),
         seed: crate::engine::seed::fresh(),
     }
 }
@@ -83,10 +83,9 @@ mod tests {
     #[tokio::test]
     async fn a_look_writes_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let config = KindConfig::parse(
+        let config = crate::kind_config::testing::config(
             "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}]\n",
-        )
-        .unwrap();
+        );
         let environment = Environment {
             engine: Err(RunError::refused("no engine")),
             path: std::ffi::OsStr::new(""),

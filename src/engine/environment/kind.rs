@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::{
-    Cluster, Kind, KindConfig, KindCreate, KindError, NodeContainer, differences,
-};
+use crate::cluster::{Cluster, Kind, KindCreate, KindError, NodeContainer};
 use crate::docker::{Container, Docker, Endpoint};
 use crate::engine::abort::Abort;
+use crate::engine::environment::differences::differences;
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind_addresses::refuse_moved;
 use crate::engine::environment::provision::{
@@ -19,6 +18,7 @@ use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::{RunError, RunErrorKind};
 use crate::engine::undo::ledger::{Access, Ledger, RunRef, UndoEntry};
 use crate::engine::undo::recover::Harmed;
+use crate::kind_config::KindConfig;
 use crate::plan::Node;
 use crate::timeline::{ClusterKind, NodeRole, Ready};
 
@@ -47,11 +47,11 @@ pub(crate) struct KindNodes {
 
 /// Finds the cluster of this name; refuses one whose nodes or settings are not the config's.
 pub(crate) async fn find(
-    name: &str,
-    config: &str,
+    config: &KindConfig,
     environment: &Environment<'_>,
     say: Say<'_>,
 ) -> Result<Found, RunError> {
+    let name = config.name.as_str();
     let docker = connect(environment).await?;
     let kind = kind_program(environment, &docker)?;
     let claimed = claim(environment, name)?;
@@ -62,7 +62,7 @@ pub(crate) async fn find(
     say(&format!("kind cluster {name} is there"));
     let mut handle = of_kind(name, docker, &kind, claimed, environment).await?;
     handle.warnings.extend(inotify::warning(clusters.len() - 1));
-    refuse_other_settings(name, config, &handle)?;
+    refuse_other_settings(config, &handle)?;
     Ok(Found::ClusterHandle(Box::new(handle)))
 }
 
@@ -87,12 +87,12 @@ pub(crate) fn find_kind_program(
 
 /// Makes the cluster. What is half made when that fails or is interrupted is deleted again.
 pub(in crate::engine) async fn make(
-    name: &str,
-    config: &str,
+    config: &KindConfig,
     environment: &Environment<'_>,
     abort: &Abort,
     say: Say<'_>,
 ) -> Result<ClusterHandle, RunError> {
+    let name = config.name.as_str();
     let docker = connect(environment).await?;
     let kind = kind_program(environment, &docker)?;
     let (state, lock) = claim(environment, name)?;
@@ -106,7 +106,7 @@ pub(in crate::engine) async fn make(
     let pending = ledger.record(run_ref, UndoEntry::KindCluster { name: name.to_owned() })?;
     let create = KindCreate {
         name,
-        config_text: config,
+        config_text: config.text(),
         image: environment.node_image,
         kubeconfig: &kubeconfig,
         progress: say,
@@ -310,16 +310,11 @@ pub(crate) fn machines(containers: &[Container]) -> Vec<Node> {
     balancers.map(machine).collect()
 }
 
-fn refuse_other_settings(name: &str, config: &str, handle: &ClusterHandle) -> Result<(), RunError> {
-    let config = KindConfig::parse(config)
-        .map_err(|e| RunError::refused("cannot use the kind config").because(&e))?;
+fn refuse_other_settings(config: &KindConfig, handle: &ClusterHandle) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
-    let differences = differences(
-        &config,
-        &node_containers(&nodes.containers),
-        &handle.facts.tuning,
-        &handle.facts.kubernetes,
-    );
+    let name = &config.name;
+    let roles = nodes.containers.iter().map(|container| container.role);
+    let differences = differences(config, roles, &handle.facts.tuning, &handle.facts.kubernetes);
     if differences.is_empty() {
         return Ok(());
     }

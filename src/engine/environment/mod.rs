@@ -2,6 +2,7 @@
 //!
 //! `provision.rs` is the way in; `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes are made of.
 
+mod differences;
 pub(crate) mod embedded;
 pub(crate) mod embedded_folder;
 pub(in crate::engine) mod inotify;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cluster::{Cluster, KindConfig, KindConfigError, with_tuning};
+use crate::cluster::Cluster;
 use crate::docker::Endpoint;
 use crate::engine::abort::Abort;
 use crate::engine::environment::embedded::{self, EmbeddedNodes};
@@ -13,9 +13,9 @@ use crate::engine::environment::kind::{self, KindNodes};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::engine::undo::ledger::Ledger;
-use crate::experiment::TuningRequest;
+use crate::kind_config::KindConfig;
 use crate::plan::Node;
-use crate::timeline::{ClusterFacts, Ready, Tuning};
+use crate::timeline::{ClusterFacts, Ready};
 
 /// What the command line and the environment say about the handle.
 #[derive(Clone, Debug)]
@@ -47,76 +47,20 @@ impl Environment<'_> {
     }
 }
 
-/// The cluster that is wanted. Equal ones are one cluster, but for the embedded one, of which each run has its own.
+/// The cluster to run in. Equal ones are one cluster, except the embedded one: each run has its own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClusterSpec {
-    /// A kind cluster.
-    Kind {
-        /// Its name.
-        name: String,
-        /// The kind config to make it from.
-        config: String,
-    },
+    /// A kind cluster, made from this config where it does not exist.
+    Kind { config: KindConfig },
     /// The cluster of a context.
     Context {
         /// The kubeconfig's files.
         kubeconfig: Vec<PathBuf>,
-        /// The context; `None`: the current one.
+        /// `None`: the current one.
         context: Option<String>,
     },
-    /// The model inside this program.
-    Embedded {
-        /// The nodes and the settings that it is to have.
-        config: KindConfig,
-    },
-}
-
-impl ClusterSpec {
-    /// The kind cluster of a config, with other settings where they are asked for; its name then ends in them.
-    pub(crate) fn kind(
-        path: &str,
-        config: &str,
-        tuning: Option<TuningRequest>,
-    ) -> Result<Self, RunError> {
-        let (name, config) = tuned(config, tuning).map_err(|e| unusable(path, &e))?;
-        Ok(ClusterSpec::Kind { name, config })
-    }
-
-    /// The model of the kind cluster of a config.
-    pub(crate) fn embedded(
-        path: &str,
-        config: &str,
-        tuning: Option<TuningRequest>,
-    ) -> Result<Self, RunError> {
-        Ok(ClusterSpec::Embedded { config: asked(path, config, tuning)? })
-    }
-}
-
-/// A kind config with other settings where they are asked for.
-pub(crate) fn asked(
-    path: &str,
-    config: &str,
-    tuning: Option<TuningRequest>,
-) -> Result<KindConfig, RunError> {
-    tuned(config, tuning)
-        .and_then(|(_, config)| KindConfig::parse(&config))
-        .map_err(|e| unusable(path, &e))
-}
-
-/// A kind config with other settings where they are asked for, after its name.
-fn tuned(config: &str, tuning: Option<TuningRequest>) -> Result<(String, String), KindConfigError> {
-    let tuning = tuning.unwrap_or_default();
-    let tuning = Tuning {
-        node_status_update_frequency: tuning.node_status_update_frequency,
-        node_monitor_period: tuning.node_monitor_period,
-        node_monitor_grace_period: tuning.node_monitor_grace_period,
-        ..Tuning::default()
-    };
-    with_tuning(config, &tuning)
-}
-
-fn unusable(path: &str, error: &KindConfigError) -> RunError {
-    RunError::refused(format!("cannot use the kind config {path}")).because(error)
+    /// The model inside this program, with the nodes and settings of a kind config.
+    Embedded { config: KindConfig },
 }
 
 /// The handle, ready: the lock is held as long as this lives.
@@ -192,8 +136,8 @@ pub(crate) async fn prepare(
 ) -> Result<ClusterHandle, RunError> {
     match (find(wanted, environment, say).await?, wanted) {
         (Found::ClusterHandle(handle), _) => Ok(*handle),
-        (Found::Absent(_), ClusterSpec::Kind { name, config }) => {
-            kind::make(name, config, environment, abort, say).await
+        (Found::Absent(_), ClusterSpec::Kind { config }) => {
+            kind::make(config, environment, abort, say).await
         }
         (Found::Absent(_), _) => unreachable!("only a kind cluster can be absent"),
     }
@@ -207,7 +151,7 @@ pub(crate) async fn find(
 ) -> Result<Found, RunError> {
     let there = |handle| Found::ClusterHandle(Box::new(handle));
     match wanted {
-        ClusterSpec::Kind { name, config } => kind::find(name, config, environment, say).await,
+        ClusterSpec::Kind { config } => kind::find(config, environment, say).await,
         ClusterSpec::Context { kubeconfig, context } => {
             kind::of_context(kubeconfig, context.as_deref(), environment).await.map(there)
         }

@@ -1,63 +1,38 @@
-//! The kind config: what a run needs of it. Whether its nodes suffice for the method a rehearsal tells (`cli/planned.rs`): of a run that is
-//! told to use another cluster it says nothing.
+//! What an experiment asks of its kind config beyond what kind takes. Whether its nodes suffice for the method is checked by
+//! `cli/planned.rs`: it doesn't matter to a run in another cluster.
 
 use super::Check;
-use crate::experiment::decode::scalar::is_dns_label;
-use crate::experiment::diagnostic::{Diagnostic, Span};
-use crate::experiment::files::ReadFile;
 use crate::experiment::schema::Fault;
-use crate::experiment::tree::{Node, quoted};
+use crate::kind_config::KindConfig;
+use crate::timeline::NodeRole;
 
-pub(super) fn check(check: &Check, config: &ReadFile) {
-    let error = |span: Span, message: String| Diagnostic::error(message).at(&config.file, span);
-    let [root] = config.documents.as_slice() else {
-        let message =
-            format!("a kind config is one document, this file has {}", config.documents.len());
-        check.tell(error(Span::of_bytes(&config.file.text, 0, 0), message));
-        return;
-    };
-    if root.text_at("kind") != Some("Cluster")
-        || !root.text_at("apiVersion").is_some_and(|v| v.starts_with("kind.x-k8s.io/"))
-    {
-        let hint = "it begins with `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`";
-        check.tell(error(root.focus(), "this is no kind config".into()).hint(hint));
-        return;
+pub(super) fn check(check: &Check, config: &KindConfig) {
+    if let Some(problem) = config.unnamed() {
+        check.tell(problem);
     }
-    match root.text_at("name") {
-        Some(name) if is_dns_label(name) => {}
-        Some(name) => check.tell(error(
-            root.find("name").0.focus(),
-            format!("{} can't be a cluster's name", quoted(name)),
-        )),
-        None => {
-            let message = "the kind config has no `name:`, so kind would call its cluster `kind`, as it does any other";
-            check.tell(error(root.focus(), message.into()).hint("add `name: my-experiments`"));
-        }
-    }
-    data_is_lost_for_good(check, config, root);
+    data_is_lost_for_good(check, config);
 }
 
-/// What one member of etcd loses, the others give back.
-fn data_is_lost_for_good(check: &Check, config: &ReadFile, root: &Node) {
-    let roles = root
-        .find("nodes")
-        .0
-        .items()
-        .iter()
-        .map(|node| node.text_at("role").unwrap_or("control-plane"));
-    let planes = roles.filter(|role| *role == "control-plane").count();
-    for (_, fault, place) in check.faults() {
-        if planes > 1 && matches!(fault, Fault::EtcdDataLoss { .. }) {
-            let message = format!(
-                "{} has {planes} members of etcd, and data that one loses it gets back from the others",
-                config.file.name
-            );
-            check.tell(
-                check
-                    .error(&place, message)
-                    .hint("a kind config with one control plane shows what is lost"),
-            );
-        }
+/// The other members give back what one member of etcd loses.
+fn data_is_lost_for_good(check: &Check, config: &KindConfig) {
+    let members = config.count(NodeRole::ControlPlane);
+    if members < 2 {
+        return;
+    }
+    for (_, _, place) in check
+        .faults()
+        .into_iter()
+        .filter(|(_, fault, _)| matches!(fault, Fault::EtcdDataLoss { .. }))
+    {
+        let message = format!(
+            "{} has {members} members of etcd: one that loses its data gets it back from the others",
+            config.path()
+        );
+        check.tell(
+            check
+                .error(&place, message)
+                .hint("a kind config with one control plane shows what is lost"),
+        );
     }
 }
 
@@ -79,8 +54,8 @@ mod tests {
 
     #[test]
     fn something_else_is_no_config() {
-        assert!(with_config("kind: Pod\napiVersion: v1\n").contains("this is no kind config"));
-        assert!(with_config("").contains("this file has 0"));
+        assert!(with_config("kind: Pod\napiVersion: v1\n").contains("this is not a kind config"));
+        assert!(with_config("").contains("the file is empty"));
         assert!(with_config("a: [\n").contains("never closed"));
     }
 

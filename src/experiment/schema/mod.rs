@@ -84,6 +84,17 @@ pub struct TuningRequest {
     pub node_monitor_grace_period: Option<Duration>,
 }
 
+impl std::convert::From<TuningRequest> for crate::timeline::Tuning {
+    fn from(request: TuningRequest) -> Self {
+        Self {
+            node_status_update_frequency: request.node_status_update_frequency,
+            node_monitor_period: request.node_monitor_period,
+            node_monitor_grace_period: request.node_monitor_grace_period,
+            ..Self::default()
+        }
+    }
+}
+
 /// Something that must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use super::*;
 use crate::analysis::testing::Run;
 use crate::analysis::{Findings, analyse};
 use crate::experiment::Expectation;
-use crate::prediction::{Ground, Predictions};
+use crate::prediction::{ClusterModel, Predictions};
 use crate::timeline::{Change, Event, FaultPhase, ProcessState};
 use crate::verdict::Outcome::{self, Fail, Inconclusive, Pass};
 use ProcessState::{Gone, Running, Stopped};
@@ -68,7 +68,7 @@ fn judged(run: Run, expectation: &Expectation) -> (Outcome, String) {
     let verdict = crate::verdict::judge(
         &found,
         std::slice::from_ref(expectation),
-        &Predictions::new(None, Ground::default(), 0, 0),
+        &Predictions::new(None, ClusterModel::default(), 0, 0),
     );
     let assertion = &verdict.assertions[0];
     (assertion.outcome, assertion.why.clone().or(assertion.measured.clone()).unwrap_or_default())

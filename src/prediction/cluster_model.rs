@@ -1,19 +1,24 @@
-//! What a prediction starts from: the cluster, and where the back ends are.
+//! The cluster that a prediction starts from: nodes, settings, and where the back ends are.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::experiment::NodeSelector;
-use crate::model::{Controller, NodeId, PodSpec, Routing, Spread, Tolerates, Topology};
+use crate::kind_config::{KindConfig, KindNode, Tolerations};
+use crate::model::{Controller, NodeId, NodeSpec, PodSpec, Routing, Spread, Tolerates, Topology};
 use crate::timeline::{ClusterFacts, NodeRole, Tuning};
 use crate::workload::Manifest;
 
-/// What is known before any harm.
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// A cluster as it is known before any fault.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ground {
+pub struct ClusterModel {
     /// The nodes.
     pub topology: Topology,
+    /// The labels of each node, in the topology's order; empty where they are not known.
+    labels: Vec<BTreeMap<String, String>>,
     /// The settings of failure detection.
     pub tuning: Tuning,
     /// The API server's version, for the defaults of what is not set.
@@ -22,6 +27,8 @@ pub struct Ground {
     pub services: BTreeMap<String, Backends>,
     /// The node that each step of the method hits, where that is known already.
     pub targets: BTreeMap<u32, String>,
+    /// How long pods that say nothing of it stay on a lost node; `None`: Kubernetes' default.
+    default_tolerations: Option<Tolerations>,
 }
 
 /// The pods behind a Service.
@@ -37,11 +44,29 @@ pub struct Backends {
     pub routing: Routing,
 }
 
-impl Ground {
+impl ClusterModel {
     /// A cluster that exists, with nothing on it yet.
     pub fn of_cluster(facts: &ClusterFacts) -> Self {
         let nodes = facts.nodes.iter().filter(|node| node.role != NodeRole::ExternalLoadBalancer);
         Self::new(nodes.map(|node| (node.name.clone(), node.role)), facts.tuning, &facts.kubernetes)
+    }
+
+    /// The cluster that kind makes from a config, with nothing on it yet.
+    pub(crate) fn of_config(config: &KindConfig) -> Self {
+        let node = |node: &KindNode| NodeSpec {
+            name: node.name.clone(),
+            role: node.role,
+            zone: node.labels.get(ZONE).cloned().unwrap_or_default(),
+            tainted: node.tainted,
+        };
+        Self {
+            topology: Topology { nodes: config.nodes.iter().map(node).collect() },
+            labels: config.nodes.iter().map(|node| node.labels.clone()).collect(),
+            tuning: config.tuning(),
+            kubernetes: config.kubernetes.clone(),
+            default_tolerations: Some(config.default_tolerations),
+            ..Self::default()
+        }
     }
 
     /// Nodes of these names and roles.
@@ -64,7 +89,8 @@ impl Ground {
         for service in workload.services() {
             let Some(pods) = workload.behind(&service) else { continue };
             let controller = pods.controller;
-            let Some(mut pod) = PodSpec::of_template(pods.template, &objects) else { continue };
+            let template = self.with_tolerations(pods.template);
+            let Some(mut pod) = PodSpec::of_template(&template, &objects) else { continue };
             let mut replicas = pods.replicas;
             if controller == Controller::DaemonSet {
                 let forever = Tolerates::Forever;
@@ -82,10 +108,41 @@ impl Ground {
         self
     }
 
-    /// The nodes with the labels that every node of kind's has.
+    /// What the admission plugin DefaultTolerationSeconds does where the API server's defaults are known.
+    fn with_tolerations(&self, template: &Value) -> Value {
+        let mut template = template.clone();
+        let Some(defaults) = self.default_tolerations else { return template };
+        let spec = &mut template["spec"];
+        if !spec["tolerations"].is_array() {
+            spec["tolerations"] = json!([]);
+        }
+        let tolerations = spec["tolerations"].as_array_mut().expect("was made an array");
+        for (key, length) in
+            [("not-ready", defaults.not_ready), ("unreachable", defaults.unreachable)]
+        {
+            let key = format!("node.kubernetes.io/{key}");
+            let is_its_own = |toleration: &Value| {
+                let is = |field: &str, wanted: &str| {
+                    toleration[field].as_str().is_none_or(|have| have.is_empty() || have == wanted)
+                };
+                is("key", &key) && is("effect", "NoExecute")
+            };
+            if !tolerations.iter().any(is_its_own) {
+                tolerations.push(json!({
+                    "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": length.as_secs(),
+                }));
+            }
+        }
+        template
+    }
+
+    /// The nodes as objects; where their labels are not known, with those that every node of kind has.
     fn node_objects(&self) -> Vec<(NodeId, Value)> {
         let object = |id: NodeId| {
             let node = &self.topology.nodes[id.0];
+            if let Some(labels) = self.labels.get(id.0) {
+                return (id, json!({"metadata": {"name": node.name, "labels": labels}}));
+            }
             let mut labels =
                 json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
             if node.role == NodeRole::ControlPlane {
@@ -131,11 +188,15 @@ impl Ground {
             .collect()
     }
 
-    /// The node that a selector finds, the first among equals; `None` when none fits, or labels are asked for, which are not known.
+    /// The node that a selector finds, the first among equals; `None` when none fits, or labels are asked for that are not known.
     pub fn find(&self, selector: &NodeSelector, but: &[NodeId]) -> Option<NodeId> {
         let fits = |node: &NodeId| {
             let spec = &self.topology.nodes[node.0];
-            selector.labels.is_empty()
+            let labels = self.labels.get(node.0);
+            (selector.labels.is_empty()
+                || labels.is_some_and(|labels| {
+                    selector.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
+                }))
                 && selector.role.is_none_or(|role| role == spec.role)
                 && selector.name.as_ref().is_none_or(|name| name == &spec.name)
                 && !but.contains(node)
@@ -167,9 +228,9 @@ mod tests {
             "apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{selector: {{a: b}}}}\n---\n\
              apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: d}}\nspec:\n  replicas: 2\n  template: {{metadata: {{labels: {{a: b}}}}, spec: {spec}}}\n"
         );
-        let ground = Ground::new(nodes, Tuning::default(), "v1.34.4")
+        let cluster = ClusterModel::new(nodes, Tuning::default(), "v1.34.4")
             .with_workload(&Manifest::of_texts([("w.yaml", text.as_str())]));
-        Some(ground.services.get("s")?.nodes.iter().map(|node| node.0).collect())
+        Some(cluster.services.get("s")?.nodes.iter().map(|node| node.0).collect())
     }
 
     #[test]

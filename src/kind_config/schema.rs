@@ -6,11 +6,37 @@
 pub(super) struct Shape {
     /// What it is, for people.
     pub what: &'static str,
-    /// Its fields.
     pub fields: &'static [&'static str],
-    /// Those of its fields whose own fields are known, too. Of a list each item is meant.
-    pub within: &'static [(&'static str, &'static Shape)],
+    /// The types of fields, where they are checked.
+    pub types: &'static [(&'static str, Type)],
 }
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Type {
+    Text,
+    Bool,
+    Int32,
+    Texts,
+    TextMap,
+    BoolMap,
+    /// A mapping of this shape.
+    One(&'static Shape),
+    /// A list of such mappings.
+    Many(&'static Shape),
+}
+
+impl Shape {
+    /// Those of its fields that are mappings, or lists of mappings, with fields of their own.
+    pub(super) fn within(&self) -> impl Iterator<Item = (&'static str, &'static Shape)> {
+        self.types.iter().filter_map(|(name, kind)| match kind {
+            Type::One(shape) | Type::Many(shape) => Some((*name, *shape)),
+            _ => None,
+        })
+    }
+}
+
+use Type::{Bool, BoolMap, Int32, Many, One, Text, TextMap, Texts};
 
 /// A kind config. kind refuses unknown fields.
 pub(super) static CLUSTER: Shape = Shape {
@@ -28,10 +54,16 @@ pub(super) static CLUSTER: Shape = Shape {
         "containerdConfigPatches",
         "containerdConfigPatchesJSON6902",
     ],
-    within: &[
-        ("nodes", &NODE),
-        ("networking", &NETWORKING),
-        ("kubeadmConfigPatchesJSON6902", &JSON_PATCH),
+    types: &[
+        ("name", Text),
+        ("nodes", Many(&NODE)),
+        ("networking", One(&NETWORKING)),
+        ("featureGates", BoolMap),
+        ("runtimeConfig", TextMap),
+        ("kubeadmConfigPatches", Texts),
+        ("kubeadmConfigPatchesJSON6902", Many(&JSON_PATCH)),
+        ("containerdConfigPatches", Texts),
+        ("containerdConfigPatchesJSON6902", Texts),
     ],
 };
 
@@ -46,10 +78,14 @@ static NODE: Shape = Shape {
         "kubeadmConfigPatches",
         "kubeadmConfigPatchesJSON6902",
     ],
-    within: &[
-        ("extraMounts", &MOUNT),
-        ("extraPortMappings", &PORT_MAPPING),
-        ("kubeadmConfigPatchesJSON6902", &JSON_PATCH),
+    types: &[
+        ("role", Text),
+        ("image", Text),
+        ("labels", TextMap),
+        ("extraMounts", Many(&MOUNT)),
+        ("extraPortMappings", Many(&PORT_MAPPING)),
+        ("kubeadmConfigPatches", Texts),
+        ("kubeadmConfigPatchesJSON6902", Many(&JSON_PATCH)),
     ],
 };
 
@@ -65,22 +101,45 @@ static NETWORKING: Shape = Shape {
         "kubeProxyMode",
         "dnsSearch",
     ],
-    within: &[],
+    types: &[
+        ("ipFamily", Text),
+        ("apiServerPort", Int32),
+        ("apiServerAddress", Text),
+        ("podSubnet", Text),
+        ("serviceSubnet", Text),
+        ("disableDefaultCNI", Bool),
+        ("kubeProxyMode", Text),
+        ("dnsSearch", Texts),
+    ],
 };
 
-static JSON_PATCH: Shape =
-    Shape { what: "a JSON patch", fields: &["group", "version", "kind", "patch"], within: &[] };
+static JSON_PATCH: Shape = Shape {
+    what: "a JSON patch",
+    fields: &["group", "version", "kind", "patch"],
+    types: &[("group", Text), ("version", Text), ("kind", Text), ("patch", Text)],
+};
 
 static MOUNT: Shape = Shape {
     what: "a mount",
     fields: &["containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"],
-    within: &[],
+    types: &[
+        ("containerPath", Text),
+        ("hostPath", Text),
+        ("readOnly", Bool),
+        ("selinuxRelabel", Bool),
+        ("propagation", Text),
+    ],
 };
 
 static PORT_MAPPING: Shape = Shape {
     what: "a port mapping",
     fields: &["containerPort", "hostPort", "listenAddress", "protocol"],
-    within: &[],
+    types: &[
+        ("containerPort", Int32),
+        ("hostPort", Int32),
+        ("listenAddress", Text),
+        ("protocol", Text),
+    ],
 };
 
 /// The group of kubeadm's own documents.
@@ -89,11 +148,9 @@ pub(super) const KUBEADM: &str = "kubeadm.k8s.io";
 /// A document of kubeadm's configuration, which a patch is applied to.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// Its kind.
     pub kind: &'static str,
     /// Its `apiVersion` without kubeadm's version, which depends on Kubernetes' version.
     pub group: &'static str,
-    /// Its fields. kubeadm and the kubelet ignore others, with a line in a log.
     pub shape: &'static Shape,
 }
 
@@ -137,23 +194,23 @@ static CLUSTER_CONFIGURATION: Shape = Shape {
         "certificateValidityPeriod",
         "caCertificateValidityPeriod",
     ],
-    within: &[
-        ("apiServer", &API_SERVER),
-        ("controllerManager", &COMPONENT),
-        ("scheduler", &COMPONENT),
+    types: &[
+        ("apiServer", One(&API_SERVER)),
+        ("controllerManager", One(&COMPONENT)),
+        ("scheduler", One(&COMPONENT)),
     ],
 };
 
 static API_SERVER: Shape = Shape {
     what: "apiServer",
     fields: &["extraArgs", "extraVolumes", "extraEnvs", "certSANs", "timeoutForControlPlane"],
-    within: &[],
+    types: &[],
 };
 
 static COMPONENT: Shape = Shape {
     what: "a component of the control plane",
     fields: &["extraArgs", "extraVolumes", "extraEnvs"],
-    within: &[],
+    types: &[],
 };
 
 static INIT_CONFIGURATION: Shape = Shape {
@@ -171,7 +228,7 @@ static INIT_CONFIGURATION: Shape = Shape {
         "patches",
         "timeouts",
     ],
-    within: &[("nodeRegistration", &NODE_REGISTRATION)],
+    types: &[("nodeRegistration", One(&NODE_REGISTRATION))],
 };
 
 static JOIN_CONFIGURATION: Shape = Shape {
@@ -189,7 +246,7 @@ static JOIN_CONFIGURATION: Shape = Shape {
         "patches",
         "timeouts",
     ],
-    within: &[("nodeRegistration", &NODE_REGISTRATION)],
+    types: &[("nodeRegistration", One(&NODE_REGISTRATION))],
 };
 
 static NODE_REGISTRATION: Shape = Shape {
@@ -203,7 +260,7 @@ static NODE_REGISTRATION: Shape = Shape {
         "imagePullPolicy",
         "imagePullSerial",
     ],
-    within: &[],
+    types: &[],
 };
 
 #[rustfmt::skip]
@@ -235,7 +292,7 @@ static KUBELET_CONFIGURATION: Shape = Shape {
         "enableDebugFlagsHandler", "seccompDefault", "memoryThrottlingFactor", "registerWithTaints", "registerNode", "tracing",
         "localStorageCapacityIsolation", "containerRuntimeEndpoint", "imageServiceEndpoint", "failCgroupV1", "userNamespaces",
     ],
-    within: &[],
+    types: &[],
 };
 
 #[rustfmt::skip]
@@ -247,5 +304,5 @@ static KUBE_PROXY_CONFIGURATION: Shape = Shape {
         "mode", "iptables", "ipvs", "nftables", "winkernel", "detectLocalMode", "detectLocal", "clusterCIDR", "nodePortAddresses",
         "oomScoreAdj", "conntrack", "configSyncPeriod", "portRange", "windowsRunAsService",
     ],
-    within: &[],
+    types: &[],
 };

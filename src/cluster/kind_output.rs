@@ -1,33 +1,33 @@
-//! What kind says on its standard error: steps for people, and reasons.
+//! kind's standard error: its progress for people, and the reasons of its failures.
 
 use super::kind::KindError;
 
-/// How much of kind's words an error keeps.
+/// How many lines an error keeps.
 const LAST_LINES: usize = 12;
 
-/// What kind has said so far.
+/// The lines so far.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct KindOutput {
     lines: Vec<String>,
     image: String,
     pull_failed: Option<String>,
     in_trace: bool,
 }
 
-impl Words {
-    /// Takes a line; gives it back, trimmed, when it is one that people want to see.
-    pub(super) fn hear<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+impl KindOutput {
+    /// Takes a line; gives it back, trimmed, when people want to see it.
+    pub(super) fn read_line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let line = line.trim();
         // `-v 1` puts the place in kind's source before what it adds; only the pull is worth knowing of that.
         if let Some((_, debug)) =
             line.strip_prefix("DEBUG: ").and_then(|rest| rest.split_once("] "))
         {
-            return self.hear_debug(debug);
+            return self.read_debug(debug);
         }
         if line == "Stack Trace:" {
             self.in_trace = true;
         }
-        // The trace is for kind's developers; `Command Output:` after it is for people.
+        // The trace is for kind's developers; the `Command Output:` after it is for users.
         if self.in_trace && !line.starts_with("Command Output:") {
             return None;
         }
@@ -44,15 +44,15 @@ impl Words {
         line.starts_with(['•', '✓', '✗']).then_some(line)
     }
 
-    fn hear_debug<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+    fn read_debug<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         if line.starts_with("Trying again to pull image:") {
             self.pull_failed = Some(line.split(" ... ").nth(1).unwrap_or(line).to_owned());
         }
         line.starts_with("Pulling image:").then_some(line)
     }
 
-    /// kind tries to pull five times; the first failure is as good as the last.
-    pub(super) fn hopeless(&self) -> Option<KindError> {
+    /// The failure to pull a node image: kind tries five times, and the first failure tells as much as the last.
+    pub(super) fn failed_pull(&self) -> Option<KindError> {
         let why = self.pull_failed.clone()?;
         Some(KindError::Image { image: self.image.clone(), why })
     }
@@ -83,8 +83,8 @@ impl Words {
             return KindError::Image { image: self.image.clone(), why };
         }
         let from = self.lines.iter().position(|line| line.starts_with("ERROR:")).unwrap_or(0);
-        let said = &self.lines[from..];
-        KindError::Failed { lines: said[said.len().saturating_sub(LAST_LINES)..].to_vec() }
+        let lines = &self.lines[from..];
+        KindError::Failed { lines: lines[lines.len().saturating_sub(LAST_LINES)..].to_vec() }
     }
 }
 
@@ -95,11 +95,11 @@ mod tests {
     #[test]
     fn errors_are_recognised() {
         let of = |text: &str| {
-            let mut words = Words::default();
+            let mut output = KindOutput::default();
             for line in text.lines() {
-                words.hear(line);
+                output.read_line(line);
             }
-            words.error("a")
+            output.error("a")
         };
         assert!(matches!(
             of(

@@ -1,0 +1,307 @@
+//! kubeadm's configuration of each node as kind writes it (`pkg/cluster/internal/kubeadm/config.go`), with the patches applied as
+//! kind applies them: the cluster's, then the node's own, and of each the merge patches before the JSON patches.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::nodes::{DeclaredNode, Nodes};
+use super::patches::{JsonPatch, Level, Patches};
+use super::problems::Problems;
+use super::values::truth;
+use crate::timeline::NodeRole;
+use crate::yaml::Span;
+use crate::yaml::tree::{Node, Value};
+
+/// Where the flags of components stand, in all documents.
+const FLAGS: &[&str] = &[
+    "/apiServer/extraArgs",
+    "/controllerManager/extraArgs",
+    "/scheduler/extraArgs",
+    "/nodeRegistration/kubeletExtraArgs",
+];
+
+/// One document of a node's kubeadm configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Document {
+    pub kind: &'static str,
+    /// Flags are a map here, whatever kubeadm's version.
+    pub json: Json,
+    /// Which patch a value comes from, by JSON pointer.
+    origins: BTreeMap<String, Place>,
+}
+
+/// Where a value of a patch stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub key: Span,
+    pub value: Span,
+}
+
+impl Place {
+    fn of(node: &Node) -> Self {
+        Self { key: node.key.unwrap_or(node.focus()), value: node.focus() }
+    }
+}
+
+/// The documents of every node, in the file's order.
+pub(super) fn of_nodes(
+    problems: &mut Problems,
+    root: &Node,
+    nodes: &Nodes,
+    patches: &Patches,
+) -> Vec<Vec<Document>> {
+    let of_node = |(index, node): (usize, &DeclaredNode)| {
+        let mut documents = written_by_kind(root, nodes, node);
+        for level in [Level::Cluster, Level::Node(index)] {
+            for document in &mut documents {
+                patches
+                    .merges_for(level, document.kind, node)
+                    .for_each(|patch| document.merge(patch));
+                for patch in patches.json_for(level, document.kind, node) {
+                    document.apply(problems, patch, node);
+                }
+            }
+        }
+        documents
+    };
+    nodes.all.iter().enumerate().map(of_node).collect()
+}
+
+impl Document {
+    fn new(kind: &'static str, json: Json) -> Self {
+        Self { kind, json, origins: BTreeMap::new() }
+    }
+
+    /// Where the value at a JSON pointer, or what it is part of, comes from. `None`: from kind itself.
+    pub(super) fn place(&self, pointer: &str) -> Option<Place> {
+        let mut at = pointer;
+        loop {
+            match self.origins.get(at) {
+                Some(place) => return Some(*place),
+                None => at = &at[..at.rfind('/')?],
+            }
+        }
+    }
+
+    fn merge(&mut self, patch: &Node) {
+        json_patch::merge(&mut self.json, &json_of(patch));
+        self.note("", patch);
+    }
+
+    fn note(&mut self, pointer: &str, node: &Node) {
+        if let Value::Map(entries) = &node.value {
+            for (name, value) in entries {
+                self.note(&format!("{pointer}/{}", escaped(name)), value);
+            }
+        } else {
+            self.set(pointer.to_owned(), Place::of(node));
+        }
+    }
+
+    fn set(&mut self, pointer: String, place: Place) {
+        let below = format!("{pointer}/");
+        self.origins.retain(|known, _| !known.starts_with(&below));
+        self.origins.insert(pointer, place);
+    }
+
+    fn apply(&mut self, problems: &mut Problems, patch: &JsonPatch, node: &DeclaredNode) {
+        let lists = node.kubeadm() == "v1beta4";
+        if lists {
+            self.each_flags(list_of_flags);
+        }
+        for operation in &patch.operations {
+            let one = std::slice::from_ref(&operation.operation);
+            match json_patch::patch(&mut self.json, one) {
+                Ok(()) => {
+                    let mut pointer = operation.operation.path().to_string();
+                    // An item of a list has no name of its own: the list is what was changed.
+                    let last = pointer.rsplit('/').next().unwrap_or_default();
+                    if last == "-" || last.parse::<usize>().is_ok() {
+                        pointer.truncate(pointer.len() - last.len() - 1);
+                    }
+                    let place = Place { key: operation.at, value: operation.at };
+                    match &operation.value {
+                        Some(value) if matches!(value.value, Value::Map(_)) => {
+                            self.set(pointer.clone(), place);
+                            self.note(&pointer, value);
+                        }
+                        Some(value) => self.set(pointer, Place::of(value)),
+                        None => self.set(pointer, place),
+                    }
+                }
+                Err(error) => {
+                    let why = error.kind;
+                    let message = format!(
+                        "kind can't apply this to the {}, and makes no cluster: {why}",
+                        self.kind
+                    );
+                    problems.error(operation.at, message).hint_if(
+                        matches!(operation.operation, json_patch::PatchOperation::Replace(_))
+                            .then(|| "kind writes nothing there: use `op: add`".to_owned()),
+                    );
+                    break;
+                }
+            }
+        }
+        if lists {
+            self.each_flags(map_of_flags);
+        }
+    }
+
+    fn each_flags(&mut self, change: fn(&Json) -> Option<Json>) {
+        for pointer in FLAGS {
+            if let Some(flags) = self.json.pointer_mut(pointer)
+                && let Some(changed) = change(flags)
+            {
+                *flags = changed;
+            }
+        }
+    }
+}
+
+fn list_of_flags(flags: &Json) -> Option<Json> {
+    let entry = |(name, value): (&String, &Json)| json!({"name": name, "value": value});
+    Some(flags.as_object()?.iter().map(entry).collect())
+}
+
+fn map_of_flags(flags: &Json) -> Option<Json> {
+    let entry = |flag: &Json| Some((flag["name"].as_str()?.to_owned(), flag["value"].clone()));
+    Some(Json::Object(flags.as_array()?.iter().filter_map(entry).collect()))
+}
+
+/// A name in a JSON pointer.
+pub(super) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A tree as JSON, by the rules of YAML 1.1, which kind's patches are read by.
+pub(super) fn json_of(node: &Node) -> Json {
+    match &node.value {
+        Value::Map(entries) => Json::Object(
+            entries.iter().map(|(name, value)| (name.clone(), json_of(value))).collect(),
+        ),
+        Value::List(items) => items.iter().map(json_of).collect(),
+        Value::Scalar { .. } if node.is_null() => Json::Null,
+        Value::Scalar { text, plain: false } => text.as_str().into(),
+        Value::Scalar { text, .. } => scalar(text, truth(node)),
+    }
+}
+
+fn scalar(text: &str, truth: Option<bool>) -> Json {
+    match truth {
+        // `y` and `n` alone stay texts.
+        Some(truth) if text.len() > 1 => return truth.into(),
+        _ => {}
+    }
+    if let Ok(number) = text.replace('_', "").parse::<i64>() {
+        return number.into();
+    }
+    let looks_like_a_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    match text.parse::<f64>() {
+        Ok(number) if looks_like_a_number && number.is_finite() => number.into(),
+        _ => text.into(),
+    }
+}
+
+/// What kind itself writes for a node.
+fn written_by_kind(root: &Node, nodes: &Nodes, node: &DeclaredNode) -> Vec<Document> {
+    let kubeadm = format!("kubeadm.k8s.io/{}", node.kubeadm());
+    let network = |name: &str, default: &str| {
+        root.text_at(&format!("networking.{name}")).unwrap_or(default).to_owned()
+    };
+    let gates = match root.get("featureGates").map(json_of) {
+        Some(Json::Object(gates)) => gates,
+        _ => serde_json::Map::new(),
+    };
+    let mut flags = serde_json::Map::new();
+    if !gates.is_empty() {
+        let all: Vec<String> = gates.iter().map(|(name, on)| format!("{name}={on}")).collect();
+        flags.insert("feature-gates".into(), all.join(",").into());
+    }
+    let with = |own: &[(&str, &str)]| {
+        let own = own.iter().map(|(name, value)| ((*name).to_owned(), Json::from(*value)));
+        Json::Object(flags.clone().into_iter().chain(own).collect())
+    };
+    let scheduler = if flags.is_empty() { Json::Null } else { with(&[]) };
+    let labels: Vec<String> =
+        node.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let registration = json!({
+        "criSocket": "unix:///run/containerd/containerd.sock",
+        "kubeletExtraArgs": {
+            "node-ip": "", "provider-id": "", "node-labels": labels.join(","),
+        },
+    });
+    let head = |kind: &str, version: &str| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "config"}});
+    let document = |kind: &'static str, version: &str, rest: Json| {
+        let mut json = head(kind, version);
+        json_patch::merge(&mut json, &rest);
+        Document::new(kind, json)
+    };
+    let endpoint = json!({"advertiseAddress": "", "bindPort": 6443});
+    let mut cluster = document(
+        "ClusterConfiguration",
+        &kubeadm,
+        json!({
+            "kubernetesVersion": node.kubernetes,
+            "clusterName": nodes.cluster,
+            "controlPlaneEndpoint": "",
+            "apiServer": {"certSANs": ["localhost", "127.0.0.1"], "extraArgs": with(&[("runtime-config", "")])},
+            "controllerManager": {"extraArgs": with(&[("enable-hostpath-provisioner", "true")])},
+            "networking": {
+                "podSubnet": network("podSubnet", "10.244.0.0/16"),
+                "serviceSubnet": network("serviceSubnet", "10.96.0.0/16"),
+            },
+        }),
+    );
+    // A merge would leave out what is null.
+    cluster.json["scheduler"] = json!({"extraArgs": scheduler});
+    let mut join = document(
+        "JoinConfiguration",
+        &kubeadm,
+        json!({
+            "nodeRegistration": registration,
+            "discovery": {"bootstrapToken": {"apiServerEndpoint": "", "token": "", "unsafeSkipCAVerification": true}},
+            "skipPhases": ["preflight"],
+        }),
+    );
+    if node.role == NodeRole::ControlPlane {
+        join.json["controlPlane"] = json!({"localAPIEndpoint": endpoint});
+    }
+    let init = document(
+        "InitConfiguration",
+        &kubeadm,
+        json!({
+            "bootstrapTokens": [{"token": ""}],
+            "localAPIEndpoint": endpoint,
+            "nodeRegistration": registration,
+            "skipPhases": ["preflight"],
+        }),
+    );
+    let mut kubelet = document(
+        "KubeletConfiguration",
+        "kubelet.config.k8s.io/v1beta1",
+        json!({
+            "cgroupDriver": "systemd",
+            "cgroupRoot": "/kubelet",
+            "failSwapOn": false,
+            "imageGCHighThresholdPercent": 100,
+            "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
+        }),
+    );
+    let mode = network("kubeProxyMode", "iptables");
+    let mut proxy = document(
+        "KubeProxyConfiguration",
+        "kubeproxy.config.k8s.io/v1alpha1",
+        json!({"mode": mode, "iptables": {"minSyncPeriod": "1s"}, "conntrack": {"maxPerCore": 0}}),
+    );
+    if !gates.is_empty() {
+        kubelet.json["featureGates"] = Json::Object(gates.clone());
+        proxy.json["featureGates"] = Json::Object(gates);
+    }
+    let mut all = vec![cluster, init, join, kubelet];
+    if mode != "none" {
+        all.push(proxy);
+    }
+    all
+}

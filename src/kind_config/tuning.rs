@@ -1,0 +1,135 @@
+//! The same kind config with other settings of failure detection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::documents::json_of;
+use super::nodes::wrong_name;
+use super::{KindConfig, Kubernetes, read};
+use crate::timeline::{NodeRole, Tuning, format_duration};
+use crate::yaml::tree::quoted;
+use crate::yaml::{Diagnostics, SourceFile};
+
+impl KindConfig {
+    /// The config with other settings: those of `tuning` that are set replace the file's (update frequency, monitor period and grace
+    /// period). The cluster's name then ends in the three (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes).
+    /// Where nothing changes it stays as it is.
+    ///
+    /// An update frequency is that of every kubelet: flags of that name, which would beat it, are removed. Errors say why the file can't
+    /// have the settings.
+    pub(crate) fn with_tuning(&self, tuning: &Tuning) -> Result<Self, Diagnostics> {
+        let wanted = Settings::of(tuning).over(&Settings::of(&self.asked));
+        let drops_flags = wanted.update.is_some()
+            && tuning.node_status_update_frequency.is_some()
+            && self.nodes.iter().any(|node| node.places.update_is_flag);
+        if !drops_flags && wanted == Settings::of(&self.asked) {
+            return Ok(self.clone());
+        }
+        let name = format!("{}-{}", self.name, wanted.suffix());
+        if let Some(why) = wrong_name(&name) {
+            let message = format!("{} can't be a cluster's name: {why}", quoted(&name));
+            return Err(self.error(message).hint("give the kind config a shorter name").into());
+        }
+        let mut config = json_of(&self.root);
+        config["name"] = json!(name);
+        self.patch(&mut config, &wanted, drops_flags);
+        let text = serde_saphyr::to_string(&config)
+            .map_err(|why| Diagnostics::from(self.error(why.to_string())))?;
+        let file = Arc::new(SourceFile { name: self.file.name.clone(), text });
+        let version = match self.kubernetes_is_assumed {
+            true => Kubernetes::Default(&self.kubernetes),
+            false => Kubernetes::Exactly(&self.kubernetes),
+        };
+        let tuned = read(&file, version).usable()?;
+        let has_flags = drops_flags && tuned.nodes.iter().any(|node| node.places.update_is_flag);
+        if has_flags || Settings::of(&tuned.asked) != wanted {
+            let message = "the experiment's `tuning` has no effect: a JSON patch of the first control plane sets the same";
+            return Err(self.error(message).hint("put the settings into that patch").into());
+        }
+        Ok(tuned)
+    }
+
+    /// Adds a patch after all others of the node: it beats them.
+    fn patch(&self, config: &mut Json, wanted: &Settings, drops_flags: bool) {
+        if config["nodes"].as_array().is_none_or(Vec::is_empty) {
+            config["nodes"] = json!([{"role": "control-plane"}]);
+        }
+        let first = self.nodes.iter().position(|node| node.role == NodeRole::ControlPlane);
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut patches = Vec::new();
+            if first == Some(index) {
+                patches.extend(wanted.patches());
+            }
+            if drops_flags && node.places.update_is_flag {
+                let kind =
+                    if first == Some(index) { "InitConfiguration" } else { "JoinConfiguration" };
+                // `null` removes a field in a merge patch.
+                let flag = json!({"node-status-update-frequency": null});
+                patches.push(json!({"kind": kind, "nodeRegistration": {"kubeletExtraArgs": flag}}));
+            }
+            if patches.is_empty() {
+                continue;
+            }
+            let own = &mut config["nodes"][index];
+            if !own.is_object() {
+                *own = json!({});
+            }
+            if !own["kubeadmConfigPatches"].is_array() {
+                own["kubeadmConfigPatches"] = json!([]);
+            }
+            let all = own["kubeadmConfigPatches"].as_array_mut().expect("was made an array");
+            // JSON is YAML.
+            all.extend(patches.iter().map(|patch| Json::from(patch.to_string())));
+        }
+    }
+}
+
+/// The settings that an experiment can change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Settings {
+    update: Option<Duration>,
+    period: Option<Duration>,
+    grace: Option<Duration>,
+}
+
+impl Settings {
+    fn of(tuning: &Tuning) -> Self {
+        Self {
+            update: tuning.node_status_update_frequency,
+            period: tuning.node_monitor_period,
+            grace: tuning.node_monitor_grace_period,
+        }
+    }
+
+    fn over(self, other: &Self) -> Self {
+        Self {
+            update: self.update.or(other.update),
+            period: self.period.or(other.period),
+            grace: self.grace.or(other.grace),
+        }
+    }
+
+    fn suffix(&self) -> String {
+        // A dot would be part of a host's name.
+        let text = |value: Option<Duration>| value.map_or("default".to_owned(), format_duration);
+        format!("{}-{}-{}", text(self.update), text(self.period), text(self.grace))
+    }
+
+    fn patches(&self) -> impl Iterator<Item = Json> {
+        let kubelet = self.update.map(|update| {
+            json!({"kind": "KubeletConfiguration", "nodeStatusUpdateFrequency": format_duration(update)})
+        });
+        let args =
+            [("node-monitor-period", self.period), ("node-monitor-grace-period", self.grace)];
+        let args: serde_json::Map<String, Json> = args
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), json!(format_duration(value?)))))
+            .collect();
+        let manager = (!args.is_empty()).then(
+            || json!({"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": args}}),
+        );
+        kubelet.into_iter().chain(manager)
+    }
+}

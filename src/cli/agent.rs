@@ -2,10 +2,11 @@
 
 use super::args::Agent;
 use super::{exit, failure::Failure};
+use crate::engine::error::RunError;
 
 /// Serves until its parent's stream ends.
 pub(super) fn agent(args: &Agent) -> Result<u8, Failure> {
     crate::agent::serve(std::io::stdin(), std::io::stdout(), args.unlink.as_deref())
         .map(|()| exit::PASS)
-        .map_err(|e| Failure { code: exit::INCONCLUSIVE, text: format!("error: failed to {e}") })
+        .map_err(|error| RunError::failed(format!("failed to {error}")).into())
 }

@@ -7,26 +7,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{exit, form::Form};
 
-/// Makes a real Kubernetes cluster fail in a chosen way, and measures what its users would have noticed.
+/// Chaos experiments for Kubernetes: inject a fault, and measure what users would have noticed
 #[derive(Debug, Parser)]
 #[command(name = "kubectl outage", bin_name = "kubectl outage", version, after_help = exit::HELP, max_term_width = 110)]
 pub(super) struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Flags of every command.
     #[command(flatten)]
     pub global: Global,
 }
 
-/// Flags of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Where runs are kept; by default below the XDG state directory
+    /// Directory for recorded runs [default: runs/ in the XDG state directory]
     #[arg(long, global = true, env = "OUTAGE_RUNS_DIR", value_name = "DIR")]
     pub runs_dir: Option<PathBuf>,
-    /// When to use colour
+    /// Colorize the output
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub color: Colour,
 }
@@ -42,30 +39,29 @@ pub(super) enum Colour {
     Never,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run experiments: make the cluster fail, measure, undo, judge
+    /// Run experiments: inject faults, measure the impact, undo, and judge the result
     Run(Run),
-    /// Check experiments without touching any cluster
+    /// Check experiments without connecting to a cluster
     Validate(Validate),
-    /// Check kind configs or a live cluster: effective settings, predicted detection, cost, risk, traps
+    /// Check the failure-detection settings of kind configs or a running cluster
     Lint(Lint),
-    /// Predict what an experiment will measure, without touching any cluster
+    /// Predict what an experiment will measure, without running it
     Predict(Predict),
-    /// List runs or the built-in experiments
+    /// List recorded runs or built-in experiments
     Get(Get),
-    /// Show what a run recorded
+    /// Show details of a recorded run
     Describe(Describe),
-    /// Judge a recorded run again and print its report, offline
+    /// Print the report of recorded runs, offline
     Report(Report),
-    /// Undo what a run that died has left behind
+    /// Undo the faults that an interrupted run left behind
     Recover(Recover),
-    /// Keep an embedded cluster (a model of Kubernetes, with its real API) up until Ctrl-C, to look at with kubectl
+    /// Start an embedded cluster (a simulated Kubernetes with a real API) and keep it until Ctrl-C
     Cluster(Cluster),
-    /// Print the JSON schema of what `-o json` prints
+    /// Print the JSON schema of reports (`-o json`)
     Schema,
-    /// Print a shell's completions
+    /// Generate shell completions
     Completion(Completion),
     /// The prober inside a node
     #[command(hide = true)]
@@ -79,57 +75,55 @@ pub(super) enum Command {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cluster options")]
 pub(super) struct Access {
-    /// Run in this context of the kubeconfig instead of the experiment's own kind cluster
+    /// Run in this kubeconfig context instead of the experiment's kind cluster
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig that has the context
+    /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Allow harm in this context although it is not one of kind's
+    /// Allow faults in this context even though it is not a kind cluster
     #[arg(long, value_name = "NAME", hide = true)]
     pub allow_context: Option<String>,
-    /// The container engine: unix:///path or tcp://host:port; by default Docker's usual places, then Podman's
+    /// Container engine to use: unix:///path or tcp://host:port [default: as Docker's own client, then Podman's socket]
     #[arg(long, value_name = "ADDRESS")]
     pub docker_host: Option<String>,
 }
 
-/// `run`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
-    /// Experiment files, or directories of them; `-` is standard input
+    /// Experiment file or directory (repeatable); `-` reads standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// Built-in experiments by name (`get experiments` lists them)
+    /// Built-in experiments (see `kubectl outage get experiments`)
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
-    /// Print what would be done, and change nothing
+    /// Print the plan and change nothing; -o json prints it as data
     #[arg(long)]
     pub dry_run: bool,
-    /// Run each experiment so many times, each at a random phase, and report the spread
+    /// Run each experiment N times, each at a random phase, and report the distribution
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
-    /// What to run on: `kind` is the experiment's own kind cluster, `embedded` a model of it inside this program
+    /// Where to run: in the experiment's own kind cluster, or in an embedded model of it
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "context")]
     pub cluster: Option<ClusterChoice>,
-    /// The seed of every random choice; by default a new one, which the report names
+    /// Seed for all random choices [default: a new one, shown in the report]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The node image for a kind cluster that is made
+    /// Node image for a kind cluster that has to be created
     #[arg(long, env = "OUTAGE_NODE_IMAGE", value_name = "IMAGE")]
     pub node_image: Option<String>,
-    /// Delete the kind cluster at the end, if this command made it
+    /// Delete the kind cluster afterwards, if this command created it
     #[arg(long)]
     pub delete_cluster: bool,
-    /// How long after the time that a fault may take its dead man's switch takes it back, when this program is gone
+    /// Grace period before the watchdog undoes an overdue fault
     #[arg(long, value_name = "DURATION", value_parser = setting, default_value = "60s")]
     pub dead_man_margin: Duration,
-    /// A Linux build of this program for the nodes, where this machine is of another kind
+    /// Linux build of this program to run in the nodes, if this machine has another OS or architecture
     #[arg(long, value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
-    /// The form of the report
-    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
     pub output: Form,
-    /// How the cluster is reached.
     #[command(flatten)]
     pub access: Access,
 }
@@ -137,133 +131,129 @@ pub(super) struct Run {
 /// What an experiment can be run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ClusterChoice {
-    /// The experiment's own kind cluster (the default where it names one)
+    /// The experiment's own kind cluster (default if it has one)
     Kind,
-    /// A model of that cluster inside this program: no Docker, no kind, no Kubernetes
+    /// A model of that cluster inside this program; needs no Docker, kind or Kubernetes
     Embedded,
 }
 
-/// `validate`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Experiment files, or directories of them; `-` is standard input
+    /// Experiment file or directory (repeatable); `-` reads standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// Built-in experiments by name
+    /// Built-in experiments (see `kubectl outage get experiments`)
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
 }
 
-/// `lint`.
 #[derive(Debug, Args)]
 #[command(after_help = exit::LINT_HELP)]
 pub(super) struct Lint {
     /// Kind configs, or directories of them
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The same
+    /// Kind config or directory (repeatable)
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// A cluster that is running, by its context in the kubeconfig
+    /// Check the running cluster of this kubeconfig context
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig that has the context
+    /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// How many nodes cost and risk are told for
+    /// Number of nodes for which cost and risk are estimated
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub nodes: u32,
-    /// The version of Kubernetes, where no node image in the config tells it
+    /// Kubernetes version, if the config names no node image
     #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
     pub kubernetes: String,
-    /// Warnings fail, too
+    /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
-    /// The form of what is found
-    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
     pub output: LintForm,
 }
 
-/// `predict`.
 #[derive(Debug, Args)]
 pub(super) struct Predict {
-    /// Experiment files, or directories of them
+    /// Experiment file or directory (repeatable)
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// Built-in experiments by name (`get experiments` lists them)
+    /// Built-in experiments (see `kubectl outage get experiments`)
     #[arg(value_name = "EXPERIMENT")]
     pub names: Vec<String>,
-    /// For a cluster of this kind config instead of the experiment's own
+    /// Predict for this kind config instead of the experiment's own
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
     pub kind_config: Option<PathBuf>,
-    /// For a cluster that is running, by its context in the kubeconfig: its settings are read, nothing is changed
+    /// Predict for the running cluster of this kubeconfig context; its settings are read, nothing is changed
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig that has the context
+    /// Path to the kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Other settings than the cluster's
     #[command(flatten)]
     pub tuning: TuningFlags,
-    /// The version of Kubernetes, where no running cluster tells it
+    /// Kubernetes version, unless read from a running cluster
     #[arg(long, value_name = "VERSION", default_value = super::load::TODAY, value_parser = kubernetes_version)]
     pub kubernetes: String,
-    /// How often the experiment is tried in virtual time
+    /// Number of simulated runs
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub trials: u32,
-    /// The seed of the tries
+    /// Seed for the simulation
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// How many nodes cost and risk are told for
+    /// Number of nodes for which cost and risk are estimated
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub nodes: u32,
-    /// The form of what is predicted
-    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = LintForm::Text, value_name = "FORMAT")]
     pub output: LintForm,
 }
 
 /// Settings of failure detection.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Settings that replace the cluster's")]
+#[command(next_help_heading = "Settings to override")]
 pub(super) struct TuningFlags {
-    /// The kubelet's, as in its config file: the report frequency follows it
+    /// kubelet: nodeStatusUpdateFrequency (the report frequency follows it)
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub node_status_update_frequency: Option<Duration>,
-    /// The kubelet's: the longest time between two posts of an unchanged status
+    /// kubelet: nodeStatusReportFrequency
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub node_status_report_frequency: Option<Duration>,
-    /// The kubelet's nodeLeaseDurationSeconds; the lease is renewed every quarter of it
+    /// kubelet: nodeLeaseDurationSeconds (the lease is renewed every quarter of it)
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub node_lease_duration: Option<Duration>,
-    /// The controller manager's
+    /// kube-controller-manager: --node-monitor-period
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub node_monitor_period: Option<Duration>,
-    /// The controller manager's
+    /// kube-controller-manager: --node-monitor-grace-period
     #[arg(long, value_name = "DURATION", value_parser = setting)]
     pub node_monitor_grace_period: Option<Duration>,
 }
 
-/// The longest setting that is believed.
+/// No setting of failure detection is longer.
 const LONGEST_SETTING: Duration = Duration::from_secs(24 * 3600);
 
-/// A setting such as `1s`, above nothing and at most a day.
+/// A setting such as `1s`.
 fn setting(text: &str) -> Result<Duration, String> {
     match crate::timeline::parse_duration(text) {
-        Some(length) if length.is_zero() => Err("it must be above 0".into()),
-        Some(length) if length > LONGEST_SETTING => Err("that is more than a day".into()),
+        Some(length) if length.is_zero() => Err("must be greater than 0".into()),
+        Some(length) if length > LONGEST_SETTING => Err("must be at most 24h".into()),
         Some(length) => Ok(length),
-        None => Err("a duration such as 10s or 1m30s is needed".into()),
+        None => Err("expected a duration such as 10s or 1m30s".into()),
     }
 }
 
 /// The forms of what `lint` finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LintForm {
-    /// For people
+    /// Human-readable text
     Text,
     /// JSON
     Json,
-    /// The same as YAML
+    /// YAML
     Yaml,
 }
 
@@ -271,18 +261,17 @@ pub(super) enum LintForm {
 fn kubernetes_version(text: &str) -> Result<String, String> {
     match crate::timeline::minor_version(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("a version such as v1.34.4 is needed".into()),
+        None => Err("expected a version such as v1.34.4".into()),
     }
 }
 
-/// `get`.
 #[derive(Debug, Args)]
 pub(super) struct Get {
     /// What to list
     #[arg(value_enum)]
     pub what: Listing,
-    /// The form of the list
-    #[arg(short, long, value_enum, default_value_t = ListForm::Text, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = ListForm::Text, value_name = "FORMAT")]
     pub output: ListForm,
 }
 
@@ -295,7 +284,7 @@ pub(super) enum ListForm {
     Wide,
     /// JSON
     Json,
-    /// The same as YAML
+    /// YAML
     Yaml,
 }
 
@@ -305,18 +294,17 @@ pub(super) enum Listing {
     /// Recorded runs
     #[value(alias = "run")]
     Runs,
-    /// The experiments inside this program
+    /// Built-in experiments
     #[value(alias = "experiment")]
     Experiments,
 }
 
-/// `describe`.
 #[derive(Debug, Args)]
 pub(super) struct Describe {
     /// What to describe
     #[arg(value_enum)]
     pub what: Described,
-    /// The run: its id, the beginning of it, `latest`, or its folder
+    /// Run ID or its prefix, `latest`, or a folder
     #[arg(default_value = "latest")]
     pub run: String,
 }
@@ -328,40 +316,36 @@ pub(super) enum Described {
     Run,
 }
 
-/// `report`.
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// Runs: ids, beginnings of them, `latest`, or folders
+    /// Run IDs or their prefixes, `latest`, or folders
     #[arg(default_value = "latest")]
     pub runs: Vec<String>,
-    /// The form of the report
-    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
     pub output: Form,
 }
 
-/// `recover`.
 #[derive(Debug, Args)]
 pub(super) struct Recover {
-    /// Only list what is owed
+    /// List what would be undone, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The container engine: unix:///path or tcp://host:port
+    /// Container engine to use: unix:///path or tcp://host:port
     #[arg(long, value_name = "ADDRESS")]
     pub docker_host: Option<String>,
 }
 
-/// `cluster`.
 #[derive(Debug, Args)]
 pub(super) struct Cluster {
-    /// A kind config: its nodes and its settings of failure detection; by default two workers with Kubernetes' defaults
+    /// Kind config to model [default: two workers with Kubernetes' default settings]
     #[arg(short, long, value_name = "KINDCONFIG")]
     pub filename: Option<PathBuf>,
-    /// Where to write the kubeconfig; by default a file below the state directory. It must not be there yet, and is removed at the end
+    /// Write the kubeconfig to this new file, and remove it at the end [default: a file in the state directory]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig_out: Option<PathBuf>,
 }
 
-/// `completion`.
 #[derive(Debug, Args)]
 pub(super) struct Completion {
     /// The shell
@@ -369,7 +353,6 @@ pub(super) struct Completion {
     pub shell: clap_complete::Shell,
 }
 
-/// `agent`.
 #[derive(Debug, Args)]
 pub(super) struct Agent {
     /// The executable to unlink at the start.
@@ -377,7 +360,6 @@ pub(super) struct Agent {
     pub unlink: Option<PathBuf>,
 }
 
-/// `watchdog`.
 #[derive(Debug, Args)]
 pub(super) struct Watchdog {
     /// The cluster whose ledger is watched.

@@ -112,19 +112,16 @@ fn snippet<'p>(
     Snippet::source(&file.text).path(&file.name).annotations(annotations.collect::<Vec<_>>())
 }
 
-/// Breaks a text between words, so that no line is longer than `width` characters where that can be had.
+/// Breaks a text between words, so that no line is longer than `width` where that can be had.
 fn wrapped(text: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    textwrap::fill(
+        &words.join(" "),
+        textwrap::Options::new(width)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .word_separator(textwrap::WordSeparator::AsciiSpace),
+    )
 }
 
 #[cfg(test)]

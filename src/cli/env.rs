@@ -95,9 +95,9 @@ fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
 fn shared(temp: &Path) -> Result<PathBuf, Failure> {
     let path = temp.join(format!("outage-{}", rustix::process::geteuid().as_raw()));
     let refused = |why: String| {
-        let error = RunError::refused(format!("the state can't be kept in {}", path.display()))
-            .caused_by(why);
-        Failure::from(error.hint("set HOME or XDG_STATE_HOME to a directory of your own"))
+        let error =
+            RunError::refused(format!("cannot keep state in {}", path.display())).caused_by(why);
+        Failure::from(error.hint("set HOME or XDG_STATE_HOME to a directory that belongs to you"))
     };
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -112,7 +112,7 @@ fn shared(temp: &Path) -> Result<PathBuf, Failure> {
     if own {
         Ok(path)
     } else {
-        Err(refused("it belongs to somebody else, or is open to others".into()))
+        Err(refused("it belongs to another user, or others can access it".into()))
     }
 }
 
@@ -164,9 +164,9 @@ mod tests {
         let refused = shared(temp.path()).unwrap_err();
         assert!(
             refused.code == exit::REFUSED
-                && refused.text.contains("hint: set HOME or XDG_STATE_HOME"),
+                && refused.text().contains("hint: set HOME or XDG_STATE_HOME"),
             "{}",
-            refused.text
+            refused.text()
         );
         std::fs::remove_dir(&path).unwrap();
         symlink(temp.path(), &path).unwrap();

@@ -8,32 +8,41 @@ use crate::timeline::StoreError;
 /// Why a command failed, and its exit code.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// The exit code.
     pub code: u8,
-    /// What a person is told; empty when they were told already.
-    pub text: String,
+    /// `None`: it was reported already.
+    pub error: Option<RunError>,
 }
 
 impl Failure {
     /// Bad usage.
-    pub(super) fn usage(text: impl Into<String>) -> Self {
-        Self { code: exit::USAGE, text: text.into() }
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { code: exit::USAGE, error: Some(RunError::refused(message)) }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { error: self.error.map(|error| error.hint(hint)), ..self }
     }
 
     /// What failed and why, in one line.
     pub(super) fn line(&self) -> String {
-        let said = self
-            .text
-            .split("\n\nhint: ")
-            .next()
-            .unwrap_or_default()
-            .replace("\n  caused by: ", ": ");
-        said.trim_start_matches("error: ").to_owned()
+        self.error.as_ref().map(RunError::line).unwrap_or_default()
     }
 
-    /// All was said already.
-    pub(super) fn told(code: u8) -> Self {
-        Self { code, text: String::new() }
+    pub(super) fn reported(code: u8) -> Self {
+        Self { code, error: None }
+    }
+
+    /// Prints it, unless it was; its exit code.
+    pub(super) fn report(&self) -> u8 {
+        if let Some(error) = &self.error {
+            complain!("{}", text_of(error));
+        }
+        self.code
+    }
+
+    #[cfg(test)]
+    pub(super) fn text(&self) -> String {
+        self.error.as_ref().map(text_of).unwrap_or_default()
     }
 }
 
@@ -44,7 +53,7 @@ impl From<RunError> for Failure {
             RunErrorKind::Failed => exit::INCONCLUSIVE,
             RunErrorKind::NotUndone => exit::NOT_UNDONE,
         };
-        Self { code, text: text_of(&error) }
+        Self { code, error: Some(error) }
     }
 }
 
@@ -69,7 +78,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// A error as it is printed.
+/// An error as it is printed.
 pub(super) fn text_of(error: &RunError) -> String {
     let mut text = format!("error: {}", error.message);
     for cause in &error.causes {
@@ -92,7 +101,7 @@ mod tests {
             .hint("look again");
         let failure = Failure::from(error);
         assert_eq!(
-            failure.text,
+            failure.text(),
             "error: cannot stop\n  caused by: no such thing\n\nhint: look again"
         );
         assert_eq!(failure.code, exit::REFUSED);
@@ -104,17 +113,17 @@ mod tests {
         let failure = Failure::from(StoreError::NoSuchRun { name: "x".into(), dir: "runs".into() });
         assert_eq!(failure.code, exit::USAGE);
         assert!(
-            failure.text.contains("no run x in runs") && failure.text.contains("get runs"),
+            failure.text().contains("no run x in runs") && failure.text().contains("get runs"),
             "{}",
-            failure.text
+            failure.text()
         );
         let found = ["2026a", "2026b", "2026c"].map(str::to_owned).into();
         let failure = Failure::from(StoreError::Ambiguous { name: "2026".into(), found });
         assert_eq!(failure.code, exit::USAGE);
         assert!(
-            failure.text.contains("3 runs begin with 2026: 2026a and 2026c"),
+            failure.text().contains("3 runs begin with 2026: 2026a and 2026c"),
             "{}",
-            failure.text
+            failure.text()
         );
     }
 }

@@ -23,7 +23,7 @@ fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
     for folder in store::list(&env.runs_dir)? {
         match judge::judge(&folder) {
             Ok(run) => runs.push(run),
-            Err(failure) => unreadable.push(failure.text),
+            Err(failure) => unreadable.push(failure),
         }
     }
     let table = |wide| {
@@ -38,7 +38,7 @@ fn runs(form: ListForm, env: &Env) -> Result<(), Failure> {
         ListForm::Wide => table(true),
         ListForm::Json | ListForm::Yaml => judge::print_list(&runs, form),
     }
-    unreadable.iter().for_each(|text| complain!("{text}"));
+    unreadable.iter().for_each(|failure| _ = failure.report());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use super::env::Env;
 use super::form::Form;
 use super::{exit, failure::Failure};
 use crate::analysis::{self, Completion, Findings};
+use crate::engine::error::RunError;
 use crate::experiment::{Claim, Experiment};
 use crate::prediction::Predictions;
 use crate::report::spread::{self, SpreadReport};
@@ -28,10 +29,7 @@ pub(super) struct Judged {
 pub(super) fn judge(folder: &Path) -> Result<Judged, Failure> {
     let timeline = Timeline::read(folder)?;
     let experiment: Experiment = serde_json::from_value(timeline.header.experiment.clone())
-        .map_err(|e| Failure {
-            code: exit::REFUSED,
-            text: format!("error: the run's experiment is not understood: {e}"),
-        })?;
+        .map_err(|e| RunError::refused("cannot read the run's experiment").because(&e))?;
     let findings = analysis::analyse(&timeline);
     let predictions = Predictions::of_run(&timeline.header, ground(&timeline.header, &findings));
     let verdict = verdict::judge(&findings, &experiment.expect, &predictions);
@@ -69,7 +67,7 @@ impl Judged {
     }
 }
 
-/// One experiment of a command, and what became of it.
+/// One experiment of a command.
 pub(super) struct Part {
     /// Its name.
     pub experiment: String,

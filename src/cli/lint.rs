@@ -65,7 +65,7 @@ pub(super) fn lint(args: &Lint, env: &Env) -> Result<u8, Failure> {
     let files: Vec<&Path> = args.filename.iter().chain(&args.files).map(AsRef::as_ref).collect();
     if files.is_empty() && args.context.is_none() {
         let hint = "`kubectl outage lint FILE...` checks kind configs, `kubectl outage lint --context NAME` a running cluster";
-        return Err(Failure::usage(format!("error: nothing to check\n\nhint: {hint}")));
+        return Err(Failure::usage("nothing to check").hint(hint));
     }
     let mut all: Vec<Found> = files.into_iter().flat_map(|path| in_path(path, args)).collect();
     if args.context.is_some() {

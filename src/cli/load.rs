@@ -54,7 +54,7 @@ pub(super) fn refuse_open(
         .flat_map(|(one, now)| one.open().map(move |open| with(open, now)))
         .collect();
     show(&open, env);
-    if open.is_empty() { Ok(()) } else { Err(Failure::told(exit::USAGE)) }
+    if open.is_empty() { Ok(()) } else { Err(Failure::reported(exit::USAGE)) }
 }
 
 /// The same, but what is left open is neither printed nor an error yet.
@@ -70,9 +70,7 @@ pub(super) fn even_open(
         .chain(names.iter().cloned())
         .collect();
     if named.is_empty() {
-        return Err(Failure::usage(
-            "error: no experiment named\n\nhint: name a file with -f FILE, or one of those inside this program: `kubectl outage get experiments`",
-        ));
+        return Err(Failure::usage("no experiment given").hint("pass a file with -f FILE, or the name of a built-in experiment (`kubectl outage get experiments`)"));
     }
     let (mut parsed, mut broken) = (Vec::new(), false);
     for name in &named {
@@ -92,7 +90,7 @@ pub(super) fn even_open(
             parsed.extend(chosen);
         }
     }
-    if broken { Err(Failure::told(exit::USAGE)) } else { Ok(parsed) }
+    if broken { Err(Failure::reported(exit::USAGE)) } else { Ok(parsed) }
 }
 
 /// One experiment of a matrix, as its run is called: `control-plane-away[for=10s]`. A file may have such a name, too.
@@ -110,10 +108,8 @@ fn only(all: Vec<Parsed>, cell: &str) -> Result<Vec<Parsed>, Failure> {
         all.into_iter().filter(|one| one.experiment.name.ends_with(&format!("[{cell}]"))).collect();
     match wanted.is_empty() {
         false => Ok(wanted),
-        true => Err(Failure::usage(format!(
-            "error: no experiment [{cell}]\n\nhint: there are {}",
-            names.join(", ")
-        ))),
+        true => Err(Failure::usage(format!("no experiment [{cell}]"))
+            .hint(format!("there are {}", names.join(", ")))),
     }
 }
 
@@ -170,15 +166,15 @@ fn show(problems: &[Diagnostic], env: &Env) {
 pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<KindConfig, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format!("error: cannot read {name}: {e}")))?;
+        .map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
     let file = Arc::new(SourceFile { name, text });
     let reading = kind_config::read(&file, Kubernetes::Default(kubernetes));
     if !reading.problems.has_errors() {
         show(&reading.problems, env);
     }
     reading.usable().map_err(|problems| {
-        let text = diagnostics::render(&problems, env.stderr.colour, env.stderr.width);
-        Failure::usage(text.trim_end().to_owned())
+        show(&problems, env);
+        Failure::reported(exit::USAGE)
     })
 }
 

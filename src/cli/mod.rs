@@ -55,12 +55,7 @@ pub fn main() -> ExitCode {
     };
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            if !failure.text.is_empty() {
-                complain!("{}", failure.text);
-            }
-            ExitCode::from(failure.code)
-        }
+        Err(failure) => ExitCode::from(failure.report()),
     }
 }
 

@@ -91,10 +91,7 @@ fn in_config(parsed: &Parsed, args: &Predict, env: &Env) -> Result<ExpectedClust
     let config = config.ok_or_else(|| {
         let hint =
             "--context NAME reads a running cluster, --kind-config FILE one that could be made";
-        Failure::usage(format!(
-            "error: {} names no kind config\n\nhint: {hint}",
-            parsed.experiment.name
-        ))
+        Failure::usage(format!("{} names no kind config", parsed.experiment.name)).hint(hint)
     })?;
     Ok(expected(parsed, &config))
 }

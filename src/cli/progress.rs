@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::env::Terminal;
 use crate::analysis::Recovering;
+use crate::engine::environment::provision::Preparing;
 use crate::engine::recorder::Observation;
 use crate::report::hang;
 use crate::timeline::{Anchor, Change, Component, Event, FaultPhase, Moment, Ready, Record};
@@ -31,6 +32,14 @@ impl Progress {
             zero: None,
             hit: BTreeMap::new(),
             recovering: Recovering::new(Anchor::take()),
+        }
+    }
+
+    /// The cluster is being prepared.
+    pub(super) fn news(&mut self, news: Preparing<'_>) {
+        match news {
+            Preparing::Step(text) => self.step(text),
+            Preparing::Detail(text) => self.detail(text),
         }
     }
 
@@ -126,7 +135,7 @@ impl Progress {
             Event::Endpoint { service, change, endpoint } if *change != Change::Baseline => {
                 self.endpoint(record.at, service, *change, endpoint)
             }
-            Event::SteadyState { before: true, .. } => self.line("   ", "steady state holds"),
+            Event::SteadyState { before: true, .. } => self.line("   ", "steady state reached"),
             Event::SteadyState { before: false, held_since, .. } => {
                 let back = self.recovering.back(*held_since);
                 self.chain(back, "steady state is back");
@@ -208,9 +217,9 @@ fn stage_text(stage: &str) -> &str {
         "workload" => "waiting for the workload",
         "probes" => "starting the probes",
         "steady state" => "waiting for the steady state",
-        "fault" => "making the fault, and observing",
+        "fault" => "injecting the fault",
         "undo" => "undoing the fault",
-        "recovery" => "waiting for the steady state to come back",
+        "recovery" => "waiting for recovery",
         "clean up" => "cleaning up",
         other => other,
     }

@@ -25,10 +25,7 @@ pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     for cluster in StateDir::clusters(&env.state_dir) {
         match of_cluster(&cluster, args, env) {
             Ok(code) => codes.extend(code),
-            Err(failure) => {
-                complain!("{}", failure.text);
-                codes.push(failure.code);
-            }
+            Err(failure) => codes.push(failure.report()),
         }
     }
     if codes.is_empty() {
@@ -44,7 +41,10 @@ fn embedded(args: &Recover, env: &Env) -> bool {
         false => (embedded_folder::sweep(&env.state_dir), "removed"),
     };
     found.iter().for_each(|path| {
-        print(&format!("{word}: {}, left by an embedded cluster that was killed", path.display()))
+        print(&format!(
+            "{word}: {}, left behind by an embedded cluster that was killed",
+            path.display()
+        ))
     });
     !found.is_empty()
 }
@@ -88,7 +88,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     };
     let mut told = |entry: &Entry, said: UndoProgress<'_>| match said {
         UndoProgress::Begins => {
-            complain!("undoing, until it is seen to be undone: {}", entry.undo.describe())
+            complain!("undoing: {}", entry.undo.describe())
         }
         UndoProgress::GoesOn(long) => {
             complain!("   still waiting after {} s: {}", long.as_secs(), entry.undo.describe())
@@ -109,7 +109,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     block_on(async {
         // Half an undo is the worst of all.
         let still = |signal: &'static str, _| {
-            complain!("   {signal}: still undoing, please wait (this can't be cut short)")
+            complain!("   {signal}: still undoing, please wait (this cannot be skipped)")
         };
         let _signals = Abort::listen(still)
             .map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;

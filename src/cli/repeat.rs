@@ -6,7 +6,7 @@ use super::exit;
 use super::failure::{self, Failure};
 use super::judge::{self, Judged};
 use super::progress::Progress;
-use super::run::{Command, told};
+use super::run::Command;
 use crate::engine::environment::provision::ClusterHandle;
 use crate::engine::error::RunErrorKind;
 use crate::engine::run::Stop;
@@ -44,7 +44,7 @@ impl Command<'_> {
                 }
                 Err(failure) => {
                     why = Some(failure.line());
-                    codes.push(told(failure));
+                    codes.push(failure.report());
                 }
             }
             let more = number < self.args.repeat;
@@ -93,7 +93,7 @@ impl Command<'_> {
         let judged = judge::judge(&ended.folder);
         let code =
             self.code(&ended, judged.as_ref().map_or(exit::INCONCLUSIVE, |judged| judged.code()));
-        Ok((code, judged.map_err(|failure| complain!("{}", failure.text)).ok()))
+        Ok((code, judged.map_err(|failure| failure.report()).ok()))
     }
 
     /// The exit code of one run, and what went wrong in it, said.
@@ -105,10 +105,10 @@ impl Command<'_> {
             let by_hand = not_undone
                 .by_hand
                 .as_ref()
-                .map_or(String::new(), |command| format!(", by hand: {command}"));
+                .map_or(String::new(), |command| format!("; by hand: {command}"));
             let why = failure::text_of(&not_undone.why);
             complain!(
-                "NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` tries again{by_hand}",
+                "NOT UNDONE: {}\n{why}\n\nhint: `kubectl outage recover` retries{by_hand}",
                 not_undone.what
             );
         }
@@ -126,11 +126,11 @@ impl Command<'_> {
 fn cut_short(done: u32, begun: u32, not_begun: u32) -> String {
     let ended = match begun - done {
         0 => String::new(),
-        1 => ", 1 did not come to its end".into(),
+        1 => ", 1 did not finish".into(),
         // One that fails on the way ends no other.
-        early => format!(", {early} did not come to their end"),
+        early => format!(", {early} did not finish"),
     };
-    format!("{done} of {} runs were done{ended}, {not_begun} were not begun", begun + not_begun)
+    format!("{done} of {} runs finished{ended}, {not_begun} not started", begun + not_begun)
 }
 
 #[cfg(test)]
@@ -139,14 +139,8 @@ mod tests {
 
     #[test]
     fn runs_that_were_not_begun_are_counted() {
-        assert_eq!(
-            cut_short(2, 3, 17),
-            "2 of 20 runs were done, 1 did not come to its end, 17 were not begun"
-        );
-        assert_eq!(
-            cut_short(0, 3, 17),
-            "0 of 20 runs were done, 3 did not come to their end, 17 were not begun"
-        );
-        assert_eq!(cut_short(3, 3, 17), "3 of 20 runs were done, 17 were not begun");
+        assert_eq!(cut_short(2, 3, 17), "2 of 20 runs finished, 1 did not finish, 17 not started");
+        assert_eq!(cut_short(0, 3, 17), "0 of 20 runs finished, 3 did not finish, 17 not started");
+        assert_eq!(cut_short(3, 3, 17), "3 of 20 runs finished, 17 not started");
     }
 }

@@ -26,8 +26,10 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     let experiments = load::even_open(&args.filename, &args.names, place(args), env)?;
     block_on(async {
         let abort = Abort::listen(|signal, first| match first {
-            true => complain!("   {signal}: undoing what was done (this can't be cut short)"),
-            false => complain!("   {signal} again: still undoing, please wait"),
+            true => complain!("   {signal}: undoing all faults, please wait"),
+            false => {
+                complain!("   {signal} again: still undoing, please wait (this cannot be skipped)")
+            }
         });
         let abort =
             abort.map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
@@ -35,16 +37,14 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
         if args.access.context.is_some()
             && experiments.iter().any(|p| matches!(p.experiment.cluster, Cluster::Kind { .. }))
         {
-            complain!(
-                "warning: --context is given: the experiment's own kind config and tuning are not used"
-            );
+            complain!("warning: --context overrides the experiment's kind config and tuning");
         }
         if args.access.kubeconfig.is_some()
             && args.access.context.is_none()
             && experiments.iter().all(|p| command.is_made(p))
         {
             complain!(
-                "warning: --kubeconfig is given without --context: the experiment's own kind cluster is used"
+                "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
             );
         }
         command.refuse_open(&experiments).await?;
@@ -104,9 +104,9 @@ impl Command<'_> {
             // One that can't be run does not keep the others from it.
             codes.push(shown.unwrap_or_else(|failure| {
                 if experiments.len() > 1 {
-                    complain!("{} can't be run:", parsed.experiment.name);
+                    complain!("cannot run {}:", parsed.experiment.name);
                 }
-                told(failure)
+                failure.report()
             }));
         }
         plans.print(self.args.output);
@@ -171,8 +171,8 @@ impl Command<'_> {
     /// The cluster, found or made.
     pub(super) async fn prepare(&self, wanted: &ClusterSpec) -> Result<ClusterHandle, Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |line| {
-            said(&mut progress, line)
+        let prepared = provision::prepare(wanted, &self.environment, self.abort, &mut |news| {
+            progress.news(news)
         })
         .await;
         self.shown(progress, prepared)
@@ -181,8 +181,7 @@ impl Command<'_> {
     /// The same cluster for the next experiment, when it is whole again.
     pub(super) async fn restore(&self, handle: &mut ClusterHandle) -> Result<(), Failure> {
         let mut progress = Progress::new(self.env.stderr);
-        let restored =
-            restore::restore(handle, self.abort, &mut |line| said(&mut progress, line)).await;
+        let restored = restore::restore(handle, self.abort, &mut |news| progress.news(news)).await;
         self.shown(progress, restored)
     }
 
@@ -212,7 +211,7 @@ impl Command<'_> {
         let kind = nodes.kind.as_ref().map_err(Clone::clone)?;
         kind.delete(name, &handle.state.scratch("kubeconfig")).await.map_err(failed)?;
         let mut progress = Progress::new(self.env.stderr);
-        let settled = restore::settle(handle, &mut |line| said(&mut progress, line)).await;
+        let settled = restore::settle(handle, &mut |news| progress.news(news)).await;
         self.shown(progress, settled)
     }
 }
@@ -220,67 +219,4 @@ impl Command<'_> {
 /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
 fn embedded(parsed: &Parsed) -> ClusterSpec {
     ClusterSpec::Embedded { config: parsed.kind_config.clone().unwrap_or_else(default_config) }
-}
-
-/// Prints why something failed; its exit code.
-pub(super) fn told(failure: Failure) -> u8 {
-    complain!("{}", failure.text);
-    failure.code
-}
-
-fn said(progress: &mut Progress, line: &str) {
-    match Said::of(line) {
-        Some(Said::Step(text)) => progress.step(text),
-        Some(Said::Detail(text)) => progress.detail(text),
-        None => {}
-    }
-}
-
-/// What is said while a cluster is made.
-#[derive(Debug, PartialEq)]
-enum Said<'a> {
-    /// A step of ours.
-    Step(&'a str),
-    /// A step of kind's, inside of ours.
-    Detail(&'a str),
-}
-
-impl<'a> Said<'a> {
-    /// kind says a step twice: at its begin (a bullet) and at its end (a tick), which is no news.
-    fn of(line: &'a str) -> Option<Self> {
-        let bare = |text: &'a str| {
-            text.trim().trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')')
-        };
-        match line.trim_start().chars().next()? {
-            '✓' => None,
-            '•' | '✗' => Some(Said::Detail(bare(line.trim_start().trim_start_matches('•')))),
-            _ if line.starts_with("Pulling image") || line.starts_with("warning: ") => {
-                Some(Said::Detail(bare(line)))
-            }
-            _ => Some(Said::Step(bare(line))),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_of_kind_is_said_once() {
-        assert_eq!(
-            Said::of(" • Preparing nodes 📦 📦   ..."),
-            Some(Said::Detail("Preparing nodes"))
-        );
-        assert_eq!(Said::of(" ✓ Preparing nodes 📦 📦"), None);
-        assert_eq!(
-            Said::of("making the kind cluster a"),
-            Some(Said::Step("making the kind cluster a"))
-        );
-        assert_eq!(
-            Said::of("Pulling image: kindest/node ..."),
-            Some(Said::Detail("Pulling image: kindest/node"))
-        );
-        assert_eq!(Said::of(""), None);
-    }
 }

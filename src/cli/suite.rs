@@ -1,7 +1,7 @@
 //! Several experiments: those of one cluster after one another, the cluster whole again before each, and one table at the end.
 
 use super::judge::{self, ExperimentStatus, Part};
-use super::run::{Command, told};
+use super::run::Command;
 use super::{exit, failure::Failure};
 use crate::engine::environment::provision::{ClusterHandle, ClusterSpec, Nodes};
 use crate::engine::session;
@@ -87,7 +87,8 @@ impl<'a> Suite<'a> {
         if let Some(handle) =
             handle.filter(|handle| self.command.args.delete_cluster && handle.is_made_here())
         {
-            self.codes.extend(self.command.delete(&handle).await.err().map(told));
+            self.codes
+                .extend(self.command.delete(&handle).await.err().map(|failure| failure.report()));
         }
     }
 
@@ -114,7 +115,8 @@ impl<'a> Suite<'a> {
         {
             match command.restore(used).await {
                 Err(failure) if used.is_made_here() && command.abort.signal().is_none() => {
-                    complain!("{}\n   it is deleted and made anew", failure.text);
+                    failure.report();
+                    complain!("   deleting the cluster and making it again");
                     command.delete(used).await?;
                     *handle = None;
                 }
@@ -151,7 +153,7 @@ impl<'a> Suite<'a> {
         let failure = Failure::from(session::fits(handle, parsed).await.err()?);
         let why = failure.line();
         match self.all {
-            1 => complain!("{}", failure.text),
+            1 => _ = failure.report(),
             _ => complain!("   skipped: {why}"),
         }
         Some(why)
@@ -165,7 +167,7 @@ impl<'a> Suite<'a> {
             code => (code, NotRun::Refused),
         };
         self.codes.push(code);
-        told(failure);
+        failure.report();
         experiments
             .iter()
             .for_each(|parsed| self.part(parsed, ExperimentStatus::NotRun(state, why.clone()), 0));

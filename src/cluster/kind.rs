@@ -370,7 +370,7 @@ mod tests {
         );
         let (result, seen) = create(&kind).await;
         result.unwrap();
-        assert_eq!(seen, ["• Preparing nodes"]);
+        assert_eq!(seen, ["Preparing nodes"]);
         let given = std::fs::read_to_string(folder.path().join("seen")).unwrap();
         let expected = "create cluster --name a --config - -v 1 --kubeconfig ours --image img unix:///x.sock kind: Cluster";
         assert_eq!(given.trim(), expected);

@@ -15,7 +15,7 @@ pub(super) struct KindOutput {
 }
 
 impl KindOutput {
-    /// Takes a line; gives it back, trimmed, when people want to see it.
+    /// Takes a line; gives back what it says when people want to see it.
     pub(super) fn read_line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let line = line.trim();
         // `-v 1` puts the place in kind's source before what it adds; only the pull is worth knowing of that.
@@ -41,14 +41,14 @@ impl KindOutput {
             return None;
         }
         self.lines.push(line.to_owned());
-        line.starts_with(['•', '✓', '✗']).then_some(line)
+        step(line)
     }
 
     fn read_debug<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         if line.starts_with("Trying again to pull image:") {
             self.pull_failed = Some(line.split(" ... ").nth(1).unwrap_or(line).to_owned());
         }
-        line.starts_with("Pulling image:").then_some(line)
+        line.starts_with("Pulling image:").then(|| bare(line))
     }
 
     /// The failure to pull a node image: kind tries five times, and the first failure tells as much as the last.
@@ -88,9 +88,26 @@ impl KindOutput {
     }
 }
 
+/// kind reports a step twice: at its begin (a bullet) and at its end (a tick), which is nothing new.
+fn step(line: &str) -> Option<&str> {
+    line.strip_prefix(['•', '✗']).map(bare)
+}
+
+/// Without the pictures around it.
+fn bare(text: &str) -> &str {
+    text.trim().trim_end_matches(|c: char| !c.is_alphanumeric() && c != ')')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_of_kind_is_reported_once() {
+        assert_eq!(step("• Preparing nodes 📦 📦   ..."), Some("Preparing nodes"));
+        assert_eq!(step("✓ Preparing nodes 📦 📦"), None);
+        assert_eq!(bare("Pulling image: kindest/node ..."), "Pulling image: kindest/node");
+    }
 
     #[test]
     fn errors_are_recognised() {

@@ -36,17 +36,13 @@ pub(super) fn expand(
             problems.push(
                 Diagnostic::error(message)
                     .at(file, twice.focus())
-                    .hint("`--repeat 2` runs the same one twice"),
+                    .hint("use `--repeat 2` to run the same one twice"),
             );
             return firsts(root);
         }
         if variants.len() * items > MOST {
             let message = format!("the lists make more than {MOST} experiments");
-            problems.push(
-                Diagnostic::error(message)
-                    .at(file, place)
-                    .hint("put some of them into a file of their own"),
-            );
+            problems.push(Diagnostic::error(message).at(file, place).hint("split the file"));
             return firsts(root);
         }
         variants = variants
@@ -200,7 +196,7 @@ mod tests {
     #[test]
     fn each_item_is_there_once() {
         let told = settings("spec: {method: [{for: [10s, 1m, 10s]}]}").1;
-        assert!(told.contains("error: `10s` is in this list twice (`--repeat 2`"), "{told}");
+        assert!(told.contains("error: `10s` is in this list twice (use `--repeat 2`"), "{told}");
         // Whoever reads the settings finds one of them, and no list to complain of.
         let yaml = "spec: {method: [{for: [10s, 10s]}]}";
         let variants = expand(&file(yaml), &tree(yaml), &mut Diagnostics::default());

@@ -9,6 +9,7 @@ mod builtin;
 mod check;
 mod claim;
 mod decode;
+pub(crate) mod feasibility;
 mod files;
 mod matrix;
 mod method;

@@ -156,8 +156,9 @@ fn only_document(
             );
         }
         Err(several) => {
-            let message = "an experiment's file holds one document, and this is a second one";
-            let hint = "put each experiment into a file of its own, all in one directory";
+            let message =
+                "an experiment file must contain a single YAML document; this is a second one";
+            let hint = "put each experiment into its own file, all in one directory";
             problems.push(Diagnostic::error(message).at(file, several[1].focus()).hint(hint));
         }
     }

@@ -101,7 +101,7 @@ impl Source {
                 let found = builtin::file(&Path::new(builtin::EXPERIMENTS).join(path));
                 found
                     .map(|(path, text)| built_in_file(path, text))
-                    .ok_or_else(|| "no such file in the binary".to_owned())
+                    .ok_or_else(|| "not built in".to_owned())
             }
         }
     }
@@ -114,7 +114,7 @@ fn built_in_file(path: &str, text: &str) -> Arc<SourceFile> {
 /// Reads a text file, bounded. Errors: why not, a fragment.
 fn read(path: &Path) -> Result<String, String> {
     if path.is_dir() {
-        return Err("it is a directory".into());
+        return Err("is a directory".into());
     }
     text_of(File::open(path).map_err(|error| explain(&error))?)
 }
@@ -125,14 +125,13 @@ fn text_of(from: impl Read) -> Result<String, String> {
     from.take(yaml::MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| explain(&error))?;
-    String::from_utf8(bytes).map_err(|error| {
-        format!("it is no text (UTF-8) from byte {} on", error.utf8_error().valid_up_to())
-    })
+    String::from_utf8(bytes)
+        .map_err(|error| format!("not valid UTF-8 at byte {}", error.utf8_error().valid_up_to()))
 }
 
 fn explain(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::NotFound => "no such file".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         _ => error.to_string(),
     }
@@ -167,7 +166,7 @@ pub(crate) fn load(path_or_name: &str) -> Result<Source, Diagnostics> {
         if let (Some(name), false) = (built_in, path.exists()) {
             problems = problems
                 .into_iter()
-                .map(|d| d.hint(format!("`{name}` is built in: give its name alone")))
+                .map(|d| d.hint(format!("`{name}` is built in: pass its name without -f")))
                 .collect();
         }
         problems
@@ -211,17 +210,14 @@ fn is_path(text: &str) -> bool {
 }
 
 fn unknown_name(name: &str) -> Diagnostics {
-    const ALL: &str = "`kubectl outage get experiments` lists those that are built in";
+    const ALL: &str = "`kubectl outage get experiments` lists the built-in ones";
     let near = suggest::nearest(name, built_in_names(), NEAREST);
     let hint = if near.is_empty() {
         ALL.into()
     } else {
         format!("did you mean {}? {ALL}", suggest::listed(&near, "or"))
     };
-    let message = format!(
-        "there is no file {}, and no experiment of that name is built in",
-        super::tree::quoted(name)
-    );
+    let message = format!("no such file or built-in experiment: {}", super::tree::quoted(name));
     Diagnostic::error(message).hint(hint).into()
 }
 
@@ -246,14 +242,11 @@ mod tests {
         let problem = |name: &str| load(name).unwrap_err().to_string();
         assert_eq!(
             problem("worker-stop-fats"),
-            "error: there is no file `worker-stop-fats`, and no experiment of that name is built in (did you mean \
-             `worker-stop-fast`? `kubectl outage get experiments` lists those that are built in)"
+            "error: no such file or built-in experiment: `worker-stop-fats` (did you mean \
+             `worker-stop-fast`? `kubectl outage get experiments` lists the built-in ones)"
         );
         let none = problem("nodir");
-        assert!(
-            none.contains("there is no file `nodir`") && !none.contains("did you mean"),
-            "{none}"
-        );
+        assert!(none.contains("experiment: `nodir`") && !none.contains("did you mean"), "{none}");
         assert!(
             problem("worker-don").contains("did you mean `worker-down`?"),
             "{}",
@@ -266,7 +259,7 @@ mod tests {
         let problem = load("nowhere/node-kill.yaml").unwrap_err().to_string();
         assert_eq!(
             problem,
-            "error: cannot read nowhere/node-kill.yaml: there is no such file (`node-kill` is built in: give its name alone)"
+            "error: cannot read nowhere/node-kill.yaml: no such file (`node-kill` is built in: pass its name without -f)"
         );
     }
 
@@ -280,8 +273,8 @@ mod tests {
         let beside = source.read_beside(Path::new("../b.yaml")).unwrap();
         assert_eq!(beside.text, "y: 1");
         assert_eq!(beside.name, folder.path().join("b.yaml").display().to_string());
-        assert_eq!(source.read_beside(Path::new("c.yaml")).unwrap_err(), "there is no such file");
-        assert_eq!(source.read_beside(Path::new("..")).unwrap_err(), "it is a directory");
+        assert_eq!(source.read_beside(Path::new("c.yaml")).unwrap_err(), "no such file");
+        assert_eq!(source.read_beside(Path::new("..")).unwrap_err(), "is a directory");
     }
 
     #[test]
@@ -307,7 +300,7 @@ mod tests {
             load(folder.path().to_str().unwrap())
                 .unwrap_err()
                 .to_string()
-                .contains("it is a directory")
+                .contains("is a directory")
         );
     }
 
@@ -320,7 +313,7 @@ mod tests {
             load(path.to_str().unwrap())
                 .unwrap_err()
                 .to_string()
-                .contains("no text (UTF-8) from byte 3 on")
+                .contains("not valid UTF-8 at byte 3")
         );
     }
 }

@@ -163,10 +163,7 @@ mod tests {
         let three = nodes(3, 1);
         let drain = Fault::NodeDrain { target: NodeSelector::default() };
         let refused = check(&BlastRadius::default(), &three, &[], &drain, &three[0]).unwrap_err();
-        assert_eq!(
-            refused.hint.unwrap(),
-            "if that is the experiment, say `blastRadius: {maxControlPlanes: 1}`"
-        );
+        assert_eq!(refused.hint.unwrap(), "to allow it, set `blastRadius: {maxControlPlanes: 1}`");
         check(
             &BlastRadius { max_control_planes: 1, ..BlastRadius::default() },
             &three,
@@ -197,7 +194,7 @@ mod tests {
             refused
                 .hint
                 .unwrap()
-                .ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`")
+                .ends_with("set `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`")
         );
     }
 }

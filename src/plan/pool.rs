@@ -59,7 +59,7 @@ impl<'a> Pool<'a> {
             names(&self.nodes),
         );
         Err(Refusal::new(format!(
-            "{wanted} nodes {purpose}, and {available} match {which}: {but}{names}"
+            "{wanted} nodes {purpose}, but {available} match {which}: {but}{names}"
         )))
     }
 
@@ -69,7 +69,10 @@ impl<'a> Pool<'a> {
 
     fn only_leader(&self, selector: &NodeSelector) -> Refusal {
         let part = selector.followers.map_or("it", |part| part.name());
-        let hint = format!("{} is the only one that runs {part}, and so leads", names(&self.nodes));
+        let hint = format!(
+            "{} is the only node that runs {part}, and therefore the leader",
+            names(&self.nodes)
+        );
         Refusal::new(format!("no node matches {}", describe(selector))).hint(hint)
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn choose<'a>(
     seed: &mut Random,
 ) -> Result<Vec<&'a Node>, Refusal> {
     let pool = Pool::of(nodes, selector, known)?;
-    let wanted = pool.wanted(selector, "are to be harmed")?;
+    let wanted = pool.wanted(selector, "are to be targeted")?;
     let free: Vec<&Node> = pool
         .nodes
         .iter()
@@ -70,13 +70,12 @@ fn pick<'a>(
 
 fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[String]) -> Refusal {
     let hosting = allowed.iter().any(|node| hosts.contains(&node.name));
-    let hint =
-        "a probe on the node that is harmed would measure itself: let it ask `from` another node";
+    let hint = "a probe on a targeted node would measure itself: run it `from` another node";
     let why = if hosting { "hosts a probe" } else { "is under another fault" };
     let text = match (wanted, free.len()) {
-        (1, _) | (_, 0) => format!("every node that the target allows {why}: {}", names(allowed)),
+        (1, _) | (_, 0) => format!("every node that matches the target {why}: {}", names(allowed)),
         (_, left) => format!(
-            "{wanted} nodes are to be harmed, and of {} only {left} are free: one {why}",
+            "{wanted} nodes are to be targeted, but of {} only {left} are free: one {why}",
             names(allowed)
         ),
     };
@@ -198,7 +197,7 @@ pub(crate) mod tests {
         let refused = chosen(&nodes(), &all, Endpoints::new(), &hosts[..1], 1).unwrap_err();
         assert_eq!(
             refused.message,
-            "2 nodes are to be harmed, and of w1, w2 only 1 are free: one hosts a probe"
+            "2 nodes are to be targeted, but of w1, w2 only 1 are free: one hosts a probe"
         );
     }
 
@@ -210,7 +209,7 @@ pub(crate) mod tests {
         assert_eq!(chosen(&nodes, &count(Count::All), on.clone(), &[], 4).unwrap(), "w3 w1 w2");
         let refused = chosen(&nodes, &count(Count::Exactly(4)), on, &[], 4).unwrap_err();
         assert!(
-            refused.message.starts_with("4 nodes are to be harmed, and 3 match role worker"),
+            refused.message.starts_with("4 nodes are to be targeted, but 3 match role worker"),
             "{refused:?}"
         );
     }
@@ -284,7 +283,9 @@ pub(crate) mod tests {
         assert!(chosen(3, Count::Exactly(2)).is_ok());
         let refused = chosen(3, Count::Exactly(3)).unwrap_err();
         assert!(
-            refused.message.starts_with("3 nodes are to be harmed, and 2 match role control-plane"),
+            refused
+                .message
+                .starts_with("3 nodes are to be targeted, but 2 match role control-plane"),
             "{refused:?}"
         );
         assert!(refused.message.ends_with("all but one of cp1, cp2, cp3"), "{refused:?}");
@@ -293,7 +294,7 @@ pub(crate) mod tests {
             assert!(refused.message.starts_with("no node matches "), "{refused:?}");
             assert_eq!(
                 refused.hint.unwrap(),
-                "cp1 is the only one that runs kube-scheduler, and so leads"
+                "cp1 is the only node that runs kube-scheduler, and therefore the leader"
             );
         }
         let named = NodeSelector { name: Some("cp2".into()), ..followers(Count::All) };

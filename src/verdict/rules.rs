@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::of_probes::each_probe;
 use super::{Assertion, Outcome, leaders, pods_and_objects, validity};
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding, When};
+use crate::experiment::feasibility::{FaultFacts, judged_for_detection};
 use crate::experiment::{Bound, Expectation};
 use crate::prediction::{Predictions, Quantity};
 use crate::stats::{Between, Seconds};
@@ -377,7 +378,13 @@ fn detection(found: &Findings, fault: &FaultFinding, limits: Limits) -> Finding 
     }
 }
 
-/// Of the step that is named; else of each fault on a node as a whole, where there is one.
+/// A fault that was carried out, as the rules of feasibility see it.
+pub(super) fn facts(fault: &FaultFinding) -> FaultFacts<'_> {
+    let impact = fault.kind.traits().impact;
+    FaultFacts { step: fault.name.as_deref(), component: fault.component, impact }
+}
+
+/// On each fault that it is judged on.
 fn detection_of(
     run: &Run<'_>,
     of: Option<&str>,
@@ -385,11 +392,6 @@ fn detection_of(
     (least, within): (Option<Duration>, Bound),
 ) -> Finding {
     let found = run.found;
-    let whole = found.faults.iter().any(|fault| fault.component.is_none());
-    let meant = |fault: &&FaultFinding| match of {
-        Some(name) => fault.name.as_deref() == Some(name),
-        None => !whole || fault.component.is_none(),
-    };
     let judge = |fault: &FaultFinding| {
         let judge = |most| match after {
             None => detection(found, fault, Limits::new(least, most)),
@@ -397,7 +399,7 @@ fn detection_of(
         };
         run.judged(within, Quantity::Detection, fault.step, judge)
     };
-    let judged = found.faults.iter().filter(meant).map(judge);
+    let judged = judged_for_detection(of, &found.faults, facts).into_iter().map(judge);
     Finding::worst(judged, format!("{} was not injected", of.unwrap_or("the fault")))
 }
 

@@ -339,7 +339,7 @@ fn a_real_kubectl_sees_the_node_go() {
     let home = Home::new();
     let experiment = short(&home, "node-kill");
     let mut run = start(&home, &["run", "-f", &experiment, "--cluster", "embedded"]);
-    run.wait_for("steady state holds", 2 * MINUTE);
+    run.wait_for("steady state reached", 2 * MINUTE);
     let said = run.said();
     let kubeconfig = said
         .split_whitespace()

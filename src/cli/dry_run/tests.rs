@@ -6,12 +6,12 @@ use crate::experiment;
 
 fn plan_of(name: &str) -> Document {
     let parsed = checked(experiment::load(name).unwrap(), Place::Own).unwrap().swap_remove(0);
-    let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text).unwrap();
+    let target = absent(&parsed, "some-cluster", None).map_err(|failure| failure.text()).unwrap();
     let args = crate::cli::args::tests::run(&["run", name]);
     let plan = planned(&parsed, target, &args);
     futures_util::FutureExt::now_or_never(plan)
         .expect("nothing is asked")
-        .map_err(|failure| failure.text)
+        .map_err(|failure| failure.text())
         .unwrap()
 }
 

@@ -26,7 +26,7 @@ fn one_experiment_of_a_matrix_is_named_as_its_run_is() {
         [whole.as_str()]
     );
     let refused = only(all(file), "for=7s").unwrap_err();
-    assert!(refused.code == exit::USAGE && refused.text.contains(&whole), "{}", refused.text);
+    assert!(refused.code == exit::USAGE && refused.text().contains(&whole), "{}", refused.text());
     assert_eq!((cell("node-kill"), cell("a]")), (("node-kill", None), ("a]", None)));
 }
 
@@ -72,12 +72,12 @@ fn what_the_nodes_suffice_for_is_not_refused() {
 #[test]
 fn the_only_control_plane_is_lost_by_permission_only() {
     let kill = |radius| told("nodeKill: {target: {role: control-plane}}", radius, WORKER, (1, 2));
-    let quorum = "x.yaml:21:26: error: etcd would lose its quorum: 1 of 1 members would be down, 1 is needed (if that is the experiment, say `blastRadius: {quorumLoss: true}`)";
+    let quorum = "x.yaml:21:26: error: etcd would lose its quorum: 1 of 1 members would be down, 1 is needed (to allow it, set `blastRadius: {quorumLoss: true}`)";
     assert_eq!(kill("maxControlPlanes: 1"), quorum);
     let both = kill("");
     assert!(both.contains("at most 0 may be; etcd would lose its quorum"), "both at once: {both}");
     assert!(
-        both.ends_with("say `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`)"),
+        both.ends_with("set `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`)"),
         "one hint: {both}"
     );
     assert_eq!(both.lines().count(), 1, "{both}");
@@ -114,14 +114,14 @@ fn a_majority_is_lost_by_permission_only() {
     );
     let leader_too =
         told(&followers.replace("count: all", "count: 3"), "maxControlPlanes: 3", WORKER, (3, 2));
-    assert!(leader_too.contains("error: 3 nodes are to be harmed, and 2 match"), "{leader_too}");
+    assert!(leader_too.contains("error: 3 nodes are to be targeted, but 2 match"), "{leader_too}");
 }
 
 #[test]
 fn the_nodes_that_are_harmed_are_there() {
     let many = told("nodeKill: {target: {role: worker, count: 3}}", "maxWorkers: 3", PLANE, (1, 2));
     let wanted =
-        "error: 3 nodes are to be harmed, and 2 match role worker: test-worker, test-worker2";
+        "error: 3 nodes are to be targeted, but 2 match role worker: test-worker, test-worker2";
     assert!(many.contains(wanted), "{many}");
     let named = told("nodeDrain: {target: {name: test-worker9}}", "", PLANE, (1, 2));
     assert!(
@@ -139,7 +139,7 @@ fn the_nodes_that_are_harmed_are_there() {
         told("deploymentPlace: {name: web, on: {role: worker, count: 3}}", "", PLANE, (1, 2));
     assert!(
         moved
-            .contains("x.yaml:21:40: error: 3 nodes are to take the pods, and 2 match role worker"),
+            .contains("x.yaml:21:40: error: 3 nodes are to take the pods, but 2 match role worker"),
         "{moved}"
     );
 }
@@ -148,7 +148,7 @@ fn the_nodes_that_are_harmed_are_there() {
 fn the_only_node_is_not_harmed_and_asked_from() {
     let told = |from| told(TARGET, "", from, (1, 1));
     assert!(told(WORKER).contains(
-        "x.yaml:21:26: error: every node that the target allows hosts a probe: test-worker"
+        "x.yaml:21:26: error: every node that matches the target hosts a probe: test-worker"
     ));
     let plane = super::tests::told(
         "nodeKill: {target: {role: control-plane}}",
@@ -169,29 +169,26 @@ fn another_mistake_hides_nothing_and_none_is_told_twice() {
     let nested = "nodeKill: {target: {role: worker}}\n    for: 15s\n    meanwhile:\n    - fault: {nodeStop: {target: {role: worker, mostEndpointsOf: wbe}}}\n      for: 3s\n  - fault:\n      nodePause: {target: {role: worker}}";
     let nested = told(nested, "", PLANE, (1, 3));
     assert!(
-        nested.contains("2 workers would be harmed at once") && nested.contains("Service `wbe`"),
+        nested.contains("2 workers would be affected at once") && nested.contains("Service `wbe`"),
         "{nested}"
     );
     let loss = told("etcdDataLoss: {target: {role: control-plane}}", "", WORKER, (1, 2));
-    let wanted = "say `blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`)";
+    let wanted = "set `blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`)";
     assert!(loss.ends_with(wanted) && loss.matches("blastRadius").count() == 1, "{loss}");
     let shared = told("nodeKill: {target: {of: nobody}}", "", PLANE, (1, 2));
     assert!(
         shared.contains(
-            "during a step `nobody` (put it into the `meanwhile` of a step of that name)"
+            "during a step `nobody` (move it into the `meanwhile` of a step of that name)"
         ),
         "{shared}"
     );
     assert_eq!(shared.lines().count(), 1, "{shared}");
     let named =
         told("nodeKill: {target: {name: test-worker}}", "", "{node: {name: test-worker}}", (1, 2));
-    assert!(
-        named.contains("from which the probe `web` asks") && named.lines().count() == 1,
-        "{named}"
-    );
+    assert!(named.contains("where the probe `web` runs") && named.lines().count() == 1, "{named}");
     let unread = told("nodeKill: {target: {role: control-plane}}\n    oops: 1", "", WORKER, (1, 2));
     assert!(
-        unread.contains("oops") && unread.contains("1 control-plane node would be harmed"),
+        unread.contains("oops") && unread.contains("1 control-plane node would be affected"),
         "{unread}"
     );
 }

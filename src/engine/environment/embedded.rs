@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cluster::Cluster;
 use crate::embedded::{Embedded, EmbeddedSpec};
 use crate::engine::environment::embedded_folder::Folder;
-use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes, Say};
+use crate::engine::environment::provision::{ClusterHandle, Environment, Nodes, Preparing, Say};
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 use crate::kind_config::KindConfig;
@@ -46,16 +46,16 @@ pub(crate) async fn start(
     let embedded = Embedded::start(spec(config)).map_err(RunError::refused_by)?;
     let (wanted, given) = (HTTP, embedded.port(HTTP, &[HTTP]));
     if wanted != given {
-        say(&format!(
+        say(Preparing::Step(&format!(
             "port {wanted} can't be listened on here (only root has those below 1024): Services publish {given} in its stead"
-        ));
+        )));
     }
     if let Some(folder) = &folder {
         let kubeconfig = folder.kubeconfig(embedded.kubeconfig())?;
-        say(&format!(
+        say(Preparing::Step(&format!(
             "an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w",
             kubeconfig.display()
-        ));
+        )));
     }
     let cluster =
         Cluster::from_kubeconfig(embedded.kubeconfig()).await.map_err(RunError::refused_by)?;

@@ -12,7 +12,7 @@ use crate::engine::environment::differences::differences;
 use crate::engine::environment::inotify;
 use crate::engine::environment::kind_addresses::refuse_moved;
 use crate::engine::environment::provision::{
-    ClusterHandle, Environment, Found, Nodes, Say, claim, refuse_owed,
+    ClusterHandle, Environment, Found, Nodes, Preparing, Say, claim, refuse_owed,
 };
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::{RunError, RunErrorKind};
@@ -59,7 +59,7 @@ pub(crate) async fn find(
     if !clusters.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
     }
-    say(&format!("kind cluster {name} is there"));
+    say(Preparing::Step(&format!("kind cluster {name} is there")));
     let mut handle = of_kind(name, docker, &kind, claimed, environment).await?;
     handle.warnings.extend(inotify::warning(clusters.len() - 1));
     refuse_other_settings(config, &handle)?;
@@ -98,8 +98,10 @@ pub(in crate::engine) async fn make(
     let (state, lock) = claim(environment, name)?;
     let mut ledger = Ledger::open(&state.ledger())?;
     let others = kind.clusters().await.map_err(RunError::refused_by)?.len();
-    inotify::warning(others).into_iter().for_each(|text| say(&format!("warning: {text}")));
-    say(&format!("making the kind cluster {name}"));
+    inotify::warning(others)
+        .into_iter()
+        .for_each(|text| say(Preparing::Detail(&format!("warning: {text}"))));
+    say(Preparing::Step(&format!("making the kind cluster {name}")));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = state.scratch("kubeconfig");
     let run_ref = RunRef { run: "cluster", engine: environment.engine()?.docker_host() };
@@ -109,7 +111,7 @@ pub(in crate::engine) async fn make(
         config_text: config.text(),
         image: environment.node_image,
         kubeconfig: &kubeconfig,
-        progress: say,
+        progress: &mut |line| say(Preparing::Detail(line)),
     };
     let whole = async {
         kind.create(create).await.map_err(|error| match error {

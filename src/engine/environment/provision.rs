@@ -125,7 +125,16 @@ pub(crate) enum Found {
 }
 
 /// Tells how far the making of a cluster has come.
-pub(crate) type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
+pub(crate) type Say<'a> = &'a mut (dyn FnMut(Preparing<'_>) + Send);
+
+/// How far a cluster has been prepared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Preparing<'t> {
+    /// A step began.
+    Step(&'t str),
+    /// Something about the step, or a step inside it.
+    Detail(&'t str),
+}
 
 /// Finds the cluster, or makes it. Refuses what must be refused; nothing of the cluster is changed.
 pub(crate) async fn prepare(

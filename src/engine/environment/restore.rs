@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::abort::Abort;
 use crate::engine::environment::kind::{self, KindNodes};
-use crate::engine::environment::provision::{ClusterHandle, Nodes, Say, refuse_owed};
+use crate::engine::environment::provision::{ClusterHandle, Nodes, Preparing, Say, refuse_owed};
 use crate::engine::error::RunError;
 use crate::engine::undo::back_off::BackOff;
 use crate::engine::undo::ledger::{Entry, Ledger};
@@ -45,16 +45,23 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&handle.state.ledger())?;
     let mut told = |entry: &Entry, said: UndoProgress<'_>| match said {
-        UndoProgress::Begins => {
-            say(&format!("undoing what an earlier run left: {}", entry.undo.describe()))
+        UndoProgress::Begins => say(Preparing::Step(&format!(
+            "undoing what an earlier run left: {}",
+            entry.undo.describe()
+        ))),
+        UndoProgress::GoesOn(long) => say(Preparing::Step(&format!(
+            "still undoing it after {} s: {}",
+            long.as_secs(),
+            entry.undo.describe()
+        ))),
+        UndoProgress::Ended(Ok(())) => {
+            say(Preparing::Step(&format!("undone after all: {}", entry.undo.describe())))
         }
-        UndoProgress::GoesOn(long) => {
-            say(&format!("still undoing it after {} s: {}", long.as_secs(), entry.undo.describe()))
-        }
-        UndoProgress::Ended(Ok(())) => say(&format!("undone after all: {}", entry.undo.describe())),
-        UndoProgress::Ended(Err(error)) => {
-            say(&format!("still not undone: {}: {}", entry.undo.describe(), error.line()))
-        }
+        UndoProgress::Ended(Err(error)) => say(Preparing::Step(&format!(
+            "still not undone: {}: {}",
+            entry.undo.describe(),
+            error.line()
+        ))),
     };
     beating(
         &handle.state,
@@ -93,7 +100,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
             }
             let line = format!("waiting for the cluster to be whole again: {}", missing.join("; "));
             if line != told {
-                say(&line);
+                say(Preparing::Step(&line));
                 told = line;
             }
             // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
@@ -102,7 +109,7 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
                 .end(&nodes.docker, handle.state.cluster(), ours)
                 .await
                 .iter()
-                .for_each(|line| say(line));
+                .for_each(|line| say(Preparing::Step(line)));
             tokio::time::sleep(PAUSE).await;
         }
     };

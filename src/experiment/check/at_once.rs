@@ -14,12 +14,11 @@ pub(super) fn check(check: &Check) {
             continue;
         };
         let message =
-            format!("the Deployment `{}` would be changed by two steps at once", changed.1);
+            format!("the Deployment `{}` would be changed by two steps simultaneously", changed.1);
         let at = check.at(&format!("{}.fault.{}", outer.place, other.kind()));
-        let problem = check.error(place, message).related(check.cx.file(), at, "changed meanwhile");
-        check.tell(
-            problem.hint("each puts back what it found: let one step follow the other in `method`"),
-        );
+        let problem =
+            check.error(place, message).related(check.cx.file(), at, "already changed here");
+        check.tell(problem.hint("each restores what it found: run one step after the other"));
     }
 }
 
@@ -37,7 +36,8 @@ mod tests {
     use super::super::tests::{GOOD, of};
 
     const STEP: &str = "  - fault:\n      nodeStop: {target: {role: worker, mostEndpointsOf: web}}\n    for: 15s\n";
-    const MESSAGE: &str = "error: the Deployment `dns` would be changed by two steps at once";
+    const MESSAGE: &str =
+        "error: the Deployment `dns` would be changed by two steps simultaneously";
 
     fn method(steps: &str) -> String {
         of(&GOOD
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn one_deployment_is_changed_by_one_step_at_a_time() {
         let told = nested(&scale("dns"), &scale("dns"));
-        assert!(told.contains(MESSAGE) && told.contains("let one step follow the other"), "{told}");
+        assert!(told.contains(MESSAGE) && told.contains("run one step after the other"), "{told}");
         let place = "{fault: {deploymentPlace: {namespace: kube-system, name: dns, on: {role: worker}}}, for: 15s}";
         assert!(nested(&scale("dns"), place).contains(MESSAGE));
         assert!(nested(place, &scale("dns")).contains(MESSAGE));

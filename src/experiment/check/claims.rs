@@ -17,7 +17,7 @@ fn twice(check: &Check) {
         if let Some((first, _)) = claims[..number].iter().find(|(_, other)| other.id == claim.id) {
             let problem = check.error(
                 &format!("spec.claims[{index}].id"),
-                format!("there are two claims `{}`", claim.id),
+                format!("duplicate claim `{}`", claim.id),
             );
             let first = check.at(&format!("spec.claims[{first}].id"));
             check.tell(problem.related(check.cx.file(), first, "first here"));
@@ -28,9 +28,9 @@ fn twice(check: &Check) {
 /// The verdict of a run that asserts nothing is a pass, which would decide any claim.
 fn undecided(check: &Check) {
     if !check.draft.claims.is_empty() && check.draft.expect.is_empty() {
-        let problem = check
-            .error("spec.claims", "nothing is expected, so that the verdict can't decide a claim");
-        check.tell(problem.hint("`expect` says what must be measured"));
+        let problem =
+            check.error("spec.claims", "no expectations: the verdict cannot decide a claim");
+        check.tell(problem.hint("add what must be measured to `expect`"));
     }
 }
 
@@ -50,7 +50,7 @@ fn deciders(check: &Check) {
                 &format!("spec.claims[{index}].by[{number}]"),
                 format!("no expectation `{name}`"),
             );
-            check.tell(problem.hint_if(suggest::hint(name, &names, "expected are")));
+            check.tell(problem.hint_if(suggest::hint(name, &names, "the expectations are")));
         }
     }
 }
@@ -80,14 +80,14 @@ mod tests {
         );
         assert!(
             by("noErrors/web")
-                .contains("(expected are `detection`, `errorWindow/web` and `recovery`)")
+                .contains("(the expectations are `detection`, `errorWindow/web` and `recovery`)")
         );
     }
 
     #[test]
     fn a_claim_is_there_once() {
         let claims = "  claims:\n  - {id: A, says: one thing}\n  - {id: A, says: another thing}\n  cluster:\n";
-        assert!(changed("  cluster:\n", claims).contains("there are two claims `A`"));
+        assert!(changed("  cluster:\n", claims).contains("duplicate claim `A`"));
         assert_eq!(
             changed("  cluster:\n", &claims.replace("id: A, says: an", "id: B, says: an")),
             ""
@@ -100,7 +100,7 @@ mod tests {
         let claims = "  claims: [{id: A, says: one thing}]\n  cluster:\n";
         assert!(
             of(&before.replace("  cluster:\n", claims))
-                .contains("the verdict can't decide a claim")
+                .contains("the verdict cannot decide a claim")
         );
         assert!(!of(before).contains("claim"));
     }

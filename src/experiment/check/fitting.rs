@@ -1,127 +1,25 @@
-//! Expectations that no fault of the method can fit: whatever a run measures, they can't pass.
+//! Expectations that no fault of the method can meet, whatever a run measures.
 
 use super::Check;
 use crate::experiment::decode::known;
-use crate::experiment::schema::{Expectation, Fault};
-use crate::timeline::{Component, NodeRole};
-use crate::yaml::suggest;
+use crate::experiment::feasibility::{PlannedFault, infeasible};
 
 /// A fault that could not be read may have been the one.
 pub(super) fn check(check: &Check) {
-    let faults: Vec<Named> = check
+    let faults: Vec<PlannedFault> = check
         .faults()
         .into_iter()
-        .map(|(step, fault, _)| Named { step: step.name(), fault })
+        .map(|(step, fault, _)| PlannedFault { step: step.name(), fault })
         .collect();
     if faults.is_empty() || check.draft.method.iter().any(Option::is_none) {
         return;
     }
     for (index, expectation) in known(&check.draft.expect) {
-        let Some((why, hint)) = unfit(expectation, &faults) else { continue };
+        let Some(found) = infeasible(expectation, &faults) else { continue };
         let place = format!("spec.expect[{index}].{}", expectation.kind());
-        check.tell(check.warning(&place, format!("{why}: this can't pass")).hint(hint));
+        let message = format!("this can't pass: {}", found.why);
+        check.tell(check.warning(&place, message).hint(found.hint));
     }
-}
-
-/// A fault, and its step's name.
-struct Named<'a> {
-    step: Option<&'a str>,
-    fault: &'a Fault,
-}
-
-/// Why an expectation can't pass, and what to do about it. The rules of the verdict decide (`verdict/`); told is only what is certain.
-fn unfit(expectation: &Expectation, faults: &[Named]) -> Option<(String, String)> {
-    let all = |holds: fn(&Fault) -> bool| faults.iter().all(|named| holds(named.fault));
-    let kinds = || {
-        let mut kinds: Vec<&str> = faults
-            .iter()
-            .map(|named| named.fault.component().map_or(named.fault.kind().name(), Component::name))
-            .collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        suggest::listed(&kinds, "and")
-    };
-    match expectation {
-        Expectation::Detection { of, .. } => undetected(of.as_deref(), faults),
-        Expectation::NotDetected if all(|fault| !is_on_node(fault)) => Some((
-            format!("{} hits no node", kinds()),
-            "`nodesUntouched` says that no node leaves Ready".into(),
-        )),
-        Expectation::EndpointRemoval { .. } => {
-            let other = faults.iter().find(|named| !has_endpoints(named.fault))?;
-            let why = format!(
-                "each fault must take endpoints away where they are, and `{}` hits no node or pod",
-                other.fault.kind()
-            );
-            Some((why, "`errorWindow` says what a probe's clients notice".into()))
-        }
-        Expectation::Rescheduled { .. } | Expectation::NotRescheduled { .. }
-            if all(|fault| !has_endpoints(fault)) =>
-        {
-            Some((
-                format!("{} hits no pod, and no node that has any", kinds()),
-                "a fault on a node or on pods does".into(),
-            ))
-        }
-        Expectation::Restarted { .. }
-            if all(|fault| !matches!(fault, Fault::ContainerKill { .. })) =>
-        {
-            Some((
-                format!("{} ends no container in its pod", kinds()),
-                "`containerKill` does".into(),
-            ))
-        }
-        Expectation::LeaderChange { component, .. } | Expectation::OldLeader { component, .. } => {
-            let safe = faults.iter().all(|named| !may_cost_lead(named.fault, *component));
-            let hint = format!("`target: {{leader: {}}}` hits it", component.name());
-            safe.then(|| (format!("{} can't cost {} its leader", kinds(), component.name()), hint))
-        }
-        _ => None,
-    }
-}
-
-/// Of the step that is named, else of all that hit something as a whole, each must be noticed by its node.
-fn undetected(of: Option<&str>, faults: &[Named]) -> Option<(String, String)> {
-    // What drains a node leaves it well, unless another fault takes it.
-    let harmed = faults.iter().any(|named| named.fault.harms_node());
-    let noticed = |fault: &Fault| is_on_node(fault) && (fault.harms_node() || harmed);
-    let meant =
-        |named: &&Named| of.map_or(named.fault.component().is_none(), |of| named.step == Some(of));
-    let other = faults.iter().filter(meant).find(|named| !noticed(named.fault))?;
-    let hint = match faults.iter().find(|named| noticed(named.fault)) {
-        Some(Named { step: Some(step), .. }) => {
-            format!("`of: {step}` names the step whose node is noticed")
-        }
-        Some(_) => "`of: STEP` names the step whose node is noticed".into(),
-        None => "a fault on a worker, such as `nodeKill`, takes a node away".into(),
-    };
-    Some((format!("no node leaves Ready by `{}`", other.fault.kind()), hint))
-}
-
-/// Whether it hits what Kubernetes knows as a node. The load balancer is none.
-fn is_on_node(fault: &Fault) -> bool {
-    fault.target().is_some_and(|target| target.role != Some(NodeRole::ExternalLoadBalancer))
-}
-
-/// Whether endpoints or pods may be where it hits.
-fn has_endpoints(fault: &Fault) -> bool {
-    is_on_node(fault) || fault.pods().is_some()
-}
-
-/// Whether a leader may lose its place by it: its process, its node, its ways to others, or what it depends on.
-fn may_cost_lead(fault: &Fault, part: Component) -> bool {
-    let elsewhere = fault
-        .target()
-        .is_none_or(|target| !matches!(target.role, None | Some(NodeRole::ControlPlane)));
-    let hits = match fault.component() {
-        Some(hit) => {
-            hit == part
-                || hit == Component::Etcd
-                || (hit == Component::ApiServer && part != Component::Etcd)
-        }
-        None => fault.takes_node() || matches!(fault, Fault::Partition { .. }),
-    };
-    hits && !elsewhere
 }
 
 #[cfg(test)]
@@ -178,45 +76,45 @@ mod tests {
             (
                 &[DELETE] as &[&str],
                 "detection: {within: 7s}",
-                "no node leaves Ready by `podDelete`: this can't pass (a fault on a worker",
+                "`podDelete` makes no node NotReady (use a fault that",
             ),
-            (&[DRAIN], "detection: {within: 7s}", "no node leaves Ready by `nodeDrain`"),
+            (&[DRAIN], "detection: {within: 7s}", "`nodeDrain` makes no node NotReady"),
             (
                 &[KILL, DELETE],
                 "detection: {within: 7s}",
-                "by `podDelete`: this can't pass (`of: s0` names the step",
+                "`podDelete` makes no node NotReady (`of: s0` selects the step",
             ),
             (
                 &[KILL, SCALE],
                 "detection: {of: s1, within: 7s}",
-                "no node leaves Ready by `deploymentScale`",
+                "`deploymentScale` makes no node NotReady",
             ),
-            (&[BALANCER], "detection: {within: 7s}", "no node leaves Ready by `nodeKill`"),
-            (&[SCALE], "notDetected: {}", "`deploymentScale` hits no node"),
+            (&[BALANCER], "detection: {within: 7s}", "`nodeKill` makes no node NotReady"),
+            (&[SCALE], "notDetected: {}", "`deploymentScale` does not target nodes"),
             (
                 &[KILL, SCALE],
                 "endpointRemoval: {within: 7s}",
-                "and `deploymentScale` hits no node or pod",
+                "but `deploymentScale` targets neither nodes nor pods",
             ),
             (
                 &[SCALE],
                 "rescheduled: {service: web, within: 7s}",
-                "hits no pod, and no node that has any",
+                "targets neither pods nor nodes that run any",
             ),
             (
                 &[KILL],
                 "restarted: {labels: {app: web}, within: 7s}",
-                "`nodeKill` ends no container in its pod",
+                "`nodeKill` does not kill containers in place",
             ),
             (
                 &[KILL],
                 "leaderChange: {component: etcd, within: 7s}",
-                "`nodeKill` can't cost etcd its leader",
+                "`nodeKill` cannot cost etcd its leader",
             ),
             (
                 &["componentKill: {component: kube-scheduler, target: {role: control-plane}}"],
                 "oldLeader: {component: kube-controller-manager, atMost: 7s}",
-                "`kube-scheduler` can't cost kube-controller-manager its leader: this can't pass (`target: {leader: kube-c",
+                "`kube-scheduler` cannot cost kube-controller-manager its leader (target it with `target: {leader: kube-c",
             ),
         ];
         for (faults, expected, wanted) in unfit {

@@ -22,37 +22,37 @@ fn something_happens(check: &Check) {
     if check.draft.method.is_empty() {
         check.tell(
             check
-                .error("spec.method", "a method without steps")
-                .hint("`- fault: {nodeStop: …}` and `for: 15s` are one"),
+                .error("spec.method", "the method has no steps")
+                .hint("a step is, for example, `- fault: {nodeStop: …}` with `for: 15s`"),
         );
     } else if !check.draft.method.iter().any(|step| matches!(step, None | Some(Step::Fault { .. })))
     {
-        check.tell(check.warning("spec.method", "nothing is harmed: the method only pauses"));
+        check.tell(check.warning("spec.method", "the method injects no fault: it only pauses"));
     }
 }
 
 fn something_is_measured(check: &Check) {
     if check.draft.probes.is_empty() {
-        let hint = "`- {name: web, http: {service: web}}` is one";
+        let hint = "a probe is, for example, `- {name: web, http: {service: web}}`";
         check.tell(
             check
-                .error("spec.probes", "no probe, so nothing that users notice would be measured")
+                .error("spec.probes", "no probes: nothing that users notice would be measured")
                 .hint(hint),
         );
     }
     if !check.draft.steady_state.is_empty() {
         return;
     }
-    let message = "no steady state: nothing shows that all was well before the fault, and is again afterwards";
+    let message = "no steady state: without one, recovery cannot be verified";
     check.tell(
         check
             .warning("spec.steadyState", message)
-            .hint("`steadyState: [{nodesReady: all}]` is the least"),
+            .hint("the minimum is `steadyState: [{nodesReady: all}]`"),
     );
     for (index, expectation) in known(&check.draft.expect) {
         if matches!(expectation, Expectation::Recovery { .. }) {
             let place = format!("spec.expect[{index}].recovery");
-            check.tell(check.error(&place, "there is no steady state that could recover"));
+            check.tell(check.error(&place, "`recovery` needs a `steadyState`"));
         }
     }
 }
@@ -76,7 +76,7 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
         return;
     };
     let message = format!(
-        "this harms the namespace `{namespace}`, and the blast radius allows only the run's own"
+        "this affects the namespace `{namespace}`, but the blast radius allows only the run's own"
     );
     let problem = check.error(&format!("{place}.namespace"), message);
     check.tell(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
@@ -89,12 +89,12 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
         if matches!(&probe.from, From::Node(from) if from.name.as_deref() == Some(target)) {
             let at = check.at(&format!("spec.probes[{index}].from.node.name"));
             let message =
-                format!("this harms `{target}`, from which the probe `{}` asks", probe.name);
-            let hint = "ask from another node, or from a pod elsewhere";
+                format!("this takes down `{target}`, where the probe `{}` runs", probe.name);
+            let hint = "run the probe from another node, or from a pod elsewhere";
             check.tell(
                 check
                     .error(&format!("{place}.target.name"), message)
-                    .related(check.cx.file(), at, "asked from here")
+                    .related(check.cx.file(), at, "the probe runs here")
                     .hint(hint),
             );
         }
@@ -125,7 +125,7 @@ fn probes_are_hit(check: &Check) {
             && !aimed.contains(&service)
         {
             let message = format!(
-                "the probe `{name}` asks the Service `{service}`, and the faults are aimed at `{}`",
+                "the probe `{name}` targets the Service `{service}`, but the faults target `{}`",
                 aimed[0]
             );
             check.tell(check.warning(&format!("spec.expect[{index}].{kind}.probe"), message));
@@ -144,8 +144,10 @@ mod tests {
     #[test]
     fn a_method_harms_something() {
         let told = changed(&format!("  method:\n{FAULT}"), "  method: []\n");
-        assert!(told.contains("18:11: error: a method without steps"), "{told}");
-        assert!(changed(FAULT, "  - pause: 10s\n").contains("warning: nothing is harmed"));
+        assert!(told.contains("18:11: error: the method has no steps"), "{told}");
+        assert!(
+            changed(FAULT, "  - pause: 10s\n").contains("warning: the method injects no fault")
+        );
     }
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
         let state = "  steadyState:\n  - nodesReady: all\n  - probe: {name: web, successRatio: 1.0, for: 5s}\n";
         let told = changed(state, "");
         assert!(told.contains("warning: no steady state"), "{told}");
-        assert!(told.contains("error: there is no steady state that could recover"), "{told}");
+        assert!(told.contains("error: `recovery` needs a `steadyState`"), "{told}");
     }
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
         let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
         let scale =
             changed(fault, "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}");
-        assert!(scale.contains("harms the namespace `kube-system`"), "{scale}");
+        assert!(scale.contains("affects the namespace `kube-system`"), "{scale}");
         assert!(scale.contains("`blastRadius: {namespaces: [kube-system]}` allows it"), "{scale}");
         assert!(!changed(fault, "podDelete: {labels: {app: web}}").contains("error"));
     }
@@ -197,7 +199,7 @@ mod tests {
             .replace("role: worker, mostEndpointsOf: web", "name: n2");
         let told = of(&both);
         assert!(
-            told.contains("20:33: error: this harms `n2`, from which the probe `web` asks"),
+            told.contains("20:33: error: this takes down `n2`, where the probe `web` runs"),
             "{told}"
         );
     }
@@ -207,7 +209,7 @@ mod tests {
         let told = beside(&GOOD.replace("mostEndpointsOf: web", "mostEndpointsOf: api"), API);
         assert!(
             told.contains(
-                "warning: the probe `web` asks the Service `web`, and the faults are aimed at `api`"
+                "warning: the probe `web` targets the Service `web`, but the faults target `api`"
             ),
             "{told}"
         );

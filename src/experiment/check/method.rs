@@ -26,7 +26,7 @@ fn balancer_is_no_node(check: &Check) {
         if target.role == Some(NodeRole::ExternalLoadBalancer) {
             check.tell(check.error(
                 &format!("{place}.target.role"),
-                "the load balancer is no node of Kubernetes: no pod is on it",
+                "the load balancer is not a Kubernetes node and has no pods",
             ));
         }
     }
@@ -38,7 +38,7 @@ fn nobody_leads_and_follows(check: &Check) {
         if target.leader.is_some() && target.leader == target.followers {
             check.tell(check.error(
                 &format!("{place}.target.followers"),
-                "no node leads and follows in the same part",
+                "a node cannot be both leader and follower of the same component",
             ));
         }
     }
@@ -50,7 +50,7 @@ fn duplicate_names(check: &Check) {
         let Some(name) = step.name() else { continue };
         let place = format!("{}.name", step.place);
         if let Some(earlier) = first.insert(name, place.clone()) {
-            let message = format!("there are two steps `{name}`");
+            let message = format!("duplicate step name `{name}`");
             check.tell(check.error(&place, message).related(
                 check.cx.file(),
                 check.at(&earlier),
@@ -81,9 +81,9 @@ fn step_references(check: &Check) {
             };
             let problem = check.error(
                 &format!("spec.expect[{index}].{field}"),
-                format!("no step of the method has the name `{name}`"),
+                format!("no step is named `{name}`"),
             );
-            let hint = suggest::hint(name, &names, "its steps are");
+            let hint = suggest::hint(name, &names, "the steps are");
             check.tell(problem.hint_if(hint.or(Some("give the step a `name`".into()))));
         }
     }
@@ -99,33 +99,34 @@ fn shared_nodes(check: &Check) {
         match outer.and_then(|outer| outer.fault()) {
             None => {
                 let problem =
-                    check.error(&place, format!("this does not begin during a step `{name}`"));
+                    check.error(&place, format!("this step does not start during a step `{name}`"));
                 let names: Vec<&str> = steps
                     .iter()
                     .filter(|outer| step.is_during(outer))
                     .filter_map(|outer| outer.name())
                     .collect();
-                let hint = suggest::hint(name, &names, "it begins during");
+                let hint = suggest::hint(name, &names, "it starts during");
                 let there = steps.iter().any(|step| step.name() == Some(name));
                 let around =
                     if there { format!("`{name}`") } else { "a step of that name".to_owned() };
-                check
-                    .tell(problem.hint_if(
-                        hint.or(Some(format!("put it into the `meanwhile` of {around}"))),
-                    ));
+                check.tell(
+                    problem.hint_if(
+                        hint.or(Some(format!("move it into the `meanwhile` of {around}"))),
+                    ),
+                );
             }
             Some((outer, _)) if outer.target().is_none() => {
-                check.tell(check.error(&place, format!("`{name}` hits no node")));
+                check.tell(check.error(&place, format!("`{name}` does not target nodes")));
             }
             Some((outer, _)) if !fault.may_share_node(outer) => {
                 let message = format!(
-                    "a node can't be under `{}` and `{}` at once",
+                    "`{}` and `{}` cannot be active on the same node",
                     outer.kind(),
                     fault.kind()
                 );
                 let problem = check.error(&place, message);
                 check
-                    .tell(problem.hint("a drained node can be harmed in any way, and two parts of one control plane side by side"));
+                    .tell(problem.hint("other faults can be combined with a drain, and faults on two different components of one control plane with each other"));
             }
             Some(_) => {}
         }
@@ -148,11 +149,11 @@ fn addresses_are_kept(check: &Check) {
             .filter(|_| target.of.is_some())
             .any(hits_several);
         if same || hits_several(target) {
-            let message = "several machines would reboot at once, and the first to start may be given another's address";
+            let message = "several machines would reboot simultaneously, and the first to start may get another's address";
             let problem = check.error(&format!("{place}.target.count"), message);
             check.tell(
                 problem.hint(
-                    "reboot them in one step after the other, or harm them by one `nodeKill`",
+                    "reboot them in separate steps, one after the other, or use one `nodeKill`",
                 ),
             );
         }
@@ -161,11 +162,11 @@ fn addresses_are_kept(check: &Check) {
         let outer =
             faults.iter().find(|(outer, fault, _)| step.is_during(outer) && fault.frees_address());
         if let Some((outer, ..)) = outer {
-            let message = "two machines would be off at once, and the first to start may be given the other's address";
+            let message = "two machines would be off simultaneously, and the first to start may get the other's address";
             let at = check.at(&format!("{}.fault", outer.place));
-            let problem = check.error(place, message).related(check.cx.file(), at, "off meanwhile");
+            let problem = check.error(place, message).related(check.cx.file(), at, "already off");
             check.tell(problem.hint(format!(
-                "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` harms two by one `{}`",
+                "`nodePause` and `nodeDisconnect` keep a node's address; `count: 2` takes down two with one `{}`",
                 if matches!(fault, Fault::NodeReboot { .. }) { FaultKind::NodeKill } else { fault.kind() }
             )));
         }
@@ -180,12 +181,10 @@ fn no_success_of_which(check: &Check) {
     harmed.dedup();
     for (index, expectation) in known(&check.draft.expect) {
         if matches!(expectation, Expectation::NoSuccess { during: None, .. }) && harmed.len() > 1 {
-            let message = format!(
-                "this is judged in every fault of the method: {}",
-                suggest::listed(&harmed, "and")
-            );
+            let message =
+                format!("this is evaluated for every fault: {}", suggest::listed(&harmed, "and"));
             let problem = check.warning(&format!("spec.expect[{index}].noSuccess"), message);
-            check.tell(problem.hint("`during: STEP` names the one that is to leave no success"));
+            check.tell(problem.hint("`during: STEP` selects one"));
         }
     }
 }
@@ -194,16 +193,18 @@ fn every_leader_is_one(check: &Check) {
     for (_, fault, place) in check.faults() {
         let Some(target) = fault.target() else { continue };
         if target.leader.is_some() && target.count != Count::default() {
-            check.tell(check.error(
-                &format!("{place}.target.count"),
-                "a part of the control plane has one leader",
-            ));
+            check.tell(
+                check.error(&format!("{place}.target.count"), "a component has only one leader"),
+            );
         }
         if let (Some(hit), Some(led)) = (fault.component(), target.leader.or(target.followers))
             && hit != led
         {
-            let message =
-                format!("this harms {} where {} leads or follows", hit.name(), led.name());
+            let message = format!(
+                "this affects {}, but the target is chosen by the leader of {}",
+                hit.name(),
+                led.name()
+            );
             check.tell(check.warning(&format!("{place}.component"), message));
         }
     }
@@ -226,19 +227,12 @@ mod tests {
         let one = "  - {name: dies, fault: {nodePause: {target: {role: worker}}}, for: 15s}\n";
         assert_eq!(method(one), "");
         let told = method(&format!("{one}{one}"));
-        assert!(told.contains("error: there are two steps `dies`"), "{told}");
+        assert!(told.contains("error: duplicate step name `dies`"), "{told}");
         let told = changed("detection: {within", "detection: {of: dies, within");
-        assert!(
-            told.contains(
-                "error: no step of the method has the name `dies` (give the step a `name`)"
-            ),
-            "{told}"
-        );
+        assert!(told.contains("error: no step is named `dies` (give the step a `name`)"), "{told}");
         let named =
             GOOD.replace(STEP, one).replace("detection: {within", "detection: {of: dise, within");
-        assert!(
-            of(&named).contains("no step of the method has the name `dise` (did you mean `dies`?)")
-        );
+        assert!(of(&named).contains("no step is named `dise` (did you mean `dies`?)"));
     }
 
     #[test]
@@ -249,7 +243,7 @@ mod tests {
             )
         };
         let told = method(&nested("nodeKill", "nodeReboot"));
-        assert!(told.contains("error: two machines would be off at once"), "{told}");
+        assert!(told.contains("error: two machines would be off simultaneously"), "{told}");
         assert_eq!(method(&nested("nodePause", "nodeKill")), "");
         assert_eq!(method(&nested("nodeStop", "nodeDisconnect")), "");
     }
@@ -264,26 +258,30 @@ mod tests {
         assert_eq!(method(&nested("nodeDrain: {target: {role: worker}}", "away")), "");
         let told = method(&nested("nodeDrain: {target: {role: worker}}", "awya"));
         assert!(
-            told.contains("error: this does not begin during a step `awya` (did you mean `away`?)"),
+            told.contains(
+                "error: this step does not start during a step `awya` (did you mean `away`?)"
+            ),
             "{told}"
         );
         let told = method(&nested("kubeletStop: {target: {role: worker}}", "away"));
         assert!(
-            told.contains("error: a node can't be under `kubeletStop` and `nodeReboot` at once"),
+            told.contains(
+                "error: `kubeletStop` and `nodeReboot` cannot be active on the same node"
+            ),
             "{told}"
         );
         let told = method(&nested("podDelete: {labels: {app: web}}", "away"));
-        assert!(told.contains("error: `away` hits no node"), "{told}");
+        assert!(told.contains("error: `away` does not target nodes"), "{told}");
         let told = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
         assert!(
-            told.contains("this does not begin during a step `away` (put it into the `meanwhile` of a step of that name)"),
+            told.contains("this step does not start during a step `away` (move it into the `meanwhile` of a step of that name)"),
             "{told}"
         );
     }
 
     #[test]
     fn machines_reboot_one_after_the_other() {
-        let several = "error: several machines would reboot at once";
+        let several = "error: several machines would reboot simultaneously";
         let reboot = |count: &str| {
             format!(
                 "  - {{fault: {{nodeReboot: {{target: {{role: worker{count}}}}}}}, for: 15s}}\n"
@@ -312,12 +310,10 @@ mod tests {
         };
         let told = judged("nodeKill", "");
         assert!(
-            told.contains(
-                "warning: this is judged in every fault of the method: `nodeKill` and `nodePause`"
-            ),
+            told.contains("warning: this is evaluated for every fault: `nodeKill` and `nodePause`"),
             "{told}"
         );
-        assert!(told.contains("(`during: STEP` names the one"), "{told}");
+        assert!(told.contains("(`during: STEP` selects one"), "{told}");
         assert_eq!(
             (judged("nodeKill", ", during: one"), judged("nodePause", "")),
             (String::new(), String::new())
@@ -327,13 +323,16 @@ mod tests {
     #[test]
     fn a_target_that_can_not_be_is_told() {
         let told = changed("role: worker, mostEndpointsOf: web", "leader: etcd, followers: etcd");
-        assert!(told.contains("error: no node leads and follows in the same part"), "{told}");
+        assert!(
+            told.contains("error: a node cannot be both leader and follower of the same component"),
+            "{told}"
+        );
         let told = changed(
             "nodeStop: {target: {role: worker, mostEndpointsOf: web",
             "nodeDrain: {target: {role: external-load-balancer",
         );
         assert!(
-            told.contains("error: the load balancer is no node of Kubernetes: no pod is on it"),
+            told.contains("error: the load balancer is not a Kubernetes node and has no pods"),
             "{told}"
         );
     }
@@ -350,9 +349,9 @@ mod tests {
                 )
         };
         let told = of(&leader(", count: 2"));
-        assert!(told.contains("error: a part of the control plane has one leader"), "{told}");
+        assert!(told.contains("error: a component has only one leader"), "{told}");
         assert!(
-            told.contains("warning: this harms etcd where kube-scheduler leads or follows"),
+            told.contains("warning: this affects etcd, but the target is chosen by the leader of kube-scheduler"),
             "{told}"
         );
     }

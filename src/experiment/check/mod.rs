@@ -156,7 +156,7 @@ pub(super) mod tests {
             "`200`, which has no unit",
             "`8`, which has no unit",
             "Service `wbe`",
-            "no probe `wbe`",
+            "no probe is named `wbe`",
         ] {
             assert!(told.contains(part), "{part} in {told}");
         }

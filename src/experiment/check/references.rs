@@ -54,7 +54,7 @@ pub(super) fn check(check: &Check, files: &Files) {
             }
             Expectation::EndpointRemoval { service: None, .. } if !asks_a_service(check) => {
                 let place = format!("spec.expect[{index}].endpointRemoval");
-                let message = "`endpointRemoval` needs `service`, as no probe asks one";
+                let message = "`endpointRemoval` needs `service`, as no probe targets a Service";
                 check.tell(check.error(&place, message));
             }
             _ => {}
@@ -86,7 +86,7 @@ fn duplicate_probes(check: &Check) {
     for (index, name) in probe_names(check) {
         let place = format!("spec.probes[{index}].name");
         if let Some(earlier) = first.insert(name, place.clone()) {
-            let message = format!("there are two probes `{name}`");
+            let message = format!("duplicate probe name `{name}`");
             check.tell(check.error(&place, message).related(
                 check.cx.file(),
                 check.at(&earlier),
@@ -103,14 +103,14 @@ fn duplicate_canaries(check: &Check) {
         let Some(canary) = probe.ask.canary() else { continue };
         let place = format!("spec.probes[{index}].canary");
         if let Some(earlier) = first.insert(canary.name(), place.clone()) {
-            let message = format!("there are two canaries for {}", canary.name());
+            let message = format!("duplicate canary for {}", canary.name());
             let problem = check.error(&place, message).related(
                 check.cx.file(),
                 check.at(&earlier),
                 "first here",
             );
             check.tell(problem.hint(
-                "one of a kind tells all there is to tell; a higher `rate` tells it more finely",
+                "one canary of each kind is enough; for a finer resolution use a higher `rate`",
             ));
         }
     }
@@ -120,8 +120,8 @@ fn probe_references(check: &Check) {
     let names: Vec<&str> = probe_names(check).into_iter().map(|(_, name)| name).collect();
     let reference = |place: String, name: &str| {
         if !names.contains(&name) {
-            let problem = check.error(&place, format!("no probe `{name}` in this experiment"));
-            let hint = suggest::hint(name, &names, "its probes are");
+            let problem = check.error(&place, format!("no probe is named `{name}`"));
+            let hint = suggest::hint(name, &names, "the probes are");
             check.tell(problem.hint_if(hint));
         }
     };
@@ -167,11 +167,9 @@ impl Objects<'_> {
         let inside = matches!(probe.ask.target(), Some(Target::Service { .. }))
             || matches!(probe.ask, Ask::Dns { .. });
         if inside && probe.from == From::Host {
-            let message = "this machine reaches no ClusterIP and not the cluster's DNS";
+            let message = "this machine can reach neither ClusterIPs nor the cluster's DNS";
             let problem = check.error(&format!("spec.probes[{index}].from"), message);
-            check.tell(
-                problem.hint("`from: {node: {role: control-plane}}` does, and so does a pod"),
-            );
+            check.tell(problem.hint("use `from: {node: {role: control-plane}}`, or a pod"));
         }
         if let From::Pod { labels } = &probe.from {
             self.pods(check, &format!("spec.probes[{index}].from.pod.labels"), labels);
@@ -229,11 +227,11 @@ impl Objects<'_> {
             return;
         }
         if check.draft.workload.is_empty() {
-            let message = format!("nothing in this experiment makes the {kind} `{name}`");
+            let message = format!("nothing in this experiment creates the {kind} `{name}`");
             check.tell(
                 check
                     .warning(place, message)
-                    .hint("it must be there already; `workload` names files that make it"),
+                    .hint("it must already exist, or be in a file listed in `workload`"),
             );
             return;
         }
@@ -288,11 +286,11 @@ impl Objects<'_> {
             return;
         }
         if check.draft.workload.is_empty() {
-            let message = "nothing in this experiment makes a pod with these labels";
+            let message = "nothing in this experiment creates a pod with these labels";
             check.tell(
                 check
                     .warning(place, message)
-                    .hint("it must be there already; `workload` names files that make it"),
+                    .hint("it must already exist, or be in a file listed in `workload`"),
             );
             return;
         }
@@ -319,15 +317,15 @@ mod tests {
     #[test]
     fn probes_are_found_by_name() {
         let told = changed("errorWindow: {probe: web", "errorWindow: {probe: wbe");
-        assert_eq!(told, "24:26: error: no probe `wbe` in this experiment (did you mean `web`?)");
+        assert_eq!(told, "24:26: error: no probe is named `wbe` (did you mean `web`?)");
         let told = changed("probe: {name: web", "probe: {name: api");
-        assert_eq!(told, "17:19: error: no probe `api` in this experiment (its probes are `web`)");
+        assert_eq!(told, "17:19: error: no probe is named `api` (the probes are `web`)");
     }
 
     #[test]
     fn a_service_is_not_asked_from_this_machine() {
         let told = changed("from: {node: {role: control-plane}}", "from: host");
-        assert!(told.contains("error: this machine reaches no ClusterIP"), "{told}");
+        assert!(told.contains("error: this machine can reach neither ClusterIPs"), "{told}");
     }
 
     #[test]
@@ -339,7 +337,7 @@ mod tests {
     fn two_probes_of_one_name_are_refused() {
         let told =
             changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
-        assert_eq!(told, "15:12: error: there are two probes `web`");
+        assert_eq!(told, "15:12: error: duplicate probe name `web`");
     }
 
     #[test]
@@ -356,7 +354,7 @@ mod tests {
         let told = canaries("scheduling");
         assert!(
             told.starts_with(
-                "16:23: error: there are two canaries for scheduling (one of a kind tells all"
+                "16:23: error: duplicate canary for scheduling (one canary of each kind"
             ),
             "{told}"
         );
@@ -382,9 +380,8 @@ mod tests {
     fn without_a_workload_a_service_may_be_there_already() {
         let told = changed("  workload: [web.yaml]\n", "");
         assert!(
-            told.lines()
-                .all(|line| line
-                    .contains("warning: nothing in this experiment makes the Service `web`")),
+            told.lines().all(|line| line
+                .contains("warning: nothing in this experiment creates the Service `web`")),
             "{told}"
         );
     }

@@ -34,19 +34,17 @@ fn meanwhile(check: &Check) {
         for (index, step) in outer.step.meanwhile().iter().enumerate() {
             if begin >= lasts && matches!(step, Step::Fault { .. }) {
                 let message = format!(
-                    "this begins {} after a fault that lasts {}: not beside it",
+                    "this starts {} into a fault that lasts only {}",
                     written(begin),
                     written(lasts)
                 );
                 let at = check.at(&format!("{}.for", outer.place));
                 let problem =
                     check.warning(&format!("{}.meanwhile[{index}].fault", outer.place), message);
-                let problem = problem.related(check.cx.file(), at, "it lasts so long");
-                check.tell(
-                    problem.hint(
-                        "let that fault last longer, or make this a step of its own after it",
-                    ),
-                );
+                let problem = problem.related(check.cx.file(), at, "the fault's duration");
+                check.tell(problem.hint(
+                    "make that fault last longer, or move this into a separate step after it",
+                ));
             }
             begin += step.lasts();
         }
@@ -59,30 +57,30 @@ fn probes(check: &Check) {
         let in_flight = probe.rate * probe.timeout.as_secs_f64();
         if probe.ask.canary().is_some() && in_flight > MAX_CANARIES {
             let message = format!(
-                "up to {in_flight:.0} canaries would be under way at once, {MAX_CANARIES} may be"
+                "up to {in_flight:.0} canary operations would be in flight, the limit is {MAX_CANARIES}"
             );
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
         if in_flight > MAX_IN_FLIGHT {
             let message = format!(
-                "up to {in_flight:.0} attempts would be under way at once, more than a machine has ports for"
+                "up to {in_flight:.0} attempts would be in flight, more than a machine has ports for"
             );
             check.tell(check.error(&place, message).hint("lower the timeout or the rate"));
             continue;
         }
         for (step, hold) in faults(check).into_iter().filter(|(_, hold)| *hold <= probe.timeout) {
             let message = format!(
-                "the timeout is not shorter than a fault ({}): attempts outlive it",
+                "the timeout is not shorter than the fault ({}): attempts outlast it",
                 written(hold)
             );
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&place, message).related(check.cx.file(), at, "this fault");
             check.tell(problem.hint(match probe.ask.canary() {
                 Some(_) => {
-                    "give the canary a shorter `timeout`, or let the fault last several of them"
+                    "give the canary a shorter `timeout`, or make the fault last several timeouts"
                 }
-                None => "a timeout well below a second shows when errors begin and end",
+                None => "a timeout well below 1s shows when errors start and stop",
             }));
         }
     }
@@ -104,7 +102,7 @@ fn steady_state(check: &Check) {
         let place = format!("spec.steadyState[{index}].probe.for");
         if *hold >= timeout {
             let message = format!(
-                "this takes {}, and the steady state may take only {}",
+                "this takes {}, but the steady state times out after {}",
                 written(*hold),
                 written(timeout)
             );
@@ -114,10 +112,9 @@ fn steady_state(check: &Check) {
         let Some((_, probe)) = probe else { continue };
         let fewest = if probe.ask.canary().is_some() { FEWEST_CANARIES } else { FEWEST_ATTEMPTS };
         if probe.rate * hold.as_secs_f64() < fewest {
-            let message =
-                format!("fewer than {fewest} attempts of `{name}` fall into {}", written(*hold));
+            let message = format!("fewer than {fewest} attempts of `{name}` in {}", written(*hold));
             check.tell(
-                check.warning(&place, message).hint("hold it longer, or raise the probe's rate"),
+                check.warning(&place, message).hint("use a longer `for`, or a higher probe rate"),
             );
         }
     }
@@ -143,15 +140,15 @@ fn expectations(check: &Check) {
         let Bound::Fixed(bound) = bound else { continue };
         if *bound > longest {
             let message = format!(
-                "the fault is undone after {}, before this bound is reached",
+                "the fault is undone after {}, before this limit is reached",
                 written(longest)
             );
             let at = check.at(&format!("{step}.for"));
             let problem = check.warning(&format!("spec.expect[{index}].{field}"), message);
             check.tell(
                 problem
-                    .related(check.cx.file(), at, "it lasts so long")
-                    .hint("let the fault last longer"),
+                    .related(check.cx.file(), at, "the fault's duration")
+                    .hint("make the fault last longer"),
             );
         }
     }
@@ -162,15 +159,14 @@ fn tuning(check: &Check) {
     let Some(grace) = tuning.node_monitor_grace_period else { return };
     let place = "spec.cluster.kind.tuning.nodeMonitorGracePeriod";
     let pairs = [
-        ("the time between two heartbeats", tuning.node_status_update_frequency),
-        ("the time between two looks at them", tuning.node_monitor_period),
+        ("the heartbeat interval", tuning.node_status_update_frequency),
+        ("the monitor period", tuning.node_monitor_period),
     ];
     for (what, period) in
         pairs.into_iter().filter_map(|(what, period)| Some((what, period.filter(|p| grace <= *p)?)))
     {
         let message = format!("the grace period is not longer than {what} ({})", written(period));
-        check
-            .tell(check.warning(place, message).hint("healthy nodes would be taken for dead ones"));
+        check.tell(check.warning(place, message).hint("healthy nodes would be marked NotReady"));
     }
 }
 
@@ -181,17 +177,14 @@ mod tests {
     #[test]
     fn attempts_under_way_are_bounded() {
         let told = changed("rate: 50/s\n    timeout: 200ms", "rate: 1000/s\n    timeout: 30s");
-        assert!(
-            told.contains("14:14: error: up to 30000 attempts would be under way at once"),
-            "{told}"
-        );
+        assert!(told.contains("14:14: error: up to 30000 attempts would be in flight"), "{told}");
     }
 
     #[test]
     fn a_timeout_as_long_as_the_fault_is_odd() {
         let told = changed("timeout: 200ms", "timeout: 20s");
         assert!(
-            told.contains("14:14: warning: the timeout is not shorter than a fault (15s)"),
+            told.contains("14:14: warning: the timeout is not shorter than the fault (15s)"),
             "{told}"
         );
     }
@@ -200,7 +193,10 @@ mod tests {
     fn a_canary_needs_a_fault_of_several_timeouts() {
         let told =
             changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
-        assert!(told.contains("warning: the timeout is not shorter than a fault (15s)"), "{told}");
+        assert!(
+            told.contains("warning: the timeout is not shorter than the fault (15s)"),
+            "{told}"
+        );
         assert!(
             told.contains("(give the canary a shorter `timeout`")
                 && !told.contains("below a second"),
@@ -220,7 +216,7 @@ mod tests {
         for late in ["15s", "40s"] {
             let told = with(late);
             let wanted = format!(
-                "24:15: warning: this begins {late} after a fault that lasts 15s: not beside it (let that fault"
+                "24:15: warning: this starts {late} into a fault that lasts only 15s (make that fault"
             );
             assert!(told.starts_with(&wanted), "{told}");
         }
@@ -230,7 +226,7 @@ mod tests {
     fn a_steady_state_must_fit_its_timeout() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2m");
         assert!(
-            told.contains("17:48: error: this takes 2m, and the steady state may take only 2m"),
+            told.contains("17:48: error: this takes 2m, but the steady state times out after 2m"),
             "{told}"
         );
     }
@@ -239,7 +235,7 @@ mod tests {
     fn a_steady_state_needs_some_attempts() {
         let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
         assert!(
-            told.contains("17:48: warning: fewer than 10 attempts of `web` fall into 100ms"),
+            told.contains("17:48: warning: fewer than 10 attempts of `web` in 100ms"),
             "{told}"
         );
     }
@@ -249,10 +245,10 @@ mod tests {
         let canary = "  - {name: c, canary: scheduling, rate: 5/s, timeout: 11s}\n  steadyState:\n  - probe: {name: c, successRatio: 1.0, for: 300ms}\n";
         let told = changed("  steadyState:\n", canary);
         assert!(
-            told.contains("error: up to 55 canaries would be under way at once, 50 may be"),
+            told.contains("error: up to 55 canary operations would be in flight, the limit is 50"),
             "{told}"
         );
-        assert!(told.contains("warning: fewer than 2 attempts of `c` fall into 300ms"), "{told}");
+        assert!(told.contains("warning: fewer than 2 attempts of `c` in 300ms"), "{told}");
     }
 
     #[test]
@@ -262,7 +258,7 @@ mod tests {
             "errorWindow: {probe: web, atMost: 16s}",
         );
         assert!(
-            told.contains("warning: the fault is undone after 15s, before this bound is reached"),
+            told.contains("warning: the fault is undone after 15s, before this limit is reached"),
             "{told}"
         );
         assert_eq!(changed("atMost: 8s", "atMost: 15s"), "");
@@ -274,7 +270,7 @@ mod tests {
         let told = changed("{config: kind.yaml}", tuning);
         assert!(
             told.contains(
-                "warning: the grace period is not longer than the time between two heartbeats (5s)"
+                "warning: the grace period is not longer than the heartbeat interval (5s)"
             ),
             "{told}"
         );

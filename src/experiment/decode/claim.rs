@@ -33,11 +33,11 @@ fn id(cx: &Cx, node: &Node) -> Option<String> {
     if text.len() <= 16 && text.chars().all(allowed) {
         return Some(text);
     }
-    let message = format!("{} can't be the id of a claim", quoted(&text));
+    let message = format!("{} is not a valid claim ID", quoted(&text));
     cx.error_hint(
         node.focus(),
         message,
-        "an id has only letters, digits, `-`, `_` and `.`, and is at most 16 long: `B3`",
+        "an ID has only letters, digits, `-`, `_` and `.`, at most 16 characters: `B3`",
     )
 }
 
@@ -62,8 +62,8 @@ fn fail_means(cx: &Cx, node: &Node, pass: PassMeans) -> Option<FailMeans> {
         (PassMeans::Confirmed, FailMeans::Confirmed) | (PassMeans::Refuted, FailMeans::Refuted) => {
             cx.error_hint(
                 node.focus(),
-                "a fail can't mean what a pass means",
-                "`open`: a fail alone decides nothing",
+                "a fail cannot mean the same as a pass",
+                "use `open` if a fail alone decides nothing",
             )
         }
         _ => Some(fail),
@@ -76,8 +76,8 @@ fn by(cx: &Cx, node: &Node) -> Option<Vec<String>> {
     if names.is_empty() {
         return cx.error_hint(
             node.focus(),
-            "a claim that nothing decides",
-            "without `by` the whole verdict does",
+            "nothing decides this claim",
+            "leave out `by` to let the whole verdict decide",
         );
     }
     Some(names)
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(refuted.map(means), [FailMeans::Open, FailMeans::Confirmed]);
         for same in ["failMeans: confirmed", "passMeans: refuted, failMeans: refuted"] {
             let said = decoded(&format!("{{id: B5, says: x y, {same}}}"), claim).1;
-            assert!(said.contains("a fail can't mean what a pass means"), "{said}");
+            assert!(said.contains("a fail cannot mean the same as a pass"), "{said}");
         }
     }
 
@@ -129,7 +129,9 @@ mod tests {
             by(", by: [noErrors/web, recovery]").0.unwrap().by,
             ["noErrors/web", "recovery"]
         );
-        assert!(by(", by: []").1.contains("nothing decides (without `by` the whole verdict does)"));
+        assert!(by(", by: []").1.contains(
+            "nothing decides this claim (leave out `by` to let the whole verdict decide)"
+        ));
         assert!(by(", by: recovery").1.contains("a list of one is `[recovery]`"));
     }
 
@@ -137,9 +139,7 @@ mod tests {
     fn mistakes_are_told() {
         let wrong = |yaml: &str| decoded(yaml, claim).1;
         assert!(wrong("{id: B3}").contains("a claim needs `says`"));
-        assert!(
-            wrong("{id: claim number three, says: x y}").contains("can't be the id of a claim")
-        );
+        assert!(wrong("{id: claim number three, says: x y}").contains("is not a valid claim ID"));
         assert!(
             wrong("{id: B3, says: x y, passMeans: confrimed}")
                 .contains("did you mean `confirmed`?")

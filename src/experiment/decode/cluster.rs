@@ -25,8 +25,8 @@ fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
         _ if node.is_null() => Some(Cluster::Context),
         _ => cx.error_hint(
             node.focus(),
-            "an experiment can't name a context",
-            "write `context: {}`, and choose it with `--context NAME --allow-context NAME`",
+            "an experiment cannot name a context",
+            "write `context: {}`, and pass `--context NAME --allow-context NAME`",
         ),
     }
 }
@@ -88,8 +88,10 @@ mod tests {
     fn a_context_is_never_named_in_a_file() {
         assert_eq!(decoded("context: {}", cluster).0, Some(Cluster::Context));
         assert_eq!(decoded("context:", cluster).0, Some(Cluster::Context));
-        assert!(decoded("context: production", cluster).1.contains("can't name a context"));
-        assert!(decoded("context: {name: production}", cluster).1.contains("can't name a context"));
+        assert!(decoded("context: production", cluster).1.contains("cannot name a context"));
+        assert!(
+            decoded("context: {name: production}", cluster).1.contains("cannot name a context")
+        );
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn limit(cx: &Cx, node: &Node) -> Option<Bound> {
         Some(word) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => cx.error_hint(
             node.focus(),
             format!("expected a duration or `predicted`, found `{word}`"),
-            "`7s` is seven seconds; `predicted` is what the model says",
+            "use a duration such as `7s`, or `predicted` for the model's prediction",
         ),
         _ => positive(cx, node).map(Bound::Fixed),
     }
@@ -135,10 +135,9 @@ fn possible(
     least: Option<Duration>,
 ) -> Option<()> {
     match (most, least) {
-        (Some(Bound::Fixed(most)), Some(least)) if most < least => cx.error(
-            node.focus(),
-            format!("`{field}` is shorter than `atLeast`: nothing can be both"),
-        ),
+        (Some(Bound::Fixed(most)), Some(least)) if most < least => {
+            cx.error(node.focus(), format!("`{field}` is shorter than `atLeast`"))
+        }
         _ => Some(()),
     }
 }
@@ -212,7 +211,7 @@ fn led(cx: &Cx, node: &Node) -> Option<Component> {
     match component(cx, node)? {
         Component::ApiServer => cx.error_hint(
             node.focus(),
-            "no kube-apiserver leads: each serves by itself",
+            "kube-apiserver has no leader: every instance is active",
             "etcd, kube-controller-manager and kube-scheduler have a leader",
         ),
         led => Some(led),
@@ -354,8 +353,7 @@ mod tests {
     fn what_has_no_leader_is_told() {
         let wrong = |yaml: &str| decoded(yaml, expectation).1;
         assert!(
-            wrong("leaderGap: {component: kube-apiserver, atMost: 7s}")
-                .contains("each serves by itself")
+            wrong("leaderGap: {component: kube-apiserver, atMost: 7s}").contains("has no leader")
         );
         assert!(
             wrong("leaderGap: {component: kube-shceduler, atMost: 7s}")
@@ -389,7 +387,7 @@ mod tests {
         );
         assert!(
             wrong("oldLeader: {component: etcd, atMost: 3s, atLeast: 4s}")
-                .contains("nothing can be both")
+                .contains("is shorter than `atLeast`")
         );
         assert!(wrong("noErrors: web").contains(
             "expected `noErrors` (a mapping), found `web` (write `noErrors: {probe: web}`)"

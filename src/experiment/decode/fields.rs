@@ -294,7 +294,7 @@ pub(crate) mod tests {
         assert_eq!(found, None);
         assert_eq!(
             problems,
-            "1:1: error: a pair needs `left`\n1:9: error: expected a text, found an empty list\n\
+            "1:1: error: a pair needs `left`\n1:9: error: expected a string, found an empty list\n\
              1:13: error: unknown field `top` in a pair (a pair has `left` and `right`)"
         );
     }

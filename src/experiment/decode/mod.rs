@@ -110,7 +110,7 @@ fn another_kind(cx: &Cx, node: &Node) -> Option<()> {
                 kind.focus(),
                 message,
                 format!(
-                    "an experiment begins with `apiVersion: {API_VERSION}` and `kind: Experiment`"
+                    "an experiment starts with `apiVersion: {API_VERSION}` and `kind: Experiment`"
                 ),
             )
         }
@@ -126,7 +126,7 @@ fn api_version(cx: &Cx, node: &Node) -> Option<()> {
             cx.error_hint(
                 node.focus(),
                 format!("unknown apiVersion {found}"),
-                format!("this program reads `{API_VERSION}`"),
+                format!("supported: `{API_VERSION}`"),
             )
         }
     }

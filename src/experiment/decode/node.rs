@@ -94,7 +94,7 @@ fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<O
             Some(None)
         }
         _ => fields.optional(key, |cx, node| {
-            choice(cx, node, "part that leads or follows", &LED.map(|led| (led.name(), led)))
+            choice(cx, node, "component with a leader", &LED.map(|led| (led.name(), led)))
         }),
     }
 }
@@ -221,7 +221,7 @@ mod tests {
         assert!(
             decoded("{leader: kube-apiserver}", target)
                 .1
-                .contains("is no part that leads or follows")
+                .contains("is not a valid component with a leader")
         );
         for bare in ["{leader: }", "{leader: true}", "{role: leader}"] {
             let told = decoded(bare, target).1;
@@ -255,7 +255,7 @@ mod tests {
     fn a_mistake_is_not_also_told_as_no_choice() {
         assert_eq!(
             decoded("{role: wroker}", selector).1,
-            "1:8: error: `wroker` is no role (did you mean `worker`?)"
+            "1:8: error: `wroker` is not a valid role (did you mean `worker`?)"
         );
     }
 }

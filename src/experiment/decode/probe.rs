@@ -218,7 +218,7 @@ mod tests {
         assert!(problems.contains("a canary takes 0.01/s to 5/s"), "{problems}");
         let (_, problems) = decoded("{name: a, canary: schedulin}", probe);
         assert!(
-            problems.contains("`schedulin` is no canary")
+            problems.contains("`schedulin` is not a valid canary")
                 && problems.contains("did you mean `scheduling`?"),
             "{problems}"
         );

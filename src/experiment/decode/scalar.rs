@@ -15,11 +15,11 @@ pub(crate) fn text(cx: &Cx, node: &Node) -> Option<String> {
         Value::Scalar { text, plain: true } if !node.is_null() && looks_otherwise(text) => cx
             .error_hint(
                 node.focus(),
-                format!("expected a text, found {}", node.described()),
+                format!("expected a string, found {}", node.described()),
                 format!("put it in quotes: \"{text}\""),
             ),
         Value::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
-        _ => cx.expected(node, "a text"),
+        _ => cx.expected(node, "a string"),
     }
 }
 
@@ -31,7 +31,7 @@ fn looks_otherwise(text: &str) -> bool {
 pub(crate) fn sentence(cx: &Cx, node: &Node) -> Option<String> {
     match text(cx, node)? {
         empty if empty.trim().is_empty() => {
-            cx.error(node.focus(), "expected a text, found an empty one")
+            cx.error(node.focus(), "expected a string, found an empty one")
         }
         text => Some(text),
     }
@@ -55,7 +55,7 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
     let hint = format!(
         "a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at most {longest} long"
     );
-    cx.error_hint(node.focus(), format!("{} can't be a name", quoted(text)), hint)
+    cx.error_hint(node.focus(), format!("{} is not a valid name", quoted(text)), hint)
 }
 
 /// Whether a text is a DNS label.
@@ -78,7 +78,7 @@ pub(crate) fn duration(cx: &Cx, node: &Node) -> Option<Duration> {
 /// A duration above 0.
 pub(crate) fn positive(cx: &Cx, node: &Node) -> Option<Duration> {
     match duration(cx, node)? {
-        Duration::ZERO => cx.error(node.focus(), "a duration of nothing"),
+        Duration::ZERO => cx.error(node.focus(), "the duration must be greater than 0"),
         some => Some(some),
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn share(cx: &Cx, node: &Node) -> Option<f64> {
     {
         let hint = match percent / 100.0 {
             share if (0.0..=1.0).contains(&share) => format!("did you mean `{share}`?"),
-            _ => "`1` is all, `0.5` is half of them".into(),
+            _ => "`1` is 100%, `0.5` is 50%".into(),
         };
         return cx.expected_hint(node, "a share from 0 to 1", hint);
     }
@@ -119,7 +119,7 @@ pub(crate) fn count(cx: &Cx, node: &Node) -> Option<u32> {
 /// A whole number, 1 or more.
 pub(crate) fn at_least_one(cx: &Cx, node: &Node) -> Option<u32> {
     match count(cx, node)? {
-        0 => cx.error(node.focus(), "expected 1 or more: at least 0 always holds"),
+        0 => cx.error(node.focus(), "expected 1 or more: 0 is always met"),
         some => Some(some),
     }
 }
@@ -167,7 +167,7 @@ pub(crate) fn choice<T: Copy>(
         return Some(*value);
     }
     let hint = suggest::hint(text, &words, &format!("the {what} is one of")).unwrap_or_default();
-    cx.error_hint(node.focus(), format!("{} is no {what}", quoted(text)), hint)
+    cx.error_hint(node.focus(), format!("{} is not a valid {what}", quoted(text)), hint)
 }
 
 /// The path of a file.
@@ -176,7 +176,7 @@ pub(crate) fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
         url if url.contains("://") => cx.error_hint(
             node.focus(),
             "expected a file, found a URL",
-            "download it first, and look at what it does",
+            "download and review it first",
         ),
         path => Some(PathBuf::from(path)),
     }
@@ -186,7 +186,7 @@ pub(crate) fn path(cx: &Cx, node: &Node) -> Option<PathBuf> {
 pub(crate) fn labels(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     match texts(cx, node)? {
         empty if empty.is_empty() => {
-            cx.error(node.focus(), "expected labels, found none, which would choose anything")
+            cx.error(node.focus(), "expected labels, found none: that would match everything")
         }
         labels => Some(labels),
     }
@@ -223,13 +223,13 @@ mod tests {
         assert_eq!(one("\"\"", text), Ok(String::new()));
         assert_eq!(
             one("5", text),
-            Err("expected a text, found `5` (put it in quotes: \"5\")".into())
+            Err("expected a string, found `5` (put it in quotes: \"5\")".into())
         );
         assert_eq!(
             one("yes", text),
-            Err("expected a text, found `yes` (put it in quotes: \"yes\")".into())
+            Err("expected a string, found `yes` (put it in quotes: \"yes\")".into())
         );
-        assert_eq!(one("[a]", text), Err("expected a text, found a list".into()));
+        assert_eq!(one("[a]", text), Err("expected a string, found a list".into()));
     }
 
     #[test]
@@ -250,8 +250,7 @@ mod tests {
         );
         assert_eq!(
             one("150%", share),
-            Err("expected a share from 0 to 1, found `150%` (`1` is all, `0.5` is half of them)"
-                .into())
+            Err("expected a share from 0 to 1, found `150%` (`1` is 100%, `0.5` is 50%)".into())
         );
         assert!(one("1.5", share).is_err() && one("nan", share).is_err());
     }
@@ -286,7 +285,7 @@ mod tests {
 
     #[test]
     fn nothing_is_no_duration() {
-        assert_eq!(one("0s", positive), Err("a duration of nothing".into()));
+        assert_eq!(one("0s", positive), Err("the duration must be greater than 0".into()));
         assert_eq!(one("0s", duration), Ok(Duration::ZERO));
         assert_eq!(
             one("[]", positive),
@@ -305,17 +304,18 @@ mod tests {
         assert_eq!(one("worker", decode), Ok(1));
         assert_eq!(
             one("controlplane", decode),
-            Err("`controlplane` is no role (did you mean `control-plane`?)".into())
+            Err("`controlplane` is not a valid role (did you mean `control-plane`?)".into())
         );
         assert_eq!(
             one("boss", decode),
-            Err("`boss` is no role (the role is one of `worker` and `control-plane`)".into())
+            Err("`boss` is not a valid role (the role is one of `worker` and `control-plane`)"
+                .into())
         );
     }
 
     #[test]
     fn labels_must_choose_something() {
         assert!(one("{app: web}", labels).is_ok());
-        assert!(one("{}", labels).unwrap_err().contains("would choose anything"));
+        assert!(one("{}", labels).unwrap_err().contains("would match everything"));
     }
 }

@@ -68,7 +68,7 @@ mod tests {
         assert!(
             wrong("nodesReady: some").contains("expected `all` or a number of nodes, found `some`")
         );
-        assert!(wrong("nodesReady: 0").contains("at least 0 always holds"));
+        assert!(wrong("nodesReady: 0").contains("0 is always met"));
         assert!(wrong("nodeReady: all").contains("did you mean `nodesReady`?"));
         assert!(
             wrong("probe: {name: web}").contains("a condition on a probe needs `successRatio`")

@@ -134,10 +134,7 @@ impl Excess {
     pub fn join(all: &[Excess]) -> Option<(String, String)> {
         let join =
             |part: fn(&Excess) -> &str, by: &str| all.iter().map(part).collect::<Vec<_>>().join(by);
-        let hint = format!(
-            "if that is the experiment, say `blastRadius: {{{}}}`",
-            join(|one| &one.field, ", ")
-        );
+        let hint = format!("to allow it, set `blastRadius: {{{}}}`", join(|one| &one.field, ", "));
         (!all.is_empty()).then(|| (join(|one| &one.message, "; "), hint))
     }
 }
@@ -145,7 +142,7 @@ impl Excess {
 fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Option<Excess> {
     let s = if count == 1 { "" } else { "s" };
     (count > limit).then(|| Excess {
-        message: format!("{count} {what}{s} would be harmed at once, at most {limit} may be"),
+        message: format!("{count} {what}{s} would be affected at once, at most {limit} may be"),
         field: format!("{field}: {count}"),
     })
 }

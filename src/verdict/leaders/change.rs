@@ -6,8 +6,8 @@ use super::{blind, still_open, with_leaders};
 use crate::analysis::findings::LeaderTerm;
 use crate::analysis::{FaultFinding, Findings, LeaderFinding, When};
 use crate::stats::{Between, Seconds};
-use crate::timeline::{Component, FaultKind};
-use crate::verdict::rules::Finding;
+use crate::timeline::Component;
+use crate::verdict::rules::{Finding, facts};
 
 /// A new leader, from the request of each fault that hit the old one.
 pub(crate) fn change(found: &Findings, component: Component, bound: Seconds) -> Finding {
@@ -31,10 +31,7 @@ pub(crate) fn change(found: &Findings, component: Component, bound: Seconds) -> 
 
 /// Whether a fault took the process of a part from its node, or cut it off from all others.
 fn takes(fault: &FaultFinding, part: Component) -> bool {
-    match fault.component {
-        Some(taken) => taken == part,
-        None => fault.kind.traits().impact.whole_node(),
-    }
+    facts(fault).takes(part)
 }
 
 /// Whether a fault hit the process that led when it was requested.
@@ -45,13 +42,7 @@ fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
 /// Whether the leader depends on what a fault took from it, so that it may lose its lease and need not: its own node's API server or etcd
 /// member, its node's ways to others, or etcd's quorum.
 fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
-    let own = match fault.component {
-        Some(part) => {
-            leaders.component != Component::Etcd
-                && matches!(part, Component::ApiServer | Component::Etcd)
-        }
-        None => fault.kind == FaultKind::Partition,
-    };
+    let own = facts(fault).takes_support_of(leaders.component);
     (own && on_its_node(fault, leaders)) || costs_quorum(found, fault, &leaders.control_planes)
 }
 

@@ -324,6 +324,6 @@ mod tests {
                 .unwrap_err()
                 .contains("expected a number of 1 or more, or `all`")
         );
-        assert!(count("{labels: {}}").unwrap_err().contains("would choose anything"));
+        assert!(count("{labels: {}}").unwrap_err().contains("would match everything"));
     }
 }

@@ -38,7 +38,7 @@ pub enum ServeError {
     #[error("{0}")]
     Probes(String),
     /// The system refused.
-    #[error("start: {0}")]
+    #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
 

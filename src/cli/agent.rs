@@ -8,5 +8,5 @@ use crate::engine::error::RunError;
 pub(super) fn agent(args: &Agent) -> Result<u8, Failure> {
     crate::agent::serve(std::io::stdin(), std::io::stdout(), args.unlink.as_deref())
         .map(|()| exit::PASS)
-        .map_err(|error| RunError::failed(format!("failed to {error}")).into())
+        .map_err(|error| RunError::failed("the agent stopped early").because(&error).into())
 }

@@ -234,7 +234,7 @@ fn a_killed_run_blocks_no_other() {
     home.run(&["recover", "--dry-run"])
         .exits(0)
         .prints("to remove")
-        .prints("left by an embedded cluster");
+        .prints("left behind by an embedded cluster");
     home.run(&["recover"]).exits(0).prints("removed");
     assert_clean(&home);
 }
@@ -281,7 +281,7 @@ fn settings_that_cannot_be_are_refused() {
     run(&home, &["run", "-f", &experiment, "--cluster", "embedded"])
         .exits(4)
         .says("122 nodes")
-        .says("room for 100");
+        .says("the limit is 100");
     assert_clean(&home);
 }
 

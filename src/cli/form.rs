@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::ValueEnum;
 
+use super::failure::Failure;
 use crate::report::suite::{Part, SuiteReport};
 use crate::report::{Document, csv, json, jsonl, junit, log, markdown};
 
@@ -34,6 +35,17 @@ impl Form {
     /// Whether it is written for a terminal, while a run goes on and at its end.
     pub(super) fn is_for_people(self) -> bool {
         matches!(self, Form::Text | Form::Wide)
+    }
+
+    /// Refuses the formats that have nothing to print of a plan.
+    pub(super) fn refuse_unplanned(self) -> Result<(), Failure> {
+        match self {
+            Form::Text | Form::Wide | Form::Json | Form::Yaml => Ok(()),
+            Form::Junit | Form::Csv | Form::Markdown | Form::Log | Form::Jsonl => {
+                Err(Failure::usage("--dry-run prints a plan, which this output format cannot show")
+                    .hint("use `-o text`, `-o json` or `-o yaml`"))
+            }
+        }
     }
 
     /// Prints one document for all of these. The formats for people are printed as runs end, not here.

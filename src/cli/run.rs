@@ -47,6 +47,9 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
                 "warning: --kubeconfig has no effect without --context: the experiment's own kind cluster is used"
             );
         }
+        if args.dry_run {
+            args.output.refuse_unplanned()?;
+        }
         command.refuse_open(&experiments).await?;
         match args.dry_run {
             true => Ok(command.dry_run(&experiments).await),

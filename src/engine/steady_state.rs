@@ -129,6 +129,9 @@ impl SteadyState {
             .map(String::as_str)
             .collect();
         let mut text = format!("{} of {} nodes ready", ready.len(), self.nodes.len());
+        if wanted > self.nodes.len() {
+            text += &format!(", {wanted} wanted");
+        }
         if !missing.is_empty() {
             text += &format!(" (not yet: {})", missing.join(", "));
         }
@@ -203,6 +206,17 @@ mod tests {
         );
         let judged = all_nodes(0).judge(&Live::default(), secs(9.0));
         assert_eq!(judged[0].text, "0 of 1 nodes ready (not yet: w)");
+        assert_eq!(SteadyState::since(&judged), None);
+    }
+
+    #[test]
+    fn more_nodes_than_there_are_is_named() {
+        let steady = SteadyState {
+            conditions: vec![Condition::NodesReady(Quantity::AtLeast(9))],
+            ..all_nodes(0)
+        };
+        let judged = steady.judge(&live(Ready::True, Some(secs(1.0))), secs(9.0));
+        assert_eq!(judged[0].text, "1 of 1 nodes ready, 9 wanted");
         assert_eq!(SteadyState::since(&judged), None);
     }
 

@@ -66,6 +66,8 @@ fn bad_usage_is_2() {
     home.run(&["run", "-f", "nowhere.yaml"]).exits(2).says("nowhere.yaml");
     home.run(&["run", "worker-stop-fast", "--repeat", "0"]).exits(2);
     home.run(&["report", "nosuch"]).exits(2).says("get runs");
+    let plan = home.run(&["run", "worker-stop-fast", "--dry-run", "-o", "csv"]);
+    plan.exits(2).says("use `-o text`, `-o json` or `-o yaml`");
     home.run(&["get", "runs", "-o", "junit"]).exits(2).says("text, wide, json, yaml");
 }
 

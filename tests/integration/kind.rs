@@ -369,7 +369,7 @@ fn api_server_down() {
     let experiment = lab.altered("api-server-down", &[("for: 20s", "for: 5s")]);
     let output = lab.home.run(&["run", "-f", &experiment]);
     judged(&output);
-    output.prints("watches were blind");
+    output.prints("watches were down");
     let report = lab.report("latest");
     let probes = report["findings"]["probes"].as_array().unwrap();
     let failed = |name: &str| {

@@ -148,6 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn an_item_of_a_list_is_an_object_and_has_a_kind() {
+        let list = |kind: &str, item: &str| {
+            let text = format!("apiVersion: v1\nkind: {kind}\nitems: [{item}]\n");
+            Manifest::with_problems([("a.yaml", text.as_str())]).1
+        };
+        let wanted =
+            "a.yaml:3:9: error: expected a Kubernetes object: it needs `apiVersion` and `kind`";
+        for item in ["a", "[a]", "3", "~"] {
+            assert_eq!(list("List", item), [wanted], "{item}");
+            assert_eq!(list("PodList", item), [wanted], "{item}");
+        }
+        assert_eq!(list("List", "{metadata: {name: a}}"), [wanted]);
+        assert_eq!(list("PodList", "{metadata: {name: a}}"), [""; 0]);
+    }
+
+    #[test]
     fn what_must_be_a_text_is_one() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {version: 1.10, old: \"no\"}}\ndata:\n  debug: yes\n";
         let (_, problems) = Manifest::with_problems([("a.yaml", text)]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::json;
-use crate::yaml::tree::{Node, quoted};
+use crate::yaml::tree::{self, Node, quoted};
 use crate::yaml::{Diagnostic, SourceFile, Span};
 
 /// An object: its API version, kind and name are there.
@@ -16,7 +16,7 @@ pub(crate) struct Object {
     value: Value,
 }
 
-/// Where Kubernetes takes texts only, and YAML easily makes a number or a boolean: `*` is every item of a list.
+/// Where Kubernetes takes texts only, and YAML easily makes a number or a boolean.
 const TEXTS: &[&str] = &[
     "metadata.labels",
     "metadata.annotations",
@@ -44,21 +44,24 @@ impl Object {
         list: Option<(&str, &str)>,
         problems: &mut Vec<Diagnostic>,
     ) -> Vec<Self> {
-        let named = |field| node.text_at(field);
+        let named = |field| node.text_at(field).filter(|text| !text.is_empty());
         let types = match (named("apiVersion"), named("kind")) {
             (Some(version), Some(kind)) => Some((version, kind)),
             (None, None) => list,
             _ => None,
         };
-        let Some((version, kind)) = types else {
+        let is_mapping = matches!(node.value, tree::Value::Map(_));
+        let Some((version, kind)) = types.filter(|_| is_mapping) else {
             let message = "expected a Kubernetes object: it needs `apiVersion` and `kind`";
             problems.push(Diagnostic::error(message).at(file, node.focus()));
             return Vec::new();
         };
         // As kubectl tells a list from an object.
         if let Some(items) = node.get("items") {
-            let item = (version, kind.strip_suffix("List").unwrap_or(kind));
-            let read = |node| Self::with_defaults(file, node, Some(item), problems);
+            let item = kind.strip_suffix("List").unwrap_or(kind);
+            // A plain `List` says nothing of its items.
+            let item = (!item.is_empty()).then_some((version, item));
+            let read = |node| Self::with_defaults(file, node, item, problems);
             return items.items().iter().flat_map(read).collect();
         }
         let mut value = json::of_node(node);

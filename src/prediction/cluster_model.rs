@@ -12,6 +12,9 @@ use crate::workload::Manifest;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 
+/// More pods than a kind cluster can hold (110 a node): a typo must not use up the memory.
+const MOST_REPLICAS: usize = 10_000;
+
 /// A cluster as it is known before any fault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterModel {
@@ -91,11 +94,12 @@ impl ClusterModel {
             let controller = pods.controller;
             let template = self.with_tolerations(pods.template);
             let Some(mut pod) = PodSpec::of_template(&template, &objects) else { continue };
-            let mut replicas = pods.replicas;
+            let mut replicas = pods.replicas.min(MOST_REPLICAS);
             if controller == Controller::DaemonSet {
                 let forever = Tolerates::Forever;
                 (pod.tolerates_not_ready, pod.tolerates_unreachable) = (forever, forever);
-                (pod.spread, replicas) = (Spread::Require, usize::MAX);
+                let all = self.topology.nodes.len();
+                (pod.spread, replicas) = (Spread::Require, pod.pinned.map_or(all, |_| 1));
             }
             let backends = Backends {
                 nodes: self.spread(replicas, &pod),
@@ -113,10 +117,16 @@ impl ClusterModel {
         let mut template = template.clone();
         let Some(defaults) = self.default_tolerations else { return template };
         let spec = &mut template["spec"];
-        if !spec["tolerations"].is_array() {
-            spec["tolerations"] = json!([]);
+        if spec.is_null() {
+            *spec = json!({});
         }
-        let tolerations = spec["tolerations"].as_array_mut().expect("was made an array");
+        // The API server refuses any other spec.
+        let Some(spec) = spec.as_object_mut() else { return template };
+        let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+        if !tolerations.is_array() {
+            *tolerations = json!([]);
+        }
+        let tolerations = tolerations.as_array_mut().expect("was made an array");
         for (key, length) in
             [("not-ready", defaults.not_ready), ("unreachable", defaults.unreachable)]
         {
@@ -243,6 +253,31 @@ mod tests {
         assert_eq!(placed(1, 2, "{nodeName: k-control-plane}"), Some(vec![0, 0]));
         assert_eq!(placed(1, 2, "{nodeSelector: {disk: fast}}"), None);
         assert_eq!(placed_by("DaemonSet", 1, 3, "{}"), Some(vec![1, 2, 3]));
+        assert_eq!(placed_by("DaemonSet", 1, 3, "{nodeName: k-worker2}"), Some(vec![2]));
+    }
+
+    #[test]
+    fn replicas_beyond_any_cluster_are_capped() {
+        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: {a: b}}\n---\n\
+            apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  replicas: 18446744073709551615\n  \
+            template: {metadata: {labels: {a: b}}, spec: {nodeName: k-control-plane}}\n";
+        let nodes = [("k-control-plane".to_owned(), NodeRole::ControlPlane)];
+        let cluster = ClusterModel::new(nodes, Tuning::default(), "v1.34.4")
+            .with_workload(&Manifest::of_texts([("w.yaml", text)]));
+        assert_eq!(cluster.services["s"].nodes.len(), MOST_REPLICAS);
+    }
+
+    #[test]
+    fn a_spec_that_is_not_a_mapping_gets_no_tolerations() {
+        let config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: k\n";
+        let model = ClusterModel::of_config(&crate::kind_config::testing::config(config));
+        for spec in [json!("hello"), json!(["hello"]), json!(3)] {
+            let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
+            assert_eq!(model.with_tolerations(&template), template);
+        }
+        let template = json!({"metadata": {}});
+        let tolerations = &model.with_tolerations(&template)["spec"]["tolerations"];
+        assert_eq!(tolerations.as_array().map(Vec::len), Some(2));
     }
 
     #[test]

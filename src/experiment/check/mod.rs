@@ -90,8 +90,8 @@ pub(super) mod tests {
 
     /// An experiment that is right, as a text to be changed.
     pub(crate) const GOOD: &str = include_str!("../testdata/good.yaml");
-    const WORKLOAD: &str = include_str!("../testdata/web.yaml");
-    const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
+    pub(crate) const WORKLOAD: &str = include_str!("../testdata/web.yaml");
+    pub(crate) const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
 
     /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one a line, without the file's name.
     pub(crate) fn changed(from: &str, to: &str) -> String {
@@ -125,7 +125,7 @@ pub(super) mod tests {
         problems(experiment, WORKLOAD, config)
     }
 
-    fn problems(experiment: &str, workload: &str, config: &str) -> String {
+    pub(crate) fn problems(experiment: &str, workload: &str, config: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("web.yaml"), workload).unwrap();
         std::fs::write(folder.path().join("kind.yaml"), config).unwrap();

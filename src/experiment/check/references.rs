@@ -154,7 +154,9 @@ impl Objects<'_> {
             Some(Target::Service { name, port }) => {
                 let (ask, place) = (&place, format!("{place}.service"));
                 self.named(check, &place, "Service", name);
-                match self.without_address(name) {
+                // A pod asks by name, which DNS answers for these Services too.
+                let by_name = matches!(probe.from, From::Pod { .. });
+                match self.without_address(name).filter(|_| !by_name) {
                     Some((message, hint)) => check.tell(check.error(&place, message).hint(hint)),
                     None => self.port(check, ask, name, *port),
                 }
@@ -312,7 +314,10 @@ impl Objects<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{changed, with_workload};
+    use super::super::tests::{CONFIG, GOOD, WORKLOAD, changed, problems, with_workload};
+
+    /// What `WORKLOAD` says of its Service.
+    const PORTS: &str = "{selector: {app: web}, ports: [{name: http, port: 80}]}";
 
     #[test]
     fn probes_are_found_by_name() {
@@ -401,6 +406,25 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("is an ExternalName: it has no endpoints"), "{told}");
+    }
+
+    #[test]
+    fn a_pod_asks_a_service_without_an_address_by_its_name() {
+        let probe = GOOD
+            .replace("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: web}}}");
+        for spec in [
+            "{clusterIP: None, selector: {app: web}, ports: [{port: 80}]}",
+            "{type: ExternalName, externalName: api.example.test, ports: [{port: 80}]}",
+        ] {
+            let workload = |spec: &str| WORKLOAD.replace(PORTS, spec);
+            let told = problems(&probe, &workload(spec), CONFIG);
+            assert!(!told.contains("no ClusterIP"), "{told}");
+            let told = problems(GOOD, &workload(spec), CONFIG);
+            assert!(told.contains("it has no ClusterIP to ask"), "{told}");
+        }
+        let other = "{clusterIP: None, selector: {app: web}, ports: [{port: 80}, {port: 81}]}";
+        let told = problems(&probe, &WORKLOAD.replace(PORTS, other), CONFIG);
+        assert!(told.contains("has several ports"), "its ports count there too: {told}");
     }
 
     #[test]

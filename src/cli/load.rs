@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::env::Env;
 use super::{diagnostics, exit, expected_cluster, failure::Failure};
+pub(super) use crate::experiment::Place;
 use crate::experiment::{self, Diagnostic, Diagnostics, Parsed, Source};
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes};
 use crate::model::About;
@@ -15,15 +16,6 @@ use crate::yaml::SourceFile;
 
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
 pub(super) const TODAY: &str = DEFAULT_KUBERNETES;
-
-/// Where experiments are to run, as far as it decides what is wrong with them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the cluster of their own kind config, where they have one.
-    Own,
-    /// In a cluster that the command names, or nowhere.
-    Other,
-}
 
 /// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so does what is left open.
 pub(super) fn experiments(
@@ -115,7 +107,7 @@ fn only(all: Vec<Parsed>, cell: &str) -> Result<Vec<Parsed>, Failure> {
 
 /// The experiments of a file, or all that is wrong with them.
 pub(super) fn checked(source: Source, place: Place) -> Result<Vec<Parsed>, Diagnostics> {
-    let mut reading = experiment::read(source);
+    let mut reading = experiment::read_for(source, place);
     for one in &mut reading.experiments {
         let found = more(one, place);
         one.warnings.extend(found);
@@ -128,7 +120,7 @@ pub(super) fn checked(source: Source, place: Place) -> Result<Vec<Parsed>, Diagn
 pub(super) fn accepted(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     let mut reading = experiment::read(source);
     for one in &mut reading.experiments {
-        let found = refused(one, Place::Own);
+        let found = refused(one, Place::OWN);
         one.warnings.extend(found);
     }
     reading.finish()
@@ -188,7 +180,7 @@ fn more(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
 /// What a run would refuse, at its places.
 fn refused(parsed: &Parsed, place: Place) -> Vec<Diagnostic> {
     let nodes = match place {
-        Place::Own => expected_cluster::nodes(parsed),
+        Place::Own(_) => expected_cluster::nodes(parsed),
         Place::Other => None,
     };
     let plan = plan::plan(Request {

@@ -31,7 +31,10 @@ struct Said {
 /// Predicts, and prints.
 pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
     let own = args.context.is_none() && args.kind_config.is_none();
-    let place = if own { Place::Own } else { Place::Other };
+    let place = match own {
+        true => Place::Own(Kubernetes::Default(&args.kubernetes)),
+        false => Place::Other,
+    };
     let experiments = load::experiments(&args.filename, &args.names, place, env)?;
     let live = match &args.context {
         Some(_) => Some(block_on(in_cluster(args, env))?),
@@ -83,10 +86,7 @@ fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Said {
 fn in_config(parsed: &Parsed, args: &Predict, env: &Env) -> Result<ExpectedCluster, Failure> {
     let config = match &args.kind_config {
         Some(path) => Some(load::kind_config(path, &args.kubernetes, env)?),
-        None => parsed
-            .kind_config
-            .as_ref()
-            .map(|config| config.for_kubernetes(Kubernetes::Default(&args.kubernetes))),
+        None => parsed.kind_config.clone(),
     };
     let config = config.ok_or_else(|| {
         let hint =

@@ -19,6 +19,7 @@ use crate::engine::environment::restore;
 use crate::engine::error::RunError;
 use crate::engine::leaders;
 use crate::experiment::{Cluster, Parsed};
+use crate::kind_config::{Kubernetes, version_of_image};
 use crate::plan;
 
 /// Runs; exits with the gravest code.
@@ -59,9 +60,12 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
 }
 
 /// A context is another cluster than an experiment's own, unless the command says that it is not used.
-fn place(args: &Run) -> Place {
+fn place(args: &Run) -> Place<'_> {
+    // kind gives all nodes the image of its command line, whatever the config says.
+    let image = args.node_image.as_deref().and_then(version_of_image);
     match (args.cluster, &args.access.context) {
-        (Some(ClusterChoice::Embedded), _) | (_, None) => Place::Own,
+        (Some(ClusterChoice::Embedded), _) => Place::OWN,
+        (_, None) => image.map_or(Place::OWN, |version| Place::Own(Kubernetes::Exactly(version))),
         _ => Place::Other,
     }
 }
@@ -222,4 +226,20 @@ impl Command<'_> {
 /// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
 fn embedded(parsed: &Parsed) -> ClusterSpec {
     ClusterSpec::Embedded { config: parsed.kind_config.clone().unwrap_or_else(default_config) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::tests::run;
+
+    #[test]
+    fn the_own_kind_config_is_for_the_image_of_the_command() {
+        assert_eq!(place(&Run { node_image: None, ..run(&["run"]) }), Place::OWN);
+        let newer = Place::Own(Kubernetes::Exactly("v1.36.1"));
+        assert_eq!(place(&run(&["run", "--node-image", "kindest/node:v1.36.1@sha256:abc"])), newer);
+        assert_eq!(place(&run(&["run", "--node-image", "kindest/node@sha256:abc"])), Place::OWN);
+        assert_eq!(place(&run(&["run", "--context", "x"])), Place::Other);
+        assert_eq!(place(&run(&["run", "--cluster", "embedded"])), Place::OWN);
+    }
 }

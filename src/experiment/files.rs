@@ -12,6 +12,20 @@ use super::yaml;
 use crate::kind_config::{self, DEFAULT_KUBERNETES, KindConfig, Kubernetes, Reading};
 use crate::workload::Manifest;
 
+/// Where an experiment is to run, as far as it decides what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// In the cluster of its own kind config, where it has one, with nodes of this version.
+    Own(Kubernetes<'a>),
+    /// In a cluster that the command names, or nowhere: its own kind config is not read.
+    Other,
+}
+
+impl Place<'_> {
+    /// The own cluster, with the default version where the node images do not tell theirs.
+    pub(crate) const OWN: Self = Self::Own(Kubernetes::Default(DEFAULT_KUBERNETES));
+}
+
 /// A file of Kubernetes objects.
 #[derive(Clone, Debug)]
 pub(super) struct ReadFile {
@@ -33,15 +47,16 @@ pub(super) struct Files {
 }
 
 /// Reads them; what can't be read is told where it is named.
-pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source) -> Files {
+pub(super) fn read(cx: &Cx, root: &Node, draft: &Draft, source: &Source, place: Place) -> Files {
     let workload: Vec<_> = known(&draft.workload)
         .map(|(index, path)| one(cx, root, source, &format!("spec.workload[{index}]"), path))
         .collect();
     let complete =
         workload.iter().all(Option::is_some) && draft.workload.iter().all(Option::is_some);
-    let kind_config = match &draft.cluster {
-        Some(Cluster::Kind { config, tuning }) => {
-            kind_config(cx, root, source, config, tuning.unwrap_or_default())
+    let kind_config = match (&draft.cluster, place) {
+        (Some(Cluster::Kind { config, tuning }), Place::Own(kubernetes)) => {
+            let file = text(cx, root, source, "spec.cluster.kind.config", config);
+            file.and_then(|file| kind_config(cx, &file, tuning.unwrap_or_default(), kubernetes))
         }
         _ => None,
     };
@@ -63,14 +78,11 @@ fn manifest(cx: &Cx, files: &[ReadFile]) -> Manifest {
 
 fn kind_config(
     cx: &Cx,
-    root: &Node,
-    source: &Source,
-    path: &Path,
+    file: &Arc<SourceFile>,
     tuning: TuningRequest,
+    kubernetes: Kubernetes,
 ) -> Option<KindConfig> {
-    let file = text(cx, root, source, "spec.cluster.kind.config", path)?;
-    let Reading { config, problems } =
-        kind_config::read(&file, Kubernetes::Default(DEFAULT_KUBERNETES));
+    let Reading { config, problems } = kind_config::read(file, kubernetes);
     let is_right = !problems.has_errors();
     problems.into_iter().for_each(|problem| cx.tell(problem));
     let config = config?;

@@ -21,7 +21,10 @@ pub(crate) mod source;
 pub(crate) use crate::yaml::{self, diagnostic, suggest, tree};
 pub(crate) use crate::yaml::{Diagnostic, Diagnostics, Location, Severity, SourceFile, Span};
 pub(crate) use claim::{Claim, FailMeans, PassMeans};
+pub(crate) use files::Place;
 pub(crate) use method::Numbered;
-pub(crate) use parsed::{Parsed, parse, read};
+#[cfg(test)]
+pub(crate) use parsed::read;
+pub(crate) use parsed::{Parsed, parse, read_for};
 pub(crate) use schema::*;
 pub(crate) use source::{Source, built_in_names, load, load_all};

@@ -3,7 +3,7 @@
 use super::decode::fields::Cx;
 use super::decode::{self, Draft};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, Span};
-use super::files::{self, Files};
+use super::files::{self, Files, Place};
 use super::matrix::Variant;
 use super::schema::Experiment;
 use super::source::Source;
@@ -23,7 +23,7 @@ pub(crate) struct Parsed {
     pub source: Source,
     /// The objects of the workload's files.
     pub workload: Manifest,
-    /// The kind config with the experiment's own tuning; `None` where the experiment runs on a context.
+    /// The kind config with the experiment's own tuning; `None` where the experiment runs in another cluster.
     pub kind_config: Option<KindConfig>,
     root: Node,
 }
@@ -91,7 +91,7 @@ impl Reading {
 }
 
 /// Reads and checks a file, and the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
-pub(crate) fn read(source: Source) -> Reading {
+pub(crate) fn read_for(source: Source, place: Place) -> Reading {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);
     let Some(root) = documents.and_then(|all| only_document(&source, all, &mut problems)) else {
@@ -100,12 +100,17 @@ pub(crate) fn read(source: Source) -> Reading {
     let variants = matrix::expand(source.file(), &root, &mut problems);
     let mut reading = Reading { experiments: Vec::new(), problems: Diagnostics::default() };
     for variant in variants {
-        match one(source.clone(), variant, problems.clone()) {
+        match one(source.clone(), variant, problems.clone(), place) {
             Ok(one) => reading.experiments.push(one),
             Err(wrong) => reading.problems.add_new(wrong),
         }
     }
     reading
+}
+
+/// The same for a run in the experiment's own cluster.
+pub(crate) fn read(source: Source) -> Reading {
+    read_for(source, Place::OWN)
 }
 
 /// The same for whoever adds nothing. Errors: all problems, errors and warnings.
@@ -123,11 +128,14 @@ fn one(
     source: Source,
     Variant { setting, root }: Variant,
     mut problems: Diagnostics,
+    place: Place,
 ) -> Result<Parsed, Diagnostics> {
     let cx = Cx::new(source.file());
     let draft = decode::experiment(&cx, &root);
-    let files =
-        draft.as_ref().map(|draft| files::read(&cx, &root, draft, &source)).unwrap_or_default();
+    let files = draft
+        .as_ref()
+        .map(|draft| files::read(&cx, &root, draft, &source, place))
+        .unwrap_or_default();
     if let Some(draft) = &draft {
         check::check(&cx, &root, draft, &files);
         if !draft.is_complete() {

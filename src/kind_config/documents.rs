@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use json_patch::PatchOperation;
 use serde_json::{Value as Json, json};
 
 use super::nodes::{DeclaredNode, Nodes};
@@ -105,16 +106,29 @@ impl Document {
         self.origins.insert(pointer, place);
     }
 
+    /// Whether an operation fits where another kubeadm has flags in the other form.
+    fn takes_in_other_form(&self, operation: &[PatchOperation], lists: bool) -> bool {
+        let mut other = self.clone();
+        other.each_flags(if lists { map_of_flags } else { list_of_flags });
+        json_patch::patch(&mut other.json, operation).is_ok()
+    }
+
     fn apply(&mut self, problems: &mut Problems, patch: &JsonPatch, node: &DeclaredNode) {
         let lists = node.kubeadm() == "v1beta4";
         if lists {
             self.each_flags(list_of_flags);
         }
         for operation in &patch.operations {
+            let path = operation.operation.path().to_string();
+            let of_list = path.strip_suffix("/-").is_some_and(|path| FLAGS.contains(&path));
+            if of_list && !lists {
+                super::patches::flags_are_a_map(problems, node, operation.at);
+                continue;
+            }
             let one = std::slice::from_ref(&operation.operation);
             match json_patch::patch(&mut self.json, one) {
                 Ok(()) => {
-                    let mut pointer = operation.operation.path().to_string();
+                    let mut pointer = path;
                     // An item of a list has no name of its own: the list is what was changed.
                     let last = pointer.rsplit('/').next().unwrap_or_default();
                     if last == "-" || last.parse::<usize>().is_ok() {
@@ -136,7 +150,11 @@ impl Document {
                         "kind can't apply this to the {}, and makes no cluster: {why}",
                         self.kind
                     );
-                    problems.error(operation.at, message).hint_if(
+                    let report = match self.takes_in_other_form(one, lists) {
+                        true => problems.error_of_version(node, operation.at, message),
+                        false => problems.error(operation.at, message),
+                    };
+                    report.hint_if(
                         matches!(operation.operation, json_patch::PatchOperation::Replace(_))
                             .then(|| "kind writes nothing there: use `op: add`".to_owned()),
                     );

@@ -31,6 +31,7 @@ use std::time::Duration;
 use crate::timeline::{NodeRole, Tuning};
 use crate::yaml::tree::Node;
 use crate::yaml::{self, Diagnostic, Diagnostics, SourceFile, Span};
+pub(crate) use nodes::version_of_image;
 use problems::Problems;
 
 /// The Kubernetes version of node images that do not tell theirs, unless another one is given.

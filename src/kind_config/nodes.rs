@@ -23,6 +23,8 @@ pub(super) struct DeclaredNode {
     pub name: String,
     pub role: NodeRole,
     pub kubernetes: String,
+    /// Whether that is a guess: its image does not tell, and nobody else did.
+    pub kubernetes_is_assumed: bool,
     /// The file's `labels`, as kind hands them to the kubelet.
     pub labels: Vec<(String, String)>,
 }
@@ -40,6 +42,14 @@ impl Nodes {
 }
 
 impl DeclaredNode {
+    /// Its version, for people.
+    pub(super) fn version(&self) -> String {
+        match self.kubernetes_is_assumed {
+            true => format!("{} (assumed: the node has no versioned image)", self.kubernetes),
+            false => self.kubernetes.clone(),
+        }
+    }
+
     /// The version of kubeadm's configuration that kind writes: v1beta2 before Kubernetes 1.23, v1beta4 since 1.36 (kind 0.33).
     pub(super) fn kubeadm(&self) -> &'static str {
         match minor_version(&self.kubernetes) {
@@ -84,6 +94,7 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
             name: format!("{cluster}-{}{number}", role.name()),
             role,
             kubernetes: image.filter(|_| !forced).unwrap_or(version).to_owned(),
+            kubernetes_is_assumed: image.is_none() && !forced,
             labels: labels(item),
         });
     }
@@ -92,6 +103,7 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
             name: format!("{cluster}-control-plane"),
             role: NodeRole::ControlPlane,
             kubernetes: version.to_owned(),
+            kubernetes_is_assumed: !forced,
             labels: Vec::new(),
         });
     }
@@ -189,7 +201,7 @@ fn images<'n>(problems: &mut Problems, nodes: &'n [Node]) -> Vec<Option<&'n str>
 }
 
 /// The version in a node image's name.
-fn version_of_image(image: &str) -> Option<&str> {
+pub(crate) fn version_of_image(image: &str) -> Option<&str> {
     let (_, tag) = image.split('@').next()?.rsplit_once(':')?;
     tag.starts_with("v1.").then_some(tag)
 }

@@ -208,10 +208,10 @@ impl Reading<'_, '_> {
             let message = format!(
                 "kind writes `{}` for Kubernetes {} and silently ignores a patch of {}",
                 written(target.document, node),
-                node.kubernetes,
+                node.version(),
                 quoted(version)
             );
-            self.problems.error(at, message).hint(hint);
+            self.problems.error_of_version(node, at, message).hint(hint);
         }
         fits
     }
@@ -260,14 +260,7 @@ impl Reading<'_, '_> {
             for (_, flags) in fields.iter_mut().filter(named) {
                 let Value::List(items) = &flags.value else { continue };
                 if node.kubeadm() != "v1beta4" {
-                    let message = format!(
-                        "a list of flags is the form of kubeadm v1beta4, and kind writes {} for Kubernetes {}: kubeadm refuses it",
-                        node.kubeadm(),
-                        node.kubernetes
-                    );
-                    self.problems.error(flags.focus(), message).hint(
-                        "write a map, `flag: value`: kind turns it into a list where kubeadm wants one",
-                    );
+                    flags_are_a_map(self.problems, node, flags.focus());
                 }
                 let flag = |item: &Node| {
                     let name = item.get("name")?;
@@ -338,6 +331,18 @@ impl Reading<'_, '_> {
             }
         }
     }
+}
+
+/// Reports flags in the form of another kubeadm.
+pub(super) fn flags_are_a_map(problems: &mut Problems, node: &DeclaredNode, at: Span) {
+    let message = format!(
+        "a list of flags is the form of kubeadm v1beta4, and kind writes {} for Kubernetes {}: kubeadm refuses it",
+        node.kubeadm(),
+        node.version()
+    );
+    problems
+        .error_of_version(node, at, message)
+        .hint("write a map, `flag: value`: kind turns it into a list where kubeadm wants one");
 }
 
 /// Of a text that is empty, the sign before it (`|`): the text itself would begin on the next line.

@@ -224,15 +224,17 @@ fn a_patch_of_another_kubeadm_is_ignored_and_reported() {
     let Reading { config, problems } = with(LIST);
     assert_eq!(
         problems.to_string(),
-        "kind.yaml:7:15: error: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 and silently ignores a patch of \
+        "kind.yaml:7:15: warning: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: the node has no versioned image) and silently ignores a patch of \
          `kubeadm.k8s.io/v1beta4` (leave `apiVersion` out: kind then matches by kind alone)"
     );
     let config = config.unwrap();
     assert_eq!(config.tuning().node_monitor_grace_period, seconds(50));
     let newer = config.for_kubernetes(Kubernetes::Exactly("v1.36.0"));
     assert_eq!(newer.tuning().node_monitor_grace_period, seconds(4), "v1beta4 from 1.36 on");
-    let older = with(&LIST.replace("v1beta4", "v1beta2"));
-    assert!(older.problems.has_errors());
+    let text = format!("{HEAD}{}", LIST.replace("v1beta4", "v1beta2"));
+    let file = Arc::new(SourceFile { name: "kind.yaml".into(), text });
+    let older = read(&file, Kubernetes::Exactly("v1.34.0"));
+    assert!(older.problems.has_errors(), "the version is known");
     assert_eq!(older.config.unwrap().tuning().node_monitor_grace_period, seconds(50));
 }
 
@@ -250,6 +252,40 @@ fn the_map_form_is_right_for_every_kubeadm_and_the_list_for_v1beta4_alone() {
         let Reading { config, problems } = read(&file, Kubernetes::Exactly(version));
         assert_eq!(problems.has_errors(), fails, "{version} {form}: {problems}");
         assert_eq!(config.unwrap().tuning().node_monitor_grace_period, seconds(4));
+    }
+}
+
+#[test]
+fn what_only_another_version_refuses_is_a_warning_while_the_version_is_assumed() {
+    let list = LIST.replace("  apiVersion: kubeadm.k8s.io/v1beta4\n", "");
+    let item = json_patch(
+        "v1beta4",
+        "ClusterConfiguration",
+        "[{op: add, path: /controllerManager/extraArgs/-, value: {name: v, value: '4'}}]",
+    );
+    let item_by_kind = item
+        .replace("  group: kubeadm.k8s.io\n  version: v1beta4\n", "")
+        .replace("- group: kubeadm.k8s.io\n  version: v1beta4\n  kind", "- kind");
+    assert!(!item_by_kind.contains("v1beta4"));
+    let first = item_by_kind.replace(
+        "op: add, path: /controllerManager/extraArgs/-",
+        "op: replace, path: /apiServer/extraArgs/0",
+    );
+    for patch in [LIST, &list, &item, &item_by_kind, &first] {
+        for (image, is_error) in [
+            ("", false),
+            (", image: 'kindest/node@sha256:abc'", false),
+            (", image: 'kindest/node:latest'", false),
+            (", image: 'kindest/node:v1.34.0'", true),
+        ] {
+            let text = format!("{HEAD}nodes: [{{role: control-plane{image}}}]\n{patch}");
+            let found = reading(&text).problems;
+            assert_eq!(found.has_errors(), is_error, "{text}{found}");
+            assert!(!found.is_empty(), "{text}");
+            let file = Arc::new(SourceFile { name: "kind.yaml".into(), text });
+            let newer = read(&file, Kubernetes::Exactly("v1.36.1")).problems.to_string();
+            assert_eq!(newer, "", "{patch}");
+        }
     }
 }
 
@@ -320,7 +356,7 @@ fn json_patches_that_do_nothing_or_fail() {
         "[{op: add, path: /apiServer/certSANs/-, value: x}]",
     );
     let told = with(&other).problems.to_string();
-    assert!(told.contains("kind.yaml:7:12: error: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 and silently ignores a patch of `kubeadm.k8s.io/v1beta2`"), "{told}");
+    assert!(told.contains("kind.yaml:7:12: warning: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: the node has no versioned image) and silently ignores a patch of `kubeadm.k8s.io/v1beta2`"), "{told}");
     assert_eq!(with(&other.replace("v1beta2", "v1beta3")).problems.to_string(), "");
     let failing = |operation: &str| {
         with(&json_patch("v1beta3", "ClusterConfiguration", operation)).problems.to_string()

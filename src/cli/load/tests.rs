@@ -9,7 +9,7 @@ fn all(name: &str) -> Vec<Parsed> {
 #[test]
 fn nothing_is_odd_about_those_inside_this_program() {
     for name in experiment::built_in_names() {
-        let all = checked(experiment::load(name).unwrap(), Place::Own);
+        let all = checked(experiment::load(name).unwrap(), Place::OWN);
         all.unwrap().iter().for_each(|one| assert_eq!(one.warnings.to_string(), "", "{name}"));
     }
 }
@@ -197,4 +197,27 @@ fn another_mistake_hides_nothing_and_none_is_told_twice() {
 fn all_steps_that_are_refused_are_told() {
     let two = "nodeKill: {target: {role: worker, count: 3}}\n    for: 15s\n  - fault:\n      nodeDrain: {target: {name: nobody}}";
     assert_eq!(told(two, "maxWorkers: 3", PLANE, (1, 2)).lines().count(), 2);
+}
+
+#[test]
+fn the_own_kind_config_is_read_for_the_version_that_the_command_names() {
+    let read = |config: &str, place| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+        std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
+        let told = match checked(Source::from_text("x.yaml", GOOD, folder.path()), place) {
+            Ok(all) => all[0].warnings.to_string(),
+            Err(problems) => problems.to_string(),
+        };
+        told.replace(&format!("{}/", folder.path().display()), "")
+    };
+    let newer = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: a\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n\
+        kubeadmConfigPatches:\n- '{kind: ClusterConfiguration, apiVersion: kubeadm.k8s.io/v1beta4}'\n";
+    assert!(read(newer, Place::OWN).contains("warning: kind writes `kubeadm.k8s.io/v1beta3`"));
+    assert!(read(newer, Place::Own(Kubernetes::Exactly("v1.34.4"))).contains("error: kind writes"));
+    assert!(!read(newer, Place::Own(Kubernetes::Default("v1.36.0"))).contains("kubeadm"));
+    for broken in ["a: [", "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnam: a\n"] {
+        assert!(read(broken, Place::OWN).contains("kind.yaml:"));
+        assert!(!read(broken, Place::Other).contains("kind.yaml"), "it is not used");
+    }
 }

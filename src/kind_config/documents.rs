@@ -9,10 +9,9 @@ use serde_json::{Value as Json, json};
 use super::nodes::{DeclaredNode, Nodes};
 use super::patches::{JsonPatch, Level, Patches};
 use super::problems::Problems;
-use super::values::truth;
 use crate::timeline::NodeRole;
-use crate::yaml::Span;
 use crate::yaml::tree::{Node, Value};
+use crate::yaml::{Span, json};
 
 /// Where the flags of components stand, in all documents.
 const FLAGS: &[&str] = &[
@@ -86,7 +85,7 @@ impl Document {
     }
 
     fn merge(&mut self, patch: &Node) {
-        json_patch::merge(&mut self.json, &json_of(patch));
+        json_patch::merge(&mut self.json, &json::of_node(patch));
         self.note("", patch);
     }
 
@@ -193,42 +192,14 @@ pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A tree as JSON, by the rules of YAML 1.1, which kind's patches are read by.
-pub(super) fn json_of(node: &Node) -> Json {
-    match &node.value {
-        Value::Map(entries) => Json::Object(
-            entries.iter().map(|(name, value)| (name.clone(), json_of(value))).collect(),
-        ),
-        Value::List(items) => items.iter().map(json_of).collect(),
-        Value::Scalar { .. } if node.is_null() => Json::Null,
-        Value::Scalar { text, plain: false } => text.as_str().into(),
-        Value::Scalar { text, .. } => scalar(text, truth(node)),
-    }
-}
-
-fn scalar(text: &str, truth: Option<bool>) -> Json {
-    match truth {
-        // `y` and `n` alone stay texts.
-        Some(truth) if text.len() > 1 => return truth.into(),
-        _ => {}
-    }
-    if let Ok(number) = text.replace('_', "").parse::<i64>() {
-        return number.into();
-    }
-    let looks_like_a_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-    match text.parse::<f64>() {
-        Ok(number) if looks_like_a_number && number.is_finite() => number.into(),
-        _ => text.into(),
-    }
-}
-
 /// What kind itself writes for a node.
 fn written_by_kind(root: &Node, nodes: &Nodes, node: &DeclaredNode) -> Vec<Document> {
     let kubeadm = format!("kubeadm.k8s.io/{}", node.kubeadm());
     let network = |name: &str, default: &str| {
-        root.text_at(&format!("networking.{name}")).unwrap_or(default).to_owned()
+        let text = root.text_at(&format!("networking.{name}"));
+        text.filter(|text| !text.is_empty()).unwrap_or(default).to_owned()
     };
-    let gates = match root.get("featureGates").map(json_of) {
+    let gates = match root.get("featureGates").map(json::of_node) {
         Some(Json::Object(gates)) => gates,
         _ => serde_json::Map::new(),
     };

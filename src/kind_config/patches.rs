@@ -6,7 +6,6 @@
 
 use json_patch::PatchOperation;
 
-use super::documents::json_of;
 use super::fields::{self, Reader};
 use super::nodes::{DeclaredNode, Nodes};
 use super::problems::Problems;
@@ -318,7 +317,7 @@ impl Reading<'_, '_> {
     }
 
     fn operation(&mut self, item: &Node) -> Option<Operation> {
-        match serde_json::from_value(json_of(item)) {
+        match serde_json::from_value(yaml::json::of_node(item)) {
             Ok(operation) => {
                 Some(Operation { operation, at: item.focus(), value: item.get("value").cloned() })
             }

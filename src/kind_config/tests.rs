@@ -150,6 +150,13 @@ fn types_ports_mounts_and_gates_are_kinds() {
             "networking: {disableDefaultCNI: 1}",
             "`disableDefaultCNI` must be `true` or `false`, found `1`",
         ),
+        ("networking: {disableDefaultCNI: tRue}", "must be `true` or `false`, found `tRue`"),
+        ("networking: {disableDefaultCNI: 'true'}", "must be `true` or `false`, found `true`"),
+        (
+            "nodes: [{extraPortMappings: [{containerPort: 80, hostPort: 0x11170}]}]",
+            "hostPort is 70000",
+        ),
+        ("networking: {apiServerPort: 0x100000000}", "`apiServerPort` must be a whole number"),
         ("networking: {apiServerPort: '80'}", "`apiServerPort` must be a whole number"),
         ("featureGates: {Fancy: 3}", "`Fancy` must be booleans"),
         (
@@ -190,6 +197,8 @@ fn types_ports_mounts_and_gates_are_kinds() {
     for right in [
         "networking: {ipFamily: dual, podSubnet: '10.244.0.0/16,fd00::/56', kubeProxyMode: nftables, disableDefaultCNI: no}",
         "networking: {ipFamily: ipv6, podSubnet: 'fd00::/56', apiServerPort: -1}",
+        "networking: {podSubnet: '', serviceSubnet: \"\", kubeProxyMode: '', disableDefaultCNI: 'no'}",
+        "nodes: [{extraPortMappings: [{containerPort: 0x1F90, hostPort: 0o17620}, {containerPort: 8_0, hostPort: 017621, protocol: '', listenAddress: ''}]}]",
         "featureGates: {Fancy: yes}\nruntimeConfig: {api/alpha: false}",
         "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 8, protocol: tcp}, {containerPort: 2, hostPort: 8, protocol: UDP}]}]",
         "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 0}, {containerPort: 2, hostPort: 0}]}]",
@@ -505,6 +514,38 @@ fn a_tuning_beats_what_the_file_has_and_keeps_the_rest() {
     assert!(tuned.text().contains("maxPods: 20"), "{}", tuned.text());
     assert_eq!(old.with_tuning(&Tuning::default()).unwrap(), old);
     assert_eq!(old.with_tuning(&tuning(Some(1), None, None)).unwrap(), old, "nothing changes");
+}
+
+#[test]
+fn numbers_of_patches_are_read_by_the_rules_of_yaml_1_1() {
+    let lease = |value: &str| {
+        let patch = format!(
+            "kubeadmConfigPatches: ['{{kind: KubeletConfiguration, nodeLeaseDurationSeconds: {value}}}']\n"
+        );
+        config(&format!("{HEAD}{patch}")).tuning().node_lease_duration
+    };
+    for value in ["40", "050", "0x28", "0b101000", "0o50", "4_0"] {
+        assert_eq!(lease(value), seconds(40), "{value}");
+    }
+    let flag = |value: &str| {
+        problems(&format!(
+            "{HEAD}kubeadmConfigPatches: ['{{kind: ClusterConfiguration, apiServer: {{extraArgs: {{profiling: {value}}}}}}}']\n"
+        ))
+    };
+    for value in ["y", "n", "No", "on"] {
+        assert!(flag(value).contains("a boolean in YAML and not a string"), "{value}");
+    }
+    assert_eq!(flag("nO"), "", "which is a text");
+}
+
+#[test]
+fn an_empty_subnet_is_kinds_default() {
+    let test = json_patch(
+        "v1beta3",
+        "ClusterConfiguration",
+        "[{op: test, path: /networking/podSubnet, value: 10.244.0.0/16}]",
+    );
+    assert_eq!(problems(&format!("{HEAD}networking: {{podSubnet: ''}}\n{test}")), "");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::documents::json_of;
 use super::nodes::wrong_name;
 use super::{KindConfig, Kubernetes, read};
 use crate::timeline::{NodeRole, Tuning, format_duration};
+use crate::yaml::json::of_node as json_of;
 use crate::yaml::tree::quoted;
 use crate::yaml::{Diagnostics, SourceFile};
 

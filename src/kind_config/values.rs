@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use super::fields::mistyped;
 use super::problems::Problems;
 use super::schema::Type;
-use crate::yaml::suggest;
 use crate::yaml::tree::{Node, Value, quoted};
+use crate::yaml::{json, suggest};
 
 /// Reports a value that kind can't decode into a field of this type.
 pub(super) fn check_type(problems: &mut Problems, key: &str, value: &Node, kind: Type) {
@@ -45,23 +45,18 @@ fn is_scalar(node: &Node) -> bool {
     matches!(node.value, Value::Scalar { .. })
 }
 
-/// YAML 1.1's words count where a boolean is wanted.
+/// As `yaml.v3` decodes a boolean field (its `decode.go`): YAML 1.1's words count there, even in quotes.
 pub(super) fn truth(node: &Node) -> Option<bool> {
-    match &node.value {
-        Value::Scalar { text, plain: true } => match text.to_lowercase().as_str() {
-            "true" | "y" | "yes" | "on" => Some(true),
-            "false" | "n" | "no" | "off" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
+    let Value::Scalar { text, plain } = &node.value else { return None };
+    let is_word = !matches!(text.to_ascii_lowercase().as_str(), "true" | "false");
+    json::plain(text).as_bool().filter(|_| *plain || is_word)
 }
 
-fn integer(node: &Node) -> Option<i32> {
-    match &node.value {
-        Value::Scalar { text, plain: true } => text.replace('_', "").parse().ok(),
-        _ => None,
-    }
+/// As `yaml.v3` decodes an int32 field: of a float the whole part counts.
+pub(super) fn integer(node: &Node) -> Option<i32> {
+    let Value::Scalar { text, plain: true } = &node.value else { return None };
+    let number = json::plain(text);
+    number.as_i64().or_else(|| Some(number.as_f64()? as i64))?.try_into().ok()
 }
 
 /// Checks the values of a whole config.
@@ -83,7 +78,9 @@ const PROXY_MODES: &[&str] = &["iptables", "ipvs", "nftables", "none"];
 fn network(problems: &mut Problems, networking: &Node) {
     let family = one_of(problems, networking, "ipFamily", FAMILIES).unwrap_or("ipv4");
     for name in ["podSubnet", "serviceSubnet"] {
-        if let Some(node) = networking.get(name).filter(|node| node.text().is_some()) {
+        if let Some(node) =
+            networking.get(name).filter(|node| node.text().is_some_and(|text| !text.is_empty()))
+        {
             subnet(problems, name, node, family);
         }
     }
@@ -179,13 +176,16 @@ fn ports(problems: &mut Problems, node: &Node) {
             port(problems, "containerPort", port_node);
         }
         if let Some(address) = mapping.get("listenAddress")
-            && address.text().is_some_and(|text| text.parse::<IpAddr>().is_err())
+            && address
+                .text()
+                .is_some_and(|text| !text.is_empty() && text.parse::<IpAddr>().is_err())
         {
             let message =
                 format!("listenAddress is {}, which is not an IP address", address.described());
             problems.error(address.focus(), message);
         }
-        let protocol = mapping.text_at("protocol").unwrap_or("TCP").to_uppercase();
+        let text = |name| mapping.text_at(name).filter(|text| !text.is_empty());
+        let protocol = text("protocol").unwrap_or("TCP").to_uppercase();
         if !["TCP", "UDP", "SCTP"].contains(&protocol.as_str()) {
             let message = format!("{} is not a protocol: kind refuses it", quoted(&protocol));
             problems.error(mapping.find("protocol").0.focus(), message).hint("TCP, UDP or SCTP");
@@ -194,7 +194,7 @@ fn ports(problems: &mut Problems, node: &Node) {
         let Some(port) = port(problems, "hostPort", host).filter(|port| *port > 0) else {
             continue;
         };
-        let address = mapping.text_at("listenAddress").unwrap_or("0.0.0.0");
+        let address = text("listenAddress").unwrap_or("0.0.0.0");
         let any = |address: &str| matches!(address, "0.0.0.0" | "::");
         let clashes = |other: &Taken| {
             other.port == port

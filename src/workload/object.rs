@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::json;
+use crate::yaml::json;
 use crate::yaml::tree::{self, Node, quoted};
 use crate::yaml::{Diagnostic, SourceFile, Span};
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod diagnostic;
 pub(crate) mod inner;
+pub(crate) mod json;
 pub(crate) mod parse;
 pub(crate) mod suggest;
 pub(crate) mod tree;

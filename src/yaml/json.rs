@@ -1,42 +1,24 @@
-//! YAML -> JSON as `sigs.k8s.io/yaml` converts it, which resolves plain scalars by YAML 1.1 (its `goyaml.v2/resolve.go`).
+//! YAML -> JSON as `sigs.k8s.io/yaml` converts it, which resolves plain scalars by YAML 1.1 (its `goyaml.v2/resolve.go`). The only
+//! place that knows these rules: kubectl reads objects by them, and kind its patches.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
-use crate::yaml::tree::{self, Node};
+use super::tree::{self, Node};
 
-const MERGE: &str = "<<";
-
-/// A document as kubectl sends it.
-pub(super) fn of_node(node: &Node) -> Value {
+/// A document as it is sent.
+pub(crate) fn of_node(node: &Node) -> Value {
     match &node.value {
         tree::Value::Scalar { text, plain: true } => plain(text),
         tree::Value::Scalar { text, plain: false } => text.as_str().into(),
         tree::Value::List(items) => items.iter().map(of_node).collect(),
-        tree::Value::Map(entries) => map(entries).into(),
-    }
-}
-
-/// A key of the mapping itself goes before one that is merged into it.
-fn map(entries: &[(String, Node)]) -> Map<String, Value> {
-    let (merged, own): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, _)| key == MERGE);
-    let mut map: Map<String, Value> =
-        own.into_iter().map(|(key, node)| (key.clone(), of_node(node))).collect();
-    for (_, node) in merged {
-        let sources = match &node.value {
-            tree::Value::List(sources) => sources.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
-        for source in sources {
-            if let Value::Object(source) = of_node(source) {
-                source.into_iter().for_each(|(key, value)| _ = map.entry(key).or_insert(value));
-            }
+        tree::Value::Map(entries) => {
+            Value::Object(entries.iter().map(|(key, node)| (key.clone(), of_node(node))).collect())
         }
     }
-    map
 }
 
 /// A scalar without quotes. Sexagesimal numbers (`1:30`) and dates are texts.
-fn plain(text: &str) -> Value {
+pub(crate) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
@@ -109,6 +91,23 @@ mod tests {
     }
 
     #[test]
+    fn octals_and_prefixes_are_numbers_with_a_sign_too() {
+        for (text, number) in [
+            ("050", 40),
+            ("0o50", 40),
+            ("0O50", 40),
+            ("0b101000", 40),
+            ("0x28", 40),
+            ("-050", -40),
+            ("+0x28", 40),
+            ("-0b101000", -40),
+            ("4_0", 40),
+        ] {
+            assert_eq!(plain(text), json!(number), "{text}");
+        }
+    }
+
+    #[test]
     fn numbers_are_gos_and_the_rest_is_text() {
         let read = of_node(&tree(
             "numbers: [1.5, 1.0, 1e3, .5, 089, 0, +3]\ntexts: [1:30, 2026-11-29, 1.2.3, 0xZZ, 10m, \"0644\", '5', nope, 1e, .]\nnothing: [~, null, ]\n",
@@ -116,14 +115,5 @@ mod tests {
         assert_eq!(read["numbers"], json!([1.5, 1, 1000, 0.5, 89, 0, 3]));
         assert!(read["texts"].as_array().unwrap().iter().all(Value::is_string), "{read}");
         assert_eq!(read["nothing"], json!([null, null]));
-    }
-
-    #[test]
-    fn merge_keys_give_what_is_not_there() {
-        let read = of_node(&tree(
-            "base: &base {a: 1, b: 2}\nmore: &more {c: 3}\none: {b: 4, <<: *base}\ntwo: {<<: [*base, *more]}\n",
-        ));
-        assert_eq!(read["one"], json!({"b": 4, "a": 1}));
-        assert_eq!(read["two"], json!({"a": 1, "b": 2, "c": 3}));
     }
 }

@@ -517,6 +517,32 @@ fn a_tuning_beats_what_the_file_has_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_tuning_leaves_texts_texts() {
+    let text = format!(
+        "{HEAD}networking: {{apiServerPort: 0x1F90, disableDefaultCNI: no, dnsSearch: [on, 1.10]}}\nfeatureGates: {{Fancy: yes}}\nruntimeConfig: {{api/all: true}}\n\
+         nodes:\n- role: control-plane\n- role: worker\n  labels: {{ssd: yes, version: 1.10, zone: 007, hex: 0x1F, none: ~, empty: ''}}\n"
+    );
+    let plain = config(&text);
+    let tuned = plain.with_tuning(&tuning(Some(2), None, None)).unwrap();
+    assert_eq!(tuned.nodes[1].labels, {
+        let mut labels = plain.nodes[1].labels.clone();
+        labels.insert("kubernetes.io/hostname".into(), tuned.nodes[1].name.clone());
+        labels
+    });
+    for (label, value) in [("ssd", "yes"), ("version", "1.10"), ("zone", "007"), ("hex", "0x1F")] {
+        assert_eq!(tuned.nodes[1].labels[label], value);
+    }
+    let at = |path: &str| tuned.root.find(path).0.value.clone();
+    let scalar = |text: &str, plain| yaml::tree::Value::Scalar { text: text.into(), plain };
+    assert_eq!(at("networking.apiServerPort"), scalar("8080", true));
+    assert_eq!(at("networking.disableDefaultCNI"), scalar("false", true));
+    assert_eq!(at("featureGates.Fancy"), scalar("true", true));
+    assert_eq!(tuned.root.text_at("networking.dnsSearch[0]"), Some("on"));
+    assert_eq!(tuned.root.text_at("networking.dnsSearch[1]"), Some("1.10"));
+    assert_eq!(tuned.root.text_at("runtimeConfig.api/all"), Some("true"));
+}
+
+#[test]
 fn numbers_of_patches_are_read_by_the_rules_of_yaml_1_1() {
     let lease = |value: &str| {
         let patch = format!(

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::nodes::wrong_name;
+use super::schema::{CLUSTER, Shape, Type};
+use super::values::{integer, truth};
 use super::{KindConfig, Kubernetes, read};
 use crate::timeline::{NodeRole, Tuning, format_duration};
-use crate::yaml::json::of_node as json_of;
-use crate::yaml::tree::quoted;
+use crate::yaml::tree::{Node, Value, quoted};
 use crate::yaml::{Diagnostics, SourceFile};
 
 impl KindConfig {
@@ -32,7 +33,7 @@ impl KindConfig {
             let message = format!("{} can't be a cluster's name: {why}", quoted(&name));
             return Err(self.error(message).hint("give the kind config a shorter name").into());
         }
-        let mut config = json_of(&self.root);
+        let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));
         config["name"] = json!(name);
         self.patch(&mut config, &wanted, drops_flags);
         let text = serde_saphyr::to_string(&config)
@@ -83,6 +84,36 @@ impl KindConfig {
             // JSON is YAML.
             all.extend(patches.iter().map(|patch| Json::from(patch.to_string())));
         }
+    }
+}
+
+/// A value of the file in its field's type: kind's fields are mostly texts, and there `yes`, `1.10` and `007` stay what they are.
+fn as_kind_decodes(node: &Node, kind: Type) -> Json {
+    let all =
+        |kind: Type, items: &[Node]| items.iter().map(|item| as_kind_decodes(item, kind)).collect();
+    match (&node.value, kind) {
+        _ if node.is_null() => Json::Null,
+        (Value::Scalar { text, .. }, Type::Bool) => truth(node).map_or(json!(text), Json::from),
+        (Value::Scalar { text, .. }, Type::Int32) => integer(node).map_or(json!(text), Json::from),
+        (Value::Scalar { text, .. }, _) => json!(text),
+        (Value::List(items), Type::Many(shape)) => all(Type::One(shape), items),
+        (Value::List(items), _) => all(Type::Text, items),
+        (Value::Map(entries), kind) => {
+            let entry = |(name, value): &(String, Node)| {
+                (name.clone(), as_kind_decodes(value, type_of(kind, name)))
+            };
+            Json::Object(entries.iter().map(entry).collect())
+        }
+    }
+}
+
+/// The type of a value under a name.
+fn type_of(mapping: Type, name: &str) -> Type {
+    let of_field = |shape: &Shape| shape.types.iter().find(|(field, _)| *field == name);
+    match mapping {
+        Type::BoolMap => Type::Bool,
+        Type::One(shape) => of_field(shape).map_or(Type::Text, |(_, kind)| *kind),
+        _ => Type::Text,
     }
 }
 

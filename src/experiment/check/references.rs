@@ -262,6 +262,11 @@ impl Objects<'_> {
         let ports = service.ports();
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
         match port {
+            _ if ports.is_empty() => {
+                let message = format!("the Service `{name}` has no ports, so none can be asked");
+                let problem = check.error(&format!("{place}.service"), message);
+                check.tell(problem.hint("list the port in the Service's `ports`"));
+            }
             Some(port) if !ports.contains(&port) => {
                 let problem = check.error(
                     &format!("{place}.port"),
@@ -425,6 +430,9 @@ mod tests {
         let other = "{clusterIP: None, selector: {app: web}, ports: [{port: 80}, {port: 81}]}";
         let told = problems(&probe, &WORKLOAD.replace(PORTS, other), CONFIG);
         assert!(told.contains("has several ports"), "its ports count there too: {told}");
+        let none = "{type: ExternalName, externalName: api.example.test}";
+        let told = problems(&probe, &WORKLOAD.replace(PORTS, none), CONFIG);
+        assert!(told.contains("11:21: error: the Service `web` has no ports"), "{told}");
     }
 
     #[test]

@@ -192,7 +192,8 @@ pub(crate) struct Entry {
     /// When a watchdog undoes it if its run has died; `None`: none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<jiff::Timestamp>,
-    /// What must be undone.
+    /// What must be undone. A ledger of an earlier version says `obligation`.
+    #[serde(alias = "obligation")]
     pub undo: UndoEntry,
 }
 
@@ -426,6 +427,58 @@ mod tests {
         let read = Ledger::open(&path).unwrap();
         assert_eq!(read.pending(), ledger.pending());
         assert_eq!(read.pending().len(), FaultKind::ALL.len() * 2);
+    }
+
+    /// Lines as an earlier version wrote them.
+    #[test]
+    fn a_ledger_of_an_earlier_version_is_read() {
+        let target = r#"{"node":"w","containerId":"i","containerName":"c-w","role":"worker","addresses":{"kind":["172.18.0.3"]},"cluster":"c"}"#;
+        let dead_man = r#""mark":"outage-r-0","deadMan":{"secs":90,"nanos":0}"#;
+        let harms = [
+            (FaultKind::NodeKill, r#""nodeKill""#.to_owned()),
+            (FaultKind::NodeStop, r#"{"nodeStop":{"grace":{"secs":10,"nanos":0}}}"#.to_owned()),
+            (FaultKind::KubeletStop, format!(r#"{{"kubeletStop":{{{dead_man}}}}}"#)),
+            (
+                FaultKind::ComponentPause,
+                format!(r#"{{"componentPause":{{"component":"etcd",{dead_man}}}}}"#),
+            ),
+            (
+                FaultKind::ContainerKill,
+                format!(r#"{{"containerKill":{{"pod":"p","containers":["a"],{dead_man}}}}}"#),
+            ),
+        ];
+        let mut lines: Vec<(Option<FaultKind>, String)> = Vec::new();
+        for (kind, harm) in harms {
+            let undo = format!(
+                r#"{{"fault":{{"format":"outage.undo/v1","run":"r","step":0,"target":{target},"harm":{harm}}}}}"#
+            );
+            lines.push((Some(kind), undo));
+        }
+        let drain = r#"{"object":{"undo":{"format":"outage.undo/v1","step":0,"mark":"r-0","harm":{"nodeDrain":{"node":"w","namespaces":["default"]}}},"access":{"kind":{"cluster":"c"}}}}"#;
+        lines.push((Some(FaultKind::NodeDrain), drain.to_owned()));
+        let delete = r#"{"object":{"undo":{"format":"outage.undo/v1","step":0,"mark":"r-0","harm":{"podDelete":{"namespace":"n","pod":"p","uid":"u","node":null}}},"access":"embedded"}}"#;
+        lines.push((Some(FaultKind::PodDelete), delete.to_owned()));
+        lines.push((None, r#"{"probers":{"containers":["i"]}}"#.to_owned()));
+        lines.push((None, r#"{"kindCluster":{"name":"c"}}"#.to_owned()));
+        let context = r#"{"namespace":{"name":"n","access":{"context":{"kubeconfig":["/home/u/a"],"context":"kind-c","cluster":"c"}}}}"#;
+        lines.push((None, context.to_owned()));
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        let entry = |(id, (_, obligation)): (usize, &(Option<FaultKind>, String))| {
+            format!(
+                "{{\"owed\":{{\"id\":{id},\"run\":\"r\",\"engine\":\"unix:///e.sock\",\"at\":\"2026-11-22T10:00:00Z\",\"watchedUntil\":\"2026-11-22T10:02:00Z\",\"obligation\":{obligation}}}}}\n"
+            )
+        };
+        fs::write(&path, lines.iter().enumerate().map(entry).collect::<String>()).unwrap();
+        let ledger = Ledger::open(&path).unwrap();
+        let kinds: Vec<_> = ledger
+            .pending()
+            .iter()
+            .map(|entry| entry.undo.fault().map(|fault| fault.kind))
+            .collect();
+        assert_eq!(kinds, lines.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
+        assert_eq!(ledger.pending()[0].undo.by_hand().unwrap(), "docker start c-w");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
 use super::switch::{SHORT, Switch};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -15,11 +15,14 @@ use crate::timeline::FaultPhase;
 const WAIT: Wait = Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
 const FREEZE: &str = "systemctl kill --signal=STOP kubelet";
 /// One that has ended meanwhile is started.
-const UNFREEZE: &str =
-    "systemctl kill --signal=CONT kubelet || systemctl start --no-block kubelet || exit 1";
-/// Prints the state of the kubelet's process as the kernel has it: `S`, `R`, `T` (stopped by a signal); nothing
-/// where there is none.
-const STATE: &str = "set -- $(cat /proc/$(systemctl show --property=MainPID --value kubelet)/stat 2>/dev/null); echo $3";
+const UNFREEZE: &str = "systemctl kill --signal=CONT kubelet; sent=$?
+if systemctl is-active --quiet kubelet; then [ $sent = 0 ] || exit 1
+else systemctl start --no-block kubelet || exit 1; fi";
+/// Prints the kubelet's process id and its state as the kernel has it: `S`, `R`, `T` (stopped by a signal). Fails
+/// where there is no such process, or systemd does not say.
+const PROCESS: &str =
+    "pid=$(systemctl show --property=MainPID --value kubelet) && [ \"$pid\" -gt 0 ] &&
+stat=$(cat /proc/$pid/stat) && set -- $stat && echo \"$1 $3\"";
 
 /// The kubelet is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +46,7 @@ impl NodeFault for KubeletPause {
         if unit != "active" {
             return Err(context.refused(format!("its kubelet is {unit} already")));
         }
-        if process_state(context).await? == "T" {
+        if process(context).await?.is_some_and(|process| process.is_frozen()) {
             return Err(context.refused("its kubelet is frozen already"));
         }
         self.0.arm(context, &[], &self.0.undo_script(SHORT, UNFREEZE)).await?;
@@ -51,9 +54,10 @@ impl NodeFault for KubeletPause {
         self.0.inject(SHORT, context, "freeze the kubelet", FREEZE).await?;
         context.report(FaultPhase::Returned, "the signal is sent");
         let frozen = async |context: &FaultContext<'_, '_>| {
-            Ok(match process_state(context).await? == "T" {
-                true => Look::Seen("the kubelet is frozen".into()),
-                false => Look::NotYet("its kubelet still runs".into()),
+            Ok(match process(context).await? {
+                Some(process) if process.is_frozen() => Look::Seen("the kubelet is frozen".into()),
+                Some(_) => Look::NotYet("its kubelet still runs".into()),
+                None => Look::NotYet("its kubelet has no process".into()),
             })
         };
         context.confirm(WAIT, frozen).await
@@ -64,11 +68,18 @@ impl NodeFault for KubeletPause {
         if self.0.undo(SHORT, context, "unfreeze the kubelet", &script).await?.is_none() {
             return Ok("the node does not run: its kubelet starts with it".into());
         }
+        // Two looks: a kubelet that crashes at its start runs for a moment.
+        let mut before = None;
         let runs = context.look_until_seen(WAIT, async |context| {
-            Ok(match process_state(context).await?.as_str() {
-                "" => Look::NotYet("its kubelet does not run".into()),
-                "T" => Look::NotYet("its kubelet is frozen".into()),
-                _ => Look::Seen("the kubelet runs".into()),
+            let Some(now) = process(context).await? else {
+                before = None;
+                return Ok(Look::NotYet("its kubelet has no process".into()));
+            };
+            let steady =
+                before.replace(now.clone()).is_some_and(|before| now.runs_on_from(&before));
+            Ok(match steady {
+                true => Look::Seen("the kubelet runs".into()),
+                false => Look::NotYet(format!("its kubelet's process is in state {}", now.state)),
             })
         });
         match runs.await? {
@@ -84,14 +95,54 @@ impl NodeFault for KubeletPause {
     fn by_hand(&self, container: &str) -> String {
         format!("docker exec {container} systemctl kill --signal=CONT kubelet")
     }
+
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let inject = node.action(fault)?;
+        Some(Modelled {
+            inject,
+            effect: "kubelet frozen",
+            undo: inject.undo()?,
+            undone: "kubelet unfrozen",
+            describe: format!("unfreeze the kubelet of node {} of the model", node.name),
+        })
+    }
 }
 
-async fn process_state(context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
-    Ok(context.run(&["sh", "-c", STATE]).await?.text())
+/// The kubelet's process.
+#[derive(Clone, Debug)]
+struct Process {
+    pid: String,
+    state: String,
+}
+
+impl Process {
+    fn is_frozen(&self) -> bool {
+        self.state == "T"
+    }
+
+    /// A zombie does not run.
+    fn runs(&self) -> bool {
+        ["R", "S", "D"].contains(&self.state.as_str())
+    }
+
+    fn runs_on_from(&self, before: &Self) -> bool {
+        self.pid == before.pid && before.runs() && self.runs()
+    }
+}
+
+/// `None`: there is none, or that can't be seen.
+async fn process(context: &FaultContext<'_, '_>) -> Result<Option<Process>, FaultError> {
+    let output = context.run(&["sh", "-c", PROCESS]).await?;
+    let text = output.text();
+    let seen = text.split_once(' ').filter(|_| output.code == 0);
+    Ok(seen.map(|(pid, state)| Process { pid: pid.to_owned(), state: state.to_owned() }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::fault::{inject, samples, undo};
@@ -107,8 +158,8 @@ mod tests {
                 match () {
                     () if text == "systemctl is-active kubelet" => return (0, "active".into()),
                     () if text.contains("exec systemd-run") => {}
-                    () if text.contains(STATE) => {
-                        return (0, if frozen { "T" } else { "S" }.into());
+                    () if text.contains(PROCESS) => {
+                        return (0, if frozen { "7 T" } else { "7 S" }.into());
                     }
                     () if text.contains(UNFREEZE) => drop(node.inside.remove("frozen")),
                     () if text.contains(FREEZE) => {
@@ -136,5 +187,63 @@ mod tests {
             undo(&plan, &docker, &mut |_, text| seen = text).await.unwrap();
             assert_eq!(seen, "the kubelet runs");
         }
+    }
+
+    /// Undoes it on a node whose looks at the kubelet's process end and say this, one by one. How many it took.
+    async fn looks_of_undo(looks: &'static [(i64, &'static str)]) -> usize {
+        let (engine, taken) = (FakeEngine::start(), Arc::new(AtomicUsize::new(0)));
+        let counter = Arc::clone(&taken);
+        engine.with(|state| {
+            state.script = Box::new(move |_, argv| {
+                if !argv.join(" ").contains(PROCESS) {
+                    return (0, String::new());
+                }
+                let (code, text) = looks[counter.fetch_add(1, Ordering::Relaxed)];
+                (code, text.to_owned())
+            });
+        });
+        let plan = samples::plan_of(&samples::fault(FaultKind::KubeletPause)).unwrap();
+        undo(&plan, &engine.connect().await, &mut |_, _| {}).await.unwrap();
+        taken.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn it_runs_when_one_process_was_seen_to_run_twice() {
+        assert_eq!(looks_of_undo(&[(0, "7 S"), (0, "7 R")]).await, 2);
+        let zombie = vec![(0, "7 S"), (0, "7 Z"), (0, "7 Z"), (0, "8 D"), (0, "8 S")];
+        assert_eq!(looks_of_undo(zombie.leak()).await, 5);
+        let another = vec![(0, "7 S"), (0, "8 S"), (1, "9 S"), (0, "8 T"), (0, "8 S"), (0, "8 S")];
+        assert_eq!(looks_of_undo(another.leak()).await, 6);
+    }
+
+    /// What a script ends and says where `systemctl` is this.
+    fn shell(systemctl: &str, script: &str) -> (Option<i32>, String) {
+        let script = format!("systemctl() {{ {systemctl}; }}\n{script}");
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+
+    #[test]
+    fn a_process_that_systemd_does_not_name_is_not_seen() {
+        for silent in ["return 1", "echo", "echo 0", "echo 1; return 1"] {
+            let (code, text) = shell(silent, PROCESS);
+            assert!(code != Some(0) && text.is_empty(), "{silent}: {code:?} {text}");
+        }
+        let here = std::process::id();
+        let (code, text) = shell(&format!("echo {here}"), PROCESS);
+        assert_eq!((code, text.split(' ').next().unwrap()), (Some(0), here.to_string().as_str()));
+    }
+
+    #[test]
+    fn a_kubelet_that_has_ended_is_started_and_one_that_keeps_frozen_is_told() {
+        let unit = |kill: i32, active: i32| {
+            format!(
+                "case $1 in kill) return {kill};; is-active) return {active};; *) echo $1;; esac"
+            )
+        };
+        assert_eq!(shell(&unit(0, 0), UNFREEZE), (Some(0), String::new()));
+        assert_eq!(shell(&unit(0, 3), UNFREEZE), (Some(0), "start".into()));
+        assert_eq!(shell(&unit(1, 3), UNFREEZE), (Some(0), "start".into()));
+        assert_eq!(shell(&unit(1, 0), UNFREEZE), (Some(1), String::new()));
     }
 }

@@ -8,7 +8,6 @@ use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
 use super::switch::{SHORT, Switch};
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -68,11 +67,12 @@ impl NodeFault for KubeletStop {
         format!("docker exec {container} systemctl start kubelet")
     }
 
-    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let inject = node.action(fault)?;
         Some(Modelled {
-            inject: Action::StopKubelet { node: node.id },
+            inject,
             effect: "kubelet stopped",
-            undo: Action::StartKubelet { node: node.id },
+            undo: inject.undo()?,
             undone: "kubelet started",
             describe: format!("start the kubelet of node {} of the model", node.name),
         })

@@ -51,6 +51,6 @@ impl NodeFault for NodeDisconnect {
     }
 
     fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        Some(packet_filter::modelled(node))
+        packet_filter::modelled(node)
     }
 }

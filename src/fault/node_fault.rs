@@ -119,6 +119,13 @@ pub(crate) struct ModelNode<'a> {
     pub name: &'a str,
 }
 
+impl ModelNode<'_> {
+    /// The action that a fault is on it.
+    pub(super) fn action(&self, fault: &Fault) -> Option<Action> {
+        Action::of_fault(fault.kind(), self.id, fault.grace())
+    }
+}
+
 /// What a fault is to the model behind an embedded cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Modelled {

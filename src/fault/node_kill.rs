@@ -9,7 +9,6 @@ use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
 use super::power_off::{CONFIRM_TIMEOUT, ended, until_seen};
 use super::power_on::{self, Cause};
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -47,7 +46,7 @@ impl NodeFault for NodeKill {
         power_on::by_hand(container)
     }
 
-    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        Some(power_on::modelled(Action::Kill { node: node.id }, node))
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        power_on::modelled(node.action(fault)?, node)
     }
 }

@@ -9,7 +9,6 @@ use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
 use super::power_off::{CONFIRM_TIMEOUT, until_seen};
 use super::power_on::{self, Cause};
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -47,11 +46,12 @@ impl NodeFault for NodePause {
         format!("docker unpause {container}")
     }
 
-    fn modelled(_: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+    fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
+        let inject = node.action(fault)?;
         Some(Modelled {
-            inject: Action::Pause { node: node.id },
+            inject,
             effect: "node frozen",
-            undo: Action::Unpause { node: node.id },
+            undo: inject.undo()?,
             undone: "node unpaused",
             describe: format!("unpause node {} of the model", node.name),
         })

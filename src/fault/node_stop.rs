@@ -9,7 +9,6 @@ use super::error::FaultError;
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
 use super::power_off::{CONFIRM_TIMEOUT, ended, until_seen};
 use super::power_on::{self, Cause};
-use crate::embedded::Action;
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
@@ -23,11 +22,11 @@ impl NodeFault for NodeStop {
     const UNDO_TIMEOUT: Duration = power_on::TIMEOUT;
 
     fn injection_timeout(fault: &Fault) -> Duration {
-        grace(fault).unwrap_or_default() + CONFIRM_TIMEOUT
+        fault.grace().unwrap_or_default() + CONFIRM_TIMEOUT
     }
 
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
-        Ok(Self { grace: grace(plan.fault).ok_or_else(|| plan.another_fault())? })
+        Ok(Self { grace: plan.fault.grace().ok_or_else(|| plan.another_fault())? })
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
@@ -51,10 +50,6 @@ impl NodeFault for NodeStop {
     }
 
     fn modelled(fault: &Fault, node: ModelNode<'_>) -> Option<Modelled> {
-        Some(power_on::modelled(Action::Stop { node: node.id, grace: grace(fault)? }, node))
+        power_on::modelled(node.action(fault)?, node)
     }
-}
-
-fn grace(fault: &Fault) -> Option<Duration> {
-    if let Fault::NodeStop { grace, .. } = fault { Some(*grace) } else { None }
 }

@@ -13,7 +13,7 @@ use super::node_fault::{ModelNode, Modelled};
 use super::switch::{SHORT, Switch};
 use crate::embedded::Action;
 use crate::experiment::Direction;
-use crate::timeline::{FaultPhase, NO_FILTER};
+use crate::timeline::{FaultKind, FaultPhase, NO_FILTER};
 
 /// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and others.
 const CABLES: &str = "eth+";
@@ -317,14 +317,15 @@ pub(super) fn describe(switch: &Switch, container: &str) -> String {
 }
 
 /// A cut from everybody, in both directions, is what the model knows.
-pub(super) fn modelled(node: ModelNode<'_>) -> Modelled {
-    Modelled {
-        inject: Action::Disconnect { node: node.id },
+pub(super) fn modelled(node: ModelNode<'_>) -> Option<Modelled> {
+    let inject = Action::of_fault(FaultKind::NodeDisconnect, node.id, None)?;
+    Some(Modelled {
+        inject,
         effect: "cable cut",
-        undo: Action::Reconnect { node: node.id },
+        undo: inject.undo()?,
         undone: "cable plugged in",
         describe: format!("plug in the cable of node {} of the model", node.name),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -334,7 +335,6 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
     use crate::fault::{Undo, inject, samples, undo};
-    use crate::timeline::FaultKind;
 
     /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch is one, and so are failures.
     const NODE: &str = "

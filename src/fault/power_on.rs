@@ -60,14 +60,14 @@ pub(super) fn by_hand(container: &str) -> String {
 }
 
 /// A fault of the model that is undone by a start.
-pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Modelled {
-    Modelled {
+pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Option<Modelled> {
+    Some(Modelled {
         inject,
         effect: "node off",
-        undo: Action::Start { node: node.id },
+        undo: inject.undo()?,
         undone: "node started",
         describe: format!("start node {} of the model", node.name),
-    }
+    })
 }
 
 pub(super) async fn undo(

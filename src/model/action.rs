@@ -149,16 +149,15 @@ impl Action {
         }
     }
 
-    /// A fault on a node. `None`: one that is not modelled.
+    /// A fault on a node. `None`: one that is not modelled, or an orderly shutdown without its grace. Whether a kubelet is stopped or
+    /// frozen, nobody hears of it.
     pub fn of_fault(kind: FaultKind, node: NodeId, grace: Option<Duration>) -> Option<Self> {
         match kind {
-            FaultKind::NodeStop => {
-                Some(Action::Stop { node, grace: grace.unwrap_or(Duration::from_secs(10)) })
-            }
+            FaultKind::NodeStop => Some(Action::Stop { node, grace: grace? }),
             FaultKind::NodeKill => Some(Action::Kill { node }),
             FaultKind::NodePause => Some(Action::Pause { node }),
             FaultKind::NodeDisconnect => Some(Action::Disconnect { node }),
-            FaultKind::KubeletStop => Some(Action::StopKubelet { node }),
+            FaultKind::KubeletStop | FaultKind::KubeletPause => Some(Action::StopKubelet { node }),
             _ => None,
         }
     }

@@ -128,6 +128,6 @@ fn forecast_one(
     seed: u64,
 ) -> FaultForecast {
     let settings = Settings::of(tuning, "v1.34.4").unwrap();
-    let action = Action::of_fault(kind, NodeId(1), None).unwrap();
+    let action = Action::of_fault(kind, NodeId(1), Some(Duration::from_secs(10))).unwrap();
     forecast(&one_fault(action, hold), &settings, trials, seed).faults.remove(0)
 }

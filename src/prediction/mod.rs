@@ -12,7 +12,6 @@ mod traps;
 mod tests;
 
 use std::cell::OnceCell;
-use std::time::Duration;
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -253,7 +252,7 @@ fn closed_form(cluster: &ClusterModel, step: u32, fault: &Fault) -> StepPredicti
             why_not: Some(why.to_owned()),
         };
     }
-    let end = KubeletEnd::of_fault(fault.kind(), grace(fault));
+    let end = KubeletEnd::of_fault(fault.kind(), fault.grace());
     let (prediction, why_not) = match model::predict(&cluster.tuning, &cluster.kubernetes, end) {
         Ok(prediction) => (Some(prediction), None),
         Err(why) => (None, Some(why.to_string())),
@@ -284,12 +283,4 @@ fn takes_all_control_planes(cluster: &ClusterModel, fault: &Fault) -> bool {
         Count::All => usize::MAX,
     };
     target.role == Some(NodeRole::ControlPlane) && planes > 0 && hit >= planes
-}
-
-/// How long a node may take to shut down, where the fault says so.
-fn grace(fault: &Fault) -> Option<Duration> {
-    match fault {
-        Fault::NodeStop { grace, .. } => Some(*grace),
-        _ => None,
-    }
 }

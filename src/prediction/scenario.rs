@@ -112,7 +112,7 @@ fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::S
                 let node = known.or_else(|| cluster.find(fault.target()?, &[]));
                 let node =
                     node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
-                let action = Action::of_fault(fault.kind(), node, super::grace(fault))
+                let action = Action::of_fault(fault.kind(), node, fault.grace())
                     .ok_or_else(|| format!("{} is not modelled", fault.kind()))?;
                 Ok(model::Step::Fault { action, hold: *hold })
             }

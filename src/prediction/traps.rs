@@ -1,7 +1,6 @@
 //! What will surprise of an experiment's faults on a cluster, before any harm.
 
 use super::cluster_model::{Backends, ClusterModel};
-use super::grace;
 use crate::experiment::{Experiment, Numbered};
 use crate::model::{FaultPlan, KubeletEnd, Pods, Tolerates, Trap, traps_of_fault};
 
@@ -11,7 +10,7 @@ pub fn traps(experiment: &Experiment, cluster: &ClusterModel) -> Vec<(u32, Trap)
     let of_step = |step: Numbered| {
         let Some((fault, hold)) = step.fault() else { return Vec::new() };
         let plan = FaultPlan {
-            end: KubeletEnd::of_fault(fault.kind(), grace(fault)),
+            end: KubeletEnd::of_fault(fault.kind(), fault.grace()),
             hold,
             nodes: 1,
             zone: cluster.topology.nodes.len() as u32,

@@ -156,7 +156,7 @@ fn distinct<'a>(
 }
 
 fn target(fault: &FaultFinding) -> String {
-    if fault.kind == FaultKind::KubeletStop {
+    if fault.kind.traits().impact == Impact::Kubelet {
         return format!("the kubelet of {}", fault.target);
     }
     Component::on(fault.component, &fault.target)

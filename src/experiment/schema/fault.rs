@@ -268,6 +268,11 @@ impl Direction {
 }
 
 impl Fault {
+    /// How long a node may take to shut down, where it is shut down.
+    pub fn grace(&self) -> Option<Duration> {
+        if let Fault::NodeStop { grace, .. } = self { Some(*grace) } else { None }
+    }
+
     /// The namespace of the objects that it hits, if it is not the run's.
     pub fn foreign_namespace(&self) -> Option<&str> {
         match self {

@@ -158,7 +158,7 @@ impl Step {
             self.hit(),
             self.hold_seconds.as_f64()
         )];
-        lines.extend(self.undo.iter().cloned());
+        lines.extend(self.undo.iter().map(|undo| format!("undo: {undo}")));
         lines.extend(self.leaders.clone());
         lines.extend(
             self.detection_within_seconds

@@ -189,7 +189,7 @@ async fn step_of(
         false => plan::preview::undo_on_node(fault, node, step.number, *dead_man),
     };
     let undo = match fault.target() {
-        Some(_) => candidates.iter().map(|node| format!("undo: {}", undo_on(node))).collect(),
+        Some(_) => candidates.iter().map(undo_on).collect(),
         None => {
             let cluster = handle.map(|handle| &handle.cluster);
             object_undo::outlook(fault, step.number, cluster).await?.into_iter().collect()

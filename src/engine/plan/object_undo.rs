@@ -24,10 +24,7 @@ pub(crate) async fn outlook(
                 ready: seen.ready,
                 replicas: *replicas,
             };
-            format!(
-                "undo: {}",
-                ObjectUndo::new("dry-run", step, ObjectHarm::DeploymentScale(resize)).describe()
-            )
+            ObjectUndo::new("dry-run", step, ObjectHarm::DeploymentScale(resize)).describe()
         }
         _ => return Ok(unseen(fault)),
     };
@@ -38,18 +35,15 @@ pub(crate) async fn outlook(
 fn unseen(fault: &Fault) -> Option<String> {
     Some(match fault {
         Fault::DeploymentScale { .. } => {
-            format!("undo: scale {} back to as many replicas as it has then", fault.deployment()?)
+            format!("scale {} back to as many replicas as it has then", fault.deployment()?)
         }
         Fault::DeploymentPlace { .. } => {
-            format!("undo: let the pods of {} be where they might be before", fault.deployment()?)
+            format!("let the pods of {} be where they might be before", fault.deployment()?)
         }
         Fault::PodDelete { .. } => {
-            "nothing to undo: what is deleted stays so, and whoever made the pods makes others"
-                .into()
+            "not needed: what is deleted stays so, and whoever made the pods makes others".into()
         }
-        Fault::ContainerKill { .. } => {
-            "nothing to undo: the kubelet starts the containers again".into()
-        }
+        Fault::ContainerKill { .. } => "not needed: the kubelet starts the containers again".into(),
         _ => return None,
     })
 }
@@ -82,7 +76,7 @@ mod tests {
         let cluster = FakeApi::with("/apis/apps/v1/namespaces/n/deployments/dns", dns).cluster();
         assert_eq!(
             said(&scale(Some("n"), "dns"), Some(&cluster)).await,
-            "undo: scale the Deployment n/dns back to 2"
+            "scale the Deployment n/dns back to 2"
         );
         assert!(
             outlook(&scale(Some("n"), "other"), 0, Some(&cluster)).await.is_err(),
@@ -110,8 +104,7 @@ mod tests {
         let deleted = said(&Fault::PodDelete { pods: pods.clone() }, None).await;
         let killed = said(&Fault::ContainerKill { pods, container: None }, None).await;
         assert!(
-            deleted.starts_with("nothing to undo: ")
-                && killed.starts_with("nothing to undo: the kubelet")
+            deleted.starts_with("not needed: ") && killed.starts_with("not needed: the kubelet")
         );
         let drain = Fault::NodeDrain { target: NodeSelector::default() };
         assert_eq!(outlook(&drain, 0, None).await.unwrap(), None, "a node's undo names the node");

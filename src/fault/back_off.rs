@@ -7,12 +7,15 @@
 //! Not where etcd is what does not run: the API server then lets every caller hang, and a new kubelet asks it for the mirror of each of its
 //! pods before it starts them (measured: etcd came a minute later than it would have).
 
+use std::time::Duration;
+
 use super::component::find_processes;
-use super::context::COMMAND;
 use super::error::FaultError;
 use crate::node::{AccessErrorKind, NodeAccess, NodeHandle};
 use crate::timeline::Component;
 
+/// The look and the restart come where a node has much to do: its control plane starts.
+const LIMIT: Duration = Duration::from_secs(60);
 /// One that another fault has stopped stays so.
 const RESTARTING: &str = "[ -z \"$waits\" ] || systemctl try-restart --no-block kubelet || exit 1
 echo $waits";
@@ -24,7 +27,7 @@ pub(crate) async fn end_back_off(
     access: &dyn NodeAccess,
     node: &NodeHandle,
 ) -> Result<Vec<&'static str>, FaultError> {
-    let output = match access.run(node, COMMAND, &["sh", "-c", &script()]).await {
+    let output = match access.run(node, LIMIT, &["sh", "-c", &script()]).await {
         Err(error)
             if matches!(
                 error.kind,
@@ -78,6 +81,7 @@ mod tests {
     use crate::docker::fake::FakeEngine;
     use crate::fault::record::mark;
     use crate::fault::samples::target;
+    use crate::node::{Access, NodeFile, NodeState, Output, ProcessStream};
 
     async fn said(
         answer: (i64, &'static str),
@@ -87,6 +91,40 @@ mod tests {
         engine.with(|state| state.script = Box::new(move |_, _| (answer.0, answer.1.to_owned())));
         engine.worker(|c| c.running = running);
         end_back_off(&engine.connect().await, &target().handle()).await
+    }
+
+    /// A way into nodes that only tells for how long a command may run.
+    struct Limit(std::sync::Mutex<Option<Duration>>);
+
+    impl NodeAccess for Limit {
+        fn state<'a>(&'a self, _: &'a NodeHandle) -> Access<'a, NodeState> {
+            Box::pin(async { Ok(NodeState::Up) })
+        }
+
+        fn run<'a>(
+            &'a self,
+            _: &'a NodeHandle,
+            limit: Duration,
+            _: &'a [&'a str],
+        ) -> Access<'a, Output> {
+            *self.0.lock().unwrap() = Some(limit);
+            Box::pin(async { Ok(Output::default()) })
+        }
+
+        fn upload<'a>(&'a self, _: &'a NodeHandle, _: NodeFile<'a>) -> Access<'a, ()> {
+            unreachable!("nothing is uploaded")
+        }
+
+        fn open<'a>(&'a self, _: &'a NodeHandle, _: &'a [&'a str]) -> Access<'a, ProcessStream> {
+            unreachable!("no process is talked with")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_busy_node_is_given_a_minute() {
+        let access = Limit(std::sync::Mutex::new(None));
+        end_back_off(&access, &target().handle()).await.unwrap();
+        assert_eq!(*access.0.lock().unwrap(), Some(Duration::from_secs(60)));
     }
 
     #[tokio::test]

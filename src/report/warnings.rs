@@ -3,7 +3,7 @@
 use super::view::View;
 use crate::analysis::{FaultFinding, Warning};
 use crate::stats::Seconds;
-use crate::timeline::{Component, FaultKind, NodeRole};
+use crate::timeline::{Component, Impact, NodeRole};
 
 /// All of a run, each with why it matters and what to try.
 pub(super) fn lines(view: &View<'_>) -> Vec<String> {
@@ -84,7 +84,7 @@ fn takes_api_server(view: &View<'_>, fault: &FaultFinding) -> bool {
     match fault.component {
         Some(part) => matches!(part, Component::ApiServer | Component::Etcd),
         None => {
-            fault.kind == FaultKind::EtcdDataLoss
+            fault.kind.traits().impact == Impact::EtcdData
                 || matches!(role, Some(NodeRole::ControlPlane | NodeRole::ExternalLoadBalancer))
         }
     }

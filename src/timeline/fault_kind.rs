@@ -153,6 +153,11 @@ impl FaultTraits {
         self.impact == Impact::MachineOff
     }
 
+    /// Whether a part of the control plane is told to end, which takes it a while, and is kept from starting again.
+    pub fn holds_down(&self) -> bool {
+        self.impact == Impact::ProcessGone && self.ends == Ends::Undone
+    }
+
     /// Whether there is something to undo.
     pub fn lasts(&self) -> bool {
         self.ends != Ends::Confirmed
@@ -445,6 +450,12 @@ mod tests {
         assert_eq!(serde_json::to_value(&read).unwrap(), "nodeMelt");
         assert_eq!(read.traits().words.effect, "in effect");
         assert_eq!(FaultName::from("podDelete"), FaultKind::PodDelete);
+    }
+
+    #[test]
+    fn only_a_stopped_part_is_held_down() {
+        let held = FaultKind::ALL.into_iter().filter(|kind| kind.traits().holds_down());
+        assert_eq!(held.collect::<Vec<_>>(), [FaultKind::ComponentStop]);
     }
 
     #[test]

@@ -199,10 +199,25 @@ pub(crate) fn adapters_keep_their_crates() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// The names of faults, as strings, stand in the table of their kinds and in the reader of experiments.
+/// Where a kind of fault may be asked for beside its own file, its table and the reader of experiments, and why.
+const KINDS_ASKED_FOR: &[(&str, &[&str], &str)] = &[
+    (
+        "model/action.rs",
+        &["NodeStop", "NodeKill", "NodePause", "NodeDisconnect", "KubeletStop", "KubeletPause"],
+        "which action of the model a kind is stands there, once",
+    ),
+    (
+        "report/chain.rs",
+        &["NodeStop"],
+        "only of an orderly shutdown it is news that the node was killed",
+    ),
+];
+
+/// The names of faults, as strings, stand in the table of their kinds and in the reader of experiments. Who asks for a kind asks the table
+/// for what it needs to know of it.
 pub(crate) fn faults_are_named_by_their_kind() {
     let names = outage::timeline::FaultKind::ALL.map(|kind| format!("\"{}\"", kind.name()));
-    let broken: Vec<String> = sources()
+    let mut broken: Vec<String> = sources()
         .into_iter()
         .filter(|(file, module, _)| module != "experiment" && file != "timeline/fault_kind.rs")
         .flat_map(|(file, _, code)| {
@@ -210,7 +225,37 @@ pub(crate) fn faults_are_named_by_their_kind() {
             named.map(|name| format!("src/{file}: {name}, not its FaultKind")).collect::<Vec<_>>()
         })
         .collect();
+    let mut asked = BTreeSet::new();
+    for (file, module, code) in sources() {
+        if ["fault", "timeline", "experiment"].contains(&module.as_str()) {
+            continue;
+        }
+        for kind in kinds_asked_for(&code) {
+            let allowed = |(its, kinds, _): &&(&str, &[&str], &str)| {
+                *its == file && kinds.contains(&kind.as_str())
+            };
+            if KINDS_ASKED_FOR.iter().find(allowed).is_none() {
+                broken.push(format!("src/{file}: FaultKind::{kind}, not what the table has of it"));
+            }
+            asked.insert((file.clone(), kind));
+        }
+    }
+    for (file, kinds, _) in KINDS_ASKED_FOR {
+        for kind in *kinds {
+            if !asked.contains(&(file.to_string(), kind.to_string())) {
+                broken.push(format!("src/{file}: does not ask for FaultKind::{kind} any more"));
+            }
+        }
+    }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The kinds of faults that a text names.
+fn kinds_asked_for(code: &str) -> Vec<String> {
+    let kinds = outage::timeline::FaultKind::ALL.map(|kind| format!("{kind:?}"));
+    let after = code.split("FaultKind::").skip(1);
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric()).collect::<String>();
+    after.map(name).filter(|name| kinds.contains(name)).collect()
 }
 
 /// The checks themselves see what they must see.
@@ -222,5 +267,7 @@ pub(crate) fn the_checks_can_fail() {
         ["docker", "fault", "timeline"]
     );
     assert_eq!(code_of("a\n// crate::x\nb\n#[cfg(test)]\nmod tests { crate::y }"), "a\nb");
+    let code = "FaultKind::ALL; FaultKind::NodeKill => crate::timeline::FaultKind::NodeStop.name()";
+    assert_eq!(kinds_asked_for(code), ["NodeKill", "NodeStop"]);
     assert!(table().values().all(|allowed| allowed.iter().all(|name| EVERYTHING.contains(name))));
 }

@@ -4,7 +4,7 @@ use super::super::findings::{Cause, FaultFinding};
 use super::evidence::{self, Sources};
 use super::interval_set::{IntervalSet, NEVER, Span};
 use super::split::Evidence;
-use crate::timeline::{Component, Event, FaultKind, FaultName, Needs};
+use crate::timeline::{Component, Event, Impact, Needs};
 
 /// When something was so because of a fault.
 type Spans = fn(&FaultFinding) -> Vec<Span>;
@@ -86,18 +86,17 @@ fn ending(fault: &FaultFinding) -> Vec<Span> {
     // Its data is put back while it is down.
     let again =
         fault.undo_requested.map(|asked| Span::exact(asked, fault.undone.unwrap_or(NEVER.latest)));
-    match fault.kind {
-        FaultName::Known(FaultKind::ComponentStop) => vec![evidence::ending(fault)],
-        FaultName::Known(FaultKind::EtcdDataLoss) => {
-            [Some(evidence::ending(fault)), again].into_iter().flatten().collect()
-        }
+    let traits = fault.kind.traits();
+    match traits.impact {
+        _ if traits.holds_down() => vec![evidence::ending(fault)],
+        Impact::EtcdData => [Some(evidence::ending(fault)), again].into_iter().flatten().collect(),
         _ => Vec::new(),
     }
 }
 
 /// When the member knew nothing of what it had known.
 fn without_data(fault: &FaultFinding) -> Vec<Span> {
-    let lost = fault.returned.filter(|_| fault.kind == FaultKind::EtcdDataLoss);
+    let lost = fault.returned.filter(|_| fault.kind.traits().impact == Impact::EtcdData);
     lost.map(|lost| Span::exact(lost, fault.undo_requested.unwrap_or(NEVER.latest)))
         .into_iter()
         .collect()

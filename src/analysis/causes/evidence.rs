@@ -8,7 +8,7 @@ use super::super::leaders;
 use super::interval_set::{IntervalSet, NEVER, Span};
 use super::split::Evidence;
 use crate::timeline::{
-    Bracket, Component, Ends, Event, FaultKind, Impact, Needs, NodeRole, ProcessState, Timeline,
+    Bracket, Component, Ends, Event, Impact, Needs, NodeRole, ProcessState, Timeline,
 };
 
 /// Whether a fault takes a whole node away.
@@ -185,7 +185,7 @@ impl<'a> Sources<'a> {
             fault.target == node && fault.component == Some(Component::ApiServer)
         };
         let stops =
-            self.faults.iter().filter(of_it).filter(|fault| fault.kind == FaultKind::ComponentStop);
+            self.faults.iter().filter(of_it).filter(|fault| fault.kind.traits().holds_down());
         IntervalSet::Union(stops.map(ending).collect())
     }
 

@@ -6,8 +6,8 @@ use super::findings::{Detected, FaultFinding, NodeFinding, Seen, When};
 use super::{overlap, sign_of_life};
 use crate::stats::Seconds;
 use crate::timeline::{
-    Anchor, Change, Component, Ends, Event, FaultName, FaultPhase, Impact, Moment, NO_FILTER,
-    ProcessState, Ready, Record, Timeline,
+    Anchor, Change, Component, Ends, Event, FaultName, FaultPhase, Impact, Moment, ProcessState,
+    Ready, Record, Timeline,
 };
 
 /// Every fault of a run, in the order of their requests.
@@ -171,9 +171,13 @@ impl<'a> Scope<'a> {
                 exit_code: None,
             })
         };
-        let nothing_left =
-            || self.seen(FaultPhase::Undone).filter(|seen| seen.what.starts_with(NO_FILTER));
-        self.after().filter(held).find_map(sign).or_else(nothing_left)
+        // An undo that comes again finds nothing either.
+        let undone = self.phase(FaultPhase::Undone).map(|(at, _)| at);
+        let worn_off = || {
+            let (at, _) = self.phase(FaultPhase::WoreOff)?;
+            undone.is_none_or(|undone| at <= undone).then(|| self.seen(FaultPhase::WoreOff))?
+        };
+        self.after().filter(held).find_map(sign).or_else(worn_off)
     }
 
     fn over(&self, event: &Event) -> Option<String> {

@@ -163,7 +163,7 @@ impl Progress {
             }
             FaultPhase::Undone => format!("undone: {target} {}", in_brackets(detail)),
             FaultPhase::NotUndone => format!("NOT UNDONE: {target} {}", in_brackets(detail)),
-            FaultPhase::Returned => return,
+            FaultPhase::Returned | FaultPhase::WoreOff => return,
         };
         self.chain(at, what.trim_end());
     }

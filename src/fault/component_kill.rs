@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::component::{self, Part, Seen, Words};
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::{NOTHING, SHORT};
 use crate::embedded::Action;
 use crate::experiment::Fault;
@@ -44,10 +44,10 @@ impl NodeFault for ComponentKill {
         self.0.confirm(context, Seen::replaced, effect).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         match self.0.switch.take_ticket(context).await? {
-            None => Ok(self.0.node_is_down()),
-            Some(_) => self.0.until_well(context, Seen::replaced).await,
+            None => Ok(self.0.node_is_down().into()),
+            Some(_) => Ok(self.0.until_well(context, Seen::replaced).await?.into()),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::component::{self, Part, Seen, Words};
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::SHORT;
 use crate::embedded::Action;
 use crate::experiment::Fault;
@@ -47,11 +47,11 @@ impl NodeFault for ComponentPause {
         self.0.confirm(context, Seen::frozen, effect).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.undo_script();
         match self.0.switch.undo(SHORT, context, "unfreeze the process", &script).await? {
-            None => Ok(self.0.node_is_down()),
-            Some(_) => self.0.until_well(context, |_| true).await,
+            None => Ok(self.0.node_is_down().into()),
+            Some(_) => Ok(self.0.until_well(context, |_| true).await?.into()),
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::component::{self, Part, Seen, Words};
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::SHORT;
 use crate::embedded::Action;
 use crate::experiment::Fault;
@@ -51,10 +51,10 @@ impl NodeFault for ComponentStop {
         self.0.confirm(context, Seen::gone, effect).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.undo_script();
         match self.0.switch.undo(SHORT, context, "move the manifest back", &script).await? {
-            Some(_) => self.0.until_well(context, Seen::replaced).await,
+            Some(_) => Ok(self.0.until_well(context, Seen::replaced).await?.into()),
             None => {
                 // What was moved stays moved while the node is down: this undo has to come again.
                 let seen = "the node does not run, so that its manifest could not be moved back,";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::counted;
 use super::error::FaultError;
-use super::node_fault::{NodeFault, Plan};
+use super::node_fault::{NodeFault, Plan, Undone};
 use super::switch::{NOTHING, SHORT, Switch};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -58,7 +58,7 @@ impl NodeFault for ContainerKill {
         context.confirm(WAIT, gone).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         self.switch.take_ticket(context).await?;
         Ok("nothing is to be undone: the kubelet starts the container again".into())
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::component::{self, Part, Seen};
 use super::context::{FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{NodeFault, Plan};
+use super::node_fault::{NodeFault, Plan, Undone};
 use super::switch::{LONG, Switch};
 use crate::experiment::Fault;
 use crate::timeline::{Component, FaultPhase, NodeRole};
@@ -81,7 +81,7 @@ impl NodeFault for EtcdDataLoss {
         context.confirm(WAIT, runs_anew).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = undo_script(&self.0);
         if self.0.undo(LONG, context, "move the data back", &script).await?.is_none() {
             // What was moved stays moved while the node is down: this undo has to come again.
@@ -90,7 +90,7 @@ impl NodeFault for EtcdDataLoss {
         }
         let well = self.part().until_well(context, Seen::replaced).await?;
         context.run(&["sh", "-c", &discarding(&self.0.mark)]).await?;
-        Ok(well)
+        Ok(well.into())
     }
 
     fn describe(&self, container: &str) -> String {

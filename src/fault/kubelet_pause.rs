@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::{SHORT, Switch};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -63,7 +63,7 @@ impl NodeFault for KubeletPause {
         context.confirm(WAIT, frozen).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.0.undo_script(SHORT, UNFREEZE);
         if self.0.undo(SHORT, context, "unfreeze the kubelet", &script).await?.is_none() {
             return Ok("the node does not run: its kubelet starts with it".into());
@@ -83,7 +83,7 @@ impl NodeFault for KubeletPause {
             })
         });
         match runs.await? {
-            Look::Seen(seen) => Ok(seen),
+            Look::Seen(seen) => Ok(seen.into()),
             Look::NotYet(seen) => Err(context.not_undone(seen, WAIT.limit)),
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::{SHORT, Switch};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -51,12 +51,12 @@ impl NodeFault for KubeletStop {
         context.confirm(WAIT, stopped).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.0.undo_script(SHORT, START);
         if self.0.undo(SHORT, context, "start the kubelet", &script).await?.is_none() {
             return Ok("the node does not run: its kubelet starts with it".into());
         }
-        until_active(context).await
+        Ok(until_active(context).await?.into())
     }
 
     fn describe(&self, container: &str) -> String {

@@ -56,7 +56,7 @@ use crate::embedded::NodeId;
 use crate::experiment::Fault;
 use crate::timeline::{Component, FaultKind, FaultPhase};
 use context::{COMMAND, FaultContext};
-use node_fault::NodeFault;
+use node_fault::{NodeFault, Undone};
 use object::{ObjectContext, ObjectFault};
 
 registry::faults! {
@@ -130,7 +130,7 @@ pub(crate) async fn inject(
 /// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times, also for
 /// a fault that was never injected, and by another process.
 ///
-/// Reports `UndoRequested` when it begins, and `Undone` or `NotUndone` when it ends. A container engine that
+/// Reports `UndoRequested` when it begins, `WoreOff` where the effect was over before, and `Undone` or `NotUndone` when it ends. A container engine that
 /// is away is waited for, for 60 s. [`FaultError::Gone`]: the container no longer exists, nothing is left to
 /// be undone.
 pub(crate) async fn undo(
@@ -152,7 +152,12 @@ pub(crate) async fn undo(
         }
     };
     match &result {
-        Ok(seen) => context.report(FaultPhase::Undone, seen.clone()),
+        Ok(Undone { seen, wore_off }) => {
+            if *wore_off {
+                context.report(FaultPhase::WoreOff, seen.clone());
+            }
+            context.report(FaultPhase::Undone, seen.clone());
+        }
         Err(error) => context.report(FaultPhase::NotUndone, error.to_string()),
     }
     result.map(drop)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::packet_filter::{self, Filter, Hit};
 use super::switch::Switch;
 use crate::experiment::{Direction, Fault};
@@ -38,7 +38,7 @@ impl NodeFault for NodeDisconnect {
         packet_filter::inject(context, &filter, &self.0).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         packet_filter::undo(context, &self.0).await
     }
 

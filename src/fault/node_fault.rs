@@ -29,8 +29,8 @@ pub(crate) trait NodeFault: Sized {
     /// injects, `Returned` when it comes back, `Confirmed` when the effect was seen.
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError>;
 
-    /// Undoes it, and ends when the effect was seen to be gone. Says what was seen.
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError>;
+    /// Undoes it, and ends when the effect was seen to be gone.
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError>;
 
     /// What the undo does, for people: `start container kind-worker (docker start)`.
     fn describe(&self, container: &str) -> String;
@@ -51,6 +51,27 @@ pub(crate) trait NodeFault: Sized {
     /// What it is to the model behind an embedded cluster; `None`: it is not modelled.
     fn modelled(_fault: &Fault, _node: ModelNode<'_>) -> Option<Modelled> {
         None
+    }
+}
+
+/// What an undo has seen at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Undone {
+    /// In words.
+    pub seen: String,
+    /// Whether the effect was over before.
+    pub wore_off: bool,
+}
+
+impl From<String> for Undone {
+    fn from(seen: String) -> Self {
+        Self { seen, wore_off: false }
+    }
+}
+
+impl From<&str> for Undone {
+    fn from(seen: &str) -> Self {
+        seen.to_owned().into()
     }
 }
 

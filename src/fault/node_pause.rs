@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::power_off::{CONFIRM_TIMEOUT, until_seen};
 use super::power_on::{self, Cause};
 use crate::experiment::Fault;
@@ -34,7 +34,7 @@ impl NodeFault for NodePause {
         until_seen(context, call, |state| state.paused.then(|| "container paused".into())).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         power_on::undo(context, Cause::Pause).await
     }
 

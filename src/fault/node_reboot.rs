@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{NodeFault, Plan};
+use super::node_fault::{NodeFault, Plan, Undone};
 use super::power_on::{self, Cause, Seen, look};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
@@ -60,7 +60,7 @@ impl NodeFault for NodeReboot {
         context.confirm(HALF, restarted).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         power_on::undo(context, Cause::Kill).await
     }
 

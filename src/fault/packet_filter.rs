@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::context::{COMMAND, FaultContext, Look, Wait};
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled};
+use super::node_fault::{ModelNode, Modelled, Undone};
 use super::switch::{SHORT, Switch};
 use crate::embedded::Action;
 use crate::experiment::Direction;
-use crate::timeline::{FaultKind, FaultPhase, NO_FILTER};
+use crate::timeline::{FaultKind, FaultPhase};
 
 /// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and others.
 const CABLES: &str = "eth+";
@@ -302,12 +302,16 @@ fn covered(listing: &str, address: &str) -> bool {
 pub(super) async fn undo(
     context: &FaultContext<'_, '_>,
     switch: &Switch,
-) -> Result<String, FaultError> {
+) -> Result<Undone, FaultError> {
     let script = undo_script(switch);
     let removed = switch.undo(SHORT, context, "remove the packet filter", &script).await?;
     Ok(match removed.as_deref() {
         None => "the node does not run: its packet filter went with it".into(),
-        Some("0") => format!("{NO_FILTER}: never done, or taken away by the dead man's switch"),
+        Some("0") => Undone {
+            seen: "no packet filter was there: never done, or taken away by the dead man's switch"
+                .into(),
+            wore_off: true,
+        },
         Some(_) => "the packet filter is gone".into(),
     })
 }
@@ -438,6 +442,19 @@ mod tests {
             let names =
                 std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
             assert_eq!(names.count(), 2, "the switch is disarmed, and no witness is left");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_undo_that_finds_no_filter_says_that_it_wore_off() {
+        let (engine, _dir, plan, cut) = cut(&[]).await;
+        cut.unwrap();
+        let docker = engine.connect().await;
+        for wore_off in [false, true] {
+            let mut phases = Vec::new();
+            undo(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap();
+            assert_eq!(phases.contains(&FaultPhase::WoreOff), wore_off, "{phases:?}");
+            assert_eq!(phases.last(), Some(&FaultPhase::Undone));
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled, NodeFault, Plan};
+use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::packet_filter::{self, Filter, Hit};
 use super::switch::Switch;
 use crate::experiment::{Direction, Fault, Side};
@@ -86,7 +86,7 @@ impl NodeFault for Partition {
         packet_filter::inject(context, &filter, &self.switch).await
     }
 
-    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+    async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         packet_filter::undo(context, &self.switch).await
     }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::context::FaultContext;
 use super::error::FaultError;
-use super::node_fault::{ModelNode, Modelled};
+use super::node_fault::{ModelNode, Modelled, Undone};
 use crate::docker::{ContainerState, DockerError};
 use crate::embedded::Action;
 use crate::node::AccessErrorKind;
@@ -73,7 +73,7 @@ pub(super) fn modelled(inject: Action, node: ModelNode<'_>) -> Option<Modelled> 
 pub(super) async fn undo(
     context: &FaultContext<'_, '_>,
     cause: Cause,
-) -> Result<String, FaultError> {
+) -> Result<Undone, FaultError> {
     let end = Instant::now() + TIMEOUT;
     let mut done = "container was running";
     let (mut started, mut watch) = (false, WATCH_FOUND);
@@ -104,7 +104,7 @@ pub(super) async fn undo(
         }
     }
     Ok(match moved(context).await? {
-        Some(moved) => format!("{done}; {moved}"),
+        Some(moved) => format!("{done}; {moved}").into(),
         None => done.into(),
     })
 }

@@ -32,7 +32,7 @@ macro_rules! faults {
                 match self { $(Self::$node(fault) => fault.inject(context).await,)* }
             }
 
-            async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<String, FaultError> {
+            async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
                 match self { $(Self::$node(fault) => fault.undo(context).await,)* }
             }
 

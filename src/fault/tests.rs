@@ -71,6 +71,8 @@ fn every_fault_is_predicted_or_has_a_reason() {
         let reason = WITHOUT_PREDICTION.iter().find(|(without, _)| *without == kind);
         let action = node.action(&fault);
         assert_ne!(action.is_some(), reason.is_some(), "{kind}: {reason:?}");
+        let entry = serde_json::to_value(&fault).unwrap();
+        assert!(entry.get(kind.name()).is_some(), "the schema of experiments has {entry}");
         // What is predicted also ends the heartbeats, and is what an embedded cluster does.
         assert_eq!(action.is_some(), kind.traits().last_heartbeat.is_some(), "{kind}");
         if let Some(action) = action {

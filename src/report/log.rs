@@ -269,6 +269,7 @@ fn fault_phase(fault: &str, target: &str, phase: FaultPhase, detail: &str) -> St
         FaultPhase::Returned => "call returned",
         FaultPhase::Confirmed => "confirmed",
         FaultPhase::UndoRequested => "undo requested",
+        FaultPhase::WoreOff => "worn off before the undo",
         FaultPhase::Undone => "undone",
         FaultPhase::NotUndone => "NOT UNDONE",
     };

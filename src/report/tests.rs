@@ -874,3 +874,30 @@ fn watches_that_the_fault_itself_blinded_are_one_line() {
     let other = with(Some(crate::timeline::Component::Scheduler));
     assert!(other.len() == 1 && other[0].ends_with(" Try: repeat the run"), "{other:?}");
 }
+
+/// The moments of a run, as label and text.
+fn moments(judged: &Judged) -> Vec<String> {
+    let lines = chain::lines(&judged.timeline, &judged.findings, &judged.predictions);
+    lines.iter().map(|line| format!("{}: {}", line.label, line.text)).collect()
+}
+
+#[test]
+fn of_a_node_whose_kubelet_is_hit_only_that_is_named() {
+    for (kind, request) in [("kubeletStop", "stop"), ("kubeletPause", "freeze")] {
+        let run = Run::new()
+            .fault_phase(0, kind, crate::timeline::FaultPhase::Requested, "")
+            .fault_phase(300, kind, crate::timeline::FaultPhase::Confirmed, "");
+        let moments = moments(&Judged::new(run.ended(9000), experiment()));
+        let wanted = format!("{request} requested: the kubelet of fast-detection-worker");
+        assert!(moments.contains(&wanted), "{moments:?}");
+    }
+}
+
+/// Recorded before the engine's events had exit codes.
+#[test]
+fn a_node_that_had_to_be_killed_is_said_to_be() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/worker-stop");
+    let moments = moments(&Judged::of(Timeline::read(&folder).unwrap()));
+    let wanted = "down: container died: it had not shut down in time, and was killed";
+    assert!(moments.iter().any(|moment| moment == wanted), "{moments:?}");
+}

@@ -5,6 +5,7 @@
 pub mod attempts;
 pub mod clock;
 mod component;
+mod earlier;
 mod fault_kind;
 mod go_duration;
 pub mod header;
@@ -28,8 +29,8 @@ pub use header::{
 pub use outcome::{Outcome, Phase, TlsCause};
 pub use probe_kind::ProbeKind;
 pub use record::{
-    Change, Endpoint, Event, FaultPhase, NO_FILTER, NodeRole, ObjectName, PodIdentity,
-    ProcessState, Ready, Record, UnreadKind,
+    Change, Endpoint, Event, FaultPhase, NodeRole, ObjectName, PodIdentity, ProcessState, Ready,
+    Record, UnreadKind,
 };
 pub use store::{RunFolder, StoreError, Timeline};
 pub use tuning::minor_version;

@@ -97,6 +97,8 @@ pub enum FaultPhase {
     Confirmed,
     /// It is being undone.
     UndoRequested,
+    /// Its undo found that the effect had been over before.
+    WoreOff,
     /// The effect was seen to be gone.
     Undone,
     /// Could not be undone.
@@ -144,9 +146,6 @@ pub struct PodIdentity {
     /// Whether it is being deleted.
     pub ending: bool,
 }
-
-/// How the detail of an undo begins that found no packet filter to remove.
-pub const NO_FILTER: &str = "no packet filter was there";
 
 /// An object, as an inventory has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -227,6 +227,7 @@ impl Timeline {
         }
         // A record made in one task may be written after a later one of another.
         records.sort_by_key(|record: &Record| record.at);
+        super::earlier::complete(&mut records);
         let probes = read_probes(folder, &mut damage)?;
         Ok(Self { header, records, probes, damage, growing })
     }

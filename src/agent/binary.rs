@@ -18,9 +18,10 @@ pub fn check_binary(program: &[u8], processor: &str) -> Result<(), String> {
         .iter()
         .find(|(kubernetes, kernel, _)| processor == *kubernetes || processor == *kernel);
     match wanted {
-        Some((name, _, wanted)) if *wanted != machine => {
-            Err(format!("its processor is {name}, the program is for {}", processor_name(machine)))
-        }
+        Some((name, _, wanted)) if *wanted != machine => Err(format!(
+            "the node's architecture is {name}, the program is for {}",
+            processor_name(machine)
+        )),
         _ => Ok(()),
     }
 }
@@ -34,7 +35,7 @@ fn elf_machine(program: &[u8]) -> Option<u16> {
 fn processor_name(machine: u16) -> String {
     let known = PROCESSORS.iter().find(|(_, _, number)| *number == machine);
     known.map_or_else(
-        || format!("another one (ELF machine {machine})"),
+        || format!("another architecture (ELF machine {machine})"),
         |(name, _, _)| (*name).to_owned(),
     )
 }
@@ -67,7 +68,7 @@ mod tests {
         assert_eq!(check_binary(&elf(62), ""), Ok(()));
         assert_eq!(
             check_binary(&elf(62), "arm64").unwrap_err(),
-            "its processor is arm64, the program is for amd64"
+            "the node's architecture is arm64, the program is for amd64"
         );
     }
 

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_records_bracket_grows_by_the_doubt() {
+    fn a_records_bracket_grows_by_the_uncertainty() {
         let offset = Offset { ahead_ns: 1000, uncertainty_ns: 30 };
         let event = Event::ObserverGap {
             node: "cp".into(),

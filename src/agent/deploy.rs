@@ -49,7 +49,7 @@ pub struct Placement {
     pub observe: bool,
 }
 
-/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file at once.
+/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file immediately.
 /// Messages come until [`AgentMessage::Ended`]; none comes when this is an error.
 pub async fn deploy(
     access: &dyn NodeAccess,
@@ -101,7 +101,7 @@ pub async fn sweep(
         }
         Ok(())
     };
-    timeout(WRITE_TIMEOUT, end).await.map_err(|_| "remove the prober's file: no answer")?
+    timeout(WRITE_TIMEOUT, end).await.map_err(|_| "remove the prober's file: no answer in time")?
 }
 
 /// The first part of the paths of a run's agents.
@@ -161,7 +161,7 @@ impl Link {
         };
         match timeout(WRITE_TIMEOUT, write).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("its input is closed: {error}")),
+            Ok(Err(error)) => Err(format!("cannot write to it: {error}")),
             Err(_) => Err("it does not read its input".into()),
         }
     }
@@ -174,7 +174,7 @@ impl Link {
             }
             match self.output.next().await {
                 Some(Ok(bytes)) => self.frames.push(&bytes),
-                Some(Err(error)) => return Err(format!("its output is cut: {error}")),
+                Some(Err(error)) => return Err(format!("cannot read its output: {error}")),
                 None => match self.frames.text() {
                     text if text.is_empty() => return Err("its output has ended".into()),
                     text => return Err(format!("its output has ended with {text:?}")),
@@ -213,7 +213,7 @@ fn check_version(hello: &Hello) -> Result<(), String> {
     if (hello.protocol, hello.program.as_str()) == (VERSION, own) {
         return Ok(());
     }
-    Err(format!("it is version {} of this program, and this is {own}", hello.program))
+    Err(format!("it is version {} of this program, not {own}", hello.program))
 }
 
 async fn exchange(link: &mut Link) -> Result<Offset, String> {
@@ -287,7 +287,8 @@ impl Pump {
         self.drift_told = true;
         let off_us = seen.ahead_ns.abs_diff(self.offset.ahead_ns) / 1000;
         let text = format!(
-            "the prober's clock has drifted by {off_us} us since it began: its moments are off by as much"
+            "the prober's clock has drifted by {off_us} us since it started: its timestamps are \
+             off by as much"
         );
         Some(AgentMessage::Note { warning: true, text })
     }

@@ -125,7 +125,8 @@ impl AgentError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Binary { .. } => Some(
-                "give a Linux build of this program for the node's processor: --agent-binary PATH",
+                "pass a Linux build of this program for the node's architecture with \
+                 --agent-binary FILE",
             ),
             _ => None,
         }

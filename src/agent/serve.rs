@@ -49,7 +49,7 @@ enum Event {
 }
 
 /// Serves one runner, until it says so, its stream ends, or it has been silent for too long. `unlink` is this program's own file,
-/// removed at once: nothing is left behind, however the agent ends.
+/// removed immediately: nothing is left behind, however the agent ends.
 pub fn serve(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,

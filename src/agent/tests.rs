@@ -221,7 +221,7 @@ async fn fails(manner: Manner, change: impl FnOnce(&mut Placement)) -> (AgentErr
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_said_and_cleaned_up() {
+async fn what_goes_wrong_is_reported_and_cleaned_up() {
     let (error, calls) =
         fails(Manner::Say(b"OCI runtime exec failed: exec format error"), |_| ()).await;
     assert_eq!(
@@ -235,7 +235,7 @@ async fn what_goes_wrong_is_said_and_cleaned_up() {
         fails(Manner::Serve, |placement| placement.processor = "arm64".into()).await;
     assert_eq!(
         error.to_string(),
-        "run the prober on worker: its processor is arm64, the program is for amd64"
+        "run the prober on worker: the node's architecture is arm64, the program is for amd64"
     );
     assert!(error.hint().unwrap().contains("--agent-binary") && calls.is_empty());
     let (error, _) =

@@ -202,7 +202,7 @@ impl<'a> Scope<'a> {
             }
             Event::Docker { container, action, .. } if container == target => {
                 let undo = traits.engine?.undo;
-                (action == undo).then(|| format!("the engine said `{action}`"))
+                (action == undo).then(|| format!("the engine reported `{action}`"))
             }
             _ => None,
         }

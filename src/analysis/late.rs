@@ -23,19 +23,19 @@ pub(super) fn late(
             None => found.push(LateFinding {
                 step,
                 timed_out: *count,
-                came_true: 0,
+                succeeded: 0,
                 first: None,
                 last: None,
             }),
         }
     }
     for record in records {
-        let Event::CameTrue { probe, slot } = &record.event else { continue };
+        let Event::LateSuccess { probe, slot } = &record.event else { continue };
         let step =
             step_at(segments, attempt_of(span, *slot, zero)).filter(|_| *probe == span.probe.name);
         let Some(late) = found.iter_mut().find(|late| Some(late.step) == step) else { continue };
         let at = zero.when(record.bracket());
-        late.came_true += 1;
+        late.succeeded += 1;
         late.first = late.first.or(Some(at));
         late.last = Some(late.last.map_or(at, |last| last.later(at)));
     }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_controller_has_replaced_is_not_missing_and_a_change_is_told() {
+    fn what_a_controller_has_replaced_is_not_missing_and_a_change_is_reported() {
         let was = ["Pod 1 of a=1", "Pod 2 of a=1", "Deployment.apps 3=1", "Secret 4"];
         let found = compared(
             &was,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_replaced_is_told() {
+    fn what_nobody_has_replaced_is_reported() {
         let left = |was: &[&str], now: &[&str]| {
             let found = compared(was, now, &[]);
             assert_eq!(found.missing, Some(Vec::new()));

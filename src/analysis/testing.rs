@@ -392,8 +392,11 @@ pub(crate) fn article() -> Run {
 /// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that waited run.
 pub(crate) fn pods_wait() -> Run {
     (2..12).fold(pods_asked(|_| Outcome::Timeout(Phase::Bound)), |run: Run, slot: u64| {
-        run.event(32_000 + slot as i64 * 100, Event::CameTrue { probe: "scheduling".into(), slot })
-            .since(31_900)
+        run.event(
+            32_000 + slot as i64 * 100,
+            Event::LateSuccess { probe: "scheduling".into(), slot },
+        )
+        .since(31_900)
     })
 }
 

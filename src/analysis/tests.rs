@@ -93,7 +93,7 @@ fn failures_that_go_on_to_the_end_of_the_data_are_open() {
 }
 
 #[test]
-fn gaps_and_streaks_are_told() {
+fn gaps_and_streaks_are_reported() {
     let found = scripted_kill(scripted(|ms| match ms {
         1000..=1100 | 2000..=2040 => Outcome::Refused,
         _ => Outcome::Ok,
@@ -166,7 +166,7 @@ fn slots_that_were_not_sent_prove_nothing() {
     assert!(found.warnings.iter().any(|w| matches!(w, Warning::BlindProber { blind: 10, .. })));
 }
 
-/// Connections that were kept go to one back end: they are no draws, and a client that keeps them sees its own way only.
+/// Connections that were kept go to one back end: they are not draws, and a client that keeps them sees its own way only.
 #[test]
 fn kept_connections_are_no_draws() {
     let reused = |reused_from: u64, kept: bool| {
@@ -306,7 +306,7 @@ fn an_endpoint_is_its_pod() {
 }
 
 #[test]
-fn a_gap_that_closed_is_told_once() {
+fn a_gap_that_closed_is_reported_once() {
     let gap = |until| Event::WatchGap { watch: "nodes".into(), until, reason: "refused".into() };
     let run = || Run::new().endpoints(1, 1).kill(15_000).event(3000, gap(None)).since(2000);
     let warned = |run: Run| analyse(&run.ended(20_000).build()).warnings;
@@ -560,7 +560,7 @@ fn names_make_the_brackets_certain() {
 }
 
 #[test]
-fn what_timed_out_and_came_true_is_counted() {
+fn late_successes_are_counted() {
     let found = analyse(&super::testing::pods_wait().build());
     let canary = &found.probes[0];
     assert!(canary.is_canary());
@@ -570,12 +570,12 @@ fn what_timed_out_and_came_true_is_counted() {
         (11, 1, "not bound")
     );
     let [late] = canary.late[..] else { panic!("{:?}", canary.late) };
-    assert_eq!((late.step, late.timed_out, late.came_true), (0, 11, 10));
+    assert_eq!((late.step, late.timed_out, late.succeeded), (0, 11, 10));
     let (first, last) = (late.first.unwrap(), late.last.unwrap());
     assert_eq!((first.latest, last.latest, last.earliest), (s(32.2), s(33.1), s(31.9)));
 }
 
-/// Two pods on one node are deleted at once; others come on the same node.
+/// Two pods on one node are deleted at the same time; others come on the same node.
 #[test]
 fn a_pod_that_is_deleted_does_not_come_back_and_others_come_for_all_of_them() {
     let phase = |run: Run, ms: i64, pod: &str, phase: FaultPhase| {

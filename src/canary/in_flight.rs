@@ -252,10 +252,15 @@ mod tests {
         in_flight
     }
 
-    fn outcomes(told: &[Resolution]) -> Vec<(u64, Outcome)> {
-        told.iter()
-            .filter_map(|told| {
-                if let Resolution::Ended(end) = told { Some((end.slot, end.outcome)) } else { None }
+    fn outcomes(resolved: &[Resolution]) -> Vec<(u64, Outcome)> {
+        resolved
+            .iter()
+            .filter_map(|resolved| {
+                if let Resolution::Ended(end) = resolved {
+                    Some((end.slot, end.outcome))
+                } else {
+                    None
+                }
             })
             .collect()
     }
@@ -263,9 +268,9 @@ mod tests {
     #[test]
     fn what_comes_true_in_time_is_ok() {
         let mut in_flight = in_flight(&[0, 1]);
-        let told = in_flight.completed(1, at(3.0));
-        assert_eq!(outcomes(&told), [(1, Outcome::Ok)]);
-        let Resolution::Ended(end) = told[0] else { panic!("it ended") };
+        let resolved = in_flight.completed(1, at(3.0));
+        assert_eq!(outcomes(&resolved), [(1, Outcome::Ok)]);
+        let Resolution::Ended(end) = resolved[0] else { panic!("it ended") };
         let attempt = end.attempt(s(0.99));
         assert_eq!(
             (attempt.late_us, attempt.phases.first_byte_us, attempt.phases.body_us),
@@ -278,11 +283,11 @@ mod tests {
     fn what_was_not_taken_failed_as_a_request() {
         let mut in_flight = InFlight::new(Duration::from_secs(10), Duration::ZERO);
         in_flight.sent(0, s(0.0));
-        let told: Vec<Resolution> = in_flight
+        let resolved: Vec<Resolution> = in_flight
             .answered(0, s(0.5), Err(Outcome::Refused), Phase::Bound)
             .into_iter()
             .collect();
-        assert_eq!(outcomes(&told), [(0, Outcome::Refused)]);
+        assert_eq!(outcomes(&resolved), [(0, Outcome::Refused)]);
         assert_eq!((in_flight.len(), in_flight.next_expiry()), (0, None));
     }
 
@@ -304,9 +309,9 @@ mod tests {
 
     #[test]
     fn what_is_seen_after_its_deadline_and_before_the_verdict_is_late() {
-        let told = in_flight(&[0]).completed(0, at(12.0));
-        assert_eq!(outcomes(&told), [(0, Outcome::Timeout(Phase::Bound))]);
-        assert_eq!(told[1], Resolution::Late { slot: 0, at: at(12.0) });
+        let resolved = in_flight(&[0]).completed(0, at(12.0));
+        assert_eq!(outcomes(&resolved), [(0, Outcome::Timeout(Phase::Bound))]);
+        assert_eq!(resolved[1], Resolution::Late { slot: 0, at: at(12.0) });
     }
 
     #[test]
@@ -316,7 +321,7 @@ mod tests {
         assert_eq!(
             in_flight.next_expiry(),
             Some(s(10.0)),
-            "that it can't be seen is known already"
+            "that it cannot be seen is known already"
         );
         assert_eq!(outcomes(&in_flight.expire(s(10.0))), [(0, Outcome::Unseen)]);
         in_flight.watch_down(s(9.0), Some(s(12.0)));
@@ -328,11 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn what_came_true_in_a_gap_around_the_deadline_is_unseen() {
-        let told = in_flight(&[0]).completed(0, Bracket { earliest: s(8.0), latest: s(11.0) });
-        assert_eq!(outcomes(&told), [(0, Outcome::Unseen)]);
-        let told = in_flight(&[0]).completed(0, Bracket { earliest: s(2.0), latest: s(9.0) });
-        assert_eq!(outcomes(&told), [(0, Outcome::Ok)]);
+    fn a_success_in_a_gap_around_the_deadline_is_unseen() {
+        let resolved = in_flight(&[0]).completed(0, Bracket { earliest: s(8.0), latest: s(11.0) });
+        assert_eq!(outcomes(&resolved), [(0, Outcome::Unseen)]);
+        let resolved = in_flight(&[0]).completed(0, Bracket { earliest: s(2.0), latest: s(9.0) });
+        assert_eq!(outcomes(&resolved), [(0, Outcome::Ok)]);
     }
 
     #[test]
@@ -357,9 +362,9 @@ mod tests {
         in_flight.sent(3, s(4.0));
         assert_eq!(outcomes(&in_flight.completed_up_to(8, at(4.05))), [(2, Outcome::Ok)]);
         // The watch was faster than the answer.
-        let told: Vec<Resolution> =
+        let resolved: Vec<Resolution> =
             in_flight.answered(3, s(4.1), Ok(Some(8)), Phase::Observed).into_iter().collect();
-        assert_eq!(outcomes(&told), [(3, Outcome::Ok)]);
+        assert_eq!(outcomes(&resolved), [(3, Outcome::Ok)]);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(crate) async fn start(
     if watches.baseline(FIRST_LIST).await.is_err() {
         let why = "the API server returned no list".to_owned();
         return Err(ClusterError::TooSlow {
-            what: format!("the watch of the {watch} did not begin"),
+            what: format!("the watch of the {watch} did not start"),
             within: FIRST_LIST,
             why,
         });
@@ -293,7 +293,7 @@ impl Task {
                     self.encoder.attempt(&end.attempt(self.span.due(end.slot)), &mut records)
                 }
                 Resolution::Late { slot, at } => {
-                    let event = Event::CameTrue { probe: self.span.probe.name.clone(), slot };
+                    let event = Event::LateSuccess { probe: self.span.probe.name.clone(), slot };
                     let since = Some(at.earliest).filter(|earliest| *earliest < at.latest);
                     let _ = self.records.send(Record { at: at.latest, since, event });
                 }

@@ -29,12 +29,14 @@ pub(super) fn cluster(args: &Cluster, env: &Env) -> Result<u8, Failure> {
         let _out = wanted.map(|path| write_out(path, embedded.kubeconfig())).transpose()?;
         let path = wanted.unwrap_or(&own).display();
         print(&format!(
-            "an embedded cluster is up: {} nodes, a model of Kubernetes and not a real one. Ctrl-C ends it.\n\n  kubectl --kubeconfig {path} get nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
+            "the embedded cluster is up: {} nodes, a model of Kubernetes and not a real one. \
+             Press Ctrl-C to stop it.\n\n  kubectl --kubeconfig {path} get \
+             nodes,pods,endpointslices -A\n  kubectl --kubeconfig {path} get nodes -w\n",
             config.nodes.len()
         ));
         tokio::select! {
             _ = abort.interrupted() => Ok(exit::PASS),
-            () = embedded.ended() => Err(RunError::failed("the embedded cluster has ended by itself: internal error, please report it").into()),
+            () = embedded.ended() => Err(RunError::failed("the embedded cluster stopped unexpectedly: internal error, please report it").into()),
         }
     })
 }
@@ -58,7 +60,7 @@ pub(super) fn default_config() -> KindConfig {
 fn write_out(path: &Path, text: &str) -> Result<Secret, RunError> {
     let cannot = |e: std::io::Error| {
         let hint = (e.kind() == ErrorKind::AlreadyExists)
-            .then_some("name a file that does not exist: an existing one is never overwritten, since it may hold credentials");
+            .then_some("choose a file that does not exist: existing files are never overwritten, since they may hold credentials");
         RunError::refused(format!("cannot write {}", path.display())).because(&e).maybe_hint(hint)
     };
     path.parent()

@@ -30,7 +30,7 @@ pub(super) struct Env {
     pub colour: bool,
     /// Whether standard error is a terminal that can redraw, and is to be coloured.
     pub stderr: Terminal,
-    /// The width of standard output, in columns; 100 where it is no terminal.
+    /// The width of standard output, in columns; 100 where it is not a terminal.
     pub width: usize,
 }
 

@@ -24,7 +24,7 @@ struct Found {
     picture: Option<Picture>,
     problems: Vec<Problem>,
     #[serde(skip)]
-    told: Diagnostics,
+    diagnostics: Diagnostics,
     #[serde(skip)]
     code: u8,
 }
@@ -139,10 +139,10 @@ fn code(problems: &[Diagnostic], strict: bool) -> u8 {
 }
 
 fn show(found: &Found, env: &Env) {
-    if !found.told.is_empty() {
+    if !found.diagnostics.is_empty() {
         complain!(
             "{}",
-            diagnostics::render(&found.told, env.stderr.colour, env.stderr.width).trim_end()
+            diagnostics::render(&found.diagnostics, env.stderr.colour, env.stderr.width).trim_end()
         );
     }
     if let Some(picture) = &found.picture {
@@ -175,8 +175,14 @@ fn title(subject: &str, picture: &Picture) -> String {
 }
 
 impl Found {
-    fn new(subject: String, picture: Option<Picture>, told: Diagnostics, code: u8) -> Self {
-        Self { subject, picture, problems: told.iter().map(Problem::of).collect(), told, code }
+    fn new(subject: String, picture: Option<Picture>, diagnostics: Diagnostics, code: u8) -> Self {
+        Self {
+            subject,
+            picture,
+            problems: diagnostics.iter().map(Problem::of).collect(),
+            diagnostics,
+            code,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The experiments that were named: loaded and checked, all problems at once.
+//! The experiments that were named: loaded and checked, all problems together.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -85,7 +85,7 @@ fn complained(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Prints to standard output. A reader that has gone (`| head`) is no error.
+/// Prints to standard output. A reader that has gone (`| head`) is not an error.
 fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

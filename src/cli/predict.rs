@@ -20,7 +20,7 @@ use crate::timeline::{NodeRole, Tuning};
 /// What is said of one experiment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Said {
+struct Predicted {
     #[serde(flatten)]
     forecast: ForecastReport,
     outlook: Outlook,
@@ -51,16 +51,16 @@ pub(super) fn predict(args: &Predict, env: &Env) -> Result<u8, Failure> {
         };
         all.push(one(parsed, environment, args));
     }
-    let unpredictable = all.iter().any(|said| said.forecast.why_not.is_some());
+    let unpredictable = all.iter().any(|predicted| predicted.forecast.why_not.is_some());
     match args.output {
-        LintForm::Text => all.iter().for_each(|said| show(said, env)),
+        LintForm::Text => all.iter().for_each(|predicted| show(predicted, env)),
         LintForm::Json => print(&serde_json::to_string_pretty(&all).expect("plain data is JSON")),
         LintForm::Yaml => print(&serde_saphyr::to_string(&all).expect("plain data is YAML")),
     }
     Ok(if unpredictable { exit::USAGE } else { exit::PASS })
 }
 
-fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Said {
+fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Predicted {
     let mut cluster = environment.model;
     cluster.tuning = args.tuning.over(cluster.tuning);
     let (tuning, kubernetes) = (cluster.tuning, cluster.kubernetes.clone());
@@ -70,7 +70,7 @@ fn one(parsed: &Parsed, environment: ExpectedCluster, args: &Predict) -> Said {
     traps.dedup();
     let predictions =
         Predictions::new(Some(parsed.experiment.clone()), cluster, args.trials, args.seed);
-    Said {
+    Predicted {
         forecast: ForecastReport::new(
             &parsed.experiment.name,
             &environment.name,
@@ -90,8 +90,9 @@ fn in_config(parsed: &Parsed, args: &Predict, env: &Env) -> Result<ExpectedClust
     };
     let config = config.ok_or_else(|| {
         let hint =
-            "--context NAME reads a running cluster, --kind-config FILE one that could be made";
-        Failure::usage(format!("{} names no kind config", parsed.experiment.name)).hint(hint)
+            "use --context NAME for a running cluster, or --kind-config FILE for one that does \
+             not exist yet";
+        Failure::usage(format!("{} does not name a kind config", parsed.experiment.name)).hint(hint)
     })?;
     Ok(expected(parsed, &config))
 }
@@ -104,7 +105,7 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(ClusterModel, String),
         complain!("warning: {warning}");
     }
     let name = format!(
-        "context {} as it is (Kubernetes {}, {} nodes)",
+        "the running cluster of context {} (Kubernetes {}, {} nodes)",
         facts.name,
         facts.kubernetes,
         facts.nodes.len()
@@ -112,25 +113,25 @@ async fn in_cluster(args: &Predict, env: &Env) -> Result<(ClusterModel, String),
     Ok((ClusterModel::of_cluster(&facts), name))
 }
 
-fn show(said: &Said, env: &Env) {
+fn show(predicted: &Predicted, env: &Env) {
     // That pods stay where they are is Kubernetes' own way, and no mistake of the experiment's.
     let (notes, warnings): (Vec<&Trap>, Vec<&Trap>) =
-        said.traps.iter().partition(|trap| trap.about == About::Pods);
+        predicted.traps.iter().partition(|trap| trap.about == About::Pods);
     let traps: Vec<Diagnostic> =
-        said.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
+        predicted.outlook.traps.iter().chain(warnings).map(lint::without_place).collect();
     if !traps.is_empty() {
         complain!(
             "{}",
             diagnostics::render(&traps, env.stderr.colour, env.stderr.width).trim_end()
         );
     }
-    print(&forecast::render(&said.forecast, env.width, false));
+    print(&forecast::render(&predicted.forecast, env.width, false));
     notes.iter().for_each(|note| {
         print(&hang("note: ", &format!("{}; {} ({})", note.text, note.why, note.hint), env.width))
     });
     // Figures for a cluster that can't be would be lies.
-    if said.forecast.why_not.is_none() {
-        print(&lint::text::render("Settings", &said.outlook, &[]));
+    if predicted.forecast.why_not.is_none() {
+        print(&lint::text::render("Settings", &predicted.outlook, &[]));
     }
 }
 

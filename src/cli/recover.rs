@@ -86,7 +86,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
         }
         _ => tools(engine, &env.engine, &env.path).await,
     };
-    let mut told = |entry: &Entry, said: UndoProgress<'_>| match said {
+    let mut report = |entry: &Entry, progress: UndoProgress<'_>| match progress {
         UndoProgress::Begins => {
             complain!("undoing: {}", entry.undo.describe())
         }
@@ -114,7 +114,7 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
         let _signals = Abort::listen(still)
             .map_err(|e| RunError::refused("cannot listen for signals").because(&e))?;
         let not_undone =
-            watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut told)).await;
+            watchdog::beating(state, recover::all(&mut ledger, tools_of, &mut report)).await;
         Ok(if not_undone.is_empty() { exit::PASS } else { exit::NOT_UNDONE })
     })
 }
@@ -124,9 +124,9 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
 async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, RunError> {
     match tools.docker.kind_nodes(cluster).await.map_err(RunError::failed_by)? {
         containers if containers.is_empty() => Err(RunError::failed(format!(
-            "the engine {other} has no container of cluster {cluster}"
+            "the container engine {other} has no containers of cluster {cluster}"
         ))
-        .hint(format!("it is owed on {owed}, which is asked without --docker-host"))),
+        .hint(format!("the faults to undo are on {owed}; leave out --docker-host to use it"))),
         _ => Ok(tools),
     }
 }
@@ -154,6 +154,6 @@ mod tests {
         assert!(knowing(tools().await, "c", "unix:///moved", "unix:///first").await.is_ok());
         let error =
             knowing(tools().await, "d", "unix:///wrong", "unix:///first").await.err().unwrap();
-        assert!(error.to_string().contains("no container of cluster d"), "{error}");
+        assert!(error.to_string().contains("no containers of cluster d"), "{error}");
     }
 }

@@ -72,7 +72,7 @@ fn place(args: &Run) -> Place<'_> {
 
 fn environment<'a>(args: &'a Run, env: &'a Env) -> Result<Environment<'a>, RunError> {
     let cannot =
-        |e: std::io::Error| RunError::refused("cannot find this program's own file").because(&e);
+        |e: std::io::Error| RunError::refused("cannot find this program's executable").because(&e);
     Ok(Environment {
         engine: Endpoint::resolve(args.access.docker_host.as_deref(), &env.engine)
             .map_err(RunError::refused_by),
@@ -161,10 +161,11 @@ impl Command<'_> {
         }
         match (&parsed.experiment.cluster, &parsed.kind_config, &access.context) {
             (Cluster::Context, ..) if self.args.cluster == Some(ClusterChoice::Kind) => Err(RunError::refused(
-                "--cluster kind: the experiment names no kind config",
+                "--cluster kind: the experiment does not name a kind config",
             )
             .hint(
-                "`cluster: {kind: {config: FILE}}` in the experiment names one; --context NAME runs it in a cluster that is there",
+                "set `cluster: {kind: {config: FILE}}` in the experiment, or use --context NAME \
+                 to run it in an existing cluster",
             )),
             (Cluster::Kind { .. }, Some(config), None) => Ok(ClusterSpec::Kind { config: config.clone() }),
             (_, _, context) => {

@@ -45,7 +45,7 @@ impl<'a> Suite<'a> {
             self.group(group).await;
         }
         self.print();
-        // What the model does not have is no failure of those that it has; where that is all, nothing was done.
+        // What the model does not have is not a failure of those that it has; where that is all, nothing was done.
         let skipped = self
             .parts
             .iter()
@@ -116,7 +116,7 @@ impl<'a> Suite<'a> {
             match command.restore(used).await {
                 Err(failure) if used.is_made_here() && command.abort.signal().is_none() => {
                     failure.report();
-                    complain!("   deleting the cluster and making it again");
+                    complain!("   deleting and recreating the cluster");
                     command.delete(used).await?;
                     *handle = None;
                 }

@@ -99,18 +99,20 @@ fn of_config(config: &kube::Config) -> Result<ApiAccess, String> {
 fn authorization(user: &AuthInfo) -> Result<Option<String>, String> {
     if user.exec.is_some() || user.auth_provider.is_some() {
         return Err(
-            "its user's credentials come from a plugin, which an `api` probe can't ask".into()
+            "its user's credentials come from a plugin, which an `api` probe cannot use".into()
         );
     }
     if user.impersonate.is_some() {
-        return Err("its user acts as another one, which an `api` probe can't".into());
+        return Err(
+            "its user impersonates another one, which an `api` probe does not support".into()
+        );
     }
     if let Some(token) = &user.token {
         return Ok(Some(format!("Bearer {}", token.expose_secret())));
     }
     if let Some(file) = &user.token_file {
         let token = std::fs::read_to_string(file)
-            .map_err(|error| format!("the token file {file} can't be read: {error}"))?;
+            .map_err(|error| format!("the token file {file} cannot be read: {error}"))?;
         return Ok(Some(format!("Bearer {}", token.trim())));
     }
     let basic = user.username.as_ref().zip(user.password.as_ref());
@@ -134,9 +136,9 @@ fn identity(user: &AuthInfo) -> Result<Option<Identity>, String> {
     let chain = CertificateDer::pem_slice_iter(&certificate)
         .map(|der| der.map(|der| der.to_vec()))
         .collect::<Result<_, _>>();
-    let chain = chain.map_err(|error| format!("the client certificate can't be read: {error}"))?;
+    let chain = chain.map_err(|error| format!("the client certificate cannot be read: {error}"))?;
     let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|error| format!("the client key can't be read: {error}"))?;
+        .map_err(|error| format!("the client key cannot be read: {error}"))?;
     Ok(Some((chain, key.secret_der().to_vec())))
 }
 
@@ -146,10 +148,10 @@ fn pem(data: Option<&str>, file: Option<&str>, what: &str) -> Result<Option<Vec<
         (Some(data), _) => BASE64_STANDARD
             .decode(data)
             .map(Some)
-            .map_err(|error| format!("the {what} is no base64: {error}")),
+            .map_err(|error| format!("the {what} is not valid base64: {error}")),
         (None, Some(file)) => std::fs::read(file)
             .map(Some)
-            .map_err(|error| format!("the {what} {file} can't be read: {error}")),
+            .map_err(|error| format!("the {what} {file} cannot be read: {error}")),
         (None, None) => Ok(None),
     }
 }
@@ -210,7 +212,7 @@ mod tests {
             access("https://a:1", "{token: t, as: admin}")
                 .await
                 .unwrap_err()
-                .contains("acts as another")
+                .contains("impersonates another")
         );
     }
 }

@@ -62,7 +62,7 @@ impl Cluster {
         let image = pause_image(nodes.into_iter().map(named).collect()).ok_or_else(|| {
             ClusterError::NotFound {
                 what: "find an image for canaries".into(),
-                why: "the nodes list no pause image that all of them have".into(),
+                why: "no pause image is present on all nodes".into(),
             }
         })?;
         Ok(CanaryClient {
@@ -173,7 +173,7 @@ impl CanaryClient {
     ) -> Result<(), ClusterError> {
         let (api, object) = self.object(group, version, kind, value);
         self.cluster
-            .call(format!("make a canary's {kind}"), api.create(&PostParams::default(), &object))
+            .call(format!("create a canary's {kind}"), api.create(&PostParams::default(), &object))
             .await
             .map(drop)
     }

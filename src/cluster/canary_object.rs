@@ -16,7 +16,7 @@ impl Cluster {
         object.metadata.name = Some(CANARY_OBJECT.to_owned());
         let api: Api<ConfigMap> = Api::namespaced(self.client(), namespace);
         self.call(
-            format!("make the ConfigMap {CANARY_OBJECT}"),
+            format!("create the ConfigMap {CANARY_OBJECT}"),
             api.create(&PostParams::default(), &object),
         )
         .await

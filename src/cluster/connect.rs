@@ -72,8 +72,9 @@ impl Cluster {
         let mut config = (*self.config).clone();
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         let url = format!("https://{host}:{API_PORT}").parse();
-        config.cluster_url =
-            url.map_err(|_| ClusterError::Kubeconfig { why: format!("{address} is no address") })?;
+        config.cluster_url = url.map_err(|_| ClusterError::Kubeconfig {
+            why: format!("{address} is not a valid address"),
+        })?;
         config.tls_server_name = Some(API_NAME.to_owned());
         Self::of_config(config, self.context.clone()).await
     }
@@ -85,7 +86,7 @@ impl Cluster {
         let mut cluster =
             Self { client, config: Arc::new(config), context, server, version: String::new() };
         cluster.version = cluster
-            .call("ask for the version", cluster.client.apiserver_version())
+            .call("read the server's version", cluster.client.apiserver_version())
             .await?
             .git_version;
         Ok(cluster)
@@ -135,7 +136,7 @@ impl Cluster {
     /// Whether the API server answers now. Needs no etcd.
     #[cfg(test)]
     pub(crate) async fn ping(&self) -> Result<(), ClusterError> {
-        self.call("ask for the version", self.client.apiserver_version()).await.map(drop)
+        self.call("read the server's version", self.client.apiserver_version()).await.map(drop)
     }
 
     /// The kind cluster that this is, among those of the Docker engine, whatever its context is called: every node has the name and an

@@ -105,7 +105,7 @@ impl Cluster {
         }
     }
 
-    /// Deletes one pod, by its uid. Whether it was there: one that is gone already is no error.
+    /// Deletes one pod, by its uid. Whether it was there: one that is gone already is not an error.
     pub(crate) async fn delete_pod(
         &self,
         namespace: &str,
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_come_back_at_once_stays() {
+    fn pods_that_would_come_back_immediately_stay() {
         let pod =
             |metadata: Value| serde_json::from_value::<Pod>(json!({"metadata": metadata})).unwrap();
         let owned = |kind: &str| json!({"name": "p", "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": "o", "uid": "u", "controller": true}]});

@@ -11,7 +11,7 @@ use super::leftovers::Leftovers;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
     /// No connection to the API server.
-    #[error("the API server {server} can't be reached: {why}")]
+    #[error("the API server {server} cannot be reached: {why}")]
     Unreachable {
         server: String,
         /// What the system said.
@@ -73,14 +73,14 @@ pub(crate) enum ClusterError {
         why: String,
     },
     /// The server's answer was not understood.
-    #[error("{what}: the answer of the API server is not understood: {why}")]
+    #[error("{what}: unexpected response from the API server: {why}")]
     Answer {
         /// What was asked.
         what: String,
         why: String,
     },
     /// A kubeconfig can't be used.
-    #[error("the kubeconfig can't be used: {why}")]
+    #[error("the kubeconfig cannot be used: {why}")]
     Kubeconfig { why: String },
     /// None of the kubeconfig files is there.
     #[error("no kubeconfig: {} not found", list_paths(.paths))]
@@ -109,7 +109,7 @@ pub(crate) enum ClusterError {
         why: String,
     },
     /// A namespace that was deleted stays.
-    #[error("the namespace {namespace} is not gone within {} s: {}", within.as_secs(), left.why())]
+    #[error("the namespace {namespace} was not deleted within {} s: {}", within.as_secs(), left.why())]
     NamespaceStays {
         namespace: String,
         within: Duration,
@@ -132,13 +132,14 @@ impl ClusterError {
     pub(crate) fn hint_through(&self, kubectl: &str) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => format!(
-                "is the cluster running, and no fault lasting that takes its API server away? `{kubectl} cluster-info` asks it the same way"
+                "is the cluster running, and no active fault taking its API server down? \
+                 `{kubectl} cluster-info` uses the same connection"
             ),
             Self::Certificate { .. } => {
-                "a kind cluster that was made anew has a new certificate: `kind export kubeconfig --name NAME`".into()
+                "a recreated kind cluster has a new certificate: run `kind export kubeconfig --name NAME`".into()
             }
             Self::Unauthorized { .. } => {
-                format!("`{kubectl} auth whoami` with the same context shows whether the credentials still hold")
+                format!("`{kubectl} auth whoami` with the same context shows whether the credentials are still valid")
             }
             Self::NoKubeconfig { .. } => "name one with --kubeconfig or KUBECONFIG".into(),
             Self::NoSuchContext { available, .. } | Self::NoCurrentContext { available } if available.is_empty() => {

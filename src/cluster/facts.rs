@@ -197,7 +197,7 @@ fn combine(
             tuning.node_monitor_grace_period = read.grace.or(defaults.node_monitor_grace_period);
         }
         None => warnings.push(
-            "the controller manager can't be seen; the version's defaults are assumed".to_owned(),
+            "the controller manager's settings could not be read; the version's defaults are assumed".to_owned(),
         ),
     }
     if kubelets.is_some() && monitor.is_some() {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_kubelet_counts_and_the_difference_is_told() {
+    fn the_slowest_kubelet_counts_and_the_difference_is_reported() {
         let mut warnings = Vec::new();
         let slow = slowest(
             vec![("a".into(), Ok(kubelet(1))), ("b".into(), Ok(kubelet(10)))],

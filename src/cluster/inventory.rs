@@ -76,7 +76,7 @@ impl Cluster {
         }
         let (what, why) = (
             format!("the {} were not listed", resource.plural),
-            "the calls before took all of the time".to_owned(),
+            "earlier calls used up the time limit".to_owned(),
         );
         Err(ClusterError::TooSlow { what, within: PATIENCE, why })
     }
@@ -120,7 +120,7 @@ fn kind_of(resource: &ApiResource) -> String {
     format!("{}{group}", resource.kind)
 }
 
-/// What has no uid is no object that is kept anywhere.
+/// What has no uid is not an object that is kept anywhere.
 fn named(resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Option<ObjectName> {
     let owner = object
         .owner_references()

@@ -22,7 +22,7 @@ pub(crate) enum KindError {
     #[error("the program kind is not installed")]
     NotInstalled,
     /// It could not be started, or talked to.
-    #[error("{} can't be run: {source}", path.display())]
+    #[error("{} cannot be run: {source}", path.display())]
     NotRun {
         /// The program.
         path: PathBuf,
@@ -30,13 +30,13 @@ pub(crate) enum KindError {
         source: std::io::Error,
     },
     /// The container engine does not answer kind.
-    #[error("kind can't reach the container engine: {why}")]
+    #[error("kind cannot reach the container engine: {why}")]
     Engine {
         /// What kind said.
         why: String,
     },
     /// A cluster of that name exists.
-    #[error("a kind cluster named {name} exists already")]
+    #[error("a kind cluster named {name} already exists")]
     Exists {
         /// Its name.
         name: String,
@@ -48,7 +48,7 @@ pub(crate) enum KindError {
         name: String,
     },
     /// The node image is not here and can't be pulled.
-    #[error("the node image {image} is not here and can't be pulled: {why}")]
+    #[error("the node image {image} is not present locally and cannot be pulled: {why}")]
     Image {
         /// The image.
         image: String,
@@ -56,7 +56,7 @@ pub(crate) enum KindError {
         why: String,
     },
     /// A port that the cluster wants is in use.
-    #[error("a port that the cluster wants is in use: {why}")]
+    #[error("a port that the cluster needs is in use: {why}")]
     Port {
         /// What the engine said.
         why: String,
@@ -80,13 +80,13 @@ impl KindError {
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotInstalled => {
-                "install it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation, or run on a cluster of your own \
-                 with --context"
+                "install it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation, \
+                 or use an existing cluster with --context"
                     .into()
             }
             Self::Exists { name } => format!("delete it with `kind delete cluster --name {name}`"),
             Self::Image { .. } => {
-                "name one that is here with --node-image or OUTAGE_NODE_IMAGE (`docker images kindest/node`)".into()
+                "choose a local image with --node-image or OUTAGE_NODE_IMAGE (`docker images kindest/node`)".into()
             }
             Self::NoSuchCluster { .. } => "`kind get clusters` lists those that are there".into(),
             _ => return None,
@@ -385,7 +385,8 @@ mod tests {
         let error = create(&kind).await.0.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the node image kindest/node:v9 is not here and can't be pulled: exit status 1"
+            "the node image kindest/node:v9 is not present locally and cannot be pulled: exit \
+             status 1"
         );
         assert!(began.elapsed() < Duration::from_secs(10));
     }

@@ -14,7 +14,12 @@ use crate::timeline::leader::{LEADER_LEASES, node_of};
 impl Cluster {
     /// The node on which each part of the control plane leads that holds a lease for it. (etcd's leader is in no lease.)
     pub(crate) async fn leaders(&self) -> Result<BTreeMap<Component, String>, ClusterError> {
-        Ok(self.leases("look who leads", LEADER_LEASES).await?.iter().filter_map(leader).collect())
+        Ok(self
+            .leases("find the leaders", LEADER_LEASES)
+            .await?
+            .iter()
+            .filter_map(leader)
+            .collect())
     }
 
     /// The version of each Lease of a namespace, by name: another one says that it was renewed in between, whatever the clocks say.

@@ -37,11 +37,13 @@ impl Leftovers {
     pub(crate) fn hint(&self, namespace: &str, kubectl: &str) -> String {
         match &self.kinds[..] {
             [] => format!(
-                "`{kubectl} get namespace {namespace} -o yaml` shows in its conditions what keeps it"
+                "`{kubectl} get namespace {namespace} -o yaml` shows in its conditions what \
+                 blocks its deletion"
             ),
             kinds => format!(
-                "`{kubectl} -n {namespace} get {} -o yaml` shows what is left, and its finalizers: who set them takes them away, \
-                 or you do, with `edit` in place of `get`",
+                "`{kubectl} -n {namespace} get {} -o yaml` shows what is left, and its \
+                 finalizers: their owner must remove them, or you do, with `edit` instead of \
+                 `get`",
                 kinds.join(",")
             ),
         }

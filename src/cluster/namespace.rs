@@ -38,7 +38,7 @@ impl Cluster {
             Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         let api: Api<Namespace> = Api::all(self.client());
         self.call(
-            format!("make the namespace {name}"),
+            format!("create the namespace {name}"),
             api.create(&PostParams::default(), &namespace),
         )
         .await?;
@@ -56,7 +56,7 @@ impl Cluster {
         {
             if Instant::now() >= deadline {
                 let what = format!("the namespace {namespace} got no service account");
-                let why = "the controller manager makes it; is it running?".to_owned();
+                let why = "the controller manager creates it; is it running?".to_owned();
                 return Err(ClusterError::TooSlow { what, within: ACCOUNT_TIMEOUT, why });
             }
             sleep(POLL / 3).await;
@@ -330,7 +330,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the namespace outage-7f3a is not gone within 3 s: it is still being deleted"
+            "the namespace outage-7f3a was not deleted within 3 s: it is still being deleted"
         );
         assert!(
             error.hint().unwrap().contains("kubectl get namespace outage-7f3a"),

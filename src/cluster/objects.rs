@@ -249,7 +249,7 @@ pub(crate) struct DaemonSetStatus {
 pub(crate) struct JobSpec {
     /// It is done when so many pods have succeeded.
     pub completions: Option<i32>,
-    /// So many pods at once.
+    /// So many pods at the same time.
     pub parallelism: Option<i32>,
 }
 

@@ -62,8 +62,7 @@ impl Cluster {
             let endpoints = self.endpoints(namespace, &service.name_any()).await?;
             if !endpoints.iter().any(|endpoint| endpoint.ready) {
                 let chosen = pods.iter().filter(|pod| is_chosen(pod, service)).count();
-                let why =
-                    if chosen == 0 { ", and no pod has the labels that it selects" } else { "" };
+                let why = if chosen == 0 { ", and no pod matches its selector" } else { "" };
                 waiting.push(format!("Service/{}: no ready endpoint{why}", service.name_any()));
             }
         }
@@ -174,7 +173,7 @@ fn pod(object: &Pod) -> Option<String> {
                 is_it.then(|| condition.message.clone().unwrap_or_default())
             },
         );
-    let why = unscheduled.map_or(String::new(), |why| format!(", not placed: {why}"));
+    let why = unscheduled.map_or(String::new(), |why| format!(", not scheduled: {why}"));
     Some(format!("Pod/{}: {phase}{why}", object.name_any()))
 }
 
@@ -220,7 +219,7 @@ fn hopeless_container(container: &ContainerStatus) -> Option<String> {
         .last_state
         .as_ref()
         .and_then(|state| state.terminated.as_ref())
-        .map(|end| format!(", it ended with {}", end.exit_code));
+        .map(|end| format!(", last exit code {}", end.exit_code));
     let message = waiting
         .message
         .as_deref()
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_not_there_is_told_at_once() {
+    fn a_missing_image_is_reported_immediately() {
         assert_eq!(
             stuck_pod(&waiting_pod("ErrImagePull")).unwrap(),
             "Pod/p: ErrImagePull of container c (image no/such:1): not found"
@@ -335,7 +334,7 @@ mod tests {
             json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]}}),
         );
-        assert_eq!(pod(&pending).unwrap(), format!("Pod/p: Pending, not placed: {why}"));
+        assert_eq!(pod(&pending).unwrap(), format!("Pod/p: Pending, not scheduled: {why}"));
     }
 
     #[test]

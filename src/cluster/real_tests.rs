@@ -122,7 +122,7 @@ async fn a_workload_becomes_ready_and_is_removed_without_a_trace() {
 
 #[tokio::test]
 #[ignore = "needs OUTAGE_TEST_KUBECONFIG"]
-async fn what_never_becomes_ready_is_told_at_once() {
+async fn what_never_becomes_ready_is_reported_immediately() {
     let cluster = cluster().await;
     let pod = |name: &str, spec: &str| {
         format!(

@@ -46,7 +46,7 @@ struct ServerKind {
 
 impl Cluster {
     /// Checks that the server knows every object's kind, and that it belongs to a namespace; nothing is created. The inner
-    /// error has all problems at once, at their places.
+    /// error has all problems together, at their places.
     pub(crate) async fn check_workload(
         &self,
         manifest: &Manifest,
@@ -114,8 +114,9 @@ fn sort_out(
                 }),
                 Err(error) => problems.push(problem(object, &error.to_string())),
             },
-            Some(_) => problems
-                .push(problem(object, "belongs to no namespace, and so would outlive the run")),
+            Some(_) => {
+                problems.push(problem(object, "is not namespaced and would outlive the run"))
+            }
             None => problems.push(problem(object, &unknown(object, kinds, known))),
         }
     }
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "w.yaml:2:7: error: Namespace/a0: belongs to no namespace, and so would outlive the run",
+                "w.yaml:2:7: error: Namespace/a0: is not namespaced and would outlive the run",
                 "w.yaml:6:7: error: Deployment/a1: the server has no Deployment in v1, but in apps/v1",
                 "w.yaml:10:7: error: Deploymnet/a2: the server has no Deploymnet in apps/v1; did you mean Deployment?",
                 "w.yaml:14:7: error: Thing/a3: the server has no apiVersion x/v1",

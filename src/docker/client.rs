@@ -72,16 +72,13 @@ impl Docker {
 
     /// Whether the engine answers, within `limit`.
     pub(crate) async fn ping(&self, limit: Duration) -> Result<(), DockerError> {
-        bounded("ask the container engine whether it is there", limit, self.bollard.ping())
-            .await
-            .map(drop)
+        bounded("ping the container engine", limit, self.bollard.ping()).await.map(drop)
     }
 
     /// Measures the engine's clock against ours: half the call's time is its bound. `None` where the engine does not tell its time.
     pub(crate) async fn clock(&self) -> Result<Option<EngineClock>, DockerError> {
         let before = Moment::now();
-        let info =
-            bounded("ask the container engine for its time", ASK, self.bollard.info()).await?;
+        let info = bounded("read the container engine's clock", ASK, self.bollard.info()).await?;
         let took = Moment::now().since(before);
         let Some(engine) = info.system_time.and_then(|t| t.parse::<jiff::Timestamp>().ok()) else {
             return Ok(None);
@@ -207,7 +204,7 @@ mod tests {
             matches!(error, DockerError::Unreachable { why: Unreachable::NotRunning, .. }),
             "{error}"
         );
-        assert!(error.to_string().ends_with("(DOCKER_HOST): nobody listens there"), "{error}");
+        assert!(error.to_string().ends_with("(DOCKER_HOST): nothing listens there"), "{error}");
         assert!(error.hint().unwrap().contains("start the engine"));
     }
 

@@ -84,7 +84,7 @@ impl EndpointError {
                 "install Docker and start it, or name a running engine with DOCKER_HOST=unix:///path/to.sock".into()
             }
             Self::NoSuchContext { .. } => {
-                "`docker context ls` lists those that exist; `docker context use default` goes back".into()
+                "`docker context ls` lists those that exist; `docker context use default` switches back".into()
             }
             Self::Unsupported { hint, .. } => hint.clone(),
         }
@@ -152,15 +152,15 @@ fn check(address: &str, origin: &str, env: &EngineEnv) -> Result<(), EndpointErr
         Some(("ssh", host)) => unsupported("ssh is not supported", tunnel_hint(host)),
         _ => unsupported(
             "it is neither unix:///path nor tcp://host:port",
-            "DOCKER_HOST=unix:///var/run/docker.sock is usual".into(),
+            "the usual one is DOCKER_HOST=unix:///var/run/docker.sock".into(),
         ),
     }
 }
 
 fn tunnel_hint(host: &str) -> String {
     format!(
-        "forward the socket and name the near end: `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock {host}` and \
-         DOCKER_HOST=unix:///tmp/docker.sock"
+        "forward the socket and use the local end: `ssh -nNT -L \
+         /tmp/docker.sock:/var/run/docker.sock {host}` and DOCKER_HOST=unix:///tmp/docker.sock"
     )
 }
 

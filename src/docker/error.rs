@@ -75,7 +75,7 @@ pub(crate) enum DockerError {
         message: String,
     },
     /// The engine is older than what is supported.
-    #[error("use {engine}: it is older than Docker 20.10 (API 1.41), the oldest that is supported")]
+    #[error("use {engine}: it is older than Docker 20.10 (API 1.41), the oldest supported version")]
     TooOld {
         /// The engine and its version.
         engine: String,
@@ -84,8 +84,8 @@ pub(crate) enum DockerError {
 
 fn unreachable_text(why: Unreachable, detail: &str) -> String {
     match why {
-        Unreachable::NotThere => "nothing is there".into(),
-        Unreachable::NotRunning => "nobody listens there".into(),
+        Unreachable::NotThere => "it does not exist".into(),
+        Unreachable::NotRunning => "nothing listens there".into(),
         Unreachable::Forbidden => "permission denied".into(),
         Unreachable::Broken => detail.to_owned(),
     }
@@ -96,7 +96,8 @@ impl DockerError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Unreachable { why: Unreachable::NotThere, .. } => {
-                "is Docker installed and started? `docker version` tells; DOCKER_HOST or `docker context use` names another engine"
+                "is Docker installed and started? check with `docker version`; DOCKER_HOST or \
+                 `docker context use` names another engine"
             }
             Self::Unreachable { why: Unreachable::NotRunning, .. } => {
                 "start the engine: `sudo systemctl start docker`, or Docker Desktop, or `colima start`"
@@ -105,12 +106,12 @@ impl DockerError {
                 "add yourself to the socket's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker"
             }
             Self::Unreachable { why: Unreachable::Broken, .. } => {
-                "does a container engine listen there? `docker version` tells"
+                "does a container engine listen there? Check with `docker version`"
             }
             Self::Timeout { .. } => {
-                "the engine hangs or is overloaded: `docker ps` should answer at once"
+                "the engine hangs or is overloaded: `docker ps` should answer immediately"
             }
-            Self::Paused { .. } => "`docker unpause` thaws it",
+            Self::Paused { .. } => "`docker unpause` resumes it",
             Self::TooOld { .. } => "update the container engine",
             Self::NoSuchContainer { .. }
             | Self::NotRunning { .. }
@@ -137,7 +138,7 @@ impl DockerError {
             | Bollard::APIVersionParseError {} => Self::Refused {
                 what: what.into(),
                 status: 0,
-                message: format!("its answer is not understood: {}", deepest(&error)),
+                message: format!("unexpected response: {}", deepest(&error)),
             },
             other => Self::Unreachable {
                 what: what.into(),

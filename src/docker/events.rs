@@ -45,7 +45,7 @@ impl Docker {
             heard: Moment::now(),
             blind_since: None,
             replay: None,
-            told: VecDeque::new(),
+            delivered: VecDeque::new(),
         };
         Box::pin(stream::unfold(follower, |mut follower| async move {
             let record = follower.next().await;
@@ -68,7 +68,7 @@ struct Follower {
     blind_since: Option<Moment>,
     /// Events up to this time of the engine happened while we were blind since that moment.
     replay: Option<(i64, Moment)>,
-    told: VecDeque<(i64, String, String)>,
+    delivered: VecDeque<(i64, String, String)>,
 }
 
 impl Follower {
@@ -160,13 +160,13 @@ impl Follower {
             .find_map(|name| attributes.remove(*name)?.parse().ok());
         let container = attributes.remove("name").or(actor.id).unwrap_or_default();
         let ns = message.time_nano.unwrap_or(0);
-        let told = (ns, container.clone(), action.clone());
-        if self.told.contains(&told) {
+        let delivered = (ns, container.clone(), action.clone());
+        if self.delivered.contains(&delivered) {
             return;
         }
-        self.told.push_back(told);
-        if self.told.len() > REMEMBERED {
-            self.told.pop_front();
+        self.delivered.push_back(delivered);
+        if self.delivered.len() > REMEMBERED {
+            self.delivered.pop_front();
         }
         self.last_ns = self.last_ns.max(Some(ns));
         let since = self.replay.filter(|(until, _)| ns <= *until).map(|(_, since)| since);

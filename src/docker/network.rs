@@ -16,7 +16,7 @@ impl Docker {
         network: &str,
         address: Ipv4Addr,
     ) -> Result<Option<Ipv4Addr>, DockerError> {
-        let what = format!("look at network {network}");
+        let what = format!("inspect network {network}");
         let found = bounded(&what, ASK, self.bollard.inspect_network(network, None)).await?;
         Ok(lowest_free(&found, address))
     }

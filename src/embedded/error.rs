@@ -34,9 +34,9 @@ pub(crate) enum EmbeddedError {
     #[error("act on the node: the action was undone before it took effect")]
     Undone,
     /// The model is stuck, or something else goes on on the node.
-    #[error("see what was done to the node take effect: it did not within {} s", .within.as_secs())]
+    #[error("wait for the change of the node to take effect: it did not within {} s", .within.as_secs())]
     NoEffect { within: Duration },
-    #[error("reach the embedded cluster: it has ended")]
+    #[error("reach the embedded cluster: it has stopped")]
     Ended,
 }
 
@@ -46,10 +46,16 @@ impl EmbeddedError {
         Some(match self {
             Self::PortTaken { .. } => "port 0 lets the system choose a free one".into(),
             Self::NoAddresses { .. } => {
-                "it needs addresses in 127.0.0.0/8, which Linux has; elsewhere --cluster kind runs the experiment".into()
+                "it needs addresses in 127.0.0.0/8, as on Linux; elsewhere use --cluster kind"
+                    .into()
             }
-            Self::Off => "a step before it may have stopped or killed the node, and not started it again".into(),
-            Self::Listen { .. } | Self::Nodes { .. } | Self::Settings(_) | Self::Thread { .. } => return None,
+            Self::Off => {
+                "an earlier step may have stopped or killed the node without starting it again"
+                    .into()
+            }
+            Self::Listen { .. } | Self::Nodes { .. } | Self::Settings(_) | Self::Thread { .. } => {
+                return None;
+            }
             Self::Undone | Self::NoEffect { .. } | Self::Ended => return None,
             Self::NotLoopback { address } => format!("use 127.0.0.1:{}", address.port()),
         })

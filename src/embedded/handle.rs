@@ -256,13 +256,13 @@ mod tests {
     async fn what_is_on_its_way_happens_before_it_is_taken_back() {
         let embedded = Embedded::start(spec()).unwrap();
         let node = embedded.node("a-worker2").unwrap();
-        // A kill takes effect a moment after the call; a start at once must not find the node up and be content.
+        // A kill takes effect a moment after the call; an immediate start must not find the node up and be content.
         let kill = embedded.act(Action::Kill { node });
         assert!(tokio::time::timeout(Duration::from_millis(1), kill).await.is_err());
         let began = Instant::now();
         embedded.act(Action::Start { node }).await.unwrap();
         assert!(began.elapsed() >= Duration::from_millis(1300), "{:?}", began.elapsed());
-        // What is so already is so at once.
+        // What is so already is so immediately.
         let began = Instant::now();
         embedded.act(Action::Unpause { node }).await.unwrap();
         assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());

@@ -173,7 +173,7 @@ impl RunError {
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        Self::failed(format!("internal error: {}", text.unwrap_or("it did not say which")))
+        Self::failed(format!("internal error: {}", text.unwrap_or("a panic without a message")))
             .hint("please report it, with the run's folder")
     }
 
@@ -238,7 +238,7 @@ mod tests {
         let away =
             || ClusterError::Unreachable { server: "https://x".into(), why: "refused".into() };
         let passed_on = RunError::failed_by(FaultError::from(away()));
-        assert_eq!(passed_on.message, "the API server https://x can't be reached: refused");
+        assert_eq!(passed_on.message, "the API server https://x cannot be reached: refused");
         assert_eq!(passed_on.message, RunError::failed_by(away()).message);
         let gone = FaultError::Gone { container: "a".into() };
         assert_eq!(

@@ -367,7 +367,7 @@ pub(crate) mod tests {
         live.observe(&node(Change::Baseline, Ready::True, 1));
         assert_eq!(live.nodes["w"].since, None);
         live.observe(&node(Change::Changed, Ready::True, 2));
-        assert_eq!(live.nodes["w"].since, None, "a heartbeat is no change");
+        assert_eq!(live.nodes["w"].since, None, "a heartbeat is not a change");
         live.observe(&node(Change::Changed, Ready::Unknown, 3));
         assert_eq!(live.nodes["w"].since, Some(at(3)));
     }

@@ -137,7 +137,7 @@ impl<'a, W: Backend> Method<'a, W> {
                             (self.hold(confirmed, *hold), self.sequence(number + 1, meanwhile));
                         if step.is_shared() {
                             tokio::try_join!(held, beside)?;
-                            self.healed().await?;
+                            self.recovered().await?;
                             self.undo(fault, pending).await?;
                         } else {
                             tokio::try_join!(
@@ -164,7 +164,7 @@ impl<'a, W: Backend> Method<'a, W> {
     ) -> Result<Vec<PendingUndo<'a>>, RunError> {
         let nothing_harmed = self.is_unharmed();
         let begun = async {
-            self.healed().await?;
+            self.recovered().await?;
             let planned = self.plan((step, name), fault, dead_man).await?;
             let owe = |(harm, undo)| self.record((name, dead_man), harm, undo);
             let pending: Result<Vec<_>, _> = planned.into_iter().map(owe).collect();
@@ -177,7 +177,7 @@ impl<'a, W: Backend> Method<'a, W> {
         })
     }
 
-    /// When a step's fault is undone by nobody, its dead man's switch does it after so long.
+    /// How long after its injection the watchdog undoes a step's fault, if nothing else has.
     fn dead_man(&self, step: &Step) -> Duration {
         lasts_at_most(step, self.job.experiment.steady_state_timeout) + self.job.dead_man_margin
     }
@@ -243,7 +243,7 @@ impl<'a, W: Backend> Method<'a, W> {
         match (planned, known) {
             (Err(why), Some(known)) if why.passes => {
                 let text = format!(
-                    "step {step} hits what was found before the first fault: {}",
+                    "step {step} uses the targets that were found before the first fault: {}",
                     why.line()
                 );
                 self.recorder.event(Event::Note { warning: false, text });
@@ -270,7 +270,7 @@ impl<'a, W: Backend> Method<'a, W> {
         known(&self.recorder.live(), self.nodes, self.hosts, hit)
     }
 
-    /// Makes a fault on all its targets at once, and returns when the last was confirmed.
+    /// Makes a fault on all its targets at the same time, and returns when the last was confirmed.
     async fn inject(&self, pending: &[PendingUndo<'_>]) -> Result<Moment, RunError> {
         stage(self.recorder, "fault");
         let confirmed =
@@ -296,7 +296,7 @@ impl<'a, W: Backend> Method<'a, W> {
         self.backend.inject(&pending.undo, &mut progress).await?;
         confirmed.ok_or_else(|| {
             RunError::failed(format!(
-                "the fault on {} was made, and never confirmed",
+                "the fault on {} was injected but never confirmed",
                 reporter.target
             ))
         })
@@ -333,18 +333,21 @@ impl<'a, W: Backend> Method<'a, W> {
         Ok(())
     }
 
-    /// Waits until what an earlier step harmed is back: a fault is undone when its node is up, which is a while earlier.
-    async fn healed(&self) -> Result<(), RunError> {
+    /// Waits until everything that an earlier step affected has recovered: a fault counts as undone when its node is up, which is earlier.
+    async fn recovered(&self) -> Result<(), RunError> {
         let limit = self.job.experiment.steady_state_timeout;
-        let whole = self.recorder.until(|live| self.not_healed(live).is_empty().then_some(()));
+        let whole = self.recorder.until(|live| self.not_recovered(live).is_empty().then_some(()));
         tokio::time::timeout(limit, whole).await.map_err(|_| {
-            let missing = self.not_healed(&self.recorder.live()).join(", ");
-            RunError::failed(format!("{} s after an earlier step: {missing}", limit.as_secs()))
+            let missing = self.not_recovered(&self.recorder.live()).join(", ");
+            RunError::failed(format!(
+                "not recovered {} s after an earlier step: {missing}",
+                limit.as_secs()
+            ))
         })
     }
 
     /// What is still waited for. Nobody waits for a node under a fault, nor, while one lasts, for what nobody can see, or can't come back.
-    fn not_healed(&self, live: &Live) -> Vec<String> {
+    fn not_recovered(&self, live: &Live) -> Vec<String> {
         let state = self.state.borrow();
         let lasting = !state.active.is_empty();
         if lasting && !live.blind.is_empty() {
@@ -375,10 +378,11 @@ impl<'a, W: Backend> Method<'a, W> {
             |(name, at): &(&String, &Moment)| live.heard.get(*name).is_none_or(|heard| heard < *at);
         let silent =
             state.undone.iter().filter(|(name, _)| free(name) && is_node(name)).filter(unheard);
-        let mut missing: Vec<String> =
-            down.chain(silent.map(|(name, _)| format!("{name} has not been heard of"))).collect();
+        let mut missing: Vec<String> = down
+            .chain(silent.map(|(name, _)| format!("{name} has not sent a heartbeat yet")))
+            .collect();
         if !lasting && !state.undone.is_empty() {
-            missing.extend(live.blind.keys().map(|watch| format!("the watch of {watch} is blind")));
+            missing.extend(live.blind.keys().map(|watch| format!("the watch of {watch} is down")));
             missing.extend(
                 probed_services(self.job.experiment)
                     .iter()

@@ -305,7 +305,7 @@ mod tests {
         );
         assert_eq!(known.lost("the node is down".into()), None);
         known.begins();
-        assert_eq!(known.observed(process(90, 7)), None, "the same process is no news");
+        assert_eq!(known.observed(process(90, 7)), None, "the same process is not news");
         let closed = known.observed_until(Moment(91)).unwrap();
         assert_eq!((closed.since, closed.at), (Some(Moment(6)), Moment(91)));
         assert!(matches!(closed.event, Event::ObserverGap { until: Some(Moment(91)), .. }));

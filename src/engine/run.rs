@@ -21,7 +21,7 @@ use crate::experiment::{Condition, Expectation, Experiment, Fault};
 use crate::plan::{self, Known, Node, Nodes, Request};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// What the backend has listed is taken in by the recorder's task, at once; it must not be waited for in vain.
+/// What the backend has listed is taken in by the recorder's task, immediately; it must not be waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 /// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const TELL: Duration = Duration::from_secs(10);
 /// Probes go on for so long after the recovery, so that its edge has a neighbour.
 const TAIL: Duration = Duration::from_millis(500);
 
-/// Starts the dead man's switch of a fault that may last so long, and ends when it is there.
+/// Starts the watchdog of a fault that may last so long, and ends when it is there.
 pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result<(), RunError>>;
 
 /// What a run is about.
@@ -42,9 +42,9 @@ pub(crate) struct Job<'a> {
     pub tuning: &'a Tuning,
     /// The seed of every random choice.
     pub seed: u64,
-    /// Grace period before the dead man's switch undoes an overdue fault.
+    /// Grace period before the watchdog undoes an overdue fault.
     pub dead_man_margin: Duration,
-    /// Called before each fault with how long it may last at most: starts the dead man's switch that lives outside the cluster.
+    /// Called before each fault with how long it may last at most: starts the watchdog that lives outside the cluster.
     pub arm: Arm<'a>,
 }
 
@@ -119,9 +119,10 @@ async fn broken(recorder: &Recorder) -> RunError {
     recorder
         .until(|live| {
             let timeline = live.broken.as_ref().map(|why| {
-                RunError::failed("cannot write the timeline")
-                    .caused_by(why)
-                    .hint("it needs room on the disk and leave to write there; --runs-dir names another place")
+                RunError::failed("cannot write the timeline").caused_by(why).hint(
+                    "check free space and permissions, or choose another directory with \
+                         --runs-dir",
+                )
             });
             timeline.or_else(|| {
                 let (probe, why) = live.dead_probes.first_key_value()?;
@@ -276,7 +277,7 @@ async fn workload_ready(
     loop {
         let readiness = backend.workload_readiness().await?;
         if let Some(why) = readiness.stuck {
-            return Err(RunError::failed("the workload can't become ready").caused_by(why));
+            return Err(RunError::failed("the workload cannot become ready").caused_by(why));
         }
         if readiness.ready {
             return Ok(());
@@ -300,7 +301,7 @@ fn what_helps(waiting: &[String]) -> &'static str {
         true => {
             "a node is cordoned: `kubectl get nodes` shows which, `kubectl uncordon NODE` lets pods on it again"
         }
-        false => "`workloadTimeout` in the experiment allows it more",
+        false => "raise `workloadTimeout` in the experiment",
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Ended {
     pub end: RunEnd,
 }
 
-/// Holds the workload's files against what the cluster can make: all problems at once, nothing made.
+/// Holds the workload's files against what the cluster can make: all problems together, nothing made.
 pub(crate) async fn workload(
     handle: &ClusterHandle,
     parsed: &Parsed,
@@ -66,7 +66,7 @@ pub(crate) async fn fits(handle: &ClusterHandle, parsed: &Parsed) -> Result<(), 
 }
 
 fn refused(problems: &[Diagnostic]) -> RunError {
-    let mut error = RunError::refused("the workload can't be used");
+    let mut error = RunError::refused("the workload cannot be used");
     error.causes = problems.iter().map(ToString::to_string).collect();
     error
 }
@@ -76,9 +76,16 @@ async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Resul
     for probe in &experiment.probes {
         let Ask::Api { server: ApiServer::On { address, .. }, .. } = &probe.ask else { continue };
         if let Err(error) = cluster.directly(address).await {
-            return Err(RunError::refused(format!("probe {} can't reach its API server from this machine", probe.name))
-                .because(&error)
-                .hint("where the container engine runs in another machine (a Mac), nodes have no way from here: `server: balancer` asks through the published port"));
+            return Err(RunError::refused(format!(
+                "probe {} cannot reach its API server from this machine",
+                probe.name
+            ))
+            .because(&error)
+            .hint(
+                "if the container engine runs in a virtual machine (as on a Mac), nodes \
+                     cannot be reached from here: use `server: balancer`, which goes through the \
+                     published port",
+            ));
         }
     }
     Ok(())

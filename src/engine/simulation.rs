@@ -484,7 +484,7 @@ async fn faults_on_objects_are_undone_as_others_are() {
 #[tokio::test(start_paused = true)]
 async fn what_was_found_before_the_first_fault_is_hit_only_while_nobody_can_say_what_is_there_now()
 {
-    let gone = RunError::refused("2 pods are to be hit, 0 are there");
+    let gone = RunError::refused("2 pods are to be targeted, but there are 0");
     for (answer, hit) in [(RunError { passes: true, ..gone.clone() }, true), (gone, false)] {
         let mut backend = FakeBackend::new(None);
         backend.no_objects = Some(answer);
@@ -558,7 +558,7 @@ async fn a_timeline_that_cannot_be_written_ends_the_run_and_everything_is_undone
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_undone_is_named_and_stays_owed() {
+async fn what_cannot_be_undone_is_named_and_stays_pending() {
     let mut backend = FakeBackend::new(None);
     backend.undo_fails = true;
     let run = simulate(backend, None, 3).await;

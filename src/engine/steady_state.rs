@@ -68,7 +68,7 @@ impl SteadyState {
     /// Judges every condition.
     pub(crate) fn judge(&self, live: &Live, now: Moment) -> Vec<Judged> {
         let blind = live.blind.iter().map(|(watch, why)| Judged {
-            text: format!("the watch of {watch} is blind ({why})"),
+            text: format!("the watch of {watch} is down ({why})"),
             since: None,
         });
         let heard = self.heard.iter().map(|node| self.heard_of(node, live));
@@ -105,7 +105,10 @@ impl SteadyState {
     fn heard_of(&self, node: &str, live: &Live) -> Judged {
         let since = live.heard.get(node).copied().filter(|at| *at >= self.began);
         // Not the moment itself: that a node lives is known from then on, and was so before.
-        Judged { text: format!("{node} has been heard of since"), since: since.map(|_| self.began) }
+        Judged {
+            text: format!("{node} has sent a heartbeat since"),
+            since: since.map(|_| self.began),
+        }
     }
 
     fn nodes_ready(&self, quantity: Quantity, live: &Live, now: Moment) -> Judged {
@@ -152,7 +155,7 @@ impl SteadyState {
 
     fn probe(&self, name: &str, ratio: f64, hold: Duration, live: &Live, now: Moment) -> Judged {
         let Some(probe) = live.probes.get(name) else {
-            return Judged { text: format!("probe {name} has not begun"), since: None };
+            return Judged { text: format!("probe {name} has not started"), since: None };
         };
         let share = probe.share(hold, now);
         let holds = share.covered && share.ratio() >= ratio;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
-    /// How it is called in a list of claims: `B3`.
+    /// Its ID in a list of claims: `B3`.
     pub id: String,
     /// What is claimed, in a sentence.
     pub says: String,

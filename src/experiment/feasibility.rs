@@ -116,7 +116,9 @@ fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String
         Expectation::LeaderChange { component, .. } | Expectation::OldLeader { component, .. } => {
             let safe = faults.iter().all(|named| !may_cost_lead(named, *component));
             let hint = format!("target it with `target: {{leader: {}}}`", component.name());
-            safe.then(|| (format!("{} cannot cost {} its leader", kinds(), component.name()), hint))
+            safe.then(|| {
+                (format!("{} cannot make {} lose its leader", kinds(), component.name()), hint)
+            })
         }
         _ => None,
     }

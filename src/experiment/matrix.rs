@@ -21,7 +21,7 @@ pub(super) struct Variant {
     pub root: Node,
 }
 
-/// Takes a file apart. What is no setting's list stays where it is.
+/// Takes a file apart. What is not a setting's list stays where it is.
 pub(super) fn expand(
     file: &Arc<SourceFile>,
     root: &Node,
@@ -32,7 +32,7 @@ pub(super) fn expand(
         let (key, place, items) = (list.key, list.place, list.items.len());
         if let Some(twice) = list.twice() {
             let message =
-                format!("{} is in this list twice", quoted(twice.text().unwrap_or_default()));
+                format!("{} appears twice in this list", quoted(twice.text().unwrap_or_default()));
             problems.push(
                 Diagnostic::error(message)
                     .at(file, twice.focus())
@@ -173,11 +173,11 @@ mod tests {
     fn each_item_is_an_experiment_and_each_keeps_its_place() {
         let yaml = "spec: {method: [{pause: 1s}, {fault: x, for: [1s, 2s]}]}";
         let variants = expand(&file(yaml), &tree(yaml), &mut Diagnostics::default());
-        let told: Vec<_> = variants
+        let diagnostics: Vec<_> = variants
             .iter()
             .map(|v| (v.setting.as_deref(), v.root.text_at("spec.method[1].for")))
             .collect();
-        assert_eq!(told, [(Some("for=1s"), Some("1s")), (Some("for=2s"), Some("2s"))]);
+        assert_eq!(diagnostics, [(Some("for=1s"), Some("1s")), (Some("for=2s"), Some("2s"))]);
         assert_eq!(
             variants[1].root.find("spec.method[1].for").0.span.column,
             yaml.find("2s").unwrap() + 1
@@ -195,8 +195,11 @@ mod tests {
 
     #[test]
     fn each_item_is_there_once() {
-        let told = settings("spec: {method: [{for: [10s, 1m, 10s]}]}").1;
-        assert!(told.contains("error: `10s` is in this list twice (use `--repeat 2`"), "{told}");
+        let diagnostics = settings("spec: {method: [{for: [10s, 1m, 10s]}]}").1;
+        assert!(
+            diagnostics.contains("error: `10s` appears twice in this list (use `--repeat 2`"),
+            "{diagnostics}"
+        );
         // Whoever reads the settings finds one of them, and no list to complain of.
         let yaml = "spec: {method: [{for: [10s, 10s]}]}";
         let variants = expand(&file(yaml), &tree(yaml), &mut Diagnostics::default());
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_are_told() {
+    fn too_many_are_reported() {
         let list = (1..=11).map(|n| format!("{n}s")).collect::<Vec<_>>().join(", ");
         let (_, problems) =
             settings(&format!("spec: {{method: [{{for: [{list}]}}, {{for: [{list}]}}]}}"));

@@ -293,10 +293,13 @@ mod tests {
         let source =
             |hold: &str| Source::from_text("x.yaml", DESIGNED.replace("for: 15s", hold), folder);
         let all = parse_all(source("for: [10s, 1m]")).unwrap();
-        let told: Vec<_> =
+        let diagnostics: Vec<_> =
             all.iter().map(|p| (p.experiment.name.as_str(), p.file_name())).collect();
         let name = "worker-stop-fast";
-        assert_eq!(told, [("worker-stop-fast[for=10s]", name), ("worker-stop-fast[for=1m]", name)]);
+        assert_eq!(
+            diagnostics,
+            [("worker-stop-fast[for=10s]", name), ("worker-stop-fast[for=1m]", name)]
+        );
         assert!(
             matches!(all[1].experiment.method[0], Step::Fault { hold, .. } if hold == Duration::from_secs(60))
         );

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_told() {
+    async fn a_delayed_component_is_reported() {
         assert_eq!(
             said((0, "kube-apiserver kube-scheduler"), true).await.unwrap(),
             ["kube-apiserver", "kube-scheduler"]

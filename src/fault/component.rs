@@ -134,7 +134,7 @@ impl Part {
 
     /// What is seen where the whole node does not run.
     pub(super) fn node_is_down(&self) -> String {
-        format!("the node does not run: its {} starts with it", self.name())
+        format!("the node is not running: its {} starts with it", self.name())
     }
 
     pub(super) async fn look(&self, context: &FaultContext<'_, '_>) -> Result<Seen, FaultError> {
@@ -161,7 +161,7 @@ impl Part {
         match () {
             () if seen.gone() => Err(context.refused(format!("no {} runs there", self.name()))),
             () if !seen.runs() => {
-                Err(context.refused(format!("its {} is frozen already", self.name())))
+                Err(context.refused(format!("its {} is already frozen", self.name())))
             }
             () => Ok(()),
         }
@@ -210,7 +210,7 @@ impl Part {
                 restarted = helped.then(|| began.elapsed());
             }
             if began.elapsed() > START {
-                let seen = if seen.gone() { "no {} runs" } else { "its {} does not run steadily" }
+                let seen = if seen.gone() { "no {} runs" } else { "its {} does not stay up" }
                     .replace("{}", self.name());
                 return Err(context.not_undone(seen, START));
             }
@@ -222,7 +222,10 @@ impl Part {
     fn well(&self, seen: &Seen, restarted: Option<Duration>) -> String {
         let id = seen.now[0].id.split(' ').next().unwrap_or_default();
         let how = restarted.map_or(String::new(), |after| {
-            format!("; its kubelet let it wait, and was restarted after {}s", after.as_secs())
+            format!(
+                "; its kubelet delayed the restart and was itself restarted after {}s",
+                after.as_secs()
+            )
         });
         format!("{} runs as process {id}{how}", self.name())
     }
@@ -382,7 +385,7 @@ mod tests {
     async fn what_does_not_run_or_is_frozen_is_no_target() {
         for (process, why) in [
             ("", "no kube-scheduler runs there"),
-            ("7 70 T", "its kube-scheduler is frozen already"),
+            ("7 70 T", "its kube-scheduler is already frozen"),
         ] {
             for plan in plans() {
                 let engine = node();
@@ -414,7 +417,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kubelet_that_lets_a_part_wait_is_restarted_and_that_is_told() {
+    async fn a_kubelet_that_lets_a_part_wait_is_restarted_and_that_is_reported() {
         let engine = node();
         let [_, kill, _] = plans();
         engine.worker(|c| drop(c.inside.remove("process")));
@@ -423,7 +426,8 @@ mod tests {
         assert!(began.elapsed() >= STARTED_WITHIN, "what comes back by itself is left alone");
         assert_eq!(
             told[1].1,
-            "kube-scheduler runs as process 11; its kubelet let it wait, and was restarted after 1s"
+            "kube-scheduler runs as process 11; its kubelet delayed the restart and was itself \
+             restarted after 1s"
         );
     }
 
@@ -437,14 +441,16 @@ mod tests {
         });
         let told = said(&engine, &kill, true).await.unwrap();
         assert!(
-            told[1].1.starts_with("kube-scheduler runs as process 11; its kubelet let it wait"),
+            told[1]
+                .1
+                .starts_with("kube-scheduler runs as process 11; its kubelet delayed the restart"),
             "{}",
             told[1].1
         );
     }
 
     #[tokio::test]
-    async fn a_manifest_on_a_node_that_is_down_is_still_owed() {
+    async fn a_manifest_on_a_node_that_is_down_is_still_pending() {
         let engine = node();
         engine.worker(|c| c.running = false);
         let [stop, kill, pause] = plans();

@@ -57,7 +57,7 @@ impl NodeFault for ComponentStop {
             Some(_) => Ok(self.0.until_well(context, Seen::replaced).await?.into()),
             None => {
                 // What was moved stays moved while the node is down: this undo has to come again.
-                let seen = "the node does not run, so that its manifest could not be moved back,";
+                let seen = "the node is not running, so its manifest could not be moved back,";
                 Err(context.not_undone(seen, Duration::ZERO))
             }
         }

@@ -60,14 +60,12 @@ impl NodeFault for ContainerKill {
 
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         self.switch.take_ticket(context).await?;
-        Ok("nothing is to be undone: the kubelet starts the container again".into())
+        Ok("nothing to undo: the kubelet restarts the container".into())
     }
 
     fn describe(&self, container: &str) -> String {
         let pod = &self.pod;
-        format!(
-            "nothing: the kubelet in container {container} starts the containers of {pod} again"
-        )
+        format!("nothing: the kubelet in container {container} restarts the containers of {pod}")
     }
 
     fn by_hand(&self, container: &str) -> String {

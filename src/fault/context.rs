@@ -74,7 +74,7 @@ impl<'a, 'p> FaultContext<'a, 'p> {
     pub(super) async fn must_be_up(&self) -> Result<(), FaultError> {
         match self.state().await? {
             NodeState::Up => Ok(()),
-            NodeState::Frozen => Err(self.refused("it is paused already")),
+            NodeState::Frozen => Err(self.refused("it is already paused")),
             NodeState::Down => Err(self.refused("it is not running")),
         }
     }

@@ -114,10 +114,13 @@ impl FaultError {
             Self::Access(AccessError { hint, .. }) | Self::Impossible { hint, .. } => {
                 hint.map(str::to_owned)
             }
-            Self::Frozen { container, .. } => Some(format!("`docker unpause {container}`, then try again")),
+            Self::Frozen { container, .. } => {
+                Some(format!("`docker unpause {container}`, then try again"))
+            }
             Self::AddressChanged { .. } => Some(
-                "the engine gave its address to another container: stop the nodes and start them in their old order, or make the \
-                 cluster anew (a cluster with several control planes does not survive this: kind#1689)"
+                "the engine gave its address to another container: stop the nodes and start them \
+                 in their old order, or recreate the cluster (a cluster with several control \
+                 planes does not survive this: kind#1689)"
                     .into(),
             ),
             Self::Api(error) => error.hint(),

@@ -53,9 +53,10 @@ impl NodeFault for EtcdDataLoss {
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
         let members = plan.cluster.iter().filter(|node| node.role == NodeRole::ControlPlane);
         if members.count() > 1 {
-            let why =
-                "etcd has several members here, and the data of one alone is not the cluster's";
-            let hint = "take a cluster with one control plane, or stop members (`componentStop` with `count: 2`)";
+            let why = "etcd has several members here, and losing the data of one does not lose the \
+                 cluster's";
+            let hint = "use a cluster with one control plane, or stop members (`componentStop` \
+                 with `count: 2`)";
             return Err(plan.impossible(why.into(), Some(hint)));
         }
         Ok(Self(plan.switch()))
@@ -66,7 +67,7 @@ impl NodeFault for EtcdDataLoss {
         part.must_run(context).await?;
         let snapshot = take_snapshot(context, mark).await?;
         switch.arm(context, &["readlink", "grep"], &undo_script(switch)).await?;
-        context.report(FaultPhase::Requested, format!("end etcd and move {DATA}/member away"));
+        context.report(FaultPhase::Requested, format!("stop etcd and move {DATA}/member away"));
         switch.inject(LONG, context, "move the data away", &losing(mark)).await?;
         context.report(FaultPhase::Returned, "its data is moved away");
         let script = format!("[ -d {DATA}/member/wal ] && [ -d {}/member ]", kept_data(mark));
@@ -75,7 +76,7 @@ impl NodeFault for EtcdDataLoss {
             let made = context.run(&["sh", "-c", &script]).await?.code == 0;
             Ok(match made && part.look(context).await?.runs() {
                 true => Look::Seen(format!("etcd runs with an empty store; {snapshot}")),
-                false => Look::NotYet("etcd has not begun with an empty store".into()),
+                false => Look::NotYet("etcd has not started with an empty store".into()),
             })
         };
         context.confirm(WAIT, runs_anew).await
@@ -85,7 +86,7 @@ impl NodeFault for EtcdDataLoss {
         let script = undo_script(&self.0);
         if self.0.undo(LONG, context, "move the data back", &script).await?.is_none() {
             // What was moved stays moved while the node is down: this undo has to come again.
-            let seen = "the node does not run, so that etcd's data could not be moved back,";
+            let seen = "the node is not running, so etcd's data could not be moved back,";
             return Err(context.not_undone(seen, Duration::ZERO));
         }
         let well = self.part().until_well(context, Seen::replaced).await?;
@@ -431,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_tool_there_is_none_and_a_tool_that_fails_is_told() {
+    fn without_the_tool_there_is_none_and_a_tool_that_fails_is_reported() {
         let root = node();
         with_etcdctl(root.path(), None);
         assert_eq!(run(root.path(), &snapshotting("m")), (true, String::new()));
@@ -440,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_for_good_is_said() {
+    fn what_is_lost_for_good_is_reported() {
         let root = node();
         assert!(run(root.path(), &losing("m")).0);
         assert_eq!(store(root.path()), None);

@@ -44,10 +44,10 @@ impl NodeFault for KubeletPause {
         context.must_be_up().await?;
         let unit = context.run(&["systemctl", "is-active", "kubelet"]).await?.text();
         if unit != "active" {
-            return Err(context.refused(format!("its kubelet is {unit} already")));
+            return Err(context.refused(format!("its kubelet is already {unit}")));
         }
         if process(context).await?.is_some_and(|process| process.is_frozen()) {
-            return Err(context.refused("its kubelet is frozen already"));
+            return Err(context.refused("its kubelet is already frozen"));
         }
         self.0.arm(context, &[], &self.0.undo_script(SHORT, UNFREEZE)).await?;
         context.report(FaultPhase::Requested, "kill -STOP kubelet");
@@ -66,7 +66,7 @@ impl NodeFault for KubeletPause {
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.0.undo_script(SHORT, UNFREEZE);
         if self.0.undo(SHORT, context, "unfreeze the kubelet", &script).await?.is_none() {
-            return Ok("the node does not run: its kubelet starts with it".into());
+            return Ok("the node is not running: its kubelet starts with it".into());
         }
         // Two looks: a kubelet that crashes at its start runs for a moment.
         let mut before = None;
@@ -181,7 +181,7 @@ mod tests {
         inject(&plan, &docker, &mut |phase, _| phases.push(phase)).await.unwrap();
         assert_eq!(phases, [FaultPhase::Requested, FaultPhase::Returned, FaultPhase::Confirmed]);
         let again = inject(&plan, &docker, &mut |_, _| {}).await.unwrap_err().to_string();
-        assert_eq!(again, "inject the fault on node c-worker: its kubelet is frozen already");
+        assert_eq!(again, "inject the fault on node c-worker: its kubelet is already frozen");
         for _ in 0..2 {
             let mut seen = String::new();
             undo(&plan, &docker, &mut |_, text| seen = text).await.unwrap();

@@ -36,7 +36,7 @@ impl NodeFault for KubeletStop {
         context.must_be_up().await?;
         let state = kubelet(context).await?;
         if state != "active" {
-            return Err(context.refused(format!("its kubelet is {state} already")));
+            return Err(context.refused(format!("its kubelet is already {state}")));
         }
         self.0.arm(context, &[], &self.0.undo_script(SHORT, START)).await?;
         context.report(FaultPhase::Requested, "systemctl stop kubelet");
@@ -54,7 +54,7 @@ impl NodeFault for KubeletStop {
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.0.undo_script(SHORT, START);
         if self.0.undo(SHORT, context, "start the kubelet", &script).await?.is_none() {
-            return Ok("the node does not run: its kubelet starts with it".into());
+            return Ok("the node is not running: its kubelet starts with it".into());
         }
         Ok(until_active(context).await?.into())
     }

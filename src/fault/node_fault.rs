@@ -12,7 +12,7 @@ use crate::timeline::{Component, NodeRole};
 
 /// A fault on a node. Its value is its record: plain data with all that the undo needs.
 ///
-/// `inject` may be dropped at any await and `undo` may follow at once: what is still on its way then must be
+/// `inject` may be dropped at any await and `undo` may follow immediately: what is still on its way then must be
 /// waited for, or refused when it arrives. `undo` may be called any number of times, also for a fault that
 /// was never injected, and by another process.
 pub(crate) trait NodeFault: Sized {
@@ -106,7 +106,7 @@ pub(crate) struct PodContainers<'a> {
 }
 
 impl Plan<'_> {
-    /// The dead man's switch of this step.
+    /// The watchdog of this step.
     pub(super) fn switch(&self) -> Switch {
         Switch { mark: super::record::mark(self.run, self.step), dead_man: self.dead_man }
     }

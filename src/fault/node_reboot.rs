@@ -52,7 +52,7 @@ impl NodeFault for NodeReboot {
             }
             let after = context.machine().await?.started_at;
             if after <= before {
-                return Ok(Look::NotYet("its container has not been started again".into()));
+                return Ok(Look::NotYet("its container has not been restarted".into()));
             }
             let at = after.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));
             Ok(Look::Seen(format!("container started again{at}")))

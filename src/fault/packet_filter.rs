@@ -35,7 +35,7 @@ pub(super) struct Filter<'m> {
     pub direction: Direction,
     /// Of whom.
     pub hit: Hit,
-    /// Whom a connection shows to be cut off; `None`: the gateway. To a closed port that is refused at once while all is well.
+    /// Whom a connection shows to be cut off; `None`: the gateway. To a closed port that is refused immediately while all is well.
     pub witness: Option<(IpAddr, u16)>,
 }
 
@@ -306,9 +306,9 @@ pub(super) async fn undo(
     let script = undo_script(switch);
     let removed = switch.undo(SHORT, context, "remove the packet filter", &script).await?;
     Ok(match removed.as_deref() {
-        None => "the node does not run: its packet filter went with it".into(),
+        None => "the node is not running: its packet filter went with it".into(),
         Some("0") => Undone {
-            seen: "no packet filter was there: never done, or taken away by the dead man's switch"
+            seen: "no packet filter was there: never injected, or already undone by the node's watchdog timer"
                 .into(),
             wore_off: true,
         },

@@ -18,7 +18,7 @@ use crate::timeline::NodeRole;
 const API_SERVER: u16 = 6443;
 /// The kubelet's, which the API server asks for logs and exec.
 const KUBELET: u16 = 10250;
-/// A port on which nothing listens: a connection is refused at once while all is well.
+/// A port on which nothing listens: a connection is refused immediately while all is well.
 const CLOSED: u16 = 9;
 
 /// Some packets are dropped.
@@ -47,7 +47,7 @@ impl Cut {
     fn impossible(&self) -> Option<&'static str> {
         match self.from {
             Side::ApiServer if self.api_servers.is_empty() => {
-                Some("there is no API server but the node's own")
+                Some("there is no API server other than the node's own")
             }
             Side::Peers if self.peers.is_empty() => Some("there is no other node"),
             _ => None,
@@ -74,7 +74,7 @@ impl NodeFault for Partition {
         };
         match cut.impossible() {
             Some(why) => {
-                let why = format!("{} can't be cut off: {why}", plan.target.node);
+                let why = format!("{} cannot be cut off: {why}", plan.target.node);
                 Err(plan.impossible(why, None))
             }
             None => Ok(Self { cut, switch: plan.switch() }),
@@ -109,7 +109,7 @@ fn filter<'m>(mark: &'m str, cut: &Cut) -> Filter<'m> {
     let whom = match cut.from {
         Side::All => "all packets",
         Side::ApiServer => "packets between it and the API servers",
-        Side::Peers => "packets between it and other nodes, but for the API servers'",
+        Side::Peers => "packets between it and other nodes, except the API servers'",
     };
     let which = match cut.direction {
         Direction::Both => "",
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(filter("m", &cut(Side::Peers)).witness, Some((address("172.18.0.4"), 9)));
         assert_eq!(
             filter("m", &cut(Side::Peers)).what,
-            "drop packets between it and other nodes, but for the API servers' that come in"
+            "drop packets between it and other nodes, except the API servers' that come in"
         );
         let alone = Cut { api_servers: Vec::new(), peers: Vec::new(), ..cut(Side::ApiServer) };
         assert!(alone.impossible().unwrap().contains("no API server"));

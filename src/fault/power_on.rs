@@ -125,7 +125,7 @@ async fn text(context: &FaultContext<'_, '_>, seen: Seen) -> String {
     }
 }
 
-/// Watches a node for `time`, and says at once when it is not up, or no longer.
+/// Watches a node for `time`, and says immediately when it is not up, or no longer.
 async fn watched(context: &FaultContext<'_, '_>, time: Duration) -> Result<Seen, FaultError> {
     let began = Instant::now();
     loop {
@@ -266,7 +266,7 @@ mod tests {
         }
     }
 
-    /// The engine drops the injection at a moment of its choice, and undoes at once.
+    /// The engine drops the injection at a moment of its choice, and undoes immediately.
     async fn cut_after(plan: Undo, cut_ms: u64) {
         let engine = FakeEngine::start();
         engine.with(|state| {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_container_that_is_gone_is_told_so() {
+    async fn a_container_that_is_gone_is_reported() {
         let engine = FakeEngine::start();
         engine.with(|state| state.containers.remove("c-worker"));
         for plan in plans() {
@@ -321,12 +321,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn somebody_elses_pause_is_left_alone() {
+    async fn a_foreign_pause_is_left_alone() {
         let engine = FakeEngine::start();
         engine.worker(|c| c.paused = true);
         let [stop, ..] = plans();
         let error = heard(&engine, false, &stop).await.0.unwrap_err();
-        assert_eq!(error.to_string(), "inject the fault on node c-worker: it is paused already");
+        assert_eq!(error.to_string(), "inject the fault on node c-worker: it is already paused");
         let error = heard(&engine, true, &stop).await.0.unwrap_err();
         assert_eq!(error.hint().unwrap(), "`docker unpause c-worker`, then try again");
         assert!(engine.worker(|c| c.paused));

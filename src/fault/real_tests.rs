@@ -128,7 +128,7 @@ async fn a_fault_that_was_cut_is_undone_for_good() {
 
 #[tokio::test]
 #[ignore = "needs Docker with a kind cluster, OUTAGE_TEST_CLUSTER"]
-async fn the_dead_mans_switch_heals_what_nobody_undoes() {
+async fn the_watchdog_timer_undoes_what_nothing_else_undoes() {
     let world = World::new().await;
     for kind in [FaultKind::NodeDisconnect, FaultKind::KubeletStop] {
         let plan = world.plan(kind, 0, Duration::from_secs(5));

@@ -89,7 +89,7 @@ macro_rules! faults {
             }
         }
 
-        /// How long an injection may take, from the call that arms its dead man's switch until its
+        /// How long an injection may take, from the call that arms its watchdog until its
         /// effect is confirmed: a switch must not act on what is only slow.
         pub(crate) fn injection_timeout(fault: &Fault) -> Duration {
             COMMAND + match fault.kind() {

@@ -1,4 +1,4 @@
-//! Scripts inside a node, and the dead man's switch: a timer of the node's own systemd that undoes the fault
+//! Scripts inside a node, and the watchdog: a timer of the node's own systemd that undoes the fault
 //! when nobody else does.
 //!
 //! The switch is also a ticket: a script that injects does nothing unless its switch is armed, and an undo
@@ -27,7 +27,7 @@ const LONGEST_HOLD: Duration = if cfg!(test) { Duration::from_secs(2) } else { L
 /// after the undo.
 pub(super) const NOTHING: &str = ":";
 
-/// The dead man's switch of one fault in a node.
+/// The watchdog of one fault in a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Switch {
@@ -72,9 +72,11 @@ impl Switch {
         undo: &str,
     ) -> Result<(), FaultError> {
         let script = format!(
-            "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || {{ echo $tool; exit {NO_TOOL}; }}; done\n\
-             exec systemd-run --quiet --collect --unit={mark} --property=Type=oneshot --property=Restart=on-failure --property=RestartSec=3 --description='outage: dead man switch' --on-active={after}ms \
-             --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
+            "for tool in systemd-run systemctl flock {tools}; do command -v $tool >/dev/null || \
+             {{ echo $tool; exit {NO_TOOL}; }}; done\nexec systemd-run --quiet --collect \
+             --unit={mark} --property=Type=oneshot --property=Restart=on-failure \
+             --property=RestartSec=3 --description='outage: watchdog timer' \
+             --on-active={after}ms --timer-property=AccuracySec=50ms /bin/sh -c \"$1\"",
             tools = tools.join(" "),
             mark = self.mark,
             after = self.dead_man.as_millis().max(1),
@@ -85,7 +87,7 @@ impl Switch {
             NO_TOOL => Err(context.refused(format!("it has no {}", output.error_text()))),
             _ => Err(FaultError::Command {
                 node: context.node(),
-                what: "arm the dead man's switch",
+                what: "arm the node's watchdog timer",
                 output: output.error_text(),
             }),
         }
@@ -154,7 +156,7 @@ impl Switch {
         context: &FaultContext<'_, '_>,
     ) -> Result<Option<String>, FaultError> {
         let script = self.undo_script(SHORT, NOTHING);
-        self.undo(SHORT, context, "take the ticket away", &script).await
+        self.undo(SHORT, context, "disarm the node's watchdog timer", &script).await
     }
 
     /// Starting the switch's unit is what it would do by itself.
@@ -220,7 +222,7 @@ mod tests {
                 "inject the fault on node c-worker: it has no flock"
             );
             let error = harmed(&node((1, "unit exists"), (0, ""), (0, "0")), &plan).await;
-            assert_eq!(error, "arm the dead man's switch in node c-worker: unit exists");
+            assert_eq!(error, "arm the node's watchdog timer in node c-worker: unit exists");
             let error = harmed(&node((0, ""), (75, ""), (0, "0")), &plan).await;
             assert!(error.ends_with("in node c-worker: it was undone meanwhile"), "{error}");
         }

@@ -146,7 +146,7 @@ impl Document {
                 Err(error) => {
                     let why = error.kind;
                     let message = format!(
-                        "kind can't apply this to the {}, and makes no cluster: {why}",
+                        "kind cannot apply this to the {} and does not create the cluster: {why}",
                         self.kind
                     );
                     let report = match self.takes_in_other_form(one, lists) {

@@ -139,7 +139,7 @@ fn home(key: &str, path: &[&'static Shape]) -> Option<String> {
         return Some(format!("it belongs to {}: is it indented too far?", outer.what));
     }
     if shape.fields.contains(&"extraArgs") && key.contains('-') {
-        return Some("flags stand below `extraArgs`, indented deeper".to_owned());
+        return Some("flags go below `extraArgs`, indented deeper".to_owned());
     }
     if let Some(owner) = flags::owner(key).filter(|owner| shape.fields.contains(owner)) {
         return Some(format!(

@@ -129,7 +129,7 @@ pub(crate) fn read(file: &Arc<SourceFile>, kubernetes: Kubernetes<'_>) -> Readin
             if let Some(second) = documents.get(1) {
                 problems
                     .warn(second.focus(), "kind reads only the first document of a file")
-                    .hint("put this one into a file of its own");
+                    .hint("put this one into its own file");
             }
             Some(read_root(&mut problems, root, kubernetes))
         }
@@ -207,9 +207,8 @@ impl KindConfig {
     /// What is wrong where a cluster must not be confused with others: kind calls each one `kind` that has no name.
     pub(crate) fn unnamed(&self) -> Option<Diagnostic> {
         let message = "the kind config has no `name:`, so kind calls the cluster `kind`";
-        (!self.is_named).then(|| {
-            self.error(message).hint("add a name of its own, such as `name: my-experiments`")
-        })
+        (!self.is_named)
+            .then(|| self.error(message).hint("add a name, such as `name: my-experiments`"))
     }
 
     /// An error about the file as a whole, at its beginning.

@@ -70,7 +70,10 @@ pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<
         problems
             .error(
                 root.find("name").0.focus(),
-                format!("{} can't be a cluster's name: {why}", quoted(cluster.unwrap_or_default())),
+                format!(
+                    "{} cannot be a cluster's name: {why}",
+                    quoted(cluster.unwrap_or_default())
+                ),
             )
             .hint("lowercase letters, digits, `.` and `-`");
     }
@@ -129,7 +132,7 @@ fn control_planes(problems: &mut Problems, root: &Node, items: &[Node], all: &[D
     let count = all.iter().filter(|node| node.role == NodeRole::ControlPlane).count();
     if count == 0 {
         problems
-            .error(at, "no node is a control plane: kind refuses it")
+            .error(at, "there is no control-plane node: kind refuses it")
             .hint("add `- role: control-plane`");
     }
     if count < 2 {
@@ -142,7 +145,7 @@ fn control_planes(problems: &mut Problems, root: &Node, items: &[Node], all: &[D
     }
     if count.is_multiple_of(2) {
         let message = format!(
-            "{count} control planes tolerate the loss of no more members than {}: etcd needs a majority",
+            "{count} control planes tolerate no more failures than {}: etcd needs a majority",
             count - 1
         );
         problems.warn(at, message).hint("use an odd number of control planes");
@@ -163,7 +166,7 @@ fn role(problems: &mut Problems, node: &Node) -> NodeRole {
         problems
             .error(
                 node.find("role").0.focus(),
-                format!("{} is not a role of a node: kind refuses it", quoted(role)),
+                format!("{} is not a node role: kind refuses it", quoted(role)),
             )
             .hint("`control-plane` or `worker`");
         // As it was probably meant, so that one slip is one problem.

@@ -225,7 +225,8 @@ impl Reading<'_, '_> {
         let (message, hint) = match (is_first, joins) {
             (true, true) => (
                 format!(
-                    "a JoinConfiguration has no effect on {}, which does not join but makes the cluster",
+                    "a JoinConfiguration has no effect on {}, which does not join the cluster \
+                     but creates it",
                     node.name
                 ),
                 "use an InitConfiguration there",
@@ -324,7 +325,8 @@ impl Reading<'_, '_> {
             Err(why) => {
                 let message = format!("not an operation of a JSON patch: {why}; kind refuses it");
                 self.problems.error(item.focus(), message).hint(
-                    "an operation has `op` (add, remove, replace, move, copy or test), `path`, and mostly `value`",
+                    "an operation has `op` (add, remove, replace, move, copy or test), `path`, \
+                     and usually `value`",
                 );
                 None
             }

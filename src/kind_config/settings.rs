@@ -191,9 +191,9 @@ fn duration(problems: &mut Problems, name: &str, value: &Json, place: Place) -> 
         }
     };
     let (why, hint) = match parse_duration(&text) {
-        _ if text.starts_with('-') => ("a duration can't be negative", "such as `10s`".into()),
+        _ if text.starts_with('-') => ("a duration cannot be negative", "such as `10s`".into()),
         Some(value) if value.is_zero() => {
-            ("it can't be zero", "leave it out for the default".to_owned())
+            ("it cannot be zero", "leave it out for the default".to_owned())
         }
         Some(value) if value > LONGEST => ("longer than a day", "is the unit right?".into()),
         Some(value) if value < SHORTEST => {

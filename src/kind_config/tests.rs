@@ -107,16 +107,16 @@ fn a_dash_too_many_makes_a_second_control_plane() {
     let text = format!(
         "{HEAD}nodes:\n- role: control-plane\n- extraPortMappings:\n  - {{containerPort: 80, hostPort: 80, protocol: TCP}}\n- role: worker\n"
     );
-    let told = problems(&text);
+    let diagnostics = problems(&text);
     assert!(
-        told.contains(
+        diagnostics.contains(
             "kind.yaml:6:3: warning: a node without `role` is a control plane, one of 2 here"
         ),
-        "{told}"
+        "{diagnostics}"
     );
     assert!(
-        told.contains("warning: 2 control planes tolerate the loss of no more members than 1"),
-        "{told}"
+        diagnostics.contains("warning: 2 control planes tolerate no more failures than 1"),
+        "{diagnostics}"
     );
     assert_eq!(problems(&format!("{HEAD}nodes: [{{}}, {{role: worker}}]\n")), "");
 }
@@ -126,16 +126,16 @@ fn values_that_kind_refuses_have_a_place() {
     let text = format!(
         "{HEAD}networking:\n  ipFamily: dualstack\n  kubeProxyMode: iptable\n  podSubnet: 10.244.0.0\n  apiServerPort: 64430000\n"
     );
-    let told = problems(&text);
+    let diagnostics = problems(&text);
     for part in [
         "kind.yaml:5:13: error: `dualstack` is not a valid ipFamily",
         "kind.yaml:6:18: error: `iptable` is not a valid kubeProxyMode: kind refuses it (did you mean `iptables`?)",
         "kind.yaml:7:14: error: podSubnet is `10.244.0.0`",
         "kind.yaml:8:18: error: apiServerPort is 64430000",
     ] {
-        assert!(told.contains(part), "{part} in {told}");
+        assert!(diagnostics.contains(part), "{part} in {diagnostics}");
     }
-    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(diagnostics.lines().count(), 4, "{diagnostics}");
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn types_ports_mounts_and_gates_are_kinds() {
         ),
         ("runtimeConfig: {api/alpha: {}}", "`api/alpha` must be strings"),
         ("nodes: {role: worker}", "`nodes` must be a list, found a mapping"),
-        ("nodes: [{role: boss}]", "`boss` is not a role of a node"),
-        ("nodes: [{role: worker}]", "no node is a control plane"),
+        ("nodes: [{role: boss}]", "`boss` is not a node role"),
+        ("nodes: [{role: worker}]", "there is no control-plane node"),
         ("nodes: [{labels: [a]}]", "`labels` must be a mapping of names to strings"),
         (
             "nodes: [{extraPortMappings: [{containerPort: 80, hostPort: 70000}]}]",
@@ -191,8 +191,11 @@ fn types_ports_mounts_and_gates_are_kinds() {
         ),
         ("kubeadmConfigPatchesJSON6902: {}", "`kubeadmConfigPatchesJSON6902` must be a list"),
     ] {
-        let told = problems(&format!("{HEAD}{more}\n"));
-        assert!(told.contains(expected) && told.contains(": error: "), "{more}: {told}");
+        let diagnostics = problems(&format!("{HEAD}{more}\n"));
+        assert!(
+            diagnostics.contains(expected) && diagnostics.contains(": error: "),
+            "{more}: {diagnostics}"
+        );
     }
     for right in [
         "networking: {ipFamily: dual, podSubnet: '10.244.0.0/16,fd00::/56', kubeProxyMode: nftables, disableDefaultCNI: no}",
@@ -210,19 +213,22 @@ fn types_ports_mounts_and_gates_are_kinds() {
 
 #[test]
 fn a_cluster_without_network_is_a_warning() {
-    let told =
+    let diagnostics =
         problems(&format!("{HEAD}networking: {{disableDefaultCNI: true, kubeProxyMode: none}}\n"));
     assert!(
-        told.contains("warning: no network plugin is installed: nodes do not become Ready"),
-        "{told}"
+        diagnostics.contains("warning: no network plugin is installed: nodes do not become Ready"),
+        "{diagnostics}"
     );
-    assert!(told.contains("warning: there is no kube-proxy: no Service answers"), "{told}");
+    assert!(
+        diagnostics.contains("warning: there is no kube-proxy: no Service answers"),
+        "{diagnostics}"
+    );
     let patched = format!(
         "{HEAD}networking: {{kubeProxyMode: none}}\n{}",
         json_patch("v1alpha1", "KubeProxyConfiguration", "[{op: test, path: /mode, value: x}]")
             .replace("kubeadm.k8s.io", "kubeproxy.config.k8s.io")
     );
-    assert!(!problems(&patched).contains("can't apply"), "there is no such document");
+    assert!(!problems(&patched).contains("cannot apply"), "there is no such document");
 }
 
 const LIST: &str = "kubeadmConfigPatches:\n- |\n  apiVersion: kubeadm.k8s.io/v1beta4\n  kind: ClusterConfiguration\n  controllerManager:\n    \
@@ -303,10 +309,10 @@ fn a_kind_in_lower_case_is_another_kind() {
     let Reading { config, problems } = with(
         "kubeadmConfigPatches: ['{kind: kubeletConfiguration, nodeStatusUpdateFrequency: 1s}']\n",
     );
-    let told = problems.to_string();
+    let diagnostics = problems.to_string();
     assert!(
-        told.contains("a patch of kind `kubeletConfiguration`: kind silently ignores it (did you mean `KubeletConfiguration`?)"),
-        "{told}"
+        diagnostics.contains("a patch of kind `kubeletConfiguration`: kind silently ignores it (did you mean `KubeletConfiguration`?)"),
+        "{diagnostics}"
     );
     assert_eq!(config.unwrap().tuning().node_status_update_frequency, seconds(10));
 }
@@ -315,11 +321,12 @@ fn a_kind_in_lower_case_is_another_kind() {
 fn flags_that_kubernetes_no_longer_has() {
     let flags = "kubeadmConfigPatches: ['{kind: ClusterConfiguration, controllerManager: {extraArgs: {pod-eviction-timeout: 30s, \
         enable-taint-manager: \"true\"}}}']\n";
-    let told = with(flags).problems.to_string();
-    assert!(told.contains("error: `pod-eviction-timeout` was removed in Kubernetes 1.27: the controller manager of v1.34.0 does not start with it"), "{told}");
+    let diagnostics = with(flags).problems.to_string();
+    assert!(diagnostics.contains("error: `pod-eviction-timeout` was removed in Kubernetes 1.27: the controller manager of v1.34.0 does not start with it"), "{diagnostics}");
     assert!(
-        told.contains("tolerationSeconds") && told.contains("`enable-taint-manager` was removed"),
-        "{told}"
+        diagnostics.contains("tolerationSeconds")
+            && diagnostics.contains("`enable-taint-manager` was removed"),
+        "{diagnostics}"
     );
     let file = Arc::new(SourceFile { name: "kind.yaml".into(), text: format!("{HEAD}{flags}") });
     assert_eq!(read(&file, Kubernetes::Exactly("v1.26.0")).problems.to_string(), "");
@@ -364,8 +371,8 @@ fn json_patches_that_do_nothing_or_fail() {
         "ClusterConfiguration",
         "[{op: add, path: /apiServer/certSANs/-, value: x}]",
     );
-    let told = with(&other).problems.to_string();
-    assert!(told.contains("kind.yaml:7:12: warning: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: the node has no versioned image) and silently ignores a patch of `kubeadm.k8s.io/v1beta2`"), "{told}");
+    let diagnostics = with(&other).problems.to_string();
+    assert!(diagnostics.contains("kind.yaml:7:12: warning: kind writes `kubeadm.k8s.io/v1beta3` for Kubernetes v1.34.0 (assumed: the node has no versioned image) and silently ignores a patch of `kubeadm.k8s.io/v1beta2`"), "{diagnostics}");
     assert_eq!(with(&other.replace("v1beta2", "v1beta3")).problems.to_string(), "");
     let failing = |operation: &str| {
         with(&json_patch("v1beta3", "ClusterConfiguration", operation)).problems.to_string()
@@ -375,13 +382,13 @@ fn json_patches_that_do_nothing_or_fail() {
     );
     assert!(
         replace.contains(
-            "error: kind can't apply this to the ClusterConfiguration, and makes no cluster"
+            "error: kind cannot apply this to the ClusterConfiguration and does not create the cluster"
         ),
         "{replace}"
     );
     assert!(replace.contains("use `op: add`"), "{replace}");
     assert!(
-        failing("[{op: add, path: /scheduler/extraArgs/v, value: '4'}]").contains("can't apply"),
+        failing("[{op: add, path: /scheduler/extraArgs/v, value: '4'}]").contains("cannot apply"),
         "kind writes no map there"
     );
     assert!(

@@ -30,7 +30,7 @@ impl KindConfig {
         }
         let name = format!("{}-{}", self.name, wanted.suffix());
         if let Some(why) = wrong_name(&name) {
-            let message = format!("{} can't be a cluster's name: {why}", quoted(&name));
+            let message = format!("{} cannot be a cluster's name: {why}", quoted(&name));
             return Err(self.error(message).hint("give the kind config a shorter name").into());
         }
         let mut config = as_kind_decodes(&self.root, Type::One(&CLUSTER));

@@ -132,7 +132,7 @@ fn subnet(problems: &mut Problems, name: &str, node: &Node, family: &str) {
         }
         ("dual", 0 | 1, 0 | 1) => return,
         ("dual", ..) => {
-            ("one subnet of each family is possible", "such as `10.244.0.0/16,fd00:10:244::/56`")
+            ("at most one subnet per family", "such as `10.244.0.0/16,fd00:10:244::/56`")
         }
         ("ipv6", 0, 1) | ("ipv4", 1, 0) => return,
         ("ipv6", ..) => ("ipFamily ipv6 needs one IPv6 subnet", "such as `fd00:10:244::/56`"),

@@ -49,7 +49,7 @@ pub(crate) struct Outlook {
     pub kubernetes: String,
     /// The settings, all of them.
     pub settings: Settings,
-    /// The heartbeat that really beats.
+    /// The heartbeat that counts.
     pub heartbeat: Heartbeat,
     /// How often, as configured.
     pub heartbeat_interval: Seconds,

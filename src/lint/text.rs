@@ -60,7 +60,7 @@ fn detection(outlook: &Outlook) -> String {
         (Some(between), _) => {
             let seconds = |seconds: Seconds| format!("{seconds:.1}");
             format!(
-                "predicted {} to {} after a node's last breath",
+                "predicted {} to {} after a node's last sign of life",
                 seconds(between.least.or_zero()),
                 seconds(between.most)
             )

@@ -26,7 +26,7 @@ pub enum Action {
         /// Until the machine is off; Docker gives 10 s.
         grace: Duration,
     },
-    /// Takes a node's power: all in it ends at once.
+    /// Takes a node's power: all in it ends immediately.
     Kill {
         /// Which.
         node: NodeId,
@@ -127,7 +127,7 @@ pub enum Action {
     DeletePod {
         /// Which.
         pod: PodId,
-        /// Whether it is gone at once, whatever its kubelet says (`--force --grace-period=0`).
+        /// Whether it is gone immediately, whatever its kubelet says (`--force --grace-period=0`).
         force: bool,
     },
 }

@@ -67,7 +67,7 @@ const REPORT: Duration = Duration::from_secs(300);
 const LEASE: Duration = Duration::from_secs(40);
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// What the controller counts as the node's sign of life.
+/// What the controller counts as the node's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -78,7 +78,7 @@ pub enum Heartbeat {
     Status,
 }
 
-/// A number that a prediction rests on.
+/// A number that a prediction is based on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -91,24 +91,24 @@ pub struct Constant {
     pub source: String,
 }
 
-/// When a dead node will be noticed.
+/// When a dead node will be detected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Prediction {
     /// From the request of the fault until Ready is no longer True.
     pub detection: Between,
-    /// The heartbeat that really beats.
+    /// The heartbeat that counts.
     pub heartbeat: Heartbeat,
     /// How often, as configured.
     pub heartbeat_interval: Seconds,
-    /// The controller's passes within which the grace period has certainly gone by.
+    /// The number of the controller's passes within which the grace period has certainly passed.
     pub passes: u32,
     /// The controller's grace period.
     pub grace: Seconds,
     /// The controller's monitor period.
     pub period: Seconds,
-    /// What it rests on, with sources.
+    /// What it is based on, with sources.
     pub constants: Vec<Constant>,
 }
 
@@ -116,7 +116,7 @@ pub struct Prediction {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Unpredictable {
     /// The fault leaves the heartbeats alone.
-    #[error("this fault does not end the node's heartbeats")]
+    #[error("this fault does not stop the node's heartbeats")]
     StillBeating,
     /// The version is needed for a default and not understood.
     #[error(
@@ -125,7 +125,8 @@ pub enum Unpredictable {
     Version(String),
     /// Healthy nodes lose their heartbeat.
     #[error(
-        "heartbeats come every {interval}, later than the grace period of {grace}: healthy nodes are taken for dead"
+        "heartbeats come every {interval}, later than the grace period of {grace}: healthy nodes \
+         are marked NotReady"
     )]
     Flapping {
         /// The heartbeat's interval.
@@ -136,7 +137,7 @@ pub enum Unpredictable {
     /// A period of nothing.
     #[error("the monitor period is zero")]
     NoPeriod,
-    /// Nothing is ever found dead, or at once.
+    /// Nothing is ever found dead, or immediately.
     #[error("the monitor period of {period} is above the grace period of {grace}")]
     PeriodAboveGrace {
         /// The monitor period.
@@ -145,7 +146,7 @@ pub enum Unpredictable {
         grace: Seconds,
     },
     /// A setting of next to nothing.
-    #[error("{name} is {value}, and can't be below {least}")]
+    #[error("{name} is {value}, and cannot be below {least}")]
     TooShort {
         /// Which setting.
         name: &'static str,
@@ -155,7 +156,7 @@ pub enum Unpredictable {
         least: Seconds,
     },
     /// A setting that is a slip of the pen.
-    #[error("{name} is {value}, and can't be above {most}")]
+    #[error("{name} is {value}, and cannot be above {most}")]
     TooLong {
         /// Which setting.
         name: &'static str,
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_said_has_a_reason() {
+    fn what_cannot_be_predicted_has_a_reason() {
         assert_eq!(
             predict(&tuned(), "v1.34.4", KubeletEnd::Never),
             Err(Unpredictable::StillBeating)

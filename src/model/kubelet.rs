@@ -1,7 +1,7 @@
 //! The kubelet: its two heartbeats, and what it says of its pods.
 //!
 //! It looks at its node's status every `nodeStatusUpdateFrequency` and posts it when something changed or the report frequency has
-//! gone by; it renews its lease on a loop of its own. Either call fails at once while no API server answers, and hangs while the
+//! gone by; it renews its lease on a loop of its own. Either call fails immediately while no API server answers, and hangs while the
 //! cable is cut. A pod's status is written when it changes, and compared with the API's every ten seconds: so long may a pod that
 //! the controller marked stay unready after its node has come back.
 
@@ -156,7 +156,7 @@ impl Model {
         });
     }
 
-    /// Its loops go on, at once; the comparison of its pods' status comes within so long.
+    /// Its loops go on, immediately; the comparison of its pods' status comes within so long.
     pub(super) fn resume_kubelet(&mut self, node: NodeId, pods_within: Nanos) {
         let now = self.now;
         self.agenda.set(Timer::Status(node), now);

@@ -190,7 +190,7 @@ impl Observer {
         }
     }
 
-    /// A back end that comes back answers the requests that hung, those younger than the timeout: they were no failures.
+    /// A back end that comes back answers the requests that hung, those younger than the timeout: they were not failures.
     fn backend(&mut self, at: Nanos, pod: PodId, backend: Backend) {
         let saved = self.pods[pod.0].backend == Backend::Hangs && backend == Backend::Answers;
         self.account(at, if saved { at.saturating_sub(self.timeout) } else { at });

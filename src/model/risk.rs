@@ -347,7 +347,7 @@ mod tests {
         assert_eq!((at(&risk, 0.0), risk.day(0.0, 1)), (1.0, 1.0));
     }
 
-    /// Settings next to each other, and settings that nobody has, are answered at once.
+    /// Settings next to each other, and settings that nobody has, are answered immediately.
     #[test]
     fn odd_settings_have_an_answer() {
         let nanosecond = 1e-9;

@@ -149,13 +149,13 @@ constants! {
     // The node's machine.
     KILL_TAKES: Span = Span::millis(40, 300), "docker kill: call until the machine is dead",
         "docs of the facts: 0.3 s until the call returned; recorded: 0.04 s until the engine acted";
-    INSIDE_TAKES: Span = Span::millis(50, 430), "a deed inside a node (kubelet, packet filter): call until its effect",
+    INSIDE_TAKES: Span = Span::millis(50, 430), "an action inside a node (kubelet, packet filter): call until its effect",
         "recorded: within 0.086 to 0.324 s and 0.128 to 0.426 s";
     ORDERLY_KUBELET: Span = Span::millis(50, 600), "docker stop: call until the kubelet has ended",
-        "measured on kind: nothing was heard later than 0.6 s after the call";
+        "measured on kind: no heartbeat later than 0.6 s after the call";
     ORDERLY_PODS: Span = Span::millis(50, 600), "docker stop: call until a pod has ended",
         "measured on kind: first client error 0.1 to 0.6 s after the call; recorded: 0.059 s (worker-stop)";
-    ORDERLY_REFUSES: Span = Span::millis(60, 300), "docker stop: for so long an ended pod refuses, then it hangs",
+    ORDERLY_REFUSES: Span = Span::millis(60, 300), "docker stop: how long an ended pod refuses connections before they hang",
         "recorded: 0.24 to 0.26 s, nine requests (worker-stop); in another run three requests";
     BOOT: Span = Span::millis(2600, 3200), "docker start: call until the kubelet's first status post",
         "recorded: 2.91 and 2.94 s (node-kill, worker-stop)";
@@ -163,7 +163,7 @@ constants! {
         "recorded: 2.03 and 2.11 s (worker-stop, node-kill)";
     THAW: Span = Span::millis(700, 1300), "docker unpause: call until the kubelet's first status post",
         "recorded: 1.20 s (node-pause); before that: about 1 s";
-    RECONNECT_MOST: Nanos = 8 * SECOND, "a connection that was cut is tried again at most so much later",
+    RECONNECT_MOST: Nanos = 8 * SECOND, "a connection that was cut is retried at most this much later",
         "TCP's retransmissions wait twice as long each time; recorded: 3.6 s after a cut of 15 s (node-disconnect)";
     UNDO_CONFIRMED: Nanos = 300 * MILLISECOND, "an undo: call until it is confirmed",
         "recorded: 0.15, 0.38 and 0.38 s (node-disconnect, kubelet-stop, node-pause)";
@@ -186,7 +186,7 @@ constants! {
         "cmd/kube-controller-manager/app/options/nodelifecyclecontroller.go";
     PODS_UNREADY: Span = Span::millis(20, 80), "node lifecycle controller: NotReady until a pod of the node is written as not ready",
         "recorded: 30 to 79 ms";
-    EVICTS: Span = Span::millis(5, 30), "taint manager: toleration over until the pod is deleted",
+    EVICTS: Span = Span::millis(5, 30), "taint manager: end of the toleration until the pod is deleted",
         "assumed as fast as other writes; not measured";
     // Endpoints and proxy.
     ENDPOINTS: Span = Span::millis(15, 80), "endpoint slice controller: pod's Ready until its slice shows it",
@@ -216,7 +216,7 @@ constants! {
         "client-go/tools/cache/reflector.go NewExponentialBackoffManager";
     ETCD_ELECTION: Span = Span::millis(1000, 2000), "etcd: its leader is lost until another is elected",
         "etcd's --election-timeout of 1 s, drawn from once to twice of it (raft)";
-    COMPONENT_START: Span = Span::millis(1000, 5000), "control plane: a part is started until it serves",
+    COMPONENT_START: Span = Span::millis(1000, 5000), "control plane: a component is started until it serves",
         "assumed; not measured";
 }
 

@@ -33,13 +33,13 @@ fn tuned() -> Tuning {
 /// A cluster, what it told, and shorthands.
 struct Cluster {
     model: Model,
-    told: Vec<(f64, Change)>,
+    changes: Vec<(f64, Change)>,
 }
 
 impl Cluster {
     fn of(tuning: &Tuning, topology: &Topology, seed: u64) -> Self {
         let settings = Settings::of(tuning, "v1.34.4").unwrap();
-        Self { model: Model::new(settings, topology, seed), told: Vec::new() }
+        Self { model: Model::new(settings, topology, seed), changes: Vec::new() }
     }
 
     fn tuned(planes: usize, workers: usize, seed: u64) -> Self {
@@ -47,34 +47,35 @@ impl Cluster {
     }
 
     fn owner(&mut self, at: f64, pod: PodSpec, replicas: usize) -> OwnerId {
-        let told = &mut self.told;
+        let changes = &mut self.changes;
         self.model.create_owner(seconds(at), pod, replicas, &mut |at, change| {
-            told.push((at.as_secs_f64(), change))
+            changes.push((at.as_secs_f64(), change))
         })
     }
 
     fn pod(&mut self, at: f64, pod: PodSpec) -> PodId {
-        let told = &mut self.told;
-        self.model
-            .create_pod(seconds(at), pod, &mut |at, change| told.push((at.as_secs_f64(), change)))
+        let changes = &mut self.changes;
+        self.model.create_pod(seconds(at), pod, &mut |at, change| {
+            changes.push((at.as_secs_f64(), change))
+        })
     }
 
     fn until(&mut self, to: f64) -> &mut Self {
-        let told = &mut self.told;
-        self.model.advance(seconds(to), &mut |at, change| told.push((at.as_secs_f64(), change)));
+        let changes = &mut self.changes;
+        self.model.advance(seconds(to), &mut |at, change| changes.push((at.as_secs_f64(), change)));
         self
     }
 
     fn at(&mut self, at: f64, action: Action) -> &mut Self {
-        let told = &mut self.told;
+        let changes = &mut self.changes;
         self.model
-            .act(seconds(at), action, &mut |at, change| told.push((at.as_secs_f64(), change)));
+            .act(seconds(at), action, &mut |at, change| changes.push((at.as_secs_f64(), change)));
         self
     }
 
     /// When something was told, from `since` on.
     fn when(&self, since: f64, which: impl Fn(&Change) -> bool) -> Vec<f64> {
-        self.told
+        self.changes
             .iter()
             .filter(|(at, change)| *at >= since && which(change))
             .map(|(at, _)| *at)

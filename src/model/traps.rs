@@ -101,13 +101,13 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
         return None;
     }
     let text = format!(
-        "the status is looked at every {} and posted only every {}",
+        "the status is checked every {} and posted only every {}",
         written(update),
         written(report)
     );
     let why = format!(
-        "an unchanged status is posted every nodeStatusReportFrequency, which the flag --node-status-update-frequency leaves at 5m; \
-         what beats is the lease, every {}",
+        "an unchanged status is posted every nodeStatusReportFrequency, which the flag \
+         --node-status-update-frequency leaves at 5m; the heartbeat is the lease, every {}",
         written(interval)
     );
     let hint = "set nodeStatusUpdateFrequency in a KubeletConfiguration, where the report frequency follows it, or set \
@@ -129,20 +129,20 @@ fn grace_against_heartbeats(tuning: &Tuning, grace: Duration) -> Option<Trap> {
         Heartbeat::Lease => "the lease's renewal",
         Heartbeat::Status => "the node's status",
     };
-    let beats = format!("the heartbeat that beats ({what}, every {})", written(interval));
+    let beats = format!("the heartbeat interval ({what}, every {})", written(interval));
     let source = "cmd/kube-controller-manager/app/options/nodelifecyclecontroller.go: the grace period must be N times the heartbeat's";
     let about = About::NodeMonitorGracePeriod;
     if interval >= grace {
         let text = format!("the grace period of {} is not longer than {beats}", written(grace));
         let hint =
             format!("a grace period of {} or more, or a shorter heartbeat", written(interval * 4));
-        let why = "healthy nodes become NotReady between two heartbeats, again and again";
+        let why = "healthy nodes become NotReady between two heartbeats, repeatedly";
         return Some(Trap::new("grace-below-heartbeat", about, text, why, hint, source).certain());
     }
     if interval * 2 > grace {
-        let text = format!("the grace period of {} is shorter than two of {beats}", written(grace));
+        let text = format!("the grace period of {} is shorter than twice {beats}", written(grace));
         let hint = format!("a grace period of {} or more", written(interval * 4));
-        let why = "one lost heartbeat is enough to take a healthy node for dead";
+        let why = "one lost heartbeat is enough to mark a healthy node NotReady";
         return Some(Trap::new("grace-below-two-heartbeats", about, text, why, hint, source));
     }
     None
@@ -168,14 +168,15 @@ fn connection_noticed_late(grace: Duration, api_servers: u32) -> Option<Trap> {
         return None;
     }
     let text = format!(
-        "the grace period of {} is shorter than the {} after which a client gives up a dead connection",
+        "the grace period of {} is shorter than the {} after which a client gives up on a dead \
+         connection",
         written(grace),
         written(HTTP2_HEALTH_CHECK)
     );
-    let why = "when an API server, or the load balancer's connection to it, dies in silence, healthy kubelets may keep posting into it \
-               and are taken for dead, many at once";
-    let hint = "50s or more, as Kubernetes has it since 1.32, or HTTP2_READ_IDLE_TIMEOUT_SECONDS and HTTP2_PING_TIMEOUT_SECONDS \
-                below it on the nodes";
+    let why = "when an API server, or the load balancer's connection to it, dies silently, many \
+         healthy kubelets may keep posting into it and be marked NotReady at the same time";
+    let hint = "50s or more, the default since Kubernetes 1.32, or \
+         HTTP2_READ_IDLE_TIMEOUT_SECONDS and HTTP2_PING_TIMEOUT_SECONDS below it on the nodes";
     let source = "nodelifecyclecontroller.go: greater than the sum of HTTP2_PING_TIMEOUT_SECONDS and HTTP2_READ_IDLE_TIMEOUT_SECONDS";
     Some(Trap::new(
         "http2-health-check-above-grace",
@@ -194,7 +195,7 @@ pub struct FaultPlan {
     pub end: KubeletEnd,
     /// How long it is held.
     pub hold: Duration,
-    /// How many nodes are not ready at once.
+    /// How many nodes are not ready at the same time.
     pub nodes: u32,
     /// How many nodes their zone has (a cluster without zones is one).
     pub zone: u32,
@@ -233,7 +234,7 @@ fn undone_too_early(plan: &FaultPlan, latest: Duration) -> Option<Trap> {
         "the fault may be undone before it is detected: detection takes up to {:.1} s here",
         latest.as_secs_f64()
     );
-    let why = "what was not detected can't be measured";
+    let why = "what was not detected cannot be measured";
     let hint = format!("`for: {}s` or longer", latest.as_secs() + 5);
     let source = "the heartbeat's interval, the monitor period and the grace period (src/model/detection.rs)";
     (plan.hold < latest)
@@ -251,9 +252,10 @@ fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Tr
             written(toleration),
             written(plan.hold)
         ),
-        None => "pods tolerate a node that is not ready for ever".to_owned(),
+        None => "pods tolerate a node that is not ready forever".to_owned(),
     };
-    let why = "they leave their Service's endpoints when the node is detected, but none is made anew elsewhere";
+    let why = "they leave their Service's endpoints when the node is detected, but are not \
+         recreated elsewhere";
     let hint = match evicted {
         Some(evicted) => {
             format!("a lower tolerationSeconds, or `for: {}s` or longer", evicted.as_secs() + 5)
@@ -267,10 +269,11 @@ fn evicted_too_late(plan: &FaultPlan, pods: Pods, latest: Duration) -> Option<Tr
 
 fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
     let source = "node_lifecycle_controller.go: ComputeZoneState, handleDisruption, ReducedQPSFunc";
-    let hint = "fewer nodes at once, or more nodes that stay";
+    let hint = "fewer nodes at the same time, or more nodes that stay";
     if plan.only_zone && plan.nodes >= plan.zone {
-        let text = format!("all {} nodes are not ready at once", plan.zone);
-        let why = "with no zone left in good health Kubernetes takes its taints back and evicts nothing: it rather believes itself ill";
+        let text = format!("all {} nodes are NotReady at the same time", plan.zone);
+        let why = "when no zone is healthy, Kubernetes removes its taints and evicts nothing: it \
+             assumes that the control plane itself is at fault";
         return Some(Trap::new(
             "no-eviction-when-all-are-dead",
             About::Targets,
@@ -285,7 +288,7 @@ fn zone_without_evictions(plan: &FaultPlan) -> Option<Trap> {
         return None;
     }
     let text = format!(
-        "{} of {} nodes of a zone are not ready at once ({:.0} %)",
+        "{} of {} nodes of a zone are NotReady at the same time ({:.0} %)",
         plan.nodes,
         plan.zone,
         share * 100.0
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_makes_nodes_flap_and_is_told_why() {
+    fn the_flag_makes_nodes_flap_and_is_reported_why() {
         let flag = Tuning { node_status_report_frequency: seconds(300), ..tuned(1, 1, 4) };
         let traps = of_tuning(&flag, 1);
         assert_eq!(names(&traps), ["status-does-not-beat", "grace-below-heartbeat"]);

@@ -132,7 +132,7 @@ impl<'a> Trial<'a> {
                     let Some(node) = action.node() else { continue };
                     let hit = scenario.pods.contains(&node);
                     self.fault(*action, node, nanos(*hold));
-                    // As a run does: the next fault waits until this one has healed.
+                    // As a run does: the next fault waits until this one has recovered.
                     self.until_well(nanos(scenario.horizon));
                     if let (Some(forecast), Some(fault)) =
                         (into.next(), self.observer.finish(self.model.now))

@@ -197,7 +197,7 @@ impl Model {
         self.tolerate(pod);
     }
 
-    /// Deletes a pod; one that runs nowhere, or by force, is gone at once.
+    /// Deletes a pod; one that runs nowhere, or by force, is gone immediately.
     pub(super) fn delete_pod(&mut self, id: PodId, cause: Deletion, force: bool) {
         if self.pods[id.0].gone() || (self.pods[id.0].terminating && !force) {
             return;

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn etcd_is_asked_seldom_while_all_is_quiet_and_at_once_when_something_changes() {
+    fn etcd_is_polled_rarely_while_quiet_and_immediately_after_a_change() {
         let quiet = Instant::now().checked_sub(ACTIVE).unwrap();
         assert!(
             pause_after(quiet) >= ASK_WHEN_ACTIVE * 2

@@ -184,7 +184,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn each_part_is_said_once_and_then_its_changes() {
+    fn each_part_is_reported_once_and_then_its_changes() {
         let fake = Fake::new();
         for (pid, program) in
             [(1, "systemd"), (11, "kube-apiserver"), (12, "etcd"), (13, "kube-scheduler")]

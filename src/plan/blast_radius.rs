@@ -1,4 +1,4 @@
-//! How much may be harmed at once: checked before the first fault.
+//! How much may be affected at the same time: checked before the first fault.
 
 use super::node::Node;
 use super::refusal::Refusal;
@@ -16,7 +16,7 @@ pub(crate) struct Harm<'a> {
     pub step: Option<&'a str>,
 }
 
-/// Refuses faults that would last at once, where others of `nodes` are `down` already, if so much may not be harmed at the same time. Names
+/// Refuses faults that would last at the same time, where others of `nodes` are `down` already, if so much may not be harmed at the same time. Names
 /// all that is more than may be.
 pub(crate) fn check(
     limits: &BlastRadius,
@@ -183,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_too_much_is_named_at_once() {
+    fn everything_over_the_limits_is_named_together() {
         let one = nodes(1, 1);
         let refused = check(&BlastRadius::default(), &one, &[], &kill(), &one[0]).unwrap_err();
         assert!(
-            refused.message.contains("at most 0 may be; etcd would lose its quorum"),
+            refused.message.contains("but the limit is 0; etcd would lose its quorum"),
             "{refused:?}"
         );
         assert!(

@@ -1,4 +1,4 @@
-//! How long a run takes, and when a fault's dead man's switch may act: not while the run may still be busy with it.
+//! How long a run takes, and when a fault's watchdog may act: not while the run may still be busy with it.
 
 use std::time::Duration;
 

@@ -42,7 +42,7 @@ pub(crate) struct Request<'a> {
     pub known: Known,
     /// `None`: only what every seed refuses is refused.
     pub seed: Option<Random>,
-    /// Grace period before a dead man's switch undoes an overdue fault.
+    /// Grace period before a watchdog undoes an overdue fault.
     pub dead_man_margin: Duration,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct PlannedStep<'a> {
     pub targets: Vec<&'a Node>,
     /// The nodes from which these are chosen.
     pub candidates: Vec<&'a Node>,
-    /// From its injection until its dead man's switch undoes it.
+    /// From its injection until its watchdog undoes it.
     pub dead_man: Duration,
 }
 

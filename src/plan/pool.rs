@@ -90,7 +90,7 @@ fn by_lead<'a>(
         Some(leader) => leader,
         None if !known.all_leaders => return Ok(nodes),
         None => {
-            return Err(Refusal::new(format!("it is not known which {} leads", part.name()))
+            return Err(Refusal::new(format!("the leader of {} is not known", part.name()))
                 .hint(who_leads(leaders)));
         }
     };

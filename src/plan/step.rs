@@ -26,7 +26,7 @@ impl<'a> StepContext<'_, 'a> {
         fault: &'a Fault,
         seed: &mut Random,
     ) -> Result<Vec<&'a Node>, Refusal> {
-        // What is no node is chosen when the fault is due: nobody knows it before.
+        // What is not a node is chosen when the fault is due: nobody knows it before.
         let Some(selector) = fault.target() else {
             return self.has_placement_node(fault).map(|()| Vec::new());
         };

@@ -258,7 +258,7 @@ pub(crate) mod tests {
         found.sort();
         assert_eq!(found, ["cp1", "cp3"]);
         let refused = chosen(leader(Component::Etcd)).unwrap_err();
-        assert_eq!(refused.message, "it is not known which etcd leads");
+        assert_eq!(refused.message, "the leader of etcd is not known");
         assert_eq!(refused.hint.unwrap(), "the leaders are kube-scheduler on cp2");
         let elsewhere = NodeSelector { name: Some("cp1".into()), ..leader(Component::Scheduler) };
         assert!(

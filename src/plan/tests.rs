@@ -49,11 +49,11 @@ fn planned(
 }
 
 #[test]
-fn faults_at_once_count_together() {
+fn simultaneous_faults_count_together() {
     let worker = || kill(role(NodeRole::Worker));
     let nested = || vec![fault(worker(), vec![fault(worker(), Vec::new())])];
     let refused = planned(1, 3, BlastRadius::default(), nested()).unwrap_err();
-    assert_eq!(refused, "2 workers would be affected at once, at most 1 may be");
+    assert_eq!(refused, "2 workers would be affected at the same time, but the limit is 1");
     let two = BlastRadius { max_workers: 2, ..BlastRadius::default() };
     let targets = planned(1, 2, two.clone(), nested()).unwrap();
     assert_ne!(targets[0], targets[1], "never the same node twice");
@@ -142,14 +142,14 @@ fn refused_of(text: &str) -> String {
 const GOOD: &str = include_str!("../experiment/testdata/good.yaml");
 const WEB: &str = include_str!("../experiment/testdata/web.yaml");
 const KIND: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\n";
-const NONE: &str = "1 control-plane node would be affected at once, at most 0 may be (to allow it, set `blastRadius: {maxControlPlanes: 1}`)";
+const NONE: &str = "1 control-plane node would be affected at the same time, but the limit is 0 (to allow it, set `blastRadius: {maxControlPlanes: 1}`)";
 
 #[test]
 fn the_blast_radius_holds() {
-    let told = changed("role: worker, most", "role: control-plane, most");
-    assert_eq!(told.lines().next().unwrap(), format!("20:26: error: {NONE}"));
-    let told = changed("  method:\n", "  blastRadius: {maxWorkers: 0}\n  method:\n");
-    assert!(told.contains("1 worker would be affected"), "{told}");
+    let diagnostics = changed("role: worker, most", "role: control-plane, most");
+    assert_eq!(diagnostics.lines().next().unwrap(), format!("20:26: error: {NONE}"));
+    let diagnostics = changed("  method:\n", "  blastRadius: {maxWorkers: 0}\n  method:\n");
+    assert!(diagnostics.contains("1 worker would be affected"), "{diagnostics}");
     let balancer = changed("role: worker, most", "role: external-load-balancer, most");
     assert!(balancer.contains("`blastRadius: {loadBalancer: true}`"), "{balancer}");
 }
@@ -167,7 +167,7 @@ fn a_part_of_a_control_plane_is_harm_to_it() {
 }
 
 #[test]
-fn what_is_lost_is_told_once() {
+fn what_is_lost_is_reported_once() {
     let fault = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
     let loss = changed(fault, "etcdDataLoss: {target: {role: control-plane}}");
     assert!(
@@ -183,11 +183,14 @@ const STEP: &str =
 #[test]
 fn whoever_hits_a_steps_nodes_hits_what_that_step_may() {
     let planes = "  - name: away\n    fault: {nodeDrain: {target: {role: control-plane}}}\n    for: 15s\n    meanwhile:\n    - {fault: {nodeReboot: {target: {of: away}}}, for: 15s}\n";
-    let told = changed(STEP, planes);
+    let diagnostics = changed(STEP, planes);
     assert_eq!(
-        told.matches("error: 1 control-plane node would be affected at once, at most 0 may be")
+        diagnostics
+            .matches(
+                "error: 1 control-plane node would be affected at the same time, but the limit is 0"
+            )
             .count(),
         2,
-        "{told}"
+        "{diagnostics}"
     );
 }

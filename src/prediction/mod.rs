@@ -32,7 +32,7 @@ pub const TRIALS: u32 = 2000;
 /// The same tries for the same run, whenever it is reported.
 const SEED: u64 = 1;
 
-/// What the closed form says of one fault.
+/// What the closed form predicts for one fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -130,7 +130,7 @@ impl Predictions {
     }
 
     fn try_all(&self) -> Result<Vec<Tried>, String> {
-        let experiment = self.experiment.as_ref().ok_or("the experiment is not understood")?;
+        let experiment = self.experiment.as_ref().ok_or("the experiment is not valid")?;
         // Where healthy nodes are taken for dead there is no steady state that could be tried.
         if let Err(why @ Unpredictable::Flapping { .. }) =
             model::predict(&self.cluster.tuning, &self.cluster.kubernetes, KubeletEnd::AtOnce)
@@ -267,10 +267,10 @@ fn nobody_notices(cluster: &ClusterModel, fault: &Fault) -> Option<&'static str>
     }
     match fault.target()?.role {
         Some(NodeRole::ExternalLoadBalancer) => {
-            Some("the load balancer is no node of Kubernetes, so that nobody waits for it")
+            Some("the load balancer is not a Kubernetes node: nothing monitors its heartbeats")
         }
         _ => takes_all_control_planes(cluster, fault)
-            .then_some("no control plane is left that could notice it"),
+            .then_some("no control plane is left to detect it"),
     }
 }
 

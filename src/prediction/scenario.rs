@@ -100,7 +100,7 @@ fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::S
         .filter_map(Numbered::fault)
         .any(|(fault, _)| fault.target().is_some_and(|target| target.count != Count::default()))
     {
-        return Err("faults on several nodes at once are not modelled".into());
+        return Err("faults on several nodes at the same time are not modelled".into());
     }
     let steps = steps.into_iter().map(|step| (step.step, step.number));
     steps
@@ -110,8 +110,7 @@ fn steps(experiment: &Experiment, cluster: &ClusterModel) -> Result<Vec<model::S
                 let known =
                     cluster.targets.get(&number).and_then(|name| cluster.topology.find(name));
                 let node = known.or_else(|| cluster.find(fault.target()?, &[]));
-                let node =
-                    node.ok_or_else(|| format!("no known node is what {} asks for", fault.kind()))?;
+                let node = node.ok_or_else(|| format!("no known node matches {}", fault.kind()))?;
                 let action = Action::of_fault(fault.kind(), node, fault.grace())
                     .ok_or_else(|| format!("{} is not modelled", fault.kind()))?;
                 Ok(model::Step::Fault { action, hold: *hold })

@@ -74,7 +74,7 @@ fn every_quantity_has_an_end() {
 fn nobody_waits_for_a_load_balancer() {
     let predictions = predictions("load-balancer-down", tuned(), 20);
     let why = predictions.between(Quantity::Detection, 0).unwrap_err();
-    assert!(why.contains("the load balancer is no node"), "{why}");
+    assert!(why.contains("the load balancer is not a Kubernetes node"), "{why}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn what_can_t_be_tried_says_why() {
     assert!(why.contains("--node-monitor-period is 0s"), "{why}");
     let flapping = Tuning { node_monitor_grace_period: seconds(1), ..tuned() };
     let why = predictions("worker-stop-fast", flapping, 15).tried().unwrap_err().to_owned();
-    assert!(why.contains("healthy nodes are taken for dead"), "{why}");
+    assert!(why.contains("healthy nodes are marked NotReady"), "{why}");
     let nobody = ClusterModel::new([("a".to_owned(), NodeRole::ControlPlane)], tuned(), "v1.34.4");
     let alone = Predictions::new(Some(parsed("worker-stop-fast").experiment), nobody, 10, 1);
     assert!(alone.tried().unwrap_err().contains("no known node"), "{:?}", alone.tried());
@@ -184,8 +184,11 @@ fn a_stateful_sets_pod_on_a_dead_node_is_never_replaced() {
     let mut parsed = parsed("worker-stop-fast");
     let stateful = web("StatefulSet", tolerations, "ports: [{port: 80}]");
     parsed.workload = Manifest::of_texts([("web.yaml", stateful.as_str())]);
-    let told = traps(&parsed.experiment, &cluster(&parsed, tuned()));
-    assert!(told.iter().any(|(_, trap)| trap.name == "stateful-pod-stays-terminating"), "{told:?}");
+    let found = traps(&parsed.experiment, &cluster(&parsed, tuned()));
+    assert!(
+        found.iter().any(|(_, trap)| trap.name == "stateful-pod-stays-terminating"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: clos
 /// How often the responder looks whether it is to end.
 const LOOK: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
-/// A header for a control probe. Where several probers run at once, each needs a name of its own, beginning with [`NAME`].
+/// A header for a control probe. Where several probers run at the same time, each needs a name of its own, beginning with [`NAME`].
 pub fn header(name: &str, from: &str, from_node: Option<&str>) -> ProbeHeader {
     ProbeHeader {
         name: name.into(),

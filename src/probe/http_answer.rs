@@ -6,11 +6,11 @@ use super::chunked::Chunked;
 use super::kind::{Answer, Malformed};
 use crate::timeline::Outcome;
 
-/// A head longer than this is no answer.
+/// A head longer than this is not an answer.
 const MAX_HEAD: usize = 64 * 1024;
-/// More headers than this are no answer.
+/// More headers than this are not an answer.
 const MAX_HEADERS: usize = 96;
-/// More interim answers (1xx) than this are no answer.
+/// More interim answers (1xx) than this are not an answer.
 const MAX_INTERIM: u32 = 16;
 
 /// What an answer is held against.
@@ -236,7 +236,7 @@ mod tests {
         (last, reader)
     }
 
-    /// An answer is read alike whether it comes byte by byte or at once.
+    /// An answer is read alike whether it comes byte by byte or in one piece.
     fn both(text: &str) -> (Result<Progress, Malformed>, HttpAnswer) {
         let whole = read(text.as_bytes(), usize::MAX);
         let split = read(text.as_bytes(), 1);

@@ -16,7 +16,7 @@ pub(super) struct Source<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     Readable,
-    /// Where a poller waits for both at once, readable as well.
+    /// Where a poller waits for both at the same time, readable as well.
     Writable,
 }
 

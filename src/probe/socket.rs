@@ -40,7 +40,7 @@ impl TcpSocket {
         }
     }
 
-    /// For a connection that is kept: small packets go at once, and a dead peer is noticed by the kernel in seconds.
+    /// For a connection that is kept: small packets go immediately, and a dead peer is noticed by the kernel in seconds.
     pub(super) fn prepare_to_keep(&self, patience: Duration) {
         let _ = self.stream.set_nodelay(true);
         let second = Duration::from_secs(1);

@@ -91,7 +91,7 @@ fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for der in named {
         let added = roots.add(CertificateDer::from(der.clone()));
-        added.map_err(|error| format!("the certificate authority can't be used: {error}"))?;
+        added.map_err(|error| format!("the certificate authority cannot be used: {error}"))?;
     }
     Ok(roots)
 }
@@ -105,10 +105,10 @@ fn identify(
     };
     let chain = chain.iter().cloned().map(CertificateDer::from).collect();
     let key = PrivateKeyDer::try_from(key.clone())
-        .map_err(|why| format!("the client's key can't be used: {why}"))?;
+        .map_err(|why| format!("the client's key cannot be used: {why}"))?;
     builder
         .with_client_auth_cert(chain, key)
-        .map_err(|error| format!("the client's certificate can't be used: {error}"))
+        .map_err(|error| format!("the client's certificate cannot be used: {error}"))
 }
 
 /// Why a handshake failed.

@@ -25,8 +25,8 @@ pub(super) fn of_run(view: &View<'_>) -> Vec<String> {
 /// the window's own edges are uncertain, is left to the JSON form.
 pub(super) fn parts(window: &Window) -> Option<String> {
     let edges = window.start.when.width() + window.end.when.width();
-    let told = |part: &&CausePart| part.length.least > Seconds::ZERO || part.length.most > edges;
-    let some: Vec<&CausePart> = window.causes.iter().filter(told).collect();
+    let listed = |part: &&CausePart| part.length.least > Seconds::ZERO || part.length.most > edges;
+    let some: Vec<&CausePart> = window.causes.iter().filter(listed).collect();
     let shown = if some.is_empty() { window.causes.iter().collect() } else { some };
     let texts: Vec<String> =
         shown.iter().map(|part| format!("{} {}", part.length, part.cause.words())).collect();
@@ -58,14 +58,14 @@ mod tests {
             (Cause::BalancerCheck, 3.0, 3.2),
             (Cause::Unexplained, 0.0, 0.02),
         ];
-        let told = lines(&found(&parts).probes[0]);
-        insta::assert_snapshot!(told.join("\n"), @"errors for 4.74s to 4.88s (from +0.100s): 1.6s etcd without a leader or a quorum, 3s to 3.2s load balancer health check");
+        let listed = lines(&found(&parts).probes[0]);
+        insta::assert_snapshot!(listed.join("\n"), @"errors for 4.74s to 4.88s (from +0.100s): 1.6s etcd without a leader or a quorum, 3s to 3.2s load balancer health check");
     }
 
     #[test]
-    fn what_may_have_been_nothing_is_told_where_there_is_no_more() {
-        let told = lines(&found(&[(Cause::Unseen, 0.0, 0.01)]).probes[0]);
-        assert!(told[0].ends_with(": 0s to 10ms not observed"), "{told:?}");
+    fn what_may_have_been_nothing_is_reported_where_there_is_no_more() {
+        let listed = lines(&found(&[(Cause::Unseen, 0.0, 0.01)]).probes[0]);
+        assert!(listed[0].ends_with(": 0s to 10ms not observed"), "{listed:?}");
         assert!(lines(&found(&[]).probes[0]).is_empty());
     }
 }

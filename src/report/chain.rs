@@ -62,10 +62,10 @@ pub fn lines(timeline: &Timeline, found: &Findings, predictions: &Predictions) -
     lines.extend(cut_short(timeline, found, shown));
     lines.sort_by_key(|line| line.at);
     // What the faults of one step have in common is one line.
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     lines.retain(|line| {
-        let news = !told.contains(line);
-        told.push(line.clone());
+        let news = !seen.contains(line);
+        seen.push(line.clone());
         news
     });
     lines
@@ -271,7 +271,7 @@ fn caught_up(late: &LateFinding, found: &Findings, name: &str) -> Option<Line> {
         .map_or(String::new(), |undone| format!(", {:.1} after the undo", last.latest - undone));
     let text = format!(
         "{name}{} of {} timed-out attempts succeeded late{after}",
-        late.came_true, late.timed_out
+        late.succeeded, late.timed_out
     );
     Some(Line::of(last, "caught up", text))
 }

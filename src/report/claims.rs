@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::{Claim, FailMeans, PassMeans};
 use crate::verdict::{Outcome, Verdict};
 
-/// What a measurement made of a claim.
+/// What a measurement says about a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Decision {
-    /// It is so.
+    /// The claim is confirmed.
     Confirmed,
-    /// It is not so.
+    /// The claim is refuted.
     Refuted,
-    /// Nothing was decided.
+    /// The claim is neither confirmed nor refuted.
     Open,
 }
 
@@ -45,18 +45,18 @@ impl Decision {
     }
 }
 
-/// A claim, and what became of it.
+/// A claim and its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DecidedClaim {
-    /// How it is called in a list of claims: `B3`.
+    /// Its ID in a list of claims: `B3`.
     pub id: String,
     /// What is claimed.
     pub says: String,
-    /// Who says so.
+    /// Who makes the claim.
     pub source: Option<String>,
-    /// What the measurement made of it.
+    /// What the measurement says about it.
     pub decision: Decision,
     /// The figures that decide it; of an open one, why it is open.
     pub figures: String,
@@ -123,7 +123,7 @@ fn figures(verdict: &Verdict) -> String {
             _ => assertion.result_text(),
         })
         .collect();
-    if texts.is_empty() || verdict.doubt.is_some() {
+    if texts.is_empty() || verdict.issue.is_some() {
         verdict.summary.clone()
     } else {
         texts.join("; ")
@@ -230,7 +230,7 @@ mod tests {
             let decided = DecidedClaim::new(&Claim { by, ..claim(PassMeans::Refuted) }, verdicts);
             (decided.decision, decided.figures)
         };
-        let (mixed, doubted) = (mixed(), Verdict { doubt: Some("the run died".into()), ..mixed() });
+        let (mixed, doubted) = (mixed(), Verdict { issue: Some("the run died".into()), ..mixed() });
         assert_eq!(by(&[], &[&mixed]).0, Decision::Open);
         assert_eq!(
             by(&["recovery"], &[&mixed]),

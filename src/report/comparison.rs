@@ -21,7 +21,8 @@ pub struct Comparison {
     pub predicted: Between,
     /// What was measured; `None`: nothing.
     pub measured: Option<Between>,
-    /// Whether all of what was measured lies inside; `None`: nothing was measured, or an end of it is not known.
+    /// Whether the whole measurement lies inside; `None`: nothing was measured, or one of its ends
+    /// is not known.
     pub inside: Option<bool>,
 }
 

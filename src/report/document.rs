@@ -8,7 +8,7 @@ use super::json::Report;
 use super::spread::SpreadReport;
 use super::suite::{Part, SuiteReport};
 
-/// A document. Its forms are told apart by their `format`; that of several runs is a list.
+/// A document. `format` says which one; several runs are a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]

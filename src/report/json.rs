@@ -41,7 +41,7 @@ pub struct Report {
     pub verdict: Verdict,
     /// The claims that it decides.
     pub claims: Vec<DecidedClaim>,
-    /// What the model says of each fault, from the settings alone.
+    /// What the model predicts for each fault, from the settings alone.
     pub predictions: Vec<StepPrediction>,
     /// Predictions compared with measurements.
     #[serde(rename = "beside")]
@@ -82,7 +82,7 @@ pub struct Node {
     pub kubelet: String,
 }
 
-/// Settings of failure detection; what is absent could not be read.
+/// Failure-detection settings; those that are absent could not be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

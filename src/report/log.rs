@@ -63,7 +63,7 @@ struct Log<'a, W> {
 struct State {
     class: String,
     endpoints: String,
-    said: Option<Moment>,
+    printed: Option<Moment>,
     second: Option<Moment>,
     lines: u32,
     unsaid: BTreeMap<String, u64>,
@@ -135,7 +135,7 @@ impl<'a, W: Write> Log<'a, W> {
         }
         let (class, endpoints) = (attempt.outcome.label(), self.endpoints());
         let moved = endpoints != self.state.endpoints;
-        let due = self.state.said.is_none_or(|said| sent >= said.plus(SECOND));
+        let due = self.state.printed.is_none_or(|printed| sent >= printed.plus(SECOND));
         if !(moved || due || class != self.state.class) {
             return Ok(());
         }
@@ -155,7 +155,8 @@ impl<'a, W: Write> Log<'a, W> {
         );
         writeln!(self.out, "{}", line.trim_end())?;
         self.state.lines += 1;
-        (self.state.class, self.state.endpoints, self.state.said) = (class, endpoints, Some(sent));
+        (self.state.class, self.state.endpoints, self.state.printed) =
+            (class, endpoints, Some(sent));
         Ok(())
     }
 
@@ -176,7 +177,7 @@ impl<'a, W: Write> Log<'a, W> {
     }
 }
 
-/// Says what happened, once: a node's heartbeats are no news.
+/// Says what happened, once: a node's heartbeats are not news.
 #[derive(Debug, Default)]
 pub struct EventWriter<'a> {
     nodes: BTreeMap<&'a str, (Ready, &'a str)>,

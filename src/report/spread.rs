@@ -29,7 +29,7 @@ pub struct SpreadReport {
     pub outcome: Outcome,
     /// Each run.
     pub runs: Vec<Summary>,
-    /// How many more were asked for and never begun.
+    /// The number of requested runs that were never started.
     #[serde(default)]
     pub not_begun: u32,
     /// Detection, where it was measured. Of an interval its end.
@@ -40,7 +40,7 @@ pub struct SpreadReport {
     pub removal: Option<Spread>,
     /// The recovery of the steady state. Of an interval its end.
     pub recovery: Option<Spread>,
-    /// What the model says of detection.
+    /// The predicted detection.
     pub predicted: Option<Between>,
     /// How many of the measured detections lie inside what was predicted.
     pub inside: Option<u32>,

@@ -40,16 +40,16 @@ pub enum ExperimentStatus<'a> {
     NotRun(NotRun, String),
 }
 
-/// Why an experiment was not carried out.
+/// Why an experiment was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NotRun {
     /// It was refused before any fault was injected, or is invalid.
     Refused,
-    /// What it was to run on does not have what it needs.
+    /// The cluster does not have what it needs.
     Skipped,
-    /// The suite ended before it was its turn.
+    /// The suite ended before it was run.
     NotBegun,
 }
 
@@ -113,7 +113,7 @@ pub struct SuiteReport {
     pub outcome: Option<Outcome>,
     /// What they ran on: each cluster once, for people.
     pub clusters: Vec<String>,
-    /// Each experiment, in the order in which it was carried out.
+    /// Each experiment, in the order in which it was run.
     pub experiments: Vec<Row>,
 }
 
@@ -126,9 +126,9 @@ pub struct Row {
     pub experiment: String,
     /// The worst outcome of its runs. `None`: it did not run.
     pub outcome: Option<Outcome>,
-    /// Why it was not carried out, in a word.
+    /// Why it was not run, in a word.
     pub not_run: Option<NotRun>,
-    /// The figures that decide it; of one that was not carried out, why not.
+    /// The figures that decide it; if it was not run, why not.
     pub figures: String,
     /// What caused the errors of its control-plane probes, a line per window; of several runs those of the worst.
     #[serde(default)]
@@ -139,7 +139,7 @@ pub struct Row {
     pub took: Option<Seconds>,
     /// Its runs and their spread.
     pub runs: Option<SpreadReport>,
-    /// How many more runs were asked for and never begun: also where there are none, because the first was refused.
+    /// The number of requested runs that were never started; all of them if the first was refused.
     #[serde(default)]
     pub not_begun: u32,
 }

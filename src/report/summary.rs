@@ -31,7 +31,8 @@ pub struct Summary {
     pub summary: String,
     /// How it ended; whether it has.
     pub completion: Completion,
-    /// From the first fault's request until the node was noticed; an interval where the watch was blind.
+    /// From the first fault's request until the node was detected; an interval where the watch was
+    /// down.
     pub detection: Option<Between>,
     /// How long clients of the first probe that a fault may touch saw errors during the first fault. Zero: none were seen.
     pub error_window: Option<Between>,
@@ -39,15 +40,15 @@ pub struct Summary {
     pub open: bool,
     /// From the first fault's request until the last endpoint on the target was not ready.
     pub removal: Option<Between>,
-    /// The same where it left only after the undo: that was the node's own doing.
+    /// The same if it left only after the undo, which the returning node itself caused.
     pub removal_after_undo: Option<Between>,
     /// From the last confirmed undo until the steady state held again.
     pub recovery: Option<Between>,
     /// Attempts of that probe that failed since the steady state.
     pub failed: u64,
-    /// Of how many.
+    /// The number of all attempts.
     pub attempts: u64,
-    /// What the model says of detection.
+    /// The predicted detection.
     pub predicted: Option<Between>,
 }
 

@@ -13,7 +13,7 @@ pub(super) fn lines(view: &View<'_>) -> Vec<String> {
         .iter()
         .partition(|warning| matches!(warning, Warning::WatchGap { .. }));
     let others = others.into_iter().map(with_advice);
-    others.chain(at_once(gaps).into_iter().map(|gaps| of_gaps(view, &gaps))).collect()
+    others.chain(simultaneous(gaps).into_iter().map(|gaps| of_gaps(view, &gaps))).collect()
 }
 
 fn with_advice(warning: &Warning) -> String {
@@ -29,7 +29,7 @@ fn span(warning: &Warning) -> (Seconds, Option<Seconds>) {
 }
 
 /// Watches that were blind at the same time.
-fn at_once(mut gaps: Vec<&Warning>) -> Vec<Vec<&Warning>> {
+fn simultaneous(mut gaps: Vec<&Warning>) -> Vec<Vec<&Warning>> {
     gaps.sort_by_key(|gap| span(gap).0);
     let mut groups: Vec<Vec<&Warning>> = Vec::new();
     for gap in gaps {

@@ -119,14 +119,14 @@ impl JsonSchema for Seconds {
     }
 }
 
-/// A length of time that is known to lie between two.
+/// A duration that is known to lie between two bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Between {
-    /// At least so long.
+    /// The lower bound.
     pub least: Seconds,
-    /// At most so long.
+    /// The upper bound.
     pub most: Seconds,
 }
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_is_said_once() {
+    fn one_number_is_reported_once() {
         assert_eq!(Between::new(4.76.into(), 4.8.into()).to_string(), "4.76s to 4.8s");
         assert_eq!(Between::new(1.0.into(), 1.0.into()).to_string(), "1s");
         assert_eq!(

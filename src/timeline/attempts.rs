@@ -180,7 +180,7 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Writes a file of attempts: the header line at once, then what it is given.
+/// Writes a file of attempts: the header line immediately, then what it is given.
 #[derive(Debug)]
 pub struct AttemptWriter<W: Write> {
     out: W,

@@ -306,7 +306,7 @@ const fn traits(kind: FaultKind) -> FaultTraits {
         },
         FaultKind::EtcdDataLoss => FaultTraits {
             name: "etcdDataLoss",
-            words: words("loss requested", "data away", "data put back"),
+            words: words("loss requested", "data removed", "data restored"),
             impact: Impact::EtcdData,
             ..ON_COMPONENT
         },
@@ -317,7 +317,7 @@ const fn traits(kind: FaultKind) -> FaultTraits {
         },
         FaultKind::DeploymentPlace => FaultTraits {
             name: "deploymentPlace",
-            words: words("move requested", "moved", "let go"),
+            words: words("move requested", "moved", "move undone"),
             ..ON_DEPLOYMENT
         },
         FaultKind::PodDelete => FaultTraits {

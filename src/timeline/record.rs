@@ -410,15 +410,16 @@ pub enum Event {
         change: Change,
         /// Counts the changes of what is asked.
         generation: i64,
-        /// The last of them that its controller has seen.
+        /// The last of them that its controller has observed.
         observed: i64,
-        /// So many pods are asked for.
+        /// Replicas that are requested.
         wanted: i32,
-        /// So many there are.
+        /// Replicas that exist.
         replicas: i32,
     },
-    /// A timed-out attempt of a canary succeeded after all.
-    CameTrue {
+    /// A timed-out attempt of a canary succeeded late.
+    #[serde(rename = "cameTrue")]
+    LateSuccess {
         /// The probe.
         probe: String,
         /// The attempt's slot.

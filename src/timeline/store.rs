@@ -30,7 +30,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A file is not what it should be.
-    #[error("{} can't be read: {why}", path.display())]
+    #[error("{} cannot be read: {why}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -64,7 +64,7 @@ impl StoreError {
             }
             StoreError::Io { source, .. } => hint_of(source.kind()),
             StoreError::Ambiguous { .. } => {
-                Some("say more of the id; `kubectl outage get runs` lists the runs")
+                Some("use more characters of the ID; `kubectl outage get runs` lists the runs")
             }
             StoreError::Format { .. } => None,
         }
@@ -83,7 +83,7 @@ fn hint_of(kind: io::ErrorKind) -> Option<&'static str> {
             Some("a file is where a directory is needed: choose another directory with --runs-dir")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free the disk, or choose a directory on another one with --runs-dir")
+            Some("free disk space, or choose a directory on another one with --runs-dir")
         }
         _ => None,
     }
@@ -94,7 +94,7 @@ fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
     move |source| StoreError::Io { what, path, source }
 }
 
-/// A run's folder, being written. Every record is handed to the system at once, so that a crash of this program loses none.
+/// A run's folder, being written. Every record is handed to the system immediately, so that a crash of this program loses none.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -104,15 +104,15 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes the folder `runs_dir/<run>` and points `latest` to it. Errors when it exists or the directory can't be written.
     pub fn create(runs_dir: &Path, header: &Header) -> Result<Self, StoreError> {
-        fs::create_dir_all(runs_dir).map_err(io_error("cannot make", runs_dir))?;
+        fs::create_dir_all(runs_dir).map_err(io_error("cannot create", runs_dir))?;
         let path = runs_dir.join(&header.run);
-        fs::create_dir(&path).map_err(io_error("cannot make", &path))?;
+        fs::create_dir(&path).map_err(io_error("cannot create", &path))?;
         let file = path.join(EVENTS);
         let events = OpenOptions::new()
             .create_new(true)
             .append(true)
             .open(&file)
-            .map_err(io_error("cannot make", &file))?;
+            .map_err(io_error("cannot create", &file))?;
         // A file system without locks only loses the difference between a run that goes on and one that died.
         let _ = events.try_lock();
         let mut folder = Self { path, events };
@@ -129,7 +129,7 @@ impl RunFolder {
     /// Makes the file of a probe's attempts.
     pub fn probe(&self, span: &ProbeSpan) -> Result<AttemptWriter<BufWriter<File>>, StoreError> {
         let path = self.path.join(format!("{}.{ATTEMPTS}", span.probe.name));
-        let file = File::create(&path).map_err(io_error("cannot make", &path))?;
+        let file = File::create(&path).map_err(io_error("cannot create", &path))?;
         AttemptWriter::new(BufWriter::new(file), span).map_err(io_error("cannot write", &path))
     }
 
@@ -221,7 +221,7 @@ impl Timeline {
                     damage.push(format!("{EVENTS} ends in the middle of line {}", number + 1))
                 }
                 Err(error) => {
-                    damage.push(format!("{EVENTS} line {} is not understood: {error}", number + 1))
+                    damage.push(format!("{EVENTS} line {} cannot be parsed: {error}", number + 1))
                 }
             }
         }
@@ -306,7 +306,7 @@ fn read_header(line: &str) -> Result<Header, String> {
         serde_json::from_str(line).map_err(|e| format!("its first line is not a header: {e}"))?;
     match value.get("format").and_then(|f| f.as_str()) {
         Some(Header::FORMAT) => {
-            serde_json::from_value(value).map_err(|e| format!("its header is not understood: {e}"))
+            serde_json::from_value(value).map_err(|e| format!("its header cannot be parsed: {e}"))
         }
         Some(other) => {
             Err(format!("it has the format {other}, this program reads {}", Header::FORMAT))
@@ -346,10 +346,10 @@ mod tests {
         let hint = |dir: &Path| list(dir).unwrap_err().hint();
         assert!(hint(&file).unwrap().starts_with("a file is where a directory is needed"));
         let making = fs::create_dir_all(file.join("runs"))
-            .map_err(io_error("cannot make", &file))
+            .map_err(io_error("cannot create", &file))
             .unwrap_err();
         assert!(making.hint().unwrap().starts_with("a file is where a directory is needed"));
-        assert!(hint_of(io::ErrorKind::StorageFull).unwrap().starts_with("free the disk"));
+        assert!(hint_of(io::ErrorKind::StorageFull).unwrap().starts_with("free disk space"));
         assert!(hint_of(io::ErrorKind::PermissionDenied).unwrap().contains("may write to"));
     }
 

@@ -21,7 +21,7 @@ use crate::experiment::{Claim, Expectation};
 use crate::prediction::Predictions;
 use rules::Run;
 
-/// The three verdicts, by dominance.
+/// The three verdicts; the later ones dominate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -55,22 +55,23 @@ pub struct Verdict {
     /// Why, in a sentence.
     pub summary: String,
     /// Why the whole run decides nothing, if so.
-    pub doubt: Option<String>,
+    #[serde(rename = "doubt")]
+    pub issue: Option<String>,
     /// Each expectation, in the experiment's order. None: nothing was asserted.
     pub assertions: Vec<Assertion>,
 }
 
 impl Verdict {
     /// The worst of these; inconclusive where the whole run is.
-    pub fn new(doubt: Option<String>, assertions: Vec<Assertion>) -> Self {
-        let outcome = match &doubt {
+    pub fn new(issue: Option<String>, assertions: Vec<Assertion>) -> Self {
+        let outcome = match &issue {
             Some(_) => Outcome::Inconclusive,
             None => {
                 assertions.iter().map(|assertion| assertion.outcome).max().unwrap_or(Outcome::Pass)
             }
         };
-        let summary = doubt.clone().unwrap_or_else(|| summary(outcome, &assertions));
-        Self { outcome, summary, doubt, assertions }
+        let summary = issue.clone().unwrap_or_else(|| summary(outcome, &assertions));
+        Self { outcome, summary, issue, assertions }
     }
 
     /// The verdict by those expectations alone that decide a claim.
@@ -82,7 +83,7 @@ impl Verdict {
             .cloned()
             .collect();
         let nothing = deciding.is_empty().then(|| "none of the expectations decides it".to_owned());
-        Self::new(self.doubt.clone().or(nothing), deciding)
+        Self::new(self.issue.clone().or(nothing), deciding)
     }
 }
 
@@ -91,7 +92,7 @@ impl Verdict {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Assertion {
-    /// By what a claim speaks of it: `detection`, `noErrors/web`.
+    /// The name by which a claim refers to it: `detection`, `noErrors/web`.
     pub name: String,
     /// The expectation: `detection within 7s`.
     pub text: String,
@@ -124,14 +125,14 @@ impl Assertion {
 
 /// Judges what was found by what was expected; `predictions` for the bounds that are `predicted`.
 pub fn judge(found: &Findings, expect: &[Expectation], predictions: &Predictions) -> Verdict {
-    let doubt = validity::of_run(found);
+    let issue = validity::of_run(found);
     let assertions = expect
         .iter()
         .map(|expectation| {
-            rules::assertion(&Run { found, predictions }, expectation, doubt.as_deref())
+            rules::assertion(&Run { found, predictions }, expectation, issue.as_deref())
         })
         .collect();
-    Verdict::new(doubt, assertions)
+    Verdict::new(issue, assertions)
 }
 
 fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {
@@ -139,8 +140,8 @@ fn summary(outcome: Outcome, assertions: &[Assertion]) -> String {
     let all = assertions.len();
     match outcome {
         Outcome::Pass if all == 0 => "measured; nothing was asserted".into(),
-        Outcome::Pass => format!("{all} of {all} expectations hold"),
-        Outcome::Fail => format!("{} of {all} expectations do not hold", count(Outcome::Fail)),
+        Outcome::Pass => format!("{all} of {all} expectations met"),
+        Outcome::Fail => format!("{} of {all} expectations not met", count(Outcome::Fail)),
         Outcome::Inconclusive => {
             format!("{} of {all} expectations could not be decided", count(Outcome::Inconclusive))
         }

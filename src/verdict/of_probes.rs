@@ -30,7 +30,7 @@ pub(super) fn each_probe(
     Finding::worst(judged, format!("the run has no attempts of {name}"))
 }
 
-/// A burst in which nothing failed for more than this share of the bound was no failure that lasted.
+/// A burst in which nothing failed for more than this share of the bound was not a failure that lasted.
 const INTERRUPTED: f64 = 0.2;
 
 /// That errors lasted at least so long in each fault (of those that overlap, in all of them together): the longest burst of them, from
@@ -43,14 +43,14 @@ pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
         let judged = steps.map(|step| lasted_in(found, probe, step, bound));
         let own =
             validity::of_failures(found, probe).or_else(|| validity::of_a_failure(found, probe));
-        Finding::worst(judged, "no fault was in effect").doubted_pass(own)
+        Finding::worst(judged, "no fault was in effect").pass_inconclusive_if(own)
     })
 }
 
 fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) -> Finding {
     let Some(window) = probe.window(Period::Fault { step }) else {
         let why = validity::of_successes(found, probe);
-        return Finding::failed("shorter than expected").measured("none seen").doubted(why);
+        return Finding::failed("shorter than expected").measured("none seen").inconclusive_if(why);
     };
     let (count, longest) = (
         window.bursts.len(),
@@ -72,7 +72,7 @@ fn lasted_in(found: &Findings, probe: &ProbeFinding, step: u32, bound: Seconds) 
             window.length
         )),
     };
-    finding.measured(format!("for {length}{of}")).doubted_pass(interrupted(burst, bound))
+    finding.measured(format!("for {length}{of}")).pass_inconclusive_if(interrupted(burst, bound))
 }
 
 /// Why a burst may be two failures and nothing between them.
@@ -98,9 +98,9 @@ pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> 
                 None => Finding::passed(""),
             };
             let measured = (all > 0).then(|| format!("{ok} of {all}"));
-            let doubt =
+            let issue =
                 validity::of_step(probe, held).or_else(|| validity::of_failures(found, probe));
-            Finding { measured, ..finding }.doubted_pass(doubt)
+            Finding { measured, ..finding }.pass_inconclusive_if(issue)
         });
         Finding::worst(steps, "no fault was in effect")
     })

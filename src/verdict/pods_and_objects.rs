@@ -41,7 +41,7 @@ pub(super) fn not_detected(found: &Findings) -> Finding {
     let blind = found.watch_gaps("nodes").next().is_some();
     let judged = found.faults.iter().filter_map(judge);
     Finding::worst(judged, "no fault hit a node whose state is known")
-        .doubted_pass(blind.then(|| "the watch of nodes was down".into()))
+        .pass_inconclusive_if(blind.then(|| "the watch of nodes was down".into()))
 }
 
 /// What each fault took from a Service was ready elsewhere.
@@ -98,7 +98,7 @@ pub(super) fn not_rescheduled(found: &Findings, labels: &BTreeMap<String, String
     };
     finding
         .measured(format!("{} in {}", new.len(), undo - since))
-        .doubted_pass(hidden(found, since, undo))
+        .pass_inconclusive_if(hidden(found, since, undo))
 }
 
 /// Why a pod may have come and gone unseen: no list that is made later has it.
@@ -163,7 +163,7 @@ pub(super) fn objects_kept(found: &Findings) -> Finding {
     });
     let changed = (!objects.changed.is_empty())
         .then(|| format!("present but changed: {}", some_of(&objects.changed)));
-    Finding::passed(measured).doubted_pass(unread.or(unreplaced).or(changed))
+    Finding::passed(measured).pass_inconclusive_if(unread.or(unreplaced).or(changed))
 }
 
 fn some_of(objects: &[String]) -> String {

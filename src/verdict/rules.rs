@@ -66,19 +66,19 @@ impl Finding {
     }
 
     /// The same, no longer decided.
-    pub(super) fn doubted(self, why: Option<String>) -> Self {
+    pub(super) fn inconclusive_if(self, why: Option<String>) -> Self {
         match why {
             Some(why) => Self { outcome: Outcome::Inconclusive, why: Some(why), ..self },
             None => self,
         }
     }
 
-    pub(super) fn doubted_fail(self, why: Option<String>) -> Self {
-        if self.outcome == Outcome::Fail { self.doubted(why) } else { self }
+    pub(super) fn fail_inconclusive_if(self, why: Option<String>) -> Self {
+        if self.outcome == Outcome::Fail { self.inconclusive_if(why) } else { self }
     }
 
-    pub(super) fn doubted_pass(self, why: Option<String>) -> Self {
-        if self.outcome == Outcome::Pass { self.doubted(why) } else { self }
+    pub(super) fn pass_inconclusive_if(self, why: Option<String>) -> Self {
+        if self.outcome == Outcome::Pass { self.inconclusive_if(why) } else { self }
     }
 }
 
@@ -155,23 +155,23 @@ impl Run<'_> {
     }
 }
 
-/// Judges one expectation. `doubt`: why the whole run is inconclusive.
+/// Judges one expectation. `issue`: why the whole run is inconclusive.
 pub(super) fn assertion(
     run: &Run<'_>,
     expectation: &Expectation,
-    doubt: Option<&str>,
+    issue: Option<&str>,
 ) -> Assertion {
     let (subject, bound) = words(expectation);
     let unharmed = run.found.faults.is_empty();
     let finding =
         if unharmed { Finding::unknown("no fault was injected") } else { rule(run, expectation) };
     let finding = if awaits_nothing(expectation) {
-        finding.doubted_pass(validity::of_effect(run.found))
+        finding.pass_inconclusive_if(validity::of_effect(run.found))
     } else {
         finding
     };
     let Finding { outcome, measured, why, predicted, note } =
-        finding.doubted(doubt.map(str::to_owned));
+        finding.inconclusive_if(issue.map(str::to_owned));
     let text = format!("{subject} {bound}");
     let bound = predicted.map_or(bound.clone(), |limit| format!("{bound} {limit:.1}"));
     Assertion { name: expectation.name(), text, subject, bound, outcome, measured, note, why }
@@ -334,8 +334,8 @@ fn rule(run: &Run<'_>, expectation: &Expectation) -> Finding {
 fn with_probe(found: &Findings, name: &str, judge: impl Fn(&ProbeFinding) -> Finding) -> Finding {
     each_probe(found, name, |probe| {
         judge(probe)
-            .doubted_fail(validity::of_a_failure(found, probe))
-            .doubted(validity::of_failures(found, probe))
+            .fail_inconclusive_if(validity::of_a_failure(found, probe))
+            .inconclusive_if(validity::of_failures(found, probe))
     })
 }
 
@@ -432,7 +432,7 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
         Between::new((earliest - undone).or_zero(), (detected.at.latest - undone).or_zero());
     let finding = Finding::bounded(length, limits, format!("{length:.3}"));
     let unclear = earliest < requested;
-    finding.doubted(unclear.then(|| {
+    finding.inconclusive_if(unclear.then(|| {
         format!("the watch was down: it may have been detected before the undo of {name}")
     }))
 }
@@ -480,7 +480,7 @@ fn error_window(
     bound: Seconds,
 ) -> Finding {
     let Some(window) = probe.window(Period::Fault { step: fault.overlap }) else {
-        return Finding::passed("none seen").doubted_pass(
+        return Finding::passed("none seen").pass_inconclusive_if(
             validity::of_successes(found, probe).or_else(|| validity::of_hit(fault, probe)),
         );
     };
@@ -489,7 +489,7 @@ fn error_window(
         let bursts = window.bursts.len();
         let measured = if bursts > 1 { format!("{measured} in {bursts} bursts") } else { measured };
         return Finding::bounded(window.length, bound, measured)
-            .doubted_pass(validity::of_successes(found, probe));
+            .pass_inconclusive_if(validity::of_successes(found, probe));
     }
     let why = "not known to have ended before the undo";
     let finding =
@@ -511,7 +511,8 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
     }
     let mut faults = found.faults.iter().filter(|_| since.failed == 0);
     let unharmed = faults.find_map(|fault| validity::of_hit(fault, probe));
-    Finding::passed(measured).doubted_pass(validity::of_successes(found, probe).or(unharmed))
+    Finding::passed(measured)
+        .pass_inconclusive_if(validity::of_successes(found, probe).or(unharmed))
 }
 
 /// A probe whose back ends no fault hit may still be expected to see no error, so that is not a reason for doubt.
@@ -523,7 +524,7 @@ fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     }
     let missed = |below| format!("an outage under {below} could have been missed");
     Finding { note: probe.blind_below.map(missed), ..Finding::passed(measured) }
-        .doubted_pass(validity::of_successes(found, probe))
+        .pass_inconclusive_if(validity::of_successes(found, probe))
 }
 
 fn nodes_untouched(found: &Findings) -> Finding {
@@ -545,12 +546,12 @@ fn nodes_untouched(found: &Findings) -> Finding {
     }
     let unseen = found.other_nodes.iter().find(|other| other.ready_before != Some(true));
     let blind = found.watch_gaps("nodes").any(|gap| gap.until.is_none());
-    let doubt = match unseen {
+    let issue = match unseen {
         _ if found.other_nodes.is_empty() => Some("every node was hit".to_owned()),
         Some(other) => Some(format!("{} was not known to be Ready before the fault", other.node)),
         None => blind.then(|| "the watch of nodes was down to the end".to_owned()),
     };
-    Finding::passed(measured).doubted_pass(doubt)
+    Finding::passed(measured).pass_inconclusive_if(issue)
 }
 
 fn recovery(found: &Findings, bound: Seconds) -> Finding {

@@ -91,7 +91,7 @@ fn the_article_passes_as_a_whole() {
     );
     assert_eq!(verdict.outcome, Pass, "{verdict:#?}");
     assert_eq!(verdict.assertions[0].result_text(), "detection 4.781s, within 7s");
-    assert_eq!(verdict.summary, "5 of 5 expectations hold");
+    assert_eq!(verdict.summary, "5 of 5 expectations met");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_recovery_needs_a_sign_of_life() {
     // It was heard of 4.6 s after the undo was confirmed.
     let heard = found(short().lease(7000, "06:23:48.1Z"));
     assert_eq!([4600, 4599].map(|bound| outcome(&heard, recovery(bound))), [Pass, Fail]);
-    // kind's load balancer is no node: nobody speaks for it.
+    // kind's load balancer is not a node: nobody speaks for it.
     let mut proxy = short().ended(27_000);
     proxy.0.header.cluster.nodes[1].role = crate::timeline::NodeRole::ExternalLoadBalancer;
     assert_eq!(outcome(&analyse(&proxy.build()), recovery(0)), Pass);
@@ -405,7 +405,7 @@ fn a_window_that_must_last_is_judged_on_its_lower_end() {
     );
 }
 
-/// Failures at the fault's begin and at its end are no outage that lasted.
+/// Failures at the fault's begin and at its end are not an outage that lasted.
 #[test]
 fn errors_that_come_and_go_did_not_last() {
     let attempts = |interval, fails: &dyn Fn(i64) -> bool| {
@@ -532,7 +532,8 @@ fn a_fault_that_wore_off_shows_nothing() {
             no_errors(),
         )
     };
-    let why = "nodeKill of fast-detection-worker ended before its undo: the engine said `start` at +9.000s";
+    let why = "nodeKill of fast-detection-worker ended before its undo: the engine reported \
+         `start` at +9.000s";
     assert_eq!(start(9000), (Inconclusive, why.into()));
     assert_eq!(start(15_100).0, Pass, "that was the undo");
     use crate::timeline::FaultPhase::{Confirmed, Requested, UndoRequested, Undone, WoreOff};
@@ -666,7 +667,7 @@ fn a_probe_of_every_server_is_judged_by_the_worst_of_them() {
 }
 
 #[test]
-fn what_could_have_been_missed_is_said() {
+fn what_could_have_been_missed_is_reported() {
     let said = |run: Run| {
         let found = found(run);
         unpredicted(&found, &[no_errors()]).assertions[0].result_text()

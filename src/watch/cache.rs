@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_is_said() {
+    fn only_what_is_new_is_reported() {
         let mut cache = WatchCache::<Slices>::new();
         let one = |ready| slice("s", json!([endpoint("a", ready), endpoint("b", true)]));
         let first = said(cache.put(&one(true), Change::Baseline));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_servers_tell_is_said_once_by_the_first() {
+    fn what_two_servers_tell_is_reported_once_by_the_first() {
         let mut cache = WatchCache::<Slices>::new();
         let ready = |version, ready| at_version(version, "s", json!([endpoint("a", ready)]));
         assert_eq!(said(cache.replace(&[ready(5, true)], Some(6), Change::Baseline)).len(), 1);

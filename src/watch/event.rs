@@ -49,7 +49,7 @@ impl Watched for Events {
 
 impl cache::Row for Row {
     fn event(&self, change: Change) -> Option<Event> {
-        // Kubernetes forgets events after an hour. That is no news.
+        // Kubernetes forgets events after an hour. That is not news.
         if change == Change::Deleted {
             return None;
         }
@@ -70,7 +70,7 @@ mod tests {
     use crate::watch::cache::WatchCache;
 
     #[test]
-    fn an_event_that_happens_again_is_said_again_and_its_end_is_not() {
+    fn an_event_that_happens_again_is_reported_again_and_its_end_is_not() {
         let event = |count: i32| {
             let about = json!({"kind": "Node", "name": "w"});
             serde_json::from_value::<core::Event>(

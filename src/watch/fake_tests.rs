@@ -289,7 +289,7 @@ async fn two_servers_are_one_sight() {
     let mut seen = SourceHealth(records);
     assert_eq!(seen.node().await.2, Change::Baseline);
     sleep(Duration::from_millis(300)).await;
-    // The first server is frozen, and the second one tells: at once, and without a gap.
+    // The first server is frozen, and the second one tells: immediately, and without a gap.
     first.set(|state| state.frozen = true);
     second.node("Unknown");
     let (record, ready, change) = seen.node().await;

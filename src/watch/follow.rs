@@ -27,7 +27,7 @@ use crate::timeline::{Change, Event, Moment, Record};
 const STREAM: Duration = Duration::from_secs(2);
 /// How much later than that a living server may end it.
 const SLACK: Duration = Duration::from_millis(1500);
-/// The server answers a watch's request at once.
+/// The server answers a watch's request immediately.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// One page of a list.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ impl Follow {
         self.out.send(record).is_ok()
     }
 
-    /// Follows through several servers at once, until nobody receives, or one turns out not to have the kind (known at the first list
+    /// Follows through several servers at the same time, until nobody receives, or one turns out not to have the kind (known at the first list
     /// only).
     pub(super) async fn run<W: Watched>(self, apis: Vec<Api<W::Object>>) -> (Ended, Self) {
         let shared = Mutex::new(Shared::<W>::new(self.name, apis.len()));
@@ -199,7 +199,7 @@ impl<W: Watched> Source<'_, W> {
             if !self.lost(alive, reason) {
                 return Ended::NoReceiver;
             }
-            // What was cut is mostly there again at once; what is cut again and again is given time.
+            // What was cut is mostly there again immediately; what is cut again and again is given time.
             match listed.elapsed() < STREAM {
                 true => pauses.pause().await,
                 false => pauses = Pauses(FIRST_PAUSE),
@@ -268,7 +268,7 @@ impl<W: Watched> Source<'_, W> {
             Ok(stream) => std::pin::pin!(stream),
             Err(error) => return Stream::Broken(brief(&error)),
         };
-        // That it was opened is no sign of life yet: what happened since the last stream is not here before the first word.
+        // That it was opened is not a sign of life yet: what happened since the last stream is not here before the first word.
         let backlog = Moment::now().plus(BACKLOG);
         loop {
             let said = match timeout_at(began + STREAM + SLACK, stream.next()).await {

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_and_a_successor_of_the_same_name_are_told() {
+    fn a_restart_and_a_successor_of_the_same_name_are_reported() {
         let mut cache = WatchCache::<Pods>::new();
         let told = |events: Vec<Event>| {
             let tell = |event| match event {

@@ -15,7 +15,7 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads located documents, with all problems at once: what is not an object, has no name, or is defined twice.
+    /// Reads located documents, with all problems together: what is not an object, has no name, or is defined twice.
     pub(crate) fn read<'a>(
         documents: impl IntoIterator<Item = (&'a Arc<SourceFile>, &'a Node)>,
     ) -> (Self, Vec<Diagnostic>) {
@@ -142,7 +142,8 @@ mod tests {
                 "a.yaml:7:18: error: the Pod `a` is defined twice",
                 "a.yaml:9:1: error: expected a Kubernetes object: it needs `apiVersion` and `kind`",
                 "a.yaml:13:11: error: a Pod without a name",
-                "a.yaml:17:18: error: YAML takes this name for a number or a boolean (put it in quotes)",
+                "a.yaml:17:18: error: YAML reads this name as a number or a boolean (put it in \
+                 quotes)",
             ]
         );
     }
@@ -170,8 +171,10 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "a.yaml:3:39: error: `version` must be a text, and is a number (put the value in quotes)",
-                "a.yaml:5:10: error: `debug` must be a text, and is a boolean (put the value in quotes)",
+                "a.yaml:3:39: error: `version` must be a string, not a number (put the value in \
+                 quotes)",
+                "a.yaml:5:10: error: `debug` must be a string, not a boolean (put the value in \
+                 quotes)",
             ]
         );
     }

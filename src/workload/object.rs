@@ -79,7 +79,7 @@ impl Object {
     fn unnamed(&self) -> Diagnostic {
         match &self.value["metadata"]["name"] {
             Value::Number(_) | Value::Bool(_) => self
-                .error("metadata.name", "YAML takes this name for a number or a boolean".into())
+                .error("metadata.name", "YAML reads this name as a number or a boolean".into())
                 .hint("put it in quotes"),
             _ => self.error("metadata", format!("a {} without a name", self.kind())),
         }
@@ -95,7 +95,7 @@ impl Object {
                     let what = if value.is_boolean() { "boolean" } else { "number" };
                     let node = self.node.find(path).0;
                     let place = node.get(key).map_or(node.focus(), Node::focus);
-                    let message = format!("{} must be a text, and is a {what}", quoted(key));
+                    let message = format!("{} must be a string, not a {what}", quoted(key));
                     let problem = Diagnostic::error(message).at(&self.file, place);
                     problems.push(problem.hint("put the value in quotes"));
                 }

@@ -19,14 +19,14 @@ pub(crate) fn documents(
     for piece in pieces(text, lines.as_deref()) {
         let place = Place { file, scalar: scalar.span, begin: piece.begin };
         let inner = Arc::new(SourceFile { name: file.name.clone(), text: piece.text });
-        let mut told = Diagnostics::default();
+        let mut diagnostics = Diagnostics::default();
         found.extend(
-            yaml::parse(&inner, &mut told)
+            yaml::parse(&inner, &mut diagnostics)
                 .unwrap_or_default()
                 .into_iter()
                 .map(|node| place.node(node)),
         );
-        problems.extend(told.into_iter().map(|problem| place.diagnostic(problem)));
+        problems.extend(diagnostics.into_iter().map(|problem| place.diagnostic(problem)));
     }
     found
 }
@@ -196,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_is_told_at_its_place() {
-        assert_eq!(inner("patch: |\n  a: 1\n  a: 2\n").1, "x.yaml:3:3: error: `a` is there twice");
+    fn what_is_no_yaml_is_reported_at_its_place() {
+        assert_eq!(inner("patch: |\n  a: 1\n  a: 2\n").1, "x.yaml:3:3: error: `a` appears twice");
         let (_, problems) = inner("patch: |\n  a: [1\n  b: 2\n");
         assert!(
             problems.starts_with("x.yaml:2:") || problems.starts_with("x.yaml:3:"),

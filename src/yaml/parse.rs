@@ -126,7 +126,7 @@ impl<'t> Builder<'t> {
                 .fatal(format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), start));
         }
         if let Some(Open { kind: Collection::Map { key: None, .. }, .. }) = self.open.last() {
-            return Err(self.fatal("a list or a mapping can't be a key here".into(), start));
+            return Err(self.fatal("a list or a mapping cannot be a key here".into(), start));
         }
         self.open.push(Open { start, anchor, kind });
         Ok(())
@@ -165,7 +165,7 @@ impl<'t> Builder<'t> {
         for source in sources {
             let at = source.focus();
             let Value::Map(more) = source.value else {
-                let problem = Diagnostic::error("`<<` merges mappings, and this is not one");
+                let problem = Diagnostic::error("`<<` merges mappings, and this is not a mapping");
                 self.problems.push(problem.at(self.file, at));
                 continue;
             };
@@ -180,7 +180,7 @@ impl<'t> Builder<'t> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Fatal> {
         let Some(node) = self.anchors.get(&id) else {
-            return Err(self.fatal("an alias stands inside of what it repeats".into(), span));
+            return Err(self.fatal("an alias is inside the value that it repeats".into(), span));
         };
         let (value, size) = (node.value.clone(), count(node));
         self.add(value, span, true, 0, size)
@@ -209,7 +209,7 @@ impl<'t> Builder<'t> {
             Some(Collection::List(items)) => items.push(node),
             Some(Collection::Map { key: slot @ None, .. }) => {
                 let Value::Scalar { text, .. } = node.value else {
-                    return Err(self.fatal("a list or a mapping can't be a key here".into(), span));
+                    return Err(self.fatal("a list or a mapping cannot be a key here".into(), span));
                 };
                 *slot = Some((text, span));
             }
@@ -234,7 +234,7 @@ impl<'t> Builder<'t> {
 
     fn refuse_tag(&mut self, tag: &Tag, span: Span) {
         if !tag.is_yaml_core_schema() && tag.original() != "!" {
-            let message = format!("the tag `{}` means nothing here", tag.original());
+            let message = format!("the tag `{}` is not supported here", tag.original());
             self.problems.push(Diagnostic::error(message).at(self.file, span).hint("leave it out"));
         }
     }
@@ -275,7 +275,7 @@ fn count(node: &Node) -> usize {
 }
 
 fn duplicate(file: &Arc<SourceFile>, name: &str, at: Span, first: Span) -> Diagnostic {
-    Diagnostic::error(format!("`{name}` is there twice")).at(file, at).related(
+    Diagnostic::error(format!("`{name}` appears twice")).at(file, at).related(
         file,
         first,
         "first here",
@@ -290,23 +290,23 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
         | TabInBlockIndentation
         | TabInIndentation
         | TabInPlainScalar
-        | TabAtBlockScalarStart => ("a tab can't indent in YAML", "use spaces"),
-        UnclosedQuotedScalar => ("a quote is opened and never closed", "close it on the same line"),
+        | TabAtBlockScalarStart => ("a tab cannot indent in YAML", "use spaces"),
+        UnclosedQuotedScalar => ("a quote is opened but never closed", "close it on the same line"),
         UnclosedFlowCollection { .. }
         | UnexpectedEofFlowMapping
         | UnexpectedEofFlowSequence
         | UnexpectedEofImplicitFlowMapping => {
-            ("a bracket is opened and never closed", "every `{` needs a `}`, every `[` a `]`")
+            ("a bracket is opened but never closed", "every `{` needs a `}`, every `[` a `]`")
         }
         MappingValueNotAllowed => (
-            "a `key: value` can't stand here",
-            "check the indentation above; put a text that has `: ` in it in quotes",
+            "a `key: value` cannot stand here",
+            "check the indentation above; put a string that contains `: ` in quotes",
         ),
         SimpleKeyExpected | InvalidSimpleKey => {
             ("a key without `:`", "write `key: value`; list items begin with `- `")
         }
         ExpectedBlockMappingKey | InvalidIndentation | ExpectedBlockSequenceEntry => (
-            "the indentation fits nothing above",
+            "the indentation matches no level above",
             "keys of one mapping, and items of one list, begin in the same column",
         ),
         ExpectedFlowMappingSeparator => {
@@ -316,11 +316,11 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
             ("expected `,` or `]`", "is a `]` missing above, or a comma between two items?")
         }
         InvalidQuotedScalarIndent => (
-            "a text in quotes goes on here, less indented than it began",
+            "a quoted string continues here, indented less than where it began",
             "is a closing quote missing above?",
         ),
         UnknownAnchor => {
-            ("an alias to an anchor that is not there", "put a text that begins with `*` in quotes")
+            ("an alias to an undefined anchor", "put a string that begins with `*` in quotes")
         }
         RecursionLimitExceeded => {
             return (format!("lists and mappings nest deeper than {MAX_DEPTH} levels"), None);
@@ -395,16 +395,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn all_duplicate_keys_are_told() {
+    fn all_duplicate_keys_are_reported() {
         assert_eq!(
             problems("a: 1\na: 2\nb: {c: 1, c: 2}\n"),
-            "x.yaml:2:1: error: `a` is there twice\nx.yaml:3:11: error: `c` is there twice"
+            "x.yaml:2:1: error: `a` appears twice\nx.yaml:3:11: error: `c` appears twice"
         );
     }
 
     #[test]
     fn aliases_can_neither_loop_nor_explode() {
-        assert!(problems("a: &a [*a]\n").contains("inside of what it repeats"));
+        assert!(problems("a: &a [*a]\n").contains("inside the value that it repeats"));
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
         for level in 1..9 {
             let previous = format!("*a{}, ", level - 1).repeat(9);
@@ -425,7 +425,7 @@ pub(crate) mod tests {
         );
         assert_eq!(
             problems("a: {<<: 1}\n"),
-            "x.yaml:1:9: error: `<<` merges mappings, and this is not one"
+            "x.yaml:1:9: error: `<<` merges mappings, and this is not a mapping"
         );
     }
 
@@ -444,16 +444,17 @@ pub(crate) mod tests {
     fn tags_and_keys_that_mean_nothing_are_refused() {
         assert_eq!(
             problems("a: !secret x\n"),
-            "x.yaml:1:4: error: the tag `!secret` means nothing here (leave it out)"
+            "x.yaml:1:4: error: the tag `!secret` is not supported here (leave it out)"
         );
-        assert!(problems("? [a, b]\n: 1\n").contains("can't be a key"));
+        assert!(problems("? [a, b]\n: 1\n").contains("cannot be a key"));
     }
 
     #[test]
     fn a_bracket_that_is_never_closed_is_drawn_where_it_opens() {
         assert_eq!(
             problems("a: [1,\n\n\n"),
-            "x.yaml:1:4: error: a bracket is opened and never closed (every `{` needs a `}`, every `[` a `]`)"
+            "x.yaml:1:4: error: a bracket is opened but never closed (every `{` needs a `}`, \
+             every `[` a `]`)"
         );
     }
 }

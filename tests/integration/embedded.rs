@@ -244,7 +244,7 @@ fn a_probe_from_a_pod_is_refused() {
     for more in [&["--dry-run"][..], &[]] {
         let output =
             run(&home, &[&["run", "worker-stop-from-pod", "--cluster", "embedded"], more].concat());
-        output.exits(4).says("asks from a pod").says("hint:").says("--cluster kind");
+        output.exits(4).says("runs in a pod").says("hint:").says("--cluster kind");
     }
     assert!(!home.runs().exists(), "nothing was recorded, for nothing was begun");
 }

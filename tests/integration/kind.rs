@@ -515,7 +515,7 @@ fn a_second_run_is_refused() {
     lab.home
         .run(&["run", "-f", &experiment])
         .exits(4)
-        .says("another run, or the undo of one, is going on");
+        .says("another run, or the undo of one, is in progress");
     first.signal("HUP");
     first.finish().exits(130);
     lab.assert_clean();
@@ -565,7 +565,7 @@ fn an_image_that_is_not_there() {
     let began = std::time::Instant::now();
     let output = lab.home.run(&["run", "-f", &lab.experiment("worker-stop-fast")]);
     output.exits(3).says("registry.invalid/no/such:1");
-    assert!(began.elapsed() < 2 * MINUTE, "must be told at once, not after the timeout");
+    assert!(began.elapsed() < 2 * MINUTE, "must be reported immediately, not after the timeout");
     lab.assert_clean();
 }
 

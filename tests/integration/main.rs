@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    // Each in a folder of its own: at once. They mostly wait.
+    // Each in a folder of its own: at the same time. They mostly wait.
     let alone = [layers(), docs::tests(), dependencies::tests(), offline::tests(), agent::tests()];
     // One cluster is shared, or a model beats in real time, and time is measured: one after the other.
     let in_turn = [outages::tests(), embedded::tests(), suite::tests(), kind::tests(), ha::tests()];

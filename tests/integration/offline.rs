@@ -19,13 +19,16 @@ pub(crate) fn tests() -> Vec<Trial> {
             an_experiment_comes_from_standard_input,
         ),
         test("offline::every_built_in_experiment_is_valid", every_built_in_experiment_is_valid),
-        test("offline::all_mistakes_are_told_at_once", all_mistakes_are_told_at_once),
+        test("offline::all_mistakes_are_reported_together", all_mistakes_are_reported_together),
         test("offline::a_bare_leader_is_one_of_three", a_bare_leader_is_one_of_three),
         test("offline::a_misspelt_name_is_guessed", a_misspelt_name_is_guessed),
         test("offline::no_engine_is_refused_with_a_hint", no_engine_is_refused_with_a_hint),
         test("offline::no_such_context", no_such_context),
-        test("offline::an_unreachable_cluster_is_told_soon", an_unreachable_cluster_is_told_soon),
-        test("offline::nothing_recorded_nothing_owed", nothing_recorded_nothing_owed),
+        test(
+            "offline::an_unreachable_cluster_is_reported_soon",
+            an_unreachable_cluster_is_reported_soon,
+        ),
+        test("offline::nothing_recorded_nothing_pending", nothing_recorded_nothing_pending),
         test(
             "offline::a_ledger_that_is_not_understood_is_refused",
             a_ledger_that_is_not_understood_is_refused,
@@ -98,7 +101,7 @@ fn every_built_in_experiment_is_valid() {
     home.run(&["validate", "-f", "experiments"]).exits(0).prints("worker-stop-fast");
 }
 
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_together() {
     let home = Home::new();
     let good = std::fs::read_to_string(
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments/node-kill.yaml"),
@@ -152,7 +155,7 @@ fn no_such_context() {
     home.run(&["run", "worker-stop-fast", "--context", "nowhere"]).exits(4).says("hint:");
 }
 
-fn an_unreachable_cluster_is_told_soon() {
+fn an_unreachable_cluster_is_reported_soon() {
     let home = Home::new();
     let config = r#"{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
         clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}], users: [{name: a, user: {}}]}"#;
@@ -170,7 +173,7 @@ fn an_unreachable_cluster_is_told_soon() {
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
-fn nothing_recorded_nothing_owed() {
+fn nothing_recorded_nothing_pending() {
     let home = Home::new();
     home.run(&["get", "runs"]).exits(0).says("no runs");
     home.run(&["report"]).exits(2).says("get runs");
@@ -246,7 +249,7 @@ fn a_cut_timeline_is_read() {
         std::fs::write(copy.join(entry.file_name()), &bytes[..bytes.len() * 9 / 10 - 1]).unwrap();
     }
     let output = home.run(&["report", &copy.to_string_lossy()]);
-    assert!([1, 3].contains(&output.code), "a run without an end is no pass: {}", output.stdout);
+    assert!([1, 3].contains(&output.code), "a run without an end is not a pass: {}", output.stdout);
     output.prints("middle");
 }
 

@@ -93,7 +93,7 @@ fn parts_of_the_models_control_plane() {
         .file("experiments/worker-stop-from-pod.yaml", &std::fs::read_to_string(root).unwrap());
     let output = folder.run(&["-o", "json"]);
     let suite = document(output.exits(0));
-    output.says("experiment 3 of 5").says("skipped: probe web asks from a pod");
+    output.says("experiment 3 of 5").says("skipped: probe web runs in a pod");
     assert_eq!(suite["outcome"], "pass");
     let rows = suite["experiments"].as_array().unwrap();
     let states: Vec<(&str, &str)> = rows

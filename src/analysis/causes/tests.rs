@@ -21,7 +21,7 @@ const ETCD: Component = Component::Etcd;
 const SERVER: Component = Component::ApiServer;
 
 impl Run {
-    /// On control planes, all of which are observed. The balancer before several is no node that the API knows.
+    /// On control planes, all of which are observed. The balancer before several is not a node that the API knows.
     fn planes(mut self, count: usize) -> Self {
         let node = |name: &&str| NodeFacts {
             name: (*name).into(),
@@ -274,7 +274,7 @@ fn a_lease_that_nobody_holds_is_what_a_canary_waits_for() {
 }
 
 #[test]
-fn where_nobody_looked_nothing_is_said() {
+fn where_nobody_looked_nothing_is_reported() {
     let gap =
         Event::ObserverGap { node: "cp".into(), until: Some(at(8000)), reason: "no word".into() };
     let run = Run::new().planes(1).harmed("kubeletStop", "cp", None).event(8000, gap).since(2000);

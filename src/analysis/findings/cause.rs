@@ -12,33 +12,35 @@ use crate::timeline::Component;
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Cause {
-    /// The node that was asked; where any would have done, all nodes of the control plane.
+    /// The node that was probed; all control-plane nodes where any would have done.
     Nodes,
     /// No etcd member led, or fewer ran than are a quorum.
     Etcd,
-    /// The member of the API server that was asked did not answer, or knew of no leader.
+    /// The etcd member of the probed API server did not answer, or knew of no leader.
     EtcdMember,
-    /// It is shutting down, and does not answer any more.
+    /// It is shutting down and no longer answers.
     EtcdEnding,
     /// It had an empty store, in place of its data.
     EtcdData,
-    /// The API server that was asked; where any would have done, all of them.
+    /// The API server that was probed; all of them where any would have done.
     ApiServers,
     /// It is shutting down: it takes no new connections, for as long as its grace period lasts.
     ApiServersEnding,
-    /// Its process was there again, and did not answer yet.
+    /// Its process was running again but did not answer yet.
     ApiServersStarting,
-    /// etcd was there again, and API servers did not answer yet: they look for a lost one ever less often.
+    /// etcd was running again but API servers did not answer yet: they retry a lost one less and
+    /// less often.
     EtcdReturned,
     /// The load balancer itself was down.
     Balancer,
-    /// Some API server answered directly, but not through the balancer: it had not found out yet which.
+    /// Some API server answered directly, but not through the load balancer: its health check had
+    /// not noticed yet.
     BalancerCheck,
-    /// None led this part, which does what a canary asks for.
+    /// This component, which does what a canary asks for, had no leader.
     Leader(Component),
     /// Nothing: between two bursts of errors requests were answered.
     Answered,
-    /// What might have been down was not observed.
+    /// Whatever was down was not observed.
     Unseen,
     /// No record explains it.
     Unexplained,
@@ -67,7 +69,7 @@ impl Cause {
     }
 }
 
-/// A part of a window of errors.
+/// A part of an error window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]

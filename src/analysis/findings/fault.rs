@@ -8,7 +8,7 @@ use super::{ProbeFinding, Seen, When};
 use crate::stats::Seconds;
 use crate::timeline::{Component, Ends, FaultName};
 
-/// What one fault came to.
+/// The measurements of one fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -34,16 +34,16 @@ pub struct FaultFinding {
     pub returned: Option<Seconds>,
     /// When its effect was seen.
     pub confirmed: Option<Seen>,
-    /// The container engine's own words on the target, from the request on.
+    /// The container engine's events about the target, from the request on.
     pub engine: Vec<Seen>,
     /// When its undo began.
     pub undo_requested: Option<Seconds>,
     /// When the effect was seen to be gone.
     pub undone: Option<Seconds>,
-    /// What shows that the effect was gone before the undo was requested; `None`: nothing does.
+    /// What shows that the effect had ended before the undo was requested; `None`: nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wore_off: Option<Seen>,
-    /// When it was given up to undo it, and why; `None` when it was undone in the end.
+    /// When the undo was given up, and why; `None` if it was undone in the end.
     pub not_undone: Option<Seen>,
     /// The node that it hit, as Kubernetes saw it.
     pub node: NodeFinding,
@@ -91,7 +91,7 @@ impl FaultFinding {
 pub struct NodeFinding {
     /// Whether it was Ready when the fault was requested; `None`: not known.
     pub ready_before: Option<bool>,
-    /// When it was noticed.
+    /// When it was detected.
     pub detected: Option<Detected>,
     /// When it was Ready again.
     pub ready_again: Option<When>,
@@ -99,14 +99,15 @@ pub struct NodeFinding {
     pub heard_again: Option<When>,
 }
 
-/// A node's failure, noticed.
+/// The detection of a node's failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Detected {
     /// When a watch saw that Ready is no longer True.
     pub at: When,
-    /// What Ready status: `Unknown` (the node is silent) or `False` (the node reports trouble itself).
+    /// The status of Ready: `Unknown` (the node is silent) or `False` (the node itself reports a
+    /// problem).
     pub status: String,
     /// The condition's reason.
     pub reason: String,
@@ -123,7 +124,7 @@ pub struct ServiceFinding {
     pub service: String,
     /// How many endpoints were ready when the fault was requested.
     pub endpoints: u32,
-    /// By node, how many.
+    /// The number by node.
     pub by_node: Vec<NodeCount>,
     /// Those on the node that was hit.
     pub hit: Vec<EndpointFinding>,
@@ -131,7 +132,7 @@ pub struct ServiceFinding {
     pub removed: Option<When>,
     /// When the last of them was back.
     pub back: Option<When>,
-    /// When so many new back ends were ready that had not been there, on other nodes than the one that was hit.
+    /// When that many new backends were ready on other nodes than the one that was hit.
     #[serde(default)]
     pub replaced: Option<When>,
 }

@@ -18,13 +18,14 @@ pub struct LeaderFinding {
     /// The nodes of the control plane, each with an etcd member. Empty: not known.
     #[serde(default)]
     pub control_planes: Vec<String>,
-    /// Who led, one after the other.
+    /// The leaders, one after the other.
     pub held: Vec<LeaderTerm>,
     /// The times without a leader.
     pub gaps: Vec<LeaderGap>,
-    /// Leaders whose process kept running alongside their successor, and so may have believed that they still led.
+    /// Leaders whose process kept running alongside their successor, and which may still have acted
+    /// as leader.
     pub old: Vec<OldLeader>,
-    /// Times in which it was not seen how the leader was.
+    /// Periods in which the leader was not observed.
     pub blind: Vec<Blind>,
 }
 
@@ -41,7 +42,8 @@ pub struct LeaderTerm {
     pub until: Option<When>,
 }
 
-/// A time without a leader: none whose process runs and whose lease, or whose peers, say that it leads.
+/// A period without a leader: no process was running whose lease, or whose peers, say that it
+/// leads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -54,9 +56,9 @@ pub struct LeaderGap {
     pub from: When,
     /// When one led again; `None`: not by the end of the timeline.
     pub until: Option<When>,
-    /// The node of the one that led then.
+    /// The node of the leader at that time.
     pub next: Option<String>,
-    /// How long it was; up to where the watches end where it has no end.
+    /// How long it lasted; up to the end of the watches if it did not end.
     pub length: Between,
 }
 
@@ -69,11 +71,11 @@ pub enum LeaderLoss {
     Gone,
     /// Its process, or its node, was frozen.
     Frozen,
-    /// It gave its lease back.
+    /// It released its lease.
     GivenBack,
     /// It reported that it no longer leads: an etcd member without a quorum, or one that knows of a newer leader.
     StoodDown,
-    /// It did not renew its lease in time, though its process ran.
+    /// It did not renew its lease in time although its process was running.
     Expired,
     /// It was not observed.
     Unseen,
@@ -93,7 +95,7 @@ impl LeaderLoss {
     }
 }
 
-/// A leader's process that ran on after another had taken its place.
+/// A former leader's process that kept running after another had taken over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -106,20 +108,20 @@ pub struct OldLeader {
     pub from: When,
     /// When it stopped leading (its process ended, or it reported so); `None`: not by the end of the timeline.
     pub until: Option<When>,
-    /// How long it lived on; up to the end of the timeline where it has no end.
+    /// How long it kept running; up to the end of the timeline if it did not end.
     pub length: Between,
 }
 
-/// A time in which it was not seen how a leader was.
+/// A period in which the leader was not observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Blind {
-    /// From when.
+    /// When it began.
     pub from: Seconds,
-    /// Until when; `None`: to the end.
+    /// When it ended; `None`: it lasted to the end.
     pub until: Option<Seconds>,
-    /// Who could not see, and why.
+    /// What could not be observed, and why.
     pub why: String,
 }
 

@@ -24,7 +24,7 @@ pub use probe::{
 pub use warning::Warning;
 pub use window::{Burst, ClassCount, Edge, Gap, Proof, Window};
 
-/// What a timeline says, in the units of a report.
+/// The findings of a timeline, in the units of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -59,7 +59,7 @@ pub struct Findings {
     pub leaders: Vec<LeaderFinding>,
     /// The heartbeats that were seen before the first fault, by node.
     pub heartbeats: Vec<HeartbeatFinding>,
-    /// What weakens the numbers.
+    /// What makes the numbers less reliable.
     pub warnings: Vec<Warning>,
 }
 
@@ -79,9 +79,9 @@ pub struct Origin {
 /// A time in which a watch was down.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchGap {
-    /// From when.
+    /// When it began.
     pub from: Seconds,
-    /// Until when; `None`: to the end.
+    /// When it ended; `None`: it lasted to the end.
     pub until: Option<Seconds>,
 }
 
@@ -128,16 +128,16 @@ pub enum OriginKind {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Completion {
-    /// It came to its own end.
+    /// It ran to its end.
     Complete,
-    /// A signal ended it.
+    /// It was ended by a signal.
     Interrupted {
         /// The signal.
         signal: String,
     },
     /// It failed.
     Failed {
-        /// With what.
+        /// The error.
         error: String,
     },
     /// It was refused before any fault was injected.
@@ -145,7 +145,7 @@ pub enum Completion {
         /// Why.
         error: String,
     },
-    /// It still goes on: its timeline was being written when it was read.
+    /// It is still running: its timeline was being written when it was read.
     Running,
     /// Its timeline has no end and is not being written any more: the program crashed.
     Died,
@@ -179,20 +179,21 @@ impl When {
     }
 }
 
-/// A steady state that held, or did not.
+/// Whether the steady state was reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Steady {
-    /// Since when it held: the last moment at which a condition of it came true. `None`: it did not hold in time.
+    /// When it was reached: the last moment at which one of its conditions was met. `None`: it was
+    /// not reached in time.
     pub held_since: Option<Seconds>,
-    /// When that was known.
+    /// When that became known.
     pub confirmed: Seconds,
-    /// Each condition and what was seen; those that did not hold, when it did not.
+    /// Each condition and what was seen; only those that were not met, if it was not reached.
     pub conditions: Vec<String>,
 }
 
-/// Something that was seen at a moment.
+/// Something that was observed at a point in time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -203,7 +204,7 @@ pub struct Seen {
     pub own_time: Option<Seconds>,
     /// What it was.
     pub what: String,
-    /// With which code a container's first process ended, where that was seen.
+    /// The exit code of the container's first process, if it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
 }
@@ -223,7 +224,7 @@ pub struct PodFinding {
     pub labels: BTreeMap<String, String>,
     /// When it came; `None`: it was there before the first fault.
     pub appeared: Option<When>,
-    /// When one that came was first Ready.
+    /// When a new one was first Ready.
     pub ready: Option<When>,
     /// When a container of it was first started again in place after the first fault's request.
     pub restarted: Option<When>,
@@ -240,21 +241,22 @@ pub struct PodFinding {
 pub struct ObjectsFinding {
     /// How many there were.
     pub before: u32,
-    /// How many of them are there, as the same objects.
+    /// The number of those that still exist as the same objects.
     #[serde(default)]
     pub kept: u32,
     /// Those that are gone, or replaced by others of the same name; `None`: they were not listed again.
     pub missing: Option<Vec<String>>,
-    /// As many that another object's controller makes are not there any more, and it has made others in their place.
+    /// Objects that a controller creates for another object and that it has replaced by others.
     #[serde(default)]
     pub replaced: u32,
-    /// Those that another object's controller makes, that are not there any more, and in whose place there is nothing.
+    /// Those that a controller creates for another object, that no longer exist, and that were not
+    /// replaced.
     #[serde(default)]
     pub unreplaced: Vec<String>,
-    /// How many are of kinds that could not be listed afterwards.
+    /// The number of those whose kinds could not be listed afterwards.
     #[serde(default)]
     pub unseen: u32,
-    /// Those that are there with another content.
+    /// Those that exist but have changed.
     #[serde(default)]
     pub changed: Vec<String>,
     /// Kinds that could not be listed, with the reason.

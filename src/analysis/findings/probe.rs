@@ -26,25 +26,25 @@ pub struct ProbeFinding {
     pub service: Option<String>,
     /// Where it asked from, for people.
     pub from: String,
-    /// Whether connections were used again.
+    /// Whether connections were reused.
     pub reused: bool,
-    /// Whether it asked something that no fault can touch.
+    /// Whether its target is something that no fault can affect.
     pub control: bool,
     /// The time between two attempts.
     pub interval: Seconds,
-    /// The time that an attempt may take.
+    /// The timeout of an attempt.
     pub timeout: Seconds,
     /// The first attempt's sending and the last one's.
     pub asked: Option<When>,
     /// How attempts ended, over the whole run.
     pub total: Tally,
-    /// By class, over the whole run, most first.
+    /// By class, over the whole run, most frequent first.
     pub classes: Vec<ClassCount>,
     /// How attempts ended before, during and after each fault, by the time of sending.
     pub periods: Vec<PeriodTally>,
-    /// The windows of errors, at most one for each period after the first fault's request.
+    /// The error windows, at most one for each period after the first fault's request.
     pub windows: Vec<Window>,
-    /// Of a canary: attempts that timed out in a fault or after its undo, and succeeded after all.
+    /// Of a canary: attempts that timed out in a fault or after its undo, and succeeded late.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<LateFinding>,
     /// While the faults of each step were in effect.
@@ -58,7 +58,7 @@ pub struct ProbeFinding {
     pub lateness: Lateness,
     /// How far the prober's clock may be off the runner's.
     pub clock_uncertainty: Seconds,
-    /// Whether its file was cut.
+    /// Whether its file was truncated.
     pub truncated: bool,
     /// Attempts over time.
     pub series: Series,
@@ -98,7 +98,8 @@ impl ProbeFinding {
     }
 }
 
-/// Attempts of a canary that were accepted and timed out, in a fault or after its undo, and what became of them.
+/// Attempts of a canary that were accepted and timed out, in a fault or after its undo, and how
+/// they ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -108,7 +109,8 @@ pub struct LateFinding {
     /// How many timed out.
     pub timed_out: u64,
     /// How many of them succeeded before the end of the run.
-    pub came_true: u64,
+    #[serde(rename = "cameTrue")]
+    pub succeeded: u64,
     /// When the first of them did.
     pub first: Option<When>,
     /// When the last of them did.
@@ -143,9 +145,9 @@ pub enum Period {
 pub struct Tally {
     /// Succeeded.
     pub ok: u64,
-    /// Failed their client.
+    /// Failed.
     pub failed: u64,
-    /// Say nothing: not sent, cut off at the end, or failed by the prober itself.
+    /// Inconclusive: not sent, cut off at the end, or failed because of the prober itself.
     pub blind: u64,
 }
 
@@ -211,7 +213,7 @@ pub struct Series {
     pub step: Seconds,
     /// Attempts that failed, by column.
     pub failed: Vec<u32>,
-    /// Attempts that say something, by column.
+    /// Conclusive attempts, by column.
     pub judged: Vec<u32>,
 }
 
@@ -229,7 +231,8 @@ pub struct InEffect {
     pub until: Option<Seconds>,
     /// How the attempts ended; of a canary those that the API server took.
     pub tally: Tally,
-    /// Of a canary: how many the API server did not take. They say nothing of who was to do what is asked.
+    /// Of a canary: attempts that the API server did not accept. They say nothing about the
+    /// controller.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub not_accepted: u64,
     /// When the first attempt that succeeded was sent.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::Seconds;
 
-/// Something that weakens a number.
+/// Something that makes a number less reliable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -35,7 +35,7 @@ pub enum Warning {
         /// Its target.
         target: String,
     },
-    /// None of a probe's back ends was on the target.
+    /// None of a probe's backends was on the target.
     HitNoEndpoint {
         /// The probe.
         probe: String,
@@ -50,16 +50,16 @@ pub enum Warning {
         probe: String,
         /// How many failed.
         failed: u64,
-        /// Of how many.
+        /// The number of all attempts.
         of: u64,
     },
-    /// Failures of a probe that no fault can touch.
+    /// Failures of a probe that no fault can affect.
     ControlFailed {
         /// The probe.
         probe: String,
         /// How many failed since the first fault.
         failed: u64,
-        /// Of how many.
+        /// The number of all attempts.
         of: u64,
     },
     /// Attempts were sent late.
@@ -77,7 +77,7 @@ pub enum Warning {
         probe: String,
         /// How many since the first fault.
         blind: u64,
-        /// Of how many.
+        /// The number of all attempts.
         of: u64,
     },
     /// The prober's clock is another machine's.
@@ -87,13 +87,13 @@ pub enum Warning {
         /// How far it may be off.
         uncertainty: Seconds,
     },
-    /// A watch was blind while something happened.
+    /// A watch was down while something happened.
     WatchGap {
         /// What it follows.
         watch: String,
-        /// From when.
+        /// When it began.
         from: Seconds,
-        /// Until when; `None`: to the end.
+        /// When it ended; `None`: it lasted to the end.
         until: Option<Seconds>,
         /// Why.
         reason: String,
@@ -103,7 +103,7 @@ pub enum Warning {
         /// The node.
         node: String,
     },
-    /// Heartbeats come too seldom for the grace period.
+    /// Heartbeats are too rare for the grace period.
     SlowHeartbeats {
         /// The node.
         node: String,
@@ -179,7 +179,7 @@ impl Warning {
                 "some failures after the fault may have nothing to do with it"
             }
             Warning::ControlFailed { .. } => {
-                "the prober's host was unhealthy: failures may be its own"
+                "the prober's host was unhealthy: failures may be the host's own"
             }
             Warning::LateProber { .. } => {
                 "error windows are less precise, and late attempts may time out by themselves"
@@ -190,7 +190,7 @@ impl Warning {
             }
             Warning::WatchGap { .. } => "events in that time are known only to an interval",
             Warning::NodeNotReadyBefore { .. } => {
-                "its detection can't be told from its earlier state"
+                "its detection cannot be told from its earlier state"
             }
             Warning::SlowHeartbeats { .. } => "healthy nodes become NotReady",
         }

@@ -19,7 +19,7 @@ pub struct Window {
     pub first_failure: Seconds,
     /// When the last request that failed was sent.
     pub last_failure: Seconds,
-    /// When the client of that request knew of its failure.
+    /// When the client of that request learned of its failure.
     pub waited_until: Seconds,
     /// When errors began.
     pub start: Edge,
@@ -31,9 +31,9 @@ pub struct Window {
     pub open: bool,
     /// How many attempts failed.
     pub failed: u64,
-    /// How many attempts, from the first failure to the last, say something.
+    /// The number of conclusive attempts from the first to the last failure.
     pub attempts: u64,
-    /// The failures by class, most first.
+    /// The failures by class, most frequent first.
     pub classes: Vec<ClassCount>,
     /// Of the failures, how many were in flight when the fault was requested: sent before it, failed after it.
     pub in_flight: u64,
@@ -41,14 +41,15 @@ pub struct Window {
     pub longest_gap: Option<Gap>,
     /// The longest run of failures without a success between them.
     pub longest_streak: u64,
-    /// Where errors came, went and came again: parts with so many successes between them that chance is excluded. One at least.
+    /// Bursts: where errors stopped and started again, with so many successes in between that
+    /// chance is excluded. At least one.
     pub bursts: Vec<Burst>,
     /// What caused them, where the control plane was asked: parts of the window, deepest cause first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<CausePart>,
 }
 
-/// A part of a window of errors.
+/// A part of an error window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -57,7 +58,7 @@ pub struct Burst {
     pub first_failure: Seconds,
     /// When its last request that failed was sent.
     pub last_failure: Seconds,
-    /// When the client of that request knew of its failure.
+    /// When the client of that request learned of its failure.
     pub waited_until: Seconds,
     /// When it began.
     pub start: Edge,
@@ -67,14 +68,14 @@ pub struct Burst {
     pub length: Between,
     /// How many attempts failed.
     pub failed: u64,
-    /// How many attempts, from its first failure to its last, say something.
+    /// The number of conclusive attempts from its first to its last failure.
     pub attempts: u64,
     /// The longest run of successes between two of its failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest_gap: Option<Gap>,
 }
 
-/// An edge of a window of errors.
+/// An edge of an error window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -90,24 +91,25 @@ pub struct Edge {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Proof {
-    /// A success of a back end that was hit.
+    /// A success of a backend that was hit.
     BackEnd,
-    /// The neighbouring success: all back ends were hit, so any answer proves that they answer.
+    /// The adjacent success: all backends were hit, so any answer proves that they answer.
     Neighbour,
-    /// So many successes in a row, which all would have missed the dead back ends with a chance of at most 5 %.
+    /// This many successes in a row, which would all have missed the dead backends with a chance of
+    /// at most 5 %.
     Draws {
         /// How many.
         attempts: u64,
     },
-    /// Nothing but the request of a fault.
+    /// Only the request of a fault.
     FaultRequest,
-    /// Nothing but the request of an undo.
+    /// Only the request of an undo.
     UndoRequest,
-    /// Nothing but the beginning of the data.
+    /// Only the beginning of the data.
     StartOfData,
-    /// Nothing but the failure with which the next burst begins.
+    /// Only the failure with which the next burst begins.
     NextFailure,
-    /// Nothing but the end of the data.
+    /// Only the end of the data.
     EndOfData,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Gap<'a> {
     pub until: Option<(Bracket, &'a str)>,
 }
 
-/// A leader's process that ran on after another had taken its place.
+/// A former leader's process that kept running after another had taken over.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Old<'a> {
     pub node: &'a str,

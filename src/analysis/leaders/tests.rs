@@ -123,7 +123,7 @@ fn a_renewal_under_way_does_not_raise_the_dead() {
 }
 
 #[test]
-fn a_lease_that_is_given_back_is_free_at_once() {
+fn a_released_lease_is_free_immediately() {
     let run = led()
         .leads(1000, None, 4)
         .process(1100, "a", 1, Gone)

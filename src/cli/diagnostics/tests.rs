@@ -216,7 +216,7 @@ fn a_file_from_windows_is_read_and_drawn_as_any_other() {
 fn drawn_and_sound(problems: &Diagnostics) -> Result<String, TestCaseError> {
     for at in problems.iter().filter_map(|problem| problem.at.as_ref()) {
         let (text, span) = (&at.file.text, at.span);
-        prop_assert!(text.get(span.start..span.end).is_some(), "{span:?} is no part of {text:?}");
+        prop_assert!(text.get(span.start..span.end).is_some(), "{span:?} is not part of {text:?}");
         if !text.contains(['\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{feff}']) {
             prop_assert_eq!(Span::of_bytes(text, span.start, span.end), span);
         }

@@ -51,7 +51,7 @@ pub(super) struct Cluster {
 pub(super) struct Probe {
     pub name: String,
     pub per_second: f64,
-    /// What a canary does, in words; `None`: it is no canary.
+    /// What a canary does, in words; `None`: it is not a canary.
     pub canary: Option<String>,
     /// From where it would ask: a node, pods, this machine. `None`: a canary, or nobody knows the nodes.
     pub from: Option<String>,
@@ -79,7 +79,7 @@ pub(super) struct Step {
     pub during: Option<u32>,
     /// How long it lasts at least.
     pub hold_seconds: Seconds,
-    /// When its dead man's switch undoes it, from its injection, if the run does not.
+    /// When its watchdog undoes it, from its injection, if the run does not.
     pub dead_man_seconds: Seconds,
     /// How it would be undone, by candidate; empty: it can't be said before there is a cluster.
     pub undo: Vec<String>,
@@ -96,7 +96,7 @@ impl Document {
         lines.push(format!("cluster   {}", self.cluster.text()));
         if !self.workload.is_empty() {
             let workload = self.workload.join(", ");
-            lines.push(format!("workload  {workload} in a namespace of the run's own"));
+            lines.push(format!("workload  {workload} in the run's own namespace"));
         }
         lines.extend(self.probes.iter().map(Probe::text));
         lines.extend(self.steps.iter().flat_map(Step::lines));
@@ -178,7 +178,8 @@ impl Step {
         };
         match &self.most_endpoints_of {
             Some(service) => format!(
-                "{count} of {all}: the one with the most endpoints of {service}, chosen by seed among equals"
+                "{count} of {all}: the one with the most endpoints of {service}, ties broken by \
+                 seed"
             ),
             None => format!("{count} of {all}, chosen by seed"),
         }

@@ -35,7 +35,7 @@ const WEB: &str = include_str!("../../experiment/testdata/web.yaml");
 const TARGET: &str = "nodeStop: {target: {role: worker, mostEndpointsOf: web}}";
 
 /// All problems of `GOOD` with another fault, limits and probe host, on so many nodes.
-fn told(fault: &str, radius: &str, from: &str, (planes, workers): (usize, usize)) -> String {
+fn diagnostics(fault: &str, radius: &str, from: &str, (planes, workers): (usize, usize)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let nodes = [vec!["{role: control-plane}"; planes], vec!["{role: worker}"; workers]]
         .concat()
@@ -60,10 +60,10 @@ const WORKER: &str = "{node: {role: worker}}";
 
 #[test]
 fn what_the_nodes_suffice_for_is_not_refused() {
-    assert_eq!(told(TARGET, "", PLANE, (1, 2)), "");
-    assert_eq!(told(TARGET, "", WORKER, (1, 2)), "", "another worker may host the probe");
+    assert_eq!(diagnostics(TARGET, "", PLANE, (1, 2)), "");
+    assert_eq!(diagnostics(TARGET, "", WORKER, (1, 2)), "", "another worker may host the probe");
     assert_eq!(
-        told("nodeStop: {target: {labels: {disk: ssd}}}", "", PLANE, (1, 1)),
+        diagnostics("nodeStop: {target: {labels: {disk: ssd}}}", "", PLANE, (1, 1)),
         "",
         "only the cluster knows labels"
     );
@@ -71,18 +71,22 @@ fn what_the_nodes_suffice_for_is_not_refused() {
 
 #[test]
 fn the_only_control_plane_is_lost_by_permission_only() {
-    let kill = |radius| told("nodeKill: {target: {role: control-plane}}", radius, WORKER, (1, 2));
+    let kill =
+        |radius| diagnostics("nodeKill: {target: {role: control-plane}}", radius, WORKER, (1, 2));
     let quorum = "x.yaml:21:26: error: etcd would lose its quorum: 1 of 1 members would be down, 1 is needed (to allow it, set `blastRadius: {quorumLoss: true}`)";
     assert_eq!(kill("maxControlPlanes: 1"), quorum);
     let both = kill("");
-    assert!(both.contains("at most 0 may be; etcd would lose its quorum"), "both at once: {both}");
+    assert!(
+        both.contains("but the limit is 0; etcd would lose its quorum"),
+        "both together: {both}"
+    );
     assert!(
         both.ends_with("set `blastRadius: {maxControlPlanes: 1, quorumLoss: true}`)"),
         "one hint: {both}"
     );
     assert_eq!(both.lines().count(), 1, "{both}");
     assert_eq!(kill("maxControlPlanes: 1, quorumLoss: true"), "");
-    let etcd = told(
+    let etcd = diagnostics(
         "componentStop: {component: etcd, target: {role: control-plane}}",
         "maxControlPlanes: 1",
         WORKER,
@@ -90,53 +94,62 @@ fn the_only_control_plane_is_lost_by_permission_only() {
     );
     assert!(etcd.contains("etcd would lose its quorum"), "{etcd}");
     let scheduler = "componentStop: {component: kube-scheduler, target: {role: control-plane}}";
-    assert_eq!(told(scheduler, "maxControlPlanes: 1", WORKER, (1, 2)), "");
+    assert_eq!(diagnostics(scheduler, "maxControlPlanes: 1", WORKER, (1, 2)), "");
 }
 
 #[test]
 fn a_majority_is_lost_by_permission_only() {
     let kill = |count: &str, radius: &str| {
         let fault = format!("nodeKill: {{target: {{role: control-plane{count}}}}}");
-        told(&fault, &format!("maxControlPlanes: 3{radius}"), WORKER, (3, 2))
+        diagnostics(&fault, &format!("maxControlPlanes: 3{radius}"), WORKER, (3, 2))
     };
     assert_eq!(kill("", ""), "");
     assert!(kill(", count: 2", "").contains("2 of 3 members would be down, 2 are needed"));
     assert!(kill(", count: all", "").contains("3 of 3 members would be down"));
     assert_eq!(kill(", count: 2", ", quorumLoss: true"), "");
     let followers = "componentStop: {component: kube-scheduler, target: {followers: kube-scheduler, count: all}}";
-    assert_eq!(told(followers, "maxControlPlanes: 2", WORKER, (3, 2)), "");
-    let nobody = told(followers, "maxControlPlanes: 2", WORKER, (1, 2));
+    assert_eq!(diagnostics(followers, "maxControlPlanes: 2", WORKER, (3, 2)), "");
+    let nobody = diagnostics(followers, "maxControlPlanes: 2", WORKER, (1, 2));
     assert!(
         nobody.contains(
             "error: no node matches all of role control-plane, a follower of kube-scheduler"
         ),
         "{nobody}"
     );
-    let leader_too =
-        told(&followers.replace("count: all", "count: 3"), "maxControlPlanes: 3", WORKER, (3, 2));
+    let leader_too = diagnostics(
+        &followers.replace("count: all", "count: 3"),
+        "maxControlPlanes: 3",
+        WORKER,
+        (3, 2),
+    );
     assert!(leader_too.contains("error: 3 nodes are to be targeted, but 2 match"), "{leader_too}");
 }
 
 #[test]
 fn the_nodes_that_are_harmed_are_there() {
-    let many = told("nodeKill: {target: {role: worker, count: 3}}", "maxWorkers: 3", PLANE, (1, 2));
+    let many =
+        diagnostics("nodeKill: {target: {role: worker, count: 3}}", "maxWorkers: 3", PLANE, (1, 2));
     let wanted =
         "error: 3 nodes are to be targeted, but 2 match role worker: test-worker, test-worker2";
     assert!(many.contains(wanted), "{many}");
-    let named = told("nodeDrain: {target: {name: test-worker9}}", "", PLANE, (1, 2));
+    let named = diagnostics("nodeDrain: {target: {name: test-worker9}}", "", PLANE, (1, 2));
     assert!(
         named.contains("no node matches name test-worker9 (the cluster's nodes are"),
         "{named}"
     );
-    assert!(told(TARGET, "", PLANE, (1, 0)).contains("no node matches role worker"));
+    assert!(diagnostics(TARGET, "", PLANE, (1, 0)).contains("no node matches role worker"));
     let balancer = "nodeKill: {target: {role: external-load-balancer}}";
     assert!(
-        told(balancer, "loadBalancer: true", PLANE, (1, 1))
+        diagnostics(balancer, "loadBalancer: true", PLANE, (1, 1))
             .contains("no node matches role external-load-balancer")
     );
-    assert!(!told(balancer, "loadBalancer: true", PLANE, (2, 1)).contains("error"));
-    let moved =
-        told("deploymentPlace: {name: web, on: {role: worker, count: 3}}", "", PLANE, (1, 2));
+    assert!(!diagnostics(balancer, "loadBalancer: true", PLANE, (2, 1)).contains("error"));
+    let moved = diagnostics(
+        "deploymentPlace: {name: web, on: {role: worker, count: 3}}",
+        "",
+        PLANE,
+        (1, 2),
+    );
     assert!(
         moved
             .contains("x.yaml:21:40: error: 3 nodes are to take the pods, but 2 match role worker"),
@@ -146,11 +159,11 @@ fn the_nodes_that_are_harmed_are_there() {
 
 #[test]
 fn the_only_node_is_not_harmed_and_asked_from() {
-    let told = |from| told(TARGET, "", from, (1, 1));
-    assert!(told(WORKER).contains(
+    let diagnostics = |from| diagnostics(TARGET, "", from, (1, 1));
+    assert!(diagnostics(WORKER).contains(
         "x.yaml:21:26: error: every node that matches the target hosts a probe: test-worker"
     ));
-    let plane = super::tests::told(
+    let plane = super::tests::diagnostics(
         "nodeKill: {target: {role: control-plane}}",
         "maxControlPlanes: 1",
         PLANE,
@@ -160,22 +173,23 @@ fn the_only_node_is_not_harmed_and_asked_from() {
         plane.contains("hosts a probe: test-control-plane") && plane.contains("lose its quorum"),
         "{plane}"
     );
-    let absent = told("{node: {name: test-worker7}}");
+    let absent = diagnostics("{node: {name: test-worker7}}");
     assert!(absent.contains("x.yaml:12:18: error: no node matches name test-worker7"), "{absent}");
 }
 
 #[test]
 fn another_mistake_hides_nothing_and_none_is_told_twice() {
     let nested = "nodeKill: {target: {role: worker}}\n    for: 15s\n    meanwhile:\n    - fault: {nodeStop: {target: {role: worker, mostEndpointsOf: wbe}}}\n      for: 3s\n  - fault:\n      nodePause: {target: {role: worker}}";
-    let nested = told(nested, "", PLANE, (1, 3));
+    let nested = diagnostics(nested, "", PLANE, (1, 3));
     assert!(
-        nested.contains("2 workers would be affected at once") && nested.contains("Service `wbe`"),
+        nested.contains("2 workers would be affected at the same time")
+            && nested.contains("Service `wbe`"),
         "{nested}"
     );
-    let loss = told("etcdDataLoss: {target: {role: control-plane}}", "", WORKER, (1, 2));
+    let loss = diagnostics("etcdDataLoss: {target: {role: control-plane}}", "", WORKER, (1, 2));
     let wanted = "set `blastRadius: {maxControlPlanes: 1, quorumLoss: true, dataLoss: true}`)";
     assert!(loss.ends_with(wanted) && loss.matches("blastRadius").count() == 1, "{loss}");
-    let shared = told("nodeKill: {target: {of: nobody}}", "", PLANE, (1, 2));
+    let shared = diagnostics("nodeKill: {target: {of: nobody}}", "", PLANE, (1, 2));
     assert!(
         shared.contains(
             "during a step `nobody` (move it into the `meanwhile` of a step of that name)"
@@ -183,10 +197,15 @@ fn another_mistake_hides_nothing_and_none_is_told_twice() {
         "{shared}"
     );
     assert_eq!(shared.lines().count(), 1, "{shared}");
-    let named =
-        told("nodeKill: {target: {name: test-worker}}", "", "{node: {name: test-worker}}", (1, 2));
+    let named = diagnostics(
+        "nodeKill: {target: {name: test-worker}}",
+        "",
+        "{node: {name: test-worker}}",
+        (1, 2),
+    );
     assert!(named.contains("where the probe `web` runs") && named.lines().count() == 1, "{named}");
-    let unread = told("nodeKill: {target: {role: control-plane}}\n    oops: 1", "", WORKER, (1, 2));
+    let unread =
+        diagnostics("nodeKill: {target: {role: control-plane}}\n    oops: 1", "", WORKER, (1, 2));
     assert!(
         unread.contains("oops") && unread.contains("1 control-plane node would be affected"),
         "{unread}"
@@ -194,9 +213,9 @@ fn another_mistake_hides_nothing_and_none_is_told_twice() {
 }
 
 #[test]
-fn all_steps_that_are_refused_are_told() {
+fn all_steps_that_are_refused_are_reported() {
     let two = "nodeKill: {target: {role: worker, count: 3}}\n    for: 15s\n  - fault:\n      nodeDrain: {target: {name: nobody}}";
-    assert_eq!(told(two, "maxWorkers: 3", PLANE, (1, 2)).lines().count(), 2);
+    assert_eq!(diagnostics(two, "maxWorkers: 3", PLANE, (1, 2)).lines().count(), 2);
 }
 
 #[test]

@@ -21,7 +21,7 @@ const OPEN: [&str; 4] = ["healthz", "livez", "readyz", "version"];
 pub(super) struct Access {
     token: String,
     /// The two ways to say it. kubectl sends nothing of a kubeconfig's user over plain HTTP, but the password of the server's URL.
-    said: [String; 2],
+    accepted: [String; 2],
     /// Whom a request may name.
     hosts: [String; 2],
 }
@@ -36,10 +36,10 @@ impl Access {
             .map_err(|_| "the system has no randomness for a token".to_owned())?;
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let basic = BASE64_STANDARD.encode(format!("{USER}:{token}"));
-        let said = [format!("Bearer {token}"), format!("Basic {basic}")];
+        let accepted = [format!("Bearer {token}"), format!("Basic {basic}")];
         Ok(Self {
             token,
-            said,
+            accepted,
             hosts: [address.to_string(), format!("localhost:{}", address.port())],
         })
     }
@@ -75,7 +75,7 @@ impl Access {
             path.trim_matches('/').split('/').next().is_some_and(|first| OPEN.contains(&first));
         let knows = || {
             only(headers, AUTHORIZATION)
-                .is_some_and(|said| self.said.iter().any(|ours| ours == said))
+                .is_some_and(|accepted| self.accepted.iter().any(|ours| ours == accepted))
         };
         if open || knows() {
             Ok(())
@@ -111,26 +111,30 @@ mod tests {
             ["/api", "/apis/apps/v1/deployments", "/", "/versions", "/openapi/v3", "/api/healthz"]
         {
             assert_eq!(asked(&access, path, std::slice::from_ref(&host)), 401, "{path}");
-            for said in [&bearer, &basic] {
+            for accepted in [&bearer, &basic] {
                 assert_eq!(
-                    asked(&access, path, &[host.clone(), (AUTHORIZATION, said)]),
+                    asked(&access, path, &[host.clone(), (AUTHORIZATION, accepted)]),
                     200,
                     "{path}"
                 );
                 assert_eq!(
-                    asked(&access, path, &[(HOST, "LocalHost:6443"), (AUTHORIZATION, said)]),
+                    asked(&access, path, &[(HOST, "LocalHost:6443"), (AUTHORIZATION, accepted)]),
                     200
                 );
                 for other in ["evil.example:6443", "127.64.0.1", "127.64.0.1:80", "localhost", ""] {
                     assert_eq!(
-                        asked(&access, path, &[(HOST, other), (AUTHORIZATION, said)]),
+                        asked(&access, path, &[(HOST, other), (AUTHORIZATION, accepted)]),
                         403,
                         "{other}"
                     );
                 }
-                assert_eq!(asked(&access, path, &[(AUTHORIZATION, said)]), 403);
+                assert_eq!(asked(&access, path, &[(AUTHORIZATION, accepted)]), 403);
                 assert_eq!(
-                    asked(&access, path, &[host.clone(), (ORIGIN, "null"), (AUTHORIZATION, said)]),
+                    asked(
+                        &access,
+                        path,
+                        &[host.clone(), (ORIGIN, "null"), (AUTHORIZATION, accepted)]
+                    ),
                     403
                 );
             }

@@ -30,7 +30,7 @@ impl Switch {
         self.0.send_replace(availability);
     }
 
-    /// Waits until this is so; ends at once when it is.
+    /// Waits until this is so; ends immediately when it is.
     pub(super) async fn until(&self, so: impl Fn(Availability) -> bool) {
         // The sender is here, so it can't be gone.
         drop(self.0.subscribe().wait_for(|now| so(*now)).await);

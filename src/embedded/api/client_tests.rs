@@ -56,7 +56,7 @@ async fn a_workload_comes_and_goes_with_its_namespace() {
         cluster.apply(&workload, "run").await.unwrap_err().to_string().contains("already exists")
     );
     let readiness = cluster.readiness("run").await.unwrap();
-    let no_endpoint = "Service/web: no ready endpoint, and no pod has the labels that it selects";
+    let no_endpoint = "Service/web: no ready endpoint, and no pod matches its selector";
     assert_eq!(readiness.waiting, ["Deployment/web: not seen by its controller yet", no_endpoint]);
     let seen = json!({"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2});
     store.update_status(&kinds::DEPLOYMENTS, "run", "web", seen).unwrap();
@@ -227,7 +227,7 @@ async fn a_pod_ends_with_grace_or_by_force() {
 }
 
 #[tokio::test]
-async fn a_watch_from_a_forgotten_place_is_told_so() {
+async fn a_watch_from_a_forgotten_place_is_reported() {
     let (_api, store, cluster) = serve(Store::remembering(4)).await;
     for value in 0..20 {
         store

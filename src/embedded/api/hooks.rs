@@ -16,7 +16,7 @@ pub(crate) enum Operation {
     Update,
 }
 
-/// What a deletion does at once.
+/// What a deletion does immediately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deletion {
     Now,
@@ -42,7 +42,7 @@ pub(crate) trait Hooks: Send + Sync + 'static {
         Ok(())
     }
 
-    /// How an object without finalizers is deleted. `grace` are the seconds that the client asks for; 0 is force. Default: at once.
+    /// How an object without finalizers is deleted. `grace` are the seconds that the client asks for; 0 is force. Default: immediately.
     fn deletion(&self, _kind: &'static Kind, _object: &Value, _grace: Option<u32>) -> Deletion {
         Deletion::Now
     }

@@ -7,7 +7,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
-/// A body that is there at once, or comes piece by piece.
+/// A body that is complete, or comes piece by piece.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) type Answer = http::Response<Body>;
 

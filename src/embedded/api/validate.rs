@@ -25,7 +25,7 @@ const MAPS: [&str; 11] = [
 /// A fleet for all of 100 nodes, which is as many as there can be.
 const MOST_REPLICAS: i64 = 1_000;
 
-/// Errors with what is no map and must be one. Kubernetes can't even read such an object.
+/// Errors with what is not a map and must be one. Kubernetes can't even read such an object.
 pub(super) fn check_shape(kind: &Kind, object: &Value) -> Result<(), ApiError> {
     let odd = |path: &&str| {
         object.pointer(&format!("/{path}")).is_some_and(|part| !part.is_object() && !part.is_null())
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn all_errors_are_reported_together() {
         let web = json!({"metadata": {"name": "web"}, "spec": {"replicas": -1, "selector": {"matchLabels": {"app": "web"}},
             "template": {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "a"}, {"name": "a", "image": "x"}]}}}});
         let fields = [

@@ -65,9 +65,9 @@ impl Driver {
         self.store.modify(&kinds::PODS, &namespace, &name, change)
     }
 
-    fn record(&mut self, about: Option<&Object>, said: EventSpec<'_>, at: jiff::Timestamp) {
+    fn record(&mut self, about: Option<&Object>, event: EventSpec<'_>, at: jiff::Timestamp) {
         if let Some(about) = about {
-            self.events.record(&self.store, about, said, at);
+            self.events.record(&self.store, about, event, at);
         }
     }
 
@@ -139,12 +139,12 @@ impl Driver {
         let Some(before) = self.store.get(&kinds::PODS, &key.0, &key.1) else { return };
         let opened = entry.server.clone().or_else(|| self.open(id, node, &before));
         let Some((address, server)) = opened else {
-            let said = EventSpec::warning(
+            let event = EventSpec::warning(
                 "FailedCreatePodSandBox",
                 "no address is left for it on its node",
                 "kubelet",
             );
-            return self.record(Some(&before), said, at);
+            return self.record(Some(&before), event, at);
         };
         server.restart();
         server.behave(state.backend);

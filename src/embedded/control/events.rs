@@ -24,11 +24,11 @@ impl Events {
         &mut self,
         store: &Store,
         about: &Value,
-        said: EventSpec<'_>,
+        event: EventSpec<'_>,
         at: jiff::Timestamp,
     ) {
         self.made += 1;
-        let event = store.put(&kinds::EVENTS, event::new(about, said, at, self.made));
+        let event = store.put(&kinds::EVENTS, event::new(about, event, at, self.made));
         self.kept
             .push_back((object::namespace(&event).to_owned(), object::name(&event).to_owned()));
         if self.kept.len() > KEPT

@@ -36,7 +36,7 @@ impl<'a> EventSpec<'a> {
 }
 
 /// An event about an object. Those about what lies in no namespace lie in `default`. `serial` makes its name its own.
-pub(crate) fn new(about: &Value, said: EventSpec<'_>, at: jiff::Timestamp, serial: u64) -> Value {
+pub(crate) fn new(about: &Value, event: EventSpec<'_>, at: jiff::Timestamp, serial: u64) -> Value {
     let (name, namespace) = (object::name(about), object::namespace(about));
     let lies_in = if namespace.is_empty() { "default" } else { namespace };
     let mut involved = json!({"kind": about["kind"], "name": name, "uid": object::uid(about)});
@@ -44,15 +44,15 @@ pub(crate) fn new(about: &Value, said: EventSpec<'_>, at: jiff::Timestamp, seria
         involved["namespace"] = namespace.into();
         involved["apiVersion"] = about["apiVersion"].clone();
     }
-    let mut source = json!({"component": said.by});
-    if !said.host.is_empty() {
-        source["host"] = said.host.into();
+    let mut source = json!({"component": event.by});
+    if !event.host.is_empty() {
+        source["host"] = event.host.into();
     }
     let seconds = object::timestamp(at);
     json!({
         "metadata": {"name": format!("{name}.{:016x}", at.as_nanosecond() as u64 ^ serial << 56), "namespace": lies_in},
-        "involvedObject": involved, "reason": said.reason, "message": said.message, "source": source,
-        "firstTimestamp": seconds, "lastTimestamp": seconds, "count": 1, "type": said.kind, "eventTime": null,
-        "reportingComponent": said.by, "reportingInstance": said.host,
+        "involvedObject": involved, "reason": event.reason, "message": event.message, "source": source,
+        "firstTimestamp": seconds, "lastTimestamp": seconds, "count": 1, "type": event.kind, "eventTime": null,
+        "reportingComponent": event.by, "reportingInstance": event.host,
     })
 }

@@ -58,7 +58,7 @@ pub(crate) fn new(facts: NodeFacts<'_>, at: jiff::Timestamp) -> Value {
             "capacity": resources, "allocatable": resources,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": {
-                "architecture": processor, "operatingSystem": "linux", "osImage": "a model, no machine", "kernelVersion": "none",
+                "architecture": processor, "operatingSystem": "linux", "osImage": "a model, not a machine", "kernelVersion": "none",
                 "containerRuntimeVersion": format!("outage://{}", env!("CARGO_PKG_VERSION")), "kubeletVersion": facts.version,
                 "kubeProxyVersion": "", "bootID": "", "machineID": "", "systemUUID": "",
             },

@@ -102,7 +102,7 @@ pub(crate) fn in_published_terms<'a>(
             let Some((given, wanted)) = stand_in else { continue };
             if named.contains(given) {
                 return Err(format!(
-                    "port {given} stands for port {wanted} in this cluster; delete the Service and make it anew"
+                    "port {given} stands for port {wanted} in this cluster; delete and recreate the Service"
                 ));
             }
             item["port"] = (*given).into();

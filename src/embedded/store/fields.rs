@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_selected_by_is_said() {
+    fn what_can_not_be_selected_by_is_reported() {
         assert_eq!(
             FieldSelector::parse("spec.color=red", &PODS).unwrap_err(),
             "field label not supported: spec.color"

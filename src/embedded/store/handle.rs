@@ -138,7 +138,7 @@ impl Store {
         })
     }
 
-    /// For controllers: takes an object away at once, whatever its finalizers say, and gives it as it was.
+    /// For controllers: takes an object away immediately, whatever its finalizers say, and gives it as it was.
     pub(crate) fn remove(
         &self,
         kind: &'static Kind,
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_forgotten_is_said_and_only_where_it_matters() {
+    async fn what_is_forgotten_is_reported_and_only_where_it_matters() {
         let store = Store::remembering(3);
         store.put(&CONFIG_MAPS, object("a", 1));
         let after_a = store.revision();

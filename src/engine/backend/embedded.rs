@@ -48,7 +48,7 @@ impl EmbeddedBackend<'_> {
 /// What stands for a container engine's address in an entry of the ledger.
 pub(crate) const ENGINE: &str = "embedded";
 
-const ON_KIND: &str = "--cluster kind runs the experiment as it is in a kind cluster";
+const ON_KIND: &str = "use --cluster kind to run the experiment in a kind cluster";
 
 fn not_supported(fault: &Fault) -> RunError {
     RunError::refused(format!("the embedded cluster does not support {}", fault.kind()))
@@ -72,16 +72,16 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
                 let hint = "`server: balancer` asks it; ";
                 return Err(not_modelled(
                     &probe.name,
-                    "asks each API server",
-                    "has one, at one address",
+                    "targets each API server",
+                    "has only one",
                     hint,
                 ));
             }
             (From::Node(_), ask) if ask.target().is_some_and(is_on_its_own_node) => {
                 return Err(not_modelled(
                     &probe.name,
-                    "asks what listens on its own node",
-                    "has nothing there",
+                    "targets a port of its own node",
+                    "has no such ports",
                     "",
                 ));
             }
@@ -150,16 +150,19 @@ fn start(group: ProberGroup, out: UnboundedSender<AgentMessage>) -> Result<Agent
 /// A probe of something that the model has not.
 fn not_modelled(probe: &str, asks: &str, has: &str, hint: &str) -> RunError {
     RunError::refused(format!("probe {probe} {asks}: the embedded cluster {has}"))
-        .hint(format!("{hint}--cluster kind runs the experiment as it is in a kind cluster"))
+        .hint(format!("{hint}use --cluster kind to run the experiment in a kind cluster"))
 }
 
 /// A probe from a pod's network: the model's pods have none of their own, and no DNS.
 fn no_pods_network(probe: &str) -> RunError {
     let text = format!(
-        "probe {probe} asks from a pod: the embedded cluster's pods have no network of their own, and no DNS"
+        "probe {probe} runs in a pod: pods of the embedded cluster have neither their own \
+         network nor DNS"
     );
-    RunError::refused(text)
-        .hint("it can ask `from: {node: {role: control-plane}}`; --cluster kind runs the experiment as it is in a kind cluster")
+    RunError::refused(text).hint(
+        "use `from: {node: {role: control-plane}}`, or --cluster kind to run the \
+             experiment in a kind cluster",
+    )
 }
 
 impl Backend for EmbeddedBackend<'_> {
@@ -279,7 +282,7 @@ fn settle(
     match undone {
         Ok(()) => Ok(()),
         Err(_) if has_ended => {
-            progress(FaultPhase::Undone, "the model has ended, and its nodes with it".into());
+            progress(FaultPhase::Undone, "the embedded cluster and its nodes have stopped".into());
             Ok(())
         }
         Err(error) => {
@@ -324,7 +327,8 @@ mod tests {
     #[test]
     fn what_is_left_in_a_model_ends_with_it() {
         let mut told = Vec::new();
-        let failed = || Err(RunError::failed("failed to reach the embedded cluster: it has ended"));
+        let failed =
+            || Err(RunError::failed("failed to reach the embedded cluster: it has stopped"));
         assert!(settle(failed(), true, &mut |phase, _| told.push(phase)).is_ok());
         assert!(settle(failed(), false, &mut |phase, _| told.push(phase)).is_err());
         assert!(settle(Ok(()), false, &mut |phase, _| told.push(phase)).is_ok());

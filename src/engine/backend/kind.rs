@@ -85,7 +85,7 @@ impl KindBackend<'_> {
             let which = container.map_or("none of its containers".to_owned(), |name| {
                 format!("its container {name}")
             });
-            let verb = if container.is_some() { "does not run" } else { "runs" };
+            let verb = if container.is_some() { "is not running" } else { "runs" };
             return Err(RunError::refused(format!("{which} {verb} in the pod {}", pod.name)));
         }
         self.plan(node, Some(PodContainers { pod: &pod.name, ids: &ids, number }), wanted)
@@ -340,12 +340,18 @@ async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), R
         };
         if let Some(free) = docker.free_below(network, own).await.map_err(RunError::refused_by)? {
             let node = &target.node;
-            return Err(RunError::refused(format!("{node} would come back with another address: {free} is free, and it has {own}"))
-                .caused_by("the engine gives the lowest free address to whatever starts")
-                .hint(format!(
-                    "`nodePause` and `nodeDisconnect` keep it; a cluster that is made anew has no gap (`kind delete cluster --name {}`)",
-                    target.cluster
-                )));
+            return Err(RunError::refused(format!(
+                "{node} would come back with another address: {free} is free, its own is {own}"
+            ))
+            .caused_by(
+                "the container engine gives the lowest free address to the next \
+                     container that starts",
+            )
+            .hint(format!(
+                "use `nodePause` or `nodeDisconnect`, which keep the address, or recreate \
+                     the cluster, which has no gap then (`kind delete cluster --name {}`)",
+                target.cluster
+            )));
         }
     }
     Ok(())
@@ -365,7 +371,9 @@ fn too_fast(specs: &[ProbeSpec], place: &Place) -> Option<String> {
     let rate: f64 = new.map(|spec| 1e9 / spec.interval_ns as f64).sum();
     (rate > PORTS_LAST).then(|| {
         format!(
-            "{rate:.0} new connections a second from {} use each local port again within two minutes: one that hung in the outage may make a later one hang (up to {PORTS_LAST:.0} a second don't)",
+            "{rate:.0} new connections a second from {} reuse each local port within two \
+             minutes: a connection that hung during the outage may make a later one hang (this \
+             does not happen at {PORTS_LAST:.0} a second or less)",
             place.describe()
         )
     })

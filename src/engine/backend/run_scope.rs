@@ -21,7 +21,7 @@ use crate::probe::{ProbeSpec, control};
 use crate::timeline::{ClusterFacts, Event, ObjectName, ProbeHeader, Record, UnreadKind};
 use crate::watch::{self, Watches};
 
-/// API servers that are watched at once: with three, any two may be lost.
+/// API servers that are watched at the same time: with three, any two may be lost.
 const MOST_SERVERS: usize = 3;
 /// How long the watches may take to deliver their first lists.
 const FIRST_LISTS: Duration = Duration::from_secs(30);
@@ -80,7 +80,8 @@ impl RunScope<'_> {
         self.running.records = Some(out.clone());
         let servers = self.servers().await;
         if servers.len() < each_server::api_servers(&self.facts.nodes).count().min(2) {
-            let text = "the API servers can't be reached at their own addresses from here: what the load balancer does not show is not seen";
+            let text = "the API servers cannot be reached at their own addresses from here: only \
+                 what the load balancer shows is observed";
             let _ = out.send(Record::now(Event::Note { warning: false, text: text.to_owned() }));
         }
         let mut watches = watch::start(&servers, &self.namespace, out.clone());

@@ -26,7 +26,7 @@ pub(super) fn differences(
             && want != have
         {
             let (have, want) = (format_duration(have), format_duration(want));
-            found.push(format!("its {name} is {have}, the file's {want}"));
+            found.push(format!("its {name} is {have}, the file has {want}"));
         }
     }
     found
@@ -71,10 +71,10 @@ mod tests {
             compared(&nodes[..2], &Tuning::defaults("v1.34.4")),
             [
                 "it has 1 worker, the file has 2",
-                "its nodeStatusUpdateFrequency is 10s, the file's 1s",
-                "its nodeStatusReportFrequency is 5m, the file's 1s",
-                "its node-monitor-period is 5s, the file's 1s",
-                "its node-monitor-grace-period is 50s, the file's 4s"
+                "its nodeStatusUpdateFrequency is 10s, the file has 1s",
+                "its nodeStatusReportFrequency is 5m, the file has 1s",
+                "its node-monitor-period is 5s, the file has 1s",
+                "its node-monitor-grace-period is 50s, the file has 4s"
             ]
         );
     }
@@ -90,7 +90,7 @@ mod tests {
         let tuned = Tuning { node_monitor_grace_period: seconds(4), ..actual };
         assert_eq!(
             differences(&config, PLANE.into_iter(), &tuned, "v1.31.0"),
-            ["its node-monitor-grace-period is 4s, the file's 40s"]
+            ["its node-monitor-grace-period is 4s, the file has 40s"]
         );
     }
 

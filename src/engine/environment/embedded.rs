@@ -47,13 +47,14 @@ pub(crate) async fn start(
     let (wanted, given) = (HTTP, embedded.port(HTTP, &[HTTP]));
     if wanted != given {
         say(Preparing::Step(&format!(
-            "port {wanted} can't be listened on here (only root has those below 1024): Services publish {given} in its stead"
+            "cannot listen on port {wanted} (ports below 1024 need root): Services publish \
+             {given} instead"
         )));
     }
     if let Some(folder) = &folder {
         let kubeconfig = folder.kubeconfig(embedded.kubeconfig())?;
         say(Preparing::Step(&format!(
-            "an embedded cluster is up; to look on: kubectl --kubeconfig {} get nodes -w",
+            "the embedded cluster is up; to watch it: kubectl --kubeconfig {} get nodes -w",
             kubeconfig.display()
         )));
     }

@@ -22,7 +22,7 @@ impl Folder {
     pub(crate) fn make(state_dir: &Path) -> Result<(Self, StateDir, Lock), RunError> {
         let cannot = |e: std::io::Error| {
             RunError::refused(format!(
-                "cannot make a folder in the state directory {}",
+                "cannot create a folder in the state directory {}",
                 state_dir.display()
             ))
             .because(&e)

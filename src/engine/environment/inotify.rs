@@ -16,14 +16,14 @@ pub(crate) fn warning(others: usize) -> Option<String> {
 
 fn said(limit: u32, others: usize) -> Option<String> {
     let clusters = if others == 1 {
-        "another kind cluster is up".to_owned()
+        "another kind cluster is running".to_owned()
     } else {
-        format!("{others} other kind clusters are up")
+        format!("{others} other kind clusters are running")
     };
     (limit < FEW && others > 0).then(|| {
         format!(
-            "fs.inotify.max_user_instances is {limit} and {clusters}: a node may not come up (again) for want of one; \
-             `sudo sysctl fs.inotify.max_user_instances=512` helps"
+            "fs.inotify.max_user_instances is {limit} and {clusters}: nodes may fail to start or \
+             restart; raise it with `sudo sysctl fs.inotify.max_user_instances=512`"
         )
     })
 }
@@ -38,9 +38,10 @@ mod tests {
         assert_eq!(said(512, 3), None);
         let told = said(128, 1).unwrap();
         assert!(
-            told.contains("is 128 and another kind cluster is up") && told.contains("`sudo sysctl"),
+            told.contains("is 128 and another kind cluster is running")
+                && told.contains("`sudo sysctl"),
             "{told}"
         );
-        assert!(said(128, 2).unwrap().contains("2 other kind clusters are up"));
+        assert!(said(128, 2).unwrap().contains("2 other kind clusters are running"));
     }
 }

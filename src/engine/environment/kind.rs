@@ -59,7 +59,7 @@ pub(crate) async fn find(
     if !clusters.iter().any(|other| other == name) {
         return Ok(Found::Absent(name.to_owned()));
     }
-    say(Preparing::Step(&format!("kind cluster {name} is there")));
+    say(Preparing::Step(&format!("kind cluster {name} exists")));
     let mut handle = of_kind(name, docker, &kind, claimed, environment).await?;
     handle.warnings.extend(inotify::warning(clusters.len() - 1));
     refuse_other_settings(config, &handle)?;
@@ -101,7 +101,7 @@ pub(in crate::engine) async fn make(
     inotify::warning(others)
         .into_iter()
         .for_each(|text| say(Preparing::Detail(&format!("warning: {text}"))));
-    say(Preparing::Step(&format!("making the kind cluster {name}")));
+    say(Preparing::Step(&format!("creating the kind cluster {name}")));
     // kind wants a file for the kubeconfig; the user's own would have its context switched.
     let kubeconfig = state.scratch("kubeconfig");
     let run_ref = RunRef { run: "cluster", engine: environment.engine()?.docker_host() };
@@ -122,7 +122,7 @@ pub(in crate::engine) async fn make(
     };
     let made = tokio::select! {
         made = whole => made,
-        signal = abort.interrupted() => Err(Half::Ours(RunError::failed(format!("interrupted by {signal} while the kind cluster was made")))),
+        signal = abort.interrupted() => Err(Half::Ours(RunError::failed(format!("interrupted by {signal} while the kind cluster was being created")))),
     };
     match made {
         Ok(handle) => ledger.settle(pending).and(Ok(handle)),
@@ -169,8 +169,14 @@ async fn joined(
         }
     };
     tokio::time::timeout(JOINING, all_ready).await.map_err(|_| {
-        RunError::failed(format!("the nodes of the new cluster {name} were not all ready within {} s", JOINING.as_secs()))
-            .hint("`kubectl describe nodes` may say why; a common cause is fs.inotify.max_user_instances (kind's known issues)")
+        RunError::failed(format!(
+            "the nodes of the new cluster {name} were not all ready within {} s",
+            JOINING.as_secs()
+        ))
+        .hint(
+            "`kubectl describe nodes` may show why; a common cause is \
+                 fs.inotify.max_user_instances (kind's known issues)",
+        )
     })?;
     let mut handle = of_kind(name, docker, kind, claimed, environment).await?;
     if let Nodes::Kind(nodes) = &mut handle.nodes {
@@ -230,11 +236,12 @@ async fn refuse_stopped(
             (false, _) => ("not running", "start"),
         };
         return Err(RunError::refused(format!(
-            "{} of cluster {name} is {what}, and not by a run of ours",
+            "{} of cluster {name} is {what}, but not because of a fault",
             container.name
         ))
         .hint(format!(
-            "`docker {command} {}`, or `kind delete cluster --name {name}` for a fresh one",
+            "run `docker {command} {}`, or `kind delete cluster --name {name}` to let the next \
+             run recreate it",
             container.name
         )));
     }
@@ -320,8 +327,8 @@ fn refuse_other_settings(config: &KindConfig, handle: &ClusterHandle) -> Result<
     if differences.is_empty() {
         return Ok(());
     }
-    Err(RunError::refused(format!("the kind cluster {name} is not what the experiment asks for: {}", differences.join("; "))).hint(
-        format!("`kind delete cluster --name {name}` lets the next run make it anew; --context kind-{name} runs in it as it is"),
+    Err(RunError::refused(format!("the kind cluster {name} does not match the experiment: {}", differences.join("; "))).hint(
+        format!("run `kind delete cluster --name {name}` to let the next run recreate it, or use --context kind-{name} to run in it anyway"),
     ))
 }
 
@@ -367,7 +374,7 @@ fn not_kind(cluster: &Cluster, allowed: Option<&str>) -> RunError {
         cluster.server()
     ));
     if allowed == Some(context) {
-        return refused.hint("faults on nodes are made through the container engine: in other clusters nothing can be harmed yet");
+        return refused.hint("node faults are injected through the container engine: other clusters are not supported yet");
     }
-    refused.hint("`kind get clusters` lists those that are; an experiment that names a kind config makes its own")
+    refused.hint("`kind get clusters` lists those that are; an experiment that names a kind config creates its own")
 }

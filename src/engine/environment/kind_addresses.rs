@@ -48,9 +48,10 @@ fn names(certificate: &str, address: IpAddr) -> bool {
 
 fn moved(name: &str, member: &str, addresses: &[IpAddr]) -> RunError {
     let now = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-    RunError::refused(format!("{member} has come back with another address ({now}) than cluster {name} was made with"))
-        .caused_by("the other etcd members know it by the old one, and the engine has given that to another container")
-        .hint(format!("`kind delete cluster --name {name}` lets the next run make it anew (kind#1689)"))
+    RunError::refused(format!("{member} came back with another address ({now}) than the one it was created with in cluster {name}"))
+        .caused_by("the other etcd members know it by its old address, which the container \
+             engine has given to another container")
+        .hint(format!("run `kind delete cluster --name {name}` to let the next run recreate it (kind#1689)"))
 }
 
 #[cfg(test)]
@@ -80,13 +81,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_member_that_has_moved_is_told() {
+    async fn a_member_that_has_moved_is_reported() {
         let both = (0, "3082 8704ac120003 8704ac120004 8704 7f000001");
         assert_eq!(refused(both, &["172.18.0.3", "172.18.0.4"]).await, None);
         let told = refused(both, &["172.18.0.3", "172.18.0.5"]).await.unwrap();
         assert_eq!(
             told.message,
-            "c-control-plane1 has come back with another address (172.18.0.5) than cluster c was made with"
+            "c-control-plane1 came back with another address (172.18.0.5) than the one it was \
+             created with in cluster c"
         );
         assert!(told.hint.unwrap().contains("kind delete cluster --name c"));
         assert_eq!(

@@ -36,7 +36,7 @@ pub(crate) struct Environment<'a> {
     pub allow_context: Option<&'a str>,
     /// Whether nothing may be changed, not even in the state directory.
     pub only_look: bool,
-    /// How long after the time that a fault may take its dead man's switch takes it back.
+    /// Grace period before the watchdog undoes an overdue fault.
     pub dead_man_margin: Duration,
 }
 
@@ -194,7 +194,7 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), RunError> {
     if owed.is_empty() {
         return Ok(());
     }
-    // Each fault has a watchdog of its own, and the first whose time has come takes back all that is owed.
+    // Each fault has its own watchdog, and the first whose time has come takes back all that is owed.
     let watched = ledger.pending().iter().filter_map(|entry| entry.watched_until).min();
     let (cluster, owed) = (state.cluster(), owed.join("; "));
     Err(RunError::refused(format!(
@@ -204,12 +204,12 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), RunError> {
 }
 
 /// What undoes what a dead run owes: its watchdog, if that lives, at `watched` (or before that: the one of a fault that was undone waits
-/// for the others' faults, too); or a person, at once.
+/// for the others' faults, too); or a person, immediately.
 fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),
-        Some(left @ 1..) => format!("its watchdog begins to undo that in {left} s at the latest, if it lives; `kubectl outage recover` does it now"),
-        Some(_) => "its watchdog, if it lives, is at it, and tries again every 10 s; `kubectl outage recover` does it now, and says what is in the way".into(),
+        Some(left @ 1..) => format!("its watchdog undoes that in {left} s at the latest; run `kubectl outage recover` to undo it now"),
+        Some(_) => "its watchdog is retrying every 10 s; run `kubectl outage recover` to undo it now and to see what prevents it".into(),
     }
 }
 
@@ -237,24 +237,23 @@ mod tests {
         }
         let hint = refuse_owed(&state).unwrap_err().hint.unwrap();
         let left = hint
-            .strip_prefix("its watchdog begins to undo that in ")
+            .strip_prefix("its watchdog undoes that in ")
             .and_then(|rest| rest.split(' ').next())
             .unwrap();
         assert!((1..=100).contains(&left.parse::<u64>().unwrap()), "{hint}");
     }
 
     #[test]
-    fn who_waits_is_told_for_how_long() {
+    fn the_hint_says_how_long_to_wait() {
         let now: jiff::Timestamp = "2026-11-22T06:23:41Z".parse().unwrap();
         let hint =
             |seconds: i64| what_undoes(Some(now + jiff::SignedDuration::from_secs(seconds)), now);
         assert!(
-            hint(95)
-                .starts_with("its watchdog begins to undo that in 95 s at the latest, if it lives"),
+            hint(95).starts_with("its watchdog undoes that in 95 s at the latest;"),
             "{}",
             hint(95)
         );
-        assert!(hint(-5).starts_with("its watchdog, if it lives, is at it"), "{}", hint(-5));
+        assert!(hint(-5).starts_with("its watchdog is retrying"), "{}", hint(-5));
         assert!(what_undoes(None, now).starts_with("run `kubectl outage recover`"));
     }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn restore(
 pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&handle.state.ledger())?;
-    let mut told = |entry: &Entry, said: UndoProgress<'_>| match said {
+    let mut report = |entry: &Entry, progress: UndoProgress<'_>| match progress {
         UndoProgress::Begins => say(Preparing::Step(&format!(
             "undoing what an earlier run left: {}",
             entry.undo.describe()
@@ -55,7 +55,7 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
             entry.undo.describe()
         ))),
         UndoProgress::Ended(Ok(())) => {
-            say(Preparing::Step(&format!("undone after all: {}", entry.undo.describe())))
+            say(Preparing::Step(&format!("finally undone: {}", entry.undo.describe())))
         }
         UndoProgress::Ended(Err(error)) => say(Preparing::Step(&format!(
             "still not undone: {}: {}",
@@ -65,7 +65,7 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
     };
     beating(
         &handle.state,
-        recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut told),
+        recover::all(&mut ledger, async |engine: &str| tools(nodes, engine), &mut report),
     )
     .await;
     Ok(())
@@ -74,7 +74,9 @@ pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), R
 /// Another engine's containers are not to be reached from here.
 fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
     if engine != nodes.engine {
-        return Err(RunError::failed(format!("it is owed on another container engine, {engine}")));
+        return Err(RunError::failed(format!(
+            "it has to be undone on another container engine, {engine}"
+        )));
     }
     Ok(Tools {
         docker: nodes.docker.clone(),
@@ -87,7 +89,7 @@ fn tools(nodes: &KindNodes, engine: &str) -> Result<Tools, RunError> {
 async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut missing = Vec::new();
-    let mut told = String::new();
+    let mut last = String::new();
     let whole = async {
         let (mut pulses, mut back_off) = (Pulses::default(), BackOff::new());
         loop {
@@ -98,10 +100,10 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
             if missing.is_empty() {
                 return;
             }
-            let line = format!("waiting for the cluster to be whole again: {}", missing.join("; "));
-            if line != told {
+            let line = format!("waiting for the cluster to recover: {}", missing.join("; "));
+            if line != last {
                 say(Preparing::Step(&line));
-                told = line;
+                last = line;
             }
             // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
             let ours = |_: &str| !nodes.harmed.is_empty();
@@ -121,8 +123,8 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
 
 fn not_whole(cluster: &str, missing: &[String]) -> RunError {
     let limit = LIMIT.as_secs();
-    RunError::refused(format!("cluster {cluster} was not whole again {limit} s after the experiment before: {}", missing.join("; ")))
-        .hint(format!("look at it with kubectl; `kind delete cluster --name {cluster}` lets the next run make it anew"))
+    RunError::refused(format!("cluster {cluster} had not recovered {limit} s after the previous experiment: {}", missing.join("; ")))
+        .hint(format!("inspect it with kubectl, or run `kind delete cluster --name {cluster}` to let the next run recreate it"))
 }
 
 /// What is missing, for people.
@@ -142,7 +144,7 @@ async fn seen(
     for container in &nodes.containers {
         let state = nodes.docker.inspect(&container.id).await.map_err(RunError::failed_by)?;
         if !state.running || state.paused {
-            missing.push(format!("{} does not run", container.name));
+            missing.push(format!("{} is not running", container.name));
         }
     }
     if !missing.is_empty() {
@@ -157,7 +159,7 @@ async fn seen(
         fact.role != NodeRole::ExternalLoadBalancer
             && !known.iter().any(|node| node.name == fact.name)
     });
-    missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no node any more", fact.name))));
+    missing.extend(not_ready.chain(gone.map(|fact| format!("{} is no longer a node", fact.name))));
     missing.extend(handle.cluster.readiness(SYSTEM).await.map_err(RunError::failed_by)?.waiting);
     let leases = handle.cluster.lease_versions(LEADER_LEASES).await.map_err(RunError::failed_by)?;
     missing.extend(

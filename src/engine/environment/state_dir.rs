@@ -20,10 +20,10 @@ impl StateDir {
     pub(crate) fn open(root: &Path, cluster: &str) -> Result<Self, RunError> {
         let path = Self::place(root, cluster);
         fs::create_dir_all(&path).map_err(|e| {
-            RunError::refused(format!("cannot make the state directory {}", path.display()))
+            RunError::refused(format!("cannot create the state directory {}", path.display()))
                 .because(&e)
                 .hint(format!(
-                    "the undo ledger must be on disk before anything is harmed: {}",
+                    "the undo ledger must be on disk before any fault is injected: {}",
                     what_helps(&e)
                 ))
         })?;
@@ -117,21 +117,25 @@ impl StateDir {
         };
         if let Some(id) = holder.strip_suffix(Holder::Watchdog.mark()) {
             return RunError::refused(format!(
-                "a run in cluster {} has died, and its watchdog{} is undoing what that left",
+                "a run in cluster {} has died, and its watchdog{} is undoing its faults",
                 self.cluster,
                 process(id)
             ))
             .hint(
-                "wait for it: a fault mostly takes less than two minutes, the namespace no more than two others, where the engine and the API \
-                 server answer; `kubectl outage recover --dry-run` lists what is left to do",
+                "wait for it: undoing a fault usually takes less than two minutes and deleting \
+                 the namespace at most two more, as long as the container engine and the API \
+                 server answer; `kubectl outage recover --dry-run` lists what is left",
             );
         }
         let by = process(&holder);
         RunError::refused(format!(
-            "another run, or the undo of one, is going on in cluster {}{by}",
+            "another run, or the undo of one, is in progress in cluster {}{by}",
             self.cluster
         ))
-        .hint("wait for it; a run ends, and undoes its faults, on Ctrl-C")
+        .hint(
+            "wait for it to end, or press Ctrl-C in its terminal: a run then undoes its faults \
+             and ends",
+        )
     }
 }
 
@@ -158,7 +162,7 @@ impl Holder {
 pub(in crate::engine) fn what_helps(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            "free the disk, or set XDG_STATE_HOME to a directory on another one"
+            "free disk space, or set XDG_STATE_HOME to a directory on another one"
         }
         _ => "set XDG_STATE_HOME to a directory that you may write to",
     }
@@ -210,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_freed_and_a_foreign_one_is_left() {
-        assert!(what_helps(&std::io::ErrorKind::StorageFull.into()).contains("free the disk"));
+        assert!(what_helps(&std::io::ErrorKind::StorageFull.into()).contains("free disk space"));
         assert!(!what_helps(&std::io::ErrorKind::PermissionDenied.into()).contains("disk"));
     }
 

@@ -54,7 +54,7 @@ impl Placement<'_> {
             Place::Node { .. } => {
                 let dns = self.cluster_dns().await?.ok_or_else(|| {
                     RunError::failed(format!(
-                        "probe {} asks the cluster's DNS, and there is none",
+                        "probe {} queries the cluster's DNS, but there is none",
                         probe.name
                     ))
                     .hint(
@@ -88,7 +88,8 @@ impl Placement<'_> {
             DnsName::Full(name) => Ok(name.clone()),
             DnsName::Service(_) if *place == Place::Host => {
                 let text = format!(
-                    "probe {} asks for Service names from the host, which does not know the cluster's DNS",
+                    "probe {} looks up Service names from the host, which does not use the \
+                     cluster's DNS",
                     probe.name
                 );
                 Err(RunError::failed(text)

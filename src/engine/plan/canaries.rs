@@ -38,10 +38,10 @@ pub(crate) fn refuse_unmodelled(experiment: &Experiment) -> Result<(), RunError>
         experiment.probes.iter().find(|probe| probe.ask.canary() == Some(Canary::Autoscaling));
     probe.map_or(Ok(()), |probe| {
         let text = format!(
-            "probe {} is a canary for the autoscaler: the embedded cluster has none",
+            "probe {} is a canary for the autoscaler, which the embedded cluster does not have",
             probe.name
         );
         Err(RunError::refused(text)
-            .hint("--cluster kind runs the experiment as it is in a kind cluster"))
+            .hint("use --cluster kind to run the experiment in a kind cluster"))
     })
 }

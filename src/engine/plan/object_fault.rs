@@ -95,10 +95,11 @@ impl RunScope<'_> {
         let (pods, nodes) = (seen.wanted, chosen.len());
         if nodes > 1 && nodes != pods as usize {
             let text = format!(
-                "the Deployment {namespace}/{name} has {pods} replicas, which are not one for each of {nodes} nodes"
+                "the Deployment {namespace}/{name} has {pods} replicas, not one for each of \
+                 {nodes} nodes"
             );
             return Err(RunError::refused(text)
-                .hint("`count` of the nodes is 1, or the number of replicas"));
+                .hint("set the nodes' `count` to 1, or to the number of replicas"));
         }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let placed = cluster::onto(&chosen, &seen.labels);
@@ -139,8 +140,11 @@ fn choose(
     };
     if let Some(part) = found.iter().find(|pod| pod.mirror) {
         // Its harm is counted by nobody as a pod's: as a component's it is, by the blast radius.
-        return Err(RunError::refused(format!("{} is a static pod: a part of its node", part.name))
-            .hint("`componentKill` and `componentStop` harm a part of the control plane, within the blast radius"));
+        return Err(RunError::refused(format!(
+            "{} is a static pod, a part of its node",
+            part.name
+        ))
+        .hint("use `componentKill` or `componentStop` for a control-plane component"));
     }
     if found.len() < wanted {
         let labels: Vec<String> =
@@ -148,7 +152,7 @@ fn choose(
         let there = found.len();
         let (s, are) = if wanted == 1 { ("", "is") } else { ("s", "are") };
         return Err(RunError::refused(format!(
-            "{wanted} pod{s} of {namespace} with {} {are} to be hit, {there} {} there",
+            "{wanted} pod{s} of {namespace} with {} {are} to be targeted, but there {} {there}",
             labels.join(","),
             if there == 1 { "is" } else { "are" }
         )));
@@ -220,7 +224,8 @@ mod tests {
             let refused = chosen(there, count, 1).unwrap_err();
             assert!(
                 refused.message.contains(" of ns with app=web ")
-                    && refused.message.contains(&format!("to be hit, {there} ")),
+                    && refused.message.contains("to be targeted, but there ")
+                    && refused.message.ends_with(&format!(" {there}")),
                 "{refused}"
             );
         }

@@ -35,15 +35,15 @@ pub(crate) async fn outlook(
 fn unseen(fault: &Fault) -> Option<String> {
     Some(match fault {
         Fault::DeploymentScale { .. } => {
-            format!("scale {} back to as many replicas as it has then", fault.deployment()?)
+            format!("scale {} back to the replicas it had before", fault.deployment()?)
         }
         Fault::DeploymentPlace { .. } => {
-            format!("let the pods of {} be where they might be before", fault.deployment()?)
+            format!("restore the former affinity of {}", fault.deployment()?)
         }
         Fault::PodDelete { .. } => {
-            "not needed: what is deleted stays so, and whoever made the pods makes others".into()
+            "not needed: deleted pods stay deleted, and their controllers create new ones".into()
         }
-        Fault::ContainerKill { .. } => "not needed: the kubelet starts the containers again".into(),
+        Fault::ContainerKill { .. } => "not needed: the kubelet restarts the containers".into(),
         _ => return None,
     })
 }
@@ -85,12 +85,12 @@ mod tests {
         assert!(
             said(&scale(Some("n"), "dns"), None)
                 .await
-                .ends_with("n/dns back to as many replicas as it has then")
+                .ends_with("n/dns back to the replicas it had before")
         );
         assert!(
             said(&scale(None, "web"), Some(&cluster))
                 .await
-                .contains("the Deployment web back to as many")
+                .contains("the Deployment web back to the replicas")
         );
     }
 

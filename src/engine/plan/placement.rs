@@ -92,10 +92,9 @@ impl Placement<'_> {
             }
             From::Pod { labels } => {
                 let pod = self.pod(probe, labels).await?;
-                let node = pod
-                    .node
-                    .clone()
-                    .ok_or_else(|| RunError::failed(format!("pod {} is on no node", pod.name)))?;
+                let node = pod.node.clone().ok_or_else(|| {
+                    RunError::failed(format!("pod {} is not on a node", pod.name))
+                })?;
                 Ok(Place::Pod { node, pod: pod.name, uid: pod.uid })
             }
         }
@@ -124,7 +123,7 @@ impl Placement<'_> {
             Ask::Api { verb, server } => return self.api(probe, *verb, server),
             Ask::Dns { name, cached } => return self.dns(probe, place, name, *cached).await,
             ask => ask.target().ok_or_else(|| {
-                RunError::failed(format!("probe {} can't be run by a prober", probe.name))
+                RunError::failed(format!("probe {} cannot be run by a prober", probe.name))
             })?,
         };
         let destination = self.destination(probe, place, target).await?;
@@ -164,7 +163,7 @@ impl Placement<'_> {
             // A pod asks as pods do: by name, of the cluster's DNS.
             (Place::Pod { .. }, _) => Ok(Destination::Name { host: name.to_owned(), port }),
             (Place::Host, _) => Err(RunError::failed(format!(
-                "probe {} asks Service {name} from the host, where no ClusterIP is reachable",
+                "probe {} asks Service {name} from the host, which cannot reach ClusterIPs",
                 probe.name
             ))
             .hint("use `from: {node: {role: control-plane}}`, or a `url`")),
@@ -183,12 +182,12 @@ fn service_port(probe: &Probe, service: &Service, asked: Option<u16>) -> Result<
     match (asked, ports.as_slice()) {
         (Some(port), ports) if ports.contains(&port) => Ok(port),
         (Some(port), _) => Err(RunError::failed(format!(
-            "probe {} asks port {port}, Service {} has {listed}",
+            "probe {} uses port {port}, but Service {} has {listed}",
             probe.name, service.name
         ))),
         (None, [only]) => Ok(*only),
         (None, _) => Err(RunError::failed(format!(
-            "probe {} names no port, and Service {} has {listed}",
+            "probe {} does not name a port, and Service {} has {listed}",
             probe.name, service.name
         ))
         .hint("set `port`")),

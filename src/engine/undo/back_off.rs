@@ -59,7 +59,7 @@ impl BackOff {
         }
         self.ended.insert(node.id.clone());
         Some(format!(
-            "restarted the kubelet of {}, which let {} wait (back-off)",
+            "restarted the kubelet of {}, which delayed the restart of {} (back-off)",
             node.name,
             waiting.join(", ")
         ))
@@ -71,8 +71,8 @@ mod tests {
     use super::*;
     use crate::docker::fake::FakeEngine;
 
-    const RESTARTED: &str =
-        "restarted the kubelet of c-control-plane, which let kube-apiserver wait (back-off)";
+    const RESTARTED: &str = "restarted the kubelet of c-control-plane, which delayed the restart of kube-apiserver \
+         (back-off)";
 
     /// A control plane whose first looks find nothing to be done: its etcd is still coming.
     fn engine(in_vain: u32) -> FakeEngine {

@@ -148,7 +148,7 @@ impl UndoEntry {
 
     /// A backend was given what another one has planned.
     pub(in crate::engine) fn not_a_fault_here(&self) -> RunError {
-        RunError::failed(format!("this cluster can't be made to {}", self.describe()))
+        RunError::failed(format!("this cluster cannot be made to {}", self.describe()))
     }
 
     /// The command by which a person can undo it, where there is one.
@@ -172,7 +172,9 @@ impl UndoEntry {
             UndoEntry::Modelled { node, fault, .. } => embedded::describe(fault, node),
             UndoEntry::Probers { .. } => "remove the run's probers from the nodes".into(),
             UndoEntry::Namespace { name, .. } => format!("delete the run's namespace {name}"),
-            UndoEntry::KindCluster { name } => format!("delete the half-made kind cluster {name}"),
+            UndoEntry::KindCluster { name } => {
+                format!("delete the partially created kind cluster {name}")
+            }
         }
     }
 }
@@ -244,7 +246,7 @@ impl Ledger {
 
     fn replay(&mut self, line: &str) -> Result<(), RunError> {
         let unknown = |e: serde_json::Error| {
-            RunError::refused(format!("the undo ledger {} has a line that can't be read", self.path.display()))
+            RunError::refused(format!("the undo ledger {} has a line that cannot be read", self.path.display()))
                 .because(&e)
                 .hint("it was written by another version of this program: run `kubectl outage recover` with that one")
         };

@@ -177,7 +177,7 @@ impl Tools {
         progress: Progress<'_>,
     ) -> Result<(), RunError> {
         tokio::select! {
-            removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(|error| told(error, access)),
+            removed = cluster.remove_namespace(name, run, NAMESPACE_REMOVAL) => removed.map_err(|error| run_error(error, access)),
             never = self.end_back_off(access, progress) => match never {},
         }
     }
@@ -217,7 +217,7 @@ impl Tools {
                 Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
                     tokio::time::sleep(RETRY).await
                 }
-                reached => return reached.map_err(|error| told(error, access)),
+                reached => return reached.map_err(|error| run_error(error, access)),
             }
         }
     }
@@ -278,7 +278,7 @@ impl Tools {
 }
 
 /// What a cluster's error is for a person, whose kubectl may ask another one.
-fn told(error: ClusterError, access: &Access) -> RunError {
+fn run_error(error: ClusterError, access: &Access) -> RunError {
     let hint = error.hint_through(&access.kubectl());
     RunError::failed_by(error).maybe_hint(hint)
 }
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_owed_to_a_cluster_that_is_gone_is_gone_with_it() {
+    async fn undo_entries_of_a_deleted_cluster_are_dropped() {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.with(|state| state.containers.clear());
         let (mut ledger, access) =
@@ -515,12 +515,12 @@ mod tests {
             within,
             left: crate::cluster::Leftovers::default(),
         };
-        let hint = told(stays, &Access::Kind { cluster: "c".into() }).hint.unwrap();
+        let hint = run_error(stays, &Access::Kind { cluster: "c".into() }).hint.unwrap();
         assert!(hint.starts_with("`kind export kubeconfig --name c --kubeconfig c.kubeconfig && kubectl --kubeconfig "), "{hint}");
     }
 
     #[tokio::test]
-    async fn a_kubeconfig_that_is_gone_is_told_where_kind_does_not_help() {
+    async fn a_kubeconfig_that_is_gone_is_reported_where_kind_does_not_help() {
         let (folder, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         let kubeconfig = vec![folder.path().join("gone")];
         let access = Access::Context { kubeconfig, context: "home".into(), cluster: "c".into() };
@@ -555,22 +555,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_is_told_once_at_the_end() {
+    async fn what_is_left_is_reported_once_at_the_end() {
         let (root, engine) = (tempfile::tempdir().unwrap(), FakeEngine::start());
         engine.worker(|c| c.running = false);
-        let (mut ledger, mut told) = (pending_kills(root.path()), Vec::new());
+        let (mut ledger, mut ended) = (pending_kills(root.path()), Vec::new());
         let mut say = |entry: &Entry, said: UndoProgress<'_>| match said {
-            UndoProgress::Ended(result) => told.push((entry.id, result.is_ok())),
+            UndoProgress::Ended(result) => ended.push((entry.id, result.is_ok())),
             UndoProgress::Begins | UndoProgress::GoesOn(_) => {}
         };
         let left = all(&mut ledger, async |name: &str| tools(&engine, name).await, &mut say).await;
         assert_eq!(left.len(), 1);
-        assert_eq!(told, [(0, true), (1, false)]);
+        assert_eq!(ended, [(0, true), (1, false)]);
         assert_eq!(ledger.pending().iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_long_is_said_to_go_on() {
+    async fn a_slow_undo_is_reported_as_still_running() {
         let mut said = Vec::new();
         let slow = async {
             tokio::time::sleep(Duration::from_secs(25)).await;

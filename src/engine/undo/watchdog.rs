@@ -1,4 +1,4 @@
-//! The dead man's switch for nodes that can't carry one: a detached process that undoes what is owed when the run has died.
+//! The watchdog for nodes that can't carry one: a detached process that undoes what is owed when the run has died.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -43,7 +43,7 @@ async fn begin(mut command: Command) -> Result<(), RunError> {
         Ok(Ok(_)) if said.trim_end() == WATCHES => Ok(()),
         Ok(Err(e)) => Err(cannot().because(&e)),
         Ok(Ok(_)) => Err(cannot().caused_by("it exited immediately")),
-        Err(_) => Err(cannot().caused_by(format!("it did not watch within {} s", START.as_secs()))),
+        Err(_) => Err(cannot().caused_by(format!("it was not ready within {} s", START.as_secs()))),
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_owed_nothing_to_watch() {
+    fn nothing_pending_nothing_to_watch() {
         let root = tempfile::tempdir().unwrap();
         let (state, mut ledger, id) = owing(root.path());
         ledger.settle(id).unwrap();

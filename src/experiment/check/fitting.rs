@@ -17,7 +17,7 @@ pub(super) fn check(check: &Check) {
     for (index, expectation) in known(&check.draft.expect) {
         let Some(found) = infeasible(expectation, &faults) else { continue };
         let place = format!("spec.expect[{index}].{}", expectation.kind());
-        let message = format!("this can't pass: {}", found.why);
+        let message = format!("this cannot pass: {}", found.why);
         check.tell(check.warning(&place, message).hint(found.hint));
     }
 }
@@ -30,7 +30,7 @@ mod tests {
     const EXPECTED: &str = "  - detection: {within: 7s}\n";
 
     /// What is told of an expectation beside these faults.
-    fn told(faults: &[&str], expected: &str) -> String {
+    fn diagnostics(faults: &[&str], expected: &str) -> String {
         let step = |(number, fault): (usize, &&str)| {
             format!("  - {{name: s{number}, fault: {{{fault}}}, for: 15s}}\n")
         };
@@ -66,12 +66,12 @@ mod tests {
             (&["nodePause: {target: {name: a}}"], "oldLeader: {component: etcd, atMost: 7s}"),
         ];
         for (faults, expected) in fits {
-            assert_eq!(told(faults, expected), "", "{faults:?} {expected}");
+            assert_eq!(diagnostics(faults, expected), "", "{faults:?} {expected}");
         }
     }
 
     #[test]
-    fn what_no_fault_can_do_is_told() {
+    fn what_no_fault_can_do_is_reported() {
         let unfit = [
             (
                 &[DELETE] as &[&str],
@@ -109,19 +109,19 @@ mod tests {
             (
                 &[KILL],
                 "leaderChange: {component: etcd, within: 7s}",
-                "`nodeKill` cannot cost etcd its leader",
+                "`nodeKill` cannot make etcd lose its leader",
             ),
             (
                 &["componentKill: {component: kube-scheduler, target: {role: control-plane}}"],
                 "oldLeader: {component: kube-controller-manager, atMost: 7s}",
-                "`kube-scheduler` cannot cost kube-controller-manager its leader (target it with `target: {leader: kube-c",
+                "`kube-scheduler` cannot make kube-controller-manager lose its leader (target it with `target: {leader: kube-c",
             ),
         ];
         for (faults, expected, wanted) in unfit {
-            let told = told(faults, expected);
+            let diagnostics = diagnostics(faults, expected);
             assert!(
-                told.contains("warning: ") && told.contains(wanted),
-                "{faults:?} {expected}: {told}"
+                diagnostics.contains("warning: ") && diagnostics.contains(wanted),
+                "{faults:?} {expected}: {diagnostics}"
             );
         }
     }

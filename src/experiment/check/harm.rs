@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_method_harms_something() {
-        let told = changed(&format!("  method:\n{FAULT}"), "  method: []\n");
-        assert!(told.contains("18:11: error: the method has no steps"), "{told}");
+        let diagnostics = changed(&format!("  method:\n{FAULT}"), "  method: []\n");
+        assert!(diagnostics.contains("18:11: error: the method has no steps"), "{diagnostics}");
         assert!(
             changed(FAULT, "  - pause: 10s\n").contains("warning: the method injects no fault")
         );
@@ -153,24 +153,27 @@ mod tests {
     #[test]
     fn a_steady_state_is_needed_for_recovery() {
         let state = "  steadyState:\n  - nodesReady: all\n  - probe: {name: web, successRatio: 1.0, for: 5s}\n";
-        let told = changed(state, "");
-        assert!(told.contains("warning: no steady state"), "{told}");
-        assert!(told.contains("error: `recovery` needs a `steadyState`"), "{told}");
+        let diagnostics = changed(state, "");
+        assert!(diagnostics.contains("warning: no steady state"), "{diagnostics}");
+        assert!(diagnostics.contains("error: `recovery` needs a `steadyState`"), "{diagnostics}");
     }
 
     #[test]
     fn what_a_node_has_not_is_not_harmed() {
-        let told = changed(
+        let diagnostics = changed(
             "nodeStop: {target: {role: worker",
             "kubeletStop: {target: {role: external-load-balancer",
         );
-        assert!(told.contains("20:36: error: the load balancer has no kubelet"), "{told}");
-        let told = changed(
+        assert!(
+            diagnostics.contains("20:36: error: the load balancer has no kubelet"),
+            "{diagnostics}"
+        );
+        let diagnostics = changed(
             "nodeStop: {target: {role: worker, ",
             "componentStop: {component: etcd, target: {role: worker, ",
         );
-        assert!(told.contains("only a control plane runs etcd"), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(diagnostics.contains("only a control plane runs etcd"), "{diagnostics}");
+        assert_eq!(diagnostics.lines().count(), 1, "{diagnostics}");
     }
 
     #[test]
@@ -186,10 +189,11 @@ mod tests {
     #[test]
     fn a_part_of_the_probes_host_may_be_harmed() {
         let fault = "componentStop: {component: kube-scheduler, target: {role: control-plane";
-        let told = GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web", fault);
-        let told =
-            of(&told.replace("  method:\n", "  blastRadius: {maxControlPlanes: 1}\n  method:\n"));
-        assert_eq!(told, "", "the only control plane of the kind config hosts the probe");
+        let diagnostics =
+            GOOD.replace("nodeStop: {target: {role: worker, mostEndpointsOf: web", fault);
+        let diagnostics = of(&diagnostics
+            .replace("  method:\n", "  blastRadius: {maxControlPlanes: 1}\n  method:\n"));
+        assert_eq!(diagnostics, "", "the only control plane of the kind config hosts the probe");
     }
 
     #[test]
@@ -197,21 +201,22 @@ mod tests {
         let both = GOOD
             .replace("{role: control-plane}", "{name: n2}")
             .replace("role: worker, mostEndpointsOf: web", "name: n2");
-        let told = of(&both);
+        let diagnostics = of(&both);
         assert!(
-            told.contains("20:33: error: this takes down `n2`, where the probe `web` runs"),
-            "{told}"
+            diagnostics.contains("20:33: error: this takes down `n2`, where the probe `web` runs"),
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn a_probe_that_no_fault_is_aimed_at_is_odd() {
-        let told = beside(&GOOD.replace("mostEndpointsOf: web", "mostEndpointsOf: api"), API);
+        let diagnostics =
+            beside(&GOOD.replace("mostEndpointsOf: web", "mostEndpointsOf: api"), API);
         assert!(
-            told.contains(
+            diagnostics.contains(
                 "warning: the probe `web` targets the Service `web`, but the faults target `api`"
             ),
-            "{told}"
+            "{diagnostics}"
         );
     }
 }

@@ -25,14 +25,10 @@ fn data_is_lost_for_good(check: &Check, config: &KindConfig) {
         .filter(|(_, fault, _)| matches!(fault, Fault::EtcdDataLoss { .. }))
     {
         let message = format!(
-            "{} has {members} members of etcd: one that loses its data gets it back from the others",
+            "{} has {members} etcd members: one that loses its data gets it back from the others",
             config.path()
         );
-        check.tell(
-            check
-                .error(&place, message)
-                .hint("a kind config with one control plane shows what is lost"),
-        );
+        check.tell(check.error(&place, message).hint("use a kind config with one control plane"));
     }
 }
 
@@ -44,11 +40,14 @@ mod tests {
 
     #[test]
     fn a_config_needs_a_name() {
-        let told = with_config(&format!("{HEAD}nodes: [{{role: worker}}]\n"));
-        assert!(told.contains("kind.yaml:1:1: error: the kind config has no `name:`"), "{told}");
+        let diagnostics = with_config(&format!("{HEAD}nodes: [{{role: worker}}]\n"));
+        assert!(
+            diagnostics.contains("kind.yaml:1:1: error: the kind config has no `name:`"),
+            "{diagnostics}"
+        );
         assert!(
             with_config(&format!("{HEAD}name: A_b\nnodes: [{{role: worker}}]\n"))
-                .contains("kind.yaml:3:7: error: `A_b` can't be")
+                .contains("kind.yaml:3:7: error: `A_b` cannot be")
         );
     }
 
@@ -61,7 +60,7 @@ mod tests {
 
     #[test]
     fn data_is_lost_only_where_no_other_member_has_it() {
-        let told = |planes: &str| {
+        let diagnostics = |planes: &str| {
             let loss = GOOD.replace(
                 "nodeStop: {target: {role: worker, mostEndpointsOf: web}}",
                 "etcdDataLoss: {target: {role: control-plane}}",
@@ -72,10 +71,10 @@ mod tests {
                 &format!("{HEAD}name: test\nnodes: [{planes}]\n"),
             )
         };
-        assert!(!told("{role: control-plane}").contains("members of etcd"));
+        assert!(!diagnostics("{role: control-plane}").contains("etcd members"));
         assert!(
-            told("{role: control-plane}, {}, {role: worker}")
-                .contains("error: kind.yaml has 2 members of etcd")
+            diagnostics("{role: control-plane}, {}, {role: worker}")
+                .contains("error: kind.yaml has 2 etcd members")
         );
     }
 }

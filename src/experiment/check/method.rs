@@ -133,9 +133,9 @@ fn shared_nodes(check: &Check) {
     }
 }
 
-/// The engine gives the lowest free address to whatever starts: of two machines that are off at once, the first to start may take the
+/// The engine gives the lowest free address to whatever starts: of two machines that are off at the same time, the first to start may take the
 /// other's. The undo starts those of one step in the order of their addresses; those of two steps start when each is due, and a reboot
-/// starts each at once.
+/// starts each immediately.
 fn addresses_are_kept(check: &Check) {
     let faults = check.faults();
     for (step, fault, place) in &faults {
@@ -226,24 +226,30 @@ mod tests {
     fn steps_are_found_by_their_names() {
         let one = "  - {name: dies, fault: {nodePause: {target: {role: worker}}}, for: 15s}\n";
         assert_eq!(method(one), "");
-        let told = method(&format!("{one}{one}"));
-        assert!(told.contains("error: duplicate step name `dies`"), "{told}");
-        let told = changed("detection: {within", "detection: {of: dies, within");
-        assert!(told.contains("error: no step is named `dies` (give the step a `name`)"), "{told}");
+        let diagnostics = method(&format!("{one}{one}"));
+        assert!(diagnostics.contains("error: duplicate step name `dies`"), "{diagnostics}");
+        let diagnostics = changed("detection: {within", "detection: {of: dies, within");
+        assert!(
+            diagnostics.contains("error: no step is named `dies` (give the step a `name`)"),
+            "{diagnostics}"
+        );
         let named =
             GOOD.replace(STEP, one).replace("detection: {within", "detection: {of: dise, within");
         assert!(of(&named).contains("no step is named `dise` (did you mean `dies`?)"));
     }
 
     #[test]
-    fn two_machines_are_not_off_at_once_in_two_steps() {
+    fn two_machines_are_not_off_simultaneously_in_two_steps() {
         let nested = |outer: &str, inner: &str| {
             format!(
                 "  - fault: {{{outer}: {{target: {{role: worker}}}}}}\n    for: 40s\n    meanwhile:\n    - {{fault: {{{inner}: {{target: {{role: worker}}}}}}, for: 5s}}\n"
             )
         };
-        let told = method(&nested("nodeKill", "nodeReboot"));
-        assert!(told.contains("error: two machines would be off simultaneously"), "{told}");
+        let diagnostics = method(&nested("nodeKill", "nodeReboot"));
+        assert!(
+            diagnostics.contains("error: two machines would be off simultaneously"),
+            "{diagnostics}"
+        );
         assert_eq!(method(&nested("nodePause", "nodeKill")), "");
         assert_eq!(method(&nested("nodeStop", "nodeDisconnect")), "");
     }
@@ -256,26 +262,26 @@ mod tests {
             )
         };
         assert_eq!(method(&nested("nodeDrain: {target: {role: worker}}", "away")), "");
-        let told = method(&nested("nodeDrain: {target: {role: worker}}", "awya"));
+        let diagnostics = method(&nested("nodeDrain: {target: {role: worker}}", "awya"));
         assert!(
-            told.contains(
+            diagnostics.contains(
                 "error: this step does not start during a step `awya` (did you mean `away`?)"
             ),
-            "{told}"
+            "{diagnostics}"
         );
-        let told = method(&nested("kubeletStop: {target: {role: worker}}", "away"));
+        let diagnostics = method(&nested("kubeletStop: {target: {role: worker}}", "away"));
         assert!(
-            told.contains(
+            diagnostics.contains(
                 "error: `kubeletStop` and `nodeReboot` cannot be active on the same node"
             ),
-            "{told}"
+            "{diagnostics}"
         );
-        let told = method(&nested("podDelete: {labels: {app: web}}", "away"));
-        assert!(told.contains("error: `away` does not target nodes"), "{told}");
-        let told = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
+        let diagnostics = method(&nested("podDelete: {labels: {app: web}}", "away"));
+        assert!(diagnostics.contains("error: `away` does not target nodes"), "{diagnostics}");
+        let diagnostics = method("  - {fault: {nodeKill: {target: {of: away}}}, for: 15s}\n");
         assert!(
-            told.contains("this step does not start during a step `away` (move it into the `meanwhile` of a step of that name)"),
-            "{told}"
+            diagnostics.contains("this step does not start during a step `away` (move it into the `meanwhile` of a step of that name)"),
+            "{diagnostics}"
         );
     }
 
@@ -308,12 +314,13 @@ mod tests {
             let expect = format!("  expect:\n  - noSuccess: {{probe: web{during}}}\n");
             of(&GOOD.replace(STEP, &method).replace("  expect:\n", &expect))
         };
-        let told = judged("nodeKill", "");
+        let diagnostics = judged("nodeKill", "");
         assert!(
-            told.contains("warning: this is evaluated for every fault: `nodeKill` and `nodePause`"),
-            "{told}"
+            diagnostics
+                .contains("warning: this is evaluated for every fault: `nodeKill` and `nodePause`"),
+            "{diagnostics}"
         );
-        assert!(told.contains("(`during: STEP` selects one"), "{told}");
+        assert!(diagnostics.contains("(`during: STEP` selects one"), "{diagnostics}");
         assert_eq!(
             (judged("nodeKill", ", during: one"), judged("nodePause", "")),
             (String::new(), String::new())
@@ -321,19 +328,22 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_can_not_be_is_told() {
-        let told = changed("role: worker, mostEndpointsOf: web", "leader: etcd, followers: etcd");
+    fn a_target_that_can_not_be_is_reported() {
+        let diagnostics =
+            changed("role: worker, mostEndpointsOf: web", "leader: etcd, followers: etcd");
         assert!(
-            told.contains("error: a node cannot be both leader and follower of the same component"),
-            "{told}"
+            diagnostics
+                .contains("error: a node cannot be both leader and follower of the same component"),
+            "{diagnostics}"
         );
-        let told = changed(
+        let diagnostics = changed(
             "nodeStop: {target: {role: worker, mostEndpointsOf: web",
             "nodeDrain: {target: {role: external-load-balancer",
         );
         assert!(
-            told.contains("error: the load balancer is not a Kubernetes node and has no pods"),
-            "{told}"
+            diagnostics
+                .contains("error: the load balancer is not a Kubernetes node and has no pods"),
+            "{diagnostics}"
         );
     }
 
@@ -348,11 +358,11 @@ mod tests {
                     ),
                 )
         };
-        let told = of(&leader(", count: 2"));
-        assert!(told.contains("error: a component has only one leader"), "{told}");
+        let diagnostics = of(&leader(", count: 2"));
+        assert!(diagnostics.contains("error: a component has only one leader"), "{diagnostics}");
         assert!(
-            told.contains("warning: this affects etcd, but the target is chosen by the leader of kube-scheduler"),
-            "{told}"
+            diagnostics.contains("warning: this affects etcd, but the target is chosen by the leader of kube-scheduler"),
+            "{diagnostics}"
         );
     }
 }

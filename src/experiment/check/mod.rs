@@ -1,6 +1,5 @@
 //! Checks across fields and files: what each field alone can't know. One file for each concern.
 
-mod at_once;
 mod claims;
 mod fitting;
 mod harm;
@@ -9,6 +8,7 @@ mod method;
 mod objects;
 mod radius;
 mod references;
+mod simultaneous;
 mod timing;
 mod together;
 
@@ -30,7 +30,7 @@ pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     timing::check(&check);
     together::check(&check);
     fitting::check(&check);
-    at_once::check(&check);
+    simultaneous::check(&check);
     if let Some(config) = &files.kind_config {
         kind_config::check(&check, config);
     }
@@ -129,11 +129,11 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("web.yaml"), workload).unwrap();
         std::fs::write(folder.path().join("kind.yaml"), config).unwrap();
-        let told = match parse(Source::from_text("x.yaml", experiment, folder.path())) {
+        let diagnostics = match parse(Source::from_text("x.yaml", experiment, folder.path())) {
             Ok(parsed) => parsed.warnings.to_string(),
             Err(problems) => problems.to_string(),
         };
-        told.replace(&format!("{}/", folder.path().display()), "").replace("x.yaml:", "")
+        diagnostics.replace(&format!("{}/", folder.path().display()), "").replace("x.yaml:", "")
     }
 
     #[test]
@@ -142,7 +142,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn mistakes_of_all_layers_are_told_at_once() {
+    fn mistakes_of_all_layers_are_reported_together() {
         let bad = GOOD
             .replace("rate: 50/s", "rat: 50/s")
             .replace("timeout: 200ms", "timeout: 200")
@@ -150,7 +150,7 @@ pub(super) mod tests {
         let bad = bad
             .replace("mostEndpointsOf: web", "mostEndpointsOf: wbe")
             .replace("name: web, successRatio", "name: wbe, successRatio");
-        let told = problems(&bad, WORKLOAD, CONFIG);
+        let diagnostics = problems(&bad, WORKLOAD, CONFIG);
         for part in [
             "unknown field `rat`",
             "`200`, which has no unit",
@@ -158,8 +158,8 @@ pub(super) mod tests {
             "Service `wbe`",
             "no probe is named `wbe`",
         ] {
-            assert!(told.contains(part), "{part} in {told}");
+            assert!(diagnostics.contains(part), "{part} in {diagnostics}");
         }
-        assert_eq!(told.lines().count(), 5, "{told}");
+        assert_eq!(diagnostics.lines().count(), 5, "{diagnostics}");
     }
 }

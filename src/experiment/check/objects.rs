@@ -40,8 +40,9 @@ pub(super) fn check(cx: &Cx, workload: &Manifest) {
             cx.tell(object.error("kind", message).hint(hint));
         }
         if object.json()["metadata"]["namespace"].is_string() {
-            let hint = "leave it out: the run creates its objects in a namespace of its own, and removes it";
-            let message = "an object with a namespace of its own".to_owned();
+            let hint =
+                "leave it out: the run creates all objects in its own namespace and removes it";
+            let message = "this object names its own namespace".to_owned();
             cx.tell(object.error("metadata.namespace", message).hint(hint));
         }
     }
@@ -53,44 +54,47 @@ mod tests {
 
     #[test]
     fn objects_that_a_run_cannot_own_are_refused() {
-        let told = with_workload("kind: Deployment", "kind: ClusterRole");
+        let diagnostics = with_workload("kind: Deployment", "kind: ClusterRole");
         assert!(
-            told.contains("web.yaml:2:7: error: a ClusterRole belongs to the whole cluster"),
-            "{told}"
+            diagnostics.contains("web.yaml:2:7: error: a ClusterRole belongs to the whole cluster"),
+            "{diagnostics}"
         );
-        let told = with_workload(
+        let diagnostics = with_workload(
             "metadata: {name: web}\nspec: {selector",
             "metadata: {name: web, namespace: prod}\nspec: {selector",
         );
         assert!(
-            told.contains("web.yaml:12:34: error: an object with a namespace of its own"),
-            "{told}"
+            diagnostics.contains("web.yaml:12:34: error: this object names its own namespace"),
+            "{diagnostics}"
         );
     }
 
     #[test]
-    fn what_the_reader_refuses_is_told() {
+    fn what_the_reader_refuses_is_reported() {
         assert!(
             with_workload("kind: Service\n", "")
                 .contains("web.yaml:10:1: error: expected a Kubernetes object")
         );
-        let told = with_workload(
+        let diagnostics = with_workload(
             "metadata: {name: web}\nspec: {selector",
             "metadata: {}\nspec: {selector",
         );
-        assert!(told.contains("web.yaml:12:11: error: a Service without a name"), "{told}");
+        assert!(
+            diagnostics.contains("web.yaml:12:11: error: a Service without a name"),
+            "{diagnostics}"
+        );
         let again = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n---\napiVersion: v1\nkind: Service";
-        let told = with_workload("---\napiVersion: v1\nkind: Service", again);
-        assert!(told.contains("error: the Service `web` is defined twice"), "{told}");
+        let diagnostics = with_workload("---\napiVersion: v1\nkind: Service", again);
+        assert!(diagnostics.contains("error: the Service `web` is defined twice"), "{diagnostics}");
     }
 
     #[test]
     fn the_items_of_a_list_count() {
         let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}";
-        let told = with_workload(
+        let diagnostics = with_workload(
             "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{name: http, port: 80}]}",
             list,
         );
-        assert_eq!(told, "");
+        assert_eq!(diagnostics, "");
     }
 }

@@ -326,16 +326,19 @@ mod tests {
 
     #[test]
     fn probes_are_found_by_name() {
-        let told = changed("errorWindow: {probe: web", "errorWindow: {probe: wbe");
-        assert_eq!(told, "24:26: error: no probe is named `wbe` (did you mean `web`?)");
-        let told = changed("probe: {name: web", "probe: {name: api");
-        assert_eq!(told, "17:19: error: no probe is named `api` (the probes are `web`)");
+        let diagnostics = changed("errorWindow: {probe: web", "errorWindow: {probe: wbe");
+        assert_eq!(diagnostics, "24:26: error: no probe is named `wbe` (did you mean `web`?)");
+        let diagnostics = changed("probe: {name: web", "probe: {name: api");
+        assert_eq!(diagnostics, "17:19: error: no probe is named `api` (the probes are `web`)");
     }
 
     #[test]
     fn a_service_is_not_asked_from_this_machine() {
-        let told = changed("from: {node: {role: control-plane}}", "from: host");
-        assert!(told.contains("error: this machine can reach neither ClusterIPs"), "{told}");
+        let diagnostics = changed("from: {node: {role: control-plane}}", "from: host");
+        assert!(
+            diagnostics.contains("error: this machine can reach neither ClusterIPs"),
+            "{diagnostics}"
+        );
     }
 
     #[test]
@@ -345,9 +348,9 @@ mod tests {
 
     #[test]
     fn two_probes_of_one_name_are_refused() {
-        let told =
+        let diagnostics =
             changed("  steadyState:", "  - {name: web, tcp: {service: web}}\n  steadyState:");
-        assert_eq!(told, "15:12: error: duplicate probe name `web`");
+        assert_eq!(diagnostics, "15:12: error: duplicate probe name `web`");
     }
 
     #[test]
@@ -361,56 +364,57 @@ mod tests {
             )
         };
         assert_eq!(canaries("reconciliation"), "");
-        let told = canaries("scheduling");
+        let diagnostics = canaries("scheduling");
         assert!(
-            told.starts_with(
+            diagnostics.starts_with(
                 "16:23: error: duplicate canary for scheduling (one canary of each kind"
             ),
-            "{told}"
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn services_are_found_in_the_workload() {
-        let told = changed("mostEndpointsOf: web", "mostEndpointsOf: wb");
+        let diagnostics = changed("mostEndpointsOf: web", "mostEndpointsOf: wb");
         assert_eq!(
-            told.lines().next(),
+            diagnostics.lines().next(),
             Some("20:58: error: no workload file defines a Service `wb` (did you mean `web`?)")
         );
-        let told = changed("http: {service: web", "http: {service: api");
+        let diagnostics = changed("http: {service: web", "http: {service: api");
         assert!(
-            told.contains(
+            diagnostics.contains(
                 "no workload file defines a Service `api` (the workload's Services are `web`)"
             ),
-            "{told}"
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn without_a_workload_a_service_may_be_there_already() {
-        let told = changed("  workload: [web.yaml]\n", "");
+        let diagnostics = changed("  workload: [web.yaml]\n", "");
         assert!(
-            told.lines().all(|line| line
+            diagnostics.lines().all(|line| line
                 .contains("warning: nothing in this experiment creates the Service `web`")),
-            "{told}"
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn a_service_without_an_address_is_not_asked_by_it() {
         let spec = "{selector: {app: web}, ports: [{name: http, port: 80}]}";
-        let told =
+        let diagnostics =
             with_workload(spec, "{clusterIP: None, selector: {app: web}, ports: [{port: 80}]}");
         assert_eq!(
-            told,
+            diagnostics,
             "11:21: error: the Service `web` is headless: it has no ClusterIP to ask (ask one of its pods (`pod: {labels: ...}`), or its name with a `dns` probe)"
         );
-        let told = with_workload(spec, "{type: ExternalName, externalName: api.example.test}");
+        let diagnostics =
+            with_workload(spec, "{type: ExternalName, externalName: api.example.test}");
         assert!(
-            told.contains("the Service `web` is an ExternalName: it has no ClusterIP to ask (ask what it stands for: `address: \"api.example.test:PORT\"`)"),
-            "{told}"
+            diagnostics.contains("the Service `web` is an ExternalName: it has no ClusterIP to ask (ask what it stands for: `address: \"api.example.test:PORT\"`)"),
+            "{diagnostics}"
         );
-        assert!(told.contains("is an ExternalName: it has no endpoints"), "{told}");
+        assert!(diagnostics.contains("is an ExternalName: it has no endpoints"), "{diagnostics}");
     }
 
     #[test]
@@ -441,13 +445,13 @@ mod tests {
             changed("service: web, path", "service: web, port: 81, path")
                 .contains("has no port 81 (it has `80`)")
         );
-        let told = with_workload(
+        let diagnostics = with_workload(
             "{name: http, port: 80}",
             "{name: http, port: 80}, {name: admin, port: 81}",
         );
         assert!(
-            told.contains("has several ports (choose one with `port`: `80` or `81`)"),
-            "{told}"
+            diagnostics.contains("has several ports (choose one with `port`: `80` or `81`)"),
+            "{diagnostics}"
         );
     }
 
@@ -460,10 +464,16 @@ mod tests {
             ),
             ""
         );
-        let told =
+        let diagnostics =
             changed("from: {node: {role: control-plane}}", "from: {pod: {labels: {app: client}}}");
-        assert!(told.contains("no workload file defines a pod with these labels"), "{told}");
-        assert!(told.contains("(the workload's pods have `app=web` and `tier=front`)"), "{told}");
+        assert!(
+            diagnostics.contains("no workload file defines a pod with these labels"),
+            "{diagnostics}"
+        );
+        assert!(
+            diagnostics.contains("(the workload's pods have `app=web` and `tier=front`)"),
+            "{diagnostics}"
+        );
     }
 
     #[test]
@@ -476,20 +486,23 @@ mod tests {
         ] {
             assert!(!fault(right).contains("error"), "{right}");
         }
-        let told = fault("deploymentScale: {name: wb, replicas: 0}");
+        let diagnostics = fault("deploymentScale: {name: wb, replicas: 0}");
         assert!(
-            told.contains(
+            diagnostics.contains(
                 "20:31: error: no workload file defines a Deployment `wb` (did you mean `web`?)"
             ),
-            "{told}"
+            "{diagnostics}"
         );
-        let told = fault("deploymentPlace: {name: coredns, on: {role: worker}}");
-        assert!(told.contains("no workload file defines a Deployment `coredns` (the workload's Deployments are `web`)"), "{told}");
-        let told = fault("podDelete: {labels: {app: wbe}}");
-        assert!(told.contains("a pod with these labels (did you mean `app=web`?)"), "{told}");
-        let told = fault("containerKill: {labels: {app: web}, container: ngnix}");
+        let diagnostics = fault("deploymentPlace: {name: coredns, on: {role: worker}}");
+        assert!(diagnostics.contains("no workload file defines a Deployment `coredns` (the workload's Deployments are `web`)"), "{diagnostics}");
+        let diagnostics = fault("podDelete: {labels: {app: wbe}}");
+        assert!(
+            diagnostics.contains("a pod with these labels (did you mean `app=web`?)"),
+            "{diagnostics}"
+        );
+        let diagnostics = fault("containerKill: {labels: {app: web}, container: ngnix}");
         let wanted = "warning: no workload file defines a container `ngnix` in a pod with these labels (did you mean `nginx`?)";
-        assert!(told.contains(wanted) && !told.contains("error"), "{told}");
+        assert!(diagnostics.contains(wanted) && !diagnostics.contains("error"), "{diagnostics}");
         let injected = fault("containerKill: {labels: {app: web}, container: istio-proxy}");
         assert!(
             injected.contains("warning: ") && !injected.contains("error"),
@@ -500,16 +513,17 @@ mod tests {
     #[test]
     fn what_is_in_another_namespace_only_the_cluster_knows() {
         let scale = "deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}";
-        let told = changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", scale);
-        assert!(!told.contains("Deployment"), "{told}");
+        let diagnostics =
+            changed("nodeStop: {target: {role: worker, mostEndpointsOf: web}}", scale);
+        assert!(!diagnostics.contains("Deployment"), "{diagnostics}");
     }
 
     #[test]
     fn endpoint_removal_needs_a_service_from_somewhere() {
-        let told = changed("detection: {within: 7s}", "endpointRemoval: {within: 7s}");
-        assert_eq!(told, "");
+        let diagnostics = changed("detection: {within: 7s}", "endpointRemoval: {within: 7s}");
+        assert_eq!(diagnostics, "");
         let no_service = "tcp: {address: \"db:5432\"}\n";
-        let told = changed("http: {service: web, path: /}\n", no_service);
-        assert!(!told.contains("endpointRemoval"), "{told}");
+        let diagnostics = changed("http: {service: web, path: /}\n", no_service);
+        assert!(!diagnostics.contains("endpointRemoval"), "{diagnostics}");
     }
 }

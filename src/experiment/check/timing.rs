@@ -7,10 +7,10 @@ use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
 
-/// How many attempts of one probe may be under way at once: each holds a port, and a machine has some 28 000.
+/// How many attempts of one probe may be under way at the same time: each holds a port, and a machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
 
-/// How many attempts of a canary may be under way at once: each may be a pod.
+/// How many attempts of a canary may be under way at the same time: each may be a pod.
 const MAX_CANARIES: f64 = 50.0;
 
 /// With fewer attempts a steady state shows little.
@@ -176,31 +176,35 @@ mod tests {
 
     #[test]
     fn attempts_under_way_are_bounded() {
-        let told = changed("rate: 50/s\n    timeout: 200ms", "rate: 1000/s\n    timeout: 30s");
-        assert!(told.contains("14:14: error: up to 30000 attempts would be in flight"), "{told}");
+        let diagnostics =
+            changed("rate: 50/s\n    timeout: 200ms", "rate: 1000/s\n    timeout: 30s");
+        assert!(
+            diagnostics.contains("14:14: error: up to 30000 attempts would be in flight"),
+            "{diagnostics}"
+        );
     }
 
     #[test]
     fn a_timeout_as_long_as_the_fault_is_odd() {
-        let told = changed("timeout: 200ms", "timeout: 20s");
+        let diagnostics = changed("timeout: 200ms", "timeout: 20s");
         assert!(
-            told.contains("14:14: warning: the timeout is not shorter than the fault (15s)"),
-            "{told}"
+            diagnostics.contains("14:14: warning: the timeout is not shorter than the fault (15s)"),
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn a_canary_needs_a_fault_of_several_timeouts() {
-        let told =
+        let diagnostics =
             changed("  steadyState:\n", "  - {name: c, canary: autoscaling}\n  steadyState:\n");
         assert!(
-            told.contains("warning: the timeout is not shorter than the fault (15s)"),
-            "{told}"
+            diagnostics.contains("warning: the timeout is not shorter than the fault (15s)"),
+            "{diagnostics}"
         );
         assert!(
-            told.contains("(give the canary a shorter `timeout`")
-                && !told.contains("below a second"),
-            "{told}"
+            diagnostics.contains("(give the canary a shorter `timeout`")
+                && !diagnostics.contains("below a second"),
+            "{diagnostics}"
         );
     }
 
@@ -214,52 +218,58 @@ mod tests {
         };
         assert_eq!(with("14s"), "");
         for late in ["15s", "40s"] {
-            let told = with(late);
+            let diagnostics = with(late);
             let wanted = format!(
                 "24:15: warning: this starts {late} into a fault that lasts only 15s (make that fault"
             );
-            assert!(told.starts_with(&wanted), "{told}");
+            assert!(diagnostics.starts_with(&wanted), "{diagnostics}");
         }
     }
 
     #[test]
     fn a_steady_state_must_fit_its_timeout() {
-        let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2m");
+        let diagnostics = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 2m");
         assert!(
-            told.contains("17:48: error: this takes 2m, but the steady state times out after 2m"),
-            "{told}"
+            diagnostics
+                .contains("17:48: error: this takes 2m, but the steady state times out after 2m"),
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn a_steady_state_needs_some_attempts() {
-        let told = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
+        let diagnostics = changed("successRatio: 1.0, for: 5s", "successRatio: 1.0, for: 100ms");
         assert!(
-            told.contains("17:48: warning: fewer than 10 attempts of `web` in 100ms"),
-            "{told}"
+            diagnostics.contains("17:48: warning: fewer than 10 attempts of `web` in 100ms"),
+            "{diagnostics}"
         );
     }
 
     #[test]
     fn canaries_are_few_and_each_counts() {
         let canary = "  - {name: c, canary: scheduling, rate: 5/s, timeout: 11s}\n  steadyState:\n  - probe: {name: c, successRatio: 1.0, for: 300ms}\n";
-        let told = changed("  steadyState:\n", canary);
+        let diagnostics = changed("  steadyState:\n", canary);
         assert!(
-            told.contains("error: up to 55 canary operations would be in flight, the limit is 50"),
-            "{told}"
+            diagnostics
+                .contains("error: up to 55 canary operations would be in flight, the limit is 50"),
+            "{diagnostics}"
         );
-        assert!(told.contains("warning: fewer than 2 attempts of `c` in 300ms"), "{told}");
+        assert!(
+            diagnostics.contains("warning: fewer than 2 attempts of `c` in 300ms"),
+            "{diagnostics}"
+        );
     }
 
     #[test]
     fn a_bound_behind_the_end_of_the_fault_is_odd() {
-        let told = changed(
+        let diagnostics = changed(
             "errorWindow: {probe: web, atMost: 8s}",
             "errorWindow: {probe: web, atMost: 16s}",
         );
         assert!(
-            told.contains("warning: the fault is undone after 15s, before this limit is reached"),
-            "{told}"
+            diagnostics
+                .contains("warning: the fault is undone after 15s, before this limit is reached"),
+            "{diagnostics}"
         );
         assert_eq!(changed("atMost: 8s", "atMost: 15s"), "");
     }
@@ -267,12 +277,12 @@ mod tests {
     #[test]
     fn a_grace_period_shorter_than_the_heartbeat_is_odd() {
         let tuning = "{config: kind.yaml, tuning: {nodeStatusUpdateFrequency: 5s, nodeMonitorGracePeriod: 4s}}";
-        let told = changed("{config: kind.yaml}", tuning);
+        let diagnostics = changed("{config: kind.yaml}", tuning);
         assert!(
-            told.contains(
+            diagnostics.contains(
                 "warning: the grace period is not longer than the heartbeat interval (5s)"
             ),
-            "{told}"
+            "{diagnostics}"
         );
     }
 }

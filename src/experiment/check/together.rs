@@ -12,7 +12,7 @@ pub(super) fn check(check: &Check) {
         else {
             continue;
         };
-        let message = format!("`{}` and `{}` can't both hold", other.kind(), one.kind());
+        let message = format!("`{}` and `{}` cannot both be met", other.kind(), one.kind());
         let at = check.at(&format!("spec.expect[{first}].{}", other.kind()));
         check.tell(check.error(&format!("spec.expect[{index}].{}", one.kind()), message).related(
             check.cx.file(),
@@ -37,15 +37,15 @@ mod tests {
     use super::super::tests::changed;
 
     #[test]
-    fn what_excludes_another_is_told() {
+    fn what_excludes_another_is_reported() {
         let with = |more: &str| changed("  expect:\n", &format!("  expect:\n{more}"));
         assert!(
             with("  - notDetected: {}\n")
-                .contains("error: `notDetected` and `detection` can't both hold")
+                .contains("error: `notDetected` and `detection` cannot both be met")
         );
         let both = "  - noErrors: {probe: web}\n  - noSuccess: {probe: web}\n";
         assert!(
-            with(both).contains("error: `noErrors` and `noSuccess` can't both hold"),
+            with(both).contains("error: `noErrors` and `noSuccess` cannot both be met"),
             "{}",
             with(both)
         );

@@ -22,7 +22,7 @@ const CANARIES: [(&str, Canary); 3] = [
 ];
 
 fn http(cx: &Cx, node: &Node) -> Option<Ask> {
-    let mut fields = Fields::of(cx, node, "an http question")?;
+    let mut fields = Fields::of(cx, node, "an `http` probe")?;
     let whom = fields.one_of(&[("service", service), ("url", web_address), ("pod", pod)]);
     let port = fields.optional("port", port);
     let path = fields.optional("path", path);
@@ -35,7 +35,7 @@ fn http(cx: &Cx, node: &Node) -> Option<Ask> {
     fields.finish();
     let whom = whom?;
     if let (Whom::Url(_), Some(key), Some(Some(_))) = (&whom, path_key, &path) {
-        cx.error_hint::<()>(key, "a `url` has its path already", "put the path into the `url`");
+        cx.error_hint::<()>(key, "a `url` already has its path", "put the path into the `url`");
     }
     if let (false, Some(key)) = (matches!(&whom, Whom::Url(url) if url.tls), insecure_key) {
         cx.error::<()>(key, "`insecure` is for `https` URLs only");
@@ -53,7 +53,7 @@ fn http(cx: &Cx, node: &Node) -> Option<Ask> {
 }
 
 fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
-    let mut fields = Fields::of(cx, node, "a tcp question")?;
+    let mut fields = Fields::of(cx, node, "a `tcp` probe")?;
     let whom = fields.one_of(&[("service", service), ("address", address), ("pod", pod)]);
     let port = fields.optional("port", port);
     let port_key = fields.key("port");
@@ -62,7 +62,7 @@ fn tcp(cx: &Cx, node: &Node) -> Option<Ask> {
 }
 
 fn tls(cx: &Cx, node: &Node) -> Option<Ask> {
-    let mut fields = Fields::of(cx, node, "a tls question")?;
+    let mut fields = Fields::of(cx, node, "a `tls` probe")?;
     let whom = fields.one_of(&[("service", service), ("address", address), ("pod", pod)]);
     let port = fields.optional("port", port);
     let server_name = fields.optional("serverName", sentence);
@@ -110,7 +110,7 @@ fn service(cx: &Cx, node: &Node) -> Option<Whom> {
 }
 
 fn pod(cx: &Cx, node: &Node) -> Option<Whom> {
-    let mut fields = Fields::of(cx, node, "a choice of pods")?;
+    let mut fields = Fields::of(cx, node, "a pod selector")?;
     let labels = fields.required("labels", labels);
     let port = fields.required("port", port);
     fields.finish();
@@ -165,7 +165,7 @@ fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
     let problem = |(name, value): (&String, &String)| {
         let at = node.get(name).map_or(node.focus(), |value| value.key.unwrap_or(value.span));
         if !is_header_name(name) {
-            return cx.error(at, format!("{} can't be the name of a header", quoted(name)));
+            return cx.error(at, format!("{} cannot be the name of a header", quoted(name)));
         }
         if OURS.contains(&name.to_ascii_lowercase().as_str()) {
             return cx.error(at, format!("the header {} is set by the probe itself", quoted(name)));
@@ -173,7 +173,7 @@ fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
         if value.contains(|c: char| c.is_control()) {
             return cx.error(
                 at,
-                format!("the value of {} has characters that a header can't carry", quoted(name)),
+                format!("the value of {} has characters that a header cannot carry", quoted(name)),
             );
         }
         Some(())
@@ -185,7 +185,7 @@ fn headers(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
 fn header_name(cx: &Cx, node: &Node) -> Option<String> {
     match sentence(cx, node)? {
         name if is_header_name(&name) => Some(name.to_ascii_lowercase()),
-        name => cx.error(node.focus(), format!("{} can't be the name of a header", quoted(&name))),
+        name => cx.error(node.focus(), format!("{} cannot be the name of a header", quoted(&name))),
     }
 }
 
@@ -196,7 +196,7 @@ fn is_header_name(name: &str) -> bool {
 
 fn api(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
-        Fields::of_or(cx, node, "an api question", |text| format!("api: {{verb: {text}}}"))?;
+        Fields::of_or(cx, node, "an `api` probe", |text| format!("api: {{verb: {text}}}"))?;
     let verb = fields.required("verb", |cx, node| choice(cx, node, "verb", &VERBS));
     let server = fields.or("server", ApiServer::Balancer, server);
     fields.finish();
@@ -210,7 +210,7 @@ fn server(cx: &Cx, node: &Node) -> Option<ApiServer> {
 
 fn dns(cx: &Cx, node: &Node) -> Option<Ask> {
     let mut fields =
-        Fields::of_or(cx, node, "a dns question", |text| format!("dns: {{service: {text}}}"))?;
+        Fields::of_or(cx, node, "a `dns` probe", |text| format!("dns: {{service: {text}}}"))?;
     let name = fields.one_of(&[
         ("service", |cx, node| dns_label(cx, node).map(DnsName::Service)),
         ("name", full),
@@ -234,7 +234,7 @@ fn full(cx: &Cx, node: &Node) -> Option<DnsName> {
     cx.error_hint(
         node.focus(),
         format!("{} is not a valid DNS name", quoted(&text)),
-        "a name in full is such as `kubernetes.default.svc.cluster.local`",
+        "a full name looks like `kubernetes.default.svc.cluster.local`",
     )
 }
 
@@ -343,7 +343,7 @@ mod tests {
     fn fields_that_contradict_each_other_are_refused() {
         assert!(
             wrong("http: {url: \"http://x/\", path: /y}")
-                .starts_with("a `url` has its path already")
+                .starts_with("a `url` already has its path")
         );
         assert!(
             wrong("http: {url: \"http://x/\", port: 81}")
@@ -359,7 +359,7 @@ mod tests {
         );
         assert!(
             wrong("http: {service: web, url: \"http://x\"}")
-                .starts_with("an http question takes only one of")
+                .starts_with("an `http` probe takes only one of")
         );
     }
 
@@ -370,9 +370,9 @@ mod tests {
         );
         assert!(
             wrong("http: {service: web, headers: {\"a b\": x}}")
-                .contains("can't be the name of a header")
+                .contains("cannot be the name of a header")
         );
-        assert!(wrong("http: {service: web, headers: {a: \"x\\ny\"}}").contains("can't carry"));
+        assert!(wrong("http: {service: web, headers: {a: \"x\\ny\"}}").contains("cannot carry"));
     }
 
     #[test]
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let wrong = |yaml: &str| decoded(&format!("{{name: a, {yaml}}}"), probe).1;
         assert!(wrong("api: {verb: list}").contains("list"), "{}", wrong("api: {verb: list}"));
         assert!(
@@ -425,17 +425,17 @@ mod tests {
             "{}",
             wrong("dns: web")
         );
-        assert!(wrong("api: {}").contains("an api question needs `verb`"));
+        assert!(wrong("api: {}").contains("an `api` probe needs `verb`"));
         assert!(
             wrong("api: {verb: read, server: all}").contains("`each`"),
             "{}",
             wrong("api: {verb: read, server: all}")
         );
         assert!(wrong("dns: {name: \"a b\"}").contains("is not a valid DNS name"));
-        assert!(wrong("dns: {service: a, name: b}").contains("a dns question takes only one of"));
+        assert!(wrong("dns: {service: a, name: b}").contains("a `dns` probe takes only one of"));
         assert!(
             wrong("dns: {cached: true}")
-                .contains("a dns question needs one of `service` and `name`")
+                .contains("a `dns` probe needs one of `service` and `name`")
         );
     }
 }

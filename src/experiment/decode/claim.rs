@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fail_refutes_what_a_pass_confirms_and_confirms_only_where_that_is_said() {
+    fn a_fail_refutes_what_a_pass_confirms_and_confirms_only_where_that_is_reported() {
         let means = |yaml: &str| {
             decoded(&format!("{{id: B5, says: x y{yaml}}}"), claim).0.unwrap().fail_means()
         };
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let wrong = |yaml: &str| decoded(yaml, claim).1;
         assert!(wrong("{id: B3}").contains("a claim needs `says`"));
         assert!(wrong("{id: claim number three, says: x y}").contains("is not a valid claim ID"));

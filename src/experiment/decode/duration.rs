@@ -8,14 +8,14 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const RATES: Rates = Rates {
     least: 1.0,
     most: 1000.0,
-    said: "1/s to 1000/s are possible; canaries alone ask more seldom",
+    limits: "a rate is 1/s to 1000/s; only canaries can be slower",
     forms: "`50/s` or `3000/min`",
 };
 /// The rates of canaries: each attempt is work for the whole control plane.
 pub(crate) const CANARY_RATES: Rates = Rates {
     least: 0.01,
     most: 5.0,
-    said: "a canary takes 0.01/s to 5/s",
+    limits: "a canary's rate is 0.01/s to 5/s",
     forms: "`0.5/s` or `3/min`",
 };
 
@@ -24,7 +24,7 @@ pub(crate) const CANARY_RATES: Rates = Rates {
 pub(crate) struct Rates {
     least: f64,
     most: f64,
-    said: &'static str,
+    limits: &'static str,
     forms: &'static str,
 }
 
@@ -34,7 +34,7 @@ impl Rates {
     }
 }
 
-/// Why a text is no duration or rate, and what would have been one.
+/// Why a text is not a duration or rate, and what would have been one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Misread {
@@ -117,7 +117,7 @@ pub(crate) fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
                 format!("did you mean `{text}/s`?"),
             ),
             Ok(bare) if bare.is_finite() => {
-                misread(format!("the rate `{text}` has no unit and is out of range"), rates.said)
+                misread(format!("the rate `{text}` has no unit and is out of range"), rates.limits)
             }
             _ => misread(no_rate(text), format!("write it as {}", rates.forms)),
         };
@@ -128,7 +128,7 @@ pub(crate) fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
         _ => return misread(no_rate(text), format!("write it as {}", rates.forms)),
     };
     if !rates.allow(per_second) {
-        return misread(format!("the rate `{text}` is out of range"), rates.said);
+        return misread(format!("the rate `{text}` is out of range"), rates.limits);
     }
     Ok(per_second)
 }
@@ -232,7 +232,11 @@ mod tests {
             (Ok(0.5), Ok(0.05), Ok(0.05))
         );
         for text in ["50/s", "0.5/min", "5.1/s", "0/s"] {
-            assert_eq!(canary(text).unwrap_err().hint, "a canary takes 0.01/s to 5/s", "{text}");
+            assert_eq!(
+                canary(text).unwrap_err().hint,
+                "a canary's rate is 0.01/s to 5/s",
+                "{text}"
+            );
         }
         assert_eq!(canary("often").unwrap_err().hint, "write it as `0.5/s` or `3/min`");
     }

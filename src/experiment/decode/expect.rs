@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_leader_is_told() {
+    fn what_has_no_leader_is_reported() {
         let wrong = |yaml: &str| decoded(yaml, expectation).1;
         assert!(
             wrong("leaderGap: {component: kube-apiserver, atMost: 7s}").contains("has no leader")
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let wrong = |yaml: &str| decoded(yaml, expectation).1;
         assert!(wrong("detection: {within: 7}").contains("did you mean `7s`?"));
         assert!(wrong("detection: {atMost: 7s}").contains("unknown field `atMost` in `detection`"));

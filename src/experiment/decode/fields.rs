@@ -289,7 +289,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn all_mistakes_of_a_mapping_are_told() {
+    fn all_mistakes_of_a_mapping_are_reported() {
         let (found, problems) = decoded("{right: [], top: 1}", pair);
         assert_eq!(found, None);
         assert_eq!(
@@ -300,7 +300,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_slip_is_told_once_not_also_as_missing() {
+    fn a_slip_is_reported_once_not_also_as_missing() {
         let (_, problems) = decoded("{lfet: a}", pair);
         assert_eq!(problems, "1:2: error: unknown field `lfet` in a pair (did you mean `left`?)");
     }
@@ -319,7 +319,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn something_else_than_a_mapping_is_told() {
+    fn something_else_than_a_mapping_is_reported() {
         assert_eq!(decoded("[a]", pair).1, "1:1: error: expected a pair (a mapping), found a list");
     }
 }

@@ -137,7 +137,7 @@ pub(crate) fn component(cx: &Cx, node: &Node) -> Option<Component> {
     choice(
         cx,
         node,
-        "part of the control plane",
+        "control-plane component",
         &Component::ALL.map(|component| (component.name(), component)),
     )
 }
@@ -247,15 +247,18 @@ mod tests {
             (Some("away"), 3, Duration::from_secs(55))
         );
         assert_eq!(step.meanwhile()[1].name(), Some("dies"));
-        let told = decoded("{name: away, pause: 5s}", super::step).1;
-        assert!(told.contains("1:2: error: only a step with a `fault` has a name"), "{told}");
-        let told =
+        let diagnostics = decoded("{name: away, pause: 5s}", super::step).1;
+        assert!(
+            diagnostics.contains("1:2: error: only a step with a `fault` has a name"),
+            "{diagnostics}"
+        );
+        let diagnostics =
             decoded("{fault: {nodeKill: {target: {role: worker}}}, for: 1s, meanwhile: [{pause: 1}, {pause: x}]}", super::step).1;
-        assert_eq!(told.lines().count(), 2, "{told}");
+        assert_eq!(diagnostics.lines().count(), 2, "{diagnostics}");
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let wrong = |yaml: &str| decoded(yaml, step).1;
         assert!(
             wrong("{fault: {nodeStpo: {target: {role: worker}}}, for: 1s}")
@@ -287,11 +290,11 @@ mod tests {
             replicas: 0,
         };
         assert_eq!(found, Some(wanted));
-        let told = fault("{deploymentScale: {replicas: -1}}").1;
+        let diagnostics = fault("{deploymentScale: {replicas: -1}}").1;
         assert!(
-            told.contains("`deploymentScale` needs `name`")
-                && told.contains("expected a whole number"),
-            "{told}"
+            diagnostics.contains("`deploymentScale` needs `name`")
+                && diagnostics.contains("expected a whole number"),
+            "{diagnostics}"
         );
     }
 
@@ -306,7 +309,7 @@ mod tests {
         assert_eq!((on.role, on.count), (Some(NodeRole::Worker), Count::Exactly(2)));
         let wrong = |yaml: &str| fault(&format!("{{deploymentPlace: {yaml}}}")).1;
         assert!(wrong("{name: web}").contains("`deploymentPlace` needs `on`"));
-        assert!(wrong("{name: web, on: {count: 2}}").contains("would take any node"));
+        assert!(wrong("{name: web, on: {count: 2}}").contains("would match any node"));
         assert!(wrong("{name: web, on: {leader: etcd}}").contains("unknown field `leader`"));
     }
 

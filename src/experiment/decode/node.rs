@@ -20,7 +20,7 @@ const ROLES: [(&str, NodeRole); 3] = [
 
 /// A selector that names at least one thing.
 pub(crate) fn selector(cx: &Cx, node: &Node) -> Option<NodeSelector> {
-    let mut fields = Fields::of_or(cx, node, "a choice of nodes", one)?;
+    let mut fields = Fields::of_or(cx, node, "a node selector", one)?;
     let selector = common(&mut fields);
     fields.finish();
     something(cx, node, selector?)
@@ -58,7 +58,7 @@ fn one(word: &str) -> String {
 
 /// Where pods are to go: by what nodes are, and one or more.
 pub(crate) fn ground(cx: &Cx, node: &Node) -> Option<NodeSelector> {
-    let mut fields = Fields::of_or(cx, node, "a choice of nodes", one)?;
+    let mut fields = Fields::of_or(cx, node, "a node selector", one)?;
     let selector = alike(&mut fields);
     let count = fields.or("count", Count::default(), count);
     fields.finish();
@@ -101,7 +101,7 @@ fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<O
 
 /// A bare leader is one of three. A cluster that is at hand says on which nodes they are.
 fn which_leader(cx: &Cx, node: &Node) {
-    let problem = Diagnostic::open("a cluster has three leaders, and this does not say which");
+    let problem = Diagnostic::open("a cluster has three leaders, and this does not name one");
     let each = LED.map(|led| format!("`leader: {}`", led.name()));
     let hint = format!(
         "each has its own, often on different nodes: {}, {} or {}",
@@ -128,8 +128,8 @@ fn something(cx: &Cx, node: &Node, selector: NodeSelector) -> Option<NodeSelecto
     if selector == NodeSelector::default() {
         return cx.error_hint(
             node.focus(),
-            "a choice of nodes that would take any node",
-            "say `role: worker`, or a name or labels",
+            "this node selector would match any node",
+            "set `role: worker`, or a name or labels",
         );
     }
     Some(selector)
@@ -192,7 +192,7 @@ mod tests {
         assert!(
             wrong("{role: worker, count: alll}").contains("found `alll` (did you mean `all`?)")
         );
-        assert!(decoded("{count: all}", target).1.contains("would take any node"));
+        assert!(decoded("{count: all}", target).1.contains("would match any node"));
         assert!(decoded("{role: worker, count: 2}", selector).1.contains("unknown field `count`"));
     }
 
@@ -224,13 +224,13 @@ mod tests {
                 .contains("is not a valid component with a leader")
         );
         for bare in ["{leader: }", "{leader: true}", "{role: leader}"] {
-            let told = decoded(bare, target).1;
+            let diagnostics = decoded(bare, target).1;
             assert!(
-                told.contains("three leaders")
-                    && told.contains("`leader: kube-scheduler` or `leader: etcd`"),
-                "{bare}: {told}"
+                diagnostics.contains("three leaders")
+                    && diagnostics.contains("`leader: kube-scheduler` or `leader: etcd`"),
+                "{bare}: {diagnostics}"
             );
-            assert_eq!(told.lines().count(), 1, "{bare}: {told}");
+            assert_eq!(diagnostics.lines().count(), 1, "{bare}: {diagnostics}");
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn no_way_at_all_is_refused() {
-        assert!(decoded("{}", selector).1.contains("would take any node"));
+        assert!(decoded("{}", selector).1.contains("would match any node"));
     }
 
     #[test]

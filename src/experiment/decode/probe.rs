@@ -103,7 +103,7 @@ fn from(cx: &Cx, node: &Node) -> Option<From> {
         },
         _ => cx.union(
             node,
-            "a place to ask from",
+            "a place to probe from",
             &[("node", from_node), ("pod", from_pod), ("host", from_host)],
         ),
     }
@@ -114,14 +114,14 @@ fn from_node(cx: &Cx, node: &Node) -> Option<From> {
     if selector.role == Some(NodeRole::ExternalLoadBalancer) {
         return cx.error(
             node.focus(),
-            "a probe can't ask from the load balancer, which is not a Kubernetes node",
+            "a probe cannot run on the load balancer, which is not a Kubernetes node",
         );
     }
     Some(From::Node(selector))
 }
 
 fn from_pod(cx: &Cx, node: &Node) -> Option<From> {
-    let mut fields = Fields::of(cx, node, "a choice of pods")?;
+    let mut fields = Fields::of(cx, node, "a pod selector")?;
     let labels = fields.required("labels", labels);
     fields.finish();
     Some(From::Pod { labels: labels? })
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_problems_all_at_once() {
+    fn all_problems_of_a_probe_are_reported_together() {
         let (_, problems) = decoded(
             "{name: a, canary: scheduling, from: host, connection: new, rate: 50/s}",
             probe,
@@ -215,7 +215,7 @@ mod tests {
         assert!(problems.contains("1:31: error: `from` does not apply to a canary"), "{problems}");
         assert!(problems.contains("`connection` does not apply to a canary"), "{problems}");
         assert!(problems.contains("the rate `50/s` is out of range"), "{problems}");
-        assert!(problems.contains("a canary takes 0.01/s to 5/s"), "{problems}");
+        assert!(problems.contains("a canary's rate is 0.01/s to 5/s"), "{problems}");
         let (_, problems) = decoded("{name: a, canary: schedulin}", probe);
         assert!(
             problems.contains("`schedulin` is not a valid canary")

@@ -53,7 +53,8 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
         return Some(text.to_owned());
     }
     let hint = format!(
-        "a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at most {longest} long"
+        "a name has only a-z, 0-9 and `-`, begins and ends with a letter or digit, and is at \
+         most {longest} characters long"
     );
     cx.error_hint(node.focus(), format!("{} is not a valid name", quoted(text)), hint)
 }
@@ -200,7 +201,7 @@ pub(crate) fn texts(cx: &Cx, node: &Node) -> Option<BTreeMap<String, String>> {
                 entries.iter().map(|(key, value)| Some((key.clone(), text(cx, value)?))).collect();
             all.into_iter().collect()
         }
-        _ => cx.expected(node, "a mapping of texts"),
+        _ => cx.expected(node, "a mapping of strings"),
     }
 }
 

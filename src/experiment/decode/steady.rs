@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let wrong = |yaml: &str| decoded(yaml, condition).1;
         assert!(
             wrong("nodesReady: some").contains("expected `all` or a number of nodes, found `some`")

@@ -21,7 +21,7 @@ pub(crate) fn url(text: &str) -> Result<Url, &'static str> {
     let (tls, rest) = match text.split_once("://") {
         Some(("http", rest)) => (false, rest),
         Some(("https", rest)) => (true, rest),
-        Some(_) => return Err("only `http://` and `https://` are known"),
+        Some(_) => return Err("only `http://` and `https://` are supported"),
         None => return Err("a URL begins with `http://` or `https://`"),
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -55,14 +55,15 @@ pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
         return Some("a fragment (`#…`) is never sent to a server");
     }
     path.contains(|c: char| !c.is_ascii_graphic())
-        .then_some("spaces and other than ASCII characters are written as `%20` and the like")
+        .then_some("write spaces and non-ASCII characters as `%20` and so on")
 }
 
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("a `[` without `]`")?;
-            host.parse::<Ipv6Addr>().map_err(|_| "no IPv6 address stands between the brackets")?;
+            host.parse::<Ipv6Addr>()
+                .map_err(|_| "there is no IPv6 address between the brackets")?;
             (host, port.strip_prefix(':').or(if port.is_empty() { None } else { Some("x") }))
         }
         None => match text.split_once(':') {

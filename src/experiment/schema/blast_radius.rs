@@ -1,17 +1,17 @@
-//! How much may be harmed at once, and what is more than that.
+//! How much may be affected at the same time, and what is more than that.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Count, Fault};
 use crate::timeline::NodeRole;
 
-/// How much may be harmed at once.
+/// How much may be affected at the same time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlastRadius {
-    /// Workers that may be down at once. Default: 1.
+    /// Workers that may be down at the same time. Default: 1.
     pub max_workers: u32,
-    /// Control-plane nodes that may be down, lack a part, or be drained at once. Default: 0. More than etcd's quorum allows also needs `quorum_loss`.
+    /// Control-plane nodes that may be down, lack a part, or be drained at the same time. Default: 0. More than etcd's quorum allows also needs `quorum_loss`.
     pub max_control_planes: u32,
     /// Whether etcd may lose its quorum. Default: no.
     pub quorum_loss: bool,
@@ -41,7 +41,7 @@ impl Default for BlastRadius {
     }
 }
 
-/// What would be harmed at once.
+/// What would be harmed at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Harmed {
     /// Workers.
@@ -103,12 +103,12 @@ impl BlastRadius {
                 "maxControlPlanes",
             ),
             (harmed.load_balancer && !self.load_balancer).then(|| Excess {
-                message: "the load balancer before the API servers would be lost".into(),
+                message: "the load balancer in front of the API servers would be lost".into(),
                 field: "loadBalancer: true".into(),
             }),
             self.quorum(harmed.members_lost, harmed.members),
             (harmed.data_lost && !self.data_loss).then(|| Excess {
-                message: "the cluster's data would be away for a while".into(),
+                message: "the cluster's data would be unavailable for a while".into(),
                 field: "dataLoss: true".into(),
             }),
         ];
@@ -142,7 +142,9 @@ impl Excess {
 fn at_most(what: &str, count: u32, limit: u32, field: &str) -> Option<Excess> {
     let s = if count == 1 { "" } else { "s" };
     (count > limit).then(|| Excess {
-        message: format!("{count} {what}{s} would be affected at once, at most {limit} may be"),
+        message: format!(
+            "{count} {what}{s} would be affected at the same time, but the limit is {limit}"
+        ),
         field: format!("{field}: {count}"),
     })
 }

@@ -108,7 +108,7 @@ pub enum Expectation {
     LeaderGap {
         /// The part.
         component: Component,
-        /// At most so long.
+        /// The upper bound.
         at_most: Duration,
         /// And at least so long.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -372,11 +372,11 @@ impl Fault {
                 Some(("the load balancer has no kubelet".into(), None))
             }
             (TargetKind::Node, Impact::Network | Impact::SomeNetwork) if balancer => {
-                let hint = "`nodePause` makes it as silent, and keeps its address";
-                Some(("the load balancer has no packet filter of its own".into(), Some(hint)))
+                let hint = "use `nodePause`: it silences the node too, and keeps its address";
+                Some(("the load balancer has no packet filter".into(), Some(hint)))
             }
             (TargetKind::Node, _) if balancer => {
-                Some(("the load balancer is not a node of Kubernetes".into(), None))
+                Some(("the load balancer is not a Kubernetes node".into(), None))
             }
             _ => None,
         }

@@ -53,7 +53,7 @@ pub struct Experiment {
     pub method: Vec<Step>,
     /// What must be so. Default: nothing (the run measures only).
     pub expect: Vec<Expectation>,
-    /// How much may be harmed at once.
+    /// How much may be affected at the same time.
     pub blast_radius: BlastRadius,
 }
 

@@ -53,7 +53,7 @@ impl ObjectFault for DeploymentPlace {
             },
         )
         .await?;
-        context.report(FaultPhase::Returned, "the API server has it");
+        context.report(FaultPhase::Returned, "accepted by the API server");
         let there = self.until(context, |seen| seen.ready == seen.wanted).await?;
         let on = self.nodes_of(context, &there).await?;
         if !there.settled
@@ -90,7 +90,7 @@ impl ObjectFault for DeploymentPlace {
                 sleep(ON_ITS_WAY).await;
             }
         }
-        Ok("it was not moved, or is back already".into())
+        Ok("it was not moved, or is already back".into())
     }
 
     fn describe(&self) -> String {
@@ -113,10 +113,10 @@ impl DeploymentPlace {
         let why = match &seen.mark {
             Some(mark) => format!("another run has changed it (label outage.run={mark})"),
             None if seen.uid != self.uid => {
-                "another one has had its name since the fault was planned".into()
+                "it was deleted and recreated after the fault was planned".into()
             }
             None if seen.affinity != self.before => {
-                "somebody has changed the affinity of its pods since the fault was planned".into()
+                "the affinity of its pods was changed after the fault was planned".into()
             }
             None => return Ok(seen),
         };
@@ -142,8 +142,8 @@ impl DeploymentPlace {
         let ours = bare(&seen.affinity) == bare(&self.placed);
         self.set(context, seen, if ours { &self.before } else { &seen.affinity }, None).await?;
         Ok(match ours {
-            true => "its pods may be where they might be before",
-            false => "its pods are left where somebody has let them be meanwhile",
+            true => "the former affinity of its pods is restored",
+            false => "the affinity of its pods was changed meanwhile and is kept",
         })
     }
 
@@ -186,7 +186,7 @@ impl DeploymentPlace {
     }
 
     fn slow(&self, what: &str, seen: &Placement, more: &str) -> FaultError {
-        let all = if seen.settled { "" } else { ", and older ones are left" };
+        let all = if seen.settled { "" } else { ", and old pods are left" };
         self.unfit(
             what,
             format!(

@@ -47,10 +47,10 @@ impl ObjectFault for DeploymentScale {
             async |seen: &Scale| self.set(context, seen, to, Some(context.mark)).await,
         )
         .await?;
-        context.report(FaultPhase::Returned, "the API server has it");
+        context.report(FaultPhase::Returned, "accepted by the API server");
         let there = self.until(context, |scale| scale.there == Some(to)).await?;
         if there.there != Some(to) {
-            let seen = there.there.map_or("its controller has not seen it".into(), |there| {
+            let seen = there.there.map_or("its controller has not observed it".into(), |there| {
                 format!("it has {there} replicas")
             });
             return Err(self.slow("confirm the scale of", seen));
@@ -79,7 +79,7 @@ impl ObjectFault for DeploymentScale {
                 sleep(ON_ITS_WAY).await;
             }
         }
-        Ok("it was not scaled, or is back already".into())
+        Ok("it was not scaled, or is already back".into())
     }
 
     fn describe(&self) -> String {
@@ -99,11 +99,11 @@ impl DeploymentScale {
         let why = match &seen.mark {
             Some(mark) => format!("another run has scaled it (label outage.run={mark})"),
             None if seen.uid != self.uid => {
-                "another one has had its name since the fault was planned".into()
+                "it was deleted and recreated after the fault was planned".into()
             }
             None if seen.wanted != self.before => {
                 format!(
-                    "somebody has scaled it to {} since the fault was planned, when it was to have {}",
+                    "it was scaled to {} after the fault was planned for {}",
                     seen.wanted, self.before
                 )
             }
@@ -133,7 +133,7 @@ impl DeploymentScale {
         Ok(if ours {
             "scaled back".into()
         } else {
-            format!("left as somebody has scaled it meanwhile, to {}", seen.wanted)
+            format!("kept at {}, to which it was scaled meanwhile", seen.wanted)
         })
     }
 

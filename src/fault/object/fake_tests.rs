@@ -80,7 +80,7 @@ async fn told(api: &FakeApi, harm: ObjectHarm, back: bool) -> Told {
     Told { result: result.map_err(|error| error.to_string()), said }
 }
 
-/// A cluster whose controllers do at once what is asked of them.
+/// A cluster whose controllers immediately do what is asked of them.
 fn obedient() -> FakeApi {
     disturbed(|_, _| None)
 }
@@ -134,8 +134,8 @@ async fn each_is_done_and_undone_twice() {
 async fn what_was_changed_since_the_plan_is_not_harmed() {
     for harm in [resize(), moved()] {
         for (change, why) in [
-            (theirs(), "since the fault was planned"),
-            (json!({"metadata": {"uid": "v"}}), "another one has had its name"),
+            (theirs(), "after the fault was planned"),
+            (json!({"metadata": {"uid": "v"}}), "it was deleted and recreated"),
         ] {
             let api = disturbed(move |web, _| {
                 *web = merged(web, &change);
@@ -170,10 +170,10 @@ async fn who_loses_a_race_looks_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_has_set_meanwhile_stays_and_is_told() {
+async fn what_was_set_meanwhile_is_kept_and_reported() {
     for (harm, words) in [
-        (resize(), "left as somebody has scaled it meanwhile, to 5"),
-        (moved(), "left where somebody has let them be meanwhile"),
+        (resize(), "kept at 5, to which it was scaled meanwhile"),
+        (moved(), "was changed meanwhile and is kept"),
     ] {
         let api = obedient();
         assert_eq!(told(&api, harm.clone(), false).await.result, Ok(()));
@@ -213,7 +213,7 @@ async fn it_is_undone_when_it_is_asked_for_as_before_whatever_its_pods_do() {
 async fn an_api_server_that_goes_away_once_more_takes_no_undo_back() {
     for (harm, away_secs, words) in [
         (resize(), 90, "scaled back: 2 of 2 replicas ready"),
-        (moved(), 90, "its pods may be where they might be before: 2 of 2 replicas ready"),
+        (moved(), 90, "the former affinity of its pods is restored: 2 of 2 replicas ready"),
         (
             resize(),
             300,
@@ -268,10 +268,10 @@ fn cordon(api: &FakeApi) -> (bool, Option<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cordon_of_somebody_else_is_never_taken_away() {
+async fn a_foreign_cordon_is_never_removed() {
     let api = node(json!({"spec": {"unschedulable": true}}));
     let done = told(&api, drain(), false).await;
-    assert_eq!(done.error(), "drain node w: it is cordoned already");
+    assert_eq!(done.error(), "drain node w: it is already cordoned");
     told(&api, drain(), true).await.result.unwrap();
     assert_eq!(cordon(&api), (true, None));
 }

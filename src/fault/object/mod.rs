@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_what_will_be_done() {
+    fn descriptions_say_what_will_be_done() {
         let texts = object_harms()
             .map(|harm| ObjectUndo::new("r", 0, harm))
             .map(|undo| (undo.describe(), undo.by_hand("kubectl")));

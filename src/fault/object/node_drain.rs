@@ -46,7 +46,7 @@ impl ObjectFault for NodeDrain {
         write(seen, async || fit(context, node).await, cordon).await?;
         context.report(FaultPhase::Returned, "the node is cordoned");
         let evicted = evict(context, node, namespaces).await?;
-        let evicted = format!("left or ending: {}", counted(evicted, "pod"));
+        let evicted = format!("gone or terminating: {}", counted(evicted, "pod"));
         context.report(FaultPhase::Confirmed, evicted);
         Ok(())
     }
@@ -68,7 +68,7 @@ impl ObjectFault for NodeDrain {
                 sleep(ON_ITS_WAY).await;
             }
         }
-        Ok("it was not cordoned, or is uncordoned already".into())
+        Ok("it was not cordoned, or is already uncordoned".into())
     }
 
     fn describe(&self) -> String {
@@ -84,8 +84,10 @@ impl ObjectFault for NodeDrain {
 async fn fit(context: &ObjectContext<'_, '_>, node: &str) -> Result<Cordon, FaultError> {
     let seen = context.cluster.cordon_of(node).await?;
     match &seen.mark {
-        _ if seen.cordoned => Err(unfit(node, "it is cordoned already".into())),
-        Some(mark) => Err(unfit(node, format!("another run has it (label outage.run={mark})"))),
+        _ if seen.cordoned => Err(unfit(node, "it is already cordoned".into())),
+        Some(mark) => {
+            Err(unfit(node, format!("another run has cordoned it (label outage.run={mark})")))
+        }
         None => Ok(seen),
     }
 }
@@ -112,7 +114,7 @@ async fn evict(
                 staying.iter().map(|(namespace, pod, _)| named(namespace, pod)).collect();
             return Err(unfit(
                 node,
-                format!("{} stay after {}s", names.join(", "), EVICTION_TIMEOUT.as_secs()),
+                format!("{} remain after {}s", names.join(", "), EVICTION_TIMEOUT.as_secs()),
             ));
         }
         sleep(LOOK).await;

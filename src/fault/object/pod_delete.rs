@@ -41,26 +41,26 @@ impl ObjectFault for PodDelete {
         let on = node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
         context.report(FaultPhase::Requested, format!("{what}{on}"));
         if !context.cluster.delete_pod(namespace, pod, uid).await? {
-            let why = "it was gone already, so that nothing was done".into();
+            let why = "it was already gone, so nothing was done".into();
             return Err(FaultError::Object { what, why });
         }
-        context.report(FaultPhase::Returned, "the API server has it");
+        context.report(FaultPhase::Returned, "accepted by the API server");
         let end = Instant::now() + DELETION_TIMEOUT;
         while context.cluster.pod_stays(namespace, pod, uid).await? {
             if Instant::now() > end {
                 let what = format!("confirm that the pod {} is deleted", named(namespace, pod));
                 let seconds = DELETION_TIMEOUT.as_secs();
-                let why = format!("it is not ending {seconds}s after the call");
+                let why = format!("it is not terminating {seconds}s after the call");
                 return Err(FaultError::Object { what, why });
             }
             sleep(LOOK).await;
         }
-        context.report(FaultPhase::Confirmed, format!("the pod{on} is ending or gone"));
+        context.report(FaultPhase::Confirmed, format!("the pod{on} is terminating or gone"));
         Ok(())
     }
 
     async fn undo(&self, _: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
-        Ok("nothing is to be undone: whoever made the pod makes another, or nobody does".into())
+        Ok("nothing to undo: its controller, if it has one, creates a new pod".into())
     }
 
     fn describe(&self) -> String {

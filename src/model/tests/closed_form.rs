@@ -119,7 +119,7 @@ fn extra_passes(tuning: &Tuning, seed: u64) -> f64 {
     cluster.until(at);
     let next_pass = cluster.model.agenda.due(Timer::Pass) as f64 / 1e9;
     let beat = cluster
-        .told
+        .changes
         .iter()
         .rev()
         .find(|(_, c)| matches!(c, Change::Beat { node: NodeId(1), .. }))

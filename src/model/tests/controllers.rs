@@ -18,7 +18,7 @@ fn trouble_is_false_and_silence_is_unknown() {
     expect(Action::StopKubelet { node: NodeId(1) }, Ready::Unknown, "NodeStatusUnknown", 2.9..6.5);
 }
 
-/// The taint follows the condition, and is swapped at once when the condition changes sides.
+/// The taint follows the condition, and is swapped immediately when the condition changes sides.
 #[test]
 fn taints_follow_the_condition() {
     let mut cluster = Cluster::tuned(1, 2, 2);
@@ -157,7 +157,7 @@ fn tolerations_run_out_after_300_seconds() {
         evicted.iter().all(|at| (300.0..300.05).contains(&(at - tainted))),
         "{tainted} {evicted:?}"
     );
-    let replacement = cluster.told.iter().find_map(|(at, c)| match c {
+    let replacement = cluster.changes.iter().find_map(|(at, c)| match c {
         Change::PodCreated { pod, owner: Some(_) } if *at > 20.0 => Some(*pod),
         _ => None,
     });
@@ -304,9 +304,9 @@ fn many_replicas_come_in_bursts() {
     let mut cluster = Cluster::tuned(1, 1, 6);
     let owner = cluster.owner(10.0, PodSpec::default(), 1_200);
     cluster.until(20.0);
-    let burst = |told: &[(f64, Change)], which: fn(&Change) -> bool| {
+    let burst = |changes: &[(f64, Change)], which: fn(&Change) -> bool| {
         let mut counts: Vec<(f64, usize)> = Vec::new();
-        for (at, _) in told.iter().filter(|(_, change)| which(change)) {
+        for (at, _) in changes.iter().filter(|(_, change)| which(change)) {
             match counts.last_mut().filter(|(last, _)| last == at) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((*at, 1)),
@@ -315,11 +315,11 @@ fn many_replicas_come_in_bursts() {
         counts.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
     };
     assert_eq!(
-        burst(&cluster.told, |change| matches!(change, Change::PodCreated { .. })),
+        burst(&cluster.changes, |change| matches!(change, Change::PodCreated { .. })),
         [500, 500, 200]
     );
     cluster.at(20.0, Action::Scale { owner, replicas: 0 }).until(30.0);
-    let ends = burst(&cluster.told, |change| matches!(change, Change::PodTerminating { .. }));
+    let ends = burst(&cluster.changes, |change| matches!(change, Change::PodTerminating { .. }));
     assert!(
         ends.iter().all(|count| *count <= 500) && ends.iter().sum::<usize>() == 1_200,
         "{ends:?}"

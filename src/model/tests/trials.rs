@@ -121,7 +121,7 @@ fn settings_that_can_t_be_are_refused() {
     let of = |tuning: Tuning| Settings::of(&tuning, "v1.34.4").unwrap_err().to_string();
     assert_eq!(
         of(tuning(Some(1.0), 10.0, 1.0, 0.0)),
-        "--node-monitor-grace-period is 0s, and can't be below 10ms"
+        "--node-monitor-grace-period is 0s, and cannot be below 10ms"
     );
     assert_eq!(
         of(tuning(Some(1.0), 10.0, 5.0, 4.0)),
@@ -129,7 +129,7 @@ fn settings_that_can_t_be_are_refused() {
     );
     assert_eq!(
         of(tuning(Some(1e6), 10.0, 1.0, 4.0)),
-        "nodeStatusUpdateFrequency is 1000000s, and can't be above 86400s"
+        "nodeStatusUpdateFrequency is 1000000s, and cannot be above 86400s"
     );
     assert!(Settings::of(&Tuning::default(), "?").is_err());
     assert!(Settings::of(&tuned(), "?").is_ok());

@@ -42,15 +42,15 @@ pub(super) fn gap(found: &Findings, component: Component, limits: Limits) -> Fin
                 limits,
                 "never".into(),
             );
-            return none.doubted_pass(unseen).doubted_fail(longer);
+            return none.pass_inconclusive_if(unseen).fail_inconclusive_if(longer);
         };
         match longest.until {
             None => still_open(longest, longest.length.least, limits.most),
             Some(_) => {
                 let measured = format!("for {} ({})", longest.length, longest.loss.words());
                 let finding =
-                    Finding::bounded(longest.length, limits, measured).doubted_pass(unseen);
-                finding.doubted_fail(longer.filter(|_| longest.length.most < limits.least))
+                    Finding::bounded(longest.length, limits, measured).pass_inconclusive_if(unseen);
+                finding.fail_inconclusive_if(longer.filter(|_| longest.length.most < limits.least))
             }
         }
     })

@@ -263,7 +263,7 @@ fn a_leader_that_changes_by_itself_was_not_changed_by_a_fault() {
 }
 
 #[test]
-fn a_place_that_nobody_takes_is_a_gap_without_an_end() {
+fn a_lease_that_nobody_takes_is_a_gap_without_an_end() {
     let orphaned = || process(led(), 200, 1, Gone).since(100);
     assert_eq!(outcomes(orphaned, change, &[59_000, 61_000]), [Fail, Inconclusive]);
     assert_eq!(outcomes(orphaned, gap, &[59_000, 61_000]), [Fail, Inconclusive]);

@@ -1,4 +1,4 @@
-//! Steps that would change one object at once: what each is to put back is what it found, and it would find the other's change.
+//! Steps that would change one object simultaneously: what each is to put back is what it found, and it would find the other's change.
 
 use super::Check;
 use crate::experiment::schema::Fault;
@@ -57,8 +57,11 @@ mod tests {
 
     #[test]
     fn one_deployment_is_changed_by_one_step_at_a_time() {
-        let told = nested(&scale("dns"), &scale("dns"));
-        assert!(told.contains(MESSAGE) && told.contains("run one step after the other"), "{told}");
+        let diagnostics = nested(&scale("dns"), &scale("dns"));
+        assert!(
+            diagnostics.contains(MESSAGE) && diagnostics.contains("run one step after the other"),
+            "{diagnostics}"
+        );
         let place = "{fault: {deploymentPlace: {namespace: kube-system, name: dns, on: {role: worker}}}, for: 15s}";
         assert!(nested(&scale("dns"), place).contains(MESSAGE));
         assert!(nested(place, &scale("dns")).contains(MESSAGE));
@@ -66,11 +69,12 @@ mod tests {
 
     #[test]
     fn two_deployments_or_two_steps_in_turn_are_as_they_were() {
-        assert!(!nested(&scale("dns"), &scale("other")).contains("at once"));
+        assert!(!nested(&scale("dns"), &scale("other")).contains("simultaneously"));
         let own = "{fault: {deploymentScale: {name: dns, replicas: 0}}, for: 15s}";
-        assert!(!nested(&scale("dns"), own).contains("at once"), "of another namespace");
+        assert!(!nested(&scale("dns"), own).contains("simultaneously"), "of another namespace");
         assert!(
-            !method(&format!("  - {}\n  - {}\n", scale("dns"), scale("dns"))).contains("at once")
+            !method(&format!("  - {}\n  - {}\n", scale("dns"), scale("dns")))
+                .contains("simultaneously")
         );
     }
 }

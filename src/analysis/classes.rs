@@ -8,7 +8,6 @@ use crate::timeline::Outcome;
 pub(super) struct Classes(Vec<(Outcome, u64)>);
 
 impl Classes {
-    /// Counts one.
     #[inline]
     pub(super) fn count(&mut self, outcome: Outcome) {
         match self.0.iter_mut().find(|(seen, _)| *seen == outcome) {

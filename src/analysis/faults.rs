@@ -77,7 +77,6 @@ struct Scope<'a> {
     anchor: &'a Anchor,
     zero: Zero,
     request: Request<'a>,
-    /// All targets of its step.
     step_targets: Vec<&'a str>,
     until: Moment,
 }

@@ -6,9 +6,7 @@ use crate::stats::Seconds;
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttemptResult {
-    /// It succeeded.
     Succeeded,
-    /// It failed.
     Failed,
     /// Of a canary: it failed, for the API server did not take it.
     NotAccepted,

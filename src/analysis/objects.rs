@@ -73,7 +73,6 @@ fn unreplaced(gone: &[&ObjectName], was: &[ObjectName], now: &[ObjectName]) -> V
     left
 }
 
-/// Whose it is.
 fn place(object: &ObjectName) -> (&str, Option<&str>, Option<&str>) {
     (&object.kind, object.namespace.as_deref(), object.owner.as_deref())
 }

@@ -5,11 +5,9 @@ use crate::timeline::Moment;
 /// A fault in time, in the order of requests. What has no undo lasts for ever.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span<'a> {
-    /// Its step.
     pub step: u32,
     /// What it hit.
     pub target: &'a str,
-    /// Its request.
     pub requested: Moment,
     /// The request of its undo.
     pub undo: Moment,

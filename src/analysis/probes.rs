@@ -29,11 +29,9 @@ pub(super) struct Run<'a> {
     pub zero: Zero,
     /// Since when the steady state held before the first fault.
     pub steady_since: Option<Seconds>,
-    /// Its faults.
     pub faults: &'a [FaultFinding],
     /// Its last moment.
     pub end: Seconds,
-    /// Its records.
     pub records: &'a [Record],
 }
 

@@ -46,7 +46,6 @@ pub(super) struct Observation {
     pub sent: Seconds,
     /// When its outcome was known.
     pub done: Seconds,
-    /// Its outcome.
     pub outcome: Outcome,
     /// Whether its way to a back end was chosen anew (a connection of its own).
     pub draw: bool,

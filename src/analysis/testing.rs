@@ -16,7 +16,6 @@ pub(crate) fn at(ms: i64) -> Moment {
     Moment(((ZERO_MS + ms) * 1_000_000) as u64)
 }
 
-/// Seconds.
 pub(crate) fn s(seconds: f64) -> Seconds {
     Seconds::from_f64(seconds)
 }

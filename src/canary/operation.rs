@@ -19,7 +19,6 @@ pub(crate) fn describe(canary: Canary) -> &'static str {
     }
 }
 
-/// The name of its watch.
 pub(super) fn watch_name(canary: Canary) -> &'static str {
     match canary {
         Canary::Scheduling => "canary scheduling",

@@ -39,7 +39,6 @@ pub(super) struct Env {
 pub(super) struct Terminal {
     /// Whether lines can be drawn again.
     pub live: bool,
-    /// Whether to colour.
     pub colour: bool,
     /// The width in columns.
     pub width: usize,

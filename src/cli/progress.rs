@@ -24,7 +24,6 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// For this terminal.
     pub(super) fn new(terminal: Terminal) -> Self {
         Self {
             terminal,

@@ -18,7 +18,6 @@ use crate::experiment::Parsed;
 pub(super) struct Repeated {
     /// The exit code.
     pub code: u8,
-    /// Its runs, judged.
     pub runs: Vec<Judged>,
     /// Why there are not as many as were asked for; `None`: nothing was refused.
     pub why: Option<String>,

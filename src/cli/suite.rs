@@ -12,7 +12,6 @@ use crate::report::suite::NotRun;
 pub(super) struct Suite<'a> {
     command: &'a Command<'a>,
     groups: Vec<Group<'a>>,
-    /// How many there are.
     all: usize,
     parts: Vec<Part>,
     codes: Vec<u8>,

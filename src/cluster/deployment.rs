@@ -15,7 +15,6 @@ pub(crate) struct Scale {
     pub uid: String,
     /// The version that was read.
     pub version: String,
-    /// It is to have so many.
     pub wanted: u32,
     /// It has so many that are not ending, as far as its controller has seen the newest wish; `None`: it has not.
     pub there: Option<u32>,

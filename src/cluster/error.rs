@@ -110,12 +110,7 @@ pub(crate) enum ClusterError {
     },
     /// A namespace that was deleted stays.
     #[error("the namespace {namespace} was not deleted within {} s: {}", within.as_secs(), left.why())]
-    NamespaceStays {
-        namespace: String,
-        within: Duration,
-        /// What is left in it.
-        left: Leftovers,
-    },
+    NamespaceStays { namespace: String, within: Duration, left: Leftovers },
 }
 
 fn list_paths(paths: &[PathBuf]) -> String {

@@ -25,7 +25,6 @@ struct State {
 }
 
 impl FakeApi {
-    /// With one object.
     pub(crate) fn with(path: &str, object: Value) -> Self {
         let state =
             State { objects: [(path.to_owned(), object)].into(), before: Box::new(|_, _| None) };

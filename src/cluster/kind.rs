@@ -37,20 +37,12 @@ pub(crate) enum KindError {
     },
     /// A cluster of that name exists.
     #[error("a kind cluster named {name} already exists")]
-    Exists {
-        /// Its name.
-        name: String,
-    },
-    /// There is no such cluster.
+    Exists { name: String },
     #[error("there is no kind cluster named {name}")]
-    NoSuchCluster {
-        /// The name.
-        name: String,
-    },
+    NoSuchCluster { name: String },
     /// The node image is not here and can't be pulled.
     #[error("the node image {image} is not present locally and cannot be pulled: {why}")]
     Image {
-        /// The image.
         image: String,
         /// What kind said.
         why: String,

@@ -16,7 +16,6 @@ pub(crate) struct Part<K, Spec, Status> {
     pub metadata: ObjectMeta,
     /// What is wanted.
     pub spec: Option<Spec>,
-    /// What is.
     pub status: Option<Status>,
     #[serde(skip)]
     kind: PhantomData<K>,
@@ -97,7 +96,6 @@ pub(crate) struct NodeStatus {
     pub node_info: Option<NodeInfo>,
 }
 
-/// An address of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct NodeAddress {
     /// `InternalIP`, `Hostname` ...
@@ -168,7 +166,6 @@ pub(crate) struct ContainerStatus {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct ContainerState {
-    /// What it waits for.
     pub waiting: Option<Waiting>,
     pub terminated: Option<Terminated>,
 }
@@ -196,10 +193,8 @@ pub(crate) struct ServiceSpec {
     pub selector: Option<BTreeMap<String, String>>,
 }
 
-/// A port of a Service.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct ServicePort {
-    /// Its name, where it has one.
     pub name: Option<String>,
     pub port: i32,
     /// `TCP`, `UDP` or `SCTP`.
@@ -225,7 +220,6 @@ pub(crate) struct Rollout {
     pub available_replicas: Option<i32>,
     /// Of the newest form.
     pub updated_replicas: Option<i32>,
-    /// Ready.
     pub ready_replicas: Option<i32>,
     pub conditions: Option<Vec<Condition>>,
 }
@@ -236,10 +230,8 @@ pub(crate) struct Rollout {
 pub(crate) struct DaemonSetStatus {
     /// The generation that its controller has seen.
     pub observed_generation: Option<i64>,
-    /// Ready.
     #[serde(default)]
     pub number_ready: i32,
-    /// It is to have so many.
     #[serde(default)]
     pub desired_number_scheduled: i32,
 }

@@ -25,7 +25,6 @@ pub(crate) struct Placement {
     pub labels: BTreeMap<String, String>,
     /// It is to have so many pods.
     pub wanted: u32,
-    /// So many of them are ready.
     pub ready: u32,
     /// Whether all of them are as they are to be, as far as its controller has seen the newest wish.
     pub settled: bool,

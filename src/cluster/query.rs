@@ -61,10 +61,8 @@ pub(crate) struct Service {
     pub ports: Vec<ServicePort>,
 }
 
-/// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServicePort {
-    /// Its name, where it has one.
     pub name: Option<String>,
     pub port: u16,
     /// `TCP`, `UDP` or `SCTP`.
@@ -273,7 +271,6 @@ fn read_service(service: objects::Service) -> Service {
     Service { name, namespace, cluster_ip, ports: ports.collect() }
 }
 
-/// The endpoints of one slice.
 pub(crate) fn slice_endpoints(slice: &EndpointSlice) -> impl Iterator<Item = Endpoint> {
     slice.endpoints.iter().filter_map(slice_endpoint)
 }
@@ -289,7 +286,6 @@ fn slice_endpoint(endpoint: &SliceEndpoint) -> Option<Endpoint> {
     })
 }
 
-/// The endpoints of an Endpoints object.
 pub(crate) fn endpoints_endpoints(object: &core::Endpoints) -> impl Iterator<Item = Endpoint> {
     object.subsets.iter().flatten().flat_map(|subset| {
         let of = |addresses: &Option<Vec<core::EndpointAddress>>, ready| {

@@ -37,7 +37,6 @@ struct Known {
     object: DynamicObject,
 }
 
-/// A kind that the server has.
 #[derive(Clone)]
 struct ServerKind {
     resource: ApiResource,

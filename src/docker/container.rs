@@ -28,7 +28,6 @@ pub(crate) struct Container {
     pub cluster: String,
     /// Its role, from kind's label.
     pub role: NodeRole,
-    /// Its addresses.
     pub addresses: Addresses,
     /// The image that it was made from, as it was named then.
     pub image: String,
@@ -36,12 +35,10 @@ pub(crate) struct Container {
     pub running: bool,
 }
 
-/// The state of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContainerState {
     /// The container's full id.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// Whether it has a process. A paused container is running, too.
     pub running: bool,
@@ -59,7 +56,6 @@ pub(crate) struct ContainerState {
     pub finished_at: Option<jiff::Timestamp>,
     /// How often the engine restarted it by its policy.
     pub restart_count: i64,
-    /// Its addresses.
     pub addresses: Addresses,
     /// Its first process, as the engine's machine numbers it; `None` while it does not run.
     pub pid: Option<i64>,

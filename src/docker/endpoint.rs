@@ -57,7 +57,6 @@ pub(crate) enum EndpointError {
     /// The docker context that is in use does not exist.
     #[error("find docker context {name}, named by {origin}")]
     NoSuchContext {
-        /// Its name.
         name: String,
         /// What names it.
         origin: String,
@@ -65,7 +64,6 @@ pub(crate) enum EndpointError {
     /// The address can't be used.
     #[error("use the container engine at {address} ({origin}): {why}")]
     Unsupported {
-        /// The address.
         address: String,
         /// Where it comes from.
         origin: String,
@@ -119,7 +117,6 @@ impl Endpoint {
         &self.address
     }
 
-    /// The socket's path, where it is one.
     pub(crate) fn socket(&self) -> Option<&Path> {
         self.address.strip_prefix("unix://").map(Path::new)
     }

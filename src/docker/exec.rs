@@ -18,9 +18,7 @@ const RUN: Duration = Duration::from_secs(60);
 /// A piece of a running command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ExecChunk {
-    /// From its stdout.
     Stdout(Vec<u8>),
-    /// From its stderr.
     Stderr(Vec<u8>),
 }
 

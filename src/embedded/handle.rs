@@ -85,7 +85,6 @@ impl Embedded {
         &self.kubeconfig
     }
 
-    /// The node of this name.
     pub(crate) fn node(&self, name: &str) -> Option<NodeId> {
         self.topology.find(name)
     }

@@ -203,7 +203,6 @@ impl RunError {
         self
     }
 
-    /// With a hint, where there is one.
     pub(crate) fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
         self.hint = hint.map(Into::into).or(self.hint);
         self

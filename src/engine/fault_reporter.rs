@@ -6,17 +6,13 @@ use crate::timeline::{Component, Event, FaultKind, FaultPhase};
 
 /// Records how far one fault has come.
 pub(crate) struct FaultReporter<'a> {
-    /// The step.
     pub step: u32,
-    /// Its name, if it has one.
     pub name: Option<&'a str>,
     /// The fault; `None`: something else that is undone, and of which only a note is kept.
     pub kind: Option<FaultKind>,
-    /// The target.
     pub target: &'a str,
     /// The part of the control plane on it that is hit, if not the node itself.
     pub component: Option<Component>,
-    /// Where it is recorded.
     pub recorder: &'a Recorder,
 }
 

@@ -52,7 +52,6 @@ pub(crate) struct NodeState {
 /// A probe's recent attempts, by the time they were sent.
 #[derive(Debug)]
 pub(crate) struct ProbeState {
-    /// The probe.
     pub span: ProbeSpan,
     recent: VecDeque<(Moment, bool)>,
     /// The first slot without an outcome, and those after it that have one.
@@ -152,7 +151,6 @@ impl Live {
         self.probes.insert(span.probe.name.clone(), ProbeState::new(span));
     }
 
-    /// The endpoints of a Service.
     pub(crate) fn endpoints_of(&self, service: &str) -> Vec<Endpoint> {
         self.endpoints
             .get(service)

@@ -19,20 +19,16 @@ use crate::timeline::{Event, Moment, ProbeSpan, Record, RunFolder};
 /// What someone who follows a run sees, as it happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Observation {
-    /// A record.
     Record(Record),
     /// A probe began to fail.
     Failing {
-        /// The probe.
         probe: String,
         /// When the first failure was sent.
         sent: Moment,
-        /// Its class.
         class: String,
     },
     /// A probe has not failed for three seconds.
     Answering {
-        /// The probe.
         probe: String,
         /// When the last failure was sent.
         sent: Moment,
@@ -105,7 +101,6 @@ impl Recorder {
         self.records.clone()
     }
 
-    /// Where agents send their messages.
     pub(crate) fn attempts(&self) -> UnboundedSender<AgentMessage> {
         self.attempts.clone()
     }

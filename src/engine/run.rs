@@ -36,7 +36,6 @@ pub(crate) type Arm<'a> = &'a dyn Fn(Duration) -> LocalBoxFuture<'static, Result
 pub(crate) struct Job<'a> {
     /// The run, and the engine of its cluster.
     pub run_ref: RunRef<'a>,
-    /// The experiment.
     pub experiment: &'a Experiment,
     /// The settings that decide when a dead node is noticed.
     pub tuning: &'a Tuning,
@@ -57,7 +56,6 @@ pub(crate) enum Stop {
     RunError(RunError),
 }
 
-/// How a run ended.
 #[derive(Debug)]
 pub(crate) struct RunEnd {
     /// Why it stopped early; `None`: it came to its planned end.

@@ -41,9 +41,7 @@ pub(crate) struct Session<'a> {
 
 /// A run that has ended.
 pub(crate) struct Ended {
-    /// Its folder.
     pub folder: PathBuf,
-    /// How it ended.
     pub end: RunEnd,
 }
 

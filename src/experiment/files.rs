@@ -31,7 +31,6 @@ impl Place<'_> {
 pub(super) struct ReadFile {
     /// Name and text.
     pub file: Arc<SourceFile>,
-    /// Its documents.
     pub documents: Vec<Node>,
 }
 

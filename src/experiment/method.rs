@@ -13,7 +13,6 @@ pub struct Numbered<'a> {
     pub place: String,
     /// The faults during which it begins, by their numbers, outermost first. They may have been undone by then.
     pub during: Vec<u32>,
-    /// The step.
     pub step: &'a Step,
 }
 
@@ -26,7 +25,6 @@ impl<'a> Numbered<'a> {
         }
     }
 
-    /// Its name.
     pub fn name(&self) -> Option<&'a str> {
         self.step.name()
     }
@@ -38,7 +36,6 @@ impl<'a> Numbered<'a> {
 }
 
 impl Step {
-    /// Its name, if it has one.
     pub fn name(&self) -> Option<&str> {
         match self {
             Step::Fault { name, .. } => name.as_deref(),

@@ -15,7 +15,6 @@ use crate::workload::Manifest;
 /// An experiment without errors, and everything that had to be read for it, before any harm.
 #[derive(Clone, Debug)]
 pub(crate) struct Parsed {
-    /// The experiment.
     pub experiment: Experiment,
     /// What is odd about it, and what it leaves open; none of these is an error.
     pub warnings: Diagnostics,

@@ -29,7 +29,6 @@ pub(crate) enum FaultError {
     /// The node is not as it must be before the fault; nothing was injected.
     #[error("inject the fault on node {node}: {why}")]
     Refused {
-        /// The node.
         node: String,
         /// Why not.
         why: String,
@@ -37,7 +36,6 @@ pub(crate) enum FaultError {
     /// The call came back, and its effect is not there.
     #[error("confirm the fault on node {node}: {seen} {}s after the call", .after.as_secs())]
     NotConfirmed {
-        /// The node.
         node: String,
         /// What was seen instead.
         seen: String,
@@ -46,16 +44,10 @@ pub(crate) enum FaultError {
     },
     /// The container is paused, by somebody else or by another fault that must be undone first.
     #[error("reach into node {node}: container {container} is paused")]
-    Frozen {
-        /// The node.
-        node: String,
-        /// The container.
-        container: String,
-    },
+    Frozen { node: String, container: String },
     /// A command in the node failed.
     #[error("{what} in node {node}: {output}")]
     Command {
-        /// The node.
         node: String,
         /// What it should have done.
         what: &'static str,
@@ -65,7 +57,6 @@ pub(crate) enum FaultError {
     /// The node is back with other addresses than before.
     #[error("give node {node} its address back: it was {} and is {}", list(.before), list(.after))]
     AddressChanged {
-        /// The node.
         node: String,
         /// Before the fault.
         before: Vec<IpAddr>,
@@ -86,7 +77,6 @@ pub(crate) enum FaultError {
     /// The effect is still there.
     #[error("undo the fault on node {node}: {seen} after {}s", .after.as_secs())]
     NotUndone {
-        /// The node.
         node: String,
         /// What was seen.
         seen: String,

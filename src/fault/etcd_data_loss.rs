@@ -123,7 +123,6 @@ fn kept_data(mark: &str) -> String {
     format!("{DATA}-{mark}")
 }
 
-/// The snapshot.
 fn snapshot(mark: &str) -> String {
     format!("{DATA}-{mark}.db")
 }

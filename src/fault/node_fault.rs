@@ -78,7 +78,6 @@ impl From<&str> for Undone {
 /// What a fault is planned from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
-    /// The fault.
     pub fault: &'a Fault,
     /// The node that it hits.
     pub target: &'a NodeTarget,
@@ -86,7 +85,6 @@ pub(crate) struct Plan<'a> {
     pub cluster: &'a [NodeTarget],
     /// The pod on the node that it hits; `None`: the node itself.
     pub pod: Option<PodContainers<'a>>,
-    /// The run.
     pub run: &'a str,
     /// The step of its method, from 0.
     pub step: u32,
@@ -94,7 +92,6 @@ pub(crate) struct Plan<'a> {
     pub dead_man: Duration,
 }
 
-/// Containers of a pod.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PodContainers<'a> {
     /// The pod's name.
@@ -131,7 +128,6 @@ impl Plan<'_> {
     }
 }
 
-/// A node of the model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModelNode<'a> {
     /// In the model.
@@ -141,7 +137,6 @@ pub(crate) struct ModelNode<'a> {
 }
 
 impl ModelNode<'_> {
-    /// The action that a fault is on it.
     pub(super) fn action(&self, fault: &Fault) -> Option<Action> {
         Action::of_fault(fault.kind(), self.id, fault.grace())
     }
@@ -150,11 +145,9 @@ impl ModelNode<'_> {
 /// What a fault is to the model behind an embedded cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Modelled {
-    /// What injects it.
     pub inject: Action,
     /// What is seen when it is there.
     pub effect: &'static str,
-    /// What undoes it.
     pub undo: Action,
     /// What is seen when it is gone.
     pub undone: &'static str,

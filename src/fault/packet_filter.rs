@@ -42,11 +42,9 @@ pub(super) struct Filter<'m> {
 /// Whose packets a filter drops.
 #[derive(Clone, Debug)]
 pub(super) enum Hit {
-    /// Everybody's.
     Everybody,
     /// Those to and from a port of these, and from and to another of the node's own.
     Ports {
-        /// Whose.
         of: Vec<IpAddr>,
         /// Their port.
         theirs: u16,

@@ -50,7 +50,6 @@ pub(super) async fn until_seen(
     Ok(())
 }
 
-/// The container has ended.
 pub(super) fn ended(state: &ContainerState) -> Option<String> {
     let at =
         state.finished_at.map_or_else(String::new, |at| format!(" at {at} by the engine's clock"));

@@ -17,9 +17,7 @@ pub(crate) struct NodeTarget {
     pub node: String,
     /// The container's full id. A container of the same name that was made later has another one and is not touched.
     pub container_id: String,
-    /// The container's name.
     pub container_name: String,
-    /// Its role.
     pub role: NodeRole,
     /// Its addresses before the fault, by the container engine's network.
     pub addresses: Addresses,
@@ -49,7 +47,6 @@ impl NodeTarget {
 /// The version of the record. One that this program does not know can't be read, and the error names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum UndoFormat {
-    /// This one.
     #[serde(rename = "outage.undo/v1")]
     V1,
 }
@@ -65,7 +62,6 @@ pub(crate) struct Undo {
     pub run: String,
     /// The step of its method, from 0.
     pub step: u32,
-    /// The node.
     pub target: NodeTarget,
     /// The fault.
     #[serde(deserialize_with = "harm")]

@@ -16,7 +16,6 @@ macro_rules! faults {
         }
 
         impl NodeHarm {
-            /// What kind of fault it is.
             pub(crate) fn kind(&self) -> FaultKind {
                 match self { $(Self::$node(_) => FaultKind::$node,)* }
             }
@@ -62,7 +61,6 @@ macro_rules! faults {
         }
 
         impl ObjectHarm {
-            /// What kind of fault it is.
             pub(crate) fn kind(&self) -> FaultKind {
                 match self { $(Self::$object(_) => FaultKind::$object,)* }
             }

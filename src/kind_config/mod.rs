@@ -55,7 +55,6 @@ pub(crate) struct Reading {
     pub problems: Diagnostics,
 }
 
-/// A kind config.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KindConfig {
     /// The cluster's name; kind's own (`kind`) where the file has none.
@@ -76,7 +75,6 @@ pub(crate) struct KindConfig {
     root: Node,
 }
 
-/// One node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KindNode {
     /// As kind names it.

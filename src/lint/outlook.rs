@@ -47,7 +47,6 @@ pub(crate) struct LossRisk {
 pub(crate) struct Outlook {
     /// The version of Kubernetes whose defaults were taken.
     pub kubernetes: String,
-    /// The settings, all of them.
     pub settings: Settings,
     /// The heartbeat that counts.
     pub heartbeat: Heartbeat,

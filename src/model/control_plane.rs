@@ -58,9 +58,7 @@ pub(super) struct Etcd {
 pub(super) enum Cut {
     /// No API server answered.
     Api,
-    /// The cable.
     Cable,
-    /// Frozen.
     Frozen,
     /// Switched off.
     Off,

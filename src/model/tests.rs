@@ -86,7 +86,6 @@ impl Cluster {
         self.when(since, which).first().copied()
     }
 
-    /// When a node's Ready became this.
     fn became(&self, since: f64, node: usize, wanted: Ready) -> Option<f64> {
         self.first(since, |c| matches!(c, Change::NodeReady { node: n, ready, .. } if n.0 == node && *ready == wanted))
     }

@@ -74,9 +74,7 @@ pub(crate) type ProcessOutput = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> +
 /// Both ends of a running process. When they are dropped it sees the end of its input, and must end by
 /// itself.
 pub struct ProcessStream {
-    /// To the process.
     pub input: ProcessInput,
-    /// From the process.
     pub output: ProcessOutput,
 }
 

@@ -8,7 +8,6 @@ use crate::timeline::NodeRole;
 /// A fault on a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Harm<'a> {
-    /// The node.
     pub node: &'a Node,
     /// What is done to it.
     pub fault: &'a Fault,

@@ -7,13 +7,9 @@ use crate::timeline::{Component, Endpoint, NodeRole};
 /// A node as selection knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
-    /// Its name.
     pub name: String,
-    /// Its role.
     pub role: NodeRole,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Whether it is Ready.
     pub ready: bool,
     /// Its internal address.
     pub address: Option<String>,
@@ -27,7 +23,6 @@ pub(crate) type Endpoints = BTreeMap<String, Vec<Endpoint>>;
 pub(crate) struct Known {
     /// The endpoints of Services.
     pub endpoints: Endpoints,
-    /// Who leads.
     pub leaders: BTreeMap<Component, String>,
     /// Whether there is no other leader: else, of a part that has none here, any may be.
     pub all_leaders: bool,

@@ -8,7 +8,6 @@ use crate::timeline::NodeRole;
 
 /// Nodes from which some may be chosen.
 pub(super) struct Pool<'a> {
-    /// The nodes.
     pub nodes: Vec<&'a Node>,
     /// How many of them lead where followers are asked for and nobody knows who leads.
     leading: usize,

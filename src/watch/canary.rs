@@ -14,9 +14,7 @@ use crate::timeline::Record;
 /// Which objects a canary makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CanaryObjects {
-    /// Pods of its own.
     Pods,
-    /// A Deployment.
     Deployment,
 }
 

@@ -158,7 +158,6 @@ fn node(state: &State) -> String {
 struct SourceHealth(UnboundedReceiver<Record>);
 
 impl SourceHealth {
-    /// The next record that is wanted.
     async fn next<T>(&mut self, want: impl Fn(&Record) -> Option<T>) -> T {
         let found = async {
             loop {

@@ -64,7 +64,6 @@ pub(super) struct Follow {
 struct Shared<W: Watched> {
     cache: WatchCache<W>,
     health: WatchHealth,
-    /// Whether one of them has listed.
     listed: bool,
 }
 

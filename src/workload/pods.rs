@@ -54,7 +54,6 @@ impl<'a> Pods<'a> {
     }
 }
 
-/// A map of texts.
 pub(super) fn texts(map: &Value) -> BTreeMap<String, String> {
     let pairs = map.as_object().into_iter().flatten();
     pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()

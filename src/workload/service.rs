@@ -8,7 +8,6 @@ use super::object::Object;
 use super::pods::texts;
 use crate::model::Routing;
 
-/// A Service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service<'a> {
     object: &'a Object,

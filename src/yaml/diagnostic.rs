@@ -65,16 +65,13 @@ fn floor_char(text: &str, at: usize) -> usize {
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Location {
-    /// The file.
     pub file: Arc<SourceFile>,
-    /// Where in it.
     pub span: Span,
 }
 
 /// Another place that has to do with a problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Related {
-    /// Where.
     pub at: Location,
     /// What is there: a few words.
     pub label: String,

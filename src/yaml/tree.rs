@@ -2,10 +2,8 @@
 
 use super::diagnostic::Span;
 
-/// One node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
-    /// What it is.
     pub value: Value,
     /// All of it. Of an alias (`*a`), the alias.
     pub span: Span,
@@ -25,7 +23,6 @@ pub(crate) enum Value {
         /// Whether it had no quotes (only then it can be a number, a boolean or nothing).
         plain: bool,
     },
-    /// A list.
     List(Vec<Node>),
     /// Keys and their values, in the order of the file. No key is there twice.
     Map(Vec<(String, Node)>),
@@ -96,7 +93,6 @@ impl Node {
         (node, true)
     }
 
-    /// The text at a path, if there is one.
     pub(crate) fn text_at(&self, path: &str) -> Option<&str> {
         match self.find(path) {
             (node, true) => node.text(),

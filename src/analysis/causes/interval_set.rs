@@ -56,7 +56,6 @@ impl Span {
     }
 }
 
-/// A set of intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum IntervalSet {
     /// All of these.

@@ -14,7 +14,6 @@ pub(super) struct Document {
     /// The version of this form, `outage.plan/v1`.
     pub format: &'static str,
     pub experiment: String,
-    /// The file that it is in.
     pub file: String,
     pub cluster: Cluster,
     /// Objects that would be created in a namespace of the run's own: `Deployment/web`.

@@ -23,7 +23,6 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// From the body, where there is one, and the query.
     pub(super) fn read(body: &Value, query: &Query) -> Result<Self, ApiError> {
         let text = |pointer: &str| {
             body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -9,7 +9,6 @@ use crate::embedded::store::{Kind, kinds};
 /// A form of objects and lists of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As they are.
     Plain,
     /// As rows for people.
     Table(Include),

@@ -8,7 +8,6 @@ use crate::embedded::store::{Kind, LabelSelector, object};
 /// A field and what is wrong with it.
 type Cause = (String, String);
 
-/// What is a map where it is there at all.
 const MAPS: [&str; 11] = [
     "metadata",
     "metadata/labels",

@@ -24,7 +24,6 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(crate) struct Parts {
     pub model: Model,
     pub store: Store,
-    /// What serves them.
     pub api: ApiServer,
     pub block: Block,
     /// What the API server's hooks see.

@@ -29,7 +29,6 @@ impl<'a> EventSpec<'a> {
         Self { kind: "Warning", ..Self::normal(reason, message, by) }
     }
 
-    /// On a host.
     pub(crate) fn on(self, host: &'a str) -> Self {
         Self { host, ..self }
     }

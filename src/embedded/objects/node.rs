@@ -18,7 +18,6 @@ const PRESSURES: [(&str, &str, &str); 3] = [
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 ];
 
-/// What a node is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeFacts<'a> {
     /// As the model has it.

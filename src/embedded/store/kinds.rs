@@ -39,7 +39,6 @@ const PLAIN: Kind = Kind {
     has_generation: false,
 };
 
-/// Namespaces.
 pub(crate) static NAMESPACES: Kind = Kind {
     plural: "namespaces",
     kind: "Namespace",
@@ -48,7 +47,6 @@ pub(crate) static NAMESPACES: Kind = Kind {
     has_status: true,
     ..PLAIN
 };
-/// Nodes.
 pub(crate) static NODES: Kind = Kind {
     plural: "nodes",
     kind: "Node",
@@ -57,7 +55,6 @@ pub(crate) static NODES: Kind = Kind {
     has_status: true,
     ..PLAIN
 };
-/// Pods.
 pub(crate) static PODS: Kind = Kind {
     plural: "pods",
     kind: "Pod",
@@ -67,7 +64,6 @@ pub(crate) static PODS: Kind = Kind {
     has_generation: true,
     ..PLAIN
 };
-/// Services.
 pub(crate) static SERVICES: Kind = Kind {
     plural: "services",
     kind: "Service",
@@ -79,18 +75,14 @@ pub(crate) static SERVICES: Kind = Kind {
 /// The old form of a Service's endpoints.
 pub(crate) static ENDPOINTS: Kind =
     Kind { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..PLAIN };
-/// Events.
 pub(crate) static EVENTS: Kind = Kind { plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
 /// The same events in their newer form. They have no objects of their own.
 pub(crate) static NEW_EVENTS: Kind =
     Kind { group: "events.k8s.io", plural: "events", kind: "Event", short: &["ev"], ..PLAIN };
-/// Service accounts.
 pub(crate) static SERVICE_ACCOUNTS: Kind =
     Kind { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..PLAIN };
-/// ConfigMaps.
 pub(crate) static CONFIG_MAPS: Kind =
     Kind { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..PLAIN };
-/// Secrets.
 pub(crate) static SECRETS: Kind = Kind { plural: "secrets", kind: "Secret", ..PLAIN };
 pub(crate) static ENDPOINT_SLICES: Kind = Kind {
     group: "discovery.k8s.io",
@@ -102,7 +94,6 @@ pub(crate) static ENDPOINT_SLICES: Kind = Kind {
 /// Leases: nodes' heartbeats and leaders' locks.
 pub(crate) static LEASES: Kind =
     Kind { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..PLAIN };
-/// Deployments.
 pub(crate) static DEPLOYMENTS: Kind = Kind {
     group: "apps",
     plural: "deployments",
@@ -114,7 +105,6 @@ pub(crate) static DEPLOYMENTS: Kind = Kind {
     has_generation: true,
     ..PLAIN
 };
-/// ReplicaSets.
 pub(crate) static REPLICA_SETS: Kind = Kind {
     group: "apps",
     plural: "replicasets",

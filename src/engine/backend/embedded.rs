@@ -23,7 +23,6 @@ use crate::workload::{Manifest, container_ports};
 
 /// An embedded cluster.
 pub(crate) struct EmbeddedBackend<'a> {
-    /// The run in it.
     pub scope: RunScope<'a>,
     /// The cluster.
     pub embedded: &'a Embedded,

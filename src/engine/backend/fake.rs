@@ -24,9 +24,7 @@ use crate::timeline::{
 /// What a call of the backend does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Failure {
-    /// It fails.
     Fails,
-    /// It panics.
     Panics,
     /// It never comes back.
     Hangs,
@@ -37,7 +35,6 @@ pub(crate) enum Failure {
 pub(crate) struct Truth {
     /// Nodes that are down.
     pub down: BTreeMap<String, ()>,
-    /// Whether the namespace is there.
     pub namespace: bool,
     /// Whether probers are in the nodes.
     pub probers: bool,
@@ -45,7 +42,6 @@ pub(crate) struct Truth {
     pub calls: Vec<&'static str>,
 }
 
-/// The fake.
 pub(crate) struct FakeBackend {
     /// What is true.
     pub truth: Arc<Mutex<Truth>>,

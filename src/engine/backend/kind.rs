@@ -29,7 +29,6 @@ use crate::timeline::{NodeRole, ObjectName, Record, UnreadKind};
 
 /// A kind cluster.
 pub(crate) struct KindBackend<'a> {
-    /// The run in it.
     pub scope: RunScope<'a>,
     /// How a later process reaches the cluster.
     pub access: Access,

@@ -25,9 +25,7 @@ pub(crate) type Progress<'a> = &'a mut dyn FnMut(FaultPhase, String);
 /// How ready a workload is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Readiness {
-    /// Whether all of it is ready.
     pub ready: bool,
-    /// What is waited for.
     pub waiting: Vec<String>,
     /// Why it can never become ready, with the hint: there is no use in waiting.
     pub stuck: Option<String>,

@@ -28,19 +28,16 @@ const FIRST_LISTS: Duration = Duration::from_secs(30);
 
 /// One run in one cluster.
 pub(crate) struct RunScope<'a> {
-    /// The experiment.
     pub experiment: &'a Experiment,
     /// The run's id.
     pub run: &'a str,
     /// The run's namespace.
     pub namespace: String,
-    /// The cluster.
     pub cluster: Cluster,
     /// What is known of it.
     pub facts: &'a ClusterFacts,
     /// The workload, checked.
     pub workload: Workload,
-    /// What is running.
     pub running: Running,
 }
 
@@ -58,7 +55,6 @@ pub(crate) struct Running {
 
 /// Probes that share a place, and so a prober.
 pub(crate) struct ProberGroup {
-    /// Where.
     pub place: Place,
     /// The node that it is on, as it is now; `None` on the host.
     pub node: Option<Node>,

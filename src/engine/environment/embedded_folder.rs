@@ -105,7 +105,6 @@ fn gate(state_dir: &Path) -> std::io::Result<File> {
 /// somebody has put another file in its place.
 #[derive(Debug)]
 pub(crate) struct Secret {
-    /// Where it is.
     path: PathBuf,
     /// Which file it is, of all that may be there one day.
     made: Option<(u64, u64)>,

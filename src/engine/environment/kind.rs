@@ -35,7 +35,6 @@ pub(crate) struct KindNodes {
     pub kind: Result<Kind, RunError>,
     /// How a later process reaches the cluster.
     pub access: Access,
-    /// The containers.
     pub containers: Vec<Container>,
     /// This program for the nodes.
     pub binary: Arc<[u8]>,
@@ -142,7 +141,6 @@ pub(in crate::engine) async fn make(
 enum Half {
     /// Half a cluster of ours: it is deleted.
     Ours(RunError),
-    /// Not ours.
     NotOurs(RunError),
 }
 

@@ -65,9 +65,7 @@ pub(crate) enum ClusterSpec {
 
 /// The handle, ready: the lock is held as long as this lives.
 pub(crate) struct ClusterHandle {
-    /// The cluster.
     pub cluster: Cluster,
-    /// What it is.
     pub facts: ClusterFacts,
     /// What a reader should know of it.
     pub warnings: Vec<String>,
@@ -118,7 +116,6 @@ pub(crate) enum Nodes {
 
 /// What a dry run finds.
 pub(crate) enum Found {
-    /// The cluster is there.
     ClusterHandle(Box<ClusterHandle>),
     /// It would be made, with this name.
     Absent(String),

@@ -53,7 +53,6 @@ impl StateDir {
         names
     }
 
-    /// The cluster.
     pub(crate) fn cluster(&self) -> &str {
         &self.cluster
     }

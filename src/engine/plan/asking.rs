@@ -103,7 +103,6 @@ impl Placement<'_> {
     }
 }
 
-/// What is asked of a destination.
 pub(in crate::engine) fn asked(ask: &Ask, target: &Target, destination: Destination) -> Asked {
     let peer = Peer::of(target, &destination);
     let (description, question) = match ask {

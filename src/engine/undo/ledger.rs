@@ -17,7 +17,6 @@ use crate::timeline::{Component, FaultKind};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum UndoEntry {
-    /// A fault.
     Fault(fault::Undo),
     /// A fault on an object of the cluster, done through its API.
     Object {
@@ -30,7 +29,6 @@ pub(crate) enum UndoEntry {
     Modelled {
         /// The step of its run's method, from 0.
         step: u32,
-        /// The node.
         node: String,
         /// What was done to it.
         fault: Fault,
@@ -42,14 +40,12 @@ pub(crate) enum UndoEntry {
     },
     /// The namespace of a run.
     Namespace {
-        /// Its name.
         name: String,
         /// How its cluster is reached.
         access: Access,
     },
     /// A kind cluster that is being made: half of one is of no use.
     KindCluster {
-        /// Its name.
         name: String,
     },
 }
@@ -67,7 +63,6 @@ pub(crate) enum Access {
     Context {
         /// The kubeconfig's files.
         kubeconfig: Vec<PathBuf>,
-        /// The context.
         context: String,
         /// The kind cluster that it leads to.
         cluster: String,
@@ -109,7 +104,6 @@ impl Access {
 pub(crate) struct FaultRef<'a> {
     /// The step, from 0.
     pub step: u32,
-    /// The fault.
     pub kind: FaultKind,
     /// The part of the control plane that it hits, if not the node itself.
     pub component: Option<Component>,
@@ -209,7 +203,6 @@ enum Line {
 /// A run, and where it works.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunRef<'a> {
-    /// The run.
     pub run: &'a str,
     /// The container engine's address.
     pub engine: &'a str,

@@ -58,7 +58,6 @@ impl Harmed {
         self.lock().extend(others);
     }
 
-    /// Whether this container is one of them.
     pub(crate) fn has(&self, container: &str) -> bool {
         self.lock().contains(container)
     }
@@ -292,11 +291,9 @@ fn instead_of(gone: ClusterError, kind: &RunError) -> RunError {
 /// How far the undo of one thing has come.
 #[derive(Debug)]
 pub(crate) enum UndoProgress<'a> {
-    /// It begins.
     Begins,
     /// It still goes on, so long after its begin.
     GoesOn(Duration),
-    /// It has ended.
     Ended(Result<(), &'a RunError>),
 }
 

@@ -25,7 +25,6 @@ impl<'f> Cx<'f> {
         Self { file, problems: RefCell::default() }
     }
 
-    /// The file.
     pub(crate) fn file(&self) -> &'f Arc<SourceFile> {
         self.file
     }

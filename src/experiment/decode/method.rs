@@ -18,7 +18,6 @@ macro_rules! readers {
             $($(#[$field_doc:meta])* $field:ident: $type:ty = $read:expr,)*
         }
     )*) => {
-        /// All faults, by name.
         const FAULTS: &[(&str, Decode<Fault>)] = &[$((FaultKind::$fault.name(), |cx, node| {
             let what = format!("`{}`", FaultKind::$fault);
             let mut fields = Fields::of(cx, node, &what)?;

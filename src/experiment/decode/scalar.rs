@@ -59,7 +59,6 @@ fn name(cx: &Cx, node: &Node, longest: usize, valid: fn(&str) -> bool) -> Option
     cx.error_hint(node.focus(), format!("{} is not a valid name", quoted(text)), hint)
 }
 
-/// Whether a text is a DNS label.
 pub(crate) fn is_dns_label(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&text.len())

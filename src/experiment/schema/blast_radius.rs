@@ -44,7 +44,6 @@ impl Default for BlastRadius {
 /// What would be harmed at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Harmed {
-    /// Workers.
     pub workers: u32,
     /// Control-plane nodes.
     pub control_planes: u32,
@@ -52,7 +51,6 @@ pub struct Harmed {
     pub load_balancer: bool,
     /// Members that etcd would lose.
     pub members_lost: u32,
-    /// Members that it has.
     pub members: u32,
     /// Whether the cluster's data would be away.
     pub data_lost: bool,

@@ -77,7 +77,6 @@ pub enum Expectation {
     },
     /// The errors that a probe's clients saw between the fault and its undo, from the first to the last. One of the bounds at least.
     ErrorWindow {
-        /// The probe.
         probe: String,
         /// At most so long (judged on the window's upper end).
         at_most: Option<Bound>,
@@ -87,16 +86,12 @@ pub enum Expectation {
     },
     /// The share of a probe's attempts that failed, over the whole of fault and recovery.
     FailedShare {
-        /// The probe.
         probe: String,
         /// At most this share, 0 to 1.
         at_most: f64,
     },
     /// No attempt failed.
-    NoErrors {
-        /// The probe.
-        probe: String,
-    },
+    NoErrors { probe: String },
     /// A part of the control plane gets a new leader: from the fault that hit the old one.
     LeaderChange {
         /// The part.
@@ -126,7 +121,6 @@ pub enum Expectation {
     },
     /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
     NoSuccess {
-        /// The probe.
         probe: String,
         /// The step whose fault it is. Default: every fault of the method.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,7 +132,6 @@ pub enum Expectation {
     NotDetected,
     /// What a fault took from a Service is ready elsewhere: so many new back ends on other nodes as it had on those that were hit.
     Rescheduled {
-        /// The Service.
         service: String,
         /// At most so long after the fault was requested.
         within: Duration,

@@ -14,65 +14,51 @@ macro_rules! every_fault {
         $use_list! {
             /// An orderly shutdown (`docker stop`).
             NodeStop {
-                /// Which node.
                 target: NodeSelector = node,
                 /// How long the node may take to shut down before it is killed. Default: 10 s, as Docker has it.
                 grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
             }
             /// Power loss (`docker kill`).
             NodeKill {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// Power off and on again, without a pause.
             NodeReboot {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// A freeze (`docker pause`).
             NodePause {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// The network cable is cut, by a packet filter inside the node; its address stays.
             NodeDisconnect {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// Only the kubelet stops: the node's pods go on answering.
             KubeletStop {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// The kubelet freezes (SIGSTOP): the node's pods go on answering.
             KubeletPause {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// A part of the control plane ends and is held down: its static pod's manifest is moved away.
             ComponentStop {
-                /// Which part.
                 component: Component = part,
-                /// Which control-plane node.
                 target: NodeSelector = control_plane,
             }
             /// A part of the control plane is killed; its kubelet starts it again by itself.
             ComponentKill {
-                /// Which part.
                 component: Component = part,
-                /// Which control-plane node.
                 target: NodeSelector = control_plane,
             }
             /// A part of the control plane freezes (SIGSTOP).
             ComponentPause {
-                /// Which part.
                 component: Component = part,
-                /// Which control-plane node.
                 target: NodeSelector = control_plane,
             }
             /// A node is cut off from some others only, or in one direction only, by a packet filter inside it.
             Partition {
-                /// Which node.
                 target: NodeSelector = node,
                 /// From whom. Default: all.
                 from: Side = |fields| fields.or("from", Side::default(), side),
@@ -82,13 +68,11 @@ macro_rules! every_fault {
             }
             /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through the API).
             NodeDrain {
-                /// Which node.
                 target: NodeSelector = node,
             }
             /// The only etcd member's data directory is moved away (never deleted), so that etcd starts with
             /// an empty one; then it is moved back.
             EtcdDataLoss {
-                /// Which control-plane node.
                 target: NodeSelector = control_plane,
             }
             /// A Deployment is given another number of replicas (through the API); then as many as before.
@@ -113,13 +97,11 @@ macro_rules! every_fault {
             /// Pods are deleted (through the API). Nothing undoes that: whoever made them makes others, or
             /// nobody does.
             PodDelete {
-                /// Which pods.
                 pods: PodSelector = pods,
             }
             /// The processes of pods' containers are killed inside their nodes; the kubelet starts the
             /// containers again by itself.
             ContainerKill {
-                /// Which pods.
                 pods: PodSelector = pods,
                 /// Which container of each. Default: all of them.
                 container: Option<String> = |fields| fields.optional("container", dns_label),
@@ -145,7 +127,6 @@ macro_rules! define {
         }
 
         impl Fault {
-            /// Its kind.
             pub fn kind(&self) -> FaultKind {
                 match self { $(Fault::$fault { .. } => FaultKind::$fault,)* }
             }
@@ -252,7 +233,6 @@ impl Side {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Direction {
-    /// Both.
     #[default]
     Both,
     /// Only those that come in.

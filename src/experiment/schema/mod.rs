@@ -26,7 +26,6 @@ pub(crate) use selector::{Count, NodeSelector, PodSelector};
 /// The `apiVersion` of every experiment.
 pub(crate) const API_VERSION: &str = "outage/v1alpha1";
 
-/// One experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Experiment {
@@ -102,12 +101,7 @@ pub enum Condition {
     /// Nodes are Ready: `all`, or at least so many.
     NodesReady(Quantity),
     /// A Service has at least so many ready endpoints.
-    EndpointsReady {
-        /// The Service.
-        service: String,
-        /// How many.
-        at_least: u32,
-    },
+    EndpointsReady { service: String, at_least: u32 },
     /// A probe succeeds.
     Probe {
         /// The probe.
@@ -123,9 +117,7 @@ pub enum Condition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Quantity {
-    /// All of them.
     All,
-    /// At least so many.
     AtLeast(u32),
 }
 

@@ -10,11 +10,8 @@ use crate::timeline::{Component, NodeRole};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSelector {
-    /// By name.
     pub name: Option<String>,
-    /// By role.
     pub role: Option<NodeRole>,
-    /// By labels.
     pub labels: BTreeMap<String, String>,
     /// Those with the most ready endpoints of this Service: `web`, or `kube-system/kube-dns` of another namespace.
     pub most_endpoints_of: Option<String>,
@@ -48,7 +45,6 @@ impl Default for Count {
     }
 }
 
-/// Which pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSelector {

@@ -16,14 +16,11 @@ use crate::timeline::FaultPhase;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeploymentPlace {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Its uid: another one of its name has another. Earlier versions' records have none, and an undo needs none.
     #[serde(default)]
     pub uid: String,
-    /// The nodes.
     pub nodes: Vec<String>,
     /// The affinity that its pods had before; null: none.
     pub before: Value,

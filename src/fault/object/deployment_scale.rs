@@ -14,9 +14,7 @@ use crate::timeline::FaultPhase;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeploymentScale {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Its uid: another one of its name has another. Earlier versions' records have none, and an undo needs none.
     #[serde(default)]

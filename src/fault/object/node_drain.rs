@@ -22,7 +22,6 @@ type Pod = (String, String, String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeDrain {
-    /// The node.
     pub node: String,
     /// The namespaces whose pods are evicted.
     pub namespaces: Vec<String>,

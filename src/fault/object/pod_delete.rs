@@ -12,15 +12,12 @@ use crate::timeline::FaultPhase;
 /// How long the API server may take to say that it ends.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A pod is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodDelete {
-    /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub pod: String,
-    /// Its uid.
     pub uid: String,
     /// The node that it was on.
     pub node: Option<String>,

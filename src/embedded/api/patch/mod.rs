@@ -30,7 +30,6 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    /// Reads one by its content type.
     pub(super) fn read(content_type: &str, bytes: &[u8]) -> Result<Self, ApiError> {
         let style = match content_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Style::Json,

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// The age of an object.
 pub(super) fn age(object: &Value) -> Value {
     since(&object["metadata"]["creationTimestamp"]).into()
 }

@@ -1,4 +1,5 @@
-//! One hour at 1000 attempts a second: bytes on disk, the time to find the error windows, and the time for the whole report.
+//! One hour at 1000 attempts a second: bytes on disk, the time to find the error windows, and the
+//! time for the whole report.
 //!
 //! `cargo bench --bench analysis`. Goals: 40 MB, 150 ms, 1 s.
 

@@ -1,4 +1,5 @@
-//! 10 000 trials of a worker that is stopped for 15 s and started again, with tuned and with default settings.
+//! 10 000 trials of a worker that is stopped for 15 s and started again, with tuned and with
+//! default settings.
 //!
 //! `cargo bench --bench predict`. Goal: less than a second each.
 

@@ -1,13 +1,15 @@
-//! The prober compared with its peers, one after the other, in one run: `cargo bench --bench prober [-- --seconds N --rounds N]`.
+//! The prober compared with its peers, one after the other, in one run: `cargo bench --bench prober
+//! [-- --seconds N --rounds N]`.
 //!
 //! - floor: one thread, blocking sockets, paced with an absolute `clock_nanosleep`: the minimum cost of a paced new connection
 //! - ours: the prober of this crate
 //! - oha: if it is installed (`cargo install oha`)
 //! - article: the loop of bash and curl, closed loop, as fast as it goes
 //!
-//! Each peer is a separate process that asks a server in another process over loopback; CPU is what the kernel charged to the
-//! peer's process. Goals: CPU per attempt at most 1.3x the floor and 0.75x oha; sent at most 60 us late at p50 and 0.6 ms at p99;
-//! into a blackhole every slot sent, every socket closed at its deadline, at most 8 MiB.
+//! Each peer is a separate process that asks a server in another process over loopback; CPU is what
+//! the kernel charged to the peer's process. Goals: CPU per attempt at most 1.3x the floor and
+//! 0.75x oha; sent at most 60 us late at p50 and 0.6 ms at p99; into a blackhole every slot sent,
+//! every socket closed at its deadline, at most 8 MiB.
 
 #![allow(clippy::disallowed_methods)] // a program of its own, with an environment and arguments
 

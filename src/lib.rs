@@ -1,4 +1,5 @@
-//! `outage` makes a real Kubernetes cluster fail in a chosen way and measures what its users would have noticed.
+//! `outage` makes a real Kubernetes cluster fail in a chosen way and measures what its users would
+//! have noticed.
 //!
 //! `src/README.md` is the architecture; the first line of each module says its job.
 

@@ -9,8 +9,8 @@ const PROCESSORS: [(&str, &str, u16); 5] = [
     ("riscv64", "riscv64", 243),
 ];
 
-/// Checks that a program is a Linux one for a processor (`amd64` or `x86_64`, `arm64` or `aarch64`; an empty or unknown name agrees
-/// with any). The error says what it is instead.
+/// Checks that a program is a Linux one for a processor (`amd64` or `x86_64`, `arm64` or `aarch64`;
+/// an empty or unknown name agrees with any). The error says what it is instead.
 pub fn check_binary(program: &[u8], processor: &str) -> Result<(), String> {
     let machine =
         elf_machine(program).ok_or_else(|| format!("{} is not a Linux program", kind(program)))?;

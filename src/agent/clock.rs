@@ -17,7 +17,8 @@ impl Offset {
     /// Both read one clock.
     pub const SAME: Self = Self { ahead_ns: 0, uncertainty_ns: 0 };
 
-    /// What one exchange tells: the agent read its clock at some moment between the ping and the pong.
+    /// What one exchange tells: the agent read its clock at some moment between the ping and the
+    /// pong.
     pub fn of_exchange(ping: Moment, agent: Moment, pong: Moment) -> Self {
         let half = pong.0.saturating_sub(ping.0).div_ceil(2);
         Self {
@@ -46,7 +47,8 @@ impl Offset {
         }
     }
 
-    /// A record with its moments on the runner's clock; its bracket is wider by as much as that may be off.
+    /// A record with its moments on the runner's clock; its bracket is wider by as much as that may
+    /// be off.
     pub fn convert_record(&self, mut record: Record) -> Record {
         let off = Duration::from_nanos(self.uncertainty_ns);
         if let Event::ObserverGap { until, .. } = &mut record.event {
@@ -61,7 +63,8 @@ impl Offset {
     }
 }
 
-/// The offset that several exchanges tell. Where the boot ids agree and no exchange speaks against it, both clocks are one.
+/// The offset that several exchanges tell. Where the boot ids agree and no exchange speaks against
+/// it, both clocks are one.
 pub fn settle(same_boot: bool, exchanges: &[Offset]) -> Offset {
     if same_boot && exchanges.iter().all(|exchange| exchange.allows(Offset::SAME)) {
         return Offset::SAME;

@@ -18,7 +18,8 @@ use crate::probe::ProbeSpec;
 use crate::timeline::clock::boot_id;
 use crate::timeline::{Moment, ProbeHeader};
 
-/// Where it is put. kind's nodes have memory file systems on /tmp and /run, which hide what is uploaded.
+/// Where it is put. kind's nodes have memory file systems on /tmp and /run, which hide what is
+/// uploaded.
 const DIRECTORY: &str = "/usr/local/bin";
 /// From the start of the program until its probes have begun.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,8 +50,8 @@ pub struct Placement {
     pub observe: bool,
 }
 
-/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file immediately.
-/// Messages come until [`AgentMessage::Ended`]; none comes when this is an error.
+/// Uploads `program`, starts it, and returns when its probes have begun. It removes its own file
+/// immediately. Messages come until [`AgentMessage::Ended`]; none comes when this is an error.
 pub async fn deploy(
     access: &dyn NodeAccess,
     placement: Placement,
@@ -84,9 +85,10 @@ pub async fn deploy(
     begun
 }
 
-/// Removes what agents of a run may have left in a node when the runner died, or was told to end, between
-/// uploading one and its own removal. May be called any number of times; a file that is not there is not an
-/// error. Errors when the node is not up, or the run's id can't be part of a file's name.
+/// Removes what agents of a run may have left in a node when the runner died, or was told to end,
+/// between uploading one and its own removal. May be called any number of times; a file that is not
+/// there is not an error. Errors when the node is not up, or the run's id can't be part of a file's
+/// name.
 pub async fn sweep(
     access: &dyn NodeAccess,
     node: &NodeHandle,
@@ -166,7 +168,8 @@ impl Link {
         }
     }
 
-    /// The next message; cancel-safe. The end of the stream is an error, which tells what was said instead of a frame.
+    /// The next message; cancel-safe. The end of the stream is an error, which tells what was said
+    /// instead of a frame.
     async fn receive(&mut self) -> Result<FromAgent, String> {
         loop {
             if let Some(message) = self.frames.message().map_err(|error| error.to_string())? {
@@ -279,7 +282,8 @@ impl Pump {
         None
     }
 
-    /// Two machines' clocks drift apart while a run goes on. Said once, when it is more than the bound allows.
+    /// Two machines' clocks drift apart while a run goes on. Said once, when it is more than the
+    /// bound allows.
     fn drift(&mut self, seen: Offset) -> Option<AgentMessage> {
         if self.drift_told || seen.allows(self.offset) {
             return None;

@@ -14,8 +14,8 @@ use crate::timeline::{ProbeHeader, ProbeSpan};
 
 const HERE: &str = "host";
 
-/// Begins to ask, on a thread of its own. Errors when the system has none; what is wrong with a probe comes as
-/// [`AgentMessage::Ended`].
+/// Begins to ask, on a thread of its own. Errors when the system has none; what is wrong with a
+/// probe comes as [`AgentMessage::Ended`].
 pub fn start(
     probes: Vec<ProbeSpec>,
     control: Option<ProbeHeader>,
@@ -24,7 +24,8 @@ pub fn start(
     start_from(None, probes, control, messages)
 }
 
-/// The same, with an address of loopback from which what is on loopback is asked: the embedded cluster tells its nodes apart by it.
+/// The same, with an address of loopback from which what is on loopback is asked: the embedded
+/// cluster tells its nodes apart by it.
 pub fn start_from(
     source: Option<IpAddr>,
     probes: Vec<ProbeSpec>,

@@ -42,7 +42,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum AgentMessage {
     /// A probe has begun. Comes before its attempts.
     Started(ProbeSpan),
-    /// Attempts of a probe: whole encoded records, to be appended to its file in the order in which they come.
+    /// Attempts of a probe: whole encoded records, to be appended to its file in the order in which
+    /// they come.
     Attempts {
         /// The probe's name.
         probe: String,
@@ -62,7 +63,8 @@ pub enum AgentMessage {
     },
     /// The last message of an agent.
     Ended {
-        /// The names of its probes, its control probe's among them. One that never began is named, too.
+        /// The names of its probes, its control probe's among them. One that never began is named,
+        /// too.
         probes: Vec<String>,
         /// What ended it, if it was not told to.
         error: Option<String>,
@@ -151,8 +153,9 @@ enum StopSignal {
 }
 
 impl AgentHandle {
-    /// Ends the probes and waits until all that they found was sent on; what is in flight is recorded as cut. Errors when the agent
-    /// had ended by itself before, or does not end in time (it ends by itself then, for want of a heartbeat).
+    /// Ends the probes and waits until all that they found was sent on; what is in flight is
+    /// recorded as cut. Errors when the agent had ended by itself before, or does not end in time
+    /// (it ends by itself then, for want of a heartbeat).
     pub async fn stop(mut self) -> Result<(), AgentError> {
         self.signal();
         match tokio::time::timeout(STOP_TIMEOUT, &mut self.ended).await {

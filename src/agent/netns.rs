@@ -1,4 +1,5 @@
-//! A pod's network: found by the pod's uid among the node's processes, and entered by the calling thread.
+//! A pod's network: found by the pod's uid among the node's processes, and entered by the calling
+//! thread.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -31,7 +32,8 @@ pub fn own_names() -> NameService {
     NameService::parse(&text("/etc/resolv.conf"), &text("/etc/hosts"))
 }
 
-/// Enters a pod's network with the calling thread, before it makes any socket, and gives how the pod resolves names.
+/// Enters a pod's network with the calling thread, before it makes any socket, and gives how the
+/// pod resolves names.
 #[cfg(target_os = "linux")]
 pub fn enter_pod(uid: &str) -> Result<NameService, NetnsError> {
     let process =
@@ -77,7 +79,8 @@ fn is_of_pod(process: &Path, uid: &str) -> bool {
         .is_ok_and(|cgroups| cgroups.lines().any(|line| names_pod(line, uid)))
 }
 
-/// Whether a cgroup lies in the pod's: `.../pod<uid>/...`, or with systemd `...-pod<uid with underscores>.slice/...`.
+/// Whether a cgroup lies in the pod's: `.../pod<uid>/...`, or with systemd `...-pod<uid with
+/// underscores>.slice/...`.
 fn names_pod(cgroup: &str, uid: &str) -> bool {
     let escaped = uid.replace('-', "_");
     let path = cgroup.splitn(3, ':').nth(2).unwrap_or_default();
@@ -91,7 +94,8 @@ fn names_pod(cgroup: &str, uid: &str) -> bool {
         })
 }
 
-/// A file as a process sees it. Links in it are followed within the process's own root, never out of it.
+/// A file as a process sees it. Links in it are followed within the process's own root, never out
+/// of it.
 fn file_of(process: &Path, path: &str) -> io::Result<String> {
     let mut text = String::new();
     open_in_root(&process.join("root"), path)?.take(MAX_FILE).read_to_string(&mut text)?;

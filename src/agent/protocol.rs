@@ -1,6 +1,7 @@
 //! The messages between runner and agent, over the agent's input and output.
 //!
-//! A frame is its length (4 bytes, little endian), a byte for its form, and its payload: JSON, or for attempts a name and records.
+//! A frame is its length (4 bytes, little endian), a byte for its form, and its payload: JSON, or
+//! for attempts a name and records.
 //!
 //! ```text
 //! agent  -> hello                     who and where it is, what its clock says
@@ -27,7 +28,8 @@ const ATTEMPTS: u8 = b'A';
 /// Why a stream can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
-    /// Not the start of a frame. What a container engine says of a program that it can't run comes this way.
+    /// Not the start of a frame. What a container engine says of a program that it can't run comes
+    /// this way.
     #[error("unexpected output: {0}")]
     NoFrame(String),
     /// A frame whose payload is not understood.

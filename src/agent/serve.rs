@@ -1,7 +1,7 @@
 //! What `kubectl-outage agent` does inside a node: asks for its runner, and ends with it.
 //!
-//! One thread reads the runner's frames, one writes ours, one asks; the calling one decides. A runner that stalls stops the writer
-//! only: nothing that it does can delay a probe.
+//! One thread reads the runner's frames, one writes ours, one asks; the calling one decides. A
+//! runner that stalls stops the writer only: nothing that it does can delay a probe.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -48,8 +48,9 @@ enum Event {
     ProbesEnded(Result<(), String>),
 }
 
-/// Serves one runner, until it says so, its stream ends, or it has been silent for too long. `unlink` is this program's own file,
-/// removed immediately: nothing is left behind, however the agent ends.
+/// Serves one runner, until it says so, its stream ends, or it has been silent for too long.
+/// `unlink` is this program's own file, removed immediately: nothing is left behind, however the
+/// agent ends.
 pub fn serve(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
@@ -58,8 +59,8 @@ pub fn serve(
     if let Some(path) = unlink {
         let _ = fs::remove_file(path);
     }
-    // Both unbounded: neither the input nor a probe may wait. A runner that stops reading stops its heartbeats, too, which ends this
-    // process within the heartbeat timeout.
+    // Both unbounded: neither the input nor a probe may wait. A runner that stops reading stops its
+    // heartbeats, too, which ends this process within the heartbeat timeout.
     let (events, inbox) = channel();
     let (outbox, frames) = channel();
     let writer = thread("agent-output", move || write_frames(output, &frames))?;
@@ -124,7 +125,8 @@ fn hand_on(
     Ok(())
 }
 
-/// Ends after the last frame (`None`), or when the runner's end is closed (which ends our input, too).
+/// Ends after the last frame (`None`), or when the runner's end is closed (which ends our input,
+/// too).
 fn write_frames(mut output: impl Write, frames: &Receiver<Option<Vec<u8>>>) {
     while let Ok(Some(frame)) = frames.recv() {
         if output.write_all(&frame).and_then(|()| output.flush()).is_err() {

@@ -1,11 +1,13 @@
 //! A burst of errors: the failures between two long runs of successes, and what bounds them.
 //!
-//! Draws prove by what they would have hit. Where the back ends that were hit are known by their own successes, the answers of others
-//! say nothing of them: they would have come from a dead back end's neighbours as well as from a living one's. Only at the end they
-//! do, when an endpoint has left: that nothing is sent to the dead any more shows in others' answers alone.
+//! Draws prove by what they would have hit. Where the back ends that were hit are known by their
+//! own successes, the answers of others say nothing of them: they would have come from a dead back
+//! end's neighbours as well as from a living one's. Only at the end they do, when an endpoint has
+//! left: that nothing is sent to the dead any more shows in others' answers alone.
 //!
-//! A client that keeps its connections draws no back ends: its neighbouring successes show that its own way worked. The window of such
-//! a probe is what clients of its kind saw, and not how long a back end was away.
+//! A client that keeps its connections draws no back ends: its neighbouring successes show that its
+//! own way worked. The window of such a probe is what clients of its kind saw, and not how long a
+//! back end was away.
 
 use std::collections::VecDeque;
 
@@ -15,7 +17,8 @@ use super::segment::{Observation, Segment, Success};
 use crate::stats::{Between, Seconds, draws_to_exclude, share_at_least};
 use crate::timeline::Outcome;
 
-/// Successes before a failure of which the slowest tells how long it was on its way: of 20 alike, one is the slowest with 5 %.
+/// Successes before a failure of which the slowest tells how long it was on its way: of 20 alike,
+/// one is the slowest with 5 %.
 const NEIGHBOURS: usize = 19;
 
 /// A burst that has begun.
@@ -87,7 +90,8 @@ impl Open {
         self.successes
     }
 
-    /// Takes a success; `hit` when a back end that was hit answered. No more than `keep` draws are kept.
+    /// Takes a success; `hit` when a back end that was hit answered. No more than `keep` draws are
+    /// kept.
     #[inline]
     pub(super) fn success(&mut self, success: Success, seen: Observation, hit: bool, keep: usize) {
         self.seen += 1;
@@ -128,8 +132,9 @@ impl Open {
         (self.first_success_after, self.hit_after) = (None, None);
     }
 
-    /// How many draws prove an edge. Where successes lie between failures although all back ends were hit, or the share isn't known,
-    /// the share that was seen failing inside the window (its lower bound) takes its place.
+    /// How many draws prove an edge. Where successes lie between failures although all back ends
+    /// were hit, or the share isn't known, the share that was seen failing inside the window (its
+    /// lower bound) takes its place.
     fn draws_needed(&self, miss: Option<f64>) -> Option<u64> {
         let mixed = self.seen_at_last > self.failed;
         match miss {
@@ -170,8 +175,8 @@ impl Open {
         }
     }
 
-    /// By when the back end had gone. A failure that was answered had reached it by then; one without an answer had done so, at 5 %,
-    /// within the time of the slowest of its neighbours.
+    /// By when the back end had gone. A failure that was answered had reached it by then; one
+    /// without an answer had done so, at 5 %, within the time of the slowest of its neighbours.
     fn start_latest(&self) -> Seconds {
         let before = self.draws_before.iter().rev().take(NEIGHBOURS);
         let neighbours = before.chain(&self.last_before).chain(&self.first_success_after);
@@ -194,7 +199,8 @@ impl Open {
         kept: bool,
     ) -> (Seconds, Proof) {
         if self.first_in_flight {
-            // What was sent before the request and answered was not harmed, whichever back end it went to.
+            // What was sent before the request and answered was not harmed, whichever back end it
+            // went to.
             return self
                 .last_before
                 .map_or((start_of_data, Proof::StartOfData), |s| (s.sent, Proof::Neighbour));
@@ -281,7 +287,8 @@ impl Part {
     }
 }
 
-/// A period's bursts as one window; `None` without any. `limit` is what bounds the last one where nothing else does.
+/// A period's bursts as one window; `None` without any. `limit` is what bounds the last one where
+/// nothing else does.
 pub(super) fn merge(
     period: Period,
     parts: Vec<Part>,

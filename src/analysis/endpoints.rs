@@ -27,7 +27,8 @@ pub fn ready_at(records: &[Record], moment: Moment) -> BTreeMap<&str, BTreeMap<&
     services
 }
 
-/// When a fault began, when its undo did (the end of time: it has none), and when the next fault did.
+/// When a fault began, when its undo did (the end of time: it has none), and when the next fault
+/// did.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// The fault's request.
@@ -38,8 +39,9 @@ pub struct Span {
     pub until: Moment,
 }
 
-/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its endpoints there. `step_targets` are all
-/// targets of its step: what comes in the place of one may as well be in the place of another.
+/// Every Service at the request of a fault on `target` (a node or a pod), and what became of its
+/// endpoints there. `step_targets` are all targets of its step: what comes in the place of one may
+/// as well be in the place of another.
 pub fn services(
     records: &[Record],
     target: &str,
@@ -80,7 +82,8 @@ impl Scope<'_> {
             service: name.to_owned(),
             endpoints: endpoints.len() as u32,
             by_node: by_node(endpoints),
-            // A node that starts again removes its endpoints itself: what left after the undo was not removed because of the fault.
+            // A node that starts again removes its endpoints itself: what left after the undo was
+            // not removed because of the fault.
             removed: last_of(hit.iter().map(|e| e.left.filter(|left| left.latest < self.undo))),
             back: last_of(hit.iter().map(|e| e.back)),
             replaced: self.replaced(endpoints, &changes).filter(|_| !hit.is_empty()),
@@ -88,7 +91,8 @@ impl Scope<'_> {
         }
     }
 
-    /// When as many new back ends were ready at the same time as the step hit, on none of its targets.
+    /// When as many new back ends were ready at the same time as the step hit, on none of its
+    /// targets.
     fn replaced(&self, before: &BTreeMap<&str, &Endpoint>, changes: &[Seen<'_>]) -> Option<When> {
         let hits =
             |endpoint: &Endpoint| self.step_targets.iter().any(|target| is_on(endpoint, target));
@@ -108,7 +112,8 @@ impl Scope<'_> {
     fn fate(&self, endpoint: &Endpoint, changes: &[Seen<'_>]) -> EndpointFinding {
         let left =
             changes.iter().position(|seen| key(seen.endpoint) == key(endpoint) && !seen.ready());
-        // In the place of a pod that was hit itself another may come, on its own node too: that is not the one that left.
+        // In the place of a pod that was hit itself another may come, on its own node too: that is
+        // not the one that left.
         let by_pod = endpoint.pod.as_deref() == Some(self.target);
         let same = |other: &Endpoint| {
             key(other) == key(endpoint)

@@ -1,4 +1,5 @@
-//! What each fault came to: its own phases, and what the engine, the node, its endpoints and Kubernetes' events show of it.
+//! What each fault came to: its own phases, and what the engine, the node, its endpoints and
+//! Kubernetes' events show of it.
 
 use super::clock::Zero;
 use super::endpoints;
@@ -132,7 +133,8 @@ impl<'a> Scope<'a> {
         self.records.iter().filter(|record| record.at >= self.request.at && record.at < self.until)
     }
 
-    /// A phase's first record. Phases of this step may come after the next request too (an undo that was retried).
+    /// A phase's first record. Phases of this step may come after the next request too (an undo
+    /// that was retried).
     fn phase(&self, wanted: FaultPhase) -> Option<(Moment, &str)> {
         self.records.iter().filter(|record| record.at >= self.request.at).find_map(|record| {
             match &record.event {
@@ -157,7 +159,8 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// The first sign of an effect that is over before its undo: of its process, of its engine, or that nothing was left to undo.
+    /// The first sign of an effect that is over before its undo: of its process, of its engine, or
+    /// that nothing was left to undo.
     fn wore_off(&self) -> Option<Seen> {
         let from = self.phase(FaultPhase::Confirmed)?.0;
         let undo = self.phase(FaultPhase::UndoRequested).map(|(at, _)| at);
@@ -318,7 +321,8 @@ impl<'a> State<'a> {
         }
     }
 
-    /// A node that starts again says False of itself for a moment: after the undo only the controller's Unknown counts.
+    /// A node that starts again says False of itself for a moment: after the undo only the
+    /// controller's Unknown counts.
     fn is_detection(&self, undo: Moment) -> bool {
         self.ready == Ready::Unknown || (self.ready == Ready::False && self.record.at < undo)
     }

@@ -1,4 +1,5 @@
-//! What a probe's clients saw while a step's faults were in effect, and when they were served again after its undo.
+//! What a probe's clients saw while a step's faults were in effect, and when they were served again
+//! after its undo.
 
 use super::findings::{FaultFinding, InEffect, Recovered, Tally, When};
 use crate::stats::Seconds;
@@ -106,7 +107,8 @@ impl StepTracker {
         Some(InEffect { step, from: self.from?, until, tally, not_accepted, first_success })
     }
 
-    /// When the probe was answered again; `None` where it did not fail any more at the undo, or nothing was undone.
+    /// When the probe was answered again; `None` where it did not fail any more at the undo, or
+    /// nothing was undone.
     pub(super) fn recovered(&self) -> Option<Recovered> {
         let undo_requested = self.undo.filter(|_| self.away)?;
         Some(Recovered { step: self.step, undo_requested, at: self.again })

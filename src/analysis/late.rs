@@ -7,7 +7,8 @@ use super::findings::{LateFinding, Period, When};
 use super::segment::Segment;
 use crate::timeline::{Event, ProbeSpan, Record};
 
-/// By step, what became of the attempts that timed out. `timed_out`: how many did so in each segment.
+/// By step, what became of the attempts that timed out. `timed_out`: how many did so in each
+/// segment.
 pub(super) fn late(
     records: &[Record],
     span: &ProbeSpan,

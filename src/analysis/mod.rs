@@ -44,7 +44,8 @@ pub use recovering::Recovering;
 use crate::stats::Between;
 use crate::timeline::{Event, Moment, NodeRole, Timeline};
 
-/// Finds in a timeline what happened, and what weakens the numbers. A timeline that was cut gives what there is.
+/// Finds in a timeline what happened, and what weakens the numbers. A timeline that was cut gives
+/// what there is.
 pub fn analyse(timeline: &Timeline) -> Findings {
     let (zero, origin) = Zero::of(timeline);
     let faults = faults::faults(timeline, zero);
@@ -127,7 +128,8 @@ fn last_on_each(faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> 
         .map(|(_, f)| f)
 }
 
-/// The nodes without a sign of life since their fault was undone. Load balancers and pods are not nodes, and give none.
+/// The nodes without a sign of life since their fault was undone. Load balancers and pods are not
+/// nodes, and give none.
 fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
     let nodes = &timeline.header.cluster.nodes;
     let is_node = |name: &str| {
@@ -138,8 +140,9 @@ fn unheard(timeline: &Timeline, faults: &[FaultFinding]) -> Vec<String> {
     silent.map(|fault| fault.target.clone()).collect()
 }
 
-/// From the undo until the steady state held. One that came back before the undo was confirmed has taken no time after it; but what
-/// was known of a node before its first sign of life is stale, and not a recovery yet.
+/// From the undo until the steady state held. One that came back before the undo was confirmed has
+/// taken no time after it; but what was known of a node before its first sign of life is stale, and
+/// not a recovery yet.
 fn recovery(
     faults: &[FaultFinding],
     steady: Option<&findings::Steady>,

@@ -1,11 +1,13 @@
-//! Whether the cluster's objects outlived the run: two inventories, compared by uid, and by what their content is known by.
+//! Whether the cluster's objects outlived the run: two inventories, compared by uid, and by what
+//! their content is known by.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::ObjectsFinding;
 use crate::timeline::{Event, ObjectName, Record, UnreadKind};
 
-/// What a controller makes anew whenever it has to, and what holds nothing of its own. Anything else that has an owner can be lost.
+/// What a controller makes anew whenever it has to, and what holds nothing of its own. Anything
+/// else that has an owner can be lost.
 const REPLACEABLE: [&str; 5] = [
     "Pod",
     "ReplicaSet.apps",
@@ -14,8 +16,9 @@ const REPLACEABLE: [&str; 5] = [
     "Endpoints",
 ];
 
-/// Which objects were kept; `None`: no inventory was taken. Nothing is missing of a kind that could not be listed. What a
-/// controller replaces whenever it has to is not missing where there are as many others of the same owner.
+/// Which objects were kept; `None`: no inventory was taken. Nothing is missing of a kind that could
+/// not be listed. What a controller replaces whenever it has to is not missing where there are as
+/// many others of the same owner.
 pub(super) fn objects(records: &[Record]) -> Option<ObjectsFinding> {
     let (was, unread) = inventory(records, true)?;
     let now = inventory(records, false);
@@ -58,7 +61,8 @@ fn is_replaceable(object: &ObjectName) -> bool {
     object.controlled && REPLACEABLE.contains(&object.kind.as_str())
 }
 
-/// Those that have gone and in whose place nothing has come: one object is as good as another of its kind and owner.
+/// Those that have gone and in whose place nothing has come: one object is as good as another of
+/// its kind and owner.
 fn unreplaced(gone: &[&ObjectName], was: &[ObjectName], now: &[ObjectName]) -> Vec<String> {
     let known: BTreeSet<&str> = was.iter().map(|object| object.uid.as_str()).collect();
     let new =

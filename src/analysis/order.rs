@@ -1,4 +1,5 @@
-//! Attempts in the order of their slots. They are stored in the order in which they ended, so those that failed late come late.
+//! Attempts in the order of their slots. They are stored in the order in which they ended, so those
+//! that failed late come late.
 
 use std::collections::VecDeque;
 
@@ -9,8 +10,9 @@ const MOST_WAITING: u64 = 1 << 16;
 /// Slots that may be overtaken beyond those of a timeout.
 const SLACK: u64 = 256;
 
-/// Yields attempts by slot, in one pass, keeping and copying only those that have to wait for an earlier one. A slot that never comes is given up
-/// when more successors wait than two timeouts have slots.
+/// Yields attempts by slot, in one pass, keeping and copying only those that have to wait for an
+/// earlier one. A slot that never comes is given up when more successors wait than two timeouts
+/// have slots.
 #[derive(Debug)]
 pub struct InOrder<'a> {
     reader: AttemptReader<'a>,
@@ -59,8 +61,9 @@ impl<'a> InOrder<'a> {
         }
     }
 
-    /// The first that waits; slots before it are given up. At the end of the file a slot that is missing was in flight when the prober
-    /// died: what was sent after it and answered first is left out, for a failure would not have come in yet.
+    /// The first that waits; slots before it are given up. At the end of the file a slot that is
+    /// missing was in flight when the prober died: what was sent after it and answered first is
+    /// left out, for a failure would not have come in yet.
     fn first_waiting(&mut self) -> bool {
         while let Some(first) = self.waiting.pop_front() {
             self.next += 1;
@@ -163,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_overtook_one_that_never_ended_is_left_out() {
-        // Slot 1 was in flight when the prober died: that 2 and 3 were answered does not show that errors had ended.
+        // Slot 1 was in flight when the prober died: that 2 and 3 were answered does not show that
+        // errors had ended.
         assert_eq!(ordered(&[0, 2, 3]), [0]);
         assert_eq!(ordered(&[0, 1, 2, 3]), [0, 1, 2, 3]);
     }

@@ -13,8 +13,8 @@ pub(super) struct Span<'a> {
     pub undo: Moment,
 }
 
-/// For each, up to when what is seen of its target is its own doing: another step's fault on the same target, or the first that began
-/// when it was over.
+/// For each, up to when what is seen of its target is its own doing: another step's fault on the
+/// same target, or the first that began when it was over.
 pub(super) fn ends(spans: &[Span<'_>]) -> Vec<Moment> {
     let end = |(i, span): (usize, &Span<'_>)| {
         let is_next = |next: &&Span<'_>| {

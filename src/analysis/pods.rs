@@ -1,5 +1,5 @@
-//! What became of each pod of the run's namespace: whether it was there before the first fault, where, when it left, and when its containers were
-//! started again.
+//! What became of each pod of the run's namespace: whether it was there before the first fault,
+//! where, when it left, and when its containers were started again.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use super::clock::Zero;
 use super::findings::{PodFinding, When};
 use crate::timeline::{Change, Event, Moment, PodIdentity, Record};
 
-/// Every pod that a watch saw, in the order in which they were first seen. `harmed`: the first fault's request.
+/// Every pod that a watch saw, in the order in which they were first seen. `harmed`: the first
+/// fault's request.
 pub(super) fn pods(records: &[Record], harmed: Moment, zero: Zero) -> Vec<PodFinding> {
     let mut found: Vec<PodFinding> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();

@@ -20,7 +20,8 @@ use crate::stats::{Seconds, draws_to_exclude};
 use crate::timeline::store::ProbeFile;
 use crate::timeline::{Attempt, Outcome, ProbeSpan, Record};
 
-/// The largest lateness and duration that are told apart from larger ones: ten minutes, in microseconds.
+/// The largest lateness and duration that are told apart from larger ones: ten minutes, in
+/// microseconds.
 const MOST_LATE_US: u64 = 600_000_000;
 
 /// What is known of the run around a probe's attempts.
@@ -253,7 +254,8 @@ fn segments(span: &ProbeSpan, run: &Run<'_>) -> Vec<Segment> {
     segments
 }
 
-/// The faults of a period that hit a machine, and so back ends: a part of the control plane is not a back end.
+/// The faults of a period that hit a machine, and so back ends: a part of the control plane is not
+/// a back end.
 fn of_period(period: Period, faults: &[FaultFinding]) -> impl Iterator<Item = &FaultFinding> {
     let overlap = match period {
         Period::Settling | Period::Before => None,
@@ -278,8 +280,9 @@ fn is_hit(service: &ServiceFinding, name: &str) -> bool {
         .any(|endpoint| endpoint.pod.as_deref() == Some(name) || endpoint.address == name)
 }
 
-/// The share of attempts that go to back ends that overlapping faults did not hit. A target that is not a Service counts as one back end; `None`
-/// where the endpoints are not known, or none of them was hit.
+/// The share of attempts that go to back ends that overlapping faults did not hit. A target that is
+/// not a Service counts as one back end; `None` where the endpoints are not known, or none of them
+/// was hit.
 fn miss(span: &ProbeSpan, faults: &[FaultFinding]) -> Option<f64> {
     if span.probe.service.is_none() {
         return Some(0.0);

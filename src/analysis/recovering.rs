@@ -1,4 +1,5 @@
-//! When a running run has recovered: the same moment that [`analyse`](super::analyse) finds afterwards.
+//! When a running run has recovered: the same moment that [`analyse`](super::analyse) finds
+//! afterwards.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,8 @@ impl Recovering {
         }
     }
 
-    /// When the steady state was back that holds since `held`: the state of a node before its first sign of life is stale.
+    /// When the steady state was back that holds since `held`: the state of a node before its first
+    /// sign of life is stale.
     pub fn back(&mut self, held: Moment) -> Moment {
         self.words.sort_by_key(|record| record.at);
         let heard = |(node, undone): (&String, &Moment)| {

@@ -4,7 +4,8 @@ use super::findings::{Period, Proof};
 use crate::stats::Seconds;
 use crate::timeline::Outcome;
 
-/// Successes in a row after which a failure begins a new burst: as many as leave one gap in a million to chance.
+/// Successes in a row after which a failure begins a new burst: as many as leave one gap in a
+/// million to chance.
 const APART: f64 = 1e-6;
 /// And no fewer than this; so many where the share isn't known.
 const FEWEST_APART: u64 = 20;
@@ -16,7 +17,8 @@ pub(super) struct Segment {
     pub period: Period,
     /// Where it begins.
     pub from: Seconds,
-    /// The share of attempts that go to back ends that were not hit: 0 where all were. `None`: not known.
+    /// The share of attempts that go to back ends that were not hit: 0 where all were. `None`: not
+    /// known.
     pub miss: Option<f64>,
     /// When the first endpoint that was hit was no longer sent to; `None` while all were.
     pub left: Option<Seconds>,
@@ -51,7 +53,8 @@ pub(super) struct Observation {
     pub draw: bool,
     /// Whether it shows that something answers (a kept TCP connection does not).
     pub proves: bool,
-    /// The back end that answered, as it was given to [`Tracker::back_end`](super::tracker::Tracker::back_end).
+    /// The back end that answered, as it was given to
+    /// [`Tracker::back_end`](super::tracker::Tracker::back_end).
     pub backend: Option<u32>,
 }
 

@@ -17,8 +17,8 @@ pub(super) struct SeriesBuilder {
 }
 
 impl SeriesBuilder {
-    /// Columns from `from` on, of a round width, such that the data (which is expected to end at `to`) has about 600 of them. A
-    /// column begins at 0.
+    /// Columns from `from` on, of a round width, such that the data (which is expected to end at
+    /// `to`) has about 600 of them. A column begins at 0.
     pub(super) fn new(from: Seconds, to: Seconds) -> Self {
         let step = round_step((to - from).or_zero().as_nanos() / MOST_COLUMNS as i64);
         let start = from.as_nanos().div_euclid(step).saturating_mul(step);

@@ -1,7 +1,8 @@
 //! The first sign of life of a node after the undo of a fault.
 //!
-//! That Kubernetes calls a node Ready proves nothing: if an outage was shorter than detection, it never stopped doing so. What the
-//! node itself writes does: its Lease's renewal, its status' heartbeat, and Ready turning True.
+//! That Kubernetes calls a node Ready proves nothing: if an outage was shorter than detection, it
+//! never stopped doing so. What the node itself writes does: its Lease's renewal, its status'
+//! heartbeat, and Ready turning True.
 
 use super::heartbeats::NODE_LEASES;
 use crate::timeline::{Anchor, Bracket, Change, Event, Moment, Ready, Record};
@@ -24,7 +25,8 @@ pub(super) fn after(
     })
 }
 
-/// When that was. What a watch caught up with after it was down may be old, unless the node's own timestamp shows that it is not.
+/// When that was. What a watch caught up with after it was down may be old, unless the node's own
+/// timestamp shows that it is not.
 fn spoken(record: &Record, own: Option<Moment>, undone: Moment) -> Option<Bracket> {
     let bracket = record.bracket();
     let fresh = bracket.earliest >= undone || own.is_some_and(|own| own >= undone);

@@ -1,4 +1,5 @@
-//! Timelines for tests: a small builder, and a prober that is simulated against back ends that are shut and opened at known moments.
+//! Timelines for tests: a small builder, and a prober that is simulated against back ends that are
+//! shut and opened at known moments.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ pub(crate) fn s(seconds: f64) -> Seconds {
     Seconds::from_f64(seconds)
 }
 
-/// A probe's header: of the Service `web`, so many milliseconds between attempts. Slot 0 is due 5 s before +0.
+/// A probe's header: of the Service `web`, so many milliseconds between attempts. Slot 0 is due 5 s
+/// before +0.
 pub(crate) fn span(name: &str, interval_ms: u64, timeout_ms: u64) -> ProbeSpan {
     ProbeSpan {
         format: ProbeSpan::FORMAT.into(),
@@ -77,7 +79,8 @@ impl Random {
     }
 }
 
-/// A prober against back ends of which the first `dead` do not answer what reaches them between two moments.
+/// A prober against back ends of which the first `dead` do not answer what reaches them between two
+/// moments.
 #[derive(Clone)]
 pub(crate) struct Prober {
     pub span: ProbeSpan,
@@ -347,7 +350,8 @@ impl Run {
     }
 }
 
-/// The article's case: one of two back ends on a worker that is stopped, tuned settings, 50 attempts a second.
+/// The article's case: one of two back ends on a worker that is stopped, tuned settings, 50
+/// attempts a second.
 pub(crate) fn article() -> Run {
     let docker = |action: &str| Event::Docker {
         container: "fast-detection-worker".into(),
@@ -388,7 +392,8 @@ pub(crate) fn article() -> Run {
         .ended(27_000)
 }
 
-/// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that waited run.
+/// A fault for 30 s in which no new pod is given a node, asked every 2 s; afterwards those that
+/// waited run.
 pub(crate) fn pods_wait() -> Run {
     (2..12).fold(pods_asked(|_| Outcome::Timeout(Phase::Bound)), |run: Run, slot: u64| {
         run.event(
@@ -399,7 +404,8 @@ pub(crate) fn pods_wait() -> Run {
     })
 }
 
-/// The same fault; `failed` is what became of the attempts that it hit, slots 2 to 12. Those from 3 on are asked in it, and end in it.
+/// The same fault; `failed` is what became of the attempts that it hit, slots 2 to 12. Those from 3
+/// on are asked in it, and end in it.
 pub(crate) fn pods_asked(failed: impl Fn(u64) -> Outcome) -> Run {
     let mut canary = span("scheduling", 2000, 10_000);
     (canary.probe.kind, canary.probe.service) = (crate::timeline::ProbeKind::Canary, None);

@@ -27,7 +27,8 @@ fn window(found: &Findings, period: Period) -> &Window {
     found.probes[0].window(period).expect("a window of errors")
 }
 
-/// Attempts every 20 ms from 5 s before +0 for 30 s, with these outcomes for some moments (in ms after +0).
+/// Attempts every 20 ms from 5 s before +0 for 30 s, with these outcomes for some moments (in ms
+/// after +0).
 fn scripted(outcome: impl Fn(i64) -> Outcome) -> Vec<Attempt> {
     (0..1500).map(|slot| attempt(slot, outcome(slot as i64 * 20 - 5000), 1000)).collect()
 }
@@ -166,7 +167,8 @@ fn slots_that_were_not_sent_prove_nothing() {
     assert!(found.warnings.iter().any(|w| matches!(w, Warning::BlindProber { blind: 10, .. })));
 }
 
-/// Connections that were kept go to one back end: they are not draws, and a client that keeps them sees its own way only.
+/// Connections that were kept go to one back end: they are not draws, and a client that keeps them
+/// sees its own way only.
 #[test]
 fn kept_connections_are_no_draws() {
     let reused = |reused_from: u64, kept: bool| {
@@ -446,7 +448,8 @@ fn findings_survive_json() {
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
 }
 
-/// The first failure may have been on its way as long as the slowest of those before it; an answer had reached its back end.
+/// The first failure may have been on its way as long as the slowest of those before it; an answer
+/// had reached its back end.
 #[test]
 fn the_start_allows_for_the_way() {
     let latest = |failure: Outcome, took_us| {
@@ -461,7 +464,8 @@ fn the_start_allows_for_the_way() {
     assert_eq!(latest(Outcome::Refused, 400), s(1.0004));
 }
 
-/// From the moment when an endpoint has left, the answers of others show that nothing is sent to it any more.
+/// From the moment when an endpoint has left, the answers of others show that nothing is sent to it
+/// any more.
 #[test]
 fn answers_of_others_prove_the_end_where_an_endpoint_left() {
     let attempts: Vec<Attempt> = scripted(|_| Outcome::Ok)
@@ -494,7 +498,8 @@ fn answers_of_others_prove_the_end_where_an_endpoint_left() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(50) })]
 
-    /// With all back ends shut, both edges hold the truth, always, and are at most 1.2 periods wide.
+    /// With all back ends shut, both edges hold the truth, always, and are at most 1.2 periods
+    /// wide.
     #[test]
     fn the_truth_lies_inside_when_all_are_shut(seed in 1u64.., from in 100_000i64..2_000_000, length in 500_000i64..8_000_000, refuses: bool) {
         let outage = (from * 1000, (from + length) * 1000);
@@ -508,7 +513,8 @@ proptest! {
         prop_assert!(window.length.least <= length && length <= window.length.most);
     }
 
-    /// Where answers name their back end, a success of one that was hit bounds the start, whatever the share.
+    /// Where answers name their back end, a success of one that was hit bounds the start, whatever
+    /// the share.
     #[test]
     fn a_named_back_end_s_success_bounds_the_start(seed in 1u64.., dead in 1u32..=3) {
         let found = kill(&Prober { named: true, seed, ..Prober::new(10, 3, dead, (1003, 7007)) });
@@ -536,8 +542,8 @@ fn coverage(backends: u32, dead: u32, named: bool) -> (f64, f64, f64) {
     (f64::from(start) / RUNS as f64, f64::from(end) / RUNS as f64, width)
 }
 
-/// Where only a share is shut, each edge holds the truth in 95 % of runs or more. 400 runs of a true 95 % are above 92.5 % in 98 of
-/// 100 cases; the seeds are fixed.
+/// Where only a share is shut, each edge holds the truth in 95 % of runs or more. 400 runs of a
+/// true 95 % are above 92.5 % in 98 of 100 cases; the seeds are fixed.
 #[test]
 fn shares_widen_the_bracket_and_hold_the_truth() {
     for (backends, dead, draws) in [(2, 1, 5.0), (10, 1, 29.0), (3, 2, 3.0)] {
@@ -550,7 +556,8 @@ fn shares_widen_the_bracket_and_hold_the_truth() {
     }
 }
 
-/// Where answers name their back end, no chance is left: the answers of others prove nothing of one that was hit.
+/// Where answers name their back end, no chance is left: the answers of others prove nothing of one
+/// that was hit.
 #[test]
 fn names_make_the_brackets_certain() {
     for (backends, dead) in [(2, 1), (10, 1)] {

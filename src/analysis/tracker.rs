@@ -1,10 +1,11 @@
 //! Finds the windows of errors of a probe, from its attempts in the order of sending.
 //!
-//! An edge of a window carries its bracket. Inside it lies the first (or last) failure; on its outer side it is bounded by what proves
-//! that the back ends that were hit did answer: a success of one of them, or, where that isn't known, so many successes in a
-//! row that all of them missing the dead ones is excluded at 5 %. With all back ends hit that is the neighbouring success; with one of
-//! two hit, five; with one of ten, twenty-nine. Only attempts that opened
-//! a connection are draws.
+//! An edge of a window carries its bracket. Inside it lies the first (or last) failure; on its
+//! outer side it is bounded by what proves that the back ends that were hit did answer: a success
+//! of one of them, or, where that isn't known, so many successes in a row that all of them missing
+//! the dead ones is excluded at 5 %. With all back ends hit that is the neighbouring success; with
+//! one of two hit, five; with one of ten, twenty-nine. Only attempts that opened a connection are
+//! draws.
 
 use std::collections::VecDeque;
 
@@ -53,8 +54,9 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    /// Begins, with segments in order (the first one holds everything before the second). `uncertainty` is that of the prober's clock;
-    /// `kept` says that the probe keeps its connections.
+    /// Begins, with segments in order (the first one holds everything before the second).
+    /// `uncertainty` is that of the prober's clock; `kept` says that the probe keeps its
+    /// connections.
     pub(super) fn new(segments: Vec<Segment>, uncertainty: Seconds, kept: bool) -> Self {
         let needed = |s: &Segment| match s.miss {
             Some(miss) => draws_to_exclude(miss)
@@ -83,7 +85,8 @@ impl Tracker {
         }
     }
 
-    /// The segment that an attempt belongs to: that of its sending; a failure in flight at a fault's request belongs to the fault.
+    /// The segment that an attempt belongs to: that of its sending; a failure in flight at a
+    /// fault's request belongs to the fault.
     #[inline]
     pub(super) fn enter(&mut self, sent: Seconds, done: Seconds, failed: bool) -> usize {
         while let Some(next) = self.segments.get(self.current + 1) {

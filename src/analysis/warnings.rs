@@ -48,7 +48,8 @@ fn of_fault(fault: &FaultFinding, probes: &[ProbeFinding], timeline: &Timeline) 
     if fault.node.ready_before == Some(false) {
         warnings.push(Warning::NodeNotReadyBefore { node: target.clone() });
     }
-    // The control plane has no endpoints, nor has its load balancer: that clients do not notice their loss is what is asked.
+    // The control plane has no endpoints, nor has its load balancer: that clients do not notice
+    // their loss is what is asked.
     let nodes = &timeline.header.cluster.nodes;
     let is_worker = nodes
         .iter()
@@ -107,7 +108,8 @@ fn of_probe(found: &ProbeFinding) -> Vec<Warning> {
     warnings
 }
 
-/// Gaps between the first fault's request and the end of the run. A gap is recorded when it opens and when it closes: the latter counts.
+/// Gaps between the first fault's request and the end of the run. A gap is recorded when it opens
+/// and when it closes: the latter counts.
 fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     let Some(first) = found.faults.first() else { return Vec::new() };
     let key = |record: &Record| match &record.event {
@@ -137,7 +139,8 @@ fn gaps(timeline: &Timeline, found: &Findings, zero: Zero) -> Vec<Warning> {
     timeline.records.iter().filter_map(gap).collect()
 }
 
-/// The status counts as known when it was seen to beat, or when its frequency is: a watch need not show every post.
+/// The status counts as known when it was seen to beat, or when its frequency is: a watch need not
+/// show every post.
 fn slow_heartbeats(found: &Findings, tuning: &Tuning) -> Vec<Warning> {
     let Some(grace) = tuning.node_monitor_grace_period.map(Seconds::from) else {
         return Vec::new();

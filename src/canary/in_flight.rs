@@ -1,4 +1,5 @@
-//! The operations of one canary that are in flight, and their outcomes. Pure: every moment is given.
+//! The operations of one canary that are in flight, and their outcomes. Pure: every moment is
+//! given.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,7 +75,8 @@ impl InFlight {
         self.pending.insert(slot, pending);
     }
 
-    /// The API server's answer to an attempt: taken (with the number of the change, where it has one), or not. What is waited for next.
+    /// The API server's answer to an attempt: taken (with the number of the change, where it has
+    /// one), or not. What is waited for next.
     pub(super) fn answered(
         &mut self,
         slot: u64,
@@ -149,7 +151,8 @@ impl InFlight {
         self.gaps.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at <= until))
     }
 
-    /// Gives what has timed out. That waits until a gap of the watch at the deadline would be known.
+    /// Gives what has timed out. That waits until a gap of the watch at the deadline would be
+    /// known.
     pub(super) fn expire(&mut self, now: Moment) -> Vec<Resolution> {
         let due = |pending: &Pending| {
             !pending.timed_out && pending.accepted.is_some() && self.expires_at(pending) <= now

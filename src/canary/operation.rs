@@ -98,7 +98,8 @@ impl Operation {
             }
             Event::Deployment { generation, observed, wanted, replicas, .. } => match self.canary {
                 Canary::Scheduling => None,
-                // As many as the newest change wants: the older ones are overtaken by it, as Kubernetes' controllers see it.
+                // As many as the newest change wants: the older ones are overtaken by it, as
+                // Kubernetes' controllers see it.
                 Canary::Reconciliation => (observed == generation && replicas == wanted)
                     .then_some(Progress::DoneUpTo(*generation)),
                 // This generation is the autoscaler's own doing: those before it were ours.

@@ -1,4 +1,5 @@
-//! The task that starts operations at the rate of the canary, follows them, and reports their outcomes.
+//! The task that starts operations at the rate of the canary, follows them, and reports their
+//! outcomes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use crate::timeline::attempts::AttemptEncoder;
 use crate::timeline::{Event, Moment, Outcome, Phase, ProbeHeader, ProbeSpan, Record};
 use crate::watch::{self, SILENCE, Watches};
 
-/// Operations in flight at one time: above it the one that timed out first is given up for a new one.
+/// Operations in flight at one time: above it the one that timed out first is given up for a new
+/// one.
 const MAX_IN_FLIGHT: usize = 60;
 /// How long the watch may take to deliver its first list.
 const FIRST_LIST: Duration = Duration::from_secs(15);
@@ -56,8 +58,8 @@ pub(crate) struct CanaryHandle {
 }
 
 impl CanaryHandle {
-    /// Starts nothing new, and waits until the last attempts have their outcomes, and late ones have succeeded: for a timeout and some
-    /// seconds at most.
+    /// Starts nothing new, and waits until the last attempts have their outcomes, and late ones
+    /// have succeeded: for a timeout and some seconds at most.
     pub(crate) async fn finish(&mut self) {
         self.mode.send_replace(Mode::Finishing);
         let _ = (&mut self.task).await;
@@ -72,8 +74,9 @@ impl CanaryHandle {
     }
 }
 
-/// Creates what the canary needs through `cluster`, and starts it; its objects are watched through all of `watchers`. What the watch
-/// reports goes to `records`, the attempts to `out`. Errors when something can't be created, and when the watch delivers nothing.
+/// Creates what the canary needs through `cluster`, and starts it; its objects are watched through
+/// all of `watchers`. What the watch reports goes to `records`, the attempts to `out`. Errors when
+/// something can't be created, and when the watch delivers nothing.
 pub(crate) async fn start(
     cluster: &Cluster,
     watchers: &[Cluster],
@@ -87,7 +90,8 @@ pub(crate) async fn start(
         client: cluster.canary_client(&spec.namespace, &name).await?,
     };
     operation.prepare().await?;
-    // Unbounded: a watch never waits for its reader, and reports only changes of the few objects of this canary.
+    // Unbounded: a watch never waits for its reader, and reports only changes of the few objects of
+    // this canary.
     let (changes, watched) = mpsc::unbounded_channel();
     let watch = operation::watch_name(spec.canary);
     let watches =
@@ -259,7 +263,8 @@ impl Task {
         self.report(resolved);
     }
 
-    /// Takes a record of the watch. The fate of single pods is in the attempts; the rest is for the timeline, too.
+    /// Takes a record of the watch. The fate of single pods is in the attempts; the rest is for the
+    /// timeline, too.
     fn learn(&mut self, record: Record) {
         if let Event::WatchGap { until, .. } = &record.event {
             self.in_flight.watch_down(record.since.unwrap_or(record.at), *until);

@@ -1,4 +1,5 @@
-//! Draws what is wrong with an experiment: the line of the file with a caret, and what to do about it.
+//! Draws what is wrong with an experiment: the line of the file with a caret, and what to do about
+//! it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ const MOST: usize = 100;
 /// The narrowest that is drawn, whatever the terminal says.
 const NARROWEST: usize = 40;
 
-/// Draws problems in their order, each with its place, and counts them in one line at the end. No problems: an empty text.
+/// Draws problems in their order, each with its place, and counts them in one line at the end. No
+/// problems: an empty text.
 ///
-/// `colour` writes ANSI colours, `width` is the terminal's in columns. The text ends with a line break.
+/// `colour` writes ANSI colours, `width` is the terminal's in columns. The text ends with a line
+/// break.
 pub fn render(problems: &[Diagnostic], colour: bool, width: usize) -> String {
     if problems.is_empty() {
         return String::new();

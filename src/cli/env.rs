@@ -90,7 +90,8 @@ fn state_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     base.map(|base| base.join("outage"))
 }
 
-/// For one who has no home: a directory among those of others. Its ledger says what is done to whom, so nobody else may have made it.
+/// For one who has no home: a directory among those of others. Its ledger says what is done to
+/// whom, so nobody else may have made it.
 fn shared(temp: &Path) -> Result<PathBuf, Failure> {
     let path = temp.join(format!("outage-{}", rustix::process::geteuid().as_raw()));
     let refused = |why: String| {

@@ -1,4 +1,5 @@
-//! The cluster that an experiment's kind config asks for, before it is there: what predictions and plans start from.
+//! The cluster that an experiment's kind config asks for, before it is there: what predictions and
+//! plans start from.
 
 use crate::experiment::Parsed;
 use crate::kind_config::KindConfig;
@@ -35,8 +36,8 @@ pub(super) fn with_workload(model: ClusterModel, parsed: &Parsed) -> ClusterMode
     model.with_workload(&parsed.workload)
 }
 
-/// The nodes of the experiment's own kind config, and the load balancer that kind makes before several control planes. `None`: it names
-/// no config.
+/// The nodes of the experiment's own kind config, and the load balancer that kind makes before
+/// several control planes. `None`: it names no config.
 pub(super) fn nodes(parsed: &Parsed) -> Option<Vec<Node>> {
     let config = parsed.kind_config.as_ref()?;
     let node = |(name, role, labels)| Node { name, role, labels, ready: true, address: None };

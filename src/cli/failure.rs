@@ -1,4 +1,5 @@
-//! How a command ends that did not work: what failed, its causes, an empty line, `hint:` with what to do.
+//! How a command ends that did not work: what failed, its causes, an empty line, `hint:` with what
+//! to do.
 
 use super::exit;
 use crate::engine::error::{RunError, RunErrorKind};

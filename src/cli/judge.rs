@@ -110,8 +110,8 @@ pub(super) fn print_repeated(runs: &[Judged], not_begun: u32, form: Form, env: &
     super::print(&text(&views, spreads, &style(env), runs.iter().filter(|_| form == Form::Wide)));
 }
 
-/// Prints the report of some runs to standard output. Several runs of one experiment end with their spread, several experiments with
-/// their table.
+/// Prints the report of some runs to standard output. Several runs of one experiment end with their
+/// spread, several experiments with their table.
 pub(super) fn print(runs: &[Judged], form: Form, env: &Env) {
     let parts = suite::Part::of_runs(runs.iter().map(Judged::view).collect());
     if !form.is_for_people() {

@@ -7,7 +7,8 @@ use crate::cluster::{Cluster, kubeconfig_paths};
 use crate::engine::error::RunError;
 use crate::timeline::{ClusterFacts, ClusterKind};
 
-/// The facts of a context's cluster (its name is the context's), and what could not be read of its settings.
+/// The facts of a context's cluster (its name is the context's), and what could not be read of its
+/// settings.
 pub(super) async fn facts(
     context: Option<&str>,
     kubeconfig: Option<&Path>,

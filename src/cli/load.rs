@@ -17,7 +17,8 @@ use crate::yaml::SourceFile;
 /// A Kubernetes version whose defaults are taken where the cluster is not there yet.
 pub(super) const TODAY: &str = DEFAULT_KUBERNETES;
 
-/// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so does what is left open.
+/// Loads and checks. Prints warnings and errors; any error ends the command before any harm, and so
+/// does what is left open.
 pub(super) fn experiments(
     files: &[PathBuf],
     names: &[String],
@@ -85,7 +86,8 @@ pub(super) fn even_open(
     if broken { Err(Failure::reported(exit::USAGE)) } else { Ok(parsed) }
 }
 
-/// One experiment of a matrix, as its run is called: `control-plane-away[for=10s]`. A file may have such a name, too.
+/// One experiment of a matrix, as its run is called: `control-plane-away[for=10s]`. A file may have
+/// such a name, too.
 fn cell(name: &str) -> (&str, Option<&str>) {
     match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
         Some((file, cell)) if !Path::new(name).exists() => (file, Some(cell)),
@@ -154,7 +156,8 @@ fn show(problems: &[Diagnostic], env: &Env) {
     }
 }
 
-/// A kind config that a flag names, for this version of Kubernetes where its images do not tell one. Its warnings are printed.
+/// A kind config that a flag names, for this version of Kubernetes where its images do not tell
+/// one. Its warnings are printed.
 pub(super) fn kind_config(path: &Path, kubernetes: &str, env: &Env) -> Result<KindConfig, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)

@@ -1,4 +1,5 @@
-//! `predict`: what the model expects of an experiment, and of a cluster's settings. Touches no cluster; reads one where it is told to.
+//! `predict`: what the model expects of an experiment, and of a cluster's settings. Touches no
+//! cluster; reads one where it is told to.
 
 use serde::Serialize;
 
@@ -141,7 +142,8 @@ impl super::args::TuningFlags {
         let update = self.node_status_update_frequency;
         Tuning {
             node_status_update_frequency: update.or(cluster.node_status_update_frequency),
-            // As in the kubelet's config file: it follows the update frequency unless it is set itself.
+            // As in the kubelet's config file: it follows the update frequency unless it is set
+            // itself.
             node_status_report_frequency: self
                 .node_status_report_frequency
                 .or(update)

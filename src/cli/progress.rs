@@ -1,4 +1,5 @@
-//! What is shown while a run goes on: a spinner a step on a terminal, plain lines elsewhere. All of it on standard error.
+//! What is shown while a run goes on: a spinner a step on a terminal, plain lines elsewhere. All of
+//! it on standard error.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +19,8 @@ pub(super) struct Progress {
     step: Option<(ProgressBar, String)>,
     /// The first fault's request: the zero of the chain.
     zero: Option<Moment>,
-    /// Nodes that a fault hit, and their last known condition: changes of it and of their endpoints are shown.
+    /// Nodes that a fault hit, and their last known condition: changes of it and of their endpoints
+    /// are shown.
     hit: BTreeMap<String, Option<Ready>>,
     recovering: Recovering,
 }
@@ -63,7 +65,8 @@ impl Progress {
         self.step = Some((bar, text));
     }
 
-    /// How far the present step has come: beside its spinner, or below it where nothing can be drawn again.
+    /// How far the present step has come: beside its spinner, or below it where nothing can be
+    /// drawn again.
     pub(super) fn detail(&self, text: &str) {
         match &self.step {
             Some((bar, step)) if self.terminal.live => bar.set_message(format!("{step}: {text}")),

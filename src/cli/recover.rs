@@ -16,7 +16,8 @@ use crate::engine::undo::ledger::{Entry, Ledger};
 use crate::engine::undo::recover::{self, Harmed, Tools, UndoProgress};
 use crate::engine::undo::watchdog;
 
-/// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the others from it.
+/// Undoes, or lists, what is owed to every cluster. One that can't be recovered does not keep the
+/// others from it.
 pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     let mut codes = Vec::new();
     if embedded(args, env) {
@@ -34,7 +35,8 @@ pub(super) fn recover(args: &Recover, env: &Env) -> Result<u8, Failure> {
     Ok(exit::gravest(codes))
 }
 
-/// Removes, or lists, what embedded clusters left that were killed: files, and nothing that was harmed. Whether there was something.
+/// Removes, or lists, what embedded clusters left that were killed: files, and nothing that was
+/// harmed. Whether there was something.
 fn embedded(args: &Recover, env: &Env) -> bool {
     let (found, word) = match args.dry_run {
         true => (embedded_folder::left(&env.state_dir), "to remove"),
@@ -75,7 +77,8 @@ fn list(cluster: &str, ledger: &Ledger) {
     }
 }
 
-/// Undoes all that is owed to one cluster. A run that is going on undoes for itself: its lock refuses us.
+/// Undoes all that is owed to one cluster. A run that is going on undoes for itself: its lock
+/// refuses us.
 fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Failure> {
     let _lock = state.lock()?;
     let mut ledger = Ledger::open(&state.ledger())?;
@@ -119,8 +122,8 @@ fn undo(state: &StateDir, docker_host: Option<&str>, env: &Env) -> Result<u8, Fa
     })
 }
 
-/// Where another engine is named than the one on which something is owed: an error unless it has the cluster, for what is gone is taken
-/// for undone.
+/// Where another engine is named than the one on which something is owed: an error unless it has
+/// the cluster, for what is gone is taken for undone.
 async fn knowing(tools: Tools, cluster: &str, other: &str, owed: &str) -> Result<Tools, RunError> {
     match tools.docker.kind_nodes(cluster).await.map_err(RunError::failed_by)? {
         containers if containers.is_empty() => Err(RunError::failed(format!(

@@ -26,7 +26,8 @@ pub(super) struct Repeated {
 }
 
 impl Command<'_> {
-    /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and why those that are missing are.
+    /// Carries an experiment out as often as it was asked for. Returns the exit code, the runs, and
+    /// why those that are missing are.
     pub(super) async fn repeat(&self, parsed: &Parsed, handle: &ClusterHandle) -> Repeated {
         let first_seed = self.args.seed.unwrap_or_else(|| seed::fresh() >> 32);
         let session =

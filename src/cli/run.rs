@@ -1,4 +1,5 @@
-//! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done with one.
+//! `run`: carries experiments out and reports. `suite.rs` has their order, `repeat.rs` what is done
+//! with one.
 
 use super::args::{ClusterChoice, Run};
 use super::cluster::default_config;
@@ -59,7 +60,8 @@ pub(super) fn run(args: &Run, env: &Env) -> Result<u8, Failure> {
     })
 }
 
-/// A context is another cluster than an experiment's own, unless the command says that it is not used.
+/// A context is another cluster than an experiment's own, unless the command says that it is not
+/// used.
 fn place(args: &Run) -> Place<'_> {
     // kind gives all nodes the image of its command line, whatever the config says.
     let image = args.node_image.as_deref().and_then(version_of_image);
@@ -120,7 +122,8 @@ impl Command<'_> {
         exit::gravest(codes)
     }
 
-    /// Errors when an experiment leaves open which leader it means, and says who leads now where its cluster is there.
+    /// Errors when an experiment leaves open which leader it means, and says who leads now where
+    /// its cluster is there.
     async fn refuse_open(&self, experiments: &[Parsed]) -> Result<(), Failure> {
         let mut now = Vec::new();
         for parsed in experiments {
@@ -224,7 +227,8 @@ impl Command<'_> {
     }
 }
 
-/// The model of the experiment's own kind cluster; of one with kind's own defaults where it names none.
+/// The model of the experiment's own kind cluster; of one with kind's own defaults where it names
+/// none.
 fn embedded(parsed: &Parsed) -> ClusterSpec {
     ClusterSpec::Embedded { config: parsed.kind_config.clone().unwrap_or_else(default_config) }
 }

@@ -1,4 +1,5 @@
-//! Several experiments: those of one cluster after one another, the cluster whole again before each, and one table at the end.
+//! Several experiments: those of one cluster after one another, the cluster whole again before
+//! each, and one table at the end.
 
 use super::judge::{self, ExperimentStatus, Part};
 use super::run::Command;
@@ -24,7 +25,8 @@ struct Group<'a> {
 }
 
 impl<'a> Suite<'a> {
-    /// Puts experiments into their order: as they are given, but those of one cluster follow the first of them.
+    /// Puts experiments into their order: as they are given, but those of one cluster follow the
+    /// first of them.
     pub(super) fn new(command: &'a Command<'a>, experiments: &'a [Parsed]) -> Self {
         let mut groups: Vec<Group<'a>> = Vec::new();
         for parsed in experiments {
@@ -44,7 +46,8 @@ impl<'a> Suite<'a> {
             self.group(group).await;
         }
         self.print();
-        // What the model does not have is not a failure of those that it has; where that is all, nothing was done.
+        // What the model does not have is not a failure of those that it has; where that is all,
+        // nothing was done.
         let skipped = self
             .parts
             .iter()
@@ -102,8 +105,8 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// The cluster: found or made for the first experiment, the same and whole again for those that follow. One that does not come back
-    /// is made anew when it was made by this command.
+    /// The cluster: found or made for the first experiment, the same and whole again for those that
+    /// follow. One that does not come back is made anew when it was made by this command.
     async fn ready<'g>(
         &self,
         handle: &'g mut Option<ClusterHandle>,

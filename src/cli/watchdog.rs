@@ -15,7 +15,8 @@ use crate::engine::undo::watchdog::{self, Found};
 /// From one attempt to the next: the engine may be on its way up.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Waits, and undoes if it must, until it is done. There is nobody to tell: the ledger says what is left.
+/// Waits, and undoes if it must, until it is done. There is nobody to tell: the ledger says what is
+/// left.
 pub(super) fn watchdog(args: &Watchdog) -> Result<u8, Failure> {
     // Away from the terminal: its Ctrl-C and its end are for the run.
     let _ = rustix::process::setsid();
@@ -43,7 +44,8 @@ async fn settle(state: &StateDir) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Undoes the faults of a run that stands still. It will do so again when it goes on, and strike them then.
+/// Undoes the faults of a run that stands still. It will do so again when it goes on, and strike
+/// them then.
 async fn undo_only(state: &StateDir) -> Result<(), RunError> {
     let ledger = Ledger::open(&state.ledger())?;
     undo::faults_only(&ledger, tools_of).await;

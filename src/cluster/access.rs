@@ -1,4 +1,5 @@
-//! How an API server is asked without kube's client: a probe speaks HTTP itself, to time each part of an answer.
+//! How an API server is asked without kube's client: a probe speaks HTTP itself, to time each part
+//! of an answer.
 
 use std::fmt;
 
@@ -60,8 +61,8 @@ impl fmt::Debug for ApiTls {
 }
 
 impl Cluster {
-    /// How the kubeconfig's API server is asked. Errors when the user's credentials are none that can be written into a request:
-    /// those of a plugin, or another user's.
+    /// How the kubeconfig's API server is asked. Errors when the user's credentials are none that
+    /// can be written into a request: those of a plugin, or another user's.
     pub(crate) fn api_access(&self) -> Result<ApiAccess, ClusterError> {
         of_config(self.config()).map_err(|why| ClusterError::Kubeconfig { why })
     }

@@ -46,7 +46,8 @@ pub(crate) struct CanaryClient {
 }
 
 impl Cluster {
-    /// A place for a canary in a namespace that is there. Errors when the nodes have no pause image in common: none is ever pulled.
+    /// A place for a canary in a namespace that is there. Errors when the nodes have no pause image
+    /// in common: none is ever pulled.
     pub(crate) async fn canary_client(
         &self,
         namespace: &str,
@@ -145,7 +146,8 @@ impl CanaryClient {
         .await
     }
 
-    /// Makes an autoscaler that never lets the Deployment have fewer than so many. Below that it asks no metrics.
+    /// Makes an autoscaler that never lets the Deployment have fewer than so many. Below that it
+    /// asks no metrics.
     pub(crate) async fn make_autoscaler(&self, least: u32) -> Result<(), ClusterError> {
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name()});
         let spec = json!({"minReplicas": least, "maxReplicas": least, "scaleTargetRef": target});
@@ -153,7 +155,8 @@ impl CanaryClient {
         self.make("autoscaling", "v1", "HorizontalPodAutoscaler", object).await
     }
 
-    /// Asks for another size of the Deployment, and gives the number of the change. `nonce` makes it one, whatever the size was.
+    /// Asks for another size of the Deployment, and gives the number of the change. `nonce` makes
+    /// it one, whatever the size was.
     pub(crate) async fn ask_for_size(&self, replicas: u32, nonce: u64) -> Result<i64, Outcome> {
         let api: Api<Deployment> = Api::namespaced(self.cluster.client(), &self.namespace);
         let patch =

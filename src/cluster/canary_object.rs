@@ -10,7 +10,8 @@ use super::error::ClusterError;
 pub(crate) const CANARY_OBJECT: &str = "outage-canary";
 
 impl Cluster {
-    /// Makes it, in a namespace of ours; it goes with the namespace. Errors when it is there already: it would be somebody else's.
+    /// Makes it, in a namespace of ours; it goes with the namespace. Errors when it is there
+    /// already: it would be somebody else's.
     pub(crate) async fn create_canary_object(&self, namespace: &str) -> Result<(), ClusterError> {
         let mut object = ConfigMap::default();
         object.metadata.name = Some(CANARY_OBJECT.to_owned());

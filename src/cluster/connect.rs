@@ -26,7 +26,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is not used again: its server may have died unseen.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// One cluster, connected. Cheap to clone. Nothing is retried inside: an outage is as long as it is.
+/// One cluster, connected. Cheap to clone. Nothing is retried inside: an outage is as long as it
+/// is.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     client: kube::Client,
@@ -46,15 +47,17 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Connects by the text of a kubeconfig (kind's), with its current context. Errors when the server does not answer.
+    /// Connects by the text of a kubeconfig (kind's), with its current context. Errors when the
+    /// server does not answer.
     pub(crate) async fn from_kubeconfig(text: &str) -> Result<Self, ClusterError> {
         let kubeconfig = Kubeconfig::from_yaml(text)
             .map_err(|error| ClusterError::Kubeconfig { why: chain(&error) })?;
         Self::connect(kubeconfig, None).await
     }
 
-    /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)), which are only read. Default
-    /// context: the current one. Errors when none of the files is there, the context is not, or the server does not answer.
+    /// Connects by the user's kubeconfig files (see [`kubeconfig_paths`](super::kubeconfig_paths)),
+    /// which are only read. Default context: the current one. Errors when none of the files is
+    /// there, the context is not, or the server does not answer.
     pub(crate) async fn from_files(
         paths: &[PathBuf],
         context: Option<&str>,
@@ -67,7 +70,8 @@ impl Cluster {
         Self::of_config(chosen.config, chosen.context).await
     }
 
-    /// The same cluster and user, through the API server on the node at this address. Errors when that does not answer.
+    /// The same cluster and user, through the API server on the node at this address. Errors when
+    /// that does not answer.
     pub(crate) async fn directly(&self, address: &str) -> Result<Self, ClusterError> {
         let mut config = (*self.config).clone();
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
@@ -139,8 +143,9 @@ impl Cluster {
         self.call("read the server's version", self.client.apiserver_version()).await.map(drop)
     }
 
-    /// The kind cluster that this is, among those of the Docker engine, whatever its context is called: every node has the name and an
-    /// address of a container with kind's labels. `None` when it is not kind's (or another engine's).
+    /// The kind cluster that this is, among those of the Docker engine, whatever its context is
+    /// called: every node has the name and an address of a container with kind's labels. `None`
+    /// when it is not kind's (or another engine's).
     pub(crate) async fn kind_cluster(
         &self,
         containers: &[NodeContainer],

@@ -16,7 +16,8 @@ pub(crate) struct Scale {
     /// The version that was read.
     pub version: String,
     pub wanted: u32,
-    /// It has so many that are not ending, as far as its controller has seen the newest wish; `None`: it has not.
+    /// It has so many that are not ending, as far as its controller has seen the newest wish;
+    /// `None`: it has not.
     pub there: Option<u32>,
     pub ready: u32,
     /// The mark of a run that has scaled it.
@@ -39,8 +40,8 @@ impl Cluster {
         Ok(read(found))
     }
 
-    /// Gives a Deployment another number of replicas and our mark, in one step, if it still is as it was read. Errors when somebody
-    /// has changed it since.
+    /// Gives a Deployment another number of replicas and our mark, in one step, if it still is as
+    /// it was read. Errors when somebody has changed it since.
     pub(crate) async fn scale(
         &self,
         namespace: &str,

@@ -41,8 +41,8 @@ impl Cluster {
         self.call(format!("read the node {node}"), api.get(node)).await.map(read)
     }
 
-    /// Cordons a node with our mark, or takes both away (`None`), in one step, if it still is as it was read. Errors when somebody has
-    /// changed it since.
+    /// Cordons a node with our mark, or takes both away (`None`), in one step, if it still is as it
+    /// was read. Errors when somebody has changed it since.
     pub(crate) async fn cordon(
         &self,
         node: &str,
@@ -60,8 +60,8 @@ impl Cluster {
             .map(drop)
     }
 
-    /// The pods of a namespace on a node that can be evicted, as name and uid: those that no DaemonSet would bring back to the same
-    /// node, and that are not the kubelet's own.
+    /// The pods of a namespace on a node that can be evicted, as name and uid: those that no
+    /// DaemonSet would bring back to the same node, and that are not the kubelet's own.
     pub(crate) async fn evictable(
         &self,
         namespace: &str,

@@ -123,7 +123,8 @@ impl ClusterError {
         self.hint_through("kubectl")
     }
 
-    /// The same where a command that asks this cluster begins with `kubectl`, as with a context or a kubeconfig of its own.
+    /// The same where a command that asks this cluster begins with `kubectl`, as with a context or
+    /// a kubeconfig of its own.
     pub(crate) fn hint_through(&self, kubectl: &str) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => format!(
@@ -176,8 +177,9 @@ impl ClusterError {
         matches!(self, Self::Api { code: 409, .. })
     }
 
-    /// Whether it may be over in a moment, also where nobody changes anything: the server can't be asked, has no etcd, or has just started
-    /// (until it has read the roles it forbids everything to everybody); or somebody else was faster, and it is to be read again.
+    /// Whether it may be over in a moment, also where nobody changes anything: the server can't be
+    /// asked, has no etcd, or has just started (until it has read the roles it forbids everything
+    /// to everybody); or somebody else was faster, and it is to be read again.
     pub(crate) fn may_pass(&self) -> bool {
         self.is_unreachable()
             || matches!(
@@ -247,7 +249,8 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// Whether TLS is among the causes. An `io::Error` leaves what it wraps out of its own causes, so those are looked into as well.
+/// Whether TLS is among the causes. An `io::Error` leaves what it wraps out of its own causes, so
+/// those are looked into as well.
 fn find_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>()

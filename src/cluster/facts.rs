@@ -16,8 +16,9 @@ use crate::timeline::{ClusterFacts, ClusterKind, NodeFacts, Tuning, TuningSource
 use crate::timeline::{format_duration, parse_duration};
 
 impl Cluster {
-    /// What this cluster is, and what a reader should know of it (settings that could not be read or differ between nodes).
-    /// `name` and `engine` are the caller's; `containers` are those of the kind cluster (none elsewhere).
+    /// What this cluster is, and what a reader should know of it (settings that could not be read
+    /// or differ between nodes). `name` and `engine` are the caller's; `containers` are those of
+    /// the kind cluster (none elsewhere).
     pub(crate) async fn facts(
         &self,
         kind: ClusterKind,
@@ -40,7 +41,8 @@ impl Cluster {
         Ok((facts, warnings))
     }
 
-    /// The settings of failure detection as the running components have them; the version's defaults where they can't be read.
+    /// The settings of failure detection as the running components have them; the version's
+    /// defaults where they can't be read.
     async fn tuning(
         &self,
         nodes: &[Node],
@@ -131,7 +133,8 @@ struct Monitor {
     grace: Option<Duration>,
 }
 
-/// By the controller managers' pods; `None` when there are none to be seen. With several, they should agree.
+/// By the controller managers' pods; `None` when there are none to be seen. With several, they
+/// should agree.
 fn monitor_of(managers: &[Pod], warnings: &mut Vec<String>) -> Option<Monitor> {
     let mut all: Vec<(String, Monitor)> =
         managers.iter().map(|pod| (pod.name_any(), pod_monitor(pod))).collect();

@@ -1,5 +1,5 @@
-//! An API server for tests: objects by their paths, read, and patched as a real one does it: only as they were read, where the patch
-//! says so.
+//! An API server for tests: objects by their paths, read, and patched as a real one does it: only
+//! as they were read, where the patch says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

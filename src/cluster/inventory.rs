@@ -21,13 +21,15 @@ const CHANGING: [&str; 2] = ["Endpoints", "EndpointSlice"];
 /// Kinds without a generation that only change when their content does.
 const PLAIN: [&str; 2] = ["ConfigMap", "Secret"];
 const PAGE: u32 = 500;
-/// How long what may pass is asked for again, in all: an API server whose store has just come back answers some kinds late.
+/// How long what may pass is asked for again, in all: an API server whose store has just come back
+/// answers some kinds late.
 const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Cluster {
-    /// All objects of all kinds that can be listed, but for those that come and go by themselves, and the kinds that could not be listed,
-    /// with the reason. Of each object only its metadata is asked for. What may be over in a moment is asked for again, for 60 s in all.
+    /// All objects of all kinds that can be listed, but for those that come and go by themselves,
+    /// and the kinds that could not be listed, with the reason. Of each object only its metadata is
+    /// asked for. What may be over in a moment is asked for again, for 60 s in all.
     pub(crate) async fn inventory(
         &self,
     ) -> Result<(Vec<ObjectName>, Vec<UnreadKind>), ClusterError> {

@@ -102,15 +102,16 @@ pub(crate) struct KindCreate<'a> {
     pub config_text: &'a str,
     /// The node image. Default: the config's, else kind's own.
     pub image: Option<&'a str>,
-    /// Where kind writes the cluster's kubeconfig: a file of ours, for kind would switch the current context of the user's.
+    /// Where kind writes the cluster's kubeconfig: a file of ours, for kind would switch the
+    /// current context of the user's.
     pub kubeconfig: &'a Path,
     /// Takes the lines with which kind says how far it has come.
     pub progress: &'a mut (dyn FnMut(&str) + Send),
 }
 
 impl Kind {
-    /// Finds the program in a `PATH`. `docker_host` is handed to it, so that it speaks to the engine that we speak to. Errors
-    /// when it is in none of the directories.
+    /// Finds the program in a `PATH`. `docker_host` is handed to it, so that it speaks to the
+    /// engine that we speak to. Errors when it is in none of the directories.
     pub(crate) fn find(path_env: &OsStr, docker_host: Option<String>) -> Result<Self, KindError> {
         let name = format!("kind{}", std::env::consts::EXE_SUFFIX);
         let found = std::env::split_paths(path_env)
@@ -149,19 +150,21 @@ impl Kind {
         })
     }
 
-    /// Deletes a cluster; one that is not there is no error. `kubeconfig` is the file that `create` was given: without it kind
-    /// would edit the user's.
+    /// Deletes a cluster; one that is not there is no error. `kubeconfig` is the file that `create`
+    /// was given: without it kind would edit the user's.
     pub(crate) async fn delete(&self, name: &str, kubeconfig: &Path) -> Result<(), KindError> {
         let mut command = self.command(&["delete", "cluster", "--name", name, "--kubeconfig"]);
         command.arg(kubeconfig);
         self.output(command, DELETE_TIMEOUT).await.map(drop)
     }
 
-    /// Makes a cluster, which takes half a minute to several minutes, and has no time limit of its own.
+    /// Makes a cluster, which takes half a minute to several minutes, and has no time limit of its
+    /// own.
     ///
-    /// kind runs in a process group of its own, so that the terminal's Ctrl-C does not reach it. When this future is dropped,
-    /// the group is killed, and what it had made so far stays: note the cluster's name before the call, and call
-    /// [`delete`](Self::delete) after it was dropped or failed with anything but [`KindError::Exists`].
+    /// kind runs in a process group of its own, so that the terminal's Ctrl-C does not reach it.
+    /// When this future is dropped, the group is killed, and what it had made so far stays: note
+    /// the cluster's name before the call, and call [`delete`](Self::delete) after it was dropped
+    /// or failed with anything but [`KindError::Exists`].
     pub(crate) async fn create(&self, create: KindCreate<'_>) -> Result<(), KindError> {
         let mut command = self.command(&[
             "create",
@@ -301,7 +304,8 @@ mod tests {
     fn script(text: &str) -> (tempfile::TempDir, Kind) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kind");
-        // Written by a child, so that no other test's fork holds the file open for writing while it is run.
+        // Written by a child, so that no other test's fork holds the file open for writing while it
+        // is run.
         let quoted = format!("#!/bin/sh\n{text}\n");
         let status = std::process::Command::new("sh")
             .arg("-c")

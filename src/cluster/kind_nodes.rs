@@ -19,7 +19,8 @@ pub(crate) struct NodeContainer {
     pub addresses: Vec<String>,
 }
 
-/// The kind cluster of which every node is a container of the same name and address. `None` when there is none, or no nodes.
+/// The kind cluster of which every node is a container of the same name and address. `None` when
+/// there is none, or no nodes.
 pub(crate) fn find_kind_cluster<'a>(
     nodes: &[Node],
     containers: &'a [NodeContainer],
@@ -31,8 +32,9 @@ pub(crate) fn find_kind_cluster<'a>(
     clusters.all(|cluster| cluster == Some(first)).then_some(first)
 }
 
-/// A node's container: one of its addresses is the node's, and the name agrees. The address tells the clusters of two machines apart whose
-/// nodes have the same names, the name two whose nodes have the same addresses, and nodes that came back with one another's.
+/// A node's container: one of its addresses is the node's, and the name agrees. The address tells
+/// the clusters of two machines apart whose nodes have the same names, the name two whose nodes
+/// have the same addresses, and nodes that came back with one another's.
 pub(super) fn container_of<'a>(
     node: &Node,
     containers: &'a [NodeContainer],

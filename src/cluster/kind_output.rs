@@ -18,7 +18,8 @@ impl KindOutput {
     /// Takes a line; gives back what it says when people want to see it.
     pub(super) fn read_line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let line = line.trim();
-        // `-v 1` puts the place in kind's source before what it adds; only the pull is worth knowing of that.
+        // `-v 1` puts the place in kind's source before what it adds; only the pull is worth
+        // knowing of that.
         if let Some((_, debug)) =
             line.strip_prefix("DEBUG: ").and_then(|rest| rest.split_once("] "))
         {
@@ -51,7 +52,8 @@ impl KindOutput {
         line.starts_with("Pulling image:").then(|| bare(line))
     }
 
-    /// The failure to pull a node image: kind tries five times, and the first failure tells as much as the last.
+    /// The failure to pull a node image: kind tries five times, and the first failure tells as much
+    /// as the last.
     pub(super) fn failed_pull(&self) -> Option<KindError> {
         let why = self.pull_failed.clone()?;
         Some(KindError::Image { image: self.image.clone(), why })
@@ -88,7 +90,8 @@ impl KindOutput {
     }
 }
 
-/// kind reports a step twice: at its begin (a bullet) and at its end (a tick), which is nothing new.
+/// kind reports a step twice: at its begin (a bullet) and at its end (a tick), which is nothing
+/// new.
 fn step(line: &str) -> Option<&str> {
     line.strip_prefix(['•', '✗']).map(bare)
 }

@@ -7,7 +7,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::error::{ClusterError, chain};
 
-/// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else `~/.kube/config`.
+/// Where kubectl would look: the explicit file alone; else the files of a `KUBECONFIG` list; else
+/// `~/.kube/config`.
 pub(crate) fn kubeconfig_paths(
     explicit: Option<&Path>,
     kubeconfig_env: Option<&OsStr>,
@@ -27,7 +28,8 @@ pub(crate) fn kubeconfig_paths(
     home.map(|home| home.join(".kube").join("config")).into_iter().collect()
 }
 
-/// Reads and merges kubeconfig files as kubectl does: the first to say something wins, files that are not there are skipped.
+/// Reads and merges kubeconfig files as kubectl does: the first to say something wins, files that
+/// are not there are skipped.
 pub(super) fn read_files(paths: &[PathBuf]) -> Result<Kubeconfig, ClusterError> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths.iter().filter(|path| path.exists()) {

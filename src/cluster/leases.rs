@@ -12,7 +12,8 @@ use crate::timeline::Component;
 use crate::timeline::leader::{LEADER_LEASES, node_of};
 
 impl Cluster {
-    /// The node on which each part of the control plane leads that holds a lease for it. (etcd's leader is in no lease.)
+    /// The node on which each part of the control plane leads that holds a lease for it. (etcd's
+    /// leader is in no lease.)
     pub(crate) async fn leaders(&self) -> Result<BTreeMap<Component, String>, ClusterError> {
         Ok(self
             .leases("find the leaders", LEADER_LEASES)
@@ -22,7 +23,8 @@ impl Cluster {
             .collect())
     }
 
-    /// The version of each Lease of a namespace, by name: another one says that it was renewed in between, whatever the clocks say.
+    /// The version of each Lease of a namespace, by name: another one says that it was renewed in
+    /// between, whatever the clocks say.
     pub(crate) async fn lease_versions(
         &self,
         namespace: &str,

@@ -1,4 +1,5 @@
-//! What keeps a namespace that is being deleted, in Kubernetes' own words, and how a person looks at it.
+//! What keeps a namespace that is being deleted, in Kubernetes' own words, and how a person looks
+//! at it.
 
 use k8s_openapi::api::core::v1::Namespace;
 
@@ -7,7 +8,8 @@ use k8s_openapi::api::core::v1::Namespace;
 pub(crate) struct Leftovers {
     /// What Kubernetes says of it.
     why: Option<String>,
-    /// The kinds of the objects that are left, as kubectl takes them: `configmaps`, `widgets.example.com`.
+    /// The kinds of the objects that are left, as kubectl takes them: `configmaps`,
+    /// `widgets.example.com`.
     kinds: Vec<String>,
 }
 
@@ -33,7 +35,8 @@ impl Leftovers {
         self.why.clone().unwrap_or_else(|| "it is still being deleted".into())
     }
 
-    /// How a person finds what it is, and what ends it. `kubectl`: what a command begins with that asks this cluster.
+    /// How a person finds what it is, and what ends it. `kubectl`: what a command begins with that
+    /// asks this cluster.
     pub(crate) fn hint(&self, namespace: &str, kubectl: &str) -> String {
         match &self.kinds[..] {
             [] => format!(
@@ -50,7 +53,8 @@ impl Leftovers {
     }
 }
 
-/// From `Some resources are remaining: configmaps. has 1 resource instances, widgets.example.com has 2 resource instances`.
+/// From `Some resources are remaining: configmaps. has 1 resource instances, widgets.example.com
+/// has 2 resource instances`.
 fn kinds(message: &str) -> Vec<String> {
     let list = message.rsplit_once("remaining: ").map_or(message, |(_, list)| list);
     let kind = |part: &str| {

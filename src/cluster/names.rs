@@ -1,4 +1,5 @@
-//! Names of API servers, resolved without the C library: in a static binary its look-up fails where the system's differs.
+//! Names of API servers, resolved without the C library: in a static binary its look-up fails where
+//! the system's differs.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +18,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Reads the system's configuration. A machine without one can still reach addresses and `localhost`.
+    /// Reads the system's configuration. A machine without one can still reach addresses and
+    /// `localhost`.
     pub(super) fn from_system() -> Self {
         let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
         Self { resolver: built.map_err(|error| error.to_string()) }

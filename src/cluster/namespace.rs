@@ -24,12 +24,14 @@ const POLL: Duration = Duration::from_millis(300);
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a pod of ours may take to end by itself.
 const POD_GRACE_SECONDS: u32 = 1;
-/// After which a pod on a node that is not Ready is deleted by force: its kubelet can't confirm its end.
+/// After which a pod on a node that is not Ready is deleted by force: its kubelet can't confirm its
+/// end.
 const FORCE_AFTER: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it exists, and when the API server does
-    /// not take its name, or the run's full id as a label (at most 63 letters, digits, `-`, `_` and `.`).
+    /// Makes a namespace with our labels, and waits until pods can be made in it. Errors when it
+    /// exists, and when the API server does not take its name, or the run's full id as a label (at
+    /// most 63 letters, digits, `-`, `_` and `.`).
     pub(crate) async fn create_namespace(&self, name: &str, run: &str) -> Result<(), ClusterError> {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
@@ -64,10 +66,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes the namespace of a run, given by its full id, and waits until it is gone. One that is not there is no error, and one
-    /// without this run's labels is never touched: it is somebody else's, and nothing of this run is left. Pods on nodes that are not
-    /// Ready are deleted by force. An API server that does not answer, or not as it should, is asked again (see [`ClusterError::may_pass`]). Errors when
-    /// something is left after `within`; with what kept it from being asked when the API server does not answer at that time.
+    /// Deletes the namespace of a run, given by its full id, and waits until it is gone. One that
+    /// is not there is no error, and one without this run's labels is never touched: it is somebody
+    /// else's, and nothing of this run is left. Pods on nodes that are not Ready are deleted by
+    /// force. An API server that does not answer, or not as it should, is asked again (see
+    /// [`ClusterError::may_pass`]). Errors when something is left after `within`; with what kept it
+    /// from being asked when the API server does not answer at that time.
     ///
     /// May be dropped and called again.
     pub(crate) async fn remove_namespace(
@@ -97,7 +101,8 @@ impl Cluster {
         }
     }
 
-    /// Looks for the namespace of a run and pushes it towards its end; what is left in it, or `None` when nothing of the run is.
+    /// Looks for the namespace of a run and pushes it towards its end; what is left in it, or
+    /// `None` when nothing of the run is.
     async fn push_namespace(
         &self,
         api: &Api<Namespace>,
@@ -178,7 +183,8 @@ fn is_of(namespace: &Namespace, run: &str) -> bool {
 
 fn gone_is_fine<T>(result: Result<T, ClusterError>) -> Result<(), ClusterError> {
     match result {
-        // A conflict says that it is being deleted already. One that can't be asked for is asked for again.
+        // A conflict says that it is being deleted already. One that can't be asked for is asked
+        // for again.
         Err(ClusterError::NotFound { .. } | ClusterError::Api { code: 409, .. }) => Ok(()),
         Err(error) if error.is_unreachable() => Ok(()),
         other => other.map(drop),

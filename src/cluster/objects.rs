@@ -1,5 +1,5 @@
-//! Kubernetes' objects as far as this program looks at them. What is not named here is skipped when an answer is read, and never built: a
-//! whole pod is some two hundred types.
+//! Kubernetes' objects as far as this program looks at them. What is not named here is skipped when
+//! an answer is read, and never built: a whole pod is some two hundred types.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;

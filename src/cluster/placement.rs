@@ -26,7 +26,8 @@ pub(crate) struct Placement {
     /// It is to have so many pods.
     pub wanted: u32,
     pub ready: u32,
-    /// Whether all of them are as they are to be, as far as its controller has seen the newest wish.
+    /// Whether all of them are as they are to be, as far as its controller has seen the newest
+    /// wish.
     pub settled: bool,
     /// The mark of a run that has changed it.
     pub mark: Option<String>,
@@ -48,8 +49,8 @@ impl Cluster {
         Ok(read(&found))
     }
 
-    /// Gives a Deployment's pods another affinity, and it our mark, in one step, if it still is as it was read. Errors when somebody has
-    /// changed it since.
+    /// Gives a Deployment's pods another affinity, and it our mark, in one step, if it still is as
+    /// it was read. Errors when somebody has changed it since.
     pub(crate) async fn place(
         &self,
         namespace: &str,
@@ -70,14 +71,16 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Whole, as the server has it: what is put back must lack nothing that this program does not know.
+    /// Whole, as the server has it: what is put back must lack nothing that this program does not
+    /// know.
     fn any_deployment(&self, namespace: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
         Api::namespaced_with(self.client(), namespace, &resource)
     }
 }
 
-/// The affinity of pods that are all to be on one node, or on these nodes and no two of them on one.
+/// The affinity of pods that are all to be on one node, or on these nodes and no two of them on
+/// one.
 pub(crate) fn onto(nodes: &[String], labels: &BTreeMap<String, String>) -> Value {
     let here = json!({"matchExpressions": [{"key": HOSTNAME, "operator": "In", "values": nodes}]});
     let mut affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [here]}}});

@@ -92,7 +92,8 @@ impl Cluster {
         Ok(nodes)
     }
 
-    /// The pods of a namespace that carry all of these labels, by name. Those that are being deleted are left out.
+    /// The pods of a namespace that carry all of these labels, by name. Those that are being
+    /// deleted are left out.
     pub(crate) async fn pods(
         &self,
         namespace: &str,
@@ -125,7 +126,8 @@ impl Cluster {
         Ok(read_service(self.call(format!("read the Service {name}"), api.get(name)).await?))
     }
 
-    /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the server has none, from its Endpoints.
+    /// A Service's endpoints, each once, by pod or address. From its EndpointSlices; where the
+    /// server has none, from its Endpoints.
     pub(crate) async fn endpoints(
         &self,
         namespace: &str,
@@ -151,7 +153,8 @@ impl Cluster {
         Ok(merge(object.iter().flat_map(endpoints_endpoints)))
     }
 
-    /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None` where there is none.
+    /// The cluster's DNS: the Service with the label `k8s-app: kube-dns` in kube-system. `None`
+    /// where there is none.
     pub(crate) async fn cluster_dns(&self) -> Result<Option<ClusterDns>, ClusterError> {
         let api: Api<objects::Service> = Api::namespaced(self.client(), "kube-system");
         let found = self
@@ -309,7 +312,8 @@ fn old_endpoint(address: core::EndpointAddress, ready: bool) -> Endpoint {
     }
 }
 
-/// One entry a pod (or address): with two address families, or while it moves between slices, an endpoint is listed twice.
+/// One entry a pod (or address): with two address families, or while it moves between slices, an
+/// endpoint is listed twice.
 fn merge(endpoints: impl Iterator<Item = Endpoint>) -> Vec<Endpoint> {
     let mut merged: BTreeMap<String, Endpoint> = BTreeMap::new();
     for endpoint in endpoints {

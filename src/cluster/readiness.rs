@@ -35,7 +35,8 @@ pub(crate) struct Readiness {
 }
 
 impl Cluster {
-    /// Looks at all Deployments, StatefulSets, DaemonSets, Jobs, Pods and Services of a namespace, once.
+    /// Looks at all Deployments, StatefulSets, DaemonSets, Jobs, Pods and Services of a namespace,
+    /// once.
     pub(crate) async fn readiness(&self, namespace: &str) -> Result<Readiness, ClusterError> {
         let client = || self.client();
         let all = ListParams::default;
@@ -110,7 +111,8 @@ fn is_refusal(message: &str) -> bool {
         && !message.contains("serviceaccount")
 }
 
-/// What a controller waits for: how many it has of how many, and whether it has seen its newest form.
+/// What a controller waits for: how many it has of how many, and whether it has seen its newest
+/// form.
 fn count(kind: &str, name: String, seen: bool, have: i32, want: i32, word: &str) -> Option<String> {
     match (seen, have >= want) {
         (true, true) => None,

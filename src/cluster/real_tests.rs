@@ -1,4 +1,5 @@
-//! Against a real kind cluster of one control plane and two workers with fast detection: `OUTAGE_TEST_KUBECONFIG` is its kubeconfig.
+//! Against a real kind cluster of one control plane and two workers with fast detection:
+//! `OUTAGE_TEST_KUBECONFIG` is its kubeconfig.
 //!
 //! `cargo test --lib -- --ignored cluster::real_tests`
 

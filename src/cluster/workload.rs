@@ -1,4 +1,5 @@
-//! A workload that the server knows how to make, made in the run's namespace. Nothing that exists is ever adopted.
+//! A workload that the server knows how to make, made in the run's namespace. Nothing that exists
+//! is ever adopted.
 
 use std::collections::BTreeMap;
 
@@ -44,8 +45,8 @@ struct ServerKind {
 }
 
 impl Cluster {
-    /// Checks that the server knows every object's kind, and that it belongs to a namespace; nothing is created. The inner
-    /// error has all problems together, at their places.
+    /// Checks that the server knows every object's kind, and that it belongs to a namespace;
+    /// nothing is created. The inner error has all problems together, at their places.
     pub(crate) async fn check_workload(
         &self,
         manifest: &Manifest,
@@ -81,7 +82,8 @@ impl Cluster {
         }
     }
 
-    /// Makes all objects in a namespace of ours, in order. Errors at the first that can't be made, also because it exists.
+    /// Makes all objects in a namespace of ours, in order. Errors at the first that can't be made,
+    /// also because it exists.
     pub(crate) async fn apply(
         &self,
         workload: &Workload,

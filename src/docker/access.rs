@@ -68,7 +68,8 @@ impl From<DockerError> for AccessError {
     }
 }
 
-/// The standard output. What is written to standard error says why the process ended: it is an error.
+/// The standard output. What is written to standard error says why the process ended: it is an
+/// error.
 fn stdout_of(
     chunks: impl Stream<Item = Result<ExecChunk, DockerError>> + Send,
 ) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {

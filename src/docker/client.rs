@@ -42,9 +42,11 @@ pub(crate) struct EngineClock {
 }
 
 impl Docker {
-    /// Connects, and asks for the engine's version: whatever it speaks from API 1.41 on is what is spoken.
+    /// Connects, and asks for the engine's version: whatever it speaks from API 1.41 on is what is
+    /// spoken.
     ///
-    /// Errors when nothing is there, nobody listens, access is denied, the engine is too old, or it does not answer within 10 s.
+    /// Errors when nothing is there, nobody listens, access is denied, the engine is too old, or it
+    /// does not answer within 10 s.
     pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self, DockerError> {
         let what = format!(
             "connect to the container engine at {} ({})",
@@ -75,7 +77,8 @@ impl Docker {
         bounded("ping the container engine", limit, self.bollard.ping()).await.map(drop)
     }
 
-    /// Measures the engine's clock against ours: half the call's time is its bound. `None` where the engine does not tell its time.
+    /// Measures the engine's clock against ours: half the call's time is its bound. `None` where
+    /// the engine does not tell its time.
     pub(crate) async fn clock(&self) -> Result<Option<EngineClock>, DockerError> {
         let before = Moment::now();
         let info = bounded("read the container engine's clock", ASK, self.bollard.info()).await?;
@@ -90,8 +93,8 @@ impl Docker {
     }
 }
 
-/// Awaits a call for at most `limit`, and puts its error into our words. bollard's futures are large, and ours would hold many: a box
-/// costs nothing beside a call.
+/// Awaits a call for at most `limit`, and puts its error into our words. bollard's futures are
+/// large, and ours would hold many: a box costs nothing beside a call.
 pub(super) async fn bounded<T>(
     what: &str,
     limit: Duration,

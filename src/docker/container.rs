@@ -62,8 +62,8 @@ pub(crate) struct ContainerState {
 }
 
 impl Docker {
-    /// The containers of a kind cluster, by kind's labels, in the order of their names; empty when there is no such cluster.
-    /// kind's load balancer is among them.
+    /// The containers of a kind cluster, by kind's labels, in the order of their names; empty when
+    /// there is no such cluster. kind's load balancer is among them.
     pub(crate) async fn kind_nodes(&self, cluster: &str) -> Result<Vec<Container>, DockerError> {
         let what = format!("list the containers of kind cluster {cluster}");
         let mut nodes: Vec<_> = self
@@ -82,7 +82,8 @@ impl Docker {
         Ok(found.into_iter().filter_map(|summary| summary.labels?.remove(CLUSTER)).collect())
     }
 
-    /// The state of a container, by its id or name. Errors with `NoSuchContainer` when it does not exist.
+    /// The state of a container, by its id or name. Errors with `NoSuchContainer` when it does not
+    /// exist.
     pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerState, DockerError> {
         let what = format!("inspect container {container}");
         bounded(&what, ASK, self.bollard.inspect_container(container, None)).await.map(state)

@@ -1,9 +1,11 @@
-//! Which engine: the same answer that the docker CLI would give, worked out once, so that kind can be handed the same.
+//! Which engine: the same answer that the docker CLI would give, worked out once, so that kind can
+//! be handed the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What of the environment decides which engine is used. The caller fills it in; nothing here reads the environment.
+/// What of the environment decides which engine is used. The caller fills it in; nothing here reads
+/// the environment.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineEnv {
     /// `DOCKER_HOST`.
@@ -41,7 +43,8 @@ impl Default for EngineEnv {
 pub(crate) struct Endpoint {
     /// `unix:///path` or `tcp://host:port`.
     pub address: String,
-    /// Where it comes from, for people: `DOCKER_HOST`, `docker context colima`, `found at this path`.
+    /// Where it comes from, for people: `DOCKER_HOST`, `docker context colima`, `found at this
+    /// path`.
     pub origin: String,
 }
 
@@ -90,8 +93,9 @@ impl EndpointError {
 }
 
 impl Endpoint {
-    /// Chooses the engine: `explicit`, then `DOCKER_HOST`, then docker's context, then the first socket that exists of the system's,
-    /// the rootless ones, Podman's and those of Docker Desktop, Colima, OrbStack and Rancher Desktop. Looks at files, calls nobody.
+    /// Chooses the engine: `explicit`, then `DOCKER_HOST`, then docker's context, then the first
+    /// socket that exists of the system's, the rootless ones, Podman's and those of Docker Desktop,
+    /// Colima, OrbStack and Rancher Desktop. Looks at files, calls nobody.
     pub(crate) fn resolve(explicit: Option<&str>, env: &EngineEnv) -> Result<Self, EndpointError> {
         let named = explicit
             .map(|address| (address.to_owned(), "given on the command line".to_owned()))
@@ -165,7 +169,8 @@ fn config_dir(env: &EngineEnv) -> Option<PathBuf> {
     env.docker_config.clone().or_else(|| Some(env.home.as_ref()?.join(".docker")))
 }
 
-/// The context's name and what names it; `None` for the default context, which is the system's socket.
+/// The context's name and what names it; `None` for the default context, which is the system's
+/// socket.
 fn context_in_use(env: &EngineEnv) -> Option<(String, String)> {
     let (name, origin) = match env.docker_context.clone().filter(|c| !c.is_empty()) {
         Some(name) => (name, "DOCKER_CONTEXT".to_owned()),
@@ -178,7 +183,8 @@ fn context_in_use(env: &EngineEnv) -> Option<(String, String)> {
     (!name.is_empty() && name != "default").then_some((name, origin))
 }
 
-/// Contexts lie in directories named by a hash of their name; each says its name itself, so that no hash is needed.
+/// Contexts lie in directories named by a hash of their name; each says its name itself, so that no
+/// hash is needed.
 fn context_host(
     env: &EngineEnv,
     name: &str,

@@ -17,19 +17,22 @@ const WATCH: &str = "docker";
 /// The actions that say something about a node's power.
 const ACTIONS: [&str; 10] =
     ["create", "start", "die", "stop", "kill", "pause", "unpause", "restart", "oom", "destroy"];
-/// How often a silent stream is checked by a ping: a frozen engine says nothing, as a quiet one does.
+/// How often a silent stream is checked by a ping: a frozen engine says nothing, as a quiet one
+/// does.
 const PULSE: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(250);
-/// After a gap, events are asked for from a little before the last one: the engine may tell two in the wrong order.
+/// After a gap, events are asked for from a little before the last one: the engine may tell two in
+/// the wrong order.
 const OVERLAP_NS: i64 = 2_000_000_000;
 /// How many events are remembered in order to tell none twice. Docker itself remembers 256.
 const REMEMBERED: usize = 256;
 
 impl Docker {
-    /// Follows the power of a kind cluster's containers, from now on and without an end: `Event::Docker` records, stamped with their
-    /// reception and carrying the engine's time; `WatchStarted` when it follows, and `WatchGap` when the engine went away. What
-    /// happened in a gap is told after it where the engine still knows, with the gap as its bracket.
+    /// Follows the power of a kind cluster's containers, from now on and without an end:
+    /// `Event::Docker` records, stamped with their reception and carrying the engine's time;
+    /// `WatchStarted` when it follows, and `WatchGap` when the engine went away. What happened in a
+    /// gap is told after it where the engine still knows, with the gap as its bracket.
     ///
     /// Each `next()` may be cancelled; nothing is lost by it.
     pub(crate) fn events(
@@ -96,7 +99,8 @@ impl Follower {
         }
     }
 
-    /// The engine's time is asked for first: the stream is opened from then on, so that nothing falls between.
+    /// The engine's time is asked for first: the stream is opened from then on, so that nothing
+    /// falls between.
     async fn connect(&mut self) {
         let engine = match self.docker.clock().await {
             Ok(clock) => {
@@ -237,7 +241,8 @@ mod tests {
         assert_eq!(sees.since, blind.since);
         let paused = until(&mut events, "pause").await;
         assert_eq!(paused.since, blind.since, "it happened somewhere in the gap");
-        // Later than the bound of the engine's clock: what is nearer to the gap may have been in it.
+        // Later than the bound of the engine's clock: what is nearer to the gap may have been in
+        // it.
         tokio::time::sleep(Duration::from_millis(100)).await;
         docker.start("c-worker").await.unwrap();
         let started = until(&mut events, "start").await;

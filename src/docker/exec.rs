@@ -22,12 +22,13 @@ pub(crate) enum ExecChunk {
     Stderr(Vec<u8>),
 }
 
-/// A command that is running. When the parts are dropped, its connection closes: the command sees the end of its stdin, and must end
-/// by itself (the engine lets it go on).
+/// A command that is running. When the parts are dropped, its connection closes: the command sees
+/// the end of its stdin, and must end by itself (the engine lets it go on).
 pub(crate) struct ExecStream {
     /// Its stdin; shut it down to close it.
     pub stdin: Pin<Box<dyn AsyncWrite + Send>>,
-    /// Its output, stdout and stderr apart and each in order; ends when the command does, and with an error when the engine goes away.
+    /// Its output, stdout and stderr apart and each in order; ends when the command does, and with
+    /// an error when the engine goes away.
     pub output: Pin<Box<dyn Stream<Item = Result<ExecChunk, DockerError>> + Send>>,
     /// To ask how it ended.
     pub handle: ExecHandle,
@@ -62,8 +63,8 @@ impl ExecHandle {
 impl Docker {
     /// Runs a command to its end, for at most 60 s, with `stdin` as its input (`None`: none).
     ///
-    /// Errors with `Paused` or `NotRunning` when nothing can be run in the container. When the future is dropped, or the time is over,
-    /// the command goes on.
+    /// Errors with `Paused` or `NotRunning` when nothing can be run in the container. When the
+    /// future is dropped, or the time is over, the command goes on.
     pub(crate) async fn exec(
         &self,
         container: &str,

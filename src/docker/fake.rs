@@ -1,5 +1,5 @@
-//! An engine for tests: as much of Docker's API as we use, over a real socket, with containers that can be switched and that take
-//! their time. Its answers are those that Docker 20.10 gave.
+//! An engine for tests: as much of Docker's API as we use, over a real socket, with containers that
+//! can be switched and that take their time. Its answers are those that Docker 20.10 gave.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,8 @@ pub(crate) struct State {
     pub stop_takes: Duration,
     /// How long after `stop` arrived the container begins to shut down.
     pub stop_lag: Duration,
-    /// The next call whose path contains this is answered with this status and message, and has no effect.
+    /// The next call whose path contains this is answered with this status and message, and has no
+    /// effect.
     pub refuse: Option<(String, u16, String)>,
     pub script: Script,
     pub calls: Vec<String>,

@@ -9,8 +9,8 @@ use super::client::{ASK, Docker, bounded};
 use super::error::DockerError;
 
 impl Docker {
-    /// The lowest free address of a network that is lower than this one: a container of this address that stops and starts is given that
-    /// instead. `None`: it is given its own again.
+    /// The lowest free address of a network that is lower than this one: a container of this
+    /// address that stops and starts is given that instead. `None`: it is given its own again.
     pub(crate) async fn free_below(
         &self,
         network: &str,

@@ -13,8 +13,8 @@ use super::error::DockerError;
 const SWITCH: Duration = Duration::from_secs(30);
 
 impl Docker {
-    /// An orderly stop: the image's stop signal, and a kill after `grace` (whole seconds, rounded up). Returns when the container has
-    /// ended. One that is not running is not an error.
+    /// An orderly stop: the image's stop signal, and a kill after `grace` (whole seconds, rounded
+    /// up). Returns when the container has ended. One that is not running is not an error.
     ///
     /// When the future is dropped, the engine goes on stopping.
     pub(crate) async fn stop(&self, container: &str, grace: Duration) -> Result<(), DockerError> {
@@ -55,7 +55,8 @@ impl Docker {
         .await
     }
 
-    /// Starts it. One that runs is not an error, **even if it is just being stopped**: look again afterwards.
+    /// Starts it. One that runs is not an error, **even if it is just being stopped**: look again
+    /// afterwards.
     pub(crate) async fn start(&self, container: &str) -> Result<(), DockerError> {
         let call = self.bollard.start_container(container, None::<StartContainerOptions>);
         bounded(&format!("start container {container}"), SWITCH, call).await

@@ -13,10 +13,11 @@ use crate::node::NodeFile;
 const UPLOAD: Duration = Duration::from_secs(60);
 
 impl Docker {
-    /// Writes a file with this `mode`, owned by root, in place of one that is there. The container may run or not.
+    /// Writes a file with this `mode`, owned by root, in place of one that is there. The container
+    /// may run or not.
     ///
-    /// `path` is absolute and its directory exists, on no tmpfs: what is uploaded to one (`/tmp` and `/run` of kind's nodes) is not seen
-    /// inside, and the engine does not say so.
+    /// `path` is absolute and its directory exists, on no tmpfs: what is uploaded to one (`/tmp`
+    /// and `/run` of kind's nodes) is not seen inside, and the engine does not say so.
     pub(crate) async fn upload_file(
         &self,
         container: &str,

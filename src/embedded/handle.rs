@@ -53,8 +53,8 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts one; when this returns, its API answers. Errors with settings that can't be, too many nodes, and where the system has
-    /// no loopback addresses but one.
+    /// Starts one; when this returns, its API answers. Errors with settings that can't be, too many
+    /// nodes, and where the system has no loopback addresses but one.
     pub(crate) fn start(spec: EmbeddedSpec) -> Result<Self, EmbeddedError> {
         let topology = topology(&spec)?;
         let settings = Settings::of(&spec.tuning, KUBERNETES).map_err(EmbeddedError::Settings)?;
@@ -89,16 +89,19 @@ impl Embedded {
         self.topology.find(name)
     }
 
-    /// The port that is really listened on where this one is asked for: another one for a port below 1024 where the user may not
-    /// have that, or for one that another program has on every address. Services are published with it. `all` are those of the same
-    /// Service or pod: no two get one.
+    /// The port that is really listened on where this one is asked for: another one for a port
+    /// below 1024 where the user may not have that, or for one that another program has on every
+    /// address. Services are published with it. `all` are those of the same Service or pod: no two
+    /// get one.
     pub(crate) fn port(&self, wanted: u16, all: &[u16]) -> u16 {
         self.ports.reachable(wanted, all)
     }
 
-    /// Does something to the cluster, and returns when its effect is there: the node is off, frozen, cut off, or up again. Idempotent.
-    /// May be dropped; what was begun goes on. Errors when the cluster has ended, when the node is off and it can't be done there, when
-    /// it is taken back before it is done, and when nothing came of it in a quarter of a minute (after a shutdown's grace).
+    /// Does something to the cluster, and returns when its effect is there: the node is off,
+    /// frozen, cut off, or up again. Idempotent. May be dropped; what was begun goes on. Errors
+    /// when the cluster has ended, when the node is off and it can't be done there, when it is
+    /// taken back before it is done, and when nothing came of it in a quarter of a minute (after a
+    /// shutdown's grace).
     pub(crate) async fn act(&self, action: Action) -> Result<(), EmbeddedError> {
         let (done, effect) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or(EmbeddedError::Ended)?;
@@ -125,7 +128,8 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // Without anybody who could request anything its thread ends, in the midst of its work if need be.
+        // Without anybody who could request anything its thread ends, in the midst of its work if
+        // need be.
         self.over.store(true, Ordering::Relaxed);
         self.commands = None;
         if let Some(thread) = self.thread.take() {
@@ -134,7 +138,8 @@ impl Drop for Embedded {
     }
 }
 
-/// How long something may take: no action takes longer than a boot, which takes 3.2 s, but a shutdown.
+/// How long something may take: no action takes longer than a boot, which takes 3.2 s, but a
+/// shutdown.
 fn timeout(action: Action) -> Duration {
     let grace = if let Action::Stop { grace, .. } = action { grace } else { Duration::ZERO };
     grace.saturating_add(TIMEOUT)
@@ -255,7 +260,8 @@ mod tests {
     async fn what_is_on_its_way_happens_before_it_is_taken_back() {
         let embedded = Embedded::start(spec()).unwrap();
         let node = embedded.node("a-worker2").unwrap();
-        // A kill takes effect a moment after the call; an immediate start must not find the node up and be content.
+        // A kill takes effect a moment after the call; an immediate start must not find the node up
+        // and be content.
         let kill = embedded.act(Action::Kill { node });
         assert!(tokio::time::timeout(Duration::from_millis(1), kill).await.is_err());
         let began = Instant::now();

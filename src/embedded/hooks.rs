@@ -1,4 +1,5 @@
-//! What the API server asks the rest of the cluster: ClusterIPs, default tolerations, how things are deleted, what a kubelet says.
+//! What the API server asks the rest of the cluster: ClusterIPs, default tolerations, how things
+//! are deleted, what a kubelet says.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Of a cluster in which all kubelets answer. `addresses` are those that Services get, one after the other.
+    /// Of a cluster in which all kubelets answer. `addresses` are those that Services get, one
+    /// after the other.
     pub(super) fn new(
         ports: Ports,
         tuning: Tuning,

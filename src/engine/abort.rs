@@ -1,4 +1,5 @@
-//! Interruptions: Ctrl-C, SIGTERM, SIGHUP. The first ends the run, which then undoes its faults; later ones don't cut that short.
+//! Interruptions: Ctrl-C, SIGTERM, SIGHUP. The first ends the run, which then undoes its faults;
+//! later ones don't cut that short.
 
 use tokio::sync::watch;
 
@@ -9,7 +10,8 @@ pub(crate) struct Abort {
 }
 
 impl Abort {
-    /// Listens for signals from now on; `tell` is called for every one, and whether it is the first. Errors when the system refuses a handler.
+    /// Listens for signals from now on; `tell` is called for every one, and whether it is the
+    /// first. Errors when the system refuses a handler.
     pub(crate) fn listen(
         tell: impl Fn(&'static str, bool) + Send + 'static,
     ) -> std::io::Result<Self> {

@@ -1,4 +1,5 @@
-//! The engine's present moment: the monotonic clock as the runtime sees it, so that a test's paused clock is followed.
+//! The engine's present moment: the monotonic clock as the runtime sees it, so that a test's paused
+//! clock is followed.
 
 use std::sync::LazyLock;
 use std::time::Instant;

@@ -129,7 +129,8 @@ pub(crate) struct RunError {
     pub causes: Vec<String>,
     /// What a person can do.
     pub hint: Option<String>,
-    /// Whether it says nothing of what was asked for, because nobody could answer that now: an API server that is away.
+    /// Whether it says nothing of what was asked for, because nobody could answer that now: an API
+    /// server that is away.
     pub passes: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Who leads each part of a control plane at this moment, before any run: by the leases, and by the etcd members' own word.
+//! Who leads each part of a control plane at this moment, before any run: by the leases, and by the
+//! etcd members' own word.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::timeline::{Component, NodeRole};
 
 /// An etcd member that takes longer is not heard.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Whether a member leads, as it says itself where kubeadm lets it tell its metrics. (A kind node has curl.)
+/// Whether a member leads, as it says itself where kubeadm lets it tell its metrics. (A kind node
+/// has curl.)
 const ASK: &str = "curl --silent --max-time 2 http://127.0.0.1:2381/metrics | grep --quiet '^etcd_server_is_leader 1'";
 
 /// The nodes of those leaders that are known. Refused when the API server does not list its leases.

@@ -1,4 +1,5 @@
-//! What is known of the cluster and of the probes at this moment, from the records that have come in.
+//! What is known of the cluster and of the probes at this moment, from the records that have come
+//! in.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub(crate) struct Live {
     pub blind: BTreeMap<String, String>,
     /// Each part of the control plane by the node that it is on, as the observers saw it last.
     pub processes: BTreeMap<(String, Component), (Option<u32>, ProcessState)>,
-    /// Who leads, as far as is known: a lease's holder, or the etcd member that says so; by the part, the node.
+    /// Who leads, as far as is known: a lease's holder, or the etcd member that says so; by the
+    /// part, the node.
     pub leaders: BTreeMap<Component, String>,
     /// Why the timeline can't be written any more.
     pub broken: Option<String>,
@@ -184,8 +186,9 @@ impl ProbeState {
         }
     }
 
-    /// Attempts and successes among those sent in the last `hold`, and whether they cover all of it: an attempt in flight may still fail,
-    /// so what is due after the first without an outcome doesn't count yet.
+    /// Attempts and successes among those sent in the last `hold`, and whether they cover all of
+    /// it: an attempt in flight may still fail, so what is due after the first without an outcome
+    /// doesn't count yet.
     pub(crate) fn share(&self, hold: Duration, now: Moment) -> Share {
         let until = now.min(self.span.due(self.open));
         let from = until.minus(hold);
@@ -204,7 +207,8 @@ impl ProbeState {
         Duration::from_nanos(self.span.timeout_ns.saturating_add(self.span.interval_ns))
     }
 
-    /// When the first success after the last failure was sent; without a failure, the first success that is known.
+    /// When the first success after the last failure was sent; without a failure, the first success
+    /// that is known.
     pub(crate) fn ok_since(&self) -> Option<Moment> {
         let after_failure = self.recent.iter().rposition(|(_, ok)| !ok).map_or(0, |i| i + 1);
         self.recent.get(after_failure).map(|(sent, _)| *sent)

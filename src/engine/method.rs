@@ -1,5 +1,6 @@
-//! The method: one step after the other, and beside a fault what is done meanwhile. All branches are one task: where one fails, the others
-//! are dropped where they are, and what the ledger has is undone in the reverse order of its making.
+//! The method: one step after the other, and beside a fault what is done meanwhile. All branches
+//! are one task: where one fails, the others are dropped where they are, and what the ledger has is
+//! undone in the reverse order of its making.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,7 +45,8 @@ pub(super) struct Method<'a, W: Backend> {
     /// Shared by all branches; borrowed for a moment only.
     pub ledger: RefCell<&'a mut Ledger>,
     pub state: RefCell<State<'a>>,
-    /// What faults on objects were to do when they were rehearsed, by step: an API that is away when they are due can't tell.
+    /// What faults on objects were to do when they were rehearsed, by step: an API that is away
+    /// when they are due can't tell.
     pub rehearsed: RefCell<BTreeMap<u32, Vec<UndoEntry>>>,
 }
 
@@ -76,7 +78,8 @@ impl PendingUndo<'_> {
 }
 
 impl<'a, W: Backend> Method<'a, W> {
-    /// Every target with what is known now, so that what must be refused is refused before the first fault.
+    /// Every target with what is known now, so that what must be refused is refused before the
+    /// first fault.
     pub(super) async fn rehearse(&self) -> Result<(), RunError> {
         let mut seed = self.seed.borrow().clone();
         let planned = plan::plan(Request {
@@ -187,7 +190,8 @@ impl<'a, W: Backend> Method<'a, W> {
         state.active.is_empty() && state.undone.is_empty()
     }
 
-    /// The engine gives a machine that starts the lowest free address: the undo, in reverse order, is to start that with the lowest first.
+    /// The engine gives a machine that starts the lowest free address: the undo, in reverse order,
+    /// is to start that with the lowest first.
     fn targets(&self, fault: &'a Fault) -> Result<Vec<&'a Node>, RunError> {
         let active: Vec<Harm> =
             self.state.borrow().active.iter().filter_map(|(_, harm)| *harm).collect();
@@ -229,7 +233,8 @@ impl<'a, W: Backend> Method<'a, W> {
         Ok(planned)
     }
 
-    /// While the API is away, what was found in the rehearsal is what there is. One that answers has the last word.
+    /// While the API is away, what was found in the rehearsal is what there is. One that answers
+    /// has the last word.
     async fn plan_objects(
         &self,
         step: u32,
@@ -333,7 +338,8 @@ impl<'a, W: Backend> Method<'a, W> {
         Ok(())
     }
 
-    /// Waits until everything that an earlier step affected has recovered: a fault counts as undone when its node is up, which is earlier.
+    /// Waits until everything that an earlier step affected has recovered: a fault counts as undone
+    /// when its node is up, which is earlier.
     async fn recovered(&self) -> Result<(), RunError> {
         let limit = self.job.experiment.steady_state_timeout;
         let whole = self.recorder.until(|live| self.not_recovered(live).is_empty().then_some(()));
@@ -346,7 +352,8 @@ impl<'a, W: Backend> Method<'a, W> {
         })
     }
 
-    /// What is still waited for. Nobody waits for a node under a fault, nor, while one lasts, for what nobody can see, or can't come back.
+    /// What is still waited for. Nobody waits for a node under a fault, nor, while one lasts, for
+    /// what nobody can see, or can't come back.
     fn not_recovered(&self, live: &Live) -> Vec<String> {
         let state = self.state.borrow();
         let lasting = !state.active.is_empty();

@@ -1,5 +1,6 @@
-//! Observes every control-plane node from within during a run. An observer dies with its node: it is deployed again when the node is
-//! back, and what changed in between is reported as a change during the gap.
+//! Observes every control-plane node from within during a run. An observer dies with its node: it
+//! is deployed again when the node is back, and what changed in between is reported as a change
+//! during the gap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -167,7 +168,8 @@ impl Post {
         if state != NodeState::Up {
             return Err("the node is down".into());
         }
-        // Unbounded: an observer sends some 20 records a second at most, and they are taken as they come.
+        // Unbounded: an observer sends some 20 records a second at most, and they are taken as they
+        // come.
         let (messages, inbox) = unbounded_channel();
         let placement = agent::Placement {
             node: self.node.clone(),
@@ -247,7 +249,8 @@ impl NodeHistory {
         })
     }
 
-    /// A record of an observer: the first on a subject counts only where it differs from the last one of the observer before.
+    /// A record of an observer: the first on a subject counts only where it differs from the last
+    /// one of the observer before.
     fn observed(&mut self, record: Record) -> Option<Record> {
         let subject = match &record.event {
             Event::Process { component, .. } => Some(*component),

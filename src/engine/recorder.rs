@@ -35,8 +35,8 @@ pub(crate) enum Observation {
     },
 }
 
-/// After so long without a failure a probe is said to be answered again: one that fails now and then, as where one of three back ends is
-/// dead, would be told of at every attempt.
+/// After so long without a failure a probe is said to be answered again: one that fails now and
+/// then, as where one of three back ends is dead, would be told of at every attempt.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// The way to the recorder.
@@ -110,7 +110,8 @@ impl Recorder {
         self.shared.live()
     }
 
-    /// Waits until something has come in, or for a tenth of a second: conditions also come true by time alone.
+    /// Waits until something has come in, or for a tenth of a second: conditions also come true by
+    /// time alone.
     pub(crate) async fn changed(&self) {
         let _ =
             tokio::time::timeout(Duration::from_millis(100), self.shared.changed.notified()).await;

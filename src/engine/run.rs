@@ -21,7 +21,8 @@ use crate::experiment::{Condition, Expectation, Experiment, Fault};
 use crate::plan::{self, Known, Node, Nodes, Request};
 use crate::timeline::{Event, NodeRole, Tuning};
 
-/// What the backend has listed is taken in by the recorder's task, immediately; it must not be waited for in vain.
+/// What the backend has listed is taken in by the recorder's task, immediately; it must not be
+/// waited for in vain.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 /// How often to report what is still waited for.
 const FIRST_TELL: Duration = Duration::from_secs(5);
@@ -43,7 +44,8 @@ pub(crate) struct Job<'a> {
     pub seed: u64,
     /// Grace period before the watchdog undoes an overdue fault.
     pub dead_man_margin: Duration,
-    /// Called before each fault with how long it may last at most: starts the watchdog that lives outside the cluster.
+    /// Called before each fault with how long it may last at most: starts the watchdog that lives
+    /// outside the cluster.
     pub arm: Arm<'a>,
 }
 
@@ -64,7 +66,8 @@ pub(crate) struct RunEnd {
     pub not_undone: Vec<NotUndone>,
 }
 
-/// Carries an experiment out. Whatever happens on the way, everything that was done is undone before this returns, or is named.
+/// Carries an experiment out. Whatever happens on the way, everything that was done is undone
+/// before this returns, or is named.
 pub(crate) async fn carry_out(
     job: &Job<'_>,
     backend: &mut impl Backend,
@@ -83,7 +86,8 @@ pub(crate) async fn carry_out(
         }),
         None => {}
     }
-    // Faults first, while the probes still see the service come back; the workload that they ask goes last.
+    // Faults first, while the probes still see the service come back; the workload that they ask
+    // goes last.
     let mut not_undone = rollback::faults(job.run_ref.run, backend, recorder, ledger).await;
     recorder.event(Event::Stage { name: Event::CLEAN_UP.into() });
     backend.stop_probes().await;
@@ -239,7 +243,8 @@ fn refuse_early(job: &Job<'_>, nodes: &[Node]) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The faults of a method in the order in which they begin, with their number and how long each lasts.
+/// The faults of a method in the order in which they begin, with their number and how long each
+/// lasts.
 pub(crate) fn faults(experiment: &Experiment) -> impl Iterator<Item = (u32, &Fault, Duration)> {
     experiment
         .steps()
@@ -354,7 +359,8 @@ async fn reach(steady: &SteadyState, before: bool, limit: Duration, recorder: &R
     }
 }
 
-/// The experiment's conditions; and of a probe without one, that it is answered at all: one that never was would measure nothing.
+/// The experiment's conditions; and of a probe without one, that it is answered at all: one that
+/// never was would measure nothing.
 fn conditions(experiment: &Experiment) -> Vec<Condition> {
     let mut conditions = experiment.steady_state.clone();
     let named = |name: &str| {
@@ -371,7 +377,8 @@ fn conditions(experiment: &Experiment) -> Vec<Condition> {
     conditions
 }
 
-/// A tuned kubelet's beat is irregular once after its status changed (by up to half a period): three beats make it regular.
+/// A tuned kubelet's beat is irregular once after its status changed (by up to half a period):
+/// three beats make it regular.
 fn settle_time(tuning: &Tuning) -> Duration {
     match (tuning.node_status_update_frequency, tuning.node_status_report_frequency) {
         (Some(update), Some(report)) if report == update => {
@@ -381,7 +388,8 @@ fn settle_time(tuning: &Tuning) -> Duration {
     }
 }
 
-/// A random wait of up to the longer of heartbeat and monitor period: a fault must not keep step with either.
+/// A random wait of up to the longer of heartbeat and monitor period: a fault must not keep step
+/// with either.
 fn phase(tuning: &Tuning, seed: &mut Seed) -> Duration {
     let longest = tuning
         .node_status_update_frequency

@@ -45,7 +45,8 @@ pub(crate) struct Ended {
     pub end: RunEnd,
 }
 
-/// Holds the workload's files against what the cluster can make: all problems together, nothing made.
+/// Holds the workload's files against what the cluster can make: all problems together, nothing
+/// made.
 pub(crate) async fn workload(
     handle: &ClusterHandle,
     parsed: &Parsed,
@@ -69,7 +70,8 @@ fn refused(problems: &[Diagnostic]) -> RunError {
     error
 }
 
-/// Errors when an API server that the (spelled out) experiment asks at its own address can't be reached from here.
+/// Errors when an API server that the (spelled out) experiment asks at its own address can't be
+/// reached from here.
 async fn refuse_unreachable(experiment: &Experiment, cluster: &Cluster) -> Result<(), RunError> {
     for probe in &experiment.probes {
         let Ask::Api { server: ApiServer::On { address, .. }, .. } = &probe.ask else { continue };
@@ -267,8 +269,8 @@ fn arm(
     async move { watchdog::start(&program, &arguments).await }.boxed_local()
 }
 
-/// The containers that are the cluster's nodes: by label, and by an address that agrees with the Node's; and the load balancer that the
-/// label gives them. Nothing else is touched.
+/// The containers that are the cluster's nodes: by label, and by an address that agrees with the
+/// Node's; and the load balancer that the label gives them. Nothing else is touched.
 fn nodes_of(handle: &ClusterHandle, containers: &[Container]) -> Vec<Container> {
     let is_node = |container: &Container| {
         handle.facts.nodes.iter().any(|node| node.container.as_ref() == Some(&container.id))

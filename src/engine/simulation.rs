@@ -1,4 +1,5 @@
-//! The engine against a fake backend on a paused clock, with something going wrong at every step in turn.
+//! The engine against a fake backend on a paused clock, with something going wrong at every step in
+//! turn.
 
 use std::future::ready;
 use std::path::Path;

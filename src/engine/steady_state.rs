@@ -24,7 +24,8 @@ pub(crate) struct SteadyState {
     settle: Duration,
     /// Nodes that must be there, whatever the watch has told so far.
     nodes: Vec<String>,
-    /// Nodes that must have been heard of since `began`: what is known of them may be older than what was done to them.
+    /// Nodes that must have been heard of since `began`: what is known of them may be older than
+    /// what was done to them.
     heard: Vec<String>,
     /// When the run began: what has held since before then has held since then.
     began: Moment,
@@ -41,8 +42,8 @@ impl SteadyState {
         Self { conditions, settle, nodes, heard: Vec::new(), began }
     }
 
-    /// As a recovery must reach it: with as many ready endpoints as there were in `live`, and a sign of life from every node that was
-    /// harmed, after `from`.
+    /// As a recovery must reach it: with as many ready endpoints as there were in `live`, and a
+    /// sign of life from every node that was harmed, after `from`.
     pub(crate) fn recovered(
         mut self,
         live: &Live,

@@ -1,4 +1,5 @@
-//! The experiments that are in the binary, with the files that they name, for those who have no checkout.
+//! The experiments that are in the binary, with the files that they name, for those who have no
+//! checkout.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -83,7 +84,8 @@ pub(super) fn file(path: &Path) -> Option<(&'static str, &'static str)> {
     FILES.iter().find(|(known, _)| Path::new(known) == wanted).copied()
 }
 
-/// A path without `.` and without `..` after a name. For showing only: on a disk with symbolic links it may be another file.
+/// A path without `.` and without `..` after a name. For showing only: on a disk with symbolic
+/// links it may be another file.
 pub(super) fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for part in path.components() {

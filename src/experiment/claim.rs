@@ -15,11 +15,13 @@ pub struct Claim {
     /// What it means for the claim that the experiment passes. Default: confirmed.
     #[serde(default)]
     pub pass_means: PassMeans,
-    /// What it means for the claim that the experiment fails. Default: refuted of a claim that a pass confirms; open of one that a pass
-    /// refutes, for something else that was expected and did not come is no proof of what is claimed.
+    /// What it means for the claim that the experiment fails. Default: refuted of a claim that a
+    /// pass confirms; open of one that a pass refutes, for something else that was expected and did
+    /// not come is no proof of what is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_means: Option<FailMeans>,
-    /// The expectations that decide it, by their names or kinds. None: all of them, the verdict itself.
+    /// The expectations that decide it, by their names or kinds. None: all of them, the verdict
+    /// itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
 }
@@ -39,13 +41,15 @@ impl Claim {
     }
 }
 
-/// Whether `by` means the expectation of this name: by the name, or by its kind, which means all of that kind.
+/// Whether `by` means the expectation of this name: by the name, or by its kind, which means all of
+/// that kind.
 pub(super) fn means(by: &str, expectation: &str) -> bool {
     let kind = expectation.split_once('/').map_or(expectation, |(kind, _)| kind);
     by == expectation || by == kind
 }
 
-/// What it means for a claim that its experiment (or what decides it there) passes. Inconclusive leaves the claim open.
+/// What it means for a claim that its experiment (or what decides it there) passes. Inconclusive
+/// leaves the claim open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PassMeans {

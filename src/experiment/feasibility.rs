@@ -1,5 +1,5 @@
-//! Whether an expectation can be met at all, and which faults it is judged on: the same rules for a file before its run, and for the verdict
-//! after it.
+//! Whether an expectation can be met at all, and which faults it is judged on: the same rules for a
+//! file before its run, and for the verdict after it.
 
 use super::schema::{Expectation, Fault};
 use crate::timeline::{Component, Impact, NodeRole};
@@ -22,8 +22,8 @@ impl FaultFacts<'_> {
         self.component.map_or(self.impact.whole_node(), |taken| taken == part)
     }
 
-    /// Whether it takes what a leader of a part depends on, so that it may lose its lease and need not: its own node's API server or etcd
-    /// member, or its node's ways to others.
+    /// Whether it takes what a leader of a part depends on, so that it may lose its lease and need
+    /// not: its own node's API server or etcd member, or its node's ways to others.
     pub(crate) fn takes_support_of(&self, part: Component) -> bool {
         match self.component {
             Some(taken) => {
@@ -34,7 +34,8 @@ impl FaultFacts<'_> {
     }
 }
 
-/// The faults on which a detection is judged: those of the step that is named; else those on a whole node, where there is one.
+/// The faults on which a detection is judged: those of the step that is named; else those on a
+/// whole node, where there is one.
 pub(crate) fn judged_for_detection<'f, F>(
     of: Option<&str>,
     faults: &'f [F],
@@ -124,7 +125,8 @@ fn why_not(expectation: &Expectation, faults: &[PlannedFault]) -> Option<(String
     }
 }
 
-/// Of the step that is named, else of all that hit something as a whole, each must be noticed by its node.
+/// Of the step that is named, else of all that hit something as a whole, each must be noticed by
+/// its node.
 fn undetected(of: Option<&str>, faults: &[PlannedFault]) -> Option<(String, String)> {
     // What drains a node leaves it well, unless another fault takes it.
     let harmed = faults.iter().any(|named| named.fault.harms_node());
@@ -152,7 +154,8 @@ fn has_endpoints(fault: &Fault) -> bool {
     is_on_node(fault) || fault.pods().is_some()
 }
 
-/// Whether a leader may lose its place by it: its process, its node, what it depends on, or etcd's quorum.
+/// Whether a leader may lose its place by it: its process, its node, what it depends on, or etcd's
+/// quorum.
 fn may_cost_lead(named: &PlannedFault, part: Component) -> bool {
     let (facts, target) = (named.facts(), named.fault.target());
     let hits = facts.takes(part) || facts.takes_support_of(part) || facts.takes(Component::Etcd);

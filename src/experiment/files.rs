@@ -39,7 +39,8 @@ pub(super) struct ReadFile {
 pub(super) struct Files {
     /// The objects of the workload's files that could be read.
     pub workload: Manifest,
-    /// Whether each of the workload's files could be read, so that what none of them has is really not there.
+    /// Whether each of the workload's files could be read, so that what none of them has is really
+    /// not there.
     pub complete: bool,
     /// The kind config with the experiment's own tuning, as far as it can be read.
     pub kind_config: Option<KindConfig>,

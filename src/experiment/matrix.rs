@@ -1,5 +1,5 @@
-//! One experiment several times, with other settings: where a setting may be a list (`for: [10s, 1m]`), the file is one experiment for
-//! each item; with several lists, for each combination.
+//! One experiment several times, with other settings: where a setting may be a list (`for: [10s,
+//! 1m]`), the file is one experiment for each item; with several lists, for each combination.
 //!
 //! The lists are taken apart in the tree, so that whatever reads a setting knows nothing of it.
 
@@ -53,7 +53,8 @@ pub(super) fn expand(
     variants
 }
 
-/// With the first item of each list, so that whoever reads the settings tells what else is wrong, and nothing of lists.
+/// With the first item of each list, so that whoever reads the settings tells what else is wrong,
+/// and nothing of lists.
 fn firsts(root: &Node) -> Vec<Variant> {
     let mut variant = Variant { setting: None, root: root.clone() };
     while let Some(key) = next_list(&variant.root).map(|list| list.key) {

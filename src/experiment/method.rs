@@ -1,4 +1,5 @@
-//! The steps of a method with their numbers: a step first, then what is done meanwhile, then the next.
+//! The steps of a method with their numbers: a step first, then what is done meanwhile, then the
+//! next.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ pub struct Numbered<'a> {
     pub number: u32,
     /// Where it is in the file: `spec.method[0].meanwhile[1]`.
     pub place: String,
-    /// The faults during which it begins, by their numbers, outermost first. They may have been undone by then.
+    /// The faults during which it begins, by their numbers, outermost first. They may have been
+    /// undone by then.
     pub during: Vec<u32>,
     pub step: &'a Step,
 }
@@ -51,7 +53,8 @@ impl Step {
         }
     }
 
-    /// Whether a fault beside it hits the nodes that it hits: then it is undone after that one, however long that takes.
+    /// Whether a fault beside it hits the nodes that it hits: then it is undone after that one,
+    /// however long that takes.
     pub fn is_shared(&self) -> bool {
         self.name().is_some_and(|name| self.meanwhile().iter().any(|step| step.shares(name)))
     }

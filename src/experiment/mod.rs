@@ -1,4 +1,5 @@
-//! An experiment: from the text of a file to a validated, typed [`Experiment`], with all problems together.
+//! An experiment: from the text of a file to a validated, typed [`Experiment`], with all problems
+//! together.
 //!
 //! ```text
 //! where it lies (source.rs) -> text -> located tree (crate::yaml) -> one for each setting (matrix.rs) -> typed draft (decode/)

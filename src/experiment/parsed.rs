@@ -22,7 +22,8 @@ pub(crate) struct Parsed {
     pub source: Source,
     /// The objects of the workload's files.
     pub workload: Manifest,
-    /// The kind config with the experiment's own tuning; `None` where the experiment runs in another cluster.
+    /// The kind config with the experiment's own tuning; `None` where the experiment runs in
+    /// another cluster.
     pub kind_config: Option<KindConfig>,
     root: Node,
 }
@@ -38,7 +39,8 @@ impl Parsed {
         self.warnings.iter().filter(|problem| problem.is_open())
     }
 
-    /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the nearest field around it.
+    /// The place of a field, such as `spec.method[0].for`; where the file leaves it out, of the
+    /// nearest field around it.
     pub(crate) fn locate(&self, path: &str) -> Location {
         Location { file: self.source.file().clone(), span: self.root.find(path).0.focus() }
     }
@@ -49,13 +51,15 @@ impl Parsed {
         self.warnings.iter().any(|one| one.is_error() && one.at.as_ref() == Some(&place))
     }
 
-    /// An error at a field's place, for what only the caller can know (what a run would refuse, say).
+    /// An error at a field's place, for what only the caller can know (what a run would refuse,
+    /// say).
     pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let place = self.locate(path);
         Diagnostic::error(message).at(&place.file, place.span)
     }
 
-    /// A warning at a field's place, for what only the caller can know (what the model expects, say).
+    /// A warning at a field's place, for what only the caller can know (what the model expects,
+    /// say).
     pub(crate) fn warning(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let place = self.locate(path);
         Diagnostic::warning(message).at(&place.file, place.span)
@@ -71,7 +75,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// The experiments, or all that is wrong with any of them, in the file's order. What is wrong with several is reported once.
+    /// The experiments, or all that is wrong with any of them, in the file's order. What is wrong
+    /// with several is reported once.
     pub(crate) fn finish(self) -> Result<Vec<Parsed>, Diagnostics> {
         let mut wrong = self.problems;
         for one in &self.experiments {
@@ -89,7 +94,8 @@ impl Reading {
     }
 }
 
-/// Reads and checks a file, and the files that it names: one experiment, or several where settings are lists (`matrix.rs`).
+/// Reads and checks a file, and the files that it names: one experiment, or several where settings
+/// are lists (`matrix.rs`).
 pub(crate) fn read_for(source: Source, place: Place) -> Reading {
     let mut problems = Diagnostics::default();
     let documents = yaml::parse(source.file(), &mut problems);

@@ -32,7 +32,8 @@ enum Place {
 }
 
 impl Source {
-    /// A text that did not come from a file (standard input, a test). The files that it names are looked for in `directory`.
+    /// A text that did not come from a file (standard input, a test). The files that it names are
+    /// looked for in `directory`.
     pub(crate) fn from_text(
         name: impl Into<String>,
         text: impl Into<String>,
@@ -89,7 +90,8 @@ impl Source {
         &self.file
     }
 
-    /// Reads a file that the experiment names, by its path from the experiment's own. Errors: why it can't be read, a fragment.
+    /// Reads a file that the experiment names, by its path from the experiment's own. Errors: why
+    /// it can't be read, a fragment.
     pub(crate) fn read_beside(&self, path: &Path) -> Result<Arc<SourceFile>, String> {
         match &self.place {
             Place::Directory(directory) => {
@@ -142,8 +144,8 @@ pub(crate) fn built_in_names() -> Vec<&'static str> {
     builtin::names().collect()
 }
 
-/// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), the name of a built-in one, or `-` for standard
-/// input, whose relative paths are of the working directory.
+/// Loads one experiment: a path (it has a `/` or ends in `.yaml`, `.yml` or `.json`), the name of a
+/// built-in one, or `-` for standard input, whose relative paths are of the working directory.
 ///
 /// Errors: no such file, not readable, an unknown name; the hint names those that are near.
 pub(crate) fn load(path_or_name: &str) -> Result<Source, Diagnostics> {

@@ -1,11 +1,13 @@
-//! A kubelet waits ever longer (10 s, 20 s, ... 5 min) before it starts again what ended again and again, and a control plane that has
-//! lived through several faults is full of that. Only its own end makes it forget. So once nobody measures any more, or a fault is being
-//! undone, a kubelet that keeps a part of the control plane waiting is started anew: its pods run on meanwhile. (Measured with a status
-//! every second, Kubernetes 1.34: the node stayed Ready in 5 of 5, its status came once 2.1 s after the one before, and the part was
-//! back 1.5 s later.)
+//! A kubelet waits ever longer (10 s, 20 s, ... 5 min) before it starts again what ended again and
+//! again, and a control plane that has lived through several faults is full of that. Only its own
+//! end makes it forget. So once nobody measures any more, or a fault is being undone, a kubelet
+//! that keeps a part of the control plane waiting is started anew: its pods run on meanwhile.
+//! (Measured with a status every second, Kubernetes 1.34: the node stayed Ready in 5 of 5, its
+//! status came once 2.1 s after the one before, and the part was back 1.5 s later.)
 //!
-//! Not where etcd is what does not run: the API server then lets every caller hang, and a new kubelet asks it for the mirror of each of its
-//! pods before it starts them (measured: etcd came a minute later than it would have).
+//! Not where etcd is what does not run: the API server then lets every caller hang, and a new
+//! kubelet asks it for the mirror of each of its pods before it starts them (measured: etcd came a
+//! minute later than it would have).
 
 use std::time::Duration;
 
@@ -20,8 +22,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const RESTARTING: &str = "[ -z \"$waits\" ] || systemctl try-restart --no-block kubelet || exit 1
 echo $waits";
 
-/// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is there, and etcd does. Which those are, for people; empty:
-/// nothing was done. A container that is gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
+/// Starts the kubelet of a control plane anew, if a part of it does not run whose manifest is
+/// there, and etcd does. Which those are, for people; empty: nothing was done. A container that is
+/// gone, does not run or is paused keeps nothing waiting. Errors when the engine or the node does
 /// not do as it is told.
 pub(crate) async fn end_back_off(
     access: &dyn NodeAccess,
@@ -53,8 +56,9 @@ fn script() -> String {
     format!("waits=\n{looks}\n{etcd}\n{RESTARTING}")
 }
 
-/// Nothing is done where an etcd does not run or is stopped by a signal. Where one belongs is seen by its manifest, also while that is in
-/// a keep of ours, beside the others; a node may be without: then another has the cluster's.
+/// Nothing is done where an etcd does not run or is stopped by a signal. Where one belongs is seen
+/// by its manifest, also while that is in a keep of ours, beside the others; a node may be without:
+/// then another has the cluster's.
 fn without_etcd() -> String {
     format!(
         "{finding}\n\

@@ -1,5 +1,5 @@
-//! What the faults on a part of the control plane share: its static pod's process, found in /proc inside the node (a node need not have
-//! crictl, and the API may be what is down).
+//! What the faults on a part of the control plane share: its static pod's process, found in /proc
+//! inside the node (a node need not have crictl, and the API may be what is down).
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use crate::timeline::Component;
 const LOOK: Duration = Duration::from_millis(100);
 /// A static pod is given 30 s to end (its terminationGracePeriodSeconds), then it is killed.
 pub(super) const END: Duration = Duration::from_secs(45);
-/// The kubelet waits before it starts a container again: 10 s, and twice as long each time up to 5 min.
+/// The kubelet waits before it starts a container again: 10 s, and twice as long each time up to 5
+/// min.
 pub(super) const START: Duration = Duration::from_secs(330);
 /// What is not back after so long is not being started: its kubelet waits.
 const STARTED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 12 });
@@ -93,9 +94,9 @@ impl Seen {
     }
 }
 
-/// A function of the shell that prints number, start and state of a part's processes. Those of pods with a
-/// network of their own are somebody else's. (No `${` and no `%`: systemd would read them in a switch's
-/// script.)
+/// A function of the shell that prints number, start and state of a part's processes. Those of pods
+/// with a network of their own are somebody else's. (No `${` and no `%`: systemd would read them in
+/// a switch's script.)
 pub(super) fn find_processes(component: Component) -> String {
     let name = component.name();
     format!(
@@ -122,8 +123,8 @@ impl Part {
         self.component.name()
     }
 
-    /// Where the processes that the fault has hit are written down. Like them it goes with a restart: /run is
-    /// memory.
+    /// Where the processes that the fault has hit are written down. Like them it goes with a
+    /// restart: /run is memory.
     pub(super) fn witness(&self) -> String {
         format!("/run/{}.met", self.switch.mark)
     }
@@ -183,8 +184,9 @@ impl Part {
         context.confirm(Wait { every: LOOK, limit: END }, look).await
     }
 
-    /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A kubelet that lets it wait is restarted,
-    /// once: to an undo that takes the longer the more often there was a fault nobody could give a time.
+    /// Waits until the part runs, and none of the processes that `leaves` it is there. Says so. A
+    /// kubelet that lets it wait is restarted, once: to an undo that takes the longer the more
+    /// often there was a fault nobody could give a time.
     pub(super) async fn until_well(
         &self,
         context: &FaultContext<'_, '_>,
@@ -195,7 +197,8 @@ impl Part {
         loop {
             // Two looks: what crashes at its start runs for a moment.
             let seen = self.look(context).await?;
-            // One that was told to end and has not when it must be dead was not told: its kubelet never saw what was done.
+            // One that was told to end and has not when it must be dead was not told: its kubelet
+            // never saw what was done.
             let settled = leaves(&seen) || began.elapsed() > END;
             if seen.runs() && settled && before.as_ref() == Some(&seen) {
                 context.run(&["rm", "-f", &self.witness()]).await?;
@@ -266,8 +269,8 @@ mod tests {
             .map(|fault| planned(&fault, &target(), "r", 0, Duration::from_secs(60)))
     }
 
-    /// A node with a kubelet that starts the scheduler where its manifest is, and the answers to our scripts. Its state is `process`
-    /// (`pid start state`), `manifest`, `met`.
+    /// A node with a kubelet that starts the scheduler where its manifest is, and the answers to
+    /// our scripts. Its state is `process` (`pid start state`), `manifest`, `met`.
     fn node() -> FakeEngine {
         let engine = FakeEngine::start();
         engine.worker(|c| {

@@ -1,7 +1,8 @@
 //! The process of a part of the control plane freezes (SIGSTOP), and goes on (SIGCONT).
 //!
-//! When the freeze lasts longer than the liveness probe is patient (about 80 s in kubeadm's manifests), the
-//! kubelet kills the process and starts another: then that one must run, and the undo finds nothing to do.
+//! When the freeze lasts longer than the liveness probe is patient (about 80 s in kubeadm's
+//! manifests), the kubelet kills the process and starts another: then that one must run, and the
+//! undo finds nothing to do.
 
 use std::time::Duration;
 

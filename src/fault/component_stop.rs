@@ -1,8 +1,8 @@
-//! A part of the control plane ends and is held down: its static pod's manifest is moved out of the kubelet's
-//! sight, and back.
+//! A part of the control plane ends and is held down: its static pod's manifest is moved out of the
+//! kubelet's sight, and back.
 //!
-//! It is kept beside the directory of manifests, on the same file system: it moves in one step, and a restart
-//! of the node loses nothing.
+//! It is kept beside the directory of manifests, on the same file system: it moves in one step, and
+//! a restart of the node loses nothing.
 
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ impl NodeFault for ComponentStop {
         context.report(FaultPhase::Requested, format!("move {} away", self.manifest()));
         switch.inject(SHORT, context, "move the manifest away", &self.script()).await?;
         context.report(FaultPhase::Returned, "its manifest is moved away");
-        // A process that another has put in its place meanwhile was started by the kubelet before it looked.
+        // A process that another has put in its place meanwhile was started by the kubelet before
+        // it looked.
         let effect = format!("no {} runs", self.0.name());
         self.0.confirm(context, Seen::gone, effect).await
     }

@@ -1,5 +1,5 @@
-//! The processes of a pod's containers are killed inside its node; the kubelet starts the containers again by
-//! itself.
+//! The processes of a pod's containers are killed inside its node; the kubelet starts the
+//! containers again by itself.
 
 use std::time::Duration;
 
@@ -77,8 +77,8 @@ impl NodeFault for ContainerKill {
     }
 }
 
-/// A function of the shell that prints the processes of these containers, by their control groups. A container
-/// that is started again has another id: what is found is never its successor.
+/// A function of the shell that prints the processes of these containers, by their control groups.
+/// A container that is started again has another id: what is found is never its successor.
 fn find_processes(containers: &[String]) -> String {
     format!(
         "found() {{ for at in /proc/[0-9]*; do grep -qE '{ids}' $at/cgroup 2>/dev/null && echo ${{at#/proc/}}; done; }}",
@@ -86,7 +86,8 @@ fn find_processes(containers: &[String]) -> String {
     )
 }
 
-/// One that has ended by itself meanwhile is not a failure: whether they are gone is looked at afterwards.
+/// One that has ended by itself meanwhile is not a failure: whether they are gone is looked at
+/// afterwards.
 fn kill(containers: &[String]) -> String {
     format!(
         "{finding}\n\

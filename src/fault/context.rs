@@ -1,4 +1,5 @@
-//! What every fault on a node has at hand: the way into it, its machine's power switch, and where to report.
+//! What every fault on a node has at hand: the way into it, its machine's power switch, and where
+//! to report.
 
 use std::time::Duration;
 
@@ -70,7 +71,8 @@ impl<'a, 'p> FaultContext<'a, 'p> {
         self.access.state(&self.handle).await.map_err(|error| self.failed(error))
     }
 
-    /// A fault is injected only into a node that is up: what is down or frozen was so by somebody else.
+    /// A fault is injected only into a node that is up: what is down or frozen was so by somebody
+    /// else.
     pub(super) async fn must_be_up(&self) -> Result<(), FaultError> {
         match self.state().await? {
             NodeState::Up => Ok(()),

@@ -1,11 +1,14 @@
-//! The only etcd member loses its data directory, which is moved away and never deleted; etcd then starts with an empty one. The undo ends
-//! etcd, moves the empty one aside and the old one back, and starts etcd again.
+//! The only etcd member loses its data directory, which is moved away and never deleted; etcd then
+//! starts with an empty one. The undo ends etcd, moves the empty one aside and the old one back,
+//! and starts etcd again.
 //!
-//! A snapshot is taken first, by the `etcdctl` in etcd's own image, and is there until etcd runs on its data again. What is moved back is the directory
-//! all the same: it holds what was written since, and `etcdutl`, which makes a directory of a snapshot, is not in every image.
+//! A snapshot is taken first, by the `etcdctl` in etcd's own image, and is there until etcd runs on
+//! its data again. What is moved back is the directory all the same: it holds what was written
+//! since, and `etcdutl`, which makes a directory of a snapshot, is not in every image.
 //!
-//! Each is one script under the node's lock, which waits for etcd's end itself: what is moved is used by nobody. A script that is cut short
-//! has left marks by which the next one goes on: the kept manifest and the kept data, each moved in one step on one file system.
+//! Each is one script under the node's lock, which waits for etcd's end itself: what is moved is
+//! used by nobody. A script that is cut short has left marks by which the next one goes on: the
+//! kept manifest and the kept data, each moved in one step on one file system.
 
 use std::time::Duration;
 
@@ -24,10 +27,12 @@ const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 const DATA: &str = "/var/lib/etcd";
 /// One that ran, and does not any more, is not started again without its manifest.
 const ENDED: u32 = 1;
-/// A kubelet that has begun to start it goes on with that, and ends it afterwards. No longer than this: a kubelet that has forgotten the
-/// pod meanwhile asks the API server about it before it starts it again, and that hangs (measured: etcd came back after 66 s, not 3).
+/// A kubelet that has begun to start it goes on with that, and ends it afterwards. No longer than
+/// this: a kubelet that has forgotten the pod meanwhile asks the API server about it before it
+/// starts it again, and that hangs (measured: etcd came back after 66 s, not 3).
 const SETTLED: u32 = 5;
-/// So many looks has a whole script, 0.2 s apart: with its wait for the lock it stays within its bound.
+/// So many looks has a whole script, 0.2 s apart: with its wait for the lock it stays within its
+/// bound.
 const LOOKS: u32 = 480;
 /// How often the data is moved back where an etcd has made itself a store between two moves.
 const TRIES: &str = "1 2 3 4 5";
@@ -48,8 +53,8 @@ impl NodeFault for EtcdDataLoss {
         SNAPSHOT_LIMIT + LONG.limit + WAIT.limit
     }
 
-    /// A first member that is told of no other may still have others: each joiner knows those before it, not
-    /// the other way round.
+    /// A first member that is told of no other may still have others: each joiner knows those
+    /// before it, not the other way round.
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError> {
         let members = plan.cluster.iter().filter(|node| node.role == NodeRole::ControlPlane);
         if members.count() > 1 {
@@ -132,12 +137,14 @@ fn meanwhile(mark: &str) -> String {
     format!("{DATA}-{mark}.meanwhile")
 }
 
-/// A function of the shell: where the processes of the node's etcd are. (No `${` and no `%`: systemd would read them in the switch's script.)
+/// A function of the shell: where the processes of the node's etcd are. (No `${` and no `%`:
+/// systemd would read them in the switch's script.)
 const ALIVE: &str = "alive() { for at in /proc/[0-9]*; do read -r comm 2>/dev/null <$at/comm && [ \"$comm\" = etcd ] || continue\n\
      [ -n \"$(readlink $at/exe)\" ] || continue\n\
      [ \"$(readlink $at/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $at; done; }";
 
-/// Takes a snapshot and says where it is; nothing, where etcd's image has no `etcdctl`. It lies on etcd's own disk, which it must not fill.
+/// Takes a snapshot and says where it is; nothing, where etcd's image has no `etcdctl`. It lies on
+/// etcd's own disk, which it must not fill.
 fn snapshotting(mark: &str) -> String {
     let (pki, snapshot) = ("/etc/kubernetes/pki/etcd", snapshot(mark));
     format!(
@@ -198,7 +205,8 @@ fn losing(mark: &str) -> String {
     )
 }
 
-/// While the kept data is in its keep, the store in its place is the one that began empty. What was done already is not done again.
+/// While the kept data is in its keep, the store in its place is the one that began empty. What was
+/// done already is not done again.
 fn undo_script(switch: &Switch) -> String {
     let mark = &switch.mark;
     let (kept, meanwhile, ending, beginning) =
@@ -207,8 +215,8 @@ fn undo_script(switch: &Switch) -> String {
     switch.undo_script(
         LONG,
         &format!(
-            // One that comes between the two moves has made a store: it is ended, and all is done anew. Or it has not yet: then it has ended
-            // before the manifest is back.
+            // One that comes between the two moves has made a store: it is ended, and all is done
+            // anew. Or it has not yet: then it has ended before the manifest is back.
             "looks=0\n\
              if [ -e {kept}/member ]; then\n\
              for try in {TRIES}; do\n\
@@ -251,7 +259,8 @@ mod tests {
         Switch { mark: mark.into(), dead_man: Duration::from_secs(60) }
     }
 
-    /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says so, its switch is armed.
+    /// A node as a folder: its paths lie below it, its etcd runs where a process of the folder says
+    /// so, its switch is armed.
     fn run(root: &Path, script: &str) -> (bool, String) {
         let here = |path: &str| format!("{}{path}", root.display());
         let script =
@@ -293,7 +302,8 @@ mod tests {
         assert_eq!((names("etc/kubernetes"), names("var/lib")), (1, 1), "{when}: nothing is left");
     }
 
-    /// The script, cut before the command of this number that makes or moves something; `None`: it has not so many.
+    /// The script, cut before the command of this number that makes or moves something; `None`: it
+    /// has not so many.
     fn cut(script: &str, number: usize) -> Option<String> {
         let places =
             script.match_indices("mkdir ").chain(script.match_indices("mv ")).map(|(at, _)| at);
@@ -345,7 +355,8 @@ mod tests {
         )
     }
 
-    /// A kubelet that had begun to start etcd when its manifest was taken away: etcd comes, makes a store where none is, and ends.
+    /// A kubelet that had begun to start etcd when its manifest was taken away: etcd comes, makes a
+    /// store where none is, and ends.
     #[test]
     fn an_etcd_that_comes_late_is_waited_for() {
         let root = node();

@@ -1,5 +1,5 @@
-//! The kubelet freezes (SIGSTOP) and goes on (SIGCONT): its node becomes NotReady while its pods go on
-//! answering, and for systemd nothing has happened.
+//! The kubelet freezes (SIGSTOP) and goes on (SIGCONT): its node becomes NotReady while its pods go
+//! on answering, and for systemd nothing has happened.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const FREEZE: &str = "systemctl kill --signal=STOP kubelet";
 const UNFREEZE: &str = "systemctl kill --signal=CONT kubelet; sent=$?
 if systemctl is-active --quiet kubelet; then [ $sent = 0 ] || exit 1
 else systemctl start --no-block kubelet || exit 1; fi";
-/// Prints the kubelet's process id and its state as the kernel has it: `S`, `R`, `T` (stopped by a signal). Fails
-/// where there is no such process, or systemd does not say.
+/// Prints the kubelet's process id and its state as the kernel has it: `S`, `R`, `T` (stopped by a
+/// signal). Fails where there is no such process, or systemd does not say.
 const PROCESS: &str =
     "pid=$(systemctl show --property=MainPID --value kubelet) && [ \"$pid\" -gt 0 ] &&
 stat=$(cat /proc/$pid/stat) && set -- $stat && echo \"$1 $3\"";
@@ -189,7 +189,8 @@ mod tests {
         }
     }
 
-    /// Undoes it on a node whose looks at the kubelet's process end and say this, one by one. How many it took.
+    /// Undoes it on a node whose looks at the kubelet's process end and say this, one by one. How
+    /// many it took.
     async fn looks_of_undo(looks: &'static [(i64, &'static str)]) -> usize {
         let (engine, taken) = (FakeEngine::start(), Arc::new(AtomicUsize::new(0)));
         let counter = Arc::clone(&taken);

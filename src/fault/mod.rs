@@ -4,8 +4,8 @@
 //! plan -> Undo (the engine writes it to disk) -> inject -> ... -> undo
 //! ```
 //!
-//! An [`Undo`] is all that a later process needs in order to undo a fault without the cluster's API, an
-//! [`ObjectUndo`] what it needs beside that.
+//! An [`Undo`] is all that a later process needs in order to undo a fault without the cluster's
+//! API, an [`ObjectUndo`] what it needs beside that.
 
 mod back_off;
 mod component;
@@ -96,8 +96,8 @@ pub(crate) fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Works out what will undo a fault on a node, before anything is touched. Calls nothing. Errors when the
-/// fault is impossible there.
+/// Works out what will undo a fault on a node, before anything is touched. Calls nothing. Errors
+/// when the fault is impossible there.
 pub(crate) fn plan(plan: &Plan<'_>) -> Result<Undo, FaultError> {
     Ok(Undo::new(plan, NodeHarm::plan(plan)?))
 }
@@ -116,9 +116,10 @@ pub(crate) fn planned(
 
 /// Injects a planned fault, and ends when its effect was seen.
 ///
-/// Reports `Requested` right before the call that injects (what is needed first is done by then), `Returned`
-/// when it comes back, and `Confirmed` when its effect was seen, the last two in either order. On an error,
-/// or when the future is dropped, the fault may have been injected or be on its way: call [`undo`].
+/// Reports `Requested` right before the call that injects (what is needed first is done by then),
+/// `Returned` when it comes back, and `Confirmed` when its effect was seen, the last two in either
+/// order. On an error, or when the future is dropped, the fault may have been injected or be on its
+/// way: call [`undo`].
 pub(crate) async fn inject(
     undo: &Undo,
     docker: &Docker,
@@ -127,12 +128,12 @@ pub(crate) async fn inject(
     undo.harm.inject(&mut FaultContext::new(docker, &undo.target, progress)).await
 }
 
-/// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times, also for
-/// a fault that was never injected, and by another process.
+/// Undoes a fault, and ends when its effect was seen to be gone. May be called any number of times,
+/// also for a fault that was never injected, and by another process.
 ///
-/// Reports `UndoRequested` when it begins, `WoreOff` where the effect was over before, and `Undone` or `NotUndone` when it ends. A container engine that
-/// is away is waited for, for 60 s. [`FaultError::Gone`]: the container no longer exists, nothing is left to
-/// be undone.
+/// Reports `UndoRequested` when it begins, `WoreOff` where the effect was over before, and `Undone`
+/// or `NotUndone` when it ends. A container engine that is away is waited for, for 60 s.
+/// [`FaultError::Gone`]: the container no longer exists, nothing is left to be undone.
 pub(crate) async fn undo(
     undo: &Undo,
     docker: &Docker,

@@ -12,9 +12,9 @@ use crate::timeline::{Component, NodeRole};
 
 /// A fault on a node. Its value is its record: plain data with all that the undo needs.
 ///
-/// `inject` may be dropped at any await and `undo` may follow immediately: what is still on its way then must be
-/// waited for, or refused when it arrives. `undo` may be called any number of times, also for a fault that
-/// was never injected, and by another process.
+/// `inject` may be dropped at any await and `undo` may follow immediately: what is still on its way
+/// then must be waited for, or refused when it arrives. `undo` may be called any number of times,
+/// also for a fault that was never injected, and by another process.
 pub(crate) trait NodeFault: Sized {
     /// How long the undo may take beyond one command.
     const UNDO_TIMEOUT: Duration;
@@ -25,8 +25,8 @@ pub(crate) trait NodeFault: Sized {
     /// Works out the record. Calls nothing. Errors when the fault is impossible here.
     fn plan(plan: &Plan<'_>) -> Result<Self, FaultError>;
 
-    /// Injects the fault, and ends when its effect was seen. Reports `Requested` right before the call that
-    /// injects, `Returned` when it comes back, `Confirmed` when the effect was seen.
+    /// Injects the fault, and ends when its effect was seen. Reports `Requested` right before the
+    /// call that injects, `Returned` when it comes back, `Confirmed` when the effect was seen.
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError>;
 
     /// Undoes it, and ends when the effect was seen to be gone.

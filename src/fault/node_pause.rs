@@ -1,4 +1,5 @@
-//! A freeze: `docker pause`. The node's processes stand still, its connections stay open and silent.
+//! A freeze: `docker pause`. The node's processes stand still, its connections stay open and
+//! silent.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Power off and on again without a pause: `docker kill`, then `docker start`. The node boots while the fault
-//! is observed.
+//! Power off and on again without a pause: `docker kill`, then `docker start`. The node boots while
+//! the fault is observed.
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
-//! A packet filter inside the node, which drops what a fault says: its address and routes stay, and the engine still reaches in.
+//! A packet filter inside the node, which drops what a fault says: its address and routes stay, and
+//! the engine still reaches in.
 //!
-//! Only what passes the node's outer interfaces is looked at, its pods' traffic, too; loopback and what goes on between its own pods is not
-//! touched. All rules come in one commit of one table. What differs from a real cable: a local process that sends a datagram is told "not
-//! permitted" instead of nothing.
+//! Only what passes the node's outer interfaces is looked at, its pods' traffic, too; loopback and
+//! what goes on between its own pods is not touched. All rules come in one commit of one table.
+//! What differs from a real cable: a local process that sends a datagram is told "not permitted"
+//! instead of nothing.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +17,8 @@ use crate::embedded::Action;
 use crate::experiment::Direction;
 use crate::timeline::{FaultKind, FaultPhase};
 
-/// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and others.
+/// Docker and Podman name a container's interfaces eth0, eth1, ...; those of pods are veth... and
+/// others.
 const CABLES: &str = "eth+";
 const TOOLS: [&str; 5] = ["iptables", "iptables-restore", "ip", "timeout", "bash"];
 pub(super) const WAIT: Wait =
@@ -35,7 +38,8 @@ pub(super) struct Filter<'m> {
     pub direction: Direction,
     /// Of whom.
     pub hit: Hit,
-    /// Whom a connection shows to be cut off; `None`: the gateway. To a closed port that is refused immediately while all is well.
+    /// Whom a connection shows to be cut off; `None`: the gateway. To a closed port that is refused
+    /// immediately while all is well.
     pub witness: Option<(IpAddr, u16)>,
 }
 
@@ -51,7 +55,8 @@ pub(super) enum Hit {
         /// The node's own that they ask.
         ours: u16,
     },
-    /// Everything of these nodes and of the networks behind them, but for what goes on with ports of `spared`.
+    /// Everything of these nodes and of the networks behind them, but for what goes on with ports
+    /// of `spared`.
     Nodes {
         /// The nodes.
         of: Vec<IpAddr>,
@@ -64,7 +69,8 @@ pub(super) enum Hit {
     },
 }
 
-/// A rule for both directions: `-s` and `--sport` of what comes in are `-d` and `--dport` of what goes out.
+/// A rule for both directions: `-s` and `--sport` of what comes in are `-d` and `--dport` of what
+/// goes out.
 struct Rule {
     family: Family,
     /// The other side's address; `None`: any.
@@ -120,7 +126,8 @@ impl Filter<'_> {
         }
     }
 
-    /// The rules as `iptables-restore` takes them for a family. They are put in from the last to the first, each before all others.
+    /// The rules as `iptables-restore` takes them for a family. They are put in from the last to
+    /// the first, each before all others.
     fn lines(&self, wanted: Family) -> String {
         let rules = self.rules();
         let here =
@@ -163,7 +170,8 @@ impl Filter<'_> {
         )
     }
 
-    /// IPv6 is cut where the node has it. Rules of networks that only the node knows are put after the others.
+    /// IPv6 is cut where the node has it. Rules of networks that only the node knows are put after
+    /// the others.
     fn cutting(&self) -> String {
         let (mark, witness) = (self.mark, ip6_witness(self.mark));
         let behind = match self.behind() {
@@ -200,7 +208,8 @@ impl Filter<'_> {
         )
     }
 
-    /// Says how many packets our rules have dropped, after giving them one, and whether the other side answered.
+    /// Says how many packets our rules have dropped, after giving them one, and whether the other
+    /// side answered.
     fn looking(&self) -> String {
         let mark = self.mark;
         let whom = match self.witness {
@@ -221,13 +230,15 @@ impl Filter<'_> {
     }
 }
 
-/// There from before the first IPv6 rule until after the last. Like the rules it goes with a restart: /run is memory.
+/// There from before the first IPv6 rule until after the last. Like the rules it goes with a
+/// restart: /run is memory.
 fn ip6_witness(mark: &str) -> String {
     format!("/run/{mark}.ip6")
 }
 
-/// Removes exactly the rules that bear our mark, however often they are there; says how many there were; fails while one is left, or
-/// while nobody can tell. Only an IPv6 filter that never had a rule of ours may fail: there are nodes on which it can't work.
+/// Removes exactly the rules that bear our mark, however often they are there; says how many there
+/// were; fails while one is left, or while nobody can tell. Only an IPv6 filter that never had a
+/// rule of ours may fail: there are nodes on which it can't work.
 fn undo_script(switch: &Switch) -> String {
     let mark = &switch.mark;
     let witness = ip6_witness(mark);
@@ -338,7 +349,8 @@ mod tests {
     use crate::docker::fake::FakeEngine;
     use crate::fault::{Undo, inject, samples, undo};
 
-    /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch is one, and so are failures.
+    /// A node's tools as functions of the shell: each filter's rules are a file, the armed switch
+    /// is one, and so are failures.
     const NODE: &str = "
         filter() { tool=$1; shift; [ ! -e $tool.fails ] || { echo $tool: lock held >&2; return 4; }
             case \"$*\" in

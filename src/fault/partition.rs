@@ -1,5 +1,5 @@
-//! A node is cut off from some others only, or in one direction only. Who they are is resolved when it is
-//! planned: no API may be there to ask for addresses by then.
+//! A node is cut off from some others only, or in one direction only. Who they are is resolved when
+//! it is planned: no API may be there to ask for addresses by then.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A call that takes a node's machine down, and its confirmation: it is down before the call returns, or
-//! after.
+//! A call that takes a node's machine down, and its confirmation: it is down before the call
+//! returns, or after.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,13 +12,14 @@ use super::error::FaultError;
 use crate::docker::{ContainerState, DockerError};
 use crate::timeline::FaultPhase;
 
-/// How often to look. The exact time is in Docker's own event; this one must not load the container engine.
+/// How often to look. The exact time is in Docker's own event; this one must not load the container
+/// engine.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long after the call's return the effect may take to be seen.
 pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Drives `call` and looks at the machine meanwhile, until both the call came back and `effect` says what it
-/// saw of the effect.
+/// Drives `call` and looks at the machine meanwhile, until both the call came back and `effect`
+/// says what it saw of the effect.
 pub(super) async fn until_seen(
     context: &mut FaultContext<'_, '_>,
     call: impl Future<Output = Result<(), DockerError>>,

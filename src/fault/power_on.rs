@@ -1,8 +1,9 @@
-//! The undo of a stopped, killed or paused node: it runs, it stays up, systemd answers in it, and a control
-//! plane's address is the old one.
+//! The undo of a stopped, killed or paused node: it runs, it stays up, systemd answers in it, and a
+//! control plane's address is the old one.
 //!
-//! Beware the race: `start` while a `stop` is in flight says "runs already", and the node dies afterwards. So
-//! a node that is found running is watched for a while, and one that is going down is helped to go down first.
+//! Beware the race: `start` while a `stop` is in flight says "runs already", and the node dies
+//! afterwards. So a node that is found running is watched for a while, and one that is going down
+//! is helped to go down first.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,11 +19,14 @@ use crate::node::AccessErrorKind;
 use crate::timeline::NodeRole;
 
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a node that was found running is watched: a stop or a pause may be on its way to the engine.
+/// How long a node that was found running is watched: a stop or a pause may be on its way to the
+/// engine.
 const WATCH_FOUND: Duration = Duration::from_millis(1000);
-/// How long one that we started or unpaused is watched: what was on its way has arrived by then, so it need only be seen to stay.
+/// How long one that we started or unpaused is watched: what was on its way has arrived by then, so
+/// it need only be seen to stay.
 const WATCH_SWITCHED: Duration = Duration::from_millis(200);
-/// How long a node that is shutting down may go on before it is killed (CI gives 7 s for the whole of an undo).
+/// How long a node that is shutting down may go on before it is killed (CI gives 7 s for the whole
+/// of an undo).
 const SHUTDOWN: Duration = Duration::from_millis(500);
 /// The same for one in which nothing answers: the end of a shutdown, or the beginning of a boot.
 const SILENCE: Duration = Duration::from_millis(3000);
@@ -165,7 +169,8 @@ async fn ask_systemd(context: &FaultContext<'_, '_>) -> Result<Seen, FaultError>
     }
 }
 
-/// Waits for a node that is going down, and kills it when that takes too long. Returns early when it is no longer going down.
+/// Waits for a node that is going down, and kills it when that takes too long. Returns early when
+/// it is no longer going down.
 async fn bring_down(context: &FaultContext<'_, '_>, patience: Duration) -> Result<(), FaultError> {
     let until = Instant::now() + patience;
     while Instant::now() < until {
@@ -192,8 +197,9 @@ fn settle(
     }
 }
 
-/// The engine may have given a stopped node's address to another container. A worker registers its new one; the control plane is known by
-/// its address (certificates, etcd's peers), and one that has moved is broken.
+/// The engine may have given a stopped node's address to another container. A worker registers its
+/// new one; the control plane is known by its address (certificates, etcd's peers), and one that
+/// has moved is broken.
 async fn moved(context: &FaultContext<'_, '_>) -> Result<Option<String>, FaultError> {
     let now = context.machine().await?.addresses;
     for (network, before) in &context.target.addresses {

@@ -1,5 +1,6 @@
-//! The faults against a real kind cluster: `OUTAGE_TEST_CLUSTER=<kind cluster> cargo test --lib real_tests -- --ignored --nocapture
-//! --test-threads=1`. They use the cluster's first worker, and print how long each step took.
+//! The faults against a real kind cluster: `OUTAGE_TEST_CLUSTER=<kind cluster> cargo test --lib
+//! real_tests -- --ignored --nocapture --test-threads=1`. They use the cluster's first worker, and
+//! print how long each step took.
 
 #![allow(clippy::disallowed_methods)] // the names of the cluster and the image to test with
 

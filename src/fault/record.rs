@@ -15,7 +15,8 @@ use crate::timeline::NodeRole;
 pub(crate) struct NodeTarget {
     /// The node's name in Kubernetes.
     pub node: String,
-    /// The container's full id. A container of the same name that was made later has another one and is not touched.
+    /// The container's full id. A container of the same name that was made later has another one
+    /// and is not touched.
     pub container_id: String,
     pub container_name: String,
     pub role: NodeRole,
@@ -44,15 +45,16 @@ impl NodeTarget {
     }
 }
 
-/// The version of the record. One that this program does not know can't be read, and the error names it.
+/// The version of the record. One that this program does not know can't be read, and the error
+/// names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum UndoFormat {
     #[serde(rename = "outage.undo/v1")]
     V1,
 }
 
-/// All that is needed to undo a fault on a node, without the cluster's API. Plain data, to be written before
-/// the fault is injected.
+/// All that is needed to undo a fault on a node, without the cluster's API. Plain data, to be
+/// written before the fault is injected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Undo {
@@ -68,7 +70,8 @@ pub(crate) struct Undo {
     pub harm: NodeHarm,
 }
 
-/// Earlier versions wrote a fault without fields as its bare name: `"nodeKill"`, not `{"nodeKill": null}`.
+/// Earlier versions wrote a fault without fields as its bare name: `"nodeKill"`, not `{"nodeKill":
+/// null}`.
 fn harm<'de, D: Deserializer<'de>>(from: D) -> Result<NodeHarm, D::Error> {
     let value = match Value::deserialize(from)? {
         Value::String(name) => Value::Object([(name, Value::Null)].into_iter().collect()),
@@ -99,14 +102,16 @@ impl Undo {
     }
 }
 
-/// A name that no other fault has. It goes into scripts and unit names, so it is of letters, digits and dashes alone.
+/// A name that no other fault has. It goes into scripts and unit names, so it is of letters, digits
+/// and dashes alone.
 pub(super) fn mark(run: &str, step: u32) -> String {
     let plain: String =
         run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
     format!("outage-{plain}-{step}")
 }
 
-/// The same as the value of a label, which may have 63 characters and must begin and end with a letter or digit.
+/// The same as the value of a label, which may have 63 characters and must begin and end with a
+/// letter or digit.
 pub(super) fn label(run: &str, step: u32) -> String {
     let plain: String =
         run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();

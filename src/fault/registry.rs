@@ -1,8 +1,9 @@
-//! The list of all faults becomes the records of them in the ledger, and the way from a record or an
-//! experiment's fault to the file that knows it.
+//! The list of all faults becomes the records of them in the ledger, and the way from a record or
+//! an experiment's fault to the file that knows it.
 
-/// `node` faults are injected inside a node or at its machine (`NodeFault`), `object` faults through the
-/// cluster's API (`ObjectFault`). Each is named after its variant of `Fault` and `FaultKind`.
+/// `node` faults are injected inside a node or at its machine (`NodeFault`), `object` faults
+/// through the cluster's API (`ObjectFault`). Each is named after its variant of `Fault` and
+/// `FaultKind`.
 macro_rules! faults {
     (
         node { $($node:ident in $node_file:ident,)* }

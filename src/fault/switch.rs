@@ -1,9 +1,9 @@
 //! Scripts inside a node, and the watchdog: a timer of the node's own systemd that undoes the fault
 //! when nobody else does.
 //!
-//! The switch is also a ticket: a script that injects does nothing unless its switch is armed, and an undo
-//! disarms it, both under one lock. So a script that arrives late, after the undo, injects nothing; and a
-//! switch that is armed late finds nothing to undo and goes.
+//! The switch is also a ticket: a script that injects does nothing unless its switch is armed, and
+//! an undo disarms it, both under one lock. So a script that arrives late, after the undo, injects
+//! nothing; and a switch that is armed late finds nothing to undo and goes.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ const LOCKED: i64 = 73;
 const NO_TICKET: i64 = 75;
 /// How long an undo waits for the lock: no script holds it for longer.
 const LONGEST_HOLD: Duration = if cfg!(test) { Duration::from_secs(2) } else { LONG.limit };
-/// The undo of a fault that is over by itself: only the ticket is taken away, so that no late script injects
-/// after the undo.
+/// The undo of a fault that is over by itself: only the ticket is taken away, so that no late
+/// script injects after the undo.
 pub(super) const NOTHING: &str = ":";
 
 /// The watchdog of one fault in a node.
@@ -46,14 +46,16 @@ pub(super) struct Limits {
     pub limit: Duration,
 }
 
-/// For scripts that wait for etcd's end, for which its pod has 30 s; and for another script that does.
+/// For scripts that wait for etcd's end, for which its pod has 30 s; and for another script that
+/// does.
 pub(super) const LONG: Limits = Limits { lock_secs: 110, limit: Duration::from_secs(220) };
 
 /// For scripts that wait for nothing.
 pub(super) const SHORT: Limits = Limits { lock_secs: 20, limit: Duration::from_secs(30) };
 
 impl Limits {
-    /// Every script takes this lock; /run is a directory that every node has, so that no file is left behind.
+    /// Every script takes this lock; /run is a directory that every node has, so that no file is
+    /// left behind.
     fn lock(self) -> String {
         format!(
             "exec 9</run && flock -w {} 9 || {{ echo 'the lock on /run is held by another'; exit {LOCKED}; }}",
@@ -63,8 +65,8 @@ impl Limits {
 }
 
 impl Switch {
-    /// Arms the switch: `undo` will run in the node when its time is over, unless it is disarmed. Errors when
-    /// one of `tools` is missing.
+    /// Arms the switch: `undo` will run in the node when its time is over, unless it is disarmed.
+    /// Errors when one of `tools` is missing.
     pub(super) async fn arm(
         &self,
         context: &FaultContext<'_, '_>,
@@ -115,15 +117,16 @@ impl Switch {
         Err(FaultError::Command { node: context.node(), what, output })
     }
 
-    /// The script that undoes the fault and disarms the switch, for the undo and for the switch itself.
+    /// The script that undoes the fault and disarms the switch, for the undo and for the switch
+    /// itself.
     pub(super) fn undo_script(&self, limits: Limits, script: &str) -> String {
         // Its own service must not stop itself before it is done: only the timer is stopped.
         let (lock, mark) = (limits.lock(), &self.mark);
         format!("{lock}\n{script}\nsystemctl stop {mark}.timer 2>/dev/null\nexit 0")
     }
 
-    /// Runs an undo script, again as long as another script has the lock. `None`: the node does not run, so
-    /// that there is nothing inside it.
+    /// Runs an undo script, again as long as another script has the lock. `None`: the node does not
+    /// run, so that there is nothing inside it.
     pub(super) async fn undo(
         &self,
         limits: Limits,

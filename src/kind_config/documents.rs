@@ -1,5 +1,6 @@
-//! kubeadm's configuration of each node as kind writes it (`pkg/cluster/internal/kubeadm/config.go`), with the patches applied as
-//! kind applies them: the cluster's, then the node's own, and of each the merge patches before the JSON patches.
+//! kubeadm's configuration of each node as kind writes it
+//! (`pkg/cluster/internal/kubeadm/config.go`), with the patches applied as kind applies them: the
+//! cluster's, then the node's own, and of each the merge patches before the JSON patches.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +74,8 @@ impl Document {
         Self { kind, json, origins: BTreeMap::new() }
     }
 
-    /// Where the value at a JSON pointer, or what it is part of, comes from. `None`: from kind itself.
+    /// Where the value at a JSON pointer, or what it is part of, comes from. `None`: from kind
+    /// itself.
     pub(super) fn place(&self, pointer: &str) -> Option<Place> {
         let mut at = pointer;
         loop {

@@ -33,7 +33,8 @@ pub(super) fn is_kind_config(problems: &mut Problems, root: &Node) -> bool {
     true
 }
 
-/// Reports the fields of a mapping, and of those within it, that are not known or hold another type.
+/// Reports the fields of a mapping, and of those within it, that are not known or hold another
+/// type.
 pub(super) fn check(problems: &mut Problems, node: &Node, shape: &'static Shape, reader: Reader) {
     check_below(problems, node, &mut vec![shape], reader);
 }

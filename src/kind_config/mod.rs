@@ -1,6 +1,6 @@
 //! A kind config as kind 0.30 to 0.33 reads it: located and typed, with the settings that each node
-//! really gets. The only reader: `lint`, `validate`, `predict`, `run`, `cluster` and the check of an
-//! existing cluster all start here.
+//! really gets. The only reader: `lint`, `validate`, `predict`, `run`, `cluster` and the check of
+//! an existing cluster all start here.
 //!
 //! ```text
 //! located tree -> fields and types (fields.rs, schema.rs), values (values.rs), nodes (nodes.rs)
@@ -69,7 +69,8 @@ pub(crate) struct KindConfig {
     pub kubernetes_is_assumed: bool,
     /// How long pods without a toleration of their own stay on a node that is lost.
     pub default_tolerations: Tolerations,
-    /// What the file itself sets in the components' configuration; `None` where it leaves the default.
+    /// What the file itself sets in the components' configuration; `None` where it leaves the
+    /// default.
     asked: Tuning,
     file: Arc<SourceFile>,
     root: Node,
@@ -182,14 +183,15 @@ impl KindConfig {
         self.nodes.iter().filter(|node| node.role == role).count()
     }
 
-    /// The container that kind puts before several control planes: a machine, but not a node of Kubernetes.
+    /// The container that kind puts before several control planes: a machine, but not a node of
+    /// Kubernetes.
     pub(crate) fn load_balancer(&self) -> Option<String> {
         (self.count(NodeRole::ControlPlane) > 1)
             .then(|| format!("{}-external-load-balancer", self.name))
     }
 
-    /// The settings of the cluster as a whole. Where kubelets differ, the slowest counts, as it does where
-    /// they are read from a cluster.
+    /// The settings of the cluster as a whole. Where kubelets differ, the slowest counts, as it
+    /// does where they are read from a cluster.
     pub(crate) fn tuning(&self) -> Tuning {
         let slowest = |setting: fn(&Tuning) -> Option<Duration>| {
             self.nodes.iter().filter_map(|node| setting(&node.tuning)).max()
@@ -202,7 +204,8 @@ impl KindConfig {
         }
     }
 
-    /// What is wrong where a cluster must not be confused with others: kind calls each one `kind` that has no name.
+    /// What is wrong where a cluster must not be confused with others: kind calls each one `kind`
+    /// that has no name.
     pub(crate) fn unnamed(&self) -> Option<Diagnostic> {
         let message = "the kind config has no `name:`, so kind calls the cluster `kind`";
         (!self.is_named)

@@ -1,4 +1,5 @@
-//! The nodes of a kind config, named as kind names them, and the version of Kubernetes that each runs.
+//! The nodes of a kind config, named as kind names them, and the version of Kubernetes that each
+//! runs.
 
 use super::Kubernetes;
 use super::problems::Problems;
@@ -50,7 +51,8 @@ impl DeclaredNode {
         }
     }
 
-    /// The version of kubeadm's configuration that kind writes: v1beta2 before Kubernetes 1.23, v1beta4 since 1.36 (kind 0.33).
+    /// The version of kubeadm's configuration that kind writes: v1beta2 before Kubernetes 1.23,
+    /// v1beta4 since 1.36 (kind 0.33).
     pub(super) fn kubeadm(&self) -> &'static str {
         match minor_version(&self.kubernetes) {
             Some(minor) if minor < 23 => "v1beta2",
@@ -60,10 +62,12 @@ impl DeclaredNode {
     }
 }
 
-/// A node is named after cluster and role, `-control-plane12` at the longest, and a node's name has at most 63 characters.
+/// A node is named after cluster and role, `-control-plane12` at the longest, and a node's name has
+/// at most 63 characters.
 const LONGEST_NAME: usize = 47;
 
-/// Reads them. Roles that do not exist, a cluster without control plane and images of several versions are reported.
+/// Reads them. Roles that do not exist, a cluster without control plane and images of several
+/// versions are reported.
 pub(super) fn read(problems: &mut Problems, root: &Node, kubernetes: Kubernetes<'_>) -> Nodes {
     let cluster = root.text_at("name").filter(|name| !name.is_empty());
     if let Some(why) = cluster.and_then(wrong_name) {

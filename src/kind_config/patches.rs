@@ -1,8 +1,10 @@
 //! The patches of a kind config: which document each one is for, and whether anything reads it.
 //!
-//! kind writes kubeadm's configuration for each node, applies the cluster's patches to it and then the node's own, and silently ignores
-//! a patch that fits no document (`pkg/internal/patch`). `kubeadm init`, on the first control plane, reads all documents but the
-//! JoinConfiguration; `kubeadm join`, on all others, reads only that one (`joinconfiguration.go`) and takes the rest from the cluster.
+//! kind writes kubeadm's configuration for each node, applies the cluster's patches to it and then
+//! the node's own, and silently ignores a patch that fits no document (`pkg/internal/patch`).
+//! `kubeadm init`, on the first control plane, reads all documents but the JoinConfiguration;
+//! `kubeadm join`, on all others, reads only that one (`joinconfiguration.go`) and takes the rest
+//! from the cluster.
 
 use json_patch::PatchOperation;
 

@@ -33,7 +33,8 @@ impl<'f> Problems<'f> {
         self.push(Diagnostic::warning(message).at(self.file, at))
     }
 
-    /// An error if the node's version is what the file says; a warning where it is assumed, since another one may take it.
+    /// An error if the node's version is what the file says; a warning where it is assumed, since
+    /// another one may take it.
     pub(super) fn error_of_version(
         &mut self,
         node: &DeclaredNode,

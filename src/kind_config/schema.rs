@@ -1,5 +1,6 @@
-//! The fields that kind, kubeadm and the kubelet know: kind 0.30 (`pkg/apis/config/v1alpha4/types.go`), Kubernetes 1.34
-//! (`cmd/kubeadm/app/apis/kubeadm`, `kubelet/config/v1beta1/types.go`).
+//! The fields that kind, kubeadm and the kubelet know: kind 0.30
+//! (`pkg/apis/config/v1alpha4/types.go`), Kubernetes 1.34 (`cmd/kubeadm/app/apis/kubeadm`,
+//! `kubelet/config/v1beta1/types.go`).
 
 /// A mapping whose keys are known.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! What each node gets in the end: failure detection's settings, labels and taints, from its patched documents.
+//! What each node gets in the end: failure detection's settings, labels and taints, from its
+//! patched documents.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +29,8 @@ struct Set {
     at: Span,
 }
 
-/// What is the same for all nodes: the kubelets' config file, the controller manager's and the API server's flags.
+/// What is the same for all nodes: the kubelets' config file, the controller manager's and the API
+/// server's flags.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shared {
     update: Option<Set>,
@@ -74,8 +76,8 @@ pub(super) fn read(
         let kind = if first == Some(index) { "InitConfiguration" } else { "JoinConfiguration" };
         let registration = registration(problems, document(documents, kind), node);
         let is_plane = node.role == NodeRole::ControlPlane;
-        // A kubelet reads its flags after the file, whose defaults are set by then: the report frequency does not follow
-        // (https://github.com/kubernetes/kubernetes/issues/80172).
+        // A kubelet reads its flags after the file, whose defaults are set by then: the report
+        // frequency does not follow (https://github.com/kubernetes/kubernetes/issues/80172).
         let flag = registration.update.map(|set| set.value);
         KindNode {
             name: node.name.clone(),
@@ -179,7 +181,8 @@ fn registration(problems: &mut Problems, document: &Document, node: &DeclaredNod
     found
 }
 
-/// A duration in Go's form. Reported: no unit, negative, zero, shorter than a millisecond, longer than a day.
+/// A duration in Go's form. Reported: no unit, negative, zero, shorter than a millisecond, longer
+/// than a day.
 fn duration(problems: &mut Problems, name: &str, value: &Json, place: Place) -> Option<Set> {
     let text = match value {
         Json::String(text) => text.clone(),

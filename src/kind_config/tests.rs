@@ -715,7 +715,8 @@ impl Generated {
         setting.filter(|(level, _)| *level < 2).and_then(|(_, s)| seconds(s))
     }
 
-    /// The flag of a node: the file's second is the first control plane, its first has patches of its own.
+    /// The flag of a node: the file's second is the first control plane, its first has patches of
+    /// its own.
     fn flag(&self, node: usize) -> Option<Duration> {
         let own = [Some(2), Some(1)].get(node).copied().flatten();
         let of = |level: Option<usize>| {

@@ -14,12 +14,13 @@ use crate::yaml::tree::{Node, Value, quoted};
 use crate::yaml::{Diagnostics, SourceFile};
 
 impl KindConfig {
-    /// The config with other settings: those of `tuning` that are set replace the file's (update frequency, monitor period and grace
-    /// period). The cluster's name then ends in the three (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes).
-    /// Where nothing changes it stays as it is.
+    /// The config with other settings: those of `tuning` that are set replace the file's (update
+    /// frequency, monitor period and grace period). The cluster's name then ends in the three
+    /// (`fast-detection-2s-5s-20s`, `default` where one is left to Kubernetes). Where nothing
+    /// changes it stays as it is.
     ///
-    /// An update frequency is that of every kubelet: flags of that name, which would beat it, are removed. Errors say why the file can't
-    /// have the settings.
+    /// An update frequency is that of every kubelet: flags of that name, which would beat it, are
+    /// removed. Errors say why the file can't have the settings.
     pub(crate) fn with_tuning(&self, tuning: &Tuning) -> Result<Self, Diagnostics> {
         let wanted = Settings::of(tuning).over(&Settings::of(&self.asked));
         let drops_flags = wanted.update.is_some()
@@ -87,7 +88,8 @@ impl KindConfig {
     }
 }
 
-/// A value of the file in its field's type: kind's fields are mostly texts, and there `yes`, `1.10` and `007` stay what they are.
+/// A value of the file in its field's type: kind's fields are mostly texts, and there `yes`, `1.10`
+/// and `007` stay what they are.
 fn as_kind_decodes(node: &Node, kind: Type) -> Json {
     let all =
         |kind: Type, items: &[Node]| items.iter().map(|item| as_kind_decodes(item, kind)).collect();

@@ -1,4 +1,5 @@
-//! Values that kind refuses (`pkg/internal/apis/config/validate.go`), and settings of the network that leave a cluster half done.
+//! Values that kind refuses (`pkg/internal/apis/config/validate.go`), and settings of the network
+//! that leave a cluster half done.
 
 use std::net::IpAddr;
 
@@ -45,7 +46,8 @@ fn is_scalar(node: &Node) -> bool {
     matches!(node.value, Value::Scalar { .. })
 }
 
-/// As `yaml.v3` decodes a boolean field (its `decode.go`): YAML 1.1's words count there, even in quotes.
+/// As `yaml.v3` decodes a boolean field (its `decode.go`): YAML 1.1's words count there, even in
+/// quotes.
 pub(super) fn truth(node: &Node) -> Option<bool> {
     let Value::Scalar { text, plain } = &node.value else { return None };
     let is_word = !matches!(text.to_ascii_lowercase().as_str(), "true" | "false");

@@ -1,4 +1,5 @@
-//! What a kind config makes of failure detection: its problems, the traps in its settings, the outlook.
+//! What a kind config makes of failure detection: its problems, the traps in its settings, the
+//! outlook.
 
 mod outlook;
 mod traps;

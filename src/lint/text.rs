@@ -5,7 +5,8 @@ use super::outlook::{Outlook, Settings};
 use crate::model::{Cost, Heartbeat};
 use crate::stats::Seconds;
 
-/// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are told apart where they differ.
+/// The outlook in lines: settings, heartbeat, detection, cost, risk. `kubelets` are told apart
+/// where they differ.
 pub(crate) fn render(title: &str, outlook: &Outlook, kubelets: &[KubeletGroup]) -> String {
     let mut lines = vec![title.to_owned()];
     let mut row = |name: &str, text: String| lines.push(format!("  {name:23} {text}"));

@@ -49,7 +49,8 @@ fn problem(trap: &Trap, on: &str) -> Diagnostic {
     problem.hint(&trap.hint)
 }
 
-/// Where the setting stands; one that is a default has no place, and another one of the pair made the trap.
+/// Where the setting stands; one that is a default has no place, and another one of the pair made
+/// the trap.
 fn place(about: About, places: Places) -> Option<Span> {
     match about {
         About::NodeStatusUpdateFrequency => places.update,

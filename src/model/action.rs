@@ -14,12 +14,14 @@ impl Component {
 
 /// One action, at an instant that the caller gives.
 ///
-/// Each is idempotent: what is so already is left alone. An undo of what was not done changes nothing. What harms a node that boots
-/// is done when it is up, unless it is taken back before; a frozen machine or an ended kubelet there can't be where the machine is off.
+/// Each is idempotent: what is so already is left alone. An undo of what was not done changes
+/// nothing. What harms a node that boots is done when it is up, unless it is taken back before; a
+/// frozen machine or an ended kubelet there can't be where the machine is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Shuts a node down in order, as `docker stop` does: its kubelet and its containers end soon, the machine when the grace is over
-    /// (a shutdown in a container waits for processes that ignore SIGTERM).
+    /// Shuts a node down in order, as `docker stop` does: its kubelet and its containers end soon,
+    /// the machine when the grace is over (a shutdown in a container waits for processes that
+    /// ignore SIGTERM).
     Stop {
         /// Which.
         node: NodeId,
@@ -66,7 +68,8 @@ pub enum Action {
         /// Which.
         node: NodeId,
     },
-    /// The kubelet lives and reports that its node is not ready (a container runtime that is down): Ready is False, not Unknown.
+    /// The kubelet lives and reports that its node is not ready (a container runtime that is down):
+    /// Ready is False, not Unknown.
     Ail {
         /// Which.
         node: NodeId,
@@ -76,7 +79,8 @@ pub enum Action {
         /// Which.
         node: NodeId,
     },
-    /// Ends a part of the control plane and holds it down (its static pod's manifest is moved away).
+    /// Ends a part of the control plane and holds it down (its static pod's manifest is moved
+    /// away).
     StopComponent {
         /// On which node.
         node: NodeId,
@@ -111,7 +115,8 @@ pub enum Action {
         /// Which.
         component: Component,
     },
-    /// Sets an owner's number of replicas (an API write: the caller asks [`super::Model::api_serves`] first).
+    /// Sets an owner's number of replicas (an API write: the caller asks
+    /// [`super::Model::api_serves`] first).
     Scale {
         /// Which.
         owner: OwnerId,
@@ -149,8 +154,8 @@ impl Action {
         }
     }
 
-    /// A fault on a node. `None`: one that is not modelled, or an orderly shutdown without its grace. Whether a kubelet is stopped or
-    /// frozen, nobody hears of it.
+    /// A fault on a node. `None`: one that is not modelled, or an orderly shutdown without its
+    /// grace. Whether a kubelet is stopped or frozen, nobody hears of it.
     pub fn of_fault(kind: FaultKind, node: NodeId, grace: Option<Duration>) -> Option<Self> {
         match kind {
             FaultKind::NodeStop => Some(Action::Stop { node, grace: grace? }),

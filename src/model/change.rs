@@ -5,7 +5,8 @@ use super::detection::Heartbeat;
 use super::topology::{NodeId, OwnerId, PodId};
 use crate::timeline::Ready;
 
-/// One change. All but `Power`, `Backend`, `ProxySynced` and `Serves` are writes to the API, in their order.
+/// One change. All but `Power`, `Backend`, `ProxySynced` and `Serves` are writes to the API, in
+/// their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A node's condition Ready has another status.
@@ -17,7 +18,8 @@ pub enum Change {
         /// `KubeletReady`, `KubeletNotReady` or `NodeStatusUnknown`.
         reason: &'static str,
     },
-    /// A kubelet's sign of life was written. (A status post that changes Ready comes as `NodeReady` first.)
+    /// A kubelet's sign of life was written. (A status post that changes Ready comes as `NodeReady`
+    /// first.)
     Beat {
         /// Whose.
         node: NodeId,
@@ -71,7 +73,8 @@ pub enum Change {
         /// Which.
         pod: PodId,
     },
-    /// The slices of the Services that select this pod show it so. A pod that is gone has left them.
+    /// The slices of the Services that select this pod show it so. A pod that is gone has left
+    /// them.
     Endpoint {
         /// Whose.
         pod: PodId,
@@ -97,8 +100,9 @@ pub enum Change {
         /// The holder.
         node: NodeId,
     },
-    /// A part of the control plane serves, or serves no more. An API server serves while its etcd member has a quorum; schedulers and
-    /// controller managers serve while they lead and reach their API server.
+    /// A part of the control plane serves, or serves no more. An API server serves while its etcd
+    /// member has a quorum; schedulers and controller managers serve while they lead and reach
+    /// their API server.
     Serves {
         /// On which node.
         node: NodeId,
@@ -123,7 +127,8 @@ pub enum Change {
     },
 }
 
-/// The node lifecycle controller's taints. The first two of each pair: keep pods off, and drive them out.
+/// The node lifecycle controller's taints. The first two of each pair: keep pods off, and drive
+/// them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taint {
     /// `node.kubernetes.io/not-ready:NoSchedule`.

@@ -1,7 +1,8 @@
 //! The control plane's parts: which run, which serve, and who is cut off when they do not.
 //!
-//! kubeadm's stacked control plane: each part talks to the API server of its own node, which talks to the etcd member of its own node,
-//! which needs a quorum. Kubelets and kube-proxies reach any API server that the network leads to.
+//! kubeadm's stacked control plane: each part talks to the API server of its own node, which talks
+//! to the etcd member of its own node, which needs a quorum. Kubelets and kube-proxies reach any
+//! API server that the network leads to.
 
 use super::action::Component;
 use super::agenda::{NEVER, Timer};
@@ -53,7 +54,8 @@ pub(super) struct Etcd {
     controllers_served: bool,
 }
 
-/// What cut a node's agents off. The later ones take longer to come back from, and hide the earlier.
+/// What cut a node's agents off. The later ones take longer to come back from, and hide the
+/// earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cut {
     /// No API server answered.
@@ -165,7 +167,8 @@ impl Model {
         }
     }
 
-    /// The controllers lose their API server, or have it again: their watches take a while to notice.
+    /// The controllers lose their API server, or have it again: their watches take a while to
+    /// notice.
     fn refresh_controllers(&mut self) {
         let lives = self
             .leading(CONTROLLER_MANAGER)
@@ -194,7 +197,8 @@ impl Model {
         }
     }
 
-    /// When a watch that was lost then is connected again, now that it can be: it tries with growing waits.
+    /// When a watch that was lost then is connected again, now that it can be: it tries with
+    /// growing waits.
     fn reconnects(&mut self, lost_at: Nanos) -> Nanos {
         let (mut tried, mut wait) = (lost_at, RELIST_FIRST);
         while tried < self.now {

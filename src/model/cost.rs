@@ -1,9 +1,10 @@
 //! What a tuning costs: the writes that heartbeats are, for API server and etcd.
 //!
-//! Each heartbeat is one request and one write: a PATCH of the node's status (read from the kubelet's own watch before, not asked for:
-//! `kubelet_node_status.go`, `tryUpdateNodeStatus`), a PUT of its Lease (`component-helpers`, `apimachinery/lease`). Kubelets wait up
-//! to 4 % longer than their setting, which is left out here: these are upper ends. So is the rest of a cluster's life (pods, events,
-//! the fan-out of each write to those who watch).
+//! Each heartbeat is one request and one write: a PATCH of the node's status (read from the
+//! kubelet's own watch before, not asked for: `kubelet_node_status.go`, `tryUpdateNodeStatus`), a
+//! PUT of its Lease (`component-helpers`, `apimachinery/lease`). Kubelets wait up to 4 % longer
+//! than their setting, which is left out here: these are upper ends. So is the rest of a cluster's
+//! life (pods, events, the fan-out of each write to those who watch).
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,8 @@ pub struct Cost {
     pub writes_per_minute: f64,
 }
 
-/// What the heartbeats of so many nodes cost. Settings that are not set are Kubernetes' defaults; one of zero costs nothing.
+/// What the heartbeats of so many nodes cost. Settings that are not set are Kubernetes' defaults;
+/// one of zero costs nothing.
 pub fn cost(tuning: &Tuning, nodes: u32) -> Cost {
     let rate = |interval: std::time::Duration| match interval.as_secs_f64() {
         0.0 => 0.0,

@@ -1,8 +1,10 @@
-//! Leader election of controller managers and schedulers (`client-go/tools/leaderelection`), by a lease for each.
+//! Leader election of controller managers and schedulers (`client-go/tools/leaderelection`), by a
+//! lease for each.
 //!
-//! A leader renews every retry period; when that fails for the renew deadline it gives up, and its process ends and is started anew.
-//! A follower takes the lease when it has seen it unchanged for the lease's duration by its own clock, so a process that has just
-//! started waits all of it, even for a lease that it held itself in its life before.
+//! A leader renews every retry period; when that fails for the renew deadline it gives up, and its
+//! process ends and is started anew. A follower takes the lease when it has seen it unchanged for
+//! the lease's duration by its own clock, so a process that has just started waits all of it, even
+//! for a lease that it held itself in its life before.
 
 use super::action::Component;
 use super::agenda::Timer;

@@ -1,4 +1,5 @@
-//! The endpoint slice controller: what slices show of a pod. A pod that is not ready stays in its slice, as `ready: false`.
+//! The endpoint slice controller: what slices show of a pod. A pod that is not ready stays in its
+//! slice, as `ready: false`.
 
 use super::agenda::Timer;
 use super::change::Change;

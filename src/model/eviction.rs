@@ -1,4 +1,5 @@
-//! NoExecute taints, handed out at a rate by zone, and the taint manager, which deletes pods when their toleration is over.
+//! NoExecute taints, handed out at a rate by zone, and the taint manager, which deletes pods when
+//! their toleration is over.
 
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Deletion, Taint};
@@ -31,7 +32,8 @@ impl Health {
         }
     }
 
-    /// How long a zone of so many nodes waits from one node's taint to the next; [`NEVER`]: for ever.
+    /// How long a zone of so many nodes waits from one node's taint to the next; [`NEVER`]: for
+    /// ever.
     pub(super) fn interval(self, nodes: u32) -> Nanos {
         match self {
             Health::Partial if nodes > LARGE_ZONE => EVICTION_REDUCED,
@@ -83,7 +85,8 @@ impl Zone {
 }
 
 impl Model {
-    /// `processTaintBaseEviction`: the taint that follows from a node's condition is asked for, swapped, or taken away.
+    /// `processTaintBaseEviction`: the taint that follows from a node's condition is asked for,
+    /// swapped, or taken away.
     pub(super) fn evict_by(&mut self, node: NodeId, ready: Ready) {
         let object = &self.nodes[node.0].object;
         let (wrong, right) = match ready {
@@ -167,7 +170,8 @@ impl Model {
         }
     }
 
-    /// The taint manager's timer of a pod: set when the node is tainted, kept when it runs, gone with the taint.
+    /// The taint manager's timer of a pod: set when the node is tainted, kept when it runs, gone
+    /// with the taint.
     pub(super) fn tolerate(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
         let Some(object) = pod.node.map(|node| &self.nodes[node.0].object) else { return };

@@ -1,9 +1,10 @@
 //! The kubelet: its two heartbeats, and what it says of its pods.
 //!
-//! It looks at its node's status every `nodeStatusUpdateFrequency` and posts it when something changed or the report frequency has
-//! gone by; it renews its lease on a loop of its own. Either call fails immediately while no API server answers, and hangs while the
-//! cable is cut. A pod's status is written when it changes, and compared with the API's every ten seconds: so long may a pod that
-//! the controller marked stay unready after its node has come back.
+//! It looks at its node's status every `nodeStatusUpdateFrequency` and posts it when something
+//! changed or the report frequency has gone by; it renews its lease on a loop of its own. Either
+//! call fails immediately while no API server answers, and hangs while the cable is cut. A pod's
+//! status is written when it changes, and compared with the API's every ten seconds: so long may a
+//! pod that the controller marked stay unready after its node has come back.
 
 use super::action::Component;
 use super::agenda::Timer;
@@ -28,7 +29,8 @@ pub(super) struct Kubelet {
     pub(super) ails: bool,
     /// Its last status post; `None` since it was started.
     reported: Option<Nanos>,
-    /// The wait that makes a status post due: the report frequency, and once after a change half of it more or less.
+    /// The wait that makes a status post due: the report frequency, and once after a change half of
+    /// it more or less.
     report_after: Nanos,
     lease_retry: Nanos,
 }
@@ -66,7 +68,8 @@ impl Model {
         self.agenda.set(Timer::Lease(node), next);
         let next = self.random.below(POD_STATUS_SYNC);
         self.agenda.set(Timer::PodSync(node), next);
-        // Reports came at whole steps of the status loop; the last one some time within a report interval before the beginning.
+        // Reports came at whole steps of the status loop; the last one some time within a report
+        // interval before the beginning.
         let since = self.random.below(report.max(update));
         let kubelet = &mut self.nodes[node.0].kubelet;
         kubelet.reported = Some(0);
@@ -191,10 +194,11 @@ impl Model {
         self.report(pod);
     }
 
-    /// Writes a pod's status as its kubelet sees it, where the API has another. What fails is written by the next comparison.
+    /// Writes a pod's status as its kubelet sees it, where the API has another. What fails is
+    /// written by the next comparison.
     ///
-    /// In a shutdown the kubelet has ended before it looks at its containers again (it does so once a second): its pods' last word
-    /// is that they are ready, as recorded.
+    /// In a shutdown the kubelet has ended before it looks at its containers again (it does so once
+    /// a second): its pods' last word is that they are ready, as recorded.
     pub(super) fn report(&mut self, id: PodId) {
         let pod = &self.pods[id.0];
         let speaks = |node: NodeId| {

@@ -1,7 +1,8 @@
-//! The whole cluster as one machine over given time: the caller says what the time is, the machine says what happened until then.
+//! The whole cluster as one machine over given time: the caller says what the time is, the machine
+//! says what happened until then.
 //!
-//! Each part keeps when it is due next in the [`Agenda`]; the machine lets the earliest act, again and again. What a part does is in
-//! the file of its name. All chance comes from the seed.
+//! Each part keeps when it is due next in the [`Agenda`]; the machine lets the earliest act, again
+//! and again. What a part does is in the file of its name. All chance comes from the seed.
 
 use std::time::Duration;
 
@@ -129,8 +130,8 @@ pub struct PodState {
 }
 
 impl Model {
-    /// A cluster in which all is well: every node is ready, leaders lead, heartbeats and passes come at phases that the seed draws. It
-    /// has no pods.
+    /// A cluster in which all is well: every node is ready, leaders lead, heartbeats and passes
+    /// come at phases that the seed draws. It has no pods.
     pub fn new(settings: Settings, topology: &Topology, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let wall = random.below(1_000_000_000);
@@ -159,7 +160,8 @@ impl Model {
         (due != NEVER).then(|| Duration::from_nanos(due))
     }
 
-    /// Lets time pass until `to`, and tells what changes, in order, with its instant. Time never goes back: an earlier `to` does nothing.
+    /// Lets time pass until `to`, and tells what changes, in order, with its instant. Time never
+    /// goes back: an earlier `to` does nothing.
     pub fn advance(&mut self, to: Duration, changed: &mut dyn FnMut(Duration, Change)) {
         self.run(nanos(to), |at, change| changed(Duration::from_nanos(at), change));
     }
@@ -232,12 +234,14 @@ impl Model {
         (0..self.pods.len()).map(PodId)
     }
 
-    /// Whether a node's kube-proxy sends new connections to this pod. (Those of one Service share them evenly.)
+    /// Whether a node's kube-proxy sends new connections to this pod. (Those of one Service share
+    /// them evenly.)
     pub fn routes(&self, from: NodeId, to: PodId) -> bool {
         self.pods[to.0].routed_from(from)
     }
 
-    /// Who leads, by the lease: of the controller managers or the schedulers. `None`: nobody, or no part that elects a leader.
+    /// Who leads, by the lease: of the controller managers or the schedulers. `None`: nobody, or no
+    /// part that elects a leader.
     pub fn leader(&self, component: Component) -> Option<NodeId> {
         super::election::electing(component).and_then(|which| self.elections[which].holder())
     }
@@ -247,7 +251,8 @@ impl Model {
         self.nodes[node.0].plane.as_ref().is_some_and(|plane| plane.serves[component.index()])
     }
 
-    /// Whether the API takes writes, asked from outside of the nodes: some API server serves and is connected.
+    /// Whether the API takes writes, asked from outside of the nodes: some API server serves and is
+    /// connected.
     pub fn api_serves(&self) -> bool {
         self.nodes.iter().any(|node| {
             node.connected

@@ -1,4 +1,5 @@
-//! One node: its machine, its kubelet, its object in the API, and what the controller remembers of it.
+//! One node: its machine, its kubelet, its object in the API, and what the controller remembers of
+//! it.
 
 use super::action::Action;
 use super::change::{Power, Taint};
@@ -26,7 +27,8 @@ pub(super) struct Node {
     pub(super) kubelet: Kubelet,
     /// The API object.
     pub(super) object: Object,
-    /// What the node lifecycle controller remembers; `None` where a new leader has not seen the node yet.
+    /// What the node lifecycle controller remembers; `None` where a new leader has not seen the
+    /// node yet.
     pub(super) health: Option<Health>,
     /// What the controller's cache shows while its watches are broken.
     pub(super) cached: Option<Object>,

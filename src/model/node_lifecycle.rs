@@ -1,8 +1,10 @@
-//! The node lifecycle controller (`pkg/controller/nodelifecycle/node_lifecycle_controller.go`), pass by pass.
+//! The node lifecycle controller (`pkg/controller/nodelifecycle/node_lifecycle_controller.go`),
+//! pass by pass.
 //!
-//! It stamps a heartbeat with its own clock at its own pass, and finds a node dead at the first pass later than stamp and grace
-//! period. What it remembers is lost with its process, so a new leader starts every grace period from zero. It looks at its cache:
-//! while the API is away it goes on looking, and what it wants to write fails.
+//! It stamps a heartbeat with its own clock at its own pass, and finds a node dead at the first
+//! pass later than stamp and grace period. What it remembers is lost with its process, so a new
+//! leader starts every grace period from zero. It looks at its cache: while the API is away it goes
+//! on looking, and what it wants to write fails.
 
 use super::agenda::{NEVER, Timer};
 use super::change::{Change, Taint};
@@ -115,7 +117,8 @@ impl Model {
     fn monitor(&mut self, node: NodeId) {
         let seen = self.nodes[node.0].cached.unwrap_or(self.nodes[node.0].object);
         if self.nodes[node.0].health.is_none() && self.api_for_controllers() {
-            // A node that the controller has not seen before loses its NoExecute taints, and gets them again if it must.
+            // A node that the controller has not seen before loses its NoExecute taints, and gets
+            // them again if it must.
             self.mark_reachable(node);
         }
         let Some(ready) = self.try_update_health(node, seen) else { return };
@@ -148,10 +151,12 @@ impl Model {
         }
     }
 
-    /// `tryUpdateNodeHealth`: the node's condition after this pass; `None` where it could not be written.
+    /// `tryUpdateNodeHealth`: the node's condition after this pass; `None` where it could not be
+    /// written.
     ///
-    /// A changed status makes a new record, which does not know the lease that the old one knew: the next pass takes that old lease
-    /// for a renewal and stamps again, with no heartbeat behind it. That is how the second hump comes about.
+    /// A changed status makes a new record, which does not know the lease that the old one knew:
+    /// the next pass takes that old lease for a renewal and stamps again, with no heartbeat behind
+    /// it. That is how the second hump comes about.
     fn try_update_health(&mut self, node: NodeId, seen: Object) -> Option<Ready> {
         let (now, grace) = (self.now, self.settings.grace);
         let known = self.nodes[node.0].health;
@@ -174,7 +179,8 @@ impl Model {
         }
         let live = self.nodes[node.0].object;
         if (live.heartbeat, live.ready) != (seen.heartbeat, seen.ready) {
-            // The write meets a conflict, and is tried again with the node as it is; the lease still comes from the cache.
+            // The write meets a conflict, and is tried again with the node as it is; the lease
+            // still comes from the cache.
             return self.try_update_health(node, Object { renewed: seen.renewed, ..live });
         }
         self.set_node_ready(node, Ready::Unknown, "NodeStatusUnknown");
@@ -184,8 +190,8 @@ impl Model {
         Some(Ready::Unknown)
     }
 
-    /// `handleDisruption`: zones in which most nodes are not ready are evicted slowly or not at all; with all zones dead it is the
-    /// controller that is cut off, and nothing is evicted.
+    /// `handleDisruption`: zones in which most nodes are not ready are evicted slowly or not at
+    /// all; with all zones dead it is the controller that is cut off, and nothing is evicted.
     fn handle_disruption(&mut self) {
         let was_all = self.lifecycle.zones.iter().all(|zone| zone.health == ZoneHealth::Full);
         let is_all = (0..self.lifecycle.zones.len())

@@ -1,4 +1,5 @@
-//! What one trial shows of one fault: the API's words on the nodes and endpoints, and what clients meet.
+//! What one trial shows of one fault: the API's words on the nodes and endpoints, and what clients
+//! meet.
 
 use super::change::{Backend, Change};
 use super::machine::nanos;
@@ -190,7 +191,8 @@ impl Observer {
         }
     }
 
-    /// A back end that comes back answers the requests that hung, those younger than the timeout: they were not failures.
+    /// A back end that comes back answers the requests that hung, those younger than the timeout:
+    /// they were not failures.
     fn backend(&mut self, at: Nanos, pod: PodId, backend: Backend) {
         let saved = self.pods[pod.0].backend == Backend::Hangs && backend == Backend::Answers;
         self.account(at, if saved { at.saturating_sub(self.timeout) } else { at });
@@ -203,7 +205,8 @@ impl Observer {
         self.fault
     }
 
-    /// Books the time since the last change, as far as it lies before the undo: failures were sent until `until`.
+    /// Books the time since the last change, as far as it lies before the undo: failures were sent
+    /// until `until`.
     fn account(&mut self, at: Nanos, until: Nanos) {
         let Clients { share, since } = self.clients;
         let until = self.fault.and_then(|fault| fault.undo).map_or(until, |undo| until.min(undo));

@@ -12,8 +12,9 @@ const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 impl PodSpec {
-    /// Reads a pod or a template (they have the same shape) for a cluster of these nodes, given as Node objects: their names and labels
-    /// are looked at. `None` where no node has the labels that it asks for.
+    /// Reads a pod or a template (they have the same shape) for a cluster of these nodes, given as
+    /// Node objects: their names and labels are looked at. `None` where no node has the labels that
+    /// it asks for.
     pub fn of_template(template: &Value, nodes: &[(NodeId, Value)]) -> Option<Self> {
         let spec = &template["spec"];
         let default = Self::default();
@@ -41,7 +42,8 @@ impl PodSpec {
     }
 }
 
-/// The nodes with all labels of a nodeSelector: none where it asks for nothing, `None` where no node has them.
+/// The nodes with all labels of a nodeSelector: none where it asks for nothing, `None` where no
+/// node has them.
 fn selected(selector: &Value, nodes: &[(NodeId, Value)]) -> Option<Vec<NodeId>> {
     let Some(wanted) = selector.as_object().filter(|wanted| !wanted.is_empty()) else {
         return Some(Vec::new());
@@ -62,7 +64,8 @@ fn tolerates(toleration: &Value, key: &str, effect: &str) -> bool {
     same("key", key) && same("effect", effect)
 }
 
-/// How long a taint of the node lifecycle controller is tolerated: the shortest of the tolerations that match; `None`: none does.
+/// How long a taint of the node lifecycle controller is tolerated: the shortest of the tolerations
+/// that match; `None`: none does.
 fn tolerated(tolerations: &[Value], key: &str) -> Option<Tolerates> {
     let mut matching =
         tolerations.iter().filter(|toleration| tolerates(toleration, key, "NoExecute")).peekable();

@@ -18,7 +18,8 @@ impl Model {
         }
     }
 
-    /// A machine that boots remembers what is done to it then, and forgets what is taken back before.
+    /// A machine that boots remembers what is done to it then, and forgets what is taken back
+    /// before.
     fn puts_off(&mut self, action: Action) -> bool {
         let Some(node) = action.node().map(|node| &mut self.nodes[node.0]) else { return false };
         if node.power != Power::Booting {

@@ -7,7 +7,8 @@ use super::settings::{PROXY_MIN_SYNC, PROXY_WORK};
 use super::topology::NodeId;
 
 impl Model {
-    /// A kube-proxy has seen a change: it acts immediately, but not sooner than the least interval after its last time.
+    /// A kube-proxy has seen a change: it acts immediately, but not sooner than the least interval
+    /// after its last time.
     pub(super) fn want_proxy(&mut self, id: NodeId) {
         let node = &self.nodes[id.0];
         if !node.watching || !node.runs() {

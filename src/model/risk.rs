@@ -1,17 +1,20 @@
-//! What a tuning risks: that a healthy node is taken for a dead one, because its heartbeats got lost for a while.
+//! What a tuning risks: that a healthy node is taken for a dead one, because its heartbeats got
+//! lost for a while.
 //!
-//! The same facts as in `detection.rs`. A heartbeat comes every h; the controller stamps it at its next pass, up to one period p
-//! later, and finds the node dead n = ceil(grace / p) passes after the stamp if no other heartbeat has come by then. Where the status
-//! is the heartbeat, `tryUpdateNodeHealth` stamps once more, one pass later, when it had known the lease before: every other time
-//! when there is a heartbeat in each pass.
+//! The same facts as in `detection.rs`. A heartbeat comes every h; the controller stamps it at its
+//! next pass, up to one period p later, and finds the node dead n = ceil(grace / p) passes after
+//! the stamp if no other heartbeat has come by then. Where the status is the heartbeat,
+//! `tryUpdateNodeHealth` stamps once more, one pass later, when it had known the lease before:
+//! every other time when there is a heartbeat in each pass.
 //!
-//! So after m - 1 lost heartbeats (a gap of m h) the node is found dead if `m h > n p + u + e`, with u between 0 and p and e either 0
-//! or p. The phase of the glitch decides how many it takes.
+//! So after m - 1 lost heartbeats (a gap of m h) the node is found dead if `m h > n p + u + e`,
+//! with u between 0 and p and e either 0 or p. The phase of the glitch decides how many it takes.
 //!
-//! A glitch is the time in which heartbeats are lost: those that are due in it, and no others. A cut cable silences a node for longer
-//! than it lasts, because TCP's waits grow (recorded: 3.6 s more after 15 s; the machines of this module have it). Left out, because
-//! they save a node now and then: that a kubelet tries a failed post again, and the other heartbeat (a lease among tuned statuses, a
-//! status among leases).
+//! A glitch is the time in which heartbeats are lost: those that are due in it, and no others. A
+//! cut cable silences a node for longer than it lasts, because TCP's waits grow (recorded: 3.6 s
+//! more after 15 s; the machines of this module have it). Left out, because they save a node now
+//! and then: that a kubelet tries a failed post again, and the other heartbeat (a lease among tuned
+//! statuses, a status among leases).
 
 use std::time::Duration;
 
@@ -21,7 +24,8 @@ use super::detection::{Heartbeat, Unpredictable, heartbeat, lease_interval};
 use crate::stats::Seconds;
 use crate::timeline::Tuning;
 
-/// The kubelet waits between 1 and 1.04 times its setting: on average this (measured median 1.02 s for 1 s).
+/// The kubelet waits between 1 and 1.04 times its setting: on average this (measured median 1.02 s
+/// for 1 s).
 const MEAN_JITTER: f64 = 1.02;
 /// No kubelet beats faster, whatever was asked of it.
 const SHORTEST: f64 = 0.001;
@@ -57,12 +61,14 @@ enum Twice {
     Never,
     /// Every other: each pass sees a new status.
     EveryOther,
-    /// Those at an odd place of a run of passes with heartbeats; the place follows from the phase, and moves by this much a heartbeat.
+    /// Those at an odd place of a run of passes with heartbeats; the place follows from the phase,
+    /// and moves by this much a heartbeat.
     ByPhase(f64),
 }
 
 impl Risk {
-    /// For a tuning; what is not set is Kubernetes' default. Errors: the period or the heartbeat's interval is zero.
+    /// For a tuning; what is not set is Kubernetes' default. Errors: the period or the heartbeat's
+    /// interval is zero.
     pub fn of(tuning: &Tuning, kubernetes: &str) -> Result<Self, Unpredictable> {
         let tuning = tuning.completed(kubernetes);
         let seconds = |setting: Option<Duration>| setting.unwrap_or_default().as_secs_f64();
@@ -77,15 +83,17 @@ impl Risk {
             Heartbeat::Lease => Twice::Never,
             // As often as the lease, which then is known again soon: the cautious reading.
             Heartbeat::Status if interval >= lease_interval(&tuning) => Twice::Never,
-            // Runs of a hundred heartbeats and more: what the jitter leaves of the phase in them is a coin's throw.
+            // Runs of a hundred heartbeats and more: what the jitter leaves of the phase in them is
+            // a coin's throw.
             Heartbeat::Status if beat <= period * 1.01 => Twice::EveryOther,
             Heartbeat::Status => Twice::ByPhase((beat - period).min(period)),
         };
         Ok(Self { beat, period, patience: (grace / period).ceil() * period, twice })
     }
 
-    /// The probability that a glitch of this length, at a random phase, makes a healthy node NotReady. A node that is taken for dead
-    /// in good health (the grace period is shorter than the heartbeat's interval) has it for a glitch of nothing, too.
+    /// The probability that a glitch of this length, at a random phase, makes a healthy node
+    /// NotReady. A node that is taken for dead in good health (the grace period is shorter than the
+    /// heartbeat's interval) has it for a glitch of nothing, too.
     pub fn glitch(&self, length: Duration) -> GlitchRisk {
         let whole = (length.as_secs_f64() / self.beat).floor();
         let rest = length.as_secs_f64() / self.beat - whole;
@@ -95,11 +103,12 @@ impl Risk {
         GlitchRisk { glitch: length.into(), probability: probability.clamp(0.0, 1.0) }
     }
 
-    /// The probability that, on one day, any of `nodes` healthy nodes becomes NotReady, when each heartbeat is lost with probability
-    /// `loss`, each for itself.
+    /// The probability that, on one day, any of `nodes` healthy nodes becomes NotReady, when each
+    /// heartbeat is lost with probability `loss`, each for itself.
     pub fn day(&self, loss: f64, nodes: u32) -> f64 {
         let loss = loss.clamp(0.0, 1.0);
-        // Of a gap that begins after a heartbeat that came: the chances of m - 1 losses, times what one more adds.
+        // Of a gap that begins after a heartbeat that came: the chances of m - 1 losses, times what
+        // one more adds.
         let shortest = (self.patience / self.beat) as u32;
         let (mut in_gap, mut before, mut chance) = (0.0, 0.0, loss.powf(f64::from(shortest)));
         for lost in shortest..=self.longest_gap() {
@@ -129,7 +138,8 @@ impl Risk {
         }
     }
 
-    /// A heartbeat waits u for its pass. The first of a run waits longest, each further one a step less; the odd ones are stamped again.
+    /// A heartbeat waits u for its pass. The first of a run waits longest, each further one a step
+    /// less; the odd ones are stamped again.
     fn by_phase(&self, step: f64, once: f64, again: f64) -> f64 {
         let step = step / self.period;
         let (mut found, mut upper, mut odd) = (0.0, 1.0, true);
@@ -180,8 +190,8 @@ mod tests {
         }
     }
 
-    /// One glitch, played: a kubelet with its jitter, a controller that stamps and forgets as `tryUpdateNodeHealth` does. Knows
-    /// nothing of the closed form.
+    /// One glitch, played: a kubelet with its jitter, a controller that stamps and forgets as
+    /// `tryUpdateNodeHealth` does. Knows nothing of the closed form.
     fn node_is_taken_for_dead(
         beat: f64,
         status: bool,
@@ -194,7 +204,8 @@ mod tests {
         let mut next_beat = dice.roll() * beat;
         let mut arrived = 0u64;
         let (mut seen, mut lease_known, mut stamp) = (0u64, true, 0.0);
-        // A renewal of the lease now and then turns the alternation over; here once, with the chance of a coin.
+        // A renewal of the lease now and then turns the alternation over; here once, with the
+        // chance of a coin.
         let mut turn = (dice.roll() < 0.5).then_some(20.0 * beat);
         let mut pass = dice.roll() * period;
         while pass < from + glitch + grace + 4.0 * (beat + period) {
@@ -208,7 +219,8 @@ mod tests {
             if !status {
                 stamp = if fresh { pass } else { stamp };
             } else {
-                // A changed status builds the record anew, without the lease; a record without one takes it for a renewal.
+                // A changed status builds the record anew, without the lease; a record without one
+                // takes it for a renewal.
                 let forgotten = !lease_known;
                 stamp = if fresh || forgotten { pass } else { stamp };
                 lease_known = forgotten || !fresh;
@@ -234,7 +246,8 @@ mod tests {
         dead as f64 / f64::from(TRIALS)
     }
 
-    /// The mean interval stands for the jitter, and a pass for 1.0009 of one: that is good to some hundredths.
+    /// The mean interval stands for the jitter, and a pass for 1.0009 of one: that is good to some
+    /// hundredths.
     #[test]
     fn a_simulation_that_knows_nothing_of_the_formula_agrees() {
         for (beat, period, grace) in
@@ -284,7 +297,8 @@ mod tests {
         dead
     }
 
-    /// The machines cut a cable. That silences a node at least for as long, and at most (TCP's waits double) for twice as long.
+    /// The machines cut a cable. That silences a node at least for as long, and at most (TCP's
+    /// waits double) for twice as long.
     #[test]
     fn a_cut_cable_is_no_safer_than_the_glitch() {
         const TRIALS: u64 = 400;
@@ -306,7 +320,8 @@ mod tests {
         }
     }
 
-    /// The detection interval is [n p - h, n p + 2 p]; the next heartbeat comes up to h after the glitch.
+    /// The detection interval is [n p - h, n p + 2 p]; the next heartbeat comes up to h after the
+    /// glitch.
     #[test]
     fn short_glitches_are_safe_and_long_ones_are_not() {
         let risk = Risk::of(&article(), "v1.34.4").unwrap();
@@ -338,7 +353,8 @@ mod tests {
         assert!(defaults.day(0.01, 1000) < risk.day(0.01, 1000));
     }
 
-    /// A healthy node whose grace period is shorter than its heartbeats' interval is taken for dead without any glitch.
+    /// A healthy node whose grace period is shorter than its heartbeats' interval is taken for dead
+    /// without any glitch.
     #[test]
     fn a_grace_period_below_the_heartbeat_needs_no_glitch() {
         let flag =
@@ -396,8 +412,8 @@ mod tests {
             prop_assert!(risk.day(loss + more, nodes) >= day - 1e-9 && risk.day(loss, nodes + 1) >= day - 1e-12);
         }
 
-        /// Nothing below n p - 2 h (the last heartbeat before and the first after each lie up to one interval off), all beyond the
-        /// upper end of the detection interval.
+        /// Nothing below n p - 2 h (the last heartbeat before and the first after each lie up to
+        /// one interval off), all beyond the upper end of the detection interval.
         #[test]
         fn the_limits_are_those_of_detection(beat in 0.2f64..5.0, period in 0.2f64..5.0, grace in 10.0f64..60.0) {
             let tuning = tuned(beat, period, grace);

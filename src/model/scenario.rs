@@ -24,7 +24,8 @@ pub struct Scenario {
     pub timeout: Duration,
     /// What happens, one after the other.
     pub steps: Vec<Step>,
-    /// How long after the last step a trial is followed at most. It ends sooner when all is well again.
+    /// How long after the last step a trial is followed at most. It ends sooner when all is well
+    /// again.
     pub horizon: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! The scheduler, as far as it matters here: which node a pod may run on, and which of them has the fewest of its owner's pods.
+//! The scheduler, as far as it matters here: which node a pod may run on, and which of them has the
+//! fewest of its owner's pods.
 
 use super::action::Component;
 use super::agenda::Timer;

@@ -19,14 +19,14 @@ pub struct OwnerId(pub usize);
 /// The nodes of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    /// The nodes. Those with the role control-plane carry an API server, an etcd member, a scheduler and a controller manager each
-    /// (kubeadm's stacked control plane).
+    /// The nodes. Those with the role control-plane carry an API server, an etcd member, a
+    /// scheduler and a controller manager each (kubeadm's stacked control plane).
     pub nodes: Vec<NodeSpec>,
 }
 
 impl Topology {
-    /// So many control-plane nodes, named as kind names them (`NAME-control-plane`, `NAME-control-plane2`, ...), and so many workers,
-    /// all in one zone.
+    /// So many control-plane nodes, named as kind names them (`NAME-control-plane`,
+    /// `NAME-control-plane2`, ...), and so many workers, all in one zone.
     pub fn kind(name: &str, control_planes: usize, workers: usize) -> Self {
         let numbered = |role: &str, i: usize| {
             if i == 0 { format!("{name}-{role}") } else { format!("{name}-{role}{}", i + 1) }
@@ -37,8 +37,9 @@ impl Topology {
         Self::of(control_planes.chain(workers))
     }
 
-    /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints control control_planes, and kind takes that
-    /// back from an only node (`len(allNodes) == 1` in its `kubeadminit/init.go`).
+    /// Nodes of these names and roles, all in one zone, tainted as kind leaves them: kubeadm taints
+    /// control control_planes, and kind takes that back from an only node (`len(allNodes) == 1` in
+    /// its `kubeadminit/init.go`).
     pub fn of(nodes: impl IntoIterator<Item = (String, NodeRole)>) -> Self {
         let mut nodes: Vec<NodeSpec> =
             nodes.into_iter().map(|(name, role)| NodeSpec::new(name, role)).collect();
@@ -101,7 +102,8 @@ pub enum Tolerates {
 /// What a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSpec {
-    /// How long it tolerates `node.kubernetes.io/not-ready`. The admission plugin DefaultTolerationSeconds gives 300 s.
+    /// How long it tolerates `node.kubernetes.io/not-ready`. The admission plugin
+    /// DefaultTolerationSeconds gives 300 s.
     pub tolerates_not_ready: Tolerates,
     /// How long it tolerates `node.kubernetes.io/unreachable`. 300 s as well.
     pub tolerates_unreachable: Tolerates,
@@ -109,7 +111,8 @@ pub struct PodSpec {
     pub tolerates_control_plane: bool,
     /// Where the scheduler places pods of the same owner.
     pub spread: Spread,
-    /// The node that it names itself (`nodeName`, or a DaemonSet's pod): the scheduler is not asked.
+    /// The node that it names itself (`nodeName`, or a DaemonSet's pod): the scheduler is not
+    /// asked.
     pub pinned: Option<NodeId>,
     /// Nodes that it may run on (nodeSelector, affinity); all where empty.
     pub only_on: Vec<NodeId>,
@@ -144,7 +147,8 @@ pub enum Controller {
     /// A Deployment's or a ReplicaSet's pods are replaced as soon as they are being deleted.
     #[default]
     ReplicaSet,
-    /// A StatefulSet's pod is replaced when the old one is out of the API: on a dead node never, by itself.
+    /// A StatefulSet's pod is replaced when the old one is out of the API: on a dead node never, by
+    /// itself.
     StatefulSet,
     /// One pod a node, which stays there.
     DaemonSet,

@@ -9,8 +9,9 @@ use super::topology::Controller;
 use crate::stats::Seconds;
 use crate::timeline::{Tuning, format_duration};
 
-/// When Kubernetes' clients notice that a connection is dead: `HTTP2_READ_IDLE_TIMEOUT_SECONDS` of silence, then
-/// `HTTP2_PING_TIMEOUT_SECONDS` without an answer (`apimachinery/pkg/util/net/http.go`).
+/// When Kubernetes' clients notice that a connection is dead: `HTTP2_READ_IDLE_TIMEOUT_SECONDS` of
+/// silence, then `HTTP2_PING_TIMEOUT_SECONDS` without an answer
+/// (`apimachinery/pkg/util/net/http.go`).
 pub const HTTP2_HEALTH_CHECK: Duration = Duration::from_secs(30 + 15);
 /// `nodeStatusUpdateFrequency` by default.
 const UPDATE: Duration = Duration::from_secs(10);
@@ -18,7 +19,8 @@ const UPDATE: Duration = Duration::from_secs(10);
 const FEW: u32 = 2;
 /// The share of not-ready nodes from which a zone is disrupted (`--unhealthy-zone-threshold`).
 const DISRUPTED: f64 = 0.55;
-/// In a disrupted zone of at most so many nodes nothing is evicted (`--large-cluster-size-threshold`).
+/// In a disrupted zone of at most so many nodes nothing is evicted
+/// (`--large-cluster-size-threshold`).
 const SMALL_ZONE: u32 = 50;
 
 /// What a trap is about.
@@ -77,7 +79,8 @@ impl Trap {
     }
 }
 
-/// The traps of a tuning on a cluster with so many API servers. What is not set is the default of this version (`v1.34.4`).
+/// The traps of a tuning on a cluster with so many API servers. What is not set is the default of
+/// this version (`v1.34.4`).
 pub fn traps_of_tuning(tuning: &Tuning, kubernetes: &str, api_servers: u32) -> Vec<Trap> {
     let tuning = &tuning.completed(kubernetes);
     let period = tuning.node_monitor_period.unwrap_or_default();
@@ -96,7 +99,8 @@ fn status_that_does_not_beat(tuning: &Tuning) -> Option<Trap> {
     let update = tuning.node_status_update_frequency?;
     let (kind, interval) = heartbeat(tuning);
     let report = status_interval(tuning);
-    // A lease that beats still faster than a status that is posted as often as it is looked at was asked for.
+    // A lease that beats still faster than a status that is posted as often as it is looked at was
+    // asked for.
     if kind == Heartbeat::Status || update >= UPDATE || report == update {
         return None;
     }
@@ -162,7 +166,8 @@ fn period_above_grace(period: Duration, grace: Duration) -> Option<Trap> {
     })
 }
 
-/// With one API server there is none to turn to: while it is gone nobody counts the grace period either.
+/// With one API server there is none to turn to: while it is gone nobody counts the grace period
+/// either.
 fn connection_noticed_late(grace: Duration, api_servers: u32) -> Option<Trap> {
     if api_servers < 2 || grace >= HTTP2_HEALTH_CHECK {
         return None;
@@ -208,7 +213,8 @@ pub struct FaultPlan {
 /// Pods that should be made anew elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pods {
-    /// How long they tolerate a node that is not ready (`tolerationSeconds`, 300 s by default); `None`: for ever.
+    /// How long they tolerate a node that is not ready (`tolerationSeconds`, 300 s by default);
+    /// `None`: for ever.
     pub toleration: Option<Duration>,
     /// What replaces them.
     pub controller: Controller,

@@ -27,19 +27,20 @@ pub struct FaultForecast {
     pub node: NodeId,
     /// From the fault's request until its node's Ready is no longer True.
     pub detection: Distribution,
-    /// From the fault's request until the node's last ready endpoint had left the Service; only before the undo. Empty where it had
-    /// none.
+    /// From the fault's request until the node's last ready endpoint had left the Service; only
+    /// before the undo. Empty where it had none.
     pub endpoint_removal: Distribution,
     /// From the fault's request until the last request that fails was sent, at the latest the undo.
     pub errors_until: Distribution,
     /// From the first failing request to the last, as sent, between fault and undo.
     pub error_window: Distribution,
-    /// Of the requests in that window, the share that fails (0 to 1): the one to be expected, since kube-proxy draws a back end for each.
+    /// Of the requests in that window, the share that fails (0 to 1): the one to be expected, since
+    /// kube-proxy draws a back end for each.
     pub failed_share: Distribution,
     /// From the fault's request until as many endpoints were ready elsewhere as there were before.
     pub rescheduling: Distribution,
-    /// From the confirmed undo until every node is ready, as many endpoints as before are, no request fails, and the node has been
-    /// heard.
+    /// From the confirmed undo until every node is ready, as many endpoints as before are, no
+    /// request fails, and the node has been heard.
     pub recovery: Distribution,
 }
 
@@ -101,7 +102,8 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// A cluster with its workload in place, some time after its beginning: long enough that everybody has seen everybody.
+    /// A cluster with its workload in place, some time after its beginning: long enough that
+    /// everybody has seen everybody.
     fn begin(
         scenario: &Scenario,
         settings: &Settings,

@@ -8,7 +8,8 @@ use super::machine::{Model, nanos};
 use super::settings::{Nanos, REPLICAS};
 use super::topology::{Controller, NodeId, OwnerId, PodId, PodSpec, Spread, Tolerates};
 
-/// So many pods a ReplicaSet's controller makes or deletes at a time (pkg/controller/replicaset BurstReplicas).
+/// So many pods a ReplicaSet's controller makes or deletes at a time (pkg/controller/replicaset
+/// BurstReplicas).
 const BURST_REPLICAS: usize = 500;
 
 /// How far a pod is.
@@ -137,7 +138,8 @@ impl Model {
         }
     }
 
-    /// The pod that a ReplicaSet gives up first: not bound before not ready before ready, the youngest of them.
+    /// The pod that a ReplicaSet gives up first: not bound before not ready before ready, the
+    /// youngest of them.
     fn first_to_delete(&self, owner: OwnerId) -> Option<PodId> {
         let own = self
             .pods
@@ -177,7 +179,8 @@ impl Model {
         id
     }
 
-    /// A pod of an owner that already runs and is ready, everywhere known: for a cluster that begins with its workload in place.
+    /// A pod of an owner that already runs and is ready, everywhere known: for a cluster that
+    /// begins with its workload in place.
     pub(super) fn settle_pod(&mut self, id: PodId, node: NodeId) {
         self.bind(id, node);
         self.agenda.clear(Timer::Bind(id));

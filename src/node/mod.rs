@@ -1,6 +1,6 @@
-//! The way into a node: run a command with a time limit, upload a file, talk with a process, ask whether
-//! the node is up. Docker is one implementation (`docker/access.rs`); whoever works inside a node knows
-//! nothing but this.
+//! The way into a node: run a command with a time limit, upload a file, talk with a process, ask
+//! whether the node is up. Docker is one implementation (`docker/access.rs`); whoever works inside
+//! a node knows nothing but this.
 
 use std::fmt;
 use std::io;
@@ -71,8 +71,8 @@ pub(crate) type ProcessInput = Pin<Box<dyn AsyncWrite + Send>>;
 /// A running process's stdout. What it writes to stderr comes as an error.
 pub(crate) type ProcessOutput = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>>;
 
-/// Both ends of a running process. When they are dropped it sees the end of its input, and must end by
-/// itself.
+/// Both ends of a running process. When they are dropped it sees the end of its input, and must end
+/// by itself.
 pub struct ProcessStream {
     pub input: ProcessInput,
     pub output: ProcessOutput,

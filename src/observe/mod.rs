@@ -1,7 +1,9 @@
-//! A node's own processes, observed inside the node: the parts of its control plane in /proc, and its etcd member's metrics.
+//! A node's own processes, observed inside the node: the parts of its control plane in /proc, and
+//! its etcd member's metrics.
 //!
-//! The API can't tell which component is frozen, died a moment ago, or still believes that it leads: it is what fails. Both checks are
-//! cheap, and each change carries the time of the check before it.
+//! The API can't tell which component is frozen, died a moment ago, or still believes that it
+//! leads: it is what fails. Both checks are cheap, and each change carries the time of the check
+//! before it.
 
 mod etcd;
 mod process;
@@ -20,7 +22,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A longer time between two checks means that the node was frozen.
 const FROZEN: Duration = Duration::from_secs(1);
-/// Between two requests to etcd. An answer costs it some 5 ms, so it is asked less often while nothing changes.
+/// Between two requests to etcd. An answer costs it some 5 ms, so it is asked less often while
+/// nothing changes.
 const ASK: Duration = Duration::from_millis(500);
 /// The same for a while after a change.
 const ASK_WHEN_ACTIVE: Duration = Duration::from_millis(250);

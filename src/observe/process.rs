@@ -1,5 +1,5 @@
-//! The parts of the control plane as processes: found in /proc by their programs, in the node's own network (others of the name in a pod's
-//! network are somebody else's).
+//! The parts of the control plane as processes: found in /proc by their programs, in the node's own
+//! network (others of the name in a pod's network are somebody else's).
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::timeline::{Component, Event, ProcessState};
 
-/// A process may exec another program in its first moments, as what a container runtime starts does.
+/// A process may exec another program in its first moments, as what a container runtime starts
+/// does.
 const STARTUP: Duration = Duration::from_secs(10);
 
 /// A component's new state.
@@ -115,7 +116,8 @@ impl Table {
         (network == fs::read_link(self.proc.join("self/ns/net")).ok()?).then_some(component)
     }
 
-    /// Its state is the first letter behind its name, which is in parentheses and may have any of its own.
+    /// Its state is the first letter behind its name, which is in parentheses and may have any of
+    /// its own.
     fn state_of(&self, pid: u32) -> ProcessState {
         let text =
             fs::read_to_string(self.proc.join(pid.to_string()).join("stat")).unwrap_or_default();

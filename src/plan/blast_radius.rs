@@ -15,8 +15,8 @@ pub(crate) struct Harm<'a> {
     pub step: Option<&'a str>,
 }
 
-/// Refuses faults that would last at the same time, where others of `nodes` are `down` already, if so much may not be harmed at the same time. Names
-/// all that is more than may be.
+/// Refuses faults that would last at the same time, where others of `nodes` are `down` already, if
+/// so much may not be harmed at the same time. Names all that is more than may be.
 pub(crate) fn check(
     limits: &BlastRadius,
     nodes: &[Node],

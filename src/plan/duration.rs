@@ -1,4 +1,5 @@
-//! How long a run takes, and when a fault's watchdog may act: not while the run may still be busy with it.
+//! How long a run takes, and when a fault's watchdog may act: not while the run may still be busy
+//! with it.
 
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ impl RunLength {
     }
 }
 
-/// How long a step's fault lasts at most, from the call that arms its switch to the first of its undo. `healing` is how long a run waits
-/// for what was harmed to be back.
+/// How long a step's fault lasts at most, from the call that arms its switch to the first of its
+/// undo. `healing` is how long a run waits for what was harmed to be back.
 pub(crate) fn lasts_at_most(step: &Step, healing: Duration) -> Duration {
     match step {
         Step::Pause { hold } => *hold,

@@ -3,8 +3,8 @@
 use crate::experiment::{ApiServer, Ask, Condition, Experiment, Probe};
 use crate::timeline::{NodeFacts, NodeRole};
 
-/// The experiment with one probe for each API server in the place of each probe that asks them all, and the same for the conditions of
-/// the steady state that name it.
+/// The experiment with one probe for each API server in the place of each probe that asks them all,
+/// and the same for the conditions of the steady state that name it.
 pub(crate) fn spelled_out(experiment: &Experiment, nodes: &[NodeFacts]) -> Experiment {
     let mut experiment = experiment.clone();
     let servers: Vec<(&str, &str)> = api_servers(nodes).collect();

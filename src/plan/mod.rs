@@ -1,5 +1,6 @@
-//! What an experiment would do to a cluster, before anything is done: whom each fault may hit, whether it may, how it would be undone, how
-//! long all of it takes. Pure: `validate`, `predict`, `run --dry-run` and a run itself make their plan here.
+//! What an experiment would do to a cluster, before anything is done: whom each fault may hit,
+//! whether it may, how it would be undone, how long all of it takes. Pure: `validate`, `predict`,
+//! `run --dry-run` and a run itself make their plan here.
 //!
 //! ```text
 //! experiment, nodes (of a cluster, of a kind config, or unknown) -> Plan: steps, probes' hosts, refusals and their places, length
@@ -211,7 +212,8 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// The faults for which there are targets, and those that are refused. What begins during a refused one is left out: it may depend on it.
+    /// The faults for which there are targets, and those that are refused. What begins during a
+    /// refused one is left out: it may depend on it.
     fn attempt(
         &self,
         nodes: &'a [Node],

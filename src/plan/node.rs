@@ -30,7 +30,8 @@ pub(crate) struct Known {
     pub hosts: Vec<String>,
     /// Nodes that are down already.
     pub down: Vec<String>,
-    /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one kind hit one node after the other.
+    /// Nodes that an earlier step has hit: among equals the others come first, so that steps of one
+    /// kind hit one node after the other.
     pub hit: Vec<String>,
     /// Nodes under the fault of a step, by the step's name.
     pub under: BTreeMap<String, Vec<String>>,

@@ -1,4 +1,5 @@
-//! The nodes that a selector allows, before any is chosen: by what they are, by the faults they are under, by who leads.
+//! The nodes that a selector allows, before any is chosen: by what they are, by the faults they are
+//! under, by who leads.
 
 use super::node::{Known, Node};
 use super::refusal::Refusal;

@@ -20,7 +20,8 @@ pub(crate) fn undo_on_node(fault: &Fault, node: &super::Node, step: u32, hold: D
     if matches!(fault, Fault::NodeDrain { .. }) {
         return format!("uncordon node {}", node.name);
     }
-    // Whom a partition cuts the node off from is known when the nodes' addresses are: these stand for them.
+    // Whom a partition cuts the node off from is known when the nodes' addresses are: these stand
+    // for them.
     let unknown = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let cluster = [
         machine("a balancer", NodeRole::ExternalLoadBalancer, unknown),

@@ -7,7 +7,8 @@ use super::refusal::Refusal;
 use crate::experiment::{Count, NodeSelector};
 use crate::timeline::{Component, Endpoint};
 
-/// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints are known.
+/// The nodes that a selector allows, by name. Those with the most endpoints only where endpoints
+/// are known.
 pub(crate) fn candidates<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,

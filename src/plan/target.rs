@@ -7,8 +7,8 @@ use super::selector::{candidates, names, nothing_matches};
 use crate::experiment::NodeSelector;
 use crate::stats::Random;
 
-/// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under another fault. Refused when too few are
-/// left.
+/// Chooses the nodes to harm: among equals by the seed, never one that hosts a probe or is under
+/// another fault. Refused when too few are left.
 pub(crate) fn choose<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,
@@ -82,7 +82,8 @@ fn too_few_free(allowed: &[&Node], free: &[&Node], wanted: usize, hosts: &[Strin
     Refusal { hint: hosting.then(|| hint.to_owned()), ..Refusal::new(text) }
 }
 
-/// The node that a probe asks from: the first by name that is Ready, one that no fault may hit where there is one.
+/// The node that a probe asks from: the first by name that is Ready, one that no fault may hit
+/// where there is one.
 pub(crate) fn probe_host<'a>(
     nodes: &'a [Node],
     selector: &NodeSelector,

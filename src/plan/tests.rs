@@ -114,7 +114,8 @@ fn the_quorum_is_counted_over_all_that_last() {
     assert!(planned(3, 1, limits, vec![fault(one(), vec![fault(scheduler, Vec::new())])]).is_ok());
 }
 
-/// What is refused of an experiment after `from` became `to` in it, by whoever knows no nodes: one a line.
+/// What is refused of an experiment after `from` became `to` in it, by whoever knows no nodes: one
+/// a line.
 fn changed(from: &str, to: &str) -> String {
     refused_of(&GOOD.replace(from, to))
 }

@@ -86,7 +86,8 @@ impl ClusterModel {
         }
     }
 
-    /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no node is known to have are left out.
+    /// The same with a workload as the scheduler would spread it. Pods that ask for labels that no
+    /// node is known to have are left out.
     pub(crate) fn with_workload(mut self, workload: &Manifest) -> Self {
         let objects = self.node_objects();
         for service in workload.services() {
@@ -112,7 +113,8 @@ impl ClusterModel {
         self
     }
 
-    /// What the admission plugin DefaultTolerationSeconds does where the API server's defaults are known.
+    /// What the admission plugin DefaultTolerationSeconds does where the API server's defaults are
+    /// known.
     fn with_tolerations(&self, template: &Value) -> Value {
         let mut template = template.clone();
         let Some(defaults) = self.default_tolerations else { return template };
@@ -146,7 +148,8 @@ impl ClusterModel {
         template
     }
 
-    /// The nodes as objects; where their labels are not known, with those that every node of kind has.
+    /// The nodes as objects; where their labels are not known, with those that every node of kind
+    /// has.
     fn node_objects(&self) -> Vec<(NodeId, Value)> {
         let object = |id: NodeId| {
             let node = &self.topology.nodes[id.0];
@@ -163,7 +166,8 @@ impl ClusterModel {
         self.topology.ids().map(object).collect()
     }
 
-    /// The same with back ends where they were seen: the Service, the node's name, and how many are there.
+    /// The same with back ends where they were seen: the Service, the node's name, and how many are
+    /// there.
     pub fn with_endpoints<'a>(
         mut self,
         seen: impl IntoIterator<Item = (&'a str, &'a str, u32)>,
@@ -198,7 +202,8 @@ impl ClusterModel {
             .collect()
     }
 
-    /// The node that a selector finds, the first among equals; `None` when none fits, or labels are asked for that are not known.
+    /// The node that a selector finds, the first among equals; `None` when none fits, or labels are
+    /// asked for that are not known.
     pub fn find(&self, selector: &NodeSelector, but: &[NodeId]) -> Option<NodeId> {
         let fits = |node: &NodeId| {
             let spec = &self.topology.nodes[node.0];

@@ -12,8 +12,8 @@ pub(super) struct Course<'a> {
     pub scenario: Scenario,
 }
 
-/// One course for each probe that asks a Service of known back ends over new connections; where there is none, one without.
-/// Errors say what is not modelled.
+/// One course for each probe that asks a Service of known back ends over new connections; where
+/// there is none, one without. Errors say what is not modelled.
 pub(super) fn courses<'a>(
     experiment: &'a Experiment,
     cluster: &ClusterModel,

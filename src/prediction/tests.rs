@@ -91,7 +91,8 @@ fn what_can_t_be_tried_says_why() {
     assert!(Predictions::new(None, ClusterModel::default(), 10, 1).tried().is_err());
 }
 
-/// Thirty freezes of a worker of one kind cluster (Kubernetes 1.34.4, 1 s / 1 s / 4 s), each at a random phase.
+/// Thirty freezes of a worker of one kind cluster (Kubernetes 1.34.4, 1 s / 1 s / 4 s), each at a
+/// random phase.
 const TUNED: &str = include_str!("../../tests/recorded/node-pause-30.spread.json");
 /// Twenty-one of another with Kubernetes' defaults.
 const DEFAULT: &str = include_str!("../../tests/recorded/node-pause-default-21.spread.json");
@@ -104,7 +105,8 @@ fn measured(text: &str, what: &str) -> Vec<f64> {
     values
 }
 
-/// The largest distance between what was measured and what is predicted, as shares of runs (Kolmogorov and Smirnov's).
+/// The largest distance between what was measured and what is predicted, as shares of runs
+/// (Kolmogorov and Smirnov's).
 fn distance(measured: &[f64], predicted: &Distribution) -> f64 {
     let share = |value: f64| {
         let below = (0..=1000)

@@ -96,7 +96,8 @@ impl Task {
         (Attempt { slot, late_us, outcome, phases, backend: None, reused }, answer)
     }
 
-    /// Whole microseconds since the attempt was sent are shared out, so that the phases' sum is the whole.
+    /// Whole microseconds since the attempt was sent are shared out, so that the phases' sum is the
+    /// whole.
     fn mark(&mut self, now: Moment) {
         let us = now.0.saturating_sub(self.sent.0) / 1000;
         *self.phases.of_mut(self.phase) += us - self.marked_us.min(us);

@@ -30,7 +30,8 @@ enum Part {
 }
 
 impl Chunked {
-    /// Takes what has arrived: how many bytes are left over after the body's end, or `None` when more must come.
+    /// Takes what has arrived: how many bytes are left over after the body's end, or `None` when
+    /// more must come.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Option<usize>, ()> {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.part == Part::Data {

@@ -1,4 +1,5 @@
-//! The control probe: asks the prober's own machine, over loopback. Where it fails or is late, the machine is sick, not the cluster.
+//! The control probe: asks the prober's own machine, over loopback. Where it fails or is late, the
+//! machine is sick, not the cluster.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -23,7 +24,8 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: clos
 /// How often the responder looks whether it is to end.
 const LOOK: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
-/// A header for a control probe. Where several probers run at the same time, each needs a name of its own, beginning with [`NAME`].
+/// A header for a control probe. Where several probers run at the same time, each needs a name of
+/// its own, beginning with [`NAME`].
 pub fn header(name: &str, from: &str, from_node: Option<&str>) -> ProbeHeader {
     ProbeHeader {
         name: name.into(),
@@ -38,7 +40,8 @@ pub fn header(name: &str, from: &str, from_node: Option<&str>) -> ProbeHeader {
     }
 }
 
-/// A small server on 127.0.0.1, in the network of the thread that made it. It ends when it is dropped.
+/// A small server on 127.0.0.1, in the network of the thread that made it. It ends when it is
+/// dropped.
 #[derive(Debug)]
 pub struct Responder {
     port: u16,
@@ -60,7 +63,8 @@ impl Responder {
         Ok(Self { port, stop, thread: Some(thread) })
     }
 
-    /// The probe that asks it. It has the least time of `others` to do so: what keeps it from that keeps them, too.
+    /// The probe that asks it. It has the least time of `others` to do so: what keeps it from that
+    /// keeps them, too.
     pub fn probe(&self, header: ProbeHeader, others: &[ProbeSpec]) -> ProbeSpec {
         ProbeSpec {
             header,

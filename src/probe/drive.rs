@@ -145,7 +145,8 @@ impl Driver<'_> {
 
     fn connecting(&mut self, socket: &mut TcpSocket, task: &mut Task) -> io::Result<Turn> {
         match (self.protocol.tls(), self.protocol.exchange()) {
-            // On a near network the connection is open by now. To send is the cheapest way to find out.
+            // On a near network the connection is open by now. To send is the cheapest way to find
+            // out.
             (None, Some(exchange)) => {
                 task.written = socket.write(&exchange.request(task.slot))?;
                 task.enter(Phase::Send);
@@ -186,7 +187,8 @@ impl Driver<'_> {
         }
         socket.flush()?;
         task.enter(Phase::FirstByte);
-        // What has been sent just now is not answered yet. But what a known socket had to tell before may have been told already.
+        // What has been sent just now is not answered yet. But what a known socket had to tell
+        // before may have been told already.
         Ok(if registered { Turn::Next } else { Turn::Wait })
     }
 

@@ -59,7 +59,8 @@ impl HttpQuestion {
 pub struct Body {
     /// The Content-Type.
     pub content_type: String,
-    /// The text. Where it has [`Body::SLOT`], each attempt sends its own number there, so that no two are alike.
+    /// The text. Where it has [`Body::SLOT`], each attempt sends its own number there, so that no
+    /// two are alike.
     pub text: String,
 }
 
@@ -108,7 +109,8 @@ impl Exchange for Http {
     }
 }
 
-/// The bytes of a question: the same for every attempt but for the place of its number, if it has one.
+/// The bytes of a question: the same for every attempt but for the place of its number, if it has
+/// one.
 struct Request {
     bytes: Vec<u8>,
     slot: Option<Range<usize>>,

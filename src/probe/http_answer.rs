@@ -189,7 +189,8 @@ impl HttpAnswer {
         match unread {
             None => Ok(Progress::More),
             Some(unread) => {
-                // Bytes that nobody asked for: the next answer on this connection could not be told from them.
+                // Bytes that nobody asked for: the next answer on this connection could not be told
+                // from them.
                 self.keep_alive &= unread == 0;
                 Ok(Progress::Done)
             }

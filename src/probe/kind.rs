@@ -1,4 +1,5 @@
-//! The kinds of probe that a prober carries out: each is a file with a [`Protocol`], and a variant of [`Question`].
+//! The kinds of probe that a prober carries out: each is a file with a [`Protocol`], and a variant
+//! of [`Question`].
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -37,8 +38,9 @@ impl Question {
     }
 }
 
-/// How the attempts of one probe go. The prober connects to the destination, speaks TLS and exchanges a request for an answer, as far
-/// as the protocol has these steps; an attempt without an exchange succeeds when the connection is ready for one.
+/// How the attempts of one probe go. The prober connects to the destination, speaks TLS and
+/// exchanges a request for an answer, as far as the protocol has these steps; an attempt without an
+/// exchange succeeds when the connection is ready for one.
 pub(super) trait Protocol: Debug + Send {
     /// The name whose look-up is the whole attempt: nothing is connected.
     fn lookup(&self) -> Option<&DnsQuestion> {

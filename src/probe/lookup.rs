@@ -1,4 +1,5 @@
-//! One name being resolved: candidates, address families and servers in turn, over a non-blocking socket.
+//! One name being resolved: candidates, address families and servers in turn, over a non-blocking
+//! socket.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -11,8 +12,9 @@ use crate::timeline::{Moment, Outcome, Phase};
 
 /// A look-up in progress.
 ///
-/// For each candidate name A is asked for, and AAAA where there is none. A server that fails or stays silent is followed by the
-/// next. Nothing is cached: a client that is a new process each time has no cache either.
+/// For each candidate name A is asked for, and AAAA where there is none. A server that fails or
+/// stays silent is followed by the next. Nothing is cached: a client that is a new process each
+/// time has no cache either.
 #[derive(Debug)]
 pub(super) struct Lookup {
     /// What to wait on; another one after each change of server.
@@ -38,7 +40,8 @@ pub(super) enum Step {
 }
 
 impl Lookup {
-    /// Sends the first query. The id should not be easy to guess. Errors when there is no socket to be had.
+    /// Sends the first query. The id should not be easy to guess. Errors when there is no socket to
+    /// be had.
     pub(super) fn start(names: &NameService, name: &str, id: u16) -> io::Result<Self> {
         let mut lookup = Self {
             socket: open(names.servers[0])?,
@@ -144,7 +147,8 @@ mod tests {
     use crate::probe::message::tests::answer;
     use std::time::Duration;
 
-    /// A server that answers with what `reply` makes of the name that is asked for; `None` is silence.
+    /// A server that answers with what `reply` makes of the name that is asked for; `None` is
+    /// silence.
     fn server(
         reply: impl Fn(&str, bool) -> Option<(u8, Vec<IpAddr>)> + Send + 'static,
     ) -> SocketAddr {

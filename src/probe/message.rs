@@ -44,7 +44,8 @@ pub(super) fn decode(packet: &[u8], query: &[u8], record_type: RecordType) -> Op
     })
 }
 
-/// The first address is valid for the shortest time of it and the records before it (a chain of aliases).
+/// The first address is valid for the shortest time of it and the records before it (a chain of
+/// aliases).
 fn first_address(answer: &Message, record_type: RecordType) -> Answer {
     let mut ttl = u32::MAX;
     for record in &answer.answers {

@@ -5,8 +5,8 @@
 //!                    \--------- poller: waits for the next slot, socket or deadline ---------/
 //! ```
 //!
-//! A [`Prober`] is one thread with one loop over non-blocking sockets. It has no runtime and no timer wheel: a wheel of whole
-//! milliseconds would be later than what is measured.
+//! A [`Prober`] is one thread with one loop over non-blocking sockets. It has no runtime and no
+//! timer wheel: a wheel of whole milliseconds would be later than what is measured.
 
 mod channel;
 mod chunked;

@@ -24,7 +24,8 @@ pub struct NameService {
 }
 
 impl NameService {
-    /// Reads the texts of `/etc/resolv.conf` and `/etc/hosts`. What is not understood is passed over, as glibc does.
+    /// Reads the texts of `/etc/resolv.conf` and `/etc/hosts`. What is not understood is passed
+    /// over, as glibc does.
     pub fn parse(resolv_conf: &str, hosts: &str) -> Self {
         let mut service = Self {
             servers: Vec::new(),

@@ -1,4 +1,5 @@
-//! When attempts are due: an open loop, which asks on time whether or not earlier attempts have returned.
+//! When attempts are due: an open loop, which asks on time whether or not earlier attempts have
+//! returned.
 
 use crate::timeline::Moment;
 

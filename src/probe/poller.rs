@@ -22,7 +22,8 @@ pub(super) enum Interest {
 
 /// Shorter waits are not worth going to sleep for.
 const MIN_WAIT_NS: u64 = 3_000;
-/// The kernel may stretch a wait by a thousandth; one this long is ended that much earlier, and the rest waited for.
+/// The kernel may stretch a wait by a thousandth; one this long is ended that much earlier, and the
+/// rest waited for.
 const LONG_WAIT_NS: u64 = 20_000_000;
 
 /// How long to sleep when `ns` are left.
@@ -54,7 +55,8 @@ mod epoll {
 
     /// Waits with epoll, edge-triggered: each event of a socket is reported once.
     ///
-    /// `epoll_wait` knows whole milliseconds only, and `epoll_pwait2` came with Linux 5.11: ppoll waits on the epoll itself.
+    /// `epoll_wait` knows whole milliseconds only, and `epoll_pwait2` came with Linux 5.11: ppoll
+    /// waits on the epoll itself.
     pub(crate) struct Poller {
         epoll: OwnedFd,
         events: Vec<Event>,
@@ -79,7 +81,8 @@ mod epoll {
             Ok(epoll::add(&self.epoll, source.socket, EventData::new_u64(source.key), flags)?)
         }
 
-        /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready sockets.
+        /// Waits for at most `ns`, never for less while nothing happens; appends the keys of ready
+        /// sockets.
         pub(crate) fn wait<'a>(
             &mut self,
             ns: u64,
@@ -205,7 +208,8 @@ mod tests {
         }
         let mut over: Vec<u64> = (0..51).map(|_| wait_over(&mut poller, 400_000)).collect();
         over.sort_unstable();
-        // Whole milliseconds would be 600 us too many. A busy machine is late now and then, not always.
+        // Whole milliseconds would be 600 us too many. A busy machine is late now and then, not
+        // always.
         assert!(over[5] < 300_000, "{over:?}");
         assert_eq!((sleep_ns(1_000_000), sleep_ns(100_000_000)), (1_000_000, 99_900_000));
     }

@@ -1,10 +1,12 @@
 //! The local ports of new connections: each is used again as late as possible.
 //!
-//! Linux tracks a connection to a Service's address for two minutes after a first packet that was never answered
-//! (`nf_conntrack_tcp_timeout_syn_sent`), together with the back end that kube-proxy chose for it. A later connection from the same port is
-//! sent to that same back end, dead or not, long after it has left the Service. The kernel, left to choose, comes back to a port within
-//! hundreds of connections (seen on 6.18: ten seconds at 50/s), and one prober that stands for many clients would measure its own past.
-//! So the prober walks through all ephemeral ports: at 200 connections a second it is back after more than two minutes.
+//! Linux tracks a connection to a Service's address for two minutes after a first packet that was
+//! never answered (`nf_conntrack_tcp_timeout_syn_sent`), together with the back end that kube-proxy
+//! chose for it. A later connection from the same port is sent to that same back end, dead or not,
+//! long after it has left the Service. The kernel, left to choose, comes back to a port within
+//! hundreds of connections (seen on 6.18: ten seconds at 50/s), and one prober that stands for many
+//! clients would measure its own past. So the prober walks through all ephemeral ports: at 200
+//! connections a second it is back after more than two minutes.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,7 +30,8 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Those of the calling thread's network, from a place that `seed` decides: two probers on one node don't keep step.
+    /// Those of the calling thread's network, from a place that `seed` decides: two probers on one
+    /// node don't keep step.
     pub(super) fn of_this_network(seed: u64) -> Self {
         let text = std::fs::read_to_string(RANGE_FILE).unwrap_or_default();
         Self::new(range_of(&text).unwrap_or(IANA), seed)
@@ -40,12 +43,14 @@ impl Ports {
         Self { range, next: Cell::new(first), source: None }
     }
 
-    /// What is asked on loopback is asked from this address of loopback: the embedded cluster tells its nodes apart by it.
+    /// What is asked on loopback is asked from this address of loopback: the embedded cluster tells
+    /// its nodes apart by it.
     pub(super) fn from(self, source: Option<IpAddr>) -> Self {
         Self { source, ..self }
     }
 
-    /// Gives a socket the next free port for a connection to `peer`. Where none is to be had the kernel will choose.
+    /// Gives a socket the next free port for a connection to `peer`. Where none is to be had the
+    /// kernel will choose.
     pub(super) fn bind(&self, socket: &Socket, peer: SocketAddr) {
         for _ in 0..TRIES {
             let port = self.take();

@@ -1,4 +1,5 @@
-//! The loop that asks: one thread, all probes, no blocking call but the wait for the next thing to do.
+//! The loop that asks: one thread, all probes, no blocking call but the wait for the next thing to
+//! do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,8 @@ const SLOTS_PER_TURN: usize = 32;
 const MAX_CHANNELS: usize = 32_768;
 /// Descriptors that are not the prober's.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// The prober needs little CPU time, but without delay. (On Linux this is the calling thread's alone.)
+/// The prober needs little CPU time, but without delay. (On Linux this is the calling thread's
+/// alone.)
 #[cfg(target_os = "linux")]
 const NICE: i32 = -10;
 /// The first slot is due this long after the start, so that it can be on time.
@@ -70,7 +72,8 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Prepares all probes; the first slots are due in some milliseconds, the probes' phases spread evenly.
+    /// Prepares all probes; the first slots are due in some milliseconds, the probes' phases spread
+    /// evenly.
     pub fn new(specs: Vec<ProbeSpec>, names: NameService) -> Result<Self, ProberError> {
         let begin = Moment(Moment::now().0 + LEAD_NS);
         let count = specs.len().max(1) as u64;
@@ -99,7 +102,8 @@ impl Prober {
         Self { ports: self.ports.from(source), ..self }
     }
 
-    /// Asks until `stop` is set, which is noticed within 100 ms. What is in flight then is recorded as cut.
+    /// Asks until `stop` is set, which is noticed within 100 ms. What is in flight then is recorded
+    /// as cut.
     pub fn run(mut self, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), ProberError> {
         be_on_time();
         for probe in &self.probes {
@@ -155,7 +159,8 @@ impl Prober {
         Ok(())
     }
 
-    /// Opens a connection, or begins to look for its address. Sent is the moment before the first packet.
+    /// Opens a connection, or begins to look for its address. Sent is the moment before the first
+    /// packet.
     fn open(&mut self, probe: usize, slot: Slot) -> io::Result<Channel> {
         if let Some(lookup) = self.probes[probe].protocol.lookup() {
             let name = lookup.absolute_name();
@@ -288,7 +293,8 @@ impl Prober {
         let reused = task.reused;
         let (attempt, answer) = task.end(now, outcome);
         probe.recorder.record(attempt, answer.as_ref().and_then(|answer| answer.backend()));
-        // A wrong answer may come from another peer than the one meant (before kube-proxy has its rules, say): not kept.
+        // A wrong answer may come from another peer than the one meant (before kube-proxy has its
+        // rules, say): not kept.
         let usable = outcome.is_ok()
             && probe.protocol.lookup().is_none()
             && answer.is_none_or(|answer| answer.keeps_connection());
@@ -391,8 +397,8 @@ fn source(key: u64, channel: &Channel, writes: bool) -> Source<'_> {
     Source { socket: channel.socket(), key, interest }
 }
 
-/// For this thread: timers without the default slack of 50 us, and, where that is allowed (it is in a node), priority over others, so
-/// that a busy machine does not look like a slow service.
+/// For this thread: timers without the default slack of 50 us, and, where that is allowed (it is in
+/// a node), priority over others, so that a busy machine does not look like a slow service.
 fn be_on_time() {
     #[cfg(target_os = "linux")]
     {
@@ -401,7 +407,8 @@ fn be_on_time() {
     }
 }
 
-/// Raises this process's limit of open files as far as it may, and gives how many channels that allows.
+/// Raises this process's limit of open files as far as it may, and gives how many channels that
+/// allows.
 fn max_channels() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

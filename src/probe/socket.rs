@@ -1,4 +1,5 @@
-//! One TCP connection, with or without TLS, that never blocks and leaves nothing behind when it is dropped.
+//! One TCP connection, with or without TLS, that never blocks and leaves nothing behind when it is
+//! dropped.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,8 +16,9 @@ use crate::timeline::{Outcome, Phase};
 
 /// A connection.
 ///
-/// It is closed with a reset (linger 0): a port that waits out TIME_WAIT for a minute would be missed at 1000 connections a second,
-/// and an answer that nobody waits for any more is not sent again and again.
+/// It is closed with a reset (linger 0): a port that waits out TIME_WAIT for a minute would be
+/// missed at 1000 connections a second, and an answer that nobody waits for any more is not sent
+/// again and again.
 #[derive(Debug)]
 pub(super) struct TcpSocket {
     stream: TcpStream,
@@ -40,7 +42,8 @@ impl TcpSocket {
         }
     }
 
-    /// For a connection that is kept: small packets go immediately, and a dead peer is noticed by the kernel in seconds.
+    /// For a connection that is kept: small packets go immediately, and a dead peer is noticed by
+    /// the kernel in seconds.
     pub(super) fn prepare_to_keep(&self, patience: Duration) {
         let _ = self.stream.set_nodelay(true);
         let second = Duration::from_secs(1);
@@ -169,7 +172,8 @@ pub(super) fn outcome_of(error: &io::Error, phase: Phase) -> Outcome {
         Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE | Errno::NOTCONN) => {
             Outcome::Reset(phase)
         }
-        // A packet filter's REJECT comes as one of these; PERM is one on the prober's own side of the network.
+        // A packet filter's REJECT comes as one of these; PERM is one on the prober's own side of
+        // the network.
         Some(
             Errno::HOSTUNREACH
             | Errno::NETUNREACH

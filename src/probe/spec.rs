@@ -45,7 +45,8 @@ pub enum Destination {
     Address(SocketAddr),
     /// The name servers of the prober's network, as its `resolv.conf` names them.
     Resolver,
-    /// A name, resolved anew for every new connection, through the `resolv.conf` of the prober's network.
+    /// A name, resolved anew for every new connection, through the `resolv.conf` of the prober's
+    /// network.
     Name {
         /// The host.
         host: String,

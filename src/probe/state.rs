@@ -39,7 +39,8 @@ pub(super) struct ProbeState {
     pub recorder: Recorder,
     pub pacer: Pacer,
     pub span: ProbeSpan,
-    /// Soonest first, as all attempts have the same timeout. Attempts that ended earlier are in it, too.
+    /// Soonest first, as all attempts have the same timeout. Attempts that ended earlier are in it,
+    /// too.
     deadlines: VecDeque<Deadline>,
     /// Open connections that nobody uses, the latest last.
     idle: Vec<u64>,
@@ -101,7 +102,8 @@ impl ProbeState {
         now.0 - slot.due.0 > self.timeout_ns.max(MIN_PATIENCE_NS)
     }
 
-    /// Records an attempt that was never sent: it could not be, or (`Ok`) the cache knew the answer.
+    /// Records an attempt that was never sent: it could not be, or (`Ok`) the cache knew the
+    /// answer.
     pub(super) fn record_unsent(&mut self, slot: Slot, now: Moment, outcome: Outcome) {
         let late_us = now.0.saturating_sub(slot.due.0) / 1000;
         let (phases, reused) = (Phases::default(), outcome.is_ok());

@@ -21,10 +21,11 @@ pub enum Closed {
     Drop,
 }
 
-/// An HTTP server with several back ends behind one address, each with a gate. Which of them answers is random for each connection.
+/// An HTTP server with several back ends behind one address, each with a gate. Which of them
+/// answers is random for each connection.
 ///
-/// Whether a request is answered is decided under the same lock under which a gate's opening and closing is stamped: the stamp
-/// is the truth, exactly.
+/// Whether a request is answered is decided under the same lock under which a gate's opening and
+/// closing is stamped: the stamp is the truth, exactly.
 #[derive(Debug)]
 pub struct GatedServer {
     address: SocketAddr,
@@ -85,8 +86,9 @@ impl GatedServer {
         Moment::now()
     }
 
-    /// When the first request since the last closing was left unanswered. A client can't see how long that request had been on its
-    /// way; where it is long after the request was sent, this machine is too busy to tell an edge that exactly.
+    /// When the first request since the last closing was left unanswered. A client can't see how
+    /// long that request had been on its way; where it is long after the request was sent, this
+    /// machine is too busy to tell an edge that exactly.
     pub fn first_unanswered(&self, backend: usize) -> Option<Moment> {
         self.shared.gates()[backend].first_unanswered
     }

@@ -58,7 +58,8 @@ fn run(spec: ProbeSpec, ms: u64) -> Found {
     probe_while(vec![spec], names(), || sleep(ms)).remove(0)
 }
 
-/// What attempts end as. Those that were cut when the probe ended are left out, and those that a busy machine never sent.
+/// What attempts end as. Those that were cut when the probe ended are left out, and those that a
+/// busy machine never sent.
 fn outcomes(found: &Found) -> Vec<Outcome> {
     let all = found.attempts.iter().map(|attempt| attempt.outcome);
     all.filter(|outcome| !matches!(outcome, Outcome::Cut | Outcome::NotSent)).collect()
@@ -351,7 +352,8 @@ fn dns_probe(name: &str, server: SocketAddr, cached: bool) -> ProbeSpec {
     spec
 }
 
-/// A name that is known already fails later than a new one: the cache has it for as long as the shortest of the answer's records holds.
+/// A name that is known already fails later than a new one: the cache has it for as long as the
+/// shortest of the answer's records holds.
 #[test]
 fn a_cached_name_outlives_its_server() {
     let dns = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -496,7 +498,8 @@ fn moments_of_records_lie_within_the_run() {
     }
 }
 
-/// A TLS server with a certificate that nobody vouches for; answers each request and keeps the connection.
+/// A TLS server with a certificate that nobody vouches for; answers each request and keeps the
+/// connection.
 fn tls_server() -> SocketAddr {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
     let cert = CertificateDer::from(include_bytes!("testdata/cert.der").as_slice());

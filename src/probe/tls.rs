@@ -1,4 +1,5 @@
-//! TLS: for probes of `https` URLs, and as a probe of its own, which succeeds when the handshake completes.
+//! TLS: for probes of `https` URLs, and as a probe of its own, which succeeds when the handshake
+//! completes.
 
 use std::io;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Prepares handshakes. Errors when the name is none, and when a certificate or key can't be read.
+    /// Prepares handshakes. Errors when the name is none, and when a certificate or key can't be
+    /// read.
     pub(super) fn new(question: &TlsQuestion) -> Result<Self, String> {
         let name = ServerName::try_from(question.server_name.clone())
             .map_err(|_| format!("{:?} is not a valid server name", question.server_name))?;
@@ -133,7 +135,8 @@ pub(super) fn cause_of(error: &io::Error) -> TlsCause {
     }
 }
 
-/// Accepts every certificate, as the experiment asked with `insecure`. Signatures are still checked.
+/// Accepts every certificate, as the experiment asked with `insecure`. Signatures are still
+/// checked.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

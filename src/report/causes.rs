@@ -4,7 +4,8 @@ use super::view::View;
 use crate::analysis::{CausePart, ProbeFinding, Window};
 use crate::stats::Seconds;
 
-/// `errors for 2.41s (from +0.100s): 1.6s etcd without a leader or a quorum, 0.7s load balancer health check`, for each window.
+/// `errors for 2.41s (from +0.100s): 1.6s etcd without a leader or a quorum, 0.7s load balancer
+/// health check`, for each window.
 pub(super) fn lines(probe: &ProbeFinding) -> Vec<String> {
     let line = |window: &Window| {
         let parts = parts(window)?;
@@ -21,8 +22,9 @@ pub(super) fn of_run(view: &View<'_>) -> Vec<String> {
     view.findings.probes.iter().flat_map(of).collect()
 }
 
-/// The parts of a window; `None` where it is not a window of a control-plane probe. What may have been nothing at all, and is no longer than
-/// the window's own edges are uncertain, is left to the JSON form.
+/// The parts of a window; `None` where it is not a window of a control-plane probe. What may have
+/// been nothing at all, and is no longer than the window's own edges are uncertain, is left to the
+/// JSON form.
 pub(super) fn parts(window: &Window) -> Option<String> {
     let edges = window.start.when.width() + window.end.when.width();
     let listed = |part: &&CausePart| part.length.least > Seconds::ZERO || part.length.most > edges;

@@ -284,7 +284,8 @@ fn other_nodes(found: &Findings) -> impl Iterator<Item = Line> {
     })
 }
 
-/// `goes_on`: the window before it was still open when the undo was requested, which divides the two.
+/// `goes_on`: the window before it was still open when the undo was requested, which divides the
+/// two.
 fn of_window(window: &Window, goes_on: bool, asked: &Asked, lines: &mut Vec<Line>) {
     let all = window.bursts.len();
     let after = matches!(window.period, Period::AfterUndo { .. });
@@ -376,8 +377,8 @@ fn heard_after(found: &Findings, moment: Seconds) -> bool {
         .any(|fault| fault.node.heard_again.is_some_and(|heard| heard.latest > moment))
 }
 
-/// How a run ended that did not come to its planned end. `shown` is the last moment above it: attempts have files of their own, which may
-/// go on for longer than the records.
+/// How a run ended that did not come to its planned end. `shown` is the last moment above it:
+/// attempts have files of their own, which may go on for longer than the records.
 fn cut_short(timeline: &Timeline, found: &Findings, shown: Option<Seconds>) -> Option<Line> {
     let zero = crate::analysis::Zero::of(timeline).0;
     let at = |wanted: fn(&Event) -> bool| {

@@ -17,8 +17,8 @@ const HEADER: [&str; 9] = [
     "reason",
 ];
 
-/// Several experiments in one table. A run without expectations is one row with the verdict of the run, and so is an
-/// experiment that did not run.
+/// Several experiments in one table. A run without expectations is one row with the verdict of the
+/// run, and so is an experiment that did not run.
 pub fn render(parts: &[Part<'_>]) -> String {
     let rows = parts.iter().flat_map(rows);
     let mut writer = Writer::from_writer(Vec::new());

@@ -51,7 +51,8 @@ pub struct Outcome {
     pub endpoints: u32,
     /// From the fault's request until the node is not Ready.
     pub detection: Summary,
-    /// From the fault's request until the node's last endpoint has left the Service, if before the undo.
+    /// From the fault's request until the node's last endpoint has left the Service, if before the
+    /// undo.
     pub endpoint_removal: Summary,
     /// From the first failing request to the last, between fault and undo.
     pub error_window: Summary,

@@ -4,8 +4,8 @@ use crate::analysis::{FaultFinding, Findings};
 use crate::prediction::ClusterModel;
 use crate::timeline::Header;
 
-/// The cluster of a header, with the endpoints and targets as they were when the first fault was requested. Nothing of what the fault
-/// then did goes in.
+/// The cluster of a header, with the endpoints and targets as they were when the first fault was
+/// requested. Nothing of what the fault then did goes in.
 pub fn ground(header: &Header, found: &Findings) -> ClusterModel {
     let mut ground = ClusterModel::of_cluster(&header.cluster);
     ground.targets = found.faults.iter().map(|fault| (fault.step, fault.target.clone())).collect();

@@ -32,8 +32,9 @@ struct Line<'a> {
     body_us: u64,
 }
 
-/// Writes every attempt, a line each, in the order in which they ended: one probe after the other. `due`, `sent` and `done` are
-/// seconds after +0, `wall` the wall time of sending, the phases microseconds. Errors are the writer's.
+/// Writes every attempt, a line each, in the order in which they ended: one probe after the other.
+/// `due`, `sent` and `done` are seconds after +0, `wall` the wall time of sending, the phases
+/// microseconds. Errors are the writer's.
 pub fn write(timeline: &Timeline, out: &mut impl Write) -> io::Result<()> {
     let zero = Zero::of(timeline).0;
     for file in &timeline.probes {

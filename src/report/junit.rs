@@ -1,5 +1,6 @@
-//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an inconclusive one an error. An
-//! experiment that did not run is a suite of one case, and so are the runs that were not started.
+//! Runs as JUnit: a suite a run, a case an assertion. A failed assertion is a failure, an
+//! inconclusive one an error. An experiment that did not run is a suite of one case, and so are the
+//! runs that were not started.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! A run in the article's form: the wall clock, what a client got, and the endpoints by node; what happened stands between.
+//! A run in the article's form: the wall clock, what a client got, and the endpoints by node; what
+//! happened stands between.
 //!
-//! An attempt has a line when its class or the endpoints changed, and once a second; more than ten changes a second are summed up.
+//! An attempt has a line when its class or the endpoints changed, and once a second; more than ten
+//! changes a second are summed up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};

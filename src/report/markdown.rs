@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::suite::{Row, SuiteReport};
 
-/// The table, and what it was measured on. An experiment that decides no claim has a row all the same.
+/// The table, and what it was measured on. An experiment that decides no claim has a row all the
+/// same.
 pub fn render(report: &SuiteReport) -> String {
     let mut out = String::from(
         "| claim | what is claimed | experiment | result | measured |\n|---|---|---|---|---|\n",

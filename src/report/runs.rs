@@ -5,7 +5,8 @@ use comfy_table::{Table, presets};
 use super::summary::Summary;
 use crate::stats::Seconds;
 
-/// A table of runs, in the order given. `wide` has more columns; `now` is the time that ages are counted to.
+/// A table of runs, in the order given. `wide` has more columns; `now` is the time that ages are
+/// counted to.
 pub fn render(runs: &[Summary], wide: bool, now: jiff::Timestamp) -> String {
     let mut header = vec!["RUN", "EXPERIMENT", "CLUSTER", "VERDICT", "DETECTED", "ERRORS", "AGE"];
     if wide {

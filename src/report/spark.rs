@@ -43,7 +43,8 @@ impl Spark {
     }
 }
 
-/// The least of 1, 2, 5, 10, ... that brings `all` down to `columns`, with one to spare for the alignment.
+/// The least of 1, 2, 5, 10, ... that brings `all` down to `columns`, with one to spare for the
+/// alignment.
 fn merge_of(all: usize, columns: usize) -> usize {
     let steps = (0..).flat_map(|power| [1, 2, 5].map(|digit| digit * 10usize.pow(power.min(12))));
     steps.take(39).find(|step| all.div_ceil(*step) < columns).unwrap_or(all.max(1))

@@ -1,4 +1,5 @@
-//! A run on a terminal: its chain with every moment's uncertainty, the failures over time, and the verdict.
+//! A run on a terminal: its chain with every moment's uncertainty, the failures over time, and the
+//! verdict.
 
 use std::fmt::{self, Write};
 
@@ -126,7 +127,8 @@ fn chain_line(line: &Line, style: &Style, out: &mut String) {
     }
 }
 
-/// The failures of a probe over time, and in numbers. A control probe without a failure has nothing to show.
+/// The failures of a probe over time, and in numbers. A control probe without a failure has nothing
+/// to show.
 fn failures(
     found: &Findings,
     probe: &ProbeFinding,
@@ -293,7 +295,8 @@ fn closing(view: &View<'_>) -> String {
     let Some(first) = view.predictions.steps.first() else {
         return format!("A single run: {repeat}");
     };
-    // As it stands in the chain: where the fault may take the leader, the tries know more than the closed form.
+    // As it stands in the chain: where the fault may take the leader, the tries know more than the
+    // closed form.
     match view.predictions.between(Quantity::Detection, first.step) {
         Ok(detection) => {
             format!("A single run; predicted detection is {detection:.1}. {repeat}")

@@ -218,7 +218,8 @@ fn terminal_of_a_canary() {
     insta::assert_snapshot!(terminal(&Judged::new(pods_wait(), experiment), 100));
 }
 
-/// Real runs fit on any terminal, and what they say of a probe that keeps its connections is what its clients saw.
+/// Real runs fit on any terminal, and what they say of a probe that keeps its connections is what
+/// its clients saw.
 #[test]
 fn recorded_runs_fit() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
@@ -312,7 +313,8 @@ fn json_is_what_its_schema_says() {
     let (file, text) =
         ("src/report/schema.json", serde_json::to_string_pretty(&schema).unwrap() + "\n");
     if JSON_SCHEMA != text {
-        // Written anew, so that the next build has it; `git diff` shows what changed for those who read reports.
+        // Written anew, so that the next build has it; `git diff` shows what changed for those who
+        // read reports.
         std::fs::write(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file), text).unwrap();
         panic!("{file} was not what the types say, and is now: build again");
     }
@@ -329,7 +331,8 @@ fn json_is_what_its_schema_says() {
     }
 }
 
-/// The part of JSON schema that schemars uses here: references, types, properties, required, items, oneOf, anyOf, const and enum.
+/// The part of JSON schema that schemars uses here: references, types, properties, required, items,
+/// oneOf, anyOf, const and enum.
 fn check(
     value: &serde_json::Value,
     schema: &serde_json::Value,
@@ -638,7 +641,8 @@ fn predictions_never_see_the_measurement() {
     assert_eq!(format!("{detection:.1}"), "3.0s to 6.6s");
 }
 
-/// Where the leader may die with its node, the tries know more than the closed form: the last line says what the chain says.
+/// Where the leader may die with its node, the tries know more than the closed form: the last line
+/// says what the chain says.
 #[test]
 fn the_last_line_predicts_as_the_chain_does() {
     let mut experiment = experiment();
@@ -665,7 +669,8 @@ fn the_last_line_predicts_as_the_chain_does() {
     assert!(terminal(&judged, 200).contains(&said), "{said}");
 }
 
-/// A bound may be what the model says: of a run inside it, of one that left it, and of what it has nothing to say of.
+/// A bound may be what the model says: of a run inside it, of one that left it, and of what it has
+/// nothing to say of.
 #[test]
 fn predicted_bounds_are_judged() {
     let mut experiment = experiment();
@@ -741,7 +746,8 @@ proptest::proptest! {
     }
 }
 
-/// The article's run, which decides a claim either way, one that decides none, and one that was not carried out.
+/// The article's run, which decides a claim either way, one that decides none, and one that was not
+/// carried out.
 fn suite_of_three(show: impl Fn(&[suite::Part<'_>]) -> String) -> String {
     let claim = |id: &str, pass_means| Claim {
         id: id.into(),

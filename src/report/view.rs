@@ -91,7 +91,8 @@ impl<'a> View<'a> {
         self.predictions.steps.first()?.prediction.as_ref()
     }
 
-    /// What it ran on: `worker-stop-fast on kind cluster fast-detection (Kubernetes v1.34.4, 3 nodes)`.
+    /// What it ran on: `worker-stop-fast on kind cluster fast-detection (Kubernetes v1.34.4, 3
+    /// nodes)`.
     pub fn title(&self) -> String {
         let header = &self.timeline.header;
         format!("{} on {}", header.name, cluster(&header.cluster))

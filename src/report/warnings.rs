@@ -1,4 +1,5 @@
-//! Warnings as lines. Watches that were down together are one line, without advice where the fault itself was the cause.
+//! Warnings as lines. Watches that were down together are one line, without advice where the fault
+//! itself was the cause.
 
 use super::view::View;
 use crate::analysis::{FaultFinding, Warning};

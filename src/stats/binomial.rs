@@ -6,8 +6,9 @@ pub const LEVEL: f64 = 0.05;
 /// One-sided 5 % quantile of the normal distribution.
 const Z: f64 = 1.644_853_6;
 
-/// How many independent draws must all miss, before it is excluded (at [`LEVEL`]) that a share of `1 - miss` could have been hit:
-/// the least k with `miss^k <= LEVEL`. 1 where every draw hits; `None` where none does, so that no number of draws proves anything.
+/// How many independent draws must all miss, before it is excluded (at [`LEVEL`]) that a share of
+/// `1 - miss` could have been hit: the least k with `miss^k <= LEVEL`. 1 where every draw hits;
+/// `None` where none does, so that no number of draws proves anything.
 pub fn draws_to_exclude(miss: f64) -> Option<u64> {
     if !(0.0..1.0).contains(&miss) {
         return None;
@@ -18,9 +19,11 @@ pub fn draws_to_exclude(miss: f64) -> Option<u64> {
     Some((LEVEL.ln() / miss.ln()).ceil() as u64)
 }
 
-/// The lower bound (one-sided, at [`LEVEL`]) of a share of which `hits` of `total` draws were seen; 0 without a draw.
+/// The lower bound (one-sided, at [`LEVEL`]) of a share of which `hits` of `total` draws were seen;
+/// 0 without a draw.
 ///
-/// Where every draw hit: Clopper and Pearson's exact bound, `LEVEL^(1/n)`. Else Wilson's score bound (1927).
+/// Where every draw hit: Clopper and Pearson's exact bound, `LEVEL^(1/n)`. Else Wilson's score
+/// bound (1927).
 pub fn share_at_least(hits: u64, total: u64) -> f64 {
     let n = total as f64;
     match (hits, total) {

@@ -1,4 +1,5 @@
-//! Chance, from a seed alone: the same draws on every machine and in every version. Not for secrets.
+//! Chance, from a seed alone: the same draws on every machine and in every version. Not for
+//! secrets.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, fast, and the same on every machine.
 #[derive(Clone, Debug)]
@@ -46,7 +47,8 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// The first draws of the seed 1234567 are the published ones; what was recorded with a seed rests on them.
+    /// The first draws of the seed 1234567 are the published ones; what was recorded with a seed
+    /// rests on them.
     #[test]
     fn the_draws_of_a_seed_stay() {
         let mut random = Random::new(1_234_567);

@@ -1,8 +1,9 @@
 //! Attempts in a compact file: one for each probe, appended while the run goes on.
 //!
-//! The file is one line of JSON (the [`ProbeSpan`]) and then records of a few bytes each, in the order in which attempts ended. A
-//! record is a byte of flags and unsigned LEB128 numbers; durations are whole microseconds. A file that ends in the middle of a
-//! record (a crash) is read up to there, and says so. One hour at 1000 attempts a second takes about 30 MB.
+//! The file is one line of JSON (the [`ProbeSpan`]) and then records of a few bytes each, in the
+//! order in which attempts ended. A record is a byte of flags and unsigned LEB128 numbers;
+//! durations are whole microseconds. A file that ends in the middle of a record (a crash) is read
+//! up to there, and says so. One hour at 1000 attempts a second takes about 30 MB.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -27,7 +28,8 @@ pub struct ProbeSpan {
     pub interval_ns: u64,
     /// The time that the whole of an attempt may take, in nanoseconds.
     pub timeout_ns: u64,
-    /// How far the prober's clock may be off the runner's, in nanoseconds; 0 where both are one clock.
+    /// How far the prober's clock may be off the runner's, in nanoseconds; 0 where both are one
+    /// clock.
     pub clock_uncertainty_ns: u64,
 }
 
@@ -65,9 +67,11 @@ pub struct Attempt {
     pub late_us: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// How long each phase took; 0 for one that did not take place. A phase that was cut off has the time until then.
+    /// How long each phase took; 0 for one that did not take place. A phase that was cut off has
+    /// the time until then.
     pub phases: Phases,
-    /// The back end that answered, as an index into the file's back ends; `None` where it can't be known.
+    /// The back end that answered, as an index into the file's back ends; `None` where it can't be
+    /// known.
     pub backend: Option<u32>,
     /// Whether an existing connection was used.
     pub reused: bool,
@@ -95,7 +99,8 @@ impl Phases {
         connected.saturating_add(self.first_byte_us).saturating_add(self.body_us)
     }
 
-    /// The time of one phase, to be written. `Send`, `FirstByte` and a canary's `Accepted` are one, and so is what follows.
+    /// The time of one phase, to be written. `Send`, `FirstByte` and a canary's `Accepted` are one,
+    /// and so is what follows.
     pub fn of_mut(&mut self, phase: Phase) -> &mut u64 {
         match phase {
             Phase::Dns => &mut self.dns_us,
@@ -215,7 +220,8 @@ pub struct AttemptReader<'a> {
 }
 
 impl<'a> AttemptReader<'a> {
-    /// Splits a file into its header and its records. Errors when the header line is missing, cut, or of another format.
+    /// Splits a file into its header and its records. Errors when the header line is missing, cut,
+    /// or of another format.
     pub fn open(bytes: &'a [u8]) -> Result<(ProbeSpan, Self), String> {
         let end = bytes.iter().position(|&b| b == b'\n').ok_or("its first line is cut")?;
         let span: ProbeSpan = serde_json::from_slice(&bytes[..end])
@@ -235,7 +241,8 @@ impl<'a> AttemptReader<'a> {
         Self { bytes, previous_slot: 0, backends: Vec::new(), truncated: false }
     }
 
-    /// Reads records that follow an attempt of `previous_slot` in the same file: slots are written as steps.
+    /// Reads records that follow an attempt of `previous_slot` in the same file: slots are written
+    /// as steps.
     pub fn records_after(bytes: &'a [u8], previous_slot: u64) -> Self {
         Self { previous_slot, ..Self::records(bytes) }
     }
@@ -245,7 +252,8 @@ impl<'a> AttemptReader<'a> {
         &self.backends
     }
 
-    /// Whether the file ended in the middle of a record, or held one that makes no sense (known at the end).
+    /// Whether the file ended in the middle of a record, or held one that makes no sense (known at
+    /// the end).
     pub fn truncated(&self) -> bool {
         self.truncated
     }
@@ -292,8 +300,8 @@ impl<'a> AttemptReader<'a> {
         Some(())
     }
 
-    /// Reads the next attempt into a place that can be used again: a copy of each costs as much as reading it. False at the end, where the
-    /// place is of no meaning.
+    /// Reads the next attempt into a place that can be used again: a copy of each costs as much as
+    /// reading it. False at the end, where the place is of no meaning.
     pub fn read(&mut self, into: &mut Attempt) -> bool {
         while let Some((&tag, rest)) = self.bytes.split_first() {
             self.bytes = rest;

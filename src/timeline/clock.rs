@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// An instant on the runner's `CLOCK_MONOTONIC`, in nanoseconds since boot.
 ///
-/// All records of a run carry moments of this one clock: an agent on another machine converts its own by the offset that was
-/// measured, before the record is written. Two moments of different runs must not be compared.
+/// All records of a run carry moments of this one clock: an agent on another machine converts its
+/// own by the offset that was measured, before the record is written. Two moments of different runs
+/// must not be compared.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -52,7 +53,8 @@ pub struct Anchor {
     pub wall: jiff::Timestamp,
     /// How far apart the two readings may be, in nanoseconds.
     pub uncertainty_ns: u64,
-    /// The kernel's boot id: agents with the same id share this clock. Empty where the system has none.
+    /// The kernel's boot id: agents with the same id share this clock. Empty where the system has
+    /// none.
     pub boot_id: String,
 }
 
@@ -70,13 +72,15 @@ impl Anchor {
         }
     }
 
-    /// The wall time of a moment of this run. Steps of the wall clock during the run are deliberately not followed.
+    /// The wall time of a moment of this run. Steps of the wall clock during the run are
+    /// deliberately not followed.
     pub fn wall_of(&self, moment: Moment) -> jiff::Timestamp {
         let offset = jiff::SignedDuration::from_nanos(moment.0 as i64 - self.monotonic.0 as i64);
         self.wall.checked_add(offset).unwrap_or(self.wall)
     }
 
-    /// The moment of a wall time (an object's own stamp) on this run's clock; `None` before the machine's boot.
+    /// The moment of a wall time (an object's own stamp) on this run's clock; `None` before the
+    /// machine's boot.
     pub fn moment_of(&self, wall: jiff::Timestamp) -> Option<Moment> {
         let offset = wall.duration_since(self.wall).as_nanos();
         u64::try_from(self.monotonic.0 as i128 + offset).ok().map(Moment)

@@ -50,7 +50,8 @@ fn add_exit_codes(records: &mut [Record]) {
     }
 }
 
-/// The first `die` of the container since the request of the fault that this record confirms, and the exit code.
+/// The first `die` of the container since the request of the fault that this record confirms, and
+/// the exit code.
 fn exit_of(confirmed: &Record, records: &[Record]) -> Option<(usize, i64)> {
     let Event::Fault { step, target, phase: FaultPhase::Confirmed, detail, .. } = &confirmed.event
     else {

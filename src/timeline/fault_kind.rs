@@ -102,7 +102,8 @@ pub enum Ends {
     Undone,
     /// By itself: its undo waits for that, and helps where it does not come.
     ByItself,
-    /// It is over when its effect is seen, and there is nothing to undo: whoever made the pod or the container makes another.
+    /// It is over when its effect is seen, and there is nothing to undo: whoever made the pod or
+    /// the container makes another.
     Confirmed,
 }
 
@@ -141,19 +142,22 @@ pub struct FaultTraits {
     pub engine: Option<EngineActions>,
     /// How it ends.
     pub ends: Ends,
-    /// Whether the etcd member of the node that it hits may be lost with it. For a part of the control plane: where that part is etcd.
+    /// Whether the etcd member of the node that it hits may be lost with it. For a part of the
+    /// control plane: where that part is etcd.
     pub may_cost_etcd: bool,
     /// The longest time from its request to the node's last heartbeat. `None`: they go on.
     pub last_heartbeat: Option<Duration>,
 }
 
 impl FaultTraits {
-    /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
+    /// Whether the node's machine is off for a while: the engine then gives its address to the next
+    /// that starts.
     pub fn frees_address(&self) -> bool {
         self.impact == Impact::MachineOff
     }
 
-    /// Whether a part of the control plane is told to end, which takes it a while, and is kept from starting again.
+    /// Whether a part of the control plane is told to end, which takes it a while, and is kept from
+    /// starting again.
     pub fn holds_down(&self) -> bool {
         self.impact == Impact::ProcessGone && self.ends == Ends::Undone
     }
@@ -164,11 +168,13 @@ impl FaultTraits {
     }
 }
 
-/// systemd ends the kubelet among the first; what takes the rest of the ten seconds are containers that ignore SIGTERM.
+/// systemd ends the kubelet among the first; what takes the rest of the ten seconds are containers
+/// that ignore SIGTERM.
 const ORDERLY_EXIT: Duration = Duration::from_millis(600);
 /// `docker kill` came back after this.
 const KILL: Duration = Duration::from_millis(300);
-/// What is done inside a node (an exec through the engine) took effect within this, on two busy cores.
+/// What is done inside a node (an exec through the engine) took effect within this, on two busy
+/// cores.
 const INSIDE: Duration = Duration::from_millis(1200);
 
 const fn words(request: &'static str, effect: &'static str, undo: &'static str) -> FaultWords {

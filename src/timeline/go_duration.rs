@@ -12,7 +12,8 @@ const UNITS: [(&str, u64); 7] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads Go's form of a duration (`40s`, `1m30s`, `0.5s`, `0`). `None` when it is not one, is negative, or overflows.
+/// Reads Go's form of a duration (`40s`, `1m30s`, `0.5s`, `0`). `None` when it is not one, is
+/// negative, or overflows.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest == "0" {

@@ -86,13 +86,15 @@ pub struct NodeFacts {
     pub container: Option<String>,
 }
 
-/// The settings that decide when a dead node is noticed, as the cluster really has them. `None`: could not be read.
+/// The settings that decide when a dead node is noticed, as the cluster really has them. `None`:
+/// could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tuning {
     /// The kubelet's `nodeStatusUpdateFrequency`.
     pub node_status_update_frequency: Option<Duration>,
-    /// The kubelet's `nodeStatusReportFrequency`: the longest time between two status posts of an unchanged node.
+    /// The kubelet's `nodeStatusReportFrequency`: the longest time between two status posts of an
+    /// unchanged node.
     pub node_status_report_frequency: Option<Duration>,
     /// The kubelet's `nodeLeaseDurationSeconds`; the lease is renewed every quarter of it.
     pub node_lease_duration: Option<Duration>,
@@ -138,9 +140,11 @@ pub struct ProbeHeader {
     pub from_node: Option<String>,
     /// Whether connections are kept and used again.
     pub reused: bool,
-    /// A control probe asks something that no fault can touch: where it fails, the prober's machine is sick.
+    /// A control probe asks something that no fault can touch: where it fails, the prober's machine
+    /// is sick.
     pub control: bool,
-    /// What of the control plane must work for it to be answered; `None`: none of it, or not known (timelines of older programs).
+    /// What of the control plane must work for it to be answered; `None`: none of it, or not known
+    /// (timelines of older programs).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
 }
@@ -151,7 +155,8 @@ pub struct ProbeHeader {
 pub enum Needs {
     /// An API server.
     ApiServer {
-        /// The one on this node, asked at its own address; `None`: any, asked at the kubeconfig's, where a balancer may be.
+        /// The one on this node, asked at its own address; `None`: any, asked at the kubeconfig's,
+        /// where a balancer may be.
         node: Option<String>,
         /// Whether the answer comes from etcd, and not from the API server's cache.
         etcd: bool,

@@ -1,9 +1,11 @@
 //! How the parts of a control plane say which of them leads.
 
-/// The namespace in which kube-controller-manager and kube-scheduler have the leases by which one of each leads, called as they are.
+/// The namespace in which kube-controller-manager and kube-scheduler have the leases by which one
+/// of each leads, called as they are.
 pub const LEADER_LEASES: &str = "kube-system";
 
-/// The node of a lease's holder: it calls itself by its host's name and a number of its own, `node-1_6f2c...`.
+/// The node of a lease's holder: it calls itself by its host's name and a number of its own,
+/// `node-1_6f2c...`.
 pub fn node_of(holder: &str) -> &str {
     holder.rsplit_once('_').map_or(holder, |(node, _)| node)
 }

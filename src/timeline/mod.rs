@@ -1,6 +1,8 @@
-//! What a run leaves behind: records, outcome classes, the clock that stamps them, and the folder that holds them.
+//! What a run leaves behind: records, outcome classes, the clock that stamps them, and the folder
+//! that holds them.
 //!
-//! This layer imports nothing of ours. Analysis, verdict and report read a [`Timeline`] and nothing else.
+//! This layer imports nothing of ours. Analysis, verdict and report read a [`Timeline`] and nothing
+//! else.
 
 pub mod attempts;
 pub mod clock;

@@ -121,13 +121,15 @@ pub enum Outcome {
     Tls(TlsCause),
     /// The answer is not HTTP.
     Protocol,
-    /// The prober itself could not carry it out (no ports, no descriptors): says nothing of the cluster.
+    /// The prober itself could not carry it out (no ports, no descriptors): says nothing of the
+    /// cluster.
     Prober,
     /// Due, and never sent: the prober fell behind. Says nothing of the cluster.
     NotSent,
     /// Still in flight when the probe was stopped.
     Cut,
-    /// Accepted, and then nobody could see what became of it in time: the API server told nothing. Says nothing of who was to do it.
+    /// Accepted, and then nobody could see what became of it in time: the API server told nothing.
+    /// Says nothing of who was to do it.
     Unseen,
 }
 
@@ -138,7 +140,8 @@ impl Outcome {
         matches!(self, Outcome::Ok)
     }
 
-    /// Whether the attempt says that the service failed its client. Neither this nor [`Self::is_ok`]: the attempt says nothing.
+    /// Whether the attempt says that the service failed its client. Neither this nor
+    /// [`Self::is_ok`]: the attempt says nothing.
     #[inline(always)]
     pub fn is_failure(self) -> bool {
         !matches!(

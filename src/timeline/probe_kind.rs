@@ -1,4 +1,5 @@
-//! The kinds of probe: what experiments and timelines call them, and what the rest must know of each.
+//! The kinds of probe: what experiments and timelines call them, and what the rest must know of
+//! each.
 
 use std::fmt;
 
@@ -58,7 +59,8 @@ impl ProbeKind {
         matches!(self, ProbeKind::Api | ProbeKind::Canary)
     }
 
-    /// Whether success on a kept connection proves that the peer answers. A kept connection to a dead peer looks open.
+    /// Whether success on a kept connection proves that the peer answers. A kept connection to a
+    /// dead peer looks open.
     pub fn proves_peer_when_reused(&self) -> bool {
         !matches!(self, ProbeKind::Tcp | ProbeKind::Tls)
     }

@@ -14,7 +14,8 @@ use super::fault_kind::FaultName;
 pub struct Record {
     /// When this program learned of it.
     pub at: Moment,
-    /// Set when it happened at an unknown time after this moment and by `at` (a watch was blind in between).
+    /// Set when it happened at an unknown time after this moment and by `at` (a watch was blind in
+    /// between).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Moment>,
     /// What happened.
@@ -131,7 +132,8 @@ pub struct Endpoint {
     pub ready: bool,
 }
 
-/// Which pod it is, and what its containers went through. Timelines of older programs have none of it.
+/// Which pod it is, and what its containers went through. Timelines of older programs have none of
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodIdentity {
@@ -162,10 +164,12 @@ pub struct ObjectName {
     /// Whether another object's controller makes and replaces it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub controlled: bool,
-    /// The uid of that other object; `None`: there is none, or it is not known (timelines of older programs).
+    /// The uid of that other object; `None`: there is none, or it is not known (timelines of older
+    /// programs).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// What is another when its content is: its generation, or its version where it has none. `None`: that isn't known of its kind.
+    /// What is another when its content is: its generation, or its version where it has none.
+    /// `None`: that isn't known of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
 }
@@ -317,8 +321,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lasts_s: Option<i32>,
     },
-    /// The process of a part of the control plane, as the node's observer saw it. The first record of each is how it was when the observer
-    /// began, all others are changes.
+    /// The process of a part of the control plane, as the node's observer saw it. The first record
+    /// of each is how it was when the observer began, all others are changes.
     Process {
         /// The node.
         node: String,
@@ -342,8 +346,8 @@ pub enum Event {
         /// How often it has seen the leader change since it started.
         leader_changes: u64,
     },
-    /// A node's observer was blind for the bracket's time: nothing is known of its processes and its etcd member. Told when it begins
-    /// (`until` is `None`) and again when it ends.
+    /// A node's observer was blind for the bracket's time: nothing is known of its processes and
+    /// its etcd member. Told when it begins (`until` is `None`) and again when it ends.
     ObserverGap {
         /// The node.
         node: String,
@@ -434,7 +438,8 @@ pub enum Event {
     Failed {
         /// What failed, with its causes.
         error: String,
-        /// Whether it was refused before any fault was injected. Timelines of older programs do not say.
+        /// Whether it was refused before any fault was injected. Timelines of older programs do not
+        /// say.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
     },

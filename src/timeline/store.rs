@@ -1,8 +1,9 @@
 //! The folder of a run: written while the run goes on, readable after a crash.
 //!
-//! `events.jsonl` has the [`Header`] as its first line and a [`Record`] a line after it; `<probe>.attempts` has a probe's attempts;
-//! `latest` in the runs directory links to the newest run. Who writes holds a lock on the events, which ends with the process: a folder
-//! without an end whose lock is free is that of a run that died.
+//! `events.jsonl` has the [`Header`] as its first line and a [`Record`] a line after it;
+//! `<probe>.attempts` has a probe's attempts; `latest` in the runs directory links to the newest
+//! run. Who writes holds a lock on the events, which ends with the process: a folder without an end
+//! whose lock is free is that of a run that died.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -94,7 +95,8 @@ fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
     move |source| StoreError::Io { what, path, source }
 }
 
-/// A run's folder, being written. Every record is handed to the system immediately, so that a crash of this program loses none.
+/// A run's folder, being written. Every record is handed to the system immediately, so that a crash
+/// of this program loses none.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -102,7 +104,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder `runs_dir/<run>` and points `latest` to it. Errors when it exists or the directory can't be written.
+    /// Makes the folder `runs_dir/<run>` and points `latest` to it. Errors when it exists or the
+    /// directory can't be written.
     pub fn create(runs_dir: &Path, header: &Header) -> Result<Self, StoreError> {
         fs::create_dir_all(runs_dir).map_err(io_error("cannot create", runs_dir))?;
         let path = runs_dir.join(&header.run);
@@ -113,7 +116,8 @@ impl RunFolder {
             .append(true)
             .open(&file)
             .map_err(io_error("cannot create", &file))?;
-        // A file system without locks only loses the difference between a run that goes on and one that died.
+        // A file system without locks only loses the difference between a run that goes on and one
+        // that died.
         let _ = events.try_lock();
         let mut folder = Self { path, events };
         folder.line(header)?;
@@ -201,7 +205,8 @@ impl ProbeFile {
 }
 
 impl Timeline {
-    /// Reads a run's folder. What a crash cut off is left out and named in `damage`; only a missing or foreign header is an error.
+    /// Reads a run's folder. What a crash cut off is left out and named in `damage`; only a missing
+    /// or foreign header is an error.
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(EVENTS);
         // Before the text: a run that ends in between is complete, not dead.
@@ -274,7 +279,8 @@ fn is_written(events: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// The folders of all runs, oldest first by name (ids begin with their time). A directory that is not there has none.
+/// The folders of all runs, oldest first by name (ids begin with their time). A directory that is
+/// not there has none.
 pub fn list(runs_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(runs_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

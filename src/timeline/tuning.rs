@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::header::{Tuning, TuningSource};
 
 impl Tuning {
-    /// What Kubernetes of this version (`v1.34.4`) has when nothing is set; today's where the version is not understood.
+    /// What Kubernetes of this version (`v1.34.4`) has when nothing is set; today's where the
+    /// version is not understood.
     pub fn defaults(kubernetes: &str) -> Self {
-        // The kubelet's report frequency is 5 min by default, and the lease (a quarter of 40 s) is what beats.
+        // The kubelet's report frequency is 5 min by default, and the lease (a quarter of 40 s) is
+        // what beats.
         let grace = if minor_version(kubernetes).is_some_and(|minor| minor < 32) { 40 } else { 50 };
         Self {
             node_status_update_frequency: Some(Duration::from_secs(10)),
@@ -19,10 +21,12 @@ impl Tuning {
         }
     }
 
-    /// These settings, those that are not set as Kubernetes of this version has them. The source stays.
+    /// These settings, those that are not set as Kubernetes of this version has them. The source
+    /// stays.
     pub fn completed(&self, kubernetes: &str) -> Self {
         let defaults = Self::defaults(kubernetes);
-        // The kubelet lets the report frequency follow the update frequency when only that one is set (in its config file).
+        // The kubelet lets the report frequency follow the update frequency when only that one is
+        // set (in its config file).
         let report = self.node_status_report_frequency.or(self.node_status_update_frequency);
         Self {
             node_status_update_frequency: self

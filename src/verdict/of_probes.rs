@@ -6,7 +6,8 @@ use crate::analysis::findings::Burst;
 use crate::analysis::{FaultFinding, Findings, Period, ProbeFinding};
 use crate::stats::Seconds;
 
-/// Judges a probe. One that asks several servers (`PROBE@NODE`) is judged by the worst of them, which is named.
+/// Judges a probe. One that asks several servers (`PROBE@NODE`) is judged by the worst of them,
+/// which is named.
 pub(super) fn each_probe(
     found: &Findings,
     name: &str,
@@ -30,11 +31,13 @@ pub(super) fn each_probe(
     Finding::worst(judged, format!("the run has no attempts of {name}"))
 }
 
-/// A burst in which nothing failed for more than this share of the bound was not a failure that lasted.
+/// A burst in which nothing failed for more than this share of the bound was not a failure that
+/// lasted.
 const INTERRUPTED: f64 = 0.2;
 
-/// That errors lasted at least so long in each fault (of those that overlap, in all of them together): the longest burst of them, from
-/// its first to its last failure. Several short bursts do not add up to a lasting one.
+/// That errors lasted at least so long in each fault (of those that overlap, in all of them
+/// together): the longest burst of them, from its first to its last failure. Several short bursts
+/// do not add up to a lasting one.
 pub(super) fn lasted(found: &Findings, name: &str, bound: Seconds) -> Finding {
     each_probe(found, name, |probe| {
         let overlap =
@@ -84,7 +87,8 @@ fn interrupted(burst: &Burst, bound: Seconds) -> Option<String> {
     Some(format!("nothing failed from {from:+.3} to {to:+.3}, and {} succeeded", gap.successes))
 }
 
-/// That nothing succeeded while a fault was in effect: each one, or that of the step with this name.
+/// That nothing succeeded while a fault was in effect: each one, or that of the step with this
+/// name.
 pub(super) fn no_success(found: &Findings, name: &str, during: Option<&str>) -> Finding {
     let meant = |step: u32| {
         let of_step = |fault: &FaultFinding| fault.step == step && fault.name.as_deref() == during;

@@ -14,7 +14,8 @@ pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-/// No node that was hit was noticed. Its Ready must be known, and the watch must have seen all of the fault.
+/// No node that was hit was noticed. Its Ready must be known, and the watch must have seen all of
+/// the fault.
 pub(super) fn not_detected(found: &Findings) -> Finding {
     let judge = |fault: &FaultFinding| {
         let ready = fault.node.ready_before?;
@@ -305,7 +306,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let taken = |before, uids: &[&str], unread: &[&str]| {
-            // Of `a=2` the content is another than that of `a`; `p*` are pods, which a controller makes.
+            // Of `a=2` the content is another than that of `a`; `p*` are pods, which a controller
+            // makes.
             let object = |uid: &&str| {
                 let (uid, content) = uid.split_once('=').unwrap_or((uid, "1"));
                 let (name, owner) = (uid.into(), uid.starts_with('p').then(|| "rs".to_owned()));

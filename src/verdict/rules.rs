@@ -420,7 +420,8 @@ fn detection_after(found: &Findings, fault: &FaultFinding, name: &str, limits: L
     let Some(detected) = &fault.node.detected else {
         return missing_since(found, fault, undone, limits.most);
     };
-    // The object's own time (whole seconds, cut) shows since when it had been so if the watch was down.
+    // The object's own time (whole seconds, cut) shows since when it had been so if the watch was
+    // down.
     let earliest =
         detected.transition.map_or(detected.at.earliest, |own| own.max(detected.at.earliest));
     if detected.at.latest < requested {
@@ -446,7 +447,8 @@ fn missing_since(
     let Some(until) = fault.undo_requested else {
         return Finding::unknown("not detected, and the fault has no undo");
     };
-    // A node stays Unknown for as long as it is away: only a watch that is down at the undo misses that.
+    // A node stays Unknown for as long as it is away: only a watch that is down at the undo misses
+    // that.
     let blind = found
         .watch_gaps("nodes")
         .any(|gap| gap.from < until && gap.until.is_none_or(|seen| seen > until));
@@ -515,7 +517,8 @@ fn failed_share(found: &Findings, probe: &ProbeFinding, bound: f64) -> Finding {
         .pass_inconclusive_if(validity::of_successes(found, probe).or(unharmed))
 }
 
-/// A probe whose back ends no fault hit may still be expected to see no error, so that is not a reason for doubt.
+/// A probe whose back ends no fault hit may still be expected to see no error, so that is not a
+/// reason for doubt.
 fn no_errors(found: &Findings, probe: &ProbeFinding) -> Finding {
     let since = probe.since_fault();
     let measured = format!("{} of {} failed", since.failed, since.judged());

@@ -154,7 +154,8 @@ fn what_was_not_noticed_fails_only_when_there_was_time() {
     );
 }
 
-/// A node that starts again takes its pods out of the Service itself: with a long grace, that is the first removal there is.
+/// A node that starts again takes its pods out of the Service itself: with a long grace, that is
+/// the first removal there is.
 #[test]
 fn a_detection_may_be_too_soon() {
     let seen = found(
@@ -224,7 +225,8 @@ fn a_steady_state_that_did_not_come_back_fails_when_it_was_waited_for() {
     assert_eq!(outcome(&found(harmed()), recovery(6000)), Inconclusive);
 }
 
-/// The watch still says Ready of a node that was away for less than detection takes: that it is back shows only when it speaks.
+/// The watch still says Ready of a node that was away for less than detection takes: that it is
+/// back shows only when it speaks.
 #[test]
 fn a_recovery_needs_a_sign_of_life() {
     let short = || {
@@ -362,7 +364,8 @@ fn nothing_asserted_passes_when_it_was_measured() {
     );
 }
 
-/// A probe called `name` of what is no Service, asked every 20 ms from 5 s before +0, refused from one moment to another.
+/// A probe called `name` of what is no Service, asked every 20 ms from 5 s before +0, refused from
+/// one moment to another.
 fn api(name: &str, from: i64, to: i64) -> crate::timeline::store::ProbeFile {
     let mut span = span(name, 20, 200);
     span.probe.service = None;
@@ -439,7 +442,8 @@ fn errors_that_come_and_go_did_not_last() {
     assert_eq!(outcome(&one_success, at_least(7000)), Pass);
 }
 
-/// Half of the back ends are dead: what is answered between two failures came from the others, and the burst is one.
+/// Half of the back ends are dead: what is answered between two failures came from the others, and
+/// the burst is one.
 #[test]
 fn what_a_living_neighbour_answers_is_no_end_of_a_burst() {
     let found = found(
@@ -672,7 +676,8 @@ fn what_could_have_been_missed_is_reported() {
         let found = found(run);
         unpredicted(&found, &[no_errors()]).assertions[0].result_text()
     };
-    // 15 s of the fault and 10 s after it, every 20 ms; half of the requests would have met the dead back end: five in a row.
+    // 15 s of the fault and 10 s after it, every 20 ms; half of the requests would have met the
+    // dead back end: five in a row.
     let said_of = |hit| said(Run::new().endpoints(2, hit).kill(15_000).probe(refused(0, 0)));
     assert_eq!(
         said_of(1),

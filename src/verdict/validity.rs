@@ -56,8 +56,8 @@ pub(super) fn of_failures(found: &Findings, probe: &ProbeFinding) -> Option<Stri
     })
 }
 
-/// Why a probe's failures may be a moment's standstill of the prober's machine: enough to doubt that something took too long, not that
-/// it was in time.
+/// Why a probe's failures may be a moment's standstill of the prober's machine: enough to doubt
+/// that something took too long, not that it was in time.
 pub(super) fn of_a_failure(found: &Findings, probe: &ProbeFinding) -> Option<String> {
     if let Some(control) =
         found.probes.iter().find(|other| other.control && other.since_fault().failed > 0)
@@ -99,7 +99,8 @@ fn too_few(probe: &ProbeFinding, seen: u64) -> String {
     format!("{attempts} of {} {counts} while the fault was in effect", probe.name)
 }
 
-/// Why the attempts that were accepted do not stand for all: whether anybody would have acted on the others is not known.
+/// Why the attempts that were accepted do not stand for all: whether anybody would have acted on
+/// the others is not known.
 fn of_acceptance(probe: &ProbeFinding, held: &InEffect) -> Option<String> {
     let all = held.tally.judged() + held.not_accepted;
     let many = held.not_accepted as f64 > all as f64 * MOST_BLIND;

@@ -18,8 +18,8 @@ pub(super) trait Watched: Send + Sync + 'static {
     /// What is kept of it.
     type Row: Row;
 
-    /// An object's rows, each with a key that is its own over all objects of the watch. A key in two objects is one row (an
-    /// endpoint may be in two slices).
+    /// An object's rows, each with a key that is its own over all objects of the watch. A key in
+    /// two objects is one row (an endpoint may be in two slices).
     fn rows(object: &Self::Object) -> Vec<(String, Self::Row)>;
 }
 
@@ -40,8 +40,9 @@ pub(super) struct WatchCache<W: Watched> {
     rows: HashMap<String, Vec<(String, W::Row)>>,
     /// By object, its keys.
     keys: HashMap<String, Vec<String>>,
-    /// By object, the version at which it was seen last; of one that is gone, that of its end. Several servers tell the same story, each
-    /// in its own time: what is not newer was told before.
+    /// By object, the version at which it was seen last; of one that is gone, that of its end.
+    /// Several servers tell the same story, each in its own time: what is not newer was told
+    /// before.
     versions: HashMap<String, u64>,
 }
 
@@ -50,8 +51,8 @@ impl<W: Watched> WatchCache<W> {
         Self { rows: HashMap::new(), keys: HashMap::new(), versions: HashMap::new() }
     }
 
-    /// Forgets which versions were seen: when nobody saw for a while, the next list is the truth, even where its versions are lower (a
-    /// backup was restored).
+    /// Forgets which versions were seen: when nobody saw for a while, the next list is the truth,
+    /// even where its versions are lower (a backup was restored).
     pub(super) fn forget_versions(&mut self) {
         self.versions.clear();
     }
@@ -74,7 +75,8 @@ impl<W: Watched> WatchCache<W> {
         self.update(&id, Vec::new(), Change::Deleted)
     }
 
-    /// Whether an object is newer than what was seen of it. Its end may have the version of its last change. One without a version is.
+    /// Whether an object is newer than what was seen of it. Its end may have the version of its
+    /// last change. One without a version is.
     fn is_news(&mut self, id: &str, object: &W::Object, ends: bool) -> bool {
         let version = object.meta().resource_version.as_deref().and_then(version_of);
         let (Some(version), known) = (version, self.versions.get(id).copied()) else { return true };
@@ -85,8 +87,8 @@ impl<W: Watched> WatchCache<W> {
         newer
     }
 
-    /// Takes a whole list, of the version at which it holds, and gives what that changes: what the cache has and the list has not is
-    /// deleted, unless the cache's is newer.
+    /// Takes a whole list, of the version at which it holds, and gives what that changes: what the
+    /// cache has and the list has not is deleted, unless the cache's is newer.
     pub(super) fn replace(
         &mut self,
         objects: &[W::Object],

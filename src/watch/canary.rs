@@ -18,8 +18,8 @@ pub(crate) enum CanaryObjects {
     Deployment,
 }
 
-/// Starts a watch, called `name`, of the objects that one canary has made (see [`CANARY_LABEL`]). `servers` are API servers of one
-/// cluster (at least one): what any of them shows is seen.
+/// Starts a watch, called `name`, of the objects that one canary has made (see [`CANARY_LABEL`]).
+/// `servers` are API servers of one cluster (at least one): what any of them shows is seen.
 pub(crate) fn watch_canary(
     name: &'static str,
     servers: &[Cluster],

@@ -1,4 +1,5 @@
-//! The endpoints of Services, from the old Endpoints objects: for servers that have no EndpointSlices (before 1.21).
+//! The endpoints of Services, from the old Endpoints objects: for servers that have no
+//! EndpointSlices (before 1.21).
 
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::ResourceExt;

@@ -277,7 +277,8 @@ async fn a_server_without_slices_is_watched_by_its_endpoints() {
     drop(server);
 }
 
-/// Two servers of one cluster: a change is reported once, by the first to show it, and there is a gap only when both are frozen.
+/// Two servers of one cluster: a change is reported once, by the first to show it, and there is a
+/// gap only when both are frozen.
 #[tokio::test]
 async fn two_servers_are_one_sight() {
     let (first, cluster) = Server::start(false).await;

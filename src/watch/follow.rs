@@ -1,11 +1,14 @@
-//! Lists once, then follows; notices when it gets no more responses, reports a gap, and starts again, for ever.
+//! Lists once, then follows; notices when it gets no more responses, reports a gap, and starts
+//! again, for ever.
 //!
-//! A watch that is silent may be one of a quiet cluster or one of a server that froze. So each stream is asked for only a short
-//! time, after which a living server ends it and the next goes on from the same place without losing anything; a stream that
-//! neither sends nor ends is lost since its last response.
+//! A watch that is silent may be one of a quiet cluster or one of a server that froze. So each
+//! stream is asked for only a short time, after which a living server ends it and the next goes on
+//! from the same place without losing anything; a stream that neither sends nor ends is lost since
+//! its last response.
 //!
-//! With several API servers each watch looks through more than one of them. The first to report a change counts, later reports
-//! of it are dropped, and there is a gap only while all of them are lost.
+//! With several API servers each watch looks through more than one of them. The first to report a
+//! change counts, later reports of it are dropped, and there is a gap only while all of them are
+//! lost.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,7 +39,8 @@ const PAGE: u32 = 500;
 const EARLY: Duration = Duration::from_millis(500);
 /// What arrives so soon after a stream was opened may have happened between it and the one before.
 const BACKLOG: Duration = Duration::from_millis(50);
-/// A server that went silent is noticed after so long, at most: a stream's whole time, and the opening of the next.
+/// A server that went silent is noticed after so long, at most: a stream's whole time, and the
+/// opening of the next.
 pub(crate) const SILENCE: Duration = Duration::from_millis(5500);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -130,8 +134,8 @@ impl Follow {
         self.out.send(record).is_ok()
     }
 
-    /// Follows through several servers at the same time, until nobody receives, or one turns out not to have the kind (known at the first list
-    /// only).
+    /// Follows through several servers at the same time, until nobody receives, or one turns out
+    /// not to have the kind (known at the first list only).
     pub(super) async fn run<W: Watched>(self, apis: Vec<Api<W::Object>>) -> (Ended, Self) {
         let shared = Mutex::new(Shared::<W>::new(self.name, apis.len()));
         let sources = apis
@@ -198,7 +202,8 @@ impl<W: Watched> Source<'_, W> {
             if !self.lost(alive, reason) {
                 return Ended::NoReceiver;
             }
-            // What was cut is mostly there again immediately; what is cut again and again is given time.
+            // What was cut is mostly there again immediately; what is cut again and again is given
+            // time.
             match listed.elapsed() < STREAM {
                 true => pauses.pause().await,
                 false => pauses = Pauses(FIRST_PAUSE),
@@ -218,7 +223,8 @@ impl<W: Watched> Source<'_, W> {
         }
     }
 
-    /// Says what a list shows: the baseline, or what happened in the gap. Whether somebody received it.
+    /// Says what a list shows: the baseline, or what happened in the gap. Whether somebody received
+    /// it.
     fn listed(&self, objects: &[W::Object], place: &Place) -> bool {
         let follow = self.follow;
         let at = Moment::now();
@@ -267,7 +273,8 @@ impl<W: Watched> Source<'_, W> {
             Ok(stream) => std::pin::pin!(stream),
             Err(error) => return Stream::Broken(brief(&error)),
         };
-        // That it was opened is not a sign of life yet: what happened since the last stream is not here before the first word.
+        // That it was opened is not a sign of life yet: what happened since the last stream is not
+        // here before the first word.
         let backlog = Moment::now().plus(BACKLOG);
         loop {
             let said = match timeout_at(began + STREAM + SLACK, stream.next()).await {

@@ -68,7 +68,8 @@ impl Gap {
         self.record(Moment::now(), None)
     }
 
-    /// The gap ends at `until`. Gives the gap's beginning and its record; `None` when there was no gap.
+    /// The gap ends at `until`. Gives the gap's beginning and its record; `None` when there was no
+    /// gap.
     fn close(&mut self, until: Moment) -> Option<(Moment, Record)> {
         let record = self.record(until, Some(until))?;
         let (from, _) = self.open.take()?;

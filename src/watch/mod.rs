@@ -1,7 +1,8 @@
 //! What Kubernetes says, as records: nodes, leases, endpoint slices, pods, events, and the gaps.
 //!
-//! Each watch is a task of its own that lists once and then follows. Everything is stamped when it is received, with the object's
-//! own time beside it. A watch that can't follow says so immediately, and what it finds afterwards happened inside the gap.
+//! Each watch is a task of its own that lists once and then follows. Everything is stamped when it
+//! is received, with the object's own time beside it. A watch that can't follow says so
+//! immediately, and what it finds afterwards happened inside the gap.
 
 mod cache;
 mod canary;
@@ -43,8 +44,8 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Follows the endpoints of these Services of other namespaces, too, each given by namespace and name; in the records it is called
-    /// `NAMESPACE/SERVICE`.
+    /// Follows the endpoints of these Services of other namespaces, too, each given by namespace
+    /// and name; in the records it is called `NAMESPACE/SERVICE`.
     pub(crate) fn follow_services(
         &mut self,
         servers: &[Cluster],
@@ -60,8 +61,8 @@ impl Watches {
         }
     }
 
-    /// Waits until every watch has delivered its first list. Errors with the names of those that have not within that time: they
-    /// go on trying.
+    /// Waits until every watch has delivered its first list. Errors with the names of those that
+    /// have not within that time: they go on trying.
     pub(crate) async fn baseline(&self, within: Duration) -> Result<(), Vec<&'static str>> {
         let mut started = self.started.clone();
         let all = started.wait_for(|started| started.is_superset(&self.names));
@@ -77,10 +78,11 @@ impl Watches {
     }
 }
 
-/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and events of the run's namespace (of
-/// canaries' pods they say nothing: those tell the canary's own watch).
-/// They go on, whatever happens to the API server, until they are stopped or nobody receives. `servers` are API servers of one cluster
-/// (at least one): what any of them shows is seen.
+/// Starts all watches: nodes, node and leader leases, events of nodes, and the endpoints, pods and
+/// events of the run's namespace (of canaries' pods they say nothing: those tell the canary's own
+/// watch). They go on, whatever happens to the API server, until they are stopped or nobody
+/// receives. `servers` are API servers of one cluster (at least one): what any of them shows is
+/// seen.
 pub(crate) fn start(servers: &[Cluster], namespace: &str, out: UnboundedSender<Record>) -> Watches {
     let clients: Clients = servers.iter().map(Cluster::client).collect();
     let (report, started) = watch::channel(BTreeSet::new());

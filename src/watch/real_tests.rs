@@ -1,4 +1,5 @@
-//! Against a real kind cluster with fast detection: `OUTAGE_TEST_KUBECONFIG` is its kubeconfig, the `docker` program its engine.
+//! Against a real kind cluster with fast detection: `OUTAGE_TEST_KUBECONFIG` is its kubeconfig, the
+//! `docker` program its engine.
 //!
 //! `cargo test --lib -- --ignored --test-threads 1 watch::real_tests`
 

@@ -15,7 +15,8 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads located documents, with all problems together: what is not an object, has no name, or is defined twice.
+    /// Reads located documents, with all problems together: what is not an object, has no name, or
+    /// is defined twice.
     pub(crate) fn read<'a>(
         documents: impl IntoIterator<Item = (&'a Arc<SourceFile>, &'a Node)>,
     ) -> (Self, Vec<Diagnostic>) {
@@ -58,7 +59,8 @@ impl Manifest {
         self.objects.iter().filter_map(Pods::of)
     }
 
-    /// The first pods that a Service selects; `None` where it has no selector, or no file has such pods.
+    /// The first pods that a Service selects; `None` where it has no selector, or no file has such
+    /// pods.
     pub(crate) fn behind(&self, service: &Service<'_>) -> Option<Pods<'_>> {
         let selector = service.selector();
         self.pods().find(|pods| !selector.is_empty() && pods.have(&selector))

@@ -73,7 +73,8 @@ pub(crate) fn container_ports(pod: &Value) -> Vec<u16> {
     tcp.filter_map(|port| port["containerPort"].as_u64()?.try_into().ok()).collect()
 }
 
-/// The container port that a Service's `targetPort` means: a number itself, a name that of the port with this name.
+/// The container port that a Service's `targetPort` means: a number itself, a name that of the port
+/// with this name.
 pub(crate) fn target_port(pod: &Value, target: &Value) -> Option<u16> {
     let number = match target.as_str() {
         Some(name) => ports(pod).find(|port| port["name"] == name)?["containerPort"].as_u64(),

@@ -57,7 +57,8 @@ impl<'a> Service<'a> {
     }
 }
 
-/// How a Service, as the API has it, chooses among its endpoints. Both together: a sticky client of its own node's endpoints.
+/// How a Service, as the API has it, chooses among its endpoints. Both together: a sticky client of
+/// its own node's endpoints.
 pub(crate) fn routing(service: &Value) -> Routing {
     let spec = &service["spec"];
     match (spec["internalTrafficPolicy"] == "Local", spec["sessionAffinity"] == "ClientIP") {

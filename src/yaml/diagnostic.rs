@@ -8,7 +8,8 @@ use std::sync::Arc;
 pub enum Severity {
     /// Nothing is run.
     Error,
-    /// Nothing is run, either: the file leaves something open, and a cluster that is at hand knows what it could say.
+    /// Nothing is run, either: the file leaves something open, and a cluster that is at hand knows
+    /// what it could say.
     Open,
     /// It is said, and the run goes on.
     Warning,
@@ -162,7 +163,8 @@ fn printable(text: String) -> String {
         .collect()
 }
 
-/// `file:line:column: error: message (hint)`, for logs; a terminal gets the drawing of `cli::diagnostics`.
+/// `file:line:column: error: message (hint)`, for logs; a terminal gets the drawing of
+/// `cli::diagnostics`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(at) = &self.at {
@@ -197,7 +199,8 @@ impl Diagnostics {
         }
     }
 
-    /// Puts those of one file in the order of its text; files and problems without a place keep their order.
+    /// Puts those of one file in the order of its text; files and problems without a place keep
+    /// their order.
     pub(crate) fn sort(&mut self) {
         let mut files: Vec<String> = Vec::new();
         self.0.sort_by_cached_key(|d| {

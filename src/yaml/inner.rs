@@ -6,7 +6,8 @@ use crate::yaml;
 use crate::yaml::tree::{Node, Value};
 use crate::yaml::{Diagnostic, Diagnostics, Location, SourceFile, Span};
 
-/// The documents of a text in a file, as kind takes them apart (at lines that begin with `---`). What is no YAML is told.
+/// The documents of a text in a file, as kind takes them apart (at lines that begin with `---`).
+/// What is no YAML is told.
 pub(crate) fn documents(
     file: &Arc<SourceFile>,
     scalar: &Node,
@@ -31,7 +32,8 @@ pub(crate) fn documents(
     found
 }
 
-/// One document of the text, and where it begins in the file; `None` where lines of text and file do not agree.
+/// One document of the text, and where it begins in the file; `None` where lines of text and file
+/// do not agree.
 struct Piece {
     text: String,
     begin: Option<(usize, usize)>,
@@ -44,7 +46,8 @@ struct Line<'t> {
     text: &'t str,
 }
 
-/// The lines of the file that a literal text (`|`) consists of; `None` for other forms (quoted, folded), whose lines are not the file's.
+/// The lines of the file that a literal text (`|`) consists of; `None` for other forms (quoted,
+/// folded), whose lines are not the file's.
 fn literal_lines<'f>(file: &'f SourceFile, span: Span, text: &str) -> Option<Vec<Line<'f>>> {
     let mut start = file.text.get(..span.start)?.rfind('\n').map_or(0, |end| end + 1);
     let mut lines = Vec::new();
@@ -69,7 +72,8 @@ fn begun(text: &str) -> &str {
 fn pieces(text: &str, lines: Option<&[Line]>) -> Vec<Piece> {
     let mut all = vec![Piece { text: String::new(), begin: None }];
     for (index, inner) in text.lines().enumerate() {
-        // kind looks for a line break before `---`: the first line is never a separator, for YAML it begins a document.
+        // kind looks for a line break before `---`: the first line is never a separator, for YAML
+        // it begins a document.
         if index > 0 && inner.starts_with("---") {
             all.push(Piece { text: String::new(), begin: None });
             continue;
@@ -80,7 +84,8 @@ fn pieces(text: &str, lines: Option<&[Line]>) -> Vec<Piece> {
             piece.begin = line.map(|line| (line.start, line.number));
         }
         match line {
-            // A document's first marker must stand at the first column, and has no place in the indented text.
+            // A document's first marker must stand at the first column, and has no place in the
+            // indented text.
             Some(line) if inner.starts_with("---") => {
                 piece.text.extend(line.text.chars().map(|c| if c == '-' { ' ' } else { c }))
             }

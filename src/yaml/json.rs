@@ -1,5 +1,6 @@
-//! YAML -> JSON as `sigs.k8s.io/yaml` converts it, which resolves plain scalars by YAML 1.1 (its `goyaml.v2/resolve.go`). The only
-//! place that knows these rules: kubectl reads objects by them, and kind its patches.
+//! YAML -> JSON as `sigs.k8s.io/yaml` converts it, which resolves plain scalars by YAML 1.1 (its
+//! `goyaml.v2/resolve.go`). The only place that knows these rules: kubectl reads objects by them,
+//! and kind its patches.
 
 use serde_json::{Number, Value};
 

@@ -1,4 +1,5 @@
-//! Located YAML: text -> trees in which every node knows its place, and problems that are drawn at a place.
+//! Located YAML: text -> trees in which every node knows its place, and problems that are drawn at
+//! a place.
 
 pub(crate) mod diagnostic;
 pub(crate) mod inner;

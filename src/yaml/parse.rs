@@ -17,7 +17,8 @@ const MERGE: &str = "<<";
 /// How many nodes there may be, those that aliases repeat included.
 const MAX_NODES: usize = 100_000;
 
-/// The documents of a text; empty ones are left out. `None` after an error behind which nothing can be understood.
+/// The documents of a text; empty ones are left out. `None` after an error behind which nothing can
+/// be understood.
 pub(crate) fn parse(file: &Arc<SourceFile>, problems: &mut Diagnostics) -> Option<Vec<Node>> {
     if file.text.len() > MAX_BYTES {
         let start = Span::of_bytes(&file.text, 0, 0);
@@ -255,7 +256,8 @@ impl<'t> Builder<'t> {
 
     fn syntax_error(&self, error: &ScanError) -> Fatal {
         let at = error.marker().byte_offset().unwrap_or(0);
-        // An error at the very end is drawn after the last character: an empty line below shows nothing.
+        // An error at the very end is drawn after the last character: an empty line below shows
+        // nothing.
         let at = if at >= self.file.text.len() { self.file.text.trim_end().len() } else { at };
         let width =
             self.file.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
@@ -282,7 +284,8 @@ fn duplicate(file: &Arc<SourceFile>, name: &str, at: Span, first: Span) -> Diagn
     )
 }
 
-/// The syntax errors that people make, in words that say what to do; for the others the parser's own.
+/// The syntax errors that people make, in words that say what to do; for the others the parser's
+/// own.
 fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
     use ErrorKind::*;
     let (message, hint) = match kind {

@@ -9,7 +9,8 @@ pub(crate) struct Node {
     pub span: Span,
     /// The key that it stands under. `None` for a document and for an item of a list.
     pub key: Option<Span>,
-    /// Whether it is short enough to be drawn as a whole: on one line, and not a block of keys or items.
+    /// Whether it is short enough to be drawn as a whole: on one line, and not a block of keys or
+    /// items.
     pub short: bool,
 }
 
@@ -29,7 +30,8 @@ pub(crate) enum Value {
 }
 
 impl Node {
-    /// Where a problem with this node is drawn: a short node as a whole, of a long one its key or its beginning.
+    /// Where a problem with this node is drawn: a short node as a whole, of a long one its key or
+    /// its beginning.
     pub(crate) fn focus(&self) -> Span {
         match (&self.value, self.key) {
             _ if self.short => self.span,
@@ -77,7 +79,8 @@ impl Node {
         }
     }
 
-    /// Follows a path such as `spec.method[0].for` as far as it goes: the node, and whether it is the whole path's.
+    /// Follows a path such as `spec.method[0].for` as far as it goes: the node, and whether it is
+    /// the whole path's.
     pub(crate) fn find(&self, path: &str) -> (&Node, bool) {
         let mut node = self;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {

@@ -1,4 +1,5 @@
-//! The agent as a process of its own: what the program does when it is run as `kubectl-outage agent`.
+//! The agent as a process of its own: what the program does when it is run as `kubectl-outage
+//! agent`.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// Asserts what must hold of every run with one fault on a node. Never: which of last error and endpoint's removal comes first.
+/// Asserts what must hold of every run with one fault on a node. Never: which of last error and
+/// endpoint's removal comes first.
 pub(crate) fn assert_order(report: &Value) {
     let fault = &report["findings"]["faults"][0];
     let at = |what: &str, value: &Value| {
@@ -31,7 +32,8 @@ pub(crate) fn assert_order(report: &Value) {
     }
 }
 
-/// Asserts that a probe saw errors between fault and detection: the first after the fault was requested.
+/// Asserts that a probe saw errors between fault and detection: the first after the fault was
+/// requested.
 pub(crate) fn assert_errors(report: &Value, probe: &str) {
     let probes = report["findings"]["probes"].as_array().unwrap();
     let found =

@@ -1,5 +1,6 @@
-//! Dead man's switches on a real cluster: the program is killed in the middle of its faults, and they end at their deadline. Those
-//! inside a node end without any process of ours; those of objects and machines need the watchdog.
+//! Dead man's switches on a real cluster: the program is killed in the middle of its faults, and
+//! they end at their deadline. Those inside a node end without any process of ours; those of
+//! objects and machines need the watchdog.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::kind::{CLUSTER, Lab, coredns, docker, kubectl};
 
-/// No switch acts sooner after a fault's `for` in these tests: what its calls may take, and the margin on the command line.
+/// No switch acts sooner after a fault's `for` in these tests: what its calls may take, and the
+/// margin on the command line.
 const AFTER: Duration = Duration::from_secs(31);
-/// Each fault's switch waits for as long as its own calls may take at worst. etcd's data is not among these: its switch waits for seven minutes.
+/// Each fault's switch waits for as long as its own calls may take at worst. etcd's data is not
+/// among these: its switch waits for seven minutes.
 const LIMIT: Duration = Duration::from_secs(420);
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -114,7 +117,8 @@ impl Dying {
     }
 }
 
-/// Three programs on one cluster, each in a home of its own. Two leave their watchdogs behind, one does not.
+/// Three programs on one cluster, each in a home of its own. Two leave their watchdogs behind, one
+/// does not.
 pub(crate) fn undo_what_nobody_does() {
     let (objects, alone, machine) = (Dying::new(), Dying::new(), Dying::new());
     let before = coredns();

@@ -1,4 +1,5 @@
-//! Licences and duplicates of the dependencies against deny.toml, without cargo-deny: it takes minutes to build.
+//! Licences and duplicates of the dependencies against deny.toml, without cargo-deny: it takes
+//! minutes to build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! README.md and docs/ say what the program does: its flags, exit codes, faults, probes and expectations, no more and no
-//! less. Their links lead somewhere, and their tables can be read.
+//! README.md and docs/ say what the program does: its flags, exit codes, faults, probes and
+//! expectations, no more and no less. Their links lead somewhere, and their tables can be read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

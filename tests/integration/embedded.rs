@@ -75,7 +75,8 @@ fn run(home: &Home, arguments: &[&str]) -> Output {
     start(home, arguments).finish()
 }
 
-/// An experiment of this repository's with some of its text replaced; each replacement must be there.
+/// An experiment of this repository's with some of its text replaced; each replacement must be
+/// there.
 fn altered(home: &Home, name: &str, changes: &[(&str, &str)]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     home.copy(&["experiments/workloads", "kind-configs"], |text| text);
@@ -132,7 +133,8 @@ fn assert_completed(home: &Home, output: &Output) {
     assert_eq!(output.code, expected, "{outcome}: {shown}");
 }
 
-/// One of a run's assertions passed: the model's own times are sure, those of probes are the machine's too.
+/// One of a run's assertions passed: the model's own times are sure, those of probes are the
+/// machine's too.
 fn assert_passed(report: &Value, subject: &str) {
     let assertions = report["verdict"]["assertions"].as_array().unwrap();
     let judged: Vec<&Value> = assertions

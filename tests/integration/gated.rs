@@ -1,4 +1,5 @@
-//! Outages that are known exactly: gated servers asked by a real prober, and the timelines that a run would have written of them.
+//! Outages that are known exactly: gated servers asked by a real prober, and the timelines that a
+//! run would have written of them.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ const OUTAGES: u64 = 10;
 pub(crate) struct Plan {
     pub servers: u64,
     pub back_ends: usize,
-    /// From the fault's request to the closing, and from the opening to the undo's request: longer than a bracket, and than a timeout.
+    /// From the fault's request to the closing, and from the opening to the undo's request: longer
+    /// than a bracket, and than a timeout.
     pub margin_ms: u64,
     pub outage_ms: u64,
 }
@@ -50,7 +52,8 @@ impl Plan {
         let closed =
             server.close(0, if number.is_multiple_of(2) { Closed::Hang } else { Closed::Drop });
         pause(self.outage_ms, number * 3 + 1);
-        // An outage lasts until somebody has noticed it: by chance, or on a busy machine, nobody may have.
+        // An outage lasts until somebody has noticed it: by chance, or on a busy machine, nobody
+        // may have.
         let unanswered = loop {
             match server.first_unanswered(0) {
                 Some(at) => break at,

@@ -1,4 +1,5 @@
-//! Three control planes behind a load balancer: a kind cluster of its own, made by the first test and deleted by the last.
+//! Three control planes behind a load balancer: a kind cluster of its own, made by the first test
+//! and deleted by the last.
 
 use libtest_mimic::Trial;
 

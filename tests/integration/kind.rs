@@ -14,12 +14,14 @@ use super::program::{Home, Output};
 pub(crate) const CLUSTER: &str = "outage-test";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// All tests of this rung. Where they can't run they are listed as ignored, and it is said why; where they must run, that fails.
+/// All tests of this rung. Where they can't run they are listed as ignored, and it is said why;
+/// where they must run, that fails.
 pub(crate) fn tests() -> Vec<Trial> {
     let tests: &[(&str, fn())] = &[
         ("worker_stop_shows_its_chain", worker_stop_shows_its_chain),
         ("experiments_of_one_cluster_in_one_suite", experiments_of_one_cluster_in_one_suite),
-        // A static pod that was ended several times within ten minutes is started again ever later (the kubelet's back-off): few of each.
+        // A static pod that was ended several times within ten minutes is started again ever later
+        // (the kubelet's back-off): few of each.
         ("scheduler_stopped_frozen_and_killed", scheduler_stopped_frozen_and_killed),
         ("canary_reconciliation", canary_reconciliation),
         ("partitions", partitions),
@@ -76,7 +78,8 @@ pub(crate) fn trials(
         let run = move || match missing {
             Some(why) => Err(Failed::from(format!("must run here, but {why}"))),
             None => {
-                // What tests that were killed left behind may have a fault in it. By hand, a cluster that is there saves its making.
+                // What tests that were killed left behind may have a fault in it. By hand, a
+                // cluster that is there saves its making.
                 if required {
                     remade(cluster);
                 }
@@ -138,7 +141,8 @@ impl Lab {
     /// A fresh one.
     pub(crate) fn new() -> Self {
         let home = Home::new();
-        // Shorter: a node is detected within 6.4 s, and a steady state that is there is seen in a second.
+        // Shorter: a node is detected within 6.4 s, and a steady state that is there is seen in a
+        // second.
         home.copy(&["experiments", "experiments/workloads", "kind-configs"], |text| {
             let text = text.replace("name: fast-detection", &format!("name: {CLUSTER}"));
             text.replace("    for: 15s", "    for: 9s")
@@ -178,7 +182,8 @@ impl Lab {
             .unwrap_or_else(|e| panic!("{e}: {}\n{}", output.stdout, output.stderr))
     }
 
-    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober, no packet filter, no timer.
+    /// Nothing of a run is left: nodes up and as they were, no namespace, nothing owed, no prober,
+    /// no packet filter, no timer.
     pub(crate) fn assert_clean(&self) {
         let nodes = containers();
         assert!(!nodes.is_empty(), "the cluster is gone");
@@ -259,8 +264,8 @@ pub(crate) fn asked(arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// The run came to its end and was judged. How it was judged is not asserted: bounds in seconds don't hold on every machine, the order
-/// of things does.
+/// The run came to its end and was judged. How it was judged is not asserted: bounds in seconds
+/// don't hold on every machine, the order of things does.
 fn judged(output: &Output) {
     assert!([0, 1, 3].contains(&output.code), "{}\n{}", output.stdout, output.stderr);
     assert!(!output.stderr.contains("error:"), "{}", output.stderr);
@@ -320,7 +325,8 @@ fn one_fault(name: &str) {
     lab.assert_clean();
 }
 
-/// What is asked of a control plane that lacks a part is not done, and is done by itself when the part is back.
+/// What is asked of a control plane that lacks a part is not done, and is done by itself when the
+/// part is back.
 fn canary(name: &str, probe: &str, changes: &[(&str, &str)]) -> Value {
     let lab = Lab::new();
     let output = lab.home.run(&["run", "-f", &lab.altered(name, changes)]);
@@ -363,7 +369,8 @@ fn canary_reconciliation() {
     canary("controller-manager-down", "reconciliation", &short);
 }
 
-/// Traffic goes on, the probe of the API fails, and the watches are blind: the run copes with all three.
+/// Traffic goes on, the probe of the API fails, and the watches are blind: the run copes with all
+/// three.
 fn api_server_down() {
     let lab = Lab::new();
     let experiment = lab.altered("api-server-down", &[("for: 20s", "for: 5s")]);
@@ -425,7 +432,8 @@ fn sigterm_while_two_faults_last() {
     interrupted_in(&lab, &two, "TERM", "nodeKill confirmed");
 }
 
-/// Three faults on objects, one after the other: a Deployment of another namespace, a pod, and a pod's container.
+/// Three faults on objects, one after the other: a Deployment of another namespace, a pod, and a
+/// pod's container.
 const ON_OBJECTS: &str = "  blastRadius: {namespaces: [kube-system]}
   method:
   - fault: {deploymentScale: {namespace: kube-system, name: coredns, replicas: 0}}
@@ -614,7 +622,8 @@ fn a_probe_on_the_target_is_refused() {
     output.says("probe");
 }
 
-/// What a user calls a context says nothing of the cluster behind it, and the user's file stays as it is.
+/// What a user calls a context says nothing of the cluster behind it, and the user's file stays as
+/// it is.
 fn through_the_users_context() {
     let lab = Lab::new();
     let config =
@@ -642,7 +651,8 @@ fn through_the_users_context() {
     lab.assert_clean();
 }
 
-/// Experiments for one suite, and how their faults are made shorter: a fault of each kind, of the control plane as well, and a matrix.
+/// Experiments for one suite, and how their faults are made shorter: a fault of each kind, of the
+/// control plane as well, and a matrix.
 const SUITE: &[(&str, &str, &str)] = &[
     ("node-kill", "for: 9s", "for: 9s"),
     ("node-pause", "for: 9s", "for: 9s"),
@@ -651,7 +661,8 @@ const SUITE: &[(&str, &str, &str)] = &[
     ("control-plane-away", "for: [10s, 1m, 5m]", "for: [3s, 6s]"),
 ];
 
-/// Experiments of one cluster, one after the other: each is carried out and undone, whatever the one before left.
+/// Experiments of one cluster, one after the other: each is carried out and undone, whatever the
+/// one before left.
 fn experiments_of_one_cluster_in_one_suite() {
     let lab = Lab::new();
     let files: Vec<String> =
@@ -685,8 +696,8 @@ fn experiments_of_one_cluster_in_one_suite() {
     lab.assert_clean();
 }
 
-/// The only control plane lost its power: while it was away clients of a Service were answered, and those of the API were not. What
-/// happened before the steady state held is not asked.
+/// The only control plane lost its power: while it was away clients of a Service were answered, and
+/// those of the API were not. What happened before the steady state held is not asked.
 fn assert_only_the_api_failed(report: &Value) {
     let probes = report["findings"]["probes"].as_array().unwrap();
     let in_fault = |name: &str| {

@@ -1,4 +1,5 @@
-//! The program as a whole: the table of layers, the command line without a cluster, recorded timelines, and the real thing on kind.
+//! The program as a whole: the table of layers, the command line without a cluster, recorded
+//! timelines, and the real thing on kind.
 
 #![allow(clippy::disallowed_methods)] // a program of its own, with an environment and arguments
 
@@ -24,7 +25,8 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     // Each in a folder of its own: at the same time. They mostly wait.
     let alone = [layers(), docs::tests(), dependencies::tests(), offline::tests(), agent::tests()];
-    // One cluster is shared, or a model beats in real time, and time is measured: one after the other.
+    // One cluster is shared, or a model beats in real time, and time is measured: one after the
+    // other.
     let in_turn = [outages::tests(), embedded::tests(), suite::tests(), kind::tests(), ha::tests()];
     let failed = [run(AT_ONCE, alone.into_iter().flatten()), run(1, in_turn.into_iter().flatten())];
     if failed.contains(&true) { ExitCode::from(101) } else { ExitCode::SUCCESS }

@@ -1,8 +1,10 @@
-//! Windows of errors against outages that are known exactly: a gated server stamps its own closing and opening.
+//! Windows of errors against outages that are known exactly: a gated server stamps its own closing
+//! and opening.
 //!
-//! The truth must lie in the brackets that `analyse` gives. It is asked twice: with the back ends that the answers named, and without.
-//! What a success of the gated back end (or a neighbouring one, where there is no other back end) or a request bounds must hold always.
-//! A run of draws proves at a level of 5 % for each edge: of those edges nine of ten must hold.
+//! The truth must lie in the brackets that `analyse` gives. It is asked twice: with the back ends
+//! that the answers named, and without. What a success of the gated back end (or a neighbouring
+//! one, where there is no other back end) or a request bounds must hold always. A run of draws
+//! proves at a level of 5 % for each edge: of those edges nine of ten must hold.
 
 use libtest_mimic::Trial;
 use outage::analysis::findings::{Proof, Window};
@@ -34,7 +36,8 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The widest bracket of an edge where every attempt goes to the back end that is gated.
 const NARROW_MS: f64 = 1.2 * PERIOD_MS;
-/// From sending a request until the server decides on it, on a machine that is not overloaded: a fifth of a period.
+/// From sending a request until the server decides on it, on a machine that is not overloaded: a
+/// fifth of a period.
 const ON_THE_WAY_MS: f64 = PERIOD_MS / 5.0;
 
 /// What became of the edges of all outages.
@@ -48,7 +51,8 @@ struct Edges {
     draws: Vec<bool>,
     /// And of all others.
     proven: Vec<bool>,
-    /// First failures that were on their way for longer than `analyse` allows, at 5 %; and those of them that so missed the truth.
+    /// First failures that were on their way for longer than `analyse` allows, at 5 %; and those of
+    /// them that so missed the truth.
     held_up: usize,
     missed: usize,
 }
@@ -80,7 +84,8 @@ impl Edges {
         let decided_soon =
             ms(after_zero(outage.unanswered) - window.first_failure) <= ON_THE_WAY_MS;
         let calm = decided_soon && calm(found, window, after_zero);
-        // A request without an answer that was held up longer than any of those before it: only the server knows.
+        // A request without an answer that was held up longer than any of those before it: only the
+        // server knows.
         let held_up = after_zero(outage.unanswered).max(window.start.when.latest);
         self.held_up += usize::from(held_up > window.start.when.latest);
         for (edge, truth) in [(window.start, outage.closed), (window.end, outage.opened)] {
@@ -137,7 +142,8 @@ fn ms(seconds: Seconds) -> f64 {
     seconds.as_f64() * 1e3
 }
 
-/// Whether no attempt, from the twenty before the window to its end, was late, left out or long on its way.
+/// Whether no attempt, from the twenty before the window to its end, was late, left out or long on
+/// its way.
 fn calm(found: &Found, window: &Window, after_zero: impl Fn(Moment) -> Seconds) -> bool {
     let earliest = window.start.when.earliest - Seconds::from_f64(20.0 * PERIOD_MS / 1e3);
     let when = When { earliest, latest: window.end.when.latest };
@@ -165,7 +171,8 @@ fn fifty_of_fifty_lie_in_narrow_brackets() {
     }
 }
 
-/// With one of several back ends gated, brackets are wider, and still hold the truth. `draws`: so many exclude at 5 % that all missed.
+/// With one of several back ends gated, brackets are wider, and still hold the truth. `draws`: so
+/// many exclude at 5 % that all missed.
 fn one_of(plan: Plan, draws: f64) {
     let runs = plan.run();
     let [named, unnamed] = [true, false].map(|named| Edges::of(plan, &runs, named));

@@ -114,7 +114,8 @@ impl Home {
     }
 }
 
-/// A program that is running. When a test fails on the way, it is told to undo and waited for: the cluster is shared.
+/// A program that is running. When a test fails on the way, it is told to undo and waited for: the
+/// cluster is shared.
 pub(crate) struct Started {
     child: Option<Child>,
     stderr: PathBuf,

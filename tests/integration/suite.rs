@@ -30,8 +30,8 @@ impl Folder {
         Self { home }
     }
 
-    /// An experiment that is over as soon as it can be; it claims that clients of `web` go on (how a
-    /// busy machine fares is not the question).
+    /// An experiment that is over as soon as it can be; it claims that clients of `web` go on (how
+    /// a busy machine fares is not the question).
     fn add(&self, name: &str, fault: &str, hold: &str) {
         let text = format!(
             "apiVersion: outage/v1alpha1
@@ -115,7 +115,8 @@ fn parts_of_the_models_control_plane() {
     assert_eq!(states, expected, "{suite:#}");
     assert_eq!(rows[0]["claims"][0]["decision"], "confirmed");
     assert_eq!(rows[4]["claims"][0]["decision"], "open");
-    // Each fault was confirmed and taken back; the watches were blind without an API server, and nowhere else.
+    // Each fault was confirmed and taken back; the watches were blind without an API server, and
+    // nowhere else.
     for row in &rows[..4] {
         let run = row["runs"]["runs"][0]["run"].as_str().unwrap();
         let report = document(&folder.home.run(&["report", run, "-o", "json"]));

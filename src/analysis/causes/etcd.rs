@@ -63,7 +63,8 @@ impl Sources<'_> {
         IntervalSet::AtLeast(planes - planes / 2, members.collect())
     }
 
-    /// etcd could be asked again, and who was failing then had no answer yet: an API server looks for a lost etcd ever less often.
+    /// etcd could be asked again, and who was failing then had no answer yet: an API server looks
+    /// for a lost etcd ever less often.
     pub(super) fn etcd_returned(&self) -> IntervalSet {
         let gaps = self.leader(Component::Etcd).flat_map(|leader| &leader.gaps);
         self.until_answered(gaps.filter_map(|gap| gap.until), |needs| {

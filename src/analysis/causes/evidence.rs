@@ -1,4 +1,5 @@
-//! Evidence that a part of the control plane was down: leaders, processes, faults on nodes, and the other probes of the API servers.
+//! Evidence that a part of the control plane was down: leaders, processes, faults on nodes, and the
+//! other probes of the API servers.
 
 use super::super::clock::Zero;
 use super::super::findings::{
@@ -157,7 +158,8 @@ impl<'a> Sources<'a> {
         self.nodes(NodeRole::ControlPlane).collect()
     }
 
-    /// The machines before the API servers that were hit: targets of a node fault that are not nodes of the cluster.
+    /// The machines before the API servers that were hit: targets of a node fault that are not
+    /// nodes of the cluster.
     fn balancers(&self) -> impl Iterator<Item = &'a str> {
         let nodes = &self.timeline.header.cluster.nodes;
         let hit =
@@ -202,7 +204,8 @@ impl<'a> Sources<'a> {
         self.until_answered(starts, ask)
     }
 
-    /// From each of these moments until who was failing then, of the probes that need this, was answered.
+    /// From each of these moments until who was failing then, of the probes that need this, was
+    /// answered.
     pub(super) fn until_answered(
         &self,
         moments: impl Iterator<Item = When>,
@@ -227,7 +230,8 @@ impl<'a> Sources<'a> {
         IntervalSet::Union(moments.flat_map(waiting).collect())
     }
 
-    /// The process of a part is not there, or is frozen: as the node's observer saw it; where there was none, as faults say.
+    /// The process of a part is not there, or is frozen: as the node's observer saw it; where there
+    /// was none, as faults say.
     pub(super) fn process_away(&self, component: Component, node: &str) -> IntervalSet {
         let records = &self.timeline.records;
         let of_it = |event: &Event| matches!(event, Event::Process { node: on, component: part, .. } if on == node && *part == component);
@@ -319,7 +323,8 @@ impl<'a> Sources<'a> {
         for (when, away) in changes.map(|(when, away)| (self.zero.when(when), away)) {
             match (open, away) {
                 (None, true) => open = Some(when),
-                // What an observer finds when it is back may have been so since it was lost, but not before the thing went away.
+                // What an observer finds when it is back may have been so since it was lost, but
+                // not before the thing went away.
                 (Some(from), false) => {
                     spans.push(Span { from, until: from.later(when) });
                     open = None;
@@ -338,7 +343,8 @@ pub(super) fn ending(fault: &FaultFinding) -> Span {
     Span::exact(fault.requested, ended.unwrap_or(NEVER.latest))
 }
 
-/// When a fault was in effect; `None`: it was not seen to be. A machine that restarts by itself is back when its container is.
+/// When a fault was in effect; `None`: it was not seen to be. A machine that restarts by itself is
+/// back when its container is.
 fn in_effect(fault: &FaultFinding) -> Option<Span> {
     let seen = fault.seen()?.at;
     let from = When { earliest: fault.requested, latest: seen.max(fault.requested) };
@@ -353,7 +359,8 @@ fn in_effect(fault: &FaultFinding) -> Option<Span> {
     Some(Span { from, until: undone.map_or(NEVER, |undone| from.later(undone)) })
 }
 
-/// When a probe saw errors. Where some of a burst's requests were answered, no moment of it is sure to be an error.
+/// When a probe saw errors. Where some of a burst's requests were answered, no moment of it is sure
+/// to be an error.
 fn failing(probe: &ProbeFinding) -> IntervalSet {
     let of = |burst: &Burst| {
         let (from, until) = (burst.start.when, burst.end.when);

@@ -1,4 +1,5 @@
-//! Sets of intervals whose ends are not known exactly: a moment is inside, outside, or may be either.
+//! Sets of intervals whose ends are not known exactly: a moment is inside, outside, or may be
+//! either.
 
 use super::super::findings::When;
 use crate::stats::Seconds;

@@ -5,10 +5,11 @@
 //!                                                          a probe's windows of errors ──────┘      with interval_set.rs: yes, no, maybe
 //! ```
 //!
-//! Where several causes hold, the deepest counts, since it brings the others about: without its nodes nothing of a control plane runs;
-//! without etcd no API server answers what goes through it (and its kubelet starts it anew, in vain); without an API server no balancer
-//! finds one; and whoever holds a lease can't renew it without all of these. A balancer's check is only blamed while some API server
-//! answers when it is asked directly.
+//! Where several causes hold, the deepest counts, since it brings the others about: without its
+//! nodes nothing of a control plane runs; without etcd no API server answers what goes through it
+//! (and its kubelet starts it anew, in vain); without an API server no balancer finds one; and
+//! whoever holds a lease can't renew it without all of these. A balancer's check is only blamed
+//! while some API server answers when it is asked directly.
 
 mod etcd;
 mod evidence;

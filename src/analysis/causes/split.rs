@@ -1,4 +1,5 @@
-//! A window of errors, in parts by what caused it: a sweep over all moments at which what is known changes.
+//! A window of errors, in parts by what caused it: a sweep over all moments at which what is known
+//! changes.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use crate::stats::{Between, Seconds};
 /// What shows a cause. Where several hold, the first one counts; one of them always holds.
 pub(super) type Evidence = Vec<(Cause, IntervalSet)>;
 
-/// The parts of a window, deepest cause first. Together they are the window: where only one cause can be the one, its part is longer by
-/// that much at least; where several can, each one's may be.
+/// The parts of a window, deepest cause first. Together they are the window: where only one cause
+/// can be the one, its part is longer by that much at least; where several can, each one's may be.
 pub(super) fn split(window: Span, evidence: &Evidence) -> Vec<CausePart> {
     let mut parts: BTreeMap<Cause, (Seconds, Seconds)> = BTreeMap::new();
     for slice in slices(window, evidence).windows(2) {
@@ -41,7 +42,8 @@ fn slices(window: Span, evidence: &Evidence) -> Vec<Seconds> {
     edges
 }
 
-/// The causes that may be the one at a moment: those that may hold, up to the first that surely does.
+/// The causes that may be the one at a moment: those that may hold, up to the first that surely
+/// does.
 fn reached(evidence: &Evidence, moment: Seconds) -> Vec<Cause> {
     let mut reached = Vec::new();
     for (cause, holds) in evidence {

@@ -21,7 +21,8 @@ const ETCD: Component = Component::Etcd;
 const SERVER: Component = Component::ApiServer;
 
 impl Run {
-    /// On control planes, all of which are observed. The balancer before several is not a node that the API knows.
+    /// On control planes, all of which are observed. The balancer before several is not a node that
+    /// the API knows.
     fn planes(mut self, count: usize) -> Self {
         let node = |name: &&str| NodeFacts {
             name: (*name).into(),
@@ -129,7 +130,8 @@ fn said(window: &Window) -> String {
 
 #[test]
 fn a_lost_leader_costs_an_election_and_then_a_check() {
-    // The first etcd leader's node is killed; another leads after 1.6 s, and the balancer goes on asking the dead server until 2.4 s.
+    // The first etcd leader's node is killed; another leads after 1.6 s, and the balancer goes on
+    // asking the dead server until 2.4 s.
     let run = Run::new().planes(3).harmed("nodeKill", "cp", None).says(1700, "cp2", true, true);
     let run =
         run.asks_any(&[(100, 2400)]).asks_each([&[(100, 12_000)], &[(100, 1600)], &[(100, 1600)]]);
@@ -192,7 +194,8 @@ fn a_server_that_is_stopped_takes_its_time_to_end_and_to_start() {
     ");
 }
 
-/// The only etcd: told to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its API server finds it at 14 s.
+/// The only etcd: told to end at 0 s, gone at 3 s, there again at 10.2 s and leading at 10.5 s; its
+/// API server finds it at 14 s.
 fn etcd_stopped() -> Run {
     let harm = |run: Run, ms, phase| run.harm(ms, "componentStop", "cp", Some(ETCD), phase);
     let run = harm(Run::new().planes(1), 0, Requested)

@@ -19,11 +19,13 @@ pub(super) struct Fact<'a> {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What<'a> {
-    /// A process of this node leads, as its lease or its own status says. A lease's holder is one process, which `identity` names.
+    /// A process of this node leads, as its lease or its own status says. A lease's holder is one
+    /// process, which `identity` names.
     Leads { node: &'a str, identity: Option<String>, lasts: Option<Duration> },
     /// The leader (the one on this node, where it is named) has reported that it no longer leads.
     Resigns { node: Option<&'a str>, loss: LeaderLoss },
-    /// How the process on a node is. `pid` is `None` where it is not there, or its number is not known.
+    /// How the process on a node is. `pid` is `None` where it is not there, or its number is not
+    /// known.
     Process { node: &'a str, pid: Option<u32>, state: ProcessState },
     /// What is frozen on a node is asked to go on.
     Thaws { node: &'a str },

@@ -1,4 +1,5 @@
-//! Who led each part of the control plane, when nobody did, and who kept running alongside a successor.
+//! Who led each part of the control plane, when nobody did, and who kept running alongside a
+//! successor.
 //!
 //! ```text
 //! records -> facts.rs (leases, etcd members' status, processes, faults) -> terms.rs (one walk in the order of time) -> findings
@@ -44,7 +45,8 @@ pub(super) fn leaders(timeline: &Timeline, zero: Zero) -> Vec<LeaderFinding> {
         .collect()
 }
 
-/// Until when there was observation: the watches end with the clean up, which may take minutes, or with the last thing they saw.
+/// Until when there was observation: the watches end with the clean up, which may take minutes, or
+/// with the last thing they saw.
 fn looked_until(records: &[Record], facts: &[facts::Fact<'_>], last: Moment) -> Moment {
     let ends = |record: &&Record| matches!(&record.event, Event::Stage { name } if name == Event::CLEAN_UP);
     let told = facts.iter().map(|fact| fact.when.latest).max();
@@ -153,7 +155,8 @@ fn observer_gap(event: &Event, wanted: &str) -> Option<(Option<Moment>, String)>
     }
 }
 
-/// What is known to have happened to the processes of a part, in the order of time: on which node, when, and how each was then.
+/// What is known to have happened to the processes of a part, in the order of time: on which node,
+/// when, and how each was then.
 pub(super) fn processes(
     records: &[Record],
     component: Component,

@@ -1,4 +1,5 @@
-//! One walk through the facts about a part: who led, when nobody did, and who kept running alongside a successor.
+//! One walk through the facts about a part: who led, when nobody did, and who kept running
+//! alongside a successor.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -77,7 +78,8 @@ struct Replaced<'a> {
 }
 
 impl Replaced<'_> {
-    /// Since when it ran, where it has ended by `end`: one that was thawed may have ended before the next look.
+    /// Since when it ran, where it has ended by `end`: one that was thawed may have ended before
+    /// the next look.
     fn ran_from(&self, end: Bracket) -> Option<Bracket> {
         let unseen = |thawed: Moment| {
             (thawed <= end.latest).then(|| Bracket::new(thawed.max(end.earliest), end.latest))
@@ -95,7 +97,8 @@ struct Walk<'a> {
     replaced: Vec<Replaced<'a>>,
 }
 
-/// Walks through the facts, up to `end`. Leases are known up to `known`, which is earlier where their watch was blind at the end.
+/// Walks through the facts, up to `end`. Leases are known up to `known`, which is earlier where
+/// their watch was blind at the end.
 pub(super) fn walk<'a>(facts: &[Fact<'a>], known: Moment) -> Terms<'a> {
     let mut walk = Walk::default();
     for Fact { when, what } in facts {
@@ -201,7 +204,8 @@ impl<'a> Walk<'a> {
         let frozen = self.gap.as_ref().is_some_and(|gap| gap.loss == LeaderLoss::Frozen);
         match state {
             ProcessState::Stopped => self.open(when, LeaderLoss::Frozen),
-            // One that thaws after its lease has expired leads no more, unless it renews it before another takes it.
+            // One that thaws after its lease has expired leads no more, unless it renews it before
+            // another takes it.
             _ if frozen && leader.expiry().is_none_or(|expiry| when.latest < expiry.earliest) => {
                 self.close(when, node)
             }

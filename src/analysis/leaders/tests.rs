@@ -259,7 +259,8 @@ fn a_node_that_dies_takes_its_leader_with_it() {
     };
     let run = run.event(1300, die).blind(1200, Some(30_000), "a").leads(16_000, Some("c_3"), 5);
     let found = found(run.process(30_000, "a", 7, Running).since(1200).ended(30_500));
-    // +0 is the fault's request, the node was seen to live 0.2 s later and to be dead 0.1 s after that.
+    // +0 is the fault's request, the node was seen to live 0.2 s later and to be dead 0.1 s after
+    // that.
     assert_eq!(only_gap(&found), (LeaderLoss::Gone, between(14.7, 14.8)));
     assert!(found.old.is_empty() && found.blind.is_empty(), "{found:#?}");
 }

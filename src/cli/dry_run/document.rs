@@ -52,7 +52,8 @@ pub(super) struct Probe {
     pub per_second: f64,
     /// What a canary does, in words; `None`: it is not a canary.
     pub canary: Option<String>,
-    /// From where it would ask: a node, pods, this machine. `None`: a canary, or nobody knows the nodes.
+    /// From where it would ask: a node, pods, this machine. `None`: a canary, or nobody knows the
+    /// nodes.
     pub from: Option<String>,
 }
 

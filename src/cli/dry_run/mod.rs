@@ -1,4 +1,5 @@
-//! `run --dry-run`: what would be done, to what, and how each step would be undone. Changes nothing.
+//! `run --dry-run`: what would be done, to what, and how each step would be undone. Changes
+//! nothing.
 
 mod document;
 #[cfg(test)]

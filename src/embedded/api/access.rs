@@ -1,7 +1,8 @@
 //! Who may ask: who has the token, and no page in a browser.
 //!
-//! Any user of the machine, and any web page that one of them opens, can send requests to loopback. The token keeps out the former;
-//! that a request names us and no origin keeps out the latter, even where a page's own name was made to lead here.
+//! Any user of the machine, and any web page that one of them opens, can send requests to loopback.
+//! The token keeps out the former; that a request names us and no origin keeps out the latter, even
+//! where a page's own name was made to lead here.
 
 use std::net::SocketAddr;
 
@@ -20,7 +21,8 @@ const OPEN: [&str; 4] = ["healthz", "livez", "readyz", "version"];
 /// The credentials of one server, made anew for each.
 pub(super) struct Access {
     token: String,
-    /// The two ways to say it. kubectl sends nothing of a kubeconfig's user over plain HTTP, but the password of the server's URL.
+    /// The two ways to say it. kubectl sends nothing of a kubeconfig's user over plain HTTP, but
+    /// the password of the server's URL.
     accepted: [String; 2],
     /// Whom a request may name.
     hosts: [String; 2],

@@ -7,13 +7,13 @@ use tokio::sync::watch;
 pub(crate) enum Availability {
     #[default]
     Serving,
-    /// It is frozen: connections are accepted (by the kernel) and nothing is answered; watches are silent. What waited is answered
-    /// when it thaws.
+    /// It is frozen: connections are accepted (by the kernel) and nothing is answered; watches are
+    /// silent. What waited is answered when it thaws.
     Hanging,
     /// It is gone: connections are cut, new ones refused.
     Down,
-    /// It lives, its etcd does not: what the cache can answer (lists and reads with `resourceVersion=0`, open watches) is answered,
-    /// everything else fails after some seconds.
+    /// It lives, its etcd does not: what the cache can answer (lists and reads with
+    /// `resourceVersion=0`, open watches) is answered, everything else fails after some seconds.
     EtcdDown,
 }
 

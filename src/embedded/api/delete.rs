@@ -48,8 +48,8 @@ impl Options {
     }
 }
 
-/// Deletes an object: it is gone, or it is marked, and its controllers do the rest. The answer is a `Status`, or the object as it
-/// is now.
+/// Deletes an object: it is gone, or it is marked, and its controllers do the rest. The answer is a
+/// `Status`, or the object as it is now.
 pub(super) fn one(
     served: &Served,
     target: &Target,

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use super::access::Access;
 
-/// A kubeconfig with one cluster, one user and one context, all called `name`, which is current. The token is in it twice: kubectl takes
-/// it from the URL only, other clients from the user.
+/// A kubeconfig with one cluster, one user and one context, all called `name`, which is current.
+/// The token is in it twice: kubectl takes it from the URL only, other clients from the user.
 pub(super) fn kubeconfig(name: &str, address: SocketAddr, access: &Access) -> String {
     let (userinfo, token) = (access.userinfo(), access.token());
-    // A name may be anything that YAML takes for something else ("1e3", "null"): quoted as JSON, which YAML reads.
+    // A name may be anything that YAML takes for something else ("1e3", "null"): quoted as JSON,
+    // which YAML reads.
     let name = serde_json::Value::from(name);
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: {name}\npreferences: {{}}\nclusters:\n- name: {name}\n  cluster:\n    \

@@ -1,4 +1,5 @@
-//! No write is lost and none is doubled between a list and the watch that goes on from it, whatever is written meanwhile.
+//! No write is lost and none is doubled between a list and the watch that goes on from it, whatever
+//! is written meanwhile.
 
 use std::collections::BTreeMap;
 use std::thread;

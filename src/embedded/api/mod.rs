@@ -1,4 +1,5 @@
-//! Kubernetes' REST API over the store, on loopback: enough of it that kubectl and this program's own client see no difference.
+//! Kubernetes' REST API over the store, on loopback: enough of it that kubectl and this program's
+//! own client see no difference.
 
 mod access;
 mod availability;

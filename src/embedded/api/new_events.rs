@@ -1,4 +1,5 @@
-//! Events in their two forms: those of the core group, as they are stored, and those of events.k8s.io.
+//! Events in their two forms: those of the core group, as they are stored, and those of
+//! events.k8s.io.
 
 use serde_json::{Map, Value};
 

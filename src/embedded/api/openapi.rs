@@ -1,4 +1,5 @@
-//! As much of the OpenAPI documents as makes kubectl leave validation to the server: which paths take `fieldValidation`.
+//! As much of the OpenAPI documents as makes kubectl leave validation to the server: which paths
+//! take `fieldValidation`.
 
 use serde_json::{Map, Value, json};
 

@@ -11,8 +11,8 @@ use crate::embedded::EmbeddedError;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// A port on loopback, kept by a socket that is bound and does not listen: connections are refused, nobody else gets it, and a
-/// listener can be had again and again.
+/// A port on loopback, kept by a socket that is bound and does not listen: connections are refused,
+/// nobody else gets it, and a listener can be had again and again.
 #[derive(Debug)]
 pub(super) struct Port {
     address: SocketAddr,
@@ -20,7 +20,8 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Takes an address; port 0 is one of the system's choice. Errors when it is taken or is not on loopback.
+    /// Takes an address; port 0 is one of the system's choice. Errors when it is taken or is not on
+    /// loopback.
     pub(super) fn take(address: SocketAddr) -> Result<Self, EmbeddedError> {
         if !address.ip().is_loopback() {
             return Err(EmbeddedError::NotLoopback { address });
@@ -29,7 +30,8 @@ impl Port {
             io::ErrorKind::AddrInUse => EmbeddedError::PortTaken { address },
             _ => EmbeddedError::Listen { address, why: error.to_string() },
         };
-        // Two that share a port share its connections: whether another cluster of ours is there, only a socket that does not share sees.
+        // Two that share a port share its connections: whether another cluster of ours is there,
+        // only a socket that does not share sees.
         let alone =
             bound(address, true, false).and_then(|socket| socket.local_addr()).map_err(said)?;
         let address = alone.as_socket().unwrap_or(address);
@@ -49,8 +51,9 @@ impl Port {
     }
 }
 
-/// A socket at an address. `again` looks past connections of before that the kernel has not forgotten yet, and past sockets that do the
-/// same and do not listen (the one that keeps the port does not, so as to be seen); `shared` lives beside others that are `shared`.
+/// A socket at an address. `again` looks past connections of before that the kernel has not
+/// forgotten yet, and past sockets that do the same and do not listen (the one that keeps the port
+/// does not, so as to be seen); `shared` lives beside others that are `shared`.
 fn bound(address: SocketAddr, again: bool, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;

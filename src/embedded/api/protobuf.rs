@@ -1,6 +1,6 @@
-//! Objects as kubectl sends them from commands of its own types (`create namespace`, `create deployment`, `drain`): Kubernetes'
-//! protobuf, read by a table of the fields that such commands set (numbers of `generated.proto` of 1.34). What is not in the table is
-//! refused, never left out.
+//! Objects as kubectl sends them from commands of its own types (`create namespace`, `create
+//! deployment`, `drain`): Kubernetes' protobuf, read by a table of the fields that such commands
+//! set (numbers of `generated.proto` of 1.34). What is not in the table is refused, never left out.
 
 use serde_json::{Map, Value};
 

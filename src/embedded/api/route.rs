@@ -17,7 +17,8 @@ use super::server::Served;
 use super::target::Target;
 use super::{ApiError, Availability, body, delete, discovery, openapi, read, scale, watch, write};
 
-/// How long the API server waits for an etcd that has no quorum (7 s: its own 5 s and two elections).
+/// How long the API server waits for an etcd that has no quorum (7 s: its own 5 s and two
+/// elections).
 const ETCD_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// What a client asks.

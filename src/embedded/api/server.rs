@@ -45,8 +45,9 @@ impl std::fmt::Debug for ApiServer {
 }
 
 impl ApiServer {
-    /// Serves the store at an address of loopback (port 0: the system chooses one), on the runtime in which this is called.
-    /// `version` is what it says that it is, such as `v1.34.0`. Errors when the port is taken or can't be had.
+    /// Serves the store at an address of loopback (port 0: the system chooses one), on the runtime
+    /// in which this is called. `version` is what it says that it is, such as `v1.34.0`. Errors
+    /// when the port is taken or can't be had.
     pub(crate) async fn start(
         store: Store,
         listen: SocketAddr,
@@ -75,7 +76,8 @@ impl ApiServer {
         self.served.address
     }
 
-    /// The text of a kubeconfig whose one context, called `name`, is this server. It has the token without which nothing is answered.
+    /// The text of a kubeconfig whose one context, called `name`, is this server. It has the token
+    /// without which nothing is answered.
     pub(crate) fn kubeconfig(&self, name: &str) -> String {
         kubeconfig::kubeconfig(name, self.served.address, &self.served.access)
     }

@@ -55,7 +55,8 @@ pub(super) fn node(ready: &str) -> Value {
         "addresses": [{"type": "InternalIP", "address": "127.0.0.9"}]}})
 }
 
-/// Ends what was deleted and gives each namespace its service account, as the controllers and kubelets do.
+/// Ends what was deleted and gives each namespace its service account, as the controllers and
+/// kubelets do.
 pub(super) async fn tidy(store: Store) {
     let mut feed = store.follow(0);
     while let Ok(changes) = feed.next().await {

@@ -139,7 +139,8 @@ impl Watching {
         line("BOOKMARK", self.form.bookmark(self.kind, self.feed.at(), false))
     }
 
-    /// A change, as those see it who select: what comes to match is added, what no longer does is deleted.
+    /// A change, as those see it who select: what comes to match is added, what no longer does is
+    /// deleted.
     fn change(&self, change: &Change) -> String {
         let matching = |object: &&Object| {
             self.namespace.as_deref().is_none_or(|namespace| object::namespace(object) == namespace)

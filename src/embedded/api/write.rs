@@ -108,7 +108,8 @@ pub(super) fn patch(
     }
 }
 
-/// Changes an object, from what it is to what `new` makes of it; anew when somebody else was faster.
+/// Changes an object, from what it is to what `new` makes of it; anew when somebody else was
+/// faster.
 pub(super) fn change(
     served: &Served,
     target: &Target,

@@ -17,7 +17,8 @@ pub(crate) struct Command {
     pub done: oneshot::Sender<Result<(), EmbeddedError>>,
 }
 
-/// From the start of a node to the word that it is up: systemd inside it answers. Recorded on kind: 1.31 and 1.41 s.
+/// From the start of a node to the word that it is up: systemd inside it answers. Recorded on kind:
+/// 1.31 and 1.41 s.
 const NODE_STARTED: Duration = Duration::from_millis(1350);
 /// The same of a kubelet, which runs a while before it is first heard of. Recorded on kind: 0.38 s.
 const KUBELET_STARTED: Duration = Duration::from_millis(380);
@@ -55,7 +56,8 @@ impl Actions {
         self.begun.iter().any(|(command, _)| stops(command))
     }
 
-    /// Takes out what this takes back before it could have an effect: what is queued, and what a node that boots has put off.
+    /// Takes out what this takes back before it could have an effect: what is queued, and what a
+    /// node that boots has put off.
     fn undone_by(&mut self, undo: Action, boots: bool) -> Vec<Command> {
         let begun = self
             .begun

@@ -234,7 +234,8 @@ impl Driver {
         if ready {
             self.restarted(id, at);
         }
-        // A kubelet that lives reports its containers; for one that is silent the node lifecycle controller speaks.
+        // A kubelet that lives reports its containers; for one that is silent the node lifecycle
+        // controller speaks.
         let lost =
             self.model.pod(id).node.is_some_and(|node| self.model.node(node).ready != Ready::True);
         let object = self.change_pod(id, |object| {

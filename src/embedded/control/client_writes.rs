@@ -18,7 +18,8 @@ impl Driver {
         }
     }
 
-    /// Holds the objects against the model. There are few of them, and a look at all can't miss one.
+    /// Holds the objects against the model. There are few of them, and a look at all can't miss
+    /// one.
     pub(super) fn compare_all(&mut self) {
         self.dirty = true;
         for (key, set) in keyed(self.store.list(&kinds::REPLICA_SETS, None)) {
@@ -40,7 +41,8 @@ impl Driver {
                 model.act(now, Action::Scale { owner, replicas }, changed)
             }),
             None => {
-                // A template that fits nowhere makes no pods here; in Kubernetes they would be Pending.
+                // A template that fits nowhere makes no pods here; in Kubernetes they would be
+                // Pending.
                 let Some(spec) =
                     PodSpec::of_template(&set["spec"]["template"], &self.node_objects())
                 else {
@@ -86,7 +88,8 @@ impl Driver {
             Some(pod) if object::is_deleted(object) && !self.model.pod(pod).terminating => {
                 self.delete_pod(pod, false)
             }
-            // Mirrors of static pods are the kubelets' own, and the pods of a set come from the model.
+            // Mirrors of static pods are the kubelets' own, and the pods of a set come from the
+            // model.
             None if object["metadata"]["ownerReferences"].is_null()
                 && object["metadata"]["annotations"]["kubernetes.io/config.source"].is_null() =>
             {
@@ -140,7 +143,8 @@ impl Driver {
         gone.into_iter().for_each(|pod| self.delete_pod(pod, true));
     }
 
-    /// Deletes a pod as its kubelet's grace allows; one that is in the model goes when that says so.
+    /// Deletes a pod as its kubelet's grace allows; one that is in the model goes when that says
+    /// so.
     pub(super) fn end_pod(&mut self, object: &Value) {
         match self.registry.find_pod(&key_of(object)) {
             Some(pod) => self.delete_pod(pod, false),

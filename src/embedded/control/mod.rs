@@ -1,4 +1,5 @@
-//! The model in real time: what clients write becomes the model's actions, what the model changes becomes objects and sockets.
+//! The model in real time: what clients write becomes the model's actions, what the model changes
+//! becomes objects and sockets.
 //!
 //! ```text
 //! clients' writes --client_writes.rs-->  Model  --changes.rs--> objects in the store, sockets

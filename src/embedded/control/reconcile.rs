@@ -1,6 +1,8 @@
-//! What follows from objects alone: ReplicaSets of Deployments, status, slices, what every namespace has, the end of a namespace.
+//! What follows from objects alone: ReplicaSets of Deployments, status, slices, what every
+//! namespace has, the end of a namespace.
 //!
-//! Each part looks at all of its objects and writes what differs; the store ignores a write that changes nothing.
+//! Each part looks at all of its objects and writes what differs; the store ignores a write that
+//! changes nothing.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +23,8 @@ impl Driver {
     /// Brings everything up to what it follows from.
     pub(super) fn reconcile(&mut self) {
         while std::mem::take(&mut self.dirty) {
-            // The controllers' part; while nobody leads or the API takes no writes, nothing of it happens.
+            // The controllers' part; while nobody leads or the API takes no writes, nothing of it
+            // happens.
             if self.is_managed() && self.model.api_serves() {
                 self.namespaces();
                 self.deployments();
@@ -50,7 +53,8 @@ impl Driver {
         }
     }
 
-    /// Takes everything out of a namespace; pods go when their kubelets say so, and the namespace after them.
+    /// Takes everything out of a namespace; pods go when their kubelets say so, and the namespace
+    /// after them.
     fn end_namespace(&mut self, name: &str) {
         for kind in kinds::ALL.into_iter().filter(|kind| kind.namespaced && **kind != kinds::PODS) {
             for object in self.store.list(kind, Some(name)) {
@@ -207,7 +211,8 @@ impl Driver {
         }
     }
 
-    /// Where each node's kube-proxy sends what asks for a Service. Who asks from no node is sent as from the first.
+    /// Where each node's kube-proxy sends what asks for a Service. Who asks from no node is sent as
+    /// from the first.
     fn routes(&self, service: &Value) -> Routes {
         let pods: Vec<_> = self
             .registry

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use crate::embedded::EmbeddedError;
 
-/// The second number of the addresses that may be taken: 127.0 is everybody's, and some systems use 127.1 and what is near.
+/// The second number of the addresses that may be taken: 127.0 is everybody's, and some systems use
+/// 127.1 and what is near.
 const BLOCKS: std::ops::RangeInclusive<u8> = 64..=250;
-/// Where a block's owner listens. The second is for a machine on which somebody listens on the first on every address.
+/// Where a block's owner listens. The second is for a machine on which somebody listens on the
+/// first on every address.
 const CLAIM_PORTS: [u16; 2] = [26_443, 36_443];
 /// As many nodes as a block has room for.
 pub(crate) const MOST_NODES: usize = 100;
@@ -31,7 +33,8 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Takes a free block. Errors where the system has no addresses but 127.0.0.1 (macOS), and when all are taken.
+    /// Takes a free block. Errors where the system has no addresses but 127.0.0.1 (macOS), and when
+    /// all are taken.
     pub(crate) fn claim() -> Result<Self, EmbeddedError> {
         for port in CLAIM_PORTS {
             for second in BLOCKS {
@@ -66,7 +69,8 @@ impl Block {
         format!("127.{}.{}.0/24", self.second, 1 + node)
     }
 
-    /// The address for the pod of a node that had `count` before it: the next that is not `taken`. `None`: all are.
+    /// The address for the pod of a node that had `count` before it: the next that is not `taken`.
+    /// `None`: all are.
     pub(crate) fn next_pod(
         &self,
         node: usize,
@@ -95,8 +99,8 @@ impl Block {
     }
 }
 
-/// Which port is really listened on where one is asked for: who is not root can't listen below 1024, and another program may listen on
-/// a port on every address. Cheap to clone.
+/// Which port is really listened on where one is asked for: who is not root can't listen below
+/// 1024, and another program may listen on a port on every address. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Ports {
     probe: IpAddr,
@@ -105,8 +109,9 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// For a port that is wanted at an address, beside all that are wanted there: the port itself where it can be had, else one that is
-    /// easily told from it: 8080 for 80. The same each time, and never the same for two.
+    /// For a port that is wanted at an address, beside all that are wanted there: the port itself
+    /// where it can be had, else one that is easily told from it: 8080 for 80. The same each time,
+    /// and never the same for two.
     pub(crate) fn reachable(&self, wanted: u16, all: &[u16]) -> u16 {
         let (own, others): (BTreeSet<u16>, BTreeSet<u16>) =
             all.iter().partition(|port| self.is_free(**port));
@@ -119,7 +124,8 @@ impl Ports {
         given[&wanted]
     }
 
-    /// What can be had for a port where some are given away. Where nothing can be had it is the port itself, which then stays closed.
+    /// What can be had for a port where some are given away. Where nothing can be had it is the
+    /// port itself, which then stays closed.
     fn instead_of(&self, port: u16, given: &BTreeMap<u16, u16>) -> u16 {
         let detours = DETOURS.iter().filter_map(|more| port.checked_add(*more)).chain(LAST_RESORT);
         let mut candidates = std::iter::once(port).chain(detours);

@@ -1,7 +1,8 @@
 //! One connection to a pod: HTTP/1.1, every answer names the pod.
 //!
-//! What is read while the pod hangs waits, as it would in the buffers of a frozen node, and is answered if the pod comes back to life;
-//! a pod that was started anew knows nothing of it and resets.
+//! What is read while the pod hangs waits, as it would in the buffers of a frozen node, and is
+//! answered if the pod comes back to life; a pod that was started anew knows nothing of it and
+//! resets.
 
 use std::time::Duration;
 

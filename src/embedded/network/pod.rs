@@ -1,4 +1,5 @@
-//! A pod's server: a port of its own for each container port, and the state of the node and the container that it is in.
+//! A pod's server: a port of its own for each container port, and the state of the node and the
+//! container that it is in.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

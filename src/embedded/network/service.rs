@@ -1,6 +1,8 @@
-//! A Service's address: every new connection is handed to one of the pods that the asking node's kube-proxy knows to be ready.
+//! A Service's address: every new connection is handed to one of the pods that the asking node's
+//! kube-proxy knows to be ready.
 //!
-//! As with kube-proxy's address translation, the client then speaks with the pod itself: there is no second connection behind the first.
+//! As with kube-proxy's address translation, the client then speaks with the pod itself: there is
+//! no second connection behind the first.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +18,8 @@ use super::pod::PodServer;
 use crate::model::Routing;
 use crate::stats::Random;
 
-/// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who asks from no node (a person with curl).
+/// Where each node's kube-proxy sends what asks for a Service, by the node's address; `None` is who
+/// asks from no node (a person with curl).
 pub(crate) type Routes = BTreeMap<Option<IpAddr>, Vec<PodServer>>;
 
 /// One port of a Service. It is closed when this is dropped.

@@ -6,7 +6,8 @@ use super::Condition;
 use super::replica_set::{Tally, replicas};
 use crate::embedded::store::object;
 
-/// Sets a Deployment's status. `updated` is of the ReplicaSet of its present template, `all` of all of them.
+/// Sets a Deployment's status. `updated` is of the ReplicaSet of its present template, `all` of all
+/// of them.
 pub(crate) fn set_status(deployment: &mut Value, updated: Tally, all: Tally, at: jiff::Timestamp) {
     let wanted = replicas(deployment);
     let mut status = json!({

@@ -15,7 +15,8 @@ pub(crate) struct Member {
     pub ready: bool,
 }
 
-/// The slice of a Service. `reachable` gives the port at which a pod really listens (see [`crate::embedded::network::Ports`]).
+/// The slice of a Service. `reachable` gives the port at which a pod really listens (see
+/// [`crate::embedded::network::Ports`]).
 pub(crate) fn slice(
     service: &Value,
     members: &[Member],

@@ -34,7 +34,8 @@ impl<'a> EventSpec<'a> {
     }
 }
 
-/// An event about an object. Those about what lies in no namespace lie in `default`. `serial` makes its name its own.
+/// An event about an object. Those about what lies in no namespace lie in `default`. `serial` makes
+/// its name its own.
 pub(crate) fn new(about: &Value, event: EventSpec<'_>, at: jiff::Timestamp, serial: u64) -> Value {
     let (name, namespace) = (object::name(about), object::namespace(about));
     let lies_in = if namespace.is_empty() { "default" } else { namespace };

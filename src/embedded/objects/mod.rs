@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 
 use super::store::object;
 
-/// Labels that a map selects with, and those of an object: whether every one of the former is among the latter. None selects nothing.
+/// Labels that a map selects with, and those of an object: whether every one of the former is among
+/// the latter. None selects nothing.
 pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector.as_object().filter(|wanted| !wanted.is_empty());
     wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))

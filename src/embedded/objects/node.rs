@@ -11,7 +11,8 @@ use crate::timeline::{NodeRole, Ready};
 
 /// The label of a control-plane node.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// What of a node's status a kubelet reports besides Ready: type, reason and message while all is well.
+/// What of a node's status a kubelet reports besides Ready: type, reason and message while all is
+/// well.
 const PRESSURES: [(&str, &str, &str); 3] = [
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),

@@ -1,7 +1,8 @@
 //! A Service's ports: what is requested, and what can be listened on here.
 //!
-//! A Service shows the ports at which it can be asked; where one is another than was requested, an annotation says which it stands for. So
-//! what a client has read it can write back, and what it requested it can request again.
+//! A Service shows the ports at which it can be asked; where one is another than was requested, an
+//! annotation says which it stands for. So what a client has read it can write back, and what it
+//! requested it can request again.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +44,8 @@ pub(crate) fn duplicates(service: &Value) -> Vec<(String, String)> {
     twice.collect()
 }
 
-/// Puts the ports that are listened on in the place of those that are requested. `reachable` gives one for a port among all.
+/// Puts the ports that are listened on in the place of those that are requested. `reachable` gives
+/// one for a port among all.
 pub(crate) fn publish(service: &mut Value, reachable: impl Fn(u16, &[u16]) -> u16) {
     let before = requested(service);
     let request = |port: u16| before.get(&port).copied().unwrap_or(port);
@@ -76,8 +78,9 @@ fn note(service: &mut Value, others: &BTreeMap<u16, u16>) {
     annotations.insert(REQUESTED.into(), json!(others).to_string().into());
 }
 
-/// A patch whose ports are joined by number, with the published numbers in the place of the requested ones: who applies a manifest a second
-/// time means what it became. Errors, in words, where one number would mean two ports.
+/// A patch whose ports are joined by number, with the published numbers in the place of the
+/// requested ones: who applies a manifest a second time means what it became. Errors, in words,
+/// where one number would mean two ports.
 pub(crate) fn in_published_terms<'a>(
     service: &Value,
     patch: &'a Value,

@@ -1,4 +1,5 @@
-//! What a cluster has from the beginning: namespaces, the API's own Service, the control plane's static pods.
+//! What a cluster has from the beginning: namespaces, the API's own Service, the control plane's
+//! static pods.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,7 +25,8 @@ pub(crate) fn service_account(namespace: &str) -> Value {
     json!({"metadata": {"name": "default", "namespace": namespace}})
 }
 
-/// The certificates of the API server that the controller manager puts into every namespace. It has none here.
+/// The certificates of the API server that the controller manager puts into every namespace. It has
+/// none here.
 pub(crate) fn root_certificates(namespace: &str) -> Value {
     json!({"metadata": {"name": "kube-root-ca.crt", "namespace": namespace}, "data": {"ca.crt": ""}})
 }
@@ -42,7 +44,8 @@ pub(crate) fn kubernetes_service(address: SocketAddr) -> Value {
     })
 }
 
-/// The flags of a part of the control plane that somebody may want to read: those of the controller manager.
+/// The flags of a part of the control plane that somebody may want to read: those of the controller
+/// manager.
 fn flags(component: &str, tuning: &Tuning) -> Vec<String> {
     let flag = |name: &str, value: Option<Duration>| {
         value.map(|value| format!("--{name}={}", format_duration(value)))

@@ -1,4 +1,5 @@
-//! Everything that is written, in order, without a queue: whoever follows reads the store's history at his own pace.
+//! Everything that is written, in order, without a queue: whoever follows reads the store's history
+//! at his own pace.
 
 use tokio::sync::watch;
 
@@ -25,8 +26,9 @@ impl Feed {
         Self { store, kind, after, newest }
     }
 
-    /// The next writes: at least one, and all that are known. May be dropped and called again: nothing is lost. Errors with
-    /// [`StoreError::Expired`] when it is too far behind: list again, and follow from there.
+    /// The next writes: at least one, and all that are known. May be dropped and called again:
+    /// nothing is lost. Errors with [`StoreError::Expired`] when it is too far behind: list again,
+    /// and follow from there.
     pub(crate) async fn next(&mut self) -> Result<Vec<Change>, StoreError> {
         loop {
             self.newest.mark_unchanged();

@@ -44,7 +44,8 @@ fn selectable(kind: &Kind) -> &'static [&'static str] {
 }
 
 impl FieldSelector {
-    /// Reads the form of a query. Errors with what this kind can't be selected by, in Kubernetes' words.
+    /// Reads the form of a query. Errors with what this kind can't be selected by, in Kubernetes'
+    /// words.
     pub(crate) fn parse(text: &str, kind: &Kind) -> Result<Self, String> {
         let mut all = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {

@@ -10,8 +10,8 @@ use super::object::{self, Object};
 use super::state::{Change, Snapshot, State, Writer};
 use super::{Kind, StoreError};
 
-/// How many writes are remembered. Three nodes that beat every second write six times a second: this is some minutes, as etcd's
-/// compaction (5 min) leaves a real API server.
+/// How many writes are remembered. Three nodes that beat every second write six times a second:
+/// this is some minutes, as etcd's compaction (5 min) leaves a real API server.
 const KEPT: usize = 2048;
 
 /// All objects of the embedded cluster. Cheap to clone; may be used from any thread.
@@ -36,7 +36,8 @@ impl Store {
         Self::remembering(KEPT)
     }
 
-    /// An empty store that remembers its last `kept` writes: who is further behind gets [`StoreError::Expired`].
+    /// An empty store that remembers its last `kept` writes: who is further behind gets
+    /// [`StoreError::Expired`].
     pub(crate) fn remembering(kept: usize) -> Self {
         let state = State::new(kept);
         let newest = watch::Sender::new(state.revision());
@@ -60,8 +61,8 @@ impl Store {
             .objects
     }
 
-    /// All objects of a kind as they are, or as they were at a revision (one that is still to come counts as the newest). Errors
-    /// with [`StoreError::Expired`] when it is too old.
+    /// All objects of a kind as they are, or as they were at a revision (one that is still to come
+    /// counts as the newest). Errors with [`StoreError::Expired`] when it is too old.
     pub(crate) fn snapshot(
         &self,
         kind: &Kind,
@@ -71,8 +72,8 @@ impl Store {
         self.state().snapshot(kind, namespace, at)
     }
 
-    /// Takes a new object, whose metadata has its name and its namespace. uid, creationTimestamp, generation and resourceVersion are
-    /// the store's. Errors when it exists.
+    /// Takes a new object, whose metadata has its name and its namespace. uid, creationTimestamp,
+    /// generation and resourceVersion are the store's. Errors when it exists.
     pub(crate) fn create(
         &self,
         kind: &'static Kind,
@@ -82,8 +83,9 @@ impl Store {
         self.write(|state| state.create(kind, object, by))
     }
 
-    /// Changes an object with nobody in between: `change` sees it as it is. Errors with [`StoreError::NotFound`] when it is not
-    /// there, and with `change`'s error, in which case nothing is written.
+    /// Changes an object with nobody in between: `change` sees it as it is. Errors with
+    /// [`StoreError::NotFound`] when it is not there, and with `change`'s error, in which case
+    /// nothing is written.
     pub(crate) fn update<E: From<StoreError>>(
         &self,
         kind: &'static Kind,
@@ -110,7 +112,8 @@ impl Store {
         })
     }
 
-    /// For controllers: changes an object that is there with nobody in between. `None` when it is not.
+    /// For controllers: changes an object that is there with nobody in between. `None` when it is
+    /// not.
     pub(crate) fn modify(
         &self,
         kind: &'static Kind,
@@ -125,7 +128,8 @@ impl Store {
         self.update(kind, namespace, name, Writer::Controller, change).ok()
     }
 
-    /// For controllers: puts a status in the place of the one that is there. `None` when the object is not there.
+    /// For controllers: puts a status in the place of the one that is there. `None` when the object
+    /// is not there.
     pub(crate) fn update_status(
         &self,
         kind: &'static Kind,
@@ -138,7 +142,8 @@ impl Store {
         })
     }
 
-    /// For controllers: takes an object away immediately, whatever its finalizers say, and gives it as it was.
+    /// For controllers: takes an object away immediately, whatever its finalizers say, and gives it
+    /// as it was.
     pub(crate) fn remove(
         &self,
         kind: &'static Kind,
@@ -148,8 +153,8 @@ impl Store {
         self.write(|state| state.remove(kind, namespace, name, Writer::Controller))
     }
 
-    /// Takes an object away if `check` lets it go, with nobody in between. Errors with [`StoreError::NotFound`] when it is not there, and
-    /// with `check`'s error.
+    /// Takes an object away if `check` lets it go, with nobody in between. Errors with
+    /// [`StoreError::NotFound`] when it is not there, and with `check`'s error.
     pub(crate) fn remove_if<E: From<StoreError>>(
         &self,
         kind: &'static Kind,
@@ -164,7 +169,8 @@ impl Store {
         })
     }
 
-    /// All writes after a revision, as they come. One that begins at a [`Snapshot`]'s revision misses nothing and doubles nothing.
+    /// All writes after a revision, as they come. One that begins at a [`Snapshot`]'s revision
+    /// misses nothing and doubles nothing.
     pub(crate) fn follow(&self, after: u64) -> Feed {
         Feed::new(self.clone(), None, after, self.0.newest.subscribe())
     }

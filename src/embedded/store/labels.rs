@@ -15,7 +15,8 @@ enum Condition {
 }
 
 impl LabelSelector {
-    /// Reads the form of a query: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. Errors with what is not understood.
+    /// Reads the form of a query: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. Errors with what is not
+    /// understood.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let conditions = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
         Ok(Self(conditions.map(condition).collect::<Result<_, _>>()?))

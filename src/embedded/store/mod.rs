@@ -1,7 +1,7 @@
 //! The objects of the embedded cluster: what etcd and the API server's cache are to a real one.
 //!
-//! One revision counts all writes. The last of them are kept as history: watches, pages of a list and lists at an old revision are
-//! all read from it.
+//! One revision counts all writes. The last of them are kept as history: watches, pages of a list
+//! and lists at an old revision are all read from it.
 
 mod error;
 mod feed;

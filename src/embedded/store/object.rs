@@ -78,7 +78,8 @@ pub(crate) fn micro_timestamp(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// A uid that nothing else has, in the form of a random UUID. The hasher's keys are the process's randomness.
+/// A uid that nothing else has, in the form of a random UUID. The hasher's keys are the process's
+/// randomness.
 pub(super) fn new_uid(serial: u64) -> String {
     use std::hash::{BuildHasher, RandomState};
     let (high, low) = (RandomState::new().hash_one(serial), RandomState::new().hash_one(serial));
@@ -90,7 +91,8 @@ pub(super) fn new_uid(serial: u64) -> String {
     )
 }
 
-/// Five letters and digits that Kubernetes would make a name's end of: none that read as words or as one another.
+/// Five letters and digits that Kubernetes would make a name's end of: none that read as words or
+/// as one another.
 pub(crate) fn random_suffix() -> String {
     use std::hash::{BuildHasher, RandomState};
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";

@@ -165,7 +165,8 @@ impl State {
         Ok(self.write(kind, None, new, by))
     }
 
-    /// Puts an object in another's place, which keeps what only the store gives. Nothing is written where nothing changed.
+    /// Puts an object in another's place, which keeps what only the store gives. Nothing is written
+    /// where nothing changed.
     pub(super) fn replace(
         &mut self,
         kind: &'static Kind,

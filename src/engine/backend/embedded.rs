@@ -1,4 +1,5 @@
-//! The embedded cluster as a run's backend: faults act on the model, probers ask from this process, by a node's address.
+//! The embedded cluster as a run's backend: faults act on the model, probers ask from this process,
+//! by a node's address.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -96,8 +97,8 @@ fn is_on_its_own_node(target: &Target) -> bool {
     host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback())
 }
 
-/// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it names one. `workload` says which ports
-/// the Service or the pod has beside it.
+/// The experiment with the ports that are really listened on (see [`Embedded::port`]), where it
+/// names one. `workload` says which ports the Service or the pod has beside it.
 pub(crate) fn with_reachable_ports(
     experiment: &Experiment,
     workload: &Manifest,

@@ -327,8 +327,8 @@ impl Backend for KindBackend<'_> {
     }
 }
 
-/// The engine gives what starts the lowest free address. A control plane is known by its own: one that would come back with another is
-/// not switched off.
+/// The engine gives what starts the lowest free address. A control plane is known by its own: one
+/// that would come back with another is not switched off.
 async fn keeps_its_address(docker: &Docker, target: &NodeTarget) -> Result<(), RunError> {
     for (network, addresses) in &target.addresses {
         let Some(own) = addresses
@@ -361,8 +361,9 @@ fn processor_of(node: &Node) -> String {
     node.labels.get("kubernetes.io/arch").cloned().unwrap_or_default()
 }
 
-/// New connections a second from one place above which a port is used again within the two minutes for which Linux remembers a connection
-/// that hung, with its back end (see `probe/ports.rs`). Linux' default range has 28 232 ports.
+/// New connections a second from one place above which a port is used again within the two minutes
+/// for which Linux remembers a connection that hung, with its back end (see `probe/ports.rs`).
+/// Linux' default range has 28 232 ports.
 const PORTS_LAST: f64 = 28_232.0 / 120.0;
 
 fn too_fast(specs: &[ProbeSpec], place: &Place) -> Option<String> {

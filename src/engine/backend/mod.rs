@@ -1,5 +1,5 @@
-//! All that a run may do to the backend. The real one is in `kind.rs`, the model in `embedded.rs`, what both do
-//! through the API in `scope.rs`; tests run the engine against a fake one.
+//! All that a run may do to the backend. The real one is in `kind.rs`, the model in `embedded.rs`,
+//! what both do through the API in `scope.rs`; tests run the engine against a fake one.
 
 pub(crate) mod embedded;
 #[cfg(test)]
@@ -40,13 +40,15 @@ pub(crate) trait Backend {
     async fn watch(&mut self, out: UnboundedSender<Record>) -> Result<(), RunError>;
     /// What removes the workload again; asked for before it is made.
     fn workload_undo(&self) -> Option<UndoEntry>;
-    /// What removes the probers again; asked for before they are started. `None`: they end with this process.
+    /// What removes the probers again; asked for before they are started. `None`: they end with
+    /// this process.
     fn probers_undo(&self) -> Option<UndoEntry>;
     /// Makes the workload.
     async fn create_workload(&self) -> Result<(), RunError>;
     /// How ready the workload is.
     async fn workload_readiness(&self) -> Result<Readiness, RunError>;
-    /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host one.
+    /// Starts all probes; `at_risk` are nodes that a fault may hit. Returns the nodes that host
+    /// one.
     async fn start_probes(
         &mut self,
         at_risk: &[String],
@@ -66,12 +68,13 @@ pub(crate) trait Backend {
         step: u32,
         dead_man: Duration,
     ) -> Result<UndoEntry, RunError>;
-    /// Refuses a planned fault that could not be undone as the backend is now. Nothing is harmed yet.
+    /// Refuses a planned fault that could not be undone as the backend is now. Nothing is harmed
+    /// yet.
     async fn vet(&self, _fault: &UndoEntry) -> Result<(), RunError> {
         Ok(())
     }
-    /// The same for a fault that hits objects of a namespace: one for each of them. Looks which they are. Refused where nothing, or not
-    /// enough, is there.
+    /// The same for a fault that hits objects of a namespace: one for each of them. Looks which
+    /// they are. Refused where nothing, or not enough, is there.
     async fn plan_object_fault(
         &self,
         fault: &Fault,

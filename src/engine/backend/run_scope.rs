@@ -1,5 +1,5 @@
-//! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in every backend; only how a prober is
-//! started differs.
+//! A run as its cluster's API sees it: a namespace with a workload, watches, probes. The same in
+//! every backend; only how a prober is started differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -89,8 +89,9 @@ impl RunScope<'_> {
         })
     }
 
-    /// The API servers through which the cluster is followed: with several, each at its own address, so that neither the loss of one nor
-    /// that of the balancer before them blinds anybody; where they can't be reached from here, the balancer.
+    /// The API servers through which the cluster is followed: with several, each at its own
+    /// address, so that neither the loss of one nor that of the balancer before them blinds
+    /// anybody; where they can't be reached from here, the balancer.
     async fn servers(&self) -> Vec<Cluster> {
         let servers: Vec<&str> =
             each_server::api_servers(&self.facts.nodes).map(|(_, address)| address).collect();
@@ -113,7 +114,8 @@ impl RunScope<'_> {
         }
     }
 
-    /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask about.
+    /// Whether the run needs a namespace of its own: for a workload, or for what its probes ask
+    /// about.
     pub(crate) fn needs_namespace(&self) -> bool {
         let keeps_canaries =
             self.experiment.probes.iter().any(|probe| probe.ask.canary().is_some());

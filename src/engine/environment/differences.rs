@@ -3,8 +3,8 @@
 use crate::kind_config::{KindConfig, Kubernetes};
 use crate::timeline::{NodeRole, Tuning, format_duration};
 
-/// The differences, for people; none where there are none. `kubernetes` is the version that the cluster really has. What could not be
-/// read from the cluster is taken to agree.
+/// The differences, for people; none where there are none. `kubernetes` is the version that the
+/// cluster really has. What could not be read from the cluster is taken to agree.
 pub(super) fn differences(
     config: &KindConfig,
     containers: impl Iterator<Item = NodeRole> + Clone,

@@ -11,7 +11,8 @@ use crate::engine::error::RunError;
 use crate::kind_config::KindConfig;
 use crate::timeline::ClusterKind;
 
-/// How the embedded cluster is called: in reports, in its kubeconfig, and below the state directory.
+/// How the embedded cluster is called: in reports, in its kubeconfig, and below the state
+/// directory.
 pub(crate) const NAME: &str = "embedded";
 
 /// The port that nearly every Service has.
@@ -35,8 +36,9 @@ pub(crate) fn spec(config: &KindConfig) -> EmbeddedSpec {
     }
 }
 
-/// Starts an embedded cluster. Its lock and its ledger are in a folder of its own: what is owed to it dies with it, and none blocks
-/// another. Who only looks has no folder, and nothing to be locked or owed.
+/// Starts an embedded cluster. Its lock and its ledger are in a folder of its own: what is owed to
+/// it dies with it, and none blocks another. Who only looks has no folder, and nothing to be locked
+/// or owed.
 pub(crate) async fn start(
     config: &KindConfig,
     environment: &Environment<'_>,

@@ -1,4 +1,5 @@
-//! Where an embedded cluster keeps its lock, its ledger and its kubeconfig: a folder that is gone with its owner.
+//! Where an embedded cluster keeps its lock, its ledger and its kubeconfig: a folder that is gone
+//! with its owner.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -9,7 +10,8 @@ use crate::engine::environment::embedded::NAME;
 use crate::engine::environment::state_dir::{Lock, StateDir};
 use crate::engine::error::RunError;
 
-/// A folder of this process. Gone when this is dropped; what a process that died has left is found by its lock, which nobody holds.
+/// A folder of this process. Gone when this is dropped; what a process that died has left is found
+/// by its lock, which nobody holds.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -86,14 +88,16 @@ fn find_left(state_dir: &Path) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .map(|entry| entry.path());
-    // Nobody is between the making of a folder and its lock: who is there has the gate. The look at a lock is short.
+    // Nobody is between the making of a folder and its lock: who is there has the gate. The look at
+    // a lock is short.
     let mut left: Vec<PathBuf> =
         entries.filter(|path| StateDir::look(path, NAME).is_ok()).collect();
     left.sort();
     left
 }
 
-/// Waits until nobody else makes, looks at or removes a folder. A folder without a held lock is then a dead one's.
+/// Waits until nobody else makes, looks at or removes a folder. A folder without a held lock is
+/// then a dead one's.
 fn gate(state_dir: &Path) -> std::io::Result<File> {
     let path = state_dir.join(format!("{NAME}.lock"));
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
@@ -101,8 +105,8 @@ fn gate(state_dir: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// A file with a secret, made by us: nobody else may read it, and none that was there is touched. Removed when this is dropped, unless
-/// somebody has put another file in its place.
+/// A file with a secret, made by us: nobody else may read it, and none that was there is touched.
+/// Removed when this is dropped, unless somebody has put another file in its place.
 #[derive(Debug)]
 pub(crate) struct Secret {
     path: PathBuf,

@@ -1,5 +1,5 @@
-//! A limit of Linux that several kind clusters on one machine run into: each of their nodes needs some inotify instances, and a node that gets
-//! none does not come up, or not come up again.
+//! A limit of Linux that several kind clusters on one machine run into: each of their nodes needs
+//! some inotify instances, and a node that gets none does not come up, or not come up again.
 
 use std::fs;
 
@@ -7,8 +7,9 @@ use std::fs;
 const FEW: u32 = 256;
 const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 
-/// What a person should know before nodes are started beside those of so many other kind clusters. The limit is this machine's: nothing is
-/// said where the engine's is another and this one has none.
+/// What a person should know before nodes are started beside those of so many other kind clusters.
+/// The limit is this machine's: nothing is said where the engine's is another and this one has
+/// none.
 pub(crate) fn warning(others: usize) -> Option<String> {
     let limit = fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
     said(limit, others)

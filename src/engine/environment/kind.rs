@@ -303,7 +303,8 @@ pub(crate) fn node_containers(containers: &[Container]) -> Vec<NodeContainer> {
     containers.iter().map(convert).collect()
 }
 
-/// kind's load balancer: a machine, and no node of Kubernetes. Selection knows it; nobody waits for it to be Ready.
+/// kind's load balancer: a machine, and no node of Kubernetes. Selection knows it; nobody waits for
+/// it to be Ready.
 pub(crate) fn machines(containers: &[Container]) -> Vec<Node> {
     let balancers =
         containers.iter().filter(|container| container.role == NodeRole::ExternalLoadBalancer);

@@ -1,5 +1,6 @@
-//! Whether the members of a cluster with several control planes still have the addresses by which the others know them: one that has come
-//! back with another one is out of etcd for good (kind#1689). Its certificate names the address that it was made with.
+//! Whether the members of a cluster with several control planes still have the addresses by which
+//! the others know them: one that has come back with another one is out of etcd for good
+//! (kind#1689). Its certificate names the address that it was made with.
 
 use std::net::IpAddr;
 
@@ -36,7 +37,8 @@ pub(crate) async fn refuse_moved(
     Ok(())
 }
 
-/// Whether a certificate names an address: an IP entry of its subject's other names is a tag, the length, and the bytes.
+/// Whether a certificate names an address: an IP entry of its subject's other names is a tag, the
+/// length, and the bytes.
 fn names(certificate: &str, address: IpAddr) -> bool {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let entry = match address {

@@ -1,6 +1,7 @@
 //! What a run stands on: the cluster (found, or made when absent), its lock and its folder.
 //!
-//! `provision.rs` is the way in; `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes are made of.
+//! `provision.rs` is the way in; `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes
+//! are made of.
 
 mod differences;
 pub(crate) mod embedded;

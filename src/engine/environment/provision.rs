@@ -1,5 +1,6 @@
-//! The handle that a run stands on: the cluster (made when absent), its lock and its ledger. All refusals that need no look at the
-//! experiment's method are here. `kind.rs` and `embedded.rs` are siblings: what a cluster's nodes are made of.
+//! The handle that a run stands on: the cluster (made when absent), its lock and its ledger. All
+//! refusals that need no look at the experiment's method are here. `kind.rs` and `embedded.rs` are
+//! siblings: what a cluster's nodes are made of.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,8 @@ impl Environment<'_> {
     }
 }
 
-/// The cluster to run in. Equal ones are one cluster, except the embedded one: each run has its own.
+/// The cluster to run in. Equal ones are one cluster, except the embedded one: each run has its
+/// own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClusterSpec {
     /// A kind cluster, made from this config where it does not exist.
@@ -191,7 +193,8 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), RunError> {
     if owed.is_empty() {
         return Ok(());
     }
-    // Each fault has its own watchdog, and the first whose time has come takes back all that is owed.
+    // Each fault has its own watchdog, and the first whose time has come takes back all that is
+    // owed.
     let watched = ledger.pending().iter().filter_map(|entry| entry.watched_until).min();
     let (cluster, owed) = (state.cluster(), owed.join("; "));
     Err(RunError::refused(format!(
@@ -200,8 +203,8 @@ pub(in crate::engine) fn refuse_owed(state: &StateDir) -> Result<(), RunError> {
     .hint(what_undoes(watched, jiff::Timestamp::now())))
 }
 
-/// What undoes what a dead run owes: its watchdog, if that lives, at `watched` (or before that: the one of a fault that was undone waits
-/// for the others' faults, too); or a person, immediately.
+/// What undoes what a dead run owes: its watchdog, if that lives, at `watched` (or before that: the
+/// one of a fault that was undone waits for the others' faults, too); or a person, immediately.
 fn what_undoes(watched: Option<jiff::Timestamp>, now: jiff::Timestamp) -> String {
     match watched.map(|until| until.duration_since(now).as_secs()) {
         None => "run `kubectl outage recover` first".into(),

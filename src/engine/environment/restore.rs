@@ -1,5 +1,6 @@
-//! Between two experiments of a suite: waits until the cluster is whole again, and looks at it anew. A run ends when its own steady state
-//! is back, which may be before the rest of the cluster is: a part of the control plane that waits for its old lease, a DNS pod.
+//! Between two experiments of a suite: waits until the cluster is whole again, and looks at it
+//! anew. A run ends when its own steady state is back, which may be before the rest of the cluster
+//! is: a part of the control plane that waits for its old lease, a DNS pod.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::engine::undo::watchdog::beating;
 use crate::timeline::leader::LEADER_LEASES;
 use crate::timeline::{Component, NodeRole, Ready};
 
-/// How long a cluster may take to be whole again. A kubelet that has failed to start a pod several times waits up to 5 minutes.
+/// How long a cluster may take to be whole again. A kubelet that has failed to start a pod several
+/// times waits up to 5 minutes.
 const LIMIT: Duration = Duration::from_secs(360);
 /// How long one look may take: an API server that hangs must not hold the limit up.
 const LOOK: Duration = Duration::from_secs(10);
@@ -26,8 +28,9 @@ const SYSTEM: &str = "kube-system";
 /// Those who renew a lease there while they work.
 const LEADERS: [Component; 2] = [Component::ControllerManager, Component::Scheduler];
 
-/// Takes back what is still owed, waits until nothing is missing, and looks at the cluster anew. Refused when something still is missing
-/// after six minutes, when something stays owed, or by a signal.
+/// Takes back what is still owed, waits until nothing is missing, and looks at the cluster anew.
+/// Refused when something still is missing after six minutes, when something stays owed, or by a
+/// signal.
 pub(crate) async fn restore(
     handle: &mut ClusterHandle,
     abort: &Abort,
@@ -39,8 +42,9 @@ pub(crate) async fn restore(
     kind::look_again(handle).await
 }
 
-/// Takes back what the runs on this handle still owe: what was not possible at the end of one may be now, and what was to be done to
-/// containers that are gone is gone with them. What is left stays in the ledger. Errors when that can't be read.
+/// Takes back what the runs on this handle still owe: what was not possible at the end of one may
+/// be now, and what was to be done to containers that are gone is gone with them. What is left
+/// stays in the ledger. Errors when that can't be read.
 pub(crate) async fn settle(handle: &ClusterHandle, say: Say<'_>) -> Result<(), RunError> {
     let Nodes::Kind(nodes) = &handle.nodes else { return Ok(()) };
     let mut ledger = Ledger::open(&handle.state.ledger())?;
@@ -105,7 +109,8 @@ async fn wait(handle: &ClusterHandle, abort: &Abort, say: Say<'_>) -> Result<(),
                 say(Preparing::Step(&line));
                 last = line;
             }
-            // A fault on one control plane can keep the others waiting, too: without a quorum they end again and again.
+            // A fault on one control plane can keep the others waiting, too: without a quorum they
+            // end again and again.
             let ours = |_: &str| !nodes.harmed.is_empty();
             back_off
                 .end(&nodes.docker, handle.state.cluster(), ours)
@@ -176,7 +181,8 @@ struct Pulses {
 }
 
 impl Pulses {
-    /// Those that no look has seen renewing yet. One that has no lease is not asked for it: another may do its work.
+    /// Those that no look has seen renewing yet. One that has no lease is not asked for it: another
+    /// may do its work.
     fn silent(&mut self, versions: BTreeMap<String, String>) -> Vec<&'static str> {
         for (name, version) in versions {
             let first = self.first.entry(name.clone()).or_insert_with(|| version.clone());

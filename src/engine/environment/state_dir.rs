@@ -1,4 +1,5 @@
-//! The state directory of a cluster: its lock and its undo ledger, in one place whatever the runs directory is.
+//! The state directory of a cluster: its lock and its undo ledger, in one place whatever the runs
+//! directory is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -30,8 +31,8 @@ impl StateDir {
         Ok(Self { path, cluster: cluster.to_owned() })
     }
 
-    /// The same for one who only looks: nothing is made. Refused when a run has the lock, which is not kept from others for longer than
-    /// the look takes.
+    /// The same for one who only looks: nothing is made. Refused when a run has the lock, which is
+    /// not kept from others for longer than the look takes.
     pub(crate) fn look(root: &Path, cluster: &str) -> Result<(Self, Lock), RunError> {
         let state = Self { path: Self::place(root, cluster), cluster: cluster.to_owned() };
         let lock =
@@ -78,7 +79,8 @@ impl StateDir {
         self.path.join(name)
     }
 
-    /// Takes the lock. It ends with the process, however that ends. Refused when another run has it.
+    /// Takes the lock. It ends with the process, however that ends. Refused when another run has
+    /// it.
     pub(crate) fn lock(&self) -> Result<Lock, RunError> {
         self.lock_as(Holder::Command)
     }

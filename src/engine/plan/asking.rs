@@ -40,7 +40,8 @@ impl Placement<'_> {
         })
     }
 
-    /// A question to DNS: of a pod's own name servers, of the cluster's from a node, of this machine's from the host.
+    /// A question to DNS: of a pod's own name servers, of the cluster's from a node, of this
+    /// machine's from the host.
     pub(in crate::engine) async fn dns(
         &self,
         probe: &Probe,
@@ -209,8 +210,8 @@ fn api_question(access: ApiAccess, verb: ApiVerb, namespace: &str, probe: &str) 
     }
 }
 
-/// A change of the probe's own key, so that several probes don't undo one another's; another one each time, as what is the same
-/// already is not written.
+/// A change of the probe's own key, so that several probes don't undo one another's; another one
+/// each time, as what is the same already is not written.
 fn change(probe: &str) -> Body {
     let key = probe.replace('@', ".");
     let text = serde_json::json!({"data": {key: Body::SLOT}}).to_string();

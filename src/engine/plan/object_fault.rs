@@ -12,7 +12,8 @@ use crate::fault::{
 use crate::plan;
 
 impl RunScope<'_> {
-    /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and is another's to plan.
+    /// What a fault that goes through the API does, and how it is undone. `None`: it does not, and
+    /// is another's to plan.
     pub(crate) async fn plan_object_fault(
         &self,
         fault: &Fault,
@@ -48,7 +49,8 @@ impl RunScope<'_> {
         Ok(Some(harms.into_iter().map(owed).collect()))
     }
 
-    /// What drains a node: pods of the run's namespace, and of those that the experiment allows to be harmed.
+    /// What drains a node: pods of the run's namespace, and of those that the experiment allows to
+    /// be harmed.
     pub(crate) fn plan_drain(&self, node: &str, step: u32, access: &Access) -> UndoEntry {
         let own = [self.namespace.clone()];
         let namespaces =
@@ -115,7 +117,8 @@ impl RunScope<'_> {
         }))
     }
 
-    /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are fewer.
+    /// The pods that a selector chooses: so many as it says, by the seed. Refused where there are
+    /// fewer.
     pub(crate) async fn choose_pods(
         &self,
         selector: &PodSelector,

@@ -5,8 +5,9 @@ use crate::engine::error::RunError;
 use crate::experiment::Fault;
 use crate::fault::{DeploymentScale, ObjectHarm, ObjectUndo};
 
-/// What a dry run says of a fault's end. `None`: the fault is one on a node. Where the cluster is there, a Deployment in a namespace that is
-/// not the run's is asked for its size, and refused when it is not there: as in a run.
+/// What a dry run says of a fault's end. `None`: the fault is one on a node. Where the cluster is
+/// there, a Deployment in a namespace that is not the run's is asked for its size, and refused when
+/// it is not there: as in a run.
 pub(crate) async fn outlook(
     fault: &Fault,
     step: u32,
@@ -31,7 +32,8 @@ pub(crate) async fn outlook(
     Ok(Some(said))
 }
 
-/// The same where nothing can be asked: the objects are the run's own, or the cluster is not there yet.
+/// The same where nothing can be asked: the objects are the run's own, or the cluster is not there
+/// yet.
 fn unseen(fault: &Fault) -> Option<String> {
     Some(match fault {
         Fault::DeploymentScale { .. } => {

@@ -1,5 +1,5 @@
-//! The kubelets of a cluster that keep a part of its control plane waiting, once nobody measures any more: each is started anew once, when
-//! that is of use (see [`fault::end_back_off`]).
+//! The kubelets of a cluster that keep a part of its control plane waiting, once nobody measures
+//! any more: each is started anew once, when that is of use (see [`fault::end_back_off`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::fault;
 use crate::node::NodeHandle;
 use crate::timeline::NodeRole;
 
-/// What has not come back after so long waits for a part of the control plane; and between two attempts.
+/// What has not come back after so long waits for a part of the control plane; and between two
+/// attempts.
 const EVERY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
 
 /// Ends the back-off of a cluster's kubelets. A help, no duty: what it can't do is waited for.
@@ -27,8 +28,9 @@ impl BackOff {
         Self { next: Instant::now() + EVERY, ended: BTreeSet::new() }
     }
 
-    /// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too often, on those containers that our
-    /// faults may have brought there. To be called again and again: mostly it does nothing. What was done, for people.
+    /// Lets no part of a kind cluster's control plane wait for a kubelet that has seen it end too
+    /// often, on those containers that our faults may have brought there. To be called again and
+    /// again: mostly it does nothing. What was done, for people.
     pub(crate) async fn end(
         &mut self,
         docker: &Docker,

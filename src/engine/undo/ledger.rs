@@ -33,7 +33,8 @@ pub(crate) enum UndoEntry {
         /// What was done to it.
         fault: Fault,
     },
-    /// The probers of a run: their file in a node, where one was stopped before it had removed that itself.
+    /// The probers of a run: their file in a node, where one was stopped before it had removed that
+    /// itself.
     Probers {
         /// The nodes' containers.
         containers: Vec<String>,
@@ -80,7 +81,8 @@ impl Access {
         }
     }
 
-    /// What a person's command begins with that asks this cluster. One that a run has made is in no kubeconfig of theirs.
+    /// What a person's command begins with that asks this cluster. One that a run has made is in no
+    /// kubeconfig of theirs.
     pub(crate) fn kubectl(&self) -> String {
         match self {
             Access::Kind { cluster } => {
@@ -218,7 +220,8 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the ledger; a file that is not there is an empty one. Errors when it can't be read or holds what this version does not know.
+    /// Reads the ledger; a file that is not there is an empty one. Errors when it can't be read or
+    /// holds what this version does not know.
     pub(crate) fn open(path: &Path) -> Result<Self, RunError> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -324,7 +327,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Opens the file for appending, less a last line that a crash cut: what follows must not run into it.
+    /// Opens the file for appending, less a last line that a crash cut: what follows must not run
+    /// into it.
     fn reopen(&self) -> io::Result<File> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
         let mut text = Vec::new();

@@ -1,5 +1,5 @@
-//! What must be undone in a cluster, and the undo: at a run's end, by `recover`, and by the watchdog of a dead
-//! run.
+//! What must be undone in a cluster, and the undo: at a run's end, by `recover`, and by the
+//! watchdog of a dead run.
 //!
 //! ```text
 //! ledger.rs (undo entries, on disk) <- rollback.rs (a run's end) -> recover.rs (with the real tools) -> back_off.rs

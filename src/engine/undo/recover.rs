@@ -1,4 +1,5 @@
-//! The undo of what a run has left, with the real tools: at the end of a run, in `recover`, and in the watchdog.
+//! The undo of what a run has left, with the real tools: at the end of a run, in `recover`, and in
+//! the watchdog.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -20,7 +21,8 @@ use crate::timeline::{FaultPhase, NodeRole, Ready};
 
 /// How long the removal of a namespace may take: pods on a node that has just come back end slowly.
 pub(in crate::engine) const NAMESPACE_REMOVAL: Duration = Duration::from_secs(120);
-/// How long an API server may take to answer again: one that has just come back from a fault refuses at first.
+/// How long an API server may take to answer again: one that has just come back from a fault
+/// refuses at first.
 const API_PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
 /// How often to report what is still waited for.
@@ -134,12 +136,14 @@ impl Tools {
         fault::undo_object(undo, &cluster, progress).await.map_err(RunError::failed_by)
     }
 
-    /// Probers end with their parent's stream; only the file of one that was stopped while it was brought there can be left.
+    /// Probers end with their parent's stream; only the file of one that was stopped while it was
+    /// brought there can be left.
     async fn probers(&self, run: &str, containers: &[String]) -> Result<(), RunError> {
         for container in containers {
             let node = NodeHandle { name: container.clone(), id: container.clone() };
             match agent::sweep(&self.docker, &node, run).await {
-                // In a container that is gone, or that somebody has stopped, nothing runs and nothing can be looked for.
+                // In a container that is gone, or that somebody has stopped, nothing runs and
+                // nothing can be looked for.
                 Err(_) if self.docker.state(&node).await != Ok(NodeState::Up) => {}
                 Err(error) => {
                     return Err(RunError::failed("cannot remove a prober's file from a node")
@@ -221,10 +225,12 @@ impl Tools {
         }
     }
 
-    /// The outer error says that there is no way to the cluster, the inner one what its API server answered.
+    /// The outer error says that there is no way to the cluster, the inner one what its API server
+    /// answered.
     async fn reach(&self, access: &Access) -> Result<Result<Cluster, ClusterError>, RunError> {
         match access {
-            // The user's file may be gone by now, or call its contexts otherwise: it was found to be this cluster of kind's.
+            // The user's file may be gone by now, or call its contexts otherwise: it was found to
+            // be this cluster of kind's.
             Access::Context { kubeconfig, context, cluster } => {
                 match Cluster::from_files(kubeconfig, Some(context)).await {
                     Err(gone) if gone.is_of_kubeconfig() && self.kind.is_ok() => {
@@ -248,7 +254,8 @@ impl Tools {
         self.docker.kind_nodes(cluster).await.is_ok_and(|nodes| nodes.is_empty())
     }
 
-    /// Deletes half a cluster. One that is whole is not what was left behind: somebody has made it since.
+    /// Deletes half a cluster. One that is whole is not what was left behind: somebody has made it
+    /// since.
     async fn kind_cluster(&self, name: &str) -> Result<(), RunError> {
         if self.is_whole(name).await {
             return Ok(());
@@ -297,8 +304,8 @@ pub(crate) enum UndoProgress<'a> {
     Ended(Result<(), &'a RunError>),
 }
 
-/// Undoes all that a ledger has, the last first, each on the engine for which it was written. `say` is told each one and how it goes, and
-/// in the end how it went.
+/// Undoes all that a ledger has, the last first, each on the engine for which it was written. `say`
+/// is told each one and how it goes, and in the end how it went.
 pub(crate) async fn all(
     ledger: &mut Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
@@ -317,8 +324,8 @@ pub(crate) async fn all(
     left.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-/// Undoes all faults that a ledger has, and strikes none: the ledger is that of a run which will undo them itself when it goes on. What
-/// could not be undone.
+/// Undoes all faults that a ledger has, and strikes none: the ledger is that of a run which will
+/// undo them itself when it goes on. What could not be undone.
 pub(crate) async fn faults_only(
     ledger: &Ledger,
     tools_of: impl AsyncFn(&str) -> Result<Tools, RunError>,
@@ -361,7 +368,8 @@ mod tests {
     use crate::experiment::{Fault, NodeSelector};
     use crate::fault::NodeTarget;
 
-    /// A ledger that owes the start of a node which is down on engine `e`, and then one on an engine that is gone.
+    /// A ledger that owes the start of a node which is down on engine `e`, and then one on an
+    /// engine that is gone.
     fn pending_kills(root: &Path) -> Ledger {
         let mut ledger = Ledger::open(&root.join("ledger")).unwrap();
         for (step, engine) in ["e", "gone"].into_iter().enumerate() {
@@ -434,7 +442,8 @@ mod tests {
     fn kind(folder: &Path, script: &str) -> Kind {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.join("kind");
-        // Written by a child, so that no other test's fork holds the file open for writing while it is run.
+        // Written by a child, so that no other test's fork holds the file open for writing while it
+        // is run.
         let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\"";
         assert!(
             std::process::Command::new("sh")

@@ -76,9 +76,9 @@ async fn all(
     left.await.into_iter().map(|(entry, why)| NotUndone::new(&entry, why)).collect()
 }
 
-/// Undoes one after the other, each whatever becomes of those before it, and then once more what failed, as long
-/// as a pass has undone something: one may have been in another's way (a drained node is uncordoned through an API that a later undo brings back). What is
-/// left, with why.
+/// Undoes one after the other, each whatever becomes of those before it, and then once more what
+/// failed, as long as a pass has undone something: one may have been in another's way (a drained
+/// node is uncordoned through an API that a later undo brings back). What is left, with why.
 pub(crate) async fn in_passes(
     mut pending_entries: Vec<Entry>,
     mut undo_entry: impl AsyncFnMut(&Entry) -> Result<(), RunError>,

@@ -1,4 +1,5 @@
-//! The watchdog for nodes that can't carry one: a detached process that undoes what is owed when the run has died.
+//! The watchdog for nodes that can't carry one: a detached process that undoes what is owed when
+//! the run has died.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,8 +22,9 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// What a watchdog says when it is in a session of its own and has begun to watch.
 pub(crate) const WATCHES: &str = "watching";
 
-/// Starts the watchdog of a cluster's ledger, `program watchdog <arguments>`, with nothing of ours open, and waits until it watches. It
-/// outlives us; one that ends before us is reaped by the runtime.
+/// Starts the watchdog of a cluster's ledger, `program watchdog <arguments>`, with nothing of ours
+/// open, and waits until it watches. It outlives us; one that ends before us is reaped by the
+/// runtime.
 pub(crate) async fn start(program: &Path, arguments: &[String]) -> Result<(), RunError> {
     let mut command = Command::new(program);
     command.arg("watchdog").args(arguments);
@@ -54,12 +56,13 @@ pub(crate) enum Found {
     Clean,
     /// The run is dead: its lock is ours now, and so is the undoing.
     Dead(Lock),
-    /// The run has the lock and stands still: it must be undone for it, and the ledger stays the run's.
+    /// The run has the lock and stands still: it must be undone for it, and the ledger stays the
+    /// run's.
     Stuck,
 }
 
-/// Waits, in the watchdog's process, until the ledger owes no fault, or until `deadline` has passed and the run is dead or stands still. A
-/// run that is slow and beats is left alone.
+/// Waits, in the watchdog's process, until the ledger owes no fault, or until `deadline` has passed
+/// and the run is dead or stands still. A run that is slow and beats is left alone.
 pub(crate) fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
     let began = Instant::now();
     loop {
@@ -79,8 +82,9 @@ pub(crate) fn wait(state: &StateDir, run: &str, deadline: Duration) -> Found {
     }
 }
 
-/// Does what is only done with the lock, and beats meanwhile, as long as the process's one thread goes on: one that is stopped (Ctrl-Z) or
-/// blocked does not. Whoever holds the lock and does not beat has its faults undone by a watchdog beside it.
+/// Does what is only done with the lock, and beats meanwhile, as long as the process's one thread
+/// goes on: one that is stopped (Ctrl-Z) or blocked does not. Whoever holds the lock and does not
+/// beat has its faults undone by a watchdog beside it.
 pub(crate) async fn beating<T>(state: &StateDir, work: impl Future<Output = T>) -> T {
     let state = state.clone();
     let _beating = AbortOnDropHandle::new(tokio::spawn(async move {

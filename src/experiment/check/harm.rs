@@ -82,7 +82,8 @@ fn foreign_namespace(check: &Check, place: &str, fault: &Fault) {
     check.tell(problem.hint(format!("`blastRadius: {{namespaces: [{namespace}]}}` allows it")));
 }
 
-/// A probe on the node that is to be harmed would die with it. By role or labels only the run can know; by name the file does.
+/// A probe on the node that is to be harmed would die with it. By role or labels only the run can
+/// know; by name the file does.
 fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
     let Some(target) = fault.taken_by_name() else { return };
     for (index, probe) in known(&check.draft.probes) {
@@ -101,7 +102,8 @@ fn probes_live_on(check: &Check, place: &str, fault: &Fault) {
     }
 }
 
-/// An expectation on a probe of one Service says nothing where all faults are aimed at the back ends of others.
+/// An expectation on a probe of one Service says nothing where all faults are aimed at the back
+/// ends of others.
 fn probes_are_hit(check: &Check) {
     if check.draft.method.iter().any(Option::is_none) {
         return;

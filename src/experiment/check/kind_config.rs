@@ -1,5 +1,5 @@
-//! What an experiment asks of its kind config beyond what kind takes. Whether its nodes suffice for the method is checked by the plan
-//! (`plan/`).
+//! What an experiment asks of its kind config beyond what kind takes. Whether its nodes suffice for
+//! the method is checked by the plan (`plan/`).
 
 use super::Check;
 use crate::experiment::schema::Fault;

@@ -89,7 +89,8 @@ fn step_references(check: &Check) {
     }
 }
 
-/// The nodes of a step can be hit again only while it lasts, and only by what leaves to it what it did.
+/// The nodes of a step can be hit again only while it lasts, and only by what leaves to it what it
+/// did.
 fn shared_nodes(check: &Check) {
     let steps = check.steps();
     for (step, fault, place) in check.faults() {
@@ -133,9 +134,10 @@ fn shared_nodes(check: &Check) {
     }
 }
 
-/// The engine gives the lowest free address to whatever starts: of two machines that are off at the same time, the first to start may take the
-/// other's. The undo starts those of one step in the order of their addresses; those of two steps start when each is due, and a reboot
-/// starts each immediately.
+/// The engine gives the lowest free address to whatever starts: of two machines that are off at the
+/// same time, the first to start may take the other's. The undo starts those of one step in the
+/// order of their addresses; those of two steps start when each is due, and a reboot starts each
+/// immediately.
 fn addresses_are_kept(check: &Check) {
     let faults = check.faults();
     for (step, fault, place) in &faults {
@@ -173,7 +175,8 @@ fn addresses_are_kept(check: &Check) {
     }
 }
 
-/// Without a step it is judged in every fault, and a probe that one of them ends often goes on in another.
+/// Without a step it is judged in every fault, and a probe that one of them ends often goes on in
+/// another.
 fn no_success_of_which(check: &Check) {
     let harms = |fault: &Fault| fault.component().map_or(fault.kind().name(), Component::name);
     let mut harmed: Vec<&str> = check.faults().iter().map(|(_, fault, _)| harms(fault)).collect();

@@ -19,7 +19,8 @@ use super::method::{Numbered, numbered};
 use super::schema::Fault;
 use super::tree::Node;
 
-/// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not told twice.
+/// Tells all that is wrong or odd. What could not be read is left out, so that one mistake is not
+/// told twice.
 pub(super) fn check(cx: &Cx, root: &Node, draft: &Draft, files: &Files) {
     let check = Check { cx, root, draft };
     objects::check(cx, &files.workload);
@@ -93,7 +94,8 @@ pub(super) mod tests {
     pub(crate) const WORKLOAD: &str = include_str!("../testdata/web.yaml");
     pub(crate) const CONFIG: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: test\nnodes:\n- role: control-plane\n- role: worker\n";
 
-    /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one a line, without the file's name.
+    /// Parses `GOOD` after `from` became `to` in it, beside files that are right: all problems, one
+    /// a line, without the file's name.
     pub(crate) fn changed(from: &str, to: &str) -> String {
         assert_eq!(GOOD.matches(from).count(), 1, "{from:?} is there once");
         problems(&GOOD.replace(from, to), WORKLOAD, CONFIG)

@@ -3,7 +3,8 @@
 use crate::experiment::decode::fields::Cx;
 use crate::workload::Manifest;
 
-/// Kinds that live outside of namespaces. The server's own list is asked before a run, too; this one needs no server.
+/// Kinds that live outside of namespaces. The server's own list is asked before a run, too; this
+/// one needs no server.
 const CLUSTER_SCOPED: &[&str] = &[
     "APIService",
     "CSIDriver",

@@ -1,4 +1,5 @@
-//! How much a fault harms, where the rest of the experiment can't be understood: otherwise a plan says it.
+//! How much a fault harms, where the rest of the experiment can't be understood: otherwise a plan
+//! says it.
 
 use super::Check;
 use crate::experiment::schema::{Excess, Harmed};

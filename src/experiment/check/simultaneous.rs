@@ -1,4 +1,5 @@
-//! Steps that would change one object simultaneously: what each is to put back is what it found, and it would find the other's change.
+//! Steps that would change one object simultaneously: what each is to put back is what it found,
+//! and it would find the other's change.
 
 use super::Check;
 use crate::experiment::schema::Fault;

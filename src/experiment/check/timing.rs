@@ -7,7 +7,8 @@ use crate::experiment::decode::duration::written;
 use crate::experiment::decode::known;
 use crate::experiment::schema::{Bound, Cluster, Condition, Expectation, Step};
 
-/// How many attempts of one probe may be under way at the same time: each holds a port, and a machine has some 28 000.
+/// How many attempts of one probe may be under way at the same time: each holds a port, and a
+/// machine has some 28 000.
 const MAX_IN_FLIGHT: f64 = 20_000.0;
 
 /// How many attempts of a canary may be under way at the same time: each may be a pod.

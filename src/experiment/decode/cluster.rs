@@ -18,7 +18,8 @@ fn kind(cx: &Cx, node: &Node) -> Option<Cluster> {
     Some(Cluster::Kind { config: config?, tuning: tuning? })
 }
 
-/// The context's name is the command line's, so that a file never harms a cluster that nobody named.
+/// The context's name is the command line's, so that a file never harms a cluster that nobody
+/// named.
 fn context(cx: &Cx, node: &Node) -> Option<Cluster> {
     match &node.value {
         Value::Map(entries) if entries.is_empty() => Some(Cluster::Context),

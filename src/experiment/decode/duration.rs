@@ -48,8 +48,8 @@ fn misread<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, 
     Err(Misread { message: message.into(), hint: hint.into() })
 }
 
-/// Reads a duration: numbers with a unit (`ms`, `s`, `m`, `h`), the larger unit first. Errors: no unit, another unit, nothing, below
-/// 1 ms (but 0) or above 24 h.
+/// Reads a duration: numbers with a unit (`ms`, `s`, `m`, `h`), the larger unit first. Errors: no
+/// unit, another unit, nothing, below 1 ms (but 0) or above 24 h.
 pub(crate) fn duration(text: &str) -> Result<Duration, Misread> {
     const FORMS: &str = "write it as `200ms`, `1.5s`, `2m`, `1m30s` or `1h`";
     if let Some(number) =
@@ -108,7 +108,8 @@ pub(crate) fn rate(text: &str) -> Result<f64, Misread> {
     rate_of(text, RATES)
 }
 
-/// Reads a rate, `50/s` or `3/min`, as attempts a second. Errors: no unit, another unit, one that is not allowed.
+/// Reads a rate, `50/s` or `3/min`, as attempts a second. Errors: no unit, another unit, one that
+/// is not allowed.
 pub(crate) fn rate_of(text: &str, rates: Rates) -> Result<f64, Misread> {
     let Some((number, unit)) = text.split_once('/') else {
         return match text.parse::<f64>() {

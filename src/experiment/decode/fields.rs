@@ -1,7 +1,7 @@
 //! The combinators of which every decoder is made, so that each reads as its schema.
 //!
-//! A decoder is `fn(&Cx, &Node) -> Option<T>`: `None` says that a problem was told. Decoders ask for all their fields before they give
-//! up on any, so that one pass finds every mistake.
+//! A decoder is `fn(&Cx, &Node) -> Option<T>`: `None` says that a problem was told. Decoders ask
+//! for all their fields before they give up on any, so that one pass finds every mistake.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -214,7 +214,8 @@ impl<'t, 'f> Fields<'t, 'f> {
         self.node.get(name)?.key
     }
 
-    /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown one nearly names is told once.
+    /// Tells the fields that nobody knows and those that are missing. A missing one that an unknown
+    /// one nearly names is told once.
     pub(crate) fn finish(self) {
         let entries: &[(String, Node)] =
             if let Value::Map(entries) = &self.node.value { entries } else { &[] };

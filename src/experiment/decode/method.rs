@@ -106,7 +106,8 @@ pub(crate) fn step(cx: &Cx, node: &Node) -> Option<Step> {
     }
 }
 
-/// Whoever hits the nodes of this step hits nodes of its role, name and labels: what is checked by these holds for both.
+/// Whoever hits the nodes of this step hits nodes of its role, name and labels: what is checked by
+/// these holds for both.
 fn share(name: &str, outer: &NodeSelector, meanwhile: &mut [Step]) {
     for step in meanwhile {
         let Step::Fault { fault, meanwhile, .. } = step else { continue };

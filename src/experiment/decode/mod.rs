@@ -1,4 +1,5 @@
-//! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes in one pass.
+//! Located tree -> [`Draft`] -> [`Experiment`]: one file for each part of the schema, all mistakes
+//! in one pass.
 
 pub(super) mod ask;
 pub(super) mod claim;
@@ -26,8 +27,8 @@ use fields::{Cx, Decode, Fields};
 const DEFAULT_WORKLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 const DEFAULT_STEADY_STATE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What could be understood of an experiment. The items keep their numbers: one that could not be read is `None`, so that the checks
-/// across fields can go on with the others.
+/// What could be understood of an experiment. The items keep their numbers: one that could not be
+/// read is `None`, so that the checks across fields can go on with the others.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Draft {
     /// `metadata.name`.

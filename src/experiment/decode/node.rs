@@ -85,7 +85,8 @@ fn alike(fields: &mut Fields) -> Option<NodeSelector> {
     })
 }
 
-/// A field that names a part of the control plane. One that is there and names none is not the same as one that is absent.
+/// A field that names a part of the control plane. One that is there and names none is not the same
+/// as one that is absent.
 fn led(cx: &Cx, node: &Node, fields: &mut Fields, key: &'static str) -> Option<Option<Component>> {
     match node.get(key) {
         Some(value) if value.is_null() || matches!(value.text(), Some("true" | "yes")) => {

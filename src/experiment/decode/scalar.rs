@@ -37,7 +37,8 @@ pub(crate) fn sentence(cx: &Cx, node: &Node) -> Option<String> {
     }
 }
 
-/// A DNS label, as Kubernetes wants names: at most 63 of `a-z`, `0-9` and `-`, none of them `-` at either end.
+/// A DNS label, as Kubernetes wants names: at most 63 of `a-z`, `0-9` and `-`, none of them `-` at
+/// either end.
 pub(crate) fn dns_label(cx: &Cx, node: &Node) -> Option<String> {
     name(cx, node, 63, is_dns_label)
 }

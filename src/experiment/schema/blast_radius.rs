@@ -57,7 +57,8 @@ pub struct Harmed {
 }
 
 impl Harmed {
-    /// What one fault harms, as far as the file alone says: of `all` nodes it knows one. `None`: no node.
+    /// What one fault harms, as far as the file alone says: of `all` nodes it knows one. `None`: no
+    /// node.
     pub fn by_one(fault: &Fault) -> Option<Self> {
         let target = fault.target()?;
         let count = match target.count {

@@ -58,8 +58,8 @@ pub enum Expectation {
         /// The step whose node it is, by its name. Default: those that hit a node as a whole.
         #[serde(default)]
         of: Option<String>,
-        /// A step without whose undo it can't be noticed: not before that was requested, and `within` counts from its confirmation.
-        /// Default: none.
+        /// A step without whose undo it can't be noticed: not before that was requested, and
+        /// `within` counts from its confirmation. Default: none.
         #[serde(default)]
         after: Option<String>,
         /// At most so long after the fault was requested.
@@ -75,7 +75,8 @@ pub enum Expectation {
         /// At most so long after the fault was requested.
         within: Bound,
     },
-    /// The errors that a probe's clients saw between the fault and its undo, from the first to the last. One of the bounds at least.
+    /// The errors that a probe's clients saw between the fault and its undo, from the first to the
+    /// last. One of the bounds at least.
     ErrorWindow {
         probe: String,
         /// At most so long (judged on the window's upper end).
@@ -119,7 +120,8 @@ pub enum Expectation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at_least: Option<Duration>,
     },
-    /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and answered before its undo.
+    /// No attempt succeeded that was sent while a fault was in effect: after it was confirmed, and
+    /// answered before its undo.
     NoSuccess {
         probe: String,
         /// The step whose fault it is. Default: every fault of the method.
@@ -130,27 +132,29 @@ pub enum Expectation {
     NodesUntouched,
     /// No node that was hit is noticed before its undo: a glitch is not taken for an outage.
     NotDetected,
-    /// What a fault took from a Service is ready elsewhere: so many new back ends on other nodes as it had on those that were hit.
+    /// What a fault took from a Service is ready elsewhere: so many new back ends on other nodes as
+    /// it had on those that were hit.
     Rescheduled {
         service: String,
         /// At most so long after the fault was requested.
         within: Duration,
     },
-    /// Pods that were there before the first fault, on a node that was hit or hit themselves, are neither moved nor replaced before the
-    /// last undo.
+    /// Pods that were there before the first fault, on a node that was hit or hit themselves, are
+    /// neither moved nor replaced before the last undo.
     NotRescheduled {
         /// Labels that choose them; in the run's namespace.
         labels: BTreeMap<String, String>,
     },
-    /// A container of a pod that was hit was started again in place: the same pod, another container.
+    /// A container of a pod that was hit was started again in place: the same pod, another
+    /// container.
     Restarted {
         /// Labels that choose the pods; in the run's namespace.
         labels: BTreeMap<String, String>,
         /// At most so long after the fault was requested.
         within: Duration,
     },
-    /// Every object that was there before the first fault is there after the recovery, with the uid that it had, and unchanged. What
-    /// controllers make is theirs to replace.
+    /// Every object that was there before the first fault is there after the recovery, with the uid
+    /// that it had, and unchanged. What controllers make is theirs to replace.
     ObjectsKept,
     /// The steady state is back.
     Recovery {
@@ -206,7 +210,8 @@ impl Expectation {
         }
     }
 
-    /// By what a claim speaks of it, as kubectl speaks of objects: `noErrors/web`; where its kind is all that there is, `recovery`.
+    /// By what a claim speaks of it, as kubectl speaks of objects: `noErrors/web`; where its kind
+    /// is all that there is, `recovery`.
     pub fn name(&self) -> String {
         self.subject()
             .map_or(self.kind().to_owned(), |subject| format!("{}/{subject}", self.kind()))

@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{Count, NodeSelector, PodSelector};
 use crate::timeline::{Component, FaultKind, Impact, NodeRole, TargetKind};
 
-/// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand. A field's
-/// reader has its names from there. A new type of a field says below what it is of the fault (`Field`).
+/// Every fault, its fields, and how `decode/method.rs` reads each: the one place where they stand.
+/// A field's reader has its names from there. A new type of a field says below what it is of the
+/// fault (`Field`).
 macro_rules! every_fault {
     ($use_list:ident) => {
         $use_list! {
             /// An orderly shutdown (`docker stop`).
             NodeStop {
                 target: NodeSelector = node,
-                /// How long the node may take to shut down before it is killed. Default: 10 s, as Docker has it.
+                /// How long the node may take to shut down before it is killed. Default: 10 s, as
+                /// Docker has it.
                 grace: Duration = |fields| fields.or("grace", Duration::from_secs(10), duration),
             }
             /// Power loss (`docker kill`).
@@ -42,7 +44,8 @@ macro_rules! every_fault {
             KubeletPause {
                 target: NodeSelector = node,
             }
-            /// A part of the control plane ends and is held down: its static pod's manifest is moved away.
+            /// A part of the control plane ends and is held down: its static pod's manifest is
+            /// moved away.
             ComponentStop {
                 component: Component = part,
                 target: NodeSelector = control_plane,
@@ -57,7 +60,8 @@ macro_rules! every_fault {
                 component: Component = part,
                 target: NodeSelector = control_plane,
             }
-            /// A node is cut off from some others only, or in one direction only, by a packet filter inside it.
+            /// A node is cut off from some others only, or in one direction only, by a packet
+            /// filter inside it.
             Partition {
                 target: NodeSelector = node,
                 /// From whom. Default: all.
@@ -66,16 +70,18 @@ macro_rules! every_fault {
                 direction: Direction =
                     |fields| fields.or("direction", Direction::default(), direction),
             }
-            /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through the API).
+            /// A node is cordoned, and its pods are evicted, as `kubectl drain` does it (through
+            /// the API).
             NodeDrain {
                 target: NodeSelector = node,
             }
-            /// The only etcd member's data directory is moved away (never deleted), so that etcd starts with
-            /// an empty one; then it is moved back.
+            /// The only etcd member's data directory is moved away (never deleted), so that etcd
+            /// starts with an empty one; then it is moved back.
             EtcdDataLoss {
                 target: NodeSelector = control_plane,
             }
-            /// A Deployment is given another number of replicas (through the API); then as many as before.
+            /// A Deployment is given another number of replicas (through the API); then as many as
+            /// before.
             DeploymentScale {
                 /// Its namespace. Default: the run's.
                 namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
@@ -84,8 +90,8 @@ macro_rules! every_fault {
                 /// How many it is given.
                 replicas: u32 = |fields| fields.required("replicas", count),
             }
-            /// A Deployment's pods are moved (through the API): all to one node, or to several and each to its
-            /// own; then its former affinity is put back.
+            /// A Deployment's pods are moved (through the API): all to one node, or to several and
+            /// each to its own; then its former affinity is put back.
             DeploymentPlace {
                 /// Its namespace. Default: the run's.
                 namespace: Option<String> = |fields| fields.optional("namespace", dns_label),
@@ -94,13 +100,13 @@ macro_rules! every_fault {
                 /// To which nodes: chosen by role, name or labels.
                 on: Box<NodeSelector> = |fields| fields.required("on", node::ground).map(Box::new),
             }
-            /// Pods are deleted (through the API). Nothing undoes that: whoever made them makes others, or
-            /// nobody does.
+            /// Pods are deleted (through the API). Nothing undoes that: whoever made them makes
+            /// others, or nobody does.
             PodDelete {
                 pods: PodSelector = pods,
             }
-            /// The processes of pods' containers are killed inside their nodes; the kubelet starts the
-            /// containers again by itself.
+            /// The processes of pods' containers are killed inside their nodes; the kubelet starts
+            /// the containers again by itself.
             ContainerKill {
                 pods: PodSelector = pods,
                 /// Which container of each. Default: all of them.
@@ -217,9 +223,11 @@ pub enum Side {
     /// From everything outside of it.
     #[default]
     All,
-    /// Only its kubelet, kube-proxy and pods from the API servers, and these from its kubelet; all else goes on.
+    /// Only its kubelet, kube-proxy and pods from the API servers, and these from its kubelet; all
+    /// else goes on.
     ApiServer,
-    /// From the other nodes and their pods; what goes on between it and the API servers is not touched.
+    /// From the other nodes and their pods; what goes on between it and the API servers is not
+    /// touched.
     Peers,
 }
 
@@ -266,7 +274,8 @@ impl Fault {
         }
     }
 
-    /// The objects that it hits, for people: `the Deployment kube-system/coredns, to 0 replicas`; `None`: it hits a node.
+    /// The objects that it hits, for people: `the Deployment kube-system/coredns, to 0 replicas`;
+    /// `None`: it hits a node.
     pub fn objects(&self) -> Option<String> {
         if let Some(deployment) = self.deployment() {
             return Some(match self {
@@ -305,7 +314,8 @@ impl Fault {
         self.component_field().or(loses_etcd.then_some(Component::Etcd))
     }
 
-    /// Whether it takes the node's machine or network away, and so all that runs there: a probe, etcd.
+    /// Whether it takes the node's machine or network away, and so all that runs there: a probe,
+    /// etcd.
     pub fn takes_node(&self) -> bool {
         match self {
             Fault::Partition { from, .. } => *from != Side::ApiServer,
@@ -318,7 +328,8 @@ impl Fault {
         self.target().filter(|_| self.takes_node())?.name.as_deref()
     }
 
-    /// Whether the node's machine is off for a while: the engine then gives its address to the next that starts.
+    /// Whether the node's machine is off for a while: the engine then gives its address to the next
+    /// that starts.
     pub fn frees_address(&self) -> bool {
         self.kind().traits().frees_address()
     }
@@ -334,7 +345,8 @@ impl Fault {
         }
     }
 
-    /// Whether it makes the node less than it was: a drained one is well, and so are those whose pods are hit.
+    /// Whether it makes the node less than it was: a drained one is well, and so are those whose
+    /// pods are hit.
     pub fn harms_node(&self) -> bool {
         self.target().is_some() && self.kind().traits().impact != Impact::Objects
     }
@@ -362,8 +374,8 @@ impl Fault {
         }
     }
 
-    /// Whether the blast radius counts a node of this role that it hits. A drained worker is well, and its pods
-    /// go elsewhere; a drained control plane counts: nobody cordons one in passing.
+    /// Whether the blast radius counts a node of this role that it hits. A drained worker is well,
+    /// and its pods go elsewhere; a drained control plane counts: nobody cordons one in passing.
     pub fn counts_on(&self, role: Option<NodeRole>) -> bool {
         if role.is_some_and(|role| self.impossible_on(role).is_some()) {
             return false;
@@ -371,8 +383,9 @@ impl Fault {
         self.harms_node() || (self.target().is_some() && role == Some(NodeRole::ControlPlane))
     }
 
-    /// Whether it may hit a node that `other` has hit and still does: where neither touches what the other did.
-    /// A drain is the API's alone, and the parts of a control plane are processes of their own.
+    /// Whether it may hit a node that `other` has hit and still does: where neither touches what
+    /// the other did. A drain is the API's alone, and the parts of a control plane are processes of
+    /// their own.
     pub fn may_share_node(&self, other: &Fault) -> bool {
         let parts = matches!((self.component(), other.component()), (Some(this), Some(other)) if this != other);
         parts || self.harms_node() != other.harms_node()

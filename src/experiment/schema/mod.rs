@@ -1,4 +1,5 @@
-//! What an experiment can say. The types of these files are the schema: every field says its default.
+//! What an experiment can say. The types of these files are the schema: every field says its
+//! default.
 //!
 //! They are plain data and can be written as JSON (the timeline's header holds one) and read again.
 
@@ -38,7 +39,8 @@ pub struct Experiment {
     pub claims: Vec<Claim>,
     /// What it runs on.
     pub cluster: Cluster,
-    /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of the run's own. Default: none.
+    /// Files of Kubernetes objects, relative to the experiment's file. They live in a namespace of
+    /// the run's own. Default: none.
     pub workload: Vec<PathBuf>,
     /// How long the workload may take to become ready. Default: 120 s.
     pub workload_timeout: Duration,
@@ -64,14 +66,16 @@ pub enum Cluster {
     Kind {
         /// The kind config, relative to the experiment's file; it must have a `name:`.
         config: PathBuf,
-        /// Settings of failure detection that replace the config's. The cluster's name then ends in them.
+        /// Settings of failure detection that replace the config's. The cluster's name then ends in
+        /// them.
         tuning: Option<TuningRequest>,
     },
     /// The context that the command line names, or the current one.
     Context,
 }
 
-/// Settings of failure detection that are asked for. What is absent stays as the kind config has it.
+/// Settings of failure detection that are asked for. What is absent stays as the kind config has
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TuningRequest {
@@ -134,7 +138,8 @@ pub enum Step {
         fault: Fault,
         /// How long it lasts, from its confirmation.
         hold: Duration,
-        /// What is done one after the other from its confirmation on, beside it; it may outlast the fault. Default: nothing.
+        /// What is done one after the other from its confirmation on, beside it; it may outlast the
+        /// fault. Default: nothing.
         #[serde(default)]
         meanwhile: Vec<Step>,
     },

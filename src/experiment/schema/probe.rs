@@ -19,7 +19,8 @@ pub struct Probe {
     pub from: From,
     /// Whether each attempt has a connection of its own. Default: new.
     pub connection: Connection,
-    /// Attempts a second, 1 to 1000 (`50/s`); of a canary, 0.01 to 5 (`3/min`). Default: 10; of a canary, its own.
+    /// Attempts a second, 1 to 1000 (`50/s`); of a canary, 0.01 to 5 (`3/min`). Default: 10; of a
+    /// canary, its own.
     pub rate: f64,
     /// The time that the whole of an attempt may take. Default: 1 s; of a canary, its own.
     pub timeout: Duration,
@@ -38,12 +39,14 @@ pub enum Ask {
         success: StatusRange,
         /// Headers to send besides Host. Default: none.
         headers: BTreeMap<String, String>,
-        /// The response header that names the back end. Default: `x-backend`. Where the answer has none, the back end is unknown.
+        /// The response header that names the back end. Default: `x-backend`. Where the answer has
+        /// none, the back end is unknown.
         backend_header: String,
         /// For an `https` URL: accept any certificate. Default: no.
         insecure: bool,
     },
-    /// A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to be still open.
+    /// A TCP connection, opened and closed. With `connection: reused` it is kept, and checked to be
+    /// still open.
     Tcp { target: Target },
     /// A TLS connection, opened and closed. Success: the handshake completes.
     Tls {
@@ -62,10 +65,12 @@ pub enum Ask {
     /// The cluster's DNS. Success: an address.
     Dns {
         name: DnsName,
-        /// Whether an answer is used again for as long as it holds, as a client with a cache does. Default: no.
+        /// Whether an answer is used again for as long as it holds, as a client with a cache does.
+        /// Default: no.
         cached: bool,
     },
-    /// Something that the control plane is asked to do, in the run's namespace. Success: it is done.
+    /// Something that the control plane is asked to do, in the run's namespace. Success: it is
+    /// done.
     Canary(Canary),
 }
 
@@ -75,7 +80,8 @@ pub enum Ask {
 pub enum ApiVerb {
     /// To read the object as it is now: goes through etcd.
     Read,
-    /// To read it as it may have been (`resourceVersion=0`): is answered from the API server's cache.
+    /// To read it as it may have been (`resourceVersion=0`): is answered from the API server's
+    /// cache.
     ReadCached,
     /// To change it, each time to something else: goes through etcd.
     Write,
@@ -120,7 +126,8 @@ pub enum Canary {
     Scheduling,
     /// A Deployment is to have one pod more or less, which takes the controller manager.
     Reconciliation,
-    /// An autoscaler is to bring its target back to its minimum size, which takes the controller manager's autoscaler.
+    /// An autoscaler is to bring its target back to its minimum size, which takes the controller
+    /// manager's autoscaler.
     Autoscaling,
 }
 

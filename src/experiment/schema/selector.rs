@@ -13,7 +13,8 @@ pub struct NodeSelector {
     pub name: Option<String>,
     pub role: Option<NodeRole>,
     pub labels: BTreeMap<String, String>,
-    /// Those with the most ready endpoints of this Service: `web`, or `kube-system/kube-dns` of another namespace.
+    /// Those with the most ready endpoints of this Service: `web`, or `kube-system/kube-dns` of
+    /// another namespace.
     pub most_endpoints_of: Option<String>,
     /// The one on which this part of the control plane leads. Of targets only.
     #[serde(default)]
@@ -21,7 +22,8 @@ pub struct NodeSelector {
     /// Those on which this part of the control plane runs and does not lead. Of targets only.
     #[serde(default)]
     pub followers: Option<Component>,
-    /// Those that this step hits, by its name: it lasts for as long as they are hit so. Of targets only.
+    /// Those that this step hits, by its name: it lasts for as long as they are hit so. Of targets
+    /// only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
     /// How many of those that fit. Of targets only. Default: 1.

@@ -18,7 +18,8 @@ use crate::timeline::FaultPhase;
 pub(crate) struct DeploymentPlace {
     pub namespace: String,
     pub name: String,
-    /// Its uid: another one of its name has another. Earlier versions' records have none, and an undo needs none.
+    /// Its uid: another one of its name has another. Earlier versions' records have none, and an
+    /// undo needs none.
     #[serde(default)]
     pub uid: String,
     pub nodes: Vec<String>,
@@ -67,7 +68,8 @@ impl ObjectFault for DeploymentPlace {
         Ok(())
     }
 
-    /// What bears the mark is put back. What does not was never moved, or is back already, or belongs to somebody else by now.
+    /// What bears the mark is put back. What does not was never moved, or is back already, or
+    /// belongs to somebody else by now.
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
         for look in 0..2 {
             let seen = match context.cluster.placement_of(&self.namespace, &self.name).await {
@@ -104,7 +106,8 @@ impl ObjectFault for DeploymentPlace {
 }
 
 impl DeploymentPlace {
-    /// What it was when the fault was planned is what it will be again: harm is done to nothing else.
+    /// What it was when the fault was planned is what it will be again: harm is done to nothing
+    /// else.
     async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Placement, FaultError> {
         let seen = self.seen(context).await?;
         let why = match &seen.mark {
@@ -166,7 +169,8 @@ impl DeploymentPlace {
         until(async || self.seen(context).await, |seen| seen.settled && so(seen)).await
     }
 
-    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
+    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone
+    /// when it is asked for as before.
     async fn readiness(&self, context: &ObjectContext<'_, '_>) -> String {
         let enough = |seen: &Placement| seen.settled && seen.ready >= self.ready.min(seen.wanted);
         match self.until(context, enough).await {

@@ -16,7 +16,8 @@ use crate::timeline::FaultPhase;
 pub(crate) struct DeploymentScale {
     pub namespace: String,
     pub name: String,
-    /// Its uid: another one of its name has another. Earlier versions' records have none, and an undo needs none.
+    /// Its uid: another one of its name has another. Earlier versions' records have none, and an
+    /// undo needs none.
     #[serde(default)]
     pub uid: String,
     /// How many it was to have before.
@@ -57,7 +58,8 @@ impl ObjectFault for DeploymentScale {
         Ok(())
     }
 
-    /// What bears the mark is scaled back. What does not was never scaled, or is back already, or belongs to somebody else by now.
+    /// What bears the mark is scaled back. What does not was never scaled, or is back already, or
+    /// belongs to somebody else by now.
     async fn undo(&self, context: &ObjectContext<'_, '_>) -> Result<String, FaultError> {
         for look in 0..2 {
             let seen = match context.cluster.scale_of(&self.namespace, &self.name).await {
@@ -91,7 +93,8 @@ impl ObjectFault for DeploymentScale {
 }
 
 impl DeploymentScale {
-    /// What it was when the fault was planned is what it will be again: harm is done to nothing else.
+    /// What it was when the fault was planned is what it will be again: harm is done to nothing
+    /// else.
     async fn fit(&self, context: &ObjectContext<'_, '_>) -> Result<Scale, FaultError> {
         let seen = context.cluster.scale_of(&self.namespace, &self.name).await?;
         let why = match &seen.mark {
@@ -143,7 +146,8 @@ impl DeploymentScale {
         until(async || Ok(context.cluster.scale_of(&self.namespace, &self.name).await?), so).await
     }
 
-    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone when it is asked for as before.
+    /// How many are ready in the end. Whether its pods come is the cluster's matter: it is undone
+    /// when it is asked for as before.
     async fn readiness(&self, context: &ObjectContext<'_, '_>) -> String {
         let enough = |seen: &Scale| {
             seen.there.is_some() && seen.ready >= self.ready.min(self.before).min(seen.wanted)

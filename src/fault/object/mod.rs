@@ -1,7 +1,8 @@
 //! Faults that are injected through the cluster's API, into its objects.
 //!
-//! Who undoes one needs the API again: whoever keeps the record knows how to reach it. What is changed bears
-//! the run's mark as a label, set and removed in one step with the change: only what bears it is undone.
+//! Who undoes one needs the API again: whoever keeps the record knows how to reach it. What is
+//! changed bears the run's mark as a label, set and removed in one step with the change: only what
+//! bears it is undone.
 
 pub(super) mod deployment_place;
 pub(super) mod deployment_scale;
@@ -26,8 +27,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const AWAY: Duration = Duration::from_secs(60);
 /// How long a Deployment's pods may take to be as they should.
 const PODS: Duration = Duration::from_secs(120);
-/// A change whose caller was stopped may still be on its way to the server: who finds none looks twice, so long apart. One that comes after
-/// its undo was made for another version, and is refused.
+/// A change whose caller was stopped may still be on its way to the server: who finds none looks
+/// twice, so long apart. One that comes after its undo was made for another version, and is
+/// refused.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// How long an injection is tried that others were faster than.
 const RACE: Duration = Duration::from_millis(500);
@@ -58,8 +60,8 @@ pub(super) trait ObjectFault {
     /// What it hits: a node, a pod, a Deployment.
     fn target(&self) -> &str;
 
-    /// Injects the fault, and ends when its effect was seen. Errors, and changes nothing, where what the undo
-    /// would put back is no longer what is there.
+    /// Injects the fault, and ends when its effect was seen. Errors, and changes nothing, where
+    /// what the undo would put back is no longer what is there.
     async fn inject(&self, context: &mut ObjectContext<'_, '_>) -> Result<(), FaultError>;
 
     /// Undoes it; says what was seen.
@@ -68,8 +70,8 @@ pub(super) trait ObjectFault {
     /// What the undo does, for people.
     fn describe(&self) -> String;
 
-    /// The command that does the same by hand, where there is something to do. `kubectl`: how a command begins
-    /// that asks this cluster.
+    /// The command that does the same by hand, where there is something to do. `kubectl`: how a
+    /// command begins that asks this cluster.
     fn by_hand(&self, kubectl: &str) -> Option<String>;
 }
 
@@ -84,8 +86,8 @@ impl ObjectUndo {
         self.harm.describe()
     }
 
-    /// The command that does the same by hand, where there is something to do. `kubectl`: how a command begins
-    /// that asks this cluster.
+    /// The command that does the same by hand, where there is something to do. `kubectl`: how a
+    /// command begins that asks this cluster.
     pub(crate) fn by_hand(&self, kubectl: &str) -> Option<String> {
         self.harm.by_hand(kubectl)
     }
@@ -113,7 +115,8 @@ pub(crate) async fn inject_object(
     undo.harm.inject(&mut ObjectContext { cluster, mark: &undo.mark, progress }).await
 }
 
-/// Writes what holds only for how the object was read. Others write to it, too: who was slower reads it again, and judges it anew.
+/// Writes what holds only for how the object was read. Others write to it, too: who was slower
+/// reads it again, and judges it anew.
 async fn write<S>(
     mut seen: S,
     read: impl AsyncFn() -> Result<S, FaultError>,
@@ -129,7 +132,8 @@ async fn write<S>(
     }
 }
 
-/// Looks until it is so, or for too long; an API server that does not answer is asked again meanwhile. What was seen last.
+/// Looks until it is so, or for too long; an API server that does not answer is asked again
+/// meanwhile. What was seen last.
 async fn until<S>(
     look: impl AsyncFn() -> Result<S, FaultError>,
     so: impl Fn(&S) -> bool,
@@ -157,8 +161,8 @@ fn unknown(error: &FaultError) -> String {
     format!("how many replicas are ready is not known: {error}")
 }
 
-/// Undoes a fault, and ends when its effect was seen to be gone. As [`super::undo`] for faults on nodes; an
-/// API server that is away, or not itself yet, is waited for, for 60 s.
+/// Undoes a fault, and ends when its effect was seen to be gone. As [`super::undo`] for faults on
+/// nodes; an API server that is away, or not itself yet, is waited for, for 60 s.
 pub(crate) async fn undo_object(
     undo: &ObjectUndo,
     cluster: &Cluster,

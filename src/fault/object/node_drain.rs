@@ -1,5 +1,5 @@
-//! A node is cordoned and its pods are evicted, as `kubectl drain` does it; then it is uncordoned. Pods are not brought back: they are
-//! where Kubernetes has put them.
+//! A node is cordoned and its pods are evicted, as `kubectl drain` does it; then it is uncordoned.
+//! Pods are not brought back: they are where Kubernetes has put them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -25,7 +25,8 @@ fn both(tuning: &Tuning, kind: usize, trials: u32, seed: u64) -> ((f64, f64), Di
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Where the status is the heartbeat, for any settings whose grace leaves room for a heartbeat and a pass.
+    /// Where the status is the heartbeat, for any settings whose grace leaves room for a heartbeat
+    /// and a pass.
     #[test]
     fn status_detections_lie_inside(h in 0.3..10.0f64, p in 0.1..8.0f64, room in 1.0..5.0f64, kind in 0..KINDS.len(), seed: u64) {
         let grace = 1.1 * h + 1.2 + p + room * p;
@@ -35,7 +36,8 @@ proptest! {
         prop_assert!(least <= seen.min.unwrap() && seen.max.unwrap() <= most, "{least} {seen:?} {most}");
     }
 
-    /// Where the lease is. A status that happened to be posted (every five minutes) just before the fault costs one period more.
+    /// Where the lease is. A status that happened to be posted (every five minutes) just before the
+    /// fault costs one period more.
     #[test]
     fn lease_detections_lie_inside(h in 0.5..15.0f64, p in 0.1..8.0f64, room in 1.0..5.0f64, kind in 0..KINDS.len(), seed: u64) {
         let grace = 1.1 * h + p + room * p;
@@ -61,7 +63,8 @@ proptest! {
     }
 }
 
-/// The defaults: nearly all inside; the few whose status was posted just before, at most one period later.
+/// The defaults: nearly all inside; the few whose status was posted just before, at most one period
+/// later.
 #[test]
 fn the_defaults_lie_inside_but_for_the_status_every_five_minutes() {
     let ((least, most), detection) = both(&Tuning::default(), 2, 4000, 1);
@@ -88,8 +91,9 @@ fn the_interval_is_nearly_filled() {
     }
 }
 
-/// Medians follow grace and period up, and the lease's interval down. (Not the status' interval at each step: the rarer statuses are
-/// than passes, the more of them are followed by a pass that takes the old lease for a renewal.)
+/// Medians follow grace and period up, and the lease's interval down. (Not the status' interval at
+/// each step: the rarer statuses are than passes, the more of them are followed by a pass that
+/// takes the old lease for a renewal.)
 #[test]
 fn the_machines_are_monotone() {
     let median = |h: f64, p: f64, g: f64| {
@@ -110,7 +114,8 @@ fn the_machines_are_monotone() {
     assert!(heartbeat.is_sorted_by(|a, b| a - b > 0.3), "{heartbeat:?}");
 }
 
-/// How much later than the first pass beyond the grace period, counted from the pass that saw the last heartbeat, a freeze is found.
+/// How much later than the first pass beyond the grace period, counted from the pass that saw the
+/// last heartbeat, a freeze is found.
 fn extra_passes(tuning: &Tuning, seed: u64) -> f64 {
     let settings = Settings::of(tuning, "v1.34.4").unwrap();
     let (period, grace) = (settings.monitor_period().as_secs_f64(), settings.grace().as_secs_f64());
@@ -126,13 +131,15 @@ fn extra_passes(tuning: &Tuning, seed: u64) -> f64 {
         .unwrap()
         .0;
     let unseen = beat > next_pass - period;
-    // A heartbeat every pass at least: the last one was seen by the next pass, or by the one before.
+    // A heartbeat every pass at least: the last one was seen by the next pass, or by the one
+    // before.
     let seen = if unseen { next_pass } else { next_pass - period };
     cluster.at(at, pause(1)).until(at + 4.0 * grace);
     (cluster.became(at, 1, Ready::Unknown).unwrap() - seen - grace) / period
 }
 
-/// The tuned case: about half of the failures are found one whole period later, because the controller forgot the lease.
+/// The tuned case: about half of the failures are found one whole period later, because the
+/// controller forgot the lease.
 #[test]
 fn the_tuned_case_has_two_humps() {
     let extra: Vec<f64> = (0..1000).map(|seed| extra_passes(&tuned(), seed)).collect();
@@ -151,7 +158,8 @@ fn leases_alone_have_one_hump() {
     assert!(late < 10, "{late}");
 }
 
-/// Detections of pauses that were measured on kind (Kubernetes 1.34.4), reception by a watch: inside, and their quartiles near ours.
+/// Detections of pauses that were measured on kind (Kubernetes 1.34.4), reception by a watch:
+/// inside, and their quartiles near ours.
 #[test]
 fn what_was_measured_fits() {
     let measured = [3.22, 3.89, 3.95, 4.05, 4.29, 4.47, 4.64, 4.87, 5.27, 5.43, 5.56, 5.66, 5.76];

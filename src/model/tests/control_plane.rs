@@ -40,8 +40,9 @@ fn etcd_elects_within_two_seconds() {
     }
 }
 
-/// An API server away for longer than the leader's deadline: the controller manager gives up, a new one starts every grace period
-/// from zero, and the heartbeats are back by then: no node is found dead.
+/// An API server away for longer than the leader's deadline: the controller manager gives up, a new
+/// one starts every grace period from zero, and the heartbeats are back by then: no node is found
+/// dead.
 #[test]
 fn after_a_long_absence_of_the_api_no_node_is_found_dead() {
     for seed in 0..30 {
@@ -65,8 +66,9 @@ fn after_a_long_absence_of_the_api_no_node_is_found_dead() {
     }
 }
 
-/// Away for longer than the grace period but not than the leader's deadline, the controller's stamps are old when it can write again:
-/// nodes that it looks at before their heartbeat comes are found dead, though they live. They come back with it.
+/// Away for longer than the grace period but not than the leader's deadline, the controller's
+/// stamps are old when it can write again: nodes that it looks at before their heartbeat comes are
+/// found dead, though they live. They come back with it.
 #[test]
 fn after_a_short_absence_of_the_api_living_nodes_may_be_found_dead() {
     let mut found = 0;
@@ -84,7 +86,8 @@ fn after_a_short_absence_of_the_api_living_nodes_may_be_found_dead() {
     assert!((10..100).contains(&found), "{found}");
 }
 
-/// A node that dies while the control plane is away is not noticed until it is back and has counted anew.
+/// A node that dies while the control plane is away is not noticed until it is back and has counted
+/// anew.
 #[test]
 fn a_death_while_the_control_plane_is_away_is_noticed_afterwards() {
     let mut cluster = Cluster::tuned(1, 2, 2);
@@ -100,7 +103,8 @@ fn a_death_while_the_control_plane_is_away_is_noticed_afterwards() {
     assert!(leads > 91.0);
 }
 
-/// A killed controller manager waits for the lease that it held itself, and starts every grace period from zero.
+/// A killed controller manager waits for the lease that it held itself, and starts every grace
+/// period from zero.
 #[test]
 fn a_restarted_controller_manager_counts_from_zero() {
     for seed in 0..20 {
@@ -123,7 +127,8 @@ fn a_restarted_controller_manager_counts_from_zero() {
     }
 }
 
-/// Three control planes: the leader is frozen, another takes over when the lease is over; the thawed one gives up.
+/// Three control planes: the leader is frozen, another takes over when the lease is over; the
+/// thawed one gives up.
 #[test]
 fn a_frozen_leader_is_replaced() {
     for seed in 0..20 {
@@ -151,7 +156,8 @@ fn a_frozen_leader_is_replaced() {
     }
 }
 
-/// A scheduler that ends in order gives its lease back, so another leads within its retry period; a controller manager does not.
+/// A scheduler that ends in order gives its lease back, so another leads within its retry period; a
+/// controller manager does not.
 #[test]
 fn only_a_scheduler_gives_its_lease_back() {
     let mut cluster = Cluster::tuned(3, 0, 3);
@@ -174,7 +180,8 @@ fn only_a_scheduler_gives_its_lease_back() {
     assert!((73.0..81.0).contains(&taken), "{taken}");
 }
 
-/// Without a scheduler pods stay Pending, without a controller manager there are none; both catch up.
+/// Without a scheduler pods stay Pending, without a controller manager there are none; both catch
+/// up.
 #[test]
 fn what_waits_for_scheduler_and_controller_manager() {
     let mut cluster = Cluster::tuned(1, 2, 4);
@@ -238,8 +245,8 @@ fn a_cut_off_control_plane_finds_the_workers_dead() {
     assert!((0..3).all(|node| cluster.model.node(NodeId(node)).ready == Ready::True));
 }
 
-/// A controller manager that is frozen for longer than the grace period, but not than its deadline, finds nobody dead on its thaw: the
-/// heartbeats went on, and its watches bring them.
+/// A controller manager that is frozen for longer than the grace period, but not than its deadline,
+/// finds nobody dead on its thaw: the heartbeats went on, and its watches bring them.
 #[test]
 fn a_thawed_controller_manager_finds_nobody_dead() {
     for seed in 0..50 {

@@ -59,7 +59,8 @@ fn a_changed_status_shifts_the_next_report_once() {
     assert!((40..160).contains(&long), "{long} of 200 changes");
 }
 
-/// NotReady, then the pod is not ready, then its endpoint: it stays in the slice; kube-proxies follow.
+/// NotReady, then the pod is not ready, then its endpoint: it stays in the slice; kube-proxies
+/// follow.
 #[test]
 fn an_endpoint_leaves_with_not_ready_and_stays_in_its_slice() {
     let mut cluster = Cluster::tuned(1, 2, 3);
@@ -99,7 +100,8 @@ fn a_proxy_syncs_once_a_second_at_most() {
     assert!(syncs.len() >= 2 && syncs.windows(2).all(|pair| pair[1] - pair[0] >= 1.0), "{syncs:?}");
 }
 
-/// After a thaw the node is ready in about a second; its pod only with the kubelet's next comparison, within ten.
+/// After a thaw the node is ready in about a second; its pod only with the kubelet's next
+/// comparison, within ten.
 #[test]
 fn a_thawed_pod_waits_for_the_kubelets_comparison() {
     let mut waits = Vec::new();
@@ -168,7 +170,8 @@ fn tolerations_run_out_after_300_seconds() {
     assert!(!cluster.model.pod(stays).terminating);
 }
 
-/// A new leader takes NoExecute taints away, sets them again, and counts every toleration from zero.
+/// A new leader takes NoExecute taints away, sets them again, and counts every toleration from
+/// zero.
 #[test]
 fn a_new_leader_counts_tolerations_from_zero() {
     let mut cluster = Cluster::tuned(1, 2, 7);
@@ -244,7 +247,8 @@ fn a_dead_zone_beside_a_living_one_is_evicted() {
     assert_eq!(cluster.tainted(20.0, Taint::UnreachableNoExecute).len(), 2);
 }
 
-/// With every node dead it is the controller that is cut off: NoExecute taints are taken away, and none comes.
+/// With every node dead it is the controller that is cut off: NoExecute taints are taken away, and
+/// none comes.
 #[test]
 fn with_all_zones_dead_nothing_is_tainted() {
     let mut cluster = zoned(&["a", "a", "a"], 11);

@@ -1,4 +1,5 @@
-//! Two faults on one node: each gets its effect, or is known never to get it, and in the end the node is well.
+//! Two faults on one node: each gets its effect, or is known never to get it, and in the end the
+//! node is well.
 
 use super::*;
 
@@ -48,7 +49,8 @@ impl Cluster {
     }
 }
 
-/// One after the other: the second comes as the first is taken back, while the node boots, and when it has booted.
+/// One after the other: the second comes as the first is taken back, while the node boots, and when
+/// it has booted.
 #[test]
 fn a_fault_after_another_has_its_effect() {
     for (first, second) in pairs() {

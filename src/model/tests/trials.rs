@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Recorded on kind (`tests/recorded`): detection, endpoint removal, last failure and recovery of the five faults lie inside.
+/// Recorded on kind (`tests/recorded`): detection, endpoint removal, last failure and recovery of
+/// the five faults lie inside.
 #[test]
 fn recorded_runs_lie_inside() {
     let recorded = [

@@ -39,8 +39,8 @@ fn hits(fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
     takes(fault, leaders.component) && on_its_node(fault, leaders)
 }
 
-/// Whether the leader depends on what a fault took from it, so that it may lose its lease and need not: its own node's API server or etcd
-/// member, its node's ways to others, or etcd's quorum.
+/// Whether the leader depends on what a fault took from it, so that it may lose its lease and need
+/// not: its own node's API server or etcd member, its node's ways to others, or etcd's quorum.
 fn shakes(found: &Findings, fault: &FaultFinding, leaders: &LeaderFinding) -> bool {
     let own = facts(fault).takes_support_of(leaders.component);
     (own && on_its_node(fault, leaders)) || costs_quorum(found, fault, &leaders.control_planes)
@@ -58,7 +58,8 @@ fn costs_quorum(found: &Findings, fault: &FaultFinding, members: &[String]) -> b
     is_member(fault) && members.len() - away.len() <= members.len() / 2
 }
 
-/// When another fault may begin to cost the leader its place: one that hits it or shakes it, or any once this one is being undone.
+/// When another fault may begin to cost the leader its place: one that hits it or shakes it, or any
+/// once this one is being undone.
 fn alone_until(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding) -> Option<Seconds> {
     let undone =
         |other: &FaultFinding| fault.undo_requested.is_some_and(|undo| other.requested >= undo);
@@ -67,7 +68,8 @@ fn alone_until(found: &Findings, leaders: &LeaderFinding, fault: &FaultFinding) 
     later.filter(|other| undone(other) || harms(other)).map(|other| other.requested).min()
 }
 
-/// The successor of a leader that a fault cost its place: the one that led at its request was lost before another fault could be the cause.
+/// The successor of a leader that a fault cost its place: the one that led at its request was lost
+/// before another fault could be the cause.
 fn successor<'f>(
     found: &Findings,
     leaders: &'f LeaderFinding,

@@ -19,7 +19,8 @@ enum Style {
     Merge,
     /// The same, with lists joined by their items' names.
     Strategic,
-    /// What a client wants to own. Owners are not kept here, so nobody's claim is in the way: every apply is a forced one.
+    /// What a client wants to own. Owners are not kept here, so nobody's claim is in the way: every
+    /// apply is a forced one.
     Apply,
 }
 

@@ -1,4 +1,5 @@
-//! Strategic merge patch: a merge patch that knows by which member the items of Kubernetes' lists are told apart, and some directives.
+//! Strategic merge patch: a merge patch that knows by which member the items of Kubernetes' lists
+//! are told apart, and some directives.
 
 use serde_json::{Map, Value};
 
@@ -9,8 +10,8 @@ const RETAIN: &str = "$retainKeys";
 const ORDER: &str = "$setElementOrder/";
 const TAKE: &str = "$deleteFromPrimitiveList/";
 
-/// By which member the items of a list are told apart; `None` for a list that is replaced as a whole. By the `patchMergeKey` of
-/// Kubernetes' types.
+/// By which member the items of a list are told apart; `None` for a list that is replaced as a
+/// whole. By the `patchMergeKey` of Kubernetes' types.
 fn key_of(field: &str, items: &[Value]) -> Option<&'static str> {
     Some(match field {
         "containers"

@@ -15,7 +15,8 @@ pub(super) fn since(moment: &Value) -> String {
     })
 }
 
-/// Two or three figures of a time in seconds, with the steps of Kubernetes' `duration.HumanDuration`.
+/// Two or three figures of a time in seconds, with the steps of Kubernetes'
+/// `duration.HumanDuration`.
 fn human(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |great: i64, unit: &str, small: i64, part: &str| match small {

@@ -1,5 +1,5 @@
-//! Objects as rows for people: the columns and words of Kubernetes' own printers (pkg/printers/internalversion of 1.34), which the
-//! server fills in and kubectl only prints.
+//! Objects as rows for people: the columns and words of Kubernetes' own printers
+//! (pkg/printers/internalversion of 1.34), which the server fills in and kubectl only prints.
 
 mod age;
 mod endpoints;
@@ -34,7 +34,8 @@ impl Include {
     }
 }
 
-/// A column: its heading, its type, and whether it is shown to those only who ask for more (`-o wide`).
+/// A column: its heading, its type, and whether it is shown to those only who ask for more (`-o
+/// wide`).
 type Column = (&'static str, &'static str, bool);
 
 /// Columns, and the cells of one object.

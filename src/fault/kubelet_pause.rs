@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::{COMMAND, FaultContext, Look, Wait};
+use super::context::{COMMAND, FaultContext, Look};
 use super::error::FaultError;
+use super::kubelet_stop::{NODE_DOWN, WAIT, must_be_active};
 use super::node_fault::{ModelNode, Modelled, NodeFault, Plan, Undone};
 use super::switch::{SHORT, Switch};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-const WAIT: Wait = Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
 const FREEZE: &str = "systemctl kill --signal=STOP kubelet";
 /// One that has ended meanwhile is started.
 const UNFREEZE: &str = "systemctl kill --signal=CONT kubelet; sent=$?
@@ -41,11 +41,7 @@ impl NodeFault for KubeletPause {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        context.must_be_up().await?;
-        let unit = context.run(&["systemctl", "is-active", "kubelet"]).await?.text();
-        if unit != "active" {
-            return Err(context.refused(format!("its kubelet is already {unit}")));
-        }
+        must_be_active(context).await?;
         if process(context).await?.is_some_and(|process| process.is_frozen()) {
             return Err(context.refused("its kubelet is already frozen"));
         }
@@ -66,7 +62,7 @@ impl NodeFault for KubeletPause {
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.0.undo_script(SHORT, UNFREEZE);
         if self.0.undo(SHORT, context, "unfreeze the kubelet", &script).await?.is_none() {
-            return Ok("the node is not running: its kubelet starts with it".into());
+            return Ok(NODE_DOWN.into());
         }
         // Two looks: a kubelet that crashes at its start runs for a moment.
         let mut before = None;

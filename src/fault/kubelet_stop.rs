@@ -11,7 +11,10 @@ use super::switch::{SHORT, Switch};
 use crate::experiment::Fault;
 use crate::timeline::FaultPhase;
 
-const WAIT: Wait = Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
+pub(super) const WAIT: Wait =
+    Wait { every: Duration::from_millis(100), limit: Duration::from_secs(30) };
+/// What an undo says of a node that is not running.
+pub(super) const NODE_DOWN: &str = "the node is not running: its kubelet starts with it";
 /// The script does not wait for systemd, so that it never holds the lock for long.
 const STOP: &str = "systemctl stop --no-block kubelet";
 const START: &str = "systemctl start --no-block kubelet || exit 1";
@@ -33,11 +36,7 @@ impl NodeFault for KubeletStop {
     }
 
     async fn inject(&self, context: &mut FaultContext<'_, '_>) -> Result<(), FaultError> {
-        context.must_be_up().await?;
-        let state = kubelet(context).await?;
-        if state != "active" {
-            return Err(context.refused(format!("its kubelet is already {state}")));
-        }
+        must_be_active(context).await?;
         self.0.arm(context, &[], &self.0.undo_script(SHORT, START)).await?;
         context.report(FaultPhase::Requested, "systemctl stop kubelet");
         self.0.inject(SHORT, context, "stop the kubelet", STOP).await?;
@@ -54,7 +53,7 @@ impl NodeFault for KubeletStop {
     async fn undo(&self, context: &FaultContext<'_, '_>) -> Result<Undone, FaultError> {
         let script = self.0.undo_script(SHORT, START);
         if self.0.undo(SHORT, context, "start the kubelet", &script).await?.is_none() {
-            return Ok("the node is not running: its kubelet starts with it".into());
+            return Ok(NODE_DOWN.into());
         }
         Ok(until_active(context).await?.into())
     }
@@ -76,6 +75,15 @@ impl NodeFault for KubeletStop {
             undone: "kubelet started",
             describe: format!("start the kubelet of node {} of the model", node.name),
         })
+    }
+}
+
+/// Refuses a node that is not up, and one whose kubelet is not active.
+pub(super) async fn must_be_active(context: &FaultContext<'_, '_>) -> Result<(), FaultError> {
+    context.must_be_up().await?;
+    match kubelet(context).await? {
+        state if state == "active" => Ok(()),
+        state => Err(context.refused(format!("its kubelet is already {state}"))),
     }
 }
 

@@ -276,8 +276,9 @@ impl Backend for KindBackend<'_> {
         dead_man: Duration,
         seed: &mut Seed,
     ) -> Result<Vec<UndoEntry>, RunError> {
-        if let Some(owed) = self.scope.plan_object_fault(fault, step, seed, &self.access).await? {
-            return Ok(owed);
+        let access = &self.access;
+        if let Some(planned) = self.scope.plan_object_fault(fault, step, seed, access).await? {
+            return Ok(planned);
         }
         let Fault::ContainerKill { pods, container } = fault else {
             return Err(RunError::refused(format!("{} is not a fault on objects", fault.kind())));
